@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the start scripts: the values of .env, for variables that are not set already.
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export ROOT

@@ -5,6 +5,7 @@
 #   TRITON_LOAD_MODELS       names to load at start, separated by spaces
 #   TRITON_ADDRESS           loopback unless set
 set -euo pipefail
+# shellcheck source=infra/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../env.sh"
 
 : "${TRITON_MODEL_REPOSITORY:?is the folder of models}"
@@ -23,9 +24,7 @@ rm -f "/dev/shm/$shm_prefix"*
 
 # These calls run code, write files or map memory. By gRPC the secret goes in the header
 # triton-grpc-protocol-driftloop-control, by HTTP in driftloop-control.
-locked=driftloop-control=$TRITON_CONTROL_TOKEN
-grpc_locked=model-repository,shared-memory,trace,logging
-http_locked=model-repository,shared-memory,trace,logging
+locked="model-repository,shared-memory,trace,logging:driftloop-control=$TRITON_CONTROL_TOKEN"
 
 load=()
 for model in ${TRITON_LOAD_MODELS:-}; do load+=("--load-model=$model"); done
@@ -44,8 +43,8 @@ exec "$server" \
     --grpc-address="$address" --grpc-port="$TRITON_GRPC_PORT" \
     --http-address="$address" --http-port="$TRITON_HTTP_PORT" --http-thread-count=2 \
     --metrics-address="$address" --metrics-port="$TRITON_METRICS_PORT" --allow-gpu-metrics=false \
-    --grpc-restricted-protocol="$grpc_locked:$locked" \
-    --http-restricted-api="$http_locked:$locked" \
+    --grpc-restricted-protocol="$locked" \
+    --http-restricted-api="$locked" \
     --grpc-header-forward-pattern='^(traceparent|tracestate)$' \
     --http-header-forward-pattern='^(traceparent|tracestate)$' \
     --exit-timeout-secs="${TRITON_EXIT_TIMEOUT_S:-10}"

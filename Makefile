@@ -1,0 +1,58 @@
+# Everything a person runs. `make help` lists it.
+SHELL := bash
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.local/venv/bin:$(PATH)
+export TZ := UTC
+export PYTHON TORCH_BACKEND UPGRADE
+
+PACKAGES = $(wildcard driftloop services loops tests feature_repo)
+
+.PHONY: help setup protos lock check lint types imports unit test demo stories up down status clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## all that driftloop needs, into .local (TORCH_BACKEND=cpu leaves CUDA out)
+	@infra/setup/setup.sh
+
+demo: setup ## the whole story on real flights, with a report in out/demo
+	driftloop demo $(ARGS)
+
+stories: setup ## the story for several seeds and starting dates
+	driftloop stories $(ARGS)
+
+up: setup ## start the system
+	driftloop up $(ARGS)
+
+down: ## stop the system
+	driftloop down $(ARGS)
+
+status: ## what runs, and how well
+	driftloop status $(ARGS)
+
+check: lint types imports unit ## what must hold before a commit: under a minute
+
+lint:
+	ruff check .
+	ruff format --check .
+
+types:
+	mypy $(PACKAGES)
+
+imports:
+	lint-imports
+
+unit:
+	pytest -q tests/unit tests/contract
+
+test: setup check ## check, then real Kafka, Triton, Feast and MLflow, and the loop on a slice of flights
+	pytest tests/integration tests/e2e
+
+protos: setup ## generate the contracts' code again
+	python -m driftloop.contracts.generate
+
+lock: setup ## compile the lock files again (UPGRADE=1 takes newer versions)
+	infra/setup/lock.sh
+
+clean: ## remove all that set-up, runs and tests have made
+	rm -rf .local var out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

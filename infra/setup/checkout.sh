@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Makes the checkout importable in the main environment and puts `driftloop` into its bin.
+# Mode compat puts the checkout itself on the path, so that a new package needs no new set-up.
+set -euo pipefail
+.local/bootstrap/bin/uv pip install -q --python .local/venv/bin/python \
+    --no-deps --no-build-isolation -C editable_mode=compat --editable .

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# The broker's jars, by Maven.
+set -euo pipefail
+rm -rf .local/kafka/lib
+mvn -B -ntp -q -Dstyle.color=never -f infra/kafka/pom.xml -Dmaven.repo.local="$ROOT/.local/cache/m2" \
+    dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$ROOT/.local/kafka/lib"

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Brings everything driftloop needs into .local; a step runs again only when what it reads has changed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+export ROOT=$PWD
+export PYTHON=${PYTHON:-python3.11}
+export TORCH_BACKEND=${TORCH_BACKEND:-}
+export UV_CACHE_DIR=${UV_CACHE_DIR:-$ROOT/.local/cache/uv}
+export UV_PYTHON_DOWNLOADS=never
+
+mkdir -p .local/stamps
+exec 9>.local/setup.lock
+flock 9
+
+# step NAME TEXT INPUT...: runs NAME.sh unless it has run with these inputs, in this place.
+step() {
+    local name=$1 text=$2 key stamp=.local/stamps/$1 begin=$SECONDS
+    shift 2
+    key=$(cat "infra/setup/$name.sh" "$@" <(echo "$ROOT $TORCH_BACKEND") | sha256sum)
+    if [[ -e $stamp && $(<"$stamp") == "$key" ]]; then return; fi
+    echo "set-up: $text"
+    if ! bash "infra/setup/$name.sh"; then
+        echo "set-up stopped at '$name' ($text); mend what it says above, then: make setup" >&2
+        exit 1
+    fi
+    echo "$key" >"$stamp"
+    echo "set-up: $name done in $((SECONDS - begin)) s"
+}
+
+step system "Debian packages, where one is missing"
+step bootstrap "the installer uv" requirements-bootstrap.lock
+step venv "Python packages (about 3 GB, most of it torch with CUDA)" requirements.lock
+step checkout "this checkout into the environment" pyproject.toml
+step triton "Triton and its own environment (about 110 MB)" requirements-triton.lock requirements-tritonserver.lock
+step kafka "Apache Kafka's jars (about 55 MB)" infra/kafka/pom.xml

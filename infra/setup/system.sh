@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Debian packages for what is missing: Python 3.11 with venv and its shared library, Java, Maven.
+set -euo pipefail
+
+libpython() {
+    "$PYTHON" -c 'import os, sysconfig as s
+print(os.path.join(s.get_config_var("LIBDIR"), "libpython3.11.so.1.0"))'
+}
+
+missing=()
+if ! command -v "$PYTHON" >/dev/null; then
+    missing+=(python3.11 python3.11-venv libpython3.11)
+else
+    "$PYTHON" -c 'import ensurepip' 2>/dev/null || missing+=(python3.11-venv)
+    [[ -e $(libpython) ]] || missing+=(libpython3.11)
+fi
+command -v java >/dev/null || missing+=(openjdk-17-jre-headless)
+command -v mvn >/dev/null || missing+=(maven)
+[[ ${#missing[@]} -eq 0 ]] && exit 0
+
+as_root=()
+[[ $(id -u) -eq 0 ]] || as_root=(sudo)
+echo "missing: ${missing[*]}"
+if ! { "${as_root[@]}" apt-get update -q &&
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "${missing[@]}"; }; then
+    echo "could not install them; as root: apt-get update && apt-get install ${missing[*]}" >&2
+    exit 1
+fi
