@@ -1,0 +1,1 @@
+"""The bus: ports, an in-memory backend for tests and Kafka."""

@@ -1,0 +1,176 @@
+"""Kafka in batches, on confluent-kafka: for the services that move rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TopicPartition as Position
+
+from driftloop.bus.ports import Outgoing, Record, TopicPartition
+from driftloop.errors import Retriable, UndeclaredTopic
+
+_METADATA_TIMEOUT_S = 10.0
+_CONSUMER = MappingProxyType(
+    {
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "fetch.wait.max.ms": 50,
+        "fetch.error.backoff.ms": 50,
+        "session.timeout.ms": 6000,
+        "heartbeat.interval.ms": 1500,
+        "allow.auto.create.topics": False,
+    }
+)
+_PRODUCER = MappingProxyType(
+    {
+        "acks": "all",
+        "enable.idempotence": True,
+        "linger.ms": 1,
+        "partitioner": "murmur2_random",
+        "queue.buffering.max.messages": 200_000,
+        "message.max.bytes": 8_000_000,
+    }
+)
+
+
+class KafkaBatchConsumer:
+    """`driftloop.bus.ports.BatchConsumer` over Kafka.
+
+    Reads all partitions of its topics by itself, without a group's rebalancing: the services that use it keep
+    their state by partition, and one process owns them all. The group's name holds committed offsets only.
+    """
+
+    def __init__(self, bootstrap: str, topics: Sequence[str], group: str, *, newest: bool = False) -> None:
+        self._consumer = Consumer({**_CONSUMER, "bootstrap.servers": bootstrap, "group.id": group})
+        self._parts = [Position(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
+        committed = self._consumer.committed(self._parts, timeout=_METADATA_TIMEOUT_S)
+        start = [Position(each.topic, each.partition, self._start(each, newest)) for each in committed]
+        self._consumer.assign(start)
+
+    def _start(self, committed: Position, newest: bool) -> int:
+        low, high = self._consumer.get_watermark_offsets(committed, timeout=_METADATA_TIMEOUT_S)
+        if newest:
+            return int(high)
+        return int(committed.offset) if committed.offset >= 0 else int(low)
+
+    def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
+        """See the port."""
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            return []
+        rest = self._consumer.consume(max_records - 1, 0.0) if max_records > 1 else []
+        return [_record(message) for message in (first, *rest) if not _passing(message)]
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """See the port."""
+        return frozenset(TopicPartition(each.topic, each.partition) for each in self._parts)
+
+    def seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        """See the port."""
+        now = {(each.topic, each.partition): each.offset for each in self._consumer.position(self._parts)}
+        moved = {(tp.topic, tp.partition): offset for tp, offset in positions.items()}
+        assigned = self._consumer.assignment()
+        start = {(each.topic, each.partition): each.offset for each in assigned}
+        for place, offset in now.items():
+            if offset >= 0:
+                start[place] = offset
+        self._consumer.assign([Position(t, p, moved.get((t, p), offset)) for (t, p), offset in start.items()])
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        """See the port."""
+        if positions:
+            offsets = [Position(tp.topic, tp.partition, offset) for tp, offset in positions.items()]
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+
+    def end_offsets(self) -> Mapping[TopicPartition, int]:
+        """See the port."""
+        return {
+            TopicPartition(each.topic, each.partition): int(
+                self._consumer.get_watermark_offsets(each, timeout=_METADATA_TIMEOUT_S)[1]
+            )
+            for each in self._parts
+        }
+
+    def close(self) -> None:
+        """See the port."""
+        self._consumer.close()
+
+
+class KafkaBatchProducer:
+    """`driftloop.bus.ports.BatchProducer` over Kafka."""
+
+    def __init__(self, bootstrap: str, *, queue_timeout_s: float = 30.0) -> None:
+        self._producer = Producer({**_PRODUCER, "bootstrap.servers": bootstrap})
+        self._queue_timeout_s = queue_timeout_s
+        self._failed: list[KafkaError] = []
+        self._known: dict[str, int] = {}
+
+    def send(self, records: Sequence[Outgoing]) -> None:
+        """See the port."""
+        for record in records:
+            self.partitions(record.topic)
+            self._queue(record)
+        self._producer.poll(0)
+
+    def flush(self, timeout_s: float = 30.0) -> None:
+        """See the port."""
+        left = self._producer.flush(timeout_s)
+        failed, self._failed = self._failed, []
+        if failed or left:
+            raise Retriable(f"{left} records not acknowledged within {timeout_s} s; {len(failed)} refused: {failed[:1]}")
+
+    def partitions(self, topic: str) -> int:
+        """See the port."""
+        if topic not in self._known:
+            self._known[topic] = _partitions(self._producer, topic)
+        return self._known[topic]
+
+    def close(self) -> None:
+        """See the port."""
+        self.flush()
+
+    def _queue(self, record: Outgoing) -> None:
+        place: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
+        deadline = time.monotonic() + self._queue_timeout_s
+        while True:
+            try:
+                self._producer.produce(
+                    record.topic, value=record.value, key=record.key, headers=list(record.headers),
+                    on_delivery=self._delivered, **place,
+                )  # fmt: skip
+                return
+            except BufferError:
+                if time.monotonic() > deadline:
+                    raise Retriable(f"the local queue stayed full for {self._queue_timeout_s} s") from None
+                self._producer.poll(0.05)
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._failed.append(error)
+
+
+def _partitions(client: Consumer | Producer, topic: str) -> int:
+    metadata = client.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic]
+    if metadata.error is not None or not metadata.partitions:
+        raise UndeclaredTopic(f"the broker has no topic {topic}")
+    return len(metadata.partitions)
+
+
+def _passing(message: Message) -> bool:
+    """Whether a message only reports a passing state; any other error is raised."""
+    error = message.error()
+    if error is None:
+        return False
+    if error.code() == KafkaError._PARTITION_EOF or error.retriable():
+        return True
+    raise KafkaException(error)
+
+
+def _record(message: Message) -> Record:
+    headers = tuple((name, value or b"") for name, value in message.headers() or ())
+    return Record(message.topic(), message.partition(), message.offset(), message.key(), message.value(), headers)

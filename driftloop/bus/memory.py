@@ -1,0 +1,191 @@
+"""The bus in memory: the same behaviour as Kafka's, for tests, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from driftloop.bus.partition import partition_of
+from driftloop.bus.ports import Outgoing, Record, TopicPartition
+from driftloop.errors import UndeclaredTopic
+
+
+@dataclass
+class MemoryBroker:
+    """Topics, their records and the groups' committed offsets. Thread-safe. One consumer a group reads all partitions."""
+
+    _logs: dict[TopicPartition, list[Record]] = field(default_factory=dict)
+    _partitions: dict[str, int] = field(default_factory=dict)
+    _committed: dict[str, dict[TopicPartition, int]] = field(default_factory=lambda: defaultdict(dict))
+    _next_unkeyed: int = 0
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def create_topic(self, name: str, partitions: int = 1) -> None:
+        """Declare a topic; again is a no-op."""
+        with self._changed:
+            if self._partitions.setdefault(name, partitions) == partitions:
+                for partition in range(partitions):
+                    self._logs.setdefault(TopicPartition(name, partition), [])
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has.
+
+        Raises:
+            UndeclaredTopic: there is none of that name.
+        """
+        try:
+            return self._partitions[topic]
+        except KeyError:
+            raise UndeclaredTopic(f"the broker has no topic {topic}") from None
+
+    def records(self, topic: str) -> list[Record]:
+        """All records of a topic, partition by partition."""
+        with self._changed:
+            return [record for p in range(self.partitions(topic)) for record in self._logs[TopicPartition(topic, p)]]
+
+    def append(self, records: Iterable[Outgoing]) -> None:
+        """Write records."""
+        with self._changed:
+            for record in records:
+                self._append(record)
+            self._changed.notify_all()
+
+    def batch_consumer(self, topics: Sequence[str], group: str) -> MemoryBatchConsumer:
+        """A `BatchConsumer` that starts where the group committed."""
+        return MemoryBatchConsumer(self, topics, group)
+
+    def batch_producer(self) -> MemoryBatchProducer:
+        """A `BatchProducer`."""
+        return MemoryBatchProducer(self)
+
+    def lifecycle_consumer(self, topics: Sequence[str], group: str) -> MemoryLifecycleConsumer:
+        """A `LifecycleConsumer` that starts where the group committed."""
+        return MemoryLifecycleConsumer(self, topics, group)
+
+    def lifecycle_producer(self) -> MemoryLifecycleProducer:
+        """A `LifecycleProducer`."""
+        return MemoryLifecycleProducer(self)
+
+    def committed(self, group: str) -> Mapping[TopicPartition, int]:
+        """What a group has committed."""
+        with self._changed:
+            return dict(self._committed[group])
+
+    def _append(self, record: Outgoing) -> None:
+        count = self.partitions(record.topic)
+        if record.partition is not None:
+            partition = record.partition
+        elif record.key is not None:
+            partition = partition_of(record.key, count)
+        else:
+            partition, self._next_unkeyed = self._next_unkeyed % count, self._next_unkeyed + 1
+        log = self._logs[TopicPartition(record.topic, partition)]
+        log.append(Record(record.topic, partition, len(log), record.key, record.value, tuple(record.headers)))
+
+    def _read(self, positions: dict[TopicPartition, int], max_records: int, timeout_s: float) -> list[Record]:
+        with self._changed:
+            self._changed.wait_for(lambda: any(len(self._logs[tp]) > at for tp, at in positions.items()), timeout_s)
+            found: list[Record] = []
+            for tp, at in positions.items():
+                taken = self._logs[tp][at : at + max_records - len(found)]
+                positions[tp] = at + len(taken)
+                found += taken
+            return found
+
+
+class MemoryBatchConsumer:
+    """`driftloop.bus.ports.BatchConsumer` over a `MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker, topics: Sequence[str], group: str) -> None:
+        self._broker = broker
+        self._group = group
+        committed = broker.committed(group)
+        parts = [TopicPartition(topic, p) for topic in topics for p in range(broker.partitions(topic))]
+        self._positions = {tp: committed.get(tp, 0) for tp in parts}
+
+    def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
+        """See the port."""
+        return self._broker._read(self._positions, max_records, timeout_s)
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """See the port."""
+        return frozenset(self._positions)
+
+    def seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        """See the port."""
+        self._positions.update(positions)
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        """See the port."""
+        with self._broker._changed:
+            self._broker._committed[self._group].update(positions)
+
+    def end_offsets(self) -> Mapping[TopicPartition, int]:
+        """See the port."""
+        with self._broker._changed:
+            return {tp: len(self._broker._logs[tp]) for tp in self._positions}
+
+    def close(self) -> None:
+        """See the port."""
+
+
+class MemoryBatchProducer:
+    """`driftloop.bus.ports.BatchProducer` over a `MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    def send(self, records: Sequence[Outgoing]) -> None:
+        """See the port."""
+        self._broker.append(records)
+
+    def flush(self, timeout_s: float = 30.0) -> None:
+        """See the port."""
+
+    def partitions(self, topic: str) -> int:
+        """See the port."""
+        return self._broker.partitions(topic)
+
+    def close(self) -> None:
+        """See the port."""
+
+
+class MemoryLifecycleConsumer:
+    """`driftloop.bus.ports.LifecycleConsumer` over a `MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker, topics: Sequence[str], group: str) -> None:
+        self._inner = MemoryBatchConsumer(broker, topics, group)
+
+    async def start(self) -> None:
+        """See the port."""
+
+    async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
+        """See the port."""
+        return await asyncio.to_thread(self._inner.poll, max_records, timeout_s)
+
+    async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        """See the port."""
+        self._inner.commit(positions)
+
+    async def stop(self) -> None:
+        """See the port."""
+
+
+class MemoryLifecycleProducer:
+    """`driftloop.bus.ports.LifecycleProducer` over a `MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    async def start(self) -> None:
+        """See the port."""
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        """See the port."""
+        self._broker.append(records)
+
+    async def stop(self) -> None:
+        """See the port."""

@@ -1,0 +1,73 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class RowsAccepted(_message.Message):
+    __slots__ = ("loop", "event_type", "join_keys", "num_rows", "rows")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    JOIN_KEYS_FIELD_NUMBER: _ClassVar[int]
+    NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    event_type: str
+    join_keys: _containers.RepeatedScalarFieldContainer[str]
+    num_rows: int
+    rows: bytes
+    def __init__(self, loop: _Optional[str] = ..., event_type: _Optional[str] = ..., join_keys: _Optional[_Iterable[str]] = ..., num_rows: _Optional[int] = ..., rows: _Optional[bytes] = ...) -> None: ...
+
+class OutcomesAccepted(_message.Message):
+    __slots__ = ("loop", "event_type", "num_rows", "rows")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    event_type: str
+    num_rows: int
+    rows: bytes
+    def __init__(self, loop: _Optional[str] = ..., event_type: _Optional[str] = ..., num_rows: _Optional[int] = ..., rows: _Optional[bytes] = ...) -> None: ...
+
+class WatermarkAdvanced(_message.Message):
+    __slots__ = ("loop", "watermark_ms", "sequence")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_MS_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    watermark_ms: int
+    sequence: int
+    def __init__(self, loop: _Optional[str] = ..., watermark_ms: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class OutcomeWatermark(_message.Message):
+    __slots__ = ("loop", "watermark_ms", "sequence")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_MS_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    watermark_ms: int
+    sequence: int
+    def __init__(self, loop: _Optional[str] = ..., watermark_ms: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class LakeFlushed(_message.Message):
+    __slots__ = ("loop", "watermark_ms", "tables")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_MS_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    watermark_ms: int
+    tables: _containers.RepeatedCompositeFieldContainer[TableVersion]
+    def __init__(self, loop: _Optional[str] = ..., watermark_ms: _Optional[int] = ..., tables: _Optional[_Iterable[_Union[TableVersion, _Mapping]]] = ...) -> None: ...
+
+class TableVersion(_message.Message):
+    __slots__ = ("name", "path", "version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    path: str
+    version: int
+    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...

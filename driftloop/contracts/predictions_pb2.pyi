@@ -1,0 +1,71 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Purpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PURPOSE_UNSPECIFIED: _ClassVar[Purpose]
+    CLIENT: _ClassVar[Purpose]
+    PROBE: _ClassVar[Purpose]
+PURPOSE_UNSPECIFIED: Purpose
+CLIENT: Purpose
+PROBE: Purpose
+
+class ReleaseScore(_message.Message):
+    __slots__ = ("release_id", "role", "score")
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    release_id: str
+    role: str
+    score: float
+    def __init__(self, release_id: _Optional[str] = ..., role: _Optional[str] = ..., score: _Optional[float] = ...) -> None: ...
+
+class PredictionServed(_message.Message):
+    __slots__ = ("loop", "prediction_id", "key", "decision_time_ms", "release_id", "arm", "score", "scores", "input_digest", "numeric", "categorical", "feature_watermark_ms", "route_epoch", "served_wall_time_ms", "purpose", "stale_views")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    DECISION_TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    ARM_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    INPUT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    NUMERIC_FIELD_NUMBER: _ClassVar[int]
+    CATEGORICAL_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_WATERMARK_MS_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SERVED_WALL_TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    STALE_VIEWS_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    prediction_id: str
+    key: str
+    decision_time_ms: int
+    release_id: str
+    arm: str
+    score: float
+    scores: _containers.RepeatedCompositeFieldContainer[ReleaseScore]
+    input_digest: str
+    numeric: _containers.RepeatedScalarFieldContainer[float]
+    categorical: _containers.RepeatedScalarFieldContainer[str]
+    feature_watermark_ms: int
+    route_epoch: int
+    served_wall_time_ms: int
+    purpose: Purpose
+    stale_views: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, loop: _Optional[str] = ..., prediction_id: _Optional[str] = ..., key: _Optional[str] = ..., decision_time_ms: _Optional[int] = ..., release_id: _Optional[str] = ..., arm: _Optional[str] = ..., score: _Optional[float] = ..., scores: _Optional[_Iterable[_Union[ReleaseScore, _Mapping]]] = ..., input_digest: _Optional[str] = ..., numeric: _Optional[_Iterable[float]] = ..., categorical: _Optional[_Iterable[str]] = ..., feature_watermark_ms: _Optional[int] = ..., route_epoch: _Optional[int] = ..., served_wall_time_ms: _Optional[int] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., stale_views: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PredictionWatermark(_message.Message):
+    __slots__ = ("loop", "watermark_ms")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_MS_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    watermark_ms: int
+    def __init__(self, loop: _Optional[str] = ..., watermark_ms: _Optional[int] = ...) -> None: ...

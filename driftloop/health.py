@@ -1,0 +1,66 @@
+"""``/live``, ``/ready`` and ``/metrics`` of a process, on a thread of their own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+Probe = Callable[[], bool]
+"""Whether the service takes work now."""
+
+
+class HealthServer:
+    """Answers 200 or 503 in JSON; ``/status`` tells what the service says of itself."""
+
+    def __init__(self, host: str, port: int, ready: Probe, status: Callable[[], dict[str, Any]] = dict) -> None:
+        handler = type("Handler", (_Handler,), {"probe": staticmethod(ready), "status": staticmethod(status)})
+        self._server = ThreadingHTTPServer((host, port), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self._server.server_address[1])
+
+    def __enter__(self) -> HealthServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    probe: Probe
+    status: Callable[[], dict[str, Any]]
+
+    def do_GET(self) -> None:
+        if self.path == "/metrics":
+            self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
+        elif self.path == "/live":
+            self._answer(200, b'{"live": true}')
+        elif self.path == "/ready":
+            ready = self.probe()
+            self._answer(200 if ready else 503, json.dumps({"ready": ready}).encode())
+        elif self.path == "/status":
+            self._answer(200, json.dumps(self.status()).encode())
+        else:
+            self._answer(404, b'{"error": "there are /live, /ready, /status and /metrics"}')
+
+    def _answer(self, code: int, body: bytes, content_type: str = "application/json") -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Scrapes are not news."""

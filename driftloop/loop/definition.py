@@ -1,0 +1,329 @@
+"""What a loop declares in ``loops/<name>/loop.yaml``, as frozen models that refuse unknown keys.
+
+Spans of time are written as ``90s``, ``15m``, ``24h`` or ``7d`` and held as ``timedelta``.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+_SPAN = re.compile(r"^(-?\d+(?:\.\d+)?)(ms|s|m|h|d)$")
+_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_span(value: object) -> timedelta:
+    """Turn ``"36h"`` into a timedelta.
+
+    Raises:
+        ValueError: not a number with one of the units ms, s, m, h, d.
+    """
+    if isinstance(value, timedelta):
+        return value
+    match = _SPAN.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a span of time; write a number and a unit, such as 90s, 15m, 24h or 7d")
+    return timedelta(seconds=float(match[1]) * _UNIT[match[2]])
+
+
+def _not_negative(value: timedelta) -> timedelta:
+    if value < timedelta(0):
+        raise ValueError("a span of time here must not be negative")
+    return value
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("a span of time here must be above zero")
+    return value
+
+
+AnySpan = Annotated[timedelta, BeforeValidator(parse_span)]
+Span = Annotated[timedelta, BeforeValidator(lambda v: _not_negative(parse_span(v)))]
+PositiveSpan = Annotated[timedelta, BeforeValidator(lambda v: _positive(parse_span(v)))]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
+EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=96)]
+
+
+def to_ms(span: timedelta) -> int:
+    """A span in whole milliseconds."""
+    return span // timedelta(milliseconds=1)
+
+
+class Model(BaseModel):
+    """Base of the definition's models."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FieldRule(Model):
+    """What an event's field must hold beyond its type. A row that breaks it is a dead letter."""
+
+    required: bool = False
+    """A proto3 scalar at its default value (empty, zero) without `optional` counts as absent only for strings."""
+    min: float | None = None
+    """Least value, inclusive."""
+    max: float | None = None
+    """Greatest value, inclusive."""
+    enum: tuple[str, ...] | None = None
+    """The only strings allowed."""
+    max_length: int | None = Field(default=None, ge=1)
+    """Longest string, in characters."""
+
+
+class EventDefinition(Model):
+    """A kind of raw event, on a topic of its own that bears the event type's name."""
+
+    message: str
+    """Full name of the protobuf message, to be found in the loop's descriptor set."""
+    id: str
+    """Field that makes an event unique; a second one with it is a duplicate."""
+    key: str
+    """Field that names what the event is about."""
+    time: str
+    """Field that holds event time, int64 milliseconds since the epoch, UTC."""
+    rules: dict[str, FieldRule] = Field(default_factory=dict)
+    """Rules by field."""
+    derive: dict[str, str] = Field(default_factory=dict)
+    """Columns computed from the fields: name to SQL expression over the event's columns (DuckDB's dialect)."""
+    feeds: tuple[tuple[str, ...], ...] = ()
+    """Feast entities that the event feeds, each as its join keys (columns of the event)."""
+    partitions: int = Field(default=2, ge=1, le=1024)
+    """Partitions of the raw topic."""
+
+
+class TimeRules(Model):
+    """How event time advances."""
+
+    lateness: Span = timedelta(0)
+    """Allowance of a derived watermark behind the newest event of its partition."""
+    max_advance: PositiveSpan = timedelta(days=2)
+    """An event further ahead of its partition's watermark than this is a dead letter and moves nothing."""
+    idle_timeout: PositiveSpan = timedelta(seconds=30)
+    """Wall time after which a silent partition with a derived watermark no longer holds the others back."""
+    duplicate_window: PositiveSpan = timedelta(days=2)
+    """Span of event time in which an event id is remembered."""
+    max_record_bytes: int = Field(default=262_144, ge=64)
+    """A larger record is a dead letter."""
+
+
+class InputDefinition(Model):
+    """A value that a caller sends with a request."""
+
+    type: Literal["string", "int64", "double"]
+    """Triton datatype BYTES, INT64 or FP64."""
+    column: str | None = None
+    """Column of the `prediction.from` event that holds it in training; the input's own name if unset."""
+    model: bool = True
+    """Whether it is an input of the model, not only a join key."""
+
+
+class EntityKey(Model):
+    """Where a join key's value comes from at prediction time: an input, or a constant."""
+
+    input: str | None = None
+    const: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> EntityKey:
+        if (self.input is None) == (self.const is None):
+            raise ValueError("give exactly one of `input` and `const`")
+        return self
+
+
+class PredictionDefinition(Model):
+    """What is predicted, when, and from what."""
+
+    key: str
+    """Input (and column) that ties a prediction to its outcome."""
+    source: EventType = Field(alias="from")
+    """Event type with a row for each thing to be predicted: the population that training is drawn from."""
+    decision_time: DecisionTime
+    """The moment the prediction stands for."""
+    clock: Literal["request", "now"] = "now"
+    """`request`: the caller states the decision time; `now`: it is the time of the call."""
+    inputs: dict[str, InputDefinition]
+    """Values that the caller sends, by name. The key is always sent and need not stand here."""
+    join_keys: dict[str, EntityKey]
+    """Every join key of the feature service, by name."""
+    feature_service: str
+    """Feast feature service that lists the features."""
+    max_feature_age: PositiveSpan = timedelta(days=3650)
+    """A view whose watermark is further behind the decision time is served as missing, and counted."""
+
+
+class DecisionTime(Model):
+    """Decision time in terms of the population's event."""
+
+    column: str
+    """Column of the `prediction.from` event, int64 ms."""
+    offset: AnySpan = timedelta(0)
+    """Added to it."""
+
+
+class LabelDefinition(Model):
+    """What turned out."""
+
+    source: EventType = Field(alias="from")
+    """Event type that carries the outcome."""
+    key: str
+    """Its column that holds the prediction key."""
+    value: str
+    """Its column that holds the outcome (boolean, integer or double)."""
+    kind: Literal["binary", "regression", "count"]
+    """Decides the loss: log loss, squared error, Poisson deviance."""
+    horizon: PositiveSpan
+    """An outcome later than this after the decision time is late; none by then is missing, never negative."""
+
+
+class SliceDefinition(Model):
+    """A field by whose values quality is also reported."""
+
+    input: str
+    max_values: int = Field(default=20, ge=1, le=200)
+
+
+class DetectorDefinition(Model):
+    """A test on closed windows."""
+
+    kind: Literal["block_residual", "block_loss", "psi"]
+    """`block_residual`: mean of (score - outcome) by block against zero; `block_loss`: recent blocks' mean loss against
+    the reference blocks after the release became champion; `psi`: population stability index of an input or the score."""
+    mode: Literal["watch", "trigger"]
+    """Whether an alarm asks for a retrain or is only shown."""
+    threshold: float = Field(gt=0)
+    """Alarm above this value of the statistic."""
+    blocks: int = Field(default=1, ge=1)
+    """Trailing closed blocks in the statistic; fewer is not known yet."""
+    on: str | None = None
+    """psi only: an input's name, `score`, or unset for the largest over all."""
+    min_rows: int = Field(default=1, ge=1)
+    """Blocks with fewer joined rows are left out."""
+
+
+class MonitoringDefinition(Model):
+    """Windows and detectors."""
+
+    block: PositiveSpan = timedelta(days=1)
+    """Length of a block and of a window, aligned to the epoch in UTC, by outcome event time. Losses within a block are
+    taken as dependent, blocks as exchangeable."""
+    slices: dict[Name, SliceDefinition] = Field(default_factory=dict)
+    detectors: dict[Name, DetectorDefinition] = Field(default_factory=dict)
+
+
+class WindowByReason(Model):
+    """How much data a run trains on, by what asked for it."""
+
+    first_champion: PositiveSpan
+    drift: PositiveSpan
+    schedule: PositiveSpan
+    command: PositiveSpan
+
+
+class ScheduleDefinition(Model):
+    """Retraining by the calendar of event time."""
+
+    every: PositiveSpan
+    """Counted from the first event of the loop."""
+
+
+class TrainingDefinition(Model):
+    """When and how a model is trained."""
+
+    trainer: str = "model:Trainer"
+    """`module:class` in the loop's folder, a `driftloop.trainer.Trainer`."""
+    first_champion_after: PositiveSpan
+    """Event time from the loop's first event to the first training run."""
+    window: WindowByReason
+    validation: PositiveSpan
+    """The last part of the window in decision time, held out of training."""
+    schedule: ScheduleDefinition | None = None
+    cooldown: Span = timedelta(0)
+    """Least event time between the end of one chain and the next request."""
+    breaker: int = Field(default=5, ge=1)
+    """After so many requests in a row that did not end in a promotion, only a command retrains."""
+    seed: int = 0
+    time_limit: PositiveSpan = timedelta(minutes=10)
+    memory_limit_mib: int = Field(default=6144, ge=256)
+    parameters: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    """Handed to the trainer, logged with the run."""
+
+
+class OfflineGate(Model):
+    """Weeds out broken candidates before they see traffic."""
+
+    min_rows: int = Field(default=200, ge=1)
+    min_gain_over_base_rate: float = 0.0
+    """The candidate's validation loss must be below the base rate's by at least this."""
+    max_loss_over_champion: float = 0.05
+    """It must not lose to the champion by more than this on the same rows, with certainty (interval's upper end)."""
+
+
+class Step(Model):
+    """A stage of the rollout."""
+
+    stage: Literal["shadow", "canary"]
+    share: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Of keys answered by the challenger; 0 in shadow."""
+    min_blocks: int = Field(ge=2)
+    """Fewer closed blocks since the stage began is not known yet."""
+    max_blocks: int = Field(ge=2)
+    """At so many the stage's limit is reached and not-known-yet ends in rejection."""
+    margin: float = 0.0
+    """Better: the interval's lower end is above this. Worse: its upper end is below it."""
+    evidence: Literal["stage", "release"] = "release"
+    """Paired blocks since this stage, or since the release first scored."""
+    approval: bool = False
+    """Whether a person must approve the next stage."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Step:
+        if self.max_blocks < self.min_blocks:
+            raise ValueError("max_blocks must be at least min_blocks")
+        if self.stage == "shadow" and self.share > 0:
+            raise ValueError("a shadow answers nobody: leave `share` out")
+        if self.stage == "canary" and self.share <= 0:
+            raise ValueError("a canary needs a `share` above 0")
+        return self
+
+
+class RolloutDefinition(Model):
+    """Stages that a release passes, in order, and how its evidence is judged."""
+
+    steps: tuple[Step, ...] = Field(min_length=1)
+    level: float = Field(default=0.95, gt=0.5, lt=1.0)
+    """Level of the two-sided bootstrap interval."""
+    resamples: int = Field(default=4000, ge=200)
+    seed: int = 0
+
+
+class LoopDefinition(Model):
+    """One loop: what comes in, what is predicted, how it is watched and kept right."""
+
+    loop: Name
+    description: str
+    events: dict[EventType, EventDefinition]
+    time: TimeRules = TimeRules()
+    prediction: PredictionDefinition
+    label: LabelDefinition
+    monitoring: MonitoringDefinition = MonitoringDefinition()
+    training: TrainingDefinition
+    offline: OfflineGate = OfflineGate()
+    rollout: RolloutDefinition
+
+    @model_validator(mode="after")
+    def _references(self) -> LoopDefinition:
+        for where, event in (("prediction.from", self.prediction.source), ("label.from", self.label.source)):
+            if event not in self.events:
+                raise ValueError(f"{where} names {event!r}, which `events` does not declare")
+        for join_key, source in self.prediction.join_keys.items():
+            known = {*self.prediction.inputs, self.prediction.key}
+            if source.input is not None and source.input not in known:
+                raise ValueError(f"prediction.join_keys.{join_key} names the input {source.input!r}, which is not declared")
+        for name, piece in self.monitoring.slices.items():
+            if piece.input not in self.prediction.inputs:
+                raise ValueError(f"monitoring.slices.{name} names the input {piece.input!r}, which is not declared")
+        return self

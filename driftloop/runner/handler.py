@@ -1,0 +1,28 @@
+"""What a lifecycle handler is.
+
+A service's ``handlers.py`` ends in a table of these, from message class to function. A handler gets the event and an open
+transaction, changes its service's state through ``tx.connection`` and returns the events to send. It must not commit, and
+does no I/O but SQL and reads of immutable files. It may raise `InvalidEvent` (dead letter) or `Retriable` (same event again).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+from sqlalchemy import Connection
+
+from driftloop.envelope import Draft, Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """The SQL transaction that holds inbox, state and outbox."""
+
+    connection: Connection
+
+
+Handler = Callable[[Envelope[Any], Transaction], Sequence[Draft]]
+HandlerTable = Mapping[type[Message], Handler]

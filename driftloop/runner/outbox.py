@@ -1,0 +1,68 @@
+"""Events written with the state they tell of, and published after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from driftloop.bus.ports import Outgoing
+from driftloop.envelope import Draft, Envelope, from_draft, to_record
+from driftloop.runner.tables import outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A row of the outbox that was not sent yet."""
+
+    position: int
+    record: Outgoing
+
+
+def put(
+    connection: Connection,
+    drafts: Sequence[Draft],
+    *,
+    source: str,
+    wall_time_ms: int,
+    cause: Envelope[Any] | None,
+    traceparent: str | None = None,
+) -> int:
+    """Put events in the outbox, in order; an event id that stands there already is left as it is. Returns how many were new."""
+    return sum(
+        _insert(connection, from_draft(d, source=source, wall_time_ms=wall_time_ms, cause=cause, traceparent=traceparent), d.key)
+        for d in drafts
+    )
+
+
+def unsent(engine: Engine, limit: int) -> list[Pending]:
+    """The oldest events not sent yet."""
+    query = select(outbox).where(outbox.c.sent_wall_ms.is_(None)).order_by(outbox.c.position).limit(limit)
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return [Pending(row.position, _outgoing(row)) for row in rows]
+
+
+def mark_sent(engine: Engine, positions: Sequence[int], wall_time_ms: int) -> None:
+    """Note that these were acknowledged."""
+    with engine.begin() as connection:
+        connection.execute(update(outbox).where(outbox.c.position.in_(positions)).values(sent_wall_ms=wall_time_ms))
+
+
+def _insert(connection: Connection, event: Envelope[Message], key: str | None) -> int:
+    record = to_record(event, key)
+    headers = json.dumps([[name, value.decode()] for name, value in record.headers]).encode()
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    row = {"event_id": event.id, "topic": record.topic, "key": record.key, "value": record.value, "headers": headers}
+    result = connection.execute(dialect.insert(outbox).values(row).on_conflict_do_nothing(index_elements=["event_id"]))
+    return int(result.rowcount)
+
+
+def _outgoing(row: Any) -> Outgoing:
+    headers = tuple((name, value.encode()) for name, value in json.loads(row.headers))
+    return Outgoing(row.topic, bytes(row.value), bytes(row.key), headers)

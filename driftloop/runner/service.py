@@ -1,0 +1,179 @@
+"""Runs a table of handlers: each event's effect happens once, however often the event comes.
+
+One SQL transaction holds the event's id in the inbox, the change of state and the events to send. The relay publishes the outbox,
+and only then is the offset committed: a consumer group with no lag has nothing left to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+from sqlalchemy import Engine, insert, select
+from structlog.contextvars import bound_contextvars
+
+from driftloop import log, telemetry
+from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
+from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer, Record, TopicPartition
+from driftloop.clock import Clock, SystemClock
+from driftloop.contracts.topics import topic, topic_of
+from driftloop.contracts.topics import message_class as message_named
+from driftloop.envelope import Draft, Envelope, from_record
+from driftloop.errors import InvalidEvent, Retriable
+from driftloop.runner import metrics, outbox
+from driftloop.runner.handler import HandlerTable, Transaction
+from driftloop.runner.relay import Relay
+from driftloop.runner.tables import inbox
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How a runner waits."""
+
+    poll_timeout_s: float = 0.25
+    relay_pause_s: float = 0.02
+    """Between looks at the outbox for events that a worker put there."""
+    retry_first_s: float = 0.05
+    retry_longest_s: float = 5.0
+    retry_limit: int = 200
+    """Tries of one event before the process gives up and is started again."""
+    dead_letter_limit: int = 20
+
+
+class LifecycleService:
+    """Consumes every topic that declares a message in the table."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        handlers: HandlerTable,
+        engine: Engine,
+        consumer: LifecycleConsumer,
+        producer: LifecycleProducer,
+        stop: threading.Event,
+        clock: Clock | None = None,
+        patience: Patience | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._name = name
+        self._handlers = dict(handlers)
+        self._engine = engine
+        self._consumer = consumer
+        self._producer = producer
+        self._stop = stop
+        self._clock = clock or SystemClock()
+        self._patience = patience or Patience()
+        self._random = random.Random(seed)
+        self._limit = DeadLetterLimit(self._patience.dead_letter_limit)
+        self._relay = Relay(name, engine, producer, self._clock)
+        self._log = log.get(__name__)
+        self._ready = False
+
+    def ready(self) -> bool:
+        """Whether it consumes."""
+        return self._ready
+
+    async def run(self) -> None:
+        """Handle events until the stop event is set. A defect in a handler ends it: the event comes again."""
+        await self._producer.start()
+        await self._consumer.start()
+        relaying = asyncio.create_task(self._keep_relaying())
+        try:
+            await self._relay.flush_patiently()
+            self._ready = True
+            while not self._stop.is_set():
+                relaying.done() and relaying.result()
+                records = await self._consumer.poll(100, self._patience.poll_timeout_s)
+                if records:
+                    await self._handle_batch(records)
+        finally:
+            self._ready = False
+            relaying.cancel()
+            await asyncio.gather(relaying, return_exceptions=True)
+            await self._consumer.stop()
+            await self._producer.stop()
+
+    async def _keep_relaying(self) -> None:
+        while True:
+            await self._relay.flush_patiently()
+            await asyncio.sleep(self._patience.relay_pause_s)
+
+    async def _handle_batch(self, records: Sequence[Record]) -> None:
+        positions = {}
+        for record in records:
+            await self._handle(record)
+            positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        while await self._unsent():
+            await self._relay.flush_patiently()
+        try:
+            await self._consumer.commit(positions)
+        except Retriable as error:
+            self._log.warning("commit-refused", problem=str(error))
+
+    async def _unsent(self) -> bool:
+        return bool(await asyncio.to_thread(outbox.unsent, self._engine, 1))
+
+    async def _handle(self, record: Record) -> None:
+        try:
+            event = self._read(record)
+            if event is not None:
+                await self._handle_event(event)
+            self._limit.accepted()
+        except InvalidEvent as error:
+            await self._refuse(record, error)
+
+    def _read(self, record: Record) -> Envelope[Any] | None:
+        """The event, or None where the topic carries other messages too and this is one of them."""
+        declared = [message_named(name) for name in topic(record.topic).messages]
+        event = from_record(record, declared)
+        return event if type(event.data) in self._handlers else None
+
+    async def _handle_event(self, event: Envelope[Message]) -> None:
+        pause_s = self._patience.retry_first_s
+        for attempt in range(self._patience.retry_limit):
+            try:
+                await asyncio.to_thread(self._once, event)
+                return
+            except Retriable as error:
+                metrics.RETRIED.add(service=self._name, type=event.type)
+                self._log.warning("retry", event=event.id, type=event.type, attempt=attempt, problem=str(error))
+                await asyncio.sleep(pause_s * self._random.uniform(0.5, 1.0))
+                pause_s = min(pause_s * 2, self._patience.retry_longest_s)
+        raise Retriable(f"event {event.id} still cannot be handled after {self._patience.retry_limit} tries")
+
+    def _once(self, event: Envelope[Message]) -> None:
+        started = self._clock.monotonic_s()
+        with (
+            bound_contextvars(correlation_id=event.correlation_id, event_id=event.id, loop=event.loop),
+            telemetry.span(event.type, event.traceparent, service=self._name, event_id=event.id) as traceparent,
+            self._engine.begin() as connection,
+        ):
+            if connection.execute(select(inbox.c.event_id).where(inbox.c.event_id == event.id)).first():
+                metrics.REPEATED.add(service=self._name, type=event.type)
+                return
+            drafts: Sequence[Draft] = self._handlers[type(event.data)](event, Transaction(connection))
+            now_ms = self._clock.now_ms()
+            outbox.put(connection, drafts, source=self._name, wall_time_ms=now_ms, cause=event, traceparent=traceparent)
+            connection.execute(insert(inbox).values(event_id=event.id, type=event.type, handled_wall_ms=now_ms))
+        metrics.HANDLED.add(service=self._name, type=event.type)
+        metrics.HANDLE_SECONDS.record(self._clock.monotonic_s() - started, service=self._name, type=event.type)
+
+    async def _refuse(self, record: Record, error: InvalidEvent) -> None:
+        metrics.DEAD_LETTERED.add(service=self._name, reason=error.reason)
+        self._log.error("dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, detail=error.detail)
+        stack = "".join(traceback.format_exception(error))
+        letter = dead_letter(record, consumer=self._name, reason=error.reason, detail=error.detail, stack=stack)
+        await self._producer.send([letter])
+        self._limit.refused(error.reason)
+
+
+def topics_of(handlers: HandlerTable) -> list[str]:
+    """Topics that a table of handlers consumes."""
+    return sorted({topic_of(message).name for message in handlers})

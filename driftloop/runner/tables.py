@@ -1,0 +1,52 @@
+"""Inbox and outbox: the two tables that every lifecycle service has beside its own."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Engine, Index, Integer, LargeBinary, MetaData, String, Table, create_engine, event
+from sqlalchemy.pool import ConnectionPoolEntry
+
+metadata = MetaData()
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("event_id", String, primary_key=True),
+    Column("type", String, nullable=False),
+    Column("handled_wall_ms", BigInteger, nullable=False),
+)
+"""Events whose effect stands."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", String, unique=True, nullable=False),
+    Column("topic", String, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("headers", LargeBinary, nullable=False),
+    Column("sent_wall_ms", BigInteger),
+)
+"""Events to send, in order; sent ones stay, so that an id is sent once."""
+
+Index("outbox_unsent", outbox.c.sent_wall_ms, outbox.c.position)
+
+
+def open_database(url: str, *tables: MetaData) -> Engine:
+    """An engine on a service's database, with inbox, outbox and the service's own tables created where missing.
+
+    SQLite runs in WAL with full durability at checkpoints and begins its transactions as writers, so that two never deadlock.
+    """
+    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False} if url.startswith("sqlite") else {})
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _sqlite_settings)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    for each in (metadata, *tables):
+        each.create_all(engine)
+    return engine
+
+
+def _sqlite_settings(connection: object, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # type: ignore[attr-defined]  # we begin ourselves
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()  # type: ignore[attr-defined]
