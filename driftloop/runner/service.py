@@ -89,7 +89,8 @@ class LifecycleService:
             await self._relay.flush_patiently()
             self._ready = True
             while not self._stop.is_set():
-                relaying.done() and relaying.result()
+                if relaying.done():
+                    relaying.result()
                 records = await self._consumer.poll(100, self._patience.poll_timeout_s)
                 if records:
                     await self._handle_batch(records)
@@ -111,6 +112,8 @@ class LifecycleService:
             await self._handle(record)
             positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
         while await self._unsent():
+            if self._stop.is_set():
+                return  # uncommitted: the events come again and the inbox knows them
             await self._relay.flush_patiently()
         try:
             await self._consumer.commit(positions)

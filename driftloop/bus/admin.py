@@ -1,0 +1,76 @@
+"""Creates the topics that declarations and loops name. Nothing else creates one: the broker's auto-creation is off."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from driftloop.bus.dead_letters import SUFFIX
+from driftloop.contracts.topics import declared
+from driftloop.errors import Retriable
+from driftloop.loop import LoopDefinition
+
+_RETENTION_MS = {"forever": -1, "7d": 7 * 86_400_000}
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """A topic to be there."""
+
+    name: str
+    partitions: int
+    retention_ms: int
+    max_bytes: int = 8_000_000
+
+
+def plan(loops: Iterable[LoopDefinition]) -> list[TopicPlan]:
+    """Every topic that the system needs: declared ones, the loops' raw topics, and their dead letters."""
+    topics = [TopicPlan(each.name, each.partitions, _RETENTION_MS[each.retention]) for each in declared().values()]
+    for loop in loops:
+        topics += [TopicPlan(name, event.partitions, _RETENTION_MS["7d"]) for name, event in loop.events.items()]
+    return [*topics, *(TopicPlan(each.name + SUFFIX, 1, -1) for each in topics)]
+
+
+def create_topics(bootstrap: str, topics: Iterable[TopicPlan], *, replication: int = 1, timeout_s: float = 60.0) -> list[str]:
+    """Create what is missing; returns the names of the new ones. Waits for a broker that is still starting.
+
+    Raises:
+        Retriable: no broker answered within ``timeout_s``.
+        KafkaException: the broker refused a topic.
+    """
+    client = AdminClient({"bootstrap.servers": bootstrap})
+    existing = _wait_for_broker(client, bootstrap, timeout_s)
+    missing = [topic for topic in topics if topic.name not in existing]
+    if not missing:
+        return []
+    asked = client.create_topics([_new_topic(topic, replication) for topic in missing], operation_timeout=timeout_s)
+    for future in asked.values():
+        _unless_exists(future.exception())
+    return sorted(asked)
+
+
+def _new_topic(topic: TopicPlan, replication: int) -> NewTopic:
+    config = {"retention.ms": str(topic.retention_ms), "max.message.bytes": str(topic.max_bytes)}
+    return NewTopic(topic.name, topic.partitions, replication, config=config)
+
+
+def _unless_exists(error: BaseException | None) -> None:
+    if error is None:
+        return
+    if isinstance(error, KafkaException) and error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+        return
+    raise error
+
+
+def _wait_for_broker(client: AdminClient, bootstrap: str, timeout_s: float) -> set[str]:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return set(client.list_topics(timeout=2.0).topics)
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                raise Retriable(f"no Kafka broker at {bootstrap} within {timeout_s:.0f} s: {error}") from error
