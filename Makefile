@@ -5,6 +5,9 @@ export PATH := $(CURDIR)/.local/venv/bin:$(PATH)
 export TZ := UTC
 export PYTHON TORCH_BACKEND UPGRADE
 
+# Driftloop's own commands take more arguments so: make demo ARGS='--seed 3'
+ARGS ?=
+
 PACKAGES = $(wildcard driftloop services loops tests feature_repo)
 
 .PHONY: help setup protos lock check lint types imports unit test demo stories up down status clean
@@ -27,10 +30,12 @@ up: setup ## start the system
 down: ## stop the system
 	driftloop down $(ARGS)
 
-status: ## what runs, and how well
+status: setup ## what runs, and how well
 	driftloop status $(ARGS)
 
 check: lint types imports unit ## what must hold before a commit: under a minute
+
+lint types imports unit: | setup
 
 lint:
 	ruff check .
@@ -45,7 +50,7 @@ imports:
 unit:
 	pytest -q tests/unit tests/contract
 
-test: setup check ## check, then real Kafka, Triton, Feast and MLflow, and the loop on a slice of flights
+test: check ## check, then real Kafka, Triton, Feast and MLflow, and the loop on a slice of flights
 	pytest tests/integration tests/e2e
 
 protos: setup ## generate the contracts' code again
@@ -54,5 +59,6 @@ protos: setup ## generate the contracts' code again
 lock: setup ## compile the lock files again (UPGRADE=1 takes newer versions)
 	infra/setup/lock.sh
 
-clean: ## remove all that set-up, runs and tests have made
+clean: ## stop the system and remove all that set-up, runs and tests have made
+	if [[ -d var ]]; then driftloop down || true; fi
 	rm -rf .local var out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

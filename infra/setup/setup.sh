@@ -33,3 +33,4 @@ step venv "Python packages (about 3 GB, most of it torch with CUDA)" requirement
 step checkout "this checkout into the environment" pyproject.toml
 step triton "Triton and its own environment (about 110 MB)" requirements-triton.lock requirements-tritonserver.lock
 step kafka "Apache Kafka's jars (about 55 MB)" infra/kafka/pom.xml
+step prometheus "Prometheus (about 20 MB)"
