@@ -8,7 +8,7 @@ lock=requirements.lock
 
 if [[ -n $TORCH_BACKEND ]]; then
     lock=.local/requirements-without-torch.lock
-    awk '/^[a-z]/ { skip = /^(torch|triton|nvidia-|cuda-)/ } !skip' requirements.lock >"$lock"
+    awk '/^[a-z]/ { skip = /^(torch|triton)==|^(nvidia|cuda)-/ } !skip' requirements.lock >"$lock"
 fi
 
 [[ -x $env/bin/python ]] || "$uv" venv -q --python "$PYTHON" "$env"
