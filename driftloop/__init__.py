@@ -1,0 +1,3 @@
+"""The shared package: contracts, bus, handler runner, configuration, telemetry, loops, command line. Imports no service."""
+
+__version__ = "0.1.0"

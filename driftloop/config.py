@@ -10,6 +10,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from driftloop.ports import local
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -30,17 +32,17 @@ class Settings(BaseSettings):
     """Folder of the Feast definitions."""
     host: str = "127.0.0.1"
     """Address that servers of this machine listen on."""
-    kafka_bootstrap: str = "127.0.0.1:19092"
+    kafka_bootstrap: str = Field(default_factory=lambda: local("KAFKA_PORT"))
     """Kafka's bootstrap servers, `host:port[,host:port]`."""
-    triton_grpc: str = "127.0.0.1:18001"
+    triton_grpc: str = Field(default_factory=lambda: local("TRITON_GRPC_PORT"))
     """Triton's gRPC address, `host:port`."""
-    triton_http: str = "127.0.0.1:18000"
+    triton_http: str = Field(default_factory=lambda: local("TRITON_HTTP_PORT"))
     """Triton's HTTP address, `host:port`."""
-    triton_metrics: str = "127.0.0.1:18002"
+    triton_metrics: str = Field(default_factory=lambda: local("TRITON_METRICS_PORT"))
     """Triton's metrics address, `host:port`."""
     triton_control_token: str = "driftloop-local"
     """Value of the header that Triton's load and unload calls need."""
-    mlflow_uri: str = "http://127.0.0.1:15000"
+    mlflow_uri: str = Field(default_factory=lambda: f"http://{local('MLFLOW_PORT')}")
     """MLflow's tracking and registry address."""
     state_url: str = ""
     """SQLAlchemy URL with `{service}` in it; empty means SQLite files below `home`."""

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from driftloop.bus.dead_letters import SUFFIX
 from driftloop.contracts.topics import declared
-from driftloop.errors import Retriable
+from driftloop.errors import Retriable, UndeclaredTopic
 from driftloop.loop import LoopDefinition
 
 _RETENTION_MS = {"forever": -1, "7d": 7 * 86_400_000}
@@ -74,3 +74,19 @@ def _wait_for_broker(client: AdminClient, bootstrap: str, timeout_s: float) -> s
         except KafkaException as error:
             if time.monotonic() > deadline:
                 raise Retriable(f"no Kafka broker at {bootstrap} within {timeout_s:.0f} s: {error}") from error
+
+
+def wait_for_topics(bootstrap: str, names: Iterable[str], timeout_s: float = 60.0) -> None:
+    """Return once the broker has all these topics.
+
+    Raises:
+        UndeclaredTopic: it answers, but lacked one of them until the end.
+        Retriable: it did not answer.
+    """
+    client = AdminClient({"bootstrap.servers": bootstrap})
+    deadline = time.monotonic() + timeout_s
+    wanted = set(names)
+    while missing := wanted - _wait_for_broker(client, bootstrap, timeout_s):
+        if time.monotonic() > deadline:
+            raise UndeclaredTopic(f"the broker has no topic {', '.join(sorted(missing))}; `driftloop up` creates them")
+        time.sleep(0.1)

@@ -10,6 +10,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as Position
 
+from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
 from driftloop.errors import Retriable, UndeclaredTopic
 
@@ -46,6 +47,7 @@ class KafkaBatchConsumer:
     """
 
     def __init__(self, bootstrap: str, topics: Sequence[str], group: str, *, newest: bool = False) -> None:
+        wait_for_topics(bootstrap, topics)
         self._consumer = Consumer({**_CONSUMER, "bootstrap.servers": bootstrap, "group.id": group})
         self._parts = [Position(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
         committed = self._consumer.committed(self._parts, timeout=_METADATA_TIMEOUT_S)

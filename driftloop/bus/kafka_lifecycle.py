@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as Place
 from aiokafka.errors import CommitFailedError, KafkaError
 
+from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
-from driftloop.errors import Retriable, UndeclaredTopic
+from driftloop.errors import Retriable
 
 
 class _Revoked(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -30,6 +32,7 @@ class KafkaLifecycleConsumer:
     """`driftloop.bus.ports.LifecycleConsumer` over Kafka."""
 
     def __init__(self, bootstrap: str, topics: Sequence[str], group: str) -> None:
+        self._bootstrap = bootstrap
         self._topics = list(topics)
         self._revoked = _Revoked()
         self._make = lambda: AIOKafkaConsumer(
@@ -39,16 +42,14 @@ class KafkaLifecycleConsumer:
         self._consumer: AIOKafkaConsumer | None = None
 
     async def start(self) -> None:
-        """Join the group.
+        """Join the group, once the broker has the topics.
 
         Raises:
-            UndeclaredTopic: the broker lacks one of the topics.
+            UndeclaredTopic: it lacks one of them for too long.
         """
+        await asyncio.to_thread(wait_for_topics, self._bootstrap, self._topics)
         self._consumer = self._make()
         await self._consumer.start()
-        absent = sorted(set(self._topics) - set(await self._consumer.topics()))
-        if absent:
-            raise UndeclaredTopic(f"the broker has no topic {', '.join(absent)}; `driftloop up` creates them")
         self._consumer.subscribe(self._topics, listener=self._revoked)
 
     async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
@@ -89,6 +90,7 @@ class KafkaLifecycleProducer:
     """`driftloop.bus.ports.LifecycleProducer` over Kafka."""
 
     def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
         self._make = lambda: AIOKafkaProducer(
             bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, request_timeout_ms=10_000,
             max_request_size=8_000_000,
@@ -96,7 +98,8 @@ class KafkaLifecycleProducer:
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
-        """See the port."""
+        """See the port. Waits for a broker that is still starting."""
+        await asyncio.to_thread(wait_for_topics, self._bootstrap, ())
         self._producer = self._make()
         await self._producer.start()
 

@@ -1,0 +1,58 @@
+"""The command line: ``driftloop``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from driftloop import __version__
+from driftloop.errors import ConfigError, DriftloopError
+
+_COMMANDS = {
+    "up": "driftloop.cli.system",
+    "down": "driftloop.cli.system",
+    "status": "driftloop.cli.status",
+    "replay": "driftloop.cli.replay",
+    "call": "driftloop.cli.replay",
+    "demo": "driftloop.cli.demo",
+    "stories": "driftloop.cli.stories",
+}
+"""Command to the module that holds it: only the one that is run is imported."""
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module = __import__(_COMMANDS[name], fromlist=[name])
+        found: click.Command = getattr(module, name)
+        return found
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Keep a deployed model right: features, serving, monitoring, retraining and rollout over Kafka."""
+
+
+def main() -> None:
+    """Entry point. A user's mistake is one line and exit code 2, a system that fails is one line and 1."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ConfigError as error:
+        click.echo(f"driftloop: {error}", err=True)
+        sys.exit(2)
+    except DriftloopError as error:
+        click.echo(f"driftloop: {error}", err=True)
+        sys.exit(1)

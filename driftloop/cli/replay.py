@@ -1,0 +1,102 @@
+"""``driftloop replay`` and ``driftloop call``: the two clients of a replay."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from driftloop.config import Settings
+from driftloop.loop import load_loops, to_ms
+from driftloop.loop.definition import parse_span
+from driftloop.replay.session import CallSession, ReplaySession, Span
+
+
+class _SpanType(click.ParamType):
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        try:
+            return parse_span(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Day(click.ParamType):
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a date; write 2013-05-19 or 2013-05-19T06:00", param, ctx)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _span(start: datetime, end: datetime, step: timedelta) -> Span:
+    if end <= start:
+        raise click.BadParameter(f"the end {end:%Y-%m-%d} must be after the start {start:%Y-%m-%d}")
+    return Span(round(start.timestamp() * 1000), round(end.timestamp() * 1000), to_ms(step))
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+@click.command()
+@click.argument("loop")
+@click.option("--start", type=_Day(), required=True, help="First moment of event time, UTC.")
+@click.option("--end", type=_Day(), required=True, help="End of event time, UTC, not included.")
+@click.option("--step", type=_SpanType(), default="60m", show_default=True, help="Event time of one step.")
+@click.option("--wire", type=click.Choice(["protobuf", "json"]), default="protobuf", show_default=True)
+@click.option("--caller/--no-caller", default=True, show_default=True, help="Wait for `driftloop call` at each step.")
+@click.option("--ignore-decider", multiple=True, help="Do not wait for this decider (detectors, evaluation, training).")
+@click.option("--permute-labels", type=int, help="Permute outcomes by day with this seed, to see that nothing is found then.")
+@click.option("--timeout", default=900.0, show_default=True, help="Longest wait for one step, in seconds.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write step durations to this JSON file.")
+def replay(
+    loop: str, start: datetime, end: datetime, step: timedelta, wire: str, caller: bool,
+    ignore_decider: tuple[str, ...], permute_labels: int | None, timeout: float, report: Path | None,
+) -> None:  # fmt: skip
+    """Send the past of LOOP to Kafka, in steps of event time.
+
+    Example: driftloop replay flights --start 2013-01-01 --end 2013-02-01
+    """
+    settings = Settings()
+    [found] = load_loops(settings.loops_dir, [loop])
+    session = ReplaySession(
+        settings, found, _span(start, end, step), wire=wire, with_caller=caller,  # type: ignore[arg-type]
+        ignored=ignore_decider, permute_seed=permute_labels, timeout_s=timeout,
+    )  # fmt: skip
+    result = session.run(_stop_on_signals())
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(json.dumps(result))
+    click.echo(json.dumps({key: value for key, value in result.items() if key != "durations_ms"}))
+
+
+@click.command()
+@click.argument("loop")
+@click.option("--start", type=_Day(), required=True, help="First decision time, UTC.")
+@click.option("--end", type=_Day(), required=True, help="End of decision times, UTC, not included.")
+@click.option("--step", type=_SpanType(), default="60m", show_default=True, help="The replay's step.")
+@click.option("--ignore-decider", multiple=True, help="Do not wait for this decider (detectors, evaluation, training).")
+@click.option("--timeout", default=900.0, show_default=True, help="Longest wait for one step, in seconds.")
+def call(loop: str, start: datetime, end: datetime, step: timedelta, ignore_decider: tuple[str, ...], timeout: float) -> None:
+    """Ask Triton for the predictions of LOOP as a replay goes on. Waits for the loop's first champion.
+
+    Example: driftloop call flights --start 2013-01-01 --end 2013-02-01
+    """
+    settings = Settings()
+    [found] = load_loops(settings.loops_dir, [loop])
+    session = CallSession(settings, found, _span(start, end, step), ignored=ignore_decider, timeout_s=timeout)
+    click.echo(json.dumps(session.run(_stop_on_signals())))

@@ -1,0 +1,38 @@
+"""``driftloop up`` and ``driftloop down``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from driftloop.config import Settings
+from driftloop.system.supervisor import Supervisor
+from driftloop.system.up import up as bring_up
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print seconds to readiness by part as JSON.")
+@click.option("--timeout", default=120.0, show_default=True, help="Seconds to wait for all parts.")
+def up(as_json: bool, timeout: float) -> None:
+    """Start the system and wait until every part is ready. What already runs is left as it is."""
+    settings = Settings()
+
+    def progress(name: str, seconds: float) -> None:
+        if not as_json:
+            click.echo(f"  {name:<12} ready after {seconds:5.1f} s")
+
+    started = bring_up(settings, progress, timeout)
+    if as_json:
+        click.echo(json.dumps({"already": started.already, "ready_s": started.ready_s}))
+    elif started.already:
+        click.echo("was up already")
+    else:
+        click.echo(f"up after {max(started.ready_s.values()):.1f} s; `driftloop status` shows it, `driftloop down` stops it")
+
+
+@click.command()
+def down() -> None:
+    """Stop the system. State stays on disk, so that `up` goes on where it stopped."""
+    settings = Settings()
+    click.echo("stopped" if Supervisor(settings).stop() else "nothing was running")

@@ -1,0 +1,173 @@
+"""Wires the two halves of a replay to a running system."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import tritonclient.grpc as triton
+
+from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.clock import SystemClock
+from driftloop.config import Settings
+from driftloop.contracts import replay_pb2
+from driftloop.contracts.topics import declared
+from driftloop.envelope import Draft, from_draft, to_record
+from driftloop.errors import Retriable
+from driftloop.ids import event_id
+from driftloop.loop import Loop, to_ms
+from driftloop.loop.code import load_module
+from driftloop.openness import DECIDERS
+from driftloop.replay.caller import Caller
+from driftloop.replay.encode import Wire, encode
+from driftloop.replay.follow import Follower, lifecycle_topics
+from driftloop.replay.gate import Gate
+from driftloop.replay.permute import permute_outcomes
+from driftloop.replay.producer import Steps
+
+
+@dataclass(frozen=True)
+class Span:
+    """Event time [start, end) in steps, in milliseconds."""
+
+    start_ms: int
+    end_ms: int
+    step_ms: int
+
+
+class ReplaySession:
+    """The producing half."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        loop: Loop,
+        span: Span,
+        *,
+        wire: Wire = "protobuf",
+        with_caller: bool = True,
+        ignored: Sequence[str] = (),
+        permute_seed: int | None = None,
+        timeout_s: float = 900.0,
+    ) -> None:
+        self._settings, self._loop, self._span, self._wire = settings, loop, span, wire
+        self._with_caller, self._permute_seed, self._timeout_s = with_caller, permute_seed, timeout_s
+        self._gate = _gate(loop, ignored)
+
+    def run(self, stop: threading.Event) -> dict[str, Any]:
+        """Replay; returns what was sent and how long the steps took (milliseconds)."""
+        events = self._encoded()
+        follower = _follower(self._settings, self._gate, "replay-producer")
+        producer = KafkaBatchProducer(self._settings.kafka_bootstrap)
+        steps = Steps(producer, events, follower, self._arrived, self._waits_for, self._timeout_s)
+        follower.start()
+        try:
+            reached = steps.run(self._span.start_ms, self._span.end_ms, self._span.step_ms, stop.is_set)
+        finally:
+            follower.stop()
+            producer.close()
+        return {"reached_ms": reached, "sent": _sent(events, self._span.start_ms, reached), **_summary(steps.durations_ms)}
+
+    def _encoded(self) -> dict[str, Any]:
+        source = load_module(self._loop.folder, "source")
+        tables: dict[str, pa.Table] = source.events(self._span.start_ms, self._span.end_ms)
+        if self._permute_seed is not None:
+            label = self._loop.definition.label
+            definition = self._loop.definition.events[label.source]
+            tables[label.source] = permute_outcomes(tables[label.source], definition, self._permute_seed)
+        definitions = self._loop.definition.events
+        return {
+            name: encode(name, definitions[name], self._loop.messages[name], table, self._wire) for name, table in tables.items()
+        }
+
+    def _arrived(self, watermark_ms: int) -> bool:
+        return self._gate.asked_ms >= watermark_ms if self._with_caller else self._gate.at_rest(watermark_ms)
+
+    def _waits_for(self, watermark_ms: int) -> list[str]:
+        return self._gate.waits_for(watermark_ms) or ["the caller has not asked for the step's predictions; run `driftloop call`"]
+
+
+class CallSession:
+    """The calling half."""
+
+    def __init__(
+        self, settings: Settings, loop: Loop, span: Span, *, ignored: Sequence[str] = (), timeout_s: float = 900.0
+    ) -> None:
+        self._settings, self._loop, self._span, self._timeout_s = settings, loop, span, timeout_s
+        self._gate = _gate(loop, ignored)
+        self._clock = SystemClock()
+
+    def run(self, stop: threading.Event) -> dict[str, Any]:
+        """Ask at every step of the replay; returns counts."""
+        requests = self._requests()
+        follower = _follower(self._settings, self._gate, "replay-caller")
+        producer = KafkaBatchProducer(self._settings.kafka_bootstrap)
+        client = triton.InferenceServerClient(self._settings.triton_grpc)
+        caller = Caller(client, self._loop.name, self._loop.definition.prediction)
+        total = {"answered": 0, "failed": 0}
+        follower.start()
+        try:
+            for at in range(self._span.start_ms + self._span.step_ms, self._span.end_ms + 1, self._span.step_ms):
+                if not self._wait(follower, at, stop):
+                    break
+                answered, failed = self._ask(caller, requests, at)
+                total = {"answered": total["answered"] + answered, "failed": total["failed"] + failed}
+                producer.send([self._asked(at, answered, failed)])
+                producer.flush()
+        finally:
+            follower.stop()
+            producer.close()
+            client.close()
+        return total
+
+    def _requests(self) -> pa.Table:
+        source = load_module(self._loop.folder, "source")
+        requests: pa.Table = source.requests(source.events(self._span.start_ms, self._span.end_ms))
+        return requests
+
+    def _wait(self, follower: Follower, at_ms: int, stop: threading.Event) -> bool:
+        waited = 0.0
+        while not follower.wait_for(lambda: stop.is_set() or self._gate.at_rest(at_ms), 1.0):
+            waited += 1.0
+            if waited >= self._timeout_s:
+                raise Retriable(f"no rest at {at_ms} within {self._timeout_s:.0f} s: {self._gate.waits_for(at_ms)}")
+        return not stop.is_set()
+
+    def _ask(self, caller: Caller, requests: pa.Table, at_ms: int) -> tuple[int, int]:
+        if not caller.ready():
+            return 0, 0
+        times = requests.column("decision_time_ms")
+        chosen = requests.filter(pc.and_(pc.greater_equal(times, at_ms), pc.less(times, at_ms + self._span.step_ms)))
+        return caller.ask(chosen, f"{self._loop.name}-{at_ms}")
+
+    def _asked(self, at_ms: int, answered: int, failed: int) -> Any:
+        data = replay_pb2.StepAsked(loop=self._loop.name, watermark_ms=at_ms, asked=answered, failed=failed)
+        draft = Draft(event_id("step-asked", self._loop.name, at_ms), self._loop.name, at_ms, data)
+        event = from_draft(draft, source="replay", wall_time_ms=self._clock.now_ms(), cause=None, traceparent=None)
+        return to_record(event)
+
+
+def _gate(loop: Loop, ignored: Sequence[str]) -> Gate:
+    deciders = tuple(each for each in DECIDERS if each not in ignored)
+    return Gate(loop.name, to_ms(loop.definition.monitoring.block), deciders)
+
+
+def _follower(settings: Settings, gate: Gate, group: str) -> Follower:
+    topics = lifecycle_topics("replay", list(declared()))
+    return Follower(KafkaBatchConsumer(settings.kafka_bootstrap, topics, group), gate.see)
+
+
+def _sent(events: dict[str, Any], start_ms: int, end_ms: int) -> dict[str, int]:
+    return {name: len(encoded.between(start_ms, end_ms)) for name, encoded in events.items()}
+
+
+def _summary(durations_ms: list[float]) -> dict[str, Any]:
+    if len(durations_ms) < 2:
+        return {"steps": len(durations_ms), "durations_ms": durations_ms}
+    cuts = statistics.quantiles(durations_ms, n=100)
+    return {"steps": len(durations_ms), "step_ms_p50": cuts[49], "step_ms_p99": cuts[98], "durations_ms": durations_ms}

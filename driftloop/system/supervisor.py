@@ -1,0 +1,143 @@
+"""Circus keeps the parts running: it restarts what dies, and stops all with one call."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from circus.client import CircusClient
+from circus.exc import CallError
+
+from driftloop.config import ROOT, Settings
+from driftloop.errors import DriftloopError
+from driftloop.ports import local
+from driftloop.system.parts import Part
+
+
+_ENVIRONMENT = {
+    "TZ": "UTC",  # Feast's SQLite store writes local times
+    "OMP_NUM_THREADS": "1",  # the parts share few cores: pools of threads only get in each other's way
+    "MALLOC_ARENA_MAX": "2",
+}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A part as the supervisor sees it."""
+
+    name: str
+    status: str
+    """active, stopped or starting"""
+    pids: tuple[int, ...]
+
+
+class Supervisor:
+    """One circus daemon, found by its port."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._folder = settings.home / "run"
+        self._logs = settings.home / "logs"
+        self._endpoint = f"tcp://{local('SUPERVISOR_PORT')}"
+        self._events = f"tcp://{local('SUPERVISOR_EVENTS_PORT')}"
+        self._home = settings.home
+
+    def alive(self) -> bool:
+        """Whether the daemon answers."""
+        try:
+            self._call("list", timeout_s=1.0)
+        except CallError:
+            return False
+        return True
+
+    def start(self, parts: Sequence[Part], timeout_s: float = 10.0) -> None:
+        """Start the daemon with these parts; they go on when this process ends.
+
+        Raises:
+            DriftloopError: it did not answer in time; says where its log is.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._logs.mkdir(parents=True, exist_ok=True)
+        path = self._folder / "circus.ini"
+        with path.open("w") as file:
+            self._configuration(parts).write(file)
+        log = self._logs / "supervisor.log"
+        command = [str(Path(sys.executable).with_name("circusd")), "--daemon", "--log-output", str(log), str(path)]
+        subprocess.run(command, check=True, cwd=ROOT, stdin=subprocess.DEVNULL, env={**os.environ, **_ENVIRONMENT})
+        deadline = time.monotonic() + timeout_s
+        while not self.alive():
+            if time.monotonic() > deadline:
+                raise DriftloopError(f"the supervisor did not answer within {timeout_s:.0f} s; its log is {log}")
+            time.sleep(0.05)
+
+    def stop(self, timeout_s: float = 60.0) -> bool:
+        """Stop every part, then the daemon; False where none runs.
+
+        Raises:
+            DriftloopError: it still answers after ``timeout_s``.
+        """
+        if not self.alive():
+            return False
+        self._call("quit", waiting=True, timeout_s=timeout_s)
+        deadline = time.monotonic() + timeout_s
+        while self.alive():
+            if time.monotonic() > deadline:
+                raise DriftloopError(f"the supervisor still runs after {timeout_s:.0f} s; see {self._logs / 'supervisor.log'}")
+            time.sleep(0.1)
+        return True
+
+    def stop_part(self, name: str) -> None:
+        """Stop one part until it is started again."""
+        self._call("stop", name=name, waiting=True, timeout_s=60.0)
+
+    def start_part(self, name: str) -> None:
+        """Start one part that was stopped."""
+        self._call("start", name=name, waiting=True, timeout_s=60.0)
+
+    def running(self) -> list[Running]:
+        """Every part."""
+        statuses = self._call("status")["statuses"]
+        return [Running(name, status, tuple(self._call("list", name=name)["pids"])) for name, status in statuses.items()]
+
+    def _call(self, command: str, timeout_s: float = 5.0, **properties: Any) -> dict[str, Any]:
+        client = CircusClient(endpoint=self._endpoint, timeout=timeout_s)
+        try:
+            answer: dict[str, Any] = client.send_message(command, **properties)
+            return answer
+        finally:
+            client.stop()
+
+    def _configuration(self, parts: Sequence[Part]) -> configparser.ConfigParser:
+        config = configparser.ConfigParser(interpolation=None)
+        config["circus"] = {
+            "endpoint": self._endpoint,
+            "pubsub_endpoint": self._events,
+            "check_delay": "0.5",
+            "warmup_delay": "0",
+            "pidfile": str(self._folder / "circus.pid"),
+        }
+        for part in parts:
+            config[f"watcher:{part.name}"] = self._watcher(part)
+            config[f"env:{part.name}"] = part.environment
+        return config
+
+    def _watcher(self, part: Part) -> dict[str, str]:
+        log = str(self._logs / f"{part.name}.log")
+        stream = {"class": "FileStream", "filename": log, "max_bytes": str(64 << 20), "backup_count": "2"}
+        return {
+            "cmd": shlex.join(part.command),
+            "working_dir": str(ROOT),
+            "copy_env": "true",
+            "graceful_timeout": str(part.stop_timeout_s),
+            "max_retry": "-1",
+            "stop_children": "true",
+            **{f"stdout_stream.{key}": value for key, value in stream.items()},
+            **{f"stderr_stream.{key}": value for key, value in stream.items()},
+        }
