@@ -14,6 +14,7 @@ from driftloop.contracts.topics import declared
 from driftloop.errors import Retriable, UndeclaredTopic
 from driftloop.loop import LoopDefinition
 
+_QUIET = {"log_level": 0}  # a broker that is still starting is no news
 _RETENTION_MS = {"forever": -1, "7d": 7 * 86_400_000}
 
 
@@ -42,7 +43,7 @@ def create_topics(bootstrap: str, topics: Iterable[TopicPlan], *, replication: i
         Retriable: no broker answered within ``timeout_s``.
         KafkaException: the broker refused a topic.
     """
-    client = AdminClient({"bootstrap.servers": bootstrap})
+    client = AdminClient({"bootstrap.servers": bootstrap, **_QUIET})
     existing = _wait_for_broker(client, bootstrap, timeout_s)
     missing = [topic for topic in topics if topic.name not in existing]
     if not missing:
@@ -83,7 +84,7 @@ def wait_for_topics(bootstrap: str, names: Iterable[str], timeout_s: float = 60.
         UndeclaredTopic: it answers, but lacked one of them until the end.
         Retriable: it did not answer.
     """
-    client = AdminClient({"bootstrap.servers": bootstrap})
+    client = AdminClient({"bootstrap.servers": bootstrap, **_QUIET})
     deadline = time.monotonic() + timeout_s
     wanted = set(names)
     while missing := wanted - _wait_for_broker(client, bootstrap, timeout_s):

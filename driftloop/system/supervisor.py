@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from circus.client import CircusClient
 from circus.exc import CallError
 
@@ -85,12 +86,13 @@ class Supervisor:
         """
         if not self.alive():
             return False
-        self._call("quit", waiting=True, timeout_s=timeout_s)
-        deadline = time.monotonic() + timeout_s
-        while self.alive():
-            if time.monotonic() > deadline:
-                raise DriftloopError(f"the supervisor still runs after {timeout_s:.0f} s; see {self._logs / 'supervisor.log'}")
-            time.sleep(0.1)
+        daemon = psutil.Process(int((self._folder / "circus.pid").read_text()))
+        self._call("quit", timeout_s=5.0)
+        try:
+            daemon.wait(timeout_s)
+        except psutil.TimeoutExpired:
+            log = self._logs / "supervisor.log"
+            raise DriftloopError(f"the supervisor still runs after {timeout_s:.0f} s; see {log}") from None
         return True
 
     def stop_part(self, name: str) -> None:
@@ -116,6 +118,7 @@ class Supervisor:
 
     def _configuration(self, parts: Sequence[Part]) -> configparser.ConfigParser:
         config = configparser.ConfigParser(interpolation=None)
+        config.optionxform = str  # type: ignore[assignment,method-assign]  # names of variables keep their case
         config["circus"] = {
             "endpoint": self._endpoint,
             "pubsub_endpoint": self._events,
@@ -130,7 +133,8 @@ class Supervisor:
 
     def _watcher(self, part: Part) -> dict[str, str]:
         log = str(self._logs / f"{part.name}.log")
-        stream = {"class": "FileStream", "filename": log, "max_bytes": str(64 << 20), "backup_count": "2"}
+        stream = {"class": "FileStream", "filename": log}
+        rotated = {**stream, "max_bytes": str(64 << 20), "backup_count": "2"}
         return {
             "cmd": shlex.join(part.command),
             "working_dir": str(ROOT),
@@ -139,5 +143,5 @@ class Supervisor:
             "max_retry": "-1",
             "stop_children": "true",
             **{f"stdout_stream.{key}": value for key, value in stream.items()},
-            **{f"stderr_stream.{key}": value for key, value in stream.items()},
+            **{f"stderr_stream.{key}": value for key, value in rotated.items()},
         }

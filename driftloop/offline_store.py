@@ -1,0 +1,214 @@
+"""Feast's DuckDB offline store, reading Delta tables through deltalake at pinned versions and joining with ASOF.
+
+Feast's own join materialises every feature row of an entity for every entity row; one ASOF join a view does not. It is held equal to
+Feast's in a test. A row counts from the moment the live engine had it (``available_at``), so a value is never seen too early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+from deltalake import DeltaTable
+from feast import FeatureView, OnDemandFeatureView
+from feast.infra.offline_stores import offline_utils
+from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.repo_config import RepoConfig
+from pydantic import Field
+
+_ROW = "__driftloop_row"
+_pins: ContextVar[Mapping[str, int]] = ContextVar("pinned view versions", default={})  # noqa: B039  # never mutated
+
+
+class DriftloopOfflineStoreConfig(DuckDBOfflineStoreConfig):
+    """The DuckDB store's settings, and the table versions to read."""
+
+    type: str = "driftloop.offline_store.DriftloopOfflineStore"
+    view_versions: dict[str, int] = Field(default_factory=dict)
+    """Delta version by view; a view that is not named here nor by `pinned_versions` is read at its newest."""
+
+
+@contextmanager
+def pinned_versions(versions: Mapping[str, int]) -> Iterator[None]:
+    """Read these Delta versions, by view, in what is retrieved inside the block."""
+    token = _pins.set(dict(versions))
+    try:
+        yield
+    finally:
+        _pins.reset(token)
+
+
+class DriftloopOfflineStore(DuckDBOfflineStore):
+    """Point-in-time joins of offline views; everything else as Feast's DuckDB store does it."""
+
+    @staticmethod
+    def get_historical_features(
+        config: RepoConfig,
+        feature_views: list[FeatureView],
+        feature_refs: list[str],
+        entity_df: pd.DataFrame | str,
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,
+        filter_by_created_timestamp: bool = True,  # noqa: ARG004  # available_at always filters here
+    ) -> RetrievalJob:
+        """Features of each entity row as they were available at its timestamp; rows keep their order.
+
+        Raises:
+            TypeError: ``entity_df`` is not a data frame.
+            KeyError: it lacks a view's join key.
+        """
+        if not isinstance(entity_df, pd.DataFrame):
+            raise TypeError("give the entity rows as a data frame")
+        time_column = offline_utils.infer_event_timestamp_from_entity_df(dict(entity_df.dtypes))
+        joins = [_Join.of(config, view, feature_refs, full_feature_names) for view in feature_views]
+        on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
+        times = pd.to_datetime(entity_df[time_column], utc=True)
+        keys = sorted(set(entity_df.columns) - {time_column})
+        return _JoinJob(
+            lambda: _join_all(entity_df.assign(**{time_column: times}), time_column, joins),
+            list(on_demand),
+            full_feature_names,
+            RetrievalMetadata(list(feature_refs), keys, times.min().to_pydatetime(), times.max().to_pydatetime()),
+        )
+
+
+@dataclass(frozen=True)
+class _Join:
+    """One view's part of a retrieval."""
+
+    view: str
+    path: Path
+    version: int | None
+    keys: Mapping[str, str]
+    """Entity column by the view's join key."""
+    features: Mapping[str, str]
+    """Output column by feature."""
+    event_timestamp: str
+    available_at: str
+    ttl: timedelta
+
+    @classmethod
+    def of(cls, config: RepoConfig, view: FeatureView, feature_refs: Sequence[str], full_names: bool) -> _Join:
+        source = view.batch_source
+        if source is None or not source.created_timestamp_column:
+            raise ValueError(f"{view.name} needs a batch source with a created_timestamp_column")
+        name, prefix = view.projection.name_to_use(), view.projection.name_alias or view.name
+        wanted = [ref.split(":", 1)[1] for ref in feature_refs if ref.startswith(f"{name}:")]
+        pins = {**config.offline_store.view_versions, **_pins.get()}
+        return cls(
+            view=view.name,
+            path=Path(config.repo_path or ".") / source.path,
+            version=pins.get(view.name),
+            keys=view.projection.join_key_map or {each.name: each.name for each in view.entity_columns},
+            features={each: f"{prefix}__{each}" if full_names else each for each in wanted},
+            event_timestamp=source.timestamp_field,
+            available_at=source.created_timestamp_column,
+            ttl=view.ttl or timedelta(0),
+        )
+
+    def rows(self) -> pa.Table:
+        """The view's rows with the columns that the join needs."""
+        columns = [*self.keys, *self.features, self.event_timestamp, self.available_at]
+        dataset = DeltaTable(self.path, version=self.version).to_pyarrow_dataset()
+        return dataset.to_table(columns=list(dict.fromkeys(columns)))
+
+
+def _join_all(entities: pd.DataFrame, time_column: str, joins: Sequence[_Join]) -> pa.Table:
+    """The entity columns, then each view's features, in the rows' order."""
+    table = pa.Table.from_pandas(entities, preserve_index=False)
+    instant = table[time_column].cast(pa.timestamp("us", tz="UTC"))
+    table = table.set_column(table.column_names.index(time_column), time_column, instant)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for join in joins:
+            for name, column in _join_one(connection, table, time_column, join).items():
+                table = table.append_column(name, column)
+    return table
+
+
+def _join_one(
+    connection: duckdb.DuckDBPyConnection, table: pa.Table, time_column: str, join: _Join
+) -> dict[str, pa.ChunkedArray]:
+    absent = sorted(set(join.keys.values()) - set(table.column_names))
+    if absent:
+        raise KeyError(f"{join.view} joins on {', '.join(absent)}, which the entity rows lack")
+    keys = list(dict.fromkeys([*join.keys.values(), time_column]))
+    left = table.select(keys).append_column(_ROW, pa.array(range(table.num_rows), pa.int64()))
+    connection.register("entities", left)
+    connection.register("view_rows", join.rows())
+    found = connection.execute(_sql(join, time_column)).to_arrow_table()
+    return {name: found[name] for name in join.features.values()}
+
+
+def _sql(join: _Join, time_column: str) -> str:
+    """Newest row available at each entity row's time; of rows available at once, the one with the newest event."""
+    on = [f"e.{_quoted(ours)} = v.{_quoted(theirs)}" for theirs, ours in join.keys.items()]
+    alive = f"v.{_quoted(join.event_timestamp)} >= e.{_quoted(time_column)} - to_microseconds({join.ttl // timedelta(microseconds=1)})"
+    value = "CASE WHEN {alive} THEN v.{feature} END" if join.ttl else "v.{feature}"
+    picked = ", ".join(
+        f"{value.format(alive=alive, feature=_quoted(feature))} AS {_quoted(name)}" for feature, name in join.features.items()
+    )
+    partition = ", ".join(_quoted(each) for each in [*join.keys, join.available_at])
+    return f"""
+        WITH one AS (
+            SELECT * FROM view_rows
+            QUALIFY row_number() OVER (PARTITION BY {partition} ORDER BY {_quoted(join.event_timestamp)} DESC) = 1
+        )
+        SELECT {picked} FROM entities e ASOF LEFT JOIN one v
+        ON {" AND ".join([*on, f"e.{_quoted(time_column)} >= v.{_quoted(join.available_at)}"])}
+        ORDER BY e.{_ROW}
+    """  # noqa: S608  # identifiers are quoted
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+class _JoinJob(RetrievalJob):
+    """Runs the joins when the rows are asked for; Feast adds what it computes on demand."""
+
+    def __init__(
+        self,
+        run: Callable[[], pa.Table],
+        on_demand: list[OnDemandFeatureView],
+        full_feature_names: bool,
+        metadata: RetrievalMetadata,
+    ) -> None:
+        super().__init__()
+        self._run = run
+        self._on_demand = on_demand
+        self._full_feature_names = full_feature_names
+        self._metadata = metadata
+
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        return self._run().to_pandas()
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        return self._run()
+
+    @property
+    def full_feature_names(self) -> bool:
+        return self._full_feature_names
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        return self._on_demand
+
+    @property
+    def metadata(self) -> RetrievalMetadata | None:
+        return self._metadata
+
+    def persist(self, storage: Any, allow_overwrite: bool = False, timeout: int | None = None) -> None:
+        """Not offered: training keeps its rows with its run."""
+        raise NotImplementedError("keep the rows with the run that asked for them")
