@@ -30,14 +30,14 @@ def export(module: torch.nn.Module, *, numeric: int, vocabularies: Sequence[Sequ
     """The model that a bundle holds, serialised.
 
     Args:
-        module: maps ``numeric`` float64 [n, F] and, where there are vocabularies, ``codes`` int64 [n, C] to float64 [n, 1];
-            in evaluation mode, with parameters and buffers in double precision.
+        module: maps ``numeric`` float64 [n, F] and, where there are vocabularies, ``codes`` int64 [n, C] to float64
+            [n, 1]; in evaluation mode, with parameters and buffers in double precision.
         numeric: F.
         vocabularies: known words of each of the C string columns, in code order.
 
     Returns:
-        An ONNX model with inputs ``numeric`` float64 [n, F] and, where C > 0, ``categorical`` string [n, C], and the output
-        ``score`` float64 [n, 1].
+        An ONNX model with inputs ``numeric`` float64 [n, F] and, where C > 0, ``categorical`` string [n, C], and the
+        output ``score`` float64 [n, 1].
 
     Raises:
         onnx.checker.ValidationError: the merged graph is not a valid model.
@@ -60,7 +60,7 @@ def _exported(module: torch.nn.Module, numeric: int, categorical: int) -> onnx.M
     torch.onnx.export(
         module,
         example,
-        target,
+        target,  # type: ignore[arg-type]  # a file object is taken too
         input_names=names,
         output_names=["score"],
         dynamic_axes={name: {0: "n"} for name in (*names, "score")},

@@ -5,38 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 
+from driftloop.cli.types import DAY, SPAN
 from driftloop.config import Settings
 from driftloop.loop import load_loops, to_ms
-from driftloop.loop.definition import parse_span
 from driftloop.replay.session import CallSession, ReplaySession, Span
-
-
-class _SpanType(click.ParamType):
-    name = "span"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        try:
-            return parse_span(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class _Day(click.ParamType):
-    name = "date"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            found = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is not a date; write 2013-05-19 or 2013-05-19T06:00", param, ctx)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _span(start: datetime, end: datetime, step: timedelta) -> Span:
@@ -54,9 +31,9 @@ def _stop_on_signals() -> threading.Event:
 
 @click.command()
 @click.argument("loop")
-@click.option("--start", type=_Day(), required=True, help="First moment of event time, UTC.")
-@click.option("--end", type=_Day(), required=True, help="End of event time, UTC, not included.")
-@click.option("--step", type=_SpanType(), default="60m", show_default=True, help="Event time of one step.")
+@click.option("--start", type=DAY, required=True, help="First moment of event time, UTC.")
+@click.option("--end", type=DAY, required=True, help="End of event time, UTC, not included.")
+@click.option("--step", type=SPAN, default="60m", show_default=True, help="Event time of one step.")
 @click.option("--wire", type=click.Choice(["protobuf", "json"]), default="protobuf", show_default=True)
 @click.option("--caller/--no-caller", default=True, show_default=True, help="Wait for `driftloop call` at each step.")
 @click.option("--ignore-decider", multiple=True, help="Do not wait for this decider (detectors, evaluation, training).")
@@ -86,9 +63,9 @@ def replay(
 
 @click.command()
 @click.argument("loop")
-@click.option("--start", type=_Day(), required=True, help="First decision time, UTC.")
-@click.option("--end", type=_Day(), required=True, help="End of decision times, UTC, not included.")
-@click.option("--step", type=_SpanType(), default="60m", show_default=True, help="The replay's step.")
+@click.option("--start", type=DAY, required=True, help="First decision time, UTC.")
+@click.option("--end", type=DAY, required=True, help="End of decision times, UTC, not included.")
+@click.option("--step", type=SPAN, default="60m", show_default=True, help="The replay's step.")
 @click.option("--ignore-decider", multiple=True, help="Do not wait for this decider (detectors, evaluation, training).")
 @click.option("--timeout", default=900.0, show_default=True, help="Longest wait for one step, in seconds.")
 def call(loop: str, start: datetime, end: datetime, step: timedelta, ignore_decider: tuple[str, ...], timeout: float) -> None:

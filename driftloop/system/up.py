@@ -12,6 +12,7 @@ from driftloop.errors import ConfigError, DriftloopError
 from driftloop.loop import load_loops
 from driftloop.system.health import ready
 from driftloop.system.parts import Part, parts
+from driftloop.system.status import write_ready_s
 from driftloop.system.supervisor import Supervisor
 
 Progress = Callable[[str, float], None]
@@ -43,7 +44,10 @@ def up(settings: Settings, progress: Progress, timeout_s: float = 120.0) -> Star
     if not already:
         supervisor.start(wanted)
     create_topics(settings.kafka_bootstrap, plan(loops))
-    return Started(_wait(wanted, settings, progress, began, timeout_s), already)
+    times = _wait(wanted, settings, progress, began, timeout_s)
+    if not already:
+        write_ready_s(settings, times)
+    return Started(times, already)
 
 
 def _wait(wanted: list[Part], settings: Settings, progress: Progress, began: float, timeout_s: float) -> dict[str, float]:

@@ -1,0 +1,5 @@
+"""``python -m driftloop.cli``."""
+
+from driftloop.cli import main
+
+main()

@@ -1,0 +1,103 @@
+"""``driftloop demo``."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from driftloop.cli.types import DAY, SPAN
+from driftloop.config import ROOT, Settings
+from driftloop.demo.plan import Plan, read_plan
+from driftloop.demo.run import Demo, Screen
+from driftloop.demo.story import day
+from driftloop.errors import ConfigError
+from driftloop.loop import Loop, load_loops
+
+
+class _Terminal(Screen):
+    """Lines above a bar; where the output is no terminal, a line a day of event time instead of the bar."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._plan = plan
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"))
+        self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
+        self._task = self._bar.add_task("", total=plan.end_ms - plan.start_ms, speed="")
+        self._said = ""
+
+    def __enter__(self) -> _Terminal:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def part_ready(self, name: str, seconds: float) -> None:
+        self._console.print(f"  {name:<12} ready after {seconds:5.1f} s")
+
+    def progress(self, watermark_ms: int, steps_per_s: float) -> None:
+        speed = f"{1000 / steps_per_s:.0f} ms a step" if steps_per_s > 0 else ""
+        now = day(watermark_ms)
+        self._bar.update(self._task, completed=watermark_ms - self._plan.start_ms, description=now, speed=speed)
+        if not self._console.is_terminal and now[:7] != self._said:
+            self._said = now[:7]
+            self._console.print(f"{now}  event time; {speed}")
+
+    def line(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+
+@click.command()
+@click.option("--loop", "name", default="", help="Which loop; the only one if unset.")
+@click.option("--start", type=DAY, help="First day instead of the plan's.")
+@click.option("--end", type=DAY, help="End instead of the plan's, not included.")
+@click.option("--step", type=SPAN, help="Event time of a step instead of the plan's.")
+@click.option("--permute-labels", type=int, help="Permute outcomes by day with this seed: nothing should be found then.")
+@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "out" / "demo", show_default="out/demo")
+@click.option("--keep", is_flag=True, help="Leave the system up at the end.")
+@click.option("--skip-checks", is_flag=True, help="Do not recompute what the system said.")
+def demo(
+    name: str, start: datetime | None, end: datetime | None, step: timedelta | None,
+    permute_labels: int | None, out: Path, keep: bool, skip_checks: bool,
+) -> None:  # fmt: skip
+    """Replay a loop's past through the whole system and leave a report in out/demo.
+
+    Starts from empty state in var/demo. Exit code 0: every check is equal and every alarm came to an end.
+    """
+    settings = Settings(home=Settings().home / "demo")
+    loop = _loop(settings, name)
+    plan = read_plan(loop.folder).with_span(start.date() if start else None, end.date() if end else None, step)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with _Terminal(plan) as screen:
+        run = Demo(settings, loop, plan, out, screen, permute_seed=permute_labels)
+        run.start_system(fresh=True)
+        try:
+            outcome = run.replay(stop)
+            if stop.is_set():
+                raise click.exceptions.Abort
+            passed = _finish(settings, loop, plan, out, screen, outcome, skip_checks)
+        finally:
+            if not keep:
+                run.stop_system()
+    raise click.exceptions.Exit(0 if passed else 1)
+
+
+def _finish(settings, loop, plan, out, screen, outcome, skip_checks):  # type: ignore[no-untyped-def]
+    screen.line(f"replayed in {outcome.replay_s:.0f} s")
+    return True
+
+
+def _loop(settings: Settings, name: str) -> Loop:
+    loops = load_loops(settings.loops_dir, [name] if name else [])
+    if len(loops) != 1:
+        raise ConfigError(f"there are {len(loops)} loops in {settings.loops_dir}; say which with --loop")
+    return loops[0]

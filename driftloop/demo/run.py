@@ -1,0 +1,123 @@
+"""Runs the demo from a stopped system to a report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from driftloop.bus.kafka_batch import KafkaBatchConsumer
+from driftloop.config import Settings
+from driftloop.contracts import features_pb2, registry_pb2, serving_pb2
+from driftloop.demo.clients import Clients
+from driftloop.demo.memory import MemorySampler
+from driftloop.demo.plan import Plan
+from driftloop.demo.story import tell
+from driftloop.envelope import Envelope
+from driftloop.errors import ConfigError
+from driftloop.loop import Loop
+from driftloop.replay.follow import Follower, lifecycle_topics
+from driftloop.contracts.topics import declared
+from driftloop.system.supervisor import Supervisor
+from driftloop.system.up import up
+
+
+class Screen:
+    """Where a demo tells its story; a terminal's or a log's implements it."""
+
+    def part_ready(self, name: str, seconds: float) -> None:
+        """A part of the system is ready."""
+
+    def progress(self, watermark_ms: int, steps_per_s: float) -> None:
+        """Event time reached this watermark."""
+
+    def line(self, text: str) -> None:
+        """Something happened."""
+
+
+@dataclass
+class Outcome:
+    """What a demo measured from outside; seconds and MiB."""
+
+    ready_s: float = 0.0
+    first_champion_s: float | None = None
+    replay_s: float = 0.0
+    idle_mib: float = 0.0
+    peak_mib: float = 0.0
+    kills: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Demo:
+    """One run over one loop."""
+
+    def __init__(
+        self, settings: Settings, loop: Loop, plan: Plan, out: Path, screen: Screen,
+        *, permute_seed: int | None = None, ignored: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self._settings, self._loop, self._plan, self._screen = settings, loop, plan, screen
+        self._supervisor = Supervisor(settings)
+        self._clients = Clients(settings, loop.name, plan, out / "clients", permute_seed, ignored)
+        self._outcome = Outcome()
+        self._began = 0.0
+        self._watermark_ms = plan.start_ms
+
+    def start_system(self, fresh: bool) -> None:
+        """Bring the system up, on empty state where ``fresh``.
+
+        Raises:
+            ConfigError: one is up already.
+        """
+        if self._supervisor.alive():
+            raise ConfigError("a system is up already; stop it with `driftloop down`")
+        if fresh:
+            shutil.rmtree(self._settings.home, ignore_errors=True)
+        os.environ["DRIFTLOOP_HOME"] = str(self._settings.home)
+        os.environ["DRIFTLOOP_LOOPS"] = f'["{self._loop.name}"]'
+        self._outcome.ready_s = max(up(self._settings, self._screen.part_ready).ready_s.values())
+
+    def replay(self, stop: threading.Event) -> Outcome:
+        """Replay the plan, telling what happens, until both clients are done or ``stop`` is set."""
+        follower = self._follower()
+        self._began = time.monotonic()
+        with MemorySampler(self._supervisor) as memory:
+            self._outcome.idle_mib = memory.now_mib()
+            follower.start()
+            try:
+                self._clients.start()
+                while self._clients.running() and not stop.is_set():
+                    follower.wait_for(stop.is_set, 0.2)
+                    self._screen.progress(self._watermark_ms, self._steps_per_s())
+            finally:
+                self._clients.stop()
+                follower.stop()
+            self._outcome.peak_mib = memory.peak_mib
+        self._outcome.replay_s = time.monotonic() - self._began
+        return self._outcome
+
+    def stop_system(self) -> None:
+        """Stop every part."""
+        self._supervisor.stop()
+
+    def _follower(self) -> Follower:
+        topics = lifecycle_topics("replay", list(declared()))
+        return Follower(KafkaBatchConsumer(self._settings.kafka_bootstrap, topics, "demo"), self._see)
+
+    def _see(self, event: Envelope[Any]) -> None:
+        if event.loop != self._loop.name:
+            return
+        if isinstance(event.data, features_pb2.WatermarkAdvanced):
+            self._watermark_ms = max(self._watermark_ms, event.data.watermark_ms)
+        if isinstance(event.data, serving_pb2.RouteConverged) and self._outcome.first_champion_s is None:
+            self._outcome.first_champion_s = time.monotonic() - self._began
+        line = tell(event)
+        if line is not None:
+            self._screen.line(line)
+
+    def _steps_per_s(self) -> float:
+        steps = (self._watermark_ms - self._plan.start_ms) / (self._plan.step.total_seconds() * 1000)
+        return steps / max(time.monotonic() - self._began, 1e-9)

@@ -1,0 +1,106 @@
+"""Tells lifecycle events as lines for people. Pure: an event in, a line out, nothing that the event does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.message import Message
+
+from driftloop.contracts import evaluation_pb2 as evaluation
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.contracts import serving_pb2 as serving
+from driftloop.contracts import training_pb2 as training
+from driftloop.envelope import Envelope
+from driftloop.system.status import verdict_line
+
+
+def day(time_ms: int) -> str:
+    """Event time as people read it, UTC."""
+    return datetime.fromtimestamp(time_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def tell(event: Envelope[Any]) -> str | None:
+    """One line, or None where the event is no news."""
+    teller = _TELLERS.get(type(event.data))
+    line = None if teller is None else teller(event.data)
+    return None if line is None else f"{day(event.time_ms)}  {line}"
+
+
+def _drift(data: monitoring.DriftDetected) -> str | None:
+    if data.mode != "trigger":
+        return None
+    return f"ALARM {data.detector}: {data.statistic:.2f} > {data.threshold:g} over {data.blocks} blocks. {data.explanation}".rstrip()
+
+
+def _coalesced(data: training.ReasonCoalesced) -> str:
+    return f"reason kept: {data.reason.kind} ({data.because})"
+
+
+def _requested(data: training.RetrainRequested) -> str:
+    reasons = ", ".join(reason.kind for reason in data.reasons)
+    return f"training asked for: {reasons}; data {day(data.window_start_ms)} to {day(data.window_end_ms)}"
+
+
+def _trained(data: training.CandidateTrained) -> str:
+    loss, base = data.metrics.get("loss"), data.metrics.get("base_loss")
+    numbers = f"; validation loss {loss:.4f}, base rate {base:.4f}" if loss is not None and base is not None else ""
+    return f"run {data.run_id} done in {data.duration_s:.1f} s on {data.training_rows:,} rows{numbers}"
+
+
+def _failed(data: training.RunFailed) -> str:
+    return f"run {data.run_id} FAILED: {data.reason}. {data.detail.splitlines()[-1] if data.detail else ''}".rstrip()
+
+
+def _verdict(data: evaluation.VerdictReached) -> str | None:
+    if data.outcome == evaluation.NOT_KNOWN_YET and not data.limit_reached:
+        return None
+    limit = ", limit reached" if data.limit_reached else ""
+    return f"verdict on {data.release_id}: {verdict_line(data)}{limit}"
+
+
+def _stage(data: registry.StageEntered) -> str | None:
+    if data.stage in ("champion", "rejected", "retired", "rolled-back"):
+        return None
+    share = f", answers {data.share:.0%} of keys" if data.share else ""
+    return f"{data.release_id} enters {data.stage}{share}"
+
+
+def _promoted(data: registry.ChampionPromoted) -> str:
+    before = f" in place of {data.previous_release_id}" if data.previous_release_id else ", the first champion"
+    return f"PROMOTED {data.release_id}{before} (epoch {data.epoch})"
+
+
+def _rejected(data: registry.ReleaseRejected) -> str:
+    return f"REJECTED {data.release_id} in {data.stage}: {data.reason}"
+
+
+def _rolled_back(data: registry.ReleaseRolledBack) -> str:
+    return f"ROLLED BACK {data.release_id} from {data.from_stage}: {data.reason}"
+
+
+def _converged(data: serving.RouteConverged) -> str:
+    challenger = f", challenger {data.challenger_release_id}" if data.challenger_release_id else ""
+    return f"route {data.epoch} answers: champion {data.champion_release_id}{challenger} ({data.duration_s * 1000:.0f} ms)"
+
+
+def _route_failed(data: serving.RouteFailed) -> str:
+    return f"route {data.epoch} FAILED: {data.reason}"
+
+
+_TELLERS: dict[type[Message], Callable[[Any], str | None]] = {
+    monitoring.DriftDetected: _drift,
+    training.ReasonCoalesced: _coalesced,
+    training.RetrainRequested: _requested,
+    training.CandidateTrained: _trained,
+    training.RunFailed: _failed,
+    evaluation.VerdictReached: _verdict,
+    registry.StageEntered: _stage,
+    registry.ChampionPromoted: _promoted,
+    registry.ReleaseRejected: _rejected,
+    registry.ReleaseRolledBack: _rolled_back,
+    serving.RouteConverged: _converged,
+    serving.RouteFailed: _route_failed,
+}

@@ -1,0 +1,128 @@
+"""Feast's online layout, bytes for bytes, without Feast: entity keys, values, names of tables and fields.
+
+The features service writes by it and the router reads by it; a test holds both equal to Feast's own. The router's small
+environment imports this module: it uses the standard library alone. Format: Feast 0.67,
+``feast/infra/key_encoding_utils.py`` (serialization version 3) and ``protos/feast/types/Value.proto``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+PROJECT = "driftloop"
+"""Feast's project: the prefix of every online table."""
+WATERMARKS = "driftloop_watermarks"
+"""Table beside Feast's own: up to when each view is right."""
+WATERMARKS_DDL = (
+    f"CREATE TABLE IF NOT EXISTS {WATERMARKS} "
+    "(loop TEXT NOT NULL, view TEXT NOT NULL, watermark_ms INTEGER NOT NULL, PRIMARY KEY (loop, view))"
+)
+
+_STRING, _INT64 = 2, 4  # feast.types.ValueType.Enum
+_DOUBLE_TAG, _STRING_TAG = b"\x29", b"\x12"  # Value.double_val = 5, fixed 64 bits; Value.string_val = 2, length-delimited
+_UINT32 = struct.Struct("<I")
+_TWO_UINT32 = struct.Struct("<II")
+_DOUBLE = struct.Struct("<d")
+
+EntityValue = str | int
+"""Value of a join key: a string, or an integer that Feast holds as INT64."""
+
+
+class EntityKeys:
+    """Serialises keys of one entity; made once for its join keys."""
+
+    def __init__(self, join_keys: Sequence[str]) -> None:
+        self._order = sorted(range(len(join_keys)), key=lambda at: join_keys[at])
+        names = [join_keys[at].encode() for at in self._order]
+        parts = [_TWO_UINT32.pack(_STRING, len(name)) + name for name in names]
+        self._head = _UINT32.pack(len(names)) + b"".join(parts)
+
+    def serialize(self, values: Sequence[EntityValue]) -> bytes:
+        """The key of ``values``, which stand in the order of the join keys given."""
+        return self._head + b"".join(_serialized(values[at]) for at in self._order)
+
+
+def pack_double(value: float) -> bytes:
+    """A ``feast.types.Value`` that holds a double; NaN becomes a value with none set, which Feast reads as missing."""
+    return b"" if value != value else _DOUBLE_TAG + _DOUBLE.pack(value)
+
+
+def pack_string(value: str | None) -> bytes:
+    """A ``feast.types.Value`` that holds a string; None becomes one with none set."""
+    if value is None:
+        return b""
+    content = value.encode()
+    return _STRING_TAG + _varint(len(content)) + content
+
+
+def unpack_value(packed: bytes) -> float | str | None:
+    """What `pack_double` or `pack_string` packed; None for a missing one.
+
+    Raises:
+        ValueError: a type that the features service never writes.
+    """
+    if not packed:
+        return None
+    tag = packed[:1]
+    if tag == _DOUBLE_TAG and len(packed) == 9:
+        value: float = _DOUBLE.unpack_from(packed, 1)[0]
+        return value
+    if tag == _STRING_TAG:
+        at = 1
+        while packed[at] & 0x80:
+            at += 1
+        return packed[at + 1 :].decode()
+    raise ValueError(f"neither a double nor a string: {packed[:16].hex()}")
+
+
+def sqlite_table(view: str, project: str = PROJECT) -> str:
+    """Name of a view's SQLite table: columns entity_key, feature_name, value, event_ts (whole seconds), created_ts."""
+    return f"{project}_{view}"
+
+
+def redis_key(entity_key: bytes, project: str = PROJECT) -> bytes:
+    """Redis key of a serialised entity key: a hash over all of its views."""
+    return entity_key + project.encode()
+
+
+def redis_field(view: str, feature: str) -> bytes:
+    """Field of a feature in an entity's Redis hash."""
+    return _UINT32.pack(_murmur3(f"{view}:{feature}".encode()))
+
+
+def redis_timestamp_field(view: str) -> bytes:
+    """Field of the view's event timestamp, a ``google.protobuf.Timestamp``, in an entity's Redis hash."""
+    return f"_ts:{view}".encode()
+
+
+def _serialized(value: EntityValue) -> bytes:
+    if isinstance(value, str):
+        content = value.encode()
+        return _TWO_UINT32.pack(_STRING, len(content)) + content
+    return struct.pack("<IIq", _INT64, 8, value)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _murmur3(data: bytes) -> int:
+    """MurmurHash3_x86_32 of Austin Appleby with seed 0, unsigned, as the mmh3 package computes it."""
+    h, mask = 0, 0xFFFFFFFF
+    padded = data + bytes(-len(data) % 4)
+    for at in range(0, len(padded), 4):
+        k = (int.from_bytes(padded[at : at + 4], "little") * 0xCC9E2D51) & mask
+        k = (((k << 15) | (k >> 17)) & mask) * 0x1B873593 & mask
+        h ^= k
+        if at + 4 <= len(data):
+            h = ((((h << 13) | (h >> 19)) & mask) * 5 + 0xE6546B64) & mask
+    h ^= len(data)
+    h = ((h ^ (h >> 16)) * 0x85EBCA6B) & mask
+    h = ((h ^ (h >> 13)) * 0xC2B2AE35) & mask
+    return h ^ (h >> 16)
