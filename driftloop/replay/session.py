@@ -127,7 +127,8 @@ class CallSession:
 
     def _requests(self) -> pa.Table:
         source = load_module(self._loop.folder, "source")
-        requests: pa.Table = source.requests(source.events(self._span.start_ms, self._span.end_ms))
+        asking = load_module(self._loop.folder, "requests")
+        requests: pa.Table = asking.requests(source.events(self._span.start_ms, self._span.end_ms))
         return requests
 
     def _wait(self, follower: Follower, at_ms: int, stop: threading.Event) -> bool:

@@ -1,4 +1,4 @@
-"""What a loop's ``source.py`` gives a replay."""
+"""What a loop gives a replay, as functions of two modules in its folder: ``source.py`` and ``requests.py``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import pyarrow as pa
 
 
 class Source(Protocol):
-    """The past of a loop, as columns. A module with these two functions is one."""
+    """``source.py``: the past of a loop, as columns."""
 
     def events(self, start_ms: int, end_ms: int) -> dict[str, pa.Table]:
         """Events with event time in [start, end) by event type: columns named as the fields of its message, sorted by (time, id)."""
         ...
+
+
+class Requests(Protocol):
+    """``requests.py``: what a caller asked for."""
 
     def requests(self, events: dict[str, pa.Table]) -> pa.Table:
         """Predictions to ask for: the prediction key, ``decision_time_ms`` and every input of the loop, sorted by decision time."""

@@ -1,0 +1,79 @@
+"""What became of each release, and how each did, from events alone. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from driftloop.contracts import evaluation_pb2 as evaluation
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.envelope import Envelope, rfc3339
+
+
+def releases(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
+    """Each release with its stages and verdicts, in the order of their first mention."""
+    found: dict[str, dict[str, Any]] = {}
+    for event in events:
+        data = event.data
+        if isinstance(data, evaluation.VerdictReached):
+            _release(found, data.release_id)["verdicts"].append(_verdict(event))
+        elif isinstance(data, registry.StageEntered):
+            _release(found, data.release_id)["stages"].append({"stage": data.stage, "share": data.share, "at": rfc3339(event.time_ms)})
+        elif isinstance(data, registry.ReleaseRejected):
+            _release(found, data.release_id)["stages"].append({"stage": "rejected", "share": 0.0, "at": rfc3339(event.time_ms)})
+    for each in found.values():
+        each["stages"] = [stage for at, stage in enumerate(each["stages"]) if at == 0 or stage != each["stages"][at - 1]]
+    return list(found.values())
+
+
+def quality(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
+    """Mean loss and mean residual (score less outcome) of each release in each closed window that has any."""
+    return [
+        {
+            "window_end": rfc3339(event.data.end_ms),
+            "release": row.release_id,
+            "role": row.role,
+            "count": row.count,
+            "loss": row.loss_sum / row.count,
+            "residual": row.residual_sum / row.count,
+        }
+        for event in events
+        if isinstance(event.data, monitoring.WindowClosed)
+        for row in event.data.releases
+        if row.count
+    ]
+
+
+def outcomes(events: Iterable[Envelope[Any]]) -> dict[str, int]:
+    """Join counts, summed over all closed windows."""
+    total: dict[str, int] = defaultdict(int)
+    for event in events:
+        if isinstance(event.data, monitoring.WindowClosed):
+            for field in event.data.joins.DESCRIPTOR.fields:
+                total[field.name] += getattr(event.data.joins, field.name)
+    return dict(total)
+
+
+def _release(found: dict[str, dict[str, Any]], release_id: str) -> dict[str, Any]:
+    return found.setdefault(release_id, {"id": release_id, "stages": [], "verdicts": []})
+
+
+def _verdict(event: Envelope[evaluation.VerdictReached]) -> dict[str, Any]:
+    verdict = event.data
+    interval = verdict.interval
+    return {
+        "stage": verdict.stage,
+        "outcome": evaluation.Outcome.Name(verdict.outcome).lower(),
+        "estimate": interval.estimate,
+        "lower": interval.lower,
+        "upper": interval.upper,
+        "level": interval.level,
+        "blocks": interval.blocks,
+        "rows": interval.rows,
+        "margin": verdict.margin,
+        "limit_reached": verdict.limit_reached,
+        "reasons": list(verdict.reasons),
+        "at": rfc3339(event.time_ms),
+    }
