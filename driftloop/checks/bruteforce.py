@@ -1,0 +1,89 @@
+"""Features, computed a second time: straight from raw events, for single predictions, by SQL over all pairs.
+
+Shares nothing with the features service but the definition of visible and windowed in `docs/architecture.md`, "Time".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """A feature of a windowed view: ``function`` (count or sum) of ``column`` over the last ``window_ms``."""
+
+    name: str
+    function: str
+    column: str
+    window_ms: int
+
+
+@dataclass(frozen=True)
+class View:
+    """A stream feature view; with no aggregates its features are columns of the newest event."""
+
+    name: str
+    event_type: str
+    join_keys: tuple[str, ...]
+    aggregates: tuple[Aggregate, ...]
+    columns: tuple[str, ...]
+
+
+def compute(view: View, events: pa.Table, derive: Mapping[str, str], asked: pa.Table) -> dict[str, NDArray[np.float64]]:
+    """Each feature of the view for each asked row, float64 [n], NaN where the entity has none.
+
+    ``events``: raw rows with ``event_time_ms``, ``arrival_watermark_ms``, ``source_partition``, ``source_offset`` and the message's
+    fields. ``asked``: ``row`` int64 0..n-1, ``watermark_ms`` int64 and the join keys.
+    """
+    with duckdb.connect() as connection:
+        connection.register("raw", events)
+        connection.register("asked", asked)
+        extra = "".join(f', ({expression}) AS "{name}"' for name, expression in derive.items())
+        connection.execute(f"CREATE TABLE events AS SELECT *{extra} FROM raw")  # noqa: S608 - the loop author's own expressions
+        connection.execute(
+            "CREATE TABLE seen AS SELECT *, greatest(event_time_ms, arrival_watermark_ms) AS effective_ms FROM events"
+        )
+        same = " AND ".join(f'e."{key}" = a."{key}"' for key in view.join_keys)
+        chosen = _windowed(view) if view.aggregates else _newest(view)
+        query = (
+            f"SELECT a.row AS row, {chosen} FROM asked a JOIN seen e ON {same} "  # noqa: S608
+            "AND e.effective_ms < a.watermark_ms GROUP BY a.row"
+        )
+        found = connection.execute(query).to_arrow_table()
+    return _in_order(found, [*(each.name for each in view.aggregates)] or list(view.columns), asked.num_rows)
+
+
+def _windowed(view: View) -> str:
+    parts = []
+    for each in view.aggregates:
+        inside = f"FILTER (WHERE e.event_time_ms >= a.watermark_ms - {each.window_ms})"
+        value = f'e."{each.column}"'
+        parts.append(f'coalesce({each.function}({value}) {inside}, 0)::DOUBLE AS "{each.name}"')
+    return ", ".join(parts)
+
+
+def _newest(view: View) -> str:
+    order = "(e.event_time_ms, e.source_partition, e.source_offset)"
+    return ", ".join(f'arg_max_null(e."{name}", {order})::DOUBLE AS "{name}"' for name in view.columns)
+
+
+def _in_order(found: pa.Table, names: Sequence[str], count: int) -> dict[str, NDArray[np.float64]]:
+    rows = found.column("row").to_numpy()
+    out: dict[str, NDArray[np.float64]] = {}
+    for name in names:
+        values = np.full(count, np.nan)
+        values[rows] = found.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
+        out[name] = values
+    return out
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows as they were decoded, as a table."""
+    return pa.Table.from_pylist([dict(row) for row in rows])

@@ -1,0 +1,94 @@
+"""The prediction log as columns, decoded once for all checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftloop.bus.ports import Record
+from driftloop.contracts import predictions_pb2 as predictions
+
+_SERVED = predictions.PredictionServed.DESCRIPTOR.full_name.encode()
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Unique predictions of one loop in order of (decision time, id). Arrays have one entry a prediction."""
+
+    id: NDArray[np.object_]
+    key: NDArray[np.object_]
+    release: NDArray[np.object_]
+    arm: NDArray[np.object_]
+    input_digest: NDArray[np.object_]
+    decision_time_ms: NDArray[np.int64]
+    feature_watermark_ms: NDArray[np.int64]
+    epoch: NDArray[np.int64]
+    probe: NDArray[np.bool_]
+    score: NDArray[np.float64]
+    numeric: NDArray[np.float64]
+    """[n, F]; NaN is missing."""
+    categorical: NDArray[np.object_]
+    """[n, C]"""
+    scores: list[dict[str, float]]
+    """Score of each release that scored the request."""
+    repeated: int
+    """Records whose prediction id stood before."""
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def take(self, chosen: NDArray[Any]) -> Predictions:
+        """A part of them, by mask or by index."""
+        index = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen
+        arrays = {name: value[index] for name, value in self.__dict__.items() if isinstance(value, np.ndarray)}
+        return Predictions(**arrays, scores=[self.scores[at] for at in index], repeated=self.repeated)
+
+
+def read_predictions(records: Iterable[Record], loop: str) -> Predictions:
+    """Decode the records of the prediction topic.
+
+    Raises:
+        ValueError: predictions of one loop hold different numbers of inputs.
+    """
+    by_id: dict[str, predictions.PredictionServed] = {}
+    repeated = 0
+    for record in records:
+        if record.header("ce_type") != _SERVED:
+            continue
+        served = predictions.PredictionServed.FromString(record.value or b"")
+        if served.loop == loop:
+            repeated += served.prediction_id in by_id
+            by_id.setdefault(served.prediction_id, served)
+    return _columns(sorted(by_id.values(), key=lambda each: (each.decision_time_ms, each.prediction_id)), repeated)
+
+
+def _columns(rows: list[predictions.PredictionServed], repeated: int) -> Predictions:
+    def text(name: str) -> NDArray[np.object_]:
+        return np.array([getattr(row, name) for row in rows], dtype=np.object_)
+
+    def whole(name: str) -> NDArray[np.int64]:
+        return np.array([getattr(row, name) for row in rows], dtype=np.int64)
+
+    categorical = np.empty((len(rows), len(rows[0].categorical) if rows else 0), dtype=np.object_)
+    for at, row in enumerate(rows):
+        categorical[at] = list(row.categorical)
+    return Predictions(
+        id=text("prediction_id"),
+        key=text("key"),
+        release=text("release_id"),
+        arm=text("arm"),
+        input_digest=text("input_digest"),
+        decision_time_ms=whole("decision_time_ms"),
+        feature_watermark_ms=whole("feature_watermark_ms"),
+        epoch=whole("route_epoch"),
+        probe=np.array([row.purpose == predictions.PROBE for row in rows], dtype=np.bool_),
+        score=np.array([row.score for row in rows], dtype=np.float64),
+        numeric=np.array([list(row.numeric) for row in rows], dtype=np.float64).reshape(len(rows), -1),
+        categorical=categorical,
+        scores=[{each.release_id: each.score for each in row.scores} for row in rows],
+        repeated=repeated,
+    )
