@@ -1,0 +1,66 @@
+"""Outcomes, joined a second time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from driftloop.checks.model import Check
+from driftloop.checks.predictions import Predictions
+from driftloop.loop import LoopDefinition, to_ms
+
+
+def outcome_values(rows: Sequence[Mapping[str, Any]], loop: LoopDefinition) -> list[tuple[str, int, float]]:
+    """(key, event time, outcome) of each accepted outcome, in order of (event time, id); rows with no outcome are left out."""
+    label = loop.label
+    if not rows:
+        return []
+    raw = pa.Table.from_pylist([dict(row) for row in rows])
+    derive = loop.events[label.source].derive
+    extra = "".join(f', ({expression}) AS "{name}"' for name, expression in derive.items())
+    with duckdb.connect() as connection:
+        connection.register("raw", raw)
+        query = (
+            f'SELECT "{label.key}"::VARCHAR, event_time_ms, "{label.value}"::DOUBLE FROM (SELECT *{extra} FROM raw) '  # noqa: S608
+            f'WHERE "{label.value}" IS NOT NULL ORDER BY event_time_ms, event_id'
+        )
+        return connection.execute(query).fetchall()
+
+
+def recount_joins(
+    predictions: Predictions, outcomes: Sequence[tuple[str, int, float]], loop: LoopDefinition, until_ms: int
+) -> dict[str, int]:
+    """What became of predictions and outcomes by a watermark, as `JoinCounts` names it."""
+    horizon_ms = to_ms(loop.label.horizon)
+    decided = {
+        key: int(at) for key, at, probe in zip(predictions.key, predictions.decision_time_ms, predictions.probe, strict=True) if not probe
+    }
+    kept: dict[str, float] = {}
+    counts: dict[str, int] = defaultdict(int)
+    for key, at, value in outcomes:
+        if at >= until_ms:
+            continue
+        if key not in decided:
+            counts["unpredicted"] += 1
+        elif at > decided[key] + horizon_ms:
+            counts["late"] += 1
+        elif key not in kept:
+            kept[key] = value
+            counts["joined"] += 1
+        else:
+            counts["duplicate" if kept[key] == value else "corrected"] += 1
+    counts["missing"] = sum(key not in kept and at + horizon_ms < until_ms for key, at in decided.items())
+    return dict(counts)
+
+
+def join_checks(said: Mapping[str, int], found: Mapping[str, int]) -> list[Check]:
+    """One check a count."""
+    names = ("joined", "missing", "late", "duplicate", "corrected", "unpredicted")
+    return [
+        Check(f"outcomes {name}", found.get(name, 0), abs(said.get(name, 0) - found.get(name, 0)), f"said {said.get(name, 0)}")
+        for name in names
+    ]

@@ -1,0 +1,101 @@
+"""All checks of one loop over a running system."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from driftloop.bus.dead_letters import SUFFIX
+from driftloop.bus.kafka_batch import KafkaBatchConsumer
+from driftloop.bus.ports import Record
+from driftloop.checks import features, joins, routing, scores, triton
+from driftloop.checks.model import Check, Counts, Findings
+from driftloop.checks.predictions import Predictions, read_predictions
+from driftloop.checks.raw import Recount, of_topics, recount
+from driftloop.config import Settings
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.envelope import Envelope
+from driftloop.history import LIFECYCLE, read_events, records
+from driftloop.lake import Table
+from driftloop.loop import Loop
+from driftloop.report.releases import outcomes
+
+PREDICTIONS = "predictions.served.v1"
+
+
+def run(settings: Settings, loop: Loop, step_ms: int, *, sample: int = 2000, seed: int = 0) -> Findings:
+    """Check everything; reads topics and tables once."""
+    events = [event for event in read_events(settings.kafka_bootstrap, _LIFECYCLE) if event.loop == loop.name]
+    raw_topics = list(loop.definition.events)
+    raw = recount(of_topics(list(_read(settings, raw_topics)), raw_topics), loop)
+    predictions = read_predictions(_read(settings, [PREDICTIONS]), loop.name)
+    counts = Counts()
+    checks = [*_ingestion(settings, loop, raw, counts), *_predictions(predictions, events, step_ms, counts)]
+    checks += _joins(predictions, events, raw, loop)
+    checks += _models(settings, loop, predictions, events, raw, counts, sample, seed)
+    return Findings(checks, counts)
+
+
+_LIFECYCLE = [*LIFECYCLE, "features.watermark-advanced.v1"]
+
+
+def _read(settings: Settings, topics: Sequence[str]) -> Iterator[Record]:
+    consumer = KafkaBatchConsumer(settings.kafka_bootstrap, topics, "checks")
+    try:
+        yield from records(consumer)
+    finally:
+        consumer.close()
+
+
+def _ingestion(settings: Settings, loop: Loop, raw: Recount, counts: Counts) -> list[Check]:
+    checks = []
+    for event_type in loop.definition.events:
+        table = Table(settings.lake / loop.name / "events" / event_type)
+        stored = table.read().num_rows if table.exists() else 0
+        expected = len(raw.accepted[event_type])
+        counts.accepted[event_type] = stored
+        checks.append(Check(f"rows of {event_type} in the lake", expected, abs(stored - expected), f"the lake holds {stored}"))
+    letters = {
+        (record.header("dlq-source") or b"").decode() for record in _read(settings, [name + SUFFIX for name in loop.definition.events])
+    }
+    counts.dead_lettered = len(letters)
+    checks.append(Check("dead letters", len(raw.invalid), len(letters ^ raw.invalid), f"{len(letters)} in the topics"))
+    rejected = Table(settings.lake / loop.name / "rejected")
+    reasons = rejected.read().column("reason").to_pylist() if rejected.exists() else []
+    counts.duplicates = reasons.count("duplicate")
+    checks.append(Check("duplicates", raw.duplicates, abs(counts.duplicates - raw.duplicates), f"said {counts.duplicates}"))
+    return checks
+
+
+def _predictions(predictions: Predictions, events: Sequence[Envelope[Any]], step_ms: int, counts: Counts) -> list[Check]:
+    asked = predictions.take(~predictions.probe)
+    counts.predictions_served = len(asked)
+    counts.predictions_by_release = dict(Counter(asked.release.tolist()))
+    age, counts.feature_age_p50_s, counts.feature_age_p99_s = routing.feature_age(predictions, step_ms)
+    return [routing.arms(predictions), *routing.canary_shares(predictions, events), age]
+
+
+def _joins(predictions: Predictions, events: Sequence[Envelope[Any]], raw: Recount, loop: Loop) -> list[Check]:
+    ends = [event.data.end_ms for event in events if isinstance(event.data, monitoring.WindowClosed)]
+    values = joins.outcome_values(raw.accepted[loop.definition.label.source], loop.definition)
+    found = joins.recount_joins(predictions, values, loop.definition, max(ends, default=0))
+    return joins.join_checks(outcomes(events), found)
+
+
+def _models(
+    settings: Settings, loop: Loop, predictions: Predictions, events: Sequence[Envelope[Any]],
+    raw: Recount, counts: Counts, sample: int, seed: int,
+) -> list[Check]:  # fmt: skip
+    found = scores.bundles(events)
+    served = Check("predictions served", len(predictions), int(not len(predictions)), f"{predictions.repeated} records repeated")
+    if not found or not len(predictions):
+        return [served]
+    bundle = next(iter(found.values()))
+    asked = predictions.take(~predictions.probe)
+    brute = features.brute_force(asked, bundle, loop, raw, sample, seed)
+    joined = features.feast_join(asked, bundle, loop, raw, settings)
+    counts.skew_compared = brute.compared + joined.compared
+    counts.skew_unequal = brute.unequal + joined.unequal
+    counted = triton.inference_count(settings.triton_grpc, loop.name, len(predictions))
+    return [served, brute, joined, *scores.score_checks(predictions, found), counted]

@@ -1,0 +1,53 @@
+"""Served scores against the bundles' own graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from driftloop.bundle import MODEL, Bundle, open_bundle
+from driftloop.checks.model import Check
+from driftloop.checks.predictions import Predictions
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.envelope import Envelope
+
+_TOLERANCE = 1e-6
+_BATCH = 8192
+
+
+def bundles(events: Sequence[Envelope[Any]]) -> dict[str, Bundle]:
+    """Bundle of every release that was created."""
+    refs = [event.data.release for event in events if isinstance(event.data, registry.ReleaseCreated)]
+    return {ref.release_id: open_bundle(Path(ref.bundle.uri), ref.bundle.digest) for ref in refs}
+
+
+def score_checks(predictions: Predictions, found: Mapping[str, Bundle]) -> list[Check]:
+    """Every logged score of every release, recomputed from the logged inputs."""
+    return [_scores(predictions, release, bundle) for release, bundle in found.items()]
+
+
+def _scores(predictions: Predictions, release: str, bundle: Bundle) -> Check:
+    chosen = np.array([release in scores for scores in predictions.scores], dtype=np.bool_)
+    rows = predictions.take(chosen)
+    if not len(rows):
+        return Check(f"scores of {release}", 0, 0, "never scored")
+    if set(rows.input_digest) != {bundle.manifest.input_digest}:
+        return Check(f"scores of {release}", len(rows), len(rows), "logged inputs are not this release's")
+    said = np.array([scores[release] for scores in rows.scores])
+    computed = _run(bundle, rows)
+    wrong = ~(np.abs(said - computed) <= _TOLERANCE)
+    return Check(f"scores of {release}", len(rows), int(wrong.sum()), f"largest difference {np.abs(said - computed).max():.1e}")
+
+
+def _run(bundle: Bundle, rows: Predictions) -> Any:
+    session = ort.InferenceSession(bundle.read(MODEL), providers=["CPUExecutionProvider"])
+    wants = {each.name for each in session.get_inputs()}
+    parts = []
+    for start in range(0, len(rows), _BATCH):
+        feed = {"numeric": rows.numeric[start : start + _BATCH], "categorical": rows.categorical[start : start + _BATCH]}
+        parts.append(session.run(["score"], {name: value for name, value in feed.items() if name in wants})[0])
+    return np.concatenate(parts).reshape(-1)
