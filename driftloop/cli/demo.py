@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from driftloop.cli.types import DAY, SPAN
 from driftloop.config import ROOT, Settings
+from driftloop.demo.finish import Result, finish, headline
 from driftloop.demo.plan import Plan, read_plan
 from driftloop.demo.run import Demo, Screen
 from driftloop.demo.story import day
@@ -62,10 +63,9 @@ class _Terminal(Screen):
 @click.option("--permute-labels", type=int, help="Permute outcomes by day with this seed: nothing should be found then.")
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "out" / "demo", show_default="out/demo")
 @click.option("--keep", is_flag=True, help="Leave the system up at the end.")
-@click.option("--skip-checks", is_flag=True, help="Do not recompute what the system said.")
 def demo(
     name: str, start: datetime | None, end: datetime | None, step: timedelta | None,
-    permute_labels: int | None, out: Path, keep: bool, skip_checks: bool,
+    permute_labels: int | None, out: Path, keep: bool,
 ) -> None:  # fmt: skip
     """Replay a loop's past through the whole system and leave a report in out/demo.
 
@@ -84,16 +84,23 @@ def demo(
             outcome = run.replay(stop)
             if stop.is_set():
                 raise click.exceptions.Abort
-            passed = _finish(settings, loop, plan, out, screen, outcome, skip_checks)
+            screen.line(f"replayed in {outcome.replay_s:.0f} s")
+            result = finish(settings, loop, plan, out, outcome, permuted=permute_labels is not None, say=screen.line)
+            passed = _end(result, screen, out)
         finally:
             if not keep:
                 run.stop_system()
     raise click.exceptions.Exit(0 if passed else 1)
 
 
-def _finish(settings, loop, plan, out, screen, outcome, skip_checks):  # type: ignore[no-untyped-def]
-    screen.line(f"replayed in {outcome.replay_s:.0f} s")
-    return True
+def _end(result: Result, screen: Screen, out: Path) -> bool:
+    for check in result.report["checks"]:
+        mark = "unequal" if check["unequal"] else "equal  "
+        screen.line(f"  {mark}  {check['compared']:>9,}  {check['name']}")
+    screen.line(f"{headline(result.report)}; report in {out / 'report.html'}")
+    for problem in result.problems:
+        screen.line(f"PROBLEM {problem}")
+    return not result.problems
 
 
 def _loop(settings: Settings, name: str) -> Loop:

@@ -1,0 +1,83 @@
+"""What a demo leaves behind: checks, report.json and report.html."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from driftloop.checks.run import run as run_checks
+from driftloop.config import ROOT, Settings
+from driftloop.demo.plan import Plan
+from driftloop.demo.run import Outcome
+from driftloop.history import read_events
+from driftloop.loop import Loop
+from driftloop.report.build import build
+from driftloop.report.html import render
+
+
+@dataclass(frozen=True)
+class Result:
+    """How it ended."""
+
+    report: dict[str, Any]
+    problems: list[str]
+    """Why it did not pass; empty where it did."""
+
+
+def finish(
+    settings: Settings, loop: Loop, plan: Plan, out: Path, outcome: Outcome, *, permuted: bool, say: Callable[[str], None]
+) -> Result:
+    """Check, and write the report to ``out``."""
+    say("checking what was said against the raw topics and tables")
+    findings = run_checks(settings, loop, round(plan.step.total_seconds() * 1000))
+    events = read_events(settings.kafka_bootstrap)
+    steps, calls = (json.loads(_last_line(out / "clients" / f"{name}.out")) for name in ("replay", "call"))
+    report = build(loop.name, events, findings, outcome, steps, calls, _setup_s())
+    problems = _problems(report, permuted)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_text(json.dumps(report, indent=1))
+    page = render(loop.name, report, events, headline(report), _summary(report, plan))
+    (out / "report.html").write_text(page)
+    return Result(report, problems)
+
+
+def headline(report: dict[str, Any]) -> str:
+    """The story in half a line."""
+    if report["chain"]:
+        return "a drift alarm led to a promotion"
+    alarms = sum(each["type"].endswith("DriftDetected") for chain in report["chains"] for each in chain)
+    return "no drift promotion happened" + (f"; {alarms} alarms were raised" if alarms else " and no alarm was raised")
+
+
+def _summary(report: dict[str, Any], plan: Plan) -> str:
+    served, timings = report["predictions"]["served"], report["timings_s"]
+    unequal = sum(check["unequal"] for check in report["checks"])
+    return (
+        f"{plan.start} to {plan.end} in steps of {plan.step}: {served:,} predictions served, "
+        f"{report['predictions']['failed']} failed; {len(report['checks'])} checks, {unequal} values unequal; "
+        f"{timings['total']:.0f} s in all, {timings['step_ms_p50'] or 0:.0f} ms a step."
+    )
+
+
+def _problems(report: dict[str, Any], permuted: bool) -> list[str]:
+    found = [f"{c['name']}: {c['unequal']} of {c['compared']} unequal. {c['detail']}" for c in report["checks"] if c["unequal"]]
+    found += [f"alarm chain {name} has not ended" for name in report["unended_alarms"]]
+    if report["predictions"]["failed"]:
+        found.append(f"{report['predictions']['failed']} predictions failed")
+    if not report["predictions"]["served"]:
+        found.append("no prediction was served")
+    if permuted and report["chain"]:
+        found.append("labels were permuted, and still an alarm led to a promotion")
+    return found
+
+
+def _last_line(path: Path) -> str:
+    return path.read_text().strip().splitlines()[-1]
+
+
+def _setup_s() -> float:
+    path = ROOT / ".local" / "setup_s"
+    return float(path.read_text()) if path.exists() else 0.0
