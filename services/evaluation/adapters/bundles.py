@@ -1,0 +1,121 @@
+"""Bundles on local disk, scored by ONNX Runtime."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+
+from driftloop.bundle import GOLDEN, MODEL, Bundle, open_bundle
+from driftloop.errors import BundleError
+from services.evaluation.domain.losses import LabelKind
+from services.evaluation.ports import Floats, Objects, Scorer
+
+_ROWS_AT_ONCE = 8192
+
+
+def local_path(uri: str) -> Path:
+    """The path of a ``file:`` URI or of a plain path.
+
+    Raises:
+        BundleError: another scheme.
+    """
+    parsed = urlparse(uri)
+    if parsed.scheme not in ("", "file"):
+        raise BundleError(f"{uri}: only files of this machine can be read")
+    return Path(unquote(parsed.path) if parsed.scheme else uri)
+
+
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises; its errors share no base but Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return (
+        ValueError,
+        KeyError,
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NotImplemented,
+        state.RuntimeException,
+    )
+
+
+class OnnxScorer:
+    """`services.evaluation.ports.Scorer` over a bundle's ``model.onnx``, on one thread."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        model = bundle.read(MODEL)
+        try:
+            self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except _runtime_errors() as error:
+            raise BundleError(f"{bundle.folder / MODEL} is no model: {error}") from error
+        self._bundle = bundle
+
+    @property
+    def kind(self) -> LabelKind:
+        """See the port."""
+        return self._bundle.manifest.label_kind
+
+    @property
+    def numeric(self) -> Sequence[str]:
+        """See the port."""
+        return [each.name for each in self._bundle.manifest.numeric]
+
+    @property
+    def categorical(self) -> Sequence[str]:
+        """See the port."""
+        return [each.name for each in self._bundle.manifest.categorical]
+
+    def score(self, numeric: Floats, categorical: Objects) -> Floats:
+        """See the port."""
+        parts = [
+            self._run(numeric[start : start + _ROWS_AT_ONCE], categorical[start : start + _ROWS_AT_ONCE])
+            for start in range(0, len(numeric), _ROWS_AT_ONCE)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def golden_difference(self) -> float:
+        """See the port."""
+        numeric, categorical, expected = _golden(self._bundle)
+        found = self.score(numeric, categorical)
+        difference = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))
+        return float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0))
+
+    def _run(self, numeric: Floats, categorical: Objects) -> Floats:
+        inputs: dict[str, Any] = {"numeric": numeric, "categorical": categorical}
+        wanted = {each.name for each in self._session.get_inputs()}
+        try:
+            (score,) = self._session.run(["score"], {name: inputs[name] for name in wanted})
+        except _runtime_errors() as error:
+            raise BundleError(f"{self._bundle.folder / MODEL} refuses its inputs: {error}") from error
+        return np.asarray(score, dtype=np.float64).reshape(len(numeric))
+
+
+class LocalBundles:
+    """`services.evaluation.ports.Bundles` on local disk."""
+
+    def open(self, uri: str, digest: str) -> Scorer:
+        """See the port."""
+        return OnnxScorer(open_bundle(local_path(uri), digest))
+
+
+def _golden(bundle: Bundle) -> tuple[Floats, Objects, Floats]:
+    try:
+        with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as sample:
+            numeric = np.asarray(sample["numeric"], dtype=np.float64)
+            expected = np.asarray(sample["score"], dtype=np.float64).reshape(len(numeric))
+            names = sample["categorical"] if "categorical" in sample else np.empty((len(numeric), 0))
+            return numeric, names.astype(object), expected
+    except (KeyError, ValueError, OSError) as error:
+        raise BundleError(f"{bundle.folder / GOLDEN}: {error}") from error

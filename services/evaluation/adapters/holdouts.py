@@ -1,0 +1,74 @@
+"""Holdouts as Parquet files: a column for each model input, ``label``, ``score`` and ``decision_time_ms``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from driftloop.errors import BundleError
+from services.evaluation.adapters.bundles import local_path
+from services.evaluation.ports import Floats, Holdout, Integers, Objects
+
+_ALWAYS = ("label", "score", "decision_time_ms")
+
+
+class ParquetHoldout:
+    """`services.evaluation.ports.Holdout` over an Arrow table."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    @property
+    def label(self) -> Floats:
+        """See the port."""
+        return self._floats("label")
+
+    @property
+    def score(self) -> Floats:
+        """See the port."""
+        return self._floats("score")
+
+    @property
+    def decision_time_ms(self) -> Integers:
+        """See the port."""
+        return np.asarray(self._table["decision_time_ms"].to_numpy(), dtype=np.int64)
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """See the port."""
+        return [name for name in names if name not in self._table.column_names]
+
+    def numeric(self, names: Sequence[str]) -> Floats:
+        """See the port."""
+        columns = [self._floats(name) for name in names]
+        return np.column_stack(columns) if columns else np.empty((len(self._table), 0))
+
+    def categorical(self, names: Sequence[str]) -> Objects:
+        """See the port."""
+        found = np.empty((len(self._table), len(names)), dtype=object)
+        for position, name in enumerate(names):
+            found[:, position] = pc.fill_null(pc.cast(self._table[name], pa.string()), "").to_numpy()
+        return found
+
+    def _floats(self, name: str) -> Floats:
+        column = pc.cast(self._table[name], pa.float64())
+        return np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
+
+
+class ParquetHoldouts:
+    """`services.evaluation.ports.Holdouts` on local disk."""
+
+    def read(self, uri: str) -> Holdout:
+        """See the port."""
+        path = local_path(uri)
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise BundleError(f"{path}: no holdout can be read: {error}") from error
+        absent = [name for name in _ALWAYS if name not in table.column_names]
+        if absent:
+            raise BundleError(f"{path}: the holdout lacks {', '.join(absent)}")
+        return ParquetHoldout(table)

@@ -1,0 +1,40 @@
+"""Wires the evaluation service."""
+
+from __future__ import annotations
+
+import threading
+
+from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
+from driftloop.clock import SystemClock
+from driftloop.loop import load_loops
+from driftloop.runner.service import LifecycleService, topics_of
+from driftloop.runner.tables import open_database
+from services.evaluation.adapters.bundles import LocalBundles
+from services.evaluation.adapters.holdouts import ParquetHoldouts
+from services.evaluation.adapters.sql import SqlState, metadata
+from services.evaluation.config import EvaluationSettings
+from services.evaluation.handlers import Evaluation, table
+from services.evaluation.trial import Judge
+
+NAME = "evaluation"
+
+
+def build(settings: EvaluationSettings, stop: threading.Event) -> LifecycleService:
+    """The service on Kafka, its own database, and bundles on local disk.
+
+    Raises:
+        LoopDefinitionError: a loop's files are wrong.
+    """
+    clock = SystemClock()
+    loops = {loop.name: loop.definition for loop in load_loops(settings.loops_dir, settings.loops)}
+    handlers = table(Evaluation(loops, Judge(LocalBundles(), ParquetHoldouts(), clock), clock, SqlState))
+    return LifecycleService(
+        name=NAME,
+        handlers=handlers,
+        engine=open_database(settings.database_url(NAME), metadata),
+        consumer=KafkaLifecycleConsumer(settings.kafka_bootstrap, topics_of(handlers), NAME),
+        producer=KafkaLifecycleProducer(settings.kafka_bootstrap),
+        stop=stop,
+        clock=clock,
+        seed=settings.seed,
+    )

@@ -1,0 +1,9 @@
+"""Settings of the evaluation service: those that every process shares. Its policy stands in each `loop.yaml`."""
+
+from __future__ import annotations
+
+from driftloop.config import Settings
+
+
+class EvaluationSettings(Settings):
+    """Settings of the evaluation service."""

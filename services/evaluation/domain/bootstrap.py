@@ -1,0 +1,99 @@
+"""Confidence interval of a paired mean difference whose rows are dependent within blocks.
+
+Losses of one block (a day, say) go up and down together, so rows are no independent witnesses; blocks are taken as
+exchangeable. Whole blocks are drawn with replacement, and each draw's statistic is a ratio of sums, since blocks
+differ in size.
+
+Sources: Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 8.6 (resampling blocks) and chapter 13
+(percentile interval); Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8 (clusters).
+With n blocks the percentile interval is narrow by about sqrt((n - 1) / n) and by normal instead of t quantiles: of
+intervals at level 0.95, about 0.90 cover the truth at 10 blocks and 0.94 at 30. A policy's `min_blocks` must allow
+for that.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.evaluation.domain.judgement import Interval
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_DRAWS_AT_ONCE = 4_000_000
+"""Most entries of a matrix of draws: 32 MB."""
+
+
+@dataclass(frozen=True)
+class BlockSums:
+    """Paired losses by block: one entry a block, each with at least one row."""
+
+    champion_loss: Floats
+    """Sum over the block's rows, float64 [b]."""
+    challenger_loss: Floats
+    """Of the same rows, float64 [b]."""
+    rows: Integers
+    """Rows of the block, int64 [b]."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """How an interval is made."""
+
+    level: float
+    resamples: int
+    seed: int
+
+
+def by_block(block: Integers, champion_loss: Floats, challenger_loss: Floats, rows: Integers) -> BlockSums:
+    """Sum entries of equal ``block`` (int64 [n], any order); blocks with no row do not count."""
+    _, where = np.unique(block, return_inverse=True)
+    count = np.bincount(where, weights=rows).astype(np.int64)
+    champion: Floats = np.bincount(where, weights=champion_loss).astype(np.float64)
+    challenger: Floats = np.bincount(where, weights=challenger_loss).astype(np.float64)
+    kept = count > 0
+    return BlockSums(champion[kept], challenger[kept], count[kept])
+
+
+def interval(blocks: BlockSums, how: Resampling, subject: str) -> Interval | None:
+    """Percentile interval of the mean difference per row; None below two blocks.
+
+    ``subject`` is an id (a verdict's, a slice's): the same evidence under the same id gives the same interval.
+    """
+    if len(blocks) < 2:
+        return None
+    difference = blocks.champion_loss - blocks.challenger_loss
+    draws = _resampled(difference, blocks.rows, how, subject)
+    tail = (1.0 - how.level) / 2.0
+    lower, upper = np.quantile(draws, [tail, 1.0 - tail])
+    total = int(blocks.rows.sum())
+    return Interval(
+        estimate=float(difference.sum() / total),
+        lower=float(lower),
+        upper=float(upper),
+        level=how.level,
+        blocks=len(blocks),
+        rows=total,
+        resamples=how.resamples,
+    )
+
+
+def _resampled(difference: Floats, rows: Integers, how: Resampling, subject: str) -> Floats:
+    """The statistic of each resample, float64 [resamples]. How often a block is drawn is multinomial."""
+    count = len(rows)
+    random = np.random.default_rng([how.seed, uuid.uuid5(uuid.NAMESPACE_OID, subject).int])
+    chances = np.full(count, 1.0 / count)
+    found = np.empty(how.resamples)
+    step = max(1, _DRAWS_AT_ONCE // count)
+    for start in range(0, how.resamples, step):
+        size = min(step, how.resamples - start)
+        times = random.multinomial(count, chances, size=size)
+        found[start : start + size] = (times @ difference) / (times @ rows)
+    return found

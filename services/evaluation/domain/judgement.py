@@ -1,0 +1,45 @@
+"""What a verdict says, before it is an event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """The three answers. Too little evidence is never "fine"."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NOT_KNOWN_YET = "not-known-yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Mean of (champion's loss - challenger's loss) per row: above zero the challenger is better."""
+
+    estimate: float
+    lower: float
+    upper: float
+    level: float
+    blocks: int
+    rows: int
+    resamples: int
+
+    def __str__(self) -> str:
+        return f"{self.estimate:+.4f} [{self.lower:+.4f}, {self.upper:+.4f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict's substance."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    interval: Interval | None = None
+    """None where fewer than two blocks hold a row: one block has no spread to resample."""
+    margin: float = 0.0
+    limit_reached: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    slices: Mapping[str, Interval] = field(default_factory=dict)

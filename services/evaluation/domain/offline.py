@@ -1,0 +1,91 @@
+"""The verdict before a candidate sees traffic: it weeds out the broken.
+
+The holdout is older than the drift that asked for the candidate, so it cannot show that a candidate is better; it shows
+what must not be let through. A pass is called better, a refusal worse, and both say why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftloop.loop.definition import OfflineGate
+from services.evaluation.domain.bootstrap import Resampling, by_block, interval
+from services.evaluation.domain.judgement import Interval, Judgement, Outcome
+from services.evaluation.domain.losses import LabelKind, losses
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate's scores on the rows held out, and the champion's where it can score them."""
+
+    kind: LabelKind
+    label: Floats
+    """float64 [n]"""
+    score: Floats
+    """The candidate's, float64 [n]."""
+    decision_time_ms: Integers
+    """int64 [n]"""
+    champion: Floats | None
+    """The champion's on the same rows, float64 [n]."""
+    no_champion: str = ""
+    """Why there are none."""
+
+
+def refused(reason: str) -> Judgement:
+    """The candidate cannot be judged by its scores."""
+    return Judgement(Outcome.WORSE, (reason,))
+
+
+def judge(trial: Trial, gate: OfflineGate, block_ms: int, how: Resampling, subject: str) -> Judgement:
+    """Judge a candidate by all gates; every gate that fails gives its reason.
+
+    Least rows; finite scores; loss below the base rate's by ``min_gain_over_base_rate``, where the base rate is the
+    best constant with hindsight, the mean label of the same rows; not worse than the champion by more than
+    ``max_loss_over_champion`` with certainty. Without a champion's scores the interval is against the base rate.
+    """
+    rows = len(trial.label)
+    if rows < max(1, gate.min_rows):
+        return refused(f"{rows} rows held out; the policy's least is {gate.min_rows}")
+    broken = int(np.count_nonzero(~np.isfinite(trial.score)))
+    if broken:
+        return refused(f"{broken} of {rows} scores are not finite")
+    if trial.champion is not None and not np.isfinite(trial.champion).all():
+        trial = replace(trial, champion=None, no_champion="its scores on these rows are not all finite")
+    own = losses(trial.kind, trial.score, trial.label)
+    base = losses(trial.kind, np.full(rows, trial.label.mean()), trial.label)
+    other = base if trial.champion is None else losses(trial.kind, trial.champion, trial.label)
+    found = _compare(trial, own, other, block_ms, how, subject)
+    metrics = {"rows": float(rows), "loss": float(own.mean()), "base_loss": float(base.mean())}
+    if trial.champion is not None:
+        metrics["champion_loss"] = float(other.mean())
+    verdicts = [_against_base(metrics, gate), _against_champion(trial, found, gate)]
+    passed = all(ok for ok, _ in verdicts)
+    outcome = Outcome.BETTER if passed else Outcome.WORSE
+    reasons = tuple(reason for ok, reason in verdicts if passed or not ok)
+    return Judgement(outcome, reasons, found, -gate.max_loss_over_champion, metrics=metrics)
+
+
+def _compare(trial: Trial, own: Floats, other: Floats, block_ms: int, how: Resampling, subject: str) -> Interval | None:
+    ones = np.ones(len(own), dtype=np.int64)
+    return interval(by_block(trial.decision_time_ms // block_ms, other, own, ones), how, subject)
+
+
+def _against_base(metrics: dict[str, float], gate: OfflineGate) -> tuple[bool, str]:
+    gain, least = metrics["base_loss"] - metrics["loss"], gate.min_gain_over_base_rate
+    return (gain > 0 if least == 0 else gain >= least), f"gain over the base rate {gain:+.4f}, asked for {least:g}"
+
+
+def _against_champion(trial: Trial, found: Interval | None, gate: OfflineGate) -> tuple[bool, str]:
+    if trial.champion is None:
+        return True, f"not compared with a champion: {trial.no_champion}"
+    if found is None:
+        return True, "the rows lie in one block: the difference to the champion is not known"
+    clearly_worse = found.upper < -gate.max_loss_over_champion
+    said = "clearly worse than the champion" if clearly_worse else "not clearly worse than the champion"
+    return not clearly_worse, f"{said}: gain {found}, allowed loss {gate.max_loss_over_champion:g}"

@@ -1,0 +1,97 @@
+"""Verdicts in shadow and canary: the challenger against the champion on the same served rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftloop.loop.definition import Step
+from services.evaluation.domain.bootstrap import BlockSums, Resampling, by_block, interval
+from services.evaluation.domain.judgement import Interval, Judgement, Outcome
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PairedLosses:
+    """Paired sums of one champion and one challenger, one entry a block of a closed window."""
+
+    block_start_ms: Integers
+    """int64 [n]"""
+    rows: Integers
+    """int64 [n]"""
+    champion_loss: Floats
+    """float64 [n]"""
+    challenger_loss: Floats
+    """float64 [n]"""
+
+    def since(self, start_ms: int) -> PairedLosses:
+        """Entries of blocks that began at ``start_ms`` or later."""
+        kept = self.block_start_ms >= start_ms
+        return PairedLosses(
+            self.block_start_ms[kept], self.rows[kept], self.champion_loss[kept], self.challenger_loss[kept]
+        )
+
+    def blocks(self) -> BlockSums:
+        """Summed by block; blocks with no paired row do not count."""
+        return by_block(self.block_start_ms, self.champion_loss, self.challenger_loss, self.rows)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a verdict in a stage rests on."""
+
+    whole: PairedLosses
+    """Over all rows, since the release first scored."""
+    slices: Mapping[str, PairedLosses] = field(default_factory=dict)
+    """The same by ``field=value``."""
+    stage_start_ms: int = 0
+    """Event time at which the stage was entered."""
+
+
+def judge(evidence: Evidence, step: Step, how: Resampling, subject: str) -> Judgement:
+    """Better where the interval's lower end is above the step's margin, worse where its upper end is below it.
+
+    Fewer stage blocks than ``min_blocks`` is not known yet, whatever the interval says. At ``max_blocks`` stage blocks
+    a verdict that is still not known says that the limit is reached. Slices are told and decide nothing.
+    """
+    stage_blocks = len(evidence.whole.since(evidence.stage_start_ms).blocks())
+    start_ms = evidence.stage_start_ms if step.evidence == "stage" else None
+    found = interval(_chosen(evidence.whole, start_ms), how, subject)
+    slices = {
+        name: each
+        for name, losses in sorted(evidence.slices.items())
+        if (each := interval(_chosen(losses, start_ms), how, f"{subject}/{name}")) is not None
+    }
+    outcome, reason = _decide(found, stage_blocks, step)
+    limit = outcome is Outcome.NOT_KNOWN_YET and stage_blocks >= step.max_blocks
+    reasons = [reason]
+    if limit:
+        reasons.append(f"the stage's limit of {step.max_blocks} blocks is reached")
+    reasons += _slice_reasons(slices, step.margin)
+    return Judgement(outcome, tuple(reasons), found, step.margin, limit, {"stage_blocks": stage_blocks}, slices)
+
+
+def _chosen(losses: PairedLosses, start_ms: int | None) -> BlockSums:
+    return (losses if start_ms is None else losses.since(start_ms)).blocks()
+
+
+def _decide(found: Interval | None, stage_blocks: int, step: Step) -> tuple[Outcome, str]:
+    if stage_blocks < step.min_blocks:
+        return Outcome.NOT_KNOWN_YET, f"{stage_blocks} blocks with paired rows; the policy's least is {step.min_blocks}"
+    if found is None:
+        return Outcome.NOT_KNOWN_YET, "fewer than two blocks with paired rows"
+    gain = f"gain {found} over {found.blocks} blocks, {found.rows} rows"
+    if found.lower > step.margin:
+        return Outcome.BETTER, f"{gain}: above the margin {step.margin:g}"
+    if found.upper < step.margin:
+        return Outcome.WORSE, f"{gain}: below the margin {step.margin:g}"
+    return Outcome.NOT_KNOWN_YET, f"{gain}: holds the margin {step.margin:g}"
+
+
+def _slice_reasons(slices: Mapping[str, Interval], margin: float) -> list[str]:
+    return [f"slice {name} loses: {each}" for name, each in slices.items() if each.upper < min(margin, 0.0)]

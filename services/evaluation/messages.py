@@ -1,0 +1,101 @@
+"""From judgements to events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from driftloop import ids
+from driftloop.contracts import evaluation_pb2 as messages
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import training_pb2 as training
+from driftloop.envelope import Draft
+from services.evaluation.domain.judgement import Interval, Judgement, Outcome
+from services.evaluation.ports import Candidate, StageEntry
+
+DECIDER = "evaluation"
+
+_OUTCOMES: dict[Outcome, messages.Outcome] = {
+    Outcome.BETTER: messages.BETTER,
+    Outcome.WORSE: messages.WORSE,
+    Outcome.NOT_KNOWN_YET: messages.NOT_KNOWN_YET,
+}
+
+
+def release_id(loop: str, run_id: str) -> str:
+    """The name of the release that a run's bundle would be."""
+    return ids.short_id("r", loop, run_id)
+
+
+def offline_verdict_id(loop: str, release: str) -> str:
+    """Id of the one offline verdict on a release."""
+    return ids.event_id("verdict-reached", loop, release, "offline")
+
+
+def stage_verdict_id(entry: StageEntry, window_id: str) -> str:
+    """Id of the one verdict on a release in a step at a window's end."""
+    return ids.event_id("verdict-reached", entry.loop, entry.release_id, entry.step, window_id)
+
+
+def offline_verdict(
+    judgement: Judgement, candidate: Candidate, request_id: str, compared_with: str, verdict_id: str, time_ms: int
+) -> Draft:
+    """The verdict before shadow; ``compared_with`` is empty where the interval is against the base rate."""
+    data = _verdict(judgement, candidate.loop, verdict_id, "offline", candidate.release_id)
+    data.champion_release_id = compared_with
+    data.request_id = request_id
+    data.run_id = candidate.run_id
+    data.bundle.CopyFrom(training.Bundle(uri=candidate.bundle_uri, digest=candidate.bundle_digest))
+    data.window_end_ms = time_ms
+    return Draft(id=verdict_id, loop=candidate.loop, time_ms=time_ms, data=data)
+
+
+def stage_verdict(
+    judgement: Judgement, entry: StageEntry, evidence_ids: Sequence[str], verdict_id: str, time_ms: int
+) -> Draft:
+    """The verdict of one window in shadow or canary, in the release's chain."""
+    data = _verdict(judgement, entry.loop, verdict_id, entry.stage, entry.release_id)
+    data.champion_release_id = entry.champion_release_id
+    data.evidence_ids.extend(evidence_ids)
+    data.metrics["step"] = entry.step
+    data.window_end_ms = time_ms
+    return Draft(id=verdict_id, loop=entry.loop, time_ms=time_ms, data=data, chain=entry.chain)
+
+
+def window_decided(window: monitoring.WindowClosed, time_ms: int, opened: Sequence[str]) -> Draft:
+    """What this service opened because of a window, be it nothing."""
+    return Draft(
+        id=ids.event_id("window-decided", window.loop, window.window_id, DECIDER),
+        loop=window.loop,
+        time_ms=time_ms,
+        data=monitoring.WindowDecided(
+            loop=window.loop, window_id=window.window_id, end_ms=window.end_ms, decider=DECIDER, opened=opened
+        ),
+    )
+
+
+def _verdict(judgement: Judgement, loop: str, verdict_id: str, stage: str, release: str) -> messages.VerdictReached:
+    return messages.VerdictReached(
+        loop=loop,
+        verdict_id=verdict_id,
+        stage=stage,
+        release_id=release,
+        outcome=_OUTCOMES[judgement.outcome],
+        interval=None if judgement.interval is None else _interval(judgement.interval),
+        margin=judgement.margin,
+        reasons=judgement.reasons,
+        limit_reached=judgement.limit_reached,
+        metrics=judgement.metrics,
+        slices=[messages.Slice(name=name, interval=_interval(each)) for name, each in judgement.slices.items()],
+    )
+
+
+def _interval(found: Interval) -> messages.Interval:
+    return messages.Interval(
+        estimate=found.estimate,
+        lower=found.lower,
+        upper=found.upper,
+        level=found.level,
+        blocks=found.blocks,
+        rows=found.rows,
+        resamples=found.resamples,
+    )

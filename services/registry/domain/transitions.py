@@ -1,0 +1,245 @@
+"""The release machine: pure functions from a loop's state and an event to its next state and what is to be told.
+
+It applies verdicts and commands and takes none itself. Event time never goes back within a loop: what a change is told
+with is the later of the event's time and the newest seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from driftloop.loop.definition import Step
+from services.registry.domain.release import (
+    ApprovalAsked,
+    Change,
+    Created,
+    Entered,
+    Fact,
+    LoopState,
+    Promoted,
+    Rejected,
+    Release,
+    RolledBack,
+    Routed,
+    Stage,
+)
+from services.registry.domain.verdict import Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a loop rolls out."""
+
+    steps: Sequence[Step]
+    """At least one, in order."""
+    block_ms: int
+    """Length of a block of event time; an approval is waited for as long as its step may last, `max_blocks` of them."""
+
+    def step(self, index: int) -> Step:
+        """A step; the last where the policy became shorter while a release was on its way."""
+        return self.steps[min(index, len(self.steps) - 1)]
+
+
+def judge_offline(state: LoopState, candidate: Release, verdict: Verdict, policy: Policy) -> Change:
+    """A pass opens the first step, or makes the first champion; anything else, or a loop that is busy, ends it."""
+    state = _at(state, verdict.time_ms)
+    obstacle = _obstacle(state, verdict)
+    if obstacle:
+        ended = replace(candidate, stage=Stage.REJECTED, entered_ms=state.time_ms)
+        return Change(state, (Rejected(ended, "offline", obstacle, verdict.evidence),), (ended,))
+    opened = (Created(candidate),)
+    if state.champion is None:
+        return _promote(state, candidate, verdict.reason, verdict.evidence, opened)
+    return _enter_step(state, candidate, 0, verdict.reason, policy, opened)
+
+
+def judge_stage(state: LoopState, verdict: Verdict, policy: Policy) -> Change:
+    """Better moves the open release on, worse and a reached limit end it; a verdict on another step changes nothing."""
+    release = state.open
+    if release is None or not _is_about(verdict, release):
+        return Change(state, ignored=f"{verdict.release_id} is not in {verdict.stage} step {verdict.step}")
+    state = _at(state, verdict.time_ms)
+    if verdict.outcome is Outcome.WORSE:
+        return _end_open(state, release, verdict.reason or "worse than the champion", verdict.evidence)
+    deadline = release.approval_deadline_ms
+    if deadline is not None and verdict.time_ms > deadline:
+        return _end_open(state, release, "nobody approved it in time", verdict.evidence)
+    if verdict.outcome is Outcome.BETTER:
+        if state.paused or policy.step(release.step).approval:
+            return _ask(state, release, policy)
+        return _advance(state, release, verdict.reason, verdict.evidence, policy)
+    if verdict.limit_reached and deadline is None:
+        return _end_open(state, release, verdict.reason or "the stage's limit is reached", verdict.evidence)
+    if verdict.limit_reached:
+        return _ask(state, release, policy)
+    return Change(state, ignored="not known yet")
+
+
+def approve(
+    state: LoopState, release_id: str, reason: str, evidence: tuple[str, ...], time_ms: int, policy: Policy
+) -> Change:
+    """A person lets the release that waits go on."""
+    release = state.open
+    if release is None or release.release_id != release_id or release.approval_deadline_ms is None:
+        return Change(state, ignored=f"{release_id or 'no release'} does not wait for an approval")
+    return _advance(_at(state, time_ms), release, reason, evidence, policy)
+
+
+def reject(state: LoopState, release_id: str, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
+    """A person ends the open release."""
+    if state.open is None or state.open.release_id != release_id:
+        return Change(state, ignored=f"{release_id or 'no release'} is not open")
+    return _end_open(_at(state, time_ms), state.open, reason, evidence)
+
+
+def roll_back(state: LoopState, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
+    """A person takes back the newest change: the open release, else the champion in favour of the one before."""
+    if state.open is not None:
+        return _end_open(_at(state, time_ms), state.open, reason, evidence, Stage.ROLLED_BACK)
+    if not state.former:
+        return Change(state, ignored="there is no champion to go back to")
+    return _dethrone(_at(state, time_ms), reason, evidence)
+
+
+def fail_route(state: LoopState, epoch: int, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
+    """The newest route could not be served: what brought it is ended, and the route before is told again.
+
+    A route that only fell back to what was served before has nobody to end: it stays wanted, and the agent tries it
+    again.
+    """
+    if epoch != state.epoch:
+        return Change(state, ignored=f"epoch {epoch} is not the newest, {state.epoch}")
+    state = _at(state, time_ms)
+    if state.open is not None:
+        return _end_open(state, state.open, reason, evidence)
+    champion = state.champion
+    if champion is None or champion.epoch != epoch:
+        return Change(state, ignored="the route that failed brought no release")
+    if not state.former and champion.from_stage is Stage.RETIRED:
+        return Change(state, ignored="there is no champion before the one that failed")
+    return _dethrone(state, reason, evidence)
+
+
+def set_paused(state: LoopState, paused: bool) -> Change:
+    """While paused no verdict moves a release on: better asks for an approval. Worse and rollbacks act as ever."""
+    if state.paused == paused:
+        return Change(state, ignored="it is so already")
+    return Change(replace(state, paused=paused))
+
+
+def _champion(state: LoopState) -> Release:
+    if state.champion is None:
+        raise RuntimeError(f"{state.loop}: a release is open, or is taken back, and there is no champion")
+    return state.champion
+
+
+def _at(state: LoopState, time_ms: int) -> LoopState:
+    return replace(state, time_ms=max(state.time_ms, time_ms))
+
+
+def _obstacle(state: LoopState, verdict: Verdict) -> str:
+    if verdict.outcome is not Outcome.BETTER:
+        return verdict.reason or "the offline verdict is not a pass"
+    if state.open is not None:
+        return f"{state.open.release_id} is open; a loop has one open release"
+    if state.paused:
+        return "the loop is paused"
+    return ""
+
+
+def _is_about(verdict: Verdict, release: Release) -> bool:
+    same_step = verdict.step is None or verdict.step == release.step
+    same = verdict.release_id == release.release_id and verdict.stage == release.stage and same_step
+    return same and verdict.time_ms > release.entered_ms
+
+
+def _entered(
+    state: LoopState, release: Release, stage: Stage, epoch: int, *, step: int = -1, share: float = 0.0
+) -> Release:
+    """The release in its next stage."""
+    return replace(
+        release,
+        stage=stage,
+        from_stage=release.stage,
+        step=step,
+        share=share,
+        epoch=epoch,
+        entered_ms=state.time_ms,
+        approval_deadline_ms=None,
+    )
+
+
+def _enter_step(
+    state: LoopState, release: Release, step: int, reason: str, policy: Policy, before: tuple[Fact, ...] = ()
+) -> Change:
+    champion, epoch, wanted = _champion(state), state.epoch + 1, policy.steps[step]
+    entered = _entered(state, release, Stage(wanted.stage), epoch, step=step, share=wanted.share)
+    facts = (*before, Entered(entered, champion.release_id, reason), Routed(epoch, champion, entered, entered.stage))
+    return Change(replace(state, epoch=epoch, open=entered), facts, (entered,))
+
+
+def _advance(state: LoopState, release: Release, reason: str, evidence: tuple[str, ...], policy: Policy) -> Change:
+    if release.step + 1 < len(policy.steps):
+        return _enter_step(state, release, release.step + 1, reason, policy)
+    return _promote(state, release, reason, evidence)
+
+
+def _promote(
+    state: LoopState, release: Release, reason: str, evidence: tuple[str, ...], before: tuple[Fact, ...] = ()
+) -> Change:
+    epoch, old = state.epoch + 1, state.champion
+    new = _entered(state, release, Stage.CHAMPION, epoch, share=1.0)
+    new = replace(new, replaced=old.release_id if old else "")
+    retired = _entered(state, old, Stage.RETIRED, epoch) if old else None
+    facts: tuple[Fact, ...] = (*before, Entered(new, new.release_id, reason))
+    if retired is not None:
+        facts += (Entered(retired, new.release_id, f"{new.release_id} is better"),)
+    facts += (Routed(epoch, new, None, Stage.CHAMPION), Promoted(new, new.replaced, evidence))
+    kept = (*state.former, retired) if retired else state.former
+    after = replace(state, epoch=epoch, champion=new, open=None, former=kept)
+    return Change(after, facts, (new, retired) if retired else (new,))
+
+
+def _end_open(
+    state: LoopState, release: Release, reason: str, evidence: tuple[str, ...], stage: Stage | None = None
+) -> Change:
+    """The champion answers alone again. A release that answered nobody yet is rejected, one that did is rolled back."""
+    champion, epoch = _champion(state), state.epoch + 1
+    stage = stage or (Stage.REJECTED if release.stage is Stage.SHADOW else Stage.ROLLED_BACK)
+    ended = _entered(state, release, stage, epoch)
+    last: Fact = Rejected(ended, release.stage, reason, evidence)
+    if stage is Stage.ROLLED_BACK:
+        last = RolledBack(ended, release.stage, champion.release_id, reason, evidence)
+    facts = (Entered(ended, champion.release_id, reason), Routed(epoch, champion, None, Stage.CHAMPION), last)
+    return Change(replace(state, epoch=epoch, open=None), facts, (ended,))
+
+
+def _dethrone(state: LoopState, reason: str, evidence: tuple[str, ...]) -> Change:
+    """The champion before answers again; where there was none, nobody does."""
+    champion, epoch = _champion(state), state.epoch + 1
+    ended = _entered(state, champion, Stage.ROLLED_BACK, epoch)
+    if not state.former:
+        facts: tuple[Fact, ...] = (Entered(ended, "", reason), RolledBack(ended, Stage.CHAMPION, "", reason, evidence))
+        return Change(replace(state, epoch=epoch, champion=None), facts, (ended,))
+    restored = _entered(state, state.former[-1], Stage.CHAMPION, epoch, share=1.0)
+    facts = (
+        Entered(ended, restored.release_id, reason),
+        Entered(restored, restored.release_id, f"back in place of {ended.release_id}: {reason}"),
+        Routed(epoch, restored, None, Stage.CHAMPION),
+        RolledBack(ended, Stage.CHAMPION, restored.release_id, reason, evidence),
+    )
+    after = replace(state, epoch=epoch, champion=restored, former=state.former[:-1])
+    return Change(after, facts, (ended, restored))
+
+
+def _ask(state: LoopState, release: Release, policy: Policy) -> Change:
+    """Ask for an approval; the deadline of the first time stands."""
+    step = policy.step(release.step)
+    last = release.step + 1 >= len(policy.steps)
+    to_stage = Stage.CHAMPION if last else Stage(policy.steps[release.step + 1].stage)
+    deadline = release.approval_deadline_ms
+    if deadline is None:
+        deadline = state.time_ms + step.max_blocks * policy.block_ms
+    waiting = replace(release, approval_deadline_ms=deadline)
+    return Change(replace(state, open=waiting), (ApprovalAsked(waiting, to_stage, deadline),), (waiting,))

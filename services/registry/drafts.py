@@ -1,0 +1,128 @@
+"""From what happened to events, with ids made of what they mean."""
+
+from __future__ import annotations
+
+from google.protobuf.message import Message
+
+from driftloop import ids
+from driftloop.contracts import registry_pb2 as messages
+from driftloop.contracts import training_pb2 as training
+from driftloop.envelope import Draft
+from services.registry.domain.release import (
+    ApprovalAsked,
+    Change,
+    Created,
+    Entered,
+    Fact,
+    LoopState,
+    Promoted,
+    Rejected,
+    Release,
+    RolledBack,
+    Routed,
+)
+
+
+def drafts(change: Change, chain: str) -> list[Draft]:
+    """The events of a change, all in one chain, at the event time of its decision."""
+    state = change.state
+    made = [_draft(state, fact) for fact in change.facts]
+    return [
+        Draft(id=event_id, loop=state.loop, time_ms=state.time_ms, data=data, chain=chain) for event_id, data in made
+    ]
+
+
+def _draft(state: LoopState, fact: Fact) -> tuple[str, Message]:
+    loop, release = state.loop, fact.release.release_id if not isinstance(fact, Routed) else ""
+    match fact:
+        case Created():
+            return ids.event_id("release-created", loop, release), _created(loop, fact.release)
+        case Entered():
+            at = fact.release
+            return ids.event_id("stage-entered", loop, release, at.stage, at.epoch), _entered(loop, fact)
+        case Routed():
+            return ids.event_id("route-changed", loop, fact.epoch), _routed(loop, fact)
+        case Promoted():
+            return ids.event_id("champion-promoted", loop, release, fact.release.epoch), _promoted(loop, fact)
+        case Rejected():
+            return ids.event_id("release-rejected", loop, release), _rejected(loop, fact)
+        case RolledBack():
+            return ids.event_id("release-rolled-back", loop, release, fact.release.epoch), _rolled_back(loop, fact)
+        case ApprovalAsked():
+            step = fact.release.step
+            return ids.event_id("approval-requested", loop, release, step, state.time_ms), _approval_asked(loop, fact)
+
+
+def _ref(release: Release) -> messages.ReleaseRef:
+    bundle = training.Bundle(uri=release.bundle_uri, digest=release.bundle_digest)
+    return messages.ReleaseRef(release_id=release.release_id, bundle=bundle)
+
+
+def _created(loop: str, release: Release) -> Message:
+    return messages.ReleaseCreated(
+        loop=loop, release=_ref(release), request_id=release.request_id, run_id=release.run_id
+    )
+
+
+def _entered(loop: str, fact: Entered) -> Message:
+    release = fact.release
+    return messages.StageEntered(
+        loop=loop,
+        release_id=release.release_id,
+        stage=release.stage,
+        from_stage=release.from_stage,
+        share=release.share,
+        epoch=release.epoch,
+        step=release.step,
+        champion_release_id=fact.champion_id,
+        reason=fact.reason,
+    )
+
+
+def _routed(loop: str, fact: Routed) -> Message:
+    challenger = fact.challenger
+    return messages.RouteChanged(
+        loop=loop,
+        epoch=fact.epoch,
+        champion=_ref(fact.champion),
+        challenger=None if challenger is None else _ref(challenger),
+        challenger_share=challenger.share if challenger else 0.0,
+        stage=fact.stage,
+    )
+
+
+def _promoted(loop: str, fact: Promoted) -> Message:
+    return messages.ChampionPromoted(
+        loop=loop,
+        release_id=fact.release.release_id,
+        previous_release_id=fact.previous_id,
+        epoch=fact.release.epoch,
+        evidence_ids=fact.evidence,
+    )
+
+
+def _rejected(loop: str, fact: Rejected) -> Message:
+    return messages.ReleaseRejected(
+        loop=loop,
+        release_id=fact.release.release_id,
+        stage=fact.stage,
+        reason=fact.reason,
+        evidence_ids=fact.evidence,
+    )
+
+
+def _rolled_back(loop: str, fact: RolledBack) -> Message:
+    return messages.ReleaseRolledBack(
+        loop=loop,
+        release_id=fact.release.release_id,
+        from_stage=fact.from_stage,
+        to_release_id=fact.to_id,
+        reason=fact.reason,
+        evidence_ids=fact.evidence,
+    )
+
+
+def _approval_asked(loop: str, fact: ApprovalAsked) -> Message:
+    return messages.ApprovalRequested(
+        loop=loop, release_id=fact.release.release_id, to_stage=fact.to_stage, deadline_ms=fact.deadline_ms
+    )

@@ -1,0 +1,207 @@
+"""What the registry does with each event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from driftloop import log
+from driftloop.contracts import control_pb2 as control
+from driftloop.contracts import evaluation_pb2 as evaluation
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.contracts import serving_pb2 as serving
+from driftloop.envelope import Draft, Envelope
+from driftloop.errors import InvalidEvent
+from driftloop.loop.definition import LoopDefinition, to_ms
+from driftloop.runner.handler import HandlerTable, Transaction
+from services.registry import metrics
+from services.registry.domain import transitions
+from services.registry.domain.release import Change, LoopState, Release
+from services.registry.domain.transitions import Policy
+from services.registry.domain.verdict import Outcome, Verdict
+from services.registry.drafts import drafts
+from services.registry.ports import Ledger
+
+_OFFLINE = "offline"
+_OUTCOMES = {
+    evaluation.BETTER: Outcome.BETTER,
+    evaluation.WORSE: Outcome.WORSE,
+    evaluation.NOT_KNOWN_YET: Outcome.NOT_KNOWN_YET,
+}
+Transition = Callable[[LoopState], Change]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The handlers, with what they need."""
+
+    policies: Mapping[str, Policy]
+    ledger: Callable[[Connection], Ledger]
+
+    def verdict_reached(self, event: Envelope[evaluation.VerdictReached], tx: Transaction) -> Sequence[Draft]:
+        """Apply a verdict."""
+        data = event.data
+        policy, verdict = self._policy(data.loop), _verdict(event)
+        ledger = self.ledger(tx.connection)
+        if data.stage == _OFFLINE:
+            candidate = _candidate(event)
+            if ledger.knows(candidate.release_id):
+                return []
+            change, made = self._apply(
+                event, ledger, lambda state: transitions.judge_offline(state, candidate, verdict, policy)
+            )
+        else:
+            change, made = self._apply(event, ledger, lambda state: transitions.judge_stage(state, verdict, policy))
+        metrics.VERDICTS.add(loop=data.loop, stage=data.stage, effect=_effect(change))
+        return made
+
+    def approve(self, event: Envelope[control.Approve], tx: Transaction) -> Sequence[Draft]:
+        """Let the release that waits go on."""
+        data = event.data
+        policy, why = self._policy(data.loop), _why(event, "approved")
+        return self._command(
+            event,
+            tx,
+            lambda state: transitions.approve(state, data.release_id, why, (event.id,), event.time_ms, policy),
+        )
+
+    def reject(self, event: Envelope[control.Reject], tx: Transaction) -> Sequence[Draft]:
+        """End the open release."""
+        release_id, why = event.data.release_id, _why(event, "rejected")
+        return self._command(
+            event, tx, lambda state: transitions.reject(state, release_id, why, (event.id,), event.time_ms)
+        )
+
+    def roll_back(self, event: Envelope[control.Rollback], tx: Transaction) -> Sequence[Draft]:
+        """Take back the newest change."""
+        why = _why(event, "rolled back")
+        return self._command(event, tx, lambda state: transitions.roll_back(state, why, (event.id,), event.time_ms))
+
+    def pause(self, event: Envelope[control.Pause], tx: Transaction) -> Sequence[Draft]:
+        """No verdict moves a release on until resumed."""
+        return self._command(event, tx, lambda state: transitions.set_paused(state, True))
+
+    def resume(self, event: Envelope[control.Resume], tx: Transaction) -> Sequence[Draft]:
+        """Verdicts move releases on again."""
+        return self._command(event, tx, lambda state: transitions.set_paused(state, False))
+
+    def route_failed(self, event: Envelope[serving.RouteFailed], tx: Transaction) -> Sequence[Draft]:
+        """End what the newest route brought, and tell the route before again."""
+        data = event.data
+        metrics.ROUTES_FAILED.add(loop=data.loop)
+        why = f"route {data.epoch} failed on {data.release_id or 'no release'}: {data.reason}"
+        _, made = self._apply(
+            event,
+            self.ledger(tx.connection),
+            lambda state: transitions.fail_route(state, data.epoch, why, (event.id,), event.time_ms),
+        )
+        return made
+
+    def route_converged(self, event: Envelope[serving.RouteConverged], tx: Transaction) -> Sequence[Draft]:
+        """Note what the router answers by."""
+        self.ledger(tx.connection).converged(event.data.loop, event.data.epoch)
+        metrics.CONVERGED_EPOCH.set(event.data.epoch, loop=event.data.loop)
+        return []
+
+    def _command(self, event: Envelope[Any], tx: Transaction, transition: Transition) -> Sequence[Draft]:
+        self._policy(event.data.loop)
+        change, made = self._apply(event, self.ledger(tx.connection), transition)
+        name = event.data.DESCRIPTOR.name.lower()
+        metrics.COMMANDS.add(loop=event.data.loop, command=name, effect=_effect(change))
+        return made
+
+    def _apply(self, event: Envelope[Any], ledger: Ledger, transition: Transition) -> tuple[Change, list[Draft]]:
+        before = ledger.load(event.data.loop)
+        change = transition(before)
+        if change.ignored:
+            log.get(__name__).info("ignored", type=event.type, loop=before.loop, event=event.id, because=change.ignored)
+            return change, []
+        ledger.save(before, change.state, change.touched)
+        made = drafts(change, _chain(change, event))
+        _measure(change, made)
+        return change, made
+
+    def _policy(self, loop: str) -> Policy:
+        if loop not in self.policies:
+            raise InvalidEvent("unknown-loop", f"no loop {loop!r} is defined here")
+        return self.policies[loop]
+
+
+def policy_of(loop: LoopDefinition) -> Policy:
+    """How a loop rolls out."""
+    return Policy(loop.rollout.steps, to_ms(loop.monitoring.block))
+
+
+def _verdict(event: Envelope[evaluation.VerdictReached]) -> Verdict:
+    data = event.data
+    if data.outcome not in _OUTCOMES:
+        raise InvalidEvent("missing-field", "a verdict needs an outcome")
+    return Verdict(
+        release_id=data.release_id,
+        stage=data.stage,
+        outcome=_OUTCOMES[data.outcome],
+        time_ms=event.time_ms,
+        step=int(data.metrics["step"]) if "step" in data.metrics else None,
+        limit_reached=data.limit_reached,
+        evidence=(event.id, *data.evidence_ids),
+        reason="; ".join(data.reasons),
+    )
+
+
+def _candidate(event: Envelope[evaluation.VerdictReached]) -> Release:
+    data = event.data
+    if not (data.release_id and data.bundle.uri and data.bundle.digest):
+        raise InvalidEvent("missing-field", "an offline verdict needs release_id, bundle.uri and bundle.digest")
+    return Release(
+        release_id=data.release_id,
+        run_id=data.run_id,
+        request_id=data.request_id,
+        bundle_uri=data.bundle.uri,
+        bundle_digest=data.bundle.digest,
+        chain=event.correlation_id,
+    )
+
+
+def _why(event: Envelope[Any], done: str) -> str:
+    who, why = event.data.who, event.data.why
+    return f"{done} by {who or 'somebody'}" + (f": {why}" if why else "")
+
+
+def _chain(change: Change, event: Envelope[Any]) -> str:
+    """The chain of the release that the change is about: the first that it touched."""
+    return change.touched[0].chain if change.touched else event.correlation_id
+
+
+def _effect(change: Change) -> str:
+    return "ignored" if change.ignored else "applied"
+
+
+def tell_gauges(states: Iterable[LoopState]) -> None:
+    """Set the gauges of these loops."""
+    for state in states:
+        metrics.EPOCH.set(state.epoch, loop=state.loop)
+        metrics.OPEN_RELEASES.set(int(state.open is not None), loop=state.loop)
+
+
+def _measure(change: Change, made: Sequence[Draft]) -> None:
+    tell_gauges([change.state])
+    for draft in made:
+        if isinstance(draft.data, registry.StageEntered):
+            metrics.STAGES.add(loop=change.state.loop, stage=draft.data.stage)
+
+
+def table(service: Registry) -> HandlerTable:
+    """Event to handler."""
+    return {
+        evaluation.VerdictReached: service.verdict_reached,
+        control.Approve: service.approve,
+        control.Reject: service.reject,
+        control.Rollback: service.roll_back,
+        control.Pause: service.pause,
+        control.Resume: service.resume,
+        serving.RouteConverged: service.route_converged,
+        serving.RouteFailed: service.route_failed,
+    }

@@ -1,0 +1,79 @@
+"""Copies releases to another registry, after their change stands, and never in its way.
+
+The copy is made from the rows as they are now, so it can be made again at any time, and a change that comes while one
+is made asks for another.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass
+
+from driftloop import log
+from driftloop.clock import Clock
+from driftloop.errors import Retriable
+from services.registry import metrics
+from services.registry.ports import MirrorQueue, MirrorTask, ModelRegistry
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the mirror waits, in seconds."""
+
+    poll_s: float = 1.0
+    retry_first_s: float = 1.0
+    retry_longest_s: float = 60.0
+
+
+class Mirror:
+    """Works on a thread of its own until stopped."""
+
+    def __init__(
+        self, queue: MirrorQueue, target: ModelRegistry, clock: Clock, stop: threading.Event, pace: Pace, seed: int = 0
+    ) -> None:
+        self._queue = queue
+        self._target = target
+        self._clock = clock
+        self._stop = stop
+        self._pace = pace
+        self._random = random.Random(seed)  # jitter of a pause
+        self._log = log.get(__name__)
+
+    def run(self) -> None:
+        """Copy what waits, until the stop event is set."""
+        while not self._stop.is_set():
+            self.drain()
+            self._stop.wait(self._pace.poll_s)
+
+    def drain(self) -> int:
+        """Copy all that is due now; returns how many copies were made."""
+        made = 0
+        while not self._stop.is_set() and (task := self._queue.next(self._clock.now_ms())) is not None:
+            made += self._copy(task)
+        metrics.MIRROR_BACKLOG.set(self._queue.backlog())
+        return made
+
+    def _copy(self, task: MirrorTask) -> int:
+        try:
+            release = self._queue.release(task.release_id)
+            version = self._target.ensure_version(task.loop, release, self._queue.version(task.release_id))
+            self._queue.keep_version(task.release_id, version)
+            self._point(task.loop)
+            self._queue.done(task)
+        except Retriable as problem:
+            metrics.MIRROR_FAILURES.add(loop=task.loop)
+            self._log.warning("mirror-waits", release=task.release_id, attempt=task.attempts, problem=str(problem))
+            self._queue.failed(task, self._clock.now_ms() + self._pause_ms(task.attempts), str(problem))
+            return 0
+        metrics.MIRRORED.add(loop=task.loop)
+        return 1
+
+    def _point(self, loop: str) -> None:
+        """Let the aliases follow; a release that has no version yet gets its alias with its own copy."""
+        versions = {alias: self._queue.version(release_id) for alias, release_id in self._queue.aliases(loop).items()}
+        self._target.set_aliases(loop, {alias: version for alias, version in versions.items() if version})
+
+    def _pause_ms(self, attempts: int) -> int:
+        longest = min(self._pace.retry_longest_s, self._pace.retry_first_s * 2.0 ** min(attempts, 20))
+        return int(1000 * longest * self._random.uniform(0.5, 1.0))
