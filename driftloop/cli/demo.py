@@ -6,6 +6,7 @@ import signal
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -13,12 +14,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from driftloop.cli.types import DAY, SPAN
 from driftloop.config import ROOT, Settings
-from driftloop.demo.finish import Result, finish, headline
 from driftloop.demo.plan import Plan, read_plan
 from driftloop.demo.run import Demo, Screen
 from driftloop.demo.story import day
 from driftloop.errors import ConfigError
 from driftloop.loop import Loop, load_loops
+
+if TYPE_CHECKING:
+    from driftloop.demo.finish import Result
 
 
 class _Terminal(Screen):
@@ -85,6 +88,8 @@ def demo(
             if stop.is_set():
                 raise click.exceptions.Abort
             screen.line(f"replayed in {outcome.replay_s:.0f} s")
+            from driftloop.demo.finish import finish  # plots and models: not to be loaded before they are needed
+
             result = finish(settings, loop, plan, out, outcome, permuted=permute_labels is not None, say=screen.line)
             passed = _end(result, screen, out)
         finally:
@@ -94,6 +99,8 @@ def demo(
 
 
 def _end(result: Result, screen: Screen, out: Path) -> bool:
+    from driftloop.demo.finish import headline
+
     for check in result.report["checks"]:
         mark = "unequal" if check["unequal"] else "equal  "
         screen.line(f"  {mark}  {check['compared']:>9,}  {check['name']}")

@@ -24,6 +24,7 @@ step() {
         exit 1
     fi
     echo "$key" >"$stamp"
+    echo "$SECONDS" >.local/setup_s
     echo "set-up: $name done in $((SECONDS - begin)) s"
 }
 
