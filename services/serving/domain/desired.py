@@ -1,0 +1,93 @@
+"""A route that the registry asked for, with the event that asked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from driftloop import ids
+from driftloop.contracts import registry_pb2, serving_pb2
+from driftloop.envelope import Draft, Envelope
+from services.serving.domain.route import ReleaseOnRoute, Route
+
+DESIRED, CONVERGED, FAILED, PASSED = "desired", "converged", "failed", "passed"
+"""A route's states: asked for, answered by, refused, overtaken by a newer one before it was tried."""
+
+_PLAIN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredRoute:
+    """A route with the event that asked for it and when that was received (wall time, ms)."""
+
+    cause: Envelope[registry_pb2.RouteChanged]
+    received_wall_ms: int
+
+    @property
+    def route(self) -> Route:
+        """The route itself."""
+        data = self.cause.data
+        challenger = data.challenger if data.challenger.release_id else None
+        return Route(
+            loop=data.loop,
+            epoch=data.epoch,
+            champion=_on_route(data.champion),
+            challenger=_on_route(challenger) if challenger else None,
+            challenger_share=data.challenger_share if challenger else 0.0,
+        )
+
+    @property
+    def newcomer(self) -> str:
+        """The release that a failure with no other culprit is laid to: the challenger where there is one."""
+        return self.cause.data.challenger.release_id or self.cause.data.champion.release_id
+
+    def uri(self, release_id: str) -> str:
+        """Where a release's bundle is."""
+        refs = (self.cause.data.champion, self.cause.data.challenger)
+        return next(ref.bundle.uri for ref in refs if ref.release_id == release_id)
+
+    def converged(self, probe_prediction_id: str, duration_s: float) -> Draft:
+        """The event that says that the route answers."""
+        data = self.cause.data
+        return self._draft(
+            "route-converged",
+            serving_pb2.RouteConverged(
+                loop=data.loop,
+                epoch=data.epoch,
+                champion_release_id=data.champion.release_id,
+                challenger_release_id=data.challenger.release_id,
+                probe_prediction_id=probe_prediction_id,
+                duration_s=duration_s,
+            ),
+        )
+
+    def failed(self, release_id: str, reason: str) -> Draft:
+        """The event that says that it does not."""
+        data = self.cause.data
+        return self._draft(
+            "route-failed",
+            serving_pb2.RouteFailed(loop=data.loop, epoch=data.epoch, release_id=release_id, reason=reason),
+        )
+
+    def _draft(self, kind: str, message: serving_pb2.RouteConverged | serving_pb2.RouteFailed) -> Draft:
+        data = self.cause.data
+        return Draft(ids.event_id(kind, data.loop, data.epoch), data.loop, self.cause.time_ms, message)
+
+
+def complaints(data: registry_pb2.RouteChanged) -> list[str]:
+    """What makes a route impossible to serve, whatever the state of the world."""
+    found = []
+    if data.epoch <= 0:
+        found.append(f"epoch is {data.epoch}; it starts at 1")
+    if not 0.0 <= data.challenger_share <= 1.0:
+        found.append(f"challenger_share is {data.challenger_share}; it lies in [0, 1]")
+    found += [
+        f"{ref.release_id!r} is no release id"
+        for ref in (data.champion, *([data.challenger] if data.HasField("challenger") else []))
+        if not _PLAIN.match(ref.release_id)
+    ]
+    return found
+
+
+def _on_route(ref: registry_pb2.ReleaseRef) -> ReleaseOnRoute:
+    return ReleaseOnRoute(ref.release_id, ref.bundle.digest)

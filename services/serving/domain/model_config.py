@@ -1,0 +1,93 @@
+"""Renders a loop's Triton model from its definition: ``config.pbtxt``, ``1/model.py`` and ``1/loop.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftloop.loop import LoopDefinition, to_ms
+from services.serving.router.loop_config import DECISION_TIME, InputType, KeySource, LoopConfig
+
+MAX_BATCH = 256
+_DATATYPE = {"string": "TYPE_STRING", "int64": "TYPE_INT64", "double": "TYPE_FP64"}
+_OUTPUTS = {
+    "score": "TYPE_FP64",
+    "prediction_id": "TYPE_STRING",
+    "release_id": "TYPE_STRING",
+    "feature_age_s": "TYPE_FP64",
+}
+_SHIM = '''"""Rendered: the model is services/serving/router/model.py."""
+
+from services.serving.router.model import TritonPythonModel  # noqa: F401
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the router finds things."""
+
+    online_db: Path
+    releases: Path
+    routes: Path
+    spool: Path
+    """Root of all loops' spools."""
+
+
+def model_files(definition: LoopDefinition, places: Places, queue_delay_us: int) -> dict[str, bytes]:
+    """Content of each file of the model's folder, by its path in it."""
+    return {
+        "config.pbtxt": config_pbtxt(definition, queue_delay_us).encode(),
+        "1/model.py": _SHIM.encode(),
+        "1/loop.json": loop_config(definition, places).to_json(),
+    }
+
+
+def input_types(definition: LoopDefinition) -> dict[str, InputType]:
+    """Every input of the model: the key, the decision time where the caller states it, and the loop's inputs."""
+    prediction = definition.prediction
+    types: dict[str, InputType] = {prediction.key: "string"}
+    if prediction.clock == "request":
+        types[DECISION_TIME] = "int64"
+    return types | {name: each.type for name, each in prediction.inputs.items()} | {prediction.key: "string"}
+
+
+def loop_config(definition: LoopDefinition, places: Places) -> LoopConfig:
+    """What the router needs to know."""
+    prediction = definition.prediction
+    return LoopConfig(
+        loop=definition.loop,
+        key=prediction.key,
+        clock=prediction.clock,
+        inputs={name: each.type for name, each in prediction.inputs.items()},
+        join_keys={
+            name: KeySource(input=source.input or "", const=source.const or "")
+            for name, source in prediction.join_keys.items()
+        },
+        max_feature_age_ms=to_ms(prediction.max_feature_age),
+        online_db=str(places.online_db),
+        releases=str(places.releases),
+        routes=str(places.routes),
+        spool=str(places.spool / definition.loop),
+    )
+
+
+def config_pbtxt(definition: LoopDefinition, queue_delay_us: int) -> str:
+    """Triton's model configuration. Dims are fixed, so that Triton itself refuses any other shape."""
+    inputs = {name: _DATATYPE[kind] for name, kind in input_types(definition).items()}
+    return "\n".join(
+        [
+            f'name: "{definition.loop}"',
+            'backend: "python"',
+            f"max_batch_size: {MAX_BATCH}",
+            *_tensors("input", inputs),
+            *_tensors("output", _OUTPUTS),
+            "instance_group [ { count: 1 kind: KIND_CPU } ]",
+            f"dynamic_batching {{ max_queue_delay_microseconds: {queue_delay_us} }}",
+            "",
+        ]
+    )
+
+
+def _tensors(kind: str, types: Mapping[str, str]) -> list[str]:
+    return [f'{kind} [ {{ name: "{name}" data_type: {datatype} dims: [ 1 ] }} ]' for name, datatype in types.items()]

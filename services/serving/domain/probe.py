@@ -1,0 +1,96 @@
+"""The request that a probe makes: pinned values, so that the route is asked what it was tried with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftloop.bundle import Input
+from driftloop.loop import LoopDefinition
+from services.serving.domain.model_config import input_types
+from services.serving.domain.route import Route
+from services.serving.router.arms import is_challenger
+from services.serving.router.loop_config import DECISION_TIME
+
+Value = str | int | float
+_NEUTRAL: dict[str, Value] = {"string": "", "int64": 0, "double": 0.0}
+
+
+@dataclass(frozen=True)
+class Golden:
+    """First row of a bundle's golden sample."""
+
+    numeric: NDArray[np.float64]
+    """float64 [F]"""
+    categorical: NDArray[np.str_]
+    """str [C]"""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswer:
+    """What the model answered."""
+
+    release_id: str
+    prediction_id: str
+    score: float
+
+
+def probe_key(route: Route) -> str:
+    """Prediction key of a route's probe."""
+    return f"probe-{route.epoch}"
+
+
+def probe_id(route: Route) -> str:
+    """Request id of a route's probe, and so its prediction id."""
+    return f"probe-{route.loop}-{route.epoch}"
+
+
+def probe_values(
+    definition: LoopDefinition,
+    route: Route,
+    inputs: tuple[Sequence[Input], Sequence[Input]],
+    golden: Golden,
+    decision_time_ms: int,
+) -> dict[str, Value]:
+    """Value of each input of the model: the golden sample's (in the order of ``inputs``), or else a neutral one."""
+    numeric, categorical = inputs
+    known = {**_asked(numeric, golden.numeric.tolist()), **_asked(categorical, golden.categorical.tolist())}
+    types = input_types(definition)
+    values = {name: _fitting(known.get(name, _NEUTRAL[kind]), kind) for name, kind in types.items()}
+    if DECISION_TIME in types:
+        values[DECISION_TIME] = max(decision_time_ms, 1)
+    return {**values, definition.prediction.key: probe_key(route)}
+
+
+def expected_release(route: Route) -> str:
+    """The release that must answer the probe's key."""
+    challenger = route.challenger
+    if challenger and is_challenger(probe_key(route), challenger.release_id, route.challenger_share):
+        return challenger.release_id
+    return route.champion.release_id
+
+
+def complaint(route: Route, answer: ProbeAnswer) -> str:
+    """What is wrong with a probe's answer; empty where nothing is."""
+    if answer.release_id != expected_release(route):
+        return f"the probe was answered by {answer.release_id}, not by {expected_release(route)}"
+    if answer.prediction_id != probe_id(route):
+        return f"the probe's prediction id came back as {answer.prediction_id!r}"
+    if not np.isfinite(answer.score):
+        return f"the probe's score is {answer.score}"
+    return ""
+
+
+def _asked(inputs: Sequence[Input], values: Sequence[Value]) -> dict[str, Value]:
+    return {each.name: value for each, value in zip(inputs, values, strict=True) if each.source == "request"}
+
+
+def _fitting(value: Value, kind: str) -> Value:
+    """A value as an input's type takes it; an integer has no missing one, so that becomes 0."""
+    if kind != "int64":
+        return value
+    number = float(value)
+    return 0 if number != number else int(number)

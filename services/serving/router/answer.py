@@ -1,0 +1,239 @@
+"""Answers batches: check, join once, score with every release on the route, log, then answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftloop.contracts import predictions_pb2
+from services.serving.router.arms import is_challenger
+from services.serving.router.batch import BadRequest, Batch, RawRequest, RequestRows, concatenate, read_request
+from services.serving.router.join import Columns, Joined, Joiner, OnlineFeatures, columns_of, places_of
+from services.serving.router.loop_config import LoopConfig
+from services.serving.router.routes import Live
+from services.serving.router.sessions import Release, ReleaseError
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+class Spool(Protocol):
+    """Where records are written before their answers leave."""
+
+    def write(self, records: Sequence[bytes]) -> None:
+        """Write a batch of serialised records."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request of n rows gets."""
+
+    scores: NDArray[np.float64]
+    prediction_ids: list[str]
+    release_ids: list[str]
+    feature_age_s: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request gets no answer."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """A release with the places of its inputs among the joined columns."""
+
+    release: Release
+    role: str
+    numeric: NDArray[np.intp] | None
+    strings: NDArray[np.intp] | None
+
+    def inputs(self, joined: Joined) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
+        numeric = joined.numeric if self.numeric is None else joined.numeric[:, self.numeric]
+        return numeric, joined.strings if self.strings is None else joined.strings[:, self.strings]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A release's inputs and scores for a batch."""
+
+    scorer: _Scorer
+    numeric: NDArray[np.float64]
+    strings: NDArray[np.object_]
+    scores: NDArray[np.float64]
+    finite: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A live route, ready to be run."""
+
+    live: Live[Release]
+    joiner: Joiner
+    scorers: tuple[_Scorer, ...]
+
+
+@dataclass
+class Router:
+    """Answers for one loop; used by one thread."""
+
+    config: LoopConfig
+    live: Callable[[], Live[Release] | None]
+    online: OnlineFeatures
+    spool: Spool
+    now_ms: Callable[[], int]
+    draw_id: Callable[[], str] = lambda: uuid.uuid4().hex
+    _plan: _Plan | None = field(default=None, init=False)
+
+    def answer(self, requests: Sequence[RawRequest]) -> list[Answer | Refusal]:
+        """One answer or refusal for each request, in order; the records of all answers stand in the spool by then.
+
+        Raises:
+            ReleaseError: the champion failed. And whatever the online store or the spool raise: nothing was answered.
+        """
+        plan = self._current()
+        if plan is None:
+            return [Refusal("no release answers for this loop yet")] * len(requests)
+        now_ms = self.now_ms()
+        checked = [self._check(each, now_ms) for each in requests]
+        good = [each for each in checked if isinstance(each, RequestRows)]
+        if not good:
+            return [each for each in checked if isinstance(each, Refusal)]
+        answers = iter(self._answer(plan, good, now_ms))
+        return [each if isinstance(each, Refusal) else next(answers) for each in checked]
+
+    def _check(self, raw: RawRequest, now_ms: int) -> RequestRows | Refusal:
+        try:
+            return read_request(raw, self.config, now_ms)
+        except BadRequest as problem:
+            return Refusal(str(problem))
+
+    def _current(self) -> _Plan | None:
+        live = self.live()
+        if live is None:
+            return None
+        if self._plan is None or self._plan.live is not live:
+            self._plan = self._prepare(live)
+        return self._plan
+
+    def _prepare(self, live: Live[Release]) -> _Plan:
+        releases = [live.champion] if live.challenger is None else [live.champion, live.challenger]
+        columns = columns_of([each for release in releases for each in (release.numeric, release.categorical)])
+        joiner = Joiner(columns, self.config.join_keys, self.config.max_feature_age_ms, self.online)
+        roles = (CHAMPION, CHALLENGER)
+        return _Plan(live, joiner, tuple(_scorer(r, role, columns) for r, role in zip(releases, roles, strict=False)))
+
+    def _answer(self, plan: _Plan, requests: Sequence[RequestRows], now_ms: int) -> list[Answer | Refusal]:
+        batch = concatenate(requests)
+        joined = plan.joiner.join(batch)
+        scored = _score(plan.scorers, joined)
+        arms = _arms(plan.live, batch, scored)
+        ids = [each for request in requests for each in self._prediction_ids(request)]
+        answering = np.array([arm.scores[row] for row, arm in enumerate(arms)])
+        sound = np.isfinite(answering)
+        ages = joined.feature_age_s(batch.decision_ms)
+        answers: list[Answer | Refusal] = []
+        records: list[bytes] = []
+        start = 0
+        for request in requests:
+            rows = range(start, start + len(request.keys))
+            start = rows.stop
+            if not sound[rows.start : rows.stop].all():
+                answers.append(
+                    Refusal(f"release {plan.live.champion.release_id} gives no finite score for this request")
+                )
+                continue
+            records += [
+                self._record(plan.live, batch, joined, scored, arms[row], row, ids[row], request.probe, now_ms)
+                for row in rows
+            ]
+            answers.append(
+                Answer(
+                    answering[rows.start : rows.stop],
+                    ids[rows.start : rows.stop],
+                    [arms[row].scorer.release.release_id for row in rows],
+                    ages[rows.start : rows.stop],
+                )
+            )
+        if records:
+            self.spool.write(records)
+        return answers
+
+    def _prediction_ids(self, request: RequestRows) -> list[str]:
+        base = request.request_id or self.draw_id()
+        return [base] if len(request.keys) == 1 else [f"{base}/{row}" for row in range(len(request.keys))]
+
+    def _record(
+        self,
+        live: Live[Release],
+        batch: Batch,
+        joined: Joined,
+        scored: Sequence[_Scored],
+        arm: _Scored,
+        row: int,
+        prediction_id: str,
+        probe: bool,
+        now_ms: int,
+    ) -> bytes:
+        record = predictions_pb2.PredictionServed(
+            loop=self.config.loop,
+            prediction_id=prediction_id,
+            key=batch.keys[row],
+            decision_time_ms=int(batch.decision_ms[row]),
+            release_id=arm.scorer.release.release_id,
+            arm=arm.scorer.role,
+            score=arm.scores[row],
+            input_digest=arm.scorer.release.input_digest,
+            numeric=arm.numeric[row].tolist(),
+            categorical=arm.strings[row].tolist(),
+            feature_watermark_ms=joined.watermark_ms,
+            route_epoch=live.route.epoch,
+            served_wall_time_ms=now_ms,
+            purpose=predictions_pb2.PROBE if probe else predictions_pb2.CLIENT,
+            stale_views=joined.stale[row],
+        )
+        for each in scored:
+            if each.finite[row]:
+                release_id = each.scorer.release.release_id
+                record.scores.add(release_id=release_id, role=each.scorer.role, score=each.scores[row])
+        return record.SerializeToString()
+
+
+def _scorer(release: Release, role: str, columns: Columns) -> _Scorer:
+    return _Scorer(
+        release, role, places_of(release.numeric, columns.numeric), places_of(release.categorical, columns.strings)
+    )
+
+
+def _score(scorers: Sequence[_Scorer], joined: Joined) -> list[_Scored]:
+    """The champion's scores and, where there is a challenger and it does not fail, the challenger's."""
+    found = []
+    for scorer in scorers:
+        numeric, strings = scorer.inputs(joined)
+        try:
+            scores = scorer.release.score(numeric, strings)
+        except ReleaseError:
+            if scorer.role == CHAMPION:
+                raise
+            scores = np.full(len(numeric), np.nan)
+        found.append(_Scored(scorer, numeric, strings, scores, np.isfinite(scores)))
+    return found
+
+
+def _arms(live: Live[Release], batch: Batch, scored: Sequence[_Scored]) -> list[_Scored]:
+    """By row, whose score is the answer: the champion's too where the challenger of that arm has none."""
+    champion = scored[0]
+    if len(scored) == 1 or live.route.challenger_share <= 0 or live.route.challenger is None:
+        return [champion] * len(batch)
+    challenger, salt, share = scored[1], live.route.challenger.release_id, live.route.challenger_share
+    return [
+        challenger if challenger.finite[row] and is_challenger(key, salt, share) else champion
+        for row, key in enumerate(batch.keys)
+    ]

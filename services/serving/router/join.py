@@ -1,0 +1,198 @@
+"""Joins a batch with online features into the matrices that releases take.
+
+Which row stands for a decision at time T: the newest with ``available_at <= T``. The online store holds only the newest
+of all, so a row written after T is served as missing, and so is a view whose watermark is too far behind T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftloop.bundle import Input
+from driftloop.feast_keys import EntityKeys, EntityValue
+from services.serving.router.batch import Batch
+from services.serving.router.loop_config import KeySource
+from services.serving.router.online_sqlite import ViewRequest, ViewRows
+
+
+class OnlineFeatures(Protocol):
+    """The online store, as the join needs it."""
+
+    def join_keys(self, view: str) -> tuple[str, ...] | None:
+        """Join keys of a view; None while it holds no row."""
+        ...
+
+    def read(self, wanted: Mapping[str, ViewRequest]) -> Mapping[str, ViewRows]:
+        """Rows of each view, in the order of its keys."""
+        ...
+
+    def written_ms(self, view: str, entity_keys: Sequence[bytes]) -> NDArray[np.int64]:
+        """Event time of each entity's row, -1 where there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The inputs of all releases on a route, each once: feature inputs by view, request inputs by name."""
+
+    views: Mapping[str, tuple[tuple[Input, ...], tuple[Input, ...]]]
+    """By view: its numeric and its string features."""
+    numeric: tuple[Input, ...]
+    """Columns of the joined float64 matrix: by view, then request inputs."""
+    strings: tuple[Input, ...]
+    """Columns of the joined string matrix, likewise."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A batch of n rows with all inputs."""
+
+    numeric: NDArray[np.float64]
+    """float64 [n, len(Columns.numeric)], NaN is missing."""
+    strings: NDArray[np.object_]
+    """str [n, len(Columns.strings)], empty is missing."""
+    watermark_ms: int
+    """Least watermark of the views that were read; 0 where none was."""
+    stale: Sequence[tuple[str, ...]]
+    """By row: views served as missing for their age."""
+
+    def feature_age_s(self, decision_ms: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Decision time less watermark by row, in seconds, float64 [n]; NaN where no view was read."""
+        if self.watermark_ms == 0:
+            return np.full(len(decision_ms), np.nan)
+        return (decision_ms - self.watermark_ms) / 1000.0
+
+
+def columns_of(inputs: Iterable[Sequence[Input]]) -> Columns:
+    """The columns that serve several releases' inputs at once."""
+    distinct = {
+        (each.source, each.view, each.feature or each.name, each.dtype): each for some in inputs for each in some
+    }
+    every = list(distinct.values())
+    by_view: dict[str, tuple[tuple[Input, ...], tuple[Input, ...]]] = {}
+    for view in sorted({each.view for each in every if each.source == "feature"}):
+        mine = [each for each in every if each.source == "feature" and each.view == view]
+        by_view[view] = (_of(mine, "double"), _of(mine, "string"))
+    asked = [each for each in every if each.source == "request"]
+    return Columns(
+        views=by_view,
+        numeric=tuple(each for numeric, _ in by_view.values() for each in numeric) + _of(asked, "double"),
+        strings=tuple(each for _, strings in by_view.values() for each in strings) + _of(asked, "string"),
+    )
+
+
+class Joiner:
+    """Joins batches for one route."""
+
+    def __init__(
+        self, columns: Columns, sources: Mapping[str, KeySource], max_age_ms: int, online: OnlineFeatures
+    ) -> None:
+        self._columns = columns
+        self._sources = sources
+        self._max_age_ms = max_age_ms
+        self._online = online
+        self._serializers: dict[tuple[str, ...], EntityKeys] = {}
+
+    def join(self, batch: Batch) -> Joined:
+        """All inputs of a batch."""
+        wanted, rows_of = self._wanted(batch)
+        found = self._online.read(wanted)
+        numeric: list[NDArray[np.float64]] = []
+        strings: list[NDArray[np.object_]] = []
+        stale: list[list[str]] = [[] for _ in range(len(batch))]
+        for view, (numbers, texts) in self._columns.views.items():
+            if view not in wanted:
+                numeric.append(np.full((len(batch), len(numbers)), np.nan))
+                strings.append(_blank(len(batch), len(texts)))
+                absent = np.ones(len(batch), dtype=np.bool_)
+            else:
+                numeric.append(found[view].numeric[rows_of[view]])
+                strings.append(found[view].strings[rows_of[view]])
+                absent = self._absent(view, batch, found[view], wanted[view], rows_of[view])
+            if absent.any():
+                numeric[-1][absent] = np.nan
+                strings[-1][absent] = ""
+                for row in np.flatnonzero(absent).tolist():
+                    stale[row].append(view)
+        self._request_inputs(batch, numeric, strings)
+        watermarks = [rows.watermark_ms or 0 for rows in found.values()]
+        return Joined(
+            numeric=np.concatenate(numeric, axis=1),
+            strings=np.concatenate(strings, axis=1),
+            watermark_ms=min(watermarks, default=0),
+            stale=[tuple(each) for each in stale],
+        )
+
+    def _wanted(self, batch: Batch) -> tuple[dict[str, ViewRequest], dict[str, NDArray[np.int64]]]:
+        """What to read of each view that has rows, and by view which of its keys each row of the batch bears."""
+        wanted: dict[str, ViewRequest] = {}
+        rows_of: dict[str, NDArray[np.int64]] = {}
+        known: dict[tuple[str, ...], tuple[list[bytes], NDArray[np.int64]]] = {}
+        for view, (numbers, texts) in self._columns.views.items():
+            names = self._online.join_keys(view)
+            if names is None:
+                continue
+            if names not in known:
+                known[names] = self._entity_keys(names, batch)
+            keys, rows_of[view] = known[names]
+            wanted[view] = ViewRequest(_features(numbers), _features(texts), keys)
+        return wanted, rows_of
+
+    def _entity_keys(self, names: tuple[str, ...], batch: Batch) -> tuple[list[bytes], NDArray[np.int64]]:
+        """Distinct serialised keys of a batch, and which of them each row bears (int64 [n])."""
+        serializer = self._serializers.setdefault(names, EntityKeys(names))
+        columns = [self._key_column(name, batch) for name in names]
+        place: dict[tuple[EntityValue, ...], int] = {}
+        rows = [place.setdefault(values, len(place)) for values in zip(*columns, strict=True)]
+        return [serializer.serialize(values) for values in place], np.array(rows, dtype=np.int64)
+
+    def _key_column(self, name: str, batch: Batch) -> Sequence[EntityValue]:
+        source = self._sources[name]
+        return batch.columns[source.input] if source.input else [source.const] * len(batch)
+
+    def _absent(
+        self, view: str, batch: Batch, found: ViewRows, request: ViewRequest, rows: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Rows for which a view counts as missing, bool [n]."""
+        if found.watermark_ms is None:
+            return np.ones(len(batch), dtype=np.bool_)
+        absent: NDArray[np.bool_] = batch.decision_ms - found.watermark_ms > self._max_age_ms
+        if int(batch.decision_ms.min()) < found.watermark_ms:
+            written = self._online.written_ms(view, request.entity_keys)[rows]
+            absent |= written > batch.decision_ms
+        return absent
+
+    def _request_inputs(
+        self, batch: Batch, numeric: list[NDArray[np.float64]], strings: list[NDArray[np.object_]]
+    ) -> None:
+        """Append the values that the requests carried."""
+        numeric.append(np.empty((len(batch), 0)))
+        strings.append(_blank(len(batch), 0))
+        asked = [each.name for each in self._columns.numeric if each.source == "request"]
+        numeric += [batch.numbers(name).reshape(-1, 1) for name in asked]
+        asked = [each.name for each in self._columns.strings if each.source == "request"]
+        strings += [np.array(batch.columns[name], dtype=np.object_).reshape(-1, 1) for name in asked]
+
+
+def places_of(wanted: Sequence[Input], columns: Sequence[Input]) -> NDArray[np.intp] | None:
+    """Where a release's inputs stand among joined columns (intp [F]); None where they stand in its very order."""
+    place = {(each.source, each.view, each.feature or each.name, each.dtype): at for at, each in enumerate(columns)}
+    found = [place[(each.source, each.view, each.feature or each.name, each.dtype)] for each in wanted]
+    return None if found == list(range(len(columns))) else np.array(found, dtype=np.intp)
+
+
+def _of(inputs: Iterable[Input], dtype: str) -> tuple[Input, ...]:
+    return tuple(each for each in inputs if each.dtype == dtype)
+
+
+def _features(inputs: Iterable[Input]) -> tuple[str, ...]:
+    return tuple(each.feature for each in inputs)
+
+
+def _blank(rows: int, columns: int) -> NDArray[np.object_]:
+    return np.full((rows, columns), "", dtype=np.object_)

@@ -1,0 +1,97 @@
+"""The loop's model in Triton's python backend: hands batches to the router and its answers back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from services.serving.router.answer import Answer, Refusal, Router
+from services.serving.router.batch import RawRequest
+from services.serving.router.loop_config import PURPOSE, LoopConfig, read_loop_config
+from services.serving.router.online_sqlite import OnlineStore
+from services.serving.router.routes import RouteKeeper
+from services.serving.router.sessions import Release, load_release
+from services.serving.router.spool import SpoolWriter
+
+
+class TritonPythonModel:
+    """Made and called by the python backend."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Answer by the route that stands; Triton takes an error here as a failed load."""
+        folder = Path(args["model_repository"]) / args["model_version"]
+        config = read_loop_config(folder / "loop.json")
+        self._routes = _routes(config)
+        status = self._routes.refresh()
+        if status is None or status.error:
+            raise pb_utils.TritonModelException(status.error if status else f"no route for {config.loop} yet")
+        self._online = OnlineStore(Path(config.online_db), config.loop)
+        self._spool = SpoolWriter(Path(config.spool))
+        self._router = Router(config, lambda: self._routes.live, self._online, self._spool, _now_ms)
+        self._routes.start()
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Answer the requests of one dynamic batch together."""
+        try:
+            answers = self._router.answer([_raw(request) for request in requests])
+        except Exception as error:  # noqa: BLE001  # the edge of this process: its callers are told, the next batch goes on
+            pb_utils.Logger.log_error(f"batch failed: {error!r}")
+            return [_failed(f"{type(error).__name__}: {error}", pb_utils.TritonError.UNAVAILABLE)] * len(requests)
+        return [_response(each) for each in answers]
+
+    def finalize(self) -> None:
+        """Let go of everything."""
+        self._routes.stop()
+        self._spool.close()
+        self._online.close()
+
+
+def _routes(config: LoopConfig) -> RouteKeeper[Release]:
+    releases = Path(config.releases)
+    return RouteKeeper(Path(config.routes), config.loop, lambda ref: load_release(releases, ref))
+
+
+def _raw(request: Any) -> RawRequest:
+    def tensor(name: str) -> Any:
+        return pb_utils.get_input_tensor_by_name(request, name).as_numpy()
+
+    return RawRequest(request.request_id(), _is_probe(request), tensor)
+
+
+def _is_probe(request: Any) -> bool:
+    parameters: str = request.parameters()
+    return PURPOSE in parameters and json.loads(parameters).get(PURPOSE) == "probe"
+
+
+def _response(answer: Answer | Refusal) -> Any:
+    if isinstance(answer, Refusal):
+        return _failed(answer.why, pb_utils.TritonError.INVALID_ARG)
+    return pb_utils.InferenceResponse(
+        output_tensors=[
+            pb_utils.Tensor("score", answer.scores.reshape(-1, 1)),
+            pb_utils.Tensor("prediction_id", _bytes(answer.prediction_ids)),
+            pb_utils.Tensor("release_id", _bytes(answer.release_ids)),
+            pb_utils.Tensor("feature_age_s", answer.feature_age_s.reshape(-1, 1)),
+        ]
+    )
+
+
+def _failed(why: str, code: Any) -> Any:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(why, code))
+
+
+def _bytes(texts: Sequence[str]) -> Any:
+    return np.array([text.encode() for text in texts], dtype=np.object_).reshape(-1, 1)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+__all__ = ["TritonPythonModel"]

@@ -1,0 +1,248 @@
+"""Reads online features out of Feast's SQLite layout, past Feast: one query a view for all entities of a batch.
+
+A batch is read inside one short transaction, so that values and watermarks are of one moment. What was read is kept
+until another connection commits, which SQLite tells by ``data_version``: a kept row is never older than the store's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftloop.feast_keys import WATERMARKS, sqlite_table, unpack_value
+
+_DOUBLE = np.dtype([("tag", "u1"), ("value", "<f8")])
+_DOUBLE_TAG = 0x29
+_BUSY_S = 2.0
+_KEPT_ROWS = 100_000
+_MOST_PARAMETERS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRequest:
+    """Which features of a view are wanted for which entities."""
+
+    numeric: tuple[str, ...]
+    strings: tuple[str, ...]
+    entity_keys: Sequence[bytes]
+    """Distinct serialised keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRows:
+    """What a view holds for k entities."""
+
+    watermark_ms: int | None
+    """Up to when the view is right; None where it was never written."""
+    numeric: NDArray[np.float64]
+    """float64 [k, features]; NaN is missing."""
+    strings: NDArray[np.object_]
+    """str [k, features]; empty is missing."""
+
+
+@dataclass
+class _Kept:
+    numeric: dict[bytes, NDArray[np.float64]] = field(default_factory=dict)
+    strings: dict[bytes, list[str]] = field(default_factory=dict)
+
+
+class OnlineStore:
+    """A read-only connection, for one thread; opened when it is first needed."""
+
+    def __init__(self, path: Path, loop: str) -> None:
+        self._path = path
+        self._loop = loop
+        self._connection: sqlite3.Connection | None = None
+        self._data_version = -1
+        self._tables: frozenset[str] = frozenset()
+        self._join_keys: dict[str, tuple[str, ...]] = {}
+        self._kept: dict[tuple[str, tuple[str, ...], tuple[str, ...]], _Kept] = {}
+        self._kept_rows = 0
+
+    def join_keys(self, view: str) -> tuple[str, ...] | None:
+        """Join keys of a view, as its stored keys name them; None while it holds no row."""
+        if view not in self._join_keys:
+            with self._snapshot() as connection:
+                table = sqlite_table(view)
+                if connection is None or table not in self._tables:
+                    return None
+                row = connection.execute(f'SELECT entity_key FROM "{table}" LIMIT 1').fetchone()  # noqa: S608
+            if row is None:
+                return None
+            self._join_keys[view] = key_names(row[0])
+        return self._join_keys[view]
+
+    def read(self, wanted: Mapping[str, ViewRequest]) -> dict[str, ViewRows]:
+        """Rows of each view, in the order of its keys.
+
+        Raises:
+            sqlite3.Error: the store cannot be read.
+        """
+        with self._snapshot() as connection:
+            watermarks = {} if connection is None else self._watermarks(connection)
+            return {
+                view: self._view(connection, view, request, watermarks.get(view)) for view, request in wanted.items()
+            }
+
+    def written_ms(self, view: str, entity_keys: Sequence[bytes]) -> NDArray[np.int64]:
+        """Event time of each entity's row (int64 [k], whole seconds in ms; -1 where there is none)."""
+        found: dict[bytes, int] = {}
+        with self._snapshot() as connection:
+            if connection is not None and sqlite_table(view) in self._tables:
+                for part in _parts(entity_keys):
+                    sql = f'SELECT entity_key, max(event_ts) FROM "{sqlite_table(view)}" WHERE entity_key IN ({_marks(part)}) GROUP BY 1'  # noqa: E501, S608
+                    found.update(connection.execute(sql, part).fetchall())
+        return np.array([found.get(key, -1) for key in entity_keys], dtype=np.int64) * 1000
+
+    def watermarks(self) -> dict[str, int]:
+        """Watermark of each view of the loop (ms)."""
+        with self._snapshot() as connection:
+            return {} if connection is None else self._watermarks(connection)
+
+    def close(self) -> None:
+        """Leave the store."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection | None]:
+        """A read transaction; None where there is no store yet."""
+        connection = self._open()
+        if connection is None:
+            yield None
+            return
+        connection.execute("BEGIN")
+        try:
+            # the first read starts the snapshot, and only then is the version the snapshot's
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
+            if version != self._data_version:
+                self._forget(connection, version)
+            yield connection
+        finally:
+            connection.execute("COMMIT")
+
+    def _open(self) -> sqlite3.Connection | None:
+        if self._connection is None and self._path.exists():
+            self._connection = sqlite3.connect(
+                f"file:{self._path}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+            )
+        return self._connection
+
+    def _forget(self, connection: sqlite3.Connection, version: int) -> None:
+        self._kept.clear()
+        self._kept_rows = 0
+        self._data_version = version
+        with closing(connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")) as cursor:
+            self._tables = frozenset(name for (name,) in cursor)
+
+    def _watermarks(self, connection: sqlite3.Connection) -> dict[str, int]:
+        if WATERMARKS not in self._tables:
+            return {}
+        sql = f"SELECT view, watermark_ms FROM {WATERMARKS} WHERE loop = ?"  # noqa: S608
+        return dict(connection.execute(sql, (self._loop,)).fetchall())
+
+    def _view(
+        self, connection: sqlite3.Connection | None, view: str, request: ViewRequest, watermark_ms: int | None
+    ) -> ViewRows:
+        kept = self._kept.setdefault((view, request.numeric, request.strings), _Kept())
+        absent = [key for key in request.entity_keys if key not in kept.numeric]
+        if absent:
+            self._read_rows(connection, view, request, absent, kept)
+        numeric = np.array([kept.numeric[key] for key in request.entity_keys], dtype=np.float64)
+        strings = np.empty((len(request.entity_keys), len(request.strings)), dtype=np.object_)
+        if request.strings:
+            strings[:] = [kept.strings[key] for key in request.entity_keys]
+        return ViewRows(watermark_ms, numeric.reshape(-1, len(request.numeric)), strings)
+
+    def _read_rows(
+        self,
+        connection: sqlite3.Connection | None,
+        view: str,
+        request: ViewRequest,
+        keys: Sequence[bytes],
+        kept: _Kept,
+    ) -> None:
+        if self._kept_rows + len(keys) > _KEPT_ROWS:
+            for each in self._kept.values():
+                each.numeric.clear()
+                each.strings.clear()
+            self._kept_rows = 0
+            keys = request.entity_keys
+        rows: list[tuple[bytes, str, bytes]] = []
+        if connection is not None and sqlite_table(view) in self._tables:
+            for part in _parts(keys):
+                sql = f'SELECT entity_key, feature_name, value FROM "{sqlite_table(view)}" WHERE entity_key IN ({_marks(part)})'  # noqa: E501, S608
+                rows += connection.execute(sql, part).fetchall()
+        place = {key: at for at, key in enumerate(keys)}
+        kept.numeric.update(zip(keys, _numeric(rows, place, request.numeric), strict=True))
+        if request.strings:
+            kept.strings.update(zip(keys, _strings(rows, place, request.strings), strict=True))
+        self._kept_rows += len(keys)
+
+
+def key_names(entity_key: bytes) -> tuple[str, ...]:
+    """Join keys that a serialised entity key names, in its order (see `driftloop.feast_keys`)."""
+    (count,) = struct.unpack_from("<I", entity_key, 0)
+    names = []
+    at = 4
+    for _ in range(count):
+        (length,) = struct.unpack_from("<I", entity_key, at + 4)
+        names.append(entity_key[at + 8 : at + 8 + length].decode())
+        at += 8 + length
+    return tuple(names)
+
+
+def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Keys in parts of lengths that are powers of two, filled with repeats: statements are few and stay prepared."""
+    for start in range(0, len(keys), _MOST_PARAMETERS):
+        part = list(keys[start : start + _MOST_PARAMETERS])
+        length = 1 << (len(part) - 1).bit_length()
+        yield part + [part[-1]] * (length - len(part))
+
+
+def _marks(part: Sequence[bytes]) -> str:
+    return ("?," * len(part))[:-1]
+
+
+def _numeric(
+    rows: Sequence[tuple[bytes, str, bytes]], place: Mapping[bytes, int], features: tuple[str, ...]
+) -> NDArray[np.float64]:
+    """float64 [keys, features] out of a view's rows."""
+    column = {feature: at for at, feature in enumerate(features)}
+    width = len(features)
+    found = [(place[key] * width + column[name], value) for key, name, value in rows if value and name in column]
+    matrix = np.full(len(place) * width, np.nan)
+    if found:
+        places, values = zip(*found, strict=True)
+        matrix[list(places)] = _doubles(values)
+    return matrix.reshape(len(place), width)
+
+
+def _doubles(values: Sequence[bytes]) -> NDArray[np.float64]:
+    packed = b"".join(values)
+    if len(packed) == len(values) * _DOUBLE.itemsize:
+        found = np.frombuffer(packed, dtype=_DOUBLE)
+        if bool((found["tag"] == _DOUBLE_TAG).all()):
+            return found["value"].astype(np.float64)
+    raise sqlite3.DataError("a numeric feature's value is no double")
+
+
+def _strings(
+    rows: Sequence[tuple[bytes, str, bytes]], place: Mapping[bytes, int], features: tuple[str, ...]
+) -> list[list[str]]:
+    column = {feature: at for at, feature in enumerate(features)}
+    found = [[""] * len(features) for _ in place]
+    for key, name, value in rows:
+        if name in column:
+            unpacked = unpack_value(value)
+            found[place[key]][column[name]] = "" if unpacked is None else str(unpacked)
+    return found

@@ -1,0 +1,111 @@
+"""Follows a loop's route file: a new route is loaded and warmed beside the one that answers, then takes its place.
+
+The place is one reference that `RouteKeeper.live` returns. A batch takes it once, so a swap falls between batches, and
+the batch in hand ends on the route it began with. Releases of the route before stay loaded: going back costs no load.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from services.serving.domain.route import ReleaseOnRoute, Route, RouteStatus, is_newer, parse_route
+from services.serving.router.sessions import ReleaseError
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Live(Generic[R]):
+    """A route with its releases loaded."""
+
+    route: Route
+    champion: R
+    challenger: R | None
+
+
+class RouteKeeper(Generic[R]):
+    """Keeps the route of one loop. `refresh` runs in one thread; `live` may be read from any."""
+
+    def __init__(self, folder: Path, loop: str, load: Callable[[ReleaseOnRoute], R], poll_s: float = 0.02) -> None:
+        self._file = folder / f"{loop}.json"
+        self._status_file = folder / f"{loop}.status.json"
+        self._load = load
+        self._poll_s = poll_s
+        self._seen: tuple[int, int] | None = None
+        self._newest = 0
+        self._live: Live[R] | None = None
+        self._warm: dict[ReleaseOnRoute, R] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="routes", daemon=True)
+
+    @property
+    def live(self) -> Live[R] | None:
+        """The route that answers now."""
+        return self._live
+
+    def refresh(self) -> RouteStatus | None:
+        """Follow the route file where it has changed since the last look; returns what came of it."""
+        seen = _signature(self._file)
+        if seen is None or seen == self._seen:
+            return None
+        self._seen = seen
+        status = self._follow()
+        _replace(self._status_file, status.to_json())
+        return status
+
+    def start(self) -> None:
+        """Look at the file from a thread of its own from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End that thread."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._poll_s):
+            self.refresh()
+
+    def _follow(self) -> RouteStatus:
+        serving = self._live.route.epoch if self._live else 0
+        try:
+            route = parse_route(self._file.read_bytes())
+        except (OSError, ValueError) as error:
+            return RouteStatus(epoch=0, error=str(error), serving=serving)
+        if route.epoch == serving:
+            return RouteStatus(epoch=route.epoch, serving=serving)
+        if not is_newer(route, serving, self._newest):
+            return RouteStatus(route.epoch, f"epoch {route.epoch} is older than {self._newest}", serving=serving)
+        self._newest = max(self._newest, route.epoch, route.withdraws)
+        try:
+            self._swap(route)
+        except ReleaseError as error:
+            return RouteStatus(route.epoch, error.why, error.release_id, serving)
+        return RouteStatus(epoch=route.epoch, serving=route.epoch)
+
+    def _swap(self, route: Route) -> None:
+        loaded = {ref: self._warm[ref] if ref in self._warm else self._load(ref) for ref in route.releases}
+        before = self._live.route.releases if self._live else ()
+        challenger = loaded[route.challenger] if route.challenger else None
+        self._live = Live(route, loaded[route.champion], challenger)
+        kept = {ref: release for ref, release in self._warm.items() if ref in before}
+        self._warm = {**kept, **loaded}
+
+
+def _signature(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(content)
+    partial.replace(path)

@@ -1,0 +1,111 @@
+"""A release ready to score: its bundle verified, its ONNX session made, its golden sample reproduced."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+from driftloop.bundle import GOLDEN, MODEL, Bundle, Input, open_bundle
+from driftloop.errors import BundleError
+from services.serving.domain.route import ReleaseOnRoute
+
+TOLERANCE = 1e-6
+"""Largest difference from the golden scores, absolute and relative."""
+ORT_ERRORS = (
+    ort.EPFail,
+    ort.Fail,
+    ort.InvalidArgument,
+    ort.InvalidGraph,
+    ort.InvalidProtobuf,
+    ort.NoModel,
+    ort.NotImplemented,
+    ort.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+"""What the runtime raises; its errors share no base."""
+
+
+class ReleaseError(Exception):
+    """A release cannot answer."""
+
+    def __init__(self, release_id: str, why: str) -> None:
+        super().__init__(f"release {release_id}: {why}")
+        self.release_id = release_id
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release that can answer."""
+
+    release_id: str
+    numeric: tuple[Input, ...]
+    categorical: tuple[Input, ...]
+    input_digest: str
+    session: Any
+    """An `onnxruntime.InferenceSession`."""
+
+    def score(self, numeric: NDArray[np.float64], categorical: NDArray[np.object_]) -> NDArray[np.float64]:
+        """Scores, float64 [n], of ``numeric`` float64 [n, F] and ``categorical`` str [n, C].
+
+        Raises:
+            ReleaseError: the graph failed.
+        """
+        feed: dict[str, NDArray[Any]] = {"numeric": numeric} if self.numeric else {}
+        if self.categorical:
+            feed["categorical"] = categorical
+        try:
+            (score,) = self.session.run(["score"], feed)
+        except ORT_ERRORS as error:
+            raise ReleaseError(self.release_id, f"the graph failed: {error}") from error
+        flat: NDArray[np.float64] = score.reshape(-1)
+        return flat
+
+
+def load_release(folder: Path, ref: ReleaseOnRoute) -> Release:
+    """Open a staged release and try it on its golden sample.
+
+    Raises:
+        ReleaseError: a file differs from its digest, the graph does not load, or it does not give the golden scores.
+    """
+    try:
+        bundle = open_bundle(folder / ref.release_id, ref.digest)
+        release = _release(bundle, ref.release_id)
+        _reproduce(bundle, release)
+    except BundleError as error:
+        raise ReleaseError(ref.release_id, str(error)) from error
+    return release
+
+
+def _release(bundle: Bundle, release_id: str) -> Release:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(bundle.read(MODEL), options, providers=["CPUExecutionProvider"])
+    except ORT_ERRORS as error:
+        raise ReleaseError(release_id, f"the graph does not load: {error}") from error
+    manifest = bundle.manifest
+    return Release(release_id, manifest.numeric, manifest.categorical, manifest.input_digest, session)
+
+
+def _reproduce(bundle: Bundle, release: Release) -> None:
+    try:
+        with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
+            expected = golden["score"].reshape(-1)
+            numeric = golden["numeric"].astype(np.float64)
+            categorical = golden["categorical"] if release.categorical else np.empty((len(expected), 0), dtype=str)
+    except (KeyError, ValueError, OSError) as error:
+        raise ReleaseError(release.release_id, f"{GOLDEN} cannot be read: {error}") from error
+    found = release.score(numeric, categorical.astype(np.object_))
+    if found.shape != expected.shape or not np.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
+        raise ReleaseError(release.release_id, "the golden sample comes out differently here")
