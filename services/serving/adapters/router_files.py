@@ -1,0 +1,60 @@
+"""The files through which agent and router speak; each appears in full or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from driftloop.loop import LoopDefinition
+from services.serving.domain.model_config import Places, model_files
+from services.serving.domain.route import Route, RouteStatus, parse_status
+
+
+class FolderRouterFiles:
+    """`services.serving.ports.RouterFiles` on local disk."""
+
+    def __init__(self, models: Path, places: Places, queue_delay_us: int) -> None:
+        self._models = models
+        self._places = places
+        self._queue_delay_us = queue_delay_us
+
+    def render_model(self, definition: LoopDefinition) -> bool:
+        """See the port."""
+        changed = False
+        for name, content in model_files(definition, self._places, self._queue_delay_us).items():
+            path = self._models / definition.loop / name
+            if path.exists() and path.read_bytes() == content:
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, content)
+            changed = True
+        return changed
+
+    def announce(self, route: Route) -> None:
+        """See the port."""
+        self._places.routes.mkdir(parents=True, exist_ok=True)
+        self._status(route.loop).unlink(missing_ok=True)
+        _replace(self._route(route.loop), route.to_json())
+
+    def withdraw(self, loop: str) -> None:
+        """See the port."""
+        self._route(loop).unlink(missing_ok=True)
+        self._status(loop).unlink(missing_ok=True)
+
+    def status(self, loop: str) -> RouteStatus | None:
+        """See the port."""
+        try:
+            return parse_status(self._status(loop).read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def _route(self, loop: str) -> Path:
+        return self._places.routes / f"{loop}.json"
+
+    def _status(self, loop: str) -> Path:
+        return self._places.routes / f"{loop}.status.json"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)

@@ -1,0 +1,63 @@
+"""Reads and deletes the segments that routers write (see `services.serving.router.spool`)."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from driftloop import log
+from services.serving import metrics
+from services.serving.router.spool import segment_path, segments, unframe
+
+_CHUNK = 16 << 20
+
+
+class SpoolReader:
+    """`services.serving.ports.SpoolSource` over a folder."""
+
+    def __init__(self, folder: Path, loop: str) -> None:
+        self._folder = folder
+        self._loop = loop
+        self._log = log.get(__name__)
+
+    def read(self, positions: Mapping[int, int]) -> tuple[Sequence[bytes], dict[int, int]]:
+        """See the port. At most 16 MiB of each segment."""
+        found: list[bytes] = []
+        after = {}
+        for number in segments(self._folder):
+            start = positions.get(number, 0)
+            records, taken = unframe(self._bytes(number, start))
+            found += records
+            after[number] = start + taken
+        return found, after
+
+    def drop_complete(self, positions: Mapping[int, int]) -> dict[int, int]:
+        """See the port. The newest segment always stays: its number keeps numbers growing."""
+        kept = dict(positions)
+        for number in segments(self._folder)[:-1]:
+            if self._complete(number, positions.get(number, 0)):
+                segment_path(self._folder, number).unlink()
+                kept.pop(number, None)
+        return kept
+
+    def _complete(self, number: int, position: int) -> bool:
+        """Whether the writer has let go of a segment and no whole frame is left in it."""
+        with segment_path(self._folder, number).open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            file.seek(position)
+            left = file.read(_CHUNK)
+        if unframe(left)[1]:
+            return False
+        if left:
+            metrics.TORN.add(loop=self._loop)
+            self._log.warning("torn-tail", loop=self._loop, segment=number, bytes=len(left))
+        return True
+
+    def _bytes(self, number: int, start: int) -> bytes:
+        with segment_path(self._folder, number).open("rb") as file:
+            file.seek(start)
+            return file.read(_CHUNK)

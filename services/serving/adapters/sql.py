@@ -1,0 +1,139 @@
+"""The agent's own tables: routes asked for, and up to where the spools have been shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from driftloop.contracts import registry_pb2
+from driftloop.envelope import Envelope
+from services.serving.domain.desired import DESIRED, PASSED, DesiredRoute
+
+metadata = MetaData()
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("loop", String, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("received_wall_ms", BigInteger, nullable=False),
+    Column("event_id", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("wall_time_ms", BigInteger, nullable=False),
+    Column("correlation_id", String, nullable=False),
+    Column("causation_id", String),
+    Column("traceparent", String),
+    Column("route_changed", LargeBinary, nullable=False),
+)
+"""Each route that was asked for, with the event that asked; `state` is desired, converged, failed or passed."""
+
+spool_positions = Table(
+    "spool_positions",
+    metadata,
+    Column("loop", String, primary_key=True),
+    Column("segment", Integer, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+"""Bytes of each spool segment that Kafka has acknowledged."""
+
+
+def newest_epoch(connection: Connection, loop: str) -> int:
+    """Greatest epoch that was asked for; 0 where none was."""
+    query = select(routes.c.epoch).where(routes.c.loop == loop).order_by(routes.c.epoch.desc()).limit(1)
+    return int(connection.execute(query).scalar() or 0)
+
+
+def add_route(connection: Connection, event: Envelope[registry_pb2.RouteChanged], received_wall_ms: int) -> None:
+    """Note a route as desired."""
+    connection.execute(
+        insert(routes).values(
+            loop=event.data.loop,
+            epoch=event.data.epoch,
+            state=DESIRED,
+            received_wall_ms=received_wall_ms,
+            event_id=event.id,
+            source=event.source,
+            time_ms=event.time_ms,
+            wall_time_ms=event.wall_time_ms,
+            correlation_id=event.correlation_id,
+            causation_id=event.causation_id,
+            traceparent=event.traceparent,
+            route_changed=event.data.SerializeToString(deterministic=True),
+        )
+    )
+
+
+def set_state(connection: Connection, loop: str, epoch: int, state: str) -> None:
+    """Note how a route ended."""
+    connection.execute(update(routes).where(routes.c.loop == loop, routes.c.epoch == epoch).values(state=state))
+
+
+def pass_over(connection: Connection, loop: str, epoch: int) -> None:
+    """Note that routes older than an epoch will not be tried any more."""
+    overtaken = (routes.c.loop == loop) & (routes.c.epoch < epoch) & (routes.c.state == DESIRED)
+    connection.execute(update(routes).where(overtaken).values(state=PASSED))
+
+
+def newest_in(connection: Connection, loop: str, state: str) -> DesiredRoute | None:
+    """The newest route of a loop in a state."""
+    query = (
+        select(routes).where(routes.c.loop == loop, routes.c.state == state).order_by(routes.c.epoch.desc()).limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else _desired(row)
+
+
+class SqlSpoolPositions:
+    """`services.serving.ports.SpoolPositions` in SQL."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def load(self, loop: str) -> dict[int, int]:
+        """See the port."""
+        query = select(spool_positions.c.segment, spool_positions.c.position).where(spool_positions.c.loop == loop)
+        with self._engine.connect() as connection:
+            return {row.segment: row.position for row in connection.execute(query)}
+
+    def save(self, loop: str, positions: Mapping[int, int]) -> None:
+        """See the port."""
+        rows = [{"loop": loop, "segment": segment, "position": at} for segment, at in positions.items()]
+        with self._engine.begin() as connection:
+            connection.execute(delete(spool_positions).where(spool_positions.c.loop == loop))
+            if rows:
+                connection.execute(insert(spool_positions), rows)
+
+
+def _desired(row: Any) -> DesiredRoute:
+    data = registry_pb2.RouteChanged.FromString(row.route_changed)
+    cause = Envelope(
+        id=row.event_id,
+        source=row.source,
+        type=data.DESCRIPTOR.full_name,
+        loop=row.loop,
+        time_ms=row.time_ms,
+        wall_time_ms=row.wall_time_ms,
+        correlation_id=row.correlation_id,
+        causation_id=row.causation_id,
+        traceparent=row.traceparent,
+        data=data,
+    )
+    return DesiredRoute(cause, row.received_wall_ms)

@@ -1,0 +1,53 @@
+"""Verified copies of bundles, where the router looks for them."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from driftloop.bundle import GOLDEN, MANIFEST, Bundle, open_bundle
+from driftloop.errors import BundleError
+from services.serving.domain.probe import Golden
+
+_FILE_SCHEME = "file://"
+
+
+class FolderReleases:
+    """`services.serving.ports.Releases` on local disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def stage(self, release_id: str, uri: str, digest: str) -> Bundle:
+        """See the port."""
+        target = self._folder / release_id
+        if target.exists():
+            try:
+                return open_bundle(target, digest)
+            except BundleError:
+                shutil.rmtree(target)  # left by a half-finished or another bundle; the source decides
+        bundle = open_bundle(Path(uri.removeprefix(_FILE_SCHEME)), digest)
+        partial = self._folder / f".{release_id}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            for name in (*bundle.manifest.files, MANIFEST):
+                shutil.copyfile(bundle.folder / name, partial / name)
+        except OSError as error:
+            raise BundleError(f"{bundle.folder} cannot be staged: {error}") from error
+        open_bundle(partial, digest)
+        partial.replace(target)
+        return Bundle(target, bundle.manifest, digest)
+
+    def golden(self, bundle: Bundle) -> Golden:
+        """See the port."""
+        try:
+            with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as arrays:
+                width = len(bundle.manifest.categorical)
+                categorical = arrays["categorical"][0] if width else np.empty(0, dtype=np.str_)
+                return Golden(arrays["numeric"][0].astype(np.float64), categorical.astype(np.str_))
+        except (KeyError, IndexError, ValueError, OSError) as error:
+            raise BundleError(f"{bundle.folder / GOLDEN} holds no sample: {error}") from error

@@ -1,0 +1,20 @@
+"""Feature watermarks, read as the router reads them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from services.serving.router.online_sqlite import OnlineStore
+
+
+class SqliteFeatureWatermarks:
+    """`services.serving.ports.FeatureWatermarks` over the online store."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def newest_ms(self, loop: str) -> int:
+        """See the port."""
+        with closing(OnlineStore(self._path, loop)) as store:
+            return max(store.watermarks().values(), default=0)

@@ -1,0 +1,47 @@
+"""The agent's process: the lifecycle handler, the convergence and the shipper, which stop together."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from driftloop.runner.service import LifecycleService
+from services.serving.convergence import Convergence
+from services.serving.shipper import Shipper
+
+
+@dataclass(frozen=True)
+class Agent:
+    """`driftloop.process.Service` of three parts; a defect in one ends all."""
+
+    lifecycle: LifecycleService
+    convergence: Convergence
+    shipper: Shipper
+    stop: threading.Event
+    close: Callable[[], None]
+
+    def ready(self) -> bool:
+        """Whether it consumes, Triton lives and serves what stands."""
+        return self.lifecycle.ready() and self.convergence.ready()
+
+    async def run(self) -> None:
+        """Run until the stop event is set."""
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(2, thread_name_prefix="serving") as threads:
+            parts = [
+                asyncio.ensure_future(loop.run_in_executor(threads, self.convergence.run)),
+                asyncio.ensure_future(loop.run_in_executor(threads, self.shipper.run)),
+                asyncio.ensure_future(self.lifecycle.run()),
+            ]
+            try:
+                await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self.stop.set()
+                ended = await asyncio.gather(*parts, return_exceptions=True)
+        self.close()
+        for each in ended:
+            if isinstance(each, BaseException):
+                raise each

@@ -1,0 +1,97 @@
+"""Wires the agent."""
+
+from __future__ import annotations
+
+import threading
+
+from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
+from driftloop.clock import SystemClock
+from driftloop.contracts import features_pb2
+from driftloop.contracts.topics import topic_of
+from driftloop.loop import load_loops
+from driftloop.runner.service import LifecycleService, topics_of
+from driftloop.runner.tables import open_database
+from services.serving.adapters import sql
+from services.serving.adapters.router_files import FolderRouterFiles
+from services.serving.adapters.spool_reader import SpoolReader
+from services.serving.adapters.staging import FolderReleases
+from services.serving.adapters.triton_grpc import GrpcTriton
+from services.serving.adapters.watermarks import SqliteFeatureWatermarks
+from services.serving.agent import Agent
+from services.serving.config import ServingSettings
+from services.serving.convergence import Convergence
+from services.serving.domain.model_config import Places
+from services.serving.establish import Establisher
+from services.serving.handlers import Handlers
+from services.serving.shipper import Shipper
+
+NAME = "serving"
+
+
+def places(settings: ServingSettings) -> Places:
+    """Where the router finds things."""
+    return Places(
+        online_db=settings.online_db,
+        releases=settings.triton / "releases",
+        routes=settings.triton / "routes",
+        spool=settings.spool,
+    )
+
+
+def build(settings: ServingSettings, stop: threading.Event) -> Agent:
+    """The agent over Kafka, Triton and local disk."""
+    clock = SystemClock()
+    definitions = {loop.name: loop.definition for loop in load_loops(settings.loops_dir, settings.loops)}
+    engine = open_database(settings.database_url(NAME), sql.metadata)
+    handlers = Handlers(frozenset(definitions), clock).table()
+    triton = GrpcTriton(
+        settings.triton_grpc,
+        settings.triton_control_token,
+        settings.triton_call_timeout_s,
+        settings.triton_load_timeout_s,
+    )
+    where = places(settings)
+    establisher = Establisher(
+        definitions=definitions,
+        triton=triton,
+        releases=FolderReleases(where.releases),
+        files=FolderRouterFiles(settings.triton / "models", where, settings.queue_delay_us),
+        watermarks=SqliteFeatureWatermarks(settings.online_db),
+        clock=clock,
+        stop=stop,
+        status_timeout_s=settings.route_timeout_s,
+    )
+    return Agent(
+        lifecycle=LifecycleService(
+            name=NAME,
+            handlers=handlers,
+            engine=engine,
+            consumer=KafkaLifecycleConsumer(settings.kafka_bootstrap, topics_of(handlers), NAME),
+            producer=KafkaLifecycleProducer(settings.kafka_bootstrap),
+            stop=stop,
+            clock=clock,
+            seed=settings.seed,
+        ),
+        convergence=Convergence(
+            loops=sorted(definitions),
+            engine=engine,
+            establisher=establisher,
+            triton=triton,
+            clock=clock,
+            stop=stop,
+            triton_timeout_s=settings.triton_timeout_s,
+        ),
+        shipper=Shipper(
+            {loop: SpoolReader(settings.spool / loop, loop) for loop in definitions},
+            sql.SqlSpoolPositions(engine),
+            KafkaBatchConsumer(
+                settings.kafka_bootstrap, [topic_of(features_pb2.WatermarkAdvanced).name], f"{NAME}-shipper"
+            ),
+            KafkaBatchProducer(settings.kafka_bootstrap),
+            clock,
+            stop,
+        ),
+        stop=stop,
+        close=triton.close,
+    )

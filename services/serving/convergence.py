@@ -1,0 +1,174 @@
+"""Brings what is served to what is asked for, one loop after the other, and says how each route ended.
+
+The route that is asked for stands in SQL before anything is done about it, so a killed agent starts where it was; the
+id of a route's event is made of loop and epoch, so it is sent once. Triton or its router may lose everything at any
+time: the route that stands is then established again, silently.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from sqlalchemy import Engine
+
+from driftloop import log
+from driftloop.clock import Clock
+from driftloop.envelope import Draft
+from driftloop.errors import Retriable
+from driftloop.runner import outbox
+from services.serving import metrics
+from services.serving.adapters import sql
+from services.serving.domain.desired import CONVERGED, DESIRED, FAILED, DesiredRoute
+from services.serving.establish import Establisher, RouteRefused
+from services.serving.ports import Triton
+
+_LOOK_S = 0.03
+_WATCH_S = 1.0
+_PAUSE_S = 0.5
+
+
+class Convergence:
+    """Runs in a thread of its own. `step` looks at every loop once."""
+
+    def __init__(
+        self,
+        *,
+        loops: Sequence[str],
+        engine: Engine,
+        establisher: Establisher,
+        triton: Triton,
+        clock: Clock,
+        stop: threading.Event,
+        triton_timeout_s: float,
+    ) -> None:
+        self._loops = loops
+        self._engine = engine
+        self._establisher = establisher
+        self._triton = triton
+        self._clock = clock
+        self._stop = stop
+        self._triton_timeout_s = triton_timeout_s
+        self._tried_since: dict[str, float] = {}
+        self._settled: set[str] = set()
+        self._watched = float("-inf")
+        self._live = False
+        self._log = log.get(__name__)
+
+    def ready(self) -> bool:
+        """Whether Triton answers and every loop's standing route is served."""
+        return self._live and self._settled >= set(self._loops)
+
+    def run(self) -> None:
+        """Converge until the stop event is set."""
+        while not self._stop.is_set():
+            self._stop.wait(_LOOK_S if self.step() else _PAUSE_S)
+
+    def step(self) -> bool:
+        """Look at every loop; whether Triton answered all that was asked of it."""
+        self._watch()
+        return not [loop for loop in self._loops if not self._converge(loop)]
+
+    def _watch(self) -> None:
+        """Now and then, see whether Triton lives and still has what it should have."""
+        now_s = self._clock.monotonic_s()
+        if self._live and now_s - self._watched < _WATCH_S:
+            return
+        self._watched = now_s
+        self._live = self._triton.live()
+        metrics.TRITON_LIVE.set(float(self._live))
+        for loop in list(self._settled):
+            if not self._live or (self._standing(loop) and not self._loaded(loop)):
+                self._settled.discard(loop)
+
+    def _loaded(self, loop: str) -> bool:
+        try:
+            return self._triton.model_ready(loop)
+        except Retriable:
+            return False
+
+    def _converge(self, loop: str) -> bool:
+        try:
+            desired = self._newest(loop, DESIRED)
+            if desired is not None:
+                self._bring(desired)
+            elif loop not in self._settled:
+                self._restore(loop)
+        except Retriable as error:
+            metrics.WAITS.add(loop=loop)
+            self._log.warning("convergence-waits", loop=loop, problem=str(error))
+            return False
+        return True
+
+    def _bring(self, desired: DesiredRoute) -> None:
+        """Serve the newest route that is asked for, or go back to the one that stood."""
+        loop, epoch = desired.route.loop, desired.route.epoch
+        started = self._tried_since.setdefault(f"{loop}/{epoch}", self._clock.monotonic_s())
+        try:
+            probe = self._patiently(desired, started)
+        except RouteRefused as refused:
+            self._log.error("route-refused", loop=loop, epoch=epoch, release=refused.release_id, reason=refused.reason)
+            self._go_back(loop, epoch)
+            self._end(desired, FAILED, desired.failed(refused.release_id, refused.reason))
+            return
+        duration_s = (self._clock.now_ms() - desired.received_wall_ms) / 1000.0
+        self._end(desired, CONVERGED, desired.converged(probe, duration_s))
+        self._settled.add(loop)
+        metrics.EPOCH.set(epoch, loop=loop)
+        metrics.CONVERGE_SECONDS.record(max(duration_s, 0.0), loop=loop)
+        self._log.info("route-converged", loop=loop, epoch=epoch, duration_s=duration_s)
+
+    def _patiently(self, desired: DesiredRoute, started: float) -> str:
+        """Establish a route; a Triton that does not answer is waited for, up to the limit."""
+        try:
+            return self._establisher.establish(desired)
+        except Retriable as error:
+            waited_s = self._clock.monotonic_s() - started
+            if waited_s < self._triton_timeout_s or self._stop.is_set():
+                raise
+            raise RouteRefused(desired.newcomer, f"after {waited_s:.0f} s: {error}") from error
+
+    def _go_back(self, loop: str, failed_epoch: int) -> None:
+        """Serve the route that stood before, or nothing where there was none."""
+        self._settled.discard(loop)
+        try:
+            standing = self._standing(loop)
+            if standing is None:
+                self._establisher.remove(loop)
+            else:
+                self._establisher.establish(standing, withdraws=failed_epoch)
+            self._settled.add(loop)
+        except (RouteRefused, Retriable) as error:
+            self._log.error("cannot-go-back", loop=loop, problem=str(error))  # `_restore` tries on
+
+    def _restore(self, loop: str) -> None:
+        """Establish the standing route again: after a start, or where Triton lost it."""
+        standing = self._standing(loop)
+        if standing is not None:
+            failed = self._newest(loop, FAILED)
+            withdraws = failed.route.epoch if failed and failed.route.epoch > standing.route.epoch else 0
+            try:
+                self._establisher.establish(standing, withdraws)
+            except RouteRefused as refused:
+                raise Retriable(f"the standing route cannot be served: {refused}") from refused
+            metrics.ROUTES.add(loop=loop, outcome="restored")
+            metrics.EPOCH.set(standing.route.epoch, loop=loop)
+            self._log.info("route-restored", loop=loop, epoch=standing.route.epoch)
+        self._settled.add(loop)
+
+    def _end(self, desired: DesiredRoute, state: str, draft: Draft) -> None:
+        """State and event in one transaction; older routes that were never tried are passed over."""
+        route = desired.route
+        self._tried_since.pop(f"{route.loop}/{route.epoch}", None)
+        with self._engine.begin() as connection:
+            sql.pass_over(connection, route.loop, route.epoch)
+            sql.set_state(connection, route.loop, route.epoch, state)
+            outbox.put(connection, [draft], source="serving", wall_time_ms=self._clock.now_ms(), cause=desired.cause)
+        metrics.ROUTES.add(loop=route.loop, outcome=state)
+
+    def _standing(self, loop: str) -> DesiredRoute | None:
+        return self._newest(loop, CONVERGED)
+
+    def _newest(self, loop: str, state: str) -> DesiredRoute | None:
+        with self._engine.connect() as connection:
+            return sql.newest_in(connection, loop, state)

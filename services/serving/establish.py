@@ -1,0 +1,123 @@
+"""Makes the router answer by a route: stage, announce, load, wait, probe."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from driftloop.bundle import Bundle
+from driftloop.clock import Clock
+from driftloop.errors import BundleError, DriftloopError, Retriable
+from driftloop.loop import LoopDefinition
+from services.serving.domain.desired import DesiredRoute
+from services.serving.domain.model_config import input_types
+from services.serving.domain.probe import complaint, expected_release, probe_id, probe_values
+from services.serving.domain.route import Route
+from services.serving.ports import FeatureWatermarks, LoadRefused, Releases, RouterFiles, Triton
+
+_LOOK_S = 0.005
+
+
+class RouteRefused(DriftloopError):
+    """A route cannot be served; ``release_id`` is to blame."""
+
+    def __init__(self, release_id: str, reason: str) -> None:
+        super().__init__(f"{release_id}: {reason}")
+        self.release_id = release_id
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Establisher:
+    """Steps from a route that is asked for to a probe's answer. Every wait has a bound."""
+
+    definitions: Mapping[str, LoopDefinition]
+    triton: Triton
+    releases: Releases
+    files: RouterFiles
+    watermarks: FeatureWatermarks
+    clock: Clock
+    stop: threading.Event
+    status_timeout_s: float
+
+    def establish(self, desired: DesiredRoute, withdraws: int = 0) -> str:
+        """Make the router answer by a route; returns the probe's prediction id.
+
+        Raises:
+            RouteRefused: it cannot.
+            Retriable: Triton does not answer, or the agent is told to stop.
+        """
+        route = desired.route
+        if withdraws:
+            route = Route(route.loop, route.epoch, route.champion, route.challenger, route.challenger_share, withdraws)
+        bundles = {ref.release_id: self._stage(desired, ref.release_id, ref.digest) for ref in route.releases}
+        changed = self.files.render_model(self.definitions[route.loop])
+        self.files.announce(route)
+        if changed or not self.triton.model_ready(route.loop):
+            self._load(desired, route)
+        self._await_router(desired, route)
+        return self._probe(desired, route, bundles[expected_release(route)])
+
+    def remove(self, loop: str) -> None:
+        """Leave a loop with no route and no model."""
+        self.files.withdraw(loop)
+        self.triton.unload(loop)
+
+    def _stage(self, desired: DesiredRoute, release_id: str, digest: str) -> Bundle:
+        try:
+            bundle = self.releases.stage(release_id, desired.uri(release_id), digest)
+        except BundleError as error:
+            raise RouteRefused(release_id, str(error)) from error
+        if bundle.manifest.loop != desired.route.loop:
+            raise RouteRefused(release_id, f"its bundle is one of the loop {bundle.manifest.loop!r}")
+        problem = self._unknown_inputs(bundle)
+        if problem:
+            raise RouteRefused(release_id, problem)
+        return bundle
+
+    def _unknown_inputs(self, bundle: Bundle) -> str:
+        known = input_types(self.definitions[bundle.manifest.loop])
+        inputs = (*bundle.manifest.numeric, *bundle.manifest.categorical)
+        unknown = [each.name for each in inputs if each.source == "request" and each.name not in known]
+        return f"its inputs {', '.join(unknown)} are none that a request carries" if unknown else ""
+
+    def _load(self, desired: DesiredRoute, route: Route) -> None:
+        """Load the model. After a failed load, a second can succeed with nothing loaded: then unload, and load anew."""
+        try:
+            self.triton.load(route.loop)
+            if not self.triton.model_ready(route.loop):
+                self.triton.unload(route.loop)
+                self.triton.load(route.loop)
+        except LoadRefused as error:
+            status = self.files.status(route.loop)
+            if status is not None and status.error:
+                raise RouteRefused(status.release_id or desired.newcomer, status.error) from error
+            raise RouteRefused(desired.newcomer, str(error)) from error
+
+    def _await_router(self, desired: DesiredRoute, route: Route) -> None:
+        deadline = self.clock.monotonic_s() + self.status_timeout_s
+        while self.clock.monotonic_s() < deadline:
+            status = self.files.status(route.loop)
+            if status is not None and status.error:
+                raise RouteRefused(status.release_id or desired.newcomer, status.error)
+            if status is not None and status.serving == route.epoch:
+                return
+            if self.stop.wait(_LOOK_S):
+                raise Retriable("the agent stops")
+        raise RouteRefused(desired.newcomer, f"the router did not follow the route within {self.status_timeout_s:g} s")
+
+    def _probe(self, desired: DesiredRoute, route: Route, bundle: Bundle) -> str:
+        definition = self.definitions[route.loop]
+        manifest = bundle.manifest
+        try:
+            golden = self.releases.golden(bundle)
+            now_ms = self.watermarks.newest_ms(route.loop)
+            values = probe_values(definition, route, (manifest.numeric, manifest.categorical), golden, now_ms)
+            answer = self.triton.probe(route.loop, probe_id(route), values, input_types(definition))
+        except (BundleError, LoadRefused) as error:
+            raise RouteRefused(expected_release(route), f"the probe failed: {error}") from error
+        problem = complaint(route, answer)
+        if problem:
+            raise RouteRefused(desired.newcomer, problem)
+        return answer.prediction_id
