@@ -1,0 +1,1 @@
+"""Training: when to retrain, and the runs."""

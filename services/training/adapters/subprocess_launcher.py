@@ -1,0 +1,148 @@
+"""Runs as processes of this machine.
+
+A run holds a lock on a file in its folder for as long as it lives: the lock is taken before the process starts and
+handed down to it, so there is no moment at which a run is alive and looks dead, whoever was killed when.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from driftloop.config import ROOT
+from services.training.ports import Observation
+from services.training.spec import RunSpec, read_result, write_spec
+
+LOCK = "lock"
+PID = "pid"
+STDERR = "stderr.log"
+
+_COMMAND = (sys.executable, "-m", "services.training.run")
+_NICE = "5"
+_WAIT_S = 10.0
+_TAIL_LINES = 20
+_TAIL_BYTES = 8192
+
+
+class SubprocessLauncher:
+    """`services.training.ports.Launcher` with processes, each the leader of a session of its own."""
+
+    def __init__(self, environment: Mapping[str, str], command: Sequence[str] = _COMMAND) -> None:
+        self._environment = {**os.environ, **environment}
+        self._command = command
+        self._processes: dict[Path, subprocess.Popen[bytes]] = {}
+
+    def launch(self, spec: RunSpec) -> None:
+        """See the port."""
+        folder = Path(spec.folder)
+        path = write_spec(spec)
+        with _locked(folder) as lock, (folder / STDERR).open("ab") as stderr:
+            if lock is None:
+                return
+            (folder / PID).unlink(missing_ok=True)
+            process = subprocess.Popen(
+                ["nice", "-n", _NICE, *self._command, "--spec", str(path)],
+                cwd=ROOT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                start_new_session=True,
+                pass_fds=(lock,),
+            )
+            (folder / PID).write_text(str(process.pid))
+        self._processes[folder] = process
+
+    def observe(self, folder: Path) -> Observation:
+        """See the port."""
+        process = self._processes.get(folder)
+        alive = process.poll() is None if process is not None else _is_locked(folder)
+        result = read_result(folder)
+        if result is not None:
+            self._reap(folder)
+            return Observation("ended", result=result)
+        if alive:
+            return Observation("running", memory_mib=_memory_mib(_pid(folder)))
+        if process is None:
+            return Observation("absent")
+        del self._processes[folder]
+        return Observation("ended", last_words=_last_words(folder, process.returncode))
+
+    def stop(self, folder: Path) -> None:
+        """See the port."""
+        process = self._processes.pop(folder, None)
+        pid = process.pid if process is not None else _pid(folder)
+        if pid is not None and (process is not None or _is_locked(folder)):
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        if process is not None:
+            process.wait(_WAIT_S)
+
+    def close(self) -> None:
+        """See the port."""
+        for folder in list(self._processes):
+            self.stop(folder)
+
+    def _reap(self, folder: Path) -> None:
+        """Let a process that has said its last word go."""
+        process = self._processes.get(folder)
+        if process is None:
+            return
+        try:
+            process.wait(_WAIT_S)
+            del self._processes[folder]
+        except subprocess.TimeoutExpired:
+            self.stop(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[int | None]:
+    """The lock of a folder as a file descriptor, or None where a run holds it."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield descriptor
+    except BlockingIOError:
+        yield None
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(folder: Path) -> bool:
+    if not (folder / LOCK).exists():
+        return False
+    with _locked(folder) as lock:
+        return lock is None
+
+
+def _pid(folder: Path) -> int | None:
+    try:
+        return int((folder / PID).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _memory_mib(pid: int | None) -> float:
+    """Proportional set size of a process and all below it, in MiB: maps that many share are not counted twice."""
+    if pid is None:
+        return 0.0
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        leader = psutil.Process(pid)
+        for process in (leader, *leader.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
+                total += process.memory_full_info().pss
+    return total / 2**20
+
+
+def _last_words(folder: Path, code: int) -> str:
+    text = (folder / STDERR).read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
+    return "\n".join([f"exit code {code}", *text.splitlines()[-_TAIL_LINES:]])

@@ -1,0 +1,162 @@
+"""Wires the training service."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
+from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer
+from driftloop.clock import Clock, SystemClock
+from driftloop.config import ROOT
+from driftloop.loop import Loop, load_loops
+from driftloop.runner.handler import HandlerTable
+from driftloop.runner.service import LifecycleService, topics_of
+from driftloop.runner.tables import open_database
+from services.training.adapters import sql
+from services.training.adapters.subprocess_launcher import SubprocessLauncher
+from services.training.config import TrainingSettings
+from services.training.handlers import table
+from services.training.ports import Launcher
+from services.training.spec import RunSpec, TableAt
+from services.training.worker import Worker
+
+NAME = "training"
+
+
+@dataclass(frozen=True)
+class TrainingService:
+    """Handlers on the event loop, the worker on a thread beside it; where one ends, so does the other."""
+
+    lifecycle: LifecycleService
+    worker: Worker
+    pause_s: float
+    stop: threading.Event
+
+    def ready(self) -> bool:
+        """Whether it takes events."""
+        return self.lifecycle.ready()
+
+    async def run(self) -> None:
+        """Work until the stop event is set."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._until_stopped())
+            group.create_task(asyncio.to_thread(self._work))
+
+    async def _until_stopped(self) -> None:
+        try:
+            await self.lifecycle.run()
+        finally:
+            self.stop.set()
+
+    def _work(self) -> None:
+        try:
+            self.worker.run(self.stop, self.pause_s)
+        finally:
+            self.stop.set()
+
+
+def build(settings: TrainingSettings, stop: threading.Event) -> TrainingService:
+    """The service on Kafka, its own database, and runs as subprocesses.
+
+    Raises:
+        LoopDefinitionError: a loop's files are wrong.
+    """
+    loops = {loop.name: loop for loop in load_loops(settings.loops_dir, settings.loops)}
+    handlers = table({name: loop.definition.training for name, loop in loops.items()})
+    return assemble(
+        settings,
+        stop,
+        loops=loops,
+        handlers=handlers,
+        consumer=KafkaLifecycleConsumer(settings.kafka_bootstrap, topics_of(handlers), NAME),
+        producer=KafkaLifecycleProducer(settings.kafka_bootstrap),
+        launcher=SubprocessLauncher(run_environment(settings)),
+        clock=SystemClock(),
+    )
+
+
+def assemble(
+    settings: TrainingSettings,
+    stop: threading.Event,
+    *,
+    loops: Mapping[str, Loop],
+    handlers: HandlerTable,
+    consumer: LifecycleConsumer,
+    producer: LifecycleProducer,
+    launcher: Launcher,
+    clock: Clock,
+) -> TrainingService:
+    """The service on a given bus and launcher."""
+    engine = open_database(settings.database_url(NAME), sql.metadata)
+    lifecycle = LifecycleService(
+        name=NAME,
+        handlers=handlers,
+        engine=engine,
+        consumer=consumer,
+        producer=producer,
+        stop=stop,
+        clock=clock,
+        seed=settings.seed,
+    )
+    worker = Worker(
+        source=NAME,
+        engine=engine,
+        launcher=launcher,
+        policies={name: loop.definition.training for name, loop in loops.items()},
+        spec_of=lambda run: spec_of(settings, loops[run.loop], run),
+        clock=clock,
+    )
+    return TrainingService(lifecycle, worker, settings.worker_pause_s, stop)
+
+
+def run_environment(settings: TrainingSettings) -> dict[str, str]:
+    """Variables of a run's processes beside those of this one. Feast's SQLite store needs UTC."""
+    threads = str(settings.run_threads)
+    return {
+        "TZ": "UTC",
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "PYTHONHASHSEED": "0",
+        "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
+    }
+
+
+def spec_of(settings: TrainingSettings, loop: Loop, run: sql.Run) -> RunSpec:
+    """What a run is told."""
+    home = settings.home.resolve()
+    request, pinned = run.request, run.pinned or sql.Pinned({}, {})
+    is_server = settings.mlflow_uri.startswith("http")
+    return RunSpec(
+        loop=run.loop,
+        loop_folder=str(loop.folder.resolve()),
+        run_id=run.run_id,
+        request_id=request.request_id,
+        reasons=tuple(reason.kind for reason in request.reasons),
+        window_start_ms=request.window_start_ms,
+        window_end_ms=request.window_end_ms,
+        seed=request.seed,
+        events=_tables(home, pinned.events),
+        views=_tables(home, pinned.views),
+        home=str(home),
+        feature_repo=str(settings.feature_repo.resolve()),
+        state_url=settings.state_url,
+        mlflow_uri=settings.mlflow_uri,
+        mlflow_artifacts="" if is_server else str(home / "mlflow" / "artifacts" / run.loop),
+        folder=str(home / "training" / run.loop / run.run_id),
+        bundle_folder=str(settings.bundles.resolve() / run.loop / run.run_id),
+        environment_lock=str(ROOT / "requirements.lock"),
+        threads=settings.run_threads,
+    )
+
+
+def _tables(home: Path, tables: Mapping[str, TableAt]) -> dict[str, TableAt]:
+    """Tables with their paths made whole: those of events may be relative to the home."""
+    found = {}
+    for name, each in tables.items():
+        path = each.path if "://" in each.path else str(home / each.path)
+        found[name] = TableAt(path, each.version)
+    return found

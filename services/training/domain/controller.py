@@ -1,0 +1,211 @@
+"""When a loop retrains: a pure state machine. Each function takes a loop's state and gives the next, with what to say.
+
+At most one chain is open a loop: from a request to the promotion, rejection or rollback of its release, or to the
+failure of its run. Every reason is answered at once, by a request or by "kept". Kept reasons make one request that
+lists them all, at the first window end at which nothing stands in the way.
+
+| in the way | of whom |
+|---|---|
+| an open run or release | everybody |
+| a pause | everybody |
+| no window has closed yet | everybody |
+| the breaker: so many chains in a row ended in vain | everybody but a command |
+| the cooldown after a chain | everybody but a first champion, which is tried again after the next window |
+
+A drift alarm about a release that is champion no more, and a wish for a first champion where there is one, are dropped
+and answered as `superseded`: training for them would answer a question that nobody asks any longer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from driftloop.loop.definition import TrainingDefinition, to_ms
+from services.training.domain.state import (
+    STRENGTH,
+    Because,
+    Chain,
+    Coalesced,
+    LoopState,
+    Outcome,
+    Reason,
+    Requested,
+    chain_of,
+)
+
+Step = tuple[LoopState, tuple[Outcome, ...]]
+
+_REMEMBERED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A closed window. Times are UTC milliseconds since the epoch."""
+
+    event_id: str
+    start_ms: int
+    end_ms: int
+    champion: str = ""
+
+
+def window_closed(state: LoopState, policy: TrainingDefinition, window: Window) -> Step:
+    """The clock moves to a window's end: what is due, and what was kept, is decided. Old windows are passed over."""
+    if state.clock_ms is not None and window.end_ms <= state.clock_ms:
+        return state, ()
+    started_ms = window.start_ms if state.started_ms is None else state.started_ms
+    state = replace(state, started_ms=started_ms, clock_ms=window.end_ms)
+    periods = _periods(state, policy)
+    due = _due(state, policy, window, new_period=periods > state.periods)
+    return _decide(replace(state, periods=periods), policy, due, window.end_ms)
+
+
+def reason_came(state: LoopState, policy: TrainingDefinition, reason: Reason) -> Step:
+    """An alarm or a command. One that had its answer is passed over."""
+    if _label(reason) in state.answered:
+        return state, ()
+    at_ms = reason.event_time_ms
+    if reason.kind == "command" and state.clock_ms is not None:
+        at_ms = min(at_ms, state.clock_ms)
+    return _decide(state, policy, (reason,), at_ms)
+
+
+def candidate_trained(state: LoopState, request_id: str) -> LoopState:
+    """The open request's run ended with a bundle: its release is open now."""
+    if state.chain is None or state.chain.request_id != request_id:
+        return state
+    return replace(state, chain=replace(state.chain, phase="release-open"))
+
+
+def run_failed(state: LoopState, request_id: str, at_ms: int) -> LoopState:
+    """The open request's run ended without a bundle."""
+    if state.chain is None or state.chain.request_id != request_id:
+        return state
+    return _ended(state, at_ms, in_vain=True)
+
+
+def stage_entered(state: LoopState, release_id: str, stage: str) -> LoopState:
+    """The open release moved."""
+    if not _is_open(state, release_id):
+        return state
+    chain: Chain = state.chain  # type: ignore[assignment]  # open
+    return replace(state, chain=replace(chain, phase="release-open", stage=stage))
+
+
+def champion_promoted(state: LoopState, release_id: str, at_ms: int) -> LoopState:
+    """The loop has a new champion."""
+    state = _crowned(state, release_id)
+    return _ended(state, at_ms, in_vain=False) if _is_open(state, release_id) else state
+
+
+def release_rejected(state: LoopState, release_id: str, at_ms: int) -> LoopState:
+    """A release, or a candidate that never became one, was refused."""
+    return _ended(state, at_ms, in_vain=True) if _is_open(state, release_id) else state
+
+
+def release_rolled_back(state: LoopState, release_id: str, to_release_id: str, at_ms: int) -> LoopState:
+    """A release was taken back: the champion, or one that was on its way."""
+    if release_id == state.champion:
+        state = _crowned(state, to_release_id)
+    return _ended(state, at_ms, in_vain=True) if _is_open(state, release_id) else state
+
+
+def paused(state: LoopState, value: bool) -> LoopState:
+    """A person stopped retraining, or lets it go on; what was kept is decided at the next window's end."""
+    return replace(state, paused=value)
+
+
+def _decide(state: LoopState, policy: TrainingDefinition, new: tuple[Reason, ...], at_ms: int) -> Step:
+    old = [reason for reason in (*state.kept, *new) if _superseded(state, reason)]
+    live = tuple(sorted((r for r in (*state.kept, *new) if r not in old), key=lambda r: (r.event_time_ms, r.event_id)))
+    dropped = tuple(Coalesced(reason, "superseded", state.champion) for reason in old)
+    state = _answered(replace(state, kept=live), new)
+    if not live:
+        return state, dropped
+    obstacle = _obstacle(state, policy, live, at_ms)
+    if obstacle is None:
+        state, requested = _request(state, policy, live, at_ms)
+        return state, (*dropped, requested)
+    because, blocked_by = obstacle
+    return state, (*dropped, *(Coalesced(reason, because, blocked_by) for reason in new if reason in live))
+
+
+def _obstacle(
+    state: LoopState, policy: TrainingDefinition, reasons: tuple[Reason, ...], at_ms: int
+) -> tuple[Because, str] | None:
+    kinds = {reason.kind for reason in reasons}
+    if state.chain is not None:
+        return state.chain.phase, state.chain.blocks_by
+    if state.paused:
+        return "paused", ""
+    if state.clock_ms is None:
+        return "no-window", ""
+    if state.in_vain >= policy.breaker and "command" not in kinds:
+        return "breaker", ""
+    cooling = state.ended_ms is not None and at_ms < state.ended_ms + to_ms(policy.cooldown)
+    if cooling and "first-champion" not in kinds:
+        return "cooldown", ""
+    return None
+
+
+def _request(
+    state: LoopState, policy: TrainingDefinition, reasons: tuple[Reason, ...], at_ms: int
+) -> tuple[LoopState, Requested]:
+    chain = chain_of(state.loop, reasons)
+    strongest = min((reason.kind for reason in reasons), key=STRENGTH.index)
+    length = getattr(policy.window, strongest.replace("-", "_"))
+    requested = Requested(chain, reasons, at_ms - to_ms(length), at_ms, policy.seed + state.requests)
+    return replace(state, chain=chain, kept=(), requests=state.requests + 1), requested
+
+
+def _due(state: LoopState, policy: TrainingDefinition, window: Window, *, new_period: bool) -> tuple[Reason, ...]:
+    has_champion = bool(state.champion or window.champion)
+    if has_champion and new_period:
+        detail = f"period {_periods(state, policy)} of the schedule has gone by"
+        return (Reason("schedule", window.event_id, window.end_ms, detail),)
+    if not has_champion and _first_champion_due(state, policy, window):
+        return (Reason("first-champion", window.event_id, window.end_ms, "the loop has no champion yet"),)
+    return ()
+
+
+def _first_champion_due(state: LoopState, policy: TrainingDefinition, window: Window) -> bool:
+    if state.chain is not None or any(reason.kind == "first-champion" for reason in state.kept):
+        return False
+    if state.ended_ms is not None and window.end_ms <= state.ended_ms:
+        return False
+    return window.end_ms - (state.started_ms or 0) >= to_ms(policy.first_champion_after)
+
+
+def _periods(state: LoopState, policy: TrainingDefinition) -> int:
+    if policy.schedule is None or state.started_ms is None or state.clock_ms is None:
+        return 0
+    return (state.clock_ms - state.started_ms) // to_ms(policy.schedule.every)
+
+
+def _superseded(state: LoopState, reason: Reason) -> bool:
+    if reason.kind == "drift":
+        return bool(reason.release_id) and reason.release_id in state.former
+    return reason.kind == "first-champion" and bool(state.champion)
+
+
+def _is_open(state: LoopState, release_id: str) -> bool:
+    return state.chain is not None and state.chain.release_id == release_id
+
+
+def _crowned(state: LoopState, release_id: str) -> LoopState:
+    if release_id == state.champion:
+        return state
+    former = tuple(each for each in (*state.former, state.champion) if each and each != release_id)
+    return replace(state, champion=release_id, former=former[-_REMEMBERED:])
+
+
+def _ended(state: LoopState, at_ms: int, *, in_vain: bool) -> LoopState:
+    return replace(state, chain=None, ended_ms=at_ms, in_vain=state.in_vain + 1 if in_vain else 0)
+
+
+def _answered(state: LoopState, reasons: tuple[Reason, ...]) -> LoopState:
+    every = (*state.answered, *(_label(reason) for reason in reasons))
+    return replace(state, answered=every[-_REMEMBERED:])
+
+
+def _label(reason: Reason) -> str:
+    return f"{reason.kind}:{reason.event_id}"

@@ -1,0 +1,159 @@
+"""Which rows a run trains on: what was to be predicted in its window, with what was known of the outcome at its end.
+
+Pure functions over Arrow tables with the standard columns of accepted rows. A row whose outcome is missing, late or not
+visible yet is left out, never taken for a negative one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from driftloop.loop.definition import InputDefinition, LabelDefinition, PredictionDefinition, to_ms
+
+KEY = "key"
+DECISION_TIME = "decision_time_ms"
+LABEL = "label"
+OUTCOME_TIME = "outcome_time_ms"
+POSITION = ("source_topic", "source_partition", "source_offset")
+TIMES = ("event_time_ms", "arrival_watermark_ms")
+
+_ORDER = "visible_from_ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Things to be predicted. All have n rows, in order of (decision time, key)."""
+
+    key: pa.Array
+    """string"""
+    decision_time_ms: pa.Array
+    """int64"""
+    rows: pa.Table
+    """The population's own columns."""
+    repeated: int
+    """Further rows of a key that were passed over: the first one visible counts."""
+
+    def where(self, chosen: NDArray[np.bool_]) -> Asked:
+        """Some of the rows."""
+        mask = pa.array(chosen)
+        return Asked(self.key.filter(mask), self.decision_time_ms.filter(mask), self.rows.filter(mask), self.repeated)
+
+
+def asked_between(rows: pa.Table, prediction: PredictionDefinition, start_ms: int, end_ms: int) -> Asked:
+    """Rows of the population with a decision time in ``[start_ms, end_ms)`` that were visible before ``end_ms``."""
+    offset_ms = to_ms(prediction.decision_time.offset)
+    decision = pc.add(pc.cast(rows[prediction.decision_time.column], pa.int64()), offset_ms)
+    inside = pc.and_(pc.greater_equal(decision, start_ms), pc.less(decision, end_ms))
+    chosen = pc.and_(inside, _visible_before(rows, end_ms))
+    rows, decision = rows.filter(chosen), decision.filter(chosen)
+    key = pc.cast(rows[prediction.key], pa.string())
+    first = _first_of_each(key, rows)
+    order = pc.sort_indices(
+        pa.table({DECISION_TIME: decision.take(first), KEY: key.take(first)}),
+        sort_keys=[(DECISION_TIME, "ascending"), (KEY, "ascending")],
+    )
+    taken = first.take(order)
+    return Asked(
+        key=_flat(key.take(taken)),
+        decision_time_ms=_flat(decision.take(taken)),
+        rows=rows.take(taken),
+        repeated=rows.num_rows - len(taken),
+    )
+
+
+def known_outcomes(rows: pa.Table, label: LabelDefinition, end_ms: int) -> pa.Table:
+    """What was known at ``end_ms``: ``key`` string, ``label`` float64, ``outcome_time_ms`` int64.
+
+    Of several outcomes of a key, the first one visible counts.
+    """
+    rows = rows.filter(_visible_before(rows, end_ms))
+    rows = rows.filter(pc.is_valid(rows[label.value]))
+    key = pc.cast(rows[label.key], pa.string())
+    first = _first_of_each(key, rows)
+    return pa.table(
+        {
+            KEY: key.take(first),
+            LABEL: _number(rows[label.value].take(first)),
+            OUTCOME_TIME: pc.cast(rows["event_time_ms"].take(first), pa.int64()),
+        }
+    )
+
+
+def labels_of(asked: Asked, outcomes: pa.Table, horizon_ms: int) -> NDArray[np.float64]:
+    """Label of each row, float64 [n]; NaN where no outcome within the horizon is known."""
+    found = pc.index_in(asked.key, value_set=outcomes[KEY].combine_chunks())
+    label = _floats(outcomes[LABEL].take(found))
+    late = pc.greater(
+        outcomes[OUTCOME_TIME].take(found), pc.add(pa.chunked_array([asked.decision_time_ms]), horizon_ms)
+    )
+    return np.where(pc.fill_null(late, True).to_numpy(zero_copy_only=False), np.nan, label)
+
+
+def input_column(rows: pa.Table, name: str, declared: InputDefinition) -> NDArray[np.float64] | NDArray[np.object_]:
+    """A request input as the model gets it: float64 [n], NaN for missing, or object [n] of str, "" for missing."""
+    column = rows[declared.column or name]
+    if declared.type == "string":
+        return np.asarray(pc.fill_null(pc.cast(column, pa.string()), "").to_numpy(), dtype=object)
+    return _floats(_number(column))
+
+
+def join_key_column(asked: Asked, prediction: PredictionDefinition, name: str) -> pa.Array:
+    """Values of a join key of the feature service: a constant, the prediction key, or an input's column."""
+    source = prediction.join_keys[name]
+    if source.input is None:
+        return pa.array([source.const] * len(asked.key), pa.string())
+    if source.input in prediction.inputs:
+        column = prediction.inputs[source.input].column or source.input
+        return _flat(asked.rows[column])
+    return _flat(asked.rows[prediction.key])
+
+
+def columns_of(prediction: PredictionDefinition) -> tuple[str, ...]:
+    """Columns of the population's event that a run reads."""
+    inputs = [declared.column or name for name, declared in prediction.inputs.items()]
+    every = [prediction.key, prediction.decision_time.column, *inputs, *TIMES, *POSITION]
+    return tuple(dict.fromkeys(every))
+
+
+def outcome_columns_of(label: LabelDefinition) -> tuple[str, ...]:
+    """Columns of the outcome's event that a run reads."""
+    return tuple(dict.fromkeys([label.key, label.value, *TIMES, *POSITION]))
+
+
+def _visible_before(rows: pa.Table, end_ms: int) -> pa.ChunkedArray:
+    return pc.less(_visible_from(rows), end_ms)
+
+
+def _visible_from(rows: pa.Table) -> pa.ChunkedArray:
+    return pc.max_element_wise(*(pc.cast(rows[name], pa.int64()) for name in TIMES))
+
+
+def _first_of_each(key: pa.ChunkedArray, rows: pa.Table) -> pa.Array:
+    """Index of the first visible row of each key, ties by where the row stood in its topic; in order of coming."""
+    order = pc.sort_indices(
+        pa.table({_ORDER: _visible_from(rows), **{name: rows[name] for name in POSITION}}),
+        sort_keys=[(name, "ascending") for name in (_ORDER, *POSITION)],
+    )
+    codes = pc.dictionary_encode(key.take(order))
+    codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
+    _, first = np.unique(codes.indices.to_numpy(zero_copy_only=False), return_index=True)
+    return order.take(pa.array(np.sort(first), pa.int64()))
+
+
+def _number(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_boolean(column.type):
+        column = pc.cast(column, pa.int8())
+    return pc.cast(column, pa.float64())
+
+
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    return np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
+
+
+def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

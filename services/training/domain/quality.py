@@ -1,0 +1,66 @@
+"""How good scores are: loss by kind of label, against the base rate's; calibration; AUC."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+LabelKind = Literal["binary", "regression", "count"]
+
+PROBABILITY_FLOOR = 1e-7
+"""Probabilities are clipped to [floor, 1 - floor]: a row's log loss is at most 16.1."""
+MEAN_FLOOR = 1e-9
+"""Least expected count in the Poisson deviance."""
+
+
+def losses(kind: LabelKind, score: Floats, label: Floats) -> Floats:
+    """Loss of each row, float64 [n]: log loss in nats, squared error, or Poisson deviance.
+
+    Poisson deviance: McCullagh and Nelder, Generalized Linear Models (1989), table 2.1.
+    """
+    if kind == "binary":
+        p = np.clip(score, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
+        return np.asarray(-(label * np.log(p) + (1.0 - label) * np.log1p(-p)))
+    if kind == "regression":
+        return np.asarray((score - label) ** 2)
+    mean = np.maximum(score, MEAN_FLOOR)
+    logs = np.log(np.where(label > 0, label, 1.0) / mean)
+    return np.asarray(2.0 * (np.where(label > 0, label * logs, 0.0) - (label - mean)))
+
+
+def auc(score: Floats, label: Floats) -> float:
+    """Chance that a positive row scores above a negative one, ties counting half; NaN where one kind is absent.
+
+    Hanley and McNeil, The meaning and use of the area under a ROC curve (1982), from the rank sum.
+    """
+    positive = label > 0.5
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if positives == 0 or negatives == 0:
+        return float("nan")
+    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    rank = np.cumsum(count) - (count - 1) / 2
+    above = rank[place][positive].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
+
+
+def metrics(kind: LabelKind, score: Floats, label: Floats, training_label: Floats) -> dict[str, float]:
+    """Metrics on held-out rows by name; those that are not a number are left out.
+
+    ``base_loss`` is the loss of always saying the mean of the training labels; ``calibration`` is the mean of
+    (score - label).
+    """
+    base = np.full(len(label), training_label.mean())
+    found = {
+        "loss": float(losses(kind, score, label).mean()),
+        "base_loss": float(losses(kind, base, label).mean()),
+        "base_rate": float(base[0]),
+        "label_mean": float(label.mean()),
+        "score_mean": float(score.mean()),
+        "calibration": float((score - label).mean()),
+    }
+    if kind == "binary":
+        found["auc"] = auc(score, label)
+    return {name: value for name, value in found.items() if np.isfinite(value)}

@@ -1,0 +1,158 @@
+"""What the retrain controller does with each event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from driftloop import log
+from driftloop.contracts import control_pb2 as control
+from driftloop.contracts import features_pb2 as features
+from driftloop.contracts import ingestion_pb2 as ingestion
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.contracts import training_pb2 as training
+from driftloop.envelope import Draft, Envelope
+from driftloop.errors import InvalidEvent
+from driftloop.loop.definition import TrainingDefinition
+from driftloop.runner.handler import HandlerTable, Transaction
+from services.training import metrics
+from services.training.adapters import sql
+from services.training.domain import controller
+from services.training.domain.state import LoopState, Outcome, Reason, Requested
+from services.training.messages import drafts_of, window_decided
+from services.training.spec import TableAt
+
+Change = Callable[[LoopState], LoopState]
+
+
+class Handlers:
+    """Handlers over the training rules of the loops that run, by name."""
+
+    def __init__(self, policies: Mapping[str, TrainingDefinition]) -> None:
+        self._policies = policies
+
+    def window_closed(self, event: Envelope[monitoring.WindowClosed], tx: Transaction) -> Sequence[Draft]:
+        data = event.data
+        policy = self._policy(data.loop)
+        window = controller.Window(event.id, data.start_ms, data.end_ms, data.champion_release_id)
+        state, outcomes = controller.window_closed(sql.load_state(tx.connection, data.loop), policy, window)
+        drafts = self._keep(tx, state, outcomes, event.time_ms)
+        return [*drafts, window_decided(data, drafts)]
+
+    def drift_detected(self, event: Envelope[monitoring.DriftDetected], tx: Transaction) -> Sequence[Draft]:
+        data = event.data
+        policy = self._policy(data.loop)
+        if data.mode != "trigger":
+            return []
+        detail = f"{data.detector}: {data.statistic:.4g} above {data.threshold:.4g} over {data.blocks} blocks"
+        reason = Reason(
+            "drift", event.id, event.time_ms, detail, event.correlation_id, data.release_id, tuple(data.evidence_ids)
+        )
+        return self._consider(tx, data.loop, policy, reason)
+
+    def retrain(self, event: Envelope[control.Retrain], tx: Transaction) -> Sequence[Draft]:
+        data = event.data
+        policy = self._policy(data.loop)
+        detail = f"{data.who}: {data.why}"
+        return self._consider(
+            tx, data.loop, policy, Reason("command", event.id, event.time_ms, detail, event.correlation_id)
+        )
+
+    def pause(self, event: Envelope[control.Pause], tx: Transaction) -> Sequence[Draft]:
+        return self._change(tx, event.data.loop, lambda state: controller.paused(state, value=True))
+
+    def resume(self, event: Envelope[control.Resume], tx: Transaction) -> Sequence[Draft]:
+        return self._change(tx, event.data.loop, lambda state: controller.paused(state, value=False))
+
+    def release_created(self, event: Envelope[registry.ReleaseCreated], tx: Transaction) -> Sequence[Draft]:
+        data = event.data
+        return self._change(tx, data.loop, lambda state: controller.candidate_trained(state, data.request_id))
+
+    def stage_entered(self, event: Envelope[registry.StageEntered], tx: Transaction) -> Sequence[Draft]:
+        data = event.data
+        return self._change(tx, data.loop, lambda s: controller.stage_entered(s, data.release_id, data.stage))
+
+    def champion_promoted(self, event: Envelope[registry.ChampionPromoted], tx: Transaction) -> Sequence[Draft]:
+        data, at_ms = event.data, event.time_ms
+        return self._change(tx, data.loop, lambda s: controller.champion_promoted(s, data.release_id, at_ms))
+
+    def release_rejected(self, event: Envelope[registry.ReleaseRejected], tx: Transaction) -> Sequence[Draft]:
+        data, at_ms = event.data, event.time_ms
+        return self._change(tx, data.loop, lambda s: controller.release_rejected(s, data.release_id, at_ms))
+
+    def release_rolled_back(self, event: Envelope[registry.ReleaseRolledBack], tx: Transaction) -> Sequence[Draft]:
+        data, at_ms = event.data, event.time_ms
+
+        def change(state: LoopState) -> LoopState:
+            return controller.release_rolled_back(state, data.release_id, data.to_release_id, at_ms)
+
+        return self._change(tx, data.loop, change)
+
+    def lake_flushed(self, event: Envelope[ingestion.LakeFlushed], tx: Transaction) -> Sequence[Draft]:
+        self._policy(event.data.loop)
+        tables = {each.name: TableAt(each.path, each.version) for each in event.data.tables}
+        seen = sql.Coverage(event.data.watermark_ms, tables)
+        sql.extend_coverage(tx.connection, event.data.loop, "lake", seen)
+        return []
+
+    def offline_flushed(self, event: Envelope[features.OfflineFlushed], tx: Transaction) -> Sequence[Draft]:
+        self._policy(event.data.loop)
+        tables = {each.view: TableAt(each.path, each.version) for each in event.data.views}
+        seen = sql.Coverage(event.data.watermark_ms, tables)
+        sql.extend_coverage(tx.connection, event.data.loop, "offline", seen)
+        return []
+
+    def retrain_requested(self, event: Envelope[training.RetrainRequested], tx: Transaction) -> Sequence[Draft]:
+        self._policy(event.data.loop)
+        chain = sql.load_state(tx.connection, event.data.loop).chain
+        if chain is not None and chain.request_id == event.data.request_id:
+            sql.want_run(tx.connection, chain.run_id, event)
+        else:
+            log.get(__name__).warning("request-not-open", request_id=event.data.request_id)
+        return []
+
+    def _consider(self, tx: Transaction, loop: str, policy: TrainingDefinition, reason: Reason) -> list[Draft]:
+        state, outcomes = controller.reason_came(sql.load_state(tx.connection, loop), policy, reason)
+        return self._keep(tx, state, outcomes, reason.event_time_ms)
+
+    def _change(self, tx: Transaction, loop: str, change: Change) -> list[Draft]:
+        self._policy(loop)
+        return self._keep(tx, change(sql.load_state(tx.connection, loop)), (), 0)
+
+    def _keep(self, tx: Transaction, state: LoopState, outcomes: Sequence[Outcome], time_ms: int) -> list[Draft]:
+        sql.save_state(tx.connection, state)
+        metrics.tell(state)
+        for outcome in outcomes:
+            if isinstance(outcome, Requested):
+                metrics.REQUESTS.add(loop=state.loop)
+            else:
+                metrics.COALESCED.add(loop=state.loop, because=outcome.because)
+        return drafts_of(state.loop, outcomes, time_ms)
+
+    def _policy(self, loop: str) -> TrainingDefinition:
+        try:
+            return self._policies[loop]
+        except KeyError:
+            raise InvalidEvent("unknown-loop", f"no loop {loop!r} runs here") from None
+
+
+def table(policies: Mapping[str, TrainingDefinition]) -> HandlerTable:
+    """Handler of each message."""
+    handlers = Handlers(policies)
+    found: dict[type[Any], Any] = {
+        monitoring.WindowClosed: handlers.window_closed,
+        monitoring.DriftDetected: handlers.drift_detected,
+        control.Retrain: handlers.retrain,
+        control.Pause: handlers.pause,
+        control.Resume: handlers.resume,
+        registry.ReleaseCreated: handlers.release_created,
+        registry.StageEntered: handlers.stage_entered,
+        registry.ChampionPromoted: handlers.champion_promoted,
+        registry.ReleaseRejected: handlers.release_rejected,
+        registry.ReleaseRolledBack: handlers.release_rolled_back,
+        ingestion.LakeFlushed: handlers.lake_flushed,
+        features.OfflineFlushed: handlers.offline_flushed,
+        training.RetrainRequested: handlers.retrain_requested,
+    }
+    return found

@@ -1,0 +1,31 @@
+"""Metrics of training."""
+
+from __future__ import annotations
+
+from driftloop.telemetry import Counter, Gauge, Histogram
+from services.training.domain.state import LoopState
+
+REQUESTS = Counter("driftloop_training_requests", "Runs asked for.", ("loop",))
+COALESCED = Counter(
+    "driftloop_training_reasons_coalesced", "Reasons to train that were kept or dropped.", ("loop", "because")
+)
+KEPT = Gauge("driftloop_training_reasons_kept", "Reasons that wait for a request.", ("loop",))
+CHAIN_OPEN = Gauge("driftloop_training_chain_open", "1 while a run or a release of the loop is open.", ("loop",))
+IN_VAIN = Gauge(
+    "driftloop_training_in_vain", "Chains in a row that ended without a promotion; the breaker counts them.", ("loop",)
+)
+PAUSED = Gauge("driftloop_training_paused", "1 while a person has paused retraining.", ("loop",))
+LAUNCHES = Counter("driftloop_training_launches", "Processes started for runs, repeats included.", ("loop",))
+RUNS = Counter(
+    "driftloop_training_runs", "Runs that ended, by how: trained, or the reason of failure.", ("loop", "end")
+)
+RUN_SECONDS = Histogram("driftloop_training_run_seconds", "Wall time of a run that ended with a bundle.", ("loop",))
+RUN_MEMORY = Gauge("driftloop_training_run_memory_mib", "Proportional memory of the run's processes now.", ("loop",))
+
+
+def tell(state: LoopState) -> None:
+    """Show a loop's state."""
+    KEPT.set(len(state.kept), loop=state.loop)
+    CHAIN_OPEN.set(0 if state.chain is None else 1, loop=state.loop)
+    IN_VAIN.set(state.in_vain, loop=state.loop)
+    PAUSED.set(int(state.paused), loop=state.loop)

@@ -1,0 +1,32 @@
+"""``python -m services.training.run --spec SPEC``: exit code 0 with a result file, or a stack on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from driftloop import log
+from services.training.run.errors import DataError
+from services.training.run.pipeline import execute
+from services.training.spec import Failed, Result, read_spec, write_result
+
+
+def main() -> int:
+    """Run, and leave a result; returns the exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--spec", type=Path, required=True)
+    path = parser.parse_args().spec
+    spec = read_spec(path)
+    log.configure("training-run", os.environ.get("DRIFTLOOP_LOG_LEVEL", "INFO"))
+    try:
+        result: Result = execute(spec, path)
+    except DataError as error:
+        result = Failed("data", str(error))
+    write_result(Path(spec.folder), result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

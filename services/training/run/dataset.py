@@ -1,0 +1,91 @@
+"""The training frame between the two processes of a run: an Arrow file, and the arrays it becomes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from driftloop.bundle import Input
+from driftloop.trainer import TrainingSet
+
+_KEY, _TIME, _LABEL, _META = "key", "decision_time_ms", "label", b"driftloop"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled rows in order of (decision time, key), what each column is, and how many rows were left out."""
+
+    numeric: tuple[Input, ...]
+    categorical: tuple[Input, ...]
+    rows: TrainingSet
+    counts: Mapping[str, int]
+
+    def digest(self) -> str:
+        """sha256 (hex) of names and values in order."""
+        found = hashlib.sha256(json.dumps([self.rows.numeric_names, self.rows.categorical_names]).encode())
+        for numbers in (self.rows.numeric, self.rows.label, self.rows.decision_time_ms):
+            found.update(np.ascontiguousarray(numbers).tobytes())
+        for words in (self.rows.key, *self.rows.categorical.T):
+            found.update("\x1f".join(words).encode())
+        return found.hexdigest()
+
+
+def write_dataset(path: Path, dataset: Dataset) -> None:
+    """Write a dataset, whole or not at all."""
+    rows = dataset.rows
+    columns = {
+        _KEY: pa.array(rows.key, pa.string()),
+        _TIME: pa.array(rows.decision_time_ms),
+        _LABEL: pa.array(rows.label),
+    }
+    columns |= {f"n{place}": pa.array(column) for place, column in enumerate(rows.numeric.T)}
+    columns |= {f"c{place}": pa.array(column, pa.string()) for place, column in enumerate(rows.categorical.T)}
+    meta = {
+        "numeric": [asdict(each) for each in dataset.numeric],
+        "categorical": [asdict(each) for each in dataset.categorical],
+        "counts": dict(dataset.counts),
+    }
+    table = pa.table(columns).replace_schema_metadata({_META: json.dumps(meta).encode()})
+    partial = path.with_suffix(".partial")
+    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    partial.replace(path)
+
+
+def read_dataset(path: Path) -> Dataset:
+    """Read what `write_dataset` wrote."""
+    with pa.OSFile(str(path), "rb") as source:
+        table = pa.ipc.open_file(source).read_all()
+    meta = json.loads(table.schema.metadata[_META])
+    numeric = tuple(Input(**each) for each in meta["numeric"])
+    categorical = tuple(Input(**each) for each in meta["categorical"])
+    rows = TrainingSet(
+        numeric=matrix([table[f"n{place}"].to_numpy() for place in range(len(numeric))], table.num_rows),
+        categorical=words([table[f"c{place}"].to_numpy() for place in range(len(categorical))], table.num_rows),
+        label=table[_LABEL].to_numpy(),
+        decision_time_ms=table[_TIME].to_numpy(),
+        key=np.asarray(table[_KEY].to_numpy(), dtype=object),
+        numeric_names=[each.name for each in numeric],
+        categorical_names=[each.name for each in categorical],
+    )
+    return Dataset(numeric, categorical, rows, meta["counts"])
+
+
+def matrix(columns: Sequence[NDArray[np.float64]], rows: int) -> NDArray[np.float64]:
+    """Columns float64 [n] as float64 [n, F]; [n, 0] where there are none."""
+    return np.column_stack(columns).astype(np.float64, copy=False) if columns else np.empty((rows, 0))
+
+
+def words(columns: Sequence[NDArray[np.object_]], rows: int) -> NDArray[np.object_]:
+    """Columns of str [n] as object [n, C]; [n, 0] where there are none."""
+    found = np.empty((rows, len(columns)), dtype=object)
+    for place, column in enumerate(columns):
+        found[:, place] = column
+    return found

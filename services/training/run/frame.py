@@ -1,0 +1,178 @@
+"""Joins a run's training frame: ``python -m services.training.run.frame --spec SPEC``.
+
+Population and outcomes come from the lake's event tables at the pinned versions, features from Feast's
+point-in-time join over the offline views at theirs. Ends with `frame.arrow`, or with `frame.problem` and exit code 3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pads
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from driftloop import log
+from driftloop.bundle import Input
+from driftloop.config import Settings
+from driftloop.loop import LoopDefinition, load_loop, to_ms
+from driftloop.trainer import TrainingSet
+from services.training.domain import population
+from services.training.run.dataset import Dataset, matrix, words, write_dataset
+from services.training.run.errors import DataError
+from services.training.spec import RunSpec, TableAt, read_spec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FRAME = "frame.arrow"
+PROBLEM = "frame.problem"
+DATA_PROBLEM = 3
+
+_NUMBER: Literal["double"] = "double"
+_TEXT: Literal["string"] = "string"
+_RESERVED = {"key", "label", "score", "decision_time_ms"}
+
+
+def build(spec: RunSpec, definition: LoopDefinition) -> Dataset:
+    """The training frame.
+
+    Raises:
+        DataError: a table is missing, or no row of the window has a known outcome.
+    """
+    asked, label, counts = _labelled(spec, definition)
+    prediction = definition.prediction
+    keys = {name: population.join_key_column(asked, prediction, name) for name in prediction.join_keys}
+    times = pa.array(asked.decision_time_ms.to_numpy() * 1000, pa.timestamp("us", tz="UTC"))
+    features = _features(spec, prediction.feature_service, pa.table({**keys, "event_timestamp": times}).to_pandas())
+    columns = _Columns(asked.rows.num_rows)
+    columns.add_features(features)
+    columns.add_inputs(asked.rows, definition)
+    rows = TrainingSet(
+        numeric=matrix(list(columns.numbers.values()), columns.rows),
+        categorical=words(list(columns.strings.values()), columns.rows),
+        label=label,
+        decision_time_ms=asked.decision_time_ms.to_numpy(),
+        key=np.asarray(asked.key.to_numpy(zero_copy_only=False), dtype=object),
+        numeric_names=[each.name for each in columns.numbers],
+        categorical_names=[each.name for each in columns.strings],
+    )
+    return Dataset(tuple(columns.numbers), tuple(columns.strings), rows, counts)
+
+
+class _Columns:
+    """Model inputs in order: the service's features, then the request's inputs; numbers and strings apart."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.numbers: dict[Input, Any] = {}
+        self.strings: dict[Input, Any] = {}
+
+    def add_features(self, features: Mapping[Input, pd.Series[Any]]) -> None:
+        """Columns of Feast's join."""
+        for each, column in features.items():
+            if each.dtype == "string":
+                self.strings[each] = column.fillna("").astype(object).to_numpy()
+            else:
+                self.numbers[each] = column.astype("float64").to_numpy()
+
+    def add_inputs(self, rows: pa.Table, definition: LoopDefinition) -> None:
+        """What a caller would have sent."""
+        for name, declared in definition.prediction.inputs.items():
+            if not declared.model:
+                continue
+            if name in _RESERVED:
+                raise DataError(f"an input must not be called {name!r}: the holdout has a column of that name")
+            column = population.input_column(rows, name, declared)
+            if declared.type == "string":
+                self.strings[Input(name, "request", "string")] = column
+            else:
+                self.numbers[Input(name, "request", "double")] = column
+
+
+def _labelled(spec: RunSpec, definition: LoopDefinition) -> tuple[population.Asked, Any, dict[str, int]]:
+    prediction, label = definition.prediction, definition.label
+    source = _table(spec, prediction.source)
+    column, offset_ms = prediction.decision_time.column, to_ms(prediction.decision_time.offset)
+    decided = (pads.field(column) >= spec.window_start_ms - offset_ms) & (
+        pads.field(column) < spec.window_end_ms - offset_ms
+    )
+    rows = source.to_table(columns=list(population.columns_of(prediction)), filter=decided)
+    asked = population.asked_between(rows, prediction, spec.window_start_ms, spec.window_end_ms)
+    outcomes = _table(spec, label.source).to_table(
+        columns=list(population.outcome_columns_of(label)), filter=pads.field("event_time_ms") < spec.window_end_ms
+    )
+    value = population.labels_of(
+        asked, population.known_outcomes(outcomes, label, spec.window_end_ms), to_ms(label.horizon)
+    )
+    known = ~np.isnan(value)
+    counts = {
+        "population": len(asked.key) + asked.repeated,
+        "repeated": asked.repeated,
+        "without_outcome": int((~known).sum()),
+        "labelled": int(known.sum()),
+    }
+    if not counts["labelled"]:
+        raise DataError(f"no row of the window has a known outcome: {counts}")
+    return asked.where(known), value[known], counts
+
+
+def _table(spec: RunSpec, event_type: str) -> pads.Dataset:
+    table: TableAt | None = spec.events.get(event_type)
+    if table is None:
+        raise DataError(f"the lake has no table of {event_type} yet")
+    try:
+        return DeltaTable(table.path, version=table.version).to_pyarrow_dataset()
+    except TableNotFoundError as error:
+        raise DataError(f"{table.path} is no Delta table") from error
+
+
+def _features(spec: RunSpec, service_name: str, entities: pd.DataFrame) -> dict[Input, pd.Series[Any]]:
+    """A column a feature, in the service's order and the rows' order."""
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # Feast imports it (3 s) only to hand out tensors
+    from driftloop.feature_frames import open_store, training_frame
+
+    settings = Settings(home=Path(spec.home), feature_repo=Path(spec.feature_repo), state_url=spec.state_url)
+    store = open_store(settings)
+    inputs = _service_inputs(store, service_name)
+    versions = {name: table.version for name, table in spec.views.items()}
+    frame = training_frame(store, service_name, entities, versions)
+    return {each: frame[each.name] for each in inputs}
+
+
+def _service_inputs(store: Any, service_name: str) -> list[Input]:
+    found = []
+    for projection in store.get_feature_service(service_name).feature_view_projections:
+        view = projection.name_to_use()
+        for feature in projection.features:
+            is_text = str(feature.dtype) == "String"
+            name, dtype = f"{view}__{feature.name}", _TEXT if is_text else _NUMBER
+            found.append(Input(name, "feature", dtype, projection.name, feature.name))
+    return found
+
+
+def main() -> int:
+    """Build and write the frame; the process's exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--spec", type=Path, required=True)
+    spec = read_spec(parser.parse_args().spec)
+    log.configure("training-frame", os.environ.get("DRIFTLOOP_LOG_LEVEL", "INFO"))
+    try:
+        dataset = build(spec, load_loop(Path(spec.loop_folder)).definition)
+    except DataError as error:
+        (Path(spec.folder) / PROBLEM).write_text(str(error))
+        return DATA_PROBLEM
+    write_dataset(Path(spec.folder) / FRAME, dataset)
+    log.get(__name__).info("frame", run_id=spec.run_id, columns=len(dataset.numeric), **dataset.counts)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

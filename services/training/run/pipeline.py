@@ -1,0 +1,172 @@
+"""The steps of a run, in order."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftloop import log
+from driftloop.config import ROOT
+from driftloop.loop import Loop, load_loop, to_ms
+from driftloop.trainer import Fitted, TrainingSet
+from services.training.domain import quality
+from services.training.run import package, tracking
+from services.training.run.dataset import Dataset, read_dataset
+from services.training.run.errors import DataError, ModelError
+from services.training.run.export import checked_scores, run
+from services.training.run.frame import DATA_PROBLEM, FRAME, PROBLEM
+from services.training.run.trainers import code_digest, load_trainer
+from services.training.spec import RunSpec, Trained
+
+Floats = NDArray[np.float64]
+
+
+def execute(spec: RunSpec, spec_path: Path) -> Trained:
+    """Train, check, pack and log.
+
+    Raises:
+        DataError: the window holds too little.
+        ModelError: the model is not finite, or its export differs from it.
+        RuntimeError: the frame's process died.
+    """
+    stages = _Stages(spec.run_id)
+    loop = load_loop(Path(spec.loop_folder))
+    with _frame_process(spec_path) as frame:
+        with stages.of("imports"):
+            trainer = load_trainer(loop.folder, loop.definition.training.trainer)
+            tracking.prepare()
+        with stages.of("frame"):
+            dataset = _wait_for_frame(frame, Path(spec.folder))
+    parts = split(dataset.rows, spec.window_end_ms - to_ms(loop.definition.training.validation))
+    with stages.of("fit"):
+        parameters = loop.definition.training.parameters
+        fitted = trainer.fit(parts.train, parts.validation, parameters=parameters, seed=spec.seed)
+    with stages.of("pack"):
+        packed = _pack(spec, loop, dataset, parts, fitted)
+    with stages.of("log"):
+        mlflow_run_id = tracking.log_run(spec, _logged(packed, dataset, stages.seconds), Path(spec.bundle_folder))
+    return Trained(
+        mlflow_run_id=mlflow_run_id,
+        bundle_uri=spec.bundle_folder,
+        bundle_digest=packed.digest,
+        holdout_uri=str(Path(spec.bundle_folder) / package.HOLDOUT),
+        training_rows=len(parts.train.label),
+        duration_s=sum(stages.seconds.values()),
+        metrics=packed.metrics,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A window's rows, divided in decision time."""
+
+    train: TrainingSet
+    validation: TrainingSet
+    validation_start_ms: int
+
+
+def split(rows: TrainingSet, validation_start_ms: int) -> Split:
+    """Rows decided before ``validation_start_ms`` to train on, the rest to validate.
+
+    Raises:
+        DataError: one of the two is empty.
+    """
+    late = rows.decision_time_ms >= validation_start_ms
+    if late.all() or not late.any():
+        raise DataError(f"{int((~late).sum())} rows to train on and {int(late.sum())} to validate: both are needed")
+    return Split(rows.rows(~late), rows.rows(late), validation_start_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    digest: str
+    training: Mapping[str, object]
+    metrics: Mapping[str, float]
+
+
+def _pack(spec: RunSpec, loop: Loop, dataset: Dataset, parts: Split, fitted: Fitted) -> _Packed:
+    kind = loop.definition.label.kind
+    predicted = fitted.predict(parts.validation)
+    if not np.isfinite(predicted).all():
+        raise ModelError(f"{int((~np.isfinite(predicted)).sum())} of {len(predicted)} predictions are not finite")
+    model = fitted.to_onnx()
+    score = checked_scores(model, parts.validation, predicted, spec.threads)
+    train_score = run(model, parts.train, spec.threads)
+    training = package.training_manifest(
+        spec,
+        loop.definition,
+        dataset,
+        rows=len(parts.train.label),
+        validation_start_ms=parts.validation_start_ms,
+        code=code_digest(loop.folder),
+    )
+    digest = package.write(
+        spec,
+        loop.definition,
+        dataset,
+        model=model,
+        train=parts.train,
+        train_score=train_score,
+        holdout=parts.validation,
+        score=score,
+        training=training,
+    )
+    metrics = quality.metrics(kind, score, parts.validation.label, parts.train.label)
+    metrics["train_loss"] = float(quality.losses(kind, train_score, parts.train.label).mean())
+    return _Packed(digest, training, metrics)
+
+
+def _logged(packed: _Packed, dataset: Dataset, seconds: Mapping[str, float]) -> tracking.Logged:
+    counts = {f"rows_{name}": float(count) for name, count in dataset.counts.items()}
+    spent = {f"seconds_{name}": value for name, value in seconds.items()}
+    parameters = packed.training["parameters"]
+    return tracking.Logged(
+        parameters=package.flat(parameters if isinstance(parameters, Mapping) else {}),
+        metrics={**packed.metrics, **counts, **spent},
+        tags={**package.flat(packed.training), "bundle_sha256": packed.digest},
+    )
+
+
+@contextmanager
+def _frame_process(spec_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The process that joins the frame, in this run's process group; it does not outlive the block."""
+    command = [sys.executable, "-m", "services.training.run.frame", "--spec", str(spec_path)]
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for_frame(process: subprocess.Popen[bytes], folder: Path) -> Dataset:
+    code = process.wait()  # bounded by the run's own time limit
+    if code == DATA_PROBLEM:
+        raise DataError((folder / PROBLEM).read_text())
+    if code != 0:
+        raise RuntimeError(f"the process that joins the frame ended with code {code}")
+    return read_dataset(folder / FRAME)
+
+
+@dataclass
+class _Stages:
+    """Seconds of wall time by step, told as they go by."""
+
+    run_id: str
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Time a step."""
+        started = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - started, 3)
+        log.get(__name__).info("step", run_id=self.run_id, step=name, seconds=self.seconds[name])

@@ -1,0 +1,207 @@
+"""Brings the runs that are wanted to their end: launches, watches limits, tells results.
+
+What is wanted, and how far it is, stands in SQL. Each change of it is one transaction with the event that tells of it,
+and all ids follow from the run's id: killed anywhere, the worker goes on where it was and says nothing twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import Message
+from sqlalchemy import Connection, Engine
+
+from driftloop import ids, log
+from driftloop.clock import Clock
+from driftloop.contracts import training_pb2 as training
+from driftloop.envelope import Draft, Envelope
+from driftloop.loop.definition import TrainingDefinition, to_ms
+from driftloop.runner import outbox
+from services.training import metrics
+from services.training.adapters import sql
+from services.training.domain import controller
+from services.training.ports import Launcher, Observation
+from services.training.spec import Failed, Result, RunSpec, Trained
+
+_LAUNCHES = 3
+"""Starts of one run before its vanishing counts as its failure."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One for a database. ``spec_of`` says what a run with pinned tables is told."""
+
+    source: str
+    engine: Engine
+    launcher: Launcher
+    policies: Mapping[str, TrainingDefinition]
+    spec_of: Callable[[sql.Run], RunSpec]
+    clock: Clock
+
+    def run(self, stop: threading.Event, pause_s: float) -> None:
+        """Work until the event is set; then end the processes: another start launches their runs again."""
+        try:
+            while not stop.wait(pause_s):
+                self.tick()
+        finally:
+            self.launcher.close()
+
+    def tick(self) -> None:
+        """Look at each open run once."""
+        with self.engine.begin() as connection:
+            runs = sql.open_runs(connection)
+        for run in runs:
+            if run.loop not in self.policies:
+                continue
+            if run.phase == "waiting":
+                self._start(run)
+            else:
+                self._watch(run)
+
+    def _start(self, run: sql.Run) -> None:
+        with self.engine.begin() as connection:
+            pinned = _pinned(connection, run)
+            if pinned is None:
+                return
+            draft = _run_started(run, pinned)
+            self._put(connection, run, draft)
+            run = replace(run, phase="running", pinned=pinned, event_id=draft.id)
+            sql.save_run(connection, run)
+        self._launch(run)
+
+    def _launch(self, run: sql.Run) -> None:
+        run = replace(run, launches=run.launches + 1, launched_wall_ms=self.clock.now_ms())
+        with self.engine.begin() as connection:
+            sql.save_run(connection, run)
+        self.launcher.launch(self.spec_of(run))
+        metrics.LAUNCHES.add(loop=run.loop)
+        log.get(__name__).info("launched", loop=run.loop, run_id=run.run_id, launches=run.launches)
+
+    def _watch(self, run: sql.Run) -> None:
+        folder = Path(self.spec_of(run).folder)
+        seen = self.launcher.observe(folder)
+        metrics.RUN_MEMORY.set(seen.memory_mib, loop=run.loop)
+        broken = self._broken_limit(run, seen)
+        if seen.phase == "ended":
+            self._finish(run, seen.result or Failed("error", seen.last_words))
+        elif broken is not None:
+            self.launcher.stop(folder)
+            self._finish(run, self.launcher.observe(folder).result or broken)
+        elif seen.phase == "absent" and run.launches < _LAUNCHES:
+            self._launch(run)
+        elif seen.phase == "absent":
+            self._finish(run, Failed("error", f"the process vanished {run.launches} times without a word"))
+
+    def _broken_limit(self, run: sql.Run, seen: Observation) -> Failed | None:
+        if seen.phase != "running":
+            return None
+        policy = self.policies[run.loop]
+        elapsed_ms = self.clock.now_ms() - (run.launched_wall_ms or 0)
+        if elapsed_ms > to_ms(policy.time_limit):
+            return Failed("timeout", f"still running after {elapsed_ms / 1000:.0f} s; the limit is {policy.time_limit}")
+        if seen.memory_mib > policy.memory_limit_mib:
+            return Failed("memory", f"{seen.memory_mib:.0f} MiB in use; the limit is {policy.memory_limit_mib} MiB")
+        return None
+
+    def _finish(self, run: sql.Run, result: Result) -> None:
+        trained = isinstance(result, Trained)
+        with self.engine.begin() as connection:
+            state = sql.load_state(connection, run.loop)
+            request = run.request
+            if isinstance(result, Trained):
+                draft = _candidate_trained(run, result)
+                state = controller.candidate_trained(state, request.request_id)
+            else:
+                draft = _run_failed(run, result)
+                state = controller.run_failed(state, request.request_id, request.window_end_ms)
+            self._put(connection, run, draft)
+            sql.save_state(connection, state)
+            sql.save_run(connection, replace(run, phase="done", event_id=draft.id))
+        self._tell(run, result, state)
+        log.get(__name__).info("run-ended", loop=run.loop, run_id=run.run_id, trained=trained)
+
+    def _tell(self, run: sql.Run, result: Result, state: Any) -> None:
+        metrics.tell(state)
+        metrics.RUN_MEMORY.set(0, loop=run.loop)
+        if isinstance(result, Trained):
+            metrics.RUNS.add(loop=run.loop, end="trained")
+            metrics.RUN_SECONDS.record(result.duration_s, loop=run.loop)
+        else:
+            metrics.RUNS.add(loop=run.loop, end=result.reason)
+
+    def _put(self, connection: Connection, run: sql.Run, draft: Draft) -> None:
+        wall_time_ms = self.clock.now_ms()
+        outbox.put(connection, [draft], source=self.source, wall_time_ms=wall_time_ms, cause=_cause(run))
+
+
+def _pinned(connection: Connection, run: sql.Run) -> sql.Pinned | None:
+    """The tables that cover the run's window, or None while some do not."""
+    lake = sql.load_coverage(connection, run.loop, "lake")
+    offline = sql.load_coverage(connection, run.loop, "offline")
+    if lake is None or offline is None:
+        return None
+    if min(lake.watermark_ms, offline.watermark_ms) < run.request.window_end_ms:
+        return None
+    return sql.Pinned(lake.tables, offline.tables)
+
+
+def _run_started(run: sql.Run, pinned: sql.Pinned) -> Draft:
+    message = training.RunStarted(
+        loop=run.loop,
+        request_id=run.request.request_id,
+        run_id=run.run_id,
+        lake_versions={name: table.version for name, table in pinned.events.items()},
+        view_versions={name: table.version for name, table in pinned.views.items()},
+    )
+    return _draft("training.run-started", run, message)
+
+
+def _candidate_trained(run: sql.Run, result: Trained) -> Draft:
+    message = training.CandidateTrained(
+        loop=run.loop,
+        request_id=run.request.request_id,
+        run_id=run.run_id,
+        mlflow_run_id=result.mlflow_run_id,
+        bundle=training.Bundle(uri=result.bundle_uri, digest=result.bundle_digest),
+        training_rows=result.training_rows,
+        metrics=result.metrics,
+        duration_s=result.duration_s,
+        holdout_uri=result.holdout_uri,
+        reasons=run.request.reasons,
+    )
+    return _draft("training.candidate-trained", run, message)
+
+
+def _run_failed(run: sql.Run, result: Failed) -> Draft:
+    message = training.RunFailed(
+        loop=run.loop,
+        request_id=run.request.request_id,
+        run_id=run.run_id,
+        reason=result.reason,
+        detail=result.detail,
+    )
+    return _draft("training.run-failed", run, message)
+
+
+def _draft(kind: str, run: sql.Run, message: Message) -> Draft:
+    return Draft(ids.event_id(kind, run.loop, run.run_id), run.loop, run.request.window_end_ms, message)
+
+
+def _cause(run: sql.Run) -> Envelope[Any]:
+    """The newest event of the run's chain, as far as a draft inherits from it."""
+    return Envelope(
+        id=run.event_id,
+        source="",
+        type="",
+        loop=run.loop,
+        time_ms=run.request.window_end_ms,
+        wall_time_ms=0,
+        correlation_id=run.correlation_id,
+        causation_id=None,
+        traceparent=run.traceparent,
+        data=run.request,
+    )
