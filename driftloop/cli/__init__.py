@@ -16,7 +16,6 @@ _COMMANDS = {
     "replay": "driftloop.cli.replay",
     "call": "driftloop.cli.replay",
     "demo": "driftloop.cli.demo",
-    "stories": "driftloop.cli.stories",
 }
 """Command to the module that holds it: only the one that is run is imported."""
 

@@ -1,0 +1,59 @@
+"""A whole system of its own for a test: its own ports, its own state, the same command line that people use."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftloop import ports
+from driftloop.config import ROOT
+
+
+def _free_ports(names: list[str]) -> dict[str, str]:
+    """Ports that nothing listens on now, all different."""
+    sockets = [socket.socket() for _ in names]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return {name: str(each.getsockname()[1]) for name, each in zip(names, sockets, strict=True)}
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """``driftloop`` with an environment of its own."""
+
+    environment: dict[str, str]
+    out: Path
+
+    def run(self, *arguments: str, timeout_s: float = 560.0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "driftloop.cli", *arguments],
+            cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+
+    def report(self) -> dict[str, Any]:
+        """The report that a demo left."""
+        found: dict[str, Any] = json.loads((self.out / "report.json").read_text())
+        return found
+
+
+@pytest.fixture(scope="module")
+def driftloop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    folder = tmp_path_factory.mktemp("system")
+    environment = {**os.environ, **_free_ports(ports.names()), "DRIFTLOOP_HOME": str(folder / "home")}
+    line = CommandLine(environment, folder / "out")
+    yield line
+    line.run("down", timeout_s=90.0)

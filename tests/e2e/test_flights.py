@@ -1,0 +1,45 @@
+"""The loop closes on real flights, on real Kafka, Feast, torch, MLflow and Triton."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import CommandLine
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(580)]
+
+
+@pytest.fixture(scope="module")
+def report(driftloop: CommandLine) -> dict[str, Any]:
+    """A demo over the shipped days in steps of six hours."""
+    ended = driftloop.run("demo", "--step", "6h", "--out", str(driftloop.out))
+    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
+    return driftloop.report()
+
+
+def test_one_promotion_comes_out_of_a_drift_alarm(report: dict[str, Any]) -> None:
+    types = [each["type"].rsplit(".", 1)[-1] for each in report["chain"]]
+    assert types[0] == "DriftDetected"
+    assert types[-1] == "ChampionPromoted"
+
+
+def test_a_scheduled_candidate_is_refused(report: dict[str, Any]) -> None:
+    stages = [[stage["stage"] for stage in release["stages"]] for release in report["releases"]]
+    assert ["shadow", "rejected"] in stages
+
+
+def test_every_check_is_equal_and_compared_something(report: dict[str, Any]) -> None:
+    assert [check for check in report["checks"] if check["unequal"]] == []
+    assert report["skew"]["compared"] > 1_000_000
+
+
+def test_no_prediction_failed(report: dict[str, Any]) -> None:
+    assert report["predictions"]["failed"] == 0
+    assert report["predictions"]["served"] > 90_000
+
+
+def test_evidence_resolves(report: dict[str, Any]) -> None:
+    alarm = report["chain"][0]
+    assert len(alarm["evidence_ids"]) >= 14
