@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftloop.loop.definition import TrainingDefinition
+from services.training.domain import controller
+from services.training.domain.controller import Window
+from services.training.domain.state import Coalesced, LoopState, Outcome, Reason, Requested, parse_state
+from tests.unit.training.policies import DAY_MS, policy
+
+
+class Loop:
+    """A controller with a loop under test; windows are days."""
+
+    def __init__(self, policy: TrainingDefinition) -> None:
+        self.policy = policy
+        self.state = LoopState("shop")
+        self.said: list[Outcome] = []
+
+    def day(self, end: int, champion: str = "") -> tuple[Outcome, ...]:
+        window = Window(f"window-{end}", (end - 1) * DAY_MS, end * DAY_MS, champion)
+        return self._took(controller.window_closed(self.state, self.policy, window))
+
+    def drift(self, name: str, day: float, release: str = "") -> tuple[Outcome, ...]:
+        reason = Reason("drift", name, int(day * DAY_MS), "calibration", f"chain-{name}", release, ("w1", "w2"))
+        return self._took(controller.reason_came(self.state, self.policy, reason))
+
+    def command(self, name: str, day: float) -> tuple[Outcome, ...]:
+        reason = Reason("command", name, int(day * DAY_MS), "ann: try", f"chain-{name}")
+        return self._took(controller.reason_came(self.state, self.policy, reason))
+
+    def promote(self, day: int) -> str:
+        assert self.state.chain is not None
+        release = self.state.chain.release_id
+        self.state = controller.candidate_trained(self.state, self.state.chain.request_id)
+        self.state = controller.champion_promoted(self.state, release, day * DAY_MS)
+        return release
+
+    def reject(self, day: int) -> None:
+        assert self.state.chain is not None
+        self.state = controller.release_rejected(self.state, self.state.chain.release_id, day * DAY_MS)
+
+    def fail(self, day: int) -> None:
+        assert self.state.chain is not None
+        self.state = controller.run_failed(self.state, self.state.chain.request_id, day * DAY_MS)
+
+    def _took(self, step: controller.Step) -> tuple[Outcome, ...]:
+        self.state, said = step
+        self.said += said
+        return said
+
+
+def with_champion(**changes: Any) -> Loop:
+    loop = Loop(policy(**changes))
+    for day in (1, 2, 3):
+        loop.day(day)
+    loop.promote(3)
+    return loop
+
+
+def only_request(said: tuple[Outcome, ...]) -> Requested:
+    (request,) = said
+    assert isinstance(request, Requested)
+    return request
+
+
+def only_coalesced(said: tuple[Outcome, ...]) -> Coalesced:
+    (coalesced,) = said
+    assert isinstance(coalesced, Coalesced)
+    return coalesced
+
+
+def test_the_first_champion_is_asked_for_once_the_loop_is_old_enough() -> None:
+    loop = Loop(policy())
+    assert loop.day(1) == loop.day(2) == ()
+    request = only_request(loop.day(3))
+    assert [reason.kind for reason in request.reasons] == ["first-champion"]
+    assert (request.window_start_ms, request.window_end_ms) == (-1 * DAY_MS, 3 * DAY_MS)
+    assert request.seed == 100
+    assert request.evidence == ("window-3",)
+    assert loop.day(4) == ()
+
+
+def test_a_first_champion_that_failed_is_tried_again_after_the_next_window_despite_a_cooldown() -> None:
+    loop = Loop(policy(cooldown="5d"))
+    for day in (1, 2, 3):
+        loop.day(day)
+    loop.fail(3)
+    request = only_request(loop.day(4))
+    assert request.seed == 101
+    assert request.window_end_ms == 4 * DAY_MS
+
+
+def test_the_breaker_ends_retries_until_a_command_and_is_said_once() -> None:
+    loop = Loop(policy())
+    for day in range(1, 6):
+        loop.day(day)
+        if loop.state.chain:
+            loop.reject(day)
+    assert loop.state.in_vain == 3
+    assert only_coalesced(loop.day(6)).because == "breaker"
+    assert loop.day(7) == ()
+    request = only_request(loop.command("c", 7))
+    assert [reason.kind for reason in request.reasons] == ["first-champion", "command"]
+    assert request.window_end_ms - request.window_start_ms == 6 * DAY_MS
+    loop.promote(7)
+    assert loop.state.in_vain == 0
+
+
+def test_drift_asks_at_once_in_the_chain_that_the_alarm_opened() -> None:
+    loop = with_champion()
+    request = only_request(loop.drift("alarm", 9, loop.state.champion))
+    assert request.correlation_id == "chain-alarm"
+    assert request.evidence == ("alarm", "w1", "w2")
+    assert request.window_end_ms - request.window_start_ms == 8 * DAY_MS
+
+
+@pytest.mark.parametrize(("trained", "because"), [(False, "run-open"), (True, "release-open")])
+def test_reasons_that_come_while_a_chain_is_open_make_one_request_later(trained: bool, because: str) -> None:
+    loop = with_champion()
+    open_chain = only_request(loop.drift("a", 5)).chain
+    if trained:
+        loop.state = controller.candidate_trained(loop.state, open_chain.request_id)
+    kept = [only_coalesced(loop.drift("b", 6)), only_coalesced(loop.command("c", 6))]
+    assert {each.because for each in kept} == {because}
+    assert {each.blocked_by for each in kept} == {open_chain.release_id if trained else open_chain.request_id}
+    assert loop.day(6) == ()
+    loop.reject(6)
+    request = only_request(loop.day(7))
+    assert [reason.event_id for reason in request.reasons] == ["b", "c"]
+    assert request.correlation_id == "chain-b"
+    assert request.window_end_ms - request.window_start_ms == 6 * DAY_MS
+    assert request.seed == 102
+
+
+def test_a_kept_alarm_about_a_former_champion_is_dropped_and_said() -> None:
+    loop = with_champion()
+    first = loop.state.champion
+    loop.drift("a", 5, first)
+    loop.drift("b", 6, first)
+    second = loop.promote(7)
+    dropped = only_coalesced(loop.day(8))
+    assert (dropped.reason.event_id, dropped.because, dropped.blocked_by) == ("b", "superseded", second)
+    assert loop.state.kept == ()
+
+
+def test_an_alarm_about_a_former_champion_is_answered_but_never_kept() -> None:
+    loop = with_champion()
+    first = loop.state.champion
+    loop.drift("a", 5, first)
+    loop.promote(6)
+    assert only_coalesced(loop.drift("late", 7, first)).because == "superseded"
+    assert loop.day(8) == ()
+
+
+def test_an_alarm_about_a_champion_that_was_restored_counts_again() -> None:
+    loop = with_champion()
+    first = loop.state.champion
+    loop.drift("a", 5, first)
+    second = loop.promote(6)
+    loop.state = controller.release_rolled_back(loop.state, second, first, 7 * DAY_MS)
+    assert loop.state.champion == first
+    assert isinstance(loop.drift("b", 8, first)[0], Requested)
+
+
+def test_the_schedule_counts_from_the_first_window_and_needs_a_champion() -> None:
+    loop = Loop(policy(schedule={"every": "2d"}))
+    for day in (1, 2, 3):
+        loop.day(day)
+    loop.promote(3)
+    request = only_request(loop.day(4))
+    assert [(reason.kind, reason.event_id) for reason in request.reasons] == [("schedule", "window-4")]
+    assert request.correlation_id == ""
+    assert request.window_end_ms - request.window_start_ms == 2 * DAY_MS
+    assert loop.day(5) == ()
+    assert only_coalesced(loop.day(6)).because == "run-open"
+
+
+def test_a_cooldown_keeps_reasons_until_it_is_over() -> None:
+    loop = with_champion(cooldown="2d")
+    assert only_coalesced(loop.drift("a", 4)).because == "cooldown"
+    assert loop.day(4) == ()
+    assert [reason.event_id for reason in only_request(loop.day(5)).reasons] == ["a"]
+
+
+def test_a_pause_keeps_even_commands_until_the_window_after_it_ends() -> None:
+    loop = with_champion()
+    loop.state = controller.paused(loop.state, value=True)
+    assert only_coalesced(loop.command("c", 4)).because == "paused"
+    assert loop.day(4) == ()
+    loop.state = controller.paused(loop.state, value=False)
+    assert only_request(loop.day(5)).window_end_ms == 5 * DAY_MS
+
+
+def test_a_command_looks_no_further_than_the_newest_window() -> None:
+    loop = with_champion()
+    assert only_request(loop.command("c", 4000)).window_end_ms == 3 * DAY_MS
+
+
+def test_a_command_before_any_window_waits_for_one() -> None:
+    loop = Loop(policy())
+    assert only_coalesced(loop.command("c", 4000)).because == "no-window"
+    assert only_request(loop.day(1)).window_end_ms == DAY_MS
+
+
+def test_a_direct_reason_takes_kept_ones_along() -> None:
+    loop = with_champion(cooldown="2d")
+    loop.drift("a", 4)
+    request = only_request(loop.drift("b", 5.5))
+    assert [reason.event_id for reason in request.reasons] == ["a", "b"]
+
+
+def test_events_about_other_releases_and_requests_change_nothing() -> None:
+    loop = with_champion()
+    loop.drift("a", 5)
+    before = loop.state
+    state = controller.run_failed(before, "another", 0)
+    state = controller.candidate_trained(state, "another")
+    state = controller.release_rejected(state, "another", 0)
+    state = controller.stage_entered(state, "another", "shadow")
+    assert controller.release_rolled_back(state, "another", "", 0) == before
+
+
+Action = tuple[str, int]
+actions = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["day", "drift", "old-drift", "command", "pause", "resume", "train", "fail", "promote", "reject", "back"]
+        ),
+        st.integers(0, 3),
+    ),
+    max_size=60,
+)
+policies = st.builds(
+    lambda schedule, cooldown: policy(
+        schedule={"every": f"{schedule}d"} if schedule else None, cooldown=f"{cooldown}d"
+    ),
+    st.integers(0, 4),
+    st.integers(0, 3),
+)
+
+
+def play(policy: TrainingDefinition, script: list[Action], times: int) -> tuple[Loop, list[str]]:
+    """Deliver each event of a script so many times; says what was said and which reasons came from outside."""
+    loop, day = Loop(policy), 0
+    given_reasons: list[str] = []
+    for number, (action, _) in enumerate(script):
+        day += action == "day"
+        chain = loop.state.chain
+        for _ in range(times):
+            open_before = loop.state.chain
+            said = deliver(
+                loop, action, number, day, chain.request_id if chain else "", chain.release_id if chain else ""
+            )
+            requests = [each for each in said if isinstance(each, Requested)]
+            assert len(requests) <= 1
+            assert not (requests and open_before is not None)
+        if action in ("drift", "old-drift", "command"):
+            given_reasons.append(str(number))
+        assert parse_state(loop.state.to_json()) == loop.state
+    return loop, given_reasons
+
+
+def deliver(loop: Loop, action: str, number: int, day: int, request: str, release: str) -> tuple[Outcome, ...]:
+    former = loop.state.former[0] if loop.state.former else "r-none"
+    reasons = {
+        "day": lambda: loop.day(day),
+        "drift": lambda: loop.drift(str(number), day, loop.state.champion),
+        "old-drift": lambda: loop.drift(str(number), day, former),
+        "command": lambda: loop.command(str(number), day),
+    }
+    if action in reasons:
+        return reasons[action]()
+    loop.state = changed(loop.state, action, request, release or "r-none", day * DAY_MS)
+    return ()
+
+
+def changed(state: LoopState, action: str, request: str, release: str, at_ms: int) -> LoopState:
+    changes: dict[str, Callable[[], LoopState]] = {
+        "pause": lambda: controller.paused(state, value=True),
+        "resume": lambda: controller.paused(state, value=False),
+        "train": lambda: controller.candidate_trained(state, request),
+        "fail": lambda: controller.run_failed(state, request, at_ms),
+        "promote": lambda: controller.champion_promoted(state, release, at_ms),
+        "reject": lambda: controller.release_rejected(state, release, at_ms),
+        "back": lambda: controller.release_rolled_back(state, release, "", at_ms),
+    }
+    return changes[action]()
+
+
+@settings(max_examples=150, deadline=None)
+@given(policies, actions)
+def test_two_requests_are_never_open_and_every_reason_has_its_answer(
+    rules: TrainingDefinition, script: list[Action]
+) -> None:
+    loop, given_reasons = play(rules, script, times=1)
+    named = [r.event_id for o in loop.said for r in (o.reasons if isinstance(o, Requested) else (o.reason,))]
+    assert set(given_reasons) <= set(named)
+    requested = [r.event_id for o in loop.said if isinstance(o, Requested) for r in o.reasons]
+    assert len(requested) == len(set(requested))
+    ids = [o.chain.request_id for o in loop.said if isinstance(o, Requested)]
+    assert len(ids) == len(set(ids))
+
+
+@settings(max_examples=150, deadline=None)
+@given(policies, actions)
+def test_events_that_come_twice_say_and_change_nothing_more(rules: TrainingDefinition, script: list[Action]) -> None:
+    once, _ = play(rules, script, times=1)
+    twice, _ = play(rules, script, times=2)
+    assert twice.said == once.said
+    assert twice.state == once.state
+
+
+@settings(max_examples=100, deadline=None)
+@given(policies, actions)
+def test_no_kept_reason_is_forgotten(rules: TrainingDefinition, script: list[Action]) -> None:
+    loop, _ = play(rules, script, times=1)
+    if loop.state.chain is not None:
+        loop.reject(1000)
+    loop.state = replace(controller.paused(loop.state, value=False), in_vain=0)
+    kept = {reason.event_id for reason in loop.state.kept}
+    said = loop.day(1010)
+    answered = {r.event_id for o in said for r in (o.reasons if isinstance(o, Requested) else (o.reason,))}
+    assert kept <= answered
+    assert loop.state.kept == ()

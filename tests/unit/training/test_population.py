@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftloop.loop.definition import LabelDefinition, PredictionDefinition
+from services.training.domain import population
+
+PREDICTION = PredictionDefinition.model_validate(
+    {
+        "key": "ref",
+        "from": "asked",
+        "decision_time": {"column": "planned_ms", "offset": "-1s"},
+        "inputs": {
+            "place": {"type": "string", "column": "where"},
+            "size": {"type": "int64"},
+            "weight": {"type": "double"},
+        },
+        "join_keys": {"all": {"const": "x"}, "place": {"input": "place"}, "ref": {"input": "ref"}},
+        "feature_service": "s",
+    }
+)
+LABEL = LabelDefinition.model_validate(
+    {"from": "told", "key": "ref", "value": "good", "kind": "binary", "horizon": "10s"}
+)
+
+
+def accepted(rows: list[dict[str, Any]], columns: dict[str, Any]) -> pa.Table:
+    """Rows with standard columns; ``late`` says by how much the watermark was ahead."""
+    filled = [
+        {
+            "event_time_ms": 0,
+            "arrival_watermark_ms": 0,
+            "source_topic": "t",
+            "source_partition": 0,
+            "source_offset": place,
+            **columns,
+            **row,
+        }
+        for place, row in enumerate(rows)
+    ]
+    return pa.Table.from_pylist(filled)
+
+
+def asked(*rows: dict[str, Any], start_ms: int = 0, end_ms: int = 100_000) -> population.Asked:
+    columns = {"ref": "a", "planned_ms": 1000, "where": "north", "size": 1, "weight": 1.0}
+    return population.asked_between(accepted(list(rows), columns), PREDICTION, start_ms, end_ms)
+
+
+def outcomes(*rows: dict[str, Any], end_ms: int = 100_000) -> pa.Table:
+    return population.known_outcomes(accepted(list(rows), {"ref": "a", "good": True}), LABEL, end_ms)
+
+
+def test_the_window_is_closed_at_its_start_and_open_at_its_end_in_decision_time() -> None:
+    rows = [{"ref": str(ms), "planned_ms": ms} for ms in (5999, 6000, 8999, 9000)]
+    assert asked(*rows, start_ms=5000, end_ms=8000).key.to_pylist() == ["6000", "8999"]
+
+
+def test_rows_come_in_order_of_decision_time_then_key() -> None:
+    rows = [{"ref": ref, "planned_ms": ms} for ref, ms in (("c", 3000), ("b", 2000), ("a", 3000))]
+    found = asked(*rows)
+    assert found.key.to_pylist() == ["b", "a", "c"]
+    assert found.decision_time_ms.to_pylist() == [1000, 2000, 2000]
+
+
+def test_the_first_visible_row_of_a_key_counts() -> None:
+    found = asked(
+        {"size": 1, "event_time_ms": 10, "arrival_watermark_ms": 50},
+        {"size": 2, "event_time_ms": 20},
+        {"size": 3, "event_time_ms": 20},
+    )
+    assert found.rows["size"].to_pylist() == [2]
+    assert found.repeated == 2
+
+
+def test_a_row_that_came_after_the_windows_end_is_not_asked() -> None:
+    assert len(asked({"arrival_watermark_ms": 100_000}).key) == 0
+
+
+def test_an_outcome_that_was_not_visible_at_the_windows_end_is_left_out() -> None:
+    label = population.labels_of(asked({}), outcomes({"event_time_ms": 5000}, end_ms=5000), 10_000)
+    assert np.isnan(label).all()
+    late = outcomes({"event_time_ms": 1000, "arrival_watermark_ms": 5000}, end_ms=5000)
+    assert np.isnan(population.labels_of(asked({}), late, 10_000)).all()
+
+
+def test_an_outcome_after_the_horizon_is_missing_and_not_negative() -> None:
+    told = outcomes({"ref": "a", "event_time_ms": 10_000}, {"ref": "b", "event_time_ms": 10_001})
+    label = population.labels_of(asked({"ref": "a"}, {"ref": "b"}, {"ref": "c"}), told, 10_000)
+    np.testing.assert_array_equal(label, [1.0, np.nan, np.nan])
+
+
+def test_the_first_visible_outcome_counts_not_its_correction() -> None:
+    told = outcomes({"good": False, "event_time_ms": 3000}, {"good": True, "event_time_ms": 4000})
+    assert population.labels_of(asked({}), told, 10_000).tolist() == [0.0]
+
+
+def test_a_null_outcome_is_none() -> None:
+    told = outcomes({"good": None, "event_time_ms": 3000}, {"good": True, "event_time_ms": 4000})
+    assert population.labels_of(asked({}), told, 10_000).tolist() == [1.0]
+
+
+def test_inputs_come_from_their_columns_with_missing_values_marked() -> None:
+    found = asked({"where": None, "size": None, "weight": 2.5}).rows
+    assert population.input_column(found, "place", PREDICTION.inputs["place"]).tolist() == [""]
+    assert np.isnan(population.input_column(found, "size", PREDICTION.inputs["size"])).all()
+    assert population.input_column(found, "weight", PREDICTION.inputs["weight"]).tolist() == [2.5]
+
+
+def test_join_keys_are_constants_inputs_or_the_key() -> None:
+    found = asked({"ref": "k", "where": "south"})
+    keys = {name: population.join_key_column(found, PREDICTION, name).to_pylist() for name in PREDICTION.join_keys}
+    assert keys == {"all": ["x"], "place": ["south"], "ref": ["k"]}
+
+
+events = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(0, 60), st.integers(0, 60), st.booleans()), min_size=1, max_size=25
+)
+
+
+@given(events, events, st.integers(1, 60))
+def test_labels_equal_a_loop_over_the_rows(
+    questions: list[tuple[str, int, int, bool]], answers: list[tuple[str, int, int, bool]], end_s: int
+) -> None:
+    end_ms = end_s * 1000
+    rows = [{"ref": ref, "event_time_ms": at * 1000, "planned_ms": ms * 1000} for ref, at, ms, _ in questions]
+    told = [
+        {"ref": ref, "event_time_ms": at * 1000, "arrival_watermark_ms": mark * 1000, "good": good}
+        for ref, at, mark, good in answers
+    ]
+    found = asked(*rows, end_ms=end_ms)
+    label = population.labels_of(found, outcomes(*told, end_ms=end_ms), 10_000)
+    for key, decision_ms, value in zip(found.key.to_pylist(), found.decision_time_ms.to_pylist(), label, strict=True):
+        expected = _label(key, decision_ms, told, end_ms)
+        assert value == expected or (np.isnan(value) and expected is None)
+
+
+def _label(key: str, decision_ms: int, told: list[dict[str, Any]], end_ms: int) -> float | None:
+    seen = [
+        (max(each["event_time_ms"], each["arrival_watermark_ms"]), place, each)
+        for place, each in enumerate(told)
+        if each["ref"] == key
+    ]
+    visible = [each for each in seen if each[0] < end_ms]
+    if not visible:
+        return None
+    first = min(visible, key=lambda each: each[:2])[2]
+    return float(first["good"]) if first["event_time_ms"] <= decision_ms + 10_000 else None
