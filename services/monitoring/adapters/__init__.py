@@ -1,0 +1,1 @@
+"""What connects monitoring's ports to the world."""

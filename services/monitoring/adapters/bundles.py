@@ -1,0 +1,59 @@
+"""References from bundles on local disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+
+from driftloop.bundle import REFERENCE, open_bundle
+from driftloop.errors import BundleError
+from services.monitoring.domain.grid import Grid, Reference
+from services.monitoring.ports import Release
+
+_FORMAT = 1
+
+
+class LocalReferences:
+    """`services.monitoring.ports.References` on local disk."""
+
+    def open(self, release: Release) -> Reference:
+        """See the port."""
+        bundle = open_bundle(_local_path(release.uri), release.digest)
+        inputs, score = _grids(bundle.read(REFERENCE), bundle.folder / REFERENCE)
+        return Reference(
+            release_id=release.release_id,
+            input_digest=bundle.manifest.input_digest,
+            numeric=tuple(each.name for each in bundle.manifest.numeric),
+            categorical=tuple(each.name for each in bundle.manifest.categorical),
+            inputs=inputs,
+            score=score,
+        )
+
+
+def _grids(content: bytes, path: Path) -> tuple[dict[str, Grid], Grid | None]:
+    try:
+        data = json.loads(content)
+        if data["format"] != _FORMAT:
+            raise BundleError(f"{path}: format {data['format']!r}; this version reads {_FORMAT}")
+        return {name: _grid(each) for name, each in data["inputs"].items()}, _grid(data["score"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{path}: {error!r}") from error
+
+
+def _grid(data: Any) -> Grid:
+    edges = np.asarray(data["edges"], dtype=np.float64)
+    counts = np.asarray(data["counts"], dtype=np.int64)
+    if len(counts) != len(edges) + 1:
+        raise ValueError(f"{len(edges)} edges and {len(counts)} counts")
+    return Grid(edges, counts, int(data["missing"]))
+
+
+def _local_path(uri: str) -> Path:
+    parsed = urlparse(uri)
+    if parsed.scheme not in ("", "file"):
+        raise BundleError(f"{uri}: only files of this machine can be read")
+    return Path(unquote(parsed.path) if parsed.scheme else uri)

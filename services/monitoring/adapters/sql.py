@@ -1,0 +1,212 @@
+"""The join's state in SQL: rows that still matter, releases, and one checkpoint of all positions and watermarks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from driftloop.bus.dedup import SourceOffsets
+from driftloop.bus.ports import TopicPartition
+from driftloop.clock import Clock
+from driftloop.contracts.predictions_pb2 import PredictionServed
+from driftloop.runner import outbox
+from services.monitoring import messages
+from services.monitoring.domain.monitor import Closed, LoopMonitor
+from services.monitoring.domain.rows import Outcome
+from services.monitoring.domain.watermarks import Watermarks
+from services.monitoring.ports import Changes, Checkpoint, LoggedPrediction, Release
+
+metadata = MetaData()
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("loop", String, primary_key=True),
+    Column("prediction_id", String, primary_key=True),
+    Column("key", String, nullable=False),
+    Column("decision_ms", BigInteger, nullable=False),
+    Column("visible_ms", BigInteger, nullable=False),
+    Column("record", LargeBinary),
+)
+"""``record`` is the logged message while the prediction waits for its outcome, NULL after."""
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("loop", String, primary_key=True),
+    Column("row_id", String, primary_key=True),
+    Column("event_id", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("event_ms", BigInteger, nullable=False),
+    Column("visible_ms", BigInteger, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("kept", Integer, nullable=False),
+)
+"""``kept`` is 1 once the outcome is the one that is remembered for its key."""
+
+Index("predictions_visible", predictions.c.loop, predictions.c.visible_ms)
+Index("outcomes_visible", outcomes.c.loop, outcomes.c.visible_ms)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("loop", String, primary_key=True),
+    Column("release_id", String, primary_key=True),
+    Column("uri", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("stage", String, nullable=False),
+)
+
+checkpoint_table = Table(
+    "checkpoint", metadata, Column("one", Integer, primary_key=True), Column("body", Text, nullable=False)
+)
+
+
+class SqlTransaction:
+    """`services.monitoring.ports.Transaction` on an open connection."""
+
+    def __init__(self, connection: Connection, source: str, clock: Clock) -> None:
+        self._connection = connection
+        self._source = source
+        self._clock = clock
+
+    def add(self, changes: Changes) -> None:
+        """See the port."""
+        self._many(insert(predictions), [_prediction_row(each) for each in changes.predictions])
+        self._many(insert(outcomes), [{"loop": loop, "kept": 0, **asdict(row)} for loop, row in changes.outcomes])
+        for each in changes.releases.values():
+            same = (releases.c.loop == each.loop, releases.c.release_id == each.release_id)
+            self._connection.execute(delete(releases).where(*same))
+            self._connection.execute(insert(releases).values(asdict(each)))
+
+    def close(self, loop: str, closed: Closed) -> None:
+        """See the port."""
+        joined, limit = closed.joined, closed.forget_before_ms
+        settle = update(predictions).where(_loop_and(predictions, "prediction_id")).values(record=None)
+        self._many(settle, _ids(loop, joined.settled))
+        self._many(update(outcomes).where(_loop_and(outcomes, "row_id")).values(kept=1), _ids(loop, joined.kept))
+        self._many(delete(outcomes).where(_loop_and(outcomes, "row_id")), _ids(loop, joined.dropped))
+        for table, settled in ((predictions, predictions.c.record.is_(None)), (outcomes, outcomes.c.kept == 1)):
+            old = (table.c.loop == loop, table.c.visible_ms < limit)
+            self._connection.execute(delete(table).where(*old, settled))
+        draft = messages.window_closed(loop, closed.window)
+        outbox.put(self._connection, [draft], source=self._source, wall_time_ms=self._clock.now_ms(), cause=None)
+
+    def save(self, monitors: Mapping[str, LoopMonitor], checkpoint: Checkpoint) -> None:
+        """See the port."""
+        body = {
+            "positions": [[tp.topic, tp.partition, offset] for tp, offset in checkpoint.positions.items()],
+            "loops": {name: _monitor_state(each, checkpoint.seen[name]) for name, each in monitors.items()},
+        }
+        text = json.dumps(body)
+        changed = self._connection.execute(update(checkpoint_table).values(body=text))
+        if not changed.rowcount:
+            self._connection.execute(insert(checkpoint_table).values(one=1, body=text))
+
+    def _many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            self._connection.execute(statement, rows)
+
+
+def recall(engine: Engine, monitors: Mapping[str, LoopMonitor]) -> tuple[Checkpoint, list[Release]]:
+    """Fill fresh monitors with what stands in the database; returns where the input was left and the known releases."""
+    with engine.connect() as connection:
+        body = connection.execute(select(checkpoint_table.c.body)).scalar_one_or_none()
+        state = json.loads(body) if body else {"positions": [], "loops": {}}
+        for name, monitor in monitors.items():
+            _recall_state(monitor, state["loops"].get(name))
+            _recall_predictions(connection, monitor)
+            _recall_outcomes(connection, monitor)
+        known = [Release(**row._mapping) for row in connection.execute(select(releases)).all()]
+    positions = {TopicPartition(topic, partition): offset for topic, partition, offset in state["positions"]}
+    seen = {name: SourceOffsets.from_json(state["loops"].get(name, {}).get("seen", "{}")) for name in monitors}
+    return Checkpoint(positions, seen), known
+
+
+def _prediction_row(each: LoggedPrediction) -> dict[str, Any]:
+    return {
+        "loop": each.loop,
+        "prediction_id": each.row.prediction_id,
+        "key": each.row.key,
+        "decision_ms": each.row.decision_ms,
+        "visible_ms": each.row.visible_ms,
+        "record": each.record,
+    }
+
+
+def _loop_and(table: Table, column: str) -> Any:
+    return (table.c.loop == bindparam("of_loop")) & (table.c[column] == bindparam("of_id"))
+
+
+def _ids(loop: str, found: Sequence[str]) -> list[dict[str, str]]:
+    return [{"of_loop": loop, "of_id": each} for each in found]
+
+
+def _monitor_state(monitor: LoopMonitor, seen: SourceOffsets) -> dict[str, Any]:
+    return {
+        "closed_ms": monitor.closed_ms,
+        "outcomes": _watermark_state(monitor.outcome_watermarks),
+        "predictions": _watermark_state(monitor.prediction_watermarks),
+        "seen": seen.to_json(),
+    }
+
+
+def _watermark_state(watermarks: Watermarks) -> list[list[int]]:
+    return [[partition, watermarks.first[partition], newest] for partition, newest in watermarks.newest.items()]
+
+
+def _recall_state(monitor: LoopMonitor, state: dict[str, Any] | None) -> None:
+    if state is None:
+        return
+    monitor.closed_ms = state["closed_ms"]
+    for watermarks, rows in (
+        (monitor.outcome_watermarks, state["outcomes"]),
+        (monitor.prediction_watermarks, state["predictions"]),
+    ):
+        for partition, first, newest in rows:
+            watermarks.hear(partition, first)
+            watermarks.hear(partition, newest)
+
+
+def _recall_predictions(connection: Connection, monitor: LoopMonitor) -> None:
+    closed_ms = monitor.closed_ms
+    for row in connection.execute(select(predictions).where(predictions.c.loop == monitor.rules.loop)):
+        if row.record is None:
+            monitor.join.recall_settled(row.prediction_id, row.key, row.decision_ms, row.visible_ms)
+            continue
+        found = messages.prediction(PredictionServed.FromString(row.record), row.visible_ms)
+        if closed_ms is not None and row.visible_ms < closed_ms:
+            monitor.join.recall_open(found)
+        else:
+            monitor.join.add_predictions([found])
+
+
+def _recall_outcomes(connection: Connection, monitor: LoopMonitor) -> None:
+    for row in connection.execute(select(outcomes).where(outcomes.c.loop == monitor.rules.loop)):
+        found = Outcome(row.row_id, row.event_id, row.key, row.event_ms, row.visible_ms, row.value)
+        if row.kept:
+            monitor.join.recall_outcome(found)
+        else:
+            monitor.join.add_outcomes([found])

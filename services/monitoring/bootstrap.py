@@ -1,0 +1,90 @@
+"""Wires the outcome join."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from sqlalchemy import Engine
+
+from driftloop.bus.kafka_batch import KafkaBatchConsumer
+from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
+from driftloop.bus.ports import BatchConsumer, LifecycleProducer, TopicPartition
+from driftloop.clock import Clock, SystemClock
+from driftloop.loop import LoopDefinition, load_loops, to_ms
+from driftloop.runner.tables import open_database
+from services.monitoring.adapters.bundles import LocalReferences
+from services.monitoring.adapters.sql import metadata, recall
+from services.monitoring.config import MonitoringSettings
+from services.monitoring.domain.monitor import LoopMonitor, Rules
+from services.monitoring.domain.window import SliceRule
+from services.monitoring.handlers import Intake
+from services.monitoring.joiner import Joiner
+from services.monitoring.ports import References
+
+NAME = "monitoring"
+PREDICTIONS = "predictions.served.v1"
+OUTCOMES = "ingestion.outcomes-accepted.v1"
+TOPICS = (PREDICTIONS, OUTCOMES, "registry.route-changed.v1", "registry.stage-entered.v1")
+
+
+def build(settings: MonitoringSettings, stop: threading.Event) -> Joiner:
+    """The join on Kafka, its own database, and bundles on local disk.
+
+    Raises:
+        LoopDefinitionError: a loop's files are wrong.
+        UndeclaredTopic: the broker lacks a topic for too long.
+    """
+    return assemble(
+        [loop.definition for loop in load_loops(settings.loops_dir, settings.loops)],
+        engine=open_database(settings.database_url(NAME), metadata),
+        consumer=KafkaBatchConsumer(settings.kafka_bootstrap, TOPICS, NAME),
+        producer=KafkaLifecycleProducer(settings.kafka_bootstrap),
+        references=LocalReferences(),
+        settings=settings,
+        stop=stop,
+        clock=SystemClock(),
+    )
+
+
+def assemble(
+    loops: Iterable[LoopDefinition],
+    *,
+    engine: Engine,
+    consumer: BatchConsumer,
+    producer: LifecycleProducer,
+    references: References,
+    settings: MonitoringSettings,
+    stop: threading.Event,
+    clock: Clock,
+) -> Joiner:
+    """The join over given parts, where it was left."""
+    monitors = {each.loop: monitor(each, consumer.assignment()) for each in loops}
+    checkpoint, releases = recall(engine, monitors)
+    return Joiner(
+        name=NAME,
+        intake=Intake(monitors, checkpoint.seen, {(each.loop, each.release_id): each for each in releases}),
+        checkpoint=checkpoint,
+        engine=engine,
+        consumer=consumer,
+        producer=producer,
+        references=references,
+        settings=settings,
+        stop=stop,
+        clock=clock,
+    )
+
+
+def monitor(loop: LoopDefinition, assignment: Iterable[TopicPartition]) -> LoopMonitor:
+    """A loop's monitor over the partitions of its topics."""
+    topics = [each.topic for each in assignment]
+    return LoopMonitor(
+        rules(loop), outcome_partitions=topics.count(OUTCOMES), prediction_partitions=topics.count(PREDICTIONS)
+    )
+
+
+def rules(loop: LoopDefinition) -> Rules:
+    """What a definition says about windows."""
+    slices = [SliceRule(name, each.input, each.max_values) for name, each in sorted(loop.monitoring.slices.items())]
+    block_ms, horizon_ms = to_ms(loop.monitoring.block), to_ms(loop.label.horizon)
+    return Rules(loop.loop, loop.label.kind, block_ms, horizon_ms, tuple(slices))

@@ -1,0 +1,35 @@
+"""Settings of the monitoring service's two processes. What is tested stands in each `loop.yaml`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from driftloop.config import Settings
+
+
+class MonitoringSettings(Settings):
+    """Settings of the outcome join."""
+
+    poll_records: int = Field(default=5000, ge=1)
+    """Most records in one transaction."""
+    poll_timeout_s: float = Field(default=0.1, gt=0)
+    """Longest wait for a record."""
+    reference_timeout_s: float = Field(default=60.0, gt=0)
+    """Longest wait of a window for the route of a release that scored it; then the process ends and begins anew."""
+    dead_letter_limit: int = Field(default=20, ge=1)
+    """Refused records in a row after which the process stops."""
+
+
+class DetectorsSettings(Settings):
+    """Settings of the detectors."""
+
+    session_timeout_s: float = Field(default=6.0, ge=6.0)
+    """After so long without a sign of life the broker drops a killed process; the next one waits for that."""
+    heartbeat_interval_s: float = Field(default=2.0, gt=0)
+    """Signs of life."""
+    commit_interval_s: float = Field(default=0.25, gt=0)
+    """How often read offsets are noted at the broker."""
+    topics_timeout_s: float = Field(default=60.0, gt=0)
+    """Longest wait for the topics at the start."""
+    dead_letter_limit: int = Field(default=20, ge=1)
+    """Refused records in a row after which the process stops."""

@@ -1,0 +1,1 @@
+"""The detectors' process: a Faust app over closed windows."""

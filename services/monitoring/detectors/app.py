@@ -1,0 +1,148 @@
+"""The Faust app: one agent over closed windows, one table of detector states.
+
+A window is acknowledged after its events stand in the outbox and the table is changed, with no pause between the two in
+which Faust could cancel the agent. An error in an agent would acknowledge the window and go on to the next one; here it
+ends the process at once, with nothing acknowledged, and the window comes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import traceback
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import faust
+
+from driftloop import log
+from driftloop.bus.admin import wait_for_topics
+from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
+from driftloop.bus.ports import LifecycleProducer, Record
+from driftloop.errors import InvalidEvent
+from driftloop.runner.relay import Relay
+from services.monitoring import metrics
+from services.monitoring.config import DetectorsSettings
+from services.monitoring.detectors.decide import Detectors
+
+SOURCE = "monitoring.window-closed.v1"
+TOPICS = (SOURCE, "monitoring.drift-detected.v1", "monitoring.window-decided.v1")
+APP_ID = "driftloop-detectors"
+DEFECT = 70
+"""Exit code after a defect (EX_SOFTWARE of sysexits.h)."""
+
+
+def make_app(settings: DetectorsSettings) -> Any:
+    """A Faust app with a memory store; its table stands in a changelog topic that Faust makes itself."""
+    return faust.App(
+        APP_ID,
+        broker=[f"kafka://{each}" for each in settings.kafka_bootstrap.split(",")],
+        store="memory://",
+        datadir=str(settings.home / "faust"),
+        web_enabled=False,
+        autodiscover=False,
+        logging_config={"version": 1, "disable_existing_loggers": False},
+        topic_partitions=1,
+        topic_replication_factor=1,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.heartbeat_interval_s,
+        broker_commit_interval=settings.commit_interval_s,
+        processing_guarantee="at_least_once",
+        stream_wait_empty=False,
+    )
+
+
+class DetectorService:
+    """`driftloop.process.Service` around the app."""
+
+    def __init__(
+        self,
+        settings: DetectorsSettings,
+        detectors: Detectors,
+        make_producer: Callable[[], LifecycleProducer],
+        make_relay: Callable[[LifecycleProducer], Relay],
+        stop: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._detectors = detectors
+        self._make_producer = make_producer
+        self._make_relay = make_relay
+        self._stop = stop
+        self._limit = DeadLetterLimit(settings.dead_letter_limit)
+        self._log = log.get(__name__)
+        self._app: Any = None
+
+    def ready(self) -> bool:
+        """Whether the app reads its partition and its table is whole."""
+        app = self._app
+        return bool(app is not None and app.started and not app.rebalancing and app.consumer.assignment())
+
+    async def run(self) -> None:
+        """Detect until the stop event is set.
+
+        Raises:
+            UndeclaredTopic: the broker lacks a topic for too long.
+        """
+        timeout_s = self._settings.topics_timeout_s
+        await asyncio.to_thread(wait_for_topics, self._settings.kafka_bootstrap, TOPICS, timeout_s)
+        producer = self._make_producer()
+        await producer.start()
+        relay = self._make_relay(producer)
+        self._app = self._wired(relay, producer)
+        try:
+            await self._app.start()
+            while not await asyncio.to_thread(self._stop.wait, 0.25):
+                await relay.flush_patiently()
+        finally:
+            await self._app.stop()
+            await producer.stop()
+
+    def _wired(self, relay: Relay, producer: LifecycleProducer) -> Any:
+        app = make_app(self._settings)
+        source = app.topic(SOURCE, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        table = app.Table("episodes", partitions=1, key_type=str, value_type=str)
+
+        async def detect(stream: Any) -> None:
+            async for event in stream.events():
+                await self._guarded(_record(event), table, relay, producer)
+
+        app.agent(source, name="detect")(detect)
+        return app
+
+    async def _guarded(
+        self, record: Record, table: MutableMapping[str, str], relay: Relay, producer: LifecycleProducer
+    ) -> None:
+        try:
+            await self._handle(record, table, relay, producer)
+        except Exception:  # noqa: BLE001 - the consumer loop's edge: Faust would swallow it
+            self._log.exception("defect", topic=record.topic, offset=record.offset)
+            os._exit(DEFECT)
+
+    async def _handle(
+        self, record: Record, table: MutableMapping[str, str], relay: Relay, producer: LifecycleProducer
+    ) -> None:
+        try:
+            event = self._detectors.read(record)
+            if event is not None:
+                self._detectors.decide(event, table)
+            self._limit.accepted()
+        except InvalidEvent as error:
+            await self._refuse(record, error, producer)
+        await relay.flush_patiently()
+
+    async def _refuse(self, record: Record, error: InvalidEvent, producer: LifecycleProducer) -> None:
+        metrics.DETECTORS_DEAD_LETTERED.add(reason=error.reason)
+        self._log.error("dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, why=error.detail)
+        stack = "".join(traceback.format_exception(error))
+        letter = dead_letter(record, consumer="detectors", reason=error.reason, detail=error.detail, stack=stack)
+        await producer.send([letter])
+        self._limit.refused(error.reason)
+
+
+def _record(event: Any) -> Record:
+    message = event.message
+    headers = message.headers.items() if isinstance(message.headers, dict) else message.headers or ()
+    return Record(message.topic, message.partition, message.offset, message.key, message.value, tuple(headers))

@@ -1,0 +1,50 @@
+"""Wires the detectors."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
+from driftloop.bus.ports import LifecycleProducer
+from driftloop.clock import SystemClock
+from driftloop.loop import LoopDefinition, load_loops
+from driftloop.runner.relay import Relay
+from driftloop.runner.tables import open_database
+from services.monitoring.config import DetectorsSettings
+from services.monitoring.detectors.app import DetectorService
+from services.monitoring.detectors.decide import Detectors
+from services.monitoring.domain.detectors import Rule
+
+NAME = "detectors"
+
+
+def build(settings: DetectorsSettings, stop: threading.Event) -> DetectorService:
+    """The detectors on Kafka and a database of their own for what they send.
+
+    Raises:
+        LoopDefinitionError: a loop's files are wrong.
+    """
+    clock = SystemClock()
+    engine = open_database(settings.database_url(NAME))
+    loops = load_loops(settings.loops_dir, settings.loops)
+    rules_of = {loop.name: rules(loop.definition) for loop in loops}
+
+    def relay(producer: LifecycleProducer) -> Relay:
+        return Relay(NAME, engine, producer, clock)
+
+    return DetectorService(
+        settings,
+        Detectors(rules_of, engine, clock, NAME),
+        partial(KafkaLifecycleProducer, settings.kafka_bootstrap),
+        relay,
+        stop,
+    )
+
+
+def rules(loop: LoopDefinition) -> tuple[Rule, ...]:
+    """A loop's detectors, by name."""
+    return tuple(
+        Rule(name, each.kind, each.mode, each.threshold, each.blocks, each.on, each.min_rows)
+        for name, each in sorted(loop.monitoring.detectors.items())
+    )

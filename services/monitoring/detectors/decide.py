@@ -1,0 +1,92 @@
+"""What a closed window does to the detectors of its loop.
+
+The events stand in the outbox before the table is changed: where the process is killed between the two, the window
+comes again, finds the table as it was, and puts the same events under the same ids.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from driftloop.bus.ports import Record
+from driftloop.clock import Clock
+from driftloop.contracts.monitoring_pb2 import WindowClosed
+from driftloop.envelope import Draft, Envelope, from_record
+from driftloop.runner import outbox
+from services.monitoring import metrics
+from services.monitoring.detectors import messages, state
+from services.monitoring.domain.detectors import Rule, Step, step
+
+
+class Detectors:
+    """The detectors of all watched loops."""
+
+    def __init__(self, rules: Mapping[str, Sequence[Rule]], engine: Engine, clock: Clock, source: str) -> None:
+        self._rules = rules
+        self._engine = engine
+        self._clock = clock
+        self._source = source
+        self._shown: dict[tuple[str, str], str] = {}
+
+    def read(self, record: Record) -> Envelope[WindowClosed] | None:
+        """The window that a record tells of; None where its loop is not watched here.
+
+        Raises:
+            InvalidEvent: the record can never be read.
+        """
+        event: Envelope[Any] = from_record(record, [WindowClosed])
+        return event if event.data.loop in self._rules else None
+
+    def decide(self, event: Envelope[WindowClosed], table: MutableMapping[str, str]) -> None:
+        """Apply a window: its events to the outbox, then the new states to the table."""
+        steps = self.steps(event, table)
+        self.publish(event, steps)
+        self.apply(event, steps, table)
+
+    def steps(self, event: Envelope[WindowClosed], table: Mapping[str, str]) -> dict[str, Step]:
+        """Each detector's step, by its key in the table."""
+        loop, window = event.data.loop, messages.champion_window(event)
+        found = {}
+        for rule in self._rules[loop]:
+            key = state.table_key(loop, rule.name)
+            found[key] = step(rule, state.from_text(table.get(key)), window)
+        return found
+
+    def publish(self, event: Envelope[WindowClosed], steps: Mapping[str, Step]) -> None:
+        """Put the alarms and, after them, the answer to the window in the outbox; those that stand there stay."""
+        window = event.data
+        alarms = [each.alarm for each in steps.values() if each.alarm is not None]
+        opened = [messages.drift_detected(window.loop, each, window.end_ms) for each in alarms]
+        with self._engine.begin() as connection:
+            new = [self._put(connection, draft, None) for draft in opened]
+            self._put(connection, messages.window_decided(window, opened), event)
+        for alarm, is_new in zip(alarms, new, strict=True):
+            metrics.ALARMS.add(is_new, loop=window.loop, detector=alarm.rule.name, mode=alarm.rule.mode)
+
+    def apply(self, event: Envelope[WindowClosed], steps: Mapping[str, Step], table: MutableMapping[str, str]) -> None:
+        """Change the table and show the readings."""
+        loop = event.data.loop
+        for key, each in steps.items():
+            table[key] = state.to_text(each.state)
+        for rule in self._rules[loop]:
+            self._show(loop, rule, steps[state.table_key(loop, rule.name)])
+        metrics.WINDOWS_DECIDED.add(loop=loop)
+
+    def _put(self, connection: Connection, draft: Draft, cause: Envelope[Any] | None) -> int:
+        now_ms = self._clock.now_ms()
+        return outbox.put(connection, [draft], source=self._source, wall_time_ms=now_ms, cause=cause)
+
+    def _show(self, loop: str, rule: Rule, result: Step) -> None:
+        release = result.state.release
+        metrics.THRESHOLD.set(rule.threshold, loop=loop, detector=rule.name)
+        metrics.EPISODE_OPEN.set(bool(result.state.episode), loop=loop, detector=rule.name)
+        before = self._shown.get((loop, rule.name), release)
+        if before and before != release:
+            metrics.STATISTIC.set(math.nan, loop=loop, detector=rule.name, release=before)
+        if release and result.reading is not None:
+            metrics.STATISTIC.set(result.reading.statistic, loop=loop, detector=rule.name, release=release)
+        self._shown[loop, rule.name] = release

@@ -1,0 +1,62 @@
+"""Between the detectors' messages and the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from driftloop import ids
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.envelope import Draft, Envelope
+from services.monitoring.domain.detectors import Alarm, ChampionWindow
+
+DECIDER = "detectors"
+
+
+def champion_window(event: Envelope[monitoring.WindowClosed]) -> ChampionWindow:
+    """What a closed window says about its champion."""
+    data = event.data
+    champion = data.champion_release_id
+    sums = next((each for each in data.releases if each.release_id == champion), monitoring.ReleaseWindow())
+    histograms = [each for each in data.histograms if each.release_id == champion]
+    return ChampionWindow(
+        evidence_id=event.id,
+        window_id=data.window_id,
+        end_ms=data.end_ms,
+        champion=champion,
+        joined=sums.count,
+        loss=sums.loss_sum,
+        residual=sums.residual_sum,
+        psi={each.name: each.psi for each in histograms},
+        psi_rows={each.name: sum(each.counts) + each.missing for each in histograms},
+    )
+
+
+def drift_detected(loop: str, alarm: Alarm, time_ms: int) -> Draft:
+    """The alarm; it opens a chain. One episode has one id, however often it is found."""
+    data = monitoring.DriftDetected(
+        loop=loop,
+        detector=alarm.rule.name,
+        release_id=alarm.release,
+        mode=alarm.rule.mode,
+        episode=alarm.episode,
+        statistic=alarm.reading.statistic,
+        threshold=alarm.rule.threshold,
+        blocks=len(alarm.reading.evidence_ids),
+        explanation=alarm.reading.explanation,
+        evidence_ids=alarm.reading.evidence_ids,
+    )
+    identity = ids.event_id("monitoring.drift-detected", loop, alarm.rule.name, alarm.release, alarm.episode)
+    return Draft(identity, loop, time_ms, data)
+
+
+def window_decided(window: monitoring.WindowClosed, opened: Sequence[Draft]) -> Draft:
+    """What the detectors opened because of a window, be it nothing."""
+    data = monitoring.WindowDecided(
+        loop=window.loop,
+        window_id=window.window_id,
+        end_ms=window.end_ms,
+        decider=DECIDER,
+        opened=[each.id for each in opened],
+    )
+    identity = ids.event_id("monitoring.window-decided", window.loop, window.window_id, DECIDER)
+    return Draft(identity, window.loop, window.end_ms, data)

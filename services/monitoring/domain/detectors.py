@@ -1,0 +1,127 @@
+"""Detectors over closed windows: state, episodes, alarms. A step applied twice changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from services.monitoring.domain.statistics import Block, DetectorKind, Reading, needed, read
+
+EPISODE_ENDS_BELOW = 0.8
+"""An episode ends where the statistic falls below this share of the threshold: noise about it makes one episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A detector as its loop declares it."""
+
+    name: str
+    kind: DetectorKind
+    mode: Literal["watch", "trigger"]
+    threshold: float
+    blocks: int = 1
+    on: str | None = None
+    min_rows: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionWindow:
+    """What a closed window says about its champion; ``champion`` is empty where nothing was predicted."""
+
+    evidence_id: str
+    window_id: str
+    end_ms: int
+    champion: str
+    joined: int = 0
+    loss: float = 0.0
+    """Sum over the joined predictions."""
+    residual: float = 0.0
+    """Sum over the joined predictions."""
+    psi: Mapping[str, float] | None = None
+    psi_rows: Mapping[str, int] | None = None
+    """Predictions behind each stability index."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorState:
+    """What a detector remembers of a loop."""
+
+    end_ms: int = 0
+    """End of the newest window that was applied."""
+    release: str = ""
+    """The champion that the blocks are of."""
+    blocks: tuple[Block, ...] = ()
+    episode: str = ""
+    """First window of the open episode, or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An episode opened."""
+
+    rule: Rule
+    release: str
+    episode: str
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Result of one window."""
+
+    state: DetectorState
+    reading: Reading | None = None
+    alarm: Alarm | None = None
+
+
+def step(rule: Rule, state: DetectorState, window: ChampionWindow) -> Step:
+    """Apply a window. One that was applied already, or is older, changes nothing."""
+    if window.end_ms <= state.end_ms:
+        return Step(state)
+    state = replace(state, end_ms=window.end_ms)
+    if not window.champion:
+        return Step(state)
+    if window.champion != state.release:
+        state = DetectorState(window.end_ms, window.champion)
+    block = _block(rule, window)
+    if block is None:
+        return Step(state)
+    state = replace(state, blocks=_kept(rule, (*state.blocks, block)))
+    reading = read(rule.kind, state.blocks, rule.blocks)
+    return Step(state) if reading is None else _judge(rule, state, window, reading)
+
+
+def _judge(rule: Rule, state: DetectorState, window: ChampionWindow, reading: Reading) -> Step:
+    if state.episode:
+        over = reading.statistic < EPISODE_ENDS_BELOW * rule.threshold
+        return Step(replace(state, episode="" if over else state.episode), reading)
+    if reading.statistic <= rule.threshold:
+        return Step(state, reading)
+    opened = replace(state, episode=window.window_id)
+    return Step(opened, reading, Alarm(rule, state.release, window.window_id, reading))
+
+
+def _block(rule: Rule, window: ChampionWindow) -> Block | None:
+    """The window as a block of this detector, or None where it holds too few rows for it."""
+    if rule.kind == "psi":
+        psi = _watched(rule, window)
+        return Block(window.evidence_id, window.joined, 0.0, 0.0, psi) if psi else None
+    if window.joined < max(rule.min_rows, 1):
+        return None
+    return Block(window.evidence_id, window.joined, window.residual / window.joined, window.loss / window.joined, {})
+
+
+def _watched(rule: Rule, window: ChampionWindow) -> dict[str, float]:
+    rows = window.psi_rows or {}
+    found = {name: value for name, value in (window.psi or {}).items() if rows.get(name, 0) >= rule.min_rows}
+    return found if rule.on is None else {name: value for name, value in found.items() if name == rule.on}
+
+
+def _kept(rule: Rule, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """Blocks that a later statistic can need: the newest, and for the loss the first as well."""
+    limit = needed(rule.kind, rule.blocks)
+    if len(blocks) <= limit:
+        return blocks
+    half = limit // 2
+    return (*blocks[:half], *blocks[-half:]) if rule.kind == "block_loss" else blocks[-limit:]

@@ -1,0 +1,204 @@
+"""The outcome join of one loop: which outcome answers which prediction, decided where a window closes.
+
+A prediction key stands for one outcome: the first in order of (visible time, event time, id), the order in which
+outcomes are taken whatever the order in which they came. An outcome answers the predictions of its key that were
+decided at or before it. It is in time where it became visible within the horizon of the decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from services.monitoring.domain.rows import Outcome, Pair, Prediction
+
+REMEMBERED_HORIZONS = 4
+"""Outcomes and predictions are forgotten so many horizons after they became visible: then a repeat is new again."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinCounts:
+    """What a window did to the join."""
+
+    joined: int = 0
+    late: int = 0
+    missing: int = 0
+    duplicate: int = 0
+    corrected: int = 0
+    unpredicted: int = 0
+
+
+@dataclass
+class Joined:
+    """Result of one close."""
+
+    predictions: list[Prediction] = field(default_factory=list)
+    """Those that became visible in the window, in order of (decision time, id)."""
+    pairs: list[Pair] = field(default_factory=list)
+    """In order of (event time, prediction id)."""
+    settled: list[str] = field(default_factory=list)
+    """Ids of predictions that wait no longer."""
+    kept: list[str] = field(default_factory=list)
+    """Row ids of outcomes that are remembered for their key."""
+    dropped: list[str] = field(default_factory=list)
+    """Row ids of outcomes that changed nothing but a count."""
+    late: int = 0
+    missing: int = 0
+    duplicate: int = 0
+    corrected: int = 0
+    unpredicted: int = 0
+
+    @property
+    def counts(self) -> JoinCounts:
+        """The counts."""
+        return JoinCounts(len(self.pairs), self.late, self.missing, self.duplicate, self.corrected, self.unpredicted)
+
+
+@dataclass
+class _Key:
+    """What is remembered of a key."""
+
+    outcome: Outcome | None = None
+    open: list[Prediction] = field(default_factory=list)
+    """Predictions that wait for an outcome."""
+    predicted: list[tuple[int, int]] = field(default_factory=list)
+    """Visible time and decision time of all its predictions."""
+
+    def was_predicted(self, at_ms: int) -> bool:
+        """Whether it was decided on by then."""
+        return any(decision_ms <= at_ms for _, decision_ms in self.predicted)
+
+    def forget(self, limit_ms: int) -> bool:
+        """Drop what became visible before the limit; returns whether anything is left."""
+        if self.outcome is not None and self.outcome.visible_ms < limit_ms:
+            self.outcome = None
+        self.predicted = [each for each in self.predicted if each[0] >= limit_ms]
+        return self.outcome is not None or bool(self.predicted)
+
+
+class OutcomeJoin:
+    """Predictions and outcomes of one loop that still matter. Not thread-safe."""
+
+    def __init__(self, horizon_ms: int) -> None:
+        self._horizon_ms = horizon_ms
+        self._keys: dict[str, _Key] = {}
+        self._seen: dict[str, int] = {}
+        self._predictions: list[Prediction] = []
+        self._outcomes: list[Outcome] = []
+
+    @property
+    def memory_ms(self) -> int:
+        """How long a key is remembered."""
+        return REMEMBERED_HORIZONS * self._horizon_ms
+
+    def add_predictions(self, rows: Iterable[Prediction]) -> list[Prediction]:
+        """Take predictions; returns the new ones. A later record of a known id is left out."""
+        fresh = []
+        for row in rows:
+            if row.prediction_id not in self._seen:
+                self._seen[row.prediction_id] = row.visible_ms
+                fresh.append(row)
+        self._predictions += fresh
+        return fresh
+
+    def add_outcomes(self, rows: Iterable[Outcome]) -> None:
+        """Take outcomes; the caller has dropped redelivered ones."""
+        self._outcomes += rows
+
+    def recall_settled(self, prediction_id: str, key: str, decision_ms: int, visible_ms: int) -> None:
+        """Take back, after a restart, a prediction that waits no longer."""
+        self._seen[prediction_id] = visible_ms
+        self._key(key).predicted.append((visible_ms, decision_ms))
+
+    def recall_open(self, row: Prediction) -> None:
+        """Take back, after a restart, a prediction that waits for its outcome and whose window is closed."""
+        self.recall_settled(row.prediction_id, row.key, row.decision_ms, row.visible_ms)
+        self._key(row.key).open.append(row)
+
+    def recall_outcome(self, row: Outcome) -> None:
+        """Take back, after a restart, the outcome that is remembered for its key."""
+        self._key(row.key).outcome = row
+
+    def releases_before(self, end_ms: int) -> set[str]:
+        """Releases that scored what closes at ``end_ms``: its predictions, and those that still wait."""
+        waiting = [row for key in self._keys.values() for row in key.open]
+        rows = [*waiting, *(row for row in self._predictions if row.visible_ms < end_ms)]
+        return {score.release_id for row in rows for score in row.scores}
+
+    def close(self, end_ms: int) -> Joined:
+        """Decide all that became visible before ``end_ms``; both watermarks must have reached it."""
+        result = Joined()
+        result.predictions = sorted(self._visible_predictions(end_ms), key=lambda row: row.order)
+        for prediction in result.predictions:
+            self._open(prediction, result)
+        for outcome in sorted(self._visible_outcomes(end_ms), key=lambda row: row.order):
+            self._decide(outcome, result)
+        self._give_up(end_ms, result)
+        result.pairs.sort(key=lambda pair: pair.order)
+        return result
+
+    def forget(self, end_ms: int) -> int:
+        """Drop what is older than the memory at ``end_ms``; returns the time before which all was dropped."""
+        limit = end_ms - self.memory_ms
+        self._seen = {name: heard for name, heard in self._seen.items() if heard >= limit}
+        self._keys = {name: key for name, key in self._keys.items() if key.forget(limit)}
+        return limit
+
+    def _visible_predictions(self, end_ms: int) -> Sequence[Prediction]:
+        now = [row for row in self._predictions if row.visible_ms < end_ms]
+        self._predictions = [row for row in self._predictions if row.visible_ms >= end_ms]
+        return now
+
+    def _visible_outcomes(self, end_ms: int) -> Sequence[Outcome]:
+        now = [row for row in self._outcomes if row.visible_ms < end_ms]
+        self._outcomes = [row for row in self._outcomes if row.visible_ms >= end_ms]
+        return now
+
+    def _open(self, prediction: Prediction, result: Joined) -> None:
+        key = self._key(prediction.key)
+        key.predicted.append((prediction.visible_ms, prediction.decision_ms))
+        if key.outcome is not None and self._answers(key.outcome, prediction):
+            self._pair(prediction, key.outcome, result)
+        else:
+            key.open.append(prediction)
+
+    def _decide(self, outcome: Outcome, result: Joined) -> None:
+        key = self._key(outcome.key)
+        if key.outcome is not None:
+            result.dropped.append(outcome.row_id)
+            result.duplicate += key.outcome.value == outcome.value
+            result.corrected += key.outcome.value != outcome.value
+            return
+        key.outcome = outcome
+        result.kept.append(outcome.row_id)
+        answered = [each for each in key.open if self._answers(outcome, each)]
+        for prediction in answered:
+            self._pair(prediction, outcome, result)
+        key.open = [each for each in key.open if each not in answered]
+        if not answered:
+            predicted = key.was_predicted(outcome.event_ms)
+            result.late += predicted
+            result.unpredicted += not predicted
+
+    def _answers(self, outcome: Outcome, prediction: Prediction) -> bool:
+        return (
+            prediction.decision_ms <= outcome.event_ms
+            and outcome.visible_ms <= prediction.decision_ms + self._horizon_ms
+        )
+
+    def _give_up(self, end_ms: int, result: Joined) -> None:
+        for key in self._keys.values():
+            if not key.open:
+                continue
+            passed = [each for each in key.open if each.decision_ms + self._horizon_ms < end_ms]
+            result.missing += len(passed)
+            result.settled += [each.prediction_id for each in passed]
+            if passed:
+                key.open = [each for each in key.open if each not in passed]
+
+    def _pair(self, prediction: Prediction, outcome: Outcome, result: Joined) -> None:
+        result.pairs.append(Pair(prediction, outcome))
+        result.settled.append(prediction.prediction_id)
+
+    def _key(self, name: str) -> _Key:
+        return self._keys.setdefault(name, _Key())

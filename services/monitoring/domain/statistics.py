@@ -1,0 +1,95 @@
+"""Statistics of the detectors, from closed blocks. A block is the unit: rows within one are taken as dependent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+DetectorKind = Literal["block_residual", "block_loss", "psi"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What one closed window says about the champion."""
+
+    evidence_id: str
+    """Id of its window-closed event."""
+    rows: int
+    """Joined predictions."""
+    mean_residual: float
+    """Mean of score less outcome."""
+    mean_loss: float
+    psi: dict[str, float]
+    """Stability index by input, and of the score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A detector's statistic over some blocks, in order of event time."""
+
+    statistic: float
+    explanation: str
+    evidence_ids: tuple[str, ...]
+
+
+def needed(kind: DetectorKind, trailing: int) -> int:
+    """How many blocks a statistic over the newest ``trailing`` ones rests on; a spread needs two."""
+    return {"block_residual": max(trailing, 2), "block_loss": 2 * max(trailing, 2), "psi": trailing}[kind]
+
+
+def read(kind: DetectorKind, blocks: Sequence[Block], trailing: int) -> Reading | None:
+    """The statistic over the newest ``trailing`` blocks; None while there are fewer than it needs: not known yet."""
+    if len(blocks) < needed(kind, trailing):
+        return None
+    if kind == "psi":
+        return _psi(blocks, trailing)
+    return (_residual if kind == "block_residual" else _loss)(blocks, max(trailing, 2))
+
+
+def _residual(blocks: Sequence[Block], trailing: int) -> Reading:
+    """One-sample t of the blocks' mean residuals against zero, two-sided: ``|mean| / (sd / sqrt(n))``."""
+    used = blocks[-trailing:]
+    mean, error = _mean_and_error([each.mean_residual for each in used])
+    statistic = _ratio(abs(mean), error)
+    text = f"mean of score - outcome over {len(used)} blocks is {mean:+.4f}, {statistic:.2f} standard errors from 0"
+    return Reading(statistic, text, tuple(each.evidence_id for each in used))
+
+
+def _loss(blocks: Sequence[Block], trailing: int) -> Reading:
+    """Welch's t of the newest blocks' mean losses above those of the release's first blocks (Welch 1947, one-sided)."""
+    first, used = blocks[:trailing], blocks[-trailing:]
+    before, error_before = _mean_and_error([each.mean_loss for each in first])
+    now, error_now = _mean_and_error([each.mean_loss for each in used])
+    statistic = _ratio(now - before, math.hypot(error_before, error_now))
+    text = (
+        f"mean loss over {len(used)} blocks is {now:.4f}, over its first {len(first)} as champion {before:.4f}, "
+        f"{statistic:.2f} standard errors apart"
+    )
+    return Reading(statistic, text, tuple(each.evidence_id for each in (*first, *used)))
+
+
+def _psi(blocks: Sequence[Block], trailing: int) -> Reading:
+    """The largest mean over the newest blocks of an input's stability index."""
+    used = blocks[-trailing:]
+    names = sorted(set.intersection(*(set(each.psi) for each in used)))
+    means = {name: math.fsum(each.psi[name] for each in used) / len(used) for name in names}
+    worst = max(names, key=lambda name: means[name], default="")
+    statistic = means.get(worst, 0.0)
+    text = f"stability index of {worst or 'no input'} over {len(used)} blocks is {statistic:.3f}"
+    return Reading(statistic, text, tuple(each.evidence_id for each in used))
+
+
+def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and its standard error from the sample's standard deviation (n - 1)."""
+    n = len(values)
+    mean = math.fsum(values) / n
+    variance = math.fsum((each - mean) ** 2 for each in values) / (n - 1)
+    return mean, math.sqrt(variance / n)
+
+
+def _ratio(value: float, error: float) -> float:
+    if error == 0.0:
+        return 0.0 if value == 0.0 else math.copysign(math.inf, value)
+    return value / error

@@ -1,0 +1,204 @@
+"""What one closed window held: sums by release, paired losses, histograms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.monitoring.domain.grid import Histogram, Reference, histogram
+from services.monitoring.domain.join import JoinCounts, Joined
+from services.monitoring.domain.losses import LabelKind, losses
+from services.monitoring.domain.rows import Floats, Pair, Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRule:
+    """A model input by whose values paired losses are summed too; the window's ``max_values`` commonest are kept."""
+
+    name: str
+    input: str
+    max_values: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSums:
+    """Sums over the joined predictions that one release scored; residual is score less outcome."""
+
+    release_id: str
+    role: str
+    count: int
+    loss: float
+    score: float
+    outcome: float
+    residual: float
+    residual_square: float
+    answered: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairedSums:
+    """Champion's and challenger's losses on the same joined predictions; ``slice`` is empty or ``name=value``."""
+
+    champion: str
+    challenger: str
+    slice: str
+    count: int
+    champion_loss: float
+    challenger_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A closed window ``[start_ms, end_ms)``."""
+
+    start_ms: int
+    end_ms: int
+    champion: str
+    predictions: int
+    joins: JoinCounts
+    releases: tuple[ReleaseSums, ...]
+    paired: tuple[PairedSums, ...]
+    histograms: tuple[Histogram, ...]
+
+
+def summarize(
+    joined: Joined,
+    span: tuple[int, int],
+    *,
+    kind: LabelKind,
+    slices: Sequence[SliceRule],
+    references: Mapping[str, Reference],
+) -> Window:
+    """Sum up the window ``[start, end)``. ``references`` holds those releases whose grid is known."""
+    return Window(
+        start_ms=span[0],
+        end_ms=span[1],
+        champion=joined.predictions[-1].champion if joined.predictions else "",
+        predictions=len(joined.predictions),
+        joins=joined.counts,
+        releases=_release_sums(joined, kind),
+        paired=_paired_sums(joined.pairs, kind, slices, references),
+        histograms=_histograms(joined.predictions, references),
+    )
+
+
+def _release_sums(joined: Joined, kind: LabelKind) -> tuple[ReleaseSums, ...]:
+    answered = Counter(each.release_id for each in joined.predictions)
+    roles: dict[str, str] = {}
+    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in answered}
+    for pair in joined.pairs:
+        for score in pair.prediction.scores:
+            rows.setdefault(score.release_id, []).append((score.score, pair.outcome.value))
+    scored = (*(pair.prediction for pair in joined.pairs), *joined.predictions)
+    for prediction in sorted(scored, key=lambda row: row.order):
+        roles |= {each.release_id: each.role for each in prediction.scores}
+    return tuple(_sums(name, roles.get(name, ""), rows[name], answered[name], kind) for name in sorted(rows))
+
+
+def _sums(release: str, role: str, rows: Sequence[tuple[float, float]], answered: int, kind: LabelKind) -> ReleaseSums:
+    score, outcome = _columns(rows)
+    residual = score - outcome
+    return ReleaseSums(
+        release_id=release,
+        role=role,
+        count=len(rows),
+        loss=float(losses(kind, score, outcome).sum()),
+        score=float(score.sum()),
+        outcome=float(outcome.sum()),
+        residual=float(residual.sum()),
+        residual_square=float((residual**2).sum()),
+        answered=answered,
+    )
+
+
+def _columns(rows: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), 2)
+    return table[:, 0], table[:, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """A joined prediction that champion and challenger scored."""
+
+    prediction: Prediction
+    champion: float
+    challenger: float
+    outcome: float
+
+
+def _paired_sums(
+    pairs: Iterable[Pair], kind: LabelKind, slices: Sequence[SliceRule], references: Mapping[str, Reference]
+) -> tuple[PairedSums, ...]:
+    groups: dict[tuple[str, str], list[_Both]] = {}
+    for pair in pairs:
+        roles = {each.role: each for each in pair.prediction.scores}
+        if {"champion", "challenger"} <= roles.keys():
+            champion, challenger = roles["champion"], roles["challenger"]
+            row = _Both(pair.prediction, champion.score, challenger.score, pair.outcome.value)
+            groups.setdefault((champion.release_id, challenger.release_id), []).append(row)
+    return tuple(
+        _pair_sum(names, label, part, kind)
+        for names, rows in sorted(groups.items())
+        for label, part in _parts(rows, slices, references)
+    )
+
+
+def _parts(
+    rows: list[_Both], slices: Sequence[SliceRule], references: Mapping[str, Reference]
+) -> list[tuple[str, list[_Both]]]:
+    """All rows, then each slice's."""
+    parts = [("", rows)]
+    for rule in sorted(slices, key=lambda each: each.name):
+        by_value: dict[str, list[_Both]] = {}
+        for row in rows:
+            value = input_value(row.prediction, rule.input, references.get(row.prediction.release_id))
+            if value is not None:
+                by_value.setdefault(value, []).append(row)
+        common = sorted(by_value, key=lambda value: (-len(by_value[value]), value))[: rule.max_values]
+        parts += [(f"{rule.name}={value}", by_value[value]) for value in sorted(common)]
+    return parts
+
+
+def input_value(prediction: Prediction, name: str, reference: Reference | None) -> str | None:
+    """An input of a prediction as text; None where its model has none such, or another order."""
+    if reference is None or not reference.describes(prediction):
+        return None
+    if name in reference.categorical:
+        return prediction.categorical[reference.categorical.index(name)]
+    if name in reference.numeric:
+        return f"{prediction.numeric[reference.numeric.index(name)]:g}"
+    return None
+
+
+def _pair_sum(names: tuple[str, str], label: str, rows: Sequence[_Both], kind: LabelKind) -> PairedSums:
+    outcome = np.array([each.outcome for each in rows])
+    champion = losses(kind, np.array([each.champion for each in rows]), outcome)
+    challenger = losses(kind, np.array([each.challenger for each in rows]), outcome)
+    return PairedSums(*names, label, len(rows), float(champion.sum()), float(challenger.sum()))
+
+
+def _histograms(rows: Sequence[Prediction], references: Mapping[str, Reference]) -> tuple[Histogram, ...]:
+    found: list[Histogram] = []
+    for release in sorted({each.release_id for row in rows for each in row.scores}):
+        if release in references:
+            found += _release_histograms(rows, references[release])
+    return tuple(found)
+
+
+def _release_histograms(rows: Sequence[Prediction], reference: Reference) -> list[Histogram]:
+    """Inputs over the rows that the release answered, its score over all that it scored."""
+    release = reference.release_id
+    answered = [row.numeric for row in rows if row.release_id == release and reference.describes(row)]
+    table = np.array(answered, dtype=np.float64).reshape(len(answered), len(reference.numeric))
+    found = [
+        histogram(release, name, reference.inputs[name], table[:, place])
+        for place, name in enumerate(reference.numeric)
+        if len(answered) and name in reference.inputs
+    ]
+    if reference.score is not None:
+        scores = np.array([each.score for row in rows for each in row.scores if each.release_id == release])
+        found.append(histogram(release, "score", reference.score, scores))
+    return found

@@ -1,0 +1,69 @@
+"""Shows closed windows as metrics. A release that a window lacks is shown as no number, not at its last value."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from driftloop.telemetry import Gauge
+from services.monitoring import metrics
+from services.monitoring.domain.monitor import LoopMonitor
+from services.monitoring.domain.window import Window
+from services.monitoring.ports import Release
+
+STAGES = MappingProxyType({"champion": 3, "canary": 2, "shadow": 1, "retired": 0, "rejected": -1, "rolled-back": -2})
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass
+class Gauges:
+    """Remembers which series a loop's newest window had."""
+
+    _shown: dict[tuple[str, str], set[Labels]] = field(default_factory=lambda: defaultdict(set))
+
+    def stages(self, releases: Iterable[Release]) -> None:
+        """Stages of releases."""
+        for each in releases:
+            if each.stage in STAGES:
+                metrics.STAGE.set(STAGES[each.stage], loop=each.loop, release=each.release_id)
+
+    def watermark(self, monitor: LoopMonitor) -> None:
+        """How far a loop is."""
+        loop, watermark, closed = monitor.rules.loop, monitor.watermark_ms, monitor.closed_ms
+        if watermark is not None:
+            metrics.WATERMARK.set(watermark / 1000, loop=loop)
+        if watermark is not None and closed is not None:
+            metrics.WINDOW_LAG.set((watermark - closed) / 1000, loop=loop)
+
+    def window(self, loop: str, window: Window) -> None:
+        """A closed window."""
+        metrics.WINDOWS.add(loop=loop)
+        metrics.WINDOW_END.set(window.end_ms / 1000, loop=loop)
+        metrics.WINDOW_PREDICTIONS.set(window.predictions, loop=loop)
+        for result in ("joined", "late", "missing", "duplicate", "corrected", "unpredicted"):
+            metrics.OUTCOMES.add(getattr(window.joins, result), loop=loop, result=result)
+        self._releases(loop, window)
+        psi = {_labels(release=each.release_id, input=each.name): each.psi for each in window.histograms}
+        self._show(metrics.PSI, loop, psi)
+
+    def _releases(self, loop: str, window: Window) -> None:
+        rows = {_labels(release=each.release_id, role=each.role): each for each in window.releases}
+        self._show(metrics.ANSWERED, loop, {labels: row.answered for labels, row in rows.items()})
+        joined = {labels: row for labels, row in rows.items() if row.count}
+        self._show(metrics.LOSS, loop, {labels: row.loss / row.count for labels, row in joined.items()})
+        self._show(metrics.RESIDUAL, loop, {labels: row.residual / row.count for labels, row in joined.items()})
+
+    def _show(self, gauge: Gauge, loop: str, values: dict[Labels, float]) -> None:
+        before = self._shown[gauge.name, loop]
+        for labels in before - values.keys():
+            gauge.set(math.nan, loop=loop, **dict(labels))
+        for labels, value in values.items():
+            gauge.set(value, loop=loop, **dict(labels))
+        self._shown[gauge.name, loop] = before | values.keys()
+
+
+def _labels(**labels: str) -> Labels:
+    return tuple(labels.items())

@@ -1,0 +1,138 @@
+"""What each record does to the join; ends in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from google.protobuf.message import DecodeError, Message
+
+from driftloop.bus.dedup import SourceOffsets
+from driftloop.bus.ports import Record
+from driftloop.contracts import ingestion_pb2 as ingestion
+from driftloop.contracts import predictions_pb2 as predictions
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.contracts.topics import topic
+from driftloop.errors import InvalidEvent
+from services.monitoring import messages, metrics
+from services.monitoring.domain.monitor import LoopMonitor
+from services.monitoring.ports import Changes, LoggedPrediction, Release
+
+
+@dataclass
+class Intake:
+    """The state that records change. Records of loops that are not watched here are passed over."""
+
+    monitors: Mapping[str, LoopMonitor]
+    seen: Mapping[str, SourceOffsets]
+    releases: dict[tuple[str, str], Release]
+    changes: Changes = field(default_factory=Changes)
+    """What is not written yet."""
+
+    def take(self, record: Record) -> None:
+        """Handle one record.
+
+        Raises:
+            InvalidEvent: it can never be handled, and has changed nothing.
+        """
+        message = read(record)
+        if message.loop in self.monitors:
+            HANDLERS[type(message)](self, record, message)
+
+    def written(self) -> Changes:
+        """The changes, which count as written from now on."""
+        changes, self.changes = self.changes, Changes()
+        return changes
+
+    def update_release(self, loop: str, release_id: str, **known: str) -> None:
+        """Note what became known of a release."""
+        old = self.releases.get((loop, release_id), Release(loop, release_id))
+        new = replace(old, **known)
+        if new != old:
+            self.releases[loop, release_id] = self.changes.releases[f"{loop}/{release_id}"] = new
+
+
+def read(record: Record) -> Any:
+    """The message of a record, by its ``ce_type``. Data records need no other attribute.
+
+    Raises:
+        InvalidEvent: the type is missing or not one of the topic's, or the bytes are not that message.
+    """
+    name = (record.header("ce_type") or b"").decode(errors="replace")
+    message = next((each for each in HANDLERS if each.DESCRIPTOR.full_name == name), None)
+    if message is None or name not in topic(record.topic).messages:
+        raise InvalidEvent("unknown-type", f"{name!r} is not declared for {record.topic}")
+    try:
+        return message.FromString(record.value or b"")
+    except DecodeError as error:
+        raise InvalidEvent("malformed-message", str(error)) from error
+
+
+def prediction_served(intake: Intake, record: Record, message: predictions.PredictionServed) -> None:
+    """Keep a client's prediction; a probe only shows that the route answers."""
+    monitor = intake.monitors[message.loop]
+    watermark_ms = monitor.prediction_watermarks.of(record.partition)
+    row = messages.prediction(message, max(message.decision_time_ms, watermark_ms or message.decision_time_ms))
+    if message.purpose == predictions.PROBE:
+        metrics.PROBES.add(loop=message.loop)
+    elif monitor.add_predictions([row]):
+        intake.changes.predictions.append(LoggedPrediction(message.loop, row, record.value or b""))
+        metrics.PREDICTIONS.add(loop=message.loop)
+    else:
+        metrics.REPEATED.add(loop=message.loop)
+
+
+def prediction_watermark(intake: Intake, record: Record, message: predictions.PredictionWatermark) -> None:
+    """The log of this partition is whole up to here."""
+    intake.monitors[message.loop].prediction_watermarks.hear(record.partition, message.watermark_ms)
+
+
+def outcomes_accepted(intake: Intake, record: Record, message: ingestion.OutcomesAccepted) -> None:
+    """Keep outcomes that did not come before."""
+    table = messages.outcome_rows(message)
+    rows = messages.outcomes(table.filter(_fresh(intake.seen[message.loop], record.partition, table)))
+    intake.monitors[message.loop].add_outcomes(rows)
+    intake.changes.outcomes += [(message.loop, row) for row in rows]
+
+
+def _fresh(seen: SourceOffsets, partition: int, table: pa.Table) -> pa.Array:
+    """Which rows are new: bool [n]. Within a partition, rows of one raw partition come in its order."""
+    mask = np.zeros(table.num_rows, dtype=np.bool_)
+    topics = np.asarray(table.column("source_topic").to_pylist(), dtype=object)
+    parts = table.column("source_partition").to_numpy()
+    offsets = table.column("source_offset").to_numpy()
+    for source in dict.fromkeys(zip(topics, parts, strict=True)):
+        of_source = (topics == source[0]) & (parts == source[1])
+        mask[of_source] = seen.fresh(f"{partition}<{source[0]}/{source[1]}", offsets[of_source])
+    return pa.array(mask)
+
+
+def outcome_watermark(intake: Intake, record: Record, message: ingestion.OutcomeWatermark) -> None:
+    """The outcomes of this partition are whole up to here."""
+    intake.monitors[message.loop].outcome_watermarks.hear(record.partition, message.watermark_ms)
+
+
+def route_changed(intake: Intake, _record: Record, message: registry.RouteChanged) -> None:
+    """Learn where the bundles of the releases stand."""
+    for release in (message.champion, message.challenger):
+        if release.release_id:
+            known = {"uri": release.bundle.uri, "digest": release.bundle.digest}
+            intake.update_release(message.loop, release.release_id, **known)
+
+
+def stage_entered(intake: Intake, _record: Record, message: registry.StageEntered) -> None:
+    """Show the stage of a release."""
+    intake.update_release(message.loop, message.release_id, stage=message.stage)
+
+
+HANDLERS: dict[type[Message], Callable[[Intake, Record, Any], None]] = {
+    predictions.PredictionServed: prediction_served,
+    predictions.PredictionWatermark: prediction_watermark,
+    ingestion.OutcomesAccepted: outcomes_accepted,
+    ingestion.OutcomeWatermark: outcome_watermark,
+    registry.RouteChanged: route_changed,
+    registry.StageEntered: stage_entered,
+}

@@ -1,0 +1,178 @@
+"""The outcome join's process: takes batches of records, closes windows, tells of them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Engine
+
+from driftloop import log
+from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
+from driftloop.bus.ports import BatchConsumer, LifecycleProducer, Outgoing, Record, TopicPartition
+from driftloop.clock import Clock
+from driftloop.errors import InvalidEvent, Retriable
+from driftloop.runner.relay import Relay
+from services.monitoring import gauges, metrics
+from services.monitoring.adapters.sql import SqlTransaction
+from services.monitoring.config import MonitoringSettings
+from services.monitoring.domain.grid import Reference
+from services.monitoring.domain.monitor import LoopMonitor
+from services.monitoring.handlers import Intake
+from services.monitoring.ports import Checkpoint, References
+
+
+class Joiner:
+    """Runs the join over all watched loops.
+
+    One transaction holds a batch's rows, the windows that it closed and the positions in the input.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        intake: Intake,
+        checkpoint: Checkpoint,
+        engine: Engine,
+        consumer: BatchConsumer,
+        producer: LifecycleProducer,
+        references: References,
+        settings: MonitoringSettings,
+        stop: threading.Event,
+        clock: Clock,
+    ) -> None:
+        self._name = name
+        self._intake = intake
+        self._checkpoint = checkpoint
+        self._engine = engine
+        self._consumer = consumer
+        self._producer = producer
+        self._open = references
+        self._settings = settings
+        self._stop = stop
+        self._clock = clock
+        self._relay = Relay(name, engine, producer, clock)
+        self._limit = DeadLetterLimit(settings.dead_letter_limit)
+        self._references: dict[tuple[str, str], Reference] = {}
+        self._waiting_since_s: float | None = None
+        self._gauges = gauges.Gauges()
+        self._log = log.get(__name__)
+        self._ready = False
+
+    def ready(self) -> bool:
+        """Whether it reads."""
+        return self._ready
+
+    async def run(self) -> None:
+        """Join until the stop event is set.
+
+        Raises:
+            Retriable: a window waited too long for the route of a release.
+            TooManyDeadLetters: more records in a row were refused than the limit.
+        """
+        await self._producer.start()
+        self._consumer.seek(self._checkpoint.positions)
+        self._gauges.stages(self._intake.releases.values())
+        try:
+            await asyncio.to_thread(self.write)
+            await self._relay.flush_patiently()
+            self._ready = True
+            while not self._stop.is_set():
+                await self._turn()
+        finally:
+            self._ready = False
+            await asyncio.to_thread(self._consumer.close)
+            await self._producer.stop()
+
+    async def _turn(self) -> None:
+        limits = self._settings.poll_records, self._settings.poll_timeout_s
+        records = await asyncio.to_thread(self._consumer.poll, *limits)
+        if records or self._waiting_since_s is not None:
+            letters = await asyncio.to_thread(self.take, records)
+            if letters:
+                await self._producer.send(letters)
+            await asyncio.to_thread(self.write)
+        await self._relay.flush_patiently()
+        if records:
+            await asyncio.to_thread(self._consumer.commit, positions_after(records))
+
+    def take(self, records: Sequence[Record]) -> list[Outgoing]:
+        """Take records into memory; returns dead letters of those that can never be handled."""
+        letters = []
+        for record in records:
+            try:
+                self._intake.take(record)
+                self._limit.accepted()
+            except InvalidEvent as error:
+                letters.append(self._refuse(record, error))
+        self._checkpoint.positions.update(positions_after(records))
+        return letters
+
+    def write(self) -> None:
+        """Close the windows that are due, and write all that changed in one transaction."""
+        started = self._clock.monotonic_s()
+        changes = self._intake.written()
+        with self._engine.begin() as connection:
+            tx = SqlTransaction(connection, self._name, self._clock)
+            tx.add(changes)
+            due = [self._close_due(tx, each) for each in self._intake.monitors.values()]
+            tx.save(self._intake.monitors, self._checkpoint)
+        self._gauges.stages(changes.releases.values())
+        self._note_waiting(all(due))
+        metrics.BATCH_SECONDS.record(self._clock.monotonic_s() - started)
+
+    def _close_due(self, tx: SqlTransaction, monitor: LoopMonitor) -> bool:
+        """Close what is due; returns whether nothing waits for a reference."""
+        loop = monitor.rules.loop
+        while (span := monitor.due()) is not None:
+            references = self._references_of(loop, monitor.releases_before(span[1]))
+            if references is None:
+                return False
+            started = self._clock.monotonic_s()
+            closed = monitor.close(references)
+            tx.close(loop, closed)
+            metrics.CLOSE_SECONDS.record(self._clock.monotonic_s() - started, loop=loop)
+            self._gauges.window(loop, closed.window)
+        self._gauges.watermark(monitor)
+        return True
+
+    def _references_of(self, loop: str, names: set[str]) -> Mapping[str, Reference] | None:
+        """References by release, or None while no route has named one of the releases."""
+        found = {}
+        for name in sorted(names):
+            if (loop, name) not in self._references:
+                release = self._intake.releases.get((loop, name))
+                if release is None or not release.uri:
+                    self._log.warning("route-unknown", loop=loop, release=name)
+                    return None
+                self._references[loop, name] = self._open.open(release)
+            found[name] = self._references[loop, name]
+        return found
+
+    def _note_waiting(self, all_closed: bool) -> None:
+        now_s = self._clock.monotonic_s()
+        if all_closed:
+            self._waiting_since_s = None
+            return
+        self._waiting_since_s = now_s if self._waiting_since_s is None else self._waiting_since_s
+        if now_s - self._waiting_since_s > self._settings.reference_timeout_s:
+            raise Retriable(
+                f"a window waits for the route of its releases for {self._settings.reference_timeout_s:.0f} s"
+            )
+
+    def _refuse(self, record: Record, error: InvalidEvent) -> Outgoing:
+        metrics.DEAD_LETTERED.add(topic=record.topic, reason=error.reason)
+        self._log.error(
+            "dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, detail=error.detail
+        )
+        self._limit.refused(error.reason)
+        stack = "".join(traceback.format_exception(error))
+        return dead_letter(record, consumer=self._name, reason=error.reason, detail=error.detail, stack=stack)
+
+
+def positions_after(records: Sequence[Record]) -> dict[TopicPartition, int]:
+    """Next offset to read of each partition that the records stand in."""
+    return {TopicPartition(each.topic, each.partition): each.offset + 1 for each in records}

@@ -1,0 +1,139 @@
+"""Between messages and the domain's rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from driftloop import ids
+from driftloop.contracts import ingestion_pb2 as ingestion
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import predictions_pb2 as predictions
+from driftloop.envelope import Draft, rfc3339
+from driftloop.errors import InvalidEvent
+from services.monitoring.domain.rows import Outcome, Prediction, ReleaseScore
+from services.monitoring.domain.window import Window
+
+OUTCOME_COLUMNS = (
+    "event_id", "event_time_ms", "arrival_watermark_ms", "source_topic", "source_partition", "source_offset",
+    "key", "value",
+)  # fmt: skip
+
+
+def prediction(message: predictions.PredictionServed, visible_ms: int) -> Prediction:
+    """A logged prediction as a row.
+
+    Raises:
+        InvalidEvent: it names no id, no key or no release.
+    """
+    if not (message.prediction_id and message.key and message.release_id):
+        raise InvalidEvent("missing-field", "a prediction needs prediction_id, key and release_id")
+    return Prediction(
+        prediction_id=message.prediction_id,
+        key=message.key,
+        decision_ms=message.decision_time_ms,
+        visible_ms=visible_ms,
+        release_id=message.release_id,
+        scores=tuple(ReleaseScore(each.release_id, each.role, each.score) for each in message.scores),
+        input_digest=message.input_digest,
+        numeric=np.array(message.numeric, dtype=np.float64),
+        categorical=tuple(message.categorical),
+    )
+
+
+def outcome_rows(message: ingestion.OutcomesAccepted) -> pa.Table:
+    """The outcomes' columns; rows with no key or no value are left out.
+
+    Raises:
+        InvalidEvent: the bytes are no Arrow stream, or a column is missing.
+    """
+    try:
+        with pa.ipc.open_stream(message.rows) as stream:
+            table = stream.read_all().select(OUTCOME_COLUMNS)
+    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        raise InvalidEvent("malformed-rows", str(error)) from error
+    return table.filter(pa.compute.is_finite(table["value"])).filter(pa.compute.is_valid(table["key"]))
+
+
+def outcomes(table: pa.Table) -> list[Outcome]:
+    """Rows of `outcome_rows`."""
+    columns = (table.column(name).to_pylist() for name in OUTCOME_COLUMNS)
+    return [
+        Outcome(f"{topic}/{partition}/{offset}", event_id, key, time_ms, max(time_ms, arrival_ms), value)
+        for event_id, time_ms, arrival_ms, topic, partition, offset, key, value in zip(*columns, strict=True)
+    ]
+
+
+def window_id(loop: str, start_ms: int) -> str:
+    """Name of a window, such as ``orders/2026-01-01T00:00:00.000Z``."""
+    return f"{loop}/{rfc3339(start_ms)}"
+
+
+def window_closed(loop: str, window: Window) -> Draft:
+    """The event of a closed window; its event time is the window's end."""
+    data = monitoring.WindowClosed(
+        loop=loop,
+        window_id=window_id(loop, window.start_ms),
+        start_ms=window.start_ms,
+        end_ms=window.end_ms,
+        releases=_releases(window),
+        paired=_paired(window),
+        histograms=_histograms(window),
+        joins=_joins(window),
+        predictions=window.predictions,
+        champion_release_id=window.champion,
+    )
+    return Draft(ids.event_id("monitoring.window-closed", loop, window.end_ms), loop, window.end_ms, data)
+
+
+def _releases(window: Window) -> list[monitoring.ReleaseWindow]:
+    return [
+        monitoring.ReleaseWindow(
+            release_id=each.release_id,
+            role=each.role,
+            count=each.count,
+            loss_sum=each.loss,
+            score_sum=each.score,
+            outcome_sum=each.outcome,
+            residual_sum=each.residual,
+            residual_square_sum=each.residual_square,
+            answered=each.answered,
+        )
+        for each in window.releases
+    ]
+
+
+def _paired(window: Window) -> list[monitoring.PairedBlock]:
+    return [
+        monitoring.PairedBlock(
+            champion_release_id=each.champion,
+            challenger_release_id=each.challenger,
+            block_start_ms=window.start_ms,
+            count=each.count,
+            champion_loss_sum=each.champion_loss,
+            challenger_loss_sum=each.challenger_loss,
+            slice=each.slice,
+        )
+        for each in window.paired
+    ]
+
+
+def _histograms(window: Window) -> list[monitoring.Histogram]:
+    return [
+        monitoring.Histogram(
+            release_id=each.release_id, name=each.name, counts=each.counts, missing=each.missing, psi=each.psi
+        )
+        for each in window.histograms
+    ]
+
+
+def _joins(window: Window) -> monitoring.JoinCounts:
+    each = window.joins
+    return monitoring.JoinCounts(
+        joined=each.joined,
+        late=each.late,
+        missing=each.missing,
+        duplicate=each.duplicate,
+        corrected=each.corrected,
+        unpredicted=each.unpredicted,
+    )

@@ -1,0 +1,81 @@
+"""What the outcome join needs from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from driftloop.bus.dedup import SourceOffsets
+from driftloop.bus.ports import TopicPartition
+from services.monitoring.domain.grid import Reference
+from services.monitoring.domain.monitor import Closed, LoopMonitor
+from services.monitoring.domain.rows import Outcome, Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release as the registry tells of it; what is not known yet is empty."""
+
+    loop: str
+    release_id: str
+    uri: str = ""
+    digest: str = ""
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedPrediction:
+    """A prediction with the bytes that it was read from."""
+
+    loop: str
+    row: Prediction
+    record: bytes
+
+
+@dataclass
+class Changes:
+    """What a batch of records adds to the state."""
+
+    predictions: list[LoggedPrediction] = field(default_factory=list)
+    outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
+    releases: dict[str, Release] = field(default_factory=dict)
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+    """Next offset to read."""
+
+
+@dataclass
+class Checkpoint:
+    """Where the input was left."""
+
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+    seen: dict[str, SourceOffsets] = field(default_factory=dict)
+    """Raw offsets of the outcomes taken, by loop."""
+
+
+class Transaction(Protocol):
+    """One transaction on the state; what it holds stands together or not at all."""
+
+    def add(self, changes: Changes) -> None:
+        """Add rows and releases."""
+        ...
+
+    def close(self, loop: str, closed: Closed) -> None:
+        """Settle what a closed window settled, and put its `monitoring.window-closed` among the events to send."""
+        ...
+
+    def save(self, monitors: Mapping[str, LoopMonitor], checkpoint: Checkpoint) -> None:
+        """Note positions and watermarks."""
+        ...
+
+
+class References(Protocol):
+    """Opens bundles."""
+
+    def open(self, release: Release) -> Reference:
+        """The reference of a release.
+
+        Raises:
+            BundleError: its bundle is incomplete, or differs from its digest.
+        """
+        ...
