@@ -20,7 +20,10 @@ WATERMARKS_DDL = (
 )
 
 _STRING, _INT64 = 2, 4  # feast.types.ValueType.Enum
-_DOUBLE_TAG, _STRING_TAG = b"\x29", b"\x12"  # Value.double_val = 5, fixed 64 bits; Value.string_val = 2, length-delimited
+_DOUBLE_TAG, _STRING_TAG = (
+    b"\x29",
+    b"\x12",
+)  # Value.double_val = 5, fixed 64 bits; Value.string_val = 2, length-delimited
 _UINT32 = struct.Struct("<I")
 _TWO_UINT32 = struct.Struct("<II")
 _DOUBLE = struct.Struct("<d")

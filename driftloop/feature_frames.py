@@ -1,4 +1,7 @@
-"""How a process opens Feast: the settings file below ``DRIFTLOOP_HOME``, rendered from ``feature_repo/feature_store.yaml``."""
+"""How a process opens Feast, and how it gets training rows.
+
+Feast's settings file stands in ``DRIFTLOOP_HOME``; it is rendered from ``feature_repo/feature_store.yaml``.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,6 @@ from feast import FeatureStore
 from driftloop.config import Settings
 from driftloop.errors import ConfigError
 from driftloop.offline_store import pinned_versions
-
-PROJECT = "driftloop"
-"""Feast's project: the prefix of every online table."""
 
 
 def open_store(settings: Settings) -> FeatureStore:
@@ -35,7 +35,7 @@ def training_frame(
 ) -> pd.DataFrame:
     """``entities`` (join keys, ``event_timestamp``, anything else) in its order, with ``<view>__<feature>`` columns.
 
-    ``view_versions``: Delta version by view, from ``features.offline-flushed``; NaN or None where no row was available yet.
+    ``view_versions``: Delta version by view, from ``features.offline-flushed``. NaN or None where no row was available.
     """
     with pinned_versions(view_versions):
         job = store.get_historical_features(

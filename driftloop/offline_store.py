@@ -1,7 +1,8 @@
 """Feast's DuckDB offline store, reading Delta tables through deltalake at pinned versions and joining with ASOF.
 
-Feast's own join materialises every feature row of an entity for every entity row; one ASOF join a view does not. It is held equal to
-Feast's in a test. A row counts from the moment the live engine had it (``available_at``), so a value is never seen too early.
+Feast's own join materialises every feature row of an entity for every entity row; one ASOF join a view does not. It is
+held equal to Feast's in a test. A row counts from the moment the live engine had it (``available_at``), so a value is
+never seen too early.
 """
 
 from __future__ import annotations
@@ -154,11 +155,7 @@ def _join_one(
 def _sql(join: _Join, time_column: str) -> str:
     """Newest row available at each entity row's time; of rows available at once, the one with the newest event."""
     on = [f"e.{_quoted(ours)} = v.{_quoted(theirs)}" for theirs, ours in join.keys.items()]
-    alive = f"v.{_quoted(join.event_timestamp)} >= e.{_quoted(time_column)} - to_microseconds({join.ttl // timedelta(microseconds=1)})"
-    value = "CASE WHEN {alive} THEN v.{feature} END" if join.ttl else "v.{feature}"
-    picked = ", ".join(
-        f"{value.format(alive=alive, feature=_quoted(feature))} AS {_quoted(name)}" for feature, name in join.features.items()
-    )
+    picked = ", ".join(f"{_value(join, each, time_column)} AS {_quoted(name)}" for each, name in join.features.items())
     partition = ", ".join(_quoted(each) for each in [*join.keys, join.available_at])
     return f"""
         WITH one AS (
@@ -169,6 +166,15 @@ def _sql(join: _Join, time_column: str) -> str:
         ON {" AND ".join([*on, f"e.{_quoted(time_column)} >= v.{_quoted(join.available_at)}"])}
         ORDER BY e.{_ROW}
     """  # noqa: S608  # identifiers are quoted
+
+
+def _value(join: _Join, feature: str, time_column: str) -> str:
+    value = f"v.{_quoted(feature)}"
+    if not join.ttl:
+        return value
+    ttl_us = join.ttl // timedelta(microseconds=1)
+    oldest = f"e.{_quoted(time_column)} - to_microseconds({ttl_us})"
+    return f"CASE WHEN v.{_quoted(join.event_timestamp)} >= {oldest} THEN {value} END"
 
 
 def _quoted(name: str) -> str:
@@ -191,10 +197,10 @@ class _JoinJob(RetrievalJob):
         self._full_feature_names = full_feature_names
         self._metadata = metadata
 
-    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:  # noqa: ARG002  # Feast's signature
         return self._run().to_pandas()
 
-    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002
         return self._run()
 
     @property

@@ -1,0 +1,108 @@
+"""Milliseconds a step of the features service, engine and online write, on real flights in steps of event time.
+
+TZ=UTC python bench/features_step.py [--days 60] [--step-minutes 30]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from driftloop.config import ROOT, Settings
+from driftloop.feature_frames import open_store
+from driftloop.loop.load import Loop, load_loop
+from loops.flights.source import events
+from services.features.adapters.feast_views import apply
+from services.features.adapters.sqlite_online import SqliteOnline
+from services.features.domain.engine import Engine
+
+
+@dataclass
+class Times:
+    """Seconds of each part, one a step."""
+
+    add: list[float] = field(default_factory=list)
+    advance: list[float] = field(default_factory=list)
+    write: list[float] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    values: list[int] = field(default_factory=list)
+
+    def report(self) -> None:
+        """Print the percentiles."""
+        total = np.array(self.add) + np.array(self.advance) + np.array(self.write)
+        print(f"{len(total)} steps, {np.mean(self.rows):.0f} rows and {np.mean(self.values):.0f} values a step")
+        for name, seconds in (
+            ("add", self.add),
+            ("advance", self.advance),
+            ("online write", self.write),
+            ("step", total),
+        ):
+            p50, p99 = np.percentile(np.array(seconds) * 1000, (50, 99))
+            print(f"  {name:13} mean {np.mean(seconds) * 1000:6.2f} ms   p50 {p50:6.2f}   p99 {p99:6.2f}")
+
+
+def accepted(loop: Loop, start: date, end: date) -> dict[str, pa.Table]:
+    """Rows as ingestion would accept them, none late, sorted by event time."""
+    tables = {}
+    for name, raw in events(start, end).items():  # noqa: B007  # DuckDB finds `raw` by its name
+        derived = "".join(f", {sql} AS {column}" for column, sql in loop.definition.events[name].derive.items())
+        rows = duckdb.sql(f"SELECT *{derived} FROM raw").to_arrow_table()
+        count = pa.array(np.arange(len(rows)))
+        rows = rows.append_column("arrival_watermark_ms", pa.array(np.zeros(len(rows), np.int64)))
+        rows = rows.append_column("source_partition", pa.array(np.zeros(len(rows), np.int32)))
+        tables[name] = rows.append_column("source_offset", count).combine_chunks()
+    return tables
+
+
+def run(home: Path, days: int, step: timedelta) -> Times:
+    """Feed ``days`` of January on and time each step."""
+    loop = load_loop(ROOT / "loops" / "flights")
+    settings = Settings(home=home)
+    engine = Engine(apply(open_store(settings), [loop], settings.feature_repo)["flights"])
+    online = SqliteOnline(settings.online_db)
+    start = date(2013, 1, 1)
+    batches = {name: table.to_batches()[0] for name, table in accepted(loop, start, start + timedelta(days)).items()}
+    clocks = {name: batch.column("event_time_ms").to_numpy() for name, batch in batches.items()}
+    step_ms = step // timedelta(milliseconds=1)
+    first, last = min(clock[0] for clock in clocks.values()), max(clock[-1] for clock in clocks.values())
+    times = Times()
+    for watermark in range(int(first // step_ms * step_ms + step_ms), int(last), step_ms):
+        began = time.perf_counter()
+        for feed in engine.feeds:
+            clock = clocks[feed.event_type]
+            a, b = np.searchsorted(clock, (watermark - step_ms, watermark))
+            engine.add(feed, batches[feed.event_type].slice(a, b - a))
+        added = time.perf_counter()
+        advance = engine.advance(watermark)
+        advanced = time.perf_counter()
+        online.write(loop.name, engine.specs, advance)
+        written = time.perf_counter()
+        if advance.rows:
+            times.add.append(added - began)
+            times.advance.append(advanced - added)
+            times.write.append(written - advanced)
+            times.rows.append(advance.rows)
+            times.values.append(sum(len(each.keys) * len(each.columns) for each in advance.views))
+    return times
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=int, default=60)
+    parser.add_argument("--step-minutes", type=int, default=30)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        run(Path(home), arguments.days, timedelta(minutes=arguments.step_minutes)).report()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""The checkpoint as one Arrow IPC file, replaced whole: a name and a payload (an Arrow IPC stream, or JSON) a row."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from driftloop.bus.ports import TopicPartition
+from services.features.domain.engine import FeedSnapshot
+from services.features.domain.events import Array, Events
+from services.features.domain.latest import Key, Newest
+from services.features.domain.state import LoopState
+from services.features.domain.views import Aggregate, Feed, Latest, ViewSpec
+from services.features.ports import Checkpoint
+
+_SCHEMA = pa.schema([("name", pa.string()), ("payload", pa.binary())])
+_FORMAT = 1
+_CLOCKS = ("time_ms", "effective_ms", "partition", "offset", "code")
+Parts = dict[str, bytes]
+
+
+class CheckpointFile:
+    """See `services.features.ports.Checkpoints`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> Checkpoint | None:
+        """See the port."""
+        if not self._path.exists():
+            return None
+        with pa.OSFile(str(self._path)) as file:
+            table = pa.ipc.open_file(file).read_all()
+        return _decode(dict(zip(table["name"].to_pylist(), table["payload"].to_pylist(), strict=True)))
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """See the port."""
+        parts = _encode(checkpoint)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(".partial")
+        table = pa.Table.from_pydict({"name": list(parts), "payload": list(parts.values())}, _SCHEMA)
+        with partial.open("wb") as file:
+            with pa.ipc.new_file(file, _SCHEMA) as writer:
+                writer.write_table(table)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self._path)
+
+
+def _encode(checkpoint: Checkpoint) -> Parts:
+    positions = [[each.topic, each.partition, offset] for each, offset in checkpoint.positions.items()]
+    head = {"format": _FORMAT, "positions": positions, "loops": {n: _head(s) for n, s in checkpoint.loops.items()}}
+    parts = {"head": json.dumps(head).encode()}
+    for name, state in checkpoint.loops.items():
+        for number, feed in enumerate(state.feeds):
+            parts |= {f"{name}/{number}/{part}": content for part, content in _feed_parts(feed).items()}
+    return parts
+
+
+def _head(state: LoopState) -> dict[str, Any]:
+    return {
+        "specs": [asdict(each) for each in state.specs],
+        "watermark_ms": state.watermark_ms,
+        "late_events": state.late_events,
+        "newest": list(state.newest.items()),
+        "waiting": list(state.waiting),
+        "seen": state.seen,
+        "feeds": [[each.feed.event_type, list(each.feed.join_keys)] for each in state.feeds],
+    }
+
+
+def _feed_parts(feed: FeedSnapshot) -> Parts:
+    parts = {
+        "keys": _stream(_key_columns(feed.keys)),
+        "visible": _stream(_event_columns(feed.visible)),
+        "pending": _stream(_event_columns(feed.pending)),
+    }
+    for view, rows in feed.latest.items():
+        parts[f"latest/{view}"] = _stream(_latest_columns(rows))
+    return parts
+
+
+def _decode(parts: Parts) -> Checkpoint:
+    head = json.loads(parts["head"])
+    if head["format"] != _FORMAT:
+        raise ValueError(f"checkpoint format {head['format']}; this version reads {_FORMAT}")
+    positions = {TopicPartition(topic, partition): offset for topic, partition, offset in head["positions"]}
+    return Checkpoint(positions, {name: _state(name, told, parts) for name, told in head["loops"].items()})
+
+
+def _state(name: str, told: Mapping[str, Any], parts: Parts) -> LoopState:
+    specs = [_spec(each) for each in told["specs"]]
+    feeds = [_feed(f"{name}/{at}/", Feed(event, tuple(keys)), parts) for at, (event, keys) in enumerate(told["feeds"])]
+    return LoopState(
+        specs=specs,
+        watermark_ms=told["watermark_ms"],
+        late_events=told["late_events"],
+        newest=dict(told["newest"]),
+        waiting=told["waiting"],
+        seen=told["seen"],
+        feeds=feeds,
+    )
+
+
+def _spec(told: Mapping[str, Any]) -> ViewSpec:
+    event_type, join_keys = told["feed"]
+    return ViewSpec(
+        view=told["view"],
+        feed=Feed(event_type, tuple(join_keys)),
+        key_kinds=tuple(told["key_kinds"]),
+        aggregates=tuple(Aggregate(**each) for each in told["aggregates"]),
+        latest=tuple(Latest(**each) for each in told["latest"]),
+    )
+
+
+def _feed(prefix: str, feed: Feed, parts: Parts) -> FeedSnapshot:
+    mine = {name.removeprefix(prefix): content for name, content in parts.items() if name.startswith(prefix)}
+    latest = {name.removeprefix("latest/"): _latest(mine[name]) for name in mine if name.startswith("latest/")}
+    return FeedSnapshot(feed, _keys(_read(mine["keys"])), _events(mine["visible"]), _events(mine["pending"]), latest)
+
+
+def _key_columns(keys: Iterable[Key]) -> dict[str, pa.Array]:
+    return {f"key{at}": pa.array(values) for at, values in enumerate(zip(*keys, strict=True))}
+
+
+def _keys(columns: Mapping[str, pa.Array]) -> list[Key]:
+    ordered = [columns[f"key{at}"].to_pylist() for at in range(sum(name.startswith("key") for name in columns))]
+    return list(zip(*ordered, strict=True))
+
+
+def _event_columns(events: Events) -> dict[str, pa.Array]:
+    clocks = {name: pa.array(getattr(events, name)) for name in _CLOCKS}
+    return clocks | {f"column/{name}": _arrow(values) for name, values in events.columns.items()}
+
+
+def _events(content: bytes) -> Events:
+    read = {name: _numpy(column) for name, column in _read(content).items()}
+    columns = {name.removeprefix("column/"): values for name, values in read.items() if name.startswith("column/")}
+    return Events(**{name: read[name] for name in _CLOCKS}, columns=columns)
+
+
+def _latest_columns(rows: Mapping[Key, Newest]) -> dict[str, pa.Array]:
+    positions = zip(*(each.position for each in rows.values()), strict=True)
+    values = zip(*(each.values for each in rows.values()), strict=True)
+    return {
+        **_key_columns(rows),
+        **{f"position{at}": pa.array(each, pa.int64()) for at, each in enumerate(positions)},
+        **{f"value{at}": pa.array(each) for at, each in enumerate(values)},
+    }
+
+
+def _latest(content: bytes) -> dict[Key, Newest]:
+    columns = _read(content)
+    if not columns:
+        return {}
+    keys = _keys(columns)
+    positions = zip(*(columns[f"position{at}"].to_pylist() for at in range(3)), strict=True)
+    count = sum(name.startswith("value") for name in columns)
+    values = zip(*(columns[f"value{at}"].to_pylist() for at in range(count)), strict=True)
+    return {key: Newest(p, v) for key, p, v in zip(keys, positions, values, strict=True)}
+
+
+def _arrow(values: Array) -> pa.Array:
+    return pa.array(values, pa.string()) if values.dtype == object else pa.array(values)
+
+
+def _numpy(column: pa.Array) -> Array:
+    values: Array = column.to_numpy(zero_copy_only=False)
+    return values if len(values) or column.type != pa.string() else np.empty(0, object)
+
+
+def _stream(columns: Mapping[str, pa.Array]) -> bytes:
+    sink = pa.BufferOutputStream()
+    batch = pa.RecordBatch.from_pydict(dict(columns))
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def _read(content: bytes) -> dict[str, pa.Array]:
+    batches: Sequence[pa.RecordBatch] = list(pa.ipc.open_stream(content))
+    return {name: batches[0].column(name) for name in batches[0].schema.names} if batches else {}

@@ -1,0 +1,89 @@
+"""Offline views in the lake: a Delta table a view, a row for each row that was written online."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from driftloop.lake import Table
+from services.features.domain.engine import FeatureRows
+from services.features.domain.events import Array
+from services.features.domain.views import ViewSpec
+from services.features.ports import ViewVersion
+
+APP = "features"
+"""Delta application id; its version is the watermark up to which the view is whole."""
+_TIME = pa.timestamp("us", tz="UTC")
+_TYPES = {"double": pa.float64(), "string": pa.string(), "int64": pa.int64()}
+
+
+class DeltaOffline:
+    """See `services.features.ports.OfflineStore`."""
+
+    def __init__(self, lake: Path) -> None:
+        self._lake = lake
+        self._tables: dict[Path, Table] = {}
+
+    def append(
+        self, loop: str, specs: Sequence[ViewSpec], rows: Sequence[FeatureRows], watermark_ms: int, written_at_ms: int
+    ) -> list[ViewVersion]:
+        """See the port."""
+        versions = []
+        for spec in specs:
+            table = self._table(loop, spec)
+            stands = table.transaction_version(APP)
+            new = [each for each in rows if each.spec.view == spec.view and each.watermark_ms > stands]
+            if new:
+                table.append(as_table(spec, new, written_at_ms), {APP: watermark_ms})
+            versions.append(ViewVersion(spec.view, str(table.path), table.version()))
+        return versions
+
+    def newest(self, loop: str, spec: ViewSpec) -> FeatureRows | None:
+        """The newest row of each entity, with the watermark at which the last of them was written; None without any."""
+        rows = self._table(loop, spec).read()
+        if not rows.num_rows:
+            return None
+        order = rows.take(pc.sort_indices(rows, [("available_at", "ascending")]))
+        keys = list(zip(*(order[name].to_pylist() for name in spec.feed.join_keys), strict=True))
+        last = {key: at for at, key in enumerate(keys)}
+        picked = order.take(pa.array(last.values(), pa.int64()))
+        watermark_ms = int(pc.max(rows["available_at"].cast(pa.int64())).as_py()) // 1000
+        return FeatureRows(spec, watermark_ms, list(last), tuple(_values(picked[name]) for name in spec.features))
+
+    def _table(self, loop: str, spec: ViewSpec) -> Table:
+        path = self._lake / loop / "views" / spec.view
+        if path not in self._tables:
+            self._tables[path] = Table(path)
+            if not self._tables[path].exists():
+                self._tables[path].append(schema(spec).empty_table(), {})
+        return self._tables[path]
+
+
+def schema(spec: ViewSpec) -> pa.Schema:
+    """Columns of an offline view: join keys, features, and the three times."""
+    keys = [(name, _TYPES[kind]) for name, kind in zip(spec.feed.join_keys, spec.key_kinds, strict=True)]
+    features = [(name, _TYPES[kind]) for name, kind in zip(spec.features, spec.kinds, strict=True)]
+    return pa.schema([*keys, *features, ("event_timestamp", _TIME), ("available_at", _TIME), ("written_at", _TIME)])
+
+
+def as_table(spec: ViewSpec, rows: Sequence[FeatureRows], written_at_ms: int) -> pa.Table:
+    """Feature rows of one view as an offline table; NaN becomes null."""
+    wanted = schema(spec)
+    keys = list(zip(*(key for each in rows for key in each.keys), strict=True))
+    columns = [pa.array(values, wanted.field(at).type) for at, values in enumerate(keys)]
+    for at, kind in enumerate(spec.kinds):
+        values = np.concatenate([each.columns[at] for each in rows])
+        columns.append(pa.array(values, _TYPES[kind], from_pandas=True))
+    watermarks = np.concatenate([np.full(len(each.keys), each.watermark_ms, np.int64) for each in rows])
+    at_us = pa.array(watermarks * 1000).cast(_TIME)
+    written = pa.array(np.full(len(watermarks), written_at_ms * 1000, np.int64)).cast(_TIME)
+    return pa.Table.from_arrays([*columns, at_us, at_us, written], schema=wanted)
+
+
+def _values(column: pa.ChunkedArray) -> Array:
+    values: Array = column.to_numpy(zero_copy_only=False)
+    return values

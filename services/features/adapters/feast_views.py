@@ -1,0 +1,157 @@
+"""Feast definitions: applied to the registry, read back as plain views, checked against the loop's own definition."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, cast
+
+from feast import Entity, FeatureService, FeatureStore, FeatureView, OnDemandFeatureView, StreamFeatureView
+from feast.aggregation import Aggregation
+from feast.types import Float64, Int64, String
+
+from driftloop.errors import LoopDefinitionError
+from driftloop.loop.load import Loop
+from services.features.domain.views import Aggregate, Feed, KeyKind, Kind, Latest, ViewSpec
+
+_KINDS: dict[Any, Kind] = {Float64: "double", String: "string"}
+_KEY_KINDS: dict[Any, KeyKind] = {String: "string", Int64: "int64"}
+
+
+def apply(store: FeatureStore, loops: Sequence[Loop], feature_repo: Path) -> dict[str, list[ViewSpec]]:
+    """Register what ``<feature_repo>/<loop>.py`` defines, which makes the online tables too; returns each loop's views.
+
+    Raises:
+        LoopDefinitionError: a definition is missing, cannot be executed, or does not fit the loop's events.
+    """
+    problems: list[str] = []
+    defined = {loop.name: list(_objects(_module(loop.name, feature_repo))) for loop in loops}
+    _refuse(_shared_names(defined, feature_repo))
+    store.apply([each for objects in defined.values() for each in objects], partial=True)
+    found: dict[str, list[ViewSpec]] = {}
+    for loop in loops:
+        path = feature_repo / f"{loop.name}.py"
+        views = store.list_stream_feature_views(tags={"loop": loop.name})
+        problems += [f"{path}:1: {each}" for view in views for each in _problems(view)]
+        _refuse(problems)
+        found[loop.name] = [spec(view) for view in views]
+        problems += [f"{path}:1: {each}" for each in misfits(loop, found[loop.name])]
+        problems += [f"{path}:1: {each}" for each in _service_misfits(loop, defined[loop.name])]
+    _refuse(problems)
+    return found
+
+
+def spec(view: StreamFeatureView) -> ViewSpec:
+    """A stream feature view as plain data."""
+    source = view.stream_source
+    join_keys = tuple(sorted(each.name for each in view.entity_columns))
+    feed = Feed(source.tags["event_type"], join_keys)
+    types = {each.name: each.dtype for each in view.entity_columns}
+    kinds = tuple(_KEY_KINDS[types[each]] for each in join_keys)
+    if view.aggregations:
+        return ViewSpec(view.name, feed, kinds, tuple(_aggregate(each) for each in view.aggregations))
+    features = [each for each in view.features if each.name not in join_keys]
+    return ViewSpec(view.name, feed, kinds, latest=tuple(Latest(each.name, _KINDS[each.dtype]) for each in features))
+
+
+def misfits(loop: Loop, views: Iterable[ViewSpec]) -> Iterator[str]:
+    """What views ask of a loop's events that its loop.yaml does not give."""
+    events = loop.definition.events
+    for view in views:
+        event_type, join_keys = view.feed
+        if event_type not in events:
+            yield f"{view.view} reads {event_type!r}, which `events` of loop.yaml does not declare"
+            continue
+        if join_keys not in {tuple(sorted(keys)) for keys in events[event_type].feeds}:
+            yield f"{view.view} needs `- [{', '.join(join_keys)}]` in `events.{event_type}.feeds` of loop.yaml"
+        columns = set(loop.messages[event_type].DESCRIPTOR.fields_by_name) | set(events[event_type].derive)
+        wanted = {each.column for each in view.aggregates} | {each.name for each in view.latest} | set(join_keys)
+        for column in sorted(wanted - columns):
+            yield f"{view.view} reads the column {column!r}, which {event_type} neither has nor derives"
+
+
+def _service_misfits(loop: Loop, objects: Iterable[object]) -> Iterator[str]:
+    wanted = loop.definition.prediction.feature_service
+    services = {each.name: each for each in objects if isinstance(each, FeatureService)}
+    if wanted not in services:
+        yield f"there is no feature service {wanted!r}, which `prediction.feature_service` of loop.yaml names"
+        return
+    views = {each.name: each for each in objects if isinstance(each, StreamFeatureView)}
+    used = [views[each.name] for each in services[wanted].feature_view_projections if each.name in views]
+    needed = {column.name for view in used for column in view.entity_columns}
+    for absent in sorted(needed - set(loop.definition.prediction.join_keys)):
+        yield f"{wanted} needs the join key {absent!r} in `prediction.join_keys` of loop.yaml"
+
+
+def _problems(view: StreamFeatureView) -> Iterator[str]:
+    """What of a view this service cannot execute."""
+    join_keys = {each.name for each in view.entity_columns}
+    features = {each.name: each.dtype for each in view.features if each.name not in join_keys}
+    if "event_type" not in view.stream_source.tags:
+        yield f"{view.name} must take its source from feature_repo.sources.stream_source"
+    if view.ttl:
+        yield f"{view.name} must have ttl=timedelta(0): a row is right until the next one"
+    for column in view.entity_columns:
+        if column.dtype not in _KEY_KINDS:
+            yield f"{view.name}: the join key {column.name} must be String or Int64"
+    if view.aggregations:
+        yield from _aggregation_problems(view.name, view.aggregations, features)
+    else:
+        wrong = sorted(name for name, dtype in features.items() if dtype not in _KINDS)
+        yield from (f"{view.name}: {name} must be Float64 or String" for name in wrong)
+
+
+def _aggregation_problems(name: str, aggregations: Iterable[Aggregation], features: dict[str, Any]) -> Iterator[str]:
+    for each in aggregations:
+        if each.function not in ("count", "sum") or each.time_window is None or each.time_window <= timedelta(0):
+            yield f"{name}: {each.function} of {each.column}: write a count or a sum over a time_window above zero"
+    made = {each.resolved_name(each.time_window) for each in aggregations}
+    if made != set(features):
+        yield f"{name}: schema and aggregations differ in {', '.join(sorted(made ^ set(features)))}"
+    for feature in sorted(name for name, dtype in features.items() if dtype != Float64):
+        yield f"{name}: {feature} must be Float64"
+
+
+def _aggregate(aggregation: Aggregation) -> Aggregate:
+    window = aggregation.time_window
+    function = cast(Literal["count", "sum"], aggregation.function)
+    name = aggregation.resolved_name(window)
+    return Aggregate(name, function, aggregation.column, window // timedelta(milliseconds=1))
+
+
+def _module(loop: str, feature_repo: Path) -> ModuleType:
+    path = feature_repo / f"{loop}.py"
+    wanted = importlib.util.spec_from_file_location(f"feature_repo.{loop}", path)
+    if not path.exists() or wanted is None or wanted.loader is None:
+        raise LoopDefinitionError([f"{path}:1: missing; it holds the loop's Feast definitions"])
+    module = sys.modules[wanted.name] = importlib.util.module_from_spec(wanted)  # dataclasses look it up there
+    wanted.loader.exec_module(module)
+    return module
+
+
+def _objects(module: ModuleType) -> Iterator[Entity | FeatureView | OnDemandFeatureView | FeatureService]:
+    """Feast objects among a module's names and in the lists that it holds."""
+    for value in vars(module).values():
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(each, Entity | FeatureView | OnDemandFeatureView | FeatureService):
+                yield each
+
+
+def _shared_names(defined: dict[str, list[Any]], feature_repo: Path) -> list[str]:
+    """Views and services are one namespace over all loops."""
+    owner: dict[str, str] = {}
+    problems = []
+    for loop, objects in defined.items():
+        names = sorted({each.name for each in objects if not isinstance(each, Entity)})
+        taken = [name for name in names if owner.setdefault(name, loop) != loop]
+        problems += [f"{feature_repo / loop}.py:1: {name} is the name of one of {owner[name]}'s, too" for name in taken]
+    return problems
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise LoopDefinitionError(problems)

@@ -1,0 +1,74 @@
+"""Wires the features service."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.clock import SystemClock
+from driftloop.errors import ConfigError
+from driftloop.feature_frames import open_store
+from driftloop.loop.load import load_loops
+from services.features.adapters.checkpoint_file import CheckpointFile
+from services.features.adapters.delta_offline import DeltaOffline
+from services.features.adapters.feast_views import apply
+from services.features.adapters.sqlite_online import SqliteOnline
+from services.features.config import FeaturesSettings
+from services.features.domain.loop_run import LoopRun, ViewsChanged
+from services.features.domain.views import ViewSpec
+from services.features.flush import Flush
+from services.features.handlers import TOPIC
+from services.features.ports import Checkpoint
+from services.features.refill import refill
+from services.features.service import FeaturesService, Parts
+
+NAME = "features"
+
+
+def build(settings: FeaturesSettings, stop: threading.Event) -> FeaturesService:
+    """The service on real parts, where its last checkpoint left it.
+
+    Raises:
+        ConfigError: a loop, its Feast definitions or the process's zone is wrong, or the views have changed.
+    """
+    specs = declared_views(settings)
+    checkpoints = checkpoint_file(settings)
+    checkpoint = checkpoints.load() or Checkpoint()
+    consumer = KafkaBatchConsumer(settings.kafka_bootstrap, [TOPIC], NAME)
+    producer = KafkaBatchProducer(settings.kafka_bootstrap)
+    online, offline = SqliteOnline(settings.online_db), DeltaOffline(settings.lake)
+    runs = restored(specs, len(consumer.assignment()), checkpoint)
+    for name in runs:
+        if name in checkpoint.loops:
+            refill(name, checkpoint.loops[name], online, offline)
+    clock = SystemClock()
+    flush = Flush(offline, checkpoints, producer, clock)
+    executor = ThreadPoolExecutor(1, "flush")
+    parts = Parts(consumer, producer, online, flush, executor, clock)
+    return FeaturesService(runs, checkpoint.positions, parts, settings, stop)
+
+
+def declared_views(settings: FeaturesSettings) -> dict[str, list[ViewSpec]]:
+    """Views of each loop that runs, registered with Feast."""
+    loops = load_loops(settings.loops_dir, settings.loops)
+    return apply(open_store(settings), loops, settings.feature_repo)
+
+
+def checkpoint_file(settings: FeaturesSettings) -> CheckpointFile:
+    """Where the checkpoint is kept."""
+    return CheckpointFile(settings.home / "state" / "features.checkpoint")
+
+
+def restored(specs: Mapping[str, Sequence[ViewSpec]], partitions: int, checkpoint: Checkpoint) -> dict[str, LoopRun]:
+    """Each loop where the checkpoint left it, or at its beginning."""
+    runs = {name: LoopRun(name, views, partitions) for name, views in specs.items()}
+    try:
+        for name, state in checkpoint.loops.items():
+            if name in runs:
+                runs[name].restore(state)
+    except ViewsChanged as error:
+        command = "python -m services.features.backfill --loop LOOP"
+        raise ConfigError(f"{error}; stop the service and run `{command}`") from error
+    return runs

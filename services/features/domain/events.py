@@ -1,0 +1,110 @@
+"""Accepted rows of one feed as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from services.features.domain.views import Kind
+
+Ints = NDArray[np.int64]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Rows, one an element. Columns are float64 with NaN for missing, or object with None for missing.
+
+    ``time_ms`` event time; ``effective_ms`` the time after which the row is visible: the later of event time and the
+    watermark it arrived at; ``partition``, ``offset`` where it stood in the raw topic; ``code`` its entity's number.
+    All int64 [n].
+    """
+
+    time_ms: Ints
+    effective_ms: Ints
+    partition: Ints
+    offset: Ints
+    code: Ints
+    columns: Mapping[str, Array]
+
+    def __len__(self) -> int:
+        return len(self.time_ms)
+
+    def take(self, rows: Any) -> Events:
+        """Some rows, by a mask, positions or a slice."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Events(
+            self.time_ms[rows],
+            self.effective_ms[rows],
+            self.partition[rows],
+            self.offset[rows],
+            self.code[rows],
+            columns,
+        )
+
+    def in_order(self) -> Events:
+        """Sorted by event time, then position in the raw topic: an order that no delivery can change."""
+        if len(self) < 2:
+            return self
+        return self.take(np.lexsort((self.offset, self.partition, self.time_ms)))
+
+    @property
+    def late(self) -> int:
+        """How many came when the watermark had passed them."""
+        return int(np.count_nonzero(self.effective_ms > self.time_ms))
+
+
+def empty(columns: Mapping[str, Kind]) -> Events:
+    """No rows."""
+    none = np.empty(0, np.int64)
+    kinds = {name: np.empty(0, np.float64 if kind == "double" else object) for name, kind in columns.items()}
+    return Events(none, none, none, none, none, kinds)
+
+
+def concat(parts: Sequence[Events]) -> Events:
+    """All rows, part by part; there must be at least one part."""
+    if len(parts) == 1:
+        return parts[0]
+    return Events(
+        np.concatenate([each.time_ms for each in parts]),
+        np.concatenate([each.effective_ms for each in parts]),
+        np.concatenate([each.partition for each in parts]),
+        np.concatenate([each.offset for each in parts]),
+        np.concatenate([each.code for each in parts]),
+        {name: np.concatenate([each.columns[name] for each in parts]) for name in parts[0].columns},
+    )
+
+
+def merge(older: Events, newer: Events) -> Events:
+    """Two ordered runs as one. Rows newer than all others are appended; only where some are late is anything sorted."""
+    if not len(newer):
+        return older
+    late = len(older) and newer.time_ms[0] <= older.time_ms[-1]
+    both = concat([older, newer])
+    return both.in_order() if late else both
+
+
+def columns_of(batch: pa.RecordBatch, wanted: Mapping[str, Kind]) -> dict[str, Array]:
+    """The wanted columns of a batch as arrays.
+
+    Raises:
+        KeyError: the batch lacks one.
+        pa.ArrowInvalid: its type is neither what is wanted nor can be made so.
+    """
+    return {name: _array(batch.column(name), kind) for name, kind in wanted.items()}
+
+
+def _array(column: pa.Array, kind: Kind) -> Array:
+    if kind == "string":
+        strings: Array = column.cast(pa.string()).to_numpy(zero_copy_only=False)
+        return strings
+    if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        column = pc.if_else(pc.is_valid(column), 1.0, None)  # it can only be counted
+    doubles: Array = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return doubles

@@ -1,0 +1,101 @@
+"""One loop from its input to its advances: repeats dropped, watermarks merged, the engine moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from driftloop.bus.dedup import SourceOffsets
+from services.features.domain.engine import Advance, Engine
+from services.features.domain.state import LoopState
+from services.features.domain.views import Feed, ViewSpec
+from services.features.domain.watermarks import Watermarks
+
+
+class ViewsChanged(ValueError):
+    """The state was computed for other views than those that are declared now."""
+
+
+class LoopRun:
+    """State of one loop. ``partitions``: how many input partitions carry its watermark."""
+
+    def __init__(self, name: str, specs: Sequence[ViewSpec], partitions: int) -> None:
+        self.name = name
+        self.engine = Engine(specs)
+        self._watermarks = Watermarks(partitions)
+        self._seen = SourceOffsets()
+
+    def rows(self, partition: int, feed: Feed, batch: pa.RecordBatch) -> None:
+        """Take accepted rows from an input partition; those that came before are left out.
+
+        Raises:
+            KeyError: a column that a view reads is missing.
+            pa.ArrowInvalid: a column is of a wrong type.
+        """
+        if feed not in self.engine.feeds:
+            return
+        fresh = self._fresh(partition, feed, batch)
+        self.engine.add(feed, batch if fresh.all() else batch.filter(pa.array(fresh)))
+
+    def watermark(self, partition: int, watermark_ms: int) -> None:
+        """Take a watermark from an input partition."""
+        self._watermarks.seen(partition, watermark_ms, self.engine.watermark_ms)
+
+    def advances(self) -> Iterator[Advance]:
+        """Advance through every watermark that all input partitions have reached."""
+        for watermark_ms in self._watermarks.due():
+            yield self.engine.advance(watermark_ms)
+
+    def mark_seen(self, newest: Mapping[tuple[str, int], int], partitions: int) -> None:
+        """Take rows as seen up to a raw offset, by (event type, raw partition), wherever they come from."""
+        for feed in self.engine.feeds:
+            for (event_type, raw), offset in newest.items():
+                if event_type == feed.event_type:
+                    for partition in range(partitions):
+                        self._seen.fresh(_stream(partition, feed, raw), np.array([offset]))
+
+    def snapshot(self) -> LoopState:
+        """The state now; later changes leave it as it is. Call it between advances, when none is due."""
+        feeds = []
+        for each in self.engine.feeds.values():
+            each.forget_unused()
+            feeds.append(each.snapshot())
+        return LoopState(
+            specs=self.engine.specs,
+            watermark_ms=self.engine.watermark_ms,
+            late_events=self.engine.late_events,
+            newest=dict(self._watermarks.newest),
+            waiting=sorted(self._watermarks.waiting),
+            seen=self._seen.to_json(),
+            feeds=feeds,
+        )
+
+    def restore(self, state: LoopState) -> None:
+        """Go on from a state.
+
+        Raises:
+            ViewsChanged: it was computed for other views.
+        """
+        if tuple(state.specs) != self.engine.specs:
+            raise ViewsChanged(f"{self.name}: the views are not those of the last checkpoint")
+        self.engine.watermark_ms, self.engine.late_events = state.watermark_ms, state.late_events
+        self._watermarks.newest, self._watermarks.waiting = dict(state.newest), set(state.waiting)
+        self._seen = SourceOffsets.from_json(state.seen)
+        for snapshot in state.feeds:
+            self.engine.feeds[snapshot.feed].restore(snapshot)
+
+    def _fresh(self, partition: int, feed: Feed, batch: pa.RecordBatch) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        raw = batch.column("source_partition").to_numpy()
+        offsets = batch.column("source_offset").to_numpy()
+        fresh = np.zeros(len(raw), np.bool_)
+        for each in np.unique(raw):
+            here = raw == each
+            fresh[here] = self._seen.fresh(_stream(partition, feed, int(each)), offsets[here])
+        return fresh
+
+
+def _stream(partition: int, feed: Feed, raw_partition: int) -> str:
+    """Rows come once for each entity they feed, and in order of raw offset within each of these."""
+    return f"{partition}/{feed.event_type}/{','.join(feed.join_keys)}/{raw_partition}"

@@ -1,0 +1,26 @@
+"""What a restart of one loop needs: everything, and nothing that can be computed again from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from services.features.domain.engine import FeedSnapshot
+from services.features.domain.views import ViewSpec
+
+
+@dataclass(frozen=True)
+class LoopState:
+    """One loop at a watermark (UTC ms; None before the first)."""
+
+    specs: Sequence[ViewSpec]
+    """The views that it was computed for."""
+    watermark_ms: int | None
+    late_events: int
+    newest: Mapping[int, int]
+    """Newest watermark by input partition."""
+    waiting: Sequence[int]
+    """Watermarks seen and still to be advanced through."""
+    seen: str
+    """`driftloop.bus.dedup.SourceOffsets` as JSON."""
+    feeds: Sequence[FeedSnapshot]

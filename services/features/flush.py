@@ -1,0 +1,75 @@
+"""From unflushed rows to the lake, an event and a checkpoint: what may take long and runs beside the online path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from driftloop import ids
+from driftloop.bus.ports import BatchProducer, Outgoing
+from driftloop.clock import Clock
+from driftloop.contracts.features_pb2 import OfflineFlushed
+from driftloop.contracts.features_pb2 import ViewVersion as ViewVersionMessage
+from driftloop.envelope import Draft, from_draft, to_record
+from services.features import metrics
+from services.features.domain.engine import Advance, FeatureRows
+from services.features.ports import Checkpoint, Checkpoints, OfflineStore, ViewVersion
+
+SOURCE = "features"
+
+
+@dataclass
+class Unflushed:
+    """Rows of one loop that the lake does not hold yet."""
+
+    rows: list[FeatureRows] = field(default_factory=list)
+    count: int = 0
+    first_ms: int | None = None
+    last_ms: int | None = None
+
+    def add(self, advance: Advance) -> None:
+        """Keep what an advance changed."""
+        self.rows += advance.views
+        self.count += advance.rows
+        self.first_ms = advance.watermark_ms if self.first_ms is None else self.first_ms
+        self.last_ms = advance.watermark_ms
+
+    def span_ms(self) -> int:
+        """Event time between the first and the last advance held."""
+        return 0 if self.first_ms is None or self.last_ms is None else self.last_ms - self.first_ms
+
+
+class Flush:
+    """Brings the offline views of every loop to a checkpoint.
+
+    The order makes a kill harmless anywhere: rows first, which a repeat leaves out by their version; then the event,
+    which comes again under another watermark at worst; the checkpoint last, so that what it says stands.
+    """
+
+    def __init__(self, offline: OfflineStore, checkpoints: Checkpoints, producer: BatchProducer, clock: Clock) -> None:
+        self._offline = offline
+        self._checkpoints = checkpoints
+        self._producer = producer
+        self._clock = clock
+
+    def __call__(self, checkpoint: Checkpoint, unflushed: Mapping[str, Sequence[FeatureRows]]) -> Checkpoint:
+        """Flush the rows of these loops, which belong before the checkpoint; returns it once it stands."""
+        began = self._clock.monotonic_s()
+        for loop, rows in unflushed.items():
+            state = checkpoint.loops[loop]
+            if state.watermark_ms is not None:
+                now_ms = self._clock.now_ms()
+                versions = self._offline.append(loop, state.specs, rows, state.watermark_ms, now_ms)
+                self._producer.send([_event(loop, state.watermark_ms, versions, now_ms)])
+                metrics.FLUSHED_ROWS.add(sum(len(each.keys) for each in rows), loop=loop)
+        self._producer.flush()
+        self._checkpoints.save(checkpoint)
+        metrics.FLUSH_SECONDS.record(self._clock.monotonic_s() - began)
+        return checkpoint
+
+
+def _event(loop: str, watermark_ms: int, versions: Sequence[ViewVersion], wall_time_ms: int) -> Outgoing:
+    views = [ViewVersionMessage(view=each.view, path=each.path, version=each.version) for each in versions]
+    message = OfflineFlushed(loop=loop, watermark_ms=watermark_ms, views=views)
+    draft = Draft(ids.event_id("features.offline-flushed", loop, watermark_ms), loop, watermark_ms, message)
+    return to_record(from_draft(draft, source=SOURCE, wall_time_ms=wall_time_ms, cause=None, traceparent=None))

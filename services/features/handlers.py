@@ -1,0 +1,53 @@
+"""What a record of the input does to a loop; the table at the end says which message is handled how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+from google.protobuf.message import Message
+
+from driftloop.bus.ports import Record
+from driftloop.contracts.ingestion_pb2 import RowsAccepted, WatermarkAdvanced
+from driftloop.envelope import from_record
+from driftloop.errors import InvalidEvent
+from services.features.domain.loop_run import LoopRun
+from services.features.domain.views import Feed
+
+TOPIC = "ingestion.rows-accepted.v1"
+Handler = Callable[[Any, LoopRun, int], None]
+
+
+def handle(record: Record, runs: Mapping[str, LoopRun]) -> None:
+    """Hand a record to its loop; records of loops that do not run here are passed over.
+
+    Raises:
+        InvalidEvent: it can never be read.
+    """
+    message: Any = from_record(record, list(HANDLERS)).data
+    run = runs.get(message.loop)
+    if run is not None:
+        HANDLERS[type(message)](message, run, record.partition)
+
+
+def rows_accepted(message: RowsAccepted, run: LoopRun, partition: int) -> None:
+    """Rows of one event type for one entity."""
+    feed = Feed(message.event_type, tuple(message.join_keys))
+    try:
+        with pa.ipc.open_stream(message.rows) as stream:
+            for batch in stream:
+                run.rows(partition, feed, batch)
+    except (pa.ArrowException, KeyError) as error:
+        raise InvalidEvent("malformed-rows", f"{message.event_type} for {feed.join_keys}: {error}") from error
+
+
+def watermark_advanced(message: WatermarkAdvanced, run: LoopRun, partition: int) -> None:
+    """The loop's watermark, in band."""
+    run.watermark(partition, message.watermark_ms)
+
+
+HANDLERS: Mapping[type[Message], Handler] = {
+    RowsAccepted: rows_accepted,
+    WatermarkAdvanced: watermark_advanced,
+}

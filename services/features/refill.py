@@ -1,0 +1,32 @@
+"""Fills an online store that is behind its checkpoint, after a power cut or on a new store, from the offline views."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from driftloop import log
+from services.features.domain.engine import Advance, FeatureRows
+from services.features.domain.state import LoopState
+from services.features.domain.views import ViewSpec
+from services.features.ports import OnlineStore
+
+
+class NewestRows(Protocol):
+    """Reads offline views."""
+
+    def newest(self, loop: str, spec: ViewSpec) -> FeatureRows | None:
+        """The newest row of each entity; None where the view has none."""
+        ...
+
+
+def refill(loop: str, state: LoopState, online: OnlineStore, offline: NewestRows) -> list[str]:
+    """Bring views that are behind the state's watermark up to it; returns their names."""
+    if state.watermark_ms is None:
+        return []
+    right = online.watermarks(loop)
+    behind = [spec for spec in state.specs if right.get(spec.view, -1) < state.watermark_ms]
+    rows = [found for spec in behind if (found := offline.newest(loop, spec)) is not None]
+    if behind:
+        online.write(loop, behind, Advance(state.watermark_ms, tuple(rows), 0, state.late_events))
+        log.get(__name__).warning("online-refilled", loop=loop, views=[each.view for each in behind])
+    return [each.view for each in behind]

@@ -1,0 +1,166 @@
+"""Stores in memory that can be told to break, and a bus with accepted rows on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import pyarrow as pa
+
+from driftloop.bus.memory import MemoryBroker
+from driftloop.bus.ports import Outgoing
+from driftloop.contracts.ingestion_pb2 import RowsAccepted, WatermarkAdvanced
+from driftloop.envelope import Draft, from_draft, to_record
+from services.features.domain.engine import Advance, FeatureRows
+from services.features.domain.views import Feed, ViewSpec
+from services.features.handlers import TOPIC
+from services.features.ports import Checkpoint, ViewVersion
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Fuse:
+    """Raises `Killed` when it is touched for the n-th time."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.touched = 0
+
+    def touch(self) -> None:
+        self.touched += 1
+        if self.touched == self.at:
+            raise Killed
+
+
+class FakeOnline:
+    """`OnlineStore` in dictionaries; ``fuse`` is touched before and after the commit."""
+
+    def __init__(self, fuse: Fuse | None = None) -> None:
+        self.fuse = fuse or Fuse()
+        self.rows: dict[str, dict[Any, tuple[int, list[Any]]]] = {}
+        self.right: dict[str, int] = {}
+
+    def write(self, loop: str, views: Sequence[ViewSpec], advance: Advance) -> int:
+        self.fuse.touch()
+        behind = {view.view for view in views if self.right.get(view.view, -1) < advance.watermark_ms}
+        for view in advance.views:
+            if view.spec.view in behind:
+                table = self.rows.setdefault(view.spec.view, {})
+                for at, key in enumerate(view.keys):
+                    table[key] = (advance.watermark_ms, [column[at] for column in view.columns])
+        self.right.update(dict.fromkeys(behind, advance.watermark_ms))
+        self.fuse.touch()
+        return advance.rows
+
+    def watermarks(self, loop: str) -> Mapping[str, int]:
+        return dict(self.right)
+
+    def close(self) -> None: ...
+
+
+class FakeOffline:
+    """`OfflineStore` in lists, skipping what stands as Delta's app transactions let it."""
+
+    def __init__(self, fuse: Fuse | None = None) -> None:
+        self.fuse = fuse or Fuse()
+        self.rows: dict[str, list[tuple[Any, ...]]] = {}
+        self.stands: dict[str, int] = {}
+        self.version: dict[str, int] = {}
+
+    def append(
+        self, loop: str, specs: Sequence[ViewSpec], rows: Sequence[FeatureRows], watermark_ms: int, written_at_ms: int
+    ) -> list[ViewVersion]:
+        versions = []
+        for spec in specs:
+            self.fuse.touch()
+            stands = self.stands.get(spec.view, -1)
+            new = [each for each in rows if each.spec.view == spec.view and each.watermark_ms > stands]
+            if new:
+                self.rows.setdefault(spec.view, []).extend(
+                    (each.watermark_ms, key, *(column[at] for column in each.columns))
+                    for each in new
+                    for at, key in enumerate(each.keys)
+                )
+                self.stands[spec.view] = watermark_ms
+                self.version[spec.view] = self.version.get(spec.view, -1) + 1
+            versions.append(ViewVersion(spec.view, spec.view, self.version.get(spec.view, -1)))
+        return versions
+
+
+class FakeCheckpoints:
+    """`Checkpoints` in memory."""
+
+    def __init__(self, fuse: Fuse | None = None) -> None:
+        self.fuse = fuse or Fuse()
+        self.newest: Checkpoint | None = None
+
+    def load(self) -> Checkpoint | None:
+        return self.newest
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        self.fuse.touch()
+        self.newest = checkpoint
+        self.fuse.touch()
+
+
+class SameThread(Executor):
+    """Runs a task when it is submitted."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class HandClock:
+    """A clock that moves when told, and by a second at each look where ``ticking``."""
+
+    def __init__(self, *, ticking: bool = False) -> None:
+        self.now_s = 1_000.0
+        self._ticking = ticking
+
+    def now_ms(self) -> int:
+        return int(self.now_s * 1000)
+
+    def monotonic_s(self) -> float:
+        self.now_s += 1.0 if self._ticking else 0.0
+        return self.now_s
+
+
+def accepted(feed: Feed, rows: pa.RecordBatch, partition: int, loop: str = "sales") -> Outgoing:
+    """A record of accepted rows, as ingestion sends it."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_batch(rows)
+    message = RowsAccepted(
+        loop=loop,
+        event_type=feed.event_type,
+        join_keys=feed.join_keys,
+        num_rows=rows.num_rows,
+        rows=sink.getvalue().to_pybytes(),
+    )
+    return _record(message, loop, partition)
+
+
+def watermark(watermark_ms: int, partition: int, loop: str = "sales") -> Outgoing:
+    """The loop's watermark in one partition."""
+    return _record(WatermarkAdvanced(loop=loop, watermark_ms=watermark_ms), loop, partition)
+
+
+def broker(partitions: int = 2) -> MemoryBroker:
+    """A bus with the service's topics."""
+    bus = MemoryBroker()
+    bus.create_topic(TOPIC, partitions)
+    for name in (f"{TOPIC}.dlq", "features.watermark-advanced.v1", "features.offline-flushed.v1"):
+        bus.create_topic(name)
+    return bus
+
+
+def _record(message: Any, loop: str, partition: int) -> Outgoing:
+    draft = Draft(f"{loop}-{partition}", loop, 0, message)
+    event = from_draft(draft, source="ingestion", wall_time_ms=0, cause=None, traceparent=None)
+    record = to_record(event)
+    return Outgoing(record.topic, record.value, record.key, record.headers, partition)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from services.features.domain.loop_run import LoopRun, ViewsChanged
+from tests.unit.features.rows import HOUR, NEWEST, PAIRS, SHOPS, SPECS, Sale, batch, windowed
+
+
+def test_rows_that_come_again_count_once_for_each_entity_they_feed() -> None:
+    run = LoopRun("sales", SPECS, 1)
+    sales = batch([Sale("a", 1, 10, 0, 5.0, offset=3), Sale("b", 1, 11, 0, 7.0, offset=4)])
+    for feed in (SHOPS, PAIRS, SHOPS, PAIRS):
+        run.rows(0, feed, sales)
+    run.watermark(0, 12)
+    (advance,) = run.advances()
+    rows = {each.spec.view: dict(zip(each.keys, each.columns[1].tolist(), strict=True)) for each in advance.views}
+    assert rows["by_shop"] == {("a",): 5.0, ("b",): 7.0}
+    assert rows["by_pair"] == {("a", 1): 5.0, ("b", 1): 7.0}
+
+
+def test_rows_of_another_input_partition_are_not_repeats() -> None:
+    run = LoopRun("sales", [windowed("v", SHOPS, HOUR)], 2)
+    run.rows(0, SHOPS, batch([Sale("a", 1, 10, 0, 5.0, offset=4)]))
+    run.rows(1, SHOPS, batch([Sale("b", 1, 11, 0, 7.0, offset=3)]))
+    for partition in (0, 1):
+        run.watermark(partition, 12)
+    (advance,) = run.advances()
+    assert advance.rows == 2
+
+
+def test_rows_taken_from_the_lake_are_not_taken_again_from_the_bus() -> None:
+    run = LoopRun("sales", [windowed("v", SHOPS, HOUR)], 2)
+    run.mark_seen({("sale.made", 0): 4}, 2)
+    run.rows(1, SHOPS, batch([Sale("a", 1, 10, 0, 5.0, offset=4), Sale("a", 1, 11, 0, 7.0, offset=5)]))
+    for partition in (0, 1):
+        run.watermark(partition, 12)
+    (advance,) = run.advances()
+    assert [column.tolist() for column in advance.views[0].columns] == [[1.0], [7.0]]
+
+
+def test_a_feed_that_no_view_reads_is_passed_over() -> None:
+    run = LoopRun("sales", [NEWEST], 1)
+    run.rows(0, PAIRS, batch([Sale("a", 1, 10, 0, 5.0)]))
+    run.watermark(0, 12)
+    assert [advance.rows for advance in run.advances()] == [0]
+
+
+def test_state_of_other_views_is_refused() -> None:
+    state = LoopRun("sales", [NEWEST], 1).snapshot()
+    with pytest.raises(ViewsChanged, match="sales"):
+        LoopRun("sales", SPECS, 1).restore(state)

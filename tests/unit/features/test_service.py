@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from driftloop.bus.memory import MemoryBroker
+from driftloop.bus.ports import Outgoing
+from driftloop.contracts.features_pb2 import OfflineFlushed, WatermarkAdvanced
+from driftloop.envelope import from_record
+from driftloop.errors import TooManyDeadLetters
+from services.features.bootstrap import restored
+from services.features.config import FeaturesSettings
+from services.features.flush import Flush
+from services.features.handlers import TOPIC
+from services.features.ports import Checkpoint
+from services.features.service import FeaturesService, Parts
+from tests.unit.features.fakes import (
+    FakeCheckpoints,
+    FakeOffline,
+    FakeOnline,
+    Fuse,
+    HandClock,
+    Killed,
+    SameThread,
+    accepted,
+    broker,
+    watermark,
+)
+from tests.unit.features.rows import BY_SHOP, HOUR, PAIRS, SHOPS, SPECS, Sale, batch, expected
+
+STORE_CALLS = 27
+"""Calls of a store, before and after each commit, in one undisturbed run."""
+SETTINGS = FeaturesSettings(features_poll_timeout_s=0.001, features_poll_records=7)
+
+
+@dataclass
+class World:
+    """What survives a kill, and the service over it."""
+
+    bus: MemoryBroker = field(default_factory=broker)
+    online: FakeOnline = field(default_factory=FakeOnline)
+    offline: FakeOffline = field(default_factory=FakeOffline)
+    checkpoints: FakeCheckpoints = field(default_factory=FakeCheckpoints)
+    clock: HandClock = field(default_factory=HandClock)
+
+    def service(self, settings: FeaturesSettings = SETTINGS) -> FeaturesService:
+        checkpoint = self.checkpoints.load() or Checkpoint()
+        runs = restored({"sales": SPECS}, self.bus.partitions(TOPIC), checkpoint)
+        producer = self.bus.batch_producer()
+        flush = Flush(self.offline, self.checkpoints, producer, self.clock)
+        consumer = self.bus.batch_consumer([TOPIC], "features")
+        parts = Parts(consumer, producer, self.online, flush, SameThread(), self.clock)
+        service = FeaturesService(runs, checkpoint.positions, parts, settings, threading.Event())
+        consumer.seek({each: checkpoint.positions.get(each, 0) for each in consumer.assignment()})
+        return service
+
+    def advanced(self) -> list[WatermarkAdvanced]:
+        records = self.bus.records("features.watermark-advanced.v1")
+        return [from_record(record, [WatermarkAdvanced]).data for record in records]
+
+    def flushed(self) -> list[OfflineFlushed]:
+        records = self.bus.records("features.offline-flushed.v1")
+        return [from_record(record, [OfflineFlushed]).data for record in records]
+
+    def offline_rows(self) -> dict[str, list[Any]]:
+        return {view: sorted(map(repr, rows)) for view, rows in self.offline.rows.items()}
+
+
+def sales(count: int = 60) -> list[Sale]:
+    random = np.random.default_rng(3)
+    made = []
+    for number in range(count):
+        arrival = number // 10 * HOUR
+        late = number % 7 == 3
+        time = arrival - int(random.integers(1, 4 * HOUR)) if late else arrival + int(random.integers(0, HOUR))
+        made.append(Sale("abc"[number % 3], number % 2, max(0, time), arrival, float(number), number))
+    return made
+
+
+def stream(made: Sequence[Sale]) -> list[Outgoing]:
+    """Rows by partition of their key, a watermark an hour, as ingestion writes them."""
+    records = []
+    for hour in range(len(made) // 10):
+        now = made[10 * hour : 10 * hour + 10]
+        for partition in (0, 1):
+            for feed in (SHOPS, PAIRS):
+                mine = [each for each in now if hash_of(each.key(feed)) == partition]
+                if mine:
+                    records.append(accepted(feed, batch(mine), partition))
+            records.append(watermark((hour + 1) * HOUR, partition))
+    return records
+
+
+def hash_of(key: tuple[str | int, ...]) -> int:
+    return (ord(str(key[0])) + (key[1] if len(key) > 1 and isinstance(key[1], int) else 0)) % 2
+
+
+def run_to_the_end(service: FeaturesService, world: World) -> None:
+    while service.step():
+        pass
+    world.clock.now_s += 1  # idle for longer than features_flush_idle_s
+    service.step()
+    service.step()
+
+
+def test_online_rows_are_what_the_definition_says_and_every_watermark_is_told() -> None:
+    world, made = World(), sales()
+    world.bus.append(stream(made))
+    run_to_the_end(world.service(), world)
+    for spec in SPECS:
+        want = expected(spec, made, 6 * HOUR)
+        assert {key: tuple(row) for key, (_, row) in world.online.rows[spec.view].items()} == want
+    assert [each.watermark_ms for each in world.advanced()] == [hour * HOUR for hour in range(1, 7)]
+    assert world.advanced()[-1].late_events == sum(each.time < each.arrival for each in made) == 8
+
+
+def test_offline_holds_every_row_and_the_flush_says_up_to_where() -> None:
+    world, made = World(), sales()
+    world.bus.append(stream(made))
+    run_to_the_end(world.service(), world)
+    assert sum(len(rows) for rows in world.offline.rows.values()) == sum(each.rows_written for each in world.advanced())
+    (flushed,) = world.flushed()
+    assert flushed.watermark_ms == 6 * HOUR
+    assert {(each.view, each.version) for each in flushed.views} == {(spec.view, 0) for spec in SPECS}
+    assert sum(world.bus.committed("features").values()) == len(world.bus.records(TOPIC))
+
+
+def test_many_rows_are_flushed_before_it_is_idle() -> None:
+    world = World()
+    world.bus.append(stream(sales()))
+    run_to_the_end(world.service(SETTINGS.model_copy(update={"features_flush_rows": 20})), world)
+    assert len(world.flushed()) > 2
+    assert world.flushed()[-1].watermark_ms == 6 * HOUR
+
+
+def test_a_long_span_of_event_time_is_flushed_before_it_is_idle() -> None:
+    world = World()
+    world.bus.append(stream(sales()))
+    settings = SETTINGS.model_copy(update={"features_flush_span_s": 7200.0, "features_poll_records": 1})
+    run_to_the_end(world.service(settings), world)
+    assert [each.watermark_ms // HOUR for each in world.flushed()] == [3, 6]
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> World:
+    world = World()
+    world.bus.append(stream(sales()))
+    run_to_the_end(world.service(SETTINGS.model_copy(update={"features_flush_rows": 20})), world)
+    return world
+
+
+@pytest.mark.parametrize("at", range(1, STORE_CALLS + 1))
+def test_killed_anywhere_it_ends_with_the_same_rows_online_and_offline(at: int, undisturbed: World) -> None:
+    fuse = Fuse(at)
+    world = World(online=FakeOnline(fuse), offline=FakeOffline(fuse), checkpoints=FakeCheckpoints(fuse))
+    world.bus.append(stream(sales()))
+    settings = SETTINGS.model_copy(update={"features_flush_rows": 20})
+    with pytest.raises(Killed):
+        run_to_the_end(world.service(settings), world)
+    run_to_the_end(world.service(settings), world)
+    assert repr(sorted(world.online.rows.items())) == repr(sorted(undisturbed.online.rows.items()))
+    assert world.offline_rows() == undisturbed.offline_rows()
+    told = {(each.watermark_ms, each.rows_written, each.late_events) for each in world.advanced()}
+    assert told == {(each.watermark_ms, each.rows_written, each.late_events) for each in undisturbed.advanced()}
+
+
+def test_the_kills_above_cover_every_store_call(undisturbed: World) -> None:
+    touched = undisturbed.online.fuse.touched + undisturbed.offline.fuse.touched + undisturbed.checkpoints.fuse.touched
+    assert touched == STORE_CALLS
+
+
+def test_what_ingestion_sends_again_changes_nothing(undisturbed: World) -> None:
+    world = World()
+    records = stream(sales())
+    world.bus.append([*records[:17], *records[4:]])
+    run_to_the_end(world.service(), world)
+    assert repr(sorted(world.online.rows.items())) == repr(sorted(undisturbed.online.rows.items()))
+    assert world.offline_rows() == undisturbed.offline_rows()
+
+
+def test_records_of_loops_that_do_not_run_here_are_passed_over() -> None:
+    world = World()
+    world.bus.append([accepted(SHOPS, batch([Sale("a", 1, 1, 0, 1.0)]), 0, "other"), watermark(9, 0, "other")])
+    run_to_the_end(world.service(), world)
+    assert world.advanced() == []
+
+
+def test_a_record_that_cannot_be_read_is_a_dead_letter_and_the_next_one_counts() -> None:
+    world = World()
+    rows = batch([Sale("a", 1, 1, 0, 1.0)])
+    world.bus.append(
+        [
+            Outgoing(TOPIC, b"\xff", None, (("ce_id", b"1"),), 0),
+            accepted(SHOPS, rows.drop_columns(["amount"]), 0),
+            accepted(SHOPS, batch([Sale("a", 1, 1, 0, 2.0, 1)]), 0),
+            watermark(9, 0),
+            watermark(9, 1),
+        ]
+    )
+    run_to_the_end(world.service(), world)
+    reasons = [record.header("dlq-reason") for record in world.bus.records(f"{TOPIC}.dlq")]
+    assert reasons == [b"missing-header", b"malformed-rows"]
+    assert world.online.rows[BY_SHOP.view][("a",)][1][1] == 2.0
+
+
+def test_too_many_dead_letters_in_a_row_stop_it() -> None:
+    world = World()
+    world.bus.append([Outgoing(TOPIC, b"\xff", None, (), 0)] * 4)
+    service = world.service(SETTINGS.model_copy(update={"features_dead_letter_limit": 3}))
+    with pytest.raises(TooManyDeadLetters):
+        run_to_the_end(service, world)
