@@ -161,7 +161,7 @@ class OnlineStore:
         strings = np.empty((len(request.entity_keys), len(request.strings)), dtype=np.object_)
         if request.strings:
             strings[:] = [kept.strings[key] for key in request.entity_keys]
-        return ViewRows(watermark_ms, numeric.reshape(-1, len(request.numeric)), strings)
+        return ViewRows(watermark_ms, numeric.reshape(len(request.entity_keys), len(request.numeric)), strings)
 
     def _read_rows(
         self,

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from services.serving.domain.model_config import Places, config_pbtxt, input_types, loop_config, model_files
+from services.serving.router.loop_config import KeySource, read_loop_config
+from tests.unit.serving.kit import DEFINITION
+
+PLACES = Places(Path("/o.db"), Path("/releases"), Path("/routes"), Path("/spool"))
+
+
+def test_triton_reads_the_rendered_configuration() -> None:
+    config = text_format.Parse(config_pbtxt(DEFINITION, 150), model_config_pb2.ModelConfig())
+    assert (config.name, config.backend, config.max_batch_size) == ("parcels", "python", 256)
+    assert config.dynamic_batching.max_queue_delay_microseconds == 150
+    types = {each.name: model_config_pb2.DataType.Name(each.data_type) for each in config.input}
+    assert types == {
+        "parcel_id": "TYPE_STRING",
+        "decision_time_ms": "TYPE_INT64",
+        "depot": "TYPE_STRING",
+        "zone": "TYPE_INT64",
+        "weight": "TYPE_FP64",
+    }
+    assert all(list(each.dims) == [1] for each in (*config.input, *config.output))
+    assert [each.name for each in config.output] == ["score", "prediction_id", "release_id", "feature_age_s"]
+
+
+def test_a_loop_on_the_clock_takes_no_decision_time() -> None:
+    prediction = DEFINITION.prediction.model_copy(update={"clock": "now"})
+    definition = DEFINITION.model_copy(update={"prediction": prediction})
+    assert "decision_time_ms" not in input_types(definition)
+    assert "decision_time_ms" not in config_pbtxt(definition, 0)
+
+
+def test_the_router_reads_what_was_rendered(tmp_path: Path) -> None:
+    for name, content in model_files(DEFINITION, PLACES, 0).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    config = read_loop_config(tmp_path / "1" / "loop.json")
+    assert config == loop_config(DEFINITION, PLACES)
+    assert config.join_keys["world"] == KeySource(const="all")
+    assert config.max_feature_age_ms == 2 * 3_600_000
+    assert config.spool == "/spool/parcels"

@@ -1,0 +1,39 @@
+import numpy as np
+
+from services.serving.domain.probe import Golden, ProbeAnswer, complaint, expected_release, probe_values
+from services.serving.domain.route import ReleaseOnRoute, Route
+from services.serving.router.arms import is_challenger
+from tests.unit.serving.kit import CATEGORICAL, DEFINITION, NUMERIC, T0
+
+A, B = ReleaseOnRoute("r-a", "a"), ReleaseOnRoute("r-b", "b")
+ROUTE = Route("parcels", 4, A)
+GOLDEN = Golden(np.array([1.0, 2.0, 3.0, 4.0, 0.25]), np.array(["calm", "south"]))
+
+
+def test_a_probe_asks_with_golden_values_and_neutral_ones() -> None:
+    assert probe_values(DEFINITION, ROUTE, (NUMERIC, CATEGORICAL), GOLDEN, T0) == {
+        "parcel_id": "probe-4",
+        "decision_time_ms": T0,
+        "depot": "south",
+        "zone": 0,
+        "weight": 0.25,
+    }
+
+
+def test_before_any_feature_a_probe_still_has_a_time() -> None:
+    assert probe_values(DEFINITION, ROUTE, (NUMERIC, CATEGORICAL), GOLDEN, 0)["decision_time_ms"] == 1
+
+
+def test_the_key_decides_who_must_answer() -> None:
+    for share in (0.0, 0.3, 1.0):
+        for epoch in range(1, 30):
+            route = Route("parcels", epoch, A, B, share)
+            expected = "r-b" if is_challenger(f"probe-{epoch}", "r-b", share) else "r-a"
+            assert expected_release(route) == expected
+
+
+def test_what_is_wrong_with_an_answer_is_said() -> None:
+    assert complaint(ROUTE, ProbeAnswer("r-a", "probe-parcels-4", 0.5)) == ""
+    assert "answered by r-b" in complaint(ROUTE, ProbeAnswer("r-b", "probe-parcels-4", 0.5))
+    assert "prediction id" in complaint(ROUTE, ProbeAnswer("r-a", "another", 0.5))
+    assert "score is nan" in complaint(ROUTE, ProbeAnswer("r-a", "probe-parcels-4", float("nan")))

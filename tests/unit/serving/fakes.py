@@ -1,0 +1,160 @@
+"""Hand-written stand-ins for what is around the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from driftloop.bundle import Bundle, Manifest
+from driftloop.errors import BundleError, Retriable
+from driftloop.loop import LoopDefinition
+from services.serving.domain.probe import Golden, ProbeAnswer, Value
+from services.serving.domain.route import Route, RouteStatus
+from services.serving.ports import LoadRefused
+from tests.unit.serving.kit import CATEGORICAL, LOOP, NUMERIC
+
+
+@dataclass
+class HandClock:
+    """Time that tests move; each look at the monotonic clock takes a little of it."""
+
+    now: int = 1_000_000
+    tick_s: float = 0.001
+
+    def now_ms(self) -> int:
+        return self.now
+
+    def monotonic_s(self) -> float:
+        self.now += int(self.tick_s * 1000)
+        return self.now / 1000.0
+
+
+@dataclass
+class FakeRouterFiles:
+    """A router that follows what is announced, as the real one does, where Triton has its model."""
+
+    broken: dict[str, str] = field(default_factory=dict)
+    """Release that it cannot load, and what it says."""
+    deaf: bool = False
+    announced: list[Route] = field(default_factory=list)
+    current: Route | None = None
+    answering: Route | None = None
+
+    def render_model(self, definition: LoopDefinition) -> bool:
+        return not self.announced
+
+    def announce(self, route: Route) -> None:
+        self.announced.append(route)
+        self.current = route
+
+    def withdraw(self, loop: str) -> None:
+        self.current = None
+
+    def status(self, loop: str) -> RouteStatus | None:
+        if self.current is None or self.deaf:
+            return None
+        for ref in self.current.releases:
+            if ref.release_id in self.broken:
+                serving = self.answering.epoch if self.answering else 0
+                return RouteStatus(self.current.epoch, self.broken[ref.release_id], ref.release_id, serving)
+        self.answering = self.current
+        return RouteStatus(self.current.epoch, serving=self.current.epoch)
+
+
+@dataclass
+class FakeTriton:
+    """Loads the router's model, and answers probes by its route."""
+
+    files: FakeRouterFiles
+    up: bool = True
+    loaded: bool = False
+    loads: int = 0
+    empty_loads: int = 0
+    """Loads that answer well with nothing loaded."""
+    wrong_answer: str = ""
+    """Release that answers every probe, in place of the right one."""
+    probes: list[str] = field(default_factory=list)
+
+    def live(self) -> bool:
+        return self.up
+
+    def model_ready(self, model: str) -> bool:
+        self._answer()
+        return self.loaded
+
+    def load(self, model: str) -> None:
+        self._answer()
+        self.loads += 1
+        if self.empty_loads:
+            self.empty_loads -= 1
+            return
+        status = self.files.status(model)
+        if status is not None and status.error:
+            raise LoadRefused("load failed")
+        self.loaded = True
+
+    def unload(self, model: str) -> None:
+        self._answer()
+        self.loaded = False
+        self.files.answering = None
+
+    def probe(self, model: str, request_id: str, values: Mapping[str, Value], types: Mapping[str, str]) -> ProbeAnswer:
+        self._answer()
+        if not self.loaded or self.files.answering is None:
+            raise LoadRefused("model not ready")
+        self.probes.append(request_id)
+        return ProbeAnswer(self.wrong_answer or self.files.answering.champion.release_id, request_id, 0.5)
+
+    def crash(self) -> None:
+        """Lose everything, and be started again."""
+        self.loaded = False
+        self.files.answering = None
+
+    def _answer(self) -> None:
+        if not self.up:
+            raise Retriable("Triton does not answer")
+
+
+@dataclass
+class FakeReleases:
+    """Bundles of the test's loop, but for those named broken."""
+
+    broken: set[str] = field(default_factory=set)
+    loop: str = LOOP
+    staged: list[str] = field(default_factory=list)
+
+    def stage(self, release_id: str, uri: str, digest: str) -> Bundle:
+        if release_id in self.broken:
+            raise BundleError(f"{uri}: sha256 differs")
+        self.staged.append(release_id)
+        manifest = Manifest(self.loop, "run", "binary", "service", NUMERIC, CATEGORICAL, {})
+        return Bundle(Path(uri), manifest, digest)
+
+    def golden(self, bundle: Bundle) -> Golden:
+        return Golden(np.zeros(len(NUMERIC)), np.array([""] * len(CATEGORICAL)))
+
+
+@dataclass
+class FixedWatermarks:
+    """One watermark."""
+
+    watermark_ms: int = 0
+
+    def newest_ms(self, loop: str) -> int:
+        return self.watermark_ms
+
+
+@dataclass
+class MemoryPositions:
+    """`SpoolPositions` in memory; survives a shipper."""
+
+    saved: dict[str, dict[int, int]] = field(default_factory=dict)
+
+    def load(self, loop: str) -> dict[int, int]:
+        return dict(self.saved.get(loop, {}))
+
+    def save(self, loop: str, positions: Mapping[int, int]) -> None:
+        self.saved[loop] = dict(positions)

@@ -1,0 +1,161 @@
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftloop.bundle import Input
+from driftloop.feast_keys import EntityKeys
+from services.serving.router.batch import Batch
+from services.serving.router.join import Joined, Joiner, columns_of, places_of
+from services.serving.router.loop_config import KeySource
+from services.serving.router.online_sqlite import ViewRequest, ViewRows
+from tests.unit.serving.kit import CATEGORICAL, DEPOT, LANE, NUMERIC, T0, VIEW_KEYS, WORLD
+
+HOUR = 3_600_000
+SOURCES = {"depot": KeySource(input="depot"), "zone": KeySource(input="zone"), "world": KeySource(const="all")}
+COLUMNS = columns_of([NUMERIC, CATEGORICAL])
+
+
+@dataclass
+class FakeOnline:
+    """Rows by view and serialised key; views without rows have no join keys yet."""
+
+    rows: dict[str, dict[bytes, dict[str, float | str]]] = field(default_factory=dict)
+    watermarks: dict[str, int] = field(default_factory=dict)
+    written: dict[bytes, int] = field(default_factory=dict)
+
+    def put(self, view: str, entity: Sequence[str | int], **values: float | str) -> bytes:
+        key = EntityKeys(VIEW_KEYS[view]).serialize(entity)
+        self.rows.setdefault(view, {})[key] = values
+        return key
+
+    def join_keys(self, view: str) -> tuple[str, ...] | None:
+        return VIEW_KEYS[view] if view in self.rows else None
+
+    def read(self, wanted: Mapping[str, ViewRequest]) -> dict[str, ViewRows]:
+        return {view: self._view(view, request) for view, request in wanted.items()}
+
+    def written_ms(self, view: str, entity_keys: Sequence[bytes]) -> NDArray[np.int64]:
+        return np.array([self.written.get(key, -1) for key in entity_keys], dtype=np.int64)
+
+    def _view(self, view: str, request: ViewRequest) -> ViewRows:
+        rows = [self.rows[view].get(key, {}) for key in request.entity_keys]
+        numeric = np.array([[row.get(name, np.nan) for name in request.numeric] for row in rows], dtype=np.float64)
+        strings = np.array([[row.get(name, "") for name in request.strings] for row in rows], dtype=np.object_)
+        return ViewRows(
+            self.watermarks.get(view),
+            numeric.reshape(len(rows), len(request.numeric)),
+            strings.reshape(len(rows), len(request.strings)),
+        )
+
+
+def full_store() -> FakeOnline:
+    store = FakeOnline(watermarks=dict.fromkeys(VIEW_KEYS, T0))
+    store.put(DEPOT, ("north",), count_3600s=1.0, sum_delay_3600s=2.0, mood="calm")
+    store.put(DEPOT, ("south",), count_3600s=3.0, sum_delay_3600s=4.0, mood="busy")
+    store.put(LANE, (7, "north"), count_3600s=5.0)
+    store.put(WORLD, ("all",), sum_delay_3600s=6.0)
+    return store
+
+
+def batch(*decision_ms: int, depots: Sequence[str] = ("north", "south", "east", "north")) -> Batch:
+    n = len(decision_ms)
+    columns: dict[str, list[Any]] = {"depot": list(depots[:n]), "zone": [7] * n, "weight": [0.5] * n}
+    return Batch([f"p{i}" for i in range(n)], np.array(decision_ms, dtype=np.int64), columns)
+
+
+def join(store: FakeOnline, rows: Batch, max_age_ms: int = 2 * HOUR) -> Joined:
+    return Joiner(COLUMNS, SOURCES, max_age_ms, store).join(rows)
+
+
+def by_name(joined: Joined, name: str) -> list[float]:
+    at = [each.name for each in COLUMNS.numeric].index(name)
+    found: list[float] = joined.numeric[:, at].tolist()
+    return found
+
+
+def test_every_row_gets_its_own_entities_rows() -> None:
+    joined = join(full_store(), batch(T0, T0, T0, T0))
+    np.testing.assert_array_equal(by_name(joined, "parcels_depot__count_3600s"), [1, 3, np.nan, 1])
+    np.testing.assert_array_equal(by_name(joined, "parcels_lane__count_3600s"), [5, np.nan, np.nan, 5])
+    assert by_name(joined, "parcels_world__sum_delay_3600s") == [6, 6, 6, 6]
+    assert by_name(joined, "weight") == [0.5] * 4
+    assert joined.strings.tolist() == [["calm", "north"], ["busy", "south"], ["", "east"], ["calm", "north"]]
+    assert joined.stale == [(), (), (), ()]
+
+
+def test_entities_are_asked_for_once() -> None:
+    asked: list[Mapping[str, ViewRequest]] = []
+
+    class Watching(FakeOnline):
+        def read(self, wanted: Mapping[str, ViewRequest]) -> dict[str, ViewRows]:
+            asked.append(wanted)
+            return super().read(wanted)
+
+    full = full_store()
+    join(Watching(full.rows, full.watermarks), batch(T0, T0, T0, T0))
+    assert {view: len(request.entity_keys) for view, request in asked[0].items()} == {DEPOT: 3, LANE: 3, WORLD: 1}
+
+
+def test_a_view_too_old_for_a_row_is_missing_there_and_named() -> None:
+    store = full_store()
+    store.watermarks[WORLD] = T0 - 3 * HOUR
+    joined = join(store, batch(T0, T0 - 2 * HOUR))
+    np.testing.assert_array_equal(by_name(joined, "parcels_world__sum_delay_3600s"), [np.nan, 6])
+    assert joined.stale == [(WORLD,), ()]
+    assert joined.watermark_ms == T0 - 3 * HOUR
+
+
+def test_the_greatest_age_allowed_is_not_too_old() -> None:
+    assert join(full_store(), batch(T0 + 2 * HOUR)).stale == [()]
+    assert join(full_store(), batch(T0 + 2 * HOUR + 1)).stale == [(DEPOT, LANE, WORLD)]
+
+
+def test_a_view_that_was_never_written_is_missing_and_named() -> None:
+    store = full_store()
+    del store.rows[LANE]
+    del store.watermarks[DEPOT]
+    joined = join(store, batch(T0))
+    assert joined.stale == [(DEPOT, LANE)]
+    assert np.isnan(by_name(joined, "parcels_depot__count_3600s")).all()
+    assert joined.strings.tolist() == [["", "north"]]
+
+
+def test_a_row_written_after_the_decision_time_is_missing() -> None:
+    store = full_store()
+    key = store.put(DEPOT, ("north",), count_3600s=9.0)
+    store.written[key] = T0
+    joined = join(store, batch(T0 - 1, T0 - 1, T0 - 1))
+    np.testing.assert_array_equal(by_name(joined, "parcels_depot__count_3600s"), [np.nan, 3, np.nan])
+    assert joined.stale == [(DEPOT,), (), ()]
+
+
+def test_feature_age_is_decision_time_less_the_oldest_watermark() -> None:
+    store = full_store()
+    store.watermarks[LANE] = T0 - 1000
+    rows = batch(T0 + 500, T0 + 1500)
+    assert join(store, rows).feature_age_s(rows.decision_ms).tolist() == [1.5, 2.5]
+
+
+def test_with_no_view_there_is_no_age() -> None:
+    joiner = Joiner(columns_of([NUMERIC[-1:]]), SOURCES, HOUR, FakeOnline())
+    joined = joiner.join(batch(T0, T0))
+    assert joined.numeric.tolist() == [[0.5], [0.5]]
+    assert joined.watermark_ms == 0
+    assert np.isnan(joined.feature_age_s(np.array([T0, T0]))).all()
+
+
+def test_releases_with_different_inputs_share_a_join() -> None:
+    other = (Input("weight", "request", "double"), NUMERIC[3])
+    columns = columns_of([NUMERIC, CATEGORICAL, other, ()])
+    assert len(columns.numeric) == len(NUMERIC)
+    joined = Joiner(columns, SOURCES, HOUR, full_store()).join(batch(T0))
+    place = places_of(other, columns.numeric)
+    assert place is not None
+    assert joined.numeric[:, place].tolist() == [[0.5, 6.0]]
+
+
+def test_inputs_in_the_joined_order_are_not_copied() -> None:
+    assert places_of(COLUMNS.numeric, COLUMNS.numeric) is None

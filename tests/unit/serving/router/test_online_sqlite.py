@@ -1,0 +1,125 @@
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from driftloop.feast_keys import EntityKeys, sqlite_table
+from services.serving.router.online_sqlite import OnlineStore, ViewRequest, key_names
+from tests.unit.serving.kit import DEPOT, LANE, LOOP, T0, VIEW_KEYS, WORLD, FeastFile
+
+FEATURES = ("count_3600s", "sum_delay_3600s")
+
+
+@pytest.fixture
+def feast(tmp_path: Path) -> Iterator[FeastFile]:
+    file = FeastFile(tmp_path / "online.db")
+    yield file
+    file.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path, feast: FeastFile) -> Iterator[OnlineStore]:
+    opened = OnlineStore(tmp_path / "online.db", LOOP)
+    yield opened
+    opened.close()
+
+
+def depot(*names: str) -> list[bytes]:
+    keys = EntityKeys(VIEW_KEYS[DEPOT])
+    return [keys.serialize((name,)) for name in names]
+
+
+def read(store: OnlineStore, *names: str) -> list[list[float]]:
+    request = ViewRequest(FEATURES, (), depot(*names))
+    found: list[list[float]] = store.read({DEPOT: request})[DEPOT].numeric.tolist()
+    return found
+
+
+def test_a_thousand_keys_read_what_was_written(feast: FeastFile, store: OnlineStore) -> None:
+    random = np.random.default_rng(0)
+    wanted = random.normal(size=(1000, 2))
+    for n, row in enumerate(wanted.tolist()):
+        feast.put(DEPOT, (f"d{n}",), dict(zip(FEATURES, row, strict=True)))
+    found = store.read({DEPOT: ViewRequest(FEATURES, (), depot(*(f"d{n}" for n in range(1000))))})[DEPOT].numeric
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_what_is_not_there_is_missing(feast: FeastFile, store: OnlineStore) -> None:
+    feast.put(DEPOT, ("north",), {"count_3600s": 1.0, "sum_delay_3600s": float("nan")})
+    feast.put(DEPOT, ("south",), {"sum_delay_3600s": 2.0})
+    np.testing.assert_array_equal(read(store, "north", "south", "west"), [[1, np.nan], [np.nan, 2], [np.nan, np.nan]])
+
+
+def test_strings_are_read_and_a_missing_one_is_empty(feast: FeastFile, store: OnlineStore) -> None:
+    feast.put(DEPOT, ("north",), {"mood": "gelassen ☀"})
+    feast.put(DEPOT, ("south",), {"mood": None})
+    found = store.read({DEPOT: ViewRequest((), ("mood",), depot("north", "south", "west"))})[DEPOT]
+    assert found.strings.tolist() == [["gelassen ☀"], [""], [""]]
+
+
+def test_a_change_by_the_writer_is_seen_at_once(feast: FeastFile, store: OnlineStore) -> None:
+    for value in (1.0, 2.0, 3.0):
+        feast.put(DEPOT, ("north",), dict.fromkeys(FEATURES, value))
+        assert read(store, "north") == [[value, value]]
+        assert read(store, "north") == [[value, value]]
+
+
+def test_what_was_missing_is_read_when_it_comes(feast: FeastFile, store: OnlineStore) -> None:
+    assert np.isnan(read(store, "north")).all()
+    feast.put(DEPOT, ("north",), dict.fromkeys(FEATURES, 5.0))
+    assert read(store, "north") == [[5.0, 5.0]]
+
+
+def test_watermarks_are_those_of_the_loop(feast: FeastFile, store: OnlineStore) -> None:
+    feast.watermark([DEPOT], T0)
+    feast.watermark([DEPOT, WORLD], T0 + 1, loop="other")
+    assert store.watermarks() == {DEPOT: T0}
+    request = ViewRequest(FEATURES, (), depot("north"))
+    found = store.read({DEPOT: request, WORLD: request})
+    assert (found[DEPOT].watermark_ms, found[WORLD].watermark_ms) == (T0, None)
+
+
+def test_a_view_says_its_join_keys_once_it_has_a_row(feast: FeastFile, store: OnlineStore) -> None:
+    assert store.join_keys(LANE) is None
+    assert store.join_keys("no_such_view") is None
+    feast.put(LANE, (7, "north"), {"count_3600s": 1.0})
+    assert store.join_keys(LANE) == ("depot", "zone")
+
+
+def test_key_names_come_in_the_order_of_the_key() -> None:
+    assert key_names(EntityKeys(("zone", "depot")).serialize((7, "n"))) == ("depot", "zone")
+
+
+def test_a_store_that_is_not_there_yet_has_nothing(tmp_path: Path) -> None:
+    store = OnlineStore(tmp_path / "later" / "online.db", LOOP)
+    assert store.watermarks() == {}
+    assert np.isnan(read(store, "north")).all()
+    feast = FeastFile(tmp_path / "later" / "online.db")
+    feast.put(DEPOT, ("north",), dict.fromkeys(FEATURES, 1.0))
+    assert read(store, "north") == [[1.0, 1.0]]
+
+
+def test_when_a_row_was_written(feast: FeastFile, store: OnlineStore) -> None:
+    feast.put(DEPOT, ("north",), {"count_3600s": 1.0}, T0)
+    feast.put(DEPOT, ("north",), {"sum_delay_3600s": 1.0}, T0 + 60_000)
+    assert store.written_ms(DEPOT, depot("north", "west")).tolist() == [T0 + 60_000, -1000]
+
+
+def test_a_value_of_another_type_is_an_error_and_not_a_number(tmp_path: Path, store: OnlineStore) -> None:
+    with sqlite3.connect(tmp_path / "online.db") as connection:
+        connection.execute(
+            f'INSERT INTO "{sqlite_table(DEPOT)}" (entity_key, feature_name, value) VALUES (?, ?, ?)',
+            (depot("north")[0], "count_3600s", b"\x20\x07"),
+        )
+    with pytest.raises(sqlite3.DataError):
+        read(store, "north")
+
+
+def test_a_reader_holds_no_transaction_between_reads(tmp_path: Path, feast: FeastFile, store: OnlineStore) -> None:
+    feast.put(DEPOT, ("north",), {"count_3600s": 1.0})
+    read(store, "north")
+    with sqlite3.connect(tmp_path / "online.db") as connection:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert busy == 0

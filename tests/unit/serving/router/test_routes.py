@@ -1,0 +1,153 @@
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.serving.domain.route import ReleaseOnRoute, Route, RouteStatus, is_newer, parse_route, parse_status
+from services.serving.router.routes import RouteKeeper
+from services.serving.router.sessions import ReleaseError
+
+A, B, C, D = (ReleaseOnRoute(f"r-{name}", f"digest-{name}") for name in "abcd")
+BROKEN = ReleaseOnRoute("r-broken", "x")
+
+
+@dataclass
+class Loader:
+    """Loads by name, refuses the broken one, and remembers."""
+
+    loaded: list[str] = field(default_factory=list)
+
+    def __call__(self, ref: ReleaseOnRoute) -> str:
+        if ref == BROKEN:
+            raise ReleaseError(ref.release_id, "does not load")
+        self.loaded.append(ref.release_id)
+        return ref.release_id
+
+
+def keeper(folder: Path) -> tuple[RouteKeeper[str], Loader]:
+    loader = Loader()
+    return RouteKeeper(folder, "parcels", loader), loader
+
+
+def announce(folder: Path, route: Route) -> None:
+    partial = folder / "next"
+    partial.write_bytes(route.to_json())
+    partial.replace(folder / "parcels.json")
+
+
+def follow(routes: RouteKeeper[str], folder: Path, route: Route) -> RouteStatus:
+    announce(folder, route)
+    status = routes.refresh()
+    assert status is not None
+    assert status == parse_status((folder / "parcels.status.json").read_bytes())
+    return status
+
+
+def answering(routes: RouteKeeper[str]) -> tuple[int, str, str | None]:
+    assert routes.live is not None
+    return routes.live.route.epoch, routes.live.champion, routes.live.challenger
+
+
+def test_a_route_is_loaded_and_answers(tmp_path: Path) -> None:
+    routes, _ = keeper(tmp_path)
+    assert routes.refresh() is None
+    assert follow(routes, tmp_path, Route("parcels", 1, A, B, 0.1)) == RouteStatus(1, serving=1)
+    assert answering(routes) == (1, "r-a", "r-b")
+
+
+def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
+    routes, _ = keeper(tmp_path)
+    follow(routes, tmp_path, Route("parcels", 1, A))
+    assert routes.refresh() is None
+
+
+def test_an_older_epoch_is_ignored(tmp_path: Path) -> None:
+    routes, _ = keeper(tmp_path)
+    follow(routes, tmp_path, Route("parcels", 5, A))
+    status = follow(routes, tmp_path, Route("parcels", 4, B))
+    assert (status.error, status.serving) == ("epoch 4 is older than 5", 5)
+    assert answering(routes) == (5, "r-a", None)
+
+
+def test_a_release_that_stays_is_loaded_once_and_the_former_one_is_kept(tmp_path: Path) -> None:
+    routes, loader = keeper(tmp_path)
+    follow(routes, tmp_path, Route("parcels", 1, A))
+    follow(routes, tmp_path, Route("parcels", 2, A, B, 0.1))
+    follow(routes, tmp_path, Route("parcels", 3, B))
+    follow(routes, tmp_path, Route("parcels", 4, A))
+    assert loader.loaded == ["r-a", "r-b"]
+    follow(routes, tmp_path, Route("parcels", 5, C))
+    follow(routes, tmp_path, Route("parcels", 6, D))
+    follow(routes, tmp_path, Route("parcels", 7, A))
+    assert loader.loaded == ["r-a", "r-b", "r-c", "r-d", "r-a"]
+
+
+def test_a_route_that_cannot_be_loaded_leaves_the_old_one(tmp_path: Path) -> None:
+    routes, _ = keeper(tmp_path)
+    follow(routes, tmp_path, Route("parcels", 1, A))
+    status = follow(routes, tmp_path, Route("parcels", 2, A, BROKEN, 0.5))
+    assert status == RouteStatus(2, "does not load", "r-broken", serving=1)
+    assert answering(routes) == (1, "r-a", None)
+
+
+def test_the_old_route_comes_back_under_its_own_epoch_after_a_refused_one(tmp_path: Path) -> None:
+    routes, _ = keeper(tmp_path)
+    follow(routes, tmp_path, Route("parcels", 1, A))
+    follow(routes, tmp_path, Route("parcels", 2, BROKEN))
+    assert follow(routes, tmp_path, Route("parcels", 1, A, withdraws=2)) == RouteStatus(1, serving=1)
+
+
+def test_a_route_that_answers_can_be_withdrawn(tmp_path: Path) -> None:
+    routes, _ = keeper(tmp_path)
+    follow(routes, tmp_path, Route("parcels", 1, A))
+    follow(routes, tmp_path, Route("parcels", 2, B))
+    assert follow(routes, tmp_path, Route("parcels", 1, A, withdraws=2)).serving == 1
+    assert answering(routes) == (1, "r-a", None)
+    assert follow(routes, tmp_path, Route("parcels", 3, A)).serving == 3
+
+
+def test_a_new_router_takes_a_route_that_withdrew_another(tmp_path: Path) -> None:
+    routes, _ = keeper(tmp_path)
+    assert follow(routes, tmp_path, Route("parcels", 1, A, withdraws=2)).serving == 1
+
+
+def test_a_file_that_is_no_route_changes_nothing(tmp_path: Path) -> None:
+    routes, _ = keeper(tmp_path)
+    follow(routes, tmp_path, Route("parcels", 1, A))
+    (tmp_path / "parcels.json").write_text('{"loop": "parcels"}')
+    status = routes.refresh()
+    assert status is not None
+    assert "not a route" in status.error
+    assert answering(routes) == (1, "r-a", None)
+
+
+def test_a_thread_follows_the_file(tmp_path: Path) -> None:
+    routes, _ = keeper(tmp_path)
+    announce(tmp_path, Route("parcels", 1, A))
+    routes.start()
+    try:
+        status = tmp_path / "parcels.status.json"
+        assert any(status.exists() or routes._stop.wait(0.01) for _ in range(1000))
+    finally:
+        routes.stop()
+    assert answering(routes) == (1, "r-a", None)
+
+
+epochs = st.integers(1, 30)
+
+
+@given(epochs, st.none() | st.just(B), st.floats(0, 1), st.integers(0, 5))
+def test_a_route_survives_its_file(epoch: int, challenger: ReleaseOnRoute | None, share: float, withdraws: int) -> None:
+    route = Route("parcels", epoch, A, challenger, share, withdraws)
+    assert parse_route(route.to_json()) == route
+
+
+@given(st.lists(epochs, min_size=1))
+def test_without_withdrawals_epochs_only_grow(offered: list[int]) -> None:
+    serving = 0
+    for epoch in offered:
+        before = serving
+        if is_newer(replace(Route("parcels", 1, A), epoch=epoch), serving, serving):
+            serving = epoch
+        assert serving == max(before, epoch)

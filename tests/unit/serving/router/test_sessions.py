@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.serving.domain.route import ReleaseOnRoute
+from services.serving.router.sessions import ReleaseError, load_release
+from tests.unit.serving.kit import CATEGORICAL, NUMERIC, on_route, score, write_release
+
+
+def staged(root: Path, bias: float = 1.0, error: float = 0.0) -> ReleaseOnRoute:
+    reference = write_release(root, "r-1", bias, error)
+    Path(reference.bundle.uri).rename(root / "r-1")
+    return on_route(reference)
+
+
+def test_a_release_scores_as_its_graph_does(tmp_path: Path) -> None:
+    release = load_release(tmp_path, staged(tmp_path))
+    numeric = np.arange(2.0 * len(NUMERIC)).reshape(2, -1)
+    numeric[0, 1] = np.nan
+    categorical = np.array([["calm", "north"], ["", "nowhere"]], dtype=np.object_)
+    np.testing.assert_allclose(release.score(numeric, categorical), score(numeric, categorical, 1.0))
+    assert (release.numeric, release.categorical) == (NUMERIC, CATEGORICAL)
+
+
+def test_a_release_that_misses_its_golden_scores_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match="golden sample comes out differently"):
+        load_release(tmp_path, staged(tmp_path, error=1e-4))
+
+
+def test_a_changed_file_is_refused(tmp_path: Path) -> None:
+    ref = staged(tmp_path)
+    (tmp_path / "r-1" / "model.onnx").write_bytes(b"something else")
+    with pytest.raises(ReleaseError, match="sha256") as caught:
+        load_release(tmp_path, ref)
+    assert caught.value.release_id == "r-1"
+
+
+def test_a_missing_release_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match="No such file"):
+        load_release(tmp_path, ReleaseOnRoute("r-2", "00"))
+
+
+def test_a_graph_that_fails_says_so(tmp_path: Path) -> None:
+    release = load_release(tmp_path, staged(tmp_path))
+    with pytest.raises(ReleaseError, match="the graph failed"):
+        release.score(np.zeros((2, 1)), np.full((2, len(CATEGORICAL)), "", dtype=np.object_))

@@ -1,0 +1,248 @@
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from driftloop.bus.ports import Record
+from driftloop.contracts import registry_pb2, serving_pb2
+from driftloop.envelope import Envelope, from_record
+from driftloop.errors import InvalidEvent
+from driftloop.runner import outbox
+from driftloop.runner.handler import Transaction
+from driftloop.runner.tables import open_database
+from services.serving.adapters import sql
+from services.serving.convergence import Convergence
+from services.serving.establish import Establisher
+from services.serving.handlers import Handlers
+from tests.unit.serving.fakes import FakeReleases, FakeRouterFiles, FakeTriton, FixedWatermarks, HandClock
+from tests.unit.serving.kit import DEFINITION, LOOP, T0, route_changed
+
+
+def release(name: str) -> registry_pb2.ReleaseRef:
+    reference = registry_pb2.ReleaseRef(release_id=name)
+    reference.bundle.uri, reference.bundle.digest = f"/bundles/{name}", f"digest-{name}"
+    return reference
+
+
+A, B, C = release("r-a"), release("r-b"), release("r-c")
+
+
+@dataclass
+class Agent:
+    """The saga over fakes and a real database; `restart` keeps only what survives a killed process."""
+
+    engine: Engine
+    files: FakeRouterFiles = field(default_factory=FakeRouterFiles)
+    releases: FakeReleases = field(default_factory=FakeReleases)
+    clock: HandClock = field(default_factory=HandClock)
+
+    def __post_init__(self) -> None:
+        self.triton = FakeTriton(self.files)
+        self.handlers = Handlers(frozenset([LOOP]), self.clock)
+        self.restart()
+
+    def restart(self) -> None:
+        stop = threading.Event()
+        establisher = Establisher(
+            {LOOP: DEFINITION},
+            self.triton,
+            self.releases,
+            self.files,
+            FixedWatermarks(T0),
+            self.clock,
+            stop,
+            status_timeout_s=0.05,
+        )
+        self.convergence = Convergence(
+            loops=[LOOP],
+            engine=self.engine,
+            establisher=establisher,
+            triton=self.triton,
+            clock=self.clock,
+            stop=stop,
+            triton_timeout_s=60.0,
+        )
+
+    def ask(self, event: Envelope[registry_pb2.RouteChanged]) -> None:
+        with self.engine.begin() as connection:
+            assert self.handlers.route_changed(event, Transaction(connection)) == []
+
+    def go(self, *events: Envelope[registry_pb2.RouteChanged]) -> None:
+        for event in events:
+            self.ask(event)
+            self.convergence.step()
+
+    def sent(self) -> list[Envelope[Any]]:
+        messages = [serving_pb2.RouteConverged, serving_pb2.RouteFailed]
+        records = [each.record for each in outbox.unsent(self.engine, 100)]
+        return [from_record(Record(r.topic, 0, 0, r.key, r.value, r.headers), messages) for r in records]
+
+    def outcomes(self) -> list[tuple[str, int]]:
+        return [(type(event.data).__name__, event.data.epoch) for event in self.sent()]
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Agent:
+    return Agent(open_database(f"sqlite:///{tmp_path / 'serving.db'}", sql.metadata))
+
+
+def test_the_first_champion_is_staged_loaded_and_probed(agent: Agent) -> None:
+    agent.go(route_changed(1, A))
+    (event,) = agent.sent()
+    assert isinstance(event.data, serving_pb2.RouteConverged)
+    assert (event.data.champion_release_id, event.data.probe_prediction_id) == ("r-a", "probe-parcels-1")
+    assert (event.correlation_id, event.causation_id, event.time_ms) == ("chain-1", "route-1", T0)
+    assert (agent.triton.loads, agent.triton.probes) == (1, ["probe-parcels-1"])
+    assert agent.convergence.ready()
+
+
+def test_a_later_route_is_swapped_without_a_load(agent: Agent) -> None:
+    agent.go(route_changed(1, A), route_changed(2, A, B, 0.1))
+    assert agent.outcomes() == [("RouteConverged", 1), ("RouteConverged", 2)]
+    assert agent.triton.loads == 1
+    assert agent.sent()[1].data.challenger_release_id == "r-b"
+
+
+def test_an_event_that_comes_again_changes_nothing(agent: Agent) -> None:
+    agent.go(route_changed(1, A), route_changed(2, B))
+    agent.go(route_changed(1, A), route_changed(2, B))
+    assert agent.outcomes() == [("RouteConverged", 1), ("RouteConverged", 2)]
+    assert [route.epoch for route in agent.files.announced] == [1, 2]
+
+
+def test_only_the_newest_of_waiting_routes_is_served(agent: Agent) -> None:
+    agent.ask(route_changed(1, A))
+    agent.ask(route_changed(2, B))
+    agent.convergence.step()
+    agent.convergence.step()
+    assert agent.outcomes() == [("RouteConverged", 2)]
+
+
+def test_a_bundle_that_differs_fails_its_route_and_is_blamed(agent: Agent) -> None:
+    agent.releases.broken.add("r-b")
+    agent.go(route_changed(1, A), route_changed(2, A, B, 0.1))
+    failed = agent.sent()[1].data
+    assert isinstance(failed, serving_pb2.RouteFailed)
+    assert (failed.epoch, failed.release_id) == (2, "r-b")
+    assert "sha256" in failed.reason
+    assert agent.files.answering is not None
+    assert agent.files.answering.epoch == 1
+
+
+def test_a_release_that_the_router_refuses_fails_its_route(agent: Agent) -> None:
+    agent.files.broken["r-b"] = "the golden sample comes out differently here"
+    agent.go(route_changed(1, A), route_changed(2, B))
+    failed = agent.sent()[1].data
+    assert (failed.release_id, failed.reason) == ("r-b", "the golden sample comes out differently here")
+    assert [(route.epoch, route.withdraws) for route in agent.files.announced] == [(1, 0), (2, 0), (1, 2)]
+    assert agent.convergence.ready()
+
+
+def test_a_probe_that_another_release_answers_fails_the_route_and_withdraws_it(agent: Agent) -> None:
+    agent.go(route_changed(1, A))
+    agent.triton.wrong_answer = "r-a"
+    agent.go(route_changed(2, B))
+    assert agent.outcomes() == [("RouteConverged", 1), ("RouteFailed", 2)]
+    assert agent.files.answering is not None
+    assert (agent.files.answering.epoch, agent.files.answering.withdraws) == (1, 2)
+
+
+def test_a_router_that_does_not_follow_fails_the_route(agent: Agent) -> None:
+    agent.go(route_changed(1, A))
+    agent.files.deaf = True
+    agent.go(route_changed(2, B))
+    assert "did not follow" in agent.sent()[1].data.reason
+
+
+def test_a_first_champion_that_fails_leaves_no_model(agent: Agent) -> None:
+    agent.files.broken["r-a"] = "does not load"
+    agent.go(route_changed(1, A))
+    assert agent.outcomes() == [("RouteFailed", 1)]
+    assert agent.files.current is None
+    assert not agent.triton.loaded
+    agent.go(route_changed(2, B))
+    assert agent.outcomes()[1] == ("RouteConverged", 2)
+
+
+def test_a_load_that_loaded_nothing_is_made_again(agent: Agent) -> None:
+    agent.triton.empty_loads = 1
+    agent.go(route_changed(1, A))
+    assert agent.outcomes() == [("RouteConverged", 1)]
+
+
+def test_triton_that_does_not_answer_is_waited_for(agent: Agent) -> None:
+    agent.triton.up = False
+    agent.go(route_changed(1, A))
+    assert agent.outcomes() == []
+    assert not agent.convergence.ready()
+    agent.triton.up = True
+    agent.clock.now += 10_000
+    agent.convergence.step()
+    assert agent.outcomes() == [("RouteConverged", 1)]
+
+
+def test_triton_that_stays_away_fails_the_route_in_the_end(agent: Agent) -> None:
+    agent.triton.up = False
+    agent.go(route_changed(1, A))
+    agent.clock.now += 61_000
+    agent.convergence.step()
+    assert agent.outcomes() == [("RouteFailed", 1)]
+
+
+def test_after_triton_restarts_the_standing_route_is_served_again_silently(agent: Agent) -> None:
+    agent.go(route_changed(1, A), route_changed(2, A, B, 0.1))
+    agent.triton.crash()
+    agent.clock.now += 5_000
+    agent.convergence.step()
+    assert agent.files.answering is not None
+    assert agent.files.answering.epoch == 2
+    assert agent.triton.loads == 2
+    assert len(agent.sent()) == 2
+
+
+def test_a_restarted_agent_serves_what_stands_and_says_nothing_twice(agent: Agent) -> None:
+    agent.go(route_changed(1, A))
+    agent.restart()
+    assert not agent.convergence.ready()
+    agent.convergence.step()
+    assert agent.convergence.ready()
+    assert agent.outcomes() == [("RouteConverged", 1)]
+
+
+def test_an_agent_killed_before_it_began_goes_on(agent: Agent) -> None:
+    agent.ask(route_changed(1, A))
+    agent.restart()
+    agent.convergence.step()
+    assert agent.outcomes() == [("RouteConverged", 1)]
+
+
+def test_after_a_failed_route_and_a_restart_the_former_one_stands(agent: Agent) -> None:
+    agent.releases.broken.add("r-b")
+    agent.go(route_changed(1, A), route_changed(2, B))
+    agent.triton.crash()
+    agent.restart()
+    agent.convergence.step()
+    assert agent.files.answering is not None
+    assert (agent.files.answering.epoch, agent.files.answering.withdraws) == (1, 2)
+
+
+def test_a_bundle_of_another_loop_is_refused(agent: Agent) -> None:
+    agent.releases.loop = "letters"
+    agent.go(route_changed(1, A))
+    assert "loop 'letters'" in agent.sent()[0].data.reason
+
+
+def test_a_route_of_another_loop_is_passed_over(agent: Agent) -> None:
+    event = route_changed(1, A)
+    event.data.loop = "letters"
+    agent.go(event)
+    assert agent.files.announced == []
+
+
+@pytest.mark.parametrize("name", ["", "../evil", ".hidden", "a/b"])
+def test_a_release_id_that_is_no_plain_name_is_a_dead_letter(agent: Agent, name: str) -> None:
+    with pytest.raises(InvalidEvent, match="impossible-route"):
+        agent.ask(route_changed(1, release(name)))

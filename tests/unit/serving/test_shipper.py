@@ -1,0 +1,186 @@
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from driftloop.bus.memory import MemoryBatchProducer, MemoryBroker
+from driftloop.bus.partition import partition_of
+from driftloop.bus.ports import Outgoing
+from driftloop.contracts import features_pb2, predictions_pb2
+from driftloop.envelope import Envelope, from_record, headers_of
+from driftloop.errors import Retriable
+from services.serving.adapters.spool_reader import SpoolReader
+from services.serving.router.spool import SpoolWriter, segments
+from services.serving.shipper import TOPIC, Shipper
+from tests.unit.serving.fakes import HandClock, MemoryPositions
+from tests.unit.serving.kit import LOOP, T0
+
+WATERMARKS = "features.watermark-advanced.v1"
+
+
+class UnreliableProducer(MemoryBatchProducer):
+    """Takes records and, while it is told so, does not acknowledge them."""
+
+    acknowledges = True
+
+    def flush(self, timeout_s: float = 30.0) -> None:
+        if not self.acknowledges:
+            raise Retriable("no acknowledgement")
+
+
+@dataclass
+class World:
+    """A broker, a spool and a shipper between them."""
+
+    folder: Path
+    broker: MemoryBroker = field(default_factory=MemoryBroker)
+    positions: MemoryPositions = field(default_factory=MemoryPositions)
+
+    def __post_init__(self) -> None:
+        self.broker.create_topic(TOPIC, 2)
+        self.broker.create_topic(WATERMARKS, 1)
+        self.producer = UnreliableProducer(self.broker)
+        self.writer = SpoolWriter(self.folder, segment_bytes=200)
+        self.restart()
+
+    def restart(self) -> None:
+        self.shipper = Shipper(
+            {LOOP: SpoolReader(self.folder, LOOP)},
+            self.positions,
+            self.broker.batch_consumer([WATERMARKS], "serving-shipper"),
+            self.producer,
+            HandClock(),
+            threading.Event(),
+        )
+
+    def serve(self, *keys: str) -> None:
+        self.writer.write([prediction(key).SerializeToString() for key in keys])
+
+    def advance(self, watermark_ms: int, loop: str = LOOP) -> None:
+        data = features_pb2.WatermarkAdvanced(loop=loop, watermark_ms=watermark_ms)
+        event = Envelope(f"w-{watermark_ms}", "/f", data.DESCRIPTOR.full_name, loop, 0, 0, "c", None, None, data)
+        self.broker.append([Outgoing(WATERMARKS, data.SerializeToString(), b"k", headers_of(event))])  # type: ignore[arg-type]
+
+    def log(self) -> dict[int, list[str | int]]:
+        """By partition: prediction ids and watermarks, in order."""
+        found: dict[int, list[str | int]] = {0: [], 1: []}
+        messages = [predictions_pb2.PredictionServed, predictions_pb2.PredictionWatermark]
+        for record in self.broker.records(TOPIC):
+            data = from_record(record, messages).data
+            is_watermark = isinstance(data, predictions_pb2.PredictionWatermark)
+            found[record.partition].append(data.watermark_ms if is_watermark else data.prediction_id)  # type: ignore[attr-defined]
+        return found
+
+    def shipped(self) -> list[str]:
+        return sorted(str(each) for part in self.log().values() for each in part if isinstance(each, str))
+
+
+def prediction(key: str) -> predictions_pb2.PredictionServed:
+    return predictions_pb2.PredictionServed(
+        loop=LOOP, prediction_id=f"id-{key}", key=key, decision_time_ms=T0, release_id="r-a", arm="champion"
+    )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_predictions_go_to_the_partition_of_their_key(world: World) -> None:
+    keys = [f"k{n}" for n in range(20)]
+    world.serve(*keys)
+    assert world.shipper.step(0.0) == 20
+    for partition in (0, 1):
+        expected = [f"id-{key}" for key in keys if partition_of(key.encode(), 2) == partition]
+        assert world.log()[partition] == expected
+
+
+def test_a_record_carries_its_prediction_as_cloudevent(world: World) -> None:
+    world.serve("k")
+    world.shipper.step(0.0)
+    (record,) = world.broker.records(TOPIC)
+    event = from_record(record, [predictions_pb2.PredictionServed])
+    assert (event.id, event.correlation_id, event.time_ms, event.loop) == ("id-k", "id-k", T0, LOOP)
+    assert event.data == prediction("k")
+
+
+def test_nothing_is_shipped_twice_in_the_normal_course(world: World) -> None:
+    world.serve("a")
+    world.shipper.step(0.0)
+    world.serve("b")
+    world.shipper.step(0.0)
+    world.restart()
+    world.shipper.step(0.0)
+    assert world.shipped() == ["id-a", "id-b"]
+
+
+def test_shipped_segments_are_deleted(world: World) -> None:
+    for n in range(20):
+        world.serve(f"k{n}", f"l{n}")
+    assert len(segments(world.folder)) > 5
+    world.shipper.step(0.0)
+    assert len(segments(world.folder)) == 1
+    assert list(world.positions.load(LOOP)) == segments(world.folder)
+
+
+def test_a_watermark_stands_behind_every_prediction_in_every_partition(world: World) -> None:
+    world.serve(*(f"k{n}" for n in range(10)))
+    world.advance(T0 + 5)
+    world.shipper.step(0.0)
+    assert all(part[-1] == T0 + 5 and len(part) > 1 for part in world.log().values())
+
+
+def test_of_several_watermarks_the_newest_is_sent(world: World) -> None:
+    for watermark_ms in (T0, T0 + 1, T0 + 2):
+        world.advance(watermark_ms)
+    world.shipper.step(0.0)
+    assert world.log() == {0: [T0 + 2], 1: [T0 + 2]}
+
+
+def test_watermarks_of_other_loops_are_passed_over(world: World) -> None:
+    world.advance(T0, loop="letters")
+    world.shipper.step(0.0)
+    assert world.log() == {0: [], 1: []}
+
+
+def test_what_is_not_acknowledged_is_sent_again_and_the_watermark_only_then(world: World) -> None:
+    world.serve("a")
+    world.advance(T0)
+    world.producer.acknowledges = False
+    with pytest.raises(Retriable):
+        world.shipper.step(0.0)
+    assert T0 not in [each for part in world.log().values() for each in part]
+    world.producer.acknowledges = True
+    world.shipper.step(0.0)
+    assert world.shipped() == ["id-a", "id-a"]
+    assert all(part[-1] == T0 for part in world.log().values())
+
+
+def test_a_watermark_taken_by_a_killed_shipper_comes_again(world: World) -> None:
+    world.advance(T0)
+    world.producer.acknowledges = False
+    with pytest.raises(Retriable):
+        world.shipper.step(0.0)
+    world.producer.acknowledges = True
+    before = world.log()
+    world.restart()
+    world.shipper.step(0.0)
+    assert all(len(world.log()[part]) == len(before[part]) + 1 for part in (0, 1))
+
+
+def test_what_is_left_is_shipped_on_a_graceful_stop(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.serve("late")
+    world.shipper._stop.set()
+    world.shipper.run()
+    assert world.shipped() == ["id-late"]
+
+
+def test_a_record_that_is_no_watermark_is_passed_over(world: World) -> None:
+    headers: Sequence[tuple[str, bytes]] = (("ce_id", b"x"),)
+    world.broker.append([Outgoing(WATERMARKS, b"\xff", b"k", tuple(headers))])
+    world.advance(T0)
+    world.shipper.step(0.0)
+    assert world.log() == {0: [T0], 1: [T0]}
