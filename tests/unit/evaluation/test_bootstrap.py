@@ -83,7 +83,8 @@ def test_rows_that_depend_on_their_block_do_not_narrow_the_interval() -> None:
     few = BlockSums(effect * 10, np.zeros(10), np.full(10, 10))
     many = BlockSums(effect * 10_000, np.zeros(10), np.full(10, 10_000))
     first, second = interval(few, HOW, "verdict"), interval(many, HOW, "verdict")
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     assert (first.lower, first.upper) == pytest.approx((second.lower, second.upper))
 
 

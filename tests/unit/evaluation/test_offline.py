@@ -34,7 +34,8 @@ def test_a_candidate_that_knows_something_passes_and_is_compared_with_the_base_r
     found = verdict(score, label)
     assert found.outcome is Outcome.BETTER
     assert found.metrics["loss"] < found.metrics["base_loss"]
-    assert found.interval is not None and found.interval.lower > 0
+    assert found.interval is not None
+    assert found.interval.lower > 0
     assert any("there is none" in reason for reason in found.reasons)
 
 
@@ -82,7 +83,8 @@ def test_clearly_worse_than_the_champion_is_refused_and_says_by_how_much() -> No
     _, champion = world(1.0)
     found = verdict(score, label, champion, max_loss_over_champion=0.0)
     assert found.outcome is Outcome.WORSE
-    assert found.interval is not None and found.interval.upper < 0
+    assert found.interval is not None
+    assert found.interval.upper < 0
     assert all("clearly worse" in reason for reason in found.reasons)
 
 

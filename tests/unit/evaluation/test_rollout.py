@@ -17,7 +17,9 @@ def paired(gains: list[float], rows: int = 100, first_block: int = 0) -> PairedL
     count = len(gains)
     sizes = np.full(count, rows)
     champion = np.full(count, 0.5) * sizes
-    return PairedLosses(np.arange(first_block, first_block + count), sizes, champion, champion - np.array(gains) * sizes)
+    return PairedLosses(
+        np.arange(first_block, first_block + count), sizes, champion, champion - np.array(gains) * sizes
+    )
 
 
 def step(**changes: Any) -> Step:
@@ -62,7 +64,8 @@ def test_stage_evidence_forgets_what_came_before_the_stage() -> None:
     evidence = Evidence(paired([0.5] * 6 + [-0.05, -0.06, -0.04, -0.05]), stage_start_ms=6)
     by_release = judge(evidence, step(evidence="release"), HOW, "verdict")
     by_stage = judge(evidence, step(evidence="stage"), HOW, "verdict")
-    assert by_release.interval is not None and by_stage.interval is not None
+    assert by_release.interval is not None
+    assert by_stage.interval is not None
     assert (by_release.interval.blocks, by_stage.interval.blocks) == (10, 4)
     assert by_stage.outcome is Outcome.WORSE
 

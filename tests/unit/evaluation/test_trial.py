@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+from services.evaluation.domain.judgement import Judgement, Outcome
+from services.evaluation.ports import Candidate
+from services.evaluation.trial import Judge
+from tests.unit.evaluation.definitions import loop_definition
+from tests.unit.evaluation.fakes import FakeBundles, FakeHoldout, FakeHoldouts, FakeScorer, SteppingClock
+
+
+def candidate(name: str) -> Candidate:
+    return Candidate(f"r-{name}", "orders", name, f"/bundles/{name}", "digest")
+
+
+def judged(
+    new: FakeScorer | None = None, old: FakeScorer | None = None, holdout: FakeHoldout | None = None
+) -> Judgement:
+    scorers = {"/bundles/new": new} if new else {}
+    if old:
+        scorers["/bundles/old"] = old
+    holdouts = FakeHoldouts({"/holdout": holdout} if holdout else {})
+    champion = candidate("old") if old else None
+    judge = Judge(FakeBundles(scorers), holdouts, SteppingClock())
+    return judge.judge(loop_definition(), candidate("new"), "/holdout", champion, "verdict")
+
+
+def test_a_sound_candidate_passes_with_its_latency_measured() -> None:
+    found = judged(FakeScorer(), holdout=FakeHoldout())
+    assert found.outcome is Outcome.BETTER
+    assert found.metrics["row_latency_ms_p50"] == pytest.approx(1.0)
+    assert found.metrics["golden_difference"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("scorer", "holdout", "reason"),
+    [
+        (None, FakeHoldout(), "manifest.json is missing"),
+        (FakeScorer(), None, "no holdout can be read"),
+        (FakeScorer(golden=1e-3), FakeHoldout(), "golden sample is not reproduced"),
+        (FakeScorer(golden=float("inf")), FakeHoldout(), "golden sample is not reproduced"),
+        (FakeScorer(numeric=("truth", "weight", "size")), FakeHoldout(), "lacks the model's inputs weight, size"),
+        (FakeScorer(weight=0.9), FakeHoldout(), "differ from those of the training run"),
+        (FakeScorer(refuses=True), FakeHoldout(), "refuses its inputs"),
+        (FakeScorer(), FakeHoldout(rows=0), "0 rows held out"),
+    ],
+)
+def test_whatever_is_wrong_with_its_files_is_a_refusal_with_its_reason(
+    scorer: FakeScorer | None, holdout: FakeHoldout | None, reason: str
+) -> None:
+    found = judged(scorer, holdout=holdout)
+    assert found.outcome is Outcome.WORSE
+    assert reason in found.reasons[0]
+
+
+def test_the_champion_scores_the_same_rows() -> None:
+    found = judged(FakeScorer(weight=0.4), FakeScorer(weight=1.0), FakeHoldout(recorded_weight=0.4))
+    assert found.metrics["champion_loss"] < found.metrics["loss"]
+
+
+@pytest.mark.parametrize(
+    ("old", "reason"),
+    [
+        (FakeScorer(numeric=("truth", "gone")), "needs inputs that the holdout lacks: gone"),
+        (FakeScorer(refuses=True), "cannot be read"),
+    ],
+)
+def test_a_champion_that_cannot_score_them_is_said_and_skipped(old: FakeScorer, reason: str) -> None:
+    found = judged(FakeScorer(), old, FakeHoldout())
+    assert found.outcome is Outcome.BETTER
+    assert "champion_loss" not in found.metrics
+    assert any(reason in each for each in found.reasons)
