@@ -1,0 +1,116 @@
+"""What is stored for the flights loop: delays and lateness by six entities, and the weather at the origin.
+
+Counts and sums only: means, shrinkage and scaling are inside the model's graph. Values that the caller sends are no
+features of a store; they stand in `loops/flights/loop.yaml` under `prediction.inputs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from feast import Entity, FeatureService, Field, StreamFeatureView, ValueType
+from feast.aggregation import Aggregation
+from feast.types import Float64, String
+
+from feature_repo.sources import stream_source
+
+LOOP = "flights"
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+NOW_AND_WEEK = (HOUR, 3 * HOUR, DAY, 7 * DAY)
+
+network = Entity(name="network", join_keys=["network"], value_type=ValueType.STRING, description="Every departure")
+origin = Entity(name="origin", join_keys=["origin"], value_type=ValueType.STRING, description="Airport of departure")
+carrier = Entity(name="carrier", join_keys=["carrier"], value_type=ValueType.STRING, description="Airline")
+dest = Entity(name="dest", join_keys=["dest"], value_type=ValueType.STRING, description="Airport of arrival")
+tailnum = Entity(name="tailnum", join_keys=["tailnum"], value_type=ValueType.STRING, description="Aircraft")
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Entities whose delays are kept together, and for how long back."""
+
+    name: str
+    entities: tuple[Entity, ...]
+    windows: tuple[timedelta, ...]
+
+
+GROUPINGS = (
+    Grouping("network", (network,), NOW_AND_WEEK),
+    Grouping("origin", (origin,), NOW_AND_WEEK),
+    Grouping("carrier", (carrier,), NOW_AND_WEEK),
+    Grouping("origin_carrier", (origin, carrier), (3 * HOUR, DAY, 7 * DAY)),
+    Grouping("route", (origin, dest), (DAY, 7 * DAY)),
+    Grouping("tailnum", (tailnum,), (12 * HOUR, 7 * DAY)),
+)
+
+WEATHER_COLUMNS = (
+    "temperature_f",
+    "dew_point_f",
+    "humidity_percent",
+    "wind_direction_deg",
+    "wind_speed_mph",
+    "wind_gust_mph",
+    "precipitation_in",
+    "pressure_mb",
+    "visibility_miles",
+)
+
+
+def _view(
+    name: str, event_type: str, entities: Sequence[Entity], features: Sequence[str], sums: Sequence[Aggregation]
+) -> StreamFeatureView:
+    keys = [entity.join_key for entity in entities]
+    return StreamFeatureView(
+        name=name,
+        entities=list(entities),
+        ttl=timedelta(0),
+        schema=[
+            *(Field(name=key, dtype=String) for key in keys),
+            *(Field(name=each, dtype=Float64) for each in features),
+        ],
+        source=stream_source(LOOP, event_type, name),
+        aggregations=list(sums),
+        timestamp_field="event_timestamp",
+        online=True,
+        offline=True,
+        tags={"loop": LOOP},
+    )
+
+
+def _windowed(
+    name: str, event_type: str, entities: Sequence[Entity], columns: Sequence[str], windows: Sequence[timedelta]
+) -> StreamFeatureView:
+    """Count and sum of each column over each trailing window."""
+    sums = [
+        Aggregation(column=column, function=function, time_window=window)
+        for column in columns
+        for window in windows
+        for function in ("count", "sum")
+    ]
+    return _view(name, event_type, entities, [each.resolved_name(each.time_window) for each in sums], sums)
+
+
+departed_views = [
+    _windowed(f"flights_{each.name}_departed", "flights.departed", each.entities, ["dep_delay_clipped"], each.windows)
+    for each in GROUPINGS
+]
+arrived_views = [
+    _windowed(f"flights_{each.name}_arrived", "flights.arrived", each.entities, ["late"], each.windows)
+    for each in GROUPINGS
+]
+weather_latest = _view("flights_weather_latest", "weather.observed", [origin], WEATHER_COLUMNS, [])
+weather_recent = _windowed(
+    "flights_weather_recent",
+    "weather.observed",
+    [origin],
+    ["precipitation_hundredths", "pressure_tenths"],
+    [3 * HOUR],
+)
+
+flights_v1 = FeatureService(
+    name="flights_v1",
+    features=[*departed_views, *arrived_views, weather_latest, weather_recent],
+    tags={"loop": LOOP},
+)

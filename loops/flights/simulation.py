@@ -1,0 +1,225 @@
+"""The policies of loop.yaml over all rows at once: windows by outcome, decisions at their ends, paired losses.
+
+It follows the rules that the services follow and shares no code with them. It chose settings; the system is the proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftloop.loop import LoopDefinition, to_ms
+from driftloop.loop.definition import DetectorDefinition, Step
+from driftloop.trainer import TrainingSet
+from loops.flights.model import Trainer
+from loops.flights.world import NEVER, World
+
+EPSILON = 1e-7
+CALM = 0.8
+"""An episode ends where the statistic falls below this part of its threshold."""
+STRENGTH = ("command", "drift", "schedule", "first_champion")
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Happening:
+    """A line of the story: what happened at a window's end (UTC ms), with its numbers."""
+
+    time_ms: int
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Loss sums of champion and challenger over the same rows of one block."""
+
+    end_ms: int
+    champion: float
+    challenger: float
+    rows: int
+
+
+@dataclass
+class Release:
+    """A trained model with its score of every row; it has really scored those decided from ``since_ms`` on."""
+
+    name: str
+    reason: str
+    score: Floats
+    since_ms: int
+    champion_ms: int = NEVER
+    step: int = 0
+    step_ms: int = 0
+    paired: list[Paired] = field(default_factory=list)
+    residuals: list[float] = field(default_factory=list)
+    alarmed: bool = False
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Champion's loss less challenger's, per row (above zero the challenger is better), with its interval."""
+
+    estimate: float
+    lower: float
+    upper: float
+    blocks: int
+
+    def __str__(self) -> str:
+        return f"{self.estimate:+.4f} [{self.lower:+.4f}, {self.upper:+.4f}] over {self.blocks} blocks"
+
+
+def log_loss(score: Floats, label: Floats) -> Floats:
+    """Loss of each row in nats, float64 [n]."""
+    clipped = np.clip(score, EPSILON, 1 - EPSILON)
+    return np.asarray(-np.where(label > 0.5, np.log(clipped), np.log1p(-clipped)))
+
+
+def gain(paired: list[Paired], definition: LoopDefinition) -> Gain:
+    """Percentile interval of the block bootstrap (Efron & Tibshirani 1993, chapter 13): blocks are drawn whole."""
+    rule = definition.rollout
+    sums = np.asarray([(each.champion - each.challenger, each.rows) for each in paired])
+    drawn = np.random.default_rng(rule.seed).integers(0, len(sums), (rule.resamples, len(sums)))
+    totals = sums[drawn].sum(axis=1)
+    lower, upper = np.quantile(totals[:, 0] / totals[:, 1], [(1 - rule.level) / 2, (1 + rule.level) / 2])
+    whole = sums.sum(axis=0)
+    return Gain(float(whole[0] / whole[1]), float(lower), float(upper), len(sums))
+
+
+class Simulation:
+    """One loop over one stretch of time."""
+
+    def __init__(self, definition: LoopDefinition, world: World, seed: int) -> None:
+        self._loop, self._world, self._seed = definition, world, seed
+        self._block = to_ms(definition.monitoring.block)
+        self._waiting: list[str] = []
+        self._runs = 0
+        self._due = 1
+        self._free_from = 0
+        self.champion: Release | None = None
+        self.challenger: Release | None = None
+        self.releases: list[Release] = []
+
+    def run(self) -> Iterator[Happening]:
+        """The story, in order of event time."""
+        last = int(self._world.outcome_ms[self._world.outcome_ms < NEVER].max())
+        for end in range(self._world.origin_ms + self._block, last + 2 * self._block, self._block):
+            rows = self._world.closed(end - self._block, end)
+            yield from self._judge(rows, end)
+            yield from self._watch(rows, end)
+            self._look_at_the_calendar(end)
+            if self._waiting and self.challenger is None and end >= self._free_from:
+                yield from self._train(end)
+
+    # -- deciders ----------------------------------------------------------------------------------------------------
+
+    def _watch(self, rows: NDArray[np.int64], end: int) -> Iterator[Happening]:
+        """The `block_residual` detectors on the champion's own rows."""
+        release = self.champion
+        if release is None:
+            return
+        rows = rows[self._world.rows.decision_time_ms[rows] >= release.champion_ms]
+        for name, rule in self._loop.monitoring.detectors.items():
+            if rule.kind == "block_residual" and len(rows) >= rule.min_rows:
+                release.residuals.append(float((release.score[rows] - self._world.rows.label[rows]).mean()))
+                yield from self._test(release, name, rule, end)
+
+    def _test(self, release: Release, name: str, rule: DetectorDefinition, end: int) -> Iterator[Happening]:
+        recent = np.asarray(release.residuals[-rule.blocks :])
+        if len(recent) < rule.blocks:
+            return
+        statistic = abs(recent.mean()) / (recent.std(ddof=1) / np.sqrt(len(recent)))
+        if statistic > rule.threshold and not release.alarmed:
+            release.alarmed = True
+            if rule.mode == "trigger":
+                self._waiting.append("drift")
+            detail = (
+                f"{name} {statistic:.2f} > {rule.threshold:g}, mean residual {recent.mean():+.4f}, on {release.name}"
+            )
+            yield Happening(end, "alarm", detail)
+        elif statistic < CALM * rule.threshold:
+            release.alarmed = False
+
+    def _look_at_the_calendar(self, end: int) -> None:
+        rule, elapsed = self._loop.training, end - self._world.origin_ms
+        if self.champion is None:
+            if elapsed >= to_ms(rule.first_champion_after):
+                self._waiting = ["first_champion"]
+        elif rule.schedule is not None and elapsed >= self._due * to_ms(rule.schedule.every):
+            self._waiting.append("schedule")
+        while rule.schedule is not None and elapsed >= self._due * to_ms(rule.schedule.every):
+            self._due += 1
+
+    def _judge(self, rows: NDArray[np.int64], end: int) -> Iterator[Happening]:
+        """The open release's stage, on the rows that both scored."""
+        champion, challenger = self.champion, self.challenger
+        if champion is None or challenger is None:
+            return
+        rows = rows[self._world.rows.decision_time_ms[rows] >= challenger.since_ms]
+        if len(rows):
+            label = self._world.rows.label[rows]
+            losses = [float(log_loss(each.score[rows], label).sum()) for each in (champion, challenger)]
+            challenger.paired.append(Paired(end, losses[0], losses[1], len(rows)))
+        step = self._loop.rollout.steps[challenger.step]
+        in_stage = [each for each in challenger.paired if each.end_ms > challenger.step_ms]
+        if len(in_stage) < step.min_blocks:
+            return
+        found = gain(in_stage if step.evidence == "stage" else challenger.paired, self._loop)
+        yield from self._apply(challenger, step, found, len(in_stage), end)
+
+    def _apply(self, challenger: Release, step: Step, found: Gain, blocks: int, end: int) -> Iterator[Happening]:
+        where = f"{challenger.name} in {step.stage}: {found}"
+        if found.lower > step.margin:
+            challenger.step, challenger.step_ms = challenger.step + 1, end
+            yield Happening(end, "better", where)
+            if challenger.step == len(self._loop.rollout.steps):
+                yield from self._promote(challenger, end)
+        elif found.upper < step.margin or blocks >= step.max_blocks:
+            yield Happening(end, "worse" if found.upper < step.margin else "not known at the limit", where)
+            yield Happening(end, "refused", f"{challenger.name} ({challenger.reason})")
+            self._end_chain(end)
+
+    # -- effects -----------------------------------------------------------------------------------------------------
+
+    def _train(self, end: int) -> Iterator[Happening]:
+        reason = min(self._waiting, key=STRENGTH.index)
+        self._waiting = []
+        rule = self._loop.training
+        rows = self._world.take(self._world.known(end - to_ms(getattr(rule.window, reason)), end))
+        early = rows.decision_time_ms < end - to_ms(rule.validation)
+        train, validation = rows.rows(early), rows.rows(~early)
+        seed = self._seed + rule.seed + self._runs
+        self._runs += 1
+        fitted = Trainer().fit(train, validation, parameters=rule.parameters, seed=seed)
+        score = fitted.predict(self._world.rows)
+        release = Release(f"r{self._runs}", reason, score, end, step_ms=end)
+        self.releases.append(release)
+        loss, base = self._offline(fitted.predict(validation), train, validation)
+        detail = f"{release.name} ({reason}) on {len(train.label)} rows, held out {loss:.4f}, base rate {base:.4f}"
+        yield Happening(end, "trained", detail)
+        if loss >= base - self._loop.offline.min_gain_over_base_rate:
+            yield Happening(end, "refused", f"{release.name} ({reason}): no better than the base rate")
+            self._end_chain(end)
+        elif self.champion is None:
+            yield from self._promote(release, end)
+        else:
+            self.challenger = release
+
+    @staticmethod
+    def _offline(score: Floats, train: TrainingSet, validation: TrainingSet) -> tuple[float, float]:
+        base = np.full(len(validation.label), train.label.mean())
+        return float(log_loss(score, validation.label).mean()), float(log_loss(base, validation.label).mean())
+
+    def _promote(self, release: Release, end: int) -> Iterator[Happening]:
+        release.champion_ms = end
+        self.champion = release
+        self._waiting = [each for each in self._waiting if each != "drift"]
+        self._end_chain(end)
+        yield Happening(end, "promoted", f"{release.name} ({release.reason})")
+
+    def _end_chain(self, end: int) -> None:
+        self.challenger = None
+        self._free_from = end + to_ms(self._loop.training.cooldown)
