@@ -1,0 +1,204 @@
+"""A world to serve in: a real Triton, a real online store, releases on disk, and the agent's parts around them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tritonclient.grpc as grpc
+
+from driftloop.bus.memory import MemoryBroker
+from driftloop.clock import SystemClock
+from driftloop.contracts import features_pb2, predictions_pb2, registry_pb2, serving_pb2
+from driftloop.contracts.topics import topic_of
+from driftloop.envelope import Envelope, from_record, to_record
+from driftloop.runner.service import LifecycleService, topics_of
+from driftloop.runner.tables import open_database
+from services.serving.adapters import sql
+from services.serving.adapters.router_files import FolderRouterFiles
+from services.serving.adapters.spool_reader import SpoolReader
+from services.serving.adapters.staging import FolderReleases
+from services.serving.adapters.triton_grpc import GrpcTriton
+from services.serving.adapters.watermarks import SqliteFeatureWatermarks
+from services.serving.agent import Agent
+from services.serving.convergence import Convergence
+from services.serving.domain.desired import DesiredRoute
+from services.serving.domain.model_config import Places
+from services.serving.establish import Establisher
+from services.serving.handlers import Handlers
+from services.serving.shipper import TOPIC, Shipper
+from tests.integration.serving.triton import TOKEN, TritonServer
+from tests.unit.serving.kit import (
+    DEFINITION,
+    DEPOT,
+    LANE,
+    LOOP,
+    T0,
+    VIEW_KEYS,
+    WORLD,
+    FeastFile,
+    route_changed,
+    write_release,
+)
+
+ROUTES = topic_of(registry_pb2.RouteChanged).name
+CONVERGED = topic_of(serving_pb2.RouteConverged).name
+FAILED = topic_of(serving_pb2.RouteFailed).name
+WATERMARKS = topic_of(features_pb2.WatermarkAdvanced).name
+
+
+@dataclass
+class World:
+    """What a test sees; folders below ``home``, one Triton, one broker in memory."""
+
+    home: Path
+    triton: TritonServer
+    broker: MemoryBroker = field(default_factory=MemoryBroker)
+
+    def __post_init__(self) -> None:
+        self.places = Places(
+            online_db=self.home / "online" / "online.db",
+            releases=self.home / "triton" / "releases",
+            routes=self.home / "triton" / "routes",
+            spool=self.home / "spool",
+        )
+        for topic, partitions in ((ROUTES, 1), (CONVERGED, 1), (FAILED, 1), (WATERMARKS, 1), (TOPIC, 2)):
+            self.broker.create_topic(topic, partitions)
+            self.broker.create_topic(f"{topic}.dlq", 1)
+        self.feast = FeastFile(self.places.online_db)
+        self.a = write_release(self.home, "r-a", 0.0)
+        self.b = write_release(self.home, "r-b", 100.0)
+        self.stop = threading.Event()
+        self.control = GrpcTriton(self.triton.address, TOKEN, 5.0, 60.0)
+        self.client = self.triton.client()
+
+    def establisher(self) -> Establisher:
+        return Establisher(
+            definitions={LOOP: DEFINITION},
+            triton=self.control,
+            releases=FolderReleases(self.places.releases),
+            files=FolderRouterFiles(self.home / "triton" / "models", self.places, 100),
+            watermarks=SqliteFeatureWatermarks(self.places.online_db),
+            clock=SystemClock(),
+            stop=self.stop,
+            status_timeout_s=10.0,
+        )
+
+    def serve(
+        self,
+        epoch: int,
+        champion: registry_pb2.ReleaseRef,
+        challenger: registry_pb2.ReleaseRef | None = None,
+        share: float = 0.0,
+    ) -> str:
+        return self.establisher().establish(DesiredRoute(route_changed(epoch, champion, challenger, share), 0))
+
+    def agent(self) -> Agent:
+        engine = open_database(f"sqlite:///{self.home / 'serving.db'}", sql.metadata)
+        clock = SystemClock()
+        handlers = Handlers(frozenset([LOOP]), clock).table()
+        triton = GrpcTriton(self.triton.address, TOKEN, 5.0, 60.0)
+        return Agent(
+            lifecycle=LifecycleService(
+                name="serving",
+                handlers=handlers,
+                engine=engine,
+                consumer=self.broker.lifecycle_consumer(topics_of(handlers), "serving"),
+                producer=self.broker.lifecycle_producer(),
+                stop=self.stop,
+            ),
+            convergence=Convergence(
+                loops=[LOOP],
+                engine=engine,
+                establisher=self.establisher(),
+                triton=triton,
+                clock=clock,
+                stop=self.stop,
+                triton_timeout_s=60.0,
+            ),
+            shipper=Shipper(
+                {LOOP: SpoolReader(self.places.spool / LOOP, LOOP)},
+                sql.SqlSpoolPositions(engine),
+                self.broker.batch_consumer([WATERMARKS], "serving-shipper"),
+                self.broker.batch_producer(),
+                clock,
+                self.stop,
+            ),
+            stop=self.stop,
+            close=triton.close,
+        )
+
+    def say(self, event: Envelope[registry_pb2.RouteChanged] | Envelope[features_pb2.WatermarkAdvanced]) -> None:
+        self.broker.append([to_record(event)])  # type: ignore[arg-type]
+
+    def advance(self, watermark_ms: int) -> None:
+        self.feast.watermark(VIEW_KEYS, watermark_ms)
+        data = features_pb2.WatermarkAdvanced(loop=LOOP, watermark_ms=watermark_ms)
+        name = data.DESCRIPTOR.full_name
+        self.say(Envelope(f"w-{watermark_ms}", "/f", name, LOOP, watermark_ms, 0, "c", None, None, data))
+
+    def epochs(self, topic: str) -> list[int]:
+        messages = [serving_pb2.RouteConverged, serving_pb2.RouteFailed]
+        return [from_record(record, messages).data.epoch for record in self.broker.records(topic)]  # type: ignore[attr-defined]
+
+    def spooled(self) -> list[predictions_pb2.PredictionServed]:
+        records, _ = SpoolReader(self.places.spool / LOOP, LOOP).read({})
+        return [predictions_pb2.PredictionServed.FromString(record) for record in records]
+
+    def inference_count(self) -> int:
+        statistics = self.client.get_inference_statistics(LOOP)
+        return int(statistics.model_stats[0].inference_count)
+
+
+def inputs(
+    keys: list[str], depot: str = "north", zone: int = 7, weight: float = 0.5, decision_ms: int = T0
+) -> list[grpc.InferInput]:
+    """A request's tensors, as any client makes them."""
+    n = len(keys)
+    values = {
+        "parcel_id": ("BYTES", np.array(keys, dtype=np.object_)),
+        "decision_time_ms": ("INT64", np.full(n, decision_ms, dtype=np.int64)),
+        "depot": ("BYTES", np.full(n, depot, dtype=np.object_)),
+        "zone": ("INT64", np.full(n, zone, dtype=np.int64)),
+        "weight": ("FP64", np.full(n, weight, dtype=np.float64)),
+    }
+    made = []
+    for name, (datatype, value) in values.items():
+        tensor = grpc.InferInput(name, [n, 1], datatype)
+        tensor.set_data_from_numpy(value.reshape(n, 1))
+        made.append(tensor)
+    return made
+
+
+async def eventually(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Return once a condition holds.
+
+    Raises:
+        AssertionError: it does not within ``timeout_s``.
+    """
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while not await asyncio.to_thread(condition):
+        assert asyncio.get_running_loop().time() < deadline, "the condition never held"
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    server = TritonServer(tmp_path / "triton" / "models", tmp_path / "triton.log")
+    server.start()
+    made = World(tmp_path, server)
+    made.feast.put(DEPOT, ("north",), {"count_3600s": 3.0, "sum_delay_3600s": 1.5, "mood": "calm"})
+    made.feast.put(LANE, (7, "north"), {"count_3600s": 2.0})
+    made.feast.put(WORLD, ("all",), {"sum_delay_3600s": 10.0})
+    made.feast.watermark(VIEW_KEYS, T0)
+    yield made
+    made.stop.set()
+    made.client.close()
+    made.control.close()
+    made.feast.close()
+    server.kill()

@@ -1,0 +1,180 @@
+"""The router in a real Triton, called by a plain KServe v2 client."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as grpc
+from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException
+
+from driftloop.bundle import open_bundle
+from driftloop.contracts import predictions_pb2, registry_pb2
+from services.serving.router.arms import is_challenger
+from services.serving.router.sessions import load_release
+from tests.integration.serving.conftest import World, inputs
+from tests.unit.serving.kit import DEPOT, LOOP, T0, on_route
+
+pytestmark = [pytest.mark.integration, pytest.mark.triton]
+
+
+def ask(world: World, tensors: list[grpc.InferInput], request_id: str = "", **options: Any) -> grpc.InferResult:
+    return world.client.infer(LOOP, tensors, request_id=request_id, client_timeout=20, **options)
+
+
+def refused(world: World, tensors: list[grpc.InferInput], model: str = LOOP) -> str:
+    with pytest.raises(InferenceServerException) as caught:
+        world.client.infer(model, tensors, client_timeout=20)
+    return str(caught.value.message())
+
+
+def still_answers(world: World) -> None:
+    assert ask(world, inputs(["alive"])).as_numpy("release_id")[0, 0] == b"r-a"
+
+
+def model_on_the_logged_features(
+    world: World, reference: registry_pb2.ReleaseRef, records: list[predictions_pb2.PredictionServed]
+) -> NDArray[np.float64]:
+    release = load_release(world.places.releases, on_route(reference))
+    numeric = np.array([list(record.numeric) for record in records])
+    categorical = np.array([list(record.categorical) for record in records], dtype=np.object_)
+    return release.score(numeric, categorical)
+
+
+def test_a_plain_client_gets_an_answer_and_its_record(world: World) -> None:
+    assert not world.client.is_model_ready(LOOP)
+    world.serve(1, world.a)
+    result = ask(world, inputs(["p-1"], decision_ms=T0 + 60_000), "my-request")
+    assert result.as_numpy("score").tolist() == [[17.375]]
+    assert result.as_numpy("prediction_id")[0, 0] == b"my-request"
+    assert result.as_numpy("release_id")[0, 0] == b"r-a"
+    assert result.as_numpy("feature_age_s").tolist() == [[60.0]]
+    probe, record = world.spooled()
+    assert (probe.purpose, probe.prediction_id) == (predictions_pb2.PROBE, "probe-parcels-1")
+    assert (record.purpose, record.prediction_id, record.key) == (predictions_pb2.CLIENT, "my-request", "p-1")
+    assert (record.score, record.route_epoch, record.feature_watermark_ms) == (17.375, 1, T0)
+    assert list(record.numeric) == [3.0, 1.5, 2.0, 10.0, 0.5]
+    assert list(record.categorical) == ["calm", "north"]
+    bundle = open_bundle(Path(world.a.bundle.uri), world.a.bundle.digest)
+    assert record.input_digest == bundle.manifest.input_digest
+
+
+def test_bad_requests_are_told_what_is_wrong_and_crash_nothing(world: World) -> None:
+    world.serve(1, world.a)
+    good = inputs(["p-1"])
+
+    def changed(name: str, datatype: str, value: NDArray[Any]) -> list[grpc.InferInput]:
+        tensor = grpc.InferInput(name, list(value.shape), datatype)
+        tensor.set_data_from_numpy(value)
+        return [tensor if each.name() == name else each for each in good]
+
+    assert "unexpected shape for input 'weight'" in refused(world, changed("weight", "FP64", np.zeros((1, 2))))
+    assert "batch-size must be <= 256" in refused(world, inputs([f"p{n}" for n in range(257)]))
+    assert "data-type" in refused(world, changed("weight", "FP32", np.zeros((1, 1), dtype=np.float32)))
+    assert "expected 5 inputs but got 4" in refused(world, good[1:])
+    extra = grpc.InferInput("colour", [1, 1], "FP64")
+    extra.set_data_from_numpy(np.zeros((1, 1)))
+    assert "expected 5 inputs but got 6" in refused(world, [*good, extra])
+    assert "unknown model" in refused(world, good, "nosuchmodel")
+    assert "the prediction key of row 0 is empty" in refused(world, inputs([""]))
+    assert "not UTF-8" in refused(world, changed("depot", "BYTES", np.array([[b"\xff"]], dtype=np.object_)))
+    assert "'decision_time_ms': -1 in row 0" in refused(world, inputs(["p"], decision_ms=-1))
+    still_answers(world)
+    assert {record.key for record in world.spooled()} == {"probe-1", "alive"}
+
+
+def test_the_load_calls_are_locked(world: World) -> None:
+    world.serve(1, world.a)
+    with pytest.raises(InferenceServerException, match=r"restricted"):
+        world.client.unload_model(LOOP)
+    still_answers(world)
+
+
+def test_an_unknown_entity_is_served_with_missing_features(world: World) -> None:
+    world.serve(1, world.a)
+    result = ask(world, inputs(["p-1"], depot="nowhere"))
+    assert result.as_numpy("score")[0, 0] == pytest.approx(10.0 + 0.5 + 0.0 - 1.0)
+    record = world.spooled()[-1]
+    assert np.isnan(record.numeric[:3]).all()
+    assert list(record.stale_views) == []
+
+
+def test_views_too_old_are_missing_and_named(world: World) -> None:
+    world.serve(1, world.a)
+    ask(world, inputs(["p-1"], decision_ms=T0 + 2 * 3_600_000 + 1))
+    record = world.spooled()[-1]
+    assert sorted(record.stale_views) == ["parcels_depot", "parcels_lane", "parcels_world"]
+    assert np.isnan(record.numeric[:4]).all()
+
+
+def test_a_thousand_keys_are_joined_as_they_were_written(world: World) -> None:
+    random = np.random.default_rng(3)
+    wanted = random.normal(size=(1000, 2))
+    for n, (count, delay) in enumerate(wanted.tolist()):
+        world.feast.put(DEPOT, (f"d{n}",), {"count_3600s": count, "sum_delay_3600s": delay, "mood": "busy"})
+    world.serve(1, world.a)
+    for start in range(0, 1000, 250):
+        tensors = inputs([f"p{n}" for n in range(start, start + 250)])
+        depots = np.array([[f"d{n}"] for n in range(start, start + 250)], dtype=np.object_)
+        tensors[2].set_data_from_numpy(depots)
+        ask(world, tensors)
+    records = world.spooled()[1:]
+    np.testing.assert_array_equal([list(record.numeric[:2]) for record in records], wanted)
+    scores = [record.score for record in records]
+    np.testing.assert_allclose(scores, model_on_the_logged_features(world, world.a, records), rtol=1e-12)
+
+
+def test_both_arms_score_and_each_key_keeps_its_own(world: World) -> None:
+    world.serve(1, world.a, world.b, 0.3)
+    keys = [f"p{n}" for n in range(200)]
+    for _ in range(2):
+        result = ask(world, inputs(keys))
+        answered = [name.decode() for name in result.as_numpy("release_id")[:, 0]]
+        assert answered == ["r-b" if is_challenger(key, "r-b", 0.3) else "r-a" for key in keys]
+    records = world.spooled()[1:]
+    by_role = {
+        role: [s.score for r in records for s in r.scores if s.role == role] for role in ("champion", "challenger")
+    }
+    np.testing.assert_allclose(by_role["champion"], model_on_the_logged_features(world, world.a, records))
+    np.testing.assert_allclose(by_role["challenger"], model_on_the_logged_features(world, world.b, records))
+
+
+def test_no_request_fails_while_routes_are_swapped(world: World) -> None:
+    world.serve(1, world.a)
+    stop = threading.Event()
+    answered: list[int] = []
+    failures: list[str] = []
+
+    def call(number: int) -> None:
+        client = world.triton.client()
+        tensors = inputs([f"caller-{number}"])
+        count = 0
+        while not stop.is_set():
+            try:
+                client.infer(LOOP, tensors, client_timeout=20)
+                count += 1
+            except InferenceServerException as error:
+                failures.append(str(error))
+        answered.append(count)
+        client.close()
+
+    callers = [threading.Thread(target=call, args=(n,)) for n in range(4)]
+    for caller in callers:
+        caller.start()
+    epoch = 1
+    try:
+        while world.inference_count() < 6_000:
+            epoch += 1
+            champion, challenger = (world.a, world.b) if epoch % 2 else (world.b, world.a)
+            world.serve(epoch, champion, challenger if epoch % 3 else None, 0.5)
+    finally:
+        stop.set()
+        for caller in callers:
+            caller.join()
+    assert failures == []
+    assert epoch > 5
+    probes = epoch
+    assert sum(answered) + probes == world.inference_count() == len(world.spooled())
+    assert {record.route_epoch for record in world.spooled()} == set(range(1, epoch + 1))
