@@ -1,4 +1,4 @@
-"""What a run is told, and what it says at its end: two JSON files in the run's folder.
+"""What a run is told, and what it says at its end: JSON files in the run's folder.
 
 The folder is all that the controller and a run share, so a run is found again after either of them was killed.
 """
@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 SPEC = "spec.json"
 RESULT = "result.json"
+PID = "pid"
+"""File with the process id of the run's leader: launcher and run both write it, as the launcher may be killed first."""
 
 FailureReason = Literal["timeout", "memory", "error", "data"]
 

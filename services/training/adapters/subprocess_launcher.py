@@ -19,10 +19,9 @@ import psutil
 
 from driftloop.config import ROOT
 from services.training.ports import Observation
-from services.training.spec import RunSpec, read_result, write_spec
+from services.training.spec import PID, RunSpec, read_result, write_spec
 
 LOCK = "lock"
-PID = "pid"
 STDERR = "stderr.log"
 
 _COMMAND = (sys.executable, "-m", "services.training.run")

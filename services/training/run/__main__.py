@@ -10,7 +10,7 @@ from pathlib import Path
 from driftloop import log
 from services.training.run.errors import DataError
 from services.training.run.pipeline import execute
-from services.training.spec import Failed, Result, read_spec, write_result
+from services.training.spec import PID, Failed, Result, read_spec, write_result
 
 
 def main() -> int:
@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--spec", type=Path, required=True)
     path = parser.parse_args().spec
     spec = read_spec(path)
+    (Path(spec.folder) / PID).write_text(str(os.getpid()))
     log.configure("training-run", os.environ.get("DRIFTLOOP_LOG_LEVEL", "INFO"))
     try:
         result: Result = execute(spec, path)

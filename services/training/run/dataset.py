@@ -15,6 +15,12 @@ from numpy.typing import NDArray
 from driftloop.bundle import Input
 from driftloop.trainer import TrainingSet
 
+FRAME = "frame.arrow"
+PROBLEM = "frame.problem"
+"""What the joining process leaves in the run's folder: the frame, or why there is none."""
+DATA_PROBLEM = 3
+"""Its exit code with a problem."""
+
 _KEY, _TIME, _LABEL, _META = "key", "decision_time_ms", "label", b"driftloop"
 
 

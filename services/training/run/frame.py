@@ -25,16 +25,12 @@ from driftloop.config import Settings
 from driftloop.loop import LoopDefinition, load_loop, to_ms
 from driftloop.trainer import TrainingSet
 from services.training.domain import population
-from services.training.run.dataset import Dataset, matrix, words, write_dataset
+from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, matrix, words, write_dataset
 from services.training.run.errors import DataError
 from services.training.spec import RunSpec, TableAt, read_spec
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FRAME = "frame.arrow"
-PROBLEM = "frame.problem"
-DATA_PROBLEM = 3
 
 _NUMBER: Literal["double"] = "double"
 _TEXT: Literal["string"] = "string"

@@ -19,10 +19,9 @@ from driftloop.loop import Loop, load_loop, to_ms
 from driftloop.trainer import Fitted, TrainingSet
 from services.training.domain import quality
 from services.training.run import package, tracking
-from services.training.run.dataset import Dataset, read_dataset
+from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, read_dataset
 from services.training.run.errors import DataError, ModelError
 from services.training.run.export import checked_scores, run
-from services.training.run.frame import DATA_PROBLEM, FRAME, PROBLEM
 from services.training.run.trainers import code_digest, load_trainer
 from services.training.spec import RunSpec, Trained
 

@@ -1,0 +1,49 @@
+"""Small programs that stand in for a run, and a spec for them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from services.training.spec import RunSpec
+
+PATIENCE_S = 20.0
+
+
+def program(text: str) -> list[str]:
+    """A command that runs some Python with the run's folder in `folder`, as `services.training.run` would be."""
+    head = "import json, os, sys, time, pathlib; folder = pathlib.Path(sys.argv[-1]).parent\n"
+    return [sys.executable, "-c", head + text]
+
+
+def spec_for(folder: Path) -> RunSpec:
+    return RunSpec(
+        loop="orders",
+        loop_folder="",
+        run_id="run-1",
+        request_id="request-1",
+        reasons=(),
+        window_start_ms=0,
+        window_end_ms=1,
+        seed=0,
+        events={},
+        views={},
+        home="",
+        feature_repo="",
+        state_url="",
+        mlflow_uri="",
+        mlflow_artifacts="",
+        folder=str(folder),
+        bundle_folder="",
+        environment_lock="",
+    )
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait, bounded, until something holds."""
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end, "it did not come to hold in time"
+        time.sleep(0.02)

@@ -1,0 +1,65 @@
+"""A worker with real processes: what breaks a limit is killed, and told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from driftloop.clock import SystemClock
+from driftloop.contracts import training_pb2 as training
+from driftloop.envelope import Envelope
+from driftloop.runner import outbox
+from driftloop.runner.tables import open_database
+from services.training.adapters import sql
+from services.training.adapters.subprocess_launcher import SubprocessLauncher
+from services.training.domain.state import Chain, LoopState
+from services.training.worker import Worker
+from tests.integration.training.runs import eventually, program, spec_for
+from tests.unit.training.policies import policy
+
+pytestmark = pytest.mark.integration
+
+REQUEST = training.RetrainRequested(loop="orders", request_id="request-1", window_end_ms=5000)
+EVENT = Envelope("requested", "", "", "orders", 5000, 0, "chain", None, None, REQUEST)
+
+
+def failure_of(home: Path, text: str, **limits: object) -> training.RunFailed:
+    """How a run with a stand-in program fails under some limits."""
+    engine = open_database(f"sqlite:///{home}/training.db", sql.metadata)
+    with engine.begin() as connection:
+        sql.save_state(connection, LoopState("orders", chain=Chain("request-1", "run-1", "r-1")))
+        sql.want_run(connection, "run-1", EVENT)
+        parts: tuple[sql.Part, ...] = ("lake", "offline")
+        for part in parts:
+            sql.extend_coverage(connection, "orders", part, sql.Coverage(5000, {}))
+    launcher = SubprocessLauncher({}, program(text))
+    policies = {"orders": policy(**limits)}
+    worker = Worker("training", engine, launcher, policies, lambda _: spec_for(home / "run"), SystemClock())
+
+    def ended() -> bool:
+        worker.tick()
+        return len(outbox.unsent(engine, 10)) == 2
+
+    try:
+        eventually(ended)
+    finally:
+        launcher.close()
+    return training.RunFailed.FromString(outbox.unsent(engine, 10)[1].record.value or b"")
+
+
+def test_a_run_that_overstays_is_killed(tmp_path: Path) -> None:
+    failure = failure_of(tmp_path, "time.sleep(60)", time_limit="500ms")
+    assert failure.reason == "timeout"
+
+
+def test_a_run_that_takes_too_much_memory_is_killed(tmp_path: Path) -> None:
+    failure = failure_of(tmp_path, "x = b'1' * (400 << 20)\ntime.sleep(60)", memory_limit_mib=256)
+    assert failure.reason == "memory"
+    assert "the limit is 256 MiB" in failure.detail
+
+
+def test_a_run_that_dies_tells_its_last_words(tmp_path: Path) -> None:
+    failure = failure_of(tmp_path, "raise RuntimeError('out of luck')")
+    assert failure.reason == "error"
+    assert "out of luck" in failure.detail

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services.training.adapters.subprocess_launcher import SubprocessLauncher
+from services.training.spec import PID, Failed
+from tests.integration.training.runs import eventually, program, spec_for
+
+pytestmark = pytest.mark.integration
+
+SLEEP = "time.sleep(60)"
+RESULT = """
+(folder / "result.json").write_text(json.dumps({"kind": "failed", "reason": "data", "detail": os.environ["WORD"]}))
+"""
+
+
+def launched(folder: Path, text: str) -> SubprocessLauncher:
+    launcher = SubprocessLauncher({"WORD": "none"}, program(text))
+    launcher.launch(spec_for(folder))
+    return launcher
+
+
+def pid_of(folder: Path) -> int:
+    return int((folder / PID).read_text())
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_result_is_seen_and_the_environment_reaches_the_run(tmp_path: Path) -> None:
+    launcher = launched(tmp_path, RESULT)
+    eventually(lambda: launcher.observe(tmp_path).phase == "ended")
+    assert launcher.observe(tmp_path).result == Failed("data", "none")
+    assert gone(pid_of(tmp_path))
+
+
+def test_a_crash_leaves_its_last_lines(tmp_path: Path) -> None:
+    launcher = launched(tmp_path, "raise ValueError('no such column')")
+    seen = []
+
+    def ended() -> bool:
+        seen.append(launcher.observe(tmp_path))
+        return seen[-1].phase == "ended"
+
+    eventually(ended)
+    assert seen[-1].result is None
+    assert seen[-1].last_words.startswith("exit code 1\n")
+    assert seen[-1].last_words.endswith("ValueError: no such column")
+
+
+def test_memory_is_that_of_all_its_processes(tmp_path: Path) -> None:
+    hog = "x = b'1' * (150 << 20); import time; time.sleep(60)"
+    child = f"import subprocess; subprocess.Popen([sys.executable, '-c', {hog!r}])\n"
+    launcher = launched(tmp_path, child + "y = b'2' * (100 << 20)\n" + SLEEP)
+    try:
+        eventually(lambda: launcher.observe(tmp_path).memory_mib > 250)
+    finally:
+        launcher.close()
+
+
+def test_stop_ends_the_whole_group(tmp_path: Path) -> None:
+    child = "import subprocess; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+    launcher = launched(tmp_path, child + "(folder / 'child').write_text(str(c.pid))\n" + SLEEP)
+    eventually(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text() != "")
+    pids = [pid_of(tmp_path), int((tmp_path / "child").read_text())]
+    assert launcher.observe(tmp_path).phase == "running"
+    launcher.stop(tmp_path)
+    eventually(lambda: all(gone(pid) for pid in pids))
+    assert launcher.observe(tmp_path).phase == "absent"
+
+
+def test_a_run_has_a_session_of_its_own_and_is_nice(tmp_path: Path) -> None:
+    launcher = launched(tmp_path, "(folder / 'nice').write_text(str(os.nice(0)))\n" + SLEEP)
+    try:
+        eventually(lambda: (tmp_path / "nice").exists() and (tmp_path / "nice").read_text() != "")
+        assert int((tmp_path / "nice").read_text()) == os.nice(0) + 5
+        assert os.getpgid(pid_of(tmp_path)) == pid_of(tmp_path)
+    finally:
+        launcher.close()
+
+
+LAUNCH_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from services.training.adapters.subprocess_launcher import SubprocessLauncher
+from tests.integration.training.runs import program, spec_for
+SubprocessLauncher({"WORD": "orphan"}, program(sys.argv[2])).launch(spec_for(Path(sys.argv[1])))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def orphan(folder: Path, text: str) -> None:
+    """Launch a run from a process that is killed at once."""
+    died = subprocess.run([sys.executable, "-c", LAUNCH_AND_DIE, str(folder), text], check=False)
+    assert died.returncode == -signal.SIGKILL
+
+
+def test_a_run_whose_launcher_was_killed_is_found_alive_and_not_started_twice(tmp_path: Path) -> None:
+    orphan(tmp_path, SLEEP)
+    launcher = SubprocessLauncher({}, program(RESULT))
+    try:
+        pid = pid_of(tmp_path)
+        assert launcher.observe(tmp_path).phase == "running"
+        assert launcher.observe(tmp_path).memory_mib > 1
+        launcher.launch(spec_for(tmp_path))
+        assert pid_of(tmp_path) == pid
+    finally:
+        launcher.stop(tmp_path)
+    eventually(lambda: launcher.observe(tmp_path).phase == "absent")
+    assert gone(pid)
+
+
+def test_a_result_of_a_run_whose_launcher_was_killed_is_found(tmp_path: Path) -> None:
+    orphan(tmp_path, RESULT)
+    launcher = SubprocessLauncher({}, program(SLEEP))
+    eventually(lambda: launcher.observe(tmp_path).result == Failed("data", "orphan"))
+
+
+def test_a_run_that_died_with_its_launcher_is_absent_and_can_be_launched_again(tmp_path: Path) -> None:
+    orphan(tmp_path, "os.kill(os.getpid(), 9)")
+    launcher = SubprocessLauncher({"WORD": "second"}, program(RESULT))
+    eventually(lambda: launcher.observe(tmp_path).phase == "absent")
+    launcher.launch(spec_for(tmp_path))
+    eventually(lambda: launcher.observe(tmp_path).result == Failed("data", "second"))

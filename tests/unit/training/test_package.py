@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from driftloop.bundle import Input, open_bundle
+from driftloop.errors import LoopDefinitionError
+from driftloop.loop import load_loop
+from driftloop.trainer import TrainingSet
+from services.training.run import package
+from services.training.run.dataset import Dataset, read_dataset, write_dataset
+from services.training.run.errors import DataError, ModelError
+from services.training.run.export import checked_scores
+from services.training.run.pipeline import split
+from services.training.run.trainers import code_digest, load_trainer
+from services.training.spec import RunSpec, TableAt, Trained, read_result, read_spec, write_result, write_spec
+
+ORDERS = load_loop(Path(__file__).resolve().parents[2] / "loops" / "orders")
+PARAMETERS = ORDERS.definition.training.parameters
+
+
+def made_up(rows: int = 80, seed: int = 0) -> Dataset:
+    random = np.random.default_rng(seed)
+    numeric = random.gamma(2.0, 3.0, (rows, 2))
+    numeric[::7, 0] = np.nan
+    words = random.choice(np.array(["web", "phone", ""], dtype=object), (rows, 1))
+    label = random.poisson(np.nan_to_num(numeric[:, 1]) / 4 * (words[:, 0] == "web") + 0.2).astype(float)
+    data = TrainingSet(
+        numeric=numeric,
+        categorical=words,
+        label=label,
+        decision_time_ms=np.arange(rows, dtype=np.int64) * 1000,
+        key=np.array([f"k{place}" for place in range(rows)], dtype=object),
+        numeric_names=["view__sum", "lines"],
+        categorical_names=["channel"],
+    )
+    inputs = (Input("view__sum", "feature", "double", "view", "sum"), Input("lines", "request", "double"))
+    return Dataset(inputs, (Input("channel", "request", "string"),), data, {"labelled": rows})
+
+
+def spec_in(folder: Path) -> RunSpec:
+    return RunSpec(
+        loop="orders",
+        loop_folder=str(ORDERS.folder),
+        run_id="run-1",
+        request_id="request-1",
+        reasons=("drift",),
+        window_start_ms=0,
+        window_end_ms=80_000,
+        seed=7,
+        events={"orders.placed": TableAt("/lake/placed", 3)},
+        views={"view": TableAt("/lake/view", 5)},
+        home="/home",
+        feature_repo="/repo",
+        state_url="",
+        mlflow_uri="sqlite://",
+        mlflow_artifacts="",
+        folder=str(folder / "run"),
+        bundle_folder=str(folder / "bundle"),
+        environment_lock="",
+    )
+
+
+def packed(folder: Path) -> tuple[str, Any]:
+    """Digest of a bundle of the made-up rows, and the holdout's part of them."""
+    dataset = made_up()
+    parts = split(dataset.rows, 60_000)
+    fitted = load_trainer(ORDERS.folder, "model:Trainer").fit(
+        parts.train, parts.validation, parameters=PARAMETERS, seed=7
+    )
+    model = fitted.to_onnx()
+    spec = spec_in(folder)
+    score = checked_scores(model, parts.validation, fitted.predict(parts.validation), 1)
+    manifest = package.training_manifest(
+        spec, ORDERS.definition, dataset, rows=60, validation_start_ms=60_000, code=code_digest(ORDERS.folder)
+    )
+    digest = package.write(
+        spec,
+        ORDERS.definition,
+        dataset,
+        model=model,
+        train=parts.train,
+        train_score=fitted.predict(parts.train),
+        holdout=parts.validation,
+        score=score,
+        training=manifest,
+    )
+    return digest, parts.validation
+
+
+def test_the_same_manifest_and_rows_give_the_same_bundle(tmp_path: Path) -> None:
+    first, _ = packed(tmp_path / "a")
+    second, _ = packed(tmp_path / "b")
+    assert first == second
+    bundle = open_bundle(tmp_path / "a" / "bundle", first)
+    assert set(bundle.manifest.files) == {"model.onnx", "reference.json", "golden.npz"}
+    assert bundle.manifest.training["lake_versions"] == {"orders.placed": 3}
+    assert (bundle.manifest.training["rows"], bundle.manifest.training["validation_rows"]) == (60, 20)
+    assert bundle.manifest.training["frame_sha256"] == made_up().digest()
+
+
+def test_the_golden_sample_needs_no_pickle_and_is_reproduced(tmp_path: Path) -> None:
+    digest, _ = packed(tmp_path)
+    bundle = open_bundle(tmp_path / "bundle", digest)
+    with np.load(io.BytesIO(bundle.read("golden.npz")), allow_pickle=False) as sample:
+        rows = replace(
+            made_up().rows.rows(slice(0, len(sample["score"]))),
+            numeric=sample["numeric"],
+            categorical=sample["categorical"].astype(object),
+        )
+        checked_scores(bundle.read("model.onnx"), rows, sample["score"], 1)
+
+
+def test_the_holdout_has_inputs_label_score_time_and_key(tmp_path: Path) -> None:
+    _, validation = packed(tmp_path)
+    table = pq.read_table(tmp_path / "bundle" / package.HOLDOUT)
+    assert table.column_names == ["view__sum", "lines", "channel", "label", "score", "decision_time_ms", "key"]
+    assert table["key"].to_pylist() == list(validation.key)
+    np.testing.assert_array_equal(table["view__sum"].to_numpy(), validation.numeric[:, 0])
+
+
+def test_a_sample_without_strings_has_no_strings() -> None:
+    rows = replace(made_up().rows, categorical=np.empty((80, 0), dtype=object), categorical_names=[])
+    with np.load(io.BytesIO(package.golden(rows, rows.label)), allow_pickle=False) as sample:
+        assert set(sample) == {"numeric", "score"}
+        assert len(sample["score"]) == 32
+
+
+def test_an_export_that_differs_is_refused() -> None:
+    rows = made_up().rows
+    fitted = load_trainer(ORDERS.folder, "model:Trainer").fit(rows, rows, parameters=PARAMETERS, seed=0)
+    off = fitted.predict(rows) + 1e-4
+    with pytest.raises(ModelError, match=r"differs from the trained model by 0\.0001"):
+        checked_scores(fitted.to_onnx(), rows, off, 1)
+
+
+def test_an_unknown_word_and_a_missing_number_are_scored_alike_in_both() -> None:
+    rows = made_up().rows
+    fitted = load_trainer(ORDERS.folder, "model:Trainer").fit(rows, rows, parameters=PARAMETERS, seed=0)
+    odd = replace(
+        rows, numeric=np.full_like(rows.numeric, np.nan), categorical=np.full_like(rows.categorical, "pigeon")
+    )
+    checked_scores(fitted.to_onnx(), odd, fitted.predict(odd), 1)
+
+
+def test_a_window_with_one_side_only_is_refused() -> None:
+    with pytest.raises(DataError, match="80 rows to train on and 0 to validate"):
+        split(made_up().rows, 80_000)
+
+
+def test_a_dataset_survives_its_file(tmp_path: Path) -> None:
+    dataset = made_up()
+    write_dataset(tmp_path / "frame.arrow", dataset)
+    found = read_dataset(tmp_path / "frame.arrow")
+    assert found.digest() == dataset.digest()
+    assert (found.numeric, found.categorical, found.counts) == (dataset.numeric, dataset.categorical, dataset.counts)
+    np.testing.assert_array_equal(found.rows.numeric, dataset.rows.numeric)
+
+
+def test_the_digest_sees_any_change_of_the_rows() -> None:
+    rows = made_up().rows
+    digests = {
+        Dataset((), (), changed, {}).digest()
+        for changed in (
+            rows,
+            replace(rows, label=rows.label + 1),
+            replace(rows, numeric=rows.numeric[:, ::-1]),
+            replace(rows, key=rows.key[::-1]),
+            replace(rows, numeric_names=["lines", "view__sum"]),
+        )
+    }
+    assert len(digests) == 5
+
+
+def test_a_trainer_that_is_not_there_is_an_error_of_the_loop() -> None:
+    for name in ("nothing:Trainer", "model:Nobody"):
+        with pytest.raises(LoopDefinitionError, match=f"trainer {name}"):
+            load_trainer(ORDERS.folder, name)
+
+
+def test_spec_and_result_survive_their_files(tmp_path: Path) -> None:
+    spec = spec_in(tmp_path)
+    assert read_spec(write_spec(spec)) == spec
+    result = Trained("m", "/b", "d", "/h", 10, 1.5, {"loss": 0.25})
+    assert read_result(tmp_path) is None
+    write_result(tmp_path, result)
+    assert read_result(tmp_path) == result
