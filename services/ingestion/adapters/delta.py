@@ -1,0 +1,77 @@
+"""The lake: Delta tables, each row once by its source position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+
+from driftloop.lake import Table
+from services.ingestion.ports import ACCEPTED_BEFORE, TableVersion, Unflushed
+
+_WATERMARKS = "watermarks"
+
+
+class DeltaLake:
+    """`services.ingestion.ports.Lake` below a folder. A commit notes, for each raw partition in it, the next offset."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._tables: dict[Path, Table] = {}
+
+    def append(self, unflushed: Unflushed) -> list[TableVersion]:
+        """See the port."""
+        folder = self._root / unflushed.loop
+        for event_type, rows in unflushed.events.items():
+            _append_rows(self._table(folder / "events" / event_type), rows)
+        _append_rows(self._table(folder / "rejected"), unflushed.rejected)
+        _append_watermarks(self._table(folder / _WATERMARKS), unflushed.watermarks)
+        return list(self._versions(folder, unflushed.events))
+
+    def accepted(self, loop: str, event_type: str, since_ms: int) -> pa.Table:
+        """See the port."""
+        columns = list(ACCEPTED_BEFORE)
+        table = self._table(self._root / loop / "events" / event_type)
+        if not table.exists():
+            return pa.table({name: [] for name in columns})
+        return DeltaTable(table.path).to_pyarrow_table(columns=columns, filters=[("event_time_ms", ">=", since_ms)])
+
+    def _versions(self, folder: Path, events: Mapping[str, pa.Table]) -> Iterator[TableVersion]:
+        places = {name: folder / "events" / name for name in events}
+        for name, path in {**places, "rejected": folder / "rejected", _WATERMARKS: folder / _WATERMARKS}.items():
+            table = self._table(path)
+            if table.exists():
+                yield TableVersion(name, str(path), table.version())
+
+    def _table(self, path: Path) -> Table:
+        return self._tables.setdefault(path, Table(path))
+
+
+def _append_rows(table: Table, rows: pa.Table) -> None:
+    if not rows.num_rows:
+        return
+    topics = rows.column("source_topic").to_numpy()
+    partitions = rows.column("source_partition").to_numpy()
+    offsets = rows.column("source_offset").to_numpy()
+    fresh = np.zeros(rows.num_rows, dtype=bool)
+    transactions = {}
+    for topic in np.unique(topics).tolist():
+        for partition in np.unique(partitions[topics == topic]).tolist():
+            app = f"{topic}/{partition}"
+            here = (topics == topic) & (partitions == partition)
+            fresh |= here & (offsets >= table.transaction_version(app))
+            transactions[app] = int(offsets[here].max()) + 1
+    if fresh.any():
+        table.append(rows if fresh.all() else rows.filter(pa.array(fresh)), transactions)
+
+
+def _append_watermarks(table: Table, rows: pa.Table) -> None:
+    if rows.num_rows:
+        known = table.transaction_version(_WATERMARKS)
+        fresh = rows.filter(pc.greater(rows.column("watermark_ms"), known))
+        if fresh.num_rows:
+            table.append(fresh, {_WATERMARKS: pc.max(fresh.column("watermark_ms")).as_py()})

@@ -1,0 +1,107 @@
+"""Derived columns by DuckDB, in memory, with no access to anything but the batch in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+import pyarrow as pa
+
+from driftloop.errors import InvalidEvent, LoopDefinitionError
+from services.ingestion.domain.schema import EventSchema, Where
+
+_LOCKED = (
+    "SET enable_external_access = false",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET python_enable_replacements = false",
+    "SET TimeZone = 'UTC'",
+    "SET threads = 1",  # keeps the order of rows, and batches are small
+    "SET lock_configuration = true",
+)
+_KEPT = (pa.types.is_floating, pa.types.is_signed_integer, pa.types.is_boolean, pa.types.is_string)
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """A connection for all expressions of a process; not to be shared by threads."""
+    connection = duckdb.connect(":memory:")
+    for statement in _LOCKED:
+        connection.execute(statement)
+    return connection
+
+
+class _Held:
+    """The batch in hand, as DuckDB sees it: registered once, its content changes."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self.batch = batch
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.batch.__arrow_c_stream__(requested_schema)
+
+
+class DuckDbDerive:
+    """One event type's expressions as one prepared statement: planning costs more than a small batch's run."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        name: str,
+        schema: EventSchema,
+        derive: Mapping[str, str],
+        where: Where,
+    ) -> None:
+        self._connection = connection
+        self._inputs = schema.fields
+        self._held = _Held(_empty(self._inputs))
+        self._view, self._statement = f'"rows of {name}"', f'"derive {name}"'
+        connection.register(self._view.strip('"'), self._held)
+        columns = [_column(connection, self._view, schema, name, sql, where) for name, sql in derive.items()]
+        # S608: the expressions are the loop owner's code, and the connection reaches nothing but the batch
+        connection.execute(f"PREPARE {self._statement} AS SELECT {', '.join(columns)} FROM {self._view}")  # noqa: S608
+        self.schema: pa.Schema = self._run().schema
+
+    def __call__(self, rows: pa.RecordBatch) -> list[pa.Array]:
+        """See the port."""
+        self._held.batch = rows.select(self._inputs.names)
+        try:
+            derived = self._run()
+        except duckdb.Error as error:
+            raise InvalidEvent("derive", str(error)) from error
+        finally:
+            self._held.batch = _empty(self._inputs)
+        return [column.combine_chunks() for column in derived.columns]
+
+    def _run(self) -> pa.Table:
+        return self._connection.execute(f"EXECUTE {self._statement}").to_arrow_table()
+
+
+def _column(
+    connection: duckdb.DuckDBPyConnection, view: str, schema: EventSchema, name: str, sql: str, where: Where
+) -> str:
+    """The column as a select item; what Delta or Arrow cannot hold as such, like a decimal, becomes a double.
+
+    Raises:
+        LoopDefinitionError: the expression is wrong, yields no scalar, or its name is taken.
+    """
+    place = where(schema.event_type, name)
+    if name in schema.by_name:
+        raise LoopDefinitionError([f"{place}: the message has a field {name!r} already"])
+    try:
+        parsed = connection.sql(f"SELECT ({sql}\n) AS derived FROM {view}").to_arrow_table()  # noqa: S608
+    except duckdb.Error as error:
+        raise LoopDefinitionError([f"{place}: derive.{name}: {str(error).splitlines()[0]}"]) from error
+    if parsed.num_columns != 1 or parsed.num_rows:
+        raise LoopDefinitionError(
+            [f"{place}: derive.{name}: give one expression, no aggregate, over the row's columns"]
+        )
+    kind = parsed.schema.field(0).type
+    if any(keeps(kind) for keeps in _KEPT):
+        return f'({sql}\n) AS "{name}"'
+    if pa.types.is_decimal(kind) or pa.types.is_integer(kind):
+        return f'CAST(({sql}\n) AS DOUBLE) AS "{name}"'
+    raise LoopDefinitionError([f"{place}: derive.{name}: yields {kind}; give a number, a bool or a string"])
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], each.type) for each in schema], schema=schema)

@@ -1,0 +1,105 @@
+"""Journal and checkpoint in the service's own SQL database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Engine, MetaData, Table, Text, delete, insert, select
+
+from driftloop.bus.ports import TopicPartition
+from services.ingestion.domain.arrivals import PartitionClock
+from services.ingestion.ports import Checkpoint, ClockState, Taken
+
+metadata = MetaData()
+
+taken_batches = Table(
+    "taken_batches",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("content", Text, nullable=False),
+)
+"""Batches since the checkpoint."""
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("content", Text, nullable=False),
+)
+"""One row: the newest checkpoint."""
+
+
+class SqlJournal:
+    """`services.ingestion.ports.Journal` over SQLAlchemy."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def note(self, taken: Taken) -> None:
+        """See the port."""
+        content = {
+            "ranges": [[tp.topic, tp.partition, *span] for tp, span in taken.ranges.items()],
+            "silent": _places(taken.silent),
+        }
+        with self._engine.begin() as connection:
+            connection.execute(insert(taken_batches).values(sequence=taken.sequence, content=json.dumps(content)))
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """See the port."""
+        content = {
+            "positions": [[tp.topic, tp.partition, offset] for tp, offset in checkpoint.positions.items()],
+            "loops": {name: _state_to_json(state) for name, state in checkpoint.loops.items()},
+        }
+        with self._engine.begin() as connection:
+            connection.execute(delete(checkpoints))
+            connection.execute(insert(checkpoints).values(sequence=checkpoint.taken, content=json.dumps(content)))
+            connection.execute(delete(taken_batches).where(taken_batches.c.sequence <= checkpoint.taken))
+
+    def load(self) -> tuple[Checkpoint, list[Taken]]:
+        """See the port."""
+        with self._engine.connect() as connection:
+            newest = connection.execute(select(checkpoints)).first()
+            rows = connection.execute(select(taken_batches).order_by(taken_batches.c.sequence)).all()
+        checkpoint = Checkpoint() if newest is None else _checkpoint(newest.sequence, json.loads(newest.content))
+        return checkpoint, [_taken(row.sequence, json.loads(row.content)) for row in rows]
+
+    def close(self) -> None:
+        """See the port."""
+        self._engine.dispose()
+
+
+def _taken(sequence: int, content: dict[str, Any]) -> Taken:
+    ranges = {TopicPartition(topic, p): (start, end) for topic, p, start, end in content["ranges"]}
+    return Taken(sequence, ranges, _from_places(content["silent"]))
+
+
+def _checkpoint(sequence: int, content: dict[str, Any]) -> Checkpoint:
+    positions = {TopicPartition(topic, p): offset for topic, p, offset in content["positions"]}
+    return Checkpoint(sequence, positions, {name: _state(held) for name, held in content["loops"].items()})
+
+
+def _state_to_json(state: ClockState) -> dict[str, Any]:
+    clocks = [[tp.topic, tp.partition, clock.watermark_ms, clock.explicit] for tp, clock in state.partitions.items()]
+    return {
+        "partitions": clocks,
+        "watermark_ms": state.watermark_ms,
+        "sequence": state.sequence,
+        "waiting": sorted(state.waiting),
+        "silent": _places(state.silent),
+    }
+
+
+def _state(held: dict[str, Any]) -> ClockState:
+    clocks = {TopicPartition(topic, p): PartitionClock(at, explicit) for topic, p, at, explicit in held["partitions"]}
+    waiting = frozenset(held["waiting"])
+    return ClockState(clocks, held["watermark_ms"], held["sequence"], waiting, _from_places(held["silent"]))
+
+
+def _places(places: Iterable[TopicPartition]) -> list[list[Any]]:
+    return sorted([tp.topic, tp.partition] for tp in places)
+
+
+def _from_places(places: list[list[Any]]) -> frozenset[TopicPartition]:
+    return frozenset(TopicPartition(topic, p) for topic, p in places)

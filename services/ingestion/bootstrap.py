@@ -1,0 +1,108 @@
+"""Wires ingestion: the only place that knows which adapters it runs on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.ports import BatchConsumer, BatchProducer, TopicPartition
+from driftloop.clock import Clock, SystemClock
+from driftloop.contracts.ingestion_pb2 import OutcomesAccepted, RowsAccepted
+from driftloop.contracts.topics import topic_of
+from driftloop.loop import Loop, load_loops
+from driftloop.runner.tables import open_database
+from services.ingestion.adapters.delta import DeltaLake
+from services.ingestion.adapters.derive import DuckDbDerive, connect
+from services.ingestion.adapters.sql import SqlJournal, metadata
+from services.ingestion.compile import CompiledLoop, compile_loop
+from services.ingestion.config import IngestionSettings
+from services.ingestion.domain.arrivals import PartitionClock
+from services.ingestion.domain.fanout import Partitioner
+from services.ingestion.domain.watermarks import LoopClock
+from services.ingestion.door import Door
+from services.ingestion.handlers import table
+from services.ingestion.messages import Messages
+from services.ingestion.ports import Journal, Lake
+from services.ingestion.reader import Reader, Silence
+from services.ingestion.service import Ingestion, Parts
+
+NAME = "ingestion"
+
+
+@dataclass(frozen=True)
+class World:
+    """Adapters to the outside."""
+
+    consumer: BatchConsumer
+    producer: BatchProducer
+    journal: Journal
+    lake: Lake
+    clock: Clock
+
+
+def build(settings: IngestionSettings, stop: threading.Event) -> Ingestion:
+    """The service on Kafka, Delta and SQL.
+
+    Raises:
+        LoopDefinitionError: a loop's files are wrong.
+        UndeclaredTopic: the broker lacks a topic.
+    """
+    loops = load_loops(settings.loops_dir, settings.loops)
+    compiled = compile_loops(loops)
+    clock = SystemClock()
+    world = World(
+        consumer=KafkaBatchConsumer(settings.kafka_bootstrap, topics(loops), NAME),
+        producer=KafkaBatchProducer(settings.kafka_bootstrap),
+        journal=SqlJournal(open_database(settings.database_url(NAME), metadata)),
+        lake=DeltaLake(settings.lake),
+        clock=clock,
+    )
+    return assemble(compiled, world, settings, stop)
+
+
+def compile_loops(loops: Iterable[Loop]) -> list[CompiledLoop]:
+    """All loops, on one connection for their expressions."""
+    make_derive = partial(DuckDbDerive, connect())
+    return [compile_loop(loop, make_derive) for loop in loops]
+
+
+def topics(loops: Iterable[Loop]) -> list[str]:
+    """Raw topics of the loops."""
+    return sorted({event_type for loop in loops for event_type in loop.definition.events})
+
+
+def assemble(
+    loops: Sequence[CompiledLoop], world: World, settings: IngestionSettings, stop: threading.Event
+) -> Ingestion:
+    """The service on any world."""
+    messages = [Messages(loop.name, world.clock) for loop in loops]
+    doors = [_door(loop, each, world) for loop, each in zip(loops, messages, strict=True)]
+    silence = Silence(world.consumer.assignment(), _timeouts_s(loops), world.clock)
+    reader = Reader(world.consumer, world.journal, silence, world.clock, settings.poll_records)
+    flushing = ThreadPoolExecutor(1, thread_name_prefix="flush")
+    parts = Parts(
+        world.consumer, world.producer, reader, world.journal, world.lake, doors, messages, flushing, world.clock
+    )
+    return Ingestion(parts, settings, stop)
+
+
+def _door(loop: CompiledLoop, messages: Messages, world: World) -> Door:
+    mine = [place for place in world.consumer.assignment() if place.topic in loop.schemas]
+    clocks: dict[TopicPartition, PartitionClock] = dict.fromkeys(mine, PartitionClock())
+    rows_to, outcomes_to = (
+        Partitioner(world.producer.partitions(topic_of(message).name)) for message in (RowsAccepted, OutcomesAccepted)
+    )
+    handlers = table(loop.schemas, loop.derives, loop.time)
+    return Door(loop.name, handlers, loop.feeds, LoopClock(clocks), messages, rows_to, outcomes_to)
+
+
+def _timeouts_s(loops: Sequence[CompiledLoop]) -> Mapping[str, float]:
+    timeouts: dict[str, float] = {}
+    for loop in loops:
+        for event_type in loop.schemas:
+            timeouts[event_type] = max(timeouts.get(event_type, 0.0), loop.time.idle_timeout.total_seconds())
+    return timeouts

@@ -1,0 +1,116 @@
+"""Turns a loop's definition into what its door needs, and says at the line what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from driftloop.errors import LoopDefinitionError
+from driftloop.loop import Loop
+from driftloop.loop.definition import LoopDefinition, TimeRules
+from services.ingestion.domain.fanout import OutcomeColumns
+from services.ingestion.domain.schema import STANDARD, EventSchema, Where, read_schema
+from services.ingestion.door import Feeds
+from services.ingestion.ports import Derive
+
+_KEYS = ("string", "int32", "int64")
+_VALUES = ("bool", "int32", "int64", "float", "double")
+
+
+class MakeDerive(Protocol):
+    """Prepares expressions under a name of their own."""
+
+    def __call__(self, name: str, schema: EventSchema, derive: Mapping[str, str], where: Where) -> Derive:
+        """Raises LoopDefinitionError where one is wrong."""
+        ...
+
+
+@dataclass(frozen=True)
+class CompiledLoop:
+    """A loop, checked. ``schemas`` and ``derives`` by event type."""
+
+    name: str
+    schemas: Mapping[str, EventSchema]
+    derives: Mapping[str, Derive]
+    feeds: Feeds
+    time: TimeRules
+
+
+def compile_loop(loop: Loop, make_derive: MakeDerive) -> CompiledLoop:
+    """Check a loop against its messages.
+
+    Raises:
+        LoopDefinitionError: with every problem of its events, as ``file:line: what``.
+    """
+    where = locate(loop.folder / "loop.yaml")
+    problems: list[str] = []
+    schemas: dict[str, EventSchema] = {}
+    derives: dict[str, Derive] = {}
+    columns: dict[str, dict[str, pa.DataType]] = {}
+    for name, event in loop.definition.events.items():
+        try:
+            schemas[name] = schema = read_schema(name, event, loop.messages[name], where)
+            columns[name] = {**_types(STANDARD), **_types(schema.fields)}
+            if event.derive:
+                derives[name] = make_derive(f"{loop.name} {name}", schema, event.derive, where)
+                columns[name] |= _types(derives[name].schema)
+        except LoopDefinitionError as error:
+            problems += error.problems
+    problems += _feed_problems(loop.definition, columns, where)
+    if problems:
+        raise LoopDefinitionError(problems)
+    return CompiledLoop(loop.name, schemas, derives, _feeds(loop.definition), loop.definition.time)
+
+
+def locate(path: Path) -> Where:
+    """Finds the line of a word below other words of a YAML file, as ``file:line``."""
+    lines = path.read_text().splitlines()
+
+    def where(*words: str) -> str:
+        at = 0
+        for word in words:
+            at = next((n for n in range(at, len(lines)) if lines[n].strip().startswith(f"{word}:")), at)
+        return f"{path}:{at + 1}"
+
+    return where
+
+
+def _feeds(definition: LoopDefinition) -> Feeds:
+    entities = {name: tuple(tuple(sorted(keys)) for keys in event.feeds) for name, event in definition.events.items()}
+    label = definition.label
+    return Feeds(entities, label.source, OutcomeColumns(label.key, label.value))
+
+
+def _feed_problems(
+    definition: LoopDefinition, columns: Mapping[str, Mapping[str, pa.DataType]], where: Where
+) -> list[str]:
+    problems = []
+    for name, known in columns.items():
+        keys = sorted({key for feed in definition.events[name].feeds for key in feed})
+        problems += _misused(where(name, "feeds"), "feeds", keys, known, _KEYS)
+    label = definition.label
+    if label.source in columns:
+        outcome = columns[label.source]
+        problems += _misused(where("label", "key"), "label.key", [label.key], outcome, _KEYS)
+        problems += _misused(where("label", "value"), "label.value", [label.value], outcome, _VALUES)
+    return problems
+
+
+def _misused(
+    place: str, role: str, names: list[str], known: Mapping[str, pa.DataType], kinds: tuple[str, ...]
+) -> list[str]:
+    problems = []
+    for name in names:
+        if name not in known:
+            problems.append(f"{place}: {role} names {name!r}, which is no column of the event")
+        elif str(known[name]) not in kinds:
+            problems.append(f"{place}: {role}: {name!r} is {known[name]}; it must be one of {', '.join(kinds)}")
+    return problems
+
+
+def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
+    return {each.name: each.type for each in schema}

@@ -1,0 +1,112 @@
+"""A raw partition's own clock: which watermark each row arrived at, and which rows run too far ahead of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+BEFORE_ANY = 0
+"""Arrival watermark of rows that came before their partition had one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A producer's watermark: it stands before the row ``before`` of its run."""
+
+    before: int
+    watermark_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionClock:
+    """``watermark_ms`` is None until there is one; ``explicit`` once a producer has sent one."""
+
+    watermark_ms: int | None = None
+    explicit: bool = False
+
+    def at_least(self, watermark_ms: int | None) -> PartitionClock:
+        """No partition is behind its loop: a silent one that was passed over joins where the loop stands."""
+        if watermark_ms is None or (self.watermark_ms is not None and self.watermark_ms >= watermark_ms):
+            return self
+        return PartitionClock(watermark_ms, self.explicit)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What a run of rows did to its partition's clock. ``arrival_ms`` int64 [n], ``ahead`` bool [n].
+
+    ``values``: the watermarks that the clock passed through, ascending.
+    """
+
+    arrival_ms: Ints
+    ahead: Mask
+    clock: PartitionClock
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalRules:
+    """`TimeRules` in milliseconds."""
+
+    lateness_ms: int
+    max_advance_ms: int
+
+    def read(self, clock: PartitionClock, times_ms: Ints, marks: Sequence[Mark]) -> Arrivals:
+        """Run the clock over rows with these event times (int64 [n], in order of offset) and the marks between them.
+
+        A row that is too far ahead moves nothing. While there is no watermark, none is too far ahead.
+        """
+        arrival = np.empty(len(times_ms), dtype=np.int64)
+        ahead = np.zeros(len(times_ms), dtype=bool)
+        values: list[int] = []
+        at = 0
+        for mark in (*marks, None):
+            end = len(times_ms) if mark is None else mark.before
+            if end > at:
+                piece = slice(at, end)
+                arrival[piece], ahead[piece], moved = self._segment(clock, times_ms[piece])
+                clock = _move(clock, moved, False, values)
+                at = end
+            if mark is not None:
+                clock = _move(clock, mark.watermark_ms, True, values)
+        return Arrivals(arrival, ahead, clock, tuple(values))
+
+    def _segment(self, clock: PartitionClock, times_ms: Ints) -> tuple[Ints, Mask, int | None]:
+        if clock.explicit:
+            watermark_ms = clock.watermark_ms or 0
+            return np.full(len(times_ms), watermark_ms), times_ms > watermark_ms + self.max_advance_ms, None
+        derived = np.maximum.accumulate(times_ms) - self.lateness_ms
+        start = BEFORE_ANY if clock.watermark_ms is None else clock.watermark_ms
+        arrival = np.maximum(np.concatenate(([start], derived[:-1])), start)
+        ahead = times_ms > arrival + self.max_advance_ms
+        ahead[0] &= clock.watermark_ms is not None
+        if ahead.any():
+            return self._one_by_one(clock, times_ms)
+        return arrival, ahead, int(derived[-1])
+
+    def _one_by_one(self, clock: PartitionClock, times_ms: Ints) -> tuple[Ints, Mask, int | None]:
+        """As a segment with a derived watermark, where what is left out decides what follows."""
+        arrival = np.empty(len(times_ms), dtype=np.int64)
+        ahead = np.zeros(len(times_ms), dtype=bool)
+        watermark_ms = clock.watermark_ms
+        for row, time_ms in enumerate(times_ms.tolist()):
+            arrival[row] = BEFORE_ANY if watermark_ms is None else watermark_ms
+            if watermark_ms is not None and time_ms > watermark_ms + self.max_advance_ms:
+                ahead[row] = True
+            else:
+                watermark_ms = max(watermark_ms or BEFORE_ANY, time_ms - self.lateness_ms)
+        return arrival, ahead, watermark_ms
+
+
+def _move(clock: PartitionClock, to_ms: int | None, explicit: bool, values: list[int]) -> PartitionClock:
+    explicit = explicit or clock.explicit
+    if to_ms is None or (clock.watermark_ms is not None and to_ms <= clock.watermark_ms):
+        return PartitionClock(clock.watermark_ms, explicit)
+    values.append(max(to_ms, BEFORE_ANY))
+    return PartitionClock(values[-1], explicit)

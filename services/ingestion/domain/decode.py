@@ -1,0 +1,109 @@
+"""Turns the records of one event type into columns. A malformed record rejects only itself."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from google.protobuf.message import DecodeError, Message
+from numpy.typing import NDArray
+
+from driftloop.bus.ports import Record
+from services.ingestion.domain.json_rows import JsonReader
+from services.ingestion.domain.rejection import Rejection
+from services.ingestion.domain.schema import Column, EventSchema
+
+_SPACE = b" \t\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """``rows``: the message's fields, in the order of the records; ``places`` int64 [n]: which record each row is."""
+
+    rows: pa.Table
+    places: NDArray[np.int64]
+    rejected: list[Rejection]
+
+
+class Decoder:
+    """Decodes records of one event type, protobuf and JSON mixed."""
+
+    def __init__(self, schema: EventSchema, max_record_bytes: int) -> None:
+        self._schema = schema
+        self._limit = max_record_bytes
+        self._json = JsonReader(schema)
+        self._parse = schema.message.FromString
+
+    def decode(self, records: Sequence[Record]) -> Decoded:
+        """All records that can be read, as columns."""
+        dicts: list[tuple[int, dict[str, Any]]] = []
+        messages: list[tuple[int, Message]] = []
+        rejected: list[Rejection] = []
+        for row, record in enumerate(records):
+            read = self._read(row, record)
+            if type(read) is dict:
+                dicts.append((row, read))
+            elif isinstance(read, Rejection):
+                rejected.append(read)
+            else:
+                messages.append((row, read))  # type: ignore[arg-type]  # the third kind
+        return self._in_order(dicts, messages, rejected)
+
+    def _read(self, row: int, record: Record) -> dict[str, Any] | Message | Rejection:
+        value = record.value
+        if not value:
+            return Rejection(row, "empty", "no value, and no watermark header")
+        if len(value) > self._limit:
+            return Rejection(row, "too-large", f"{len(value)} bytes; the loop takes {self._limit}")
+        form = _format(record, value)
+        if form == "application/json":
+            return self._json.read(row, value)
+        if form != "application/protobuf":
+            return Rejection(row, "content-type", f"{form!r} is neither application/json nor application/protobuf")
+        try:
+            return self._parse(value)
+        except DecodeError as error:
+            return Rejection(row, "malformed-protobuf", str(error), "".join(traceback.format_exception(error)))
+
+    def _in_order(
+        self, dicts: list[tuple[int, dict[str, Any]]], messages: list[tuple[int, Message]], rejected: list[Rejection]
+    ) -> Decoded:
+        columns = self._schema.columns
+        places = np.array([row for row, _ in dicts] + [row for row, _ in messages], dtype=np.int64)
+        plain = [fields for _, fields in dicts]
+        read = [message for _, message in messages]
+        tables = []
+        if plain:
+            tables.append([_from_dicts(column, plain) for column in columns])
+        if read or not plain:
+            tables.append([_from_messages(column, read) for column in columns])
+        schema = self._schema.fields
+        rows = pa.concat_tables([pa.Table.from_arrays(arrays, schema=schema) for arrays in tables]).combine_chunks()
+        if len(tables) > 1:
+            order = np.argsort(places)
+            rows, places = rows.take(pa.array(order)).combine_chunks(), places[order]
+        return Decoded(rows, places, rejected)
+
+
+def _format(record: Record, value: bytes) -> str:
+    for name, held in record.headers:
+        if name == "content-type":
+            return held.decode("latin-1").split(";")[0].strip().lower()
+    return "application/json" if value.lstrip(_SPACE)[:1] == b"{" else "application/protobuf"
+
+
+def _from_dicts(column: Column, rows: list[dict[str, Any]]) -> pa.Array:
+    name = column.name
+    array = pa.array([row.get(name) for row in rows], column.type)
+    return array if column.optional or not array.null_count else array.fill_null(column.default)
+
+
+def _from_messages(column: Column, rows: list[Message]) -> pa.Array:
+    name = column.name
+    if column.optional:
+        return pa.array([getattr(row, name) if row.HasField(name) else None for row in rows], column.type)
+    return pa.array([getattr(row, name) for row in rows], column.type)

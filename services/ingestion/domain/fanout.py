@@ -1,0 +1,76 @@
+"""Which partition each accepted row goes to, for each entity it feeds and as an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from driftloop.bus.partition import partitions_of
+from services.ingestion.domain.schema import STANDARD
+
+SEPARATOR = "\x1f"
+_REMEMBERED = 200_000
+
+
+class Partitioner:
+    """Partitions of keys by Kafka's hash; remembers the keys it met, for entities come again."""
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
+        self._known: dict[str, int] = {}
+
+    def split(self, rows: pa.RecordBatch, keys: pa.Array) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """The rows of each partition that has some, in order; those whose key (string [n]) is null are left out."""
+        places = self._places(keys)
+        for partition in np.unique(places).tolist():
+            if partition >= 0:
+                chosen = places == partition
+                yield partition, rows if chosen.all() else rows.take(pa.array(np.flatnonzero(chosen)))
+
+    def _places(self, keys: pa.Array) -> NDArray[np.int64]:
+        """Partition of each row, -1 for none."""
+        coded = keys.dictionary_encode()
+        names: list[str] = coded.dictionary.to_pylist()
+        if len(self._known) > _REMEMBERED:
+            self._known.clear()
+        fresh = [name for name in names if name not in self._known]
+        self._known.update(zip(fresh, partitions_of([name.encode() for name in fresh], self.partitions), strict=True))
+        table = np.array([*(self._known[name] for name in names), -1], dtype=np.int64)
+        found: NDArray[np.int64] = table[coded.indices.fill_null(-1).to_numpy()]
+        return found
+
+
+def entity_keys(rows: pa.RecordBatch, join_keys: tuple[str, ...]) -> pa.Array:
+    """Key of each row for an entity: its join keys' values in the given order; null where one is null or empty."""
+    values = [_text(rows.column(name)) for name in join_keys]
+    return values[0] if len(values) == 1 else pc.binary_join_element_wise(*values, SEPARATOR)
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeColumns:
+    """Columns of the label's event that hold the prediction key and the outcome."""
+
+    key: str
+    value: str
+
+    def read(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Standard columns, ``key`` string and ``value`` float64 of the rows that have both."""
+        key = _text(rows.column(self.key))
+        value = rows.column(self.value).cast(pa.float64(), safe=False)
+        arrays = [*(rows.column(name) for name in STANDARD.names), key, value]
+        outcomes = pa.RecordBatch.from_arrays(arrays, schema=OUTCOME)
+        return outcomes.filter(pc.and_(key.is_valid(), value.is_valid()))
+
+
+OUTCOME = pa.schema([*STANDARD, ("key", pa.string()), ("value", pa.float64())])
+"""Columns of an outcome."""
+
+
+def _text(column: pa.Array) -> pa.Array:
+    text = column.cast(pa.string())
+    return pc.if_else(pc.equal(text, ""), None, text)

@@ -1,0 +1,106 @@
+"""The loop's rules over columns: which rows break one, and which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from driftloop.loop.definition import FieldRule
+from services.ingestion.domain.rejection import Rejection
+from services.ingestion.domain.schema import Column, EventSchema
+
+Mask = NDArray[np.bool_]
+
+END_OF_TIME_MS = 253_402_300_800_000
+"""Year 10000: calendars and RFC 3339 end there."""
+
+
+class Rules:
+    """Checks rows of one event type: id, key and time present, then each field's rule, in the order of the fields."""
+
+    def __init__(self, schema: EventSchema) -> None:
+        self._schema = schema
+        required = {schema.id, schema.key}
+        self._rules = [
+            (column, rule.model_copy(update={"required": True}) if column.name in required else rule)
+            for column in schema.columns
+            if column.name != schema.time or column.name in schema.rules
+            for rule in [schema.rules.get(column.name, FieldRule())]
+            if column.name in required or column.name in schema.rules
+        ]
+
+    def check(self, rows: pa.Table) -> list[Rejection]:
+        """The first fault of each row that has one, by row."""
+        broken: dict[int, Rejection] = {}
+        self._check_time(rows.column(self._schema.time), broken)
+        for column, rule in self._rules:
+            _check_field(column, rule, rows.column(column.name), broken)
+        return [broken[row] for row in sorted(broken)]
+
+    def _check_time(self, held: pa.ChunkedArray, broken: dict[int, Rejection]) -> None:
+        name = self._schema.time
+        times = held.fill_null(0).to_numpy()
+        _note(times == 0, "missing", lambda _: f"{name} is missing", broken)
+        outside = (times < 0) | (times >= END_OF_TIME_MS)
+        _note(outside, "invalid-time", lambda row: f"{name}: {times[row]} is not a time from 1970 to 9999", broken)
+
+
+def _check_field(column: Column, rule: FieldRule, held: pa.ChunkedArray, broken: dict[int, Rejection]) -> None:
+    absent = _absent(column, held)
+    name = column.name
+    if rule.required:
+        _note(absent, "missing", lambda _: f"{name} is missing", broken)
+    if rule.min is not None or rule.max is not None:
+        _check_range(name, rule, held, absent, broken)
+    if rule.enum is not None:
+        listed = pc.is_in(held, value_set=pa.array(rule.enum, pa.string())).to_numpy()
+        _note(
+            ~listed & ~absent, "not-in-enum", lambda row: f"{name}: {_shown(held, row)} is none of {rule.enum}", broken
+        )
+    if rule.max_length is not None:
+        long = pc.greater(pc.utf8_length(held), rule.max_length).fill_null(False).to_numpy()
+        _note(long & ~absent, "too-long", lambda _: f"{name}: longer than {rule.max_length} characters", broken)
+
+
+def _check_range(name: str, rule: FieldRule, held: pa.ChunkedArray, absent: Mask, broken: dict[int, Rejection]) -> None:
+    values = held.fill_null(0).to_numpy()
+    inside = np.ones(len(values), dtype=bool)
+    if rule.min is not None:
+        inside &= values >= rule.min
+    if rule.max is not None:
+        inside &= values <= rule.max
+    bounds = f"[{'' if rule.min is None else rule.min}, {'' if rule.max is None else rule.max}]"
+    # a NaN is in no range
+    _note(~inside & ~absent, "out-of-range", lambda row: f"{name}: {values[row]} is not in {bounds}", broken)
+
+
+def _absent(column: Column, held: pa.ChunkedArray) -> Mask:
+    """Null where absence shows; for a string without `optional`, empty."""
+    if column.optional:
+        return _mask(pc.is_null(held))
+    if column.is_string:
+        return _mask(pc.equal(held, ""))
+    return np.zeros(len(held), dtype=bool)
+
+
+def _mask(held: pa.ChunkedArray) -> Mask:
+    mask: Mask = held.to_numpy()
+    return mask
+
+
+def _note(bad: Mask, reason: str, detail: Callable[[int], str], broken: dict[int, Rejection]) -> None:
+    if not bad.any():
+        return
+    for row in np.flatnonzero(bad).tolist():
+        if row not in broken:
+            broken[row] = Rejection(row, reason, detail(row))
+
+
+def _shown(held: pa.ChunkedArray, row: int) -> str:
+    value: Any = held[row].as_py()
+    return repr(value)[:80]

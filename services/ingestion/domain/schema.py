@@ -1,0 +1,154 @@
+"""What the rows of one event type look like: from the message's descriptor and the loop's definition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from driftloop.errors import LoopDefinitionError
+from driftloop.loop.definition import EventDefinition, FieldRule
+
+Where = Callable[..., str]
+"""From words on the way to a problem (event type, field) to ``file:line``."""
+
+STANDARD = pa.schema(
+    [
+        ("event_id", pa.string()),
+        ("event_time_ms", pa.int64()),
+        ("arrival_watermark_ms", pa.int64()),
+        ("source_topic", pa.string()),
+        ("source_partition", pa.int32()),
+        ("source_offset", pa.int64()),
+    ]
+)
+"""Columns that every accepted row begins with."""
+
+_TYPES = {
+    FieldDescriptor.TYPE_DOUBLE: pa.float64(),
+    FieldDescriptor.TYPE_FLOAT: pa.float32(),
+    FieldDescriptor.TYPE_INT32: pa.int32(),
+    FieldDescriptor.TYPE_SINT32: pa.int32(),
+    FieldDescriptor.TYPE_SFIXED32: pa.int32(),
+    FieldDescriptor.TYPE_UINT32: pa.int64(),  # Delta has no unsigned types
+    FieldDescriptor.TYPE_FIXED32: pa.int64(),
+    FieldDescriptor.TYPE_INT64: pa.int64(),
+    FieldDescriptor.TYPE_SINT64: pa.int64(),
+    FieldDescriptor.TYPE_SFIXED64: pa.int64(),
+    FieldDescriptor.TYPE_BOOL: pa.bool_(),
+    FieldDescriptor.TYPE_STRING: pa.string(),
+}
+_UNSIGNED = {FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_FIXED32}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field of the message. ``default`` stands where the field is absent; None where the field is ``optional``."""
+
+    name: str
+    type: pa.DataType
+    default: str | int | float | bool | None
+    unsigned: bool = False
+
+    @property
+    def optional(self) -> bool:
+        """Whether absence shows: then it is null."""
+        return self.default is None
+
+    @property
+    def is_string(self) -> bool:
+        return bool(pa.types.is_string(self.type))
+
+
+@dataclass(frozen=True)
+class EventSchema:
+    """One event type of a loop. ``columns`` in the order of the message's field numbers."""
+
+    event_type: str
+    message: type[Message]
+    id: str
+    key: str
+    time: str
+    columns: tuple[Column, ...]
+    rules: Mapping[str, FieldRule]
+
+    @cached_property
+    def fields(self) -> pa.Schema:
+        """The message's fields, as decoded."""
+        return pa.schema([(each.name, each.type) for each in self.columns])
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """Columns by name."""
+        return {each.name: each for each in self.columns}
+
+    @cached_property
+    def own(self) -> tuple[str, ...]:
+        """Fields that stand in accepted rows beside the standard columns, which hold id and time already."""
+        return tuple(each.name for each in self.columns if each.name not in STANDARD.names)
+
+
+def read_schema(event_type: str, event: EventDefinition, message: type[Message], where: Where) -> EventSchema:
+    """The schema of an event type.
+
+    Raises:
+        LoopDefinitionError: a field is of a kind that has no column, or the definition names or rules a field wrongly.
+    """
+    descriptor: Any = message.DESCRIPTOR  # of either implementation of protobuf
+    found = [*_field_problems(event_type, descriptor, where), *_role_problems(event_type, event, descriptor, where)]
+    found += _rule_problems(event_type, event, descriptor, where)
+    if found:
+        raise LoopDefinitionError(found)
+    columns = tuple(_column(field) for field in descriptor.fields)
+    return EventSchema(event_type, message, event.id, event.key, event.time, columns, event.rules)
+
+
+def _column(field: FieldDescriptor) -> Column:
+    default = None if field.has_presence else field.default_value
+    return Column(field.name, _TYPES[field.type], default, field.type in _UNSIGNED)
+
+
+def _field_problems(event_type: str, descriptor: Descriptor, where: Where) -> list[str]:
+    odd = [each.name for each in descriptor.fields if each.is_repeated or each.type not in _TYPES]
+    kinds = "a field here is a number up to 64 bits, signed, a bool or a string"
+    return [f"{where(event_type)}: {descriptor.full_name}.{name} has no column; {kinds}" for name in odd]
+
+
+def _role_problems(event_type: str, event: EventDefinition, descriptor: Descriptor, where: Where) -> list[str]:
+    known = descriptor.fields_by_name
+    roles = {"id": event.id, "key": event.key, "time": event.time}
+    problems = [
+        f"{where(event_type, role)}: {role} names {field!r}, which {descriptor.full_name} does not have"
+        for role, field in roles.items()
+        if field not in known
+    ]
+    if event.time in known and known[event.time].type != FieldDescriptor.TYPE_INT64:
+        problems.append(f"{where(event_type, 'time')}: {event.time!r} must be int64 milliseconds since the epoch")
+    allowed = {"event_id": event.id, "event_time_ms": event.time}
+    clashes = [name for name in STANDARD.names if name in known and allowed.get(name) != name]
+    return problems + [f"{where(event_type)}: the field {name!r} bears a standard column's name" for name in clashes]
+
+
+def _rule_problems(event_type: str, event: EventDefinition, descriptor: Descriptor, where: Where) -> list[str]:
+    problems = []
+    for name, rule in event.rules.items():
+        field = descriptor.fields_by_name.get(name)
+        if field is None:
+            problems.append(f"{where(event_type, name)}: rules: {descriptor.full_name} has no field {name!r}")
+        elif misfit := _misfit(rule, field.type):
+            problems.append(f"{where(event_type, name)}: {misfit} does not fit {name!r}, for its type")
+    return problems
+
+
+def _misfit(rule: FieldRule, kind: int) -> str | None:
+    given: dict[str, Any] = rule.model_dump(exclude_none=True, exclude={"required"})
+    textual = {"enum", "max_length"}
+    fitting = textual if kind == FieldDescriptor.TYPE_STRING else {"min", "max"}
+    if kind == FieldDescriptor.TYPE_BOOL:
+        fitting = set()
+    return next((name for name in given if name not in fitting), None)

@@ -1,0 +1,175 @@
+"""The door of one loop: from the records of a batch to the records that are sent and the rows that the lake lacks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from driftloop.bus.ports import Outgoing, Record, TopicPartition
+from services.ingestion import metrics
+from services.ingestion.domain.fanout import OutcomeColumns, Partitioner, entity_keys
+from services.ingestion.domain.rejection import DUPLICATE
+from services.ingestion.domain.watermarks import Advance, LoopClock
+from services.ingestion.handlers import EventHandler, Handled, Refused
+from services.ingestion.messages import Messages, letter
+from services.ingestion.ports import ClockState
+
+REJECTED = pa.schema(
+    [
+        ("source_topic", pa.string()),
+        ("source_partition", pa.int32()),
+        ("source_offset", pa.int64()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("event_id", pa.string()),
+        ("event_time_ms", pa.int64()),
+        ("sha256", pa.string()),
+    ]
+)
+"""Columns of the lake's table `rejected`."""
+
+_DETAIL_LENGTH = 500
+
+
+@dataclass(frozen=True)
+class Feeds:
+    """Where the rows of a loop go. ``entities``: join keys in alphabetical order, by event type."""
+
+    entities: Mapping[str, tuple[tuple[str, ...], ...]]
+    label: str
+    outcome: OutcomeColumns
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a batch gave. ``records`` in the order in which they are to be sent."""
+
+    records: list[Outgoing]
+    accepted: dict[str, pa.RecordBatch]
+    rejected: pa.RecordBatch
+    advances: list[Advance]
+    fates: list[tuple[bool, str]]
+    """Whether a record became a dead letter, and the reason, in the order of the records."""
+
+
+class Door:
+    """One loop's door."""
+
+    def __init__(
+        self,
+        loop: str,
+        handlers: Mapping[str, EventHandler],
+        feeds: Feeds,
+        clock: LoopClock,
+        messages: Messages,
+        rows_to: Partitioner,
+        outcomes_to: Partitioner,
+    ) -> None:
+        self.loop = loop
+        self.handlers = handlers
+        self.clock = clock
+        self._feeds = feeds
+        self._messages = messages
+        self._rows_to = rows_to
+        self._outcomes_to = outcomes_to
+
+    def take(self, records: Mapping[TopicPartition, Sequence[Record]], silent: Iterable[TopicPartition]) -> Passed:
+        """Handle a batch: all its rows first, then every watermark that the loop reached by it.
+
+        A row that stands behind a later watermark of its own partition may so go out before that watermark; it says by
+        its arrival watermark that it is not to be seen yet.
+        """
+        self.clock.pass_over(silent)
+        handled = {name: self._handle(name, records) for name in sorted(self.handlers)}
+        handled = {name: each for name, each in handled.items() if each.accepted.num_rows or each.refused}
+        advances = self.clock.advance()
+        accepted = {name: each.accepted for name, each in handled.items() if each.accepted.num_rows}
+        refused = [each for every in handled.values() for each in every.refused]
+        sent = [letter(each.record, each.fault) for each in refused if each.fault.reason != DUPLICATE]
+        for name, rows in accepted.items():
+            sent += self._rows(name, rows)
+        for advance in advances:
+            sent += self._messages.watermark(advance, self._rows_to.partitions, self._outcomes_to.partitions)
+        self._count(handled, advances)
+        return Passed(sent, accepted, _rejected(refused), advances, _fates(handled))
+
+    def state(self) -> ClockState:
+        """The clock at rest."""
+        clock = self.clock
+        waiting = frozenset(clock.waiting)
+        return ClockState(dict(clock.partitions), clock.watermark_ms, clock.sequence, waiting, clock.silent)
+
+    def restore(self, state: ClockState) -> None:
+        """Set the clock as it was; partitions that are new since then start with none."""
+        self.clock.partitions.update(state.partitions)
+        self.clock.watermark_ms, self.clock.sequence = state.watermark_ms, state.sequence
+        self.clock.waiting, self.clock.silent = set(state.waiting), state.silent
+
+    def _handle(self, event_type: str, records: Mapping[TopicPartition, Sequence[Record]]) -> Handled:
+        handler = self.handlers[event_type]
+        mine = {place: held for place, held in records.items() if place.topic == event_type}
+        if not mine:
+            return Handled(pa.RecordBatch.from_pylist([], schema=handler.schema), [])
+        return handler(mine, self.clock)
+
+    def _rows(self, event_type: str, rows: pa.RecordBatch) -> Iterator[Outgoing]:
+        for join_keys in self._feeds.entities.get(event_type, ()):
+            for partition, part in self._rows_to.split(rows, entity_keys(rows, join_keys)):
+                yield from self._messages.rows(event_type, join_keys, partition, part)
+        if event_type == self._feeds.label:
+            outcomes = self._feeds.outcome.read(rows)
+            for partition, part in self._outcomes_to.split(outcomes, outcomes.column("key")):
+                yield from self._messages.outcomes(event_type, partition, part)
+
+    def _count(self, handled: Mapping[str, Handled], advances: Sequence[Advance]) -> None:
+        for name, each in handled.items():
+            rows = each.accepted
+            late = rows.column("event_time_ms").to_numpy() < rows.column("arrival_watermark_ms").to_numpy()
+            metrics.ACCEPTED.add(rows.num_rows, loop=self.loop, event_type=name)
+            metrics.LATE.add(int(np.count_nonzero(late)), loop=self.loop, event_type=name)
+            for refused in each.refused:
+                reason = refused.fault.reason
+                if reason == DUPLICATE:
+                    metrics.DUPLICATES.add(loop=self.loop, event_type=name)
+                else:
+                    metrics.REJECTED.add(loop=self.loop, event_type=name, reason=reason)
+        if advances:
+            metrics.WATERMARK_MS.set(advances[-1].watermark_ms, loop=self.loop)
+
+
+def _fates(handled: Mapping[str, Handled]) -> list[tuple[bool, str]]:
+    """In order of event type, partition and offset; one for all where none was refused."""
+    fates: list[tuple[bool, str]] = []
+    for each in handled.values():
+        rows = each.accepted
+        if not each.refused:
+            fates.append((False, ""))
+            continue
+        places = zip(rows.column("source_partition").to_pylist(), rows.column("source_offset").to_pylist(), strict=True)
+        found = [((partition, offset), (False, "")) for partition, offset in places]
+        for refused in each.refused:
+            reason, record = refused.fault.reason, refused.record
+            found.append(((record.partition, record.offset), (reason != DUPLICATE, reason)))
+        fates += [fate for _, fate in sorted(found)]
+    return fates
+
+
+def _rejected(refused: Sequence[Refused]) -> pa.RecordBatch:
+    rows = [
+        {
+            "source_topic": each.record.topic,
+            "source_partition": each.record.partition,
+            "source_offset": each.record.offset,
+            "reason": each.fault.reason,
+            "detail": each.fault.detail[:_DETAIL_LENGTH],
+            "event_id": each.event_id,
+            "event_time_ms": each.time_ms,
+            "sha256": hashlib.sha256(each.record.value or b"").hexdigest(),
+        }
+        for each in refused
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema=REJECTED)

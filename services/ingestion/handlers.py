@@ -1,0 +1,173 @@
+"""What is done with the records of one event type: decode, check, derive, place in time, drop what stands already.
+
+All of it is done to a whole batch at once; `table` maps each event type of a loop to its handler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from driftloop.bus.ports import Record, TopicPartition
+from driftloop.errors import InvalidEvent
+from driftloop.loop.definition import TimeRules, to_ms
+from services.ingestion.domain.arrivals import ArrivalRules, Ints, Mark, PartitionClock
+from services.ingestion.domain.decode import Decoder
+from services.ingestion.domain.duplicates import DuplicateWindow
+from services.ingestion.domain.rejection import DUPLICATE, Rejection
+from services.ingestion.domain.rules import Rules
+from services.ingestion.domain.runs import Run, read_runs
+from services.ingestion.domain.schema import STANDARD, EventSchema
+from services.ingestion.domain.watermarks import LoopClock
+from services.ingestion.ports import Derive
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that was turned away. ``event_id`` and ``time_ms`` where they could be read."""
+
+    record: Record
+    fault: Rejection
+    event_id: str | None = None
+    time_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What became of the records of one event type. ``accepted`` has the columns of `EventHandler.schema`."""
+
+    accepted: pa.RecordBatch
+    refused: list[Refused]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Decoded rows with their records' places, int64 [n]."""
+
+    batch: pa.RecordBatch
+    places: Ints
+
+    def keep(self, mask: Mask) -> _Rows:
+        if mask.all():
+            return self
+        return _Rows(self.batch.filter(pa.array(mask)), self.places[mask])
+
+
+class EventHandler:
+    """Handles the records of one event type of one loop."""
+
+    def __init__(self, schema: EventSchema, derive: Derive | None, time: TimeRules) -> None:
+        self._event = schema
+        self._decoder = Decoder(schema, time.max_record_bytes)
+        self._rules = Rules(schema)
+        self._derive = derive
+        self._arrival = ArrivalRules(to_ms(time.lateness), to_ms(time.max_advance))
+        self.duplicates = DuplicateWindow(to_ms(time.duplicate_window))
+        own = [schema.fields.field(name) for name in schema.own]
+        self.schema = pa.schema([*STANDARD, *own, *(derive.schema if derive else ())])
+
+    def __call__(self, records: Mapping[TopicPartition, Sequence[Record]], clock: LoopClock) -> Handled:
+        """Take the records of a batch, by partition; the clock is moved by what the rows and marks say."""
+        runs = read_runs(records)
+        decoded = self._decoder.decode(runs.rows)
+        refused = [Refused(record, fault) for record, fault in runs.unreadable]
+        refused += [Refused(runs.rows[fault.row], fault) for fault in decoded.rejected]
+        rows = _Rows(_one_batch(decoded.rows), decoded.places)
+        rows = self._without(rows, self._rules.check(decoded.rows), runs.rows, refused)
+        rows, derived = self._derived(rows, runs.rows, refused)
+        arrival, ahead = self._arrive(rows, runs.runs, clock)
+        repeated = self._repeated(rows, ahead, clock.watermark_ms)
+        faults = _faults(ahead, "too-far-ahead", "too far ahead of its partition's watermark")
+        faults += _faults(repeated, DUPLICATE, "the event was accepted before")
+        kept = ~(ahead | repeated)
+        self._refuse(rows, faults, runs.rows, refused)
+        accepted = self._assemble(rows, derived, arrival, runs.rows)
+        return Handled(accepted if kept.all() else accepted.filter(pa.array(kept)), refused)
+
+    def _without(self, rows: _Rows, faults: list[Rejection], records: list[Record], refused: list[Refused]) -> _Rows:
+        self._refuse(rows, faults, records, refused)
+        kept = np.ones(len(rows.places), dtype=bool)
+        kept[[fault.row for fault in faults]] = False
+        return rows.keep(kept)
+
+    def _refuse(self, rows: _Rows, faults: list[Rejection], records: list[Record], refused: list[Refused]) -> None:
+        for fault in faults:
+            name, time_ms = rows.batch.column(self._event.id)[fault.row], rows.batch.column(self._event.time)[fault.row]
+            event_id = str(name.as_py()) if name.is_valid else None
+            refused.append(Refused(records[rows.places[fault.row]], fault, event_id, time_ms.as_py()))
+
+    def _derived(self, rows: _Rows, records: list[Record], refused: list[Refused]) -> tuple[_Rows, list[pa.Array]]:
+        if self._derive is None:
+            return rows, []
+        try:
+            return rows, self._derive(rows.batch)
+        except InvalidEvent:
+            rows = self._without(rows, _failing(self._derive, rows.batch), records, refused)
+            return rows, self._derive(rows.batch)
+
+    def _arrive(self, rows: _Rows, runs: list[Run], clock: LoopClock) -> tuple[Ints, Mask]:
+        times = rows.batch.column(self._event.time).to_numpy()
+        arrival, ahead = np.empty(len(times), dtype=np.int64), np.zeros(len(times), dtype=bool)
+        for run in runs:
+            start, end = np.searchsorted(rows.places, [run.start, run.end]).tolist()
+            marks = [Mark(int(np.searchsorted(rows.places, m.before)) - start, m.watermark_ms) for m in run.marks]
+            before: PartitionClock = clock.clock(run.place)
+            read = self._arrival.read(before, times[start:end], marks)
+            arrival[start:end], ahead[start:end] = read.arrival_ms, read.ahead
+            clock.note(run.place, read.clock, read.values)
+        return arrival, ahead
+
+    def _repeated(self, rows: _Rows, ahead: Mask, watermark_ms: int | None) -> Mask:
+        present = np.flatnonzero(~ahead)
+        chosen = rows.batch if len(present) == len(ahead) else rows.batch.take(pa.array(present))
+        ids = chosen.column(self._event.id).cast(pa.string()).to_pylist()
+        times = chosen.column(self._event.time).to_pylist()
+        repeated = np.zeros(len(ahead), dtype=bool)
+        repeated[present] = self.duplicates.repeated(ids, times, watermark_ms)
+        return repeated
+
+    def _assemble(self, rows: _Rows, derived: list[pa.Array], arrival: Ints, records: list[Record]) -> pa.RecordBatch:
+        stood = [records[place] for place in rows.places.tolist()]
+        standard = [
+            rows.batch.column(self._event.id).cast(pa.string()),
+            rows.batch.column(self._event.time),
+            pa.array(arrival, pa.int64()),
+            pa.array([self._event.event_type] * len(stood), pa.string()),
+            pa.array([record.partition for record in stood], pa.int32()),
+            pa.array([record.offset for record in stood], pa.int64()),
+        ]
+        own = [rows.batch.column(name) for name in self._event.own]
+        return pa.RecordBatch.from_arrays([*standard, *own, *derived], schema=self.schema)
+
+
+def _one_batch(rows: pa.Table) -> pa.RecordBatch:
+    arrays = [column.combine_chunks() for column in rows.columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=rows.schema)
+
+
+def _faults(rows: Mask, reason: str, detail: str) -> list[Rejection]:
+    return [Rejection(row, reason, detail) for row in np.flatnonzero(rows).tolist()]
+
+
+def _failing(derive: Derive, batch: pa.RecordBatch) -> list[Rejection]:
+    """The rows on which an expression fails, each tried alone."""
+    found = []
+    for row in range(batch.num_rows):
+        try:
+            derive(batch.slice(row, 1))
+        except InvalidEvent as error:
+            found.append(Rejection(row, error.reason, error.detail))
+    return found
+
+
+def table(
+    schemas: Mapping[str, EventSchema], derives: Mapping[str, Derive], time: TimeRules
+) -> dict[str, EventHandler]:
+    """A loop's handlers by event type."""
+    return {name: EventHandler(schema, derives.get(name), time) for name, schema in schemas.items()}

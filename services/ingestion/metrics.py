@@ -1,0 +1,21 @@
+"""Metrics of ingestion."""
+
+from driftloop.telemetry import Counter, Gauge, Histogram
+
+ACCEPTED = Counter("driftloop_ingestion_accepted", "Rows that passed the door.", ("loop", "event_type"))
+REJECTED = Counter(
+    "driftloop_ingestion_rejected", "Records that became dead letters.", ("loop", "event_type", "reason")
+)
+DUPLICATES = Counter("driftloop_ingestion_duplicates", "Events that a producer sent again.", ("loop", "event_type"))
+LATE = Counter(
+    "driftloop_ingestion_late", "Accepted rows older than their partition's watermark.", ("loop", "event_type")
+)
+WATERMARK_MS = Gauge(
+    "driftloop_ingestion_watermark_ms", "The loop's watermark, in milliseconds of event time.", ("loop",)
+)
+LAG = Gauge("driftloop_ingestion_lag", "Raw records that were not read yet.", ("topic",))
+BATCH_SECONDS = Histogram("driftloop_ingestion_batch_seconds", "Time from records in hand to all of them sent.", ())
+FLUSH_SECONDS = Histogram("driftloop_ingestion_flush_seconds", "Time to bring the lake up to date.", ())
+FLUSHED_ROWS = Counter(
+    "driftloop_ingestion_flushed_rows", "Rows appended to the lake, rejected ones included.", ("loop",)
+)

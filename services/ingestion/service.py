@@ -1,0 +1,207 @@
+"""Runs ingestion: batch after batch through the doors, and the lake brought up to date beside it.
+
+The lake is flushed on a thread of its own, so that no watermark waits for it; at most one flush is under way. After
+a flush comes the checkpoint, which stands for: all before it is in the lake, and all that was sent for it was
+acknowledged.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from driftloop import log
+from driftloop.bus.dead_letters import DeadLetterLimit
+from driftloop.bus.ports import BatchConsumer, BatchProducer
+from driftloop.clock import Clock
+from driftloop.loop import to_ms
+from services.ingestion import metrics
+from services.ingestion.backlog import Backlog
+from services.ingestion.config import IngestionSettings
+from services.ingestion.domain.duplicates import DuplicateWindow
+from services.ingestion.door import Door, Passed
+from services.ingestion.messages import Messages
+from services.ingestion.ports import ACCEPTED_BEFORE, Checkpoint, Journal, Lake, Unflushed
+from services.ingestion.reader import Batch, Reader
+
+_MOST_NOTED = 5_000
+"""Batches after which a checkpoint is taken even if the lake lacks nothing."""
+
+
+class Flag(Protocol):
+    """A `threading.Event`, as far as it is looked at."""
+
+    def is_set(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What ingestion is made of."""
+
+    consumer: BatchConsumer
+    producer: BatchProducer
+    reader: Reader
+    journal: Journal
+    lake: Lake
+    doors: Sequence[Door]
+    messages: Sequence[Messages]
+    flushing: Executor
+    """Where flushes run, one at a time."""
+    clock: Clock
+
+
+class Ingestion:
+    """The service. ``run`` ends when ``stop`` is set; any error ends it, and a restart goes on as if it had not."""
+
+    def __init__(self, parts: Parts, settings: IngestionSettings, stop: Flag | None = None) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._stop = stop or threading.Event()
+        self._span_ms = to_ms(settings.flush_span)
+        self._limit = DeadLetterLimit(settings.dead_letter_limit)
+        self._backlogs: list[Backlog] = []
+        self._flight: Future[Checkpoint] | None = None
+        self._checkpointed = 0
+        self._busy_s = self._lag_s = parts.clock.monotonic_s()
+        self._ready = False
+        self._log = log.get(__name__)
+
+    def ready(self) -> bool:
+        """Whether it reads new records."""
+        return self._ready
+
+    def run(self) -> None:
+        """Ingest until asked to stop; then bring the lake up to date and release everything.
+
+        Raises:
+            TooManyDeadLetters: more in a row than the settings allow.
+            Retriable: the broker did not acknowledge what was sent.
+        """
+        try:
+            self.start()
+            while not self._stop.is_set():
+                self.step()
+            self.finish()
+        finally:
+            self._ready = False
+            self._parts.flushing.shutdown(wait=True, cancel_futures=True)
+            self._parts.consumer.close()
+            self._parts.journal.close()
+        self._parts.producer.close()
+
+    def start(self) -> None:
+        """Take up from the checkpoint."""
+        checkpoint, noted = self._parts.journal.load()
+        for door in self._parts.doors:
+            if door.loop in checkpoint.loops:
+                door.restore(checkpoint.loops[door.loop])
+            for name, handler in door.handlers.items():
+                _remember(self._parts.lake, door, name, handler.duplicates, checkpoint)
+            schemas = {name: handler.schema for name, handler in door.handlers.items()}
+            self._backlogs.append(Backlog(door.loop, schemas, door.clock.watermark_ms))
+        self._parts.reader.start(checkpoint, noted)
+        self._checkpointed = checkpoint.taken
+        self._ready = True
+        self._log.info("resumed", checkpoint=checkpoint.taken, again=len(noted))
+
+    def step(self) -> None:
+        """One batch, if there is one; then whatever is due for the lake."""
+        batch = self._parts.reader.next(self._settings.poll_timeout_s)
+        now_s = self._parts.clock.monotonic_s()
+        if batch is not None:
+            self._take(batch)
+            self._busy_s = self._parts.clock.monotonic_s()
+            metrics.BATCH_SECONDS.record(self._busy_s - now_s)
+        self._land()
+        if self._flight is None and self._due(now_s):
+            self._take_off()
+        if now_s - self._lag_s > self._settings.lag_every_s:
+            self._lag_s = now_s
+            self._measure_lag()
+
+    def finish(self) -> None:
+        """Bring the lake up to date."""
+        self._land(wait=True)
+        if any(each.waits for each in self._backlogs):
+            self._take_off()
+            self._land(wait=True)
+
+    def _take(self, batch: Batch) -> None:
+        fates: list[tuple[bool, str]] = []
+        for door, backlog in zip(self._parts.doors, self._backlogs, strict=True):
+            mine = {place: held for place, held in batch.records.items() if place.topic in door.handlers}
+            silent = [place for place in batch.taken.silent if place.topic in door.handlers]
+            passed: Passed = door.take(mine, silent)
+            self._parts.producer.send(passed.records)
+            backlog.add(passed)
+            fates += passed.fates
+        for dead, reason in fates:
+            if dead:
+                self._limit.refused(reason)
+            else:
+                self._limit.accepted()
+
+    def _due(self, now_s: float) -> bool:
+        waiting = [each for each in self._backlogs if each.waits]
+        if self._parts.reader.sequence - self._checkpointed >= _MOST_NOTED:
+            return True
+        if not waiting:
+            return False
+        full = sum(each.rows for each in waiting) >= self._settings.flush_rows
+        long = max(each.span_ms for each in waiting) >= self._span_ms
+        return full or long or now_s - self._busy_s >= self._settings.flush_idle_s
+
+    def _take_off(self) -> None:
+        """Begin a flush of all that waits, as it is now."""
+        reader, doors = self._parts.reader, self._parts.doors
+        checkpoint = Checkpoint(reader.sequence, dict(reader.positions), {door.loop: door.state() for door in doors})
+        unflushed = [
+            (messages, backlog.take())
+            for messages, backlog in zip(self._parts.messages, self._backlogs, strict=True)
+            if backlog.waits
+        ]
+        self._flight = self._parts.flushing.submit(self._flush, unflushed, checkpoint)
+
+    def _flush(self, unflushed: Sequence[tuple[Messages, Unflushed]], checkpoint: Checkpoint) -> Checkpoint:
+        began = self._parts.clock.monotonic_s()
+        for messages, lacking in unflushed:
+            tables = self._parts.lake.append(lacking)
+            watermark_ms = checkpoint.loops[lacking.loop].watermark_ms
+            if watermark_ms is not None:
+                self._parts.producer.send([messages.lake_flushed(watermark_ms, tables)])
+            metrics.FLUSHED_ROWS.add(lacking.rows, loop=lacking.loop)
+        self._parts.producer.flush()
+        metrics.FLUSH_SECONDS.record(self._parts.clock.monotonic_s() - began)
+        return checkpoint
+
+    def _land(self, *, wait: bool = False) -> None:
+        """Take the checkpoint of a flush that has ended; raises what ended it."""
+        if self._flight is None or not (wait or self._flight.done()):
+            return
+        checkpoint = self._flight.result()
+        self._flight = None
+        self._parts.journal.checkpoint(checkpoint)
+        self._parts.consumer.commit(checkpoint.positions)
+        self._checkpointed = checkpoint.taken
+
+    def _measure_lag(self) -> None:
+        lag: dict[str, int] = {}
+        for place, end in self._parts.consumer.end_offsets().items():
+            lag[place.topic] = lag.get(place.topic, 0) + max(0, end - self._parts.reader.positions.get(place, 0))
+        for topic, records in lag.items():
+            metrics.LAG.set(records, topic=topic)
+
+
+def _remember(lake: Lake, door: Door, event_type: str, window: DuplicateWindow, checkpoint: Checkpoint) -> None:
+    """Fill a window with the ids of accepted rows before the checkpoint; those behind it are read and judged again."""
+    rows: pa.Table = lake.accepted(door.loop, event_type, window.horizon_ms(door.clock.watermark_ms))
+    ends = {place.partition: end for place, end in checkpoint.positions.items() if place.topic == event_type}
+    ids, times, partitions, offsets = (rows.column(name).to_pylist() for name in ACCEPTED_BEFORE)
+    places = zip(ids, times, partitions, offsets, strict=True)
+    before = [(name, time_ms) for name, time_ms, partition, offset in places if offset < ends.get(partition, 0)]
+    window.remember((name for name, _ in before), (time_ms for _, time_ms in before))
