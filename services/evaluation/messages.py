@@ -28,12 +28,12 @@ def release_id(loop: str, run_id: str) -> str:
 
 def offline_verdict_id(loop: str, release: str) -> str:
     """Id of the one offline verdict on a release."""
-    return ids.event_id("verdict-reached", loop, release, "offline")
+    return ids.event_id("evaluation.verdict-reached", loop, release, "offline")
 
 
 def stage_verdict_id(entry: StageEntry, window_id: str) -> str:
     """Id of the one verdict on a release in a step at a window's end."""
-    return ids.event_id("verdict-reached", entry.loop, entry.release_id, entry.step, window_id)
+    return ids.event_id("evaluation.verdict-reached", entry.loop, entry.release_id, entry.step, window_id)
 
 
 def offline_verdict(
@@ -64,7 +64,7 @@ def stage_verdict(
 def window_decided(window: monitoring.WindowClosed, time_ms: int, opened: Sequence[str]) -> Draft:
     """What this service opened because of a window, be it nothing."""
     return Draft(
-        id=ids.event_id("window-decided", window.loop, window.window_id, DECIDER),
+        id=ids.event_id("monitoring.window-decided", window.loop, window.window_id, DECIDER),
         loop=window.loop,
         time_ms=time_ms,
         data=monitoring.WindowDecided(

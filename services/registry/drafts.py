@@ -36,21 +36,25 @@ def _draft(state: LoopState, fact: Fact) -> tuple[str, Message]:
     loop, release = state.loop, fact.release.release_id if not isinstance(fact, Routed) else ""
     match fact:
         case Created():
-            return ids.event_id("release-created", loop, release), _created(loop, fact.release)
+            return ids.event_id("registry.release-created", loop, release), _created(loop, fact.release)
         case Entered():
             at = fact.release
-            return ids.event_id("stage-entered", loop, release, at.stage, at.epoch), _entered(loop, fact)
+            return ids.event_id("registry.stage-entered", loop, release, at.stage, at.epoch), _entered(loop, fact)
         case Routed():
-            return ids.event_id("route-changed", loop, fact.epoch), _routed(loop, fact)
+            return ids.event_id("registry.route-changed", loop, fact.epoch), _routed(loop, fact)
         case Promoted():
-            return ids.event_id("champion-promoted", loop, release, fact.release.epoch), _promoted(loop, fact)
+            return ids.event_id("registry.champion-promoted", loop, release, fact.release.epoch), _promoted(loop, fact)
         case Rejected():
-            return ids.event_id("release-rejected", loop, release), _rejected(loop, fact)
+            return ids.event_id("registry.release-rejected", loop, release), _rejected(loop, fact)
         case RolledBack():
-            return ids.event_id("release-rolled-back", loop, release, fact.release.epoch), _rolled_back(loop, fact)
+            return ids.event_id("registry.release-rolled-back", loop, release, fact.release.epoch), _rolled_back(
+                loop, fact
+            )
         case ApprovalAsked():
             step = fact.release.step
-            return ids.event_id("approval-requested", loop, release, step, state.time_ms), _approval_asked(loop, fact)
+            return ids.event_id("registry.approval-requested", loop, release, step, state.time_ms), _approval_asked(
+                loop, fact
+            )
 
 
 def _ref(release: Release) -> messages.ReleaseRef:

@@ -117,7 +117,7 @@ class Registry:
         before = ledger.load(event.data.loop)
         change = transition(before)
         if change.ignored:
-            log.get(__name__).info("ignored", type=event.type, loop=before.loop, event=event.id, because=change.ignored)
+            log.get(__name__).info("ignored", type=event.type, cause=event.id, because=change.ignored)
             return change, []
         ledger.save(before, change.state, change.touched)
         made = drafts(change, _chain(change, event))

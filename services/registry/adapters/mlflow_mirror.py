@@ -18,7 +18,8 @@ from services.registry.ports import MirroredRelease
 
 ALIASES = ("champion", "challenger")
 RUN_TAG = "driftloop.run_id"
-"""Tag by which a release's training run is found."""
+"""Tag by which a release's training run is found; its artifacts hold the release in the folder `bundle`."""
+_BUNDLE = "bundle"
 _API = "/api/2.0/mlflow/"
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,47}$")
 _ID = re.compile(r"^[A-Za-z0-9._-]{1,128}$")
@@ -114,7 +115,7 @@ class MlflowRegistry:
         run = self._run(loop, release)
         source = {"source": f"driftloop://{loop}/{release.release_id}"}
         if run:
-            source = {"source": run["artifact_uri"], "run_id": run["run_id"]}
+            source = {"source": f"{run['artifact_uri']}/{_BUNDLE}", "run_id": run["run_id"]}
         tags = [{"key": key, "value": value} for key, value in _tags(release).items()]
         made = self._api.call("POST", "model-versions/create", {"name": loop, **source, "tags": tags})
         return str(made["model_version"]["version"])

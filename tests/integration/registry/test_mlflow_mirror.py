@@ -1,0 +1,172 @@
+"""The mirror against a real MLflow server on SQLite."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftloop.clock import SystemClock
+from driftloop.errors import ConfigError, Retriable
+from driftloop.runner.tables import open_database
+from services.registry.adapters.mirror_queue import SqlMirrorQueue
+from services.registry.adapters.mlflow_mirror import Api, MlflowRegistry, Refused
+from services.registry.adapters.sql import SqlLedger, metadata
+from services.registry.domain import transitions as machine
+from services.registry.domain.release import Change, LoopState
+from services.registry.domain.verdict import Outcome
+from services.registry.mirror import Mirror, Pace
+from services.registry.ports import MirroredRelease
+from tests.unit.registry.builders import DAY_MS, SHADOW, candidate, in_stage, offline, policy
+
+pytestmark = pytest.mark.integration
+
+_READY_WITHIN_S = 60.0
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of this module's own."""
+    folder, port = tmp_path_factory.mktemp("mlflow"), _free_port()
+    command = [
+        str(Path(sys.executable).with_name("mlflow")), "server", "--host", "127.0.0.1", "--port", str(port),
+        "--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination", str(folder / "artifacts"),
+    ]  # fmt: skip
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
+        try:
+            _wait(f"http://127.0.0.1:{port}/health", server)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+
+
+def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            assert server.poll() is None, "MLflow ended before it was ready"
+            time.sleep(0.1)  # between looks, not for a guessed time
+    raise AssertionError(f"MLflow was not ready within {_READY_WITHIN_S} s")
+
+
+class Registry:
+    """The registry's rows and their mirror."""
+
+    def __init__(self, folder: Path, uri: str, loop: str) -> None:
+        self.engine = open_database(f"sqlite:///{folder / 'registry.db'}", metadata)
+        self.queue = SqlMirrorQueue(self.engine)
+        self.state = LoopState(loop)
+        self.mirror = Mirror(self.queue, MlflowRegistry(uri, 10.0), SystemClock(), threading.Event(), Pace())
+
+    def take(self, change: Change) -> None:
+        with self.engine.begin() as connection:
+            ledger = SqlLedger(connection)
+            before = ledger.load(self.state.loop)
+            ledger.save(before, change.state, change.touched)
+        self.state = change.state
+        self.mirror.drain()
+        assert self.queue.backlog() == 0
+
+
+def model(uri: str, loop: str) -> dict[str, Any]:
+    found = Api(uri, 10.0).call("GET", "registered-models/get", {"name": loop})["registered_model"]
+    aliases = {each["alias"]: each["version"] for each in found.get("aliases", [])}
+    chosen = {"filter": f"name = '{loop}'", "max_results": 100}
+    versions = Api(uri, 10.0).call("GET", "model-versions/search", chosen).get("model_versions", [])
+    tags = {each["version"]: {tag["key"]: tag["value"] for tag in each["tags"]} for each in versions}
+    return {"aliases": aliases, "tags": tags, "versions": {each["version"]: each for each in versions}}
+
+
+def test_a_release_is_followed_from_shadow_to_champion_and_back(tmp_path: Path, uri: str) -> None:
+    registry = Registry(tmp_path, uri, "orders")
+    steps = policy(SHADOW)
+    registry.take(machine.judge_offline(registry.state, candidate(1), offline(1), steps))
+    assert model(uri, "orders")["aliases"] == {"champion": "1"}
+    registry.take(machine.judge_offline(registry.state, candidate(2), offline(2), steps))
+    found = model(uri, "orders")
+    assert found["aliases"] == {"champion": "1", "challenger": "2"}
+    assert (found["tags"]["2"]["release_id"], found["tags"]["2"]["stage"]) == ("r-2", "shadow")
+    better = in_stage(2, "shadow", 0, Outcome.BETTER, 5 * DAY_MS)
+    registry.take(machine.judge_stage(registry.state, better, steps))
+    found = model(uri, "orders")
+    assert found["aliases"] == {"champion": "2"}
+    assert [found["tags"][version]["stage"] for version in ("1", "2")] == ["retired", "champion"]
+    registry.take(machine.roll_back(registry.state, "enough", (), 6 * DAY_MS))
+    found = model(uri, "orders")
+    assert found["aliases"] == {"champion": "1"}
+    assert [found["tags"][version]["stage"] for version in ("1", "2")] == ["champion", "rolled-back"]
+    assert found["tags"]["1"]["digest"] == "digest-1"
+    registry.engine.dispose()
+
+
+def test_a_copy_made_again_from_the_rows_adds_nothing(tmp_path: Path, uri: str) -> None:
+    registry = Registry(tmp_path, uri, "again")
+    registry.take(machine.judge_offline(registry.state, candidate(1), offline(1), policy()))
+    before = model(uri, "again")
+    with registry.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE mirror SET version = '', mirrored_generation = 0")
+    assert registry.mirror.drain() == 1
+    after = model(uri, "again")
+    assert (after["aliases"], after["tags"]) == (before["aliases"], before["tags"])
+    registry.engine.dispose()
+
+
+def test_the_version_of_a_logged_run_points_at_its_bundle(uri: str) -> None:
+    api = Api(uri, 10.0)
+    experiment = api.call("POST", "experiments/create", {"name": "logged"})["experiment_id"]
+    tags = [{"key": "driftloop.run_id", "value": "run-7"}]
+    run = api.call("POST", "runs/create", {"experiment_id": experiment, "start_time": 1, "tags": tags})["run"]
+    release = MirroredRelease("r-7", "run-7", "digest", "/b/7", "champion", 1)
+    version = MlflowRegistry(uri, 10.0).ensure_version("logged", release, "")
+    made = model(uri, "logged")["versions"][version]
+    assert made["run_id"] == run["info"]["run_id"]
+    assert made["source"] == f"{run['info']['artifact_uri']}/bundle"
+
+
+def test_the_mlflow_client_reads_what_was_written(uri: str) -> None:
+    release = MirroredRelease("r-1", "run-1", "digest", "/b/1", "champion", 1)
+    target = MlflowRegistry(uri, 10.0)
+    version = target.ensure_version("read_back", release, "")
+    target.set_aliases("read_back", {"champion": version})
+    script = (
+        "import json, sys; from mlflow.tracking import MlflowClient;"
+        f"v = MlflowClient({uri!r}).get_model_version_by_alias('read_back', 'champion');"
+        "print(json.dumps(dict(v.tags)))"
+    )
+    said = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=60)
+    assert json.loads(said.stdout)["release_id"] == "r-1"
+
+
+def test_a_server_that_is_not_there_or_refuses_is_tried_again_later(uri: str) -> None:
+    release = MirroredRelease("r-1", "run-1", "digest", "/b/1", "champion", 1)
+    with pytest.raises(Retriable, match="does not answer"):
+        MlflowRegistry(f"http://127.0.0.1:{_free_port()}", 2.0).ensure_version("orders", release, "")
+    with pytest.raises(Refused) as caught:
+        MlflowRegistry(uri, 10.0).set_aliases("nobody", {"champion": "1"})
+    assert caught.value.code == "RESOURCE_DOES_NOT_EXIST"
+    with pytest.raises(Retriable, match="is not a name"):
+        MlflowRegistry(uri, 10.0).ensure_version("orders' or '1", release, "")
+
+
+def test_an_address_that_is_none_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigError, match="give the address of a server"):
+        MlflowRegistry("sqlite:///mlflow.db", 1.0)

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+
+from driftloop.contracts import control_pb2 as control
+from driftloop.contracts import evaluation_pb2 as evaluation
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.contracts import serving_pb2 as serving
+from driftloop.contracts import training_pb2 as training
+from driftloop.envelope import Draft
+from driftloop.errors import InvalidEvent
+from driftloop.runner.handler import Transaction
+from driftloop.runner.tables import open_database
+from services.registry.adapters.sql import SqlLedger, metadata
+from services.registry.handlers import Registry, policy_of, table
+from tests.unit.evaluation.definitions import DAY_MS, STEPS, loop_definition
+from tests.unit.evaluation.events import envelope
+
+
+class Service:
+    """The handlers over SQLite."""
+
+    def __init__(self, folder: Path, steps: list[dict[str, Any]] | None = None) -> None:
+        self.engine = open_database(f"sqlite:///{folder / 'registry.db'}", metadata)
+        self.table = table(Registry({"orders": policy_of(loop_definition(steps=steps))}, SqlLedger))
+        self.seen = 0
+
+    def take(self, data: Message, day: int = 0, chain: str = "chain of a command") -> Sequence[Draft]:
+        self.seen += 1
+        with self.engine.begin() as connection:
+            event = envelope(f"{type(data).__name__}-{self.seen}", data, day * DAY_MS, chain)
+            return self.table[type(data)](event, Transaction(connection))
+
+
+def offline(number: int, outcome: evaluation.Outcome = evaluation.BETTER) -> evaluation.VerdictReached:
+    return evaluation.VerdictReached(
+        loop="orders",
+        stage="offline",
+        release_id=f"r-{number}",
+        run_id=f"run-{number}",
+        request_id=f"request-{number}",
+        bundle=training.Bundle(uri=f"/b/{number}", digest=f"digest-{number}"),
+        outcome=outcome,
+        reasons=["gain over the base rate", "no champion"],
+    )
+
+
+def in_stage(number: int, stage: str, outcome: evaluation.Outcome, step: int = 0) -> evaluation.VerdictReached:
+    return evaluation.VerdictReached(
+        loop="orders",
+        stage=stage,
+        release_id=f"r-{number}",
+        outcome=outcome,
+        evidence_ids=["w-1", "w-2"],
+        metrics={"step": step},
+        reasons=["as measured"],
+    )
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    made = Service(tmp_path)
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture
+def shadowing(service: Service) -> Service:
+    service.take(offline(1), 1, "chain 1")
+    service.take(offline(2), 2, "chain 2")
+    return service
+
+
+def kinds(drafts: Sequence[Draft]) -> list[str]:
+    return [type(draft.data).__name__ for draft in drafts]
+
+
+def only(drafts: Sequence[Draft], kind: type[Any]) -> Any:
+    found = [draft.data for draft in drafts if isinstance(draft.data, kind)]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_the_first_champion_comes_by_the_full_chain_of_events(service: Service) -> None:
+    drafts = service.take(offline(1), 5, "chain 1")
+    assert kinds(drafts) == ["ReleaseCreated", "StageEntered", "RouteChanged", "ChampionPromoted"]
+    assert {draft.chain for draft in drafts} == {"chain 1"}
+    assert {draft.time_ms for draft in drafts} == {5 * DAY_MS}
+    created, promoted = only(drafts, registry.ReleaseCreated), only(drafts, registry.ChampionPromoted)
+    assert (created.release.bundle.digest, created.run_id, created.request_id) == ("digest-1", "run-1", "request-1")
+    assert list(promoted.evidence_ids) == ["VerdictReached-1"]
+    route = only(drafts, registry.RouteChanged)
+    assert (route.epoch, route.champion.release_id, route.HasField("challenger")) == (1, "r-1", False)
+
+
+def test_a_promotion_retires_the_champion_and_names_the_verdicts_windows(shadowing: Service) -> None:
+    shadowing.take(in_stage(2, "shadow", evaluation.BETTER), 6)
+    drafts = shadowing.take(in_stage(2, "canary", evaluation.BETTER, step=1), 9, "chain of a window")
+    assert kinds(drafts) == ["StageEntered", "StageEntered", "RouteChanged", "ChampionPromoted"]
+    assert {draft.chain for draft in drafts} == {"chain 2"}
+    stages = [draft.data for draft in drafts if isinstance(draft.data, registry.StageEntered)]
+    assert [(each.release_id, each.from_stage, each.stage) for each in stages] == [
+        ("r-2", "canary", "champion"),
+        ("r-1", "champion", "retired"),
+    ]
+    promoted = only(drafts, registry.ChampionPromoted)
+    assert (promoted.previous_release_id, promoted.epoch) == ("r-1", 4)
+    assert list(promoted.evidence_ids) == ["VerdictReached-4", "w-1", "w-2"]
+
+
+def test_a_canary_route_carries_its_share(shadowing: Service) -> None:
+    drafts = shadowing.take(in_stage(2, "shadow", evaluation.BETTER), 6)
+    route = only(drafts, registry.RouteChanged)
+    assert (route.stage, route.challenger.release_id, route.challenger_share) == ("canary", "r-2", 0.1)
+    entered = only(drafts, registry.StageEntered)
+    assert (entered.step, entered.share, entered.champion_release_id) == (1, 0.1, "r-1")
+
+
+def test_an_offline_refusal_is_one_event(shadowing: Service) -> None:
+    drafts = shadowing.take(offline(3, evaluation.WORSE), 7)
+    assert kinds(drafts) == ["ReleaseRejected"]
+    rejected = only(drafts, registry.ReleaseRejected)
+    assert (rejected.stage, rejected.reason) == ("offline", "gain over the base rate; no champion")
+
+
+def test_a_candidate_that_comes_again_is_a_no_op(shadowing: Service) -> None:
+    assert shadowing.take(offline(1), 7) == []
+    assert shadowing.take(offline(2), 7) == []
+
+
+def test_a_verdict_that_comes_after_its_release_ended_is_a_no_op(shadowing: Service) -> None:
+    assert kinds(shadowing.take(in_stage(2, "shadow", evaluation.WORSE), 6))[-1] == "ReleaseRejected"
+    assert shadowing.take(in_stage(2, "shadow", evaluation.BETTER), 7) == []
+
+
+def test_the_same_verdicts_give_the_same_ids(tmp_path: Path) -> None:
+    found = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        made = Service(tmp_path / name)
+        drafts = [*made.take(offline(1), 1), *made.take(offline(2), 2)]
+        drafts += made.take(in_stage(2, "shadow", evaluation.BETTER), 6)
+        found.append([draft.id for draft in drafts])
+        made.engine.dispose()
+    assert found[0] == found[1]
+    assert len(set(found[0])) == len(found[0])
+
+
+def test_commands_of_people(tmp_path: Path) -> None:
+    service = Service(tmp_path, [{**STEPS[0], "approval": True}])
+    service.take(offline(1), 1)
+    service.take(offline(2), 2, "chain 2")
+    asked = service.take(in_stage(2, "shadow", evaluation.BETTER), 6)
+    assert kinds(asked) == ["ApprovalRequested"]
+    approved = service.take(control.Approve(loop="orders", release_id="r-2", who="ann", why="looks right"), 7)
+    assert kinds(approved)[-1] == "ChampionPromoted"
+    assert {draft.chain for draft in approved} == {"chain 2"}
+    assert only(approved[:1], registry.StageEntered).reason == "approved by ann: looks right"
+    back = service.take(control.Rollback(loop="orders", who="bob", why="no"), 8)
+    assert kinds(back) == ["StageEntered", "StageEntered", "RouteChanged", "ReleaseRolledBack"]
+    assert only(back, registry.RouteChanged).champion.release_id == "r-1"
+    assert service.take(control.Pause(loop="orders", who="ann"), 9) == []
+    refused = service.take(offline(3), 10)
+    assert only(refused, registry.ReleaseRejected).reason == "the loop is paused"
+    assert service.take(control.Resume(loop="orders", who="ann"), 11) == []
+    assert kinds(service.take(offline(4), 12))[0] == "ReleaseCreated"
+    rejected = service.take(control.Reject(loop="orders", release_id="r-4", who="ann"), 13)
+    assert only(rejected, registry.ReleaseRejected).reason == "rejected by ann"
+    service.engine.dispose()
+
+
+def test_a_failed_route_tells_the_one_before_again_under_a_new_epoch(shadowing: Service) -> None:
+    shadowing.take(in_stage(2, "shadow", evaluation.BETTER), 6)
+    failed = serving.RouteFailed(loop="orders", epoch=3, release_id="r-2", reason="no probe")
+    drafts = shadowing.take(failed, 6)
+    assert kinds(drafts) == ["StageEntered", "RouteChanged", "ReleaseRolledBack"]
+    assert only(drafts, registry.RouteChanged).epoch == 4
+    assert "no probe" in only(drafts, registry.ReleaseRolledBack).reason
+    assert shadowing.take(failed, 6) == []
+
+
+def test_a_converged_route_is_noted(shadowing: Service) -> None:
+    assert shadowing.take(serving.RouteConverged(loop="orders", epoch=2)) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (evaluation.VerdictReached(loop="nobody", outcome=evaluation.BETTER), "unknown-loop"),
+        (evaluation.VerdictReached(loop="orders", stage="offline", outcome=evaluation.BETTER), "missing-field"),
+        (evaluation.VerdictReached(loop="orders", stage="shadow"), "missing-field"),
+        (control.Rollback(loop="nobody"), "unknown-loop"),
+    ],
+)
+def test_an_event_that_can_never_be_handled_is_invalid(service: Service, data: Message, reason: str) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        service.take(data)
+    assert caught.value.reason == reason

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from driftloop.errors import Retriable
+from services.registry.mirror import Mirror, Pace
+from services.registry.ports import MirroredRelease, MirrorTask
+
+
+class MovingClock:
+    def __init__(self) -> None:
+        self.wall_ms = 0
+
+    def now_ms(self) -> int:
+        return self.wall_ms
+
+    def monotonic_s(self) -> float:
+        return self.wall_ms / 1000
+
+
+@dataclass
+class FakeQueue:
+    """Tasks with their due times."""
+
+    tasks: dict[str, MirrorTask]
+    due: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    champion: str = "r-1"
+    problems: list[str] = field(default_factory=list)
+
+    def backlog(self) -> int:
+        return len(self.tasks)
+
+    def next(self, now_ms: int) -> MirrorTask | None:
+        ready = [task for task in self.tasks.values() if self.due.get(task.release_id, 0) <= now_ms]
+        return ready[0] if ready else None
+
+    def release(self, release_id: str) -> MirroredRelease:
+        return MirroredRelease(release_id, "run", "digest", "/b", "champion", 1)
+
+    def aliases(self, loop: str) -> Mapping[str, str]:
+        return {"champion": self.champion, "challenger": "r-9"}
+
+    def version(self, release_id: str) -> str:
+        return self.versions.get(release_id, "")
+
+    def keep_version(self, release_id: str, version: str) -> None:
+        self.versions[release_id] = version
+
+    def done(self, task: MirrorTask) -> None:
+        del self.tasks[task.release_id]
+
+    def failed(self, task: MirrorTask, retry_at_ms: int, problem: str) -> None:
+        self.tasks[task.release_id] = replace(task, attempts=task.attempts + 1)
+        self.due[task.release_id] = retry_at_ms
+        self.problems.append(problem)
+
+
+@dataclass
+class FakeModels:
+    """A registry that answers, or not."""
+
+    answers: bool = True
+    aliases_answer: bool = True
+    made: list[str] = field(default_factory=list)
+    aliases: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def ensure_version(self, loop: str, release: MirroredRelease, known_version: str) -> str:
+        if not self.answers:
+            raise Retriable("MLflow does not answer")
+        if not known_version:
+            self.made.append(release.release_id)
+        return known_version or str(len(self.made))
+
+    def set_aliases(self, loop: str, versions: Mapping[str, str]) -> None:
+        if not self.aliases_answer:
+            raise Retriable("MLflow does not answer")
+        self.aliases[loop] = dict(versions)
+
+
+def mirror_of(queue: FakeQueue, models: FakeModels) -> tuple[Mirror, MovingClock, threading.Event]:
+    clock, stop = MovingClock(), threading.Event()
+    return Mirror(queue, models, clock, stop, Pace(poll_s=0.001)), clock, stop
+
+
+def queue_of(*names: str) -> FakeQueue:
+    return FakeQueue({name: MirrorTask("orders", name, 1, 0) for name in names})
+
+
+def test_what_waits_is_copied_and_aliases_name_only_what_has_a_version() -> None:
+    queue, models = queue_of("r-1", "r-2"), FakeModels()
+    assert mirror_of(queue, models)[0].drain() == 2
+    assert models.made == ["r-1", "r-2"]
+    assert models.aliases == {"orders": {"champion": "1"}}
+    assert queue.backlog() == 0
+
+
+def test_a_registry_that_does_not_answer_is_asked_later_and_later() -> None:
+    queue, models = queue_of("r-1"), FakeModels(answers=False)
+    mirror, clock, _ = mirror_of(queue, models)
+    pauses = []
+    for _ in range(8):
+        assert mirror.drain() == 0
+        pauses.append(queue.due["r-1"] - clock.wall_ms)
+        clock.wall_ms = queue.due["r-1"]
+    assert 500 <= pauses[0] <= 1000
+    assert 30_000 <= pauses[-1] <= 60_000
+    models.answers = True
+    assert mirror.drain() == 1
+
+
+def test_an_alias_that_could_not_be_set_is_set_later_without_a_second_version() -> None:
+    queue, models = queue_of("r-1"), FakeModels(aliases_answer=False)
+    mirror, clock, _ = mirror_of(queue, models)
+    assert mirror.drain() == 0
+    models.aliases_answer = True
+    clock.wall_ms = queue.due["r-1"]
+    assert mirror.drain() == 1
+    assert models.made == ["r-1"]
+    assert models.aliases == {"orders": {"champion": "1"}}
+
+
+def test_it_stops_when_asked() -> None:
+    mirror, _, stop = mirror_of(queue_of(), FakeModels())
+    thread = threading.Thread(target=mirror.run)
+    thread.start()
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
