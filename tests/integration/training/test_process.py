@@ -1,0 +1,148 @@
+"""The service as a process on a real Kafka: it is killed, the same events come again, each has one answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from google.protobuf.message import Message
+
+from driftloop import ids
+from driftloop.bus.admin import create_topics, plan
+from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.config import ROOT
+from driftloop.contracts import control_pb2 as control
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.envelope import Draft, Envelope, from_draft, to_record
+from driftloop.history import read_events
+from tests.integration.training.orders_home import FEATURE_REPO, LOOPS
+from tests.integration.training.runs import eventually
+from tests.loops.orders.source import HOUR_MS, START_MS
+
+pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(180)]
+
+WINDOWS = 24
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    found = [int(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return found
+
+
+@pytest.fixture
+def bootstrap(tmp_path: Path) -> Iterator[str]:
+    broker, controller = free_ports(2)
+    environment = {
+        "KAFKA_PORT": str(broker),
+        "KAFKA_CONTROLLER_PORT": str(controller),
+        "KAFKA_DIR": str(tmp_path / "kafka"),
+    }
+    with (tmp_path / "kafka.log").open("wb") as output:
+        process = subprocess.Popen(
+            [ROOT / "infra" / "kafka" / "run.sh"], env={**os.environ, **environment}, stdout=output, stderr=output
+        )
+    try:
+        address = f"127.0.0.1:{broker}"
+        create_topics(address, plan([]))
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@dataclass
+class Service:
+    """`python -m services.training`, started and killed at will."""
+
+    bootstrap: str
+    home: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        (health,) = free_ports(1)
+        environment = {
+            "DRIFTLOOP_HOME": str(self.home),
+            "DRIFTLOOP_LOOPS_DIR": str(LOOPS),
+            "DRIFTLOOP_LOOPS": '["orders"]',
+            "DRIFTLOOP_FEATURE_REPO": str(FEATURE_REPO),
+            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.bootstrap,
+            "DRIFTLOOP_HEALTH_PORT": str(health),
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "services.training"], cwd=ROOT, env={**os.environ, **environment}
+        )
+        eventually(lambda: answers(f"http://127.0.0.1:{health}/ready"))
+
+    def end(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=1) as found:
+            return bool(found.status == 200)
+    except (URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def told(message: Message, time_ms: int, *parts: str | int) -> Envelope[Message]:
+    draft = Draft(ids.event_id(message.DESCRIPTOR.full_name, *parts), "orders", time_ms, message)
+    return from_draft(draft, source="test", wall_time_ms=0, cause=None, traceparent=None)
+
+
+def window(number: int) -> Envelope[Message]:
+    end_ms = START_MS + number * 12 * HOUR_MS
+    start_ms = end_ms - 12 * HOUR_MS
+    closed = monitoring.WindowClosed(loop="orders", window_id=f"w{number}", start_ms=start_ms, end_ms=end_ms)
+    return told(closed, end_ms, number)
+
+
+@pytest.fixture
+def service(bootstrap: str, tmp_path: Path) -> Iterator[Service]:
+    found = Service(bootstrap, tmp_path / "home")
+    yield found
+    if found.process is not None and found.process.poll() is None:
+        found.end(signal.SIGKILL)
+
+
+def test_a_killed_controller_answers_each_event_once(service: Service) -> None:
+    topics = ["monitoring.window-decided.v1", "training.retrain-requested.v1", "training.reason-coalesced.v1"]
+    producer = KafkaBatchProducer(service.bootstrap)
+
+    def tell(*events: Envelope[Any]) -> None:
+        producer.send([to_record(event) for event in events])
+        producer.flush()
+
+    def heard(kind: str) -> set[str]:
+        return {event.id for event in read_events(service.bootstrap, topics) if event.type.endswith(kind)}
+
+    service.start()
+    tell(*(window(number) for number in range(1, 21)))
+    eventually(lambda: len(heard("WindowDecided")) >= 10)
+    service.end(signal.SIGKILL)
+    tell(*(window(number) for number in range(1, WINDOWS + 1)))
+    service.start()
+    eventually(lambda: len(heard("WindowDecided")) == WINDOWS)
+    command = control.Retrain(loop="orders", who="ann", why="try")
+    tell(*[told(command, START_MS, "command")] * 2)
+    eventually(lambda: len(heard("ReasonCoalesced")) == 1)
+    assert len(heard("RetrainRequested")) == 1
+    producer.close()
+    assert service.end(signal.SIGTERM) == 0
