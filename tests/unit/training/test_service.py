@@ -49,7 +49,8 @@ class Bus:
 
     def tell(self, message: Message, time_ms: int, *parts: str | int) -> None:
         """Publish an event, as often as told."""
-        draft = Draft(ids.event_id(message.DESCRIPTOR.full_name, *parts), "orders", time_ms, message)
+        loop = getattr(message, "loop", "")
+        draft = Draft(ids.event_id(message.DESCRIPTOR.full_name, *parts), loop, time_ms, message)
         event = from_draft(draft, source="test", wall_time_ms=0, cause=None, traceparent=None)
         self.broker.append([to_record(event)] * self._copies)
 
