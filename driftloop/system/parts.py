@@ -76,11 +76,16 @@ def _mlflow(settings: Settings) -> Part:
     folder = settings.home / "mlflow"
     (folder / "artifacts").mkdir(parents=True, exist_ok=True)
     command = (
-        str(Path(sys.executable).with_name("mlflow")), "server", "--host", "127.0.0.1", "--port", str(port("MLFLOW_PORT")),
-        "--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
+        str(Path(sys.executable).with_name("mlflow")), "server",
+        "--host", "127.0.0.1", "--port", str(port("MLFLOW_PORT")), "--workers", "1",
+        "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
         "--artifacts-destination", str(folder / "artifacts"),
     )  # fmt: skip
-    environment = {"MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {
+        "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     return Part("mlflow", command, environment, f"http://{local('MLFLOW_PORT')}/health", kind="infrastructure")
 
 

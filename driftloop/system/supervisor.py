@@ -22,7 +22,6 @@ from driftloop.errors import DriftloopError
 from driftloop.ports import local
 from driftloop.system.parts import Part
 
-
 _ENVIRONMENT = {
     "TZ": "UTC",  # Feast's SQLite store writes local times
     "OMP_NUM_THREADS": "1",  # the parts share few cores: pools of threads only get in each other's way
@@ -86,7 +85,7 @@ class Supervisor:
         """
         if not self.alive():
             return False
-        daemon = psutil.Process(int((self._folder / "circus.pid").read_text()))
+        daemon = psutil.Process(self._call("dstats")["info"]["pid"])
         self._call("quit", timeout_s=5.0)
         try:
             daemon.wait(timeout_s)
@@ -106,7 +105,9 @@ class Supervisor:
     def running(self) -> list[Running]:
         """Every part."""
         statuses = self._call("status")["statuses"]
-        return [Running(name, status, tuple(self._call("list", name=name)["pids"])) for name, status in statuses.items()]
+        return [
+            Running(name, status, tuple(self._call("list", name=name)["pids"])) for name, status in statuses.items()
+        ]
 
     def _call(self, command: str, timeout_s: float = 5.0, **properties: Any) -> dict[str, Any]:
         client = CircusClient(endpoint=self._endpoint, timeout=timeout_s)

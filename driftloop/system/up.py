@@ -50,7 +50,9 @@ def up(settings: Settings, progress: Progress, timeout_s: float = 120.0) -> Star
     return Started(times, already)
 
 
-def _wait(wanted: list[Part], settings: Settings, progress: Progress, began: float, timeout_s: float) -> dict[str, float]:
+def _wait(
+    wanted: list[Part], settings: Settings, progress: Progress, began: float, timeout_s: float
+) -> dict[str, float]:
     times: dict[str, float] = {}
     waiting = list(wanted)
     while waiting:
