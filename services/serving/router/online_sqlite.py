@@ -24,6 +24,9 @@ _BUSY_S = 2.0
 _KEPT_ROWS = 100_000
 _MOST_PARAMETERS = 512
 
+Row = tuple[bytes, str, bytes]
+"""Entity key, feature, value."""
+
 
 @dataclass(frozen=True, slots=True)
 class ViewRequest:
@@ -157,11 +160,13 @@ class OnlineStore:
         absent = [key for key in request.entity_keys if key not in kept.numeric]
         if absent:
             self._read_rows(connection, view, request, absent, kept)
-        numeric = np.array([kept.numeric[key] for key in request.entity_keys], dtype=np.float64)
+        numeric = np.empty((len(request.entity_keys), len(request.numeric)))
+        if request.numeric:
+            numeric[:] = [kept.numeric[key] for key in request.entity_keys]
         strings = np.empty((len(request.entity_keys), len(request.strings)), dtype=np.object_)
         if request.strings:
             strings[:] = [kept.strings[key] for key in request.entity_keys]
-        return ViewRows(watermark_ms, numeric.reshape(len(request.entity_keys), len(request.numeric)), strings)
+        return ViewRows(watermark_ms, numeric, strings)
 
     def _read_rows(
         self,
@@ -177,10 +182,10 @@ class OnlineStore:
                 each.strings.clear()
             self._kept_rows = 0
             keys = request.entity_keys
-        rows: list[tuple[bytes, str, bytes]] = []
+        rows: list[Row] = []
         if connection is not None and sqlite_table(view) in self._tables:
             for part in _parts(keys):
-                sql = f'SELECT entity_key, feature_name, value FROM "{sqlite_table(view)}" WHERE entity_key IN ({_marks(part)})'  # noqa: E501, S608
+                sql = f'SELECT entity_key, feature_name, value FROM "{sqlite_table(view)}" WHERE entity_key IN ({_marks(part)}) ORDER BY 1, 2'  # noqa: E501, S608
                 rows += connection.execute(sql, part).fetchall()
         place = {key: at for at, key in enumerate(keys)}
         kept.numeric.update(zip(keys, _numeric(rows, place, request.numeric), strict=True))
@@ -213,10 +218,32 @@ def _marks(part: Sequence[bytes]) -> str:
     return ("?," * len(part))[:-1]
 
 
-def _numeric(
-    rows: Sequence[tuple[bytes, str, bytes]], place: Mapping[bytes, int], features: tuple[str, ...]
-) -> NDArray[np.float64]:
-    """float64 [keys, features] out of a view's rows."""
+def _numeric(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]) -> NDArray[np.float64]:
+    """float64 [keys, features] out of a view's rows, which are sorted by key and feature."""
+    whole = _whole_rows(rows, place, features) if features else None
+    return _scattered(rows, place, features) if whole is None else whole
+
+
+def _whole_rows(
+    rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]
+) -> NDArray[np.float64] | None:
+    """The usual case, without a loop over rows: each key that is there has just these features, none missing."""
+    width = len(features)
+    if not rows or len(rows) % width:
+        return None
+    keys, names, values = zip(*rows, strict=True)
+    order = tuple(sorted(features))
+    if names != order * (len(rows) // width) or keys[::width] != keys[width - 1 :: width] or not all(values):
+        return None
+    found = _doubles(values).reshape(-1, width)
+    matrix = np.full((len(place), width), np.nan)
+    columns = [order.index(feature) for feature in features]
+    matrix[[place[key] for key in keys[::width]]] = found[:, columns]
+    return matrix
+
+
+def _scattered(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]) -> NDArray[np.float64]:
+    """Any case, row by row."""
     column = {feature: at for at, feature in enumerate(features)}
     width = len(features)
     found = [(place[key] * width + column[name], value) for key, name, value in rows if value and name in column]
@@ -236,9 +263,7 @@ def _doubles(values: Sequence[bytes]) -> NDArray[np.float64]:
     raise sqlite3.DataError("a numeric feature's value is no double")
 
 
-def _strings(
-    rows: Sequence[tuple[bytes, str, bytes]], place: Mapping[bytes, int], features: tuple[str, ...]
-) -> list[list[str]]:
+def _strings(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]) -> list[list[str]]:
     column = {feature: at for at, feature in enumerate(features)}
     found = [[""] * len(features) for _ in place]
     for key, name, value in rows:

@@ -188,6 +188,7 @@ class FeastFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=OFF")
         self._connection.execute(WATERMARKS_DDL)
         for view in VIEW_KEYS:
             self._connection.execute(

@@ -123,3 +123,21 @@ def test_a_reader_holds_no_transaction_between_reads(tmp_path: Path, feast: Feas
     with sqlite3.connect(tmp_path / "online.db") as connection:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     assert busy == 0
+
+
+def test_features_in_any_order_and_with_others_beside_them(feast: FeastFile, store: OnlineStore) -> None:
+    keys = depot("north", "south", "west")
+    for name, scale in (("west", 1.0), ("north", 10.0), ("south", 100.0)):
+        feast.put(DEPOT, (name,), {"b": 2.0 * scale, "a": 1.0 * scale, "c": 3.0 * scale})
+    for features in (("a", "b", "c"), ("c", "a", "b"), ("b",), ("c", "a")):
+        found = store.read({DEPOT: ViewRequest(features, (), keys)})[DEPOT].numeric
+        each = {"a": 1.0, "b": 2.0, "c": 3.0}
+        expected = [[each[feature] * scale for feature in features] for scale in (10.0, 100.0, 1.0)]
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_keys_that_hold_different_halves_are_not_mixed(feast: FeastFile, store: OnlineStore) -> None:
+    feast.put(DEPOT, ("north",), {"a": 1.0})
+    feast.put(DEPOT, ("south",), {"b": 2.0})
+    found = store.read({DEPOT: ViewRequest(("a", "b"), (), depot("north", "south"))})[DEPOT].numeric
+    np.testing.assert_array_equal(found, [[1, np.nan], [np.nan, 2]])

@@ -1,0 +1,298 @@
+"""The router in a real Triton against a bare python model with the same inputs and outputs, in one run.
+
+    python -m bench.serving_router [--seconds 5]
+
+Prints, for both: latency of a request of 40 rows (the online store is written before each, so that nothing kept from
+the read before can be used), and requests/s with 64 single-row requests in flight, with Triton's own time in the model.
+The loop has 14 views of 8 features and 12 inputs; the model is a perceptron of 32 and 16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import tritonclient.grpc as grpc
+from onnx import TensorProto, helper, numpy_helper
+
+from driftloop.bundle import Input, Manifest, write_bundle
+from driftloop.clock import SystemClock
+from driftloop.contracts import registry_pb2
+from driftloop.envelope import Envelope
+from driftloop.feast_keys import WATERMARKS, WATERMARKS_DDL, EntityKeys, pack_double, sqlite_table
+from driftloop.loop import LoopDefinition
+from services.serving.adapters.router_files import FolderRouterFiles
+from services.serving.adapters.staging import FolderReleases
+from services.serving.adapters.triton_grpc import GrpcTriton
+from services.serving.adapters.watermarks import SqliteFeatureWatermarks
+from services.serving.domain.desired import DesiredRoute
+from services.serving.domain.model_config import Places, config_pbtxt
+from services.serving.establish import Establisher
+from tests.integration.serving.triton import TOKEN, TritonServer
+
+LOOP, BARE = "bench", "bare"
+T0 = 1_700_000_000_000
+STRINGS, NUMBERS = ("a", "b", "c", "d"), tuple(f"x{n}" for n in range(8))
+KEYS = (("all",), ("a",), ("b",), ("a", "b"), ("c",), ("d",), ("a", "c"))
+VIEWS = {f"bench_{'_'.join(keys)}_{n}": keys for keys in KEYS for n in (1, 2)}
+FEATURES = tuple(f"f{n}" for n in range(8))
+ENTITIES = 300
+NUMERIC = tuple(Input(f"{v}__{f}", "feature", "double", v, f) for v in VIEWS for f in FEATURES) + tuple(
+    Input(name, "request", "double") for name in NUMBERS
+)
+CATEGORICAL = tuple(Input(name, "request", "string") for name in STRINGS)
+
+BARE_MODEL = """
+import numpy as np
+import triton_python_backend_utils as pb
+
+INPUTS = {inputs!r}
+
+class TritonPythonModel:
+    def execute(self, requests):
+        answers = []
+        for request in requests:
+            read = [pb.get_input_tensor_by_name(request, name).as_numpy() for name in INPUTS]
+            n = len(read[0])
+            text = np.full((n, 1), b"same", dtype=np.object_)
+            number = np.zeros((n, 1))
+            answers.append(pb.InferenceResponse([
+                pb.Tensor("score", number), pb.Tensor("prediction_id", text),
+                pb.Tensor("release_id", text), pb.Tensor("feature_age_s", number)]))
+        return answers
+"""
+
+
+def definition(name: str) -> LoopDefinition:
+    """A loop of that name."""
+    event = {"message": "b.E", "id": "id", "key": "key", "time": "t"}
+    inputs = {each: {"type": "string"} for each in STRINGS} | {each: {"type": "double"} for each in NUMBERS}
+    span = {"first_champion": "7d", "drift": "7d", "schedule": "7d", "command": "7d"}
+    return LoopDefinition.model_validate(
+        {
+            "loop": name,
+            "description": "bench",
+            "events": {"asked": event, "answered": event},
+            "prediction": {
+                "key": "key",
+                "from": "asked",
+                "decision_time": {"column": "t"},
+                "clock": "request",
+                "inputs": inputs,
+                "join_keys": {each: {"input": each} for each in STRINGS} | {"all": {"const": "all"}},
+                "feature_service": "bench",
+            },
+            "label": {"from": "answered", "key": "key", "value": "y", "kind": "regression", "horizon": "1d"},
+            "training": {"first_champion_after": "7d", "window": span, "validation": "1d"},
+            "rollout": {"steps": [{"stage": "shadow", "min_blocks": 2, "max_blocks": 2}]},
+        }
+    )
+
+
+def perceptron(seed: int) -> bytes:
+    """A model of random weights, in ONNX."""
+    random = np.random.default_rng(seed)
+    sizes = (len(NUMERIC), 32, 16, 1)
+    constants = [numpy_helper.from_array(np.array(0.0), "zero")]
+    nodes = [
+        helper.make_node("IsNaN", ["numeric"], ["missing"]),
+        helper.make_node("Where", ["missing", "zero", "numeric"], ["layer0"]),
+        helper.make_node("Identity", ["categorical"], ["unused"]),
+    ]
+    for n, (width, following) in enumerate(itertools.pairwise(sizes)):
+        constants.append(numpy_helper.from_array(random.normal(size=(width, following)) / width, f"w{n}"))
+        nodes.append(helper.make_node("MatMul", [f"layer{n}", f"w{n}"], [f"sum{n}"]))
+        nodes.append(helper.make_node("Tanh", [f"sum{n}"], [f"layer{n + 1}" if n < 2 else "score"]))
+    inputs = [
+        helper.make_tensor_value_info("numeric", TensorProto.DOUBLE, [None, len(NUMERIC)]),
+        helper.make_tensor_value_info("categorical", TensorProto.STRING, [None, len(CATEGORICAL)]),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("score", TensorProto.DOUBLE, [None, 1]),
+        helper.make_tensor_value_info("unused", TensorProto.STRING, [None, len(CATEGORICAL)]),
+    ]
+    graph = helper.make_graph(nodes, "bench", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def release(home: Path, name: str, seed: int) -> registry_pb2.ReleaseRef:
+    """Write a bundle."""
+    import onnxruntime
+
+    model = perceptron(seed)
+    numeric, categorical = np.zeros((32, len(NUMERIC))), np.full((32, len(CATEGORICAL)), "k")
+    session = onnxruntime.InferenceSession(model)
+    (score,) = session.run(["score"], {"numeric": numeric, "categorical": categorical.astype(np.object_)})
+    content = io.BytesIO()
+    np.savez(content, numeric=numeric, categorical=categorical, score=score)
+    manifest = Manifest(LOOP, name, "regression", "bench", NUMERIC, CATEGORICAL, {})
+    digest = write_bundle(home / name, manifest, {"model.onnx": model, "golden.npz": content.getvalue()})
+    reference = registry_pb2.ReleaseRef(release_id=name)
+    reference.bundle.uri, reference.bundle.digest = str(home / name), digest
+    return reference
+
+
+def online_store(path: Path) -> sqlite3.Connection:
+    """A store in Feast's layout with a row for every entity of every view."""
+    path.parent.mkdir(parents=True)
+    store = sqlite3.connect(path, isolation_level=None)
+    store.execute("PRAGMA journal_mode=WAL")
+    store.execute("PRAGMA synchronous=OFF")
+    store.execute(WATERMARKS_DDL)
+    random = np.random.default_rng(0)
+    for view, keys in VIEWS.items():
+        table = sqlite_table(view)
+        store.execute(
+            f'CREATE TABLE "{table}" (entity_key BLOB, feature_name TEXT, value BLOB, value_text TEXT, '
+            "vector_value BLOB, event_ts timestamp, created_ts timestamp, PRIMARY KEY(entity_key, feature_name))"
+        )
+        serializer = EntityKeys(keys)
+        entities = [("all",)] if keys == ("all",) else [(f"k{n}",) * len(keys) for n in range(ENTITIES)]
+        rows = [
+            (serializer.serialize(entity), feature, pack_double(value), T0 // 1000)
+            for entity in entities
+            for feature, value in zip(FEATURES, random.normal(size=8).tolist(), strict=True)
+        ]
+        store.execute("BEGIN")
+        store.executemany(
+            f'INSERT INTO "{table}" (entity_key, feature_name, value, event_ts) VALUES (?, ?, ?, ?)',
+            rows,  # noqa: S608
+        )
+        store.execute("COMMIT")
+        store.execute(f"INSERT INTO {WATERMARKS} VALUES (?, ?, ?)", (LOOP, view, T0))  # noqa: S608
+    return store
+
+
+def request(rows: int, start: int) -> list[grpc.InferInput]:
+    """A request for consecutive entities."""
+    made = []
+    numbers = range(start, start + rows)
+    for name in ("key", *STRINGS):
+        made.append(grpc.InferInput(name, [rows, 1], "BYTES"))
+        values = np.array([[f"k{n % ENTITIES}"] for n in numbers], dtype=np.object_)
+        made[-1].set_data_from_numpy(values)
+    made.append(grpc.InferInput("decision_time_ms", [rows, 1], "INT64"))
+    made[-1].set_data_from_numpy(np.full((rows, 1), T0 + 1000))
+    for name in NUMBERS:
+        made.append(grpc.InferInput(name, [rows, 1], "FP64"))
+        made[-1].set_data_from_numpy(np.full((rows, 1), 0.5))
+    return made
+
+
+def latencies(client: grpc.InferenceServerClient, model: str, before: Callable[[int], None], times: int) -> list[float]:
+    """Milliseconds of each request of 40 rows, without the first ten."""
+    found = []
+    for n in range(times):
+        tensors = request(40, n * 40)
+        before(n)
+        started = time.perf_counter()
+        client.infer(model, tensors)
+        found.append((time.perf_counter() - started) * 1000)
+    return found[10:]
+
+
+def rate(client: grpc.InferenceServerClient, model: str, seconds: float) -> float:
+    """Requests/s of one row with 64 in flight."""
+    slots = threading.Semaphore(64)
+    errors: list[Any] = []
+
+    def done(_result: Any, error: Any) -> None:
+        if error is not None:
+            errors.append(error)
+        slots.release()
+
+    requests = [request(1, n) for n in range(200)]
+    started, count = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        slots.acquire()
+        client.async_infer(model, requests[count % 200], done)
+        count += 1
+    for _ in range(64):
+        slots.acquire()
+    assert not errors, errors[0]
+    return count / (time.perf_counter() - started)
+
+
+def in_model(client: grpc.InferenceServerClient, model: str) -> tuple[int, int, int]:
+    """Rows, executions and nanoseconds in the model so far."""
+    stats = client.get_inference_statistics(model).model_stats[0]
+    spent = sum(each.compute_infer.ns for each in stats.batch_stats)
+    return stats.inference_count, stats.execution_count, spent
+
+
+def report(
+    name: str, client: grpc.InferenceServerClient, model: str, before: Callable[[int], None], seconds: float
+) -> float:
+    """Measure one model, print a line, return its requests/s."""
+    times = latencies(client, model, before, 210)
+    rows0, runs0, ns0 = in_model(client, model)
+    per_second = rate(client, model, seconds)
+    rows1, runs1, ns1 = in_model(client, model)
+    batch = (rows1 - rows0) / (runs1 - runs0)
+    spent = (ns1 - ns0) / 1000 / (rows1 - rows0)
+    p50, p99 = np.percentile(times, [50, 99])
+    print(f"{name:22} 40 rows: p50 {p50:6.2f} ms, p99 {p99:6.2f} ms | 1 row: {per_second:6.0f} requests/s, "
+          f"mean batch {batch:4.1f}, {spent:6.1f} us in the model a row")  # fmt: skip
+    return per_second
+
+
+def main(seconds: float) -> None:
+    """Run all and print."""
+    home = Path(tempfile.mkdtemp(prefix="driftloop-bench-"))
+    places = Places(home / "online" / "online.db", home / "releases", home / "routes", home / "spool")
+    store = online_store(places.online_db)
+    models = home / "models"
+    bare = models / BARE / "1"
+    bare.mkdir(parents=True)
+    (models / BARE / "config.pbtxt").write_text(config_pbtxt(definition(BARE), 100))
+    (bare / "model.py").write_text(BARE_MODEL.format(inputs=("key", *STRINGS, "decision_time_ms", *NUMBERS)))
+    server = TritonServer(models, home / "triton.log")
+    server.start()
+    try:
+        control = GrpcTriton(server.address, TOKEN, 5.0, 60.0)
+        control.load(BARE)
+        watermarks = SqliteFeatureWatermarks(places.online_db)
+        made = Establisher(
+            {LOOP: definition(LOOP)}, control, FolderReleases(places.releases), FolderRouterFiles(models, places, 100),
+            watermarks, SystemClock(), threading.Event(), 10.0,
+        )  # fmt: skip
+        champion, challenger = release(home, "champion", 1), release(home, "challenger", 2)
+
+        def route(epoch: int, *releases: registry_pb2.ReleaseRef) -> None:
+            data = registry_pb2.RouteChanged(loop=LOOP, epoch=epoch, champion=releases[0], challenger_share=0.1)
+            if len(releases) > 1:
+                data.challenger.CopyFrom(releases[1])
+            event = Envelope("r", "/r", data.DESCRIPTOR.full_name, LOOP, T0, T0, "c", None, None, data)
+            made.establish(DesiredRoute(event, 0))
+
+        def touch(n: int) -> None:
+            store.execute(f"UPDATE {WATERMARKS} SET watermark_ms = ?", (T0 + n,))  # noqa: S608
+
+        client = server.client()
+        bare_rate = report("bare python model", client, BARE, touch, seconds)
+        route(1, champion)
+        alone = report("router, champion", client, LOOP, touch, seconds)
+        route(2, champion, challenger)
+        both = report("router, two releases", client, LOOP, touch, seconds)
+        print(f"router / bare: {alone / bare_rate:.2f} with a champion, {both / bare_rate:.2f} with a challenger too")
+    finally:
+        server.kill()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=5.0)
+    main(parser.parse_args().seconds)
