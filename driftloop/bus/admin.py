@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from driftloop.bus.dead_letters import SUFFIX
 from driftloop.contracts.topics import declared
@@ -30,13 +31,16 @@ class TopicPlan:
 
 def plan(loops: Iterable[LoopDefinition]) -> list[TopicPlan]:
     """Every topic that the system needs: declared ones, the loops' raw topics, and their dead letters."""
-    topics = [TopicPlan(each.name, each.partitions, _RETENTION_MS[each.retention]) for each in declared().values()]
-    for loop in loops:
-        topics += [TopicPlan(name, event.partitions, _RETENTION_MS["7d"]) for name, event in loop.events.items()]
-    return [*topics, *(TopicPlan(each.name + SUFFIX, 1, -1) for each in topics)]
+    found = [TopicPlan(each.name, each.partitions, _RETENTION_MS[each.retention]) for each in declared().values()]
+    raw = {name: event.partitions for loop in loops for name, event in loop.events.items()}
+    found += [TopicPlan(name, partitions, _RETENTION_MS["7d"]) for name, partitions in raw.items()]
+    refusing = [each.name for each in declared().values() if each.dead_letters] + list(raw)
+    return found + [TopicPlan(name + SUFFIX, 1, _RETENTION_MS["forever"]) for name in refusing]
 
 
-def create_topics(bootstrap: str, topics: Iterable[TopicPlan], *, replication: int = 1, timeout_s: float = 60.0) -> list[str]:
+def create_topics(
+    bootstrap: str, topics: Iterable[TopicPlan], *, replication: int = 1, timeout_s: float = 60.0
+) -> list[str]:
     """Create what is missing; returns the names of the new ones. Waits for a broker that is still starting.
 
     Raises:

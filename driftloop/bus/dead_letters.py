@@ -13,9 +13,10 @@ _STACK_LIMIT = 8_000
 
 
 def dead_letter(record: Record, *, consumer: str, reason: str, detail: str = "", stack: str = "") -> Outgoing:
-    """The dead letter of a record, for ``<topic>.dlq``: key, value and headers as they came, and why in ``dlq-*`` headers.
+    """The dead letter of a record, for ``<topic>.dlq``: key, value and headers as they came, and why.
 
-    ``dlq-source`` (topic/partition/offset) names the original, so that a dead letter written twice counts once.
+    The reasons stand in ``dlq-*`` headers. ``dlq-source`` (topic/partition/offset) names the original, so that a dead
+    letter written twice counts once.
     """
     why = {
         "dlq-consumer": consumer,
@@ -48,4 +49,6 @@ class DeadLetterLimit:
         """
         self._in_a_row += count
         if self._in_a_row > self._limit:
-            raise TooManyDeadLetters(f"{self._in_a_row} dead letters in a row, the last for {reason}; see `driftloop dlq`")
+            raise TooManyDeadLetters(
+                f"{self._in_a_row} dead letters in a row, the last for {reason}; see `driftloop dlq`"
+            )

@@ -1,4 +1,7 @@
-"""Drops what was seen already: rows carry where they stood in the raw topic, and a redelivery comes in the same order."""
+"""Drops what was seen already.
+
+Rows carry where they stood in the raw topic, and a redelivery comes in the same order.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka import TopicPartition as Position
 
 from driftloop.bus.admin import wait_for_topics
+from driftloop.bus.passing import passes, patiently
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
 from driftloop.errors import Retriable, UndeclaredTopic
 
@@ -50,15 +51,27 @@ class KafkaBatchConsumer:
         wait_for_topics(bootstrap, topics)
         self._consumer = Consumer({**_CONSUMER, "bootstrap.servers": bootstrap, "group.id": group})
         self._parts = [Position(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
-        committed = self._consumer.committed(self._parts, timeout=_METADATA_TIMEOUT_S)
-        start = [Position(each.topic, each.partition, self._start(each, newest)) for each in committed]
-        self._consumer.assign(start)
+        committed = patiently("committed offsets", self._committed)
+        self._next = {_place(each): self._start(each, newest) for each in committed}
+        self._assign()
 
     def _start(self, committed: Position, newest: bool) -> int:
-        low, high = self._consumer.get_watermark_offsets(committed, timeout=_METADATA_TIMEOUT_S)
+        low, high = self._watermarks(committed)
         if newest:
-            return int(high)
-        return int(committed.offset) if committed.offset >= 0 else int(low)
+            return high
+        return int(committed.offset) if committed.offset >= 0 else low
+
+    def _committed(self) -> list[Position]:
+        return self._consumer.committed(self._parts, timeout=_METADATA_TIMEOUT_S)
+
+    def _assign(self) -> None:
+        self._consumer.assign([Position(tp.topic, tp.partition, offset) for tp, offset in self._next.items()])
+
+    def _watermarks(self, part: Position) -> tuple[int, int]:
+        found = patiently("offsets", lambda: self._consumer.get_watermark_offsets(part, timeout=_METADATA_TIMEOUT_S))
+        if found is None:
+            raise Retriable(f"no offsets of {part.topic}/{part.partition} within {_METADATA_TIMEOUT_S} s")
+        return int(found[0]), int(found[1])
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         """See the port."""
@@ -66,37 +79,28 @@ class KafkaBatchConsumer:
         if first is None:
             return []
         rest = self._consumer.consume(max_records - 1, 0.0) if max_records > 1 else []
-        return [_record(message) for message in (first, *rest) if not _passing(message)]
+        records = [_record(message) for message in (first, *rest) if not _passing(message)]
+        self._next.update({TopicPartition(each.topic, each.partition): each.offset + 1 for each in records})
+        return records
 
     def assignment(self) -> frozenset[TopicPartition]:
         """See the port."""
-        return frozenset(TopicPartition(each.topic, each.partition) for each in self._parts)
+        return frozenset(self._next)
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
         """See the port."""
-        now = {(each.topic, each.partition): each.offset for each in self._consumer.position(self._parts)}
-        moved = {(tp.topic, tp.partition): offset for tp, offset in positions.items()}
-        assigned = self._consumer.assignment()
-        start = {(each.topic, each.partition): each.offset for each in assigned}
-        for place, offset in now.items():
-            if offset >= 0:
-                start[place] = offset
-        self._consumer.assign([Position(t, p, moved.get((t, p), offset)) for (t, p), offset in start.items()])
+        self._next.update(positions)
+        self._assign()
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         """See the port."""
         if positions:
             offsets = [Position(tp.topic, tp.partition, offset) for tp, offset in positions.items()]
-            self._consumer.commit(offsets=offsets, asynchronous=False)
+            patiently("commit", lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
         """See the port."""
-        return {
-            TopicPartition(each.topic, each.partition): int(
-                self._consumer.get_watermark_offsets(each, timeout=_METADATA_TIMEOUT_S)[1]
-            )
-            for each in self._parts
-        }
+        return {_place(each): self._watermarks(each)[1] for each in self._parts}
 
     def close(self) -> None:
         """See the port."""
@@ -124,7 +128,9 @@ class KafkaBatchProducer:
         left = self._producer.flush(timeout_s)
         failed, self._failed = self._failed, []
         if failed or left:
-            raise Retriable(f"{left} records not acknowledged within {timeout_s} s; {len(failed)} refused: {failed[:1]}")
+            raise Retriable(
+                f"{left} records not acknowledged within {timeout_s} s; {len(failed)} refused: {failed[:1]}"
+            )
 
     def partitions(self, topic: str) -> int:
         """See the port."""
@@ -157,7 +163,7 @@ class KafkaBatchProducer:
 
 
 def _partitions(client: Consumer | Producer, topic: str) -> int:
-    metadata = client.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic]
+    metadata = patiently("metadata", lambda: client.list_topics(topic, timeout=_METADATA_TIMEOUT_S)).topics[topic]
     if metadata.error is not None or not metadata.partitions:
         raise UndeclaredTopic(f"the broker has no topic {topic}")
     return len(metadata.partitions)
@@ -168,11 +174,15 @@ def _passing(message: Message) -> bool:
     error = message.error()
     if error is None:
         return False
-    if error.code() == KafkaError._PARTITION_EOF or error.retriable():
+    if error.code() == KafkaError._PARTITION_EOF or passes(error):
         return True
     raise KafkaException(error)
 
 
-def _record(message: Message) -> Record:
+def _place(part: Position) -> TopicPartition:
+    return TopicPartition(part.topic, part.partition)
+
+
+def _record(message: Any) -> Record:
     headers = tuple((name, value or b"") for name, value in message.headers() or ())
     return Record(message.topic(), message.partition(), message.offset(), message.key(), message.value(), headers)

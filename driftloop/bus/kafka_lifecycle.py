@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as Place
-from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.errors import CommitFailedError, KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
-from driftloop.errors import Retriable
+from driftloop.errors import Retriable, UndeclaredTopic
 
 
-class _Revoked(ConsumerRebalanceListener):  # type: ignore[misc]
+class _Revoked(ConsumerRebalanceListener):
     """Remembers what was taken away, so that nothing is committed for it."""
 
     def __init__(self) -> None:
@@ -35,10 +36,7 @@ class KafkaLifecycleConsumer:
         self._bootstrap = bootstrap
         self._topics = list(topics)
         self._revoked = _Revoked()
-        self._make = lambda: AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
-            session_timeout_ms=6000, heartbeat_interval_ms=1500, fetch_max_wait_ms=100, metadata_max_age_ms=60_000,
-        )  # fmt: skip
+        self._group = group
         self._consumer: AIOKafkaConsumer | None = None
 
     async def start(self) -> None:
@@ -48,37 +46,39 @@ class KafkaLifecycleConsumer:
             UndeclaredTopic: it lacks one of them for too long.
         """
         await asyncio.to_thread(wait_for_topics, self._bootstrap, self._topics)
-        self._consumer = self._make()
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, group_id=self._group,
+            enable_auto_commit=False, auto_offset_reset="earliest",
+            session_timeout_ms=6000, heartbeat_interval_ms=1500, fetch_max_wait_ms=100, metadata_max_age_ms=60_000,
+        )  # fmt: skip
         await self._consumer.start()
         self._consumer.subscribe(self._topics, listener=self._revoked)
 
     async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         """See the port."""
         found = await self._running().getmany(timeout_ms=int(timeout_s * 1000), max_records=max_records)
-        return [
-            Record(each.topic, each.partition, each.offset, each.key, each.value, tuple(each.headers))
-            for batch in found.values()
-            for each in batch
-        ]
+        return [_record(each) for batch in found.values() for each in batch]
 
     async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         """See the port."""
-        kept = {
-            place: offset
-            for tp, offset in positions.items()
-            if (place := Place(tp.topic, tp.partition)) not in self._revoked.taken
-        }
+        places = {Place(tp.topic, tp.partition): offset for tp, offset in positions.items()}
+        kept = {place: offset for place, offset in places.items() if place not in self._revoked.taken}
         if not kept:
             return
         try:
             await self._running().commit(kept)
         except CommitFailedError as error:
             raise Retriable(f"the group rebalanced; what was not committed comes again: {error}") from error
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            raise Retriable(f"not committed: {error!r}") from error
 
     async def stop(self) -> None:
         """See the port."""
-        if self._consumer is not None:
-            await self._consumer.stop()
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
 
     def _running(self) -> AIOKafkaConsumer:
         if self._consumer is None:
@@ -86,44 +86,81 @@ class KafkaLifecycleConsumer:
         return self._consumer
 
 
+def _record(read: Any) -> Record:
+    headers = tuple((name, value or b"") for name, value in read.headers)
+    return Record(read.topic, read.partition, read.offset, read.key, read.value, headers)
+
+
 class KafkaLifecycleProducer:
     """`driftloop.bus.ports.LifecycleProducer` over Kafka."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
-        self._make = lambda: AIOKafkaProducer(
-            bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, request_timeout_ms=10_000,
-            max_request_size=8_000_000,
-        )  # fmt: skip
         self._producer: AIOKafkaProducer | None = None
+        self._reviving = asyncio.Lock()
 
     async def start(self) -> None:
-        """See the port. Waits for a broker that is still starting."""
+        """See the port. Waits for a broker that is still starting.
+
+        Raises:
+            Retriable: none answered.
+        """
         await asyncio.to_thread(wait_for_topics, self._bootstrap, ())
-        self._producer = self._make()
-        await self._producer.start()
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap, acks="all", enable_idempotence=True, request_timeout_ms=10_000,
+            max_request_size=8_000_000,
+        )  # fmt: skip
+        try:
+            await producer.start()
+        except KafkaError as error:
+            await producer.stop()
+            raise Retriable(f"no producer on {self._bootstrap}: {error!r}") from error
+        self._producer = producer
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         """See the port. After an error the client is made anew: an idempotent one can stay wedged."""
-        if self._producer is None:
-            raise RuntimeError("start the producer first")
+        producer = await self._running()
         try:
-            for each in [await self._queue(self._producer, record) for record in records]:
-                await each
+            await self._send(producer, records)
+        except UnknownTopicOrPartitionError as error:
+            topics = ", ".join(sorted({each.topic for each in records}))
+            raise UndeclaredTopic(f"the broker lacks one of the topics {topics}") from error
+        except MessageSizeTooLargeError:
+            raise  # never to be sent: a defect of whoever made it
         except KafkaError as error:
-            await self.stop()
-            await self.start()
+            if self._producer is producer:
+                await self.stop()
             raise Retriable(f"not acknowledged: {error!r}") from error
-
-    async def _queue(self, producer: AIOKafkaProducer, record: Outgoing):  # type: ignore[no-untyped-def]
-        partition = record.partition
-        if partition is None and record.key is not None:
-            partition = partition_of(record.key, len(await producer.partitions_for(record.topic)))
-        return await producer.send(
-            record.topic, value=record.value, key=record.key, partition=partition, headers=list(record.headers)
-        )
 
     async def stop(self) -> None:
         """See the port."""
-        if self._producer is not None:
-            await self._producer.stop()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def _running(self) -> AIOKafkaProducer:
+        async with self._reviving:
+            if self._producer is None:
+                await self.start()
+        return self._producer
+
+    async def _send(self, producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> None:
+        queued: list[asyncio.Future[Any]] = []
+        try:
+            for record in records:
+                queued.append(await self._queue(producer, record))  # noqa: PERF401 - kept where a later one fails
+        finally:
+            answers = await asyncio.gather(*queued, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+
+    async def _queue(self, producer: AIOKafkaProducer, record: Outgoing) -> asyncio.Future[Any]:
+        partition = record.partition
+        if partition is None and record.key is not None:
+            partition = partition_of(record.key, len(await producer.partitions_for(record.topic)))
+        value = b"" if record.key is None and record.value is None else record.value  # aiokafka refuses none at all
+        queued: asyncio.Future[Any] = await producer.send(
+            record.topic, value=value, key=record.key, partition=partition, headers=list(record.headers)
+        )
+        return queued

@@ -15,7 +15,10 @@ from driftloop.errors import UndeclaredTopic
 
 @dataclass
 class MemoryBroker:
-    """Topics, their records and the groups' committed offsets. Thread-safe. One consumer a group reads all partitions."""
+    """Topics, their records and the groups' committed offsets. Thread-safe.
+
+    One consumer of a group reads all partitions.
+    """
 
     _logs: dict[TopicPartition, list[Record]] = field(default_factory=dict)
     _partitions: dict[str, int] = field(default_factory=dict)

@@ -63,7 +63,11 @@ class BatchConsumer(Protocol):
         ...
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Durably note the next offset to read of each partition for the group."""
+        """Durably note the next offset to read of each partition for the group.
+
+        Raises:
+            Retriable: the broker did not answer; nothing, or all, was noted.
+        """
         ...
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
@@ -83,6 +87,7 @@ class BatchProducer(Protocol):
 
         Raises:
             UndeclaredTopic: the broker has no such topic.
+            Retriable: the queue stayed full, or nobody could tell the topic's partitions.
         """
         ...
 
@@ -90,7 +95,7 @@ class BatchProducer(Protocol):
         """Return once all queued records are acknowledged by all in-sync replicas.
 
         Raises:
-            Retriable: they were not within ``timeout_s``.
+            Retriable: they were not within ``timeout_s``, or the broker refused one since the last call.
         """
         ...
 
@@ -104,7 +109,7 @@ class BatchProducer(Protocol):
 
 
 class LifecycleConsumer(Protocol):
-    """Reads events one partition batch at a time, on an event loop. Its owner starts and stops it."""
+    """Reads events on an event loop. Its owner starts and stops it; to stop one that was not started does nothing."""
 
     async def start(self) -> None: ...
 
@@ -113,14 +118,18 @@ class LifecycleConsumer(Protocol):
         ...
 
     async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Durably note the next offset to read. Positions of partitions that were taken away are left out."""
+        """Durably note the next offset to read. Positions of partitions that were taken away are left out.
+
+        Raises:
+            Retriable: the group rebalanced meanwhile, or the broker did not answer; the records may come again.
+        """
         ...
 
     async def stop(self) -> None: ...
 
 
 class LifecycleProducer(Protocol):
-    """Writes events on an event loop. Its owner starts and stops it."""
+    """Writes events on an event loop. Its owner starts and stops it; to stop one that was not started does nothing."""
 
     async def start(self) -> None: ...
 
@@ -128,6 +137,7 @@ class LifecycleProducer(Protocol):
         """Return once all records are acknowledged, in order.
 
         Raises:
+            UndeclaredTopic: the broker has no such topic.
             Retriable: they were not, some may have been.
         """
         ...

@@ -1,0 +1,57 @@
+"""A real Kafka for a test session: the fixture `kafka`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from driftloop.bus.admin import TopicPlan, create_topics
+from tests.helpers.ports import free_ports
+from tests.helpers.server import Server
+
+_WEEK_MS = 7 * 86_400_000
+
+
+class Kafka(Server):
+    """One node on free ports, with its data in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        port, controller = free_ports(2)
+        self.bootstrap = f"127.0.0.1:{port}"
+        self._numbers = itertools.count()
+        environment = {
+            "KAFKA_PORT": str(port),
+            "KAFKA_CONTROLLER_PORT": str(controller),
+            "KAFKA_DIR": str(folder / "kafka"),
+        }
+        super().__init__("kafka/run.sh", environment, folder / "kafka.log", self._alive)
+
+    def topic(self, partitions: int = 1, name: str = "", max_bytes: int = 8_000_000) -> str:
+        """Create a topic, with a name of its own where none is given."""
+        name = name or f"test-{next(self._numbers)}"
+        create_topics(self.bootstrap, [TopicPlan(name, partitions, _WEEK_MS, max_bytes)])
+        return name
+
+    def _alive(self) -> bool:
+        try:
+            return bool(
+                AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0}).list_topics(timeout=1).brokers
+            )
+        except KafkaException:
+            return False
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A Kafka that all tests of a session share: name topics and groups for yourself."""
+    server = Kafka(tmp_path_factory.mktemp("kafka"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

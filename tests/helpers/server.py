@@ -1,0 +1,67 @@
+"""A server of ours for the length of some tests, in a process group of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from driftloop.config import ROOT
+
+
+class Server:
+    """Runs a start script below ``infra/``; `start`, then `stop` or `kill`. Its ports stay the same over restarts."""
+
+    def __init__(self, script: str, environment: Mapping[str, str], log: Path, answers: Callable[[], bool]) -> None:
+        self._script = script
+        self._environment = {**os.environ, **environment}
+        self._log = log
+        self._answers = answers
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def start(self, timeout_s: float = 60.0) -> None:
+        """Return once it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                ["/bin/bash", str(ROOT / "infra" / self._script)],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + timeout_s
+        while not self._answers():
+            assert self._process.poll() is None, f"{self._script} ended:\n{self._last_words()}"
+            assert time.monotonic() < deadline, f"{self._script} did not answer in time:\n{self._last_words()}"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Ask it to end; kill it where it does not within half a minute."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, with all that it started."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        os.killpg(process.pid, number)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+
+    def _last_words(self) -> str:
+        return self._log.read_text(errors="replace")[-3000:]

@@ -1,0 +1,66 @@
+"""A real Triton for a test session: the fixture `triton`."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from driftloop.config import ROOT
+from tests.helpers.ports import free_ports
+from tests.helpers.server import Server
+
+if TYPE_CHECKING:
+    import tritonclient.grpc as grpc
+
+TOKEN = "test-token"
+
+
+class Triton(Server):
+    """A Triton on free ports with the models of ``models``; none is loaded."""
+
+    def __init__(self, models: Path, log: Path) -> None:
+        models.mkdir(parents=True, exist_ok=True)
+        self.models = models
+        grpc_port, http_port, metrics_port = free_ports(3)
+        self.address = f"127.0.0.1:{grpc_port}"
+        self.http = f"127.0.0.1:{http_port}"
+        self.metrics = f"127.0.0.1:{metrics_port}"
+        environment = {
+            "TRITON_MODEL_REPOSITORY": str(models),
+            "TRITON_CONTROL_TOKEN": TOKEN,
+            "TRITON_GRPC_PORT": str(grpc_port),
+            "TRITON_HTTP_PORT": str(http_port),
+            "TRITON_METRICS_PORT": str(metrics_port),
+            "TRITON_PYTHONPATH": str(ROOT),
+        }
+        super().__init__("triton/run.sh", environment, log, self._alive)
+
+    def client(self) -> grpc.InferenceServerClient:
+        """A plain client, to be closed by its owner."""
+        import tritonclient.grpc as grpc  # slow to import, and most sessions need none
+
+        return grpc.InferenceServerClient(self.address)
+
+    def _alive(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{self.http}/v2/health/live", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+@pytest.fixture(scope="session")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
+    """A Triton that all tests of a session share: give models names of your own."""
+    folder = tmp_path_factory.mktemp("triton")
+    server = Triton(folder / "models", folder / "triton.log")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

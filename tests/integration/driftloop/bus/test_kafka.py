@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from driftloop.bus.admin import TopicPlan, create_topics, plan, wait_for_topics
+from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
+from driftloop.bus.ports import Outgoing, TopicPartition
+from driftloop.errors import Retriable, UndeclaredTopic
+from tests.helpers.bus import (
+    BatchBusSuite,
+    Bus,
+    LifecycleBusSuite,
+    new_group,
+    numbered,
+    numbers,
+    running,
+    take,
+    take_events,
+)
+from tests.helpers.kafka import Kafka
+from tests.helpers.ports import free_ports
+
+pytestmark = [pytest.mark.integration, pytest.mark.kafka]
+
+
+@dataclass(frozen=True)
+class _KafkaBus:
+    kafka: Kafka
+
+    def topic(self, partitions: int = 1) -> str:
+        return self.kafka.topic(partitions)
+
+    def batch_consumer(self, topics: Sequence[str], group: str) -> KafkaBatchConsumer:
+        return KafkaBatchConsumer(self.kafka.bootstrap, topics, group)
+
+    def batch_producer(self) -> KafkaBatchProducer:
+        return KafkaBatchProducer(self.kafka.bootstrap)
+
+    def lifecycle_consumer(self, topics: Sequence[str], group: str) -> KafkaLifecycleConsumer:
+        return KafkaLifecycleConsumer(self.kafka.bootstrap, topics, group)
+
+    def lifecycle_producer(self) -> KafkaLifecycleProducer:
+        return KafkaLifecycleProducer(self.kafka.bootstrap)
+
+
+@contextmanager
+def paused(kafka: Kafka) -> Iterator[None]:
+    """The broker takes no processor time; it is not dead, it does not answer."""
+    os.kill(kafka.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(kafka.pid, signal.SIGCONT)
+
+
+class TestBatches(BatchBusSuite):
+    @pytest.fixture
+    def bus(self, kafka: Kafka) -> Bus:
+        return _KafkaBus(kafka)
+
+    def test_a_record_that_the_broker_refuses_fails_the_flush_once(self, kafka: Kafka) -> None:
+        topic = kafka.topic(max_bytes=1_000)
+        with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
+            producer.send([Outgoing(topic, b"x" * 100_000)])
+            with pytest.raises(Retriable, match="1 refused"):
+                producer.flush()
+            producer.send([Outgoing(topic, b"small")])
+            producer.flush()
+
+    def test_a_flush_says_so_where_the_broker_does_not_answer_and_loses_nothing(self, kafka: Kafka) -> None:
+        topic = kafka.topic()
+        with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
+            producer.partitions(topic)
+            with paused(kafka):
+                producer.send(numbered(topic, 5))
+                with pytest.raises(Retriable, match="5 records not acknowledged"):
+                    producer.flush(0.3)
+            producer.flush()
+        with closing(KafkaBatchConsumer(kafka.bootstrap, [topic], new_group())) as consumer:
+            assert numbers(take(consumer, 5)) == [0, 1, 2, 3, 4]
+            assert consumer.end_offsets() == {TopicPartition(topic, 0): 5}
+
+    def test_a_new_reader_can_begin_with_what_is_newest(self, kafka: Kafka) -> None:
+        topic = kafka.topic()
+        with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
+            producer.send(numbered(topic, 3))
+            producer.flush()
+            with closing(KafkaBatchConsumer(kafka.bootstrap, [topic], new_group(), newest=True)) as consumer:
+                producer.send(numbered(topic, 2, start=3))
+                producer.flush()
+                assert numbers(take(consumer, 2)) == [3, 4]
+
+
+class TestLifecycle(LifecycleBusSuite):
+    @pytest.fixture
+    def bus(self, kafka: Kafka) -> Bus:
+        return _KafkaBus(kafka)
+
+    async def test_two_consumers_of_a_group_share_the_partitions_and_lose_nothing(self, kafka: Kafka) -> None:
+        topic, group = kafka.topic(partitions=4), new_group()
+        async with running(KafkaLifecycleProducer(kafka.bootstrap)) as producer:
+            await producer.send([r for p in range(4) for r in numbered(topic, 5, partition=p)])
+        async with running(KafkaLifecycleConsumer(kafka.bootstrap, [topic], group)) as first:
+            seen = await take_events(first, 20)
+            await first.commit({TopicPartition(topic, p): 3 for p in range(4)})
+            async with running(KafkaLifecycleConsumer(kafka.bootstrap, [topic], group)) as second:
+                await take_events(second, 4)  # two partitions, two uncommitted records in each
+                await first.commit({TopicPartition(topic, p): 5 for p in range(4)})
+        async with running(KafkaLifecycleConsumer(kafka.bootstrap, [topic], group)) as third:
+            again = await take_events(third, 4)
+        assert len({each.partition for each in again}) == 2
+        assert set(again) <= set(seen)
+
+    async def test_a_record_too_large_is_a_defect_of_its_sender_and_blocks_no_other(self, kafka: Kafka) -> None:
+        topic = kafka.topic()
+        async with running(KafkaLifecycleProducer(kafka.bootstrap)) as producer:
+            with pytest.raises(RuntimeError, match="MessageSizeTooLarge"):
+                await producer.send([Outgoing(topic, b"before", b"k"), Outgoing(topic, b"x" * 9_000_000, b"k")])
+            await producer.send([Outgoing(topic, b"after", b"k")])
+        async with running(KafkaLifecycleConsumer(kafka.bootstrap, [topic], new_group())) as consumer:
+            assert [each.value for each in await take_events(consumer, 2)] == [b"before", b"after"]
+
+    async def test_a_producer_without_a_broker_is_retriable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        address = f"127.0.0.1:{free_ports(1)[0]}"
+        monkeypatch.setattr("driftloop.bus.kafka_lifecycle.wait_for_topics", lambda *_: None)
+        with pytest.raises(Retriable, match=address):
+            await KafkaLifecycleProducer(address).start()
+
+
+class TestTopics:
+    def test_a_topic_is_created_once_with_what_its_plan_says(self, kafka: Kafka) -> None:
+        wanted = [TopicPlan("created.v1", 3, -1), TopicPlan("created.v1.dlq", 1, -1)]
+        assert create_topics(kafka.bootstrap, wanted) == ["created.v1", "created.v1.dlq"]
+        assert create_topics(kafka.bootstrap, wanted) == []
+        with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
+            assert producer.partitions("created.v1") == 3
+
+    def test_the_broker_takes_every_topic_that_is_declared(self, kafka: Kafka) -> None:
+        wanted = plan([])
+        create_topics(kafka.bootstrap, wanted)
+        wait_for_topics(kafka.bootstrap, [each.name for each in wanted], timeout_s=10)
+
+    def test_waiting_for_a_topic_that_nobody_creates_ends_and_names_it(self, kafka: Kafka) -> None:
+        began = time.monotonic()
+        with pytest.raises(UndeclaredTopic, match="nobody-made-me"):
+            wait_for_topics(kafka.bootstrap, ["nobody-made-me"], timeout_s=0.3)
+        assert time.monotonic() - began < 5
+
+    def test_waiting_for_a_broker_that_is_not_there_ends_and_names_it(self) -> None:
+        address = f"127.0.0.1:{free_ports(1)[0]}"
+        with pytest.raises(Retriable, match=address):
+            create_topics(address, [], timeout_s=0.1)
