@@ -1,7 +1,7 @@
 """The bundle: a release's files and the manifest that seals them.
 
-``manifest.json`` names every other file with its sha256 and size; the bundle's digest is the sha256 of ``manifest.json``.
-The router's small environment imports this module: it uses the standard library alone.
+``manifest.json`` names every other file with its sha256 and size; the bundle's digest is the sha256 of
+``manifest.json``. The router's small environment imports this module: it uses the standard library alone.
 """
 
 from __future__ import annotations

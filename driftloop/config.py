@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     """Triton's HTTP address, `host:port`."""
     triton_metrics: str = Field(default_factory=lambda: local("TRITON_METRICS_PORT"))
     """Triton's metrics address, `host:port`."""
-    triton_control_token: str = "driftloop-local"
+    triton_control_token: str = "driftloop-local"  # noqa: S105 - keeps accidents out, on loopback
     """Value of the header that Triton's load and unload calls need."""
     mlflow_uri: str = Field(default_factory=lambda: f"http://{local('MLFLOW_PORT')}")
     """MLflow's tracking and registry address."""

@@ -42,8 +42,8 @@ class Table:
     def append(self, rows: pa.Table, transactions: Mapping[str, int]) -> int:
         """Append rows and note each application's version, in one commit; returns the table's version.
 
-        A commit none of whose versions is newer than the noted one is a repeat and adds nothing. Where only some are newer, the
-        caller has to leave out the rows that stand already (see `transaction_version`).
+        A commit none of whose versions is newer than the noted one is a repeat and adds nothing. Where only some are
+        newer, the caller has to leave out the rows that stand already (see `transaction_version`).
 
         Raises:
             CommitFailedError: other writers won five times in a row.
@@ -69,7 +69,9 @@ class Table:
         return DeltaTable(self.path, version=version).to_pyarrow_table()
 
     def _write(self, rows: pa.Table, transactions: Mapping[str, int]) -> int:
-        properties = CommitProperties(app_transactions=[Transaction(app, version) for app, version in transactions.items()])
+        properties = CommitProperties(
+            app_transactions=[Transaction(app, version) for app, version in transactions.items()]
+        )
         delta = self._open()
         if delta is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ A replay stands still at a window's end until nothing is open; `driftloop status
 | drift-detected (trigger) | a reason-coalesced or retrain-requested that names it |
 | retrain-requested | candidate-trained or run-failed of the request |
 | candidate-trained | the offline verdict on its run |
-| verdict-reached better or worse, or at its limit | a registry event caused by it |
+| verdict-reached better or worse, or at its limit | a registry event caused by it, or the end of its release |
 | route-changed | route-converged or route-failed of the epoch, or of a newer one |
 """
 
@@ -47,6 +47,10 @@ class Openness:
     _owed: dict[str, str] = field(default_factory=dict)
     """Obligation to what it is, in words."""
     _met: set[str] = field(default_factory=set)
+    _verdicts: dict[str, str] = field(default_factory=dict)
+    """Release of each verdict that is owed an answer, by obligation."""
+    _ended: set[str] = field(default_factory=set)
+    """Releases that nobody can move any more."""
     _epoch: int = 0
 
     def see(self, event: Envelope[Any]) -> None:
@@ -73,6 +77,18 @@ class Openness:
         self._met.add(obligation)
         self._owed.pop(obligation, None)
 
+    def judged(self, verdict_id: str, release_id: str, words: str) -> None:
+        """The registry owes an answer, unless the release has come to its end."""
+        if release_id not in self._ended:
+            self._verdicts[f"verdict {verdict_id}"] = release_id
+            self.owe(f"verdict {verdict_id}", words)
+
+    def ended(self, release_id: str) -> None:
+        """A release was rejected or taken back: verdicts on it are past."""
+        self._ended.add(release_id)
+        for obligation in [each for each, about in self._verdicts.items() if about == release_id]:
+            self.meet(obligation)
+
     def route(self, epoch: int) -> None:
         """A route is due."""
         if epoch > self._epoch:
@@ -87,7 +103,9 @@ class Openness:
 
 def _window_closed(state: Openness, event: Envelope[monitoring.WindowClosed]) -> None:
     for decider in state.deciders:
-        state.owe(f"window {event.data.window_id} {decider}", f"{decider} has not looked at window {event.data.window_id}")
+        state.owe(
+            f"window {event.data.window_id} {decider}", f"{decider} has not looked at window {event.data.window_id}"
+        )
 
 
 def _window_decided(state: Openness, event: Envelope[monitoring.WindowDecided]) -> None:
@@ -123,7 +141,12 @@ def _verdict_reached(state: Openness, event: Envelope[evaluation.VerdictReached]
     if verdict.stage == "offline":
         state.meet(f"candidate {verdict.run_id}")
     if verdict.outcome in (evaluation.BETTER, evaluation.WORSE) or verdict.limit_reached:
-        state.owe(f"verdict {event.id}", f"{verdict.stage} verdict on {verdict.release_id} waits for the registry")
+        words = f"{verdict.stage} verdict on {verdict.release_id} waits for the registry"
+        state.judged(event.id, verdict.release_id, words)
+
+
+def _release_ended(state: Openness, event: Envelope[registry.ReleaseRejected | registry.ReleaseRolledBack]) -> None:
+    state.ended(event.data.release_id)
 
 
 def _route_changed(state: Openness, event: Envelope[registry.RouteChanged]) -> None:
@@ -143,6 +166,8 @@ _NOTES: dict[type[Message], Callable[[Openness, Envelope[Any]], None]] = {
     training.CandidateTrained: _candidate_trained,
     training.RunFailed: _run_failed,
     evaluation.VerdictReached: _verdict_reached,
+    registry.ReleaseRejected: _release_ended,
+    registry.ReleaseRolledBack: _release_ended,
     registry.RouteChanged: _route_changed,
     serving.RouteConverged: _route_answered,
     serving.RouteFailed: _route_answered,

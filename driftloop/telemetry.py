@@ -1,7 +1,8 @@
 """Metrics and traces on the OpenTelemetry SDK.
 
-A metric is declared once, in a service's ``metrics.py``, as plain data; its instrument is made when it is first used. `start`
-is called once by a process: it lets Prometheus read the metrics and, where a file is given, writes spans to it as JSON lines.
+A metric is declared once, in a service's ``metrics.py``, as plain data; its instrument is made when it is first used.
+`start` is called once by a process: it lets Prometheus read the metrics and, where a file is given, writes spans to it
+as JSON lines.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def start(service: str, spans: Path | None = None) -> None:
     resource = Resource.create({"service.name": service, "service.namespace": "driftloop"})
     buckets = View(instrument_type=metrics.Histogram, aggregation=ExplicitBucketHistogramAggregation(_SECONDS))
     metrics.set_meter_provider(
-        MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader(disable_target_info=True)], views=[buckets])
+        MeterProvider(
+            resource=resource, metric_readers=[PrometheusMetricReader(disable_target_info=True)], views=[buckets]
+        )
     )
     provider = TracerProvider(resource=resource)
     if spans is not None:

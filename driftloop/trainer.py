@@ -16,8 +16,8 @@ Parameters = Mapping[str, float | int | str | bool]
 class TrainingSet:
     """Rows in order of decision time.
 
-    ``numeric`` float64 [n, F] (NaN is missing), ``categorical`` object [n, C] of str (``""`` is missing), ``label`` float64 [n],
-    ``decision_time_ms`` int64 [n], ``key`` object [n] of str. Names are those of the columns, in order.
+    ``numeric`` float64 [n, F] (NaN is missing), ``categorical`` object [n, C] of str (``""`` is missing), ``label``
+    float64 [n], ``decision_time_ms`` int64 [n], ``key`` object [n] of str. Names are those of the columns, in order.
     """
 
     numeric: NDArray[np.float64]
@@ -31,8 +31,13 @@ class TrainingSet:
     def rows(self, chosen: NDArray[np.bool_] | slice) -> TrainingSet:
         """A part of the rows."""
         return TrainingSet(
-            self.numeric[chosen], self.categorical[chosen], self.label[chosen], self.decision_time_ms[chosen], self.key[chosen],
-            self.numeric_names, self.categorical_names,
+            self.numeric[chosen],
+            self.categorical[chosen],
+            self.label[chosen],
+            self.decision_time_ms[chosen],
+            self.key[chosen],
+            self.numeric_names,
+            self.categorical_names,
         )
 
 
@@ -44,8 +49,11 @@ class Fitted(Protocol):
         ...
 
     def to_onnx(self) -> bytes:
-        """The same function as an ONNX model: inputs ``numeric`` float64 [n, F] and, where C > 0, ``categorical`` string [n, C];
-        output ``score`` float64 [n, 1]."""
+        """The same function as an ONNX model.
+
+        Inputs ``numeric`` float64 [n, F] and, where C > 0, ``categorical`` string [n, C];
+        output ``score`` float64 [n, 1].
+        """
         ...
 
 

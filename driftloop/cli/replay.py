@@ -37,7 +37,9 @@ def _stop_on_signals() -> threading.Event:
 @click.option("--wire", type=click.Choice(["protobuf", "json"]), default="protobuf", show_default=True)
 @click.option("--caller/--no-caller", default=True, show_default=True, help="Wait for `driftloop call` at each step.")
 @click.option("--ignore-decider", multiple=True, help="Do not wait for this decider (detectors, evaluation, training).")
-@click.option("--permute-labels", type=int, help="Permute outcomes by day with this seed, to see that nothing is found then.")
+@click.option(
+    "--permute-labels", type=int, help="Permute outcomes by day with this seed, to see that nothing is found then."
+)
 @click.option("--timeout", default=900.0, show_default=True, help="Longest wait for one step, in seconds.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write step durations to this JSON file.")
 def replay(
@@ -68,7 +70,9 @@ def replay(
 @click.option("--step", type=SPAN, default="60m", show_default=True, help="The replay's step.")
 @click.option("--ignore-decider", multiple=True, help="Do not wait for this decider (detectors, evaluation, training).")
 @click.option("--timeout", default=900.0, show_default=True, help="Longest wait for one step, in seconds.")
-def call(loop: str, start: datetime, end: datetime, step: timedelta, ignore_decider: tuple[str, ...], timeout: float) -> None:
+def call(
+    loop: str, start: datetime, end: datetime, step: timedelta, ignore_decider: tuple[str, ...], timeout: float
+) -> None:
     """Ask Triton for the predictions of LOOP as a replay goes on. Waits for the loop's first champion.
 
     Example: driftloop call flights --start 2013-01-01 --end 2013-02-01

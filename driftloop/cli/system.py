@@ -28,7 +28,9 @@ def up(as_json: bool, timeout: float) -> None:
     elif started.already:
         click.echo("was up already")
     else:
-        click.echo(f"up after {max(started.ready_s.values()):.1f} s; `driftloop status` shows it, `driftloop down` stops it")
+        click.echo(
+            f"up after {max(started.ready_s.values()):.1f} s; `driftloop status` shows it, `driftloop down` stops it"
+        )
 
 
 @click.command()

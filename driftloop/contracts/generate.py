@@ -35,7 +35,9 @@ def _flatten(text: str) -> str:
     """Point imports between generated modules at their place in the package."""
     for path in (PROTOS / "driftloop").glob("*/v1/*.proto"):
         domain = path.stem
-        text = text.replace(f"from driftloop.{domain}.v1 import {domain}_pb2", f"from driftloop.contracts import {domain}_pb2")
+        text = text.replace(
+            f"from driftloop.{domain}.v1 import {domain}_pb2", f"from driftloop.contracts import {domain}_pb2"
+        )
     return text
 
 

@@ -71,14 +71,17 @@ def message_class(full_name: str) -> type[Message]:
     return found
 
 
-@cache
 def topic_of(message: type[Message]) -> Topic:
     """The topic that declares a message.
 
     Raises:
-        UndeclaredTopic: none does, or several do and the sender must say which.
+        UndeclaredTopic: not exactly one does.
     """
-    name = message.DESCRIPTOR.full_name
+    return _topic_of(message.DESCRIPTOR.full_name)
+
+
+@cache
+def _topic_of(name: str) -> Topic:
     found = [topic for topic in declared().values() if name in topic.messages]
     if len(found) != 1:
         raise UndeclaredTopic(f"{len(found)} topics declare {name}; one must")

@@ -1,4 +1,7 @@
-"""Compile a loop's own protos: ``python -m driftloop.loop.compile loops/<name>`` writes ``events.binpb`` beside loop.yaml."""
+"""Compile a loop's own protos.
+
+``python -m driftloop.loop.compile loops/<name>`` writes ``events.binpb`` beside loop.yaml.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,12 @@ def compile_protos(folder: Path) -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / DESCRIPTORS
         files = sorted(str(path) for path in root.rglob("*.proto"))
-        if protoc.main(["protoc", f"-I{root}", f"-I{include}", "--include_imports", f"--descriptor_set_out={target}", *files]) != 0:
+        if (
+            protoc.main(
+                ["protoc", f"-I{root}", f"-I{include}", "--include_imports", f"--descriptor_set_out={target}", *files]
+            )
+            != 0
+        ):
             raise SystemExit("protoc refused a file; its message stands above")
         return target.read_bytes()
 

@@ -26,7 +26,10 @@ def parse_span(value: object) -> timedelta:
     match = _SPAN.match(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{value!r} is not a span of time; write a number and a unit, such as 90s, 15m, 24h or 7d")
-    return timedelta(seconds=float(match[1]) * _UNIT[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNIT[match[2]])
+    except OverflowError:
+        raise ValueError(f"{value!r} is too long a span of time") from None
 
 
 def _not_negative(value: timedelta) -> timedelta:
@@ -51,6 +54,14 @@ EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$
 def to_ms(span: timedelta) -> int:
     """A span in whole milliseconds."""
     return span // timedelta(milliseconds=1)
+
+
+class ReferenceProblem(ValueError):
+    """One part of a definition names another that is not there; ``place`` is its way down the file."""
+
+    def __init__(self, place: tuple[str, ...], what: str) -> None:
+        super().__init__(what)
+        self.place = place
 
 
 class Model(BaseModel):
@@ -190,8 +201,9 @@ class DetectorDefinition(Model):
     """A test on closed windows."""
 
     kind: Literal["block_residual", "block_loss", "psi"]
-    """`block_residual`: mean of (score - outcome) by block against zero; `block_loss`: recent blocks' mean loss against
-    the reference blocks after the release became champion; `psi`: population stability index of an input or the score."""
+    """`block_residual`: mean of (score - outcome) by block against zero; `block_loss`: recent blocks' mean loss
+    against the reference blocks after the release became champion; `psi`: population stability index of an input or
+    the score."""
     mode: Literal["watch", "trigger"]
     """Whether an alarm asks for a retrain or is only shown."""
     threshold: float = Field(gt=0)
@@ -316,14 +328,18 @@ class LoopDefinition(Model):
 
     @model_validator(mode="after")
     def _references(self) -> LoopDefinition:
-        for where, event in (("prediction.from", self.prediction.source), ("label.from", self.label.source)):
+        place: tuple[str, ...]
+        for place in (("prediction", "from"), ("label", "from")):
+            event = (self.prediction if place[0] == "prediction" else self.label).source
             if event not in self.events:
-                raise ValueError(f"{where} names {event!r}, which `events` does not declare")
+                raise ReferenceProblem(place, f"names {event!r}, which `events` does not declare")
+        known = {*self.prediction.inputs, self.prediction.key}
         for join_key, source in self.prediction.join_keys.items():
-            known = {*self.prediction.inputs, self.prediction.key}
             if source.input is not None and source.input not in known:
-                raise ValueError(f"prediction.join_keys.{join_key} names the input {source.input!r}, which is not declared")
+                place = ("prediction", "join_keys", join_key)
+                raise ReferenceProblem(place, f"names the input {source.input!r}, which is not declared")
         for name, piece in self.monitoring.slices.items():
             if piece.input not in self.prediction.inputs:
-                raise ValueError(f"monitoring.slices.{name} names the input {piece.input!r}, which is not declared")
+                place = ("monitoring", "slices", name)
+                raise ReferenceProblem(place, f"names the input {piece.input!r}, which is not declared")
         return self

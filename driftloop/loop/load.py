@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from pydantic import ValidationError
 
 from driftloop.errors import LoopDefinitionError
-from driftloop.loop.definition import LoopDefinition
+from driftloop.loop.definition import LoopDefinition, ReferenceProblem
 
 DESCRIPTORS = "events.binpb"
 
@@ -40,7 +40,9 @@ class Loop:
         """
         path = self.folder / DESCRIPTORS
         if not path.exists():
-            raise LoopDefinitionError([f"{path}:1: missing; compile the loop's protos with `python -m driftloop.loop.compile {self.folder}`"])
+            raise LoopDefinitionError(
+                [f"{path}:1: missing; compile the loop's protos with `python -m driftloop.loop.compile {self.folder}`"]
+            )
         files = descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes())
         pool = descriptor_pool.DescriptorPool()
         for file in files.file:
@@ -51,7 +53,9 @@ class Loop:
         try:
             return message_factory.GetMessageClass(pool.FindMessageTypeByName(full_name))
         except KeyError:
-            raise LoopDefinitionError([f"{self.folder / 'loop.yaml'}:1: no message {full_name} in {DESCRIPTORS}"]) from None
+            raise LoopDefinitionError(
+                [f"{self.folder / 'loop.yaml'}:1: no message {full_name} in {DESCRIPTORS}"]
+            ) from None
 
 
 def load_loop(folder: Path) -> Loop:
@@ -61,24 +65,46 @@ def load_loop(folder: Path) -> Loop:
         LoopDefinitionError: one line for each problem, with file and line.
     """
     path = folder / "loop.yaml"
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise LoopDefinitionError([f"{path}:1: cannot be read: {error.strerror}"]) from error
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise LoopDefinitionError([f"{path}:{line}: not YAML: {error.problem}"]) from error
+    tree, data = _parse(path)
     try:
         definition = LoopDefinition.model_validate(data)
     except ValidationError as error:
-        problems = [f"{path}:{_line(tree, each['loc'])}: {_say(each)}" for each in error.errors()]
-        raise LoopDefinitionError(problems) from error
+        problems = [(_place(each), _say(each)) for each in error.errors()]
+        raise LoopDefinitionError([f"{path}:{_line(tree, at)}: {what}" for at, what in problems]) from error
     if definition.loop != folder.name:
-        raise LoopDefinitionError([f"{path}:{_line(tree, ('loop',))}: loop is {definition.loop!r}, its folder {folder.name!r}; they must be one"])
+        what = f"loop is {definition.loop!r}, its folder {folder.name!r}; they must be one"
+        raise LoopDefinitionError([f"{path}:{_line(tree, ('loop',))}: {what}"])
     return Loop(definition, folder)
+
+
+def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise LoopDefinitionError([f"{path}:1: cannot be read: {error}"]) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or error
+        raise LoopDefinitionError([f"{path}:{mark.line + 1 if mark else 1}: not YAML: {what}"]) from error
+    if twice := list(_twice(tree)):
+        raise LoopDefinitionError([f"{path}:{line}: {key} stands here a second time" for key, line in twice])
+    return tree, data
+
+
+def _twice(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
+    """Keys that a mapping has twice, with their lines: YAML's loader would let the last win."""
+    if isinstance(node, yaml.SequenceNode):
+        for each in node.value:
+            yield from _twice(each)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if str(key.value) in seen:
+                yield str(key.value), key.start_mark.line + 1
+            seen.add(str(key.value))
+            yield from _twice(value)
 
 
 def load_loops(folder: Path, names: Sequence[str] = ()) -> list[Loop]:
@@ -99,9 +125,16 @@ def load_loops(folder: Path, names: Sequence[str] = ()) -> list[Loop]:
     return loops
 
 
+def _place(error: Any) -> tuple[str | int, ...]:
+    cause = error.get("ctx", {}).get("error")
+    return tuple(cause.place) if isinstance(cause, ReferenceProblem) else tuple(error["loc"])
+
+
 def _say(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    what = {"extra_forbidden": "unknown key", "missing": "missing"}.get(error["type"], error["msg"])
+    where = ".".join(str(part) for part in _place(error))
+    cause = error.get("ctx", {}).get("error")
+    message = str(cause) if isinstance(cause, ValueError) else error["msg"]
+    what = {"extra_forbidden": "unknown key", "missing": "missing"}.get(error["type"], message)
     return f"{where}: {what}" if where else str(what)
 
 

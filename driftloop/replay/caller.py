@@ -45,7 +45,7 @@ class Caller:
         return answered, failed
 
     def inputs(self, batch: pa.Table) -> list[triton.InferInput]:
-        """One tensor of dims [n, 1] for the key, the decision time where the loop's clock is the request's, and each input."""
+        """One tensor of dims [n, 1] for the key, each input, and the decision time where the clock is the request's."""
         types = {self.definition.key: "BYTES"}
         if self.definition.clock == "request":
             types["decision_time_ms"] = "INT64"

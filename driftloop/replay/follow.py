@@ -29,7 +29,7 @@ class Follower:
         self._thread.start()
 
     def wait_for(self, condition: Condition, timeout_s: float) -> bool:
-        """Wait until the condition holds, which is looked at after each event; False when it did not within ``timeout_s``.
+        """Wait until the condition holds, which is looked at after each event; False where it did not in time.
 
         Raises:
             BaseException: what ended the following thread.
@@ -53,7 +53,9 @@ class Follower:
                 if records:
                     with self._changed:
                         for record in records:
-                            self._see(from_record(record, [message_class(name) for name in topic(record.topic).messages]))
+                            self._see(
+                                from_record(record, [message_class(name) for name in topic(record.topic).messages])
+                            )
                         self._changed.notify_all()
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             with self._changed:

@@ -13,8 +13,8 @@ _DAY_MS = 86_400_000
 def permute_outcomes(table: pa.Table, event: EventDefinition, seed: int) -> pa.Table:
     """Give each day the outcomes of another day, drawn with ``seed``.
 
-    Whole days change places, so that what is alike within a day stays alike; id, key and time of every row stay. A day's outcomes
-    are repeated or cut to the length of the day that receives them.
+    Whole days change places, so that what is alike within a day stays alike; id, key and time of every row stay.
+    A day's outcomes are repeated or cut to the length of the day that receives them.
     """
     kept = {event.id, event.key, event.time}
     day = table.column(event.time).to_numpy() // _DAY_MS
@@ -22,6 +22,7 @@ def permute_outcomes(table: pa.Table, event: EventDefinition, seed: int) -> pa.T
     giver = np.random.default_rng(seed).permutation(len(days))
     taken = np.concatenate([starts[g] + np.arange(counts[to]) % counts[g] for to, g in enumerate(giver)])
     columns = {
-        name: table.column(name) if name in kept else table.column(name).take(pa.array(taken)) for name in table.column_names
+        name: table.column(name) if name in kept else table.column(name).take(pa.array(taken))
+        for name in table.column_names
     }
     return pa.table(columns, schema=table.schema)

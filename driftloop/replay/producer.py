@@ -16,8 +16,8 @@ from driftloop.replay.follow import Follower
 class Steps:
     """Sends events step by step.
 
-    ``arrived`` tells whether the step at a watermark is over for everybody else: all its predictions asked for, or, without a caller,
-    everything at rest. ``waits_for`` says what is missing.
+    ``arrived`` tells whether the step at a watermark is over for everybody else: all its predictions asked for, or,
+    without a caller, everything at rest. ``waits_for`` says what is missing.
     """
 
     producer: BatchProducer
@@ -41,7 +41,9 @@ class Steps:
             began = time.perf_counter()
             self.send(at, following)
             if not self.follower.wait_for(lambda to=following: self.arrived(to), self.timeout_s):  # type: ignore[misc]
-                raise Retriable(f"step to {following} did not end within {self.timeout_s:.0f} s: {self.waits_for(following)}")
+                raise Retriable(
+                    f"step to {following} did not end within {self.timeout_s:.0f} s: {self.waits_for(following)}"
+                )
             self.durations_ms.append((time.perf_counter() - began) * 1000)
             at = following
         return at

@@ -71,7 +71,11 @@ class ReplaySession:
         finally:
             follower.stop()
             producer.close()
-        return {"reached_ms": reached, "sent": _sent(events, self._span.start_ms, reached), **_summary(steps.durations_ms)}
+        return {
+            "reached_ms": reached,
+            "sent": _sent(events, self._span.start_ms, reached),
+            **_summary(steps.durations_ms),
+        }
 
     def _encoded(self) -> dict[str, Any]:
         source = load_module(self._loop.folder, "source")
@@ -82,14 +86,17 @@ class ReplaySession:
             tables[label.source] = permute_outcomes(tables[label.source], definition, self._permute_seed)
         definitions = self._loop.definition.events
         return {
-            name: encode(name, definitions[name], self._loop.messages[name], table, self._wire) for name, table in tables.items()
+            name: encode(name, definitions[name], self._loop.messages[name], table, self._wire)
+            for name, table in tables.items()
         }
 
     def _arrived(self, watermark_ms: int) -> bool:
         return self._gate.asked_ms >= watermark_ms if self._with_caller else self._gate.at_rest(watermark_ms)
 
     def _waits_for(self, watermark_ms: int) -> list[str]:
-        return self._gate.waits_for(watermark_ms) or ["the caller has not asked for the step's predictions; run `driftloop call`"]
+        return self._gate.waits_for(watermark_ms) or [
+            "the caller has not asked for the step's predictions; run `driftloop call`"
+        ]
 
 
 class CallSession:

@@ -11,7 +11,10 @@ class Source(Protocol):
     """``source.py``: the past of a loop, as columns."""
 
     def events(self, start_ms: int, end_ms: int) -> dict[str, pa.Table]:
-        """Events with event time in [start, end) by event type: columns named as the fields of its message, sorted by (time, id)."""
+        """Events with event time in [start, end), by event type.
+
+        Columns are named as the fields of its message; rows are sorted by (time, id).
+        """
         ...
 
 
@@ -19,5 +22,8 @@ class Requests(Protocol):
     """``requests.py``: what a caller asked for."""
 
     def requests(self, events: dict[str, pa.Table]) -> pa.Table:
-        """Predictions to ask for: the prediction key, ``decision_time_ms`` and every input of the loop, sorted by decision time."""
+        """Predictions to ask for, sorted by decision time.
+
+        Columns: the prediction key, ``decision_time_ms`` and every input of the loop.
+        """
         ...

@@ -1,8 +1,9 @@
 """What a lifecycle handler is.
 
-A service's ``handlers.py`` ends in a table of these, from message class to function. A handler gets the event and an open
-transaction, changes its service's state through ``tx.connection`` and returns the events to send. It must not commit, and
-does no I/O but SQL and reads of immutable files. It may raise `InvalidEvent` (dead letter) or `Retriable` (same event again).
+A service's ``handlers.py`` ends in a table of these, from message class to function. A handler gets the event and an
+open transaction, changes its service's state through ``tx.connection`` and returns the events to send. It must not
+commit, and does no I/O but SQL and reads of immutable files. It may raise `InvalidEvent` (dead letter) or `Retriable`
+(same event again).
 """
 
 from __future__ import annotations

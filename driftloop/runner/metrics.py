@@ -3,9 +3,15 @@
 from driftloop.telemetry import Counter, Gauge, Histogram
 
 HANDLED = Counter("driftloop_events_handled", "Lifecycle events whose effect stands.", ("service", "type"))
-REPEATED = Counter("driftloop_events_repeated", "Lifecycle events that came again and were skipped.", ("service", "type"))
+REPEATED = Counter(
+    "driftloop_events_repeated", "Lifecycle events that came again and were skipped.", ("service", "type")
+)
 DEAD_LETTERED = Counter("driftloop_events_dead_lettered", "Lifecycle events refused for good.", ("service", "reason"))
-RETRIED = Counter("driftloop_events_retried", "Pauses before the same lifecycle event was tried again.", ("service", "type"))
-HANDLE_SECONDS = Histogram("driftloop_event_handle_seconds", "Time in a handler with its transaction.", ("service", "type"))
+RETRIED = Counter(
+    "driftloop_events_retried", "Pauses before the same lifecycle event was tried again.", ("service", "topic")
+)
+HANDLE_SECONDS = Histogram(
+    "driftloop_event_handle_seconds", "Time in a handler with its transaction.", ("service", "type")
+)
 SENT = Counter("driftloop_outbox_sent", "Lifecycle events that the relay published.", ("service",))
 BACKLOG = Gauge("driftloop_outbox_backlog", "Lifecycle events in the outbox that are not published yet.", ("service",))

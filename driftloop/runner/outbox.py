@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from driftloop.bus.ports import Outgoing
 from driftloop.envelope import Draft, Envelope, from_draft, to_record
-from driftloop.runner.tables import outbox
+from driftloop.runner.tables import READS, outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,16 @@ def put(
     cause: Envelope[Any] | None,
     traceparent: str | None = None,
 ) -> int:
-    """Put events in the outbox, in order; an event id that stands there already is left as it is. Returns how many were new."""
+    """Put events in the outbox, in order; returns how many were new.
+
+    An event id that stands there already is left as it is.
+    """
     return sum(
-        _insert(connection, from_draft(d, source=source, wall_time_ms=wall_time_ms, cause=cause, traceparent=traceparent), d.key)
+        _insert(
+            connection,
+            from_draft(d, source=source, wall_time_ms=wall_time_ms, cause=cause, traceparent=traceparent),
+            d.key,
+        )
         for d in drafts
     )
 
@@ -44,7 +51,7 @@ def unsent(engine: Engine, limit: int) -> list[Pending]:
     """The oldest events not sent yet."""
     query = select(outbox).where(outbox.c.sent_wall_ms.is_(None)).order_by(outbox.c.position).limit(limit)
     with engine.connect() as connection:
-        rows = connection.execute(query).all()
+        rows = connection.execution_options(**READS).execute(query).all()
     return [Pending(row.position, _outgoing(row)) for row in rows]
 
 

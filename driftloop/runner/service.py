@@ -1,7 +1,7 @@
 """Runs a table of handlers: each event's effect happens once, however often the event comes.
 
-One SQL transaction holds the event's id in the inbox, the change of state and the events to send. The relay publishes the outbox,
-and only then is the offset committed: a consumer group with no lag has nothing left to say.
+One SQL transaction holds the event's id in the inbox, the change of state and the events to send. The relay publishes
+the outbox, and only then is the offset committed: a consumer group with no lag has nothing left to say.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from driftloop import log, telemetry
 from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
 from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer, Record, TopicPartition
 from driftloop.clock import Clock, SystemClock
-from driftloop.contracts.topics import topic, topic_of
 from driftloop.contracts.topics import message_class as message_named
+from driftloop.contracts.topics import topic, topic_of
 from driftloop.envelope import Draft, Envelope, from_record
 from driftloop.errors import InvalidEvent, Retriable
 from driftloop.runner import metrics, outbox
@@ -109,11 +109,12 @@ class LifecycleService:
     async def _handle_batch(self, records: Sequence[Record]) -> None:
         positions = {}
         for record in records:
-            await self._handle(record)
+            if not await self._patiently(record):
+                return  # stopped: what is not committed comes again, and the inbox knows what stands
             positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
         while await self._unsent():
             if self._stop.is_set():
-                return  # uncommitted: the events come again and the inbox knows them
+                return
             await self._relay.flush_patiently()
         try:
             await self._consumer.commit(positions)
@@ -123,33 +124,39 @@ class LifecycleService:
     async def _unsent(self) -> bool:
         return bool(await asyncio.to_thread(outbox.unsent, self._engine, 1))
 
+    async def _patiently(self, record: Record) -> bool:
+        """Handle a record, again and again where need be; False where the service is to stop first."""
+        place = f"{record.topic}/{record.partition}/{record.offset}"
+        pause_s = self._patience.retry_first_s
+        for number in range(self._patience.retry_limit):
+            if self._stop.is_set():
+                return False
+            try:
+                await self._handle(record)
+            except Retriable as error:
+                metrics.RETRIED.add(service=self._name, topic=record.topic)
+                self._log.warning("retry", place=place, attempt=number, problem=str(error))
+                await asyncio.sleep(pause_s * self._random.uniform(0.5, 1.0))
+                pause_s = min(pause_s * 2, self._patience.retry_longest_s)
+            else:
+                return True
+        raise Retriable(f"the event at {place} still cannot be handled after {self._patience.retry_limit} tries")
+
     async def _handle(self, record: Record) -> None:
         try:
             event = self._read(record)
             if event is not None:
-                await self._handle_event(event)
-            self._limit.accepted()
+                await asyncio.to_thread(self._once, event)
         except InvalidEvent as error:
             await self._refuse(record, error)
+        else:
+            self._limit.accepted()
 
     def _read(self, record: Record) -> Envelope[Any] | None:
         """The event, or None where the topic carries other messages too and this is one of them."""
         declared = [message_named(name) for name in topic(record.topic).messages]
         event = from_record(record, declared)
         return event if type(event.data) in self._handlers else None
-
-    async def _handle_event(self, event: Envelope[Message]) -> None:
-        pause_s = self._patience.retry_first_s
-        for attempt in range(self._patience.retry_limit):
-            try:
-                await asyncio.to_thread(self._once, event)
-                return
-            except Retriable as error:
-                metrics.RETRIED.add(service=self._name, type=event.type)
-                self._log.warning("retry", event=event.id, type=event.type, attempt=attempt, problem=str(error))
-                await asyncio.sleep(pause_s * self._random.uniform(0.5, 1.0))
-                pause_s = min(pause_s * 2, self._patience.retry_longest_s)
-        raise Retriable(f"event {event.id} still cannot be handled after {self._patience.retry_limit} tries")
 
     def _once(self, event: Envelope[Message]) -> None:
         started = self._clock.monotonic_s()
@@ -170,7 +177,9 @@ class LifecycleService:
 
     async def _refuse(self, record: Record, error: InvalidEvent) -> None:
         metrics.DEAD_LETTERED.add(service=self._name, reason=error.reason)
-        self._log.error("dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, detail=error.detail)
+        self._log.error(
+            "dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, detail=error.detail
+        )
         stack = "".join(traceback.format_exception(error))
         letter = dead_letter(record, consumer=self._name, reason=error.reason, detail=error.detail, stack=stack)
         await self._producer.send([letter])

@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Engine, Index, Integer, LargeBinary, MetaData, String, Table, create_engine, event
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+)
 from sqlalchemy.pool import ConnectionPoolEntry
+
+READS: Mapping[str, bool] = MappingProxyType({"driftloop_reads": True})
+"""Execution option of a connection that only reads."""
 
 metadata = MetaData()
 
@@ -35,15 +54,23 @@ Index("outbox_unsent", outbox.c.sent_wall_ms, outbox.c.position)
 def open_database(url: str, *tables: MetaData) -> Engine:
     """An engine on a service's database, with inbox, outbox and the service's own tables created where missing.
 
-    SQLite runs in WAL with full durability at checkpoints and begins its transactions as writers, so that two never deadlock.
+    SQLite runs in WAL with full durability at checkpoints. It begins a transaction as a writer, so that two never
+    deadlock, unless the connection has the option `READS`: then it waits for no writer.
     """
-    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False} if url.startswith("sqlite") else {})
+    engine = create_engine(
+        url, connect_args={"timeout": 30, "check_same_thread": False} if url.startswith("sqlite") else {}
+    )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _sqlite_settings)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        event.listen(engine, "begin", _begin_sqlite)
     for each in (metadata, *tables):
         each.create_all(engine)
     return engine
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads = connection.get_execution_options().keys() & READS.keys()
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _sqlite_settings(connection: object, _entry: ConnectionPoolEntry) -> None:
