@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.clock import SystemClock
@@ -14,6 +15,7 @@ from driftloop.loop.load import load_loops
 from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.feast_views import apply
+from services.features.adapters.single_writer import claim
 from services.features.adapters.sqlite_online import SqliteOnline
 from services.features.config import FeaturesSettings
 from services.features.domain.loop_run import LoopRun, ViewsChanged
@@ -33,6 +35,7 @@ def build(settings: FeaturesSettings, stop: threading.Event) -> FeaturesService:
     Raises:
         ConfigError: a loop, its Feast definitions or the process's zone is wrong, or the views have changed.
     """
+    lock = claim(lock_path(settings))
     specs = declared_views(settings)
     checkpoints = checkpoint_file(settings)
     checkpoint = checkpoints.load() or Checkpoint()
@@ -46,7 +49,7 @@ def build(settings: FeaturesSettings, stop: threading.Event) -> FeaturesService:
     clock = SystemClock()
     flush = Flush(offline, checkpoints, producer, clock)
     executor = ThreadPoolExecutor(1, "flush")
-    parts = Parts(consumer, producer, online, flush, executor, clock)
+    parts = Parts(consumer, producer, online, flush, executor, clock, lock)
     return FeaturesService(runs, checkpoint.positions, parts, settings, stop)
 
 
@@ -54,6 +57,11 @@ def declared_views(settings: FeaturesSettings) -> dict[str, list[ViewSpec]]:
     """Views of each loop that runs, registered with Feast."""
     loops = load_loops(settings.loops_dir, settings.loops)
     return apply(open_store(settings), loops, settings.feature_repo)
+
+
+def lock_path(settings: FeaturesSettings) -> Path:
+    """Held by whoever writes the stores."""
+    return settings.home / "state" / "features.lock"
 
 
 def checkpoint_file(settings: FeaturesSettings) -> CheckpointFile:

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from typing import IO
 
 from driftloop import ids, log
 from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
@@ -34,6 +35,8 @@ class Parts:
     flush: Flush
     executor: Executor
     clock: Clock
+    lock: IO[str] | None = None
+    """Kept open while it writes the stores."""
 
 
 class FeaturesService:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 
+from driftloop.errors import ConfigError
 from driftloop.lake import Table
 from services.features.domain.engine import FeatureRows
 from services.features.domain.events import Array
@@ -57,10 +59,22 @@ class DeltaOffline:
     def _table(self, loop: str, spec: ViewSpec) -> Table:
         path = self._lake / loop / "views" / spec.view
         if path not in self._tables:
-            self._tables[path] = Table(path)
-            if not self._tables[path].exists():
-                self._tables[path].append(schema(spec).empty_table(), {})
+            self._tables[path] = _opened(path, spec)
         return self._tables[path]
+
+
+def _opened(path: Path, spec: ViewSpec) -> Table:
+    """The view's table, made where it is missing so that a view without rows can be read.
+
+    Raises:
+        ConfigError: it was made for other features.
+    """
+    table = Table(path)
+    if not table.exists():
+        table.append(schema(spec).empty_table(), {})
+    elif {field.name for field in DeltaTable(path).schema().fields} != set(schema(spec).names):
+        raise ConfigError(f"{path} holds other features than {spec.view} has now; give the new ones a new view")
+    return table
 
 
 def schema(spec: ViewSpec) -> pa.Schema:

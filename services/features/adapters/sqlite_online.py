@@ -1,8 +1,8 @@
 """Feast's SQLite online store, written without Feast: its own way costs 20 us a value, this a few.
 
 The connection runs in WAL with ``synchronous=NORMAL``: a commit waits for no disk, so a killed process loses nothing
-and a power cut at most the newest commits, never the file. What is missing after a power cut is filled in again from the
-offline views (`services.features.refill`).
+and a power cut at most the newest commits, never the file. What is missing after a power cut is filled in again from
+the offline views (`services.features.refill`).
 """
 
 from __future__ import annotations

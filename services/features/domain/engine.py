@@ -18,7 +18,6 @@ from services.features.domain.events import Array, Events, columns_of, concat, e
 from services.features.domain.latest import Key, LatestRows, Newest
 from services.features.domain.views import Feed, ViewSpec, feed_columns
 
-
 _KEY_TYPES = {"string": pa.string(), "int64": pa.int64()}
 
 

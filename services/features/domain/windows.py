@@ -17,8 +17,8 @@ from services.features.domain.views import Aggregate, ViewSpec
 def changed(spec: ViewSpec, before: Events, entering: Events, previous_ms: int | None, watermark_ms: int) -> Ints:
     """Codes, ascending, of the entities for which an event enters or leaves a window as the watermark advances.
 
-    ``before``: events visible at ``previous_ms``, in order of event time; ``entering``: those that become visible, in the
-    same order.
+    ``before``: events visible at ``previous_ms``, in order of event time; ``entering``: those that become visible, in
+    the same order.
     """
     codes = []
     for window in spec.windows_ms:

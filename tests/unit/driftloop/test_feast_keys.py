@@ -56,7 +56,7 @@ def test_names_of_tables_and_fields() -> None:
     assert sqlite_table("v") == "driftloop_v"
     assert redis_key(b"k") == b"kdriftloop"
     assert redis_timestamp_field("v") == b"_ts:v"
-    assert redis_field("", "") == struct.pack("<I", 0x1BB1FE37)
+    assert redis_field("", "") == struct.pack("<I", 0x2B266896)
 
 
 def test_it_imports_nothing_but_the_standard_library() -> None:

@@ -55,7 +55,7 @@ def _plain(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(streams())
 def test_every_row_is_what_the_definition_says_late_events_included(steps: list[list[Sale]]) -> None:
     sales = [sale for step in steps for sale in step]
@@ -73,7 +73,7 @@ def _zeros(spec: ViewSpec) -> Row:
     return tuple(0.0 for _ in spec.aggregates)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(streams())
 def test_only_rows_whose_windows_changed_come_out(steps: list[list[Sale]]) -> None:
     sales = [sale for step in steps for sale in step]
@@ -93,7 +93,7 @@ def _inside(sale: Sale, watermark: int, window: int) -> bool:
     return sale.visible(watermark) and sale.time >= watermark - window
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(streams(), st.randoms(use_true_random=False))
 def test_the_order_of_delivery_within_a_step_changes_nothing(steps: list[list[Sale]], random: object) -> None:
     shuffled = [list(step) for step in steps]

@@ -1,0 +1,97 @@
+"""Computes a loop's features anew from the lake, after a view was added: ``python -m services.features.backfill``.
+
+The service must be stopped. Offline views gain the rows that they lack, as the live engine would have written them; the
+checkpoint is replaced, and the service fills the online store from the offline views when it starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from driftloop import log
+from driftloop.clock import SystemClock
+from driftloop.contracts.topics import topic
+from driftloop.errors import ConfigError
+from driftloop.lake import Table
+from services.features.adapters.delta_offline import DeltaOffline
+from services.features.adapters.single_writer import claim
+from services.features.bootstrap import checkpoint_file, declared_views, lock_path
+from services.features.config import FeaturesSettings
+from services.features.domain.loop_run import LoopRun
+from services.features.domain.replay import replay
+from services.features.domain.views import ViewSpec
+from services.features.flush import Unflushed
+from services.features.handlers import TOPIC
+from services.features.ports import Checkpoint
+
+
+def backfill(settings: FeaturesSettings, loop: str, specs: Sequence[ViewSpec]) -> dict[str, object]:
+    """Bring the loop's offline views and its checkpoint to the newest watermark in the lake; returns what was done.
+
+    Raises:
+        ConfigError: the service runs, or the lake lacks the loop's watermarks or an event type.
+    """
+    with claim(lock_path(settings)):
+        run = LoopRun(loop, specs, topic(TOPIC).partitions)
+        advances = replay(run, _events(settings, loop, specs), _watermarks(settings, loop), topic(TOPIC).partitions)
+        offline, held, rows, versions = DeltaOffline(settings.lake), Unflushed(), 0, []
+        for advance in advances:
+            held.add(advance)
+            rows += advance.rows
+            if held.count >= settings.features_flush_rows:
+                offline.append(loop, specs, held.rows, advance.watermark_ms, SystemClock().now_ms())
+                held = Unflushed()
+        state = run.snapshot()
+        if state.watermark_ms is not None:
+            versions = offline.append(loop, specs, held.rows, state.watermark_ms, SystemClock().now_ms())
+        checkpoints = checkpoint_file(settings)
+        others = (checkpoints.load() or Checkpoint()).loops
+        # Read from the beginning: what the state holds already is dropped, for every loop, as what came again.
+        checkpoints.save(Checkpoint({}, {**others, loop: state}))
+    return {
+        "loop": loop,
+        "watermark_ms": state.watermark_ms,
+        "rows": rows,
+        "views": {each.view: each.version for each in versions},
+    }
+
+
+def _events(settings: FeaturesSettings, loop: str, specs: Sequence[ViewSpec]) -> dict[str, pa.Table]:
+    folder = settings.lake / loop / "events"
+    return {name: _read(Table(folder / name)) for name in {spec.feed.event_type for spec in specs}}
+
+
+def _watermarks(settings: FeaturesSettings, loop: str) -> pa.Array:
+    table = _read(Table(settings.lake / loop / "watermarks"))
+    return table.sort_by("watermark_ms")["watermark_ms"].to_numpy()
+
+
+def _read(table: Table) -> pa.Table:
+    if not table.exists():
+        raise ConfigError(f"{table.path} is not there yet; ingestion writes it")
+    return table.read()
+
+
+def main() -> int:
+    """Run it for the loop named on the command line; the process's exit code."""
+    parser = argparse.ArgumentParser(description="Compute a loop's features anew from the lake.")
+    parser.add_argument("--loop", required=True)
+    loop = parser.parse_args().loop
+    settings = FeaturesSettings(loops=(loop,))
+    log.configure("features-backfill", settings.log_level)
+    try:
+        done = backfill(settings, loop, declared_views(settings)[loop])
+    except ConfigError as error:
+        log.get(__name__).error("configuration", problem=str(error))
+        return 2
+    sys.stdout.write(json.dumps(done) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftloop.bus.ports import TopicPartition
+from services.features.adapters.checkpoint_file import CheckpointFile
+from services.features.domain.loop_run import LoopRun
+from services.features.ports import Checkpoint
+from tests.unit.features.rows import HOUR, PAIRS, SHOPS, SPECS, Sale, batch
+from tests.unit.features.test_engine import STEP, rows_of, streams
+
+
+def _feed(run: LoopRun, number: int, sales: list[Sale]) -> None:
+    for feed in (SHOPS, PAIRS):
+        run.rows(0, feed, batch(sales))
+    run.watermark(0, number * STEP)
+
+
+@settings(deadline=None, max_examples=25)
+@given(steps=streams(), data=st.data())
+def test_a_run_goes_on_from_disk_as_if_it_had_never_stopped(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[list[Sale]], data: st.DataObject
+) -> None:
+    file = CheckpointFile(tmp_path_factory.mktemp("state") / "c.arrow")
+    straight, run = LoopRun("sales", SPECS, 1), LoopRun("sales", SPECS, 1)
+    stop = data.draw(st.integers(0, len(steps)))
+    for number, sales in enumerate(steps, 1):
+        if number == stop:
+            file.save(Checkpoint({TopicPartition("t", 1): 7}, {"sales": run.snapshot()}))
+            found = file.load()
+            assert found is not None
+            assert found.positions == {TopicPartition("t", 1): 7}
+            run = LoopRun("sales", SPECS, 1)
+            run.restore(found.loops["sales"])
+        for each in (straight, run):
+            _feed(each, number, sales)
+        (want,), (got,) = straight.advances(), run.advances()
+        assert (want.late_events, want.late_seen) == (got.late_events, got.late_seen)
+        for spec in SPECS:
+            assert rows_of(got, spec) == rows_of(want, spec)
+
+
+def test_there_is_none_before_the_first(tmp_path: Path) -> None:
+    assert CheckpointFile(tmp_path / "none").load() is None
+
+
+def test_a_file_that_was_being_written_is_never_read(tmp_path: Path) -> None:
+    file = CheckpointFile(tmp_path / "c.arrow")
+    run = LoopRun("sales", SPECS, 1)
+    run.watermark(0, HOUR)
+    list(run.advances())
+    file.save(Checkpoint({}, {"sales": run.snapshot()}))
+    (tmp_path / "c.partial").write_bytes(b"half")
+    found = file.load()
+    assert found is not None
+    assert found.loops["sales"].watermark_ms == HOUR
