@@ -159,15 +159,11 @@ class Joiner:
             return
         self._waiting_since_s = now_s if self._waiting_since_s is None else self._waiting_since_s
         if now_s - self._waiting_since_s > self._settings.reference_timeout_s:
-            raise Retriable(
-                f"a window waits for the route of its releases for {self._settings.reference_timeout_s:.0f} s"
-            )
+            raise Retriable(f"no route named the releases of a window for {now_s - self._waiting_since_s:.0f} s")
 
     def _refuse(self, record: Record, error: InvalidEvent) -> Outgoing:
         metrics.DEAD_LETTERED.add(topic=record.topic, reason=error.reason)
-        self._log.error(
-            "dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, detail=error.detail
-        )
+        self._log.error("dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, why=error.detail)
         self._limit.refused(error.reason)
         stack = "".join(traceback.format_exception(error))
         return dead_letter(record, consumer=self._name, reason=error.reason, detail=error.detail, stack=stack)

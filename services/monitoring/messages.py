@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from driftloop import ids
 from driftloop.contracts import ingestion_pb2 as ingestion
@@ -50,9 +51,10 @@ def outcome_rows(message: ingestion.OutcomesAccepted) -> pa.Table:
     try:
         with pa.ipc.open_stream(message.rows) as stream:
             table = stream.read_all().select(OUTCOME_COLUMNS)
-    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        known = pc.and_(pc.is_finite(table["value"]), pc.is_valid(table["key"]))
+        return table.filter(known)
+    except (pa.ArrowException, OSError, KeyError) as error:
         raise InvalidEvent("malformed-rows", str(error)) from error
-    return table.filter(pa.compute.is_finite(table["value"])).filter(pa.compute.is_valid(table["key"]))
 
 
 def outcomes(table: pa.Table) -> list[Outcome]:

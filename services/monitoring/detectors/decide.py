@@ -62,10 +62,12 @@ class Detectors:
         alarms = [each.alarm for each in steps.values() if each.alarm is not None]
         opened = [messages.drift_detected(window.loop, each, window.end_ms) for each in alarms]
         with self._engine.begin() as connection:
-            new = [self._put(connection, draft, None) for draft in opened]
+            new = {
+                each.rule.name: self._put(connection, draft, None) for each, draft in zip(alarms, opened, strict=True)
+            }
             self._put(connection, messages.window_decided(window, opened), event)
-        for alarm, is_new in zip(alarms, new, strict=True):
-            metrics.ALARMS.add(is_new, loop=window.loop, detector=alarm.rule.name, mode=alarm.rule.mode)
+        for rule in self._rules[window.loop]:
+            metrics.ALARMS.add(new.get(rule.name, 0), loop=window.loop, detector=rule.name, mode=rule.mode)
 
     def apply(self, event: Envelope[WindowClosed], steps: Mapping[str, Step], table: MutableMapping[str, str]) -> None:
         """Change the table and show the readings."""

@@ -135,6 +135,7 @@ class OutcomeJoin:
             self._decide(outcome, result)
         self._give_up(end_ms, result)
         result.pairs.sort(key=lambda pair: pair.order)
+        result.settled.sort()
         return result
 
     def forget(self, end_ms: int) -> int:

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from driftloop.bus.admin import create_topics, plan
+from tests.helpers.kafka import Kafka
+from tests.unit.monitoring.kit import definition_data
+
+
+@pytest.fixture(scope="package")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A Kafka with every declared topic, for processes that use their real names on it."""
+    server = Kafka(tmp_path_factory.mktemp("kafka"))
+    try:
+        server.start()
+        create_topics(server.bootstrap, plan([]))
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def loops_dir(tmp_path: Path) -> Path:
+    """A folder with the loop `orders`."""
+    folder = tmp_path / "loops" / "orders"
+    folder.mkdir(parents=True)
+    (folder / "loop.yaml").write_text(yaml.safe_dump(definition_data()))
+    return folder.parent

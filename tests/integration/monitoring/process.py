@@ -1,0 +1,65 @@
+"""One of monitoring's processes, as people start it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from driftloop.config import ROOT
+from tests.helpers.ports import free_ports
+
+
+@dataclass
+class Process:
+    """``python -m <module>`` in a home of its own."""
+
+    module: str
+    home: Path
+    loops_dir: Path
+    bootstrap: str
+    port: int = field(default_factory=lambda: free_ports(1)[0])
+    _running: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; again after a kill."""
+        environment = os.environ | {
+            "DRIFTLOOP_HOME": str(self.home),
+            "DRIFTLOOP_LOOPS_DIR": str(self.loops_dir),
+            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.bootstrap,
+            "DRIFTLOOP_HEALTH_PORT": str(self.port),
+        }
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", self.module]
+            self._running = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+
+    @property
+    def log(self) -> Path:
+        """What it wrote."""
+        return self.home / f"{self.module}.log"
+
+    def end(self, number: signal.Signals) -> int:
+        """End it by a signal; returns its exit code."""
+        process, self._running = self._running, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        try:
+            return process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(30)
+            raise
+
+    def get(self, path: str) -> str:
+        """What it answers over HTTP; empty where it does not."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return str(answer.read().decode())
+        except (urllib.error.URLError, OSError):
+            return ""

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from driftloop import ids
+from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.ports import Outgoing
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.envelope import Draft, from_draft, to_record
+from tests.helpers.eventually import assert_eventually
+from tests.helpers.kafka import Kafka
+from tests.integration.monitoring.process import Process
+from tests.integration.monitoring.records import Events
+
+pytestmark = [pytest.mark.integration, pytest.mark.kafka]
+
+DAY = 86_400_000
+ROWS = 100
+PATIENCE_S = 60.0
+
+
+def window(number: int, residual: float) -> Outgoing:
+    """A closed window whose champion's mean residual is known."""
+    data = monitoring.WindowClosed(
+        loop="orders",
+        window_id=f"w-{number}",
+        start_ms=number * DAY,
+        end_ms=(number + 1) * DAY,
+        champion_release_id="r-1",
+        releases=[
+            monitoring.ReleaseWindow(
+                release_id="r-1", role="champion", count=ROWS, residual_sum=residual * ROWS, loss_sum=0.5 * ROWS
+            )
+        ],
+    )
+    event = from_draft(
+        Draft(f"e-{number}", "orders", data.end_ms, data), source="test", wall_time_ms=0, cause=None, traceparent=None
+    )
+    return to_record(event)
+
+
+def windows(start: int, end: int) -> list[Outgoing]:
+    """Calibrated up to the tenth, then off by 0.2."""
+    return [window(at, (0.2 if at >= 10 else 0.0) + (0.01 if at % 2 else -0.01)) for at in range(start, end)]
+
+
+@pytest.fixture
+def detectors(tmp_path: Path, loops_dir: Path, own_kafka: Kafka) -> Iterator[Process]:
+    process = Process("services.monitoring.detectors", tmp_path, loops_dir, own_kafka.bootstrap)
+    yield process
+    process.end(signal.SIGKILL)
+
+
+def test_one_alarm_an_episode_though_the_process_is_killed_twice(detectors: Process, own_kafka: Kafka) -> None:
+    producer = KafkaBatchProducer(own_kafka.bootstrap)
+    alarms, decided = (
+        Events(own_kafka.bootstrap, each) for each in (monitoring.DriftDetected, monitoring.WindowDecided)
+    )
+
+    def send(start: int, end: int) -> None:
+        producer.send(windows(start, end))
+        producer.flush()
+
+    detectors.start()
+    send(0, 10)
+    assert_eventually(lambda: len(set(decided.ids())) == 10, PATIENCE_S, "decided on the calibrated windows")
+    assert alarms.read() == []
+    detectors.end(signal.SIGKILL)
+
+    send(10, 16)
+    assert alarms.read() == []
+    detectors.start()
+    assert_eventually(alarms.read, PATIENCE_S, "alarm")
+    detectors.end(signal.SIGKILL)
+
+    send(16, 24)
+    detectors.start()
+    assert_eventually(lambda: len(set(decided.ids())) == 24, PATIENCE_S, "decided on all")
+    assert_eventually(lambda: "driftloop_detector_statistic" in detectors.get("/metrics"), say="metrics")
+    assert '"ready": true' in detectors.get("/ready")
+    assert detectors.end(signal.SIGTERM) == 0
+
+    alarm = alarms.read()[0].data
+    assert set(alarms.ids()) == {
+        ids.event_id("monitoring.drift-detected", "orders", "calibration", "r-1", alarm.episode)
+    }
+    assert alarm.evidence_ids[-1] == alarm.episode.replace("w", "e")
+    assert {event.data.window_id for event in decided.read()} == {f"w-{at}" for at in range(24)}
+    opened = [each for event in decided.read() for each in event.data.opened]
+    assert set(opened) == set(alarms.ids())
+    with sqlite3.connect(detectors.home / "state" / "detectors.db") as connection:
+        topics = connection.execute("select topic, count(*) from outbox group by topic order by topic").fetchall()
+    assert topics == [("monitoring.drift-detected.v1", 1), ("monitoring.window-decided.v1", 24)]
+    for each in (alarms, decided):
+        each.close()

@@ -1,0 +1,308 @@
+"""The outcome join over a broker in memory, with records as ingestion, serving and the registry write them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from google.protobuf.message import Message
+
+from driftloop.bus.memory import MemoryBroker
+from driftloop.bus.partition import partition_of
+from driftloop.bus.ports import BatchConsumer, Outgoing, Record, TopicPartition
+from driftloop.contracts import ingestion_pb2 as ingestion
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import predictions_pb2 as predictions
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.contracts import training_pb2 as training
+from driftloop.contracts.topics import declared, topic_of
+from driftloop.envelope import Draft, Envelope, from_draft, from_record, headers_of
+from driftloop.errors import BundleError
+from driftloop.loop import LoopDefinition
+from driftloop.runner.tables import open_database
+from services.monitoring.adapters.sql import metadata
+from services.monitoring.bootstrap import TOPICS, assemble
+from services.monitoring.config import MonitoringSettings
+from services.monitoring.domain.grid import Grid, Reference
+from services.monitoring.messages import OUTCOME_COLUMNS
+from services.monitoring.ports import Release
+from tests.unit.monitoring.rows import DAY, DIGEST, HOUR
+
+PARTITIONS = 2
+
+
+def definition(loop: str = "orders") -> LoopDefinition:
+    """A loop with windows of a day and a horizon of 36 hours."""
+    return LoopDefinition.model_validate(definition_data(loop))
+
+
+def definition_data(loop: str = "orders") -> dict[str, Any]:
+    """What stands in its ``loop.yaml``."""
+    return {
+        "loop": loop,
+        "description": "orders that are sent back",
+        "events": {
+            "placed": {"message": "o.v1.Placed", "id": "id", "key": "order", "time": "at"},
+            "returned": {"message": "o.v1.Returned", "id": "id", "key": "order", "time": "at"},
+        },
+        "prediction": {
+            "key": "order",
+            "from": "placed",
+            "decision_time": {"column": "at"},
+            "inputs": {"x": {"type": "double"}, "colour": {"type": "string"}},
+            "join_keys": {"all": {"const": "all"}},
+            "feature_service": "orders_v1",
+        },
+        "label": {"from": "returned", "key": "order", "value": "back", "kind": "binary", "horizon": "36h"},
+        "monitoring": {
+            "block": "1d",
+            "slices": {"colour": {"input": "colour"}},
+            "detectors": {
+                "calibration": {"kind": "block_residual", "mode": "trigger", "threshold": 4.0, "blocks": 4},
+                "shift": {"kind": "psi", "mode": "watch", "threshold": 0.5},
+            },
+        },
+        "training": {
+            "first_champion_after": "7d",
+            "window": {"first_champion": "7d", "drift": "7d", "schedule": "7d", "command": "7d"},
+            "validation": "2d",
+        },
+        "rollout": {"steps": [{"stage": "shadow", "min_blocks": 2, "max_blocks": 4}]},
+    }
+
+
+@dataclass
+class FakeReferences:
+    """Bundles by release; those of ``missing`` cannot be opened."""
+
+    missing: set[str] = field(default_factory=set)
+    opened: list[str] = field(default_factory=list)
+
+    def open(self, release: Release) -> Reference:
+        if release.release_id in self.missing:
+            raise BundleError(f"{release.uri}: gone")
+        self.opened.append(release.release_id)
+        grid = Grid(np.array([-1.0, 1.0]), np.array([20, 60, 20]), 0)
+        return Reference(
+            release.release_id, DIGEST, ("x",), ("colour",), {"x": grid}, Grid(np.array([0.5]), np.array([50, 50]), 0)
+        )
+
+
+@dataclass
+class HandClock:
+    """A clock that moves on by a step whenever it is read."""
+
+    now_s: float = 0.0
+    step_s: float = 0.0
+
+    def now_ms(self) -> int:
+        return round(self.now_s * 1000)
+
+    def monotonic_s(self) -> float:
+        self.now_s += self.step_s
+        return self.now_s
+
+
+def outgoing(
+    message: Message, loop: str, *, key: str | None = None, partition: int | None = None, topic: str | None = None
+) -> Outgoing:
+    """The record of a message."""
+    event = from_draft(Draft("id", loop, 0, message), source="test", wall_time_ms=0, cause=None, traceparent=None)
+    name = topic or topic_of(type(message)).name
+    body = message.SerializeToString(deterministic=True)
+    return Outgoing(name, body, (key or loop).encode(), headers_of(event), partition)
+
+
+def served(
+    key: str,
+    hour: float,
+    score: float = 0.5,
+    *,
+    name: str = "",
+    loop: str = "orders",
+    release: str = "r-1",
+    challenger: tuple[str, float] | None = None,
+    x: float = 0.0,
+    colour: str = "red",
+    purpose: predictions.Purpose = predictions.CLIENT,
+    digest: str = DIGEST,
+) -> Outgoing:
+    """A logged prediction."""
+    scores = [predictions.ReleaseScore(release_id=release, role="champion", score=score)]
+    if challenger is not None:
+        scores.append(predictions.ReleaseScore(release_id=challenger[0], role="challenger", score=challenger[1]))
+    message = predictions.PredictionServed(
+        loop=loop,
+        prediction_id=name or f"{loop}-{key}",
+        key=key,
+        decision_time_ms=round(hour * HOUR),
+        release_id=release,
+        arm="champion",
+        score=score,
+        scores=scores,
+        input_digest=digest,
+        numeric=[x],
+        categorical=[colour],
+        purpose=purpose,
+    )
+    return outgoing(message, loop, key=key)
+
+
+@dataclass
+class Raw:
+    """The raw topic of outcomes: gives rows their offsets."""
+
+    loop: str = "orders"
+    _offset: Any = field(default_factory=itertools.count)
+
+    def row(self, key: str, hour: float, value: float = 1.0, arrival_hour: float = -1e6) -> dict[str, Any]:
+        offset = next(self._offset)
+        return {
+            "event_id": f"e-{offset}",
+            "event_time_ms": round(hour * HOUR),
+            "arrival_watermark_ms": round(arrival_hour * HOUR),
+            "source_topic": "returned",
+            "source_partition": 0,
+            "source_offset": offset,
+            "key": key,
+            "value": value,
+        }
+
+    def accepted(self, rows: Iterable[Mapping[str, Any]]) -> list[Outgoing]:
+        """As ingestion writes them: one batch a partition of the outcome topic."""
+        found = []
+        by_partition: dict[int, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            by_partition.setdefault(partition_of(row["key"].encode(), PARTITIONS), []).append(row)
+        for partition, part in sorted(by_partition.items()):
+            message = ingestion.OutcomesAccepted(
+                loop=self.loop, event_type="returned", num_rows=len(part), rows=arrow(part)
+            )
+            found.append(outgoing(message, self.loop, partition=partition))
+        return found
+
+
+def arrow(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Rows as an Arrow stream."""
+    types = [pa.string(), pa.int64(), pa.int64(), pa.string(), pa.int32(), pa.int64(), pa.string(), pa.float64()]
+    schema = pa.schema(list(zip(OUTCOME_COLUMNS, types, strict=True)))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as stream:
+        stream.write_batch(pa.RecordBatch.from_pylist(list(rows), schema))
+    return bytes(sink.getvalue())
+
+
+def watermark(hour: float, loop: str = "orders") -> list[Outgoing]:
+    """Both watermarks, to every partition."""
+    at = round(hour * HOUR)
+    marks: list[Message] = [
+        ingestion.OutcomeWatermark(loop=loop, watermark_ms=at),
+        predictions.PredictionWatermark(loop=loop, watermark_ms=at),
+    ]
+    return [outgoing(mark, loop, partition=part) for mark in marks for part in range(PARTITIONS)]
+
+
+def route(
+    champion: str, challenger: str = "", loop: str = "orders", uri: str = "/bundles/b", digest: str = "d"
+) -> Outgoing:
+    """A route that names releases, all with the same bundle."""
+    message = registry.RouteChanged(loop=loop, epoch=1)
+    for name, ref in ((champion, message.champion), (challenger, message.challenger)):
+        if name:
+            ref.CopyFrom(registry.ReleaseRef(release_id=name, bundle=training.Bundle(uri=uri, digest=digest)))
+    return outgoing(message, loop)
+
+
+class StopWhenIdle:
+    """A consumer that stops its owner when nothing is left to read, or ends it like a kill after so many polls."""
+
+    def __init__(self, inner: BatchConsumer, stop: threading.Event, killed_at: int | None = None) -> None:
+        self._inner = inner
+        self._stop = stop
+        self._left = killed_at
+
+    def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                raise Killed
+        found = self._inner.poll(max_records, timeout_s)
+        if not found:
+            self._stop.set()
+        return found
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        return self._inner.assignment()
+
+    def seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._inner.seek(positions)
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Forgotten: the state's own positions must do."""
+
+    def end_offsets(self) -> Mapping[TopicPartition, int]:
+        return self._inner.end_offsets()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Bench:
+    """A broker and a database on which a join is started, stopped and started again."""
+
+    def __init__(self, folder: Path, loops: Sequence[LoopDefinition] | None = None) -> None:
+        self.broker = MemoryBroker()
+        for topic in declared().values():
+            self.broker.create_topic(topic.name, topic.partitions)
+            self.broker.create_topic(f"{topic.name}.dlq", 1)
+        self.references = FakeReferences()
+        self.clock = HandClock()
+        self.settings = MonitoringSettings(home=folder, poll_timeout_s=0.01)
+        self._loops = list(loops or [definition()])
+        self._url = self.settings.database_url("monitoring")
+
+    def send(self, *records: Outgoing) -> None:
+        """Write records."""
+        self.broker.append(records)
+
+    def run(self, poll_records: int = 5000, killed_at: int | None = None) -> None:
+        """Run a join, where the state was left, until it has read all there is or is killed."""
+        stop = threading.Event()
+        consumer = self.broker.batch_consumer(TOPICS, "nobody")
+        engine = open_database(self._url, metadata)
+        joiner = assemble(
+            self._loops,
+            engine=engine,
+            consumer=StopWhenIdle(consumer, stop, killed_at),
+            producer=self.broker.lifecycle_producer(),
+            references=self.references,
+            settings=self.settings.model_copy(update={"poll_records": poll_records}),
+            stop=stop,
+            clock=self.clock,
+        )
+        try:
+            asyncio.run(joiner.run())
+        finally:
+            engine.dispose()
+
+    def windows(self, loop: str = "orders") -> list[Envelope[Any]]:
+        """The windows that were told of."""
+        records = self.broker.records("monitoring.window-closed.v1")
+        events = [from_record(record, [monitoring.WindowClosed]) for record in records]
+        return [event for event in events if event.loop == loop]
+
+
+def day(number: int, hour: float = 0.0) -> float:
+    """Hours of event time at an hour of a day."""
+    return number * DAY / HOUR + hour

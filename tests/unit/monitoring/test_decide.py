@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+
+from driftloop.bus.ports import Record
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.envelope import Draft, Envelope, from_draft, from_record, headers_of
+from driftloop.errors import InvalidEvent
+from driftloop.runner.tables import open_database, outbox
+from services.monitoring.detectors.bootstrap import rules
+from services.monitoring.detectors.decide import Detectors
+from tests.helpers.clock import ManualClock
+from tests.unit.monitoring.kit import definition
+from tests.unit.monitoring.rows import DAY
+
+
+@dataclass
+class Desk:
+    """Detectors with a table and a database that outlive them."""
+
+    engine: Engine
+    table: dict[str, str] = field(default_factory=dict)
+
+    def detectors(self) -> Detectors:
+        return Detectors({"orders": rules(definition())}, self.engine, ManualClock(), "detectors")
+
+    def sent(self, message: type[monitoring.DriftDetected | monitoring.WindowDecided]) -> list[Envelope[Any]]:
+        query = select(outbox).order_by(outbox.c.position)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        records = [Record(row.topic, 0, row.position, row.key, row.value, _headers(row.headers)) for row in rows]
+        return [
+            from_record(record, [message])
+            for record in records
+            if record.header("ce_type") == message.DESCRIPTOR.full_name.encode()
+        ]
+
+
+def _headers(text: bytes) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, value.encode()) for name, value in json.loads(text))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    engine = open_database(f"sqlite:///{tmp_path / 'detectors.db'}")
+    yield Desk(engine)
+    engine.dispose()
+
+
+def window(day: int, residual: float, *, loop: str = "orders", psi: float = 0.0) -> Envelope[Any]:
+    data = monitoring.WindowClosed(
+        loop=loop,
+        window_id=f"w-{day}",
+        start_ms=day * DAY,
+        end_ms=(day + 1) * DAY,
+        champion_release_id="r-1",
+        releases=[
+            monitoring.ReleaseWindow(release_id="r-2", role="challenger", count=50, residual_sum=50.0),
+            monitoring.ReleaseWindow(release_id="r-1", role="champion", count=100, residual_sum=residual * 100),
+        ],
+        histograms=[
+            monitoring.Histogram(release_id="r-2", name="x", counts=[50], psi=9.0),
+            monitoring.Histogram(release_id="r-1", name="x", counts=[100], psi=psi),
+        ],
+    )
+    draft = Draft(f"e-{day}", loop, data.end_ms, data)
+    return from_draft(draft, source="test", wall_time_ms=0, cause=None, traceparent=None)
+
+
+def drift(start: int, end: int) -> list[Envelope[Any]]:
+    return [window(at, (0.2 if at >= 6 else 0.0) + (0.01 if at % 2 else -0.01)) for at in range(start, end)]
+
+
+def test_every_window_is_answered_and_an_alarm_stands_before_the_answer_that_names_it(desk: Desk) -> None:
+    detectors = desk.detectors()
+    for event in drift(0, 12):
+        detectors.decide(event, desk.table)
+    (alarm,) = desk.sent(monitoring.DriftDetected)
+    answers = desk.sent(monitoring.WindowDecided)
+    assert len(answers) == 12
+    opening = [each for each in answers if each.data.opened]
+    assert [list(each.data.opened) for each in opening] == [[alarm.id]]
+    with desk.engine.connect() as connection:
+        order = [row.event_id for row in connection.execute(select(outbox).order_by(outbox.c.position))]
+    assert order.index(alarm.id) + 1 == order.index(opening[0].id)
+
+
+def test_an_alarm_opens_a_chain_and_an_answer_belongs_to_its_window(desk: Desk) -> None:
+    for event in drift(0, 12):
+        desk.detectors().decide(event, desk.table)
+    (alarm,) = desk.sent(monitoring.DriftDetected)
+    assert (alarm.correlation_id, alarm.causation_id) == (alarm.id, None)
+    answer = desk.sent(monitoring.WindowDecided)[0]
+    assert (answer.correlation_id, answer.causation_id, answer.time_ms) == ("e-0", "e-0", DAY)
+
+
+@pytest.mark.parametrize("killed_at", range(12))
+def test_killed_after_publishing_and_before_the_table_changed_it_sends_the_same_again_once(
+    desk: Desk, killed_at: int
+) -> None:
+    for at, event in enumerate(drift(0, 12)):
+        if at == killed_at:
+            detectors = desk.detectors()
+            detectors.publish(event, detectors.steps(event, desk.table))
+        desk.detectors().decide(event, desk.table)
+    assert len(desk.sent(monitoring.DriftDetected)) == 1
+    assert len(desk.sent(monitoring.WindowDecided)) == 12
+
+
+def test_windows_that_come_again_after_a_restart_change_nothing(desk: Desk) -> None:
+    for event in drift(0, 12):
+        desk.detectors().decide(event, desk.table)
+    before = dict(desk.table)
+    for event in drift(3, 12):
+        desk.detectors().decide(event, desk.table)
+    assert desk.table == before
+    assert len(desk.sent(monitoring.DriftDetected)) == 1
+    assert len(desk.sent(monitoring.WindowDecided)) == 12
+
+
+def test_only_the_champion_is_tested(desk: Desk) -> None:
+    for event in [window(at, 0.01 if at % 2 else -0.01) for at in range(12)]:
+        desk.detectors().decide(event, desk.table)
+    assert desk.sent(monitoring.DriftDetected) == []
+
+
+def test_two_detectors_alarm_on_one_window_under_two_ids(desk: Desk) -> None:
+    for event in drift(0, 6):
+        desk.detectors().decide(event, desk.table)
+    for at in range(6, 12):
+        desk.detectors().decide(window(at, 0.2 + 0.01 * (at % 2), psi=0.9 if at == 9 else 0.0), desk.table)
+    alarms = desk.sent(monitoring.DriftDetected)
+    assert {each.data.detector: each.data.mode for each in alarms} == {
+        "calibration": "trigger",
+        "shift": "watch",
+    }
+
+
+def record(event: Envelope[Any], value: bytes | None = None) -> Record:
+    body = event.data.SerializeToString() if value is None else value
+    return Record("monitoring.window-closed.v1", 0, 0, b"orders", body, headers_of(event))
+
+
+def test_a_window_of_a_loop_that_is_not_watched_is_passed_over(desk: Desk) -> None:
+    assert desk.detectors().read(record(window(0, 0.0, loop="parcels"))) is None
+    assert desk.detectors().read(record(window(0, 0.0))) is not None
+
+
+def test_a_record_that_is_no_window_is_invalid(desk: Desk) -> None:
+    with pytest.raises(InvalidEvent):
+        desk.detectors().read(record(window(0, 0.0), b"\xff\xff"))

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.monitoring.detectors.state import from_text, to_text
+from services.monitoring.domain.detectors import (
+    EPISODE_ENDS_BELOW,
+    Alarm,
+    ChampionWindow,
+    DetectorState,
+    Rule,
+    Step,
+    step,
+)
+from services.monitoring.domain.statistics import Block, needed, read
+
+DAY = 86_400_000
+RESIDUAL = Rule("calibration", "block_residual", "trigger", 4.0, blocks=4, min_rows=10)
+LOSS = Rule("loss", "block_loss", "watch", 3.0, blocks=3, min_rows=10)
+PSI = Rule("shift", "psi", "watch", 0.25, min_rows=100)
+
+
+def window(
+    day: int, residual: float = 0.0, *, loss: float = 0.5, rows: int = 100, champion: str = "r-1", psi: float = 0.0
+) -> ChampionWindow:
+    return ChampionWindow(
+        evidence_id=f"e-{day}",
+        window_id=f"w-{day}",
+        end_ms=(day + 1) * DAY,
+        champion=champion,
+        joined=rows,
+        loss=loss * rows,
+        residual=residual * rows,
+        psi={"x": psi, "score": psi / 2},
+        psi_rows={"x": rows, "score": rows},
+    )
+
+
+def run(rule: Rule, windows: list[ChampionWindow]) -> tuple[DetectorState, list[Step]]:
+    state, steps = DetectorState(), []
+    for each in windows:
+        steps.append(step(rule, state, each))
+        state = steps[-1].state
+    return state, steps
+
+
+def alarms(rule: Rule, windows: list[ChampionWindow]) -> list[Alarm]:
+    return [each.alarm for each in run(rule, windows)[1] if each.alarm is not None]
+
+
+def noisy(day: int, shift: float = 0.0) -> float:
+    return shift + (0.01 if day % 2 else -0.01)
+
+
+def blocks(residuals: list[float], losses: list[float] | None = None) -> list[Block]:
+    found = losses or [0.0] * len(residuals)
+    return [Block(f"e-{at}", 100, value, found[at], {}) for at, value in enumerate(residuals)]
+
+
+def test_the_residual_statistic_is_the_t_of_the_block_means() -> None:
+    reading = read("block_residual", blocks([0.1, 0.2, 0.3, 0.4]), 4)
+    assert reading is not None
+    assert reading.statistic == pytest.approx(0.25 / (math.sqrt(0.05 / 3) / 2))
+    assert reading.evidence_ids == ("e-0", "e-1", "e-2", "e-3")
+    assert reading.explanation == "mean of score - outcome over 4 blocks is +0.2500, 3.87 standard errors from 0"
+
+
+def test_only_the_newest_blocks_are_in_the_statistic() -> None:
+    reading = read("block_residual", blocks([9.0, 0.1, 0.2, 0.3, 0.4]), 4)
+    assert reading is not None
+    assert reading.statistic == pytest.approx(0.25 / (math.sqrt(0.05 / 3) / 2))
+
+
+def test_fewer_blocks_than_asked_for_are_not_known_yet() -> None:
+    assert read("block_residual", blocks([0.1, 0.2, 0.3]), 4) is None
+    assert read("block_residual", blocks([0.1]), 1) is None
+    assert read("block_loss", blocks([0.0] * 5), 3) is None
+    assert read("psi", [], 1) is None
+
+
+def test_the_loss_statistic_is_welchs_t_of_newest_against_first_and_one_sided() -> None:
+    before, after = [0.5, 0.6, 0.4], [0.9, 1.0, 0.8]
+    reading = read("block_loss", blocks([0.0] * 6, before + after), 3)
+    assert reading is not None
+    assert reading.statistic == pytest.approx(0.4 / math.sqrt(2 * 0.01 / 3))
+    better = read("block_loss", blocks([0.0] * 6, after + before), 3)
+    assert better is not None
+    assert better.statistic < 0
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.0, 0.0), (0.25, math.inf)])
+def test_blocks_that_do_not_vary_are_certain(value: float, expected: float) -> None:
+    reading = read("block_residual", blocks([value] * 4), 4)
+    assert reading is not None
+    assert reading.statistic == expected
+
+
+def test_a_calibrated_champion_raises_no_alarm() -> None:
+    assert alarms(RESIDUAL, [window(day, noisy(day)) for day in range(60)]) == []
+
+
+def test_an_alarm_comes_once_an_episode_with_its_evidence() -> None:
+    found = alarms(RESIDUAL, [window(day, noisy(day, 0.2 if day >= 10 else 0.0)) for day in range(40)])
+    assert len(found) == 1
+    (alarm,) = found
+    assert alarm.release == "r-1"
+    assert alarm.reading.statistic > RESIDUAL.threshold
+    assert alarm.reading.evidence_ids[-1] == alarm.episode.replace("w", "e")
+    assert len(alarm.reading.evidence_ids) == 4
+
+
+def test_a_statistic_that_moves_about_the_threshold_is_one_episode() -> None:
+    values = [0.30, 0.24, 0.26, 0.21, 0.27]
+    assert len(alarms(PSI, [window(day, psi=value) for day, value in enumerate(values)])) == 1
+
+
+def test_an_episode_ends_below_the_lower_mark_and_the_next_one_has_its_own_name() -> None:
+    values = [0.30, EPISODE_ENDS_BELOW * 0.25 - 0.01, 0.30]
+    found = alarms(PSI, [window(day, psi=value) for day, value in enumerate(values)])
+    assert [each.episode for each in found] == ["w-0", "w-2"]
+
+
+def test_a_new_champion_begins_with_no_blocks_and_no_episode() -> None:
+    drifted = [window(day, noisy(day, 0.2)) for day in range(6)]
+    state, _ = run(RESIDUAL, [*drifted, window(6, 0.2, champion="r-2")])
+    assert (state.release, state.episode, len(state.blocks)) == ("r-2", "", 1)
+    later = [window(day, noisy(day, 0.2), champion="r-2") for day in range(6, 12)]
+    assert [each.release for each in alarms(RESIDUAL, [*drifted, *later])] == ["r-1", "r-2"]
+
+
+def test_windows_with_too_few_rows_are_left_out() -> None:
+    windows = [window(day, noisy(day, 0.2), rows=100 if day % 2 else 9) for day in range(6)]
+    state, _ = run(RESIDUAL, windows)
+    assert [each.evidence_id for each in state.blocks] == ["e-1", "e-3", "e-5"]
+    assert alarms(PSI, [window(0, psi=9.0, rows=99)]) == []
+
+
+def test_a_window_with_no_predictions_changes_nothing_but_how_far_it_is() -> None:
+    state, _ = run(RESIDUAL, [window(0, 0.1), window(1, champion="", rows=0)])
+    assert (state.release, len(state.blocks), state.end_ms) == ("r-1", 1, 2 * DAY)
+
+
+def test_psi_of_a_named_input_and_the_largest_of_all() -> None:
+    named = Rule("score", "psi", "watch", 0.2, on="score", min_rows=1)
+    assert alarms(named, [window(0, psi=0.3)]) == []
+    (alarm,) = alarms(named, [window(0, psi=0.5)])
+    assert alarm.reading.explanation == "stability index of score over 1 blocks is 0.250"
+    (alarm,) = alarms(PSI, [window(0, psi=0.3)])
+    assert "of x" in alarm.reading.explanation
+
+
+@given(st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=30), st.data())
+def test_a_window_that_comes_again_changes_nothing(residuals: list[float], data: st.DataObject) -> None:
+    windows = [window(day, value) for day, value in enumerate(residuals)]
+    state, _ = run(RESIDUAL, windows)
+    again = data.draw(st.sampled_from(windows))
+    repeated = step(RESIDUAL, state, again)
+    assert repeated == Step(state)
+
+
+@pytest.mark.parametrize("rule", [RESIDUAL, LOSS, PSI, replace(PSI, blocks=3)])
+def test_the_state_stays_small_and_loses_nothing_that_a_statistic_needs(rule: Rule) -> None:
+    windows = [window(day, noisy(day, day * 0.01), loss=0.5 + day * 0.01, psi=day * 0.01) for day in range(30)]
+    state, steps = run(rule, windows)
+    assert len(state.blocks) <= needed(rule.kind, rule.blocks)
+    everything = [run(rule, [each])[0].blocks[0] for each in windows]
+    assert steps[-1].reading == read(rule.kind, everything, rule.blocks)
+
+
+@given(st.lists(st.floats(-1, 1), max_size=12))
+def test_the_state_survives_the_table_with_every_bit(residuals: list[float]) -> None:
+    for rule in (RESIDUAL, PSI):
+        state, _ = run(rule, [window(day, value, psi=abs(value)) for day, value in enumerate(residuals)])
+        assert from_text(to_text(state)) == state
+
+
+def test_no_table_entry_is_the_beginning() -> None:
+    assert from_text(None) == DetectorState()

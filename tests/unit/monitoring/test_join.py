@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.monitoring.domain.join import REMEMBERED_HORIZONS, JoinCounts, Joined, OutcomeJoin
+from services.monitoring.domain.rows import Outcome, Prediction
+from tests.unit.monitoring.rows import DAY, HOUR, outcome, prediction
+
+HORIZON_H = 36
+
+
+def join(predictions: Sequence[Prediction] = (), outcomes: Sequence[Outcome] = ()) -> OutcomeJoin:
+    found = OutcomeJoin(HORIZON_H * HOUR)
+    found.add_predictions(predictions)
+    found.add_outcomes(outcomes)
+    return found
+
+
+def close_days(rows: OutcomeJoin, days: int) -> list[Joined]:
+    closed = []
+    for day in range(1, days + 1):
+        closed.append(rows.close(day * DAY))
+        rows.forget(day * DAY)
+    return closed
+
+
+def total(closed: Sequence[Joined]) -> JoinCounts:
+    sums = [sum(getattr(each.counts, name) for each in closed) for name in JoinCounts.__slots__]
+    return JoinCounts(*sums)
+
+
+def test_an_outcome_in_time_is_joined_in_the_window_of_its_event_time() -> None:
+    first, second = close_days(join([prediction("a", 20)], [outcome("a", 26)]), 2)
+    assert first.counts == JoinCounts()
+    assert second.counts == JoinCounts(joined=1)
+    assert second.pairs[0].outcome.value == 1.0
+
+
+def test_an_outcome_on_the_horizon_is_in_time() -> None:
+    assert total(close_days(join([prediction("a", 1)], [outcome("a", 1 + HORIZON_H)]), 4)) == JoinCounts(joined=1)
+
+
+def test_an_outcome_after_its_horizon_is_late_and_its_prediction_missing() -> None:
+    rows = join([prediction("a", 1)], [outcome("a", 1.001 + HORIZON_H)])
+    assert total(close_days(rows, 4)) == JoinCounts(late=1, missing=1)
+
+
+def test_an_outcome_long_after_its_horizon_is_late_not_unpredicted() -> None:
+    rows = join([prediction("a", 1)], [outcome("a", 90)])
+    assert total(close_days(rows, 5)) == JoinCounts(late=1, missing=1)
+
+
+def test_a_prediction_without_outcome_is_missing_once_its_horizon_has_passed_and_not_sooner() -> None:
+    closed = close_days(join([prediction("a", 12.5)]), 4)
+    assert [each.missing for each in closed] == [0, 0, 1, 0]
+    assert all(not each.pairs for each in closed)
+
+
+def test_an_outcome_that_was_never_predicted_is_unpredicted() -> None:
+    assert total(close_days(join([], [outcome("a", 5)]), 3)) == JoinCounts(unpredicted=1)
+
+
+def test_a_prediction_decided_after_its_outcome_is_not_joined_to_it() -> None:
+    rows = join([prediction("a", 6)], [outcome("a", 5)])
+    assert total(close_days(rows, 3)) == JoinCounts(unpredicted=1, missing=1)
+
+
+def test_the_same_outcome_again_is_a_duplicate_and_another_value_a_correction_and_the_first_is_kept() -> None:
+    outcomes = [outcome("a", 5, 1.0), outcome("a", 6, 1.0), outcome("a", 7, 0.0), outcome("a", 30, 1.0)]
+    closed = close_days(join([prediction("a", 1)], outcomes), 2)
+    assert total(closed) == JoinCounts(joined=1, duplicate=2, corrected=1)
+    assert [pair.outcome.event_ms for pair in closed[0].pairs] == [5 * HOUR]
+
+
+def test_the_first_outcome_is_the_first_in_event_time_however_they_came() -> None:
+    early, late = outcome("a", 5, 1.0), outcome("a", 7, 0.0)
+    for order in ([early, late], [late, early]):
+        closed = join([prediction("a", 1)], order).close(DAY)
+        assert closed.pairs[0].outcome is early
+        assert closed.counts == JoinCounts(joined=1, corrected=1)
+
+
+def test_an_outcome_behind_the_watermark_belongs_to_the_window_in_which_it_could_be_known() -> None:
+    rows = join([prediction("a", 1)], [outcome("a", 5, visible=30)])
+    first, second = close_days(rows, 2)
+    assert (first.counts, second.counts) == (JoinCounts(), JoinCounts(joined=1))
+
+
+def test_an_outcome_known_only_after_the_horizon_is_late_whatever_its_event_time() -> None:
+    rows = join([prediction("a", 1)], [outcome("a", 5, visible=60)])
+    assert total(close_days(rows, 4)) == JoinCounts(late=1, missing=1)
+
+
+def test_each_prediction_of_a_key_is_joined_to_its_outcome() -> None:
+    rows = join([prediction("a", 1, name="p1"), prediction("a", 2, name="p2")], [outcome("a", 5)])
+    closed = rows.close(DAY)
+    assert [pair.prediction.prediction_id for pair in closed.pairs] == ["p1", "p2"]
+
+
+def test_a_later_record_of_a_known_prediction_id_is_left_out() -> None:
+    rows = join([prediction("a", 1, 0.3)])
+    assert rows.add_predictions([prediction("a", 1, 0.9), prediction("b", 1)])[0].key == "b"
+    assert len(rows.close(DAY).predictions) == 2
+
+
+def test_a_prediction_id_is_known_after_it_was_joined() -> None:
+    rows = join([prediction("a", 1)], [outcome("a", 5)])
+    close_days(rows, 2)
+    assert rows.add_predictions([prediction("a", 1)]) == []
+
+
+def test_a_prediction_that_came_behind_its_watermark_is_joined_to_an_outcome_that_is_remembered() -> None:
+    rows = join([], [outcome("a", 5)])
+    assert rows.close(DAY).counts == JoinCounts(unpredicted=1)
+    rows.add_predictions([prediction("a", 1, visible=25)])
+    assert rows.close(2 * DAY).counts == JoinCounts(joined=1)
+
+
+def test_what_is_old_is_forgotten_so_that_the_state_stays_small() -> None:
+    rows = join([prediction("a", 1)], [outcome("a", 5)])
+    days = math.ceil((5 + REMEMBERED_HORIZONS * HORIZON_H) / 24) + 1
+    close_days(rows, days)
+    rows.add_outcomes([outcome("a", days * 24 + 1, 0.0)])
+    assert rows.close((days + 1) * DAY).counts == JoinCounts(unpredicted=1)
+
+
+def test_the_predictions_of_a_window_stand_in_order_of_decision_time_and_id() -> None:
+    rows = join([prediction("c", 2), prediction("b", 1), prediction("a", 2), prediction("d", 25)])
+    assert [each.key for each in rows.close(DAY).predictions] == ["b", "a", "c"]
+
+
+KEYS = st.sampled_from(["a", "b", "c", "d"])
+HOURS = st.integers(0, 95)
+PREDICTIONS = st.lists(st.tuples(KEYS, HOURS), max_size=12)
+OUTCOMES = st.lists(st.tuples(KEYS, HOURS, st.sampled_from([0.0, 1.0])), max_size=12)
+
+
+@given(predictions=PREDICTIONS, outcomes=OUTCOMES)
+def test_every_prediction_ends_joined_or_missing_and_every_outcome_is_counted_once(
+    predictions: list[tuple[str, int]], outcomes: list[tuple[str, int, float]]
+) -> None:
+    asked = [prediction(key, hour, name=f"p{at}") for at, (key, hour) in enumerate(predictions)]
+    came = [outcome(key, hour, value, name=f"o{at}") for at, (key, hour, value) in enumerate(outcomes)]
+    closed = close_days(join(asked, came), 8)
+    counts = total(closed)
+    assert counts.joined + counts.missing == len(asked)
+    assert sorted(each for one in closed for each in one.settled) == sorted(each.prediction_id for each in asked)
+    assert sum(len(each.kept) + len(each.dropped) for each in closed) == len(came)
+    answering = {pair.outcome.row_id for each in closed for pair in each.pairs}
+    assert len(answering) + counts.late + counts.unpredicted + counts.duplicate + counts.corrected == len(came)
+
+
+@given(predictions=PREDICTIONS, outcomes=OUTCOMES, restart=st.integers(1, 5))
+def test_a_join_recalled_from_its_rows_goes_on_as_if_it_had_never_stopped(
+    predictions: list[tuple[str, int]], outcomes: list[tuple[str, int, float]], restart: int
+) -> None:
+    asked = {f"p{at}": prediction(key, hour, name=f"p{at}") for at, (key, hour) in enumerate(predictions)}
+    came = [outcome(key, hour, value, name=f"o{at}") for at, (key, hour, value) in enumerate(outcomes)]
+    through = join(list(asked.values()), came)
+    before = close_days(through, restart)
+    settled = {name for each in before for name in each.settled}
+    kept, dropped = ({row for each in before for row in getattr(each, name)} for name in ("kept", "dropped"))
+    again = OutcomeJoin(HORIZON_H * HOUR)
+    for name, row in asked.items():
+        if name in settled:
+            again.recall_settled(name, row.key, row.decision_ms, row.visible_ms)
+        elif row.visible_ms < restart * DAY:
+            again.recall_open(row)
+        else:
+            again.add_predictions([row])
+    for answer in came:
+        if answer.row_id in kept:
+            again.recall_outcome(answer)
+        elif answer.row_id not in dropped:
+            again.add_outcomes([answer])
+    for day in range(restart + 1, 9):
+        assert again.close(day * DAY) == through.close(day * DAY)
+
+
+@pytest.mark.parametrize("end_h", [24, 48])
+def test_the_releases_of_a_window_are_those_that_scored_what_closes(end_h: int) -> None:
+    rows = join([prediction("a", 1), prediction("b", 30, champion="r-2")])
+    assert rows.releases_before(end_h * HOUR) == ({"r-1"} if end_h == 24 else {"r-1", "r-2"})

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from driftloop.bus.ports import Outgoing
+from driftloop.contracts import ingestion_pb2 as ingestion
+from driftloop.contracts import predictions_pb2 as predictions
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.contracts.topics import topic_of
+from driftloop.errors import BundleError, Retriable, TooManyDeadLetters
+from services.monitoring.bootstrap import OUTCOMES, PREDICTIONS, TOPICS
+from services.monitoring.handlers import HANDLERS
+from tests.unit.monitoring.kit import (
+    Bench,
+    Killed,
+    Raw,
+    day,
+    definition,
+    outgoing,
+    route,
+    served,
+    watermark,
+)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def story(seed: int = 3, days: int = 4, loop: str = "orders") -> list[Outgoing]:
+    """Predictions by two releases, and outcomes of which some come twice, some changed, some late and some never."""
+    chance, raw = random.Random(seed), Raw(loop)
+    records = [*watermark(0, loop), route("r-1", "r-2", loop)]
+    waiting: list[tuple[float, str]] = []
+    for hour in range(0, 24 * days, 3):
+        for at in range(4):
+            key = f"k-{hour}-{at}"
+            records.append(
+                served(
+                    key,
+                    hour + at / 2,
+                    chance.random(),
+                    loop=loop,
+                    challenger=("r-2", chance.random()),
+                    x=chance.gauss(0, 2),
+                )
+            )
+            delay = chance.choice([3, 8, 20, 50])
+            waiting += [(hour + delay, key)] * chance.choice([0, 1, 1, 1, 2])
+        due = sorted(each for each in waiting if each[0] < hour + 3)
+        waiting = [each for each in waiting if each[0] >= hour + 3]
+        records += raw.accepted([raw.row(key, at, float(chance.random() < 0.4)) for at, key in due])
+        records += watermark(hour + 3, loop)
+    return records
+
+
+def values(bench: Bench, loop: str = "orders") -> list[tuple[str, bytes]]:
+    return [(event.id, event.data.SerializeToString(deterministic=True)) for event in bench.windows(loop)]
+
+
+def test_it_reads_the_topics_that_its_handlers_name() -> None:
+    assert set(TOPICS) == {topic_of(message).name for message in HANDLERS}
+
+
+def test_a_prediction_and_its_outcome_meet_in_a_closed_window(bench: Bench) -> None:
+    raw = Raw()
+    bench.send(*watermark(0), route("r-1"), served("a", 1, 0.75, x=2.0), *raw.accepted([raw.row("a", 5, 0.0)]))
+    bench.send(*watermark(25))
+    bench.run()
+    (event,) = bench.windows()
+    window = event.data
+    assert (window.window_id, window.start_ms, window.end_ms) == ("orders/1970-01-01T00:00:00.000Z", 0, 86_400_000)
+    assert (event.time_ms, event.correlation_id, event.causation_id) == (86_400_000, event.id, None)
+    assert (window.champion_release_id, window.predictions, window.joins.joined) == ("r-1", 1, 1)
+    assert window.releases[0].residual_sum == 0.75
+    assert {each.name: list(each.counts) for each in window.histograms} == {"x": [0, 0, 1], "score": [0, 1]}
+
+
+def test_windows_close_before_the_first_release_so_that_deciders_have_something_to_look_at(bench: Bench) -> None:
+    raw = Raw()
+    bench.send(*watermark(1), *raw.accepted([raw.row("a", 5), raw.row("b", 30)]), *watermark(50))
+    bench.run()
+    assert [event.data.joins.unpredicted for event in bench.windows()] == [1, 1]
+    assert [event.data.champion_release_id for event in bench.windows()] == ["", ""]
+
+
+def test_probes_and_repeated_records_count_for_nothing(bench: Bench) -> None:
+    bench.send(*watermark(0), route("r-1"), served("a", 1), served("a", 1, 0.9))
+    bench.send(served("b", 2, purpose=predictions.PROBE), *watermark(24))
+    bench.run()
+    assert bench.windows()[0].data.predictions == 1
+
+
+def test_redelivered_outcome_rows_are_taken_once(bench: Bench) -> None:
+    raw = Raw()
+    batch = raw.accepted([raw.row("a", 5), raw.row("b", 6)])
+    bench.send(*watermark(0), route("r-1"), served("a", 1), served("b", 1), *batch, *batch, *watermark(24))
+    bench.run()
+    joins = bench.windows()[0].data.joins
+    assert (joins.joined, joins.duplicate) == (2, 0)
+
+
+@pytest.mark.parametrize("poll_records", [1, 3, 17, 5000])
+def test_windows_do_not_depend_on_how_the_input_is_cut(tmp_path: Path, poll_records: int) -> None:
+    whole, cut = Bench(tmp_path / "whole"), Bench(tmp_path / "cut")
+    for bench in (whole, cut):
+        bench.send(*story())
+    whole.run()
+    cut.run(poll_records)
+    assert len(values(whole)) == 4
+    assert values(cut) == values(whole)
+    sums = [getattr(event.data.joins, name) for event in whole.windows() for name in ("joined", "late", "missing")]
+    assert sum(sums) > 60
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_killed_anywhere_and_started_again_it_tells_the_same_windows_once(tmp_path: Path, seed: int) -> None:
+    whole, killed = Bench(tmp_path / "whole"), Bench(tmp_path / "killed")
+    for bench in (whole, killed):
+        bench.send(*story())
+    whole.run()
+    chance = random.Random(seed)
+    for _ in range(4):
+        with pytest.raises(Killed):
+            killed.run(poll_records=7, killed_at=chance.randrange(1, 14))
+    killed.run()
+    assert values(killed) == values(whole)
+
+
+def test_two_loops_on_the_same_topics_do_not_mix(tmp_path: Path) -> None:
+    both = Bench(tmp_path / "both", [definition("orders"), definition("parcels")])
+    alone = Bench(tmp_path / "alone", [definition("parcels")])
+    first, second = story(1, loop="orders"), story(2, loop="parcels")
+    shorter = min(len(first), len(second))
+    mixed = [each for pair in zip(first, second, strict=False) for each in pair] + first[shorter:] + second[shorter:]
+    both.send(*mixed)
+    alone.send(*mixed)
+    both.run()
+    alone.run()
+    assert values(both, "parcels") == values(alone, "parcels")
+    assert values(alone, "orders") == []
+    assert {event.id for event in both.windows("orders")}.isdisjoint(event.id for event in both.windows("parcels"))
+
+
+def test_a_window_waits_for_the_route_of_the_release_that_scored_it(bench: Bench) -> None:
+    bench.send(*watermark(0), served("a", 1), *watermark(24))
+    bench.run()
+    assert bench.windows() == []
+    bench.send(route("r-1"))
+    bench.run()
+    assert len(bench.windows()) == 1
+
+
+def test_it_gives_up_on_a_route_that_never_comes(bench: Bench) -> None:
+    bench.send(*watermark(0), served("a", 1), *watermark(24))
+    bench.settings = bench.settings.model_copy(update={"reference_timeout_s": 30.0})
+    bench.clock.step_s = 20.0
+    with pytest.raises(Retriable, match="no route named"):
+        bench.run(poll_records=1)
+
+
+def test_a_bundle_that_is_gone_stops_the_join(bench: Bench) -> None:
+    bench.references.missing.add("r-1")
+    bench.send(*watermark(0), route("r-1"), served("a", 1), *watermark(24))
+    with pytest.raises(BundleError):
+        bench.run()
+
+
+def bad_records() -> list[tuple[str, Outgoing]]:
+    good = served("a", 1)
+    no_key = predictions.PredictionServed(loop="orders", prediction_id="p", release_id="r-1")
+    not_arrow = ingestion.OutcomesAccepted(loop="orders", num_rows=1, rows=b"nothing")
+    lost_column = ingestion.OutcomesAccepted(loop="orders", num_rows=1, rows=_without_key())
+    return [
+        ("unknown-type", Outgoing(PREDICTIONS, good.value, b"a", ())),
+        ("unknown-type", outgoing(registry.RouteChanged(loop="orders"), "orders", topic=PREDICTIONS)),
+        ("malformed-message", Outgoing(PREDICTIONS, b"\xff\xff", b"a", good.headers)),
+        ("missing-field", outgoing(no_key, "orders")),
+        ("malformed-rows", outgoing(not_arrow, "orders")),
+        ("malformed-rows", outgoing(lost_column, "orders")),
+    ]
+
+
+def _without_key() -> bytes:
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    table = pa.table({"event_id": ["e"], "value": [1.0]})
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
+@pytest.mark.parametrize(("reason", "bad"), bad_records())
+def test_a_record_that_can_never_be_read_is_a_dead_letter_and_the_rest_goes_on(
+    bench: Bench, reason: str, bad: Outgoing
+) -> None:
+    bench.send(*watermark(0), route("r-1"), bad, served("b", 1), *watermark(24))
+    bench.run()
+    (letter,) = bench.broker.records(f"{bad.topic}.dlq")
+    assert letter.value == bad.value
+    assert letter.header("dlq-reason") == reason.encode()
+    assert bench.windows()[0].data.predictions == 1
+
+
+def test_too_many_dead_letters_in_a_row_stop_it(bench: Bench) -> None:
+    bench.send(*[Outgoing(OUTCOMES, b"", b"a", ())] * 21)
+    with pytest.raises(TooManyDeadLetters):
+        bench.run()
+
+
+def test_outcomes_without_a_value_are_not_outcomes(bench: Bench) -> None:
+    raw = Raw()
+    bench.send(*watermark(0), route("r-1"), served("a", 1), *raw.accepted([raw.row("a", 5, np.nan)]), *watermark(48))
+    bench.run()
+    assert [event.data.joins.joined for event in bench.windows()] == [0, 0]
+    assert bench.windows()[1].data.joins.missing == 1
+
+
+def test_the_state_holds_no_more_than_its_memory(bench: Bench) -> None:
+    import sqlite3
+
+    bench.send(*story(days=14))
+    bench.run()
+    with sqlite3.connect(bench.settings.home / "state" / "monitoring.db") as connection:
+        rows = connection.execute("select min(visible_ms), count(*) from predictions").fetchone()
+        records = connection.execute("select count(*) from predictions where record is not null").fetchone()[0]
+    assert rows[0] >= day(14 - 6) * 3_600_000
+    assert rows[1] <= 4 * 8 * 6
+    assert 0 < records <= 4 * 8 * 2

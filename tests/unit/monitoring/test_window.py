@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.monitoring.domain.grid import Grid, counts_on, histogram, psi
+from services.monitoring.domain.losses import MEAN_FLOOR, PROBABILITY_FLOOR, losses
+from services.monitoring.domain.monitor import LoopMonitor, Rules
+from services.monitoring.domain.window import SliceRule, Window
+from tests.unit.monitoring.rows import DAY, HOUR, outcome, prediction, reference
+
+COLOURS = (SliceRule("colour", "colour", 2),)
+REFERENCES = {"r-1": reference("r-1"), "r-2": reference("r-2")}
+
+
+def monitor(slices: tuple[SliceRule, ...] = COLOURS) -> LoopMonitor:
+    return LoopMonitor(Rules("orders", "binary", DAY, 36 * HOUR, slices), outcome_partitions=2, prediction_partitions=2)
+
+
+def reach(state: LoopMonitor, hour: float) -> None:
+    for partition in (0, 1):
+        state.outcome_watermarks.hear(partition, round(hour * HOUR))
+        state.prediction_watermarks.hear(partition, round(hour * HOUR))
+
+
+def closed(state: LoopMonitor) -> list[Window]:
+    found = []
+    while state.due() is not None:
+        found.append(state.close(REFERENCES).window)
+    return found
+
+
+def one_day(*rows: object) -> Window:
+    state = monitor()
+    reach(state, 0)
+    for row in rows:
+        if hasattr(row, "decision_ms"):
+            state.add_predictions([row])  # type: ignore[list-item]
+        else:
+            state.add_outcomes([row])  # type: ignore[list-item]
+    reach(state, 24)
+    (window,) = closed(state)
+    return window
+
+
+def test_a_window_closes_when_all_four_partitions_have_reached_its_end() -> None:
+    state = monitor()
+    reach(state, 3)
+    state.outcome_watermarks.hear(0, DAY)
+    state.outcome_watermarks.hear(1, DAY)
+    state.prediction_watermarks.hear(0, DAY)
+    assert state.due() is None
+    state.prediction_watermarks.hear(1, DAY - 1)
+    assert state.due() is None
+    state.prediction_watermarks.hear(1, DAY)
+    assert state.due() == (0, DAY)
+
+
+def test_no_window_closes_before_every_partition_was_heard() -> None:
+    state = monitor()
+    for hour in (1, 500):
+        state.outcome_watermarks.hear(0, hour * HOUR)
+        state.prediction_watermarks.hear(0, hour * HOUR)
+        state.prediction_watermarks.hear(1, hour * HOUR)
+    assert state.due() is None
+    with pytest.raises(ValueError, match="no window is due"):
+        state.close({})
+
+
+def test_the_first_window_is_the_one_that_holds_the_first_watermark() -> None:
+    state = monitor()
+    reach(state, 49)
+    reach(state, 97)
+    assert [(each.start_ms, each.end_ms) for each in closed(state)] == [(2 * DAY, 3 * DAY), (3 * DAY, 4 * DAY)]
+
+
+def test_a_first_watermark_on_a_boundary_begins_the_window_that_starts_there() -> None:
+    state = monitor()
+    reach(state, 48)
+    assert state.due() is None
+    reach(state, 72)
+    assert [each.start_ms for each in closed(state)] == [2 * DAY]
+
+
+def test_windows_without_predictions_close_too_and_name_no_champion() -> None:
+    state = monitor()
+    reach(state, 1)
+    reach(state, 72)
+    windows = closed(state)
+    assert len(windows) == 3
+    assert {each.champion for each in windows} == {""}
+    assert all(not each.releases and not each.histograms for each in windows)
+
+
+def test_sums_of_a_release_are_those_of_its_joined_predictions() -> None:
+    window = one_day(prediction("a", 1, 0.8), prediction("b", 2, 0.4), outcome("a", 5, 1.0), outcome("b", 6, 0.0))
+    (sums,) = window.releases
+    assert (sums.release_id, sums.role, sums.count, sums.answered) == ("r-1", "champion", 2, 2)
+    assert sums.loss == pytest.approx(-math.log(0.8) - math.log(0.6))
+    assert sums.residual == pytest.approx(-0.2 + 0.4)
+    assert sums.residual_square == pytest.approx(0.04 + 0.16)
+    assert (sums.score, sums.outcome) == pytest.approx((1.2, 1.0))
+    assert window.champion == "r-1"
+    assert window.predictions == 2
+
+
+def test_a_missing_outcome_is_in_no_sum() -> None:
+    window = one_day(prediction("a", 1, 0.8), prediction("b", 2, 0.4), outcome("a", 5, 1.0))
+    (sums,) = window.releases
+    assert (sums.count, sums.outcome, sums.answered) == (1, 1.0, 2)
+
+
+def test_paired_losses_are_over_rows_that_both_scored() -> None:
+    window = one_day(
+        prediction("a", 1, 0.8, challenger=("r-2", 0.9)),
+        prediction("b", 2, 0.4),
+        outcome("a", 5, 1.0),
+        outcome("b", 6, 0.0),
+    )
+    whole = window.paired[0]
+    assert (whole.champion, whole.challenger, whole.slice, whole.count) == ("r-1", "r-2", "", 1)
+    assert whole.champion_loss == pytest.approx(-math.log(0.8))
+    assert whole.challenger_loss == pytest.approx(-math.log(0.9))
+
+
+def test_both_score_whoever_answered() -> None:
+    window = one_day(prediction("a", 1, 0.8, challenger=("r-2", 0.9), answered_by="r-2"), outcome("a", 5))
+    assert [(each.release_id, each.count, each.answered) for each in window.releases] == [("r-1", 1, 0), ("r-2", 1, 1)]
+    assert window.paired[0].count == 1
+
+
+def test_slices_keep_their_commonest_values() -> None:
+    colours = ["red"] * 3 + ["blue"] * 2 + ["grey"]
+    rows = [prediction(f"k{at}", 1, 0.5, challenger=("r-2", 0.6), colour=colour) for at, colour in enumerate(colours)]
+    window = one_day(*rows, *(outcome(f"k{at}", 5) for at in range(6)))
+    assert [(each.slice, each.count) for each in window.paired] == [("", 6), ("colour=blue", 2), ("colour=red", 3)]
+
+
+def test_a_route_change_within_a_window_makes_two_pairs() -> None:
+    window = one_day(
+        prediction("a", 1, 0.8, challenger=("r-2", 0.9)),
+        prediction("b", 9, 0.8, champion="r-2"),
+        outcome("a", 5),
+        outcome("b", 12),
+    )
+    assert window.champion == "r-2"
+    roles = {each.release_id: each.role for each in window.releases}
+    assert roles == {"r-1": "champion", "r-2": "champion"}
+
+
+def test_histograms_are_of_the_predictions_decided_in_the_window() -> None:
+    state = monitor()
+    reach(state, 0)
+    state.add_predictions([prediction("a", 1, 0.7, x=-3.0), prediction("b", 2, 0.2, x=math.nan)])
+    state.add_predictions([prediction("c", 30, x=5.0)])
+    reach(state, 48)
+    first, second = closed(state)
+    assert {each.name: (each.counts, each.missing) for each in first.histograms} == {
+        "x": ((1, 0, 0), 1),
+        "score": ((1, 1), 0),
+    }
+    assert {each.name: each.counts for each in second.histograms} == {"x": (0, 0, 1), "score": (0, 1)}
+
+
+def test_inputs_logged_in_another_order_than_the_bundle_states_are_left_out() -> None:
+    state = monitor()
+    reach(state, 0)
+    row = prediction("a", 1)
+    object.__setattr__(row, "input_digest", "another")
+    state.add_predictions([row])
+    reach(state, 24)
+    (window,) = closed(state)
+    assert [each.name for each in window.histograms] == ["score"]
+
+
+def test_edges_belong_to_the_bin_above_and_nan_to_none() -> None:
+    grid = Grid(np.array([0.0, 1.0]), np.array([1, 1, 1]), 0)
+    counts, missing = counts_on(grid, np.array([-math.inf, -0.1, 0.0, 0.5, 1.0, math.inf, math.nan]))
+    assert counts.tolist() == [2, 2, 2]
+    assert missing == 1
+
+
+@given(st.lists(st.integers(0, 50), min_size=2, max_size=12), st.integers(1, 20))
+def test_the_index_of_equal_shares_is_zero_and_it_is_never_negative(counts: list[int], factor: int) -> None:
+    reference_counts = np.array(counts)
+    assert psi(reference_counts, reference_counts * factor) == pytest.approx(0.0, abs=1e-12)
+    assert psi(reference_counts, np.array(counts[::-1])) >= 0.0
+
+
+def test_the_index_agrees_with_a_hand_computation() -> None:
+    found = psi(np.array([20, 60, 20]), np.array([30, 40, 30]))
+    assert found == pytest.approx(2 * 0.1 * math.log(1.5) + 0.2 * math.log(1.5))
+
+
+def test_missing_values_move_the_index() -> None:
+    grid = Grid(np.array([0.0]), np.array([50, 50]), 0)
+    assert histogram("r", "x", grid, np.array([-1.0, 1.0])).psi == pytest.approx(0.0)
+    assert histogram("r", "x", grid, np.array([-1.0, 1.0, math.nan, math.nan])).psi > 1.0
+
+
+def test_losses_are_bounded_where_a_score_is_certain_and_wrong() -> None:
+    assert losses("binary", np.array([0.0]), np.array([1.0]))[0] == pytest.approx(-math.log(PROBABILITY_FLOOR))
+    assert losses("regression", np.array([2.0]), np.array([5.0]))[0] == 9.0
+    assert losses("count", np.array([3.0]), np.array([3.0]))[0] == pytest.approx(0.0)
+    assert losses("count", np.array([2.0]), np.array([0.0]))[0] == pytest.approx(4.0)
+    assert losses("count", np.array([0.0]), np.array([1.0]))[0] == pytest.approx(
+        2 * (math.log(1 / MEAN_FLOOR) - 1 + MEAN_FLOOR)
+    )
+
+
+@given(seed=st.integers(0, 10_000))
+def test_any_interleaving_of_the_partitions_gives_the_same_windows(seed: int) -> None:
+    """Within a partition rows and watermarks keep their order; between partitions any order may come."""
+    chance = random.Random(7)
+    streams: dict[str, list[tuple[str, object]]] = {f"{kind}{part}": [] for kind in "po" for part in (0, 1)}
+    for hour in range(0, 96, 4):
+        for at in range(3):
+            key = f"{hour}-{at}"
+            part, x = at % 2, chance.gauss(0, 2)
+            score, challenger = chance.random(), ("r-2", chance.random())
+            streams[f"p{part}"].append(("row", prediction(key, hour + 1, score, challenger=challenger, x=x)))
+            if hour < 84:
+                streams[f"o{part}"].append(("row", outcome(key, hour + 1 + chance.randrange(9), float(at == 0))))
+        for name, rows in streams.items():
+            rows.append(("watermark", (int(name[1]), max(hour - 8 * (name[0] == "o"), 0) * HOUR)))
+    expected = _fed(streams, random.Random(0))
+    assert len(expected) == 3
+    assert sum(each.joins.joined for each in expected) > 30
+    assert _fed(streams, random.Random(seed)) == expected
+
+
+def _fed(streams: dict[str, list[tuple[str, object]]], chance: random.Random) -> list[Window]:
+    state, windows = monitor(), []
+    left = {name: list(rows) for name, rows in streams.items()}
+    while left:
+        name = chance.choice(sorted(left))
+        for _ in range(min(chance.randint(1, 9), len(left[name]))):
+            _feed(state, name, *left[name].pop(0))
+        if not left[name]:
+            del left[name]
+        windows += closed(state)
+    return windows
+
+
+def _feed(state: LoopMonitor, name: str, kind: str, what: object) -> None:
+    if kind == "watermark":
+        marks = state.outcome_watermarks if name[0] == "o" else state.prediction_watermarks
+        marks.hear(*what)  # type: ignore[misc]
+    elif name[0] == "p":
+        state.add_predictions([what])  # type: ignore[list-item]
+    else:
+        state.add_outcomes([what])  # type: ignore[list-item]
