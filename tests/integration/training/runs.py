@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.training.spec import RunSpec
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def program(text: str) -> list[str]:

@@ -29,7 +29,7 @@ from tests.integration.training.orders_home import FEATURE_REPO, LOOPS
 from tests.integration.training.runs import eventually
 from tests.loops.orders.source import HOUR_MS, START_MS
 
-pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(420)]
 
 WINDOWS = 24
 

@@ -39,12 +39,12 @@ from services.training.spec import SPEC, Trained, read_result, read_spec, write_
 from tests.integration.training.orders_home import LOOPS, Home, make_home
 from tests.loops.orders.source import DAY_MS, HOUR_MS, START_MS, Story, events
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
 
 STORY = Story(days=14, orders_a_day=200)
 WINDOWS = 20
 END_MS = START_MS + 10 * DAY_MS
-RUN_POLLS = 1200
+RUN_POLLS = 3000
 
 
 @dataclass(frozen=True)
