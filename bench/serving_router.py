@@ -38,7 +38,7 @@ from services.serving.adapters.watermarks import SqliteFeatureWatermarks
 from services.serving.domain.desired import DesiredRoute
 from services.serving.domain.model_config import Places, config_pbtxt
 from services.serving.establish import Establisher
-from tests.integration.serving.triton import TOKEN, TritonServer
+from tests.helpers.triton import TOKEN, Triton
 
 LOOP, BARE = "bench", "bare"
 T0 = 1_700_000_000_000
@@ -168,8 +168,8 @@ def online_store(path: Path) -> sqlite3.Connection:
         ]
         store.execute("BEGIN")
         store.executemany(
-            f'INSERT INTO "{table}" (entity_key, feature_name, value, event_ts) VALUES (?, ?, ?, ?)',
-            rows,  # noqa: S608
+            f'INSERT INTO "{table}" (entity_key, feature_name, value, event_ts) VALUES (?, ?, ?, ?)',  # noqa: S608
+            rows,
         )
         store.execute("COMMIT")
         store.execute(f"INSERT INTO {WATERMARKS} VALUES (?, ?, ?)", (LOOP, view, T0))  # noqa: S608
@@ -259,7 +259,7 @@ def main(seconds: float) -> None:
     bare.mkdir(parents=True)
     (models / BARE / "config.pbtxt").write_text(config_pbtxt(definition(BARE), 100))
     (bare / "model.py").write_text(BARE_MODEL.format(inputs=("key", *STRINGS, "decision_time_ms", *NUMBERS)))
-    server = TritonServer(models, home / "triton.log")
+    server = Triton(models, home / "triton.log")
     server.start()
     try:
         control = GrpcTriton(server.address, TOKEN, 5.0, 60.0)

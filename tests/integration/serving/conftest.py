@@ -32,7 +32,8 @@ from services.serving.domain.model_config import Places
 from services.serving.establish import Establisher
 from services.serving.handlers import Handlers
 from services.serving.shipper import TOPIC, Shipper
-from tests.integration.serving.triton import TOKEN, TritonServer
+from tests.helpers.eventually import assert_eventually_async
+from tests.helpers.triton import TOKEN, Triton
 from tests.unit.serving.kit import (
     DEFINITION,
     DEPOT,
@@ -57,7 +58,7 @@ class World:
     """What a test sees; folders below ``home``, one Triton, one broker in memory."""
 
     home: Path
-    triton: TritonServer
+    triton: Triton
     broker: MemoryBroker = field(default_factory=MemoryBroker)
 
     def __post_init__(self) -> None:
@@ -175,21 +176,14 @@ def inputs(
     return made
 
 
-async def eventually(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    """Return once a condition holds.
-
-    Raises:
-        AssertionError: it does not within ``timeout_s``.
-    """
-    deadline = asyncio.get_running_loop().time() + timeout_s
-    while not await asyncio.to_thread(condition):
-        assert asyncio.get_running_loop().time() < deadline, "the condition never held"
-        await asyncio.sleep(0.01)
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait, bounded, until a condition holds."""
+    await assert_eventually_async(lambda: asyncio.to_thread(condition), timeout_s=30.0)
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    server = TritonServer(tmp_path / "triton" / "models", tmp_path / "triton.log")
+    server = Triton(tmp_path / "triton" / "models", tmp_path / "triton.log")
     server.start()
     made = World(tmp_path, server)
     made.feast.put(DEPOT, ("north",), {"count_3600s": 3.0, "sum_delay_3600s": 1.5, "mood": "calm"})

@@ -24,43 +24,43 @@ LOOP = "parcels"
 T0 = 1_700_000_000_000
 DEPOT, LANE, WORLD = "parcels_depot", "parcels_lane", "parcels_world"
 VIEW_KEYS = {DEPOT: ("depot",), LANE: ("zone", "depot"), WORLD: ("world",)}
-DEFINITION = LoopDefinition.model_validate(
-    {
-        "loop": LOOP,
-        "description": "Will a parcel be late?",
-        "events": {
-            "parcel.posted": {"message": "p.Posted", "id": "event_id", "key": "parcel_id", "time": "event_time_ms"},
-            "parcel.delivered": {"message": "p.Done", "id": "event_id", "key": "parcel_id", "time": "event_time_ms"},
+DECLARED: dict[str, Any] = {
+    "loop": LOOP,
+    "description": "Will a parcel be late?",
+    "events": {
+        "parcel.posted": {"message": "p.Posted", "id": "event_id", "key": "parcel_id", "time": "event_time_ms"},
+        "parcel.delivered": {"message": "p.Done", "id": "event_id", "key": "parcel_id", "time": "event_time_ms"},
+    },
+    "prediction": {
+        "key": "parcel_id",
+        "from": "parcel.posted",
+        "decision_time": {"column": "event_time_ms"},
+        "clock": "request",
+        "inputs": {
+            "depot": {"type": "string"},
+            "zone": {"type": "int64", "model": False},
+            "weight": {"type": "double"},
         },
-        "prediction": {
-            "key": "parcel_id",
-            "from": "parcel.posted",
-            "decision_time": {"column": "event_time_ms"},
-            "clock": "request",
-            "inputs": {
-                "depot": {"type": "string"},
-                "zone": {"type": "int64", "model": False},
-                "weight": {"type": "double"},
-            },
-            "join_keys": {"depot": {"input": "depot"}, "zone": {"input": "zone"}, "world": {"const": "all"}},
-            "feature_service": "parcels_v1",
-            "max_feature_age": "2h",
-        },
-        "label": {
-            "from": "parcel.delivered",
-            "key": "parcel_id",
-            "value": "late",
-            "kind": "binary",
-            "horizon": "3d",
-        },
-        "training": {
-            "first_champion_after": "7d",
-            "window": {"first_champion": "7d", "drift": "7d", "schedule": "7d", "command": "7d"},
-            "validation": "1d",
-        },
-        "rollout": {"steps": [{"stage": "shadow", "min_blocks": 2, "max_blocks": 4}]},
-    }
-)
+        "join_keys": {"depot": {"input": "depot"}, "zone": {"input": "zone"}, "world": {"const": "all"}},
+        "feature_service": "parcels_v1",
+        "max_feature_age": "2h",
+    },
+    "label": {
+        "from": "parcel.delivered",
+        "key": "parcel_id",
+        "value": "late",
+        "kind": "binary",
+        "horizon": "3d",
+    },
+    "training": {
+        "first_champion_after": "7d",
+        "window": {"first_champion": "7d", "drift": "7d", "schedule": "7d", "command": "7d"},
+        "validation": "1d",
+    },
+    "rollout": {"steps": [{"stage": "shadow", "min_blocks": 2, "max_blocks": 4}]},
+}
+"""As it would stand in loop.yaml."""
+DEFINITION = LoopDefinition.model_validate(DECLARED)
 NUMERIC = (
     Input("parcels_depot__count_3600s", "feature", "double", DEPOT, "count_3600s"),
     Input("parcels_depot__sum_delay_3600s", "feature", "double", DEPOT, "sum_delay_3600s"),
