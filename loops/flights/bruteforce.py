@@ -177,4 +177,5 @@ def _latest(table: pa.Table, columns: Sequence[str], requests: pa.Table, waterma
         newest = np.asarray([each[-1] if len(each) else -1 for each in seen])
         asked = request_code == code
         chosen[asked] = newest[at_moment[asked]]
-    return {name: np.where(chosen >= 0, _value(table, name)[chosen], np.nan) for name in columns}
+    values = {name: np.append(_value(table, name), np.nan) for name in columns}
+    return {name: each[chosen] for name, each in values.items()}

@@ -50,8 +50,11 @@ class Pairs:
             ValueError: a count has no sum beside it.
         """
         found = [(place, match) for place, name in enumerate(names) if (match := _COUNT.match(name))]
-        sums = [names.index(match.string.replace("__count_", "__sum_")) for _, match in found]
-        return cls([place for place, _ in found], sums, [match["column"] for _, match in found])
+        sums = [match.string.replace("__count_", "__sum_") for _, match in found]
+        if absent := sorted(set(sums) - set(names)):
+            raise ValueError(f"these sums are not among the inputs: {', '.join(absent)}")
+        places = [names.index(each) for each in sums]
+        return cls([place for place, _ in found], places, [match["column"] for _, match in found])
 
 
 class Design(torch.nn.Module):

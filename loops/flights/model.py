@@ -71,7 +71,7 @@ class Network(torch.nn.Module):
 
     def _apart(self, values: Tensor) -> Tensor:
         """[n, K * width] to [K, n, width]."""
-        return values.unflatten(1, (self._members, -1)).transpose(0, 1)
+        return values.reshape(-1, self._members, values.shape[1] // self._members).transpose(0, 1)
 
 
 class Scorer(torch.nn.Module):
@@ -166,7 +166,7 @@ def _calibrate(scorer: Scorer, validation: TrainingSet, vocabularies: Sequence[S
     """Move the intercept towards making the mean score right, as far as the validation days agree on it.
 
     The full step is Newton's, on the intercept alone. Days are few and their flights alike, so its standard error is
-    taken over days, and the step is shrunk by 1 - (error / step)^2, not below 0 (positive-part James-Stein).
+    taken over days, and only what of the step goes beyond one such error is made.
     """
     with torch.no_grad():
         numeric, codes = torch.from_numpy(validation.numeric), _codes(validation, vocabularies)
@@ -175,15 +175,19 @@ def _calibrate(scorer: Scorer, validation: TrainingSet, vocabularies: Sequence[S
 
 
 def intercept(logit: NDArray[np.float64], label: NDArray[np.float64], day: NDArray[np.int64]) -> float:
-    """The shrunk step for logits, labels and day numbers [n]; 0 where there are fewer than two days."""
+    """What to add to logits, from logits, labels and day numbers [n]; 0 where there are fewer than two days."""
     days, place = np.unique(day, return_inverse=True)
     if len(days) < 2:
         return 0.0
     step = 0.0
     for _ in range(NEWTON_STEPS):
         score = 1 / (1 + np.exp(-(logit + step)))
-        step += float(np.clip((label - score).sum() / max(float((score * (1 - score)).sum()), 1e-6), -1.0, 1.0))
+        step += float(np.clip((label - score).sum() / _slope(score), -1.0, 1.0))
     score = 1 / (1 + np.exp(-logit))
     by_day = np.bincount(place, weights=label - score)
-    error = np.sqrt(by_day.var(ddof=1) * len(days)) / max(float((score * (1 - score)).sum()), 1e-6)
-    return step * max(0.0, 1.0 - (error / step) ** 2) if step else 0.0
+    error = float(np.sqrt(by_day.var(ddof=1) * len(days)) / _slope(score))
+    return float(np.sign(step)) * max(0.0, abs(step) - error)
+
+
+def _slope(score: NDArray[np.float64]) -> float:
+    return max(float((score * (1 - score)).sum()), 1e-6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ def main() -> None:
     torch.set_num_threads(1)
     definition = load_loop(Path(__file__).parent).definition
     world = build(definition, asked.start, asked.end)
-    print(f"{len(world.rows.key):,} flights from {asked.start} to {asked.end - timedelta(days=1)}")
+    print(f"{len(world.rows.key):,} flights, {asked.start} to {asked.end}")
     for seed in range(asked.seeds):
         print(f"\nseed {seed}")
         story = Simulation(definition, world, seed)
@@ -43,8 +43,10 @@ def _print_quality(story: Simulation, world: World) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--start", type=date.fromisoformat, default=date(2013, 1, 1), help="first day of flights")
-    parser.add_argument("--end", type=date.fromisoformat, default=date(2013, 5, 20), help="day after the last")
+    parser.add_argument("--start", type=date.fromisoformat, default=date(2012, 12, 31), help="first day, UTC")
+    parser.add_argument(
+        "--end", type=date.fromisoformat, default=date(2013, 5, 21), help="first day that is not replayed"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
     return parser.parse_args()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import cache
 
 import numpy as np
@@ -93,26 +93,31 @@ class _Package:
     airports: pd.DataFrame
 
 
-def events(start: date, end: date) -> dict[str, pa.Table]:
-    """Every event of the flights whose scheduled departure, on New York's clock, is on a day in [start, end).
+def events(start_ms: int, end_ms: int) -> dict[str, pa.Table]:
+    """Every event with event time in [start, end), ms since the epoch, of flights that the span holds whole.
 
-    A flight's events come whole: its publication a day before ``start`` and its arrival after ``end`` included.
-    Weather covers the time from the first publication to the end of the last day.
+    A flight is held whole where the span begins before its day does by a day, in which it is published, and ends after
+    its day by a day, in which it arrives. Days are New York's, the span's edges are taken as UTC days: from 31 December
+    to 21 May it holds the flights of 1 January to 19 May.
 
     Returns:
         A table for each event type, with the columns of `SCHEMAS`, sorted by (event time, event id).
 
     Raises:
-        ValueError: no flight is scheduled on those days.
+        ValueError: the span holds no flight.
     """
     flights = _timetable()
-    day = flights["local_day"].to_numpy()
-    flights = flights[(day >= np.datetime64(start, "D")) & (day < np.datetime64(end, "D"))]
+    day_ms = flights["local_day"].to_numpy().astype("datetime64[ms]").astype(np.int64)
+    flights = flights[(day_ms - DAY_MS >= start_ms) & (day_ms + 2 * DAY_MS <= end_ms)]
     if flights.empty:
-        raise ValueError(f"no flight is scheduled from {start} to {end}")
-    tables = {SCHEDULED: _scheduled(flights), DEPARTED: _departed(flights), ARRIVED: _arrived(flights)}
-    tables |= {CANCELLED: _cancelled(flights), WEATHER: _weather(_local_ms(start - PUBLISHED_AHEAD), _local_ms(end))}
-    return {name: _table(frame, name) for name, frame in tables.items()}
+        raise ValueError(f"no flight's day lies in [{start_ms}, {end_ms}) with a day before it and a day after")
+    frames = {SCHEDULED: _scheduled(flights), DEPARTED: _departed(flights), ARRIVED: _arrived(flights)}
+    frames |= {CANCELLED: _cancelled(flights), WEATHER: _weather()}
+    return {name: _table(_between(frame, start_ms, end_ms), name) for name, frame in frames.items()}
+
+
+def _between(frame: pd.DataFrame, start_ms: int, end_ms: int) -> pd.DataFrame:
+    return frame[(frame["event_time_ms"] >= start_ms) & (frame["event_time_ms"] < end_ms)]
 
 
 def _scheduled(flights: pd.DataFrame) -> pd.DataFrame:
@@ -135,15 +140,14 @@ def _cancelled(flights: pd.DataFrame) -> pd.DataFrame:
     return _event(flights, "cancelled", flights["scheduled_departure_ms"])
 
 
-def _weather(start_ms: int, end_ms: int) -> pd.DataFrame:
+def _weather() -> pd.DataFrame:
     raw = _package().weather
     observed = _epoch_ms(pd.to_datetime(raw["time_hour"], utc=True))
     time = observed + WEATHER_DELAY // timedelta(milliseconds=1)
     hour = pd.to_datetime(raw["time_hour"], utc=True).dt.strftime("%Y%m%dT%HZ")
     frame = pd.DataFrame({"event_id": "weather-" + raw["origin"] + "-" + hour, "event_time_ms": time})
     frame = frame.assign(origin=raw["origin"], observed_ms=observed)
-    frame = frame.assign(**{field: raw[column] for field, column in WEATHER_FIELDS.items()})
-    return frame[(time >= start_ms) & (time < end_ms)]
+    return frame.assign(**{field: raw[column] for field, column in WEATHER_FIELDS.items()})
 
 
 def _event(flights: pd.DataFrame, what: str, time_ms: pd.Series[int]) -> pd.DataFrame:
@@ -242,8 +246,3 @@ def _delayed(scheduled_ms: pd.Series[int], delay_minutes: pd.Series[float]) -> p
 
 def _epoch_ms(times: pd.Series[pd.Timestamp]) -> pd.Series[int]:
     return times.dt.tz_localize(None).astype("datetime64[ms]").astype("int64")
-
-
-def _local_ms(day: date) -> int:
-    """Midnight of a day on New York's clock, ms since the epoch."""
-    return int(pd.Timestamp(day, tz=HOME_ZONE).timestamp() * 1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -47,8 +47,8 @@ class World:
 
 
 def build(definition: LoopDefinition, start: date, end: date) -> World:
-    """The rows of the flights of [start, end), with every model input of the loop."""
-    events = source.events(start, end)
+    """The rows of the flights that [start, end), in UTC days, holds whole, with every model input of the loop."""
+    events = source.events(_ms(start), _ms(end))
     asked = requests.requests(events)
     watermark = asked["decision_time_ms"].to_numpy() // STEP_MS * STEP_MS
     found = bruteforce.features(events, asked.append_column("watermark_ms", pa.array(watermark)))
@@ -81,3 +81,7 @@ def _outcomes(
     late = (arrived["arr_delay_minutes"].to_numpy()[place] > 15).astype(np.float64)
     joined = (place >= 0) & (time <= decided + to_ms(definition.label.horizon))
     return np.where(joined, late, np.nan), np.where(joined, time, NEVER)
+
+
+def _ms(day: date) -> int:
+    return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
