@@ -117,8 +117,8 @@ class Door:
         return handler(mine, self.clock)
 
     def _rows(self, event_type: str, rows: pa.RecordBatch) -> Iterator[Outgoing]:
-        for join_keys in self._feeds.entities.get(event_type, ()):
-            for partition, part in self._rows_to.split(rows, entity_keys(rows, join_keys)):
+        for join_keys, keys in entity_keys(rows, self._feeds.entities.get(event_type, ())):
+            for partition, part in self._rows_to.split(rows, keys):
                 yield from self._messages.rows(event_type, join_keys, partition, part)
         if event_type == self._feeds.label:
             outcomes = self._feeds.outcome.read(rows)

@@ -78,7 +78,7 @@ class EventHandler:
         decoded = self._decoder.decode(runs.rows)
         refused = [Refused(record, fault) for record, fault in runs.unreadable]
         refused += [Refused(runs.rows[fault.row], fault) for fault in decoded.rejected]
-        rows = _Rows(_one_batch(decoded.rows), decoded.places)
+        rows = _Rows(decoded.rows, decoded.places)
         rows = self._without(rows, self._rules.check(decoded.rows), runs.rows, refused)
         rows, derived = self._derived(rows, runs.rows, refused)
         arrival, ahead = self._arrive(rows, runs.runs, clock)
@@ -91,6 +91,8 @@ class EventHandler:
         return Handled(accepted if kept.all() else accepted.filter(pa.array(kept)), refused)
 
     def _without(self, rows: _Rows, faults: list[Rejection], records: list[Record], refused: list[Refused]) -> _Rows:
+        if not faults:
+            return rows
         self._refuse(rows, faults, records, refused)
         kept = np.ones(len(rows.places), dtype=bool)
         kept[[fault.row for fault in faults]] = False
@@ -120,7 +122,7 @@ class EventHandler:
             before: PartitionClock = clock.clock(run.place)
             read = self._arrival.read(before, times[start:end], marks)
             arrival[start:end], ahead[start:end] = read.arrival_ms, read.ahead
-            clock.note(run.place, read.clock, read.values)
+            clock.note(run.place, read.clock, read.sent)
         return arrival, ahead
 
     def _repeated(self, rows: _Rows, ahead: Mask, watermark_ms: int | None) -> Mask:
@@ -144,11 +146,6 @@ class EventHandler:
         ]
         own = [rows.batch.column(name) for name in self._event.own]
         return pa.RecordBatch.from_arrays([*standard, *own, *derived], schema=self.schema)
-
-
-def _one_batch(rows: pa.Table) -> pa.RecordBatch:
-    arrays = [column.combine_chunks() for column in rows.columns]
-    return pa.RecordBatch.from_arrays(arrays, schema=rows.schema)
 
 
 def _faults(rows: Mask, reason: str, detail: str) -> list[Rejection]:

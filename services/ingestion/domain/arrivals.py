@@ -41,13 +41,13 @@ class PartitionClock:
 class Arrivals:
     """What a run of rows did to its partition's clock. ``arrival_ms`` int64 [n], ``ahead`` bool [n].
 
-    ``values``: the watermarks that the clock passed through, ascending.
+    ``sent``: the producer's watermarks that moved it, ascending.
     """
 
     arrival_ms: Ints
     ahead: Mask
     clock: PartitionClock
-    values: tuple[int, ...]
+    sent: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +64,20 @@ class ArrivalRules:
         """
         arrival = np.empty(len(times_ms), dtype=np.int64)
         ahead = np.zeros(len(times_ms), dtype=bool)
-        values: list[int] = []
+        sent: list[int] = []
         at = 0
         for mark in (*marks, None):
             end = len(times_ms) if mark is None else mark.before
             if end > at:
                 piece = slice(at, end)
                 arrival[piece], ahead[piece], moved = self._segment(clock, times_ms[piece])
-                clock = _move(clock, moved, False, values)
+                clock = _derive(clock, moved)
                 at = end
             if mark is not None:
-                clock = _move(clock, mark.watermark_ms, True, values)
-        return Arrivals(arrival, ahead, clock, tuple(values))
+                if clock.watermark_ms is None or mark.watermark_ms > clock.watermark_ms:
+                    sent.append(mark.watermark_ms)
+                clock = PartitionClock(max(mark.watermark_ms, clock.watermark_ms or 0), True)
+        return Arrivals(arrival, ahead, clock, tuple(sent))
 
     def _segment(self, clock: PartitionClock, times_ms: Ints) -> tuple[Ints, Mask, int | None]:
         if clock.explicit:
@@ -104,9 +106,7 @@ class ArrivalRules:
         return arrival, ahead, watermark_ms
 
 
-def _move(clock: PartitionClock, to_ms: int | None, explicit: bool, values: list[int]) -> PartitionClock:
-    explicit = explicit or clock.explicit
+def _derive(clock: PartitionClock, to_ms: int | None) -> PartitionClock:
     if to_ms is None or (clock.watermark_ms is not None and to_ms <= clock.watermark_ms):
-        return PartitionClock(clock.watermark_ms, explicit)
-    values.append(max(to_ms, BEFORE_ANY))
-    return PartitionClock(values[-1], explicit)
+        return clock
+    return PartitionClock(max(to_ms, BEFORE_ANY), clock.explicit)

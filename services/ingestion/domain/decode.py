@@ -24,7 +24,7 @@ _SPACE = b" \t\r\n"
 class Decoded:
     """``rows``: the message's fields, in the order of the records; ``places`` int64 [n]: which record each row is."""
 
-    rows: pa.Table
+    rows: pa.RecordBatch
     places: NDArray[np.int64]
     rejected: list[Rejection]
 
@@ -76,17 +76,16 @@ class Decoder:
         places = np.array([row for row, _ in dicts] + [row for row, _ in messages], dtype=np.int64)
         plain = [fields for _, fields in dicts]
         read = [message for _, message in messages]
-        tables = []
+        parts = []
         if plain:
-            tables.append([_from_dicts(column, plain) for column in columns])
+            parts.append([_from_dicts(column, plain) for column in columns])
         if read or not plain:
-            tables.append([_from_messages(column, read) for column in columns])
-        schema = self._schema.fields
-        rows = pa.concat_tables([pa.Table.from_arrays(arrays, schema=schema) for arrays in tables]).combine_chunks()
-        if len(tables) > 1:
-            order = np.argsort(places)
-            rows, places = rows.take(pa.array(order)).combine_chunks(), places[order]
-        return Decoded(rows, places, rejected)
+            parts.append([_from_messages(column, read) for column in columns])
+        if len(parts) == 1:
+            return Decoded(pa.RecordBatch.from_arrays(parts[0], schema=self._schema.fields), places, rejected)
+        order = np.argsort(places)
+        both = [pa.concat_arrays(pair).take(pa.array(order)) for pair in zip(*parts, strict=True)]
+        return Decoded(pa.RecordBatch.from_arrays(both, schema=self._schema.fields), places[order], rejected)
 
 
 def _format(record: Record, value: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +27,10 @@ class Partitioner:
     def split(self, rows: pa.RecordBatch, keys: pa.Array) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The rows of each partition that has some, in order; those whose key (string [n]) is null are left out."""
         places = self._places(keys)
-        for partition in np.unique(places).tolist():
-            if partition >= 0:
-                chosen = places == partition
-                yield partition, rows if chosen.all() else rows.take(pa.array(np.flatnonzero(chosen)))
+        for partition in range(self.partitions):
+            chosen = np.flatnonzero(places == partition)
+            if len(chosen):
+                yield partition, rows if len(chosen) == len(places) else rows.take(pa.array(chosen))
 
     def _places(self, keys: pa.Array) -> NDArray[np.int64]:
         """Partition of each row, -1 for none."""
@@ -41,14 +41,19 @@ class Partitioner:
         fresh = [name for name in names if name not in self._known]
         self._known.update(zip(fresh, partitions_of([name.encode() for name in fresh], self.partitions), strict=True))
         table = np.array([*(self._known[name] for name in names), -1], dtype=np.int64)
-        found: NDArray[np.int64] = table[coded.indices.fill_null(-1).to_numpy()]
+        codes = coded.indices.fill_null(-1) if coded.null_count else coded.indices
+        found: NDArray[np.int64] = table[codes.to_numpy()]
         return found
 
 
-def entity_keys(rows: pa.RecordBatch, join_keys: tuple[str, ...]) -> pa.Array:
-    """Key of each row for an entity: its join keys' values in the given order; null where one is null or empty."""
-    values = [_text(rows.column(name)) for name in join_keys]
-    return values[0] if len(values) == 1 else pc.binary_join_element_wise(*values, SEPARATOR)
+def entity_keys(
+    rows: pa.RecordBatch, entities: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[tuple[str, ...], pa.Array]]:
+    """Each entity with every row's key (string [n]): its join keys' values; null where one is null or empty."""
+    texts = {name: _text(rows.column(name)) for name in {name for join_keys in entities for name in join_keys}}
+    for join_keys in entities:
+        values = [texts[name] for name in join_keys]
+        yield join_keys, values[0] if len(values) == 1 else pc.binary_join_element_wise(*values, SEPARATOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +77,6 @@ OUTCOME = pa.schema([*STANDARD, ("key", pa.string()), ("value", pa.float64())])
 
 
 def _text(column: pa.Array) -> pa.Array:
-    text = column.cast(pa.string())
-    return pc.if_else(pc.equal(text, ""), None, text)
+    text = column if pa.types.is_string(column.type) else column.cast(pa.string())
+    empty = pc.equal(text, "")
+    return pc.if_else(empty, None, text) if empty.true_count else text

@@ -34,7 +34,7 @@ class Rules:
             if column.name in required or column.name in schema.rules
         ]
 
-    def check(self, rows: pa.Table) -> list[Rejection]:
+    def check(self, rows: pa.RecordBatch) -> list[Rejection]:
         """The first fault of each row that has one, by row."""
         broken: dict[int, Rejection] = {}
         self._check_time(rows.column(self._schema.time), broken)
@@ -42,15 +42,15 @@ class Rules:
             _check_field(column, rule, rows.column(column.name), broken)
         return [broken[row] for row in sorted(broken)]
 
-    def _check_time(self, held: pa.ChunkedArray, broken: dict[int, Rejection]) -> None:
+    def _check_time(self, held: pa.Array, broken: dict[int, Rejection]) -> None:
         name = self._schema.time
-        times = held.fill_null(0).to_numpy()
+        times = _numbers(held)
         _note(times == 0, "missing", lambda _: f"{name} is missing", broken)
         outside = (times < 0) | (times >= END_OF_TIME_MS)
         _note(outside, "invalid-time", lambda row: f"{name}: {times[row]} is not a time from 1970 to 9999", broken)
 
 
-def _check_field(column: Column, rule: FieldRule, held: pa.ChunkedArray, broken: dict[int, Rejection]) -> None:
+def _check_field(column: Column, rule: FieldRule, held: pa.Array, broken: dict[int, Rejection]) -> None:
     absent = _absent(column, held)
     name = column.name
     if rule.required:
@@ -58,17 +58,17 @@ def _check_field(column: Column, rule: FieldRule, held: pa.ChunkedArray, broken:
     if rule.min is not None or rule.max is not None:
         _check_range(name, rule, held, absent, broken)
     if rule.enum is not None:
-        listed = pc.is_in(held, value_set=pa.array(rule.enum, pa.string())).to_numpy()
+        listed = _mask(pc.is_in(held, value_set=pa.array(rule.enum, pa.string())))
         _note(
             ~listed & ~absent, "not-in-enum", lambda row: f"{name}: {_shown(held, row)} is none of {rule.enum}", broken
         )
     if rule.max_length is not None:
-        long = pc.greater(pc.utf8_length(held), rule.max_length).fill_null(False).to_numpy()
-        _note(long & ~absent, "too-long", lambda _: f"{name}: longer than {rule.max_length} characters", broken)
+        long = _numbers(pc.utf8_length(held)) > rule.max_length
+        _note(long, "too-long", lambda _: f"{name}: longer than {rule.max_length} characters", broken)
 
 
-def _check_range(name: str, rule: FieldRule, held: pa.ChunkedArray, absent: Mask, broken: dict[int, Rejection]) -> None:
-    values = held.fill_null(0).to_numpy()
+def _check_range(name: str, rule: FieldRule, held: pa.Array, absent: Mask, broken: dict[int, Rejection]) -> None:
+    values = _numbers(held)
     inside = np.ones(len(values), dtype=bool)
     if rule.min is not None:
         inside &= values >= rule.min
@@ -79,17 +79,24 @@ def _check_range(name: str, rule: FieldRule, held: pa.ChunkedArray, absent: Mask
     _note(~inside & ~absent, "out-of-range", lambda row: f"{name}: {values[row]} is not in {bounds}", broken)
 
 
-def _absent(column: Column, held: pa.ChunkedArray) -> Mask:
+def _absent(column: Column, held: pa.Array) -> Mask:
     """Null where absence shows; for a string without `optional`, empty."""
-    if column.optional:
-        return _mask(pc.is_null(held))
-    if column.is_string:
-        return _mask(pc.equal(held, ""))
+    if column.optional and held.null_count:
+        return _mask(held.is_null())
+    if column.is_string and not column.optional:
+        empty: Mask = _numbers(pc.binary_length(held)) == 0
+        return empty
     return np.zeros(len(held), dtype=bool)
 
 
-def _mask(held: pa.ChunkedArray) -> Mask:
-    mask: Mask = held.to_numpy()
+def _numbers(held: pa.Array) -> NDArray[Any]:
+    """The values, 0 for null."""
+    values: NDArray[Any] = (held.fill_null(0) if held.null_count else held).to_numpy()
+    return values
+
+
+def _mask(held: pa.Array) -> Mask:
+    mask: Mask = held.to_numpy(zero_copy_only=False)
     return mask
 
 
@@ -101,6 +108,6 @@ def _note(bad: Mask, reason: str, detail: Callable[[int], str], broken: dict[int
             broken[row] = Rejection(row, reason, detail(row))
 
 
-def _shown(held: pa.ChunkedArray, row: int) -> str:
+def _shown(held: pa.Array, row: int) -> str:
     value: Any = held[row].as_py()
     return repr(value)[:80]

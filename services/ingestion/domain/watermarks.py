@@ -21,7 +21,7 @@ class Advance:
 class LoopClock:
     """Runs over all raw partitions of a loop.
 
-    It advances through every watermark of any partition that all have reached, so how partitions are read against
+    It advances through every producer's watermark that all have reached, so how partitions are read against
     each other does not show in the advances. A silent partition whose watermark is derived can be passed over; it
     joins again where the loop stands.
     """
@@ -30,17 +30,17 @@ class LoopClock:
     watermark_ms: int | None = None
     sequence: int = 0
     waiting: set[int] = field(default_factory=set)
-    """Watermarks of some partition that not all have reached."""
+    """Producers' watermarks that not all partitions have reached."""
     silent: frozenset[TopicPartition] = frozenset()
 
     def clock(self, place: TopicPartition) -> PartitionClock:
         """A partition's clock, never behind the loop."""
         return self.partitions[place].at_least(self.watermark_ms)
 
-    def note(self, place: TopicPartition, clock: PartitionClock, values: Iterable[int]) -> None:
-        """A partition was read: its clock now, and the watermarks it passed through."""
+    def note(self, place: TopicPartition, clock: PartitionClock, sent: Iterable[int]) -> None:
+        """A partition was read: its clock now, and the producer's watermarks that moved it."""
         self.partitions[place] = clock
-        self.waiting.update(values)
+        self.waiting.update(sent)
 
     def pass_over(self, silent: Iterable[TopicPartition]) -> None:
         """Partitions silent for longer than allowed; those with a producer's watermark still hold the loop."""
@@ -53,9 +53,10 @@ class LoopClock:
         if not known or len(known) < len(counted):
             return []
         reached = min(known)
-        due = sorted(each for each in self.waiting if each <= reached)
-        self.waiting.difference_update(due)
-        return [self._step(each) for each in due if self.watermark_ms is None or each > self.watermark_ms]
+        due = {each for each in self.waiting if each <= reached}
+        self.waiting -= due
+        grown = sorted(each for each in due | {reached} if self.watermark_ms is None or each > self.watermark_ms)
+        return [self._step(each) for each in grown]
 
     def _step(self, watermark_ms: int) -> Advance:
         self.watermark_ms = watermark_ms

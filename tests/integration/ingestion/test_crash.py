@@ -1,0 +1,208 @@
+"""Killed at any call to the outside, and started again: nothing is lost, nothing stands twice."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from driftloop.bus.ports import TopicPartition
+from services.ingestion.bootstrap import World
+from services.ingestion.ports import TableVersion, Unflushed
+from tests.unit.ingestion.rig import OUTCOMES, ROWS, Rig, consume, envelopes, take_all
+from tests.unit.ingestion.shop import PAID, PLACED, Producer, paid, placed, write_loop
+
+pytestmark = pytest.mark.integration
+
+
+class Killed(BaseException):
+    """What no code catches."""
+
+
+@dataclass
+class Fuse:
+    """Kills at its n-th spark."""
+
+    at: int
+    sparks: int = 0
+
+    def spark(self) -> None:
+        self.sparks += 1
+        if self.sparks == self.at:
+            raise Killed
+
+
+class Fused:
+    """Passes calls on, with a spark before and after each of those named."""
+
+    def __init__(self, inner: Any, fuse: Fuse, *names: str) -> None:
+        self._inner = inner
+        self._fuse = fuse
+        self._names = names
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name not in self._names:
+            return found
+
+        @functools.wraps(found)
+        def call(*arguments: Any, **named: Any) -> Any:
+            self._fuse.spark()
+            result = found(*arguments, **named)
+            self._fuse.spark()
+            return result
+
+        return call
+
+
+class FusedProducer(Fused):
+    """May die between two records of one call."""
+
+    def send(self, records: list[Any]) -> None:
+        for start in range(0, len(records), 3):
+            self._fuse.spark()
+            self._inner.send(records[start : start + 3])
+
+
+class FusedLake(Fused):
+    """May die between two tables."""
+
+    def append(self, unflushed: Unflushed) -> list[TableVersion]:
+        none = replace(unflushed, watermarks=unflushed.watermarks.slice(0, 0), rejected=unflushed.rejected.slice(0, 0))
+        first: Mapping[str, pa.Table] = {
+            name: rows if name == PLACED else rows.slice(0, 0) for name, rows in unflushed.events.items()
+        }
+        self._fuse.spark()
+        self._inner.append(replace(none, events=first))
+        self._fuse.spark()
+        versions: list[TableVersion] = self._inner.append(unflushed)
+        self._fuse.spark()
+        return versions
+
+
+def fused(world: World, fuse: Fuse) -> World:
+    consumer: Any = Fused(world.consumer, fuse, "poll", "commit")
+    journal: Any = Fused(world.journal, fuse, "note", "checkpoint")
+    producer: Any = FusedProducer(world.producer, fuse, "flush")
+    lake: Any = FusedLake(world.lake, fuse)
+    return replace(world, consumer=consumer, journal=journal, producer=producer, lake=lake)
+
+
+def story(producer: Producer) -> None:
+    """Rows of both formats, faults, late rows, duplicates within and across partitions, watermarks."""
+    producer.watermark(0)
+    for hour in range(3):
+        for number in range(4):
+            event = placed(f"{hour}-{number}", hour + number / 10, buyer=f"b{number}", amount=50 * number)
+            (producer.json if number % 2 else producer.protobuf)(PLACED, event, number % 2)
+        producer.json(PLACED, placed(f"{hour}-0", hour), 1)
+        producer.json(PLACED, placed(f"{hour}-late", hour - 0.7), 0)
+        producer.raw(PLACED, b"noise", hour % 2)
+        producer.json(PAID, paid(f"{hour}", hour + 0.5, order_id=f"{hour}"), hour % 2)
+        producer.watermark(hour + 1)
+
+
+def outcome(rig: Rig) -> dict[str, Any]:
+    """All that must not depend on where it was killed."""
+    letters = sorted((each.header("dlq-source"), each.header("dlq-reason"), each.value) for each in rig.letters(PLACED))
+    seen = {topic: consume(rig.broker, topic) for topic in (ROWS, OUTCOMES)}
+    return {
+        "placed": rig.events("orders", PLACED),
+        "paid": rig.events("orders", PAID),
+        "rejected": rig.rejected(),
+        "letters": letters,
+        "rows": {key: each.rows() for topic in seen.values() for key, each in topic.items()},
+        "watermarks": {key: each.watermarks() for topic in seen.values() for key, each in topic.items()},
+        "lake watermarks": rig.table("orders", "watermarks").to_pylist(),
+    }
+
+
+def make(folder: Path, **settings: Any) -> Rig:
+    rig = Rig(folder, [write_loop(folder / "loops")], settings={"poll_records": 17, "flush_rows": 12, **settings})
+    story(Producer(rig.broker, rig.loops[0]))
+    return rig
+
+
+def run(rig: Rig, fuse: Fuse) -> None:
+    service = rig.service(lambda world: fused(world, fuse))
+    service.start()
+    take_all(service, rig.broker)
+    service.finish()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int]:
+    rig = make(tmp_path_factory.mktemp("undisturbed"))
+    fuse = Fuse(0)
+    run(rig, fuse)
+    return outcome(rig), fuse.sparks
+
+
+@pytest.mark.timeout(400)
+def test_killed_at_any_call_the_outcome_is_the_same(tmp_path: Path, undisturbed: tuple[dict[str, Any], int]) -> None:
+    expected, sparks = undisturbed
+    assert len(expected["placed"]) == 15
+    assert [row["reason"] for row in expected["rejected"]].count("duplicate") == 3
+    assert sparks > 40
+    for at in range(1, sparks + 1):
+        rig = make(tmp_path / str(at))
+        with pytest.raises(Killed):
+            run(rig, Fuse(at))
+        if at % 2:
+            rig.settings["flush_rows"] = 1000  # the next flush holds more than what was under way
+        run(rig, Fuse(0))
+        assert outcome(rig) == expected, f"killed at call {at}"
+
+
+def test_killed_again_and_again_it_gets_through(tmp_path: Path, undisturbed: tuple[dict[str, Any], int]) -> None:
+    expected, _ = undisturbed
+    rig = make(tmp_path)
+    for attempt in itertools.count():
+        try:
+            run(rig, Fuse(9 + attempt))
+            break
+        except Killed:
+            continue
+    assert attempt > 2
+    assert outcome(rig) == expected
+
+
+@pytest.mark.parametrize("at", [6, 14, 23])
+def test_read_in_other_batches_after_a_kill_lake_and_log_still_agree(tmp_path: Path, at: int) -> None:
+    rig = make(tmp_path)
+    with pytest.raises(Killed):
+        run(rig, Fuse(at))
+    rig.settings = {"poll_records": 1, "flush_rows": 5}
+    run(rig, Fuse(0))
+    found = outcome(rig)
+    stood = {(row["source_partition"], row["source_offset"]) for row in found["placed"]}
+    everywhere = [
+        (row["source_partition"], row["source_offset"])
+        for each in consume(rig.broker, ROWS).values()
+        for _, stream, pairs in each.rows()
+        for row in [dict(pairs)]
+        if stream[2] == "everywhere"
+    ]
+    assert sorted(everywhere) == sorted(stood)
+    assert len(stood) == len(found["placed"]) == 15
+    refused = {(row["source_partition"], row["source_offset"]) for row in found["rejected"]}
+    assert not stood & refused
+
+
+def test_a_checkpoint_forgets_what_it_covers(tmp_path: Path) -> None:
+    rig = make(tmp_path)
+    run(rig, Fuse(0))
+    before = len(envelopes(rig.broker, ROWS))
+    checkpoint, noted = rig.service()._parts.journal.load()
+    assert noted == []
+    assert (
+        checkpoint.positions[TopicPartition(PLACED, 0)] == rig.broker.committed("ingestion")[TopicPartition(PLACED, 0)]
+    )
+    run(rig, Fuse(0))
+    assert len(envelopes(rig.broker, ROWS)) == before

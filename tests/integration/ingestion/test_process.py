@@ -1,0 +1,150 @@
+"""The service as a process on a real Kafka: both formats, a bare line of JSON, and kill -9 in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import orjson
+import pytest
+from confluent_kafka import Producer as BareProducer
+
+from driftloop.bus.admin import create_topics, plan
+from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.ports import Outgoing, Record
+from driftloop.config import ROOT
+from driftloop.contracts.ingestion_pb2 import RowsAccepted
+from driftloop.history import read_events, records
+from driftloop.lake import Table
+from driftloop.loop import Loop
+from tests.helpers.eventually import assert_eventually
+from tests.helpers.kafka import Kafka
+from tests.helpers.ports import free_ports
+from tests.unit.ingestion.rig import FLUSHED, ROWS, batch
+from tests.unit.ingestion.shop import HOUR_MS, PAID, PLACED, START_MS, paid, placed, write_loop
+
+pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(300)]
+
+
+@dataclass
+class Service:
+    """`python -m services.ingestion`, started and killed at will."""
+
+    home: Path
+    bootstrap: str
+    health: int
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = {
+            "DRIFTLOOP_HOME": str(self.home),
+            "DRIFTLOOP_LOOPS_DIR": str(self.home / "loops"),
+            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.bootstrap,
+            "DRIFTLOOP_HEALTH_PORT": str(self.health),
+            "DRIFTLOOP_FLUSH_ROWS": "40",
+        }
+        with (self.home / "ingestion.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.ingestion"], cwd=ROOT, env={**os.environ, **environment}, stderr=log
+            )
+        assert_eventually(lambda: self.get("ready"), 60, (self.home / "ingestion.log").read_text()[-2000:])
+
+    def end(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+    def get(self, path: str) -> str:
+        try:
+            with urlopen(f"http://127.0.0.1:{self.health}/{path}", timeout=2) as found:
+                return str(found.read().decode())
+        except (URLError, TimeoutError, ConnectionError):
+            return ""
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Loop:
+    return write_loop(tmp_path / "loops")
+
+
+@pytest.fixture
+def service(tmp_path: Path, kafka: Kafka, loop: Loop) -> Iterator[Service]:
+    create_topics(kafka.bootstrap, plan([loop.definition]))
+    service = Service(tmp_path, kafka.bootstrap, free_ports(1)[0])
+    try:
+        yield service
+    finally:
+        if service.process is not None and service.process.poll() is None:
+            service.end(signal.SIGKILL)
+
+
+def marks(hour: int) -> list[Outgoing]:
+    header = (("driftloop-watermark", str(START_MS + hour * HOUR_MS).encode()),)
+    return [Outgoing(topic, None, None, header, partition) for topic in (PLACED, PAID) for partition in (0, 1)]
+
+
+def hour_of_events(loop: Loop, hour: int) -> list[Outgoing]:
+    """Twenty orders of both formats, one of them twice, an outcome and noise."""
+    found = []
+    for number in range(20):
+        event = placed(f"{hour}-{number}", hour + number / 25, buyer=f"b{number}")
+        binary = loop.messages[PLACED](**event).SerializeToString()
+        value = binary if number % 2 else orjson.dumps(event)
+        found += [Outgoing(PLACED, value, f"{number}".encode())] * (2 if number == 7 else 1)
+    found.append(Outgoing(PAID, orjson.dumps(paid(f"{hour}", hour + 0.9, order_id=f"{hour}")), f"{hour}".encode()))
+    return [*found, Outgoing(PLACED, b"noise", b"noise")]
+
+
+def letters(bootstrap: str) -> list[Record]:
+    """Dead letters, each once by what it was made of."""
+    with closing(KafkaBatchConsumer(bootstrap, [f"{PLACED}.dlq"], "letters")) as consumer:
+        return list({each.header("dlq-source"): each for each in records(consumer)}.values())
+
+
+def flushed_to(bootstrap: str, hour: int) -> bool:
+    return any(each.data.watermark_ms >= START_MS + hour * HOUR_MS for each in read_events(bootstrap, [FLUSHED]))
+
+
+def test_killed_in_the_middle_it_goes_on_and_all_stands_once(service: Service, loop: Loop, kafka: Kafka) -> None:
+    service.start()
+    producer = KafkaBatchProducer(kafka.bootstrap)
+    producer.send(marks(0))
+    for hour in range(12):
+        producer.send(hour_of_events(loop, hour))
+        if hour % 4 == 2:
+            producer.flush()
+            service.end(signal.SIGKILL)
+            service.start()
+        producer.send(marks(hour + 1))
+    line = BareProducer({"bootstrap.servers": kafka.bootstrap})
+    line.produce(PLACED, json.dumps(placed("line", 11.99)))
+    line.flush(10)
+    producer.send(marks(13))
+    producer.close()
+    assert_eventually(lambda: flushed_to(kafka.bootstrap, 13), 60)
+    lake = service.home / "lake" / "orders"
+    accepted = Table(lake / "events" / PLACED).read()
+    expected = ["line", *(f"{hour}-{number}" for hour in range(12) for number in range(20))]
+    assert sorted(accepted.column("event_id").to_pylist()) == sorted(expected)
+    reasons = Table(lake / "rejected").read().column("reason").to_pylist()
+    assert (reasons.count("duplicate"), len(reasons)) == (12, 24)
+    assert [letter.value for letter in letters(kafka.bootstrap)] == [b"noise"] * 12
+    sent = [each.data for each in read_events(kafka.bootstrap, [ROWS]) if isinstance(each.data, RowsAccepted)]
+    places = {
+        (row["source_partition"], row["source_offset"])
+        for data in sent
+        if list(data.join_keys) == ["everywhere"]
+        for row in batch(data).to_pylist()
+    }
+    assert places == {(row["source_partition"], row["source_offset"]) for row in accepted.to_pylist()}
+    assert "driftloop_ingestion_watermark_ms" in service.get("metrics")
+    assert service.end(signal.SIGTERM) == 0

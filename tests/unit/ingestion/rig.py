@@ -1,0 +1,177 @@
+"""Ingestion over a broker in memory, with real Delta tables and a real SQL database."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from driftloop.bus.dedup import SourceOffsets
+from driftloop.bus.memory import MemoryBroker
+from driftloop.bus.ports import Record
+from driftloop.contracts.ingestion_pb2 import (
+    LakeFlushed,
+    OutcomesAccepted,
+    OutcomeWatermark,
+    RowsAccepted,
+    WatermarkAdvanced,
+)
+from driftloop.envelope import Envelope, from_record
+from driftloop.lake import Table
+from driftloop.loop import Loop
+from driftloop.runner.tables import open_database
+from services.ingestion.adapters.delta import DeltaLake
+from services.ingestion.adapters.sql import SqlJournal, metadata
+from services.ingestion.bootstrap import World, assemble, compile_loops, topics
+from services.ingestion.config import IngestionSettings
+from services.ingestion.service import Ingestion
+
+ROWS = "ingestion.rows-accepted.v1"
+OUTCOMES = "ingestion.outcomes-accepted.v1"
+FLUSHED = "ingestion.lake-flushed.v1"
+T = TypeVar("T")
+
+
+@dataclass
+class StillClock:
+    """Wall time that stands until a test moves it."""
+
+    seconds: float = 1000.0
+
+    def now_ms(self) -> int:
+        return int(self.seconds * 1000)
+
+    def monotonic_s(self) -> float:
+        return self.seconds
+
+
+class Inline(Executor):
+    """Does the work at once, where it is asked for."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        done: Future[T] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            done.set_exception(error)
+        return done
+
+
+@dataclass
+class Rig:
+    """A world that survives the service: broker, database, lake, clock."""
+
+    home: Path
+    loops: Sequence[Loop]
+    broker: MemoryBroker = field(default_factory=MemoryBroker)
+    clock: StillClock = field(default_factory=StillClock)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in topics(self.loops):
+            self.broker.create_topic(name, 2)
+            self.broker.create_topic(f"{name}.dlq", 1)
+        for name, partitions in ((ROWS, 2), (OUTCOMES, 2), (FLUSHED, 1)):
+            self.broker.create_topic(name, partitions)
+
+    def service(self, wrap: Callable[[World], World] = lambda world: world) -> Ingestion:
+        """A process that starts, or starts again."""
+        settings = IngestionSettings(home=self.home, **{"poll_timeout_s": 0.001, **self.settings})
+        world = World(
+            consumer=self.broker.batch_consumer(topics(self.loops), "ingestion"),
+            producer=self.broker.batch_producer(),
+            journal=SqlJournal(open_database(f"sqlite:///{self.home / 'ingestion.db'}", metadata)),
+            lake=DeltaLake(self.home / "lake"),
+            clock=self.clock,
+        )
+        service = assemble(compile_loops(self.loops), wrap(world), settings, threading.Event())
+        service._parts.flushing.shutdown()
+        service._parts = replace(service._parts, flushing=Inline())
+        return service
+
+    def ingest(self) -> None:
+        """Start, take all that is there, bring the lake up to date, stop."""
+        service = self.service()
+        service.start()
+        take_all(service, self.broker)
+        service.finish()
+
+    def table(self, *names: str) -> pa.Table:
+        """A table of the lake, by source position where it has one; empty where there is none."""
+        table = Table(self.home.joinpath("lake", *names))
+        if not table.exists():
+            return pa.table({})
+        rows = table.read()
+        order = [(name, "ascending") for name in ("source_topic", "source_partition", "source_offset", "sequence")]
+        return rows.sort_by([each for each in order if each[0] in rows.column_names])
+
+    def events(self, loop: str, event_type: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.table(loop, "events", event_type).to_pylist()
+        return found
+
+    def rejected(self, loop: str = "orders") -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.table(loop, "rejected").to_pylist()
+        return found
+
+    def letters(self, topic: str) -> list[Record]:
+        """Dead letters, each once by what it was made of."""
+        unique = {record.header("dlq-source"): record for record in self.broker.records(f"{topic}.dlq")}
+        return list(unique.values())
+
+
+def take_all(service: Ingestion, broker: MemoryBroker) -> None:
+    """Step until every raw record is read and handled."""
+    consumer = service._parts.consumer
+    while any(service._parts.reader.positions.get(tp, 0) < end for tp, end in consumer.end_offsets().items()):
+        service.step()
+
+
+def envelopes(broker: MemoryBroker, topic: str) -> list[tuple[Record, Envelope[Any]]]:
+    """All events of a topic with their records, partition by partition."""
+    messages = [RowsAccepted, WatermarkAdvanced, OutcomesAccepted, OutcomeWatermark, LakeFlushed]
+    return [(record, from_record(record, messages)) for record in broker.records(topic)]
+
+
+def batch(data: RowsAccepted | OutcomesAccepted) -> pa.RecordBatch:
+    """The rows of an event."""
+    with pa.ipc.open_stream(data.rows) as reader:
+        return reader.read_next_batch()
+
+
+@dataclass
+class Seen:
+    """What a consumer keeps of one partition: rows once by source position, and each growth of the watermark."""
+
+    items: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        return [item for item in self.items if item[0] != "watermark"]
+
+    def watermarks(self) -> list[int]:
+        return [item[1] for item in self.items if item[0] == "watermark"]
+
+
+def consume(broker: MemoryBroker, topic: str) -> dict[int, Seen]:
+    """Read a topic as the services behind it do: drop rows seen before, and watermarks that do not grow."""
+    offsets = SourceOffsets()
+    newest: dict[tuple[str, int], int] = defaultdict(lambda: -1)
+    seen: dict[int, Seen] = defaultdict(Seen)
+    for record, event in envelopes(broker, topic):
+        data, place = event.data, record.partition
+        if isinstance(data, WatermarkAdvanced | OutcomeWatermark):
+            if data.watermark_ms > newest[data.loop, place]:
+                newest[data.loop, place] = data.watermark_ms
+                seen[place].items.append(("watermark", data.watermark_ms))
+            continue
+        stream = (data.loop, data.event_type, *getattr(data, "join_keys", ()), place)
+        for row in batch(data).to_pylist():
+            name = "/".join(map(str, (*stream, row["source_partition"])))
+            if offsets.fresh(name, pa.array([row["source_offset"]]).to_numpy())[0]:
+                seen[place].items.append(("row", stream, tuple(row.items())))
+    return dict(seen)

@@ -1,0 +1,106 @@
+"""A partition's clock and the loop's."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftloop.bus.ports import TopicPartition
+from services.ingestion.domain.arrivals import ArrivalRules, Arrivals, Mark, PartitionClock
+from services.ingestion.domain.watermarks import LoopClock
+
+RULES = ArrivalRules(lateness_ms=5, max_advance_ms=50)
+HERE, THERE = TopicPartition("t", 0), TopicPartition("t", 1)
+
+
+def read(times: list[int], *marks: tuple[int, int], clock: PartitionClock | None = None) -> Arrivals:
+    return RULES.read(clock or PartitionClock(), np.array(times, dtype=np.int64), [Mark(*mark) for mark in marks])
+
+
+def naive(
+    clock: PartitionClock, times: list[int], marks: list[tuple[int, int]]
+) -> tuple[list[int], list[bool], int | None]:
+    """One row after the other, as the words say it."""
+    watermark, explicit = clock.watermark_ms, clock.explicit
+    arrival, ahead = [], []
+    for row in range(len(times) + 1):
+        for _, at in (mark for mark in marks if mark[0] == row):
+            watermark, explicit = max(at, watermark or 0), True
+        if row == len(times):
+            break
+        arrival.append(watermark or 0)
+        ahead.append(watermark is not None and times[row] > watermark + RULES.max_advance_ms)
+        if not ahead[-1] and not explicit:
+            watermark = max(watermark or 0, times[row] - RULES.lateness_ms)
+    return arrival, ahead, watermark
+
+
+_TIMES = st.lists(st.integers(1, 400), max_size=12)
+_CLOCKS = st.builds(PartitionClock, st.none() | st.integers(0, 300), st.just(False)) | st.just(PartitionClock(90, True))
+
+
+@given(_CLOCKS, _TIMES, st.lists(st.tuples(st.integers(0, 12), st.integers(0, 400)), max_size=4), st.integers(0, 12))
+def test_a_clock_runs_as_if_row_by_row_however_the_rows_are_cut(
+    clock: PartitionClock, times: list[int], marks: list[tuple[int, int]], cut: int
+) -> None:
+    placed = sorted((min(row, len(times)), at) for row, at in marks)
+    whole = read(times, *placed, clock=clock)
+    assert (whole.arrival_ms.tolist(), whole.ahead.tolist(), whole.clock.watermark_ms) == naive(clock, times, placed)
+    cut = min(cut, len(times))
+    first = read(times[:cut], *[mark for mark in placed if mark[0] < cut], clock=clock)
+    rest = [(row - cut, at) for row, at in placed if row >= cut]
+    second = read(times[cut:], *rest, clock=first.clock)
+    assert [*first.arrival_ms, *second.arrival_ms] == whole.arrival_ms.tolist()
+    assert (second.clock, (*first.sent, *second.sent)) == (whole.clock, whole.sent)
+
+
+def test_an_event_too_far_ahead_moves_nothing() -> None:
+    found = read([100, 1000, 120])
+    assert found.ahead.tolist() == [False, True, False]
+    assert found.clock.watermark_ms == 115
+
+
+def test_before_any_watermark_no_event_is_too_far_ahead() -> None:
+    assert not read([10**12]).ahead.any()
+
+
+def test_a_producers_watermark_ends_derivation() -> None:
+    found = read([100, 130], (1, 40))
+    assert (found.clock, found.arrival_ms.tolist()) == (PartitionClock(95, True), [0, 95])
+    assert found.sent == ()
+
+
+@given(st.permutations([(place, at) for place in (HERE, THERE) for at in (10, 20, 30)]))
+def test_advances_do_not_show_how_partitions_were_read_against_each_other(
+    order: list[tuple[TopicPartition, int]],
+) -> None:
+    loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock()})
+    left = {HERE: iter((10, 20, 30)), THERE: iter((10, 20, 30))}
+    seen = []
+    for place, _ in order:
+        at = next(left[place])
+        loop.note(place, PartitionClock(at, True), (at,))
+        seen += [(each.watermark_ms, each.sequence) for each in loop.advance()]
+    assert seen == [(10, 1), (20, 2), (30, 3)]
+
+
+def test_the_loop_waits_for_a_partition_that_has_no_watermark() -> None:
+    loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock()})
+    loop.note(HERE, PartitionClock(10, True), (10,))
+    assert loop.advance() == []
+
+
+def test_a_silent_partition_is_passed_over_and_joins_where_the_loop_stands() -> None:
+    loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock(4)})
+    loop.note(HERE, PartitionClock(10), ())
+    assert [each.watermark_ms for each in loop.advance()] == [4]
+    loop.pass_over([THERE])
+    assert [each.watermark_ms for each in loop.advance()] == [10]
+    assert loop.clock(THERE) == PartitionClock(10)
+
+
+def test_a_silent_partition_with_a_producers_watermark_holds_the_loop() -> None:
+    loop = LoopClock({HERE: PartitionClock(20, True), THERE: PartitionClock(4, True)})
+    loop.pass_over([THERE])
+    assert [each.watermark_ms for each in loop.advance()] == [4]

@@ -1,0 +1,147 @@
+"""Decoding, held against protobuf's own JSON parser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftloop.bus.ports import Record
+from services.ingestion.bootstrap import compile_loops
+from services.ingestion.domain.decode import Decoded, Decoder
+from services.ingestion.domain.schema import EventSchema
+from tests.unit.ingestion.shop import PLACED, placed, write_loop
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> EventSchema:
+    folder: Path = tmp_path_factory.mktemp("loops")
+    return compile_loops([write_loop(folder)])[0].schemas[PLACED]
+
+
+def records(*values: bytes | None, headers: tuple[tuple[str, bytes], ...] = ()) -> list[Record]:
+    return [Record(PLACED, 0, offset, None, value, headers) for offset, value in enumerate(values)]
+
+
+def decode(schema: EventSchema, *values: bytes | None, headers: tuple[tuple[str, bytes], ...] = ()) -> Decoded:
+    return Decoder(schema, 4096).decode(records(*values, headers=headers))
+
+
+def by_protobuf(schema: EventSchema, value: bytes) -> dict[str, Any] | None:
+    """What protobuf's parser makes of it; None where it refuses."""
+    try:
+        message: Any = json_format.Parse(value, schema.message())
+    except (json_format.ParseError, ValueError, TypeError, OverflowError, RecursionError):
+        return None
+    read = {each.name: getattr(message, each.name) for each in schema.columns}
+    return {
+        name: None if schema.by_name[name].optional and not message.HasField(name) else held
+        for name, held in read.items()
+    }
+
+
+_EDGES = [2**31, 2**32 - 1, 2**53 + 1, 2**63 - 1]
+_WHOLE = st.one_of(st.integers(-10, 10), st.integers(-(2**70), 2**70), st.sampled_from(_EDGES))
+_SCALAR = st.one_of(
+    st.none(),
+    st.booleans(),
+    _WHOLE,
+    _WHOLE.map(str),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats().map(str),
+    st.text(max_size=4),
+    st.sampled_from(["NaN", "Infinity", "-Infinity", "1.0", "1e3", " 1", "true", [], {}, [1]]),
+)
+_NAMES = ["uid", "placed_ms", "placedMs", "order_id", "orderId", "shop", "amount", "count", "express_way", "expressWay"]
+_NAMES += ["note", "weight", "size", "ratio", "total", "strange"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(_NAMES), _SCALAR), max_size=6), st.booleans())
+def test_json_is_read_as_protobuf_reads_it(
+    schema: EventSchema, members: list[tuple[str, Any]], ascii_only: bool
+) -> None:
+    inside = ", ".join(f"{json.dumps(name)}: {json.dumps(held, ensure_ascii=ascii_only)}" for name, held in members)
+    try:
+        value = f"{{{inside}}}".encode()
+    except UnicodeEncodeError:
+        return
+    expected = by_protobuf(schema, value)
+    decoded = decode(schema, value)
+    assert (len(decoded.rejected) == 0) == (expected is not None), (value, expected, decoded.rejected)
+    if expected is not None:
+        assert repr(decoded.rows.to_pylist()[0]) == repr(expected), value
+
+
+@given(st.binary(max_size=40), st.sampled_from([b"", b"{", b'{"uid": ', b"\x0a\x02"]))
+def test_no_bytes_bring_it_down_or_harm_their_neighbours(schema: EventSchema, noise: bytes, start: bytes) -> None:
+    good = json.dumps(placed("good")).encode()
+    decoded = decode(schema, good, start + noise, good)
+    assert decoded.rows.num_rows + len(decoded.rejected) == 3
+    assert {0, 2} <= set(decoded.places.tolist())
+
+
+@given(
+    st.fixed_dictionaries(
+        {"uid": st.text(), "order_id": st.integers(-(2**63), 2**63 - 1), "size": st.integers(0, 2**32 - 1)},
+        optional={
+            "count": st.integers(-(2**31), 2**31 - 1),
+            "weight": st.floats(allow_nan=False),
+            "express_way": st.booleans(),
+            "ratio": st.floats(width=32, allow_nan=False),
+            "total": st.integers(-(2**63), 2**63 - 1),
+        },
+    )
+)
+def test_a_message_gives_equal_rows_as_protobuf_and_as_json(schema: EventSchema, fields: dict[str, Any]) -> None:
+    message = schema.message(**fields)
+    text = json_format.MessageToJson(message, preserving_proto_field_name=True).encode()
+    binary = (("content-type", b"application/protobuf"),)
+    [first] = decode(schema, message.SerializeToString(), headers=binary).rows.to_pylist() or [None]
+    [second] = decode(schema, text).rows.to_pylist()
+    if message.SerializeToString():
+        assert first == second
+
+
+def test_formats_can_be_mixed_and_rows_keep_their_order(schema: EventSchema) -> None:
+    names = ["a", "b", "c", "d"]
+    as_protobuf = [schema.message(**placed(name)).SerializeToString() for name in names]
+    as_json = [json.dumps(placed(name)).encode() for name in names]
+    decoded = decode(schema, as_json[0], as_protobuf[1], b"\xff", as_json[2], as_protobuf[3])
+    assert decoded.rows.column("uid").to_pylist() == names
+    assert decoded.places.tolist() == [0, 1, 3, 4]
+    assert [fault.reason for fault in decoded.rejected] == ["malformed-protobuf"]
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "reason"),
+    [
+        (None, (), "empty"),
+        (b"", (), "empty"),
+        (b"{" + b" " * 5000 + b"}", (), "too-large"),
+        (b"<order/>", (("content-type", b"text/xml"),), "content-type"),
+        (b"{}", (("content-type", b"\xff\xfe"),), "content-type"),
+        (b"[1]", (("content-type", b"application/json"),), "malformed-json"),
+        (b'{"uid": "a"', (), "malformed-json"),
+        (b'{"uid": "a", "uid": "b"}', (), "malformed-json"),
+        (b'{"uid": "a\\n", "colour": "red"}', (), "malformed-json"),
+        (b'{"a\\n": ' + b"[" * 1500 + b"]" * 1500 + b"}", (), "malformed-json"),
+        (b'{"uid": "\xff"}', (), "malformed-json"),
+        (b"\x0a\xff", (), "malformed-protobuf"),
+        (b"\x0a\x01\xff", (), "malformed-protobuf"),
+    ],
+)
+def test_what_cannot_be_read_says_why(
+    schema: EventSchema, value: bytes | None, headers: tuple[tuple[str, bytes], ...], reason: str
+) -> None:
+    [fault] = decode(schema, value, headers=headers).rejected
+    assert fault.reason == reason
+
+
+def test_content_type_may_carry_parameters(schema: EventSchema) -> None:
+    header = (("content-type", b"Application/JSON; charset=utf-8"),)
+    assert decode(schema, b' {"uid": "a"}', headers=header).rows.num_rows == 1

@@ -1,0 +1,296 @@
+"""Ingestion as its neighbours see it: the lake, the rows for each entity, outcomes, watermarks, dead letters."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import orjson
+import pytest
+
+from driftloop.bus.partition import partition_of
+from driftloop.errors import TooManyDeadLetters
+from services.ingestion.service import Ingestion
+from tests.unit.ingestion.rig import FLUSHED, OUTCOMES, ROWS, Rig, batch, consume, envelopes, take_all
+from tests.unit.ingestion.shop import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed, write_loop
+
+
+def test_json_without_key_or_header_and_protobuf_give_equal_rows(rig: Rig, producer: Producer) -> None:
+    producer.json(PLACED, placed("a", 1, amount=200, weight=1.5))
+    producer.protobuf(PLACED, placed("b", 1, amount=200, weight=1.5))
+    rig.ingest()
+    first, second = rig.events("orders", PLACED)
+    differing = {"uid", "event_id", "source_offset", "arrival_watermark_ms"}
+    assert {k: v for k, v in first.items() if k not in differing} == {
+        k: v for k, v in second.items() if k not in differing
+    }
+    assert (first["everywhere"], first["dear"], first["inverse"], first["weight"], first["note"]) == (
+        "all",
+        1.0,
+        50,
+        1.5,
+        None,
+    )
+
+
+def test_rows_go_once_to_each_entity_in_the_partition_of_its_key(rig: Rig, producer: Producer) -> None:
+    for number in range(20):
+        producer.json(PLACED, placed(f"e{number}", buyer=f"b{number % 7}"), number % 2)
+    producer.json(PLACED, placed("nobody", buyer=""))
+    rig.ingest()
+    seen: dict[str, list[str]] = {"everywhere": [], "buyer,shop": []}
+    for record, event in envelopes(rig.broker, ROWS):
+        rows = batch(event.data).to_pylist()
+        assert event.data.num_rows == len(rows)
+        for row in rows:
+            key = "\x1f".join(row[name] for name in event.data.join_keys).encode()
+            assert partition_of(key, 2) == record.partition
+            seen[",".join(event.data.join_keys)].append(row["uid"])
+    everyone = sorted(f"e{number}" for number in range(20))
+    assert sorted(seen["buyer,shop"]) == everyone
+    assert sorted(seen["everywhere"]) == sorted([*everyone, "nobody"])
+
+
+def test_outcomes_go_by_prediction_key_and_unknown_ones_stay_out(rig: Rig, producer: Producer) -> None:
+    producer.json(PAID, paid("a", order_id="17", paid=4))
+    producer.json(PAID, paid("b", order_id="18", paid=None))
+    rig.ingest()
+    [(record, event)] = [each for each in envelopes(rig.broker, OUTCOMES) if "Outcomes" in each[1].type]
+    [row] = batch(event.data).to_pylist()
+    assert (row["key"], row["value"], record.partition) == ("17", 4.0, partition_of(b"17", 2))
+    assert len(rig.events("orders", PAID)) == 2
+
+
+def test_a_watermark_reaches_every_partition_after_all_rows_before_it(rig: Rig, producer: Producer) -> None:
+    producer.watermark(0)
+    for hour in range(5):
+        producer.json(PLACED, placed(f"e{hour}", hour + 0.5), hour % 2)
+        producer.json(PLACED, placed(f"late{hour}", hour - 0.5), hour % 2)
+        producer.json(PAID, paid(f"p{hour}", hour + 0.5), hour % 2)
+        producer.watermark(hour + 1)
+    rig.settings = {"poll_records": 3}
+    rig.ingest()
+    expected = [START_MS + hour * HOUR_MS for hour in range(6)]
+    for topic in (ROWS, OUTCOMES):
+        seen = consume(rig.broker, topic)
+        assert sorted(seen) == [0, 1]
+        for each in seen.values():
+            assert each.watermarks() == expected
+            _rows_stand_before_watermarks(each.items)
+    assert rig.table("orders", "watermarks").to_pydict() == {"watermark_ms": expected, "sequence": [1, 2, 3, 4, 5, 6]}
+
+
+def _rows_stand_before_watermarks(items: list[tuple[object, ...]]) -> None:
+    watermark = -1
+    for item in items:
+        if item[0] == "watermark":
+            watermark = item[1]  # type: ignore[assignment]  # an int
+        else:
+            row = dict(item[2])  # type: ignore[call-overload]  # pairs
+            assert row["arrival_watermark_ms"] >= watermark
+            assert row["event_time_ms"] != row["arrival_watermark_ms"]
+
+
+def test_late_rows_are_accepted_with_the_watermark_they_met(rig: Rig, producer: Producer) -> None:
+    producer.watermark(5)
+    producer.json(PLACED, placed("late", 3))
+    rig.ingest()
+    [row] = rig.events("orders", PLACED)
+    assert (row["event_time_ms"], row["arrival_watermark_ms"]) == (START_MS + 3 * HOUR_MS, START_MS + 5 * HOUR_MS)
+
+
+def test_a_derived_watermark_lags_the_newest_event_by_the_lateness(rig: Rig, producer: Producer) -> None:
+    for partition in (0, 1):
+        producer.json(PLACED, placed(f"a{partition}", 5), partition)
+        producer.json(PAID, paid(f"b{partition}", 7), partition)
+    rig.ingest()
+    assert rig.table("orders", "watermarks").to_pylist() == [{"watermark_ms": START_MS + 4 * HOUR_MS, "sequence": 1}]
+
+
+def _watermark(service: Ingestion) -> int | None:
+    return service._parts.doors[0].clock.watermark_ms
+
+
+def test_an_idle_partition_does_not_hold_the_loop_back(rig: Rig, producer: Producer) -> None:
+    service = rig.service()
+    service.start()
+    producer.json(PLACED, placed("a", 5))
+    take_all(service, rig.broker)
+    assert _watermark(service) is None
+    rig.clock.seconds += 29
+    producer.json(PLACED, placed("b", 6))
+    service.step()
+    rig.clock.seconds += 2
+    service.step()
+    assert _watermark(service) == START_MS + 5 * HOUR_MS
+    producer.json(PAID, paid("c", 1))
+    service.step()
+    service.finish()
+    assert [row["arrival_watermark_ms"] for row in rig.events("orders", PAID)] == [START_MS + 5 * HOUR_MS]
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (placed(""), "missing"),
+        ({key: value for key, value in placed("a").items() if key != "placed_ms"}, "missing"),
+        ({key: value for key, value in placed("a").items() if key != "count"}, "missing"),
+        (placed("a", placed_ms=-1), "invalid-time"),
+        (placed("a", placed_ms=2**62), "invalid-time"),
+        (placed("a", shop="west"), "not-in-enum"),
+        (placed("a", shop=""), "missing"),
+        (placed("a", amount=-0.5), "out-of-range"),
+        (placed("a", amount="NaN"), "out-of-range"),
+        (placed("a", amount=1000.5), "out-of-range"),
+        (placed("a", count=0), "out-of-range"),
+        (placed("a", note="äöüßx"), "too-long"),
+        (placed("a", hours=60), "too-far-ahead"),
+        (placed("a", count="two"), "malformed-json"),
+        (placed("a", colour="red"), "malformed-json"),
+        (placed("a", buyer="b" * 5000), "too-large"),
+    ],
+)
+def test_what_breaks_a_rule_is_a_dead_letter_with_its_reason(
+    rig: Rig, producer: Producer, event: dict[str, object], reason: str
+) -> None:
+    producer.watermark(0)
+    producer.json(PLACED, placed("before"))
+    producer.json(PLACED, event)
+    producer.json(PLACED, placed("after"))
+    rig.ingest()
+    assert [row["uid"] for row in rig.events("orders", PLACED)] == ["before", "after"]
+    [row] = rig.rejected()
+    [letter] = rig.letters(PLACED)
+    original = orjson.dumps(event)
+    assert (row["reason"], row["source_offset"], letter.value) == (reason, 2, original)
+    assert letter.header("dlq-reason") == reason.encode()
+    assert letter.header("dlq-source") == f"{PLACED}/0/2".encode()
+    assert letter.header("dlq-sha256") == hashlib.sha256(original).hexdigest().encode()
+
+
+@pytest.mark.parametrize(
+    "event", [placed("a", note="1234"), placed("a", shop="häfen"), placed("a", amount=1000, note="")]
+)
+def test_what_just_keeps_the_rules_is_accepted(rig: Rig, producer: Producer, event: dict[str, object]) -> None:
+    producer.json(PLACED, event)
+    rig.ingest()
+    assert len(rig.events("orders", PLACED)) == 1
+
+
+def test_a_row_on_which_an_expression_fails_rejects_only_itself(tmp_path: Path) -> None:
+    strict = ('"100 // count"', "\"CAST(shop || '1' AS BIGINT)\"")
+    rig = Rig(tmp_path, [write_loop(tmp_path / "loops", replace=strict)])
+    producer = Producer(rig.broker, rig.loops[0])
+    producer.json(PLACED, placed("a", shop="north"))
+    rig.ingest()
+    assert [row["reason"] for row in rig.rejected()] == ["derive"]
+
+
+@pytest.mark.parametrize("text", [b"soon", b"-5", b"99999999999999999999", b"", b"1.5"])
+def test_a_watermark_that_cannot_be_read_is_a_dead_letter(rig: Rig, producer: Producer, text: bytes) -> None:
+    producer.raw(PLACED, b"", 0, (("driftloop-watermark", text),))
+    rig.ingest()
+    assert [row["reason"] for row in rig.rejected()] == ["malformed-watermark"]
+    assert len(rig.letters(PLACED)) == 1
+
+
+def test_duplicates_are_noted_and_are_no_dead_letters(rig: Rig, producer: Producer) -> None:
+    producer.json(PLACED, placed("a"))
+    producer.protobuf(PLACED, placed("a"), 1)
+    rig.ingest()
+    producer.json(PLACED, placed("a"))
+    producer.json(PAID, paid("a"))
+    rig.ingest()
+    assert [(row["reason"], row["event_id"]) for row in rig.rejected()] == [("duplicate", "a")] * 2
+    assert len(rig.events("orders", PLACED)) == len(rig.events("orders", PAID)) == 1
+    assert rig.letters(PLACED) == []
+
+
+def test_too_many_dead_letters_in_a_row_stop_it_and_all_of_them_are_kept(rig: Rig, producer: Producer) -> None:
+    rig.settings = {"dead_letter_limit": 3}
+    for _ in range(3):
+        producer.raw(PLACED, b"noise")
+    producer.json(PLACED, placed("a"))
+    for _ in range(3):
+        producer.raw(PLACED, b"noise")
+    rig.ingest()
+    producer.raw(PLACED, b"noise")
+    producer.raw(PLACED, b"noise")
+    for _ in range(4):
+        producer.raw(PLACED, b"noise")
+    with pytest.raises(TooManyDeadLetters):
+        rig.ingest()
+    assert len(rig.letters(PLACED)) == 12
+
+
+def test_a_huge_record_leaves_a_letter_that_a_topic_takes(rig: Rig, producer: Producer) -> None:
+    value = b"x" * 9_000_000
+    producer.raw(PLACED, value)
+    rig.ingest()
+    [letter] = rig.letters(PLACED)
+    assert len(letter.value or b"") == 1_000_000
+    assert letter.header("dlq-sha256") == hashlib.sha256(value).hexdigest().encode()
+    assert letter.header("dlq-original-bytes") == b"9000000"
+
+
+def test_many_rows_are_split_into_events_that_a_topic_takes(rig: Rig, producer: Producer) -> None:
+    for number in range(2000):
+        producer.json(PLACED, placed(f"e{number}", buyer="b" * 3800))
+    rig.ingest()
+    sizes = [len(record.value or b"") for record, _ in envelopes(rig.broker, ROWS)]
+    assert max(sizes) < 8_000_000
+    everywhere = [
+        event.data.num_rows for _, event in envelopes(rig.broker, ROWS) if event.data.join_keys == ["everywhere"]
+    ]
+    assert (sum(everywhere), len(everywhere)) == (2000, 2)
+    assert len({event.id for _, event in envelopes(rig.broker, ROWS)}) == len(sizes)
+
+
+def test_the_lake_is_flushed_when_input_rests_and_says_where_it_stands(rig: Rig, producer: Producer) -> None:
+    service = rig.service()
+    service.start()
+    producer.watermark(0)
+    producer.json(PLACED, placed("a", 0.5))
+    producer.watermark(1)
+    take_all(service, rig.broker)
+    assert envelopes(rig.broker, FLUSHED) == []
+    rig.clock.seconds += 0.4
+    service.step()
+    [(_, event)] = envelopes(rig.broker, FLUSHED)
+    assert event.data.watermark_ms == START_MS + HOUR_MS
+    assert {table.name: table.version for table in event.data.tables} == {PLACED: 0, "watermarks": 0}
+    service.step()
+    assert set(rig.broker.committed("ingestion").values()) == {2, 3}
+    rig.clock.seconds += 10
+    service.step()
+    assert len(envelopes(rig.broker, FLUSHED)) == 1
+
+
+@pytest.mark.parametrize("settings", [{"flush_rows": 3}, {"flush_span": "2h"}])
+def test_the_lake_is_flushed_by_rows_and_by_span_of_event_time(
+    rig: Rig, producer: Producer, settings: dict[str, object]
+) -> None:
+    rig.settings = {**settings, "poll_records": 5, "flush_idle_s": 1e9}
+    service = rig.service()
+    service.start()
+    for hour in range(8):
+        producer.json(PLACED, placed(f"e{hour}", hour))
+        producer.watermark(hour)
+        take_all(service, rig.broker)
+    assert 2 <= len(envelopes(rig.broker, FLUSHED)) <= 4
+
+
+def test_two_loops_do_not_meet(tmp_path: Path) -> None:
+    loops = [write_loop(tmp_path / "loops", name, f"{name}.") for name in ("one", "two")]
+    rig = Rig(tmp_path, loops)
+    one, two = (Producer(rig.broker, loop, f"{loop.name}.") for loop in loops)
+    one.json(PLACED, placed("a"))
+    two.json(PLACED, placed("a"))
+    two.json(PLACED, placed("b", shop="nowhere"))
+    one.watermark(3)
+    rig.ingest()
+    assert [len(rig.events(name, f"{name}.{PLACED}")) for name in ("one", "two")] == [1, 1]
+    assert (rig.rejected("one"), [row["reason"] for row in rig.rejected("two")]) == ([], ["not-in-enum"])
+    assert {event.loop for _, event in envelopes(rig.broker, ROWS) if "Watermark" in event.type} == {"one"}
+    ids = [(event.loop, event.id) for _, event in envelopes(rig.broker, ROWS) if "Rows" in event.type]
+    assert len({name for _, name in ids}) == len(ids)
