@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from google.protobuf.message import DecodeError, Message
 
 from driftloop.bus.dedup import SourceOffsets
@@ -19,6 +19,7 @@ from driftloop.contracts.topics import topic
 from driftloop.errors import InvalidEvent
 from services.monitoring import messages, metrics
 from services.monitoring.domain.monitor import LoopMonitor
+from services.monitoring.domain.rows import Outcome
 from services.monitoring.ports import Changes, LoggedPrediction, Release
 
 
@@ -62,13 +63,20 @@ def read(record: Record) -> Any:
         InvalidEvent: the type is missing or not one of the topic's, or the bytes are not that message.
     """
     name = (record.header("ce_type") or b"").decode(errors="replace")
-    message = next((each for each in HANDLERS if each.DESCRIPTOR.full_name == name), None)
-    if message is None or name not in topic(record.topic).messages:
+    message = readable(record.topic).get(name)
+    if message is None:
         raise InvalidEvent("unknown-type", f"{name!r} is not declared for {record.topic}")
     try:
         return message.FromString(record.value or b"")
     except DecodeError as error:
         raise InvalidEvent("malformed-message", str(error)) from error
+
+
+@cache
+def readable(name: str) -> dict[str, type[Message]]:
+    """Messages of a topic that are handled here, by full name."""
+    declared = topic(name).messages
+    return {each.DESCRIPTOR.full_name: each for each in HANDLERS if each.DESCRIPTOR.full_name in declared}
 
 
 def prediction_served(intake: Intake, record: Record, message: predictions.PredictionServed) -> None:
@@ -92,22 +100,21 @@ def prediction_watermark(intake: Intake, record: Record, message: predictions.Pr
 
 def outcomes_accepted(intake: Intake, record: Record, message: ingestion.OutcomesAccepted) -> None:
     """Keep outcomes that did not come before."""
-    table = messages.outcome_rows(message)
-    rows = messages.outcomes(table.filter(_fresh(intake.seen[message.loop], record.partition, table)))
+    rows = _fresh(intake.seen[message.loop], record.partition, messages.outcomes(message))
     intake.monitors[message.loop].add_outcomes(rows)
     intake.changes.outcomes += [(message.loop, row) for row in rows]
 
 
-def _fresh(seen: SourceOffsets, partition: int, table: pa.Table) -> pa.Array:
-    """Which rows are new: bool [n]. Within a partition, rows of one raw partition come in its order."""
-    mask = np.zeros(table.num_rows, dtype=np.bool_)
-    topics = np.asarray(table.column("source_topic").to_pylist(), dtype=object)
-    parts = table.column("source_partition").to_numpy()
-    offsets = table.column("source_offset").to_numpy()
-    for source in dict.fromkeys(zip(topics, parts, strict=True)):
-        of_source = (topics == source[0]) & (parts == source[1])
-        mask[of_source] = seen.fresh(f"{partition}<{source[0]}/{source[1]}", offsets[of_source])
-    return pa.array(mask)
+def _fresh(seen: SourceOffsets, partition: int, rows: Sequence[messages.SourcedOutcome]) -> list[Outcome]:
+    """Rows that are new. Within a partition, those of one raw partition come in its order."""
+    by_source: dict[str, list[messages.SourcedOutcome]] = {}
+    for row in rows:
+        by_source.setdefault(row.source, []).append(row)
+    found: list[Outcome] = []
+    for source, part in by_source.items():
+        mask = seen.fresh(f"{partition}<{source}", np.array([each.offset for each in part]))
+        found += [each.row for each, is_new in zip(part, mask, strict=True) if is_new]
+    return found
 
 
 def outcome_watermark(intake: Intake, record: Record, message: ingestion.OutcomeWatermark) -> None:

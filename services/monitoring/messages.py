@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import isfinite
+
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from driftloop import ids
 from driftloop.contracts import ingestion_pb2 as ingestion
@@ -42,28 +44,39 @@ def prediction(message: predictions.PredictionServed, visible_ms: int) -> Predic
     )
 
 
-def outcome_rows(message: ingestion.OutcomesAccepted) -> pa.Table:
-    """The outcomes' columns; rows with no key or no value are left out.
+@dataclass(frozen=True, slots=True)
+class SourcedOutcome:
+    """An outcome and where it stood: ``source`` is topic and partition of the raw record."""
+
+    source: str
+    offset: int
+    row: Outcome
+
+
+def outcomes(message: ingestion.OutcomesAccepted) -> list[SourcedOutcome]:
+    """Rows in their order; those with no key or no finite value are left out.
 
     Raises:
-        InvalidEvent: the bytes are no Arrow stream, or a column is missing.
+        InvalidEvent: the bytes are no Arrow stream, or a column is missing or of another type.
     """
     try:
         with pa.ipc.open_stream(message.rows) as stream:
-            table = stream.read_all().select(OUTCOME_COLUMNS)
-        known = pc.and_(pc.is_finite(table["value"]), pc.is_valid(table["key"]))
-        return table.filter(known)
-    except (pa.ArrowException, OSError, KeyError) as error:
+            table = stream.read_all()
+        columns = [table.column(name).to_pylist() for name in OUTCOME_COLUMNS]
+        return [
+            _outcome(*row)
+            for row in zip(*columns, strict=True)
+            if row[-1] is not None and isfinite(row[-1]) and row[-2]
+        ]
+    except (pa.ArrowException, OSError, KeyError, TypeError) as error:
         raise InvalidEvent("malformed-rows", str(error)) from error
 
 
-def outcomes(table: pa.Table) -> list[Outcome]:
-    """Rows of `outcome_rows`."""
-    columns = (table.column(name).to_pylist() for name in OUTCOME_COLUMNS)
-    return [
-        Outcome(f"{topic}/{partition}/{offset}", event_id, key, time_ms, max(time_ms, arrival_ms), value)
-        for event_id, time_ms, arrival_ms, topic, partition, offset, key, value in zip(*columns, strict=True)
-    ]
+def _outcome(
+    event_id: str, time_ms: int, arrival_ms: int, topic: str, partition: int, offset: int, key: str, value: float
+) -> SourcedOutcome:
+    row = Outcome(f"{topic}/{partition}/{offset}", event_id, key, time_ms, max(time_ms, arrival_ms), float(value))
+    return SourcedOutcome(f"{topic}/{partition}", offset, row)
 
 
 def window_id(loop: str, start_ms: int) -> str:

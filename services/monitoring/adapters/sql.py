@@ -95,7 +95,7 @@ class SqlTransaction:
     def add(self, changes: Changes) -> None:
         """See the port."""
         self._many(insert(predictions), [_prediction_row(each) for each in changes.predictions])
-        self._many(insert(outcomes), [{"loop": loop, "kept": 0, **asdict(row)} for loop, row in changes.outcomes])
+        self._many(insert(outcomes), [_outcome_row(loop, row) for loop, row in changes.outcomes])
         for each in changes.releases.values():
             same = (releases.c.loop == each.loop, releases.c.release_id == each.release_id)
             self._connection.execute(delete(releases).where(*same))
@@ -153,6 +153,19 @@ def _prediction_row(each: LoggedPrediction) -> dict[str, Any]:
         "decision_ms": each.row.decision_ms,
         "visible_ms": each.row.visible_ms,
         "record": each.record,
+    }
+
+
+def _outcome_row(loop: str, row: Outcome) -> dict[str, Any]:
+    return {
+        "loop": loop,
+        "row_id": row.row_id,
+        "event_id": row.event_id,
+        "key": row.key,
+        "event_ms": row.event_ms,
+        "visible_ms": row.visible_ms,
+        "value": row.value,
+        "kept": 0,
     }
 
 

@@ -8,6 +8,7 @@ ends the process at once, with nothing acknowledged, and the window comes again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import traceback
@@ -78,7 +79,7 @@ class DetectorService:
     def ready(self) -> bool:
         """Whether the app reads its partition and its table is whole."""
         app = self._app
-        return bool(app is not None and app.started and not app.rebalancing and app.consumer.assignment())
+        return bool(app is not None and app.started and app.tables.recovery.completed.is_set() and not app.rebalancing)
 
     async def run(self) -> None:
         """Detect until the stop event is set.
@@ -86,6 +87,8 @@ class DetectorService:
         Raises:
             UndeclaredTopic: the broker lacks a topic for too long.
         """
+        for chatty in ("faust", "mode"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         timeout_s = self._settings.topics_timeout_s
         await asyncio.to_thread(wait_for_topics, self._settings.kafka_bootstrap, TOPICS, timeout_s)
         producer = self._make_producer()

@@ -56,6 +56,12 @@ class Process:
             process.wait(30)
             raise
 
+    def wait(self, timeout_s: float) -> int:
+        """Return its exit code once it has ended by itself."""
+        assert self._running is not None, "not started"
+        code, self._running = self._running.wait(timeout_s), None
+        return code
+
     def get(self, path: str) -> str:
         """What it answers over HTTP; empty where it does not."""
         try:

@@ -1,4 +1,4 @@
-"""Reads topics from their beginning."""
+"""Reads a topic from where it ended when the reader was made."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ from typing import Any
 from google.protobuf.message import Message
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer
+from driftloop.bus.ports import Record
 from driftloop.contracts.topics import topic_of
 from driftloop.envelope import Envelope, from_record
 
 
 class Events:
-    """Events of one message on its topic, as they come."""
+    """Records of one message's topic, or of the one with that suffix, as they come."""
 
-    def __init__(self, bootstrap: str, message: type[Message], since: dict[Any, int] | None = None) -> None:
+    def __init__(self, bootstrap: str, message: type[Message], suffix: str = "") -> None:
         self._message = message
-        self._consumer = KafkaBatchConsumer(bootstrap, [topic_of(message).name], f"test-{id(self)}", newest=True)
-        self.all: list[Envelope[Any]] = []
+        topic = topic_of(message).name + suffix
+        self._consumer = KafkaBatchConsumer(bootstrap, [topic], f"test-{id(self)}", newest=True)
+        self._all: list[Record] = []
+
+    def records(self) -> list[Record]:
+        """All so far."""
+        self._all += self._consumer.poll(1000, 0.1)
+        return self._all
 
     def read(self) -> list[Envelope[Any]]:
-        """All since this was made."""
-        records = self._consumer.poll(1000, 0.1)
-        self.all += [from_record(record, [self._message]) for record in records]
-        return self.all
+        """All so far, as events."""
+        return [from_record(record, [self._message]) for record in self.records()]
 
     def ids(self) -> list[str]:
         """Their ids, in order."""

@@ -82,16 +82,20 @@ def definition_data(loop: str = "orders") -> dict[str, Any]:
 class FakeReferences:
     """Bundles by release; those of ``missing`` cannot be opened."""
 
+    digest: str = DIGEST
     missing: set[str] = field(default_factory=set)
-    opened: list[str] = field(default_factory=list)
 
     def open(self, release: Release) -> Reference:
         if release.release_id in self.missing:
             raise BundleError(f"{release.uri}: gone")
-        self.opened.append(release.release_id)
         grid = Grid(np.array([-1.0, 1.0]), np.array([20, 60, 20]), 0)
         return Reference(
-            release.release_id, DIGEST, ("x",), ("colour",), {"x": grid}, Grid(np.array([0.5]), np.array([50, 50]), 0)
+            release.release_id,
+            self.digest,
+            ("x",),
+            ("colour",),
+            {"x": grid},
+            Grid(np.array([0.5]), np.array([50, 50]), 0),
         )
 
 
@@ -261,12 +265,12 @@ class Killed(BaseException):
 class Bench:
     """A broker and a database on which a join is started, stopped and started again."""
 
-    def __init__(self, folder: Path, loops: Sequence[LoopDefinition] | None = None) -> None:
+    def __init__(self, folder: Path, loops: Sequence[LoopDefinition] | None = None, digest: str = DIGEST) -> None:
         self.broker = MemoryBroker()
         for topic in declared().values():
             self.broker.create_topic(topic.name, topic.partitions)
             self.broker.create_topic(f"{topic.name}.dlq", 1)
-        self.references = FakeReferences()
+        self.references = FakeReferences(digest)
         self.clock = HandClock()
         self.settings = MonitoringSettings(home=folder, poll_timeout_s=0.01)
         self._loops = list(loops or [definition()])

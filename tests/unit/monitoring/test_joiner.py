@@ -25,38 +25,12 @@ from tests.unit.monitoring.kit import (
     served,
     watermark,
 )
+from tests.unit.monitoring.story import story
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
-
-
-def story(seed: int = 3, days: int = 4, loop: str = "orders") -> list[Outgoing]:
-    """Predictions by two releases, and outcomes of which some come twice, some changed, some late and some never."""
-    chance, raw = random.Random(seed), Raw(loop)
-    records = [*watermark(0, loop), route("r-1", "r-2", loop)]
-    waiting: list[tuple[float, str]] = []
-    for hour in range(0, 24 * days, 3):
-        for at in range(4):
-            key = f"k-{hour}-{at}"
-            records.append(
-                served(
-                    key,
-                    hour + at / 2,
-                    chance.random(),
-                    loop=loop,
-                    challenger=("r-2", chance.random()),
-                    x=chance.gauss(0, 2),
-                )
-            )
-            delay = chance.choice([3, 8, 20, 50])
-            waiting += [(hour + delay, key)] * chance.choice([0, 1, 1, 1, 2])
-        due = sorted(each for each in waiting if each[0] < hour + 3)
-        waiting = [each for each in waiting if each[0] >= hour + 3]
-        records += raw.accepted([raw.row(key, at, float(chance.random() < 0.4)) for at, key in due])
-        records += watermark(hour + 3, loop)
-    return records
 
 
 def values(bench: Bench, loop: str = "orders") -> list[tuple[str, bytes]]:
@@ -105,7 +79,7 @@ def test_redelivered_outcome_rows_are_taken_once(bench: Bench) -> None:
     assert (joins.joined, joins.duplicate) == (2, 0)
 
 
-@pytest.mark.parametrize("poll_records", [1, 3, 17, 5000])
+@pytest.mark.parametrize("poll_records", [7, 60])
 def test_windows_do_not_depend_on_how_the_input_is_cut(tmp_path: Path, poll_records: int) -> None:
     whole, cut = Bench(tmp_path / "whole"), Bench(tmp_path / "cut")
     for bench in (whole, cut):
@@ -118,16 +92,16 @@ def test_windows_do_not_depend_on_how_the_input_is_cut(tmp_path: Path, poll_reco
     assert sum(sums) > 60
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_killed_anywhere_and_started_again_it_tells_the_same_windows_once(tmp_path: Path, seed: int) -> None:
     whole, killed = Bench(tmp_path / "whole"), Bench(tmp_path / "killed")
     for bench in (whole, killed):
         bench.send(*story())
     whole.run()
     chance = random.Random(seed)
-    for _ in range(4):
+    for _ in range(3):
         with pytest.raises(Killed):
-            killed.run(poll_records=7, killed_at=chance.randrange(1, 14))
+            killed.run(poll_records=13, killed_at=chance.randrange(1, 8))
     killed.run()
     assert values(killed) == values(whole)
 
@@ -225,11 +199,11 @@ def test_outcomes_without_a_value_are_not_outcomes(bench: Bench) -> None:
 def test_the_state_holds_no_more_than_its_memory(bench: Bench) -> None:
     import sqlite3
 
-    bench.send(*story(days=14))
+    bench.send(*story(days=10))
     bench.run()
     with sqlite3.connect(bench.settings.home / "state" / "monitoring.db") as connection:
         rows = connection.execute("select min(visible_ms), count(*) from predictions").fetchone()
         records = connection.execute("select count(*) from predictions where record is not null").fetchone()[0]
-    assert rows[0] >= day(14 - 6) * 3_600_000
+    assert rows[0] >= day(10 - 6) * 3_600_000
     assert rows[1] <= 4 * 8 * 6
     assert 0 < records <= 4 * 8 * 2

@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.monitoring.domain.grid import Grid, counts_on, histogram, psi
@@ -213,6 +213,7 @@ def test_losses_are_bounded_where_a_score_is_certain_and_wrong() -> None:
     )
 
 
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_any_interleaving_of_the_partitions_gives_the_same_windows(seed: int) -> None:
     """Within a partition rows and watermarks keep their order; between partitions any order may come."""
