@@ -209,7 +209,7 @@ def rate(client: grpc.InferenceServerClient, model: str, seconds: float) -> floa
     slots = threading.Semaphore(64)
     errors: list[Any] = []
 
-    def done(_result: Any, error: Any) -> None:
+    def done(result: Any, error: Any) -> None:  # noqa: ARG001 - Triton's client names them
         if error is not None:
             errors.append(error)
         slots.release()
@@ -217,11 +217,11 @@ def rate(client: grpc.InferenceServerClient, model: str, seconds: float) -> floa
     requests = [request(1, n) for n in range(200)]
     started, count = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
-        slots.acquire()
+        assert slots.acquire(timeout=30)
         client.async_infer(model, requests[count % 200], done)
         count += 1
     for _ in range(64):
-        slots.acquire()
+        assert slots.acquire(timeout=30)
     assert not errors, errors[0]
     return count / (time.perf_counter() - started)
 

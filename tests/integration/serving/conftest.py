@@ -196,3 +196,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.control.close()
     made.feast.close()
     server.kill()
+    port = server.address.rpartition(":")[2]
+    for left in Path("/dev/shm").glob(f"driftloop_{port}_*"):
+        left.unlink()
