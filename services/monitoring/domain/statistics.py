@@ -9,6 +9,9 @@ from typing import Literal
 
 DetectorKind = Literal["block_residual", "block_loss", "psi"]
 
+CERTAIN = 1e9
+"""Size of a statistic whose blocks do not vary; finite, so that it can stand in JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -91,5 +94,5 @@ def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
 
 def _ratio(value: float, error: float) -> float:
     if error == 0.0:
-        return 0.0 if value == 0.0 else math.copysign(math.inf, value)
+        return 0.0 if value == 0.0 else math.copysign(CERTAIN, value)
     return value / error

@@ -17,7 +17,7 @@ from services.monitoring.domain.detectors import (
     Step,
     step,
 )
-from services.monitoring.domain.statistics import Block, needed, read
+from services.monitoring.domain.statistics import CERTAIN, Block, needed, read
 
 DAY = 86_400_000
 RESIDUAL = Rule("calibration", "block_residual", "trigger", 4.0, blocks=4, min_rows=10)
@@ -93,7 +93,7 @@ def test_the_loss_statistic_is_welchs_t_of_newest_against_first_and_one_sided() 
     assert better.statistic < 0
 
 
-@pytest.mark.parametrize(("value", "expected"), [(0.0, 0.0), (0.25, math.inf)])
+@pytest.mark.parametrize(("value", "expected"), [(0.0, 0.0), (0.25, CERTAIN)])
 def test_blocks_that_do_not_vary_are_certain(value: float, expected: float) -> None:
     reading = read("block_residual", blocks([value] * 4), 4)
     assert reading is not None
