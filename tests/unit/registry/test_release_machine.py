@@ -152,4 +152,4 @@ class Releases(RuleBasedStateMachine):
 
 
 TestReleases = Releases.TestCase
-TestReleases.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestReleases.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
