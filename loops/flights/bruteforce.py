@@ -70,11 +70,12 @@ def features(events: Mapping[str, pa.Table], requests: pa.Table) -> dict[str, Fl
             counted = _windows(events[source.event_type], source.column, keys, hours, requests, watermark)
             found |= {f"flights_{name}_{view}:{feature}": values for feature, values in counted.items()}
     weather = events["weather.observed"]
+    latest = _latest(weather, _WEATHER, requests, watermark)
+    found |= {f"flights_weather_latest:{feature}": values for feature, values in latest.items()}
     for column in ("precipitation_hundredths", "pressure_tenths"):
         counted = _windows(weather, column, ("origin",), (3,), requests, watermark)
         found |= {f"flights_weather_recent:{feature}": values for feature, values in counted.items()}
-    latest = _latest(weather, _WEATHER, requests, watermark)
-    return found | {f"flights_weather_latest:{feature}": values for feature, values in latest.items()}
+    return found
 
 
 def _value(table: pa.Table, column: str) -> Floats:
