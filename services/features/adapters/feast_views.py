@@ -35,8 +35,9 @@ def apply(store: FeatureStore, loops: Sequence[Loop], feature_repo: Path) -> dic
     found: dict[str, list[ViewSpec]] = {}
     for loop in loops:
         path = feature_repo / f"{loop.name}.py"
-        views = store.list_stream_feature_views(tags={"loop": loop.name})
-        problems += [f"{path}:1: {each}" for view in views for each in _problems(view)]
+        names = [each.name for each in defined[loop.name] if isinstance(each, StreamFeatureView)]
+        views = [store.get_stream_feature_view(name) for name in names]  # not those that an older version left behind
+        problems += [f"{path}:1: {each}" for view in views for each in _problems(view, loop.name)]
         _refuse(problems)
         found[loop.name] = [spec(view) for view in views]
         problems += [f"{path}:1: {each}" for each in misfits(loop, found[loop.name])]
@@ -87,10 +88,12 @@ def _service_misfits(loop: Loop, objects: Iterable[object]) -> Iterator[str]:
         yield f"{wanted} needs the join key {absent!r} in `prediction.join_keys` of loop.yaml"
 
 
-def _problems(view: StreamFeatureView) -> Iterator[str]:
+def _problems(view: StreamFeatureView, loop: str) -> Iterator[str]:
     """What of a view this service cannot execute."""
     join_keys = {each.name for each in view.entity_columns}
     features = {each.name: each.dtype for each in view.features if each.name not in join_keys}
+    if view.tags.get("loop") != loop:
+        yield f"{view.name} must have tags={{'loop': '{loop}'}}"
     if "event_type" not in view.stream_source.tags:
         yield f"{view.name} must take its source from feature_repo.sources.stream_source"
     if view.ttl:

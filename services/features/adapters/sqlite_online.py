@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from driftloop.feast_keys import WATERMARKS, WATERMARKS_DDL, sqlite_table
@@ -17,7 +18,6 @@ from services.features.domain.engine import Advance, FeatureRows
 from services.features.domain.views import ViewSpec
 
 _CHECKPOINT_PAGES = 8_000
-Row = tuple[bytes, str, bytes, int, int]
 
 
 class SqliteOnline:
@@ -67,26 +67,32 @@ class SqliteOnline:
         return self._right[loop]
 
     def _upsert(self, rows: FeatureRows) -> int:
-        self._connection.executemany(_upsert_sql(sqlite_table(rows.spec.view)), self._rows(rows)).close()
-        return len(rows.keys)
-
-    def _rows(self, rows: FeatureRows) -> list[Row]:
-        """An entity's values one after another: written together, they stand in one page and are read together."""
+        """A statement an entity: half the cost of one a value, and its values stand in one page."""
         seconds = rows.watermark_ms // 1000  # Feast holds whole seconds
-        keys, names = self._keys.serialized(rows.spec.feed.join_keys, rows.keys), rows.spec.features
-        by_entity = zip(keys, zip(*map(packed, rows.columns), strict=True), strict=True)
-        return [
-            (key, name, v, seconds, seconds) for key, values in by_entity for name, v in zip(names, values, strict=True)
-        ]
+        keys = self._keys.serialized(rows.spec.feed.join_keys, rows.keys)
+        values = zip(*map(packed, rows.columns), strict=True)
+        entities = [(key, seconds, *each) for key, each in zip(keys, values, strict=True)]
+        self._connection.executemany(_upsert_sql(sqlite_table(rows.spec.view), rows.spec.features), entities).close()
+        return len(entities)
 
 
-def _upsert_sql(table: str) -> str:
-    quoted = '"' + table.replace('"', '""') + '"'
+@cache
+def _upsert_sql(table: str, features: tuple[str, ...]) -> str:
+    """Parameters: entity key, event time in seconds, then the value of each feature."""
+    values = ", ".join(f"(?1, {_text(name)}, ?{number}, ?2, ?2)" for number, name in enumerate(features, 3))
     return (
-        f"INSERT INTO {quoted} (entity_key, feature_name, value, event_ts, created_ts) VALUES (?, ?, ?, ?, ?) "  # noqa: S608
+        f"INSERT INTO {_identifier(table)} (entity_key, feature_name, value, event_ts, created_ts) VALUES {values} "  # noqa: S608
         "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, event_ts = excluded.event_ts, "
         "created_ts = excluded.created_ts WHERE excluded.event_ts >= event_ts"
     )
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 _WATERMARK = (

@@ -20,12 +20,11 @@ def changed(spec: ViewSpec, before: Events, entering: Events, previous_ms: int |
     ``before``: events visible at ``previous_ms``, in order of event time; ``entering``: those that become visible, in
     the same order.
     """
-    codes = []
-    for window in spec.windows_ms:
-        if previous_ms is not None:
-            start, end = np.searchsorted(before.time_ms, (previous_ms - window, watermark_ms - window))
-            codes.append(before.code[start:end])
-        codes.append(entering.code[np.searchsorted(entering.time_ms, watermark_ms - window) :])
+    starts = watermark_ms - np.array(spec.windows_ms)
+    codes = [entering.code[start:] for start in entering.time_ms.searchsorted(starts)]
+    if previous_ms is not None:
+        left = before.time_ms.searchsorted(previous_ms - np.array(spec.windows_ms))
+        codes += [before.code[start:end] for start, end in zip(left, before.time_ms.searchsorted(starts), strict=True)]
     return np.unique(np.concatenate(codes))
 
 
@@ -39,7 +38,8 @@ def compute(spec: ViewSpec, visible: Events, entities: Ints, watermark_ms: int, 
     slot = slots[visible.code]
     theirs = np.flatnonzero(slot >= 0)
     times, slot = visible.time_ms[theirs], slot[theirs]
-    starts = {window: int(np.searchsorted(times, watermark_ms - window)) for window in spec.windows_ms}
+    first = times.searchsorted(watermark_ms - np.array(spec.windows_ms)).tolist()
+    starts = dict(zip(spec.windows_ms, first, strict=True))
     present = {name: _present(visible.columns[name][theirs]) for name in {each.column for each in spec.aggregates}}
     return tuple(
         _one(each, slot, present[each.column], starts[each.window_ms], len(entities)) for each in spec.aggregates

@@ -90,12 +90,11 @@ def test_an_older_row_never_replaces_a_newer_one(tmp_path: Path) -> None:
     settings, _, specs = opened(tmp_path)
     spec = next(each for each in specs if each.view == "orders_shop_shelf")
     online = SqliteOnline(settings.online_db)
-    for at, value in ((2_000_000, 2.0), (1_000_000, 1.0)):
-        rows = FeatureRows(spec, at, [("ash",)], (np.array([value]),))
-        online.write("orders", [spec], Advance(at, (rows,), 0, 0))
-        online.write("other", [spec], Advance(at, (rows,), 0, 0))  # has no watermark of its own: the row's time decides
-    ((value, at),) = table(settings.online_db, spec.view).values()
-    assert (unpack_value(value), at) == (2.0, 2000)
+    for loop, at, units in (("orders", 2_000_000, 2.0), ("orders", 1_000_000, 1.0), ("other", 1_000_000, 1.0)):
+        rows = FeatureRows(spec, at, [("ash",)], (np.array([units]),))
+        online.write(loop, [spec], Advance(at, (rows,), 0, 0))  # for the last, the row's own time decides
+    ((packed, seconds),) = table(settings.online_db, spec.view).values()
+    assert (unpack_value(packed), seconds) == (2.0, 2000)
     online.close()
 
 

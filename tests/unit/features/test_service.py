@@ -11,7 +11,6 @@ import pytest
 from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.features_pb2 import OfflineFlushed, WatermarkAdvanced
-from driftloop.envelope import from_record
 from driftloop.errors import TooManyDeadLetters
 from services.features.bootstrap import restored
 from services.features.config import FeaturesSettings
@@ -61,11 +60,11 @@ class World:
 
     def advanced(self) -> list[WatermarkAdvanced]:
         records = self.bus.records("features.watermark-advanced.v1")
-        return [from_record(record, [WatermarkAdvanced]).data for record in records]
+        return [WatermarkAdvanced.FromString(record.value or b"") for record in records]
 
     def flushed(self) -> list[OfflineFlushed]:
         records = self.bus.records("features.offline-flushed.v1")
-        return [from_record(record, [OfflineFlushed]).data for record in records]
+        return [OfflineFlushed.FromString(record.value or b"") for record in records]
 
     def offline_rows(self) -> dict[str, list[Any]]:
         return {view: sorted(map(repr, rows)) for view, rows in self.offline.rows.items()}

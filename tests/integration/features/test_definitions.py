@@ -1,0 +1,75 @@
+"""Feast definitions read back as views, and what is said when they do not fit the loop."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from driftloop.errors import LoopDefinitionError
+from driftloop.feature_frames import open_store
+from services.features.adapters.feast_views import apply, misfits
+from services.features.domain.views import Aggregate, Feed, Latest, ViewSpec
+from tests.integration.features.conftest import Home, settings_in
+from tests.integration.features.orders_stream import LOOPS, orders
+
+pytestmark = pytest.mark.integration
+DAY_MS = 86_400_000
+
+
+def test_views_are_what_the_definitions_declare(home: Home) -> None:
+    views = {each.view: each for each in home.specs}
+    assert views["orders_shop_lines"] == ViewSpec(
+        "orders_shop_lines",
+        Feed("orders.placed", ("shop",)),
+        ("string",),
+        (
+            Aggregate("count_lines_86400s", "count", "lines", DAY_MS),
+            Aggregate("sum_lines_86400s", "sum", "lines", DAY_MS),
+        ),
+    )
+    assert views["orders_shop_shelf"].latest == (Latest("shelf_units", "double"),)
+    assert len(views) == 4
+
+
+def test_what_does_not_fit_the_loops_events_is_named() -> None:
+    good = ViewSpec("v", Feed("orders.placed", ("shop",)), ("string",), latest=(Latest("channel", "string"),))
+    assert list(misfits(orders(), [good])) == []
+    wrong = [
+        replace(good, feed=Feed("orders.lost", ("shop",))),
+        replace(good, feed=Feed("orders.placed", ("channel",))),
+        replace(good, latest=(Latest("weight", "double"),)),
+    ]
+    said = list(misfits(orders(), wrong))
+    assert ["'orders.lost'" in said[0], "[channel]" in said[1], "'weight'" in said[2]] == [True] * 3
+    assert len(said) == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ('tags={"loop": LOOP},\n    )', ")", "must have tags={'loop': 'orders'}"),
+        ("ttl=timedelta(0)", "ttl=timedelta(days=1)", "must have ttl=timedelta(0)"),
+        ('for each in ("count", "sum")', 'for each in ("count", "max")', "write a count or a sum"),
+        ('name="orders_v1"', 'name="orders_v2"', "no feature service 'orders_v1'"),
+        ('"shops.shelved"', '"shops.shut"', "'shops.shut', which `events`"),
+    ],
+)
+def test_wrong_definitions_are_refused_at_the_file(tmp_path: Path, before: str, after: str, says: str) -> None:
+    repo = tmp_path / "repo"
+    shutil.copytree(LOOPS / "feature_repo", repo)
+    shutil.copy(Path("feature_repo/feature_store.yaml").resolve(), repo)
+    text = (repo / "orders.py").read_text()
+    assert before in text
+    (repo / "orders.py").write_text(text.replace(before, after))
+    settings = settings_in(tmp_path).model_copy(update={"feature_repo": repo})
+    with pytest.raises(LoopDefinitionError, match=r"orders\.py:1: .*") as raised:
+        apply(open_store(settings), [orders()], repo)
+    assert says in str(raised.value)
+
+
+def test_a_loop_without_definitions_is_told_which_file_is_missing(home: Home, tmp_path: Path) -> None:
+    with pytest.raises(LoopDefinitionError, match=r"orders\.py:1: missing"):
+        apply(home.store, [orders()], tmp_path)
