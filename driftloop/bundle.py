@@ -90,7 +90,13 @@ class Bundle:
 
 
 def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> str:
-    """Write ``files`` and the manifest that names them, the manifest last; returns the bundle's digest (hex)."""
+    """Write ``files`` and the manifest that names them, the manifest last; returns the bundle's digest (hex).
+
+    Raises:
+        BundleError: a name is not a plain file name; nothing was written.
+    """
+    for name in files:
+        _check_name(folder, name)
     folder.mkdir(parents=True, exist_ok=True)
     digests = {}
     for name, content in sorted(files.items()):
@@ -116,8 +122,7 @@ def open_bundle(folder: Path, digest: str) -> Bundle:
         raise BundleError(f"{folder / MANIFEST}: sha256 is {found}, the release says {digest}")
     manifest = parse_manifest(content)
     for name, expected in manifest.files.items():
-        if "/" in name or name.startswith("."):
-            raise BundleError(f"{folder}: {name!r} is not a plain file name")
+        _check_name(folder, name)
         _checked(folder / name, expected)
     return Bundle(folder, manifest, digest)
 
@@ -138,6 +143,11 @@ def parse_manifest(content: bytes) -> Manifest:
         return Manifest(**data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"not a manifest: {error}") from error
+
+
+def _check_name(folder: Path, name: str) -> None:
+    if not name or "/" in name or name.startswith(".") or name == MANIFEST:
+        raise BundleError(f"{folder}: {name!r} is not a plain file name of a bundle's file")
 
 
 def _checked(path: Path, expected: FileDigest) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -21,6 +21,7 @@ M = TypeVar("M", bound=Message)
 
 CONTENT_TYPE = "application/protobuf"
 SPEC_VERSION = "1.0"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_time", "ce_loop", "correlationid")
 _ATTRIBUTES = frozenset({*_REQUIRED, "ce_walltime", "causationid", "traceparent"})
 
@@ -36,7 +37,10 @@ class Draft:
     key: str | None = None
     """Record key; the loop's name where unset."""
     chain: str | None = None
-    """Correlation id, where it is not the cause's."""
+    """Correlation id, where it is not the handled event's."""
+    cause_id: str | None = None
+    """Causation id, where it is not the handled event's. An event of another chain than the one that was handled
+    has only the cause that is named here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ class Envelope(Generic[M]):
 
 def rfc3339(time_ms: int) -> str:
     """Milliseconds since the epoch as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(time_ms / 1000, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = _EPOCH + timedelta(milliseconds=time_ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_rfc3339(text: str) -> int:
@@ -69,14 +74,15 @@ def parse_rfc3339(text: str) -> int:
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} names no zone")
-    return round(moment.timestamp() * 1000)
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def from_draft(
     draft: Draft, *, source: str, wall_time_ms: int, cause: Envelope[Message] | None, traceparent: str | None
 ) -> Envelope[Message]:
     """The event that a draft becomes; a draft with no cause opens a chain of its own id."""
-    inherited = cause.correlation_id if cause is not None else draft.id
+    chain = draft.chain or (cause.correlation_id if cause is not None else draft.id)
+    handled = cause.id if cause is not None and cause.correlation_id == chain else None
     return Envelope(
         id=draft.id,
         source=f"/driftloop/{source}",
@@ -84,8 +90,8 @@ def from_draft(
         loop=draft.loop,
         time_ms=draft.time_ms,
         wall_time_ms=wall_time_ms,
-        correlation_id=draft.chain or inherited,
-        causation_id=cause.id if cause is not None else None,
+        correlation_id=chain,
+        causation_id=draft.cause_id or handled,
         traceparent=traceparent or (cause.traceparent if cause is not None else None),
         data=draft.data,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 _ATTEMPTS = 5
 _CONFIGURATION = {"delta.checkpointInterval": "100"}
@@ -36,8 +36,7 @@ class Table:
     def transaction_version(self, app_id: str) -> int:
         """Version that an application noted last; -1 where it never did."""
         delta = self._open()
-        noted = None if delta is None else delta.transaction_version(app_id)
-        return -1 if noted is None else int(noted)
+        return -1 if delta is None else _noted(delta, app_id)
 
     def append(self, rows: pa.Table, transactions: Mapping[str, int]) -> int:
         """Append rows and note each application's version, in one commit; returns the table's version.
@@ -49,15 +48,18 @@ class Table:
             CommitFailedError: other writers won five times in a row.
         """
         for attempt in range(_ATTEMPTS):
-            newer = {app: version for app, version in transactions.items() if version > self.transaction_version(app)}
+            delta = self._open() or self._create(rows.schema)
+            newer = {app: version for app, version in transactions.items() if version > _noted(delta, app)}
             if transactions and not newer:
-                return self.version()
+                return delta.version()
             try:
-                return self._write(rows, newer)
+                write_deltalake(delta, rows, mode="append", commit_properties=_properties(newer))
             except CommitFailedError:
                 if attempt + 1 == _ATTEMPTS:
                     raise
                 self._delta = None
+            else:
+                return delta.version()
         raise AssertionError("unreachable")
 
     def read(self, version: int | None = None) -> pa.Table:
@@ -68,17 +70,16 @@ class Table:
         """
         return DeltaTable(self.path, version=version).to_pyarrow_table()
 
-    def _write(self, rows: pa.Table, transactions: Mapping[str, int]) -> int:
-        properties = CommitProperties(
-            app_transactions=[Transaction(app, version) for app, version in transactions.items()]
-        )
-        delta = self._open()
-        if delta is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_deltalake(self.path, rows, mode="error", configuration=_CONFIGURATION, commit_properties=properties)
-        else:
-            write_deltalake(delta, rows, mode="append", commit_properties=properties)
-        return self.version()
+    def _create(self, schema: pa.Schema) -> DeltaTable:
+        """The table with no rows: of two that race, one creates it, and both then append as to any other."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            DeltaTable.create(self.path, schema, mode="error", configuration=_CONFIGURATION)
+        except DeltaError:
+            if not self.exists():
+                raise
+        self._delta = DeltaTable(self.path)
+        return self._delta
 
     def _open(self) -> DeltaTable | None:
         if self._delta is None:
@@ -89,3 +90,12 @@ class Table:
         else:
             self._delta.update_incremental()
         return self._delta
+
+
+def _properties(transactions: Mapping[str, int]) -> CommitProperties:
+    return CommitProperties(app_transactions=[Transaction(app, version) for app, version in transactions.items()])
+
+
+def _noted(delta: DeltaTable, app_id: str) -> int:
+    noted = delta.transaction_version(app_id)
+    return -1 if noted is None else int(noted)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -49,6 +49,7 @@ def create_topics(
     """
     client = AdminClient({"bootstrap.servers": bootstrap, **_QUIET})
     existing = _wait_for_broker(client, bootstrap, timeout_s)
+    _wait_for_coordinator(bootstrap, timeout_s)
     missing = [topic for topic in topics if topic.name not in existing]
     if not missing:
         return []
@@ -56,6 +57,26 @@ def create_topics(
     for future in asked.values():
         _unless_exists(future.exception())
     return sorted(asked)
+
+
+def _wait_for_coordinator(bootstrap: str, timeout_s: float) -> None:
+    """Return once the broker answers for consumer groups.
+
+    On a new broker the first question makes the offsets topic, which takes seconds; Faust's first join, where it falls into them,
+    never ends. Our topics are created after that, so whoever waits for those is safe.
+    """
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "driftloop-up", **_QUIET})
+    deadline = time.monotonic() + timeout_s
+    try:
+        while True:
+            try:
+                consumer.committed([TopicPartition("__consumer_offsets", 0)], timeout=2.0)
+                return
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise Retriable(f"no group coordinator at {bootstrap} within {timeout_s:.0f} s: {error}") from error
+    finally:
+        consumer.close()
 
 
 def _new_topic(topic: TopicPlan, replication: int) -> NewTopic:

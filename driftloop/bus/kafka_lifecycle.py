@@ -49,7 +49,7 @@ class KafkaLifecycleConsumer:
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap, group_id=self._group,
             enable_auto_commit=False, auto_offset_reset="earliest",
-            session_timeout_ms=6000, heartbeat_interval_ms=1500, fetch_max_wait_ms=100, metadata_max_age_ms=60_000,
+            session_timeout_ms=6000, heartbeat_interval_ms=1500, fetch_max_wait_ms=500, metadata_max_age_ms=60_000,
         )  # fmt: skip
         await self._consumer.start()
         self._consumer.subscribe(self._topics, listener=self._revoked)

@@ -13,7 +13,7 @@ from driftloop.system.up import up as bring_up
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print seconds to readiness by part as JSON.")
-@click.option("--timeout", default=120.0, show_default=True, help="Seconds to wait for all parts.")
+@click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait for all parts.")
 def up(as_json: bool, timeout: float) -> None:
     """Start the system and wait until every part is ready. What already runs is left as it is."""
     settings = Settings()

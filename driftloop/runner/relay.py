@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from driftloop import log
 from driftloop.bus.ports import LifecycleProducer
@@ -13,6 +14,11 @@ from driftloop.errors import Retriable
 from driftloop.runner import metrics, outbox
 
 _BATCH = 200
+_COMMITTED = "driftloop-committed"
+
+
+def _mark(connection: Any) -> None:
+    connection.info[_COMMITTED] = True
 
 
 class Relay:
@@ -25,23 +31,53 @@ class Relay:
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
         self._log = log.get(__name__)
+        self._written = asyncio.Event()
+        self._event_loop: asyncio.AbstractEventLoop | None = None
+        self._defect: BaseException | None = None
+        event.listen(engine, "commit", _mark)
+        event.listen(engine, "checkin", self._wake_after_commit)
+
+    async def wait_for_commit(self, longest_s: float) -> None:
+        """Wait until something was committed to the database since the last call, or for ``longest_s``."""
+        self._event_loop = asyncio.get_running_loop()
+        try:
+            await asyncio.wait_for(self._written.wait(), longest_s)
+        except TimeoutError:
+            return
+        self._written.clear()
+
+    def _wake_after_commit(self, _connection: Any, pooled: Any) -> None:
+        """A connection went back to the pool, so what it committed stands."""
+        if pooled.info.pop(_COMMITTED, False) and self._event_loop is not None and not self._event_loop.is_closed():
+            self._event_loop.call_soon_threadsafe(self._written.set)
 
     async def flush(self) -> int:
-        """Send all that is unsent; returns how many.
+        """Send all that is unsent; returns how many. After a defect nothing is sent any more: the process has to end.
 
         Raises:
             Retriable: the broker did not acknowledge; the rest is sent later, in order.
         """
-        sent = 0
         async with self._one_at_a_time:
-            while pending := await asyncio.to_thread(outbox.unsent, self._engine, _BATCH):
-                metrics.BACKLOG.set(len(pending), service=self._service)
-                await self._producer.send([each.record for each in pending])
-                positions = [each.position for each in pending]
-                await asyncio.to_thread(outbox.mark_sent, self._engine, positions, self._clock.now_ms())
-                metrics.SENT.add(len(pending), service=self._service)
-                sent += len(pending)
-            metrics.BACKLOG.set(0, service=self._service)
+            if self._defect is not None:
+                raise self._defect
+            try:
+                return await self._send_unsent()
+            except (Retriable, asyncio.CancelledError):
+                raise
+            except BaseException as error:
+                self._defect = error
+                raise
+
+    async def _send_unsent(self) -> int:
+        sent = 0
+        while pending := await asyncio.to_thread(outbox.unsent, self._engine, _BATCH):
+            metrics.BACKLOG.set(len(pending), service=self._service)
+            await self._producer.send([each.record for each in pending])
+            positions = [each.position for each in pending]
+            await asyncio.to_thread(outbox.mark_sent, self._engine, positions, self._clock.now_ms())
+            metrics.SENT.add(len(pending), service=self._service)
+            sent += len(pending)
+        metrics.BACKLOG.set(0, service=self._service)
         return sent
 
     async def flush_patiently(self, pause_s: float = 0.5) -> int:

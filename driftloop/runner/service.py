@@ -37,8 +37,8 @@ class Patience:
     """How a runner waits."""
 
     poll_timeout_s: float = 0.25
-    relay_pause_s: float = 0.02
-    """Between looks at the outbox for events that a worker put there."""
+    relay_pause_s: float = 1.0
+    """Longest time between looks at the outbox; a commit in this process is seen at once."""
     retry_first_s: float = 0.05
     retry_longest_s: float = 5.0
     retry_limit: int = 200
@@ -104,7 +104,7 @@ class LifecycleService:
     async def _keep_relaying(self) -> None:
         while True:
             await self._relay.flush_patiently()
-            await asyncio.sleep(self._patience.relay_pause_s)
+            await self._relay.wait_for_commit(self._patience.relay_pause_s)
 
     async def _handle_batch(self, records: Sequence[Record]) -> None:
         positions = {}

@@ -29,7 +29,7 @@ class Started:
     """Whether the system was up before."""
 
 
-def up(settings: Settings, progress: Progress, timeout_s: float = 120.0) -> Started:
+def up(settings: Settings, progress: Progress, timeout_s: float = 300.0) -> Started:
     """Start what is not running and wait for all of it.
 
     Raises:

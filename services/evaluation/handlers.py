@@ -73,6 +73,7 @@ class Evaluation:
                 entered_ms=event.time_ms,
                 champion_release_id=data.champion_release_id,
                 chain=event.correlation_id,
+                event_id=event.id,
             )
         )
         if noted and data.stage == _CHAMPION:

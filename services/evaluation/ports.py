@@ -44,6 +44,8 @@ class StageEntry:
     """Who it is compared with: the champion when the stage was entered."""
     chain: str
     """Correlation id of the release's chain."""
+    event_id: str
+    """The event that told of the stage: the cause of the verdicts in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,9 @@ def _requested(loop: str, outcome: Requested) -> Draft:
         evidence_ids=outcome.evidence,
     )
     identity = ids.event_id("training.retrain-requested", loop, outcome.chain.request_id)
-    return Draft(identity, loop, outcome.window_end_ms, message, chain=outcome.correlation_id or identity)
+    chain = outcome.correlation_id or identity
+    cause = next((each.event_id for each in outcome.reasons if each.chain == chain), None)
+    return Draft(identity, loop, outcome.window_end_ms, message, chain=chain, cause_id=cause)
 
 
 def _coalesced(loop: str, outcome: Coalesced, time_ms: int) -> Draft:

@@ -49,6 +49,7 @@ stages = Table(
     Column("entered_ms", BigInteger, nullable=False),
     Column("champion_release_id", String, nullable=False),
     Column("chain", String, nullable=False),
+    Column("event_id", String, nullable=False),
     Column("ended", Integer, nullable=False, default=0),
 )
 """The newest stage of each release."""
