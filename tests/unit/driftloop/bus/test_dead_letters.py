@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from driftloop.bus.admin import plan
+from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
+from driftloop.bus.ports import Record
+from driftloop.config import ROOT
+from driftloop.contracts.topics import declared
+from driftloop.errors import TooManyDeadLetters
+from driftloop.loop import load_loop
+from tests.helpers.bus import HEADERS
+
+RECORD = Record("raw", 3, 17, b"key", b"\x00bytes", HEADERS)
+
+
+def test_a_dead_letter_holds_the_original_and_why() -> None:
+    letter = dead_letter(RECORD, consumer="ingestion", reason="invalid", detail="lines is 900", stack="Traceback")
+    assert (letter.topic, letter.key, letter.value, letter.partition) == ("raw.dlq", b"key", b"\x00bytes", None)
+    assert letter.headers[: len(HEADERS)] == HEADERS
+    assert dict(letter.headers[len(HEADERS) :]) == {
+        "dlq-consumer": b"ingestion",
+        "dlq-reason": b"invalid",
+        "dlq-detail": b"lines is 900",
+        "dlq-stack": b"Traceback",
+        "dlq-sha256": hashlib.sha256(b"\x00bytes").hexdigest().encode(),
+        "dlq-source": b"raw/3/17",
+    }
+
+
+def test_a_record_without_a_value_has_the_digest_of_nothing() -> None:
+    letter = dead_letter(Record("raw", 0, 0, None, None), consumer="c", reason="r")
+    assert (letter.key, letter.value) == (None, None)
+    assert dict(letter.headers)["dlq-sha256"] == hashlib.sha256(b"").hexdigest().encode()
+
+
+def test_long_reasons_are_cut_where_they_say_least() -> None:
+    letter = dead_letter(RECORD, consumer="c", reason="r", detail="d" * 9_999, stack="a" * 9_999 + "the error")
+    why = dict(letter.headers)
+    assert len(why["dlq-detail"]) == 2_000
+    assert len(why["dlq-stack"]) == 8_000
+    assert why["dlq-stack"].endswith(b"the error")
+
+
+def test_the_limit_counts_what_is_refused_in_a_row() -> None:
+    limit = DeadLetterLimit(3)
+    limit.refused("invalid", 3)
+    limit.accepted()
+    limit.refused("invalid")
+    limit.refused("invalid", 2)
+    with pytest.raises(TooManyDeadLetters, match="4 dead letters in a row, the last for duplicate"):
+        limit.refused("duplicate")
+
+
+def test_every_topic_that_dead_letters_has_a_topic_for_them() -> None:
+    loop = load_loop(ROOT / "tests" / "loops" / "orders").definition
+    planned = {each.name: each for each in plan([loop])}
+    wanted = [each.name for each in declared().values() if each.dead_letters] + list(loop.events)
+    assert all(planned[f"{name}.dlq"].retention_ms == -1 for name in wanted)
+    assert len(planned) == len(declared()) + len(loop.events) + len(wanted)
+    assert planned["orders.placed"].partitions == 2
+    assert planned["monitoring.window-closed.v1"].retention_ms == -1
+    assert planned["predictions.served.v1"].retention_ms == 7 * 86_400_000

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftloop.config import ROOT
+from driftloop.errors import LoopDefinitionError
+from driftloop.loop import load_loop, load_loops, to_ms
+from driftloop.loop.code import load_module
+from driftloop.loop.compile import compile_protos
+from driftloop.loop.definition import parse_span
+
+ORDERS = ROOT / "tests" / "loops" / "orders"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of a loop that is right, to be broken."""
+    copy = tmp_path / "orders"
+    copy.mkdir()
+    for name in ("loop.yaml", "events.binpb"):
+        shutil.copy(ORDERS / name, copy / name)
+    return copy
+
+
+def _edit(folder: Path, old: str, new: str) -> int:
+    """Replace the one place where ``old`` stands; returns its line."""
+    path = folder / "loop.yaml"
+    text = path.read_text()
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times"
+    path.write_text(text.replace(old, new))
+    return text[: text.index(old)].count("\n") + 1 + (len(old) - len(old.lstrip("\n")))
+
+
+def _problems(folder: Path) -> list[str]:
+    with pytest.raises(LoopDefinitionError) as refused:
+        load_loop(folder)
+    return [each.removeprefix(f"{folder / 'loop.yaml'}:") for each in refused.value.problems]
+
+
+def test_a_right_definition_is_read(folder: Path) -> None:
+    loop = load_loop(folder)
+    definition = loop.definition
+    assert loop.name == "orders"
+    assert definition.prediction.source == "orders.placed"
+    assert to_ms(definition.label.horizon) == 60 * 3_600_000
+    assert definition.events["orders.inspected"].feeds == (("market",), ("shop",))
+    assert definition.monitoring.detectors["lines"].on == "lines"
+
+
+def test_every_loop_of_the_checkout_is_right() -> None:
+    for folder in (ROOT / "loops", ROOT / "tests" / "loops"):
+        for loop in load_loops(folder):
+            assert set(loop.messages) == set(loop.definition.events)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("  lateness: 10m", "  latness: 10m", "time.latness: unknown key"),
+        ("    key: shop\n", "    key: shop\n    ident: uid\n", "events.shops.shelved.ident: unknown key"),
+        ("  lateness: 10m", "  lateness: -10m", "time.lateness: a span of time here must not be negative"),
+        ("  block: 12h", "  block: -12h", "monitoring.block: a span of time here must be above zero"),
+        ("  block: 12h", "  block: 0s", "monitoring.block: a span of time here must be above zero"),
+        ("  horizon: 60h", "  horizon: -60h", "label.horizon: a span of time here must be above zero"),
+        ("  validation: 2d", "  validation: -2d", "training.validation: a span of time here must be above zero"),
+        ("  cooldown: 12h", "  cooldown: -12h", "training.cooldown: a span of time here must not be negative"),
+        (
+            "  horizon: 60h",
+            "  horizon: 60",
+            "label.horizon: 60 is not a span of time; write a number and a unit, such as",
+        ),
+        ("  horizon: 60h", "  horizon: 2 weeks", "label.horizon: '2 weeks' is not a span of time"),
+        ("  horizon: 60h", "  horizon: 99999999999d", "label.horizon: '99999999999d' is too long a span of time"),
+        ("  kind: count", "  kind: ordinal", "label.kind: Input should be 'binary', 'regression' or 'count'"),
+        ("  clock: request", "  clock: local", "prediction.clock: Input should be 'request' or 'now'"),
+        (
+            "  from: orders.placed",
+            "  from: orders.posted",
+            "prediction.from: names 'orders.posted', which `events` does not declare",
+        ),
+        (
+            "  from: orders.inspected",
+            "  from: orders.seen",
+            "label.from: names 'orders.seen', which `events` does not declare",
+        ),
+        (
+            "shop: {input: store}",
+            "shop: {input: stoer}",
+            "prediction.join_keys.shop: names the input 'stoer', which is not declared",
+        ),
+        (
+            "shop: {input: store}",
+            "shop: {input: store, const: all}",
+            "prediction.join_keys.shop: give exactly one of `input` and `const`",
+        ),
+        ("shop: {input: store}", "shop: {}", "prediction.join_keys.shop: give exactly one of `input` and `const`"),
+        (
+            "    channel: {input: channel, max_values: 3}",
+            "    channel: {input: chanel}",
+            "monitoring.slices.channel: names the input 'chanel', which is not declared",
+        ),
+        ("mode: trigger", "mode: page", "monitoring.detectors.returns.mode: Input should be 'watch' or 'trigger'"),
+        ("threshold: 4.0", "threshold: 0", "monitoring.detectors.returns.threshold: Input should be greater than 0"),
+        ("share: 0.2", "share: 1.2", "rollout.steps.1.share: Input should be less than or equal to 1"),
+        ("share: 0.2, ", "", "rollout.steps.1: a canary needs a `share` above 0"),
+        (
+            "{stage: shadow, min",
+            "{stage: shadow, share: 0.1, min",
+            "rollout.steps.0: a shadow answers nobody: leave `share` out",
+        ),
+        (
+            "min_blocks: 4, max_blocks: 12",
+            "min_blocks: 4, max_blocks: 3",
+            "rollout.steps.0: max_blocks must be at least min_blocks",
+        ),
+        (
+            "  memory_limit_mib: 4096",
+            "  memory_limit_mib: 1",
+            "training.memory_limit_mib: Input should be greater than or equal to 256",
+        ),
+        ("  lateness: 10m", "  lateness: 10m\n  lateness: 20m", "lateness stands here a second time"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_line(folder: Path, old: str, new: str, problem: str) -> None:
+    line = _edit(folder, old, new)
+    [found] = _problems(folder)
+    at, _, what = found.partition(": ")
+    assert what.startswith(problem)
+    assert int(at) in (line, line + 1)
+
+
+def test_a_missing_key_is_said_at_the_part_that_lacks_it(folder: Path) -> None:
+    line = _edit(folder, "  horizon: 60h\n", "")
+    lines = (folder / "loop.yaml").read_text().splitlines()
+    assert _problems(folder) == [f"{lines.index('label:') + 1}: label.horizon: missing"]
+    assert line > lines.index("label:")
+
+
+def test_all_problems_are_said_at_once(folder: Path) -> None:
+    _edit(folder, "  lateness: 10m", "  lateness: -10m")
+    _edit(folder, "  kind: count", "  kind: ordinal")
+    assert [each.split(": ")[1] for each in _problems(folder)] == ["time.lateness", "label.kind"]
+
+
+def test_the_loop_must_have_its_folders_name(folder: Path) -> None:
+    _edit(folder, "loop: orders", "loop: returns")
+    assert _problems(folder) == ["1: loop is 'returns', its folder 'orders'; they must be one"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"loop: [orders", "not YAML"),
+        (b"loop: orders\n\tx: 1", "2: not YAML"),
+        (b"loop: \x00", "not YAML"),
+        (b"loop: \xff", "cannot be read"),
+        (b"", "1: "),
+        (b"- a list", "1: "),
+    ],
+)
+def test_a_file_that_is_no_definition_is_refused(folder: Path, text: bytes, problem: str) -> None:
+    (folder / "loop.yaml").write_bytes(text)
+    [found] = _problems(folder)
+    assert problem in found
+
+
+def test_a_loop_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert _problems(tmp_path / "orders")[0].startswith("1: cannot be read")
+    with pytest.raises(LoopDefinitionError, match=r"flowers/loop\.yaml:1: there is no such loop"):
+        load_loops(tmp_path, ["flowers"])
+
+
+def test_problems_of_several_loops_come_together(folder: Path) -> None:
+    other = folder.parent / "other"
+    shutil.copytree(folder, other)
+    _edit(folder, "  lateness: 10m", "  lateness: -10m")
+    with pytest.raises(LoopDefinitionError) as refused:
+        load_loops(folder.parent)
+    assert len(refused.value.problems) == 2
+    assert len(load_loops(ORDERS.parent, ["orders"])) == 1
+
+
+def test_messages_are_found_in_the_descriptor_set(folder: Path) -> None:
+    placed = load_loop(folder).messages["orders.placed"]
+    assert placed.DESCRIPTOR.full_name == "orders.v1.Placed"
+    assert {"uid", "order_ref", "at_ms"} <= set(placed.DESCRIPTOR.fields_by_name)
+
+
+def test_a_missing_descriptor_set_says_how_it_is_made(folder: Path) -> None:
+    (folder / "events.binpb").unlink()
+    with pytest.raises(LoopDefinitionError, match=r"events.binpb:1: missing; .*python -m driftloop.loop.compile"):
+        load_loop(folder).messages  # noqa: B018
+
+
+def test_a_message_that_the_descriptor_set_lacks_is_named(folder: Path) -> None:
+    _edit(folder, "message: orders.v1.Placed", "message: orders.v1.Posted")
+    with pytest.raises(LoopDefinitionError, match=r"no message orders\.v1\.Posted"):
+        load_loop(folder).messages  # noqa: B018
+
+
+def test_descriptor_sets_are_those_of_their_protos() -> None:
+    for folder in (path.parent for path in ROOT.glob("*loops/*/protos")):
+        assert (folder / "events.binpb").read_bytes() == compile_protos(folder), f"compile {folder} again"
+    assert (ORDERS / "events.binpb").read_bytes() == compile_protos(ORDERS)
+
+
+def test_protoc_refuses_a_broken_proto(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "protos").mkdir()
+    (tmp_path / "protos" / "broken.proto").write_text("message {")
+    with pytest.raises(SystemExit, match="protoc refused"):
+        compile_protos(tmp_path)
+    assert "broken.proto" in capfd.readouterr().err
+
+
+def test_a_module_of_a_loop_is_imported_from_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "greenhouse").mkdir()
+    (tmp_path / "greenhouse" / "model.py").write_text("ANSWER = 42")
+    assert load_module(tmp_path / "greenhouse", "model").ANSWER == 42
+    with pytest.raises(LoopDefinitionError, match=r"requests\.py:1: missing"):
+        load_module(tmp_path / "greenhouse", "requests")
+
+
+def test_a_definition_cannot_be_changed(folder: Path) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_loop(folder).definition.loop = "other"  # type: ignore[misc]
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["ms", "s", "m", "h", "d"]))
+def test_spans_are_a_number_and_a_unit(number: int, unit: str) -> None:
+    milliseconds = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}[unit]
+    assert to_ms(parse_span(f"{number}{unit}")) == number * milliseconds
+    assert parse_span(f"-{number}{unit}") == -parse_span(f"{number}{unit}")
+
+
+def test_a_span_may_have_a_fraction() -> None:
+    assert parse_span("1.5h") == timedelta(minutes=90)
+
+
+@pytest.mark.parametrize("text", ["", "h", "1", "1 h", "1w", "one day", 5, None, "1h30m", "\u0661h x"])
+def test_nothing_else_is_a_span(text: object) -> None:
+    with pytest.raises(ValueError, match="not a span of time"):
+        parse_span(text)
