@@ -21,7 +21,7 @@ from driftloop import log
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
 from driftloop.bus.ports import LifecycleProducer, Record
-from driftloop.errors import InvalidEvent
+from driftloop.errors import InvalidEvent, Retriable
 from driftloop.runner.relay import Relay
 from services.monitoring import metrics
 from services.monitoring.config import DetectorsSettings
@@ -86,6 +86,7 @@ class DetectorService:
 
         Raises:
             UndeclaredTopic: the broker lacks a topic for too long.
+            Retriable: the app ended by itself.
         """
         for chatty in ("faust", "mode"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -98,6 +99,8 @@ class DetectorService:
         try:
             await self._app.start()
             while not await asyncio.to_thread(self._stop.wait, 0.25):
+                if self._app.should_stop:
+                    raise Retriable(f"the Faust app ended by itself: {self._app.crash_reason!r}")
                 await relay.flush_patiently()
         finally:
             await self._app.stop()
