@@ -60,6 +60,7 @@ def compile_loop(loop: Loop, make_derive: MakeDerive) -> CompiledLoop:
                 columns[name] |= _types(derives[name].schema)
         except LoopDefinitionError as error:
             problems += error.problems
+            columns.pop(name, None)  # what feeds on it is judged once it is right
     problems += _feed_problems(loop.definition, columns, where)
     if problems:
         raise LoopDefinitionError(problems)

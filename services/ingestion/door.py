@@ -32,6 +32,7 @@ REJECTED = pa.schema(
 )
 """Columns of the lake's table `rejected`."""
 
+_NONE_REJECTED = pa.RecordBatch.from_pylist([], schema=REJECTED)
 _DETAIL_LENGTH = 500
 
 
@@ -112,9 +113,7 @@ class Door:
     def _handle(self, event_type: str, records: Mapping[TopicPartition, Sequence[Record]]) -> Handled:
         handler = self.handlers[event_type]
         mine = {place: held for place, held in records.items() if place.topic == event_type}
-        if not mine:
-            return Handled(pa.RecordBatch.from_pylist([], schema=handler.schema), [])
-        return handler(mine, self.clock)
+        return handler(mine, self.clock) if mine else Handled(handler.nothing, [])
 
     def _rows(self, event_type: str, rows: pa.RecordBatch) -> Iterator[Outgoing]:
         for join_keys, keys in entity_keys(rows, self._feeds.entities.get(event_type, ())):
@@ -159,6 +158,8 @@ def _fates(handled: Mapping[str, Handled]) -> list[tuple[bool, str]]:
 
 
 def _rejected(refused: Sequence[Refused]) -> pa.RecordBatch:
+    if not refused:
+        return _NONE_REJECTED
     rows = [
         {
             "source_topic": each.record.topic,

@@ -71,12 +71,16 @@ class EventHandler:
         self.duplicates = DuplicateWindow(to_ms(time.duplicate_window))
         own = [schema.fields.field(name) for name in schema.own]
         self.schema = pa.schema([*STANDARD, *own, *(derive.schema if derive else ())])
+        self.nothing = pa.RecordBatch.from_pylist([], schema=self.schema)
 
     def __call__(self, records: Mapping[TopicPartition, Sequence[Record]], clock: LoopClock) -> Handled:
         """Take the records of a batch, by partition; the clock is moved by what the rows and marks say."""
         runs = read_runs(records)
-        decoded = self._decoder.decode(runs.rows)
         refused = [Refused(record, fault) for record, fault in runs.unreadable]
+        if not runs.rows:
+            self._pass_marks(runs.runs, clock)
+            return Handled(self.nothing, refused)
+        decoded = self._decoder.decode(runs.rows)
         refused += [Refused(runs.rows[fault.row], fault) for fault in decoded.rejected]
         rows = _Rows(decoded.rows, decoded.places)
         rows = self._without(rows, self._rules.check(decoded.rows), runs.rows, refused)
@@ -124,6 +128,11 @@ class EventHandler:
             arrival[start:end], ahead[start:end] = read.arrival_ms, read.ahead
             clock.note(run.place, read.clock, read.sent)
         return arrival, ahead
+
+    def _pass_marks(self, runs: list[Run], clock: LoopClock) -> None:
+        for run in runs:
+            read = self._arrival.read(clock.clock(run.place), np.empty(0, dtype=np.int64), run.marks)
+            clock.note(run.place, read.clock, read.sent)
 
     def _repeated(self, rows: _Rows, ahead: Mask, watermark_ms: int | None) -> Mask:
         present = np.flatnonzero(~ahead)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from google.protobuf.message import Message
 
 from driftloop.bus.dead_letters import dead_letter
@@ -45,18 +43,18 @@ class Messages:
         self, event_type: str, join_keys: tuple[str, ...], partition: int, rows: pa.RecordBatch
     ) -> Iterator[Outgoing]:
         """Rows for one entity, which feed the features; several events where they are too many for one."""
-        for piece in _pieces(rows):
+        for piece, content in _pieces(rows):
             name = event_id("rows-accepted", self.loop, event_type, *join_keys, "in", partition, *_span(piece))
             data = RowsAccepted(
-                loop=self.loop, event_type=event_type, join_keys=join_keys, num_rows=piece.num_rows, rows=_ipc(piece)
+                loop=self.loop, event_type=event_type, join_keys=join_keys, num_rows=piece.num_rows, rows=content
             )
             yield self._record(name, _newest(piece), data, partition)
 
     def outcomes(self, event_type: str, partition: int, rows: pa.RecordBatch) -> Iterator[Outgoing]:
         """Outcomes, with the columns of `domain.fanout.OUTCOME`."""
-        for piece in _pieces(rows):
+        for piece, content in _pieces(rows):
             name = event_id("outcomes-accepted", self.loop, event_type, "in", partition, *_span(piece))
-            data = OutcomesAccepted(loop=self.loop, event_type=event_type, num_rows=piece.num_rows, rows=_ipc(piece))
+            data = OutcomesAccepted(loop=self.loop, event_type=event_type, num_rows=piece.num_rows, rows=content)
             yield self._record(name, _newest(piece), data, partition)
 
     def watermark(self, advance: Advance, rows_partitions: int, outcome_partitions: int) -> Iterator[Outgoing]:
@@ -100,13 +98,15 @@ def letter(record: Record, fault: Rejection) -> Outgoing:
     )
 
 
-def _pieces(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    if rows.num_rows > 1 and rows.nbytes > MOST_BYTES:
-        half = rows.num_rows // 2
-        yield from _pieces(rows.slice(0, half))
-        yield from _pieces(rows.slice(half))
-    else:
-        yield rows
+def _pieces(rows: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, bytes]]:
+    """The rows with their bytes, halved until a record can hold them."""
+    content = _ipc(rows)
+    if len(content) <= MOST_BYTES or rows.num_rows == 1:
+        yield rows, content
+        return
+    half = rows.num_rows // 2
+    yield from _pieces(rows.slice(0, half))
+    yield from _pieces(rows.slice(half))
 
 
 def _ipc(rows: pa.RecordBatch) -> bytes:
@@ -118,14 +118,11 @@ def _ipc(rows: pa.RecordBatch) -> bytes:
 
 
 def _newest(rows: pa.RecordBatch) -> int:
-    newest: int = pc.max(rows.column("event_time_ms")).as_py()
-    return newest
+    return int(rows.column("event_time_ms").to_numpy().max())
 
 
 def _span(rows: pa.RecordBatch) -> list[int]:
-    """Where the rows stood: for each raw partition its number, first and last offset."""
-    partitions = rows.column("source_partition").to_numpy()
-    offsets = rows.column("source_offset").to_numpy()
-    starts = np.flatnonzero(np.concatenate(([True], partitions[1:] != partitions[:-1])))
-    ends = np.concatenate((starts[1:], [len(partitions)]))
-    return [int(n) for s, e in zip(starts, ends, strict=True) for n in (partitions[s], offsets[s], offsets[e - 1])]
+    """Where the first and the last row stood, and how many there are: no other rows of the stream have these."""
+    partitions, offsets = rows.column("source_partition"), rows.column("source_offset")
+    ends = [held[at].as_py() for at in (0, -1) for held in (partitions, offsets)]
+    return [*ends, rows.num_rows]

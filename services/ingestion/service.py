@@ -19,6 +19,7 @@ from driftloop import log
 from driftloop.bus.dead_letters import DeadLetterLimit
 from driftloop.bus.ports import BatchConsumer, BatchProducer
 from driftloop.clock import Clock
+from driftloop.errors import Retriable
 from driftloop.loop import to_ms
 from services.ingestion import metrics
 from services.ingestion.backlog import Backlog
@@ -186,8 +187,12 @@ class Ingestion:
         checkpoint = self._flight.result()
         self._flight = None
         self._parts.journal.checkpoint(checkpoint)
-        self._parts.consumer.commit(checkpoint.positions)
         self._checkpointed = checkpoint.taken
+        try:
+            self._parts.consumer.commit(checkpoint.positions)
+        except Retriable as error:
+            # the checkpoint is what counts; the group's offsets are for people to look at, and follow with the next one
+            self._log.warning("commit-refused", problem=str(error))
 
     def _measure_lag(self) -> None:
         lag: dict[str, int] = {}

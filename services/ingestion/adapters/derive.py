@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from driftloop.errors import InvalidEvent, LoopDefinitionError
-from services.ingestion.domain.schema import EventSchema, Where
+from services.ingestion.domain.schema import STANDARD, EventSchema, Where
 
 _LOCKED = (
     "SET enable_external_access = false",
@@ -60,6 +60,9 @@ class DuckDbDerive:
         # S608: the expressions are the loop owner's code, and the connection reaches nothing but the batch
         connection.execute(f"PREPARE {self._statement} AS SELECT {', '.join(columns)} FROM {self._view}")  # noqa: S608
         self.schema: pa.Schema = self._run().schema
+        if not all(self._row_by_row(_sample(self._inputs, blank)) for blank in (True, False)):
+            problem = f"{where(schema.event_type, 'derive')}: derive: give each row one value, made from that row alone"
+            raise LoopDefinitionError([problem])
 
     def __call__(self, rows: pa.RecordBatch) -> list[pa.Array]:
         """See the port."""
@@ -71,6 +74,15 @@ class DuckDbDerive:
         finally:
             self._held.batch = _empty(self._inputs)
         return [column.combine_chunks() for column in derived.columns]
+
+    def _row_by_row(self, row: pa.RecordBatch) -> bool:
+        """Whether a row's values are the same beside its double: so no window, no unnesting, no chance."""
+        try:
+            alone = pa.Table.from_arrays(self(row), schema=self.schema)
+            beside = pa.Table.from_arrays(self(pa.concat_batches([row, row])), schema=self.schema)
+        except InvalidEvent:
+            return True  # it fails on this sample; it may do so on a row
+        return alone.num_rows == 1 and repr(alone.to_pylist() * 2) == repr(beside.to_pylist())  # NaN equals NaN here
 
     def _run(self) -> pa.Table:
         return self._connection.execute(f"EXECUTE {self._statement}").to_arrow_table()
@@ -85,8 +97,10 @@ def _column(
         LoopDefinitionError: the expression is wrong, yields no scalar, or its name is taken.
     """
     place = where(schema.event_type, name)
-    if name in schema.by_name:
-        raise LoopDefinitionError([f"{place}: the message has a field {name!r} already"])
+    if name in schema.by_name or name in STANDARD.names:
+        raise LoopDefinitionError([f"{place}: the event has a column {name!r} already"])
+    if not name.isidentifier():
+        raise LoopDefinitionError([f"{place}: {name!r} is no name for a column; use letters, digits and _"])
     try:
         parsed = connection.sql(f"SELECT ({sql}\n) AS derived FROM {view}").to_arrow_table()  # noqa: S608
     except duckdb.Error as error:
@@ -101,6 +115,12 @@ def _column(
     if pa.types.is_decimal(kind) or pa.types.is_integer(kind):
         return f'CAST(({sql}\n) AS DOUBLE) AS "{name}"'
     raise LoopDefinitionError([f"{place}: derive.{name}: yields {kind}; give a number, a bool or a string"])
+
+
+def _sample(schema: pa.Schema, blank: bool) -> pa.RecordBatch:
+    """One row: of nulls, or of ones."""
+    arrays = [pa.nulls(1, each.type) if blank else pa.array(["1"]).cast(each.type) for each in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:
