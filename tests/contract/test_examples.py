@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from driftloop.contracts.topics import declared, message_class
+from driftloop.envelope import from_record, to_record
+from driftloop.errors import InvalidEvent
+from tests.helpers.examples import FOLDER, Example, examples
+
+GOOD = examples("good")
+POISON = examples("poison")
+SEEN_BY = [(consumer, example) for example in examples() for consumer in declared()[example.record.topic].consumers]
+
+
+def _name(value: object) -> str:
+    return value.name if isinstance(value, Example) else str(value)
+
+
+def test_every_topic_has_good_examples_and_poison_and_nothing_else_has() -> None:
+    for kind in (GOOD, POISON):
+        assert {each.record.topic for each in kind} == set(declared())
+    assert {path.name for path in FOLDER.iterdir()} == set(declared())
+    assert len(examples()) == len([path for path in FOLDER.rglob("*") if path.is_file()])
+
+
+def test_every_message_has_a_good_example() -> None:
+    shown = {dict(each.record.headers)["ce_type"].decode() for each in GOOD}
+    assert shown == {name for topic in declared().values() for name in topic.messages}
+
+
+@pytest.mark.parametrize(("consumer", "example"), SEEN_BY, ids=_name)
+def test_every_consumer_reads_what_is_good_and_refuses_what_is_poison(consumer: str, example: Example) -> None:
+    messages = [message_class(name) for name in declared()[example.record.topic].messages]
+    if not example.reason:
+        event = from_record(example.record, messages)
+        assert event.loop == event.data.loop  # type: ignore[attr-defined]
+        return
+    with pytest.raises(InvalidEvent) as refused:
+        from_record(example.record, messages)
+    assert refused.value.reason == example.reason, consumer
+
+
+@pytest.mark.parametrize("example", GOOD, ids=_name)
+def test_a_good_example_is_what_its_producer_would_send(example: Example) -> None:
+    topic = declared()[example.record.topic]
+    event = from_record(example.record, [message_class(name) for name in topic.messages])
+    assert event.source.removeprefix("/driftloop/") in topic.producers
+    sent = to_record(event, (example.record.key or b"").decode())
+    assert (sent.topic, sent.key, sent.headers) == (topic.name, example.record.key, example.record.headers)
+    assert sent.value == example.record.value
+
+
+@pytest.mark.parametrize("example", GOOD, ids=_name)
+def test_a_good_example_leaves_no_field_of_its_message_unshown_without_reason(example: Example) -> None:
+    """At least half of a message's fields are set in some example of it: an empty one shows nothing."""
+    kin = [each for each in GOOD if dict(each.record.headers)["ce_type"] == dict(example.record.headers)["ce_type"]]
+    message = message_class(dict(example.record.headers)["ce_type"].decode())
+    shown = {field.name for each in kin for field, _ in message.FromString(each.record.value or b"").ListFields()}
+    assert len(shown) * 2 > len(message.DESCRIPTOR.fields)
+
+
+@pytest.mark.parametrize("example", POISON, ids=_name)
+def test_poison_says_why(example: Example) -> None:
+    assert example.reason

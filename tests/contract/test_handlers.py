@@ -1,0 +1,58 @@
+"""What services consume, by their code, against what ``protos/topics`` says."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from driftloop.contracts import features_pb2
+from driftloop.contracts.topics import declared, message_class, topic_of
+from driftloop.envelope import from_record
+from driftloop.runner.handler import HandlerTable
+from driftloop.runner.service import topics_of
+from services.evaluation import handlers as evaluation
+from services.features import handlers as features
+from services.monitoring import bootstrap as monitoring
+from services.monitoring.detectors import app as detectors
+from services.registry import handlers as registry
+from services.serving import handlers as serving
+from services.training import handlers as training
+from tests.helpers.examples import examples
+
+NOTHING = cast("Any", None)
+"""A table of handlers can be had without what the handlers work on."""
+TABLES: dict[str, HandlerTable] = {
+    "evaluation": evaluation.table(evaluation.Evaluation({}, NOTHING, NOTHING, NOTHING)),
+    "registry": registry.table(registry.Registry({}, NOTHING)),
+    "serving": serving.Handlers(frozenset(), NOTHING).table(),
+    "training": training.table({}),
+}
+BATCHES: dict[str, set[str]] = {
+    "features": {features.TOPIC},
+    "ingestion": set(),  # the loops' own topics
+    "monitoring": {*monitoring.TOPICS, detectors.SOURCE},
+    "serving": {topic_of(features_pb2.WatermarkAdvanced).name},
+}
+
+
+@pytest.mark.parametrize("service", sorted(TABLES | BATCHES))
+def test_a_service_consumes_what_is_declared_and_nothing_else(service: str) -> None:
+    consumed = set(topics_of(TABLES.get(service, {}))) | BATCHES.get(service, set())
+    assert consumed == {name for name, topic in declared().items() if service in topic.consumers}
+
+
+@pytest.mark.parametrize("service", sorted(TABLES))
+def test_a_table_handles_every_message_of_the_topics_that_it_consumes(service: str) -> None:
+    handled = {message.DESCRIPTOR.full_name for message in TABLES[service]}
+    for name in topics_of(TABLES[service]):
+        assert set(declared()[name].messages) <= handled
+
+
+@pytest.mark.parametrize("service", sorted(TABLES))
+def test_every_good_example_finds_its_handler(service: str) -> None:
+    consumed = topics_of(TABLES[service])
+    for example in examples("good"):
+        if example.record.topic in consumed:
+            messages = [message_class(name) for name in declared()[example.record.topic].messages]
+            assert callable(TABLES[service][type(from_record(example.record, messages).data)])
