@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlparse
 
 from driftloop.errors import BundleError
 
@@ -125,6 +126,18 @@ def open_bundle(folder: Path, digest: str) -> Bundle:
         _check_name(folder, name)
         _checked(folder / name, expected)
     return Bundle(folder, manifest, digest)
+
+
+def local_path(uri: str) -> Path:
+    """The path of a ``file:`` URI or of a plain path.
+
+    Raises:
+        BundleError: another scheme.
+    """
+    parsed = urlparse(uri)
+    if parsed.scheme not in ("", "file"):
+        raise BundleError(f"{uri}: only files of this machine can be read")
+    return Path(unquote(parsed.path) if parsed.scheme else uri)
 
 
 def parse_manifest(content: bytes) -> Manifest:

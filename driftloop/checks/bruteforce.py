@@ -39,8 +39,8 @@ class View:
 def compute(view: View, events: pa.Table, derive: Mapping[str, str], asked: pa.Table) -> dict[str, NDArray[np.float64]]:
     """Each feature of the view for each asked row, float64 [n], NaN where the entity has none.
 
-    ``events``: raw rows with ``event_time_ms``, ``arrival_watermark_ms``, ``source_partition``, ``source_offset`` and the message's
-    fields. ``asked``: ``row`` int64 0..n-1, ``watermark_ms`` int64 and the join keys.
+    ``events``: raw rows with ``event_time_ms``, ``arrival_watermark_ms``, ``source_partition``, ``source_offset`` and
+    the message's fields. ``asked``: ``row`` int64 0..n-1, ``watermark_ms`` int64 and the join keys.
     """
     with duckdb.connect() as connection:
         connection.register("raw", events)

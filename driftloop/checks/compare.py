@@ -34,5 +34,7 @@ def matrices(name: str, said: Mapping[str, NDArray[np.float64]], found: Mapping[
         compared, differing = compared + len(wrong), differing + int(wrong.sum())
         if wrong.any():
             at = int(np.flatnonzero(wrong)[0])
-            worst.append(f"{column}: {int(wrong.sum())} differ, first said {said[column][at]!r}, found {found[column][at]!r}")
+            worst.append(
+                f"{column}: {int(wrong.sum())} differ, first said {said[column][at]!r}, found {found[column][at]!r}"
+            )
     return Check(name, compared, differing, "; ".join(worst[:3]))

@@ -27,7 +27,12 @@ def declared_views(loop: str) -> list[View]:
     from feast import StreamFeatureView
 
     module = importlib.import_module(f"feature_repo.{loop}")
-    found = {view.name: view for value in vars(module).values() for view in _members(value) if isinstance(view, StreamFeatureView)}
+    found = {
+        view.name: view
+        for value in vars(module).values()
+        for view in _members(value)
+        if isinstance(view, StreamFeatureView)
+    }
     return [_view(view) for view in found.values()]
 
 
@@ -111,7 +116,12 @@ def _view(view: Any) -> View:
     keys = tuple(sorted(view.join_keys))
     event_type = view.stream_source.tags["event_type"]
     aggregates = tuple(
-        Aggregate(each.resolved_name(each.time_window), each.function, each.column, round(each.time_window.total_seconds() * 1000))
+        Aggregate(
+            each.resolved_name(each.time_window),
+            each.function,
+            each.column,
+            round(each.time_window.total_seconds() * 1000),
+        )
         for each in view.aggregations
     )
     columns = tuple(field.name for field in view.features)

@@ -15,7 +15,7 @@ from driftloop.loop import LoopDefinition, to_ms
 
 
 def outcome_values(rows: Sequence[Mapping[str, Any]], loop: LoopDefinition) -> list[tuple[str, int, float]]:
-    """(key, event time, outcome) of each accepted outcome, in order of (event time, id); rows with no outcome are left out."""
+    """(key, event time, outcome) of accepted outcomes in order of (event time, id); rows with none are left out."""
     label = loop.label
     if not rows:
         return []
@@ -37,7 +37,9 @@ def recount_joins(
     """What became of predictions and outcomes by a watermark, as `JoinCounts` names it."""
     horizon_ms = to_ms(loop.label.horizon)
     decided = {
-        key: int(at) for key, at, probe in zip(predictions.key, predictions.decision_time_ms, predictions.probe, strict=True) if not probe
+        key: int(at)
+        for key, at, probe in zip(predictions.key, predictions.decision_time_ms, predictions.probe, strict=True)
+        if not probe
     }
     kept: dict[str, float] = {}
     counts: dict[str, int] = defaultdict(int)
@@ -61,6 +63,11 @@ def join_checks(said: Mapping[str, int], found: Mapping[str, int]) -> list[Check
     """One check a count."""
     names = ("joined", "missing", "late", "duplicate", "corrected", "unpredicted")
     return [
-        Check(f"outcomes {name}", found.get(name, 0), abs(said.get(name, 0) - found.get(name, 0)), f"said {said.get(name, 0)}")
+        Check(
+            f"outcomes {name}",
+            found.get(name, 0),
+            abs(said.get(name, 0) - found.get(name, 0)),
+            f"said {said.get(name, 0)}",
+        )
         for name in names
     ]

@@ -32,7 +32,7 @@ class Recount:
 def recount(records: Iterable[Record], loop: Loop) -> Recount:
     """Judge records, which come partition by partition in order.
 
-    A duplicate is an accepted event id that comes again; ids are taken to repeat, where they do, within the duplicate window.
+    A duplicate is an accepted event id that comes again; ids are taken to repeat within the duplicate window.
     """
     found = Recount()
     seen: set[str] = set()

@@ -27,11 +27,8 @@ def arms(predictions: Predictions) -> Check:
 
 def canary_shares(predictions: Predictions, events: Sequence[Envelope[Any]]) -> list[Check]:
     """The challenger's share of keys lies in the binomial 99 % interval around what its route says."""
-    checks = []
-    for event in events:
-        if isinstance(event.data, registry.RouteChanged) and event.data.challenger_share > 0:
-            checks.append(_share(predictions, event.data))
-    return checks
+    routes = [event.data for event in events if isinstance(event.data, registry.RouteChanged)]
+    return [_share(predictions, route) for route in routes if route.challenger_share > 0]
 
 
 def _share(predictions: Predictions, route: registry.RouteChanged) -> Check:

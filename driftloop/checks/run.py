@@ -55,20 +55,27 @@ def _ingestion(settings: Settings, loop: Loop, raw: Recount, counts: Counts) -> 
         stored = table.read().num_rows if table.exists() else 0
         expected = len(raw.accepted[event_type])
         counts.accepted[event_type] = stored
-        checks.append(Check(f"rows of {event_type} in the lake", expected, abs(stored - expected), f"the lake holds {stored}"))
+        checks.append(
+            Check(f"rows of {event_type} in the lake", expected, abs(stored - expected), f"the lake holds {stored}")
+        )
     letters = {
-        (record.header("dlq-source") or b"").decode() for record in _read(settings, [name + SUFFIX for name in loop.definition.events])
+        (record.header("dlq-source") or b"").decode()
+        for record in _read(settings, [name + SUFFIX for name in loop.definition.events])
     }
     counts.dead_lettered = len(letters)
     checks.append(Check("dead letters", len(raw.invalid), len(letters ^ raw.invalid), f"{len(letters)} in the topics"))
     rejected = Table(settings.lake / loop.name / "rejected")
     reasons = rejected.read().column("reason").to_pylist() if rejected.exists() else []
     counts.duplicates = reasons.count("duplicate")
-    checks.append(Check("duplicates", raw.duplicates, abs(counts.duplicates - raw.duplicates), f"said {counts.duplicates}"))
+    checks.append(
+        Check("duplicates", raw.duplicates, abs(counts.duplicates - raw.duplicates), f"said {counts.duplicates}")
+    )
     return checks
 
 
-def _predictions(predictions: Predictions, events: Sequence[Envelope[Any]], step_ms: int, counts: Counts) -> list[Check]:
+def _predictions(
+    predictions: Predictions, events: Sequence[Envelope[Any]], step_ms: int, counts: Counts
+) -> list[Check]:
     asked = predictions.take(~predictions.probe)
     counts.predictions_served = len(asked)
     counts.predictions_by_release = dict(Counter(asked.release.tolist()))
@@ -88,7 +95,9 @@ def _models(
     raw: Recount, counts: Counts, sample: int, seed: int,
 ) -> list[Check]:  # fmt: skip
     found = scores.bundles(events)
-    served = Check("predictions served", len(predictions), int(not len(predictions)), f"{predictions.repeated} records repeated")
+    served = Check(
+        "predictions served", len(predictions), int(not len(predictions)), f"{predictions.repeated} records repeated"
+    )
     if not found or not len(predictions):
         return [served]
     bundle = next(iter(found.values()))

@@ -40,7 +40,9 @@ def _scores(predictions: Predictions, release: str, bundle: Bundle) -> Check:
     said = np.array([scores[release] for scores in rows.scores])
     computed = _run(bundle, rows)
     wrong = ~(np.abs(said - computed) <= _TOLERANCE)
-    return Check(f"scores of {release}", len(rows), int(wrong.sum()), f"largest difference {np.abs(said - computed).max():.1e}")
+    return Check(
+        f"scores of {release}", len(rows), int(wrong.sum()), f"largest difference {np.abs(said - computed).max():.1e}"
+    )
 
 
 def _run(bundle: Bundle, rows: Predictions) -> Any:
@@ -48,6 +50,9 @@ def _run(bundle: Bundle, rows: Predictions) -> Any:
     wants = {each.name for each in session.get_inputs()}
     parts = []
     for start in range(0, len(rows), _BATCH):
-        feed = {"numeric": rows.numeric[start : start + _BATCH], "categorical": rows.categorical[start : start + _BATCH]}
+        feed = {
+            "numeric": rows.numeric[start : start + _BATCH],
+            "categorical": rows.categorical[start : start + _BATCH],
+        }
         parts.append(session.run(["score"], {name: value for name, value in feed.items() if name in wants})[0])
     return np.concatenate(parts).reshape(-1)

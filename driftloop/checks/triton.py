@@ -8,7 +8,7 @@ from driftloop.checks.model import Check
 
 
 def inference_count(address: str, model: str, served: int) -> Check:
-    """Rows that Triton says it has answered since it started, against records of the prediction log, probes included."""
+    """Rows that Triton says it has answered since it started, against records of the log, probes included."""
     with triton.InferenceServerClient(address) as client:
         stats = client.get_inference_statistics(model, as_json=True)
     counted = sum(int(each.get("inference_count", 0)) for each in stats.get("model_stats", []))

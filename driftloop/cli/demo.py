@@ -63,7 +63,7 @@ class _Terminal(Screen):
 @click.option("--start", type=DAY, help="First day instead of the plan's.")
 @click.option("--end", type=DAY, help="End instead of the plan's, not included.")
 @click.option("--step", type=SPAN, help="Event time of a step instead of the plan's.")
-@click.option("--permute-labels", type=int, help="Permute outcomes by day with this seed: nothing should be found then.")
+@click.option("--permute-labels", type=int, help="Permute outcomes by day with this seed.")
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "out" / "demo", show_default="out/demo")
 @click.option("--keep", is_flag=True, help="Leave the system up at the end.")
 def demo(

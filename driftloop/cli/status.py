@@ -41,13 +41,17 @@ def _show(found: Status, console: Console) -> None:
 
 
 def _parts(found: Status) -> Table:
-    table = Table(title=f"driftloop {found.version}", title_justify="left", caption=f"{found.pss_mib['total']:.0f} MiB in all")
+    table = Table(
+        title=f"driftloop {found.version}", title_justify="left", caption=f"{found.pss_mib['total']:.0f} MiB in all"
+    )
     for name in ("part", "state", "ready", "pid", "MiB", "lag"):
         table.add_column(name, justify="right" if name in ("pid", "MiB", "lag") else "left")
     for part in found.parts:
         ready = "[green]yes[/green]" if part.ready else "[red]no[/red]"
         pid = str(part.pids[0]) if part.pids else "-"
-        table.add_row(part.name, part.state, ready, pid, f"{part.pss_mib:.0f}", "-" if part.lag is None else str(part.lag))
+        table.add_row(
+            part.name, part.state, ready, pid, f"{part.pss_mib:.0f}", "-" if part.lag is None else str(part.lag)
+        )
     return table
 
 
@@ -58,5 +62,13 @@ def _loops(found: Status) -> Table:
     for loop in found.loops:
         release = f"{loop.release} ({loop.stage})" if loop.release else "-"
         open_now = "\n".join(loop.open) or "-"
-        table.add_row(loop.loop, loop.watermark or "-", loop.champion or "-", str(loop.epoch), release, loop.verdict or "-", open_now)
+        table.add_row(
+            loop.loop,
+            loop.watermark or "-",
+            loop.champion or "-",
+            str(loop.epoch),
+            release,
+            loop.verdict or "-",
+            open_now,
+        )
     return table

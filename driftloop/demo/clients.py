@@ -29,7 +29,14 @@ class Clients:
     def start(self) -> None:
         """Start both."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        span = ["--start", str(self.plan.start), "--end", str(self.plan.end), "--step", f"{self.plan.step.total_seconds():g}s"]
+        span = [
+            "--start",
+            str(self.plan.start),
+            "--end",
+            str(self.plan.end),
+            "--step",
+            f"{self.plan.step.total_seconds():g}s",
+        ]
         span += [word for decider in self.ignored for word in ("--ignore-decider", decider)]
         extra = [] if self.permute_seed is None else ["--permute-labels", str(self.permute_seed)]
         self._start("call", [self.loop, *span])

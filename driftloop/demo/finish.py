@@ -28,7 +28,14 @@ class Result:
 
 
 def finish(
-    settings: Settings, loop: Loop, plan: Plan, out: Path, outcome: Outcome, *, permuted: bool, say: Callable[[str], None]
+    settings: Settings,
+    loop: Loop,
+    plan: Plan,
+    out: Path,
+    outcome: Outcome,
+    *,
+    permuted: bool,
+    say: Callable[[str], None],
 ) -> Result:
     """Check, and write the report to ``out``."""
     say("checking what was said against the raw topics and tables")
@@ -63,7 +70,11 @@ def _summary(report: dict[str, Any], plan: Plan) -> str:
 
 
 def _problems(report: dict[str, Any], permuted: bool) -> list[str]:
-    found = [f"{c['name']}: {c['unequal']} of {c['compared']} unequal. {c['detail']}" for c in report["checks"] if c["unequal"]]
+    found = [
+        f"{c['name']}: {c['unequal']} of {c['compared']} unequal. {c['detail']}"
+        for c in report["checks"]
+        if c["unequal"]
+    ]
     found += [f"alarm chain {name} has not ended" for name in report["unended_alarms"]]
     if report["predictions"]["failed"]:
         found.append(f"{report['predictions']['failed']} predictions failed")

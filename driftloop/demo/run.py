@@ -6,14 +6,14 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer
 from driftloop.config import Settings
-from driftloop.contracts import features_pb2, registry_pb2, serving_pb2
+from driftloop.contracts import features_pb2, serving_pb2
+from driftloop.contracts.topics import declared
 from driftloop.demo.clients import Clients
 from driftloop.demo.memory import MemorySampler
 from driftloop.demo.plan import Plan
@@ -22,7 +22,6 @@ from driftloop.envelope import Envelope
 from driftloop.errors import ConfigError
 from driftloop.loop import Loop
 from driftloop.replay.follow import Follower, lifecycle_topics
-from driftloop.contracts.topics import declared
 from driftloop.system.supervisor import Supervisor
 from driftloop.system.up import up
 

@@ -32,7 +32,8 @@ def tell(event: Envelope[Any]) -> str | None:
 def _drift(data: monitoring.DriftDetected) -> str | None:
     if data.mode != "trigger":
         return None
-    return f"ALARM {data.detector}: {data.statistic:.2f} > {data.threshold:g} over {data.blocks} blocks. {data.explanation}".rstrip()
+    numbers = f"{data.statistic:.2f} > {data.threshold:g} over {data.blocks} blocks"
+    return f"ALARM {data.detector}: {numbers}. {data.explanation}".rstrip()
 
 
 def _coalesced(data: training.ReasonCoalesced) -> str:
@@ -83,7 +84,9 @@ def _rolled_back(data: registry.ReleaseRolledBack) -> str:
 
 def _converged(data: serving.RouteConverged) -> str:
     challenger = f", challenger {data.challenger_release_id}" if data.challenger_release_id else ""
-    return f"route {data.epoch} answers: champion {data.champion_release_id}{challenger} ({data.duration_s * 1000:.0f} ms)"
+    return (
+        f"route {data.epoch} answers: champion {data.champion_release_id}{challenger} ({data.duration_s * 1000:.0f} ms)"
+    )
 
 
 def _route_failed(data: serving.RouteFailed) -> str:

@@ -23,7 +23,9 @@ _TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], headline: str, summary: str) -> str:
     """The page."""
-    environment = jinja2.Environment(autoescape=jinja2.select_autoescape(default=True), undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=jinja2.select_autoescape(default=True), undefined=jinja2.StrictUndefined
+    )
     own = [event for event in events if event.loop == loop]
     known = {event.id: event for event in own}
     quality, found = marked_plots(report, own)
@@ -36,7 +38,10 @@ def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], h
         before_after=before_and_after(report["quality"], report["chain"], known),
         chain=[{**each, "line": tell(known[each["id"]])} for each in report["chain"]],
         checks=report["checks"],
-        numbers=[(name, report[name]) for name in ("predictions", "outcomes", "ingestion", "feature_age_s", "timings_s", "memory_mib")],
+        numbers=[
+            (name, report[name])
+            for name in ("predictions", "outcomes", "ingestion", "feature_age_s", "timings_s", "memory_mib")
+        ],
     )
 
 
@@ -45,10 +50,10 @@ def marked_plots(report: dict[str, Any], events: Sequence[Envelope[Any]]) -> tup
     marks = [mark for event in events if (mark := _mark(event))]
     safe = Markup
     over_time = (
-        safe(plots.loss_over_time(report["quality"], marks)),  # noqa: S704
-        safe(plots.calibration(report["quality"], marks)),  # noqa: S704
+        safe(plots.loss_over_time(report["quality"], marks)),
+        safe(plots.calibration(report["quality"], marks)),
     )
-    return over_time, safe(plots.verdicts(report["releases"]))  # noqa: S704
+    return over_time, safe(plots.verdicts(report["releases"]))
 
 
 def before_and_after(

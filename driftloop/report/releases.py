@@ -20,11 +20,9 @@ def releases(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
         if isinstance(data, evaluation.VerdictReached):
             _release(found, data.release_id)["verdicts"].append(_verdict(event))
         elif isinstance(data, registry.StageEntered):
-            _release(found, data.release_id)["stages"].append({"stage": data.stage, "share": data.share, "at": rfc3339(event.time_ms)})
+            _enter(found, data.release_id, data.stage, data.share, event.time_ms)
         elif isinstance(data, registry.ReleaseRejected):
-            _release(found, data.release_id)["stages"].append({"stage": "rejected", "share": 0.0, "at": rfc3339(event.time_ms)})
-    for each in found.values():
-        each["stages"] = [stage for at, stage in enumerate(each["stages"]) if at == 0 or stage != each["stages"][at - 1]]
+            _enter(found, data.release_id, "rejected", 0.0, event.time_ms)
     return list(found.values())
 
 
@@ -54,6 +52,12 @@ def outcomes(events: Iterable[Envelope[Any]]) -> dict[str, int]:
             for field in event.data.joins.DESCRIPTOR.fields:
                 total[field.name] += getattr(event.data.joins, field.name)
     return dict(total)
+
+
+def _enter(found: dict[str, dict[str, Any]], release_id: str, stage: str, share: float, at_ms: int) -> None:
+    stages = _release(found, release_id)["stages"]
+    if not stages or stages[-1]["stage"] != stage or stages[-1]["share"] != share:
+        stages.append({"stage": stage, "share": share, "at": rfc3339(at_ms)})
 
 
 def _release(found: dict[str, dict[str, Any]], release_id: str) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from driftloop.envelope import Envelope
 def alarm_to_serving(path: Sequence[Envelope[Any]], events: Sequence[Envelope[Any]]) -> dict[str, float]:
     """Seconds from an alarm to its release answering as champion, in three parts.
 
-    ``path`` is the causal chain from alarm to promotion. *training*: from the request to the candidate. *stages*: from each entry of a
-    stage to the window that decided it, while evidence was filling. *reaction*: all the rest, which is the system's own time.
+    ``path`` is the causal chain from alarm to promotion. *training*: from the request to the candidate. *stages*: from
+    each entry of a stage to the window that decided it, while evidence was filling. *reaction*: all the rest, which is
+    the system's own time.
     """
     if not path:
         return {}
@@ -25,7 +26,9 @@ def alarm_to_serving(path: Sequence[Envelope[Any]], events: Sequence[Envelope[An
     served = next(
         event
         for event in events
-        if isinstance(event.data, serving.RouteConverged) and event.loop == alarm.loop and event.data.epoch >= promoted.data.epoch
+        if isinstance(event.data, serving.RouteConverged)
+        and event.loop == alarm.loop
+        and event.data.epoch >= promoted.data.epoch
     )
     total = (served.wall_time_ms - alarm.wall_time_ms) / 1000
     in_training, in_stages = _training_s(path), _stages_s(path, events)
@@ -44,7 +47,7 @@ def _training_s(path: Sequence[Envelope[Any]]) -> float:
 
 
 def _stages_s(path: Sequence[Envelope[Any]], events: Sequence[Envelope[Any]]) -> float:
-    """Each stage fills from the route that serves it to the closing of the window that its decisive verdict came from."""
+    """Each stage fills from its entry to the closing of the window that its decisive verdict came from."""
     closed = {event.data.end_ms: event for event in events if isinstance(event.data, monitoring.WindowClosed)}
     entries = [
         e for e in events if isinstance(e.data, registry.StageEntered) and e.correlation_id == path[-1].correlation_id
@@ -60,7 +63,7 @@ def _stages_s(path: Sequence[Envelope[Any]], events: Sequence[Envelope[Any]]) ->
 
 def _decides(verdict: Envelope[Any], path: Sequence[Envelope[Any]]) -> bool:
     promoted = path[-1].data
-    return (
+    return bool(
         verdict.data.release_id == promoted.release_id
         and verdict.data.stage != "offline"
         and verdict.data.outcome == evaluation.BETTER

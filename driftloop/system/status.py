@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from google.protobuf.message import Message
 
 from driftloop import __version__
 from driftloop.config import Settings
@@ -92,7 +93,11 @@ def status(settings: Settings) -> Status:
     ]
     memory = {part.name: part.pss_mib for part in found}
     memory["total"] = round(sum(memory.values()), 1)
-    loops = loop_statuses(read_events(settings.kafka_bootstrap, _TOPICS)) if any(p.name == "kafka" and p.ready for p in found) else []
+    loops = (
+        loop_statuses(read_events(settings.kafka_bootstrap, _TOPICS))
+        if any(p.name == "kafka" and p.ready for p in found)
+        else []
+    )
     return Status(__version__, found, loops, memory, read_ready_s(settings))
 
 
@@ -113,29 +118,62 @@ def loop_statuses(events: Iterable[Envelope[Any]]) -> list[LoopStatus]:
 
 
 def _note(loop: LoopStatus, data: Any) -> None:
-    if isinstance(data, registry.ChampionPromoted):
-        loop.champion = data.release_id
-    elif isinstance(data, registry.ReleaseRolledBack) and data.to_release_id:
-        loop.champion = data.to_release_id
-    elif isinstance(data, registry.RouteChanged):
-        loop.epoch = max(loop.epoch, data.epoch)
-    elif isinstance(data, registry.StageEntered):
-        open_now = data.stage not in _ENDED
-        if open_now or data.release_id == loop.release:
-            loop.release, loop.stage = (data.release_id, data.stage) if open_now else ("", "")
-    elif isinstance(data, registry.ReleaseRejected) and data.release_id == loop.release:
+    noter = _NOTES.get(type(data))
+    if noter is not None:
+        noter(loop, data)
+
+
+def _promoted(loop: LoopStatus, data: registry.ChampionPromoted) -> None:
+    loop.champion = data.release_id
+
+
+def _rolled_back(loop: LoopStatus, data: registry.ReleaseRolledBack) -> None:
+    loop.champion = data.to_release_id or loop.champion
+
+
+def _routed(loop: LoopStatus, data: registry.RouteChanged) -> None:
+    loop.epoch = max(loop.epoch, data.epoch)
+
+
+def _entered(loop: LoopStatus, data: registry.StageEntered) -> None:
+    open_now = data.stage not in _ENDED
+    if open_now or data.release_id == loop.release:
+        loop.release, loop.stage = (data.release_id, data.stage) if open_now else ("", "")
+
+
+def _rejected(loop: LoopStatus, data: registry.ReleaseRejected) -> None:
+    if data.release_id == loop.release:
         loop.release, loop.stage = "", ""
-    elif isinstance(data, evaluation.VerdictReached):
-        loop.verdict = verdict_line(data)
-    elif isinstance(data, features.WatermarkAdvanced):
-        loop.watermark = max(loop.watermark, rfc3339(data.watermark_ms))
+
+
+def _judged(loop: LoopStatus, data: evaluation.VerdictReached) -> None:
+    loop.verdict = verdict_line(data)
+
+
+def _advanced(loop: LoopStatus, data: features.WatermarkAdvanced) -> None:
+    loop.watermark = max(loop.watermark, rfc3339(data.watermark_ms))
+
+
+_NOTES: dict[type[Message], Callable[[LoopStatus, Any], None]] = {
+    registry.ChampionPromoted: _promoted,
+    registry.ReleaseRolledBack: _rolled_back,
+    registry.RouteChanged: _routed,
+    registry.StageEntered: _entered,
+    registry.ReleaseRejected: _rejected,
+    evaluation.VerdictReached: _judged,
+    features.WatermarkAdvanced: _advanced,
+}
 
 
 def verdict_line(verdict: evaluation.VerdictReached) -> str:
     """A verdict in one line: stage, outcome, gain with interval, blocks."""
     outcome = evaluation.Outcome.Name(verdict.outcome).lower().replace("_", " ")
     found = verdict.interval
-    numbers = f" {found.estimate:+.4f} [{found.lower:+.4f}, {found.upper:+.4f}] over {found.blocks} blocks" if found.blocks else ""
+    numbers = (
+        f" {found.estimate:+.4f} [{found.lower:+.4f}, {found.upper:+.4f}] over {found.blocks} blocks"
+        if found.blocks
+        else ""
+    )
     return f"{verdict.stage}: {outcome}{numbers}"
 
 

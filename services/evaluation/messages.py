@@ -58,9 +58,7 @@ def stage_verdict(
     data.evidence_ids.extend(evidence_ids)
     data.metrics["step"] = entry.step
     data.window_end_ms = time_ms
-    return Draft(
-        id=verdict_id, loop=entry.loop, time_ms=time_ms, data=data, chain=entry.chain, cause_id=entry.event_id
-    )
+    return Draft(id=verdict_id, loop=entry.loop, time_ms=time_ms, data=data, chain=entry.chain, cause_id=entry.event_id)
 
 
 def window_decided(window: monitoring.WindowClosed, time_ms: int, opened: Sequence[str]) -> Draft:

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import numpy as np
 
-from driftloop.bundle import GOLDEN, MODEL, Bundle, open_bundle
+from driftloop.bundle import GOLDEN, MODEL, Bundle, local_path, open_bundle
 from driftloop.errors import BundleError
-from services.evaluation.domain.losses import LabelKind
+from driftloop.losses import LabelKind
 from services.evaluation.ports import Floats, Objects, Scorer
 
 _ROWS_AT_ONCE = 8192
-
-
-def local_path(uri: str) -> Path:
-    """The path of a ``file:`` URI or of a plain path.
-
-    Raises:
-        BundleError: another scheme.
-    """
-    parsed = urlparse(uri)
-    if parsed.scheme not in ("", "file"):
-        raise BundleError(f"{uri}: only files of this machine can be read")
-    return Path(unquote(parsed.path) if parsed.scheme else uri)
 
 
 def _runtime_errors() -> tuple[type[Exception], ...]:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from driftloop.bundle import local_path
 from driftloop.errors import BundleError
-from services.evaluation.adapters.bundles import local_path
 from services.evaluation.ports import Floats, Holdout, Integers, Objects
 
 _ALWAYS = ("label", "score", "decision_time_ms")

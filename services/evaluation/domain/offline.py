@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftloop.loop.definition import OfflineGate
+from driftloop.losses import LabelKind, losses
 from services.evaluation.domain.bootstrap import Resampling, by_block, interval
 from services.evaluation.domain.judgement import Interval, Judgement, Outcome
-from services.evaluation.domain.losses import LabelKind, losses
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

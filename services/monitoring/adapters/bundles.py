@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import numpy as np
 
-from driftloop.bundle import REFERENCE, open_bundle
+from driftloop.bundle import REFERENCE, local_path, open_bundle
 from driftloop.errors import BundleError
 from services.monitoring.domain.grid import Grid, Reference
 from services.monitoring.ports import Release
@@ -22,7 +21,7 @@ class LocalReferences:
 
     def open(self, release: Release) -> Reference:
         """See the port."""
-        bundle = open_bundle(_local_path(release.uri), release.digest)
+        bundle = open_bundle(local_path(release.uri), release.digest)
         inputs, score = _grids(bundle.read(REFERENCE), bundle.folder / REFERENCE)
         return Reference(
             release_id=release.release_id,
@@ -50,10 +49,3 @@ def _grid(data: Any) -> Grid:
     if len(counts) != len(edges) + 1:
         raise ValueError(f"{len(edges)} edges and {len(counts)} counts")
     return Grid(edges, counts, int(data["missing"]))
-
-
-def _local_path(uri: str) -> Path:
-    parsed = urlparse(uri)
-    if parsed.scheme not in ("", "file"):
-        raise BundleError(f"{uri}: only files of this machine can be read")
-    return Path(unquote(parsed.path) if parsed.scheme else uri)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from driftloop.losses import LabelKind
 from services.monitoring.domain.grid import Reference
 from services.monitoring.domain.join import Joined, OutcomeJoin
-from services.monitoring.domain.losses import LabelKind
 from services.monitoring.domain.rows import Outcome, Prediction
 from services.monitoring.domain.watermarks import Watermarks
 from services.monitoring.domain.window import SliceRule, Window, summarize

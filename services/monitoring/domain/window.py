@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from driftloop.losses import LabelKind, losses
 from services.monitoring.domain.grid import Histogram, Reference, histogram
 from services.monitoring.domain.join import JoinCounts, Joined
-from services.monitoring.domain.losses import LabelKind, losses
 from services.monitoring.domain.rows import Floats, Pair, Prediction
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from driftloop import log
 from driftloop.config import ROOT
 from driftloop.loop import Loop, load_loop, to_ms
+from driftloop.losses import losses
 from driftloop.trainer import Fitted, TrainingSet
 from services.training.domain import quality
 from services.training.run import package, tracking
@@ -119,7 +120,7 @@ def _pack(spec: RunSpec, loop: Loop, dataset: Dataset, parts: Split, fitted: Fit
         training=training,
     )
     metrics = quality.metrics(kind, score, parts.validation.label, parts.train.label)
-    metrics["train_loss"] = float(quality.losses(kind, train_score, parts.train.label).mean())
+    metrics["train_loss"] = float(losses(kind, train_score, parts.train.label).mean())
     return _Packed(digest, training, metrics)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from driftloop.errors import BundleError
-from services.evaluation.domain.losses import LabelKind
+from driftloop.losses import LabelKind
 from services.evaluation.ports import Floats, Holdout, Integers, Objects, Scorer
 
 

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from driftloop.bundle import GOLDEN, MODEL, Input, Manifest, write_bundle
+from driftloop.bundle import GOLDEN, MODEL, Input, Manifest, local_path, write_bundle
 from driftloop.errors import BundleError
-from services.evaluation.adapters.bundles import LocalBundles, local_path
+from services.evaluation.adapters.bundles import LocalBundles
 from services.evaluation.adapters.holdouts import ParquetHoldouts
 
 

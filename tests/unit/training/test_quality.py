@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.training.domain.quality import LabelKind, auc, losses, metrics
+from driftloop.losses import LabelKind, losses
+from services.training.domain.quality import auc, metrics
 
 
 @pytest.mark.parametrize(

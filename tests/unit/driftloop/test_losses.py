@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.evaluation.domain.losses import PROBABILITY_FLOOR, LabelKind, losses
+from driftloop.losses import PROBABILITY_FLOOR, LabelKind, losses
 
 
 def test_log_loss_of_a_coin_is_ln_two() -> None:
