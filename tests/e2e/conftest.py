@@ -41,8 +41,14 @@ class CommandLine:
         """Run a command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "driftloop.cli", *arguments],
-            cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
 
     def report(self) -> dict[str, Any]:
         """The report that a demo left."""
