@@ -75,11 +75,16 @@ def _promoted(data: registry.ChampionPromoted) -> str:
 
 
 def _rejected(data: registry.ReleaseRejected) -> str:
-    return f"REJECTED {data.release_id} in {data.stage}: {data.reason}"
+    return f"REJECTED {data.release_id} in {data.stage}: {_first(data.reason)}"
 
 
 def _rolled_back(data: registry.ReleaseRolledBack) -> str:
-    return f"ROLLED BACK {data.release_id} from {data.from_stage}: {data.reason}"
+    return f"ROLLED BACK {data.release_id} from {data.from_stage}: {_first(data.reason)}"
+
+
+def _first(reason: str) -> str:
+    """The reason that decided; what else was noted stands in the event and the report."""
+    return reason.split("; ")[0]
 
 
 def _converged(data: serving.RouteConverged) -> str:

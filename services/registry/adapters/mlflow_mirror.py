@@ -72,7 +72,7 @@ class MlflowRegistry:
 
     def __init__(self, uri: str, timeout_s: float) -> None:
         if urllib.parse.urlsplit(uri).scheme not in ("http", "https"):
-            raise ConfigError(f"mlflow_uri is {uri!r}; give the address of a server, such as http://127.0.0.1:15000")
+            raise ConfigError(f"mlflow_uri is {uri!r}; give the address of a server, as http://HOST:PORT")
         self._api = Api(uri, timeout_s)
 
     def ensure_version(self, loop: str, release: MirroredRelease, known_version: str) -> str:
