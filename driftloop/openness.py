@@ -5,11 +5,13 @@ A replay stands still at a window's end until nothing is open; `driftloop status
 | an open event | is closed by |
 |---|---|
 | window-closed | one window-decided of each decider |
+| window-decided that names events | those events: they may stand on topics that are read later |
 | drift-detected (trigger) | a reason-coalesced or retrain-requested that names it |
 | retrain-requested | candidate-trained or run-failed of the request |
 | candidate-trained | the offline verdict on its run |
-| verdict-reached better or worse, or at its limit | a registry event caused by it, or the end of its release |
-| route-changed | route-converged or route-failed of the epoch, or of a newer one |
+| verdict-reached offline | stage-entered, or release-rejected offline, from it |
+| verdict-reached better, worse or at its limit | stage-entered or approval-requested from it, or the release ended |
+| stage-entered, route-changed | route-converged or route-failed of the epoch, or of a newer one |
 """
 
 from __future__ import annotations
@@ -28,14 +30,7 @@ from driftloop.contracts import training_pb2 as training
 from driftloop.envelope import Envelope
 
 DECIDERS = ("detectors", "evaluation", "training")
-
-_ANSWERS_TO_VERDICTS = (
-    registry.ReleaseCreated,
-    registry.StageEntered,
-    registry.ApprovalRequested,
-    registry.ReleaseRejected,
-    registry.ReleaseRolledBack,
-)
+_OFFLINE = "offline"
 
 
 @dataclass
@@ -49,19 +44,18 @@ class Openness:
     _met: set[str] = field(default_factory=set)
     _verdicts: dict[str, str] = field(default_factory=dict)
     """Release of each verdict that is owed an answer, by obligation."""
-    _ended: set[str] = field(default_factory=set)
-    """Releases that nobody can move any more."""
+    _ended: dict[str, str | None] = field(default_factory=dict)
+    """Releases that nobody can move any more, with what caused their end."""
     _epoch: int = 0
 
     def see(self, event: Envelope[Any]) -> None:
         """Take note of an event; those of other loops are passed over."""
         if event.loop != self.loop:
             return
+        self.meet(f"event {event.id}")
         note = _NOTES.get(type(event.data))
         if note is not None:
             note(self, event)
-        if isinstance(event.data, _ANSWERS_TO_VERDICTS) and event.causation_id is not None:
-            self.meet(f"verdict {event.causation_id}")
 
     def open(self) -> list[str]:
         """What is open, in words, in the order in which it opened."""
@@ -78,16 +72,20 @@ class Openness:
         self._owed.pop(obligation, None)
 
     def judged(self, verdict_id: str, release_id: str, words: str) -> None:
-        """The registry owes an answer, unless the release has come to its end."""
-        if release_id not in self._ended:
+        """The registry owes an answer, unless something else has brought the release to its end."""
+        if self._ended.get(release_id, verdict_id) == verdict_id:
             self._verdicts[f"verdict {verdict_id}"] = release_id
             self.owe(f"verdict {verdict_id}", words)
 
-    def ended(self, release_id: str) -> None:
-        """A release was rejected or taken back: verdicts on it are past."""
-        self._ended.add(release_id)
-        for obligation in [each for each, about in self._verdicts.items() if about == release_id]:
-            self.meet(obligation)
+    def ended(self, release_id: str, cause: str | None) -> None:
+        """A release was rejected or taken back: verdicts on it are past, but for the one that did it.
+
+        What that one is answered with stands on other topics.
+        """
+        self._ended[release_id] = cause
+        for obligation, about in self._verdicts.items():
+            if about == release_id and obligation != f"verdict {cause}":
+                self.meet(obligation)
 
     def route(self, epoch: int) -> None:
         """A route is due."""
@@ -110,6 +108,8 @@ def _window_closed(state: Openness, event: Envelope[monitoring.WindowClosed]) ->
 
 def _window_decided(state: Openness, event: Envelope[monitoring.WindowDecided]) -> None:
     state.meet(f"window {event.data.window_id} {event.data.decider}")
+    for opened in event.data.opened:
+        state.owe(f"event {opened}", f"{event.data.decider} opened {opened}, which has not been seen yet")
 
 
 def _drift_detected(state: Openness, event: Envelope[monitoring.DriftDetected]) -> None:
@@ -138,15 +138,32 @@ def _run_failed(state: Openness, event: Envelope[training.RunFailed]) -> None:
 
 def _verdict_reached(state: Openness, event: Envelope[evaluation.VerdictReached]) -> None:
     verdict = event.data
-    if verdict.stage == "offline":
+    words = f"{verdict.stage} verdict on {verdict.release_id} waits for the registry"
+    if verdict.stage == _OFFLINE:
         state.meet(f"candidate {verdict.run_id}")
-    if verdict.outcome in (evaluation.BETTER, evaluation.WORSE) or verdict.limit_reached:
-        words = f"{verdict.stage} verdict on {verdict.release_id} waits for the registry"
+        state.owe(f"verdict {event.id}", words)
+    elif verdict.outcome in (evaluation.BETTER, evaluation.WORSE) or verdict.limit_reached:
         state.judged(event.id, verdict.release_id, words)
 
 
-def _release_ended(state: Openness, event: Envelope[registry.ReleaseRejected | registry.ReleaseRolledBack]) -> None:
-    state.ended(event.data.release_id)
+def _stage_entered(state: Openness, event: Envelope[registry.StageEntered]) -> None:
+    state.meet(f"verdict {event.causation_id}")
+    if event.data.champion_release_id:  # else nobody answers any more, and there is no route
+        state.route(event.data.epoch)
+
+
+def _approval_requested(state: Openness, event: Envelope[registry.ApprovalRequested]) -> None:
+    state.meet(f"verdict {event.causation_id}")
+
+
+def _release_rejected(state: Openness, event: Envelope[registry.ReleaseRejected]) -> None:
+    if event.data.stage == _OFFLINE:
+        state.meet(f"verdict {event.causation_id}")
+    state.ended(event.data.release_id, event.causation_id)
+
+
+def _release_rolled_back(state: Openness, event: Envelope[registry.ReleaseRolledBack]) -> None:
+    state.ended(event.data.release_id, event.causation_id)
 
 
 def _route_changed(state: Openness, event: Envelope[registry.RouteChanged]) -> None:
@@ -166,8 +183,10 @@ _NOTES: dict[type[Message], Callable[[Openness, Envelope[Any]], None]] = {
     training.CandidateTrained: _candidate_trained,
     training.RunFailed: _run_failed,
     evaluation.VerdictReached: _verdict_reached,
-    registry.ReleaseRejected: _release_ended,
-    registry.ReleaseRolledBack: _release_ended,
+    registry.StageEntered: _stage_entered,
+    registry.ApprovalRequested: _approval_requested,
+    registry.ReleaseRejected: _release_rejected,
+    registry.ReleaseRolledBack: _release_rolled_back,
     registry.RouteChanged: _route_changed,
     serving.RouteConverged: _route_answered,
     serving.RouteFailed: _route_answered,
