@@ -22,7 +22,7 @@ class Partitioner:
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
-        self._known: dict[str, int] = {}
+        self._known: dict[str | None, int] = {None: -1}
 
     def split(self, rows: pa.RecordBatch, keys: pa.Array) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The rows of each partition that has some, in order; those whose key (string [n]) is null are left out."""
@@ -34,16 +34,12 @@ class Partitioner:
 
     def _places(self, keys: pa.Array) -> NDArray[np.int64]:
         """Partition of each row, -1 for none."""
-        coded = keys.dictionary_encode()
-        names: list[str] = coded.dictionary.to_pylist()
+        names: list[str | None] = keys.to_pylist()
         if len(self._known) > _REMEMBERED:
-            self._known.clear()
-        fresh = [name for name in names if name not in self._known]
+            self._known = {None: -1}
+        fresh = list({name for name in names if name is not None and name not in self._known})
         self._known.update(zip(fresh, partitions_of([name.encode() for name in fresh], self.partitions), strict=True))
-        table = np.array([*(self._known[name] for name in names), -1], dtype=np.int64)
-        codes = coded.indices.fill_null(-1) if coded.null_count else coded.indices
-        found: NDArray[np.int64] = table[codes.to_numpy()]
-        return found
+        return np.array([self._known[name] for name in names], dtype=np.int64)
 
 
 def entity_keys(
