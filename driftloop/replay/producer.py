@@ -11,6 +11,9 @@ from driftloop.errors import Retriable
 from driftloop.replay.encode import Encoded, watermark
 from driftloop.replay.follow import Follower
 
+_LOOK_S = 0.5
+"""Between looks at whether the replay is to stop."""
+
 
 @dataclass
 class Steps:
@@ -30,7 +33,7 @@ class Steps:
     """Wall time of each step, from its first record to the last answer."""
 
     def run(self, start_ms: int, end_ms: int, step_ms: int, stopped: Callable[[], bool]) -> int:
-        """Replay [start, end); returns the watermark that was reached.
+        """Replay [start, end); returns the watermark up to which steps have ended.
 
         Raises:
             Retriable: a step did not end within ``timeout_s``; says what it waits for.
@@ -40,13 +43,22 @@ class Steps:
             following = min(at + step_ms, end_ms)
             began = time.perf_counter()
             self.send(at, following)
-            if not self.follower.wait_for(lambda to=following: self.arrived(to), self.timeout_s):  # type: ignore[misc]
-                raise Retriable(
-                    f"step to {following} did not end within {self.timeout_s:.0f} s: {self.waits_for(following)}"
-                )
+            if not self._ended(following, stopped):
+                break
             self.durations_ms.append((time.perf_counter() - began) * 1000)
             at = following
         return at
+
+    def _ended(self, to_ms: int, stopped: Callable[[], bool]) -> bool:
+        """Wait until the step is over; False where the replay is to stop first."""
+        deadline = time.monotonic() + self.timeout_s
+        while not self.follower.wait_for(lambda: self.arrived(to_ms), _LOOK_S):
+            if stopped():
+                return False
+            if time.monotonic() > deadline:
+                missing = self.waits_for(to_ms)
+                raise Retriable(f"step to {to_ms} did not end within {self.timeout_s:.0f} s: {missing}")
+        return True
 
     def send(self, start_ms: int, end_ms: int) -> None:
         """Send the events of [start, end), then the watermark ``end`` to every partition."""
