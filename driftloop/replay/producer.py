@@ -38,6 +38,7 @@ class Steps:
         Raises:
             Retriable: a step did not end within ``timeout_s``; says what it waits for.
         """
+        self.mark(start_ms)  # until every partition has a watermark, the first advance would depend on who is read first
         at = start_ms
         while at < end_ms and not stopped():
             following = min(at + step_ms, end_ms)
@@ -64,7 +65,11 @@ class Steps:
         """Send the events of [start, end), then the watermark ``end`` to every partition."""
         for encoded in self.events.values():
             self.producer.send(encoded.between(start_ms, end_ms))
+        self.mark(end_ms)
+
+    def mark(self, watermark_ms: int) -> None:
+        """Send a watermark to every partition, and wait until all that was sent is acknowledged."""
         for topic in self.events:
-            marks = [watermark(topic, p, end_ms) for p in range(self.producer.partitions(topic))]
+            marks = [watermark(topic, p, watermark_ms) for p in range(self.producer.partitions(topic))]
             self.producer.send(marks)
         self.producer.flush()

@@ -85,9 +85,9 @@ def test_each_step_sends_its_events_then_the_watermark_to_every_partition(
         each.value.decode() if each.value else f"w{dict(each.headers)['driftloop-watermark'].decode()}"
         for each in placed
     ]
-    assert said == ["0", "5", "w10", "10", "w20", "24", "w25"]
-    assert len([each for each in broker.records("placed") if each.partition == 1]) == 3
-    assert [each.value for each in broker.records("shelved")] == [b"7", None, None, None]
+    assert said == ["w0", "0", "5", "w10", "10", "w20", "24", "w25"]
+    assert len([each for each in broker.records("placed") if each.partition == 1]) == 4
+    assert [each.value for each in broker.records("shelved")] == [None, b"7", None, None, None]
     assert len(steps.durations_ms) == 3
 
 
