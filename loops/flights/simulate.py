@@ -19,7 +19,7 @@ def main() -> None:
     asked = _arguments()
     torch.set_num_threads(1)
     definition = load_loop(Path(__file__).parent).definition
-    world = build(definition, asked.start, asked.end)
+    world = build(definition, asked.start, asked.end, asked.permute_labels)
     print(f"{len(world.rows.key):,} flights, {asked.start} to {asked.end}")
     for seed in range(asked.seeds):
         print(f"\nseed {seed}")
@@ -48,6 +48,7 @@ def _arguments() -> argparse.Namespace:
         "--end", type=date.fromisoformat, default=date(2013, 5, 21), help="first day that is not replayed"
     )
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
+    parser.add_argument("--permute-labels", type=int, help="permute outcomes by day with this seed")
     return parser.parse_args()
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftloop.loop import LoopDefinition, to_ms
+from driftloop.replay.permute import permute_outcomes
 from driftloop.trainer import TrainingSet
 from loops.flights import bruteforce, requests, source
 
@@ -46,9 +47,15 @@ class World:
         return self.rows.rows(mask)
 
 
-def build(definition: LoopDefinition, start: date, end: date) -> World:
-    """The rows of the flights that [start, end), in UTC days, holds whole, with every model input of the loop."""
+def build(definition: LoopDefinition, start: date, end: date, permute_seed: int | None = None) -> World:
+    """The rows of the flights that [start, end), in UTC days, holds whole, with every model input of the loop.
+
+    With ``permute_seed`` each day has the outcomes of another: there is nothing to find then.
+    """
     events = source.events(_ms(start), _ms(end))
+    if permute_seed is not None:
+        rule = definition.events[source.ARRIVED]
+        events[source.ARRIVED] = permute_outcomes(events[source.ARRIVED], rule, permute_seed)
     asked = requests.requests(events)
     watermark = asked["decision_time_ms"].to_numpy() // STEP_MS * STEP_MS
     found = bruteforce.features(events, asked.append_column("watermark_ms", pa.array(watermark)))
