@@ -14,12 +14,12 @@ class _Service:
     ready = False
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def service() -> _Service:
     return _Service()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(service: _Service) -> Iterator[HealthServer]:
     with HealthServer("127.0.0.1", 0, lambda: service.ready, lambda: {"handled": 3}) as server:
         yield server
