@@ -72,9 +72,10 @@ def brute_force(predictions: Predictions, bundle: Bundle, loop: Loop, raw: Recou
 def feast_join(predictions: Predictions, bundle: Bundle, loop: Loop, raw: Recount, settings: Settings) -> Check:
     """Every feature of every prediction, by Feast's historical retrieval at the decision time."""
     import pandas as pd
-    from feast import FeatureStore
 
-    store = FeatureStore(fs_yaml_file=settings.home / "feast" / "feature_store.yaml")
+    from driftloop.feature_frames import open_store
+
+    store = open_store(settings)
     features = [each for each in bundle.manifest.numeric if each.source == "feature"]
     keys = join_keys(loop, list(predictions.key), raw.accepted[loop.definition.prediction.source])
     entity = pd.DataFrame({**keys, "row": np.arange(len(predictions))})

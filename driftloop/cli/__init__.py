@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 
 import click
 
@@ -40,6 +42,8 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point. A user's mistake is one line and exit code 2, a system that fails is one line and 1."""
+    os.environ["TZ"] = "UTC"  # for Feast, here and in every process that is started from here
+    time.tzset()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:
