@@ -38,7 +38,8 @@ class Steps:
         Raises:
             Retriable: a step did not end within ``timeout_s``; says what it waits for.
         """
-        self.mark(start_ms)  # until every partition has a watermark, the first advance would depend on who is read first
+        # Until every partition has a watermark, the first advance would depend on which is read first.
+        self.mark(start_ms)
         at = start_ms
         while at < end_ms and not stopped():
             following = min(at + step_ms, end_ms)
