@@ -22,7 +22,7 @@ demo: setup ## the whole story on real flights, with a report in out/demo
 	driftloop demo $(ARGS)
 
 stories: setup ## the story for several seeds and starting dates
-	driftloop stories $(ARGS)
+	for start in 2012-12-31 2013-01-14 2013-01-28; do python -m loops.flights.simulate --seeds 5 --start $$start $(ARGS); done
 
 up: setup ## start the system
 	driftloop up $(ARGS)

@@ -37,7 +37,7 @@ class CommandLine:
     environment: dict[str, str]
     out: Path
 
-    def run(self, *arguments: str, timeout_s: float = 560.0) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout_s: float = 900.0) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "driftloop.cli", *arguments],
