@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,7 @@ from tests.helpers.bus import (
     take,
     take_events,
 )
+from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
 
@@ -51,11 +53,18 @@ class _KafkaBus:
         return KafkaLifecycleProducer(self.kafka.bootstrap)
 
 
+def _thread_states(pid: int) -> set[str]:
+    """State letters of all threads of a process, from Linux's /proc."""
+    stats = Path(f"/proc/{pid}/task").glob("*/stat")
+    return {each.read_text().rpartition(")")[2].split()[0] for each in stats}
+
+
 @contextmanager
 def paused(kafka: Kafka) -> Iterator[None]:
     """The broker takes no processor time; it is not dead, it does not answer."""
     os.kill(kafka.pid, signal.SIGSTOP)
     try:
+        assert_eventually(lambda: _thread_states(kafka.pid) == {"T"}, 10.0, "every thread of the broker stops")
         yield
     finally:
         os.kill(kafka.pid, signal.SIGCONT)
