@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     loops_dir: Path = ROOT / "loops"
     """Folder that holds a folder for each loop."""
     loops: tuple[str, ...] = ()
-    """Names of the loops to run; empty runs all in `loops_dir`. As JSON: `["flights"]`."""
+    """Names of the loops to run; empty runs all in `loops_dir`. As JSON: `["orders"]`."""
     feature_repo: Path = ROOT / "feature_repo"
     """Folder of the Feast definitions."""
     host: str = "127.0.0.1"

@@ -107,6 +107,6 @@ def span(name: str, traceparent: str | None, **attributes: str) -> Iterator[str 
     """A span below ``traceparent`` (W3C Trace Context); yields its own traceparent, to be handed on."""
     context = propagate.extract({"traceparent": traceparent} if traceparent else {})
     with trace.get_tracer("driftloop").start_as_current_span(name, context=context, attributes=attributes):
-        carrier: dict[str, str] = {}
-        propagate.inject(carrier)
-        yield carrier.get("traceparent")
+        headers: dict[str, str] = {}
+        propagate.inject(headers)
+        yield headers.get("traceparent")

@@ -48,7 +48,7 @@ def replay(
 ) -> None:  # fmt: skip
     """Send the past of LOOP to Kafka, in steps of event time.
 
-    Example: driftloop replay flights --start 2013-01-01 --end 2013-02-01
+    Example: driftloop replay orders --start 2013-01-01 --end 2013-02-01
     """
     settings = Settings()
     [found] = load_loops(settings.loops_dir, [loop])
@@ -75,7 +75,7 @@ def call(
 ) -> None:
     """Ask Triton for the predictions of LOOP as a replay goes on. Waits for the loop's first champion.
 
-    Example: driftloop call flights --start 2013-01-01 --end 2013-02-01
+    Example: driftloop call orders --start 2013-01-01 --end 2013-02-01
     """
     settings = Settings()
     [found] = load_loops(settings.loops_dir, [loop])

