@@ -73,6 +73,7 @@ def _columns(rows: list[predictions.PredictionServed], repeated: int) -> Predict
     def whole(name: str) -> NDArray[np.int64]:
         return np.array([getattr(row, name) for row in rows], dtype=np.int64)
 
+    inputs = len(rows[0].numeric) if rows else 0
     categorical = np.empty((len(rows), len(rows[0].categorical) if rows else 0), dtype=np.object_)
     for at, row in enumerate(rows):
         categorical[at] = list(row.categorical)
@@ -87,7 +88,7 @@ def _columns(rows: list[predictions.PredictionServed], repeated: int) -> Predict
         epoch=whole("route_epoch"),
         probe=np.array([row.purpose == predictions.PROBE for row in rows], dtype=np.bool_),
         score=np.array([row.score for row in rows], dtype=np.float64),
-        numeric=np.array([list(row.numeric) for row in rows], dtype=np.float64).reshape(len(rows), -1),
+        numeric=np.array([list(row.numeric) for row in rows], dtype=np.float64).reshape(len(rows), inputs),
         categorical=categorical,
         scores=[{each.release_id: each.score for each in row.scores} for row in rows],
         repeated=repeated,

@@ -47,6 +47,10 @@ def test_predictions_of_another_loop_are_left_out() -> None:
     assert len(log(served(1), served(2, loop="flows"))) == 1
 
 
+def test_a_log_with_no_prediction_yet_is_empty() -> None:
+    assert len(log()) == 0
+
+
 def test_a_key_that_two_releases_answer_under_one_route_is_unequal() -> None:
     check = arms(log(served(1, key="same"), served(2, key="same", release_id="r2"), served(3)))
     assert (check.compared, check.unequal) == (2, 1)
