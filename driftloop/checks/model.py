@@ -38,8 +38,3 @@ class Findings:
 
     checks: Sequence[Check]
     counts: Counts
-
-    @property
-    def equal(self) -> bool:
-        """Whether nothing was unequal, and every check compared something."""
-        return all(check.unequal == 0 for check in self.checks)

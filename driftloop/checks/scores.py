@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
-from driftloop.bundle import MODEL, Bundle, open_bundle
+from driftloop.bundle import MODEL, Bundle, local_path, open_bundle
 from driftloop.checks.model import Check
 from driftloop.checks.predictions import Predictions
 from driftloop.contracts import registry_pb2 as registry
@@ -22,7 +21,7 @@ _BATCH = 8192
 def bundles(events: Sequence[Envelope[Any]]) -> dict[str, Bundle]:
     """Bundle of every release that was created."""
     refs = [event.data.release for event in events if isinstance(event.data, registry.ReleaseCreated)]
-    return {ref.release_id: open_bundle(Path(ref.bundle.uri), ref.bundle.digest) for ref in refs}
+    return {ref.release_id: open_bundle(local_path(ref.bundle.uri), ref.bundle.digest) for ref in refs}
 
 
 def score_checks(predictions: Predictions, found: Mapping[str, Bundle]) -> list[Check]:

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from driftloop.bus.kafka_batch import KafkaBatchConsumer
 from driftloop.config import Settings
 from driftloop.contracts import features_pb2, serving_pb2
-from driftloop.contracts.topics import declared
 from driftloop.demo.clients import Clients
 from driftloop.demo.memory import MemorySampler
 from driftloop.demo.plan import Plan
@@ -21,7 +19,7 @@ from driftloop.demo.story import tell
 from driftloop.envelope import Envelope
 from driftloop.errors import ConfigError
 from driftloop.loop import Loop
-from driftloop.replay.follow import Follower, lifecycle_topics
+from driftloop.replay.follow import Follower, follow_lifecycle
 from driftloop.system.supervisor import Supervisor
 from driftloop.system.up import up
 
@@ -103,8 +101,7 @@ class Demo:
         self._supervisor.stop()
 
     def _follower(self) -> Follower:
-        topics = lifecycle_topics("replay", list(declared()))
-        return Follower(KafkaBatchConsumer(self._settings.kafka_bootstrap, topics, "demo"), self._see)
+        return follow_lifecycle(self._settings.kafka_bootstrap, "demo", self._see)
 
     def _see(self, event: Envelope[Any]) -> None:
         if event.loop != self._loop.name:

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from driftloop.bus.kafka_batch import KafkaBatchConsumer
 from driftloop.bus.ports import BatchConsumer
-from driftloop.contracts.topics import message_class, topic
+from driftloop.contracts.topics import declared, message_class, topic
 from driftloop.envelope import Envelope, from_record
 
 Condition = Callable[[], bool]
@@ -61,6 +62,11 @@ class Follower:
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
+
+
+def follow_lifecycle(bootstrap: str, group: str, see: Callable[[Envelope[Any]], None]) -> Follower:
+    """A follower of every topic that a replay may read, on Kafka, to be started."""
+    return Follower(KafkaBatchConsumer(bootstrap, lifecycle_topics("replay", list(declared())), group), see)
 
 
 def lifecycle_topics(consumer: str, declared: Sequence[str]) -> list[str]:

@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tritonclient.grpc as triton
 
-from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.clock import SystemClock
 from driftloop.config import Settings
 from driftloop.contracts import replay_pb2
-from driftloop.contracts.topics import declared
 from driftloop.envelope import Draft, from_draft, to_record
 from driftloop.errors import Retriable
 from driftloop.ids import event_id
@@ -25,7 +24,7 @@ from driftloop.loop.code import load_module
 from driftloop.openness import DECIDERS
 from driftloop.replay.caller import Caller
 from driftloop.replay.encode import Wire, encode
-from driftloop.replay.follow import Follower, lifecycle_topics
+from driftloop.replay.follow import Follower, follow_lifecycle
 from driftloop.replay.gate import Gate
 from driftloop.replay.permute import permute_outcomes
 from driftloop.replay.producer import Steps
@@ -166,8 +165,7 @@ def _gate(loop: Loop, ignored: Sequence[str]) -> Gate:
 
 
 def _follower(settings: Settings, gate: Gate, group: str) -> Follower:
-    topics = lifecycle_topics("replay", list(declared()))
-    return Follower(KafkaBatchConsumer(settings.kafka_bootstrap, topics, group), gate.see)
+    return follow_lifecycle(settings.kafka_bootstrap, group, gate.see)
 
 
 def _sent(events: dict[str, Any], start_ms: int, end_ms: int) -> dict[str, int]:

@@ -94,14 +94,6 @@ class Supervisor:
             raise DriftloopError(f"the supervisor still runs after {timeout_s:.0f} s; see {log}") from None
         return True
 
-    def stop_part(self, name: str) -> None:
-        """Stop one part until it is started again."""
-        self._call("stop", name=name, waiting=True, timeout_s=60.0)
-
-    def start_part(self, name: str) -> None:
-        """Start one part that was stopped."""
-        self._call("start", name=name, waiting=True, timeout_s=60.0)
-
     def running(self) -> list[Running]:
         """Every part."""
         statuses = self._call("status")["statuses"]

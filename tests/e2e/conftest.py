@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,18 +15,7 @@ import pytest
 
 from driftloop import ports
 from driftloop.config import ROOT
-
-
-def _free_ports(names: list[str]) -> dict[str, str]:
-    """Ports that nothing listens on now, all different."""
-    sockets = [socket.socket() for _ in names]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return {name: str(each.getsockname()[1]) for name, each in zip(names, sockets, strict=True)}
-    finally:
-        for each in sockets:
-            each.close()
+from tests.helpers.ports import free_ports
 
 
 @dataclass(frozen=True)
@@ -59,7 +47,12 @@ class CommandLine:
 @pytest.fixture(scope="module")
 def driftloop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     folder = tmp_path_factory.mktemp("system")
-    environment = {**os.environ, **_free_ports(ports.names()), "DRIFTLOOP_HOME": str(folder / "home")}
+    names = ports.names()
+    environment = {
+        **os.environ,
+        **dict(zip(names, map(str, free_ports(len(names))), strict=True)),
+        "DRIFTLOOP_HOME": str(folder / "home"),
+    }
     line = CommandLine(environment, folder / "out")
     yield line
     line.run("down", timeout_s=90.0)
