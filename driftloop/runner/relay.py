@@ -46,6 +46,10 @@ class Relay:
             return
         self._written.clear()
 
+    def wake(self) -> None:
+        """End `wait_for_commit` now."""
+        self._written.set()
+
     def _wake_after_commit(self, _connection: Any, pooled: Any) -> None:
         """A connection went back to the pool, so what it committed stands."""
         if pooled.info.pop(_COMMITTED, False) and self._event_loop is not None and not self._event_loop.is_closed():

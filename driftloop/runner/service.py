@@ -44,6 +44,8 @@ class Patience:
     retry_limit: int = 200
     """Tries of one event before the process gives up and is started again."""
     dead_letter_limit: int = 20
+    last_relay_s: float = 5.0
+    """Longest wait, at the end, for a publication that is under way: cut short, it would be published again."""
 
 
 class LifecycleService:
@@ -75,6 +77,7 @@ class LifecycleService:
         self._relay = Relay(name, engine, producer, self._clock)
         self._log = log.get(__name__)
         self._ready = False
+        self._relaying_ends = False
 
     def ready(self) -> bool:
         """Whether it consumes."""
@@ -96,15 +99,21 @@ class LifecycleService:
                     await self._handle_batch(records)
         finally:
             self._ready = False
-            relaying.cancel()
-            await asyncio.gather(relaying, return_exceptions=True)
+            await self._end_relaying(relaying)
             await self._consumer.stop()
             await self._producer.stop()
 
     async def _keep_relaying(self) -> None:
-        while True:
+        while not self._relaying_ends:
             await self._relay.flush_patiently()
             await self._relay.wait_for_commit(self._patience.relay_pause_s)
+
+    async def _end_relaying(self, relaying: asyncio.Task[None]) -> None:
+        self._relaying_ends = True
+        self._relay.wake()
+        await asyncio.wait({relaying}, timeout=self._patience.last_relay_s)
+        relaying.cancel()
+        await asyncio.gather(relaying, return_exceptions=True)
 
     async def _handle_batch(self, records: Sequence[Record]) -> None:
         positions = {}

@@ -80,6 +80,42 @@ async def test_events_before_a_defect_are_not_repeated_after_the_restart(rig: Ri
     assert [each.data.window_id for each in rig.published()] == ["w1", "w2", "w3"]
 
 
+async def test_a_publication_under_way_at_a_defect_is_noted_as_sent(rig: Rig) -> None:
+    def second_breaks(event: Envelope[monitoring.WindowClosed], tx: Transaction) -> Sequence[Draft]:
+        if event.data.window_id == "w2":
+            raise ZeroDivisionError
+        return note_and_decide(event, tx)
+
+    class AcknowledgedLate:
+        """Writes at once and returns when the service is ending."""
+
+        inner = rig.broker.lifecycle_producer()
+
+        async def start(self) -> None:
+            await self.inner.start()
+
+        async def send(self, records: Sequence[Outgoing]) -> None:
+            await self.inner.send(records)
+            await assert_eventually_async(ending, say="the service's end")
+
+        async def stop(self) -> None:
+            await self.inner.stop()
+
+    async def ending() -> bool:
+        return not service.ready()
+
+    rig.handlers = {monitoring.WindowClosed: second_breaks}
+    rig.producer = AcknowledgedLate()
+    service = rig.service()
+    rig.send(closed(1), closed(2))
+    with pytest.raises(ZeroDivisionError):
+        await service.run()
+    rig.producer = None
+    rig.handlers = {monitoring.WindowClosed: note_and_decide}
+    await rig.run_through()
+    assert [each.data.window_id for each in rig.published()] == ["w1", "w2"]
+
+
 async def test_a_crash_between_the_commit_and_the_publication_publishes_after_the_restart(rig: Rig) -> None:
     rig.producer = FaultyProducer(rig.broker.lifecycle_producer(), [Crash()])
     rig.send(closed(1))
