@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,15 +18,16 @@ from driftloop.checks.predictions import Predictions
 from driftloop.checks.raw import Recount
 from driftloop.config import Settings
 from driftloop.loop import Loop
+from driftloop.loop.code import load_features
 
 Columns = dict[str, NDArray[np.float64]]
 
 
-def declared_views(loop: str) -> list[View]:
-    """The loop's stream feature views, as its Feast module declares them."""
+def declared_views(loop: str, feature_repo: Path) -> list[View]:
+    """The loop's stream feature views, as its Feast module in that folder declares them."""
     from feast import StreamFeatureView
 
-    module = importlib.import_module(f"feature_repo.{loop}")
+    module = load_features(loop, feature_repo)
     found = {
         view.name: view
         for value in vars(module).values()
@@ -51,13 +52,15 @@ def join_keys(loop: Loop, keys: Sequence[str], population: Sequence[Mapping[str,
     return found
 
 
-def brute_force(predictions: Predictions, bundle: Bundle, loop: Loop, raw: Recount, sample: int, seed: int) -> Check:
+def brute_force(
+    predictions: Predictions, bundle: Bundle, loop: Loop, raw: Recount, settings: Settings, sample: int, seed: int
+) -> Check:
     """Every feature and request input of some random predictions, computed again from raw events."""
     chosen = np.sort(np.random.default_rng(seed).choice(len(predictions), min(sample, len(predictions)), replace=False))
     rows = predictions.take(chosen)
     keys = join_keys(loop, list(rows.key), raw.accepted[loop.definition.prediction.source])
     found: Columns = {}
-    for view in declared_views(loop.name):
+    for view in declared_views(loop.name, settings.feature_repo):
         asked = {"row": np.arange(len(rows)), "watermark_ms": rows.feature_watermark_ms}
         asked |= {key: pa.array(keys[key]) for key in view.join_keys}
         derive = loop.definition.events[view.event_type].derive

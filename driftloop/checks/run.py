@@ -102,7 +102,7 @@ def _models(
         return [served]
     bundle = next(iter(found.values()))
     asked = predictions.take(~predictions.probe)
-    brute = features.brute_force(asked, bundle, loop, raw, sample, seed)
+    brute = features.brute_force(asked, bundle, loop, raw, settings, sample, seed)
     joined = features.feast_join(asked, bundle, loop, raw, settings)
     counts.skew_compared = brute.compared + joined.compared
     counts.skew_unequal = brute.unequal + joined.unequal

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +13,7 @@ from feast.aggregation import Aggregation
 from feast.types import Float64, Int64, String
 
 from driftloop.errors import LoopDefinitionError
+from driftloop.loop.code import load_features
 from driftloop.loop.load import Loop
 from services.features.domain.views import Aggregate, Feed, KeyKind, Kind, Latest, ViewSpec
 
@@ -29,7 +28,7 @@ def apply(store: FeatureStore, loops: Sequence[Loop], feature_repo: Path) -> dic
         LoopDefinitionError: a definition is missing, cannot be executed, or does not fit the loop's events.
     """
     problems: list[str] = []
-    defined = {loop.name: list(_objects(_module(loop.name, feature_repo))) for loop in loops}
+    defined = {loop.name: list(_objects(load_features(loop.name, feature_repo))) for loop in loops}
     _refuse(_shared_names(defined, feature_repo))
     store.apply([each for objects in defined.values() for each in objects], partial=True)
     found: dict[str, list[ViewSpec]] = {}
@@ -124,16 +123,6 @@ def _aggregate(aggregation: Aggregation) -> Aggregate:
     function = cast(Literal["count", "sum"], aggregation.function)
     name = aggregation.resolved_name(window)
     return Aggregate(name, function, aggregation.column, window // timedelta(milliseconds=1))
-
-
-def _module(loop: str, feature_repo: Path) -> ModuleType:
-    path = feature_repo / f"{loop}.py"
-    wanted = importlib.util.spec_from_file_location(f"feature_repo.{loop}", path)
-    if not path.exists() or wanted is None or wanted.loader is None:
-        raise LoopDefinitionError([f"{path}:1: missing; it holds the loop's Feast definitions"])
-    module = sys.modules[wanted.name] = importlib.util.module_from_spec(wanted)  # dataclasses look it up there
-    wanted.loader.exec_module(module)
-    return module
 
 
 def _objects(module: ModuleType) -> Iterator[Entity | FeatureView | OnDemandFeatureView | FeatureService]:

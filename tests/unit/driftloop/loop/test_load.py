@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from driftloop.config import ROOT
 from driftloop.errors import LoopDefinitionError
 from driftloop.loop import load_loop, load_loops, to_ms
-from driftloop.loop.code import load_module
+from driftloop.loop.code import load_features, load_module
 from driftloop.loop.compile import compile_protos
 from driftloop.loop.definition import parse_span
 
@@ -246,3 +246,10 @@ def test_a_span_may_have_a_fraction() -> None:
 def test_nothing_else_is_a_span(text: object) -> None:
     with pytest.raises(ValueError, match="not a span of time"):
         parse_span(text)
+
+
+def test_feature_definitions_are_taken_from_the_folder_that_the_settings_name(tmp_path: Path) -> None:
+    (tmp_path / "greenhouse.py").write_text("VIEWS = ['from elsewhere']\n")
+    assert load_features("greenhouse", tmp_path).VIEWS == ["from elsewhere"]
+    with pytest.raises(LoopDefinitionError, match="barn"):
+        load_features("barn", tmp_path)
