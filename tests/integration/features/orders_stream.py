@@ -26,7 +26,7 @@ from services.features.flush import Flush
 from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint
 from services.features.service import FeaturesService, Parts
-from tests.loops.orders.source import HOUR_MS, START_MS, Story, events
+from tests.loops.orders.source import HOUR_MS, START_MS, Story, invent
 from tests.unit.features.fakes import HandClock, SameThread, accepted, watermark
 
 LOOPS = Path(__file__).resolve().parents[2] / "loops"
@@ -43,7 +43,7 @@ def rows(loop: Loop, story: Story = STORY) -> dict[str, pa.Table]:
     """Accepted rows by event type in order of arrival; one in ten came up to a day late."""
     random = np.random.default_rng(5)
     found = {}
-    for name, raw in events(story).items():  # noqa: B007  # DuckDB finds it by its name
+    for name, raw in invent(story).items():  # noqa: B007  # DuckDB finds it by its name
         definition = loop.definition.events[name]
         derived = "".join(f", {sql} AS {column}" for column, sql in definition.derive.items())
         table = duckdb.sql(f"SELECT *{derived} FROM raw").to_arrow_table()

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from driftloop.config import Settings
 from driftloop.lake import Table
-from tests.loops.orders.source import DAY_MS, HOUR_MS, SHOPS, Story, events
+from tests.loops.orders.source import DAY_MS, HOUR_MS, SHOPS, Story, invent
 
 LOOPS = Path(__file__).resolve().parents[2] / "loops"
 FEATURE_REPO = LOOPS / "feature_repo"
@@ -36,7 +36,7 @@ class Home:
 def make_home(folder: Path, story: Story) -> Home:
     """Write everything below a folder."""
     settings = Settings(home=folder, loops_dir=LOOPS, loops=("orders",), feature_repo=FEATURE_REPO)
-    raw = events(story)
+    raw = invent(story)
     accepted = {name: _accepted(name, table) for name, table in raw.items()}
     lake = {name: _write(settings.lake / "orders" / "events" / name, table) for name, table in accepted.items()}
     hours = np.arange(story.start_ms, story.start_ms + story.days * DAY_MS + 1, HOUR_MS)

@@ -37,7 +37,7 @@ from services.training.handlers import table
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, read_dataset
 from services.training.spec import SPEC, Trained, read_result, read_spec, write_spec
 from tests.integration.training.orders_home import LOOPS, Home, make_home
-from tests.loops.orders.source import DAY_MS, HOUR_MS, START_MS, Story, events
+from tests.loops.orders.source import DAY_MS, HOUR_MS, START_MS, Story, invent
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
 
@@ -167,7 +167,7 @@ def test_inputs_stand_in_the_services_order_then_the_requests(finished: Finished
 
 
 def test_labels_are_those_known_at_the_windows_end_and_no_others(finished: Finished) -> None:
-    rows, raw = finished.dataset.rows, events(STORY)
+    rows, raw = finished.dataset.rows, invent(STORY)
     placed = {row["order_ref"]: row["promised_ms"] for row in raw["orders.placed"].to_pylist()}
     known = {
         row["order_ref"]: row["returned"]
@@ -180,7 +180,7 @@ def test_labels_are_those_known_at_the_windows_end_and_no_others(finished: Finis
 
 
 def test_features_are_those_available_at_each_decision(finished: Finished) -> None:
-    rows, raw = finished.dataset.rows, events(STORY)
+    rows, raw = finished.dataset.rows, invent(STORY)
     shops = {row["order_ref"]: row["shop"] for row in raw["orders.placed"].to_pylist()}
     returned = raw["orders.inspected"]
     place = list(rows.numeric_names).index("orders_shop_returns__sum_items_back_604800s")

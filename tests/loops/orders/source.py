@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 DAY_MS = 86_400_000
@@ -27,10 +28,26 @@ class Story:
     turn_day: int | None = None
     turn_factor: float = 2.5
     never_inspected: float = 0.2
+    slowly_inspected: float = 0.0
+    """Share of the inspections that come two days later than they would; some of them after the loop's horizon."""
     start_ms: int = START_MS
 
 
-def events(story: Story) -> dict[str, pa.Table]:
+STORY = Story(days=22, turn_day=12, slowly_inspected=0.05)
+"""What a replay sends."""
+
+
+def events(start_ms: int, end_ms: int) -> dict[str, pa.Table]:
+    """Events of `STORY` in [start, end) (`driftloop.replay.source.Source`)."""
+    return {name: _between(table, start_ms, end_ms) for name, table in invent(STORY).items()}
+
+
+def _between(table: pa.Table, start_ms: int, end_ms: int) -> pa.Table:
+    time = table["at_ms"]
+    return table.filter(pc.and_(pc.greater_equal(time, start_ms), pc.less(time, end_ms)))
+
+
+def invent(story: Story) -> dict[str, pa.Table]:
     """Events by type in order of event time, columns as in the protos; a tenth of ``basket_cents`` is null."""
     random = np.random.default_rng(story.seed)
     count = story.days * story.orders_a_day
@@ -45,6 +62,8 @@ def events(story: Story) -> dict[str, pa.Table]:
     returned = np.minimum(random.poisson(mean), lines)
     asked = random.random(count) >= story.never_inspected
     inspected_ms = promised_ms + HOUR_MS + random.integers(0, 48 * HOUR_MS, count)
+    slow = np.random.default_rng((story.seed, 1)).random(count) < story.slowly_inspected
+    inspected_ms = inspected_ms + slow * 48 * HOUR_MS
     order = np.flatnonzero(asked)[np.argsort(inspected_ms[asked], kind="stable")]
     return {
         "orders.placed": pa.table(
