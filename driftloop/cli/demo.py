@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from driftloop.cli.types import DAY, SPAN
 from driftloop.config import ROOT, Settings
+from driftloop.demo.kills import plan_kills
 from driftloop.demo.plan import Plan, read_plan
 from driftloop.demo.run import Demo, Screen
 from driftloop.demo.story import day
@@ -65,10 +66,15 @@ class _Terminal(Screen):
 @click.option("--step", type=SPAN, help="Event time of a step instead of the plan's.")
 @click.option("--permute-labels", type=int, help="Permute outcomes by day with this seed.")
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "out" / "demo", show_default="out/demo")
+@click.option(
+    "--kill", "kills", type=click.IntRange(min=0), is_flag=False, flag_value=3, default=0, metavar="[N]",
+    help="Kill ingestion, features and registry in turn, in the middle of their work; 3 times if N is left out.",
+)  # fmt: skip
+@click.option("--seed", default=0, show_default=True, help="Decides when --kill kills which.")
 @click.option("--keep", is_flag=True, help="Leave the system up at the end.")
 def demo(
     name: str, start: datetime | None, end: datetime | None, step: timedelta | None,
-    permute_labels: int | None, out: Path, keep: bool,
+    permute_labels: int | None, out: Path, kills: int, seed: int, keep: bool,
 ) -> None:  # fmt: skip
     """Replay a loop's past through the whole system and leave a report in out/demo.
 
@@ -77,25 +83,48 @@ def demo(
     settings = Settings(home=Settings().home / "demo")
     loop = _loop(settings, name)
     plan = read_plan(loop.folder).with_span(start.date() if start else None, end.date() if end else None, step)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    planned = plan_kills(kills, seed, plan, loop.definition)
+    stop = _stop_on_signals()
     with _Terminal(plan) as screen:
-        run = Demo(settings, loop, plan, out, screen, permute_seed=permute_labels)
-        run.start_system(fresh=True)
+        run = Demo(settings, loop, plan, out, screen, permute_seed=permute_labels, kills=planned)
+        run.refuse_if_up()
         try:
+            run.start_system(fresh=True, stop=stop)
             outcome = run.replay(stop)
-            if stop.is_set():
-                raise click.exceptions.Abort
+            _raise_on_signals(stop)
             screen.line(f"replayed in {outcome.replay_s:.0f} s")
             from driftloop.demo.finish import finish  # plots and models: not to be loaded before they are needed
 
             result = finish(settings, loop, plan, out, outcome, permuted=permute_labels is not None, say=screen.line)
             passed = _end(result, screen, out)
         finally:
+            _stop_on_signals()  # nothing cuts the stop short
             if not keep:
                 run.stop_system()
     raise click.exceptions.Exit(0 if passed else 1)
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _stop_on_signals() -> threading.Event:
+    """What is set by a signal; who works in steps looks at it."""
+    stop = threading.Event()
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _raise_on_signals(stop: threading.Event) -> None:
+    """From now on a signal ends what is under way at once; one that has come does so now."""
+
+    def end(*_: object) -> None:
+        raise click.exceptions.Abort
+
+    for number in _SIGNALS:
+        signal.signal(number, end)
+    if stop.is_set():
+        raise click.exceptions.Abort
 
 
 def _end(result: Result, screen: Screen, out: Path) -> bool:

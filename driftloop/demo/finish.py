@@ -12,6 +12,7 @@ from driftloop.checks.run import run as run_checks
 from driftloop.config import ROOT, Settings
 from driftloop.demo.plan import Plan
 from driftloop.demo.run import Outcome
+from driftloop.demo.story import day
 from driftloop.history import read_events
 from driftloop.loop import Loop
 from driftloop.report.build import build
@@ -44,6 +45,9 @@ def finish(
     steps, calls = (json.loads(_last_line(out / "clients" / f"{name}.out")) for name in ("replay", "call"))
     report = build(loop.name, events, findings, outcome, steps, calls, _setup_s())
     problems = _problems(report, permuted)
+    problems += [
+        f"{each.service} had no work to be killed in from {day(each.watermark_ms)} on" for each in outcome.kills_missed
+    ]
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=1))
     page = render(loop.name, report, events, headline(report), _summary(report, plan))

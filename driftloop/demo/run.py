@@ -6,6 +6,8 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from typing import Any
 from driftloop.config import Settings
 from driftloop.contracts import features_pb2, serving_pb2
 from driftloop.demo.clients import Clients
+from driftloop.demo.killer import Killer
+from driftloop.demo.kills import Kill
 from driftloop.demo.memory import MemorySampler
 from driftloop.demo.plan import Plan
 from driftloop.demo.story import tell
@@ -47,6 +51,8 @@ class Outcome:
     idle_mib: float = 0.0
     peak_mib: float = 0.0
     kills: list[dict[str, Any]] = field(default_factory=list)
+    kills_missed: list[Kill] = field(default_factory=list)
+    """Planned ones whose service had no work any more."""
 
 
 class Demo:
@@ -54,28 +60,34 @@ class Demo:
 
     def __init__(
         self, settings: Settings, loop: Loop, plan: Plan, out: Path, screen: Screen,
-        *, permute_seed: int | None = None, ignored: tuple[str, ...] = (),
+        *, permute_seed: int | None = None, ignored: tuple[str, ...] = (), kills: Sequence[Kill] = (),
     ) -> None:  # fmt: skip
         self._settings, self._loop, self._plan, self._screen = settings, loop, plan, screen
         self._supervisor = Supervisor(settings)
         self._clients = Clients(settings, loop.name, plan, out / "clients", permute_seed, ignored)
+        self._kills = kills
         self._outcome = Outcome()
         self._began = 0.0
         self._watermark_ms = plan.start_ms
 
-    def start_system(self, fresh: bool) -> None:
-        """Bring the system up, on empty state where ``fresh``.
+    def refuse_if_up(self) -> None:
+        """A demo stops what it has started, and nothing else.
 
         Raises:
-            ConfigError: one is up already.
+            ConfigError: a system is up already.
         """
         if self._supervisor.alive():
             raise ConfigError("a system is up already; stop it with `driftloop down`")
+
+    def start_system(self, fresh: bool, stop: threading.Event) -> None:
+        """Bring the system up, on empty state where ``fresh``; leave off where ``stop`` is set."""
         if fresh:
             shutil.rmtree(self._settings.home, ignore_errors=True)
         os.environ["DRIFTLOOP_HOME"] = str(self._settings.home)
         os.environ["DRIFTLOOP_LOOPS"] = f'["{self._loop.name}"]'
-        self._outcome.ready_s = max(up(self._settings, self._screen.part_ready).ready_s.values())
+        self._outcome.ready_s = max(
+            up(self._settings, self._screen.part_ready, stopped=stop.is_set).ready_s.values(), default=0.0
+        )
 
     def replay(self, stop: threading.Event) -> Outcome:
         """Replay the plan, telling what happens, until both clients are done or ``stop`` is set."""
@@ -85,16 +97,42 @@ class Demo:
             self._outcome.idle_mib = memory.now_mib()
             follower.start()
             try:
-                self._clients.start()
-                while self._clients.running() and not stop.is_set():
-                    follower.wait_for(stop.is_set, 0.2)
-                    self._screen.progress(self._watermark_ms, self._steps_per_s())
+                if not stop.is_set():
+                    with self._killing(stop) as killer:
+                        self._follow(follower, killer, stop)
             finally:
-                self._clients.stop()
                 follower.stop()
             self._outcome.peak_mib = memory.peak_mib
         self._outcome.replay_s = time.monotonic() - self._began
         return self._outcome
+
+    def _follow(self, follower: Follower, killer: Killer, stop: threading.Event) -> None:
+        """Let the clients work until they are done."""
+        try:
+            self._clients.start()
+            while self._clients.running() and not stop.is_set():
+                follower.wait_for(stop.is_set, 0.2)
+                killer.check()
+                self._screen.progress(self._watermark_ms, self._steps_per_s())
+        finally:
+            self._clients.stop()
+
+    @contextmanager
+    def _killing(self, stop: threading.Event) -> Iterator[Killer]:
+        """Kill as planned meanwhile; what was killed is back at the end, unless that comes early."""
+        killer = Killer(
+            self._settings, self._loop, self._kills, self._supervisor,
+            reached=lambda: self._watermark_ms, say=self._screen.line,
+        )  # fmt: skip
+        killer.start()
+        finished = False
+        try:
+            yield killer
+            finished = not stop.is_set()
+        finally:
+            killer.stop(wait_for_restarts=finished)
+        self._outcome.kills = [each.to_json() for each in killer.done]
+        self._outcome.kills_missed = list(killer.pending)
 
     def stop_system(self) -> None:
         """Stop every part."""

@@ -38,6 +38,7 @@ def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], h
         before_after=before_and_after(report["quality"], report["chain"], known),
         chain=[{**each, "line": tell(known[each["id"]])} for each in report["chain"]],
         checks=report["checks"],
+        kills=report["kills"],
         numbers=[
             (name, report[name])
             for name in ("predictions", "outcomes", "ingestion", "feature_age_s", "timings_s", "memory_mib")

@@ -44,6 +44,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         self._folder = settings.home / "run"
+        self._pid_file = self._folder / "circus.pid"
         self._logs = settings.home / "logs"
         self._endpoint = f"tcp://{local('SUPERVISOR_PORT')}"
         self._events = f"tcp://{local('SUPERVISOR_EVENTS_PORT')}"
@@ -70,7 +71,10 @@ class Supervisor:
             self._configuration(parts).write(file)
         log = self._logs / "supervisor.log"
         command = [str(Path(sys.executable).with_name("circusd")), "--daemon", "--log-output", str(log), str(path)]
-        subprocess.run(command, check=True, cwd=ROOT, stdin=subprocess.DEVNULL, env={**os.environ, **_ENVIRONMENT})
+        subprocess.run(
+            command, check=True, cwd=ROOT, stdin=subprocess.DEVNULL, env={**os.environ, **_ENVIRONMENT},
+            start_new_session=True,  # a Ctrl-C is for us to answer, also before the daemon has left the terminal
+        )  # fmt: skip
         deadline = time.monotonic() + timeout_s
         while not self.alive():
             if time.monotonic() > deadline:
@@ -83,10 +87,13 @@ class Supervisor:
         Raises:
             DriftloopError: it still answers after ``timeout_s``.
         """
-        if not self.alive():
+        daemon = self._daemon()
+        if daemon is None:
             return False
-        daemon = psutil.Process(self._call("dstats")["info"]["pid"])
-        self._call("quit", timeout_s=5.0)
+        try:
+            self._call("quit", timeout_s=5.0)
+        except CallError:  # it is about to start, or too busy to answer
+            daemon.terminate()
         try:
             daemon.wait(timeout_s)
         except psutil.TimeoutExpired:
@@ -94,12 +101,28 @@ class Supervisor:
             raise DriftloopError(f"the supervisor still runs after {timeout_s:.0f} s; see {log}") from None
         return True
 
+    def _daemon(self) -> psutil.Process | None:
+        """The daemon's process, whether it answers yet or not."""
+        try:
+            return psutil.Process(self._call("dstats", timeout_s=1.0)["info"]["pid"])
+        except CallError:
+            return self._written_down()
+
+    def _written_down(self) -> psutil.Process | None:
+        try:
+            found = psutil.Process(int(self._pid_file.read_text()))
+            return found if any("circusd" in word for word in found.cmdline()) else None
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            return None
+
     def running(self) -> list[Running]:
         """Every part."""
         statuses = self._call("status")["statuses"]
-        return [
-            Running(name, status, tuple(self._call("list", name=name)["pids"])) for name, status in statuses.items()
-        ]
+        return [Running(name, status, self.pids(name)) for name, status in statuses.items()]
+
+    def pids(self, name: str) -> tuple[int, ...]:
+        """Processes of a part; none while it is started again."""
+        return tuple(self._call("list", name=name)["pids"])
 
     def _call(self, command: str, timeout_s: float = 5.0, **properties: Any) -> dict[str, Any]:
         client = CircusClient(endpoint=self._endpoint, timeout=timeout_s)
@@ -117,7 +140,7 @@ class Supervisor:
             "pubsub_endpoint": self._events,
             "check_delay": "0.5",
             "warmup_delay": "0",
-            "pidfile": str(self._folder / "circus.pid"),
+            "pidfile": str(self._pid_file),
         }
         for part in parts:
             config[f"watcher:{part.name}"] = self._watcher(part)

@@ -29,8 +29,10 @@ class Started:
     """Whether the system was up before."""
 
 
-def up(settings: Settings, progress: Progress, timeout_s: float = 300.0) -> Started:
-    """Start what is not running and wait for all of it.
+def up(
+    settings: Settings, progress: Progress, timeout_s: float = 300.0, *, stopped: Callable[[], bool] = lambda: False
+) -> Started:
+    """Start what is not running and wait for all of it, or until ``stopped`` says so.
 
     Raises:
         ConfigError: set-up is missing, or a loop's definition is wrong.
@@ -44,18 +46,19 @@ def up(settings: Settings, progress: Progress, timeout_s: float = 300.0) -> Star
     if not already:
         supervisor.start(wanted)
     create_topics(settings.kafka_bootstrap, plan(loops))
-    times = _wait(wanted, settings, progress, began, timeout_s)
+    times = _wait(wanted, settings, progress, began, timeout_s, stopped)
     if not already:
         write_ready_s(settings, times)
     return Started(times, already)
 
 
 def _wait(
-    wanted: list[Part], settings: Settings, progress: Progress, began: float, timeout_s: float
-) -> dict[str, float]:
+    wanted: list[Part], settings: Settings, progress: Progress, began: float, timeout_s: float,
+    stopped: Callable[[], bool],
+) -> dict[str, float]:  # fmt: skip
     times: dict[str, float] = {}
     waiting = list(wanted)
-    while waiting:
+    while waiting and not stopped():
         for part in list(waiting):
             if ready(part, settings.kafka_bootstrap):
                 waiting.remove(part)
