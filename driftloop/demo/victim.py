@@ -17,6 +17,9 @@ from driftloop.system.parts import Part
 _LOOK_S = 0.1
 _AT_WORK_S = 0.02
 """Longest wait, after a record came, for the process to take it up."""
+_STILL_S = 2.0
+_ASLEEP = frozenset({psutil.STATUS_SLEEPING})
+_GOING = frozenset({psutil.STATUS_RUNNING, psutil.STATUS_SLEEPING, psutil.STATUS_DISK_SLEEP})
 
 
 class Victim:
@@ -37,18 +40,21 @@ class Victim:
     @property
     def process(self) -> psutil.Process | None:
         """None from a kill until the process that took its place is ready."""
+        if self._process is not None and not self._process.is_running():
+            self._process = self._process_now()  # it ended by itself
         return self._process
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the process still, from when it works. It goes on at the end, unless it was killed."""
-        process = self._process
+        process = self.process
         if process is None:
             yield
             return
-        _wait_until_it_works(process)
+        _wait_while(process, _ASLEEP, _AT_WORK_S)
         process.suspend()
         try:
+            _wait_while(process, _GOING, _STILL_S)  # the signal is not there at once
             yield
         finally:
             with suppress(psutil.NoSuchProcess):
@@ -88,7 +94,7 @@ class Victim:
         return None
 
 
-def _wait_until_it_works(process: psutil.Process) -> None:
-    deadline = time.monotonic() + _AT_WORK_S
-    while process.status() == psutil.STATUS_SLEEPING and time.monotonic() < deadline:
+def _wait_while(process: psutil.Process, statuses: frozenset[str], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while process.status() in statuses and time.monotonic() < deadline:
         continue
