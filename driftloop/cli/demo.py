@@ -84,12 +84,14 @@ def demo(
     loop = _loop(settings, name)
     plan = read_plan(loop.folder).with_span(start.date() if start else None, end.date() if end else None, step)
     planned = plan_kills(kills, seed, plan, loop.definition)
-    stop = _stop_on_signals()
+    stop = threading.Event()
+    _set_on_signals(stop)
     with _Terminal(plan) as screen:
         run = Demo(settings, loop, plan, out, screen, permute_seed=permute_labels, kills=planned)
         run.refuse_if_up()
         try:
-            run.start_system(fresh=True, stop=stop)
+            run.start_system(fresh=True, supervised=lambda: _raise_on_signals(stop))
+            _set_on_signals(stop)
             outcome = run.replay(stop)
             _raise_on_signals(stop)
             screen.line(f"replayed in {outcome.replay_s:.0f} s")
@@ -98,7 +100,7 @@ def demo(
             result = finish(settings, loop, plan, out, outcome, permuted=permute_labels is not None, say=screen.line)
             passed = _end(result, screen, out)
         finally:
-            _stop_on_signals()  # nothing cuts the stop short
+            _set_on_signals(stop)  # nothing cuts the stop short
             if not keep:
                 run.stop_system()
     raise click.exceptions.Exit(0 if passed else 1)
@@ -107,18 +109,17 @@ def demo(
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def _stop_on_signals() -> threading.Event:
-    """What is set by a signal; who works in steps looks at it."""
-    stop = threading.Event()
+def _set_on_signals(stop: threading.Event) -> None:
+    """A signal is noted; whoever works in steps looks at it."""
     for number in _SIGNALS:
         signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def _raise_on_signals(stop: threading.Event) -> None:
     """From now on a signal ends what is under way at once; one that has come does so now."""
 
     def end(*_: object) -> None:
+        stop.set()
         raise click.exceptions.Abort
 
     for number in _SIGNALS:

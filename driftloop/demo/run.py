@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,15 +79,16 @@ class Demo:
         if self._supervisor.alive():
             raise ConfigError("a system is up already; stop it with `driftloop down`")
 
-    def start_system(self, fresh: bool, stop: threading.Event) -> None:
-        """Bring the system up, on empty state where ``fresh``; leave off where ``stop`` is set."""
+    def start_system(self, fresh: bool, supervised: Callable[[], None]) -> None:
+        """Bring the system up, on empty state where ``fresh``.
+
+        ``supervised`` is called once `stop_system` stops all that was started.
+        """
         if fresh:
             shutil.rmtree(self._settings.home, ignore_errors=True)
         os.environ["DRIFTLOOP_HOME"] = str(self._settings.home)
         os.environ["DRIFTLOOP_LOOPS"] = f'["{self._loop.name}"]'
-        self._outcome.ready_s = max(
-            up(self._settings, self._screen.part_ready, stopped=stop.is_set).ready_s.values(), default=0.0
-        )
+        self._outcome.ready_s = max(up(self._settings, self._screen.part_ready, supervised=supervised).ready_s.values())
 
     def replay(self, stop: threading.Event) -> Outcome:
         """Replay the plan, telling what happens, until both clients are done or ``stop`` is set."""
@@ -97,9 +98,8 @@ class Demo:
             self._outcome.idle_mib = memory.now_mib()
             follower.start()
             try:
-                if not stop.is_set():
-                    with self._killing(stop) as killer:
-                        self._follow(follower, killer, stop)
+                with self._killing(stop) as killer:
+                    self._follow(follower, killer, stop)
             finally:
                 follower.stop()
             self._outcome.peak_mib = memory.peak_mib

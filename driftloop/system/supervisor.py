@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,11 @@ _ENVIRONMENT = {
     "TZ": "UTC",  # Feast's SQLite store writes local times
     "OMP_NUM_THREADS": "1",  # the parts share few cores: pools of threads only get in each other's way
     "MALLOC_ARENA_MAX": "2",
+    "PYTHONDONTWRITEBYTECODE": "",  # where it is set, every start compiles our modules anew
 }
+
+
+_QUIT_AGAIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -90,16 +95,22 @@ class Supervisor:
         daemon = self._daemon()
         if daemon is None:
             return False
-        try:
-            self._call("quit", timeout_s=5.0)
-        except CallError:  # it is about to start, or too busy to answer
-            daemon.terminate()
-        try:
-            daemon.wait(timeout_s)
-        except psutil.TimeoutExpired:
-            log = self._logs / "supervisor.log"
-            raise DriftloopError(f"the supervisor still runs after {timeout_s:.0f} s; see {log}") from None
-        return True
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            self._ask_to_quit(daemon)
+            with suppress(psutil.TimeoutExpired):
+                daemon.wait(_QUIT_AGAIN_S)
+                return True
+        log = self._logs / "supervisor.log"
+        raise DriftloopError(f"the supervisor still runs after {timeout_s:.0f} s; see {log}")
+
+    def _ask_to_quit(self, daemon: psutil.Process) -> None:
+        """Once is not always enough: it refuses while it starts its parts, and says so in an answer."""
+        with suppress(psutil.NoSuchProcess):
+            try:
+                self._call("quit", timeout_s=5.0)
+            except CallError:  # it does not answer yet, or not any more
+                daemon.terminate()
 
     def _daemon(self) -> psutil.Process | None:
         """The daemon's process, whether it answers yet or not."""

@@ -30,9 +30,11 @@ class Started:
 
 
 def up(
-    settings: Settings, progress: Progress, timeout_s: float = 300.0, *, stopped: Callable[[], bool] = lambda: False
+    settings: Settings, progress: Progress, timeout_s: float = 300.0, *, supervised: Callable[[], None] = lambda: None
 ) -> Started:
-    """Start what is not running and wait for all of it, or until ``stopped`` says so.
+    """Start what is not running and wait for all of it.
+
+    ``supervised`` is called once the supervisor runs: from then on all that was started can be stopped.
 
     Raises:
         ConfigError: set-up is missing, or a loop's definition is wrong.
@@ -45,20 +47,20 @@ def up(
     already = supervisor.alive()
     if not already:
         supervisor.start(wanted)
+    supervised()
     create_topics(settings.kafka_bootstrap, plan(loops))
-    times = _wait(wanted, settings, progress, began, timeout_s, stopped)
+    times = _wait(wanted, settings, progress, began, timeout_s)
     if not already:
         write_ready_s(settings, times)
     return Started(times, already)
 
 
 def _wait(
-    wanted: list[Part], settings: Settings, progress: Progress, began: float, timeout_s: float,
-    stopped: Callable[[], bool],
-) -> dict[str, float]:  # fmt: skip
+    wanted: list[Part], settings: Settings, progress: Progress, began: float, timeout_s: float
+) -> dict[str, float]:
     times: dict[str, float] = {}
     waiting = list(wanted)
-    while waiting and not stopped():
+    while waiting:
         for part in list(waiting):
             if ready(part, settings.kafka_bootstrap):
                 waiting.remove(part)
