@@ -3,6 +3,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.local/venv/bin:$(PATH)
 export TZ := UTC
+export PYTHONDONTWRITEBYTECODE :=
 export PYTHON TORCH_BACKEND UPGRADE
 
 # Driftloop's own commands take more arguments so: make demo ARGS='--seed 3'
@@ -22,7 +23,7 @@ demo: setup ## the whole story on real flights, with a report in out/demo
 	driftloop demo $(ARGS)
 
 stories: setup ## the story for several seeds and starting dates
-	for start in 2012-12-31 2013-01-14 2013-01-28; do python -m loops.flights.simulate --seeds 5 --start $$start $(ARGS); done
+	python -m loops.flights.simulate --table --seeds 5 --start 2012-12-31 2013-01-14 2013-01-28 $(ARGS)
 
 up: setup ## start the system
 	driftloop up $(ARGS)

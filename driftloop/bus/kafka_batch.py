@@ -32,7 +32,6 @@ _PRODUCER = MappingProxyType(
     {
         "acks": "all",
         "enable.idempotence": True,
-        "linger.ms": 1,
         "partitioner": "murmur2_random",
         "queue.buffering.max.messages": 200_000,
         "message.max.bytes": 8_000_000,
@@ -45,9 +44,15 @@ class KafkaBatchConsumer:
 
     Reads all partitions of its topics by itself, without a group's rebalancing: the services that use it keep
     their state by partition, and one process owns them all. The group's name holds committed offsets only.
+
+    ``linger_s``: a poll that found a record goes on until none comes for so long, ten times that at most. What a
+    producer sent at once comes in several fetches, and a batch costs its reader more than a record.
     """
 
-    def __init__(self, bootstrap: str, topics: Sequence[str], group: str, *, newest: bool = False) -> None:
+    def __init__(
+        self, bootstrap: str, topics: Sequence[str], group: str, *, newest: bool = False, linger_s: float = 0.0
+    ) -> None:
+        self._linger_s = linger_s
         wait_for_topics(bootstrap, topics)
         self._consumer = Consumer({**_CONSUMER, "bootstrap.servers": bootstrap, "group.id": group})
         self._parts = [Position(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
@@ -78,10 +83,20 @@ class KafkaBatchConsumer:
         first = self._consumer.poll(timeout_s)
         if first is None:
             return []
-        rest = self._consumer.consume(max_records - 1, 0.0) if max_records > 1 else []
-        records = [_record(message) for message in (first, *rest) if not _passing(message)]
+        messages = [first, *self._lingering(max_records - 1)]
+        records = [_record(message) for message in messages if not _passing(message)]
         self._next.update({TopicPartition(each.topic, each.partition): each.offset + 1 for each in records})
         return records
+
+    def _lingering(self, most: int) -> list[Message]:
+        found: list[Message] = []
+        deadline = time.monotonic() + 10 * self._linger_s
+        while len(found) < most:
+            more = self._consumer.consume(most - len(found), self._linger_s)
+            found += more
+            if not more or time.monotonic() >= deadline:
+                break
+        return found
 
     def assignment(self) -> frozenset[TopicPartition]:
         """See the port."""
@@ -108,10 +123,14 @@ class KafkaBatchConsumer:
 
 
 class KafkaBatchProducer:
-    """`driftloop.bus.ports.BatchProducer` over Kafka."""
+    """`driftloop.bus.ports.BatchProducer` over Kafka.
 
-    def __init__(self, bootstrap: str, *, queue_timeout_s: float = 30.0) -> None:
-        self._producer = Producer({**_PRODUCER, "bootstrap.servers": bootstrap})
+    ``linger_ms``: how long records wait for others of their partition. Who flushes what it sends can let them wait
+    long: a flush ends the wait.
+    """
+
+    def __init__(self, bootstrap: str, *, queue_timeout_s: float = 30.0, linger_ms: int = 1) -> None:
+        self._producer = Producer({**_PRODUCER, "bootstrap.servers": bootstrap, "linger.ms": linger_ms})
         self._queue_timeout_s = queue_timeout_s
         self._failed: list[KafkaError] = []
         self._known: dict[str, int] = {}

@@ -32,6 +32,7 @@ _ENVIRONMENT = {
 
 
 _QUIT_AGAIN_S = 2.0
+_LAST_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,14 @@ class Supervisor:
         daemon = self._daemon()
         if daemon is None:
             return False
-        deadline = time.monotonic() + timeout_s
+        deadline, family = time.monotonic() + timeout_s, set[psutil.Process]()
         while time.monotonic() < deadline:
+            with suppress(psutil.NoSuchProcess):
+                family.update(daemon.children(recursive=True))
             self._ask_to_quit(daemon)
             with suppress(psutil.TimeoutExpired):
                 daemon.wait(_QUIT_AGAIN_S)
+                _see_off(family)
                 return True
         log = self._logs / "supervisor.log"
         raise DriftloopError(f"the supervisor still runs after {timeout_s:.0f} s; see {log}")
@@ -172,3 +176,12 @@ class Supervisor:
             **{f"stdout_stream.{key}": value for key, value in stream.items()},
             **{f"stderr_stream.{key}": value for key, value in rotated.items()},
         }
+
+
+def _see_off(family: set[psutil.Process]) -> None:
+    """Wait for what the parts had started: the supervisor waits for the parts alone."""
+    _, left = psutil.wait_procs(family, timeout=_LAST_S)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=_LAST_S)

@@ -7,6 +7,7 @@ export PYTHON=${PYTHON:-python3.11}
 export TORCH_BACKEND=${TORCH_BACKEND:-}
 export UV_CACHE_DIR=${UV_CACHE_DIR:-$ROOT/.local/cache/uv}
 export UV_PYTHON_DOWNLOADS=never
+export UV_COMPILE_BYTECODE=1 # or every process compiles what it imports: half its start
 
 mkdir -p .local/stamps
 exec 9>.local/setup.lock

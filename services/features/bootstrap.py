@@ -39,7 +39,7 @@ def build(settings: FeaturesSettings, stop: threading.Event) -> FeaturesService:
     specs = declared_views(settings)
     checkpoints = checkpoint_file(settings)
     checkpoint = checkpoints.load() or Checkpoint()
-    consumer = KafkaBatchConsumer(settings.kafka_bootstrap, [TOPIC], NAME)
+    consumer = KafkaBatchConsumer(settings.kafka_bootstrap, [TOPIC], NAME, linger_s=settings.features_linger_s)
     producer = KafkaBatchProducer(settings.kafka_bootstrap)
     online, offline = SqliteOnline(settings.online_db), DeltaOffline(settings.lake)
     runs = restored(specs, len(consumer.assignment()), checkpoint)

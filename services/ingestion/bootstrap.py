@@ -55,7 +55,7 @@ def build(settings: IngestionSettings, stop: threading.Event) -> Ingestion:
     compiled = compile_loops(loops)
     clock = SystemClock()
     world = World(
-        consumer=KafkaBatchConsumer(settings.kafka_bootstrap, topics(loops), NAME),
+        consumer=KafkaBatchConsumer(settings.kafka_bootstrap, topics(loops), NAME, linger_s=settings.linger_s),
         producer=KafkaBatchProducer(settings.kafka_bootstrap),
         journal=SqlJournal(open_database(settings.database_url(NAME), metadata)),
         lake=DeltaLake(settings.lake),

@@ -38,7 +38,7 @@ def build(settings: MonitoringSettings, stop: threading.Event) -> Joiner:
     return assemble(
         [loop.definition for loop in load_loops(settings.loops_dir, settings.loops)],
         engine=open_database(settings.database_url(NAME), metadata),
-        consumer=KafkaBatchConsumer(settings.kafka_bootstrap, TOPICS, NAME),
+        consumer=KafkaBatchConsumer(settings.kafka_bootstrap, TOPICS, NAME, linger_s=settings.linger_s),
         producer=KafkaLifecycleProducer(settings.kafka_bootstrap),
         references=LocalReferences(),
         settings=settings,

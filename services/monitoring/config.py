@@ -14,6 +14,8 @@ class MonitoringSettings(Settings):
     """Most records in one transaction."""
     poll_timeout_s: float = Field(default=0.1, gt=0)
     """Longest wait for a record."""
+    linger_s: float = Field(default=0.005, ge=0)
+    """A batch ends when no record comes for so long: each is a transaction."""
     reference_timeout_s: float = Field(default=60.0, gt=0)
     """Longest wait of a window for the route of a release that scored it; then the process ends and begins anew."""
     dead_letter_limit: int = Field(default=20, ge=1)
@@ -31,5 +33,7 @@ class DetectorsSettings(Settings):
     """How often read offsets are noted at the broker."""
     topics_timeout_s: float = Field(default=60.0, gt=0)
     """Longest wait for the topics at the start."""
+    start_timeout_s: float = Field(default=20.0, gt=0)
+    """Longest time from then until windows are read; after it the process ends and begins anew."""
     dead_letter_limit: int = Field(default=20, ge=1)
     """Refused records in a row after which the process stops."""

@@ -39,9 +39,9 @@ class DeltaOffline:
             table = self._table(loop, spec)
             stands = table.transaction_version(APP)
             new = [each for each in rows if each.spec.view == spec.view and each.watermark_ms > stands]
-            if new:
-                table.append(as_table(spec, new, written_at_ms), {APP: watermark_ms})
-            versions.append(ViewVersion(spec.view, str(table.path), table.version()))
+            held = as_table(spec, new, written_at_ms) if new else None
+            version = table.version() if held is None else table.append(held, {APP: watermark_ms})
+            versions.append(ViewVersion(spec.view, str(table.path), version))
         return versions
 
     def newest(self, loop: str, spec: ViewSpec) -> FeatureRows | None:

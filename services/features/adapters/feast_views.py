@@ -40,7 +40,7 @@ def apply(store: FeatureStore, loops: Sequence[Loop], feature_repo: Path) -> dic
         _refuse(problems)
         found[loop.name] = [spec(view) for view in views]
         problems += [f"{path}:1: {each}" for each in misfits(loop, found[loop.name])]
-        problems += [f"{path}:1: {each}" for each in _service_misfits(loop, defined[loop.name])]
+        problems += _service_misfits(loop, defined[loop.name])
     _refuse(problems)
     return found
 
@@ -76,15 +76,16 @@ def misfits(loop: Loop, views: Iterable[ViewSpec]) -> Iterator[str]:
 
 def _service_misfits(loop: Loop, objects: Iterable[object]) -> Iterator[str]:
     wanted = loop.definition.prediction.feature_service
+    where = loop.line_of("prediction", "feature_service")
     services = {each.name: each for each in objects if isinstance(each, FeatureService)}
     if wanted not in services:
-        yield f"there is no feature service {wanted!r}, which `prediction.feature_service` of loop.yaml names"
+        yield f"{where}: there is no feature service {wanted!r} among the loop's Feast definitions"
         return
     views = {each.name: each for each in objects if isinstance(each, StreamFeatureView)}
     used = [views[each.name] for each in services[wanted].feature_view_projections if each.name in views]
     needed = {column.name for view in used for column in view.entity_columns}
     for absent in sorted(needed - set(loop.definition.prediction.join_keys)):
-        yield f"{wanted} needs the join key {absent!r} in `prediction.join_keys` of loop.yaml"
+        yield f"{where}: {wanted} needs the join key {absent!r} in `prediction.join_keys`"
 
 
 def _problems(view: StreamFeatureView, loop: str) -> Iterator[str]:

@@ -32,6 +32,8 @@ TOPICS = (SOURCE, "monitoring.drift-detected.v1", "monitoring.window-decided.v1"
 APP_ID = "driftloop-detectors"
 DEFECT = 70
 """Exit code after a defect (EX_SOFTWARE of sysexits.h)."""
+NOT_STARTED = 75
+"""Exit code where Faust did not begin to read in time (EX_TEMPFAIL)."""
 
 
 def make_app(settings: DetectorsSettings) -> Any:
@@ -97,7 +99,7 @@ class DetectorService:
         relay = self._make_relay(producer)
         self._app = self._wired(relay, producer)
         try:
-            await self._app.start()
+            await self._start_in_time()
             while not await asyncio.to_thread(self._stop.wait, 0.25):
                 if self._app.should_stop:
                     raise Retriable(f"the Faust app ended by itself: {self._app.crash_reason!r}")
@@ -105,6 +107,18 @@ class DetectorService:
         finally:
             await self._app.stop()
             await producer.stop()
+
+    async def _start_in_time(self) -> None:
+        """Start the app, or end the process: Faust's first join can wait for ever, and its stop with it."""
+        timeout_s = self._settings.start_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._app.start()
+                while not (self.ready() or self._app.should_stop or self._stop.is_set()):  # noqa: ASYNC110  # no event
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            self._log.error("not-started", timeout_s=timeout_s, then="the supervisor starts the process again")
+            os._exit(NOT_STARTED)
 
     def _wired(self, relay: Relay, producer: LifecycleProducer) -> Any:
         app = make_app(self._settings)

@@ -19,7 +19,7 @@ import pyarrow.dataset as pads
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from driftloop import log
+from driftloop import light_feast, log
 from driftloop.bundle import Input
 from driftloop.config import Settings
 from driftloop.loop import LoopDefinition, load_loop, to_ms
@@ -132,7 +132,7 @@ def _table(spec: RunSpec, event_type: str) -> pads.Dataset:
 
 def _features(spec: RunSpec, service_name: str, entities: pd.DataFrame) -> dict[Input, pd.Series[Any]]:
     """A column a feature, in the service's order and the rows' order."""
-    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # Feast imports it (3 s) only to hand out tensors
+    light_feast.prepare()
     from driftloop.feature_frames import open_store, training_frame
 
     settings = Settings(home=Path(spec.home), feature_repo=Path(spec.feature_repo), state_url=spec.state_url)

@@ -24,6 +24,8 @@ class Process:
     loops_dir: Path
     bootstrap: str
     port: int = field(default_factory=lambda: free_ports(1)[0])
+    environment: dict[str, str] = field(default_factory=dict)
+    """More settings of the next start."""
     _running: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -33,6 +35,7 @@ class Process:
             "DRIFTLOOP_LOOPS_DIR": str(self.loops_dir),
             "DRIFTLOOP_KAFKA_BOOTSTRAP": self.bootstrap,
             "DRIFTLOOP_HEALTH_PORT": str(self.port),
+            **self.environment,
         }
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", self.module]

@@ -12,6 +12,7 @@ from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.envelope import Draft, from_draft, to_record
+from services.monitoring.detectors.app import NOT_STARTED
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.integration.monitoring.process import Process
@@ -130,6 +131,19 @@ def test_what_cannot_be_read_is_a_dead_letter_and_an_error_acknowledges_nothing(
     )
     for each in (decided, letters):
         each.close()
+
+
+def test_a_start_that_takes_too_long_ends_the_process_and_the_next_one_works(
+    detectors: Process, own_kafka: Kafka
+) -> None:
+    detectors.environment = {"DRIFTLOOP_START_TIMEOUT_S": "0.01"}
+    detectors.start()
+    assert detectors.wait(PATIENCE_S) == NOT_STARTED
+    assert "not-started" in detectors.log.read_text()
+    detectors.environment = {}
+    detectors.start()
+    assert_eventually(lambda: '"ready": true' in detectors.get("/ready"), PATIENCE_S, "ready")
+    assert detectors.end(signal.SIGTERM) == 0
 
 
 def _windows(decided: Events) -> set[str]:

@@ -1,0 +1,23 @@
+"""Makes Feast's import cheap, for a process that needs neither torch nor Feast's run-time type checks.
+
+Feast imports torch to hand out tensors, and has typeguard rewrite its classes at every import. Without both it takes a
+quarter of the time and 460 MiB less.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def prepare() -> None:
+    """Call before anything imports Feast. torch cannot be imported any more in this process."""
+    import typeguard
+
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # None: an import of it fails at once
+    typeguard.typechecked = _as_it_is
+
+
+def _as_it_is(target: Any = None, **_options: Any) -> Any:
+    """`typeguard.typechecked` as it is under ``python -O``."""
+    return _as_it_is if target is None else target
