@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -10,44 +11,78 @@ import numpy as np
 import torch
 
 from driftloop.loop import load_loop
-from loops.flights.simulation import Simulation, log_loss
+from loops.flights.simulation import Happening, Simulation, log_loss
 from loops.flights.world import NEVER, World, build
 
 
 def main() -> None:
-    """Print the story for each seed."""
+    """Print the story for each first day and seed."""
     asked = _arguments()
     torch.set_num_threads(1)
     definition = load_loop(Path(__file__).parent).definition
-    world = build(definition, asked.start, asked.end, asked.permute_labels)
-    print(f"{len(world.rows.key):,} flights, {asked.start} to {asked.end}")
-    for seed in range(asked.seeds):
-        print(f"\nseed {seed}")
-        story = Simulation(definition, world, seed)
-        for each in story.run():
-            print(f"  {datetime.fromtimestamp(each.time_ms / 1000, UTC):%b %d}  {each.kind:22} {each.detail}")
-        _print_quality(story, world)
+    if asked.table:
+        print("| first day | seed | story | log loss after each promotion, same rows |\n|---|---|---|---|", flush=True)
+    for start in asked.start:
+        world = build(definition, start, asked.end, asked.permute_labels)
+        if not asked.table:
+            print(f"{len(world.rows.key):,} flights, {start} to {asked.end}")
+        for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
+            story = Simulation(definition, world, seed)
+            if asked.table:
+                print(
+                    f"| {start:%b %d} | {seed} | {line(story.run())} | {'; '.join(_quality(story, world))} |",
+                    flush=True,
+                )
+            else:
+                _print(seed, story, world)
 
 
-def _print_quality(story: Simulation, world: World) -> None:
+def _print(seed: int, story: Simulation, world: World) -> None:
+    print(f"\nseed {seed}")
+    for each in story.run():
+        print(f"  {_day(each.time_ms)}  {each.kind:22} {each.detail}", flush=True)
+    for loss in _quality(story, world):
+        print(f"  {loss}")
+
+
+def line(happenings: Iterable[Happening]) -> str:
+    """A story in one line: alarms, verdicts, promotions; a refusal only where no verdict says it."""
+    return "; ".join(f"{_day(each.time_ms)} {each.kind}: {each.detail}" for each in happenings if _is_news(each))
+
+
+def _is_news(each: Happening) -> bool:
+    after_a_verdict = each.kind == "refused" and each.detail.endswith(")")
+    return each.kind != "trained" and not after_a_verdict
+
+
+def _quality(story: Simulation, world: World) -> list[str]:
     """Log loss of every release on what came after each champion, same rows."""
     starts = sorted(each.champion_ms for each in story.releases if each.champion_ms < NEVER)
+    lines = []
     for start, end in zip(starts, [*starts[1:], NEVER], strict=True):
         decided = world.rows.decision_time_ms
         rows = np.flatnonzero((decided >= start) & (decided < end) & (world.outcome_ms < NEVER))
         known = [each for each in story.releases if each.since_ms <= start]
         label = world.rows.label[rows]
         losses = ", ".join(f"{each.name} {log_loss(each.score[rows], label).mean():.4f}" for each in known)
-        print(f"  from {datetime.fromtimestamp(start / 1000, UTC):%b %d}, {len(rows):,} outcomes: log loss {losses}")
+        lines.append(f"from {_day(start)}, {len(rows):,} outcomes: {losses}")
+    return lines
+
+
+def _day(time_ms: int) -> str:
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%b %d}"
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--start", type=date.fromisoformat, default=date(2012, 12, 31), help="first day, UTC")
+    shipped = [date(2012, 12, 31)]
+    parser.add_argument("--start", type=date.fromisoformat, nargs="+", default=shipped, help="first days, UTC")
     parser.add_argument(
         "--end", type=date.fromisoformat, default=date(2013, 5, 21), help="first day that is not replayed"
     )
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--table", action="store_true", help="print a row of Markdown for each story")
     parser.add_argument("--permute-labels", type=int, help="permute outcomes by day with this seed")
     return parser.parse_args()
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from driftloop.loop import Loop
-from loops.flights.simulation import Paired, gain, log_loss
+from loops.flights.simulate import line
+from loops.flights.simulation import Happening, Paired, gain, log_loss
 
 
 def test_log_loss_is_that_of_the_probability_given_to_what_happened() -> None:
@@ -28,3 +29,14 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(loop: Loop) -> 
         found = gain(paired, loop.definition)
         covered += found.lower <= 0.05 <= found.upper
     assert 0.85 <= covered / 200 <= 0.99
+
+
+def test_a_storys_line_tells_verdicts_and_such_refusals_as_have_none() -> None:
+    day_ms = 86_400_000
+    told = [
+        Happening(0, "trained", "r1 (drift) on 10 rows"),
+        Happening(0, "refused", "r1 (drift): no better than the base rate"),
+        Happening(day_ms, "worse", "r2 in shadow: -0.1"),
+        Happening(day_ms, "refused", "r2 (drift)"),
+    ]
+    assert line(told) == "Jan 01 refused: r1 (drift): no better than the base rate; Jan 02 worse: r2 in shadow: -0.1"
