@@ -1,58 +1,25 @@
-"""A whole system of its own for a test: its own ports, its own state, the same command line that people use."""
+"""Systems that tests share."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from driftloop import ports
-from driftloop.config import ROOT
-from tests.helpers.ports import free_ports
-
-
-@dataclass(frozen=True)
-class CommandLine:
-    """``driftloop`` with an environment of its own."""
-
-    environment: dict[str, str]
-    out: Path
-
-    def run(self, *arguments: str, timeout_s: float = 900.0) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "driftloop.cli", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-
-    def report(self) -> dict[str, Any]:
-        """The report that a demo left."""
-        found: dict[str, Any] = json.loads((self.out / "report.json").read_text())
-        return found
+from tests.e2e.command_line import CommandLine, system
+from tests.e2e.together import Together, replay_together
 
 
 @pytest.fixture(scope="module")
 def driftloop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    folder = tmp_path_factory.mktemp("system")
-    names = ports.names()
-    environment = {
-        **os.environ,
-        **dict(zip(names, map(str, free_ports(len(names))), strict=True)),
-        "DRIFTLOOP_HOME": str(folder / "home"),
-    }
-    line = CommandLine(environment, folder / "out")
-    yield line
-    line.run("down", timeout_s=90.0)
+    """A command line over an empty home; nothing runs yet."""
+    with system(tmp_path_factory.mktemp("system"), {}) as line:
+        yield line
+
+
+@pytest.fixture(scope="session")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Together:
+    """Flights of January and all orders, replayed at once in one system that is down again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        return replay_together(tmp_path_factory.mktemp("together"))

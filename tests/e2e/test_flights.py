@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import CommandLine
+from tests.e2e.command_line import CommandLine
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(930)]
 
@@ -43,3 +43,16 @@ def test_no_prediction_failed(report: dict[str, Any]) -> None:
 def test_evidence_resolves(report: dict[str, Any]) -> None:
     alarm = report["chain"][0]
     assert len(alarm["evidence_ids"]) >= 14
+
+
+def test_it_is_the_story_that_the_simulation_tells(report: dict[str, Any]) -> None:
+    """Seed 0 of the table in `loops/flights/README.md`; decisions fall on the same days, computed twice."""
+    alarm = report["chain"][0]
+    stages = [[(stage["stage"], stage["at"][:10]) for stage in release["stages"]] for release in report["releases"]]
+    assert alarm["event_time"].startswith("2013-04-24")
+    assert stages == [
+        [("champion", "2013-01-29"), ("retired", "2013-05-08")],
+        [("shadow", "2013-02-18"), ("rejected", "2013-02-28")],
+        [("shadow", "2013-04-08"), ("rejected", "2013-04-18")],
+        [("shadow", "2013-04-24"), ("canary", "2013-05-04"), ("champion", "2013-05-08")],
+    ]

@@ -1,0 +1,169 @@
+"""Two loops in one system, replayed at once: each goes its way, and nothing of one gets into the other."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from driftloop.checks.model import Check
+from driftloop.contracts import evaluation_pb2 as evaluation
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.contracts import training_pb2 as training
+from driftloop.envelope import Envelope
+from driftloop.lake import Table
+from driftloop.loop import to_ms
+from driftloop.report import chains
+from driftloop.report.releases import outcomes
+from tests.e2e.together import FLIGHTS, ORDERS, Together
+from tests.loops.orders.source import SHOPS, STORY, invent
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(930)]
+
+LOOPS = (FLIGHTS, ORDERS)
+RETURNS = ("order_ref", "at_ms", "returned")
+ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[a-z]+-[0-9a-f]{12}\b")
+"""An event's id; a release's, a run's or a request's."""
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_each_loop_makes_a_champion_of_its_own_and_is_served_by_it(together: Together, loop: str) -> None:
+    first = together.of(loop, registry.ChampionPromoted)[0].data
+    assert first.previous_release_id == ""
+    assert together.asked[loop]["failed"] == 0
+    predictions = together.predictions[loop]
+    assert together.asked[loop]["answered"] == (~predictions.probe).sum() > 500
+    assert first.release_id in set(predictions.release)
+
+
+def test_the_alarm_of_orders_goes_through_shadow_and_canary_to_its_end(together: Together) -> None:
+    [alarm] = [each for each in together.of(ORDERS, monitoring.DriftDetected) if each.data.mode == "trigger"]
+    own = together.of(ORDERS)
+    [story] = [each for each in chains.chains(own, ORDERS) if each.opened_by_alarm]
+    assert story.events[0].id == alarm.id
+    stages = [each.data.stage for each in story.events if isinstance(each.data, registry.StageEntered)]
+    assert stages[:2] == ["shadow", "canary"]
+    assert len(story.ends) == 1
+    kept = [each for each in own if isinstance(each.data, training.ReasonCoalesced)]
+    assert chains.unended([story], kept) == []
+    verdicts = [each.data for each in story.events if isinstance(each.data, evaluation.VerdictReached)]
+    assert [(each.stage, each.outcome) for each in verdicts if each.outcome == evaluation.BETTER][:2] == [
+        ("offline", evaluation.BETTER),
+        ("shadow", evaluation.BETTER),
+    ]
+
+
+def test_no_id_crosses(together: Together) -> None:
+    named = {loop: set(chain(*map(_ids, together.of(loop)))) for loop in LOOPS}
+    assert min(map(len, named.values())) > 100
+    assert named[FLIGHTS] & named[ORDERS] == set()
+    assert {event.loop for event in together.events} == set(LOOPS)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_an_event_names_is_of_its_own_loop(together: Together, loop: str) -> None:
+    events = together.of(loop)
+    known = {event.id for event in events}
+    causes = {event.causation_id for event in events if event.causation_id}
+    evidence = {name for event in events for name in getattr(event.data, "evidence_ids", ())}
+    assert causes
+    assert causes | evidence | {event.correlation_id for event in events} <= known
+    assert {event.data.loop for event in events} == {loop}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_predictions_are_of_their_own_loops_keys_and_releases(together: Together, loop: str) -> None:
+    predictions = together.predictions[loop]
+    releases = {event.data.release.release_id for event in together.of(loop, registry.ReleaseCreated)}
+    assert set(predictions.release) | set(chain(*predictions.scores)) <= releases
+    asked = {key for key, probe in zip(predictions.key, predictions.probe, strict=True) if not probe}
+    assert asked <= _keys(together, loop)
+
+
+def test_rows_in_the_lake_are_of_their_own_loop(together: Together) -> None:
+    home = together.settings.home
+    words = {loop: _words(home / "lake" / loop) for loop in LOOPS}
+    assert set(SHOPS) < words[ORDERS]
+    assert {"EWR", "JFK", "LGA"} < words[FLIGHTS]
+    assert words[FLIGHTS] & words[ORDERS] <= {"", "all"}  # a constant join key of both
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_online_features_and_their_watermarks_are_of_their_own_loop(together: Together, loop: str) -> None:
+    settings = together.settings
+    with sqlite3.connect(f"file:{settings.online_db}?mode=ro", uri=True) as online:
+        marks = online.execute("select view, watermark_ms from driftloop_watermarks where loop = ?", [loop]).fetchall()
+        keys = {
+            view: online.execute(f'select distinct entity_key from "driftloop_{view}"').fetchall() for view, _ in marks
+        }
+    assert {view for view, _ in marks} == {path.name for path in (settings.lake / loop / "views").iterdir()}
+    assert {at for _, at in marks} == {_end_ms(together, loop)}
+    for view, found in keys.items():
+        of_orders = {any(name.encode() in key for name in (*SHOPS, "all")) for (key,) in found}
+        assert of_orders == {loop == ORDERS or "network" in view}, view
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_every_check_is_equal(together: Together, loop: str) -> None:
+    checks: list[Check] = list(together.checks[loop].checks)
+    assert [each for each in checks if each.unequal] == []
+    compared = {each.name: each.compared for each in checks}
+    assert compared["features, by brute force"] > 1_000
+    assert compared["features, by Feast's join"] > 1_000
+
+
+def test_a_missing_outcome_is_counted_missing_and_enters_no_loss(together: Together) -> None:
+    rule = together.loops[ORDERS].definition
+    until_ms = max(event.data.end_ms for event in together.of(ORDERS, monitoring.WindowClosed))
+    inspected = zip(*(invent(STORY)["orders.inspected"][name].to_pylist() for name in RETURNS), strict=True)
+    values = {key: (at, returned) for key, at, returned in inspected if at < until_ms}
+    predictions = together.predictions[ORDERS]
+    decided = dict(
+        zip(predictions.key[~predictions.probe], predictions.decision_time_ms[~predictions.probe], strict=True)
+    )
+    horizon = to_ms(rule.label.horizon)
+    joined = {key for key, at in decided.items() if key in values and values[key][0] <= at + horizon}
+    missing = {key for key, at in decided.items() if key not in joined and at + horizon < until_ms}
+    said = outcomes(together.of(ORDERS))
+    assert len(missing) > 200
+    assert (said["joined"], said["missing"]) == (len(joined), len(missing))
+    assert said["late"] > 20
+    answered = [row for event in together.of(ORDERS, monitoring.WindowClosed) for row in event.data.releases]
+    champions = [row for row in answered if row.role == "champion"]
+    assert sum(row.count for row in champions) == len(joined)
+    assert sum(row.outcome_sum for row in champions) == sum(values[key][1] for key in joined)
+
+
+def _ids(event: Envelope[Any]) -> Iterable[str]:
+    return ID.findall(f"{event.id} {event.correlation_id} {event.causation_id} {event.data}")
+
+
+def _keys(found: Together, loop: str) -> set[str]:
+    """Keys of the loop's population, from its lake."""
+    rule = found.loops[loop].definition.prediction
+    return set(Table(found.settings.lake / loop / "events" / rule.source).read()[rule.key].to_pylist())
+
+
+def _words(folder: Path) -> set[str]:
+    """Every string in every table of a loop's part of the lake."""
+    tables = [Table(log.parent).read() for log in sorted(folder.rglob("_delta_log"))]
+    assert len(tables) > 6
+    return {value for table in tables for column in table.columns for value in _strings(column)}
+
+
+def _strings(column: pa.ChunkedArray) -> set[str]:
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return set()
+    return {value for value in column.unique().to_pylist() if value is not None}
+
+
+def _end_ms(together: Together, loop: str) -> int:
+    """The newest watermark that the features of a loop have told of."""
+    return max(event.time_ms for event in together.of(loop) if event.type.endswith(".WatermarkAdvanced"))

@@ -1,0 +1,124 @@
+"""The reference loop and orders in one system, replayed at once by four clients; and orders alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import Message
+
+from driftloop.bus.kafka_batch import KafkaBatchConsumer
+from driftloop.bus.ports import Record
+from driftloop.checks.model import Findings
+from driftloop.checks.predictions import Predictions, read_predictions
+from driftloop.checks.run import PREDICTIONS
+from driftloop.checks.run import run as run_checks
+from driftloop.config import ROOT, Settings
+from driftloop.contracts import replay_pb2
+from driftloop.contracts.topics import topic_of
+from driftloop.envelope import Envelope
+from driftloop.history import LIFECYCLE, read_events, records
+from driftloop.loop import Loop, load_loops
+from tests.e2e.command_line import CommandLine, system
+
+FLIGHTS, ORDERS = "flights", "orders"
+STEP, STEP_MS = "6h", 6 * 3_600_000
+SPANS = {FLIGHTS: ("2012-12-31", "2013-01-31"), ORDERS: ("2020-09-13", "2020-10-07")}
+"""January, which ends two days after the first champion; and all orders."""
+PATIENCE = ("--timeout", "300")
+"""Of a client, for one step: a machine that is busy trains slowly."""
+EVENTS = (*LIFECYCLE, topic_of(replay_pb2.StepAsked).name, "features.watermark-advanced.v1")
+
+
+@dataclass(frozen=True)
+class Together:
+    """What a system held after a replay of both loops, and what the checks found in it."""
+
+    settings: Settings
+    loops: Mapping[str, Loop]
+    events: Sequence[Envelope[Any]]
+    predictions: Mapping[str, Predictions]
+    asked: Mapping[str, Mapping[str, int]]
+    """What each caller says of its predictions: answered, failed."""
+    checks: Mapping[str, Findings]
+
+    def of(self, loop: str, kind: type[Message] = Message) -> list[Envelope[Any]]:
+        """Events of one loop with this message, in the order of their publication."""
+        return [event for event in self.events if event.loop == loop and isinstance(event.data, kind)]
+
+
+def replay_together(folder: Path) -> Together:
+    """Bring a system up in a folder, replay both loops, read and check what it holds, and stop it."""
+    with system(folder, definitions(folder)) as line:
+        up(line)
+        asked = replay(line, SPANS)
+        settings = settings_of(line)
+        loops = {loop.name: loop for loop in load_loops(settings.loops_dir)}
+        events = read_events(settings.kafka_bootstrap, EVENTS)
+        log = _records(settings, PREDICTIONS)
+        predictions = {name: read_predictions(log, name) for name in loops}
+        checks = {name: run_checks(settings, loop, STEP_MS) for name, loop in loops.items()}
+    return Together(settings, loops, events, predictions, asked, checks)
+
+
+def _records(settings: Settings, topic: str) -> list[Record]:
+    consumer = KafkaBatchConsumer(settings.kafka_bootstrap, [topic], "told")
+    try:
+        return list(records(consumer))
+    finally:
+        consumer.close()
+
+
+def definitions(folder: Path, loops: Sequence[str] = (FLIGHTS, ORDERS)) -> dict[str, str]:
+    """Folders that hold these loops and their features, as settings of a system."""
+    places = {FLIGHTS: (ROOT / "loops", ROOT / "feature_repo")}
+    places[ORDERS] = (ROOT / "tests" / "loops", ROOT / "tests" / "loops" / "feature_repo")
+    (folder / "loops").mkdir()
+    (folder / "features").mkdir()
+    (folder / "features" / "feature_store.yaml").symlink_to(ROOT / "feature_repo" / "feature_store.yaml")
+    for loop in loops:
+        (folder / "loops" / loop).symlink_to(places[loop][0] / loop)
+        (folder / "features" / f"{loop}.py").symlink_to(places[loop][1] / f"{loop}.py")
+    return {"DRIFTLOOP_LOOPS_DIR": str(folder / "loops"), "DRIFTLOOP_FEATURE_REPO": str(folder / "features")}
+
+
+def settings_of(line: CommandLine) -> Settings:
+    """The settings of a command line's system, for this process."""
+    environment = line.environment
+    return Settings(
+        home=Path(environment["DRIFTLOOP_HOME"]),
+        loops_dir=Path(environment["DRIFTLOOP_LOOPS_DIR"]),
+        feature_repo=Path(environment["DRIFTLOOP_FEATURE_REPO"]),
+        kafka_bootstrap=f"127.0.0.1:{environment['KAFKA_PORT']}",
+        triton_grpc=f"127.0.0.1:{environment['TRITON_GRPC_PORT']}",
+    )
+
+
+def up(line: CommandLine) -> None:
+    """Start the system."""
+    started = line.run("up", "--timeout", "600", timeout_s=660.0)
+    assert started.returncode == 0, started.stdout[-2000:] + started.stderr[-2000:]
+
+
+def replay(line: CommandLine, spans: Mapping[str, tuple[str, str]], *more: str) -> dict[str, dict[str, int]]:
+    """Replay loops at once, a producer and a caller each; returns what the callers said."""
+    clients = {}
+    for loop, (start, end) in spans.items():
+        for command in ("call", "replay"):
+            clients[command, loop] = line.start(
+                command, loop, "--start", start, "--end", end, "--step", STEP, *more, *PATIENCE
+            )
+    said = {}
+    try:
+        for (command, loop), client in clients.items():
+            out, errors = client.communicate(timeout=600.0)
+            assert client.returncode == 0, f"{command} {loop}: {errors[-2000:]}"
+            said[command, loop] = json.loads(out)
+    finally:
+        for client in clients.values():
+            client.kill()
+            client.communicate()
+    return {loop: said["call", loop] for loop in spans}
