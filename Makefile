@@ -34,7 +34,8 @@ down: ## stop the system
 status: setup ## what runs, and how well
 	driftloop status $(ARGS)
 
-check: lint types imports unit ## what must hold before a commit: under a minute
+check: | setup ## what must hold before a commit, two parts at a time: under a minute
+	@$(MAKE) --no-print-directory -j2 --output-sync=target unit types lint imports
 
 lint types imports unit: | setup
 
@@ -49,10 +50,10 @@ imports:
 	lint-imports
 
 unit:
-	pytest -q tests/unit tests/contract
+	pytest -q tests/unit
 
-test: check ## check, then real Kafka, Triton, Feast and MLflow, and the loop on a slice of flights
-	pytest tests/integration tests/e2e
+test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, and whole systems: under ten minutes
+	pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/e2e tests/integration tests/contract
 
 protos: setup ## generate the contracts' code again
 	python -m driftloop.contracts.generate

@@ -17,7 +17,7 @@ from driftloop.system.parts import Part
 _LOOK_S = 0.1
 _AT_WORK_S = 0.02
 """Longest wait, after a record came, for the process to take it up."""
-_STILL_S = 2.0
+_STILL_S = 30.0
 _ASLEEP = frozenset({psutil.STATUS_SLEEPING})
 _GOING = frozenset({psutil.STATUS_RUNNING, psutil.STATUS_SLEEPING, psutil.STATUS_DISK_SLEEP})
 

@@ -44,7 +44,7 @@ class Bus(Protocol):
     def lifecycle_producer(self) -> LifecycleProducer: ...
 
 
-def take(consumer: BatchConsumer, count: int, timeout_s: float = 10.0) -> list[Record]:
+def take(consumer: BatchConsumer, count: int, timeout_s: float = 60.0) -> list[Record]:
     """Read exactly so many records.
 
     Raises:
@@ -59,7 +59,7 @@ def take(consumer: BatchConsumer, count: int, timeout_s: float = 10.0) -> list[R
     return found
 
 
-async def take_events(consumer: LifecycleConsumer, count: int, timeout_s: float = 15.0) -> list[Record]:
+async def take_events(consumer: LifecycleConsumer, count: int, timeout_s: float = 60.0) -> list[Record]:
     """`take`, on an event loop."""
     found: list[Record] = []
     deadline = time.monotonic() + timeout_s
@@ -241,7 +241,7 @@ class BatchBusSuite(ABC):
         with closing(bus.batch_consumer([bus.topic()], new_group())) as consumer:
             began = time.monotonic()
             assert list(consumer.poll(10, 0.05)) == []
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 30
 
     def test_a_poll_ends_when_a_record_comes(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic()

@@ -1,4 +1,4 @@
-"""Waits for what must come true, bounded; never for a guessed time."""
+"""Waits for what must come true, never for a guessed time; the bound is for a machine that does ten other things."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 _PAUSE_S = 0.01
 
 
-def assert_eventually(probe: Callable[[], T], timeout_s: float = 10.0, say: str = "") -> T:
+def assert_eventually(probe: Callable[[], T], timeout_s: float = 60.0, say: str = "") -> T:
     """Ask until ``probe`` gives something true, which is returned.
 
     Raises:
@@ -24,7 +24,7 @@ def assert_eventually(probe: Callable[[], T], timeout_s: float = 10.0, say: str 
     return found
 
 
-async def assert_eventually_async(probe: Callable[[], Awaitable[T]], timeout_s: float = 10.0, say: str = "") -> T:
+async def assert_eventually_async(probe: Callable[[], Awaitable[T]], timeout_s: float = 60.0, say: str = "") -> T:
     """`assert_eventually` on an event loop."""
     deadline = time.monotonic() + timeout_s
     while not (found := await probe()):

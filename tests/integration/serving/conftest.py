@@ -178,7 +178,7 @@ def inputs(
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Wait, bounded, until a condition holds."""
-    await assert_eventually_async(lambda: asyncio.to_thread(condition), timeout_s=30.0)
+    await assert_eventually_async(lambda: asyncio.to_thread(condition), timeout_s=120.0)
 
 
 @pytest.fixture

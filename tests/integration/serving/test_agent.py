@@ -29,7 +29,7 @@ async def running(world: World) -> AsyncIterator[None]:
 
 
 def ask(world: World, key: str) -> str:
-    result = world.client.infer(LOOP, inputs([key]), request_id=f"id-{key}", client_timeout=20)
+    result = world.client.infer(LOOP, inputs([key]), request_id=f"id-{key}", client_timeout=60)
     return str(result.as_numpy("release_id")[0, 0].decode())
 
 

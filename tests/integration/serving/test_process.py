@@ -63,12 +63,12 @@ class Deployment:
     def end(self, number: signal.Signals) -> int:
         assert self.agent is not None
         self.agent.send_signal(number)
-        return self.agent.wait(timeout=30)
+        return self.agent.wait(timeout=60)
 
     def ask(self, *keys: str) -> None:
         client = self.triton.client()
         for key in keys:
-            client.infer(LOOP, inputs([key]), request_id=f"id-{key}", client_timeout=20)
+            client.infer(LOOP, inputs([key]), request_id=f"id-{key}", client_timeout=60)
         client.close()
 
     def inferences(self) -> int:

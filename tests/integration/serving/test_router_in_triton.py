@@ -21,12 +21,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.triton]
 
 
 def ask(world: World, tensors: list[grpc.InferInput], request_id: str = "", **options: Any) -> grpc.InferResult:
-    return world.client.infer(LOOP, tensors, request_id=request_id, client_timeout=20, **options)
+    return world.client.infer(LOOP, tensors, request_id=request_id, client_timeout=60, **options)
 
 
 def refused(world: World, tensors: list[grpc.InferInput], model: str = LOOP) -> str:
     with pytest.raises(InferenceServerException) as caught:
-        world.client.infer(model, tensors, client_timeout=20)
+        world.client.infer(model, tensors, client_timeout=60)
     return str(caught.value.message())
 
 
@@ -153,7 +153,7 @@ def test_no_request_fails_while_routes_are_swapped(world: World) -> None:
         count = 0
         while not stop.is_set():
             try:
-                client.infer(LOOP, tensors, client_timeout=20)
+                client.infer(LOOP, tensors, client_timeout=60)
                 count += 1
             except InferenceServerException as error:
                 failures.append(str(error))

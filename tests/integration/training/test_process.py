@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.envelope import Draft, Envelope, from_draft, to_record
 from driftloop.history import read_events
+from tests.helpers.ports import free_ports
 from tests.integration.training.orders_home import FEATURE_REPO, LOOPS
 from tests.integration.training.runs import eventually
 from tests.loops.orders.source import HOUR_MS, START_MS
@@ -32,16 +32,6 @@ from tests.loops.orders.source import HOUR_MS, START_MS
 pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(420)]
 
 WINDOWS = 24
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    found = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return found
 
 
 @pytest.fixture

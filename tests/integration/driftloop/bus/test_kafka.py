@@ -64,7 +64,7 @@ def paused(kafka: Kafka) -> Iterator[None]:
     """The broker takes no processor time; it is not dead, it does not answer."""
     os.kill(kafka.pid, signal.SIGSTOP)
     try:
-        assert_eventually(lambda: _thread_states(kafka.pid) == {"T"}, 10.0, "every thread of the broker stops")
+        assert_eventually(lambda: _thread_states(kafka.pid) == {"T"}, 60.0, "every thread of the broker stops")
         yield
     finally:
         os.kill(kafka.pid, signal.SIGCONT)

@@ -80,7 +80,7 @@ def _effects(engine: Engine) -> list[str]:
 
 
 def _committed(reader: Consumer) -> int:
-    [found] = reader.committed([Position(CLOSED, 0)], timeout=10)
+    [found] = reader.committed([Position(CLOSED, 0)], timeout=60)
     return int(found.offset)
 
 

@@ -26,7 +26,7 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
     yield processes
     for process in processes:
         process.kill()
-        process.communicate(timeout=10.0)
+        process.communicate(timeout=60.0)
 
 
 def _start() -> subprocess.Popen[bytes]:
@@ -54,7 +54,7 @@ def test_a_victim_killed_while_it_is_held_is_dead(started: list[subprocess.Popen
     victim = Victim(Part("waits", ()), lambda: [pid])
     with victim.held():
         victim.kill()
-    assert started[0].wait(10.0) == -9
+    assert started[0].wait(60.0) == -9
     assert victim.process is None
 
 
@@ -68,7 +68,7 @@ def test_another_process_takes_its_place_when_it_is_ready(started: list[subproce
         with pytest.raises(DriftloopError, match="waits was killed and is not back"):
             victim.wait_for_another("", 0.2, threading.Event())
         ready.set()
-        assert victim.wait_for_another("", 10.0, threading.Event())
+        assert victim.wait_for_another("", 60.0, threading.Event())
     assert victim.process is not None
     assert victim.process.pid == started[1].pid
 
@@ -87,7 +87,7 @@ def test_waiting_ends_when_it_is_told_to(started: list[subprocess.Popen[bytes]])
     stop.set()
     victim = Victim(Part("waits", ()), lambda: [started[0].pid])
     victim.kill()
-    assert not victim.wait_for_another("", 10.0, stop)
+    assert not victim.wait_for_another("", 60.0, stop)
 
 
 def test_what_does_not_run_cannot_be_killed() -> None:

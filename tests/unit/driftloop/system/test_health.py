@@ -18,7 +18,7 @@ def test_a_part_is_ready_when_its_address_says_so() -> None:
         part = _part(f"http://127.0.0.1:{server.port}/ready")
         assert not ready(part, "")
         answers[0] = True
-        assert ready(part, "")
+        assert ready(part, "", timeout_s=60.0)
 
 
 def test_a_part_that_does_not_listen_is_not_ready() -> None:
