@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.clock import SystemClock
-from driftloop.errors import ConfigError
 from driftloop.feature_frames import open_store
 from driftloop.loop.load import load_loops
 from services.features.adapters.checkpoint_file import CheckpointFile
@@ -18,12 +16,12 @@ from services.features.adapters.feast_views import apply
 from services.features.adapters.single_writer import claim
 from services.features.adapters.sqlite_online import SqliteOnline
 from services.features.config import FeaturesSettings
-from services.features.domain.loop_run import LoopRun, ViewsChanged
 from services.features.domain.views import ViewSpec
 from services.features.flush import Flush
 from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint
 from services.features.refill import refill
+from services.features.restore import restored
 from services.features.service import FeaturesService, Parts
 
 NAME = "features"
@@ -67,16 +65,3 @@ def lock_path(settings: FeaturesSettings) -> Path:
 def checkpoint_file(settings: FeaturesSettings) -> CheckpointFile:
     """Where the checkpoint is kept."""
     return CheckpointFile(settings.home / "state" / "features.checkpoint")
-
-
-def restored(specs: Mapping[str, Sequence[ViewSpec]], partitions: int, checkpoint: Checkpoint) -> dict[str, LoopRun]:
-    """Each loop where the checkpoint left it, or at its beginning."""
-    runs = {name: LoopRun(name, views, partitions) for name, views in specs.items()}
-    try:
-        for name, state in checkpoint.loops.items():
-            if name in runs:
-                runs[name].restore(state)
-    except ViewsChanged as error:
-        command = "python -m services.features.backfill --loop LOOP"
-        raise ConfigError(f"{error}; stop the service and run `{command}`") from error
-    return runs

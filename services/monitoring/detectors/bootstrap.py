@@ -8,13 +8,12 @@ from functools import partial
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
 from driftloop.bus.ports import LifecycleProducer
 from driftloop.clock import SystemClock
-from driftloop.loop import LoopDefinition, load_loops
+from driftloop.loop import load_loops
 from driftloop.runner.relay import Relay
 from driftloop.runner.tables import open_database
 from services.monitoring.config import DetectorsSettings
 from services.monitoring.detectors.app import DetectorService
-from services.monitoring.detectors.decide import Detectors
-from services.monitoring.domain.detectors import Rule
+from services.monitoring.detectors.decide import Detectors, rules
 
 NAME = "detectors"
 
@@ -39,12 +38,4 @@ def build(settings: DetectorsSettings, stop: threading.Event) -> DetectorService
         partial(KafkaLifecycleProducer, settings.kafka_bootstrap),
         relay,
         stop,
-    )
-
-
-def rules(loop: LoopDefinition) -> tuple[Rule, ...]:
-    """A loop's detectors, by name."""
-    return tuple(
-        Rule(name, each.kind, each.mode, each.threshold, each.blocks, each.on, each.min_rows)
-        for name, each in sorted(loop.monitoring.detectors.items())
     )

@@ -16,10 +16,19 @@ from driftloop.bus.ports import Record
 from driftloop.clock import Clock
 from driftloop.contracts.monitoring_pb2 import WindowClosed
 from driftloop.envelope import Draft, Envelope, from_record
+from driftloop.loop import LoopDefinition
 from driftloop.runner import outbox
 from services.monitoring import metrics
 from services.monitoring.detectors import messages, state
 from services.monitoring.domain.detectors import Rule, Step, step
+
+
+def rules(loop: LoopDefinition) -> tuple[Rule, ...]:
+    """A loop's detectors, by name."""
+    return tuple(
+        Rule(name, each.kind, each.mode, each.threshold, each.blocks, each.on, each.min_rows)
+        for name, each in sorted(loop.monitoring.detectors.items())
+    )
 
 
 class Detectors:

@@ -19,12 +19,13 @@ from driftloop.loop.load import Loop, load_loop
 from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.sqlite_online import SqliteOnline
-from services.features.bootstrap import checkpoint_file, restored
+from services.features.bootstrap import checkpoint_file
 from services.features.config import FeaturesSettings
 from services.features.domain.views import Feed, ViewSpec
 from services.features.flush import Flush
 from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint
+from services.features.restore import restored
 from services.features.service import FeaturesService, Parts
 from tests.loops.orders.source import HOUR_MS, START_MS, Story, invent
 from tests.unit.features.fakes import HandClock, SameThread, accepted, watermark

@@ -15,10 +15,11 @@ from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.single_writer import claim
 from services.features.adapters.sqlite_online import SqliteOnline
 from services.features.backfill import backfill
-from services.features.bootstrap import lock_path, restored
+from services.features.bootstrap import lock_path
 from services.features.domain.views import ViewSpec
 from services.features.handlers import TOPIC
 from services.features.refill import refill
+from services.features.restore import restored
 from tests.integration.features.conftest import Home, opened, settings_in
 from tests.integration.features.orders_stream import PARTITIONS, WATERMARKS, Live, records, write_lake
 from tests.integration.features.test_online import table

@@ -12,11 +12,11 @@ from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.features_pb2 import OfflineFlushed, WatermarkAdvanced
 from driftloop.errors import TooManyDeadLetters
-from services.features.bootstrap import restored
 from services.features.config import FeaturesSettings
 from services.features.flush import Flush
 from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint
+from services.features.restore import restored
 from services.features.service import FeaturesService, Parts
 from tests.unit.features.fakes import (
     FakeCheckpoints,

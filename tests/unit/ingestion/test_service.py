@@ -248,6 +248,7 @@ def test_many_rows_are_split_into_events_that_a_topic_takes(rig: Rig, producer: 
 
 
 def test_the_lake_is_flushed_when_input_rests_and_says_where_it_stands(rig: Rig, producer: Producer) -> None:
+    rig.settings = {"flush_idle_s": 0.3}
     service = rig.service()
     service.start()
     producer.watermark(0)

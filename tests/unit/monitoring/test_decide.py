@@ -14,8 +14,7 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.envelope import Draft, Envelope, from_draft, from_record, headers_of
 from driftloop.errors import InvalidEvent
 from driftloop.runner.tables import open_database, outbox
-from services.monitoring.detectors.bootstrap import rules
-from services.monitoring.detectors.decide import Detectors
+from services.monitoring.detectors.decide import Detectors, rules
 from tests.helpers.clock import ManualClock
 from tests.unit.monitoring.kit import definition
 from tests.unit.monitoring.rows import DAY

@@ -16,11 +16,6 @@ def ms(*moment: int) -> int:
     return round(datetime(*moment, tzinfo=UTC).timestamp() * 1000)  # type: ignore[misc,arg-type]
 
 
-@pytest.fixture(scope="module")
-def story() -> dict[str, pa.Table]:
-    return events(ms(2012, 12, 31), ms(2013, 5, 21))
-
-
 def one(table: pa.Table, flight_id: str) -> dict[str, object]:
     [row] = table.filter(pc.equal(table["flight_id"], flight_id)).to_pylist()
     return dict(row)
