@@ -10,7 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from driftloop import log, telemetry
+from driftloop import log, refusals, telemetry
 from driftloop.config import Settings
 from driftloop.errors import ConfigError, DriftloopError
 from driftloop.health import HealthServer
@@ -43,8 +43,10 @@ class _Slot:
 def serve(name: str, settings: Settings, build: Callable[[threading.Event], Service]) -> int:
     """Run a service until SIGTERM or SIGINT; returns the process's exit code.
 
-    0: stopped as asked. 2: a setting or a loop is wrong. 1: a defect; the supervisor starts the process again.
+    0: stopped as asked. 2: a setting or a loop is wrong, as its refusal says. 1: a defect; the supervisor starts the
+    process again.
     """
+    refusals.withdraw(settings.home, name)
     log.configure(name, settings.log_level)
     telemetry.start(name, settings.home / "traces" / f"{name}.jsonl")
     stop = threading.Event()
@@ -61,6 +63,7 @@ def serve(name: str, settings: Settings, build: Callable[[threading.Event], Serv
                 asyncio.run(_finish(running))
         except ConfigError as error:
             logger.error("configuration", problem=str(error))
+            refusals.refuse(settings.home, name, str(error))
             return 2
         except DriftloopError as error:
             logger.error("stopped", kind=type(error).__name__, problem=str(error))

@@ -49,6 +49,11 @@ class Loop:
             pool.Add(file)
         return {name: self._message(pool, event.message) for name, event in self.definition.events.items()}
 
+    def line_of(self, *place: str) -> str:
+        """``file:line`` of a key of ``loop.yaml``, for who finds it wrong later than `load_loop`."""
+        path = self.folder / "loop.yaml"
+        return f"{path}:{_line(_parse(path)[0], place)}"
+
     def _message(self, pool: descriptor_pool.DescriptorPool, full_name: str) -> type[Message]:
         try:
             return message_factory.GetMessageClass(pool.FindMessageTypeByName(full_name))

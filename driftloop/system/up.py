@@ -10,6 +10,7 @@ from driftloop.bus.admin import create_topics, plan
 from driftloop.config import ROOT, Settings
 from driftloop.errors import ConfigError, DriftloopError
 from driftloop.loop import load_loops
+from driftloop.refusals import forget, read_refusals
 from driftloop.system.health import ready
 from driftloop.system.parts import Part, parts
 from driftloop.system.status import write_ready_s
@@ -37,7 +38,7 @@ def up(
     ``supervised`` is called once the supervisor runs: from then on all that was started can be stopped.
 
     Raises:
-        ConfigError: set-up is missing, or a loop's definition is wrong.
+        ConfigError: set-up is missing, or a loop's definition is wrong; what was started is stopped again.
         DriftloopError: a part was not ready in time; names it and its log.
     """
     loops = [loop.definition for loop in load_loops(settings.loops_dir, settings.loops)]
@@ -46,10 +47,16 @@ def up(
     supervisor, wanted, began = Supervisor(settings), parts(settings), time.monotonic()
     already = supervisor.alive()
     if not already:
+        forget(settings.home)
         supervisor.start(wanted)
     supervised()
-    create_topics(settings.kafka_bootstrap, plan(loops))
-    times = _wait(wanted, settings, progress, began, timeout_s)
+    try:
+        create_topics(settings.kafka_bootstrap, plan(loops), timeout_s=timeout_s)
+        times = _wait(wanted, settings, progress, began, timeout_s)
+    except ConfigError:
+        if not already:
+            supervisor.stop()
+        raise
     if not already:
         write_ready_s(settings, times)
     return Started(times, already)
@@ -66,6 +73,8 @@ def _wait(
                 waiting.remove(part)
                 times[part.name] = round(time.monotonic() - began, 2)
                 progress(part.name, times[part.name])
+        if problems := read_refusals(settings.home):  # a part that refuses its configuration is never ready
+            raise ConfigError("\n".join(problems))
         if waiting and time.monotonic() - began > timeout_s:
             logs = ", ".join(str(settings.home / "logs" / f"{part.name}.log") for part in waiting)
             raise DriftloopError(f"not ready after {timeout_s:.0f} s: {', '.join(p.name for p in waiting)}; see {logs}")

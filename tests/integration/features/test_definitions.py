@@ -53,7 +53,6 @@ def test_what_does_not_fit_the_loops_events_is_named() -> None:
         ('tags={"loop": LOOP},\n    )', ")", "must have tags={'loop': 'orders'}"),
         ("ttl=timedelta(0)", "ttl=timedelta(days=1)", "must have ttl=timedelta(0)"),
         ('for each in ("count", "sum")', 'for each in ("count", "max")', "write a count or a sum"),
-        ('name="orders_v1"', 'name="orders_v2"', "no feature service 'orders_v1'"),
         ('"shops.shelved"', '"shops.shut"', "'shops.shut', which `events`"),
     ],
 )
@@ -68,6 +67,17 @@ def test_wrong_definitions_are_refused_at_the_file(tmp_path: Path, before: str, 
     with pytest.raises(LoopDefinitionError, match=r"orders\.py:1: .*") as raised:
         apply(open_store(settings), [orders()], repo)
     assert says in str(raised.value)
+
+
+def test_an_unknown_feature_service_is_refused_at_its_line_in_the_loops_definition(tmp_path: Path) -> None:
+    loop = orders()
+    prediction = loop.definition.prediction.model_copy(update={"feature_service": "orders_v9"})
+    asking = replace(loop, definition=loop.definition.model_copy(update={"prediction": prediction}))
+    lines = (LOOPS / "orders" / "loop.yaml").read_text().splitlines()
+    line = next(at for at, text in enumerate(lines, start=1) if "feature_service:" in text)
+    settings = settings_in(tmp_path).model_copy(update={"feature_repo": LOOPS / "feature_repo"})
+    with pytest.raises(LoopDefinitionError, match=rf"loop\.yaml:{line}: there is no feature service 'orders_v9'"):
+        apply(open_store(settings), [asking], LOOPS / "feature_repo")
 
 
 def test_a_loop_without_definitions_is_told_which_file_is_missing(home: Home, tmp_path: Path) -> None:

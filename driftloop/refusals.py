@@ -1,0 +1,48 @@
+"""How a process that refuses its configuration tells whoever waits for it: a file below ``DRIFTLOOP_HOME/run``.
+
+Its supervisor starts it again, in vain, until somebody mends what it names.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+_SUFFIX = ".refused"
+
+
+def refuse(home: Path, process: str, problem: str) -> None:
+    """Say what is wrong, a line for each problem."""
+    path = _path(home, process)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(problem)
+    partial.replace(path)
+
+
+def withdraw(home: Path, process: str) -> None:
+    """What was said before is no longer so."""
+    _path(home, process).unlink(missing_ok=True)
+
+
+def read_refusals(home: Path) -> list[str]:
+    """All problems that stand, each once."""
+    problems: dict[str, None] = {}
+    for path in _all(home):
+        with suppress(FileNotFoundError):  # withdrawn meanwhile
+            problems |= dict.fromkeys(path.read_text().splitlines())
+    return list(problems)
+
+
+def forget(home: Path) -> None:
+    """Withdraw all, before anything is started."""
+    for path in _all(home):
+        path.unlink(missing_ok=True)
+
+
+def _path(home: Path, process: str) -> Path:
+    return home / "run" / f"{process}{_SUFFIX}"
+
+
+def _all(home: Path) -> list[Path]:
+    return sorted((home / "run").glob(f"*{_SUFFIX}"))
