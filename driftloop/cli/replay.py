@@ -13,7 +13,7 @@ import click
 from driftloop.cli.types import DAY, SPAN
 from driftloop.config import Settings
 from driftloop.loop import load_loops, to_ms
-from driftloop.replay.session import CallSession, ReplaySession, Span
+from driftloop.replay.session import CallSession, Late, ReplaySession, Span
 
 
 def _span(start: datetime, end: datetime, step: timedelta) -> Span:
@@ -40,11 +40,15 @@ def _stop_on_signals() -> threading.Event:
 @click.option(
     "--permute-labels", type=int, help="Permute outcomes by day with this seed, to see that nothing is found then."
 )
+@click.option("--late-share", type=click.FloatRange(0, 1), default=0.0, help="Share of events that are sent late.")
+@click.option("--late-by", type=SPAN, default="3h", show_default=True, help="How much later those are sent.")
+@click.option("--late-seed", default=0, show_default=True, help="Decides which events are late.")
 @click.option("--timeout", default=900.0, show_default=True, help="Longest wait for one step, in seconds.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write step durations to this JSON file.")
 def replay(
     loop: str, start: datetime, end: datetime, step: timedelta, wire: str, caller: bool,
-    ignore_decider: tuple[str, ...], permute_labels: int | None, timeout: float, report: Path | None,
+    ignore_decider: tuple[str, ...], permute_labels: int | None, late_share: float, late_by: timedelta, late_seed: int,
+    timeout: float, report: Path | None,
 ) -> None:  # fmt: skip
     """Send the past of LOOP to Kafka, in steps of event time.
 
@@ -54,7 +58,8 @@ def replay(
     [found] = load_loops(settings.loops_dir, [loop])
     session = ReplaySession(
         settings, found, _span(start, end, step), wire=wire, with_caller=caller,  # type: ignore[arg-type]
-        ignored=ignore_decider, permute_seed=permute_labels, timeout_s=timeout,
+        ignored=ignore_decider, permute_seed=permute_labels,
+        late=Late(late_share, to_ms(late_by), late_seed), timeout_s=timeout,
     )  # fmt: skip
     result = session.run(_stop_on_signals())
     if report is not None:

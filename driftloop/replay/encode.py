@@ -20,13 +20,13 @@ WATERMARK_HEADER = "driftloop-watermark"
 
 @dataclass(frozen=True)
 class Encoded:
-    """Records of one event type in order of event time; ``time_ms`` int64 [n]."""
+    """Records of one event type in the order in which they are sent; ``time_ms`` int64 [n], at which event time."""
 
     records: list[Outgoing]
     time_ms: NDArray[np.int64]
 
     def between(self, start_ms: int, end_ms: int) -> list[Outgoing]:
-        """Records with event time in [start, end)."""
+        """Records that are sent in [start, end)."""
         first, last = np.searchsorted(self.time_ms, [start_ms, end_ms])
         return self.records[first:last]
 

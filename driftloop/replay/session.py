@@ -23,9 +23,10 @@ from driftloop.loop import Loop, to_ms
 from driftloop.loop.code import load_module
 from driftloop.openness import DECIDERS
 from driftloop.replay.caller import Caller
-from driftloop.replay.encode import Wire, encode
+from driftloop.replay.encode import Encoded, Wire, encode
 from driftloop.replay.follow import Follower, follow_lifecycle
 from driftloop.replay.gate import Gate
+from driftloop.replay.late import delay
 from driftloop.replay.permute import permute_outcomes
 from driftloop.replay.producer import Steps
 
@@ -37,6 +38,15 @@ class Span:
     start_ms: int
     end_ms: int
     step_ms: int
+
+
+@dataclass(frozen=True)
+class Late:
+    """Which events a replay sends late: each with probability ``share``, ``by_ms`` after its time."""
+
+    share: float = 0.0
+    by_ms: int = 0
+    seed: int = 0
 
 
 class ReplaySession:
@@ -52,9 +62,10 @@ class ReplaySession:
         with_caller: bool = True,
         ignored: Sequence[str] = (),
         permute_seed: int | None = None,
+        late: Late = Late(),
         timeout_s: float = 900.0,
     ) -> None:
-        self._settings, self._loop, self._span, self._wire = settings, loop, span, wire
+        self._settings, self._loop, self._span, self._wire, self._late = settings, loop, span, wire, late
         self._with_caller, self._permute_seed, self._timeout_s = with_caller, permute_seed, timeout_s
         self._gate = _gate(loop, ignored)
 
@@ -62,7 +73,7 @@ class ReplaySession:
         """Replay; returns what was sent and how long the steps took (milliseconds)."""
         events = self._encoded()
         follower = _follower(self._settings, self._gate, "replay-producer")
-        producer = KafkaBatchProducer(self._settings.kafka_bootstrap)
+        producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # each step is flushed
         steps = Steps(producer, events, follower, self._arrived, self._waits_for, self._timeout_s)
         follower.start()
         try:
@@ -76,7 +87,7 @@ class ReplaySession:
             **_summary(steps.durations_ms),
         }
 
-    def _encoded(self) -> dict[str, Any]:
+    def _encoded(self) -> dict[str, Encoded]:
         source = load_module(self._loop.folder, "source")
         tables: dict[str, pa.Table] = source.events(self._span.start_ms, self._span.end_ms)
         if self._permute_seed is not None:
@@ -84,10 +95,12 @@ class ReplaySession:
             definition = self._loop.definition.events[label.source]
             tables[label.source] = permute_outcomes(tables[label.source], definition, self._permute_seed)
         definitions = self._loop.definition.events
-        return {
+        encoded = {
             name: encode(name, definitions[name], self._loop.messages[name], table, self._wire)
             for name, table in tables.items()
         }
+        late = self._late
+        return {name: delay(each, late.share, late.by_ms, late.seed) for name, each in encoded.items()}
 
     def _arrived(self, watermark_ms: int) -> bool:
         return self._gate.asked_ms >= watermark_ms if self._with_caller else self._gate.at_rest(watermark_ms)
@@ -112,7 +125,7 @@ class CallSession:
         """Ask at every step of the replay; returns counts."""
         requests = self._requests()
         follower = _follower(self._settings, self._gate, "replay-caller")
-        producer = KafkaBatchProducer(self._settings.kafka_bootstrap)
+        producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # each step is flushed
         client = triton.InferenceServerClient(self._settings.triton_grpc)
         caller = Caller(client, self._loop.name, self._loop.definition.prediction)
         total = {"answered": 0, "failed": 0}
@@ -168,7 +181,7 @@ def _follower(settings: Settings, gate: Gate, group: str) -> Follower:
     return follow_lifecycle(settings.kafka_bootstrap, group, gate.see)
 
 
-def _sent(events: dict[str, Any], start_ms: int, end_ms: int) -> dict[str, int]:
+def _sent(events: dict[str, Encoded], start_ms: int, end_ms: int) -> dict[str, int]:
     return {name: len(encoded.between(start_ms, end_ms)) for name, encoded in events.items()}
 
 
