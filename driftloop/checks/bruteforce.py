@@ -5,7 +5,9 @@ Shares nothing with the features service but the definition of visible and windo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +44,40 @@ def compute(view: View, events: pa.Table, derive: Mapping[str, str], asked: pa.T
     ``events``: raw rows with ``event_time_ms``, ``arrival_watermark_ms``, ``source_partition``, ``source_offset`` and
     the message's fields. ``asked``: ``row`` int64 0..n-1, ``watermark_ms`` int64 and the join keys.
     """
+    with _opened(events, derive, asked) as connection:
+        chosen = _windowed(view) if view.aggregates else _newest(view)
+        query = (
+            f"SELECT a.row AS row, {chosen} FROM asked a JOIN seen e ON {_same_entity(view)} "  # noqa: S608
+            "AND e.effective_ms < a.watermark_ms GROUP BY a.row"
+        )
+        found = connection.execute(query).to_arrow_table()
+    return _in_order(found, [*(each.name for each in view.aggregates)] or list(view.columns), asked.num_rows)
+
+
+def not_yet_visible(
+    view: View, events: pa.Table, derive: Mapping[str, str], asked: pa.Table
+) -> dict[int, list[tuple[int, str]]]:
+    """(Event time, id) of the view's late events that each asked row came too early to see, in order of time.
+
+    Their event time is before the row's watermark, the watermark at which they arrived is not. Arguments as
+    `compute`'s; rows with no such event are absent.
+    """
+    with _opened(events, derive, asked) as connection:
+        query = (
+            f"SELECT a.row, e.event_time_ms, e.event_id FROM asked a JOIN seen e ON {_same_entity(view)} "  # noqa: S608
+            "AND e.event_time_ms < a.watermark_ms AND e.effective_ms >= a.watermark_ms "
+            "WHERE e.effective_ms > e.event_time_ms ORDER BY 1, 2, 3"
+        )
+        rows = connection.execute(query).fetchall()
+    found: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    for row, time_ms, event_id in rows:
+        found[row].append((time_ms, event_id))
+    return found
+
+
+@contextmanager
+def _opened(events: pa.Table, derive: Mapping[str, str], asked: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database of the tables ``asked`` and ``seen``: the events with derived columns and ``effective_ms``."""
     with duckdb.connect() as connection:
         connection.register("raw", events)
         connection.register("asked", asked)
@@ -50,14 +86,11 @@ def compute(view: View, events: pa.Table, derive: Mapping[str, str], asked: pa.T
         connection.execute(
             "CREATE TABLE seen AS SELECT *, greatest(event_time_ms, arrival_watermark_ms) AS effective_ms FROM events"
         )
-        same = " AND ".join(f'e."{key}" = a."{key}"' for key in view.join_keys)
-        chosen = _windowed(view) if view.aggregates else _newest(view)
-        query = (
-            f"SELECT a.row AS row, {chosen} FROM asked a JOIN seen e ON {same} "  # noqa: S608
-            "AND e.effective_ms < a.watermark_ms GROUP BY a.row"
-        )
-        found = connection.execute(query).to_arrow_table()
-    return _in_order(found, [*(each.name for each in view.aggregates)] or list(view.columns), asked.num_rows)
+        yield connection
+
+
+def _same_entity(view: View) -> str:
+    return " AND ".join(f'e."{key}" = a."{key}"' for key in view.join_keys)
 
 
 def _windowed(view: View) -> str:

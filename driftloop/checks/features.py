@@ -52,22 +52,31 @@ def join_keys(loop: Loop, keys: Sequence[str], population: Sequence[Mapping[str,
     return found
 
 
+def some(predictions: Predictions, sample: int, seed: int) -> Predictions:
+    """So many of them, or all, drawn with ``seed``, in their order."""
+    drawn = np.random.default_rng(seed).choice(len(predictions), min(sample, len(predictions)), replace=False)
+    return predictions.take(np.sort(drawn))
+
+
+def asked_of(view: View, rows: Predictions, keys: Mapping[str, Sequence[Any]]) -> pa.Table:
+    """What brute force is asked for a view: a row, its watermark and its entity for each prediction."""
+    asked = {"row": np.arange(len(rows)), "watermark_ms": rows.feature_watermark_ms}
+    return pa.table(asked | {key: pa.array(keys[key]) for key in view.join_keys})
+
+
 def brute_force(
     predictions: Predictions, bundle: Bundle, loop: Loop, raw: Recount, settings: Settings, sample: int, seed: int
 ) -> Check:
     """Every feature and request input of some random predictions, computed again from raw events."""
-    chosen = np.sort(np.random.default_rng(seed).choice(len(predictions), min(sample, len(predictions)), replace=False))
-    rows = predictions.take(chosen)
+    rows = some(predictions, sample, seed)
     keys = join_keys(loop, list(rows.key), raw.accepted[loop.definition.prediction.source])
     found: Columns = {}
     for view in declared_views(loop.name, settings.feature_repo):
-        asked = {"row": np.arange(len(rows)), "watermark_ms": rows.feature_watermark_ms}
-        asked |= {key: pa.array(keys[key]) for key in view.join_keys}
         derive = loop.definition.events[view.event_type].derive
-        values = compute(view, table_of(raw.accepted[view.event_type]), derive, pa.table(asked))
+        values = compute(view, table_of(raw.accepted[view.event_type]), derive, asked_of(view, rows, keys))
         found |= {f"{view.name}__{name}": column for name, column in values.items()}
     wanted = {each.name for each in bundle.manifest.numeric}
-    said = _logged(rows, bundle.manifest.numeric)
+    said = logged(rows, bundle.manifest.numeric)
     found |= _requested(rows, bundle.manifest.numeric, loop, raw)
     return matrices("features, by brute force", said, {name: value for name, value in found.items() if name in wanted})
 
@@ -87,7 +96,7 @@ def feast_join(predictions: Predictions, bundle: Bundle, loop: Loop, raw: Recoun
     table = store.get_historical_features(entity, names, full_feature_names=True).to_arrow()
     order = np.argsort(table.column("row").to_numpy())
     found = {each.name: _floats(table.column(each.name))[order] for each in features}
-    return matrices("features, by Feast's join", _logged(predictions, bundle.manifest.numeric, only=set(found)), found)
+    return matrices("features, by Feast's join", logged(predictions, bundle.manifest.numeric, only=set(found)), found)
 
 
 def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
@@ -95,7 +104,8 @@ def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return values
 
 
-def _logged(rows: Predictions, inputs: Sequence[Input], only: set[str] | None = None) -> Columns:
+def logged(rows: Predictions, inputs: Sequence[Input], only: set[str] | None = None) -> Columns:
+    """Numeric inputs as the prediction log holds them, by name; of some names only, where given."""
     return {each.name: rows.numeric[:, at] for at, each in enumerate(inputs) if only is None or each.name in only}
 
 

@@ -15,7 +15,10 @@ from driftloop.loop import LoopDefinition, to_ms
 
 
 def outcome_values(rows: Sequence[Mapping[str, Any]], loop: LoopDefinition) -> list[tuple[str, int, float]]:
-    """(key, event time, outcome) of accepted outcomes in order of (event time, id); rows with none are left out."""
+    """(key, when visible, outcome) of accepted outcomes in order of (visible, event time, id); rows with none are out.
+
+    An outcome is visible from its event time on, or from the watermark at which it arrived.
+    """
     label = loop.label
     if not rows:
         return []
@@ -25,8 +28,9 @@ def outcome_values(rows: Sequence[Mapping[str, Any]], loop: LoopDefinition) -> l
     with duckdb.connect() as connection:
         connection.register("raw", raw)
         query = (
-            f'SELECT "{label.key}"::VARCHAR, event_time_ms, "{label.value}"::DOUBLE FROM (SELECT *{extra} FROM raw) '  # noqa: S608
-            f'WHERE "{label.value}" IS NOT NULL ORDER BY event_time_ms, event_id'
+            f'SELECT "{label.key}"::VARCHAR, greatest(event_time_ms, arrival_watermark_ms) AS visible_ms, '  # noqa: S608
+            f'"{label.value}"::DOUBLE FROM (SELECT *{extra} FROM raw) WHERE "{label.value}" IS NOT NULL '
+            "ORDER BY visible_ms, event_time_ms, event_id"
         )
         return connection.execute(query).fetchall()
 

@@ -27,8 +27,7 @@ PREDICTIONS = "predictions.served.v1"
 def run(settings: Settings, loop: Loop, step_ms: int, *, sample: int = 2000, seed: int = 0) -> Findings:
     """Check everything; reads topics and tables once."""
     events = [event for event in read_events(settings.kafka_bootstrap, _LIFECYCLE) if event.loop == loop.name]
-    raw_topics = list(loop.definition.events)
-    raw = recount(of_topics(list(_read(settings, raw_topics)), raw_topics), loop)
+    raw = read_raw(settings, loop)
     predictions = read_predictions(_read(settings, [PREDICTIONS]), loop.name)
     counts = Counts()
     checks = [*_ingestion(settings, loop, raw, counts), *_predictions(predictions, events, step_ms, counts)]
@@ -46,6 +45,17 @@ def _read(settings: Settings, topics: Sequence[str]) -> Iterator[Record]:
         yield from records(consumer)
     finally:
         consumer.close()
+
+
+def read_raw(settings: Settings, loop: Loop) -> Recount:
+    """The loop's raw topics, judged anew."""
+    topics = list(loop.definition.events)
+    return recount(of_topics(list(_read(settings, topics)), topics), loop)
+
+
+def ingestion_checks(settings: Settings, loop: Loop) -> list[Check]:
+    """What ingestion made of the raw topics: accepted rows by event type, dead letters, duplicates."""
+    return _ingestion(settings, loop, read_raw(settings, loop), Counts())
 
 
 def _ingestion(settings: Settings, loop: Loop, raw: Recount, counts: Counts) -> list[Check]:
