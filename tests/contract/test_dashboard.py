@@ -1,20 +1,17 @@
 from __future__ import annotations
 
 import importlib
-import json
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from driftloop.config import ROOT
 from driftloop.telemetry import Counter, Histogram, Metric
+from tests.helpers.dashboards import DASHBOARDS, GRAFANA, dashboard, expressions
 
-GRAFANA = ROOT / "infra" / "grafana" / "provisioning"
-DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
 PROMTOOL = ROOT / ".local" / "prometheus" / "usr" / "bin" / "promtool"
 SELECTOR = re.compile(r"(driftloop_\w+)(?:\{([^}]*)\})?")
 MADE_BY_PROMETHEUS = {"job", "instance", "service", "le"}
@@ -37,21 +34,6 @@ def shown(metric: Metric) -> list[str]:
     if isinstance(metric, Histogram):
         return [f"{metric.name}_{part}" for part in ("bucket", "sum", "count")]
     return [metric.name]
-
-
-def dashboard(path: Path) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(path.read_text())
-    return data
-
-
-def queries(path: Path) -> list[str]:
-    board = dashboard(path)
-    variables = [each["query"]["query"] for each in board["templating"]["list"]]
-    return [target["expr"] for panel in board["panels"] for target in panel["targets"]] + variables
-
-
-def expressions() -> list[str]:
-    return [query for path in DASHBOARDS for query in queries(path)]
 
 
 def test_there_is_a_dashboard() -> None:
