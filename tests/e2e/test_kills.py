@@ -1,0 +1,93 @@
+"""A demo whose services are killed in the middle of their work ends like one in which nothing was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from driftloop.demo.kills import VICTIMS
+from tests.e2e.command_line import CommandLine
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1230)]
+
+DAYS = ("--start", "2012-12-31", "--end", "2013-02-10", "--step", "6h")
+"""Through the first champion, and eleven days of its predictions."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Reports over the same days: nothing killed, and one service of each kind killed."""
+
+    quiet: dict[str, Any]
+    killed: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def runs(driftloop: CommandLine) -> Runs:
+    """Both demos, one after the other."""
+    return Runs(_demo(driftloop, "quiet"), _demo(driftloop, "killed", "--kill", "3", "--seed", "0"))
+
+
+def _demo(driftloop: CommandLine, name: str, *more: str) -> dict[str, Any]:
+    line = CommandLine(driftloop.environment, driftloop.out / name)
+    ended = line.run("demo", *DAYS, "--out", str(line.out), *more, timeout_s=600.0)
+    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
+    return line.report()
+
+
+def test_each_service_was_killed_once_with_an_event_in_hand(runs: Runs) -> None:
+    assert runs.quiet["kills"] == []
+    assert sorted(kill["service"] for kill in runs.killed["kills"]) == sorted(VICTIMS)
+    for kill in runs.killed["kills"]:
+        assert kill["in_hand"]["id"]
+        assert kill["unanswered"] > 0
+        assert kill["watermark"] >= kill["planned"]
+        assert kill["restarted_s"] > 0
+
+
+def test_the_event_in_hand_stands_where_the_report_says(runs: Runs) -> None:
+    topics = {kill["service"]: kill["in_hand"]["topic"] for kill in runs.killed["kills"]}
+    assert topics["ingestion"] in runs.killed["ingestion"]["accepted"]
+    assert topics["features"] == "ingestion.rows-accepted.v1"
+    assert topics["registry"] in ("evaluation.verdict-reached.v1", "serving.route-converged.v1")
+
+
+def test_as_many_are_accepted_dead_lettered_and_told_as_duplicates(runs: Runs) -> None:
+    assert sum(runs.quiet["ingestion"]["accepted"].values()) > 100_000
+    assert runs.killed["ingestion"] == runs.quiet["ingestion"]
+
+
+def test_each_release_made_as_many_unique_predictions(runs: Runs) -> None:
+    assert runs.quiet["predictions"]["served"] > 9_000
+    assert runs.killed["predictions"] == runs.quiet["predictions"]
+
+
+def test_as_many_outcomes_are_joined_and_missing(runs: Runs) -> None:
+    assert runs.quiet["outcomes"]["joined"] > 8_000
+    assert runs.quiet["outcomes"]["missing"] > 0
+    assert runs.killed["outcomes"] == runs.quiet["outcomes"]
+
+
+def test_releases_stages_and_verdicts_are_the_same_to_the_last_digit(runs: Runs) -> None:
+    [release] = runs.quiet["releases"]
+    assert [stage["stage"] for stage in release["stages"]] == ["champion"]
+    assert [verdict["stage"] for verdict in release["verdicts"]] == ["offline"]
+    assert runs.killed["releases"] == runs.quiet["releases"]
+
+
+def test_the_same_events_stand_in_the_same_chains(runs: Runs) -> None:
+    assert _events(runs.quiet), "no chain was opened"
+    assert _events(runs.killed) == _events(runs.quiet)
+
+
+def test_quality_is_the_same_to_the_last_digit(runs: Runs) -> None:
+    assert runs.quiet["quality"]
+    assert runs.killed["quality"] == runs.quiet["quality"]
+
+
+def _events(report: dict[str, Any]) -> list[list[tuple[str, str, str]]]:
+    """Chains by their first event; ids, types and event times of each, which do not hang on publication's order."""
+    chains = [sorted((each["event_time"], each["type"], each["id"]) for each in chain) for chain in report["chains"]]
+    return sorted(chains)
