@@ -11,6 +11,8 @@ from driftloop.loop import Loop
 from loops.flights import source
 from loops.flights.source import ARRIVED, CANCELLED, DEPARTED, SCHEDULED, WEATHER, events
 
+pytestmark = pytest.mark.integration
+
 
 def ms(*moment: int) -> int:
     return round(datetime(*moment, tzinfo=UTC).timestamp() * 1000)  # type: ignore[misc,arg-type]

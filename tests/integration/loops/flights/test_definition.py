@@ -14,6 +14,8 @@ from driftloop.loop.definition import FieldRule
 from driftloop.loop.load import DESCRIPTORS
 from loops.flights import bruteforce, requests, source
 
+pytestmark = pytest.mark.integration
+
 MARCH_1 = 1_362_096_000_000
 DAY = 86_400_000
 

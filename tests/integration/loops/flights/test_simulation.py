@@ -7,6 +7,8 @@ from driftloop.loop import Loop
 from loops.flights.simulate import line
 from loops.flights.simulation import Happening, Paired, gain, log_loss
 
+pytestmark = pytest.mark.integration
+
 
 def test_log_loss_is_that_of_the_probability_given_to_what_happened() -> None:
     losses = log_loss(np.array([0.9, 0.9, 0.0]), np.array([1.0, 0.0, 0.0]))

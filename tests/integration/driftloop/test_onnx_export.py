@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from driftloop.onnx_export import encode, export
 
+pytestmark = pytest.mark.integration
+
 WORDS = [["red", "green"], ["green", "blue", "grün"]]
 
 

@@ -14,6 +14,8 @@ from loops.flights import bruteforce, source
 from loops.flights.model import Trainer, intercept
 from loops.flights.requests import requests
 
+pytestmark = pytest.mark.integration
+
 TOLERANCE = 1e-6
 DAY = 86_400_000
 
