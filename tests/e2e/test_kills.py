@@ -10,7 +10,7 @@ import pytest
 from driftloop.demo.kills import VICTIMS
 from tests.e2e.command_line import CommandLine
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1230), pytest.mark.xdist_group("kills")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1230)]
 
 DAYS = ("--start", "2012-12-31", "--end", "2013-02-10", "--step", "6h")
 """Through the first champion, and eleven days of its predictions."""
