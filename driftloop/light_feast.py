@@ -10,12 +10,18 @@ import sys
 from typing import Any
 
 
-def prepare() -> None:
-    """Call before anything imports Feast. torch cannot be imported any more in this process."""
+def load() -> None:
+    """Import Feast so, before anything else imports it. torch can still be imported afterwards."""
     import typeguard
 
-    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # None: an import of it fails at once
-    typeguard.typechecked = _as_it_is
+    checked, typeguard.typechecked = typeguard.typechecked, _as_it_is
+    hidden = sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # None: an import of it fails at once
+    try:
+        import feast  # noqa: F401  # for its cost
+    finally:
+        typeguard.typechecked = checked
+        if hidden is None:
+            del sys.modules["torch"]
 
 
 def _as_it_is(target: Any = None, **_options: Any) -> Any:

@@ -4,7 +4,7 @@ import sys
 
 from driftloop import light_feast
 
-light_feast.prepare()
+light_feast.load()
 
 from driftloop.process import serve  # noqa: E402
 from services.features.bootstrap import NAME, build  # noqa: E402

@@ -54,7 +54,8 @@ def spec(view: StreamFeatureView) -> ViewSpec:
     kinds = tuple(_KEY_KINDS[types[each]] for each in join_keys)
     if view.aggregations:
         return ViewSpec(view.name, feed, kinds, tuple(_aggregate(each) for each in view.aggregations))
-    features = [each for each in view.features if each.name not in join_keys]
+    # Feast reads a view's features back in an order of chance
+    features = sorted((each for each in view.features if each.name not in join_keys), key=lambda each: each.name)
     return ViewSpec(view.name, feed, kinds, latest=tuple(Latest(each.name, _KINDS[each.dtype]) for each in features))
 
 

@@ -132,7 +132,7 @@ def _table(spec: RunSpec, event_type: str) -> pads.Dataset:
 
 def _features(spec: RunSpec, service_name: str, entities: pd.DataFrame) -> dict[Input, pd.Series[Any]]:
     """A column a feature, in the service's order and the rows' order."""
-    light_feast.prepare()
+    light_feast.load()
     from driftloop.feature_frames import open_store, training_frame
 
     settings = Settings(home=Path(spec.home), feature_repo=Path(spec.feature_repo), state_url=spec.state_url)
