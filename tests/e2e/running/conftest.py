@@ -1,0 +1,17 @@
+"""The running system that this folder's tests share; each leaves it as good as it found it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.running.system import Running, brought_up
+
+
+@pytest.fixture(scope="package")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        with brought_up(tmp_path_factory.mktemp("running")) as found:
+            yield found

@@ -1,0 +1,116 @@
+"""A system that runs: flights of a month and the days after it, replayed with late rows, and left up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import tritonclient.grpc as triton
+
+from driftloop.bundle import Bundle
+from driftloop.bus.kafka_batch import KafkaBatchConsumer
+from driftloop.bus.ports import Record
+from driftloop.checks.predictions import Predictions, read_predictions
+from driftloop.checks.run import PREDICTIONS
+from driftloop.checks.scores import bundles
+from driftloop.config import Settings
+from driftloop.history import read_events, records
+from driftloop.loop import Loop, load_loop
+from driftloop.loop.code import load_module
+from driftloop.replay.caller import Caller
+from tests.e2e.command_line import CommandLine, system
+from tests.e2e.together import FLIGHTS, STEP, definitions, settings_of, up
+
+SPAN = ("2012-12-31", "2013-02-09")
+"""The first champion comes on January 29; after ten blocks of it the detectors have a statistic."""
+SPAN_MS = (1_356_912_000_000, 1_360_368_000_000)
+LATE = ("--late-share", "0.01", "--late-by", "9h")
+"""Longer than a step, so that a watermark always passes meanwhile."""
+PROBE = {"driftloop-purpose": "probe"}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A system, and what is known of it from outside."""
+
+    line: CommandLine
+    settings: Settings
+    loop: Loop
+
+    @property
+    def watermark_ms(self) -> int:
+        """Where the replay ended."""
+        return SPAN_MS[1]
+
+    def pids(self) -> dict[str, list[int]]:
+        """Processes of each part."""
+        said = json.loads(self.line.run("status", "--json").stdout)
+        return {part["name"]: part["pids"] for part in said["parts"]}
+
+    def topic(self, *topics: str) -> list[Record]:
+        """All records of some topics."""
+        consumer = KafkaBatchConsumer(self.settings.kafka_bootstrap, topics, "told")
+        try:
+            return list(records(consumer))
+        finally:
+            consumer.close()
+
+    def predictions(self) -> Predictions:
+        """The prediction log, probes included."""
+        return read_predictions(self.topic(PREDICTIONS), self.loop.name)
+
+    def bundle(self) -> Bundle:
+        """The first champion's."""
+        return next(iter(bundles(read_events(self.settings.kafka_bootstrap)).values()))
+
+    @cached_property
+    def requests(self) -> pa.Table:
+        """What a caller could ask for, decided where the replay ended: then no feature is too old."""
+        events = load_module(self.loop.folder, "source").events(*SPAN_MS)
+        asked: pa.Table = load_module(self.loop.folder, "requests").requests(events)
+        now = pa.array([self.watermark_ms] * asked.num_rows, pa.int64())
+        return asked.set_column(asked.schema.get_field_index("decision_time_ms"), "decision_time_ms", now)
+
+    @contextmanager
+    def client(self) -> Iterator[triton.InferenceServerClient]:
+        """A plain client."""
+        with triton.InferenceServerClient(self.settings.triton_grpc) as client:
+            yield client
+
+    def tensors(self, client: triton.InferenceServerClient, rows: pa.Table) -> list[triton.InferInput]:
+        """Inputs of a good request."""
+        return Caller(client, self.loop.name, self.loop.definition.prediction).inputs(rows)
+
+
+def infer(client: triton.InferenceServerClient, model: str, inputs: Sequence[triton.InferInput], name: str) -> Any:
+    """Ask as a probe does, so that nothing is counted as traffic."""
+    return client.infer(model, inputs, request_id=name, parameters=PROBE, client_timeout=60.0)
+
+
+@contextmanager
+def brought_up(folder: Path) -> Iterator[Running]:
+    """Bring it up, replay, and stop it at the end."""
+    with system(folder, definitions(folder, [FLIGHTS])) as line:
+        up(line)
+        _replay(line)
+        settings = settings_of(line)
+        yield Running(line, settings, load_loop(settings.loops_dir / FLIGHTS))
+
+
+def _replay(line: CommandLine) -> None:
+    span = (FLIGHTS, "--start", SPAN[0], "--end", SPAN[1], "--step", STEP, "--timeout", "300")
+    clients = [line.start("call", *span), line.start("replay", *span, *LATE)]
+    try:
+        for client in clients:
+            _, errors = client.communicate(timeout=800.0)
+            assert client.returncode == 0, errors[-2000:]
+    finally:
+        for client in clients:
+            client.kill()
+            client.communicate()

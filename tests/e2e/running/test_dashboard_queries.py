@@ -1,0 +1,63 @@
+"""Each query of the dashboards finds something on a real Prometheus that scraped a real run."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import pytest
+
+from driftloop.config import ROOT
+from tests.e2e.running.system import Running
+from tests.helpers.dashboards import expressions
+from tests.helpers.eventually import assert_eventually
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(not (ROOT / ".local" / "prometheus").exists(), reason="Prometheus is not installed"),
+]
+
+LABELS_OF = re.compile(r"label_values\((\w+), (\w+)\)")
+SEEN_S = 7200
+"""A dashboard's range, which holds the whole run."""
+
+
+@pytest.mark.parametrize("expression", [each for each in expressions() if not LABELS_OF.match(each)])
+def test_a_panels_query_has_a_number_to_show(running: Running, expression: str) -> None:
+    query = expression.replace("$loop", running.loop.name)
+    series = assert_eventually(lambda: _series(running, query), 30.0, query)
+    values = [float(value) for each in series for _, value in each["values"]]
+    assert any(math.isfinite(value) for value in values)
+
+
+@pytest.mark.parametrize("expression", [each for each in expressions() if LABELS_OF.match(each)])
+def test_a_variables_query_offers_the_loop(running: Running, expression: str) -> None:
+    [(metric, label)] = LABELS_OF.findall(expression)
+    assert running.loop.name in _ask(running, f"label/{label}/values", {"match[]": metric})
+
+
+def test_prometheus_reaches_every_target(running: Running) -> None:
+    targets = _ask(running, "targets", {"state": "active"})["activeTargets"]
+    assert len(targets) == 9
+    assert [each for each in targets if each["health"] != "up"] == []
+
+
+def _series(running: Running, query: str) -> list[dict[str, Any]]:
+    now = time.time()
+    found: list[dict[str, Any]] = _ask(
+        running, "query_range", {"query": query, "start": f"{now - SEEN_S}", "end": f"{now}", "step": "5"}
+    )["result"]
+    return found
+
+
+def _ask(running: Running, what: str, parameters: dict[str, str]) -> Any:
+    port = running.line.environment["PROMETHEUS_PORT"]
+    url = f"http://127.0.0.1:{port}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.load(answer)["data"]

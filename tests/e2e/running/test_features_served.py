@@ -1,0 +1,115 @@
+"""What the router reads is what Feast reads, and late rows are the only reason for another value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+
+from driftloop.checks.compare import unequal
+from driftloop.checks.features import join_keys
+from driftloop.checks.late import LateFindings, late_rows
+from driftloop.checks.predictions import Predictions
+from driftloop.checks.run import read_raw
+from driftloop.checks.run import run as run_checks
+from driftloop.feature_frames import open_store
+from driftloop.lake import Table
+from tests.e2e.running.system import Running, infer
+from tests.e2e.together import STEP_MS
+from tests.helpers.eventually import assert_eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+KEYS = 1000
+BATCH = 250
+SAMPLE = 1000
+SEED = 0
+
+
+def test_a_thousand_keys_read_through_the_router_equal_feasts_online_features(running: Running) -> None:
+    asked = _some_requests(running)
+    with running.client() as client:
+        for start in range(0, KEYS, BATCH):
+            batch = asked.slice(start, BATCH)
+            infer(client, running.loop.name, running.tensors(client, batch), f"keys-{start}")
+    log = _in_the_log(running)
+    features = [(at, each) for at, each in enumerate(running.bundle().manifest.numeric) if each.source == "feature"]
+    wanted = _feasts(running, log, asked, [f"{each.view}:{each.feature}" for _, each in features])
+    compared = 0
+    for at, each in features:
+        said, feasts = log.numeric[:, at], wanted[f"{each.view}__{each.feature}"]
+        assert not unequal(said, feasts).any(), each.name
+        compared += int(np.isfinite(feasts).sum())
+    assert compared > KEYS * len(features) * 0.8, "most keys have features"
+
+
+def _some_requests(running: Running) -> pa.Table:
+    requests = running.requests
+    return requests.take(np.sort(np.random.default_rng(SEED).choice(requests.num_rows, KEYS, replace=False)))
+
+
+def _in_the_log(running: Running) -> Predictions:
+    """The keys' predictions, once the log has all."""
+
+    def look() -> list[Predictions]:
+        log = running.predictions()
+        found = log.take(np.array([each.startswith("keys-") for each in log.id]))
+        return [found] if len(found) == KEYS else []
+
+    return assert_eventually(look, 60.0, "the predictions in the log")[0]
+
+
+def _feasts(running: Running, log: Predictions, asked: pa.Table, names: list[str]) -> dict[str, NDArray[np.float64]]:
+    keys = join_keys(running.loop, list(log.key), asked.to_pylist())
+    rows = [dict(zip(keys, values, strict=True)) for values in zip(*keys.values(), strict=True)]
+    store: Any = open_store(running.settings)
+    answer = store.get_online_features(features=names, entity_rows=rows, full_feature_names=True).to_dict()
+    return {name: np.array([np.nan if v is None else v for v in values], np.float64) for name, values in answer.items()
+            if name not in keys}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def late(running: Running) -> LateFindings:
+    """Differences between served features and all rows at their event time."""
+    log, raw = running.predictions(), read_raw(running.settings, running.loop)
+    asked = log.take(~log.probe)
+    return late_rows(asked, running.bundle(), running.loop, raw, running.settings, SAMPLE, SEED)
+
+
+def test_every_difference_from_all_rows_at_their_event_time_names_its_late_event(late: LateFindings) -> None:
+    assert len(late.differences) > 100
+    assert late.check.unequal == 0, late.check.detail
+    assert all(each.late for each in late.differences)
+
+
+def test_what_is_named_came_late(running: Running, late: LateFindings) -> None:
+    named = {event for each in late.differences for event in each.late}
+    assert len(named) > 20
+    assert named <= _late_in_the_lake(running)
+
+
+def test_about_one_row_in_a_hundred_came_late(running: Running) -> None:
+    stored = sum(_rows(running, each).num_rows for each in running.loop.definition.events)
+    assert 0.005 < len(_late_in_the_lake(running)) / stored < 0.015
+
+
+def test_with_late_rows_every_check_is_equal(running: Running) -> None:
+    found = run_checks(running.settings, running.loop, STEP_MS)
+    assert [each for each in found.checks if each.unequal] == []
+    assert found.counts.skew_compared > 100_000
+
+
+def _rows(running: Running, event_type: str) -> pa.Table:
+    return Table(running.settings.lake / running.loop.name / "events" / event_type).read()
+
+
+def _late_in_the_lake(running: Running) -> set[str]:
+    found: set[str] = set()
+    for event_type in running.loop.definition.events:
+        rows = _rows(running, event_type)
+        is_late = rows.column("event_time_ms").to_numpy() < rows.column("arrival_watermark_ms").to_numpy()
+        found |= set(rows.column("event_id").filter(pa.array(is_late)).to_pylist())
+    return found
