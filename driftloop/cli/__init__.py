@@ -45,11 +45,10 @@ def main() -> None:
     os.environ["TZ"] = "UTC"  # for Feast, here and in every process that is started from here
     time.tzset()
     try:
-        cli(standalone_mode=False)
+        code = cli(standalone_mode=False)  # click catches a command's Exit and returns its code
+        sys.exit(code or 0)
     except click.exceptions.Abort:
         sys.exit(130)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
