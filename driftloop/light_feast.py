@@ -15,12 +15,13 @@ def load() -> None:
     import typeguard
 
     checked, typeguard.typechecked = typeguard.typechecked, _as_it_is
-    hidden = sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # None: an import of it fails at once
+    imported = "torch" in sys.modules
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # None: an import of it fails at once
     try:
         import feast  # noqa: F401  # for its cost
     finally:
         typeguard.typechecked = checked
-        if hidden is None:
+        if not imported:
             del sys.modules["torch"]
 
 
