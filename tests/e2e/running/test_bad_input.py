@@ -138,8 +138,6 @@ def _retyped(shape: list[int], datatype: str, values: Any) -> Change:
         ("wrong-dtype", "flights", "seats", _retyped([1, 1], "INT32", np.zeros((1, 1), np.int32)),
          "INVALID_ARGUMENT", "FP64"),
         ("missing-input", "flights", "seats", lambda _: None, "INVALID_ARGUMENT", "expected 13 inputs but got 12"),
-        ("empty-key", "flights", "flight_id", _retyped([1, 1], "BYTES", np.array([[b""]], np.object_)),
-         "INVALID_ARGUMENT", "the prediction key of row 0 is empty"),
         ("unknown-model", "fligths", "seats", lambda tensor: tensor, "NOT_FOUND", "unknown model"),
     ],
 )  # fmt: skip
