@@ -18,7 +18,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
     [
         ("  max_advance: 2d", "  max_advanse: 2d", "max_advanse:", "unknown key"),
         ("  feature_service: flights_v1", "  feature_service: flights_v9", "feature_service:", "no feature service"),
-        ("window: {first_champion: 28d, drift: 56d", "window: {first_champion: 28d, drift: -56d", "window: {first", "drift"),
+        (
+            "window: {first_champion: 28d, drift: 56d",
+            "window: {first_champion: 28d, drift: -56d",
+            "window: {first",
+            "drift",
+        ),
     ],
 )
 def test_up_says_what_is_wrong_where(tmp_path: Path, before: str, after: str, key: str, says: str) -> None:
