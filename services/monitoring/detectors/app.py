@@ -130,6 +130,7 @@ class DetectorService:
                 await self._guarded(_record(event), table, relay, producer)
 
         app.agent(source, name="detect")(detect)
+        _bind(app, asyncio.get_running_loop())
         return app
 
     async def _guarded(
@@ -160,6 +161,16 @@ class DetectorService:
         letter = dead_letter(record, consumer="detectors", reason=error.reason, detail=error.detail, stack=stack)
         await producer.send([letter])
         self._limit.refused(error.reason)
+
+
+def _bind(app: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Give the app's services our event loop.
+
+    Each takes the loop of the thread that asks it first. Where partitions are assigned before the tables have started,
+    that is the consumer's thread, and the recovery of the tables waits for ever in a loop that nobody runs.
+    """
+    for each in (app, app.topics, app.tables, app.tables.recovery):
+        each.loop = loop
 
 
 def _record(event: Any) -> Record:
