@@ -50,10 +50,10 @@ imports:
 	lint-imports
 
 unit:
-	pytest -q tests/unit
+	pytest -q -n 2 --dist loadscope tests/unit
 
 test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, and whole systems: under ten minutes
-	pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/e2e tests/integration tests/contract
+	pytest -n 2 --dist loadscope --no-loadscope-reorder tests/e2e tests/integration tests/contract
 
 protos: setup ## generate the contracts' code again
 	python -m driftloop.contracts.generate

@@ -1,7 +1,10 @@
 """Fixtures that every folder of tests may use, and what holds for all of them."""
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 pytest.register_assert_rewrite("tests.helpers.bus")
 
@@ -14,8 +17,15 @@ settings.register_profile("same", settings.get_profile("search"), derandomize=Tr
 settings.load_profile("same")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With ``-n``, tests of a file run in one process, as they share what it starts, unless they name their group."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.location[0]))
+class _ByWhatIsStarted(LoadScopeScheduling):
+    """With ``-n``: tests of a file run in one process, as they share what it starts; those of a folder of whole systems
+    do too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::", 1)[0]
+        folder = path.rsplit("/", 1)[0]
+        return folder if folder.startswith("tests/e2e/") else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return _ByWhatIsStarted(config, log)

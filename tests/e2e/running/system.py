@@ -25,7 +25,7 @@ from driftloop.loop import Loop, load_loop
 from driftloop.loop.code import load_module
 from driftloop.replay.caller import Caller
 from tests.e2e.command_line import CommandLine, system
-from tests.e2e.together import FLIGHTS, STEP, definitions, settings_of, up
+from tests.e2e.two_loops.together import FLIGHTS, STEP, definitions, settings_of, up
 
 SPAN = ("2012-12-31", "2013-02-09")
 """The first champion comes on January 29; after ten blocks of it the detectors have a statistic."""

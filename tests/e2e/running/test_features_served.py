@@ -18,7 +18,7 @@ from driftloop.checks.run import run as run_checks
 from driftloop.feature_frames import open_store
 from driftloop.lake import Table
 from tests.e2e.running.system import Running, infer
-from tests.e2e.together import STEP_MS
+from tests.e2e.two_loops.together import STEP_MS
 from tests.helpers.eventually import assert_eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]

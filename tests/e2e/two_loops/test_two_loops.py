@@ -22,10 +22,10 @@ from driftloop.lake import Table
 from driftloop.loop import to_ms
 from driftloop.report import chains
 from driftloop.report.releases import outcomes
-from tests.e2e.together import FLIGHTS, ORDERS, Together
+from tests.e2e.two_loops.together import FLIGHTS, ORDERS, Together
 from tests.loops.orders.source import SHOPS, STORY, invent
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(930), pytest.mark.xdist_group("together")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(930)]
 
 LOOPS = (FLIGHTS, ORDERS)
 RETURNS = ("order_ref", "at_ms", "returned")

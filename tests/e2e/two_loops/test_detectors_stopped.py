@@ -1,0 +1,86 @@
+"""No detector, no alarm; and the alarm that comes late is the one that would have come in time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from driftloop.config import ROOT
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.envelope import Envelope
+from driftloop.history import read_events
+from tests.e2e.command_line import CommandLine, system
+from tests.e2e.two_loops.together import ORDERS, Together, definitions, replay, settings_of, up
+from tests.helpers.eventually import assert_eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(930)]
+
+DECIDED = "monitoring.window-decided.v1"
+ALARMS = "monitoring.drift-detected.v1"
+UNTIL_ALARM = ("2020-09-13", "2020-09-30")
+"""Ends a day after the alarm."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Orders replayed with the detectors' process stopped, and what it said when it ran again."""
+
+    before: list[Envelope[monitoring.DriftDetected]]
+    decided_before: set[str]
+    after: list[Envelope[monitoring.DriftDetected]]
+    windows: list[Envelope[monitoring.WindowClosed]]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patch, system(folder, definitions(folder, [ORDERS])) as line:
+        patch.setenv("TZ", "UTC")
+        up(line)
+        _supervise(line, "stop", "detectors")
+        replay(line, {ORDERS: UNTIL_ALARM}, "--ignore-decider", "detectors")
+        before, decided = _alarms(line), _deciders(line)
+        _supervise(line, "start", "detectors")
+        after = assert_eventually(lambda: _alarms(line), 120.0, "the alarm")
+        bootstrap = settings_of(line).kafka_bootstrap
+        windows = read_events(bootstrap, ["monitoring.window-closed.v1"])
+        yield Stopped(before, decided, after, windows)
+
+
+def test_with_the_detectors_stopped_there_is_no_alarm(stopped: Stopped) -> None:
+    assert stopped.before == []
+    assert stopped.decided_before == {"evaluation", "training"}
+    assert len(stopped.windows) > 20
+
+
+def test_started_again_they_raise_the_alarm_that_an_undisturbed_run_raises(
+    stopped: Stopped, together: Together
+) -> None:
+    [alarm] = stopped.after
+    [undisturbed] = [each for each in together.of(ORDERS, monitoring.DriftDetected) if each.data.mode == "trigger"]
+    assert alarm.id == undisturbed.id
+    assert alarm.data == undisturbed.data  # release, episode, statistic and evidence
+    assert set(alarm.data.evidence_ids) <= {event.id for event in stopped.windows}
+
+
+def _supervise(line: CommandLine, command: str, part: str) -> None:
+    """Have the supervisor stop or start one part, and wait until it has."""
+    endpoint = f"tcp://127.0.0.1:{line.environment['SUPERVISOR_PORT']}"
+    circusctl = Path(sys.executable).with_name("circusctl")
+    subprocess.run(
+        [circusctl, "--endpoint", endpoint, "--timeout", "30", command, part, "--waiting"],
+        cwd=ROOT, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60.0,
+    )  # fmt: skip
+
+
+def _alarms(line: CommandLine) -> list[Envelope[monitoring.DriftDetected]]:
+    return read_events(settings_of(line).kafka_bootstrap, [ALARMS])
+
+
+def _deciders(line: CommandLine) -> set[str]:
+    return {event.data.decider for event in read_events(settings_of(line).kafka_bootstrap, [DECIDED])}
