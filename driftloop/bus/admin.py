@@ -62,8 +62,8 @@ def create_topics(
 def _wait_for_coordinator(bootstrap: str, timeout_s: float) -> None:
     """Return once the broker answers for consumer groups.
 
-    On a new broker the first question makes the offsets topic, which takes seconds; Faust's first join, where it
-    falls into them, never ends. Our topics are created after that, so whoever waits for those is safe.
+    On a new broker the first question makes the offsets topic, which takes seconds. Our topics are created after that,
+    so the first join of whoever waits for those does not fall into them.
     """
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "driftloop-up", **_QUIET})
     deadline = time.monotonic() + timeout_s

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from driftloop import light_feast
 from driftloop.cli.types import DAY, SPAN
 from driftloop.config import ROOT, Settings
 from driftloop.demo.kills import plan_kills
@@ -95,6 +96,7 @@ def demo(
             outcome = run.replay(stop)
             _raise_on_signals(stop)
             screen.line(f"replayed in {outcome.replay_s:.0f} s")
+            light_feast.load()
             from driftloop.demo.finish import finish  # plots and models: not to be loaded before they are needed
 
             result = finish(settings, loop, plan, out, outcome, permuted=permute_labels is not None, say=screen.line)

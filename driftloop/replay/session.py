@@ -100,6 +100,8 @@ class ReplaySession:
             for name, table in tables.items()
         }
         late = self._late
+        if not late.share:
+            return encoded
         return {name: delay(each, late.share, late.by_ms, late.seed) for name, each in encoded.items()}
 
     def _arrived(self, watermark_ms: int) -> bool:

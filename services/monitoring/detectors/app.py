@@ -109,7 +109,7 @@ class DetectorService:
             await producer.stop()
 
     async def _start_in_time(self) -> None:
-        """Start the app, or end the process: Faust's first join can wait for ever, and its stop with it."""
+        """Start the app, or end the process: where Faust hangs at its start, its stop hangs too."""
         timeout_s = self._settings.start_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
