@@ -25,6 +25,7 @@ from loops.flights.source import events
 from services.features.adapters.feast_views import apply
 from services.features.adapters.sqlite_online import SqliteOnline
 from services.features.domain.engine import Engine
+from services.features.domain.events import Arrived
 
 
 @dataclass
@@ -82,7 +83,7 @@ def run(home: Path, days: int, step: timedelta, clock_s: Callable[[], float] = t
         for feed in engine.feeds:
             clock = clocks[feed.event_type]
             a, b = np.searchsorted(clock, (watermark - step_ms, watermark))
-            engine.add(feed, batches[feed.event_type].slice(a, b - a))
+            engine.add(feed, Arrived(batches[feed.event_type].slice(a, b - a)))
         added = clock_s()
         advance = engine.advance(watermark)
         advanced = clock_s()

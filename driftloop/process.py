@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import signal
@@ -57,6 +58,8 @@ def serve(name: str, settings: Settings, build: Callable[[threading.Event], Serv
     with HealthServer(settings.host, settings.health_port, slot.ready, slot.status) as health:
         try:
             slot.service = build(stop)
+            gc.collect()
+            gc.freeze()  # what was imported and built stays; a full collection need not go through it again
             logger.info("started", health_port=health.port)
             running = slot.service.run()
             if inspect.isawaitable(running):

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka import TopicPartition as Position
 
 from driftloop.bus.admin import wait_for_topics
+from driftloop.bus.offsets import Offsets
 from driftloop.bus.passing import passes, patiently
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
 from driftloop.errors import Retriable, UndeclaredTopic
@@ -21,7 +22,7 @@ _CONSUMER = MappingProxyType(
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
-        "fetch.wait.max.ms": 50,
+        "fetch.wait.max.ms": 500,
         "fetch.error.backoff.ms": 50,
         "session.timeout.ms": 6000,
         "heartbeat.interval.ms": 1500,
@@ -55,28 +56,16 @@ class KafkaBatchConsumer:
         self._linger_s = linger_s
         wait_for_topics(bootstrap, topics)
         self._consumer = Consumer({**_CONSUMER, "bootstrap.servers": bootstrap, "group.id": group})
-        self._parts = [Position(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
-        committed = patiently("committed offsets", self._committed)
-        self._next = {_place(each): self._start(each, newest) for each in committed}
-        self._assign()
-
-    def _start(self, committed: Position, newest: bool) -> int:
-        low, high = self._watermarks(committed)
+        places = [TopicPartition(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
+        self._offsets = Offsets(bootstrap)
         if newest:
-            return high
-        return int(committed.offset) if committed.offset >= 0 else low
-
-    def _committed(self) -> list[Position]:
-        return self._consumer.committed(self._parts, timeout=_METADATA_TIMEOUT_S)
+            self._next = self._offsets.ends(places)
+        else:
+            self._next = self._offsets.first(places) | self._offsets.committed(group, places)
+        self._assign()
 
     def _assign(self) -> None:
         self._consumer.assign([Position(tp.topic, tp.partition, offset) for tp, offset in self._next.items()])
-
-    def _watermarks(self, part: Position) -> tuple[int, int]:
-        found = patiently("offsets", lambda: self._consumer.get_watermark_offsets(part, timeout=_METADATA_TIMEOUT_S))
-        if found is None:
-            raise Retriable(f"no offsets of {part.topic}/{part.partition} within {_METADATA_TIMEOUT_S} s")
-        return int(found[0]), int(found[1])
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         """See the port."""
@@ -115,7 +104,7 @@ class KafkaBatchConsumer:
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
         """See the port."""
-        return {_place(each): self._watermarks(each)[1] for each in self._parts}
+        return self._offsets.ends(self._next)
 
     def close(self) -> None:
         """See the port."""
@@ -196,10 +185,6 @@ def _passing(message: Message) -> bool:
     if error.code() == KafkaError._PARTITION_EOF or passes(error):
         return True
     raise KafkaException(error)
-
-
-def _place(part: Position) -> TopicPartition:
-    return TopicPartition(part.topic, part.partition)
 
 
 def _record(message: Any) -> Record:

@@ -24,23 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&driftloop/ingestion/v1/ingestion.proto\x12\x16\x64riftloop.ingestion.v1\"c\n\x0cRowsAccepted\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nevent_type\x18\x02 \x01(\t\x12\x11\n\tjoin_keys\x18\x03 \x03(\t\x12\x10\n\x08num_rows\x18\x04 \x01(\x05\x12\x0c\n\x04rows\x18\x05 \x01(\x0c\"T\n\x10OutcomesAccepted\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nevent_type\x18\x02 \x01(\t\x12\x10\n\x08num_rows\x18\x03 \x01(\x05\x12\x0c\n\x04rows\x18\x04 \x01(\x0c\"I\n\x11WatermarkAdvanced\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x14\n\x0cwatermark_ms\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\"H\n\x10OutcomeWatermark\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x14\n\x0cwatermark_ms\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\"g\n\x0bLakeFlushed\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x14\n\x0cwatermark_ms\x18\x02 \x01(\x03\x12\x34\n\x06tables\x18\x03 \x03(\x0b\x32$.driftloop.ingestion.v1.TableVersion\";\n\x0cTableVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&driftloop/ingestion/v1/ingestion.proto\x12\x16\x64riftloop.ingestion.v1\"\x86\x01\n\x0cRowsAccepted\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nevent_type\x18\x02 \x01(\t\x12\x34\n\x08\x65ntities\x18\x03 \x03(\x0b\x32\".driftloop.ingestion.v1.EntityRows\x12\x10\n\x08num_rows\x18\x04 \x01(\x05\x12\x0c\n\x04rows\x18\x05 \x01(\x0c\"2\n\nEntityRows\x12\x11\n\tjoin_keys\x18\x01 \x03(\t\x12\x11\n\tpositions\x18\x02 \x03(\x05\"T\n\x10OutcomesAccepted\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nevent_type\x18\x02 \x01(\t\x12\x10\n\x08num_rows\x18\x03 \x01(\x05\x12\x0c\n\x04rows\x18\x04 \x01(\x0c\"I\n\x11WatermarkAdvanced\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x14\n\x0cwatermark_ms\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\"H\n\x10OutcomeWatermark\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x14\n\x0cwatermark_ms\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\"g\n\x0bLakeFlushed\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x14\n\x0cwatermark_ms\x18\x02 \x01(\x03\x12\x34\n\x06tables\x18\x03 \x03(\x0b\x32$.driftloop.ingestion.v1.TableVersion\";\n\x0cTableVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'driftloop.ingestion.v1.ingestion_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROWSACCEPTED']._serialized_start=66
-  _globals['_ROWSACCEPTED']._serialized_end=165
-  _globals['_OUTCOMESACCEPTED']._serialized_start=167
-  _globals['_OUTCOMESACCEPTED']._serialized_end=251
-  _globals['_WATERMARKADVANCED']._serialized_start=253
-  _globals['_WATERMARKADVANCED']._serialized_end=326
-  _globals['_OUTCOMEWATERMARK']._serialized_start=328
-  _globals['_OUTCOMEWATERMARK']._serialized_end=400
-  _globals['_LAKEFLUSHED']._serialized_start=402
-  _globals['_LAKEFLUSHED']._serialized_end=505
-  _globals['_TABLEVERSION']._serialized_start=507
-  _globals['_TABLEVERSION']._serialized_end=566
+  _globals['_ROWSACCEPTED']._serialized_start=67
+  _globals['_ROWSACCEPTED']._serialized_end=201
+  _globals['_ENTITYROWS']._serialized_start=203
+  _globals['_ENTITYROWS']._serialized_end=253
+  _globals['_OUTCOMESACCEPTED']._serialized_start=255
+  _globals['_OUTCOMESACCEPTED']._serialized_end=339
+  _globals['_WATERMARKADVANCED']._serialized_start=341
+  _globals['_WATERMARKADVANCED']._serialized_end=414
+  _globals['_OUTCOMEWATERMARK']._serialized_start=416
+  _globals['_OUTCOMEWATERMARK']._serialized_end=488
+  _globals['_LAKEFLUSHED']._serialized_start=490
+  _globals['_LAKEFLUSHED']._serialized_end=593
+  _globals['_TABLEVERSION']._serialized_start=595
+  _globals['_TABLEVERSION']._serialized_end=654
 # @@protoc_insertion_point(module_scope)

@@ -7,18 +7,26 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RowsAccepted(_message.Message):
-    __slots__ = ("loop", "event_type", "join_keys", "num_rows", "rows")
+    __slots__ = ("loop", "event_type", "entities", "num_rows", "rows")
     LOOP_FIELD_NUMBER: _ClassVar[int]
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
-    JOIN_KEYS_FIELD_NUMBER: _ClassVar[int]
+    ENTITIES_FIELD_NUMBER: _ClassVar[int]
     NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     loop: str
     event_type: str
-    join_keys: _containers.RepeatedScalarFieldContainer[str]
+    entities: _containers.RepeatedCompositeFieldContainer[EntityRows]
     num_rows: int
     rows: bytes
-    def __init__(self, loop: _Optional[str] = ..., event_type: _Optional[str] = ..., join_keys: _Optional[_Iterable[str]] = ..., num_rows: _Optional[int] = ..., rows: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, loop: _Optional[str] = ..., event_type: _Optional[str] = ..., entities: _Optional[_Iterable[_Union[EntityRows, _Mapping]]] = ..., num_rows: _Optional[int] = ..., rows: _Optional[bytes] = ...) -> None: ...
+
+class EntityRows(_message.Message):
+    __slots__ = ("join_keys", "positions")
+    JOIN_KEYS_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    join_keys: _containers.RepeatedScalarFieldContainer[str]
+    positions: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, join_keys: _Optional[_Iterable[str]] = ..., positions: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class OutcomesAccepted(_message.Message):
     __slots__ = ("loop", "event_type", "num_rows", "rows")

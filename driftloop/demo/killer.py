@@ -15,11 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from confluent_kafka import Consumer
-from confluent_kafka import TopicPartition as Position
-
 from driftloop.bus.kafka_batch import KafkaBatchConsumer
-from driftloop.bus.passing import patiently
+from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import TopicPartition
 from driftloop.clock import SystemClock
 from driftloop.config import Settings
@@ -184,7 +181,7 @@ class Killer:
         """What a process that stands still has in hand; None where that is nothing."""
         work = self._work[kill.service]
         inputs = {place: end for place, end in self._drain(consumer).items() if place.topic in work.topics}
-        committed = _committed(self._bootstrap, kill.service, list(inputs))
+        committed = dict.fromkeys(inputs, 0) | Offsets(self._bootstrap).committed(kill.service, inputs)
         work.committed(committed)
         events = work.events()
         if not events:
@@ -207,17 +204,6 @@ class Killer:
         if victim.wait_for_another(self._bootstrap, _RESTART_S, self._stop):
             killed.restarted_s = round(time.monotonic() - began_s, 2)
             self._say(f"{killed.kill.service} is back after {killed.restarted_s:.1f} s")
-
-
-def _committed(bootstrap: str, group: str, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-    """The next offset that a group would read of each partition; 0 where it has committed none."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
-    try:
-        asked = [Position(place.topic, place.partition) for place in places]
-        found = patiently("committed offsets", lambda: consumer.committed(asked, timeout=_DRAIN_S))
-    finally:
-        consumer.close()
-    return {TopicPartition(each.topic, each.partition): max(0, each.offset) for each in found}
 
 
 def _line(killed: Killed) -> str:

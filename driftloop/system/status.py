@@ -7,17 +7,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import KafkaException
 from google.protobuf.message import Message
 
 from driftloop import __version__
+from driftloop.bus.offsets import Offsets
 from driftloop.config import Settings
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import features_pb2 as features
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts.topics import declared
 from driftloop.envelope import Envelope, rfc3339
+from driftloop.errors import Retriable
 from driftloop.history import LIFECYCLE, read_events
 from driftloop.openness import Openness
 from driftloop.system.health import pss_mib, ready
@@ -179,25 +180,19 @@ def verdict_line(verdict: evaluation.VerdictReached) -> str:
 
 def consumer_lags(bootstrap: str) -> dict[str, int]:
     """Records not committed yet, by consumer group; empty where the broker does not answer."""
-    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    offsets = Offsets(bootstrap, timeout_s=2.0)
     try:
-        groups = [each.group_id for each in client.list_consumer_groups(request_timeout=2.0).result().valid]
-        return {group: _lag(client, group) for group in groups if group in _GROUPS}
-    except KafkaException:
+        return {group: _lag(offsets, group) for group in offsets.groups() if group in _GROUPS}
+    except (Retriable, KafkaException):
         return {}
 
 
 _GROUPS = frozenset(owner for each in declared().values() for owner in (each.owner, *each.consumers)) | {"detectors"}
 
 
-def _lag(client: AdminClient, group: str) -> int:
-    [future] = client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=2.0).values()
-    committed = {(each.topic, each.partition): each.offset for each in future.result().topic_partitions}
-    asked = {TopicPartition(topic, partition): OffsetSpec.latest() for topic, partition in committed}
-    if not asked:
-        return 0
-    ends = client.list_offsets(asked, request_timeout=2.0)
-    return sum(max(0, ends[tp].result().offset - max(0, committed[tp.topic, tp.partition])) for tp in asked)
+def _lag(offsets: Offsets, group: str) -> int:
+    committed = offsets.committed(group)
+    return sum(max(0, end - committed[place]) for place, end in offsets.ends(committed).items())
 
 
 def read_ready_s(settings: Settings) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from google.protobuf.message import Message
 
@@ -12,6 +13,7 @@ from driftloop.bus.ports import Record
 from driftloop.contracts.ingestion_pb2 import RowsAccepted, WatermarkAdvanced
 from driftloop.envelope import from_record
 from driftloop.errors import InvalidEvent
+from services.features.domain.events import Arrived
 from services.features.domain.loop_run import LoopRun
 from services.features.domain.views import Feed
 
@@ -32,14 +34,14 @@ def handle(record: Record, runs: Mapping[str, LoopRun]) -> None:
 
 
 def rows_accepted(message: RowsAccepted, run: LoopRun, partition: int) -> None:
-    """Rows of one event type for one entity."""
-    feed = Feed(message.event_type, tuple(message.join_keys))
+    """Rows of one event type, with the entities that take them."""
     try:
         with pa.ipc.open_stream(message.rows) as stream:
-            for batch in stream:
-                run.rows(partition, feed, batch)
-    except (pa.ArrowException, KeyError) as error:
-        raise InvalidEvent("malformed-rows", f"{message.event_type} for {feed.join_keys}: {error}") from error
+            rows = Arrived(stream.read_next_batch())
+        positions = {tuple(each.join_keys): np.array(each.positions, np.int64) for each in message.entities}
+        run.rows(partition, rows, {Feed(message.event_type, keys): at for keys, at in positions.items()})
+    except (pa.ArrowException, KeyError, IndexError, StopIteration) as error:
+        raise InvalidEvent("malformed-rows", f"{message.event_type}: {error}") from error
 
 
 def watermark_advanced(message: WatermarkAdvanced, run: LoopRun, partition: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,8 @@ REJECTED = pa.schema(
 )
 """Columns of the lake's table `rejected`."""
 
+Send = Callable[[Sequence[Outgoing]], None]
+
 _NONE_REJECTED = pa.RecordBatch.from_pylist([], schema=REJECTED)
 _DETAIL_LENGTH = 500
 
@@ -47,9 +49,8 @@ class Feeds:
 
 @dataclass(frozen=True)
 class Passed:
-    """What a batch gave. ``records`` in the order in which they are to be sent."""
+    """What a batch gave."""
 
-    records: list[Outgoing]
     accepted: dict[str, pa.RecordBatch]
     rejected: pa.RecordBatch
     advances: list[Advance]
@@ -77,26 +78,31 @@ class Door:
         self._messages = messages
         self._rows_to = rows_to
         self._outcomes_to = outcomes_to
+        # what others wait for goes out before what only the lake keeps
+        self._order = sorted(handlers, key=lambda name: (not feeds.entities.get(name) and name != feeds.label, name))
 
-    def take(self, records: Mapping[TopicPartition, Sequence[Record]], silent: Iterable[TopicPartition]) -> Passed:
-        """Handle a batch: all its rows first, then every watermark that the loop reached by it.
+    def take(
+        self, records: Mapping[TopicPartition, Sequence[Record]], silent: Iterable[TopicPartition], send: Send
+    ) -> Passed:
+        """Handle a batch, and send: the rows of each event type, then every watermark that the loop reached by them.
 
         A row that stands behind a later watermark of its own partition may so go out before that watermark; it says by
         its arrival watermark that it is not to be seen yet.
         """
         self.clock.pass_over(silent)
-        handled = {name: self._handle(name, records) for name in sorted(self.handlers)}
-        handled = {name: each for name, each in handled.items() if each.accepted.num_rows or each.refused}
+        handled: dict[str, Handled] = {}
+        for name in self._order:
+            each = self._handle(name, records)
+            if each.accepted.num_rows or each.refused:
+                handled[name] = each
+                send([*self._letters(each), *self._rows(name, each.accepted)])
         advances = self.clock.advance()
+        for advance in advances:
+            send(list(self._messages.watermark(advance, self._rows_to.partitions, self._outcomes_to.partitions)))
+        self._count(handled, advances)
         accepted = {name: each.accepted for name, each in handled.items() if each.accepted.num_rows}
         refused = [each for every in handled.values() for each in every.refused]
-        sent = [letter(each.record, each.fault) for each in refused if each.fault.reason != DUPLICATE]
-        for name, rows in accepted.items():
-            sent += self._rows(name, rows)
-        for advance in advances:
-            sent += self._messages.watermark(advance, self._rows_to.partitions, self._outcomes_to.partitions)
-        self._count(handled, advances)
-        return Passed(sent, accepted, _rejected(refused), advances, _fates(handled))
+        return Passed(accepted, _rejected(refused), advances, _fates(handled))
 
     def state(self) -> ClockState:
         """The clock at rest."""
@@ -115,14 +121,20 @@ class Door:
         mine = {place: held for place, held in records.items() if place.topic == event_type}
         return handler(mine, self.clock) if mine else Handled(handler.nothing, [])
 
+    def _letters(self, handled: Handled) -> Iterator[Outgoing]:
+        return (letter(each.record, each.fault) for each in handled.refused if each.fault.reason != DUPLICATE)
+
     def _rows(self, event_type: str, rows: pa.RecordBatch) -> Iterator[Outgoing]:
-        for join_keys, keys in entity_keys(rows, self._feeds.entities.get(event_type, ())):
-            for partition, part in self._rows_to.split(rows, keys):
-                yield from self._messages.rows(event_type, join_keys, partition, part)
+        if not rows.num_rows:
+            return
+        entities = self._feeds.entities.get(event_type, ())
+        if entities:
+            for share in self._rows_to.shares(rows, entity_keys(rows, entities)):
+                yield from self._messages.rows(event_type, share)
         if event_type == self._feeds.label:
             outcomes = self._feeds.outcome.read(rows)
-            for partition, part in self._outcomes_to.split(outcomes, outcomes.column("key")):
-                yield from self._messages.outcomes(event_type, partition, part)
+            for share in self._outcomes_to.shares(outcomes, [((), outcomes.column("key"))]):
+                yield from self._messages.outcomes(event_type, share)
 
     def _count(self, handled: Mapping[str, Handled], advances: Sequence[Advance]) -> None:
         for name, each in handled.items():

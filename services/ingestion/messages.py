@@ -12,6 +12,7 @@ from driftloop.bus.dead_letters import dead_letter
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.clock import Clock
 from driftloop.contracts.ingestion_pb2 import (
+    EntityRows,
     LakeFlushed,
     OutcomesAccepted,
     OutcomeWatermark,
@@ -22,6 +23,7 @@ from driftloop.contracts.ingestion_pb2 import (
 from driftloop.envelope import Draft, from_draft, to_record
 from driftloop.ids import event_id
 from services.ingestion import ports
+from services.ingestion.domain.fanout import Share
 from services.ingestion.domain.rejection import Rejection
 from services.ingestion.domain.watermarks import Advance
 
@@ -39,23 +41,22 @@ class Messages:
     loop: str
     clock: Clock
 
-    def rows(
-        self, event_type: str, join_keys: tuple[str, ...], partition: int, rows: pa.RecordBatch
-    ) -> Iterator[Outgoing]:
-        """Rows for one entity, which feed the features; several events where they are too many for one."""
-        for piece, content in _pieces(rows):
-            name = event_id("rows-accepted", self.loop, event_type, *join_keys, "in", partition, *_span(piece))
+    def rows(self, event_type: str, share: Share) -> Iterator[Outgoing]:
+        """Rows that feed the features, with the entities that take them; several events where one cannot hold them."""
+        for piece, content in _pieces(share):
+            name = event_id("rows-accepted", self.loop, event_type, "in", piece.partition, *_span(piece.rows))
+            takes = [EntityRows(join_keys=keys, positions=at.tolist()) for keys, at in piece.entities]
             data = RowsAccepted(
-                loop=self.loop, event_type=event_type, join_keys=join_keys, num_rows=piece.num_rows, rows=content
+                loop=self.loop, event_type=event_type, entities=takes, num_rows=piece.rows.num_rows, rows=content
             )
-            yield self._record(name, _newest(piece), data, partition)
+            yield self._record(name, _newest(piece.rows), data, piece.partition)
 
-    def outcomes(self, event_type: str, partition: int, rows: pa.RecordBatch) -> Iterator[Outgoing]:
+    def outcomes(self, event_type: str, share: Share) -> Iterator[Outgoing]:
         """Outcomes, with the columns of `domain.fanout.OUTCOME`."""
-        for piece, content in _pieces(rows):
-            name = event_id("outcomes-accepted", self.loop, event_type, "in", partition, *_span(piece))
-            data = OutcomesAccepted(loop=self.loop, event_type=event_type, num_rows=piece.num_rows, rows=content)
-            yield self._record(name, _newest(piece), data, partition)
+        for piece, content in _pieces(share):
+            name = event_id("outcomes-accepted", self.loop, event_type, "in", piece.partition, *_span(piece.rows))
+            data = OutcomesAccepted(loop=self.loop, event_type=event_type, num_rows=piece.rows.num_rows, rows=content)
+            yield self._record(name, _newest(piece.rows), data, piece.partition)
 
     def watermark(self, advance: Advance, rows_partitions: int, outcome_partitions: int) -> Iterator[Outgoing]:
         """The loop's watermark, for every partition of both topics; its copies are one event."""
@@ -98,15 +99,14 @@ def letter(record: Record, fault: Rejection) -> Outgoing:
     )
 
 
-def _pieces(rows: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, bytes]]:
-    """The rows with their bytes, halved until a record can hold them."""
-    content = _ipc(rows)
-    if len(content) <= MOST_BYTES or rows.num_rows == 1:
-        yield rows, content
+def _pieces(share: Share) -> Iterator[tuple[Share, bytes]]:
+    """The share with the bytes of its rows, halved until a record can hold them."""
+    content = _ipc(share.rows)
+    if len(content) <= MOST_BYTES or share.rows.num_rows == 1:
+        yield share, content
         return
-    half = rows.num_rows // 2
-    yield from _pieces(rows.slice(0, half))
-    yield from _pieces(rows.slice(half))
+    for half in share.halves():
+        yield from _pieces(half)
 
 
 def _ipc(rows: pa.RecordBatch) -> bytes:

@@ -137,8 +137,7 @@ class Ingestion:
         for door, backlog in zip(self._parts.doors, self._backlogs, strict=True):
             mine = {place: held for place, held in batch.records.items() if place.topic in door.handlers}
             silent = [place for place in batch.taken.silent if place.topic in door.handlers]
-            passed: Passed = door.take(mine, silent)
-            self._parts.producer.send(passed.records)
+            passed: Passed = door.take(mine, silent, self._parts.producer.send)
             backlog.add(passed)
             fates += passed.fates
         for dead, reason in fates:

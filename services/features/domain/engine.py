@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from services.features.domain import windows
-from services.features.domain.events import Array, Events, columns_of, concat, empty, merge
+from services.features.domain.events import Array, Arrived, Events, Ints, concat, empty, merge
 from services.features.domain.latest import Key, LatestRows, Newest
 from services.features.domain.views import Feed, ViewSpec, feed_columns
 
@@ -64,21 +64,32 @@ class FeedState:
         self.visible = empty(self.columns)
         self._longest_ms = max((window for each in self.windowed for window in each.windows_ms), default=0)
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Take rows that the bus brought. A row with no value for a join key belongs to no entity and is left out."""
+    def read(self, rows: Arrived, positions: Ints) -> Events:
+        """Some rows as the feed keeps them, to be given to `add`. One that lacks a join key belongs to no entity.
+
+        Raises:
+            KeyError: a column that a view reads is missing.
+            pa.ArrowInvalid: a column is of a wrong type.
+            IndexError: there is no such position.
+        """
         named = zip(self.feed.join_keys, self._key_types, strict=True)
-        keys = list(zip(*(_typed(batch.column(name), kind).to_pylist() for name, kind in named), strict=True))
-        time = batch.column("event_time_ms").to_numpy()
+        values = [rows.values(name, kind) for name, kind in named]
+        keys = [tuple(column[at] for column in values) for at in positions.tolist()]
         code = np.fromiter((-1 if None in key else self._code(key) for key in keys), np.int64, len(keys))
-        events = Events(
-            time,
-            np.maximum(time, batch.column("arrival_watermark_ms").to_numpy()),
-            batch.column("source_partition").to_numpy().astype(np.int64),
-            batch.column("source_offset").to_numpy(),
+        return Events(
+            rows.time_ms[positions],
+            rows.effective_ms[positions],
+            rows.partition[positions],
+            rows.offset[positions],
             code,
-            columns_of(batch, self.columns),
+            {name: rows.column(name, kind)[positions] for name, kind in self.columns.items()},
         )
-        self.pending.append(events.take(code >= 0) if (code < 0).any() else events)
+
+    def add(self, events: Events) -> None:
+        """Take rows that were read, but for those of no entity."""
+        if len(events):
+            alone = events.code < 0
+            self.pending.append(events.take(~alone) if alone.any() else events)
 
     def advance(self, previous_ms: int | None, watermark_ms: int) -> tuple[list[FeatureRows], int]:
         """Changed rows of the feed's views, and how many late events became visible."""
@@ -167,15 +178,10 @@ class Engine:
         self.watermark_ms: int | None = None
         self.late_events = 0
 
-    def add(self, feed: Feed, batch: pa.RecordBatch) -> None:
-        """Take accepted rows of a feed; those of a feed that no view reads are left out.
-
-        Raises:
-            KeyError: a column that a view reads is missing.
-            pa.ArrowInvalid: a column is of a wrong type.
-        """
-        if batch.num_rows and feed in self.feeds:
-            self.feeds[feed].add(batch)
+    def add(self, feed: Feed, rows: Arrived) -> None:
+        """Take accepted rows for a feed; one that no view reads is passed over. Raises as `FeedState.read` does."""
+        if feed in self.feeds:
+            self.feeds[feed].add(self.feeds[feed].read(rows, np.arange(len(rows))))
 
     def advance(self, watermark_ms: int) -> Advance:
         """The rows that changed since the previous watermark.
@@ -205,10 +211,6 @@ class FeedSnapshot:
     visible: Events
     pending: Events
     latest: Mapping[str, Mapping[Key, Newest]]
-
-
-def _typed(column: pa.Array, wanted: pa.DataType) -> pa.Array:
-    return column if column.type == wanted else column.cast(wanted)
 
 
 def _recoded(events: Events, renumbered: Array) -> Events:

@@ -90,14 +90,40 @@ def merge(older: Events, newer: Events) -> Events:
     return both.in_order() if late else both
 
 
-def columns_of(batch: pa.RecordBatch, wanted: Mapping[str, Kind]) -> dict[str, Array]:
-    """The wanted columns of a batch as arrays.
+class Arrived:
+    """A batch of accepted rows of one event type. A column is made an array once, however many feeds read it."""
 
-    Raises:
-        KeyError: the batch lacks one.
-        pa.ArrowInvalid: its type is neither what is wanted nor can be made so.
-    """
-    return {name: _array(batch.column(name), kind) for name, kind in wanted.items()}
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._batch = batch
+        self._columns: dict[tuple[str, Kind], Array] = {}
+        self._values: dict[tuple[str, pa.DataType], list[Any]] = {}
+        self.time_ms: Ints = batch.column("event_time_ms").to_numpy()
+        self.effective_ms: Ints = np.maximum(self.time_ms, batch.column("arrival_watermark_ms").to_numpy())
+        self.partition: Ints = batch.column("source_partition").to_numpy().astype(np.int64)
+        self.offset: Ints = batch.column("source_offset").to_numpy()
+
+    def __len__(self) -> int:
+        return len(self.time_ms)
+
+    def column(self, name: str, kind: Kind) -> Array:
+        """A column as an array.
+
+        Raises:
+            KeyError: the batch lacks it.
+            pa.ArrowInvalid: its type is neither what is wanted nor can be made so.
+        """
+        found = self._columns.get((name, kind))
+        if found is None:
+            found = self._columns[name, kind] = _array(self._batch.column(name), kind)
+        return found
+
+    def values(self, name: str, kind: pa.DataType) -> list[Any]:
+        """A join key's values, None for null; raises as `column` does."""
+        found = self._values.get((name, kind))
+        if found is None:
+            column = self._batch.column(name)
+            found = self._values[name, kind] = (column if column.type == kind else column.cast(kind)).to_pylist()
+        return found
 
 
 def _array(column: pa.Array, kind: Kind) -> Array:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import pyarrow as pa
+from numpy.typing import NDArray
 
 from driftloop.bus.dedup import SourceOffsets
 from services.features.domain.engine import Advance, Engine
+from services.features.domain.events import Arrived, Events, Ints
 from services.features.domain.state import LoopState
 from services.features.domain.views import Feed, ViewSpec
 from services.features.domain.watermarks import Watermarks
@@ -27,17 +28,16 @@ class LoopRun:
         self._watermarks = Watermarks(partitions)
         self._seen = SourceOffsets()
 
-    def rows(self, partition: int, feed: Feed, batch: pa.RecordBatch) -> None:
-        """Take accepted rows from an input partition; those that came before are left out.
+    def rows(self, partition: int, rows: Arrived, feeds: Mapping[Feed, Ints]) -> None:
+        """Take accepted rows from an input partition: for each feed those at some positions that did not come before.
 
-        Raises:
-            KeyError: a column that a view reads is missing.
-            pa.ArrowInvalid: a column is of a wrong type.
+        Feeds that no view reads are passed over. Takes all or, where it raises as `FeedState.read` does, nothing.
         """
-        if feed not in self.engine.feeds:
-            return
-        fresh = self._fresh(partition, feed, batch)
-        self.engine.add(feed, batch if fresh.all() else batch.filter(pa.array(fresh)))
+        states = self.engine.feeds
+        read = [(feed, states[feed].read(rows, positions)) for feed, positions in feeds.items() if feed in states]
+        for feed, events in read:
+            fresh = self._fresh(partition, feed, events)
+            states[feed].add(events if fresh.all() else events.take(fresh))
 
     def watermark(self, partition: int, watermark_ms: int) -> None:
         """Take a watermark from an input partition."""
@@ -86,13 +86,11 @@ class LoopRun:
         for snapshot in state.feeds:
             self.engine.feeds[snapshot.feed].restore(snapshot)
 
-    def _fresh(self, partition: int, feed: Feed, batch: pa.RecordBatch) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        raw = batch.column("source_partition").to_numpy()
-        offsets = batch.column("source_offset").to_numpy()
-        fresh = np.zeros(len(raw), np.bool_)
-        for each in np.unique(raw):
-            here = raw == each
-            fresh[here] = self._seen.fresh(_stream(partition, feed, int(each)), offsets[here])
+    def _fresh(self, partition: int, feed: Feed, events: Events) -> NDArray[np.bool_]:
+        fresh = np.zeros(len(events), np.bool_)
+        for raw in set(events.partition.tolist()):
+            here = events.partition == raw
+            fresh[here] = self._seen.fresh(_stream(partition, feed, raw), events.offset[here])
         return fresh
 
 

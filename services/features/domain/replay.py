@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from services.features.domain.engine import Advance
-from services.features.domain.events import Ints
+from services.features.domain.events import Arrived, Ints
 from services.features.domain.loop_run import LoopRun
 
 
@@ -50,10 +50,10 @@ def replay(run: LoopRun, events: Mapping[str, pa.Table], watermarks: Ints, parti
     for watermark_ms in watermarks.tolist():
         for feed in feeds:
             batch, at[feed] = rows[feed.event_type].between(at[feed], watermark_ms)
-            run.engine.add(feed, batch)
+            run.engine.add(feed, Arrived(batch))
         yield run.engine.advance(watermark_ms)
     for feed in feeds:
-        run.engine.add(feed, rows[feed.event_type].rows.slice(at[feed]))
+        run.engine.add(feed, Arrived(rows[feed.event_type].rows.slice(at[feed])))
     for name in rows:
         run.mark_seen(_newest(name, events[name]), partitions)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import duckdb
@@ -52,13 +53,15 @@ class DuckDbDerive:
         where: Where,
     ) -> None:
         self._connection = connection
-        self._inputs = schema.fields
-        self._held = _Held(_empty(self._inputs))
+        self._held = _Held(_empty(schema.fields))
         self._view, self._statement = f'"rows of {name}"', f'"derive {name}"'
         connection.register(self._view.strip('"'), self._held)
         columns = [_column(connection, self._view, schema, name, sql, where) for name, sql in derive.items()]
         # S608: the expressions are the loop owner's code, and the connection reaches nothing but the batch
-        connection.execute(f"PREPARE {self._statement} AS SELECT {', '.join(columns)} FROM {self._view}")  # noqa: S608
+        query = f"SELECT {', '.join(columns)} FROM {self._view}"  # noqa: S608
+        self._inputs = pa.schema([schema.fields.field(name) for name in _read_by(connection, query, schema)])
+        self._held.batch = _empty(self._inputs)
+        connection.execute(f"PREPARE {self._statement} AS {query}")
         self.schema: pa.Schema = self._run().schema
         if not all(self._row_by_row(_sample(self._inputs, blank)) for blank in (True, False)):
             problem = f"{where(schema.event_type, 'derive')}: derive: give each row one value, made from that row alone"
@@ -115,6 +118,20 @@ def _column(
     if pa.types.is_decimal(kind) or pa.types.is_integer(kind):
         return f'CAST(({sql}\n) AS DOUBLE) AS "{name}"'
     raise LoopDefinitionError([f"{place}: derive.{name}: yields {kind}; give a number, a bool or a string"])
+
+
+def _read_by(connection: duckdb.DuckDBPyConnection, query: str, schema: EventSchema) -> list[str]:
+    """Columns that the query's plan scans, in order, or the id: DuckDB reads every column that it is given."""
+    [(_, plan)] = connection.execute(f"EXPLAIN (FORMAT json) {query}").fetchall()
+    steps = json.loads(plan)
+    scanned: set[str] = set()
+    while steps:
+        step = steps.pop()
+        steps += step["children"]
+        if step["name"] == "ARROW_SCAN":
+            columns = step["extra_info"]["Projections"]
+            scanned |= {columns} if isinstance(columns, str) else set(columns)
+    return [name for name in schema.fields.names if name in scanned] or [schema.id]
 
 
 def _sample(schema: pa.Schema, blank: bool) -> pa.RecordBatch:

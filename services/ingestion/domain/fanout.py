@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,29 @@ SEPARATOR = "\x1f"
 _REMEMBERED = 200_000
 
 
+JoinKeys = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one partition gets. ``entities``: with their join keys, the positions of the rows (int64, ascending)."""
+
+    partition: int
+    rows: pa.RecordBatch
+    entities: list[tuple[JoinKeys, NDArray[np.int64]]]
+
+    def halves(self) -> tuple[Share, Share]:
+        """The first half of the rows, and the rest."""
+        half = self.rows.num_rows // 2
+        cuts = [(join_keys, at, int(np.searchsorted(at, half))) for join_keys, at in self.entities]
+        first = [(join_keys, at[:cut]) for join_keys, at, cut in cuts if cut]
+        rest = [(join_keys, at[cut:] - half) for join_keys, at, cut in cuts if cut < len(at)]
+        return (
+            Share(self.partition, self.rows.slice(0, half), first),
+            Share(self.partition, self.rows.slice(half), rest),
+        )
+
+
 class Partitioner:
     """Partitions of keys by Kafka's hash; remembers the keys it met, for entities come again."""
 
@@ -26,11 +49,23 @@ class Partitioner:
 
     def split(self, rows: pa.RecordBatch, keys: pa.Array) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The rows of each partition that has some, in order; those whose key (string [n]) is null are left out."""
-        places = self._places(keys)
+        for share in self.shares(rows, [((), keys)]):
+            yield share.partition, share.rows
+
+    def shares(self, rows: pa.RecordBatch, entities: Iterable[tuple[JoinKeys, pa.Array]]) -> Iterator[Share]:
+        """What goes to each partition that gets any: rows of which an entity's key (string [n]) hashes to it."""
+        places = [(join_keys, self._places(keys)) for join_keys, keys in entities]
         for partition in range(self.partitions):
-            chosen = np.flatnonzero(places == partition)
-            if len(chosen):
-                yield partition, rows if len(chosen) == len(places) else rows.take(pa.array(chosen))
+            here = [(join_keys, place == partition) for join_keys, place in places]
+            wanted = np.logical_or.reduce([mask for _, mask in here], axis=0)
+            if not wanted.any():
+                continue
+            if wanted.all():
+                taken, kept = rows, here
+            else:
+                taken = rows.take(pa.array(np.flatnonzero(wanted)))
+                kept = [(join_keys, mask[wanted]) for join_keys, mask in here]
+            yield Share(partition, taken, [(keys, np.flatnonzero(mask)) for keys, mask in kept if mask.any()])
 
     def _places(self, keys: pa.Array) -> NDArray[np.int64]:
         """Partition of each row, -1 for none."""
@@ -42,9 +77,7 @@ class Partitioner:
         return np.array([self._known[name] for name in names], dtype=np.int64)
 
 
-def entity_keys(
-    rows: pa.RecordBatch, entities: Sequence[tuple[str, ...]]
-) -> Iterator[tuple[tuple[str, ...], pa.Array]]:
+def entity_keys(rows: pa.RecordBatch, entities: Sequence[JoinKeys]) -> Iterator[tuple[JoinKeys, pa.Array]]:
     """Each entity with every row's key (string [n]): its join keys' values; null where one is null or empty."""
     texts = {name: _text(rows.column(name)) for name in {name for join_keys in entities for name in join_keys}}
     for join_keys in entities:

@@ -29,7 +29,7 @@ from driftloop.loop import Loop
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
-from tests.unit.ingestion.rig import FLUSHED, ROWS, batch
+from tests.unit.ingestion.rig import FLUSHED, ROWS, taken
 from tests.unit.ingestion.shop import HOUR_MS, PAID, PLACED, START_MS, paid, placed, write_loop
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -142,8 +142,9 @@ def test_killed_in_the_middle_it_goes_on_and_all_stands_once(service: Service, l
     places = {
         (row["source_partition"], row["source_offset"])
         for data in sent
-        if list(data.join_keys) == ["everywhere"]
-        for row in batch(data).to_pylist()
+        for join_keys, rows in taken(data)
+        if join_keys == ("everywhere",)
+        for row in rows
     }
     assert places == {(row["source_partition"], row["source_offset"]) for row in accepted.to_pylist()}
     assert "driftloop_ingestion_watermark_ms" in service.get("metrics")

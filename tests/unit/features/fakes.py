@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
-from driftloop.contracts.ingestion_pb2 import RowsAccepted, WatermarkAdvanced
+from driftloop.contracts.ingestion_pb2 import EntityRows, RowsAccepted, WatermarkAdvanced
 from driftloop.envelope import Draft, from_draft, to_record
 from services.features.domain.engine import Advance, FeatureRows
 from services.features.domain.views import Feed, ViewSpec
@@ -131,14 +131,14 @@ class HandClock:
 
 
 def accepted(feed: Feed, rows: pa.RecordBatch, partition: int, loop: str = "sales") -> Outgoing:
-    """A record of accepted rows, as ingestion sends it."""
+    """A record of accepted rows that one entity takes, as ingestion sends it."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as writer:
         writer.write_batch(rows)
     message = RowsAccepted(
         loop=loop,
         event_type=feed.event_type,
-        join_keys=feed.join_keys,
+        entities=[EntityRows(join_keys=feed.join_keys, positions=range(rows.num_rows))],
         num_rows=rows.num_rows,
         rows=sink.getvalue().to_pybytes(),
     )

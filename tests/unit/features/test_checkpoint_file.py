@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftloop.bus.ports import TopicPartition
 from services.features.adapters.checkpoint_file import CheckpointFile
+from services.features.domain.events import Arrived
 from services.features.domain.loop_run import LoopRun
 from services.features.ports import Checkpoint
 from tests.unit.features.rows import HOUR, PAIRS, SHOPS, SPECS, Sale, batch
@@ -15,8 +17,7 @@ from tests.unit.features.test_engine import STEP, rows_of, streams
 
 
 def _feed(run: LoopRun, number: int, sales: list[Sale]) -> None:
-    for feed in (SHOPS, PAIRS):
-        run.rows(0, feed, batch(sales))
+    run.rows(0, Arrived(batch(sales)), dict.fromkeys((SHOPS, PAIRS), np.arange(len(sales))))
     run.watermark(0, number * STEP)
 
 

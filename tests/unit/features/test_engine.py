@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.features.domain.engine import Advance, Engine
+from services.features.domain.events import Arrived
 from services.features.domain.views import Aggregate, ViewSpec
 from tests.unit.features.rows import BY_SHOP, HOUR, NEWEST, PAIRS, SHOPS, SPECS, Row, Sale, batch, expected, windowed
 
@@ -37,7 +38,7 @@ def run(steps: Sequence[Sequence[Sale]]) -> list[Advance]:
     advances = []
     for number, sales in enumerate(steps, 1):
         for feed in (SHOPS, PAIRS):
-            engine.add(feed, batch(sales))
+            engine.add(feed, Arrived(batch(sales)))
         advances.append(engine.advance(number * STEP))
     return advances
 
@@ -106,7 +107,7 @@ def test_the_order_of_delivery_within_a_step_changes_nothing(steps: list[list[Sa
 
 def test_a_row_is_written_again_when_its_last_event_leaves_the_window() -> None:
     engine = Engine([windowed("v", SHOPS, HOUR)])
-    engine.add(SHOPS, batch([Sale("a", 1, 10, 0, 5.0)]))
+    engine.add(SHOPS, Arrived(batch([Sale("a", 1, 10, 0, 5.0)])))
     assert rows_of(engine.advance(11), engine.specs[0]) == {("a",): (1.0, 5.0)}
     assert engine.advance(HOUR + 10).rows == 0
     assert rows_of(engine.advance(HOUR + 11), engine.specs[0]) == {("a",): (0.0, 0.0)}
@@ -115,7 +116,7 @@ def test_a_row_is_written_again_when_its_last_event_leaves_the_window() -> None:
 
 def test_an_event_at_the_watermark_is_not_visible_yet() -> None:
     engine = Engine([windowed("v", SHOPS, HOUR)])
-    engine.add(SHOPS, batch([Sale("a", 1, 10, 0, 5.0)]))
+    engine.add(SHOPS, Arrived(batch([Sale("a", 1, 10, 0, 5.0)])))
     assert engine.advance(10).rows == 0
     assert engine.advance(11).rows == 1
 
@@ -123,8 +124,8 @@ def test_an_event_at_the_watermark_is_not_visible_yet() -> None:
 def test_a_late_event_counts_once_and_from_the_watermark_at_which_it_came() -> None:
     engine = Engine(SPECS)
     late = batch([Sale("a", 1, 0, HOUR, 5.0)])
-    engine.add(SHOPS, late)
-    engine.add(PAIRS, late)
+    engine.add(SHOPS, Arrived(late))
+    engine.add(PAIRS, Arrived(late))
     assert engine.advance(HOUR).rows == 0
     advance = engine.advance(HOUR + 1)
     assert advance.late_events == 1
@@ -136,27 +137,29 @@ def test_sums_of_decimals_do_not_drift_however_many_events_come_and_go() -> None
     random = np.random.default_rng(7)
     for minute in range(3000):
         amount = float(random.uniform(0, 1e9)) if minute < 2000 else 0.1
-        engine.add(SHOPS, batch([Sale("a", 1, minute * 60_000, 0, amount, minute)]))
+        engine.add(SHOPS, Arrived(batch([Sale("a", 1, minute * 60_000, 0, amount, minute)])))
         advance = engine.advance(minute * 60_000 + 1)
     assert rows_of(advance, engine.specs[0]) == {("a",): (60.0, sum([0.1] * 60))}
 
 
 def test_nulls_and_nans_are_neither_counted_nor_added() -> None:
     engine = Engine([windowed("v", SHOPS, HOUR)])
-    engine.add(SHOPS, batch([Sale("a", 1, 1, 0, None), Sale("a", 1, 2, 0, math.nan, 1), Sale("a", 1, 3, 0, 2.0, 2)]))
+    engine.add(
+        SHOPS, Arrived(batch([Sale("a", 1, 1, 0, None), Sale("a", 1, 2, 0, math.nan, 1), Sale("a", 1, 3, 0, 2.0, 2)]))
+    )
     assert rows_of(engine.advance(9), engine.specs[0]) == {("a",): (1.0, 2.0)}
 
 
 def test_a_column_of_strings_can_be_counted() -> None:
     spec = ViewSpec("v", SHOPS, ("string",), (Aggregate("count_colour_3600s", "count", "colour", HOUR),))
     engine = Engine([spec])
-    engine.add(SHOPS, batch([Sale("a", 1, 1, 0, 1.0, 0, "red"), Sale("a", 1, 2, 0, 1.0, 1)]))
+    engine.add(SHOPS, Arrived(batch([Sale("a", 1, 1, 0, 1.0, 0, "red"), Sale("a", 1, 2, 0, 1.0, 1)])))
     assert rows_of(engine.advance(9), spec) == {("a",): (1.0,)}
 
 
 def test_of_two_events_at_one_time_the_later_in_the_raw_topic_is_the_newest() -> None:
     engine = Engine([NEWEST])
-    engine.add(SHOPS, batch([Sale("a", 1, 5, 0, 2.0, 9, "blue"), Sale("a", 1, 5, 0, 1.0, 3, "red")]))
+    engine.add(SHOPS, Arrived(batch([Sale("a", 1, 5, 0, 2.0, 9, "blue"), Sale("a", 1, 5, 0, 1.0, 3, "red")])))
     assert rows_of(engine.advance(9), NEWEST) == {("a",): (2.0, "blue")}
 
 
@@ -169,13 +172,13 @@ def test_the_watermark_never_goes_back() -> None:
 
 def test_entities_without_events_are_forgotten_and_come_back() -> None:
     engine = Engine([windowed("v", SHOPS, HOUR)])
-    engine.add(SHOPS, batch(Sale(f"s{number}", 1, number, 0, 1.0, number) for number in range(100)))
+    engine.add(SHOPS, Arrived(batch(Sale(f"s{number}", 1, number, 0, 1.0, number) for number in range(100))))
     engine.advance(200)
     engine.advance(3 * HOUR)
-    engine.add(SHOPS, batch([Sale("s7", 1, 3 * HOUR, 0, 1.0, 100), Sale("s9", 1, 4 * HOUR, 0, 1.0, 101)]))
+    engine.add(SHOPS, Arrived(batch([Sale("s7", 1, 3 * HOUR, 0, 1.0, 100), Sale("s9", 1, 4 * HOUR, 0, 1.0, 101)])))
     state = engine.feeds[SHOPS]
     state.forget_unused()
     assert state.keys == [("s7",), ("s9",)]
     assert rows_of(engine.advance(3 * HOUR + 1), engine.specs[0]) == {("s7",): (1.0, 1.0)}
-    engine.add(SHOPS, batch([Sale("s3", 1, 4 * HOUR, 0, 2.0, 102)]))
+    engine.add(SHOPS, Arrived(batch([Sale("s3", 1, 4 * HOUR, 0, 2.0, 102)])))
     assert rows_of(engine.advance(4 * HOUR + 1), engine.specs[0])[("s3",)] == (1.0, 2.0)

@@ -1,27 +1,57 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from services.features.domain.events import Arrived
 from services.features.domain.loop_run import LoopRun, ViewsChanged
 from tests.unit.features.rows import HOUR, NEWEST, PAIRS, SHOPS, SPECS, Sale, batch, windowed
+
+FIRST, SECOND, BOTH = np.array([0]), np.array([1]), np.array([0, 1])
+
+
+def rows(*sales: Sale) -> Arrived:
+    return Arrived(batch(sales))
 
 
 def test_rows_that_come_again_count_once_for_each_entity_they_feed() -> None:
     run = LoopRun("sales", SPECS, 1)
-    sales = batch([Sale("a", 1, 10, 0, 5.0, offset=3), Sale("b", 1, 11, 0, 7.0, offset=4)])
-    for feed in (SHOPS, PAIRS, SHOPS, PAIRS):
-        run.rows(0, feed, sales)
+    sales = rows(Sale("a", 1, 10, 0, 5.0, offset=3), Sale("b", 1, 11, 0, 7.0, offset=4))
+    for feeds in ([SHOPS], [PAIRS], [SHOPS, PAIRS]):
+        run.rows(0, sales, dict.fromkeys(feeds, BOTH))
     run.watermark(0, 12)
     (advance,) = run.advances()
-    rows = {each.spec.view: dict(zip(each.keys, each.columns[1].tolist(), strict=True)) for each in advance.views}
-    assert rows["by_shop"] == {("a",): 5.0, ("b",): 7.0}
-    assert rows["by_pair"] == {("a", 1): 5.0, ("b", 1): 7.0}
+    found = {each.spec.view: dict(zip(each.keys, each.columns[1].tolist(), strict=True)) for each in advance.views}
+    assert found["by_shop"] == {("a",): 5.0, ("b",): 7.0}
+    assert found["by_pair"] == {("a", 1): 5.0, ("b", 1): 7.0}
+
+
+def test_an_entity_takes_the_rows_that_are_meant_for_it() -> None:
+    run = LoopRun("sales", SPECS, 1)
+    sales = rows(Sale("a", 1, 10, 0, 5.0, offset=3), Sale("b", 1, 11, 0, 7.0, offset=4))
+    run.rows(0, sales, {SHOPS: FIRST, PAIRS: SECOND})
+    run.watermark(0, 12)
+    (advance,) = run.advances()
+    assert {each.spec.view: each.keys for each in advance.views} == {
+        "by_shop": [("a",)], "newest": [("a",)], "by_pair": [("b", 1)],
+    }  # fmt: skip
+
+
+def test_rows_that_cannot_be_read_for_one_entity_are_taken_for_none() -> None:
+    run = LoopRun("sales", SPECS, 1)
+    sales = batch([Sale("a", 1, 10, 0, 5.0)])
+    with pytest.raises(IndexError):
+        run.rows(0, Arrived(sales), {SHOPS: FIRST, PAIRS: SECOND})
+    with pytest.raises(KeyError):
+        run.rows(0, Arrived(sales.drop_columns(["town"])), {SHOPS: FIRST, PAIRS: FIRST})
+    run.watermark(0, 12)
+    assert [advance.rows for advance in run.advances()] == [0]
 
 
 def test_rows_of_another_input_partition_are_not_repeats() -> None:
     run = LoopRun("sales", [windowed("v", SHOPS, HOUR)], 2)
-    run.rows(0, SHOPS, batch([Sale("a", 1, 10, 0, 5.0, offset=4)]))
-    run.rows(1, SHOPS, batch([Sale("b", 1, 11, 0, 7.0, offset=3)]))
+    run.rows(0, rows(Sale("a", 1, 10, 0, 5.0, offset=4)), {SHOPS: FIRST})
+    run.rows(1, rows(Sale("b", 1, 11, 0, 7.0, offset=3)), {SHOPS: FIRST})
     for partition in (0, 1):
         run.watermark(partition, 12)
     (advance,) = run.advances()
@@ -31,7 +61,7 @@ def test_rows_of_another_input_partition_are_not_repeats() -> None:
 def test_rows_taken_from_the_lake_are_not_taken_again_from_the_bus() -> None:
     run = LoopRun("sales", [windowed("v", SHOPS, HOUR)], 2)
     run.mark_seen({("sale.made", 0): 4}, 2)
-    run.rows(1, SHOPS, batch([Sale("a", 1, 10, 0, 5.0, offset=4), Sale("a", 1, 11, 0, 7.0, offset=5)]))
+    run.rows(1, rows(Sale("a", 1, 10, 0, 5.0, offset=4), Sale("a", 1, 11, 0, 7.0, offset=5)), {SHOPS: BOTH})
     for partition in (0, 1):
         run.watermark(partition, 12)
     (advance,) = run.advances()
@@ -40,7 +70,7 @@ def test_rows_taken_from_the_lake_are_not_taken_again_from_the_bus() -> None:
 
 def test_a_feed_that_no_view_reads_is_passed_over() -> None:
     run = LoopRun("sales", [NEWEST], 1)
-    run.rows(0, PAIRS, batch([Sale("a", 1, 10, 0, 5.0)]))
+    run.rows(0, rows(Sale("a", 1, 10, 0, 5.0)), {PAIRS: FIRST})
     run.watermark(0, 12)
     assert [advance.rows for advance in run.advances()] == [0]
 

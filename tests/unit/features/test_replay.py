@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 
+from services.features.domain.events import Arrived
 from services.features.domain.loop_run import LoopRun
 from services.features.domain.replay import replay
 from tests.unit.features.rows import PAIRS, SHOPS, SPECS, Sale, batch
@@ -27,8 +28,8 @@ def test_after_a_replay_rows_that_wait_still_come_and_none_comes_twice() -> None
     run_ = LoopRun("sales", SPECS, 1)
     table = pa.Table.from_batches([batch(sales)])
     assert [advance.rows for advance in replay(run_, {"sale.made": table}, np.array([STEP]), 1)] == [3]
-    for feed in (SHOPS, PAIRS):
-        run_.rows(0, feed, batch([*sales, Sale("b", 1, STEP + 6, 0, 3.0, 2)]))
+    again = Arrived(batch([*sales, Sale("b", 1, STEP + 6, 0, 3.0, 2)]))
+    run_.rows(0, again, dict.fromkeys((SHOPS, PAIRS), np.arange(3)))
     run_.watermark(0, STEP)
     run_.watermark(0, 2 * STEP)
     (advance,) = run_.advances()

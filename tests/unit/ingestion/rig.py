@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -144,6 +144,16 @@ def batch(data: RowsAccepted | OutcomesAccepted) -> pa.RecordBatch:
         return reader.read_next_batch()
 
 
+def taken(data: RowsAccepted | OutcomesAccepted) -> Iterator[tuple[tuple[str, ...], list[dict[str, Any]]]]:
+    """The rows of an event that each entity takes, with its join keys; outcomes have none."""
+    rows = batch(data).to_pylist()
+    if isinstance(data, OutcomesAccepted):
+        yield (), rows
+        return
+    for entity in data.entities:
+        yield tuple(entity.join_keys), [rows[at] for at in entity.positions]
+
+
 @dataclass
 class Seen:
     """What a consumer keeps of one partition: rows once by source position, and each growth of the watermark."""
@@ -169,9 +179,10 @@ def consume(broker: MemoryBroker, topic: str) -> dict[int, Seen]:
                 newest[data.loop, place] = data.watermark_ms
                 seen[place].items.append(("watermark", data.watermark_ms))
             continue
-        stream = (data.loop, data.event_type, *getattr(data, "join_keys", ()), place)
-        for row in batch(data).to_pylist():
-            name = "/".join(map(str, (*stream, row["source_partition"])))
-            if offsets.fresh(name, pa.array([row["source_offset"]]).to_numpy())[0]:
-                seen[place].items.append(("row", stream, tuple(row.items())))
+        for join_keys, rows in taken(data):
+            stream = (data.loop, data.event_type, *join_keys, place)
+            for row in rows:
+                name = "/".join(map(str, (*stream, row["source_partition"])))
+                if offsets.fresh(name, pa.array([row["source_offset"]]).to_numpy())[0]:
+                    seen[place].items.append(("row", stream, tuple(row.items())))
     return dict(seen)
