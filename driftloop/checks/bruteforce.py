@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -45,11 +44,7 @@ def compute(view: View, events: pa.Table, derive: Mapping[str, str], asked: pa.T
     the message's fields. ``asked``: ``row`` int64 0..n-1, ``watermark_ms`` int64 and the join keys.
     """
     with _opened(events, derive, asked) as connection:
-        chosen = _windowed(view) if view.aggregates else _newest(view)
-        query = (
-            f"SELECT a.row AS row, {chosen} FROM asked a JOIN seen e ON {_same_entity(view)} "  # noqa: S608
-            "AND e.effective_ms < a.watermark_ms GROUP BY a.row"
-        )
+        query = _windowed(view) if view.aggregates else _newest(view)
         found = connection.execute(query).to_arrow_table()
     return _in_order(found, [*(each.name for each in view.aggregates)] or list(view.columns), asked.num_rows)
 
@@ -94,17 +89,29 @@ def _same_entity(view: View) -> str:
 
 
 def _windowed(view: View) -> str:
+    """Rows of entities of which anything is visible; beside them every event of theirs that any window may hold."""
     parts = []
     for each in view.aggregates:
         inside = f"FILTER (WHERE e.event_time_ms >= a.watermark_ms - {each.window_ms})"
         value = f'e."{each.column}"'
         parts.append(f'coalesce({each.function}({value}) {inside}, 0)::DOUBLE AS "{each.name}"')
-    return ", ".join(parts)
+    keys = ", ".join(f'"{key}"' for key in view.join_keys)
+    longest_ms = max(each.window_ms for each in view.aggregates)
+    return (
+        f"WITH entities AS (SELECT {keys}, min(effective_ms) AS since_ms FROM seen GROUP BY ALL), "  # noqa: S608
+        f"known AS (SELECT a.* FROM asked a JOIN entities e ON {_same_entity(view)} AND e.since_ms < a.watermark_ms) "
+        f"SELECT a.row AS row, {', '.join(parts)} FROM known a LEFT JOIN seen e ON {_same_entity(view)} "
+        f"AND e.event_time_ms >= a.watermark_ms - {longest_ms} AND e.effective_ms < a.watermark_ms GROUP BY a.row"
+    )
 
 
 def _newest(view: View) -> str:
     order = "(e.event_time_ms, e.source_partition, e.source_offset)"
-    return ", ".join(f'arg_max_null(e."{name}", {order})::DOUBLE AS "{name}"' for name in view.columns)
+    newest = ", ".join(f'arg_max_null(e."{name}", {order})::DOUBLE AS "{name}"' for name in view.columns)
+    return (
+        f"SELECT a.row AS row, {newest} FROM asked a JOIN seen e ON {_same_entity(view)} "  # noqa: S608
+        "AND e.effective_ms < a.watermark_ms GROUP BY a.row"
+    )
 
 
 def _in_order(found: pa.Table, names: Sequence[str], count: int) -> dict[str, NDArray[np.float64]]:
@@ -115,8 +122,3 @@ def _in_order(found: pa.Table, names: Sequence[str], count: int) -> dict[str, ND
         values[rows] = found.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
         out[name] = values
     return out
-
-
-def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows as they were decoded, as a table."""
-    return pa.Table.from_pylist([dict(row) for row in rows])

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftloop.bundle import Bundle, Input
-from driftloop.checks.bruteforce import Aggregate, View, compute, table_of
+from driftloop.checks.bruteforce import Aggregate, View, compute
 from driftloop.checks.compare import matrices
 from driftloop.checks.model import Check
 from driftloop.checks.predictions import Predictions
@@ -73,7 +73,7 @@ def brute_force(
     found: Columns = {}
     for view in declared_views(loop.name, settings.feature_repo):
         derive = loop.definition.events[view.event_type].derive
-        values = compute(view, table_of(raw.accepted[view.event_type]), derive, asked_of(view, rows, keys))
+        values = compute(view, raw.table(view.event_type), derive, asked_of(view, rows, keys))
         found |= {f"{view.name}__{name}": column for name, column in values.items()}
     wanted = {each.name for each in bundle.manifest.numeric}
     said = logged(rows, bundle.manifest.numeric)

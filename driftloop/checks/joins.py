@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -14,15 +13,14 @@ from driftloop.checks.predictions import Predictions
 from driftloop.loop import LoopDefinition, to_ms
 
 
-def outcome_values(rows: Sequence[Mapping[str, Any]], loop: LoopDefinition) -> list[tuple[str, int, float]]:
+def outcome_values(raw: pa.Table, loop: LoopDefinition) -> list[tuple[str, int, float]]:
     """(key, when visible, outcome) of accepted outcomes in order of (visible, event time, id); rows with none are out.
 
     An outcome is visible from its event time on, or from the watermark at which it arrived.
     """
     label = loop.label
-    if not rows:
+    if not raw.num_rows:
         return []
-    raw = pa.Table.from_pylist([dict(row) for row in rows])
     derive = loop.events[label.source].derive
     extra = "".join(f', ({expression}) AS "{name}"' for name, expression in derive.items())
     with duckdb.connect() as connection:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftloop.bundle import Bundle
-from driftloop.checks.bruteforce import View, compute, not_yet_visible, table_of
+from driftloop.checks.bruteforce import View, compute, not_yet_visible
 from driftloop.checks.compare import unequal
 from driftloop.checks.features import Columns, asked_of, declared_views, join_keys, logged, some
 from driftloop.checks.model import Check
@@ -53,7 +53,7 @@ def late_rows(
     said = logged(rows, bundle.manifest.numeric)
     found: list[Difference] = []
     for view in declared_views(loop.name, settings.feature_repo):
-        events = table_of(raw.accepted[view.event_type])
+        events = raw.table(view.event_type)
         derive = loop.definition.events[view.event_type].derive
         found += differences(view, events, derive, asked_of(view, rows, keys), said, rows.id)
     compared = sum(len(said[each.name]) for each in bundle.manifest.numeric if each.source == "feature")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
@@ -27,6 +28,13 @@ class Recount:
     invalid: set[str] = field(default_factory=set)
     """``topic/partition/offset`` of records that are dead letters."""
     duplicates: int = 0
+    _tables: dict[str, pa.Table] = field(default_factory=dict)
+
+    def table(self, event_type: str) -> pa.Table:
+        """Accepted rows of an event type in columns, made once."""
+        if event_type not in self._tables:
+            self._tables[event_type] = pa.Table.from_pylist(self.accepted[event_type])
+        return self._tables[event_type]
 
 
 def recount(records: Iterable[Record], loop: Loop) -> Recount:
@@ -37,14 +45,14 @@ def recount(records: Iterable[Record], loop: Loop) -> Recount:
     found = Recount()
     seen: set[str] = set()
     marks: dict[tuple[str, int], int] = {}
+    judges = {name: _Judge(event, loop.messages[name], loop) for name, event in loop.definition.events.items()}
     for record in records:
         place = (record.topic, record.partition)
         mark = record.header("driftloop-watermark")
         if not record.value and mark is not None:
             marks[place] = max(marks.get(place, -1), int(mark))
             continue
-        event = loop.definition.events[record.topic]
-        row = _valid(record, event, loop, marks.get(place))
+        row = judges[record.topic].valid(record, marks.get(place))
         if row is None:
             found.invalid.add(f"{record.topic}/{record.partition}/{record.offset}")
         elif row["event_id"] in seen:
@@ -55,42 +63,50 @@ def recount(records: Iterable[Record], loop: Loop) -> Recount:
     return found
 
 
-def _valid(record: Record, event: EventDefinition, loop: Loop, mark_ms: int | None) -> dict[str, Any] | None:
-    time = loop.definition.time
-    if record.value is None or len(record.value) > time.max_record_bytes:
-        return None
-    fields = _fields(record, loop.messages[record.topic])
-    if fields is None or not fields[event.id] or not fields[event.key] or not fields[event.time]:
-        return None
-    if mark_ms is not None and fields[event.time] > mark_ms + to_ms(time.max_advance):
-        return None
-    if any(_broken(rule, fields.get(name)) for name, rule in event.rules.items()):
-        return None
-    standard = {
-        "event_id": fields[event.id],
-        "event_time_ms": int(fields[event.time]),
-        "arrival_watermark_ms": -(2**63) if mark_ms is None else mark_ms,
-        "source_partition": record.partition,
-        "source_offset": record.offset,
-    }
-    return {**fields, **standard}
+class _Judge:
+    """Judges the records of one event type."""
 
+    def __init__(self, event: EventDefinition, message: type[Message], loop: Loop) -> None:
+        self._event = event
+        self._message = message
+        self._time = loop.definition.time
+        self._max_advance_ms = to_ms(loop.definition.time.max_advance)
+        self._fields = [each.name for each in message.DESCRIPTOR.fields]
+        self._optional = [each.name for each in message.DESCRIPTOR.fields if each.has_presence]
 
-def _fields(record: Record, message: type[Message]) -> dict[str, Any] | None:
-    value = record.value or b""
-    kind = record.header("content-type")
-    try:
-        if kind == b"application/json" or (kind is None and value.lstrip()[:1] == b"{"):
-            parsed = json_format.Parse(value.decode(), message())
-        else:
-            parsed = message.FromString(value)
-    except (DecodeError, json_format.ParseError, UnicodeDecodeError):
-        return None
-    return {each.name: _value(parsed, each) for each in message.DESCRIPTOR.fields}
+    def valid(self, record: Record, mark_ms: int | None) -> dict[str, Any] | None:
+        """Its row; None where the rules refuse it. ``mark_ms``: the newest watermark of its partition before it."""
+        if record.value is None or len(record.value) > self._time.max_record_bytes:
+            return None
+        event, row = self._event, self._decoded(record)
+        if row is None or not row[event.id] or not row[event.key] or not row[event.time]:
+            return None
+        if mark_ms is not None and row[event.time] > mark_ms + self._max_advance_ms:
+            return None
+        if any(_broken(rule, row.get(name)) for name, rule in event.rules.items()):
+            return None
+        standard = {
+            "event_id": row[event.id],
+            "event_time_ms": int(row[event.time]),
+            "arrival_watermark_ms": -(2**63) if mark_ms is None else mark_ms,
+            "source_partition": record.partition,
+            "source_offset": record.offset,
+        }
+        return {**row, **standard}
 
-
-def _value(parsed: Message, each: Any) -> Any:
-    return None if each.has_presence and not parsed.HasField(each.name) else getattr(parsed, each.name)
+    def _decoded(self, record: Record) -> dict[str, Any] | None:
+        value = record.value or b""
+        kind = record.header("content-type")
+        try:
+            if kind == b"application/json" or (kind is None and value.lstrip()[:1] == b"{"):
+                parsed = json_format.Parse(value.decode(), self._message())
+            else:
+                parsed = self._message.FromString(value)
+        except (DecodeError, json_format.ParseError, UnicodeDecodeError):
+            return None
+        row = {name: getattr(parsed, name) for name in self._fields}
+        row.update((name, None) for name in self._optional if not parsed.HasField(name))
+        return row
 
 
 def _broken(rule: FieldRule, value: Any) -> bool:

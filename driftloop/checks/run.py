@@ -95,7 +95,7 @@ def _predictions(
 
 def _joins(predictions: Predictions, events: Sequence[Envelope[Any]], raw: Recount, loop: Loop) -> list[Check]:
     ends = [event.data.end_ms for event in events if isinstance(event.data, monitoring.WindowClosed)]
-    values = joins.outcome_values(raw.accepted[loop.definition.label.source], loop.definition)
+    values = joins.outcome_values(raw.table(loop.definition.label.source), loop.definition)
     found = joins.recount_joins(predictions, values, loop.definition, max(ends, default=0))
     return joins.join_checks(outcomes(events), found)
 

@@ -1,7 +1,8 @@
-"""Turns a table of events into records, once, before a replay starts."""
+"""Turns a table of events into records, step by step, as a replay comes to them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,36 +20,48 @@ WATERMARK_HEADER = "driftloop-watermark"
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """Records of one event type in the order in which they are sent; ``time_ms`` int64 [n], at which event time."""
+class Events:
+    """Events of one type in the order in which they are sent.
 
-    records: list[Outgoing]
+    ``table`` has a row each; ``time_ms`` int64 [n] says at which event time it is sent.
+    """
+
+    topic: str
+    key: str
+    message: type[Message]
+    wire: Wire
+    table: pa.Table
     time_ms: NDArray[np.int64]
 
     def between(self, start_ms: int, end_ms: int) -> list[Outgoing]:
-        """Records that are sent in [start, end)."""
-        first, last = np.searchsorted(self.time_ms, [start_ms, end_ms])
-        return self.records[first:last]
+        """Records that are sent in [start, end), keyed by the event's key; a null is a field left out."""
+        first, last = np.searchsorted(self.time_ms, [start_ms, end_ms]).tolist()
+        rows = self.table.slice(first, last - first).to_pylist()
+        header = (("content-type", f"application/{self.wire}".encode()),)
+        return [Outgoing(self.topic, self._content(row), str(row[self.key]).encode(), header) for row in rows]
+
+    def count(self, start_ms: int, end_ms: int) -> int:
+        """How many are sent in [start, end)."""
+        first, last = np.searchsorted(self.time_ms, [start_ms, end_ms]).tolist()
+        return int(last - first)
+
+    def _content(self, row: Mapping[str, Any]) -> bytes:
+        present = {name: value for name, value in row.items() if value is not None}
+        return orjson.dumps(present) if self.wire == "json" else self.message(**present).SerializeToString()
 
 
-def encode(topic: str, event: EventDefinition, message: type[Message], table: pa.Table, wire: Wire) -> Encoded:
-    """Serialise every row, keyed by the event's key; a null is a field left out."""
-    rows = table.to_pylist()
-    content = _protobuf(message, rows) if wire == "protobuf" else [orjson.dumps(_present(row)) for row in rows]
-    header = (("content-type", f"application/{wire}".encode()),)
-    keys = [str(row[event.key]).encode() for row in rows]
-    records = [Outgoing(topic, value, key, header) for value, key in zip(content, keys, strict=True)]
-    return Encoded(records, table.column(event.time).to_numpy().astype(np.int64))
+def events_of(topic: str, event: EventDefinition, message: type[Message], table: pa.Table, wire: Wire) -> Events:
+    """The rows of a table as events, each sent at its event time, by which they are sorted.
+
+    Raises:
+        ValueError: the message lacks a column of the table.
+    """
+    lacking = set(table.column_names) - {field.name for field in message.DESCRIPTOR.fields}
+    if lacking:
+        raise ValueError(f"{message.DESCRIPTOR.full_name} has no field {', '.join(sorted(lacking))}")
+    return Events(topic, event.key, message, wire, table, table.column(event.time).to_numpy().astype(np.int64))
 
 
 def watermark(topic: str, partition: int, watermark_ms: int) -> Outgoing:
     """A producer's own watermark for one partition of a raw topic."""
     return Outgoing(topic, None, None, ((WATERMARK_HEADER, str(watermark_ms).encode()),), partition)
-
-
-def _protobuf(message: type[Message], rows: list[dict[str, Any]]) -> list[bytes]:
-    return [message(**_present(row)).SerializeToString() for row in rows]
-
-
-def _present(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if value is not None}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 
-from driftloop.replay.encode import Encoded
+from driftloop.replay.encode import Events
 
 
-def delay(encoded: Encoded, share: float, by_ms: int, seed: int) -> Encoded:
+def delay(events: Events, share: float, by_ms: int, seed: int) -> Events:
     """Send each event, with probability ``share`` (0 to 1), ``by_ms`` later than its time; the others keep theirs.
 
     Which ones is drawn with ``seed``. The result's ``time_ms`` says when a record is sent; its event time is as it was.
     """
-    chosen = np.random.default_rng(seed).random(len(encoded.records)) < share
-    sent_ms = encoded.time_ms + np.where(chosen, by_ms, 0)
+    chosen = np.random.default_rng(seed).random(len(events.time_ms)) < share
+    sent_ms = events.time_ms + np.where(chosen, by_ms, 0)
     order = np.argsort(sent_ms, kind="stable")
-    return Encoded([encoded.records[at] for at in order], sent_ms[order])
+    return replace(events, table=events.table.take(pa.array(order)), time_ms=sent_ms[order])

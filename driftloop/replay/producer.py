@@ -5,14 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from driftloop.bus.ports import BatchProducer
+from driftloop.bus.ports import BatchProducer, Outgoing
 from driftloop.errors import Retriable
-from driftloop.replay.encode import Encoded, watermark
+from driftloop.replay.encode import watermark
 from driftloop.replay.follow import Follower
 
 _LOOK_S = 0.5
 """Between looks at whether the replay is to stop."""
+
+
+class Timetable(Protocol):
+    """Records by the event time at which they are sent."""
+
+    def between(self, start_ms: int, end_ms: int) -> list[Outgoing]:
+        """Those that are sent in [start, end), in order."""
+        ...
 
 
 @dataclass
@@ -24,7 +33,8 @@ class Steps:
     """
 
     producer: BatchProducer
-    events: Mapping[str, Encoded]
+    events: Mapping[str, Timetable]
+    """By topic."""
     follower: Follower
     arrived: Callable[[int], bool]
     waits_for: Callable[[int], list[str]]
@@ -40,15 +50,18 @@ class Steps:
         """
         # Until every partition has a watermark, the first advance would depend on which is read first.
         self.mark(start_ms)
-        at = start_ms
+        at, following = start_ms, min(start_ms + step_ms, end_ms)
+        records = self._records(at, following)
         while at < end_ms and not stopped():
-            following = min(at + step_ms, end_ms)
             began = time.perf_counter()
-            self.send(at, following)
+            self.producer.send(records)
+            self.mark(following)
+            after = min(following + step_ms, end_ms)
+            records = self._records(following, after)  # while the others are busy with this one
             if not self._ended(following, stopped):
                 break
             self.durations_ms.append((time.perf_counter() - began) * 1000)
-            at = following
+            at, following = following, after
         return at
 
     def _ended(self, to_ms: int, stopped: Callable[[], bool]) -> bool:
@@ -62,11 +75,9 @@ class Steps:
                 raise Retriable(f"step to {to_ms} did not end within {self.timeout_s:.0f} s: {missing}")
         return True
 
-    def send(self, start_ms: int, end_ms: int) -> None:
-        """Send the events of [start, end), then the watermark ``end`` to every partition."""
-        for encoded in self.events.values():
-            self.producer.send(encoded.between(start_ms, end_ms))
-        self.mark(end_ms)
+    def _records(self, start_ms: int, end_ms: int) -> list[Outgoing]:
+        """What is sent in [start, end)."""
+        return [record for each in self.events.values() for record in each.between(start_ms, end_ms)]
 
     def mark(self, watermark_ms: int) -> None:
         """Send a watermark to every partition, and wait until all that was sent is acknowledged."""

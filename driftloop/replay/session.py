@@ -23,7 +23,7 @@ from driftloop.loop import Loop, to_ms
 from driftloop.loop.code import load_module
 from driftloop.openness import DECIDERS
 from driftloop.replay.caller import Caller
-from driftloop.replay.encode import Encoded, Wire, encode
+from driftloop.replay.encode import Events, Wire, events_of
 from driftloop.replay.follow import Follower, follow_lifecycle
 from driftloop.replay.gate import Gate
 from driftloop.replay.late import delay
@@ -71,7 +71,7 @@ class ReplaySession:
 
     def run(self, stop: threading.Event) -> dict[str, Any]:
         """Replay; returns what was sent and how long the steps took (milliseconds)."""
-        events = self._encoded()
+        events = self._events()
         follower = _follower(self._settings, self._gate, "replay-producer")
         producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # each step is flushed
         steps = Steps(producer, events, follower, self._arrived, self._waits_for, self._timeout_s)
@@ -87,7 +87,7 @@ class ReplaySession:
             **_summary(steps.durations_ms),
         }
 
-    def _encoded(self) -> dict[str, Encoded]:
+    def _events(self) -> dict[str, Events]:
         source = load_module(self._loop.folder, "source")
         tables: dict[str, pa.Table] = source.events(self._span.start_ms, self._span.end_ms)
         if self._permute_seed is not None:
@@ -95,14 +95,14 @@ class ReplaySession:
             definition = self._loop.definition.events[label.source]
             tables[label.source] = permute_outcomes(tables[label.source], definition, self._permute_seed)
         definitions = self._loop.definition.events
-        encoded = {
-            name: encode(name, definitions[name], self._loop.messages[name], table, self._wire)
+        found = {
+            name: events_of(name, definitions[name], self._loop.messages[name], table, self._wire)
             for name, table in tables.items()
         }
         late = self._late
         if not late.share:
-            return encoded
-        return {name: delay(each, late.share, late.by_ms, late.seed) for name, each in encoded.items()}
+            return found
+        return {name: delay(each, late.share, late.by_ms, late.seed) for name, each in found.items()}
 
     def _arrived(self, watermark_ms: int) -> bool:
         return self._gate.asked_ms >= watermark_ms if self._with_caller else self._gate.at_rest(watermark_ms)
@@ -183,8 +183,8 @@ def _follower(settings: Settings, gate: Gate, group: str) -> Follower:
     return follow_lifecycle(settings.kafka_bootstrap, group, gate.see)
 
 
-def _sent(events: dict[str, Encoded], start_ms: int, end_ms: int) -> dict[str, int]:
-    return {name: len(encoded.between(start_ms, end_ms)) for name, encoded in events.items()}
+def _sent(events: dict[str, Events], start_ms: int, end_ms: int) -> dict[str, int]:
+    return {name: each.count(start_ms, end_ms) for name, each in events.items()}
 
 
 def _summary(durations_ms: list[float]) -> dict[str, Any]:

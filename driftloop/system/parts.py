@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from driftloop.config import ROOT, Settings
@@ -76,8 +75,7 @@ def _mlflow(settings: Settings) -> Part:
     folder = settings.home / "mlflow"
     (folder / "artifacts").mkdir(parents=True, exist_ok=True)
     command = (
-        str(Path(sys.executable).with_name("mlflow")), "server",
-        "--host", "127.0.0.1", "--port", str(port("MLFLOW_PORT")), "--workers", "1",
+        sys.executable, "-m", "driftloop.system.mlflow_server", "--port", str(port("MLFLOW_PORT")),
         "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
         "--artifacts-destination", str(folder / "artifacts"),
     )  # fmt: skip

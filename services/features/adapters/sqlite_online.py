@@ -83,7 +83,7 @@ def _upsert_sql(table: str, features: tuple[str, ...]) -> str:
     return (
         f"INSERT INTO {_identifier(table)} (entity_key, feature_name, value, event_ts, created_ts) VALUES {values} "  # noqa: S608
         "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, event_ts = excluded.event_ts, "
-        "created_ts = excluded.created_ts WHERE excluded.event_ts >= event_ts"
+        "created_ts = excluded.created_ts WHERE excluded.event_ts >= event_ts AND excluded.value IS NOT value"
     )
 
 

@@ -130,15 +130,18 @@ class HandClock:
         return self.now_s
 
 
-def accepted(feed: Feed, rows: pa.RecordBatch, partition: int, loop: str = "sales") -> Outgoing:
-    """A record of accepted rows that one entity takes, as ingestion sends it."""
+def accepted(
+    feed: Feed, rows: pa.RecordBatch, partition: int, loop: str = "sales", positions: Sequence[int] | None = None
+) -> Outgoing:
+    """A record of accepted rows of which one entity takes all, or some, as ingestion sends it."""
+    positions = range(rows.num_rows) if positions is None else positions
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as writer:
         writer.write_batch(rows)
     message = RowsAccepted(
         loop=loop,
         event_type=feed.event_type,
-        entities=[EntityRows(join_keys=feed.join_keys, positions=range(rows.num_rows))],
+        entities=[EntityRows(join_keys=feed.join_keys, positions=positions)],
         num_rows=rows.num_rows,
         rows=sink.getvalue().to_pybytes(),
     )

@@ -196,6 +196,7 @@ def test_a_record_that_cannot_be_read_is_a_dead_letter_and_the_next_one_counts()
         [
             Outgoing(TOPIC, b"\xff", None, (("ce_id", b"1"),), 0),
             accepted(SHOPS, rows.drop_columns(["amount"]), 0),
+            accepted(SHOPS, rows, 0, positions=[0, 1]),
             accepted(SHOPS, batch([Sale("a", 1, 1, 0, 2.0, 1)]), 0),
             watermark(9, 0),
             watermark(9, 1),
@@ -203,7 +204,7 @@ def test_a_record_that_cannot_be_read_is_a_dead_letter_and_the_next_one_counts()
     )
     run_to_the_end(world.service(), world)
     reasons = [record.header("dlq-reason") for record in world.bus.records(f"{TOPIC}.dlq")]
-    assert reasons == [b"missing-header", b"malformed-rows"]
+    assert reasons == [b"missing-header", b"malformed-rows", b"malformed-rows"]
     assert world.online.rows[BY_SHOP.view][("a",)][1][1] == 2.0
 
 

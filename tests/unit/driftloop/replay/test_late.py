@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
-from driftloop.bus.ports import Outgoing
-from driftloop.replay.encode import Encoded
+from driftloop.config import ROOT
+from driftloop.loop import load_loop
+from driftloop.replay.encode import Events, events_of
 from driftloop.replay.late import delay
 
 BY_MS = 90
-EVENTS = Encoded([Outgoing("t", str(n).encode(), None) for n in range(2000)], np.arange(2000, dtype=np.int64))
+LOOP = load_loop(ROOT / "tests" / "loops" / "orders")
+PLACED = "orders.placed"
+TABLE = pa.table({"order_ref": [str(n) for n in range(2000)], "at_ms": pa.array(range(2000), pa.int64())})
+EVENTS = events_of(PLACED, LOOP.definition.events[PLACED], LOOP.messages[PLACED], TABLE, "protobuf")
 
 
-def _sent(encoded: Encoded) -> dict[int, int]:
+def _sent(events: Events) -> dict[int, int]:
     """When each record is sent, by its event time."""
-    return {int(record.value or b""): int(at) for record, at in zip(encoded.records, encoded.time_ms, strict=True)}
+    times = (int(each.key or b"") for each in events.between(0, 10_000))
+    return {time_ms: int(at) for time_ms, at in zip(times, events.time_ms, strict=True)}
 
 
 def test_a_share_of_the_events_is_sent_later_and_the_others_at_their_time() -> None:
@@ -28,7 +34,7 @@ def test_a_share_of_the_events_is_sent_later_and_the_others_at_their_time() -> N
 def test_a_step_holds_what_is_sent_in_it() -> None:
     late = delay(EVENTS, 0.1, BY_MS, 3)
     step = late.between(1000, 1100)
-    assert {int(each.value or b"") for each in step} == {
+    assert {int(each.key or b"") for each in step} == {
         time_ms for time_ms, at in _sent(late).items() if 1000 <= at < 1100
     }
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pytest
 
 from driftloop.bus.memory import MemoryBroker
@@ -12,7 +12,6 @@ from driftloop.contracts import replay_pb2 as replay
 from driftloop.contracts.topics import declared
 from driftloop.envelope import Draft, Envelope, from_draft, to_record
 from driftloop.errors import InvalidEvent, Retriable
-from driftloop.replay.encode import Encoded
 from driftloop.replay.follow import Follower, lifecycle_topics
 from driftloop.replay.producer import Steps
 
@@ -59,20 +58,26 @@ def follower(broker: _Answering, seen: list[int]) -> Iterator[Follower]:
     follower.stop()
 
 
-def _events() -> dict[str, Encoded]:
-    def encoded(topic: str, times: list[int]) -> Encoded:
-        return Encoded(
-            [Outgoing(topic, str(at).encode(), b"k", partition=0) for at in times], np.array(times, np.int64)
-        )
+@dataclass(frozen=True)
+class _At:
+    """A record of a topic at each of some times."""
 
-    return {"placed": encoded("placed", [0, 5, 10, 24]), "shelved": encoded("shelved", [7])}
+    topic: str
+    times_ms: tuple[int, ...]
+
+    def between(self, start_ms: int, end_ms: int) -> list[Outgoing]:
+        here = (at for at in self.times_ms if start_ms <= at < end_ms)
+        return [Outgoing(self.topic, str(at).encode(), b"k", partition=0) for at in here]
+
+
+EVENTS = {"placed": _At("placed", (0, 5, 10, 24)), "shelved": _At("shelved", (7,))}
 
 
 def _steps(broker: _Answering, follower: Follower, seen: list[int], timeout_s: float = 20.0) -> Steps:
     def arrived(at_ms: int) -> bool:
         return at_ms in seen
 
-    return Steps(broker.batch_producer(), _events(), follower, arrived, lambda at: [f"step {at}"], timeout_s)
+    return Steps(broker.batch_producer(), EVENTS, follower, arrived, lambda at: [f"step {at}"], timeout_s)
 
 
 def test_each_step_sends_its_events_then_the_watermark_to_every_partition(
