@@ -66,6 +66,8 @@ class _Terminal(Screen):
 @click.option("--end", type=DAY, help="End instead of the plan's, not included.")
 @click.option("--step", type=SPAN, help="Event time of a step instead of the plan's.")
 @click.option("--permute-labels", type=int, help="Permute outcomes by day with this seed.")
+@click.option("--late-share", type=click.FloatRange(0, 1), default=0.0, help="Share of events that are sent late.")
+@click.option("--late-by", type=SPAN, default="3h", show_default=True, help="How much later those are sent.")
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "out" / "demo", show_default="out/demo")
 @click.option(
     "--kill", "kills", type=click.IntRange(min=0), is_flag=False, flag_value=3, default=0, metavar="[N]",
@@ -75,7 +77,7 @@ class _Terminal(Screen):
 @click.option("--keep", is_flag=True, help="Leave the system up at the end.")
 def demo(
     name: str, start: datetime | None, end: datetime | None, step: timedelta | None,
-    permute_labels: int | None, out: Path, kills: int, seed: int, keep: bool,
+    permute_labels: int | None, late_share: float, late_by: timedelta, out: Path, kills: int, seed: int, keep: bool,
 ) -> None:  # fmt: skip
     """Replay a loop's past through the whole system and leave a report in out/demo.
 
@@ -85,10 +87,12 @@ def demo(
     loop = _loop(settings, name)
     plan = read_plan(loop.folder).with_span(start.date() if start else None, end.date() if end else None, step)
     planned = plan_kills(kills, seed, plan, loop.definition)
+    replayed = ["--late-share", f"{late_share}", "--late-by", f"{late_by.total_seconds():g}s"]
+    replayed += [] if permute_labels is None else ["--permute-labels", f"{permute_labels}"]
     stop = threading.Event()
     _set_on_signals(stop)
     with _Terminal(plan) as screen:
-        run = Demo(settings, loop, plan, out, screen, permute_seed=permute_labels, kills=planned)
+        run = Demo(settings, loop, plan, out, screen, replayed=replayed, kills=planned)
         run.refuse_if_up()
         try:
             run.start_system(fresh=True, supervised=lambda: _raise_on_signals(stop))

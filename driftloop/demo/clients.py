@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,8 +23,8 @@ class Clients:
     loop: str
     plan: Plan
     folder: Path
-    permute_seed: int | None = None
-    ignored: tuple[str, ...] = ()
+    replayed: Sequence[str] = ()
+    """More arguments of the replay."""
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -37,10 +38,8 @@ class Clients:
             "--step",
             f"{self.plan.step.total_seconds():g}s",
         ]
-        span += [word for decider in self.ignored for word in ("--ignore-decider", decider)]
-        extra = [] if self.permute_seed is None else ["--permute-labels", str(self.permute_seed)]
         self._start("call", [self.loop, *span])
-        self._start("replay", [self.loop, *span, *extra, "--report", str(self.folder / "steps.json")])
+        self._start("replay", [self.loop, *span, *self.replayed, "--report", str(self.folder / "steps.json")])
 
     def running(self) -> bool:
         """Whether both still work; raises where one failed.

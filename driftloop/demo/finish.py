@@ -60,7 +60,8 @@ def headline(report: dict[str, Any]) -> str:
     if report["chain"]:
         return "a drift alarm led to a promotion"
     alarms = sum(each["type"].endswith("DriftDetected") for chain in report["chains"] for each in chain)
-    return "no drift promotion happened" + (f"; {alarms} alarms were raised" if alarms else " and no alarm was raised")
+    raised = {0: " and no alarm was raised", 1: "; one alarm was raised"}
+    return "no drift promotion happened" + raised.get(alarms, f"; {alarms} alarms were raised")
 
 
 def _summary(report: dict[str, Any], plan: Plan) -> str:

@@ -60,11 +60,11 @@ class Demo:
 
     def __init__(
         self, settings: Settings, loop: Loop, plan: Plan, out: Path, screen: Screen,
-        *, permute_seed: int | None = None, ignored: tuple[str, ...] = (), kills: Sequence[Kill] = (),
+        *, replayed: Sequence[str] = (), kills: Sequence[Kill] = (),
     ) -> None:  # fmt: skip
         self._settings, self._loop, self._plan, self._screen = settings, loop, plan, screen
         self._supervisor = Supervisor(settings)
-        self._clients = Clients(settings, loop.name, plan, out / "clients", permute_seed, ignored)
+        self._clients = Clients(settings, loop.name, plan, out / "clients", replayed)
         self._kills = kills
         self._outcome = Outcome()
         self._began = 0.0

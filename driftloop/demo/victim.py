@@ -15,6 +15,7 @@ from driftloop.system.health import ready
 from driftloop.system.parts import Part
 
 _LOOK_S = 0.1
+_GLANCE_S = 0.001
 _AT_WORK_S = 0.02
 """Longest wait, after a record came, for the process to take it up."""
 _STILL_S = 30.0
@@ -97,4 +98,4 @@ class Victim:
 def _wait_while(process: psutil.Process, statuses: frozenset[str], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while process.status() in statuses and time.monotonic() < deadline:
-        continue
+        time.sleep(_GLANCE_S)

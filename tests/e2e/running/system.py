@@ -1,4 +1,4 @@
-"""A system that runs: flights of a month and the days after it, replayed with late rows, and left up."""
+"""A system that runs: a demo over flights of a month and the days after it, with late rows, left up."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from driftloop.loop import Loop, load_loop
 from driftloop.loop.code import load_module
 from driftloop.replay.caller import Caller
 from tests.e2e.command_line import CommandLine, system
-from tests.e2e.two_loops.together import FLIGHTS, STEP, definitions, settings_of, up
+from tests.e2e.two_loops.together import FLIGHTS, STEP, definitions, settings_of
 
-SPAN = ("2012-12-31", "2013-02-09")
+SPAN = ("2012-12-31", "2013-02-10")
 """The first champion comes on January 29; after ten blocks of it the detectors have a statistic."""
-SPAN_MS = (1_356_912_000_000, 1_360_368_000_000)
+SPAN_MS = (1_356_912_000_000, 1_360_454_400_000)
 LATE = ("--late-share", "0.01", "--late-by", "9h")
 """Longer than a step, so that a watermark always passes meanwhile."""
+DEMO = ("demo", "--start", SPAN[0], "--end", SPAN[1], "--step", STEP, *LATE)
 PROBE = {"driftloop-purpose": "probe"}
 
 
@@ -42,6 +43,8 @@ class Running:
     line: CommandLine
     settings: Settings
     loop: Loop
+    report: dict[str, Any]
+    """What the demo left."""
 
     @property
     def watermark_ms(self) -> int:
@@ -95,22 +98,16 @@ def infer(client: triton.InferenceServerClient, model: str, inputs: Sequence[tri
 
 @contextmanager
 def brought_up(folder: Path) -> Iterator[Running]:
-    """Bring it up, replay, and stop it at the end."""
+    """Run the demo, leave it up, and stop it at the end."""
     with system(folder, definitions(folder, [FLIGHTS])) as line:
-        up(line)
-        _replay(line)
+        report = demo(line, "--keep")
+        line = CommandLine({**line.environment, "DRIFTLOOP_HOME": str(folder / "home" / "demo")}, line.out)
         settings = settings_of(line)
-        yield Running(line, settings, load_loop(settings.loops_dir / FLIGHTS))
+        yield Running(line, settings, load_loop(settings.loops_dir / FLIGHTS), report)
 
 
-def _replay(line: CommandLine) -> None:
-    span = (FLIGHTS, "--start", SPAN[0], "--end", SPAN[1], "--step", STEP, "--timeout", "300")
-    clients = [line.start("call", *span), line.start("replay", *span, *LATE)]
-    try:
-        for client in clients:
-            _, errors = client.communicate(timeout=800.0)
-            assert client.returncode == 0, errors[-2000:]
-    finally:
-        for client in clients:
-            client.kill()
-            client.communicate()
+def demo(line: CommandLine, *more: str) -> dict[str, Any]:
+    """Run the demo; returns its report."""
+    ended = line.run(*DEMO, "--out", str(line.out), *more, timeout_s=600.0)
+    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
+    return line.report()

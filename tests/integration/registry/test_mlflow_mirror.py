@@ -45,8 +45,8 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of this module's own."""
     folder, port = tmp_path_factory.mktemp("mlflow"), _free_port()
     command = [
-        str(Path(sys.executable).with_name("mlflow")), "server", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
+        sys.executable, "-m", "driftloop.system.mlflow_server", "--port", str(port),
+        "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
         "--artifacts-destination", str(folder / "artifacts"),
     ]  # fmt: skip
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from driftloop.demo.kills import VICTIMS
-from tests.e2e.command_line import CommandLine
+from tests.e2e.command_line import system
+from tests.e2e.running.system import Running, demo
+from tests.e2e.two_loops.together import FLIGHTS, definitions
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1230)]
-
-DAYS = ("--start", "2012-12-31", "--end", "2013-02-10", "--step", "6h")
-"""Through the first champion, and eleven days of its predictions."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +24,10 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def runs(driftloop: CommandLine) -> Runs:
-    """Both demos, one after the other."""
-    return Runs(_demo(driftloop, "quiet"), _demo(driftloop, "killed", "--kill", "3", "--seed", "0"))
-
-
-def _demo(driftloop: CommandLine, name: str, *more: str) -> dict[str, Any]:
-    line = CommandLine(driftloop.environment, driftloop.out / name)
-    ended = line.run("demo", *DAYS, "--out", str(line.out), *more, timeout_s=600.0)
-    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
-    return line.report()
+def runs(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    folder = tmp_path_factory.mktemp("killed")
+    with system(folder, definitions(folder, [FLIGHTS])) as line:
+        return Runs(running.report, demo(line, "--kill", "3", "--seed", "0"))
 
 
 def test_each_service_was_killed_once_with_an_event_in_hand(runs: Runs) -> None:
