@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ def finish(
     say("checking what was said against the raw topics and tables")
     findings = run_checks(settings, loop, round(plan.step.total_seconds() * 1000))
     events = read_events(settings.kafka_bootstrap)
+    outcome.total_s = time.monotonic() - outcome.began_s
     steps, calls = (json.loads(_last_line(out / "clients" / f"{name}.out")) for name in ("replay", "call"))
     report = build(loop.name, events, findings, outcome, steps, calls, _setup_s())
     problems = _problems(report, permuted)
@@ -59,9 +61,9 @@ def headline(report: dict[str, Any]) -> str:
     """The story in half a line."""
     if report["chain"]:
         return "a drift alarm led to a promotion"
-    alarms = sum(each["type"].endswith("DriftDetected") for chain in report["chains"] for each in chain)
-    raised = {0: " and no alarm was raised", 1: "; one alarm was raised"}
-    return "no drift promotion happened" + raised.get(alarms, f"; {alarms} alarms were raised")
+    alarms = report["alarms"]["trigger"]
+    raised = {0: "and no alarm was raised", 1: "though one alarm was raised"}
+    return f"no drift promotion happened, {raised.get(alarms, f'though {alarms} alarms were raised')}"
 
 
 def _summary(report: dict[str, Any], plan: Plan) -> str:

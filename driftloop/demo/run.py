@@ -45,6 +45,10 @@ class Screen:
 class Outcome:
     """What a demo measured from outside; seconds and MiB."""
 
+    began_s: float = 0.0
+    """When it began, on the clock that `time.monotonic` reads."""
+    total_s: float = 0.0
+    """From there until the checks were done."""
     ready_s: float = 0.0
     first_champion_s: float | None = None
     replay_s: float = 0.0
@@ -84,6 +88,7 @@ class Demo:
 
         ``supervised`` is called once `stop_system` stops all that was started.
         """
+        self._outcome.began_s = time.monotonic()
         if fresh:
             shutil.rmtree(self._settings.home, ignore_errors=True)
         os.environ["DRIFTLOOP_HOME"] = str(self._settings.home)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from driftloop.checks import Findings
+from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
 from driftloop.demo.run import Outcome
 from driftloop.envelope import Envelope
@@ -31,6 +32,7 @@ def build(
         "chain": [chains.as_json(event) for event in path],
         "chains": [chain.to_json() for chain in found],
         "unended_alarms": chains.unended(found, [e for e in own if isinstance(e.data, training.ReasonCoalesced)]),
+        "alarms": _alarms(own),
         "releases": releases.releases(own),
         "predictions": {
             "served": findings.counts.predictions_served,
@@ -56,7 +58,13 @@ def build(
             "first_champion": outcome.first_champion_s,
             "alarm_to_serving": timings.alarm_to_serving(path, own),
             "training": timings.training_s(own),
-            "total": outcome.ready_s + outcome.replay_s,
+            "total": outcome.total_s,
         },
         "memory_mib": {"idle": outcome.idle_mib, "peak": outcome.peak_mib},
     }
+
+
+def _alarms(own: Sequence[Envelope[Any]]) -> dict[str, int]:
+    """How many alarms asked for a retrain, and how many only tell."""
+    modes = [event.data.mode for event in own if isinstance(event.data, monitoring.DriftDetected)]
+    return {mode: modes.count(mode) for mode in ("trigger", "watch")}

@@ -1,4 +1,4 @@
-"""With outcomes permuted by day there is nothing to find: an alarm may be raised by chance, and nothing comes of it."""
+"""With outcomes permuted by day there is nothing to find, and nothing is made of it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.e2e.command_line import CommandLine
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(930)]
 
-SEED, END = "3", "2013-03-20"
-"""A permutation that does raise an alarm, and a day by which its candidate has been judged."""
+SEED, END = "1", "2013-03-05"
+"""A permutation by which the first model passes its gate, and a day by which the next candidate is judged."""
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,13 @@ def report(driftloop: CommandLine, told: str) -> dict[str, Any]:
 
 def test_no_drift_promotion_happens_and_the_demo_says_so(told: str, report: dict[str, Any]) -> None:
     assert report["chain"] == []
-    assert "no drift promotion happened; one alarm was raised" in told
+    assert "no drift promotion happened" in told
 
 
-def test_the_candidate_of_the_alarm_is_refused(report: dict[str, Any]) -> None:
-    alarmed = [chain for chain in report["chains"] if chain[0]["type"].endswith(".DriftDetected")]
-    assert [chain[-1]["type"].rsplit(".", 1)[-1] for chain in alarmed] == ["ReleaseRejected"]
-    assert report["unended_alarms"] == []
+def test_outcomes_are_still_joined_to_the_predictions_of_a_champion(report: dict[str, Any]) -> None:
+    assert report["outcomes"]["joined"] > 20_000
+
+
+def test_a_candidate_that_learned_from_noise_is_refused(report: dict[str, Any]) -> None:
+    ends = [release["stages"][-1]["stage"] for release in report["releases"]]
+    assert ends == ["champion", "rejected"]
