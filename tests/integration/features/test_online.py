@@ -86,6 +86,22 @@ def test_every_view_is_marked_right_up_to_the_last_watermark(home: Home) -> None
     online.close()
 
 
+def test_a_value_that_stays_the_same_is_left_as_it_stands(tmp_path: Path) -> None:
+    settings, _, specs = opened(tmp_path)
+    spec = next(each for each in specs if len(each.features) > 1)
+    online = SqliteOnline(settings.online_db)
+    for at, first in ((1_000_000, 1.0), (2_000_000, 2.0)):
+        columns = [np.array([first]), *[np.array([7.0])] * (len(spec.features) - 1)]
+        rows = FeatureRows(spec, at, [("ash",) * len(spec.feed.join_keys)], tuple(columns))
+        online.write("orders", [spec], Advance(at, (rows,), 0, 0))
+    found = {
+        name: (unpack_value(packed), at) for (_, name), (packed, at) in table(settings.online_db, spec.view).items()
+    }
+    changed, *same = spec.features
+    assert found == {changed: (2.0, 2000)} | dict.fromkeys(same, (7.0, 1000))
+    online.close()
+
+
 def test_an_older_row_never_replaces_a_newer_one(tmp_path: Path) -> None:
     settings, _, specs = opened(tmp_path)
     spec = next(each for each in specs if each.view == "orders_shop_shelf")
