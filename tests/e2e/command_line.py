@@ -26,28 +26,21 @@ class CommandLine:
 
     def run(self, *arguments: str, timeout_s: float = 900.0) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "driftloop.cli", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        with self.start(*arguments) as process:
+            try:
+                out, errors = process.communicate(timeout=timeout_s)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command beside others; `ended` waits for it."""
+        """Start a command beside others; whoever starts it waits for it."""
         return subprocess.Popen(
             [sys.executable, "-m", "driftloop.cli", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+            cwd=ROOT, env=self.environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
 
     def report(self) -> dict[str, Any]:
         """The report that a demo left."""
