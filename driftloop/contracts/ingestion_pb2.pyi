@@ -79,3 +79,19 @@ class TableVersion(_message.Message):
     path: str
     version: int
     def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class ProbeJudged(_message.Message):
+    __slots__ = ("loop", "event_type", "probe_id", "accepted", "reason", "detail")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    PROBE_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    event_type: str
+    probe_id: str
+    accepted: bool
+    reason: str
+    detail: str
+    def __init__(self, loop: _Optional[str] = ..., event_type: _Optional[str] = ..., probe_id: _Optional[str] = ..., accepted: _Optional[bool] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...

@@ -15,6 +15,7 @@ from driftloop.contracts.ingestion_pb2 import WatermarkAdvanced
 from driftloop.contracts.topics import declared, topic_of
 from driftloop.envelope import parse_rfc3339
 from driftloop.loop import Loop
+from driftloop.purpose import is_probe
 from driftloop.replay.encode import WATERMARK_HEADER
 
 _IN_BAND = WatermarkAdvanced.DESCRIPTOR.full_name.encode()
@@ -50,8 +51,8 @@ class Work:
         self._open: dict[TopicPartition, list[Record]] = {}
 
     def see(self, record: Record) -> None:
-        """Take note of a record; those of other topics are passed over."""
-        if record.topic in self.topics:
+        """Take note of a record; those of other topics, and test events, are passed over."""
+        if record.topic in self.topics and not is_probe(record.headers):
             self._open.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
 
     def answered(self, watermark_ms: int) -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
 from services.ingestion import metrics
 from services.ingestion.domain.fanout import OutcomeColumns, Partitioner, entity_keys
+from services.ingestion.domain.probes import set_aside
 from services.ingestion.domain.rejection import DUPLICATE
 from services.ingestion.domain.watermarks import Advance, LoopClock
 from services.ingestion.handlers import EventHandler, Handled, Refused
@@ -56,6 +57,8 @@ class Passed:
     advances: list[Advance]
     fates: list[tuple[bool, str]]
     """Whether a record became a dead letter, and the reason, in the order of the records."""
+    judged: int
+    """How many test events were answered."""
 
 
 class Door:
@@ -87,8 +90,9 @@ class Door:
         """Handle a batch, and send: the rows of each event type, then every watermark that the loop reached by them.
 
         A row that stands behind a later watermark of its own partition may so go out before that watermark; it says by
-        its arrival watermark that it is not to be seen yet.
+        its arrival watermark that it is not to be seen yet. Test events are answered, and are in nothing else.
         """
+        records, probes = set_aside(records)
         self.clock.pass_over(silent)
         handled: dict[str, Handled] = {}
         for name in self._order:
@@ -99,10 +103,11 @@ class Door:
         advances = self.clock.advance()
         for advance in advances:
             send(list(self._messages.watermark(advance, self._rows_to.partitions, self._outcomes_to.partitions)))
+        self._judge(probes, send)
         self._count(handled, advances)
         accepted = {name: each.accepted for name, each in handled.items() if each.accepted.num_rows}
         refused = [each for every in handled.values() for each in every.refused]
-        return Passed(accepted, _rejected(refused), advances, _fates(handled))
+        return Passed(accepted, _rejected(refused), advances, _fates(handled), len(probes))
 
     def state(self) -> ClockState:
         """The clock at rest."""
@@ -120,6 +125,14 @@ class Door:
         handler = self.handlers[event_type]
         mine = {place: held for place, held in records.items() if place.topic == event_type}
         return handler(mine, self.clock) if mine else Handled(handler.nothing, [])
+
+    def _judge(self, probes: Sequence[Record], send: Send) -> None:
+        for name in sorted({record.topic for record in probes}):
+            judged = self.handlers[name].judge([record for record in probes if record.topic == name])
+            send([self._messages.judged(each) for each in judged])
+            for each in judged:
+                verdict = "refused" if each.fault else "accepted"
+                metrics.PROBES.add(loop=self.loop, event_type=name, verdict=verdict)
 
     def _letters(self, handled: Handled) -> Iterator[Outgoing]:
         return (letter(each.record, each.fault) for each in handled.refused if each.fault.reason != DUPLICATE)

@@ -18,6 +18,7 @@ from driftloop.loop.definition import TimeRules, to_ms
 from services.ingestion.domain.arrivals import ArrivalRules, Ints, Mark, PartitionClock
 from services.ingestion.domain.decode import Decoder
 from services.ingestion.domain.duplicates import DuplicateWindow
+from services.ingestion.domain.probes import Judged
 from services.ingestion.domain.rejection import DUPLICATE, Rejection
 from services.ingestion.domain.rules import Rules
 from services.ingestion.domain.runs import Run, read_runs
@@ -80,11 +81,7 @@ class EventHandler:
         if not runs.rows:
             self._pass_marks(runs.runs, clock)
             return Handled(self.nothing, refused)
-        decoded = self._decoder.decode(runs.rows)
-        refused += [Refused(runs.rows[fault.row], fault) for fault in decoded.rejected]
-        rows = _Rows(decoded.rows, decoded.places)
-        rows = self._without(rows, self._rules.check(decoded.rows), runs.rows, refused)
-        rows, derived = self._derived(rows, runs.rows, refused)
+        rows, derived = self._checked(runs.rows, refused)
         arrival, ahead = self._arrive(rows, runs.runs, clock)
         repeated = self._repeated(rows, ahead, clock.watermark_ms)
         faults = _faults(ahead, "too-far-ahead", "too far ahead of its partition's watermark")
@@ -94,7 +91,28 @@ class EventHandler:
         accepted = self._assemble(rows, derived, arrival, runs.rows)
         return Handled(accepted if kept.all() else accepted.filter(pa.array(kept)), refused)
 
-    def _without(self, rows: _Rows, faults: list[Rejection], records: list[Record], refused: list[Refused]) -> _Rows:
+    def judge(self, probes: Sequence[Record]) -> list[Judged]:
+        """What would become of these test events by form, rules and expressions; nothing is moved or remembered."""
+        refused: list[Refused] = []
+        rows, _ = self._checked(probes, refused)
+        times = dict(zip(rows.places.tolist(), rows.batch.column(self._event.time).to_pylist(), strict=True))
+        faults = {(each.record.partition, each.record.offset): each.fault for each in refused}
+        return [
+            Judged(record, faults.get((record.partition, record.offset)), times.get(place, 0))
+            for place, record in enumerate(probes)
+        ]
+
+    def _checked(self, records: Sequence[Record], refused: list[Refused]) -> tuple[_Rows, list[pa.Array]]:
+        """The rows that can be read and keep the rules, with their derived columns; the others are noted."""
+        decoded = self._decoder.decode(records)
+        refused += [Refused(records[fault.row], fault) for fault in decoded.rejected]
+        rows = _Rows(decoded.rows, decoded.places)
+        rows = self._without(rows, self._rules.check(decoded.rows), records, refused)
+        return self._derived(rows, records, refused)
+
+    def _without(
+        self, rows: _Rows, faults: list[Rejection], records: Sequence[Record], refused: list[Refused]
+    ) -> _Rows:
         if not faults:
             return rows
         self._refuse(rows, faults, records, refused)
@@ -102,13 +120,13 @@ class EventHandler:
         kept[[fault.row for fault in faults]] = False
         return rows.keep(kept)
 
-    def _refuse(self, rows: _Rows, faults: list[Rejection], records: list[Record], refused: list[Refused]) -> None:
+    def _refuse(self, rows: _Rows, faults: list[Rejection], records: Sequence[Record], refused: list[Refused]) -> None:
         for fault in faults:
             name, time_ms = rows.batch.column(self._event.id)[fault.row], rows.batch.column(self._event.time)[fault.row]
             event_id = str(name.as_py()) if name.is_valid else None
             refused.append(Refused(records[rows.places[fault.row]], fault, event_id, time_ms.as_py()))
 
-    def _derived(self, rows: _Rows, records: list[Record], refused: list[Refused]) -> tuple[_Rows, list[pa.Array]]:
+    def _derived(self, rows: _Rows, records: Sequence[Record], refused: list[Refused]) -> tuple[_Rows, list[pa.Array]]:
         if self._derive is None:
             return rows, []
         try:

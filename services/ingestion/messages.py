@@ -16,14 +16,17 @@ from driftloop.contracts.ingestion_pb2 import (
     LakeFlushed,
     OutcomesAccepted,
     OutcomeWatermark,
+    ProbeJudged,
     RowsAccepted,
     TableVersion,
     WatermarkAdvanced,
 )
 from driftloop.envelope import Draft, from_draft, to_record
 from driftloop.ids import event_id
+from driftloop.purpose import PROBE_ID
 from services.ingestion import ports
 from services.ingestion.domain.fanout import Share
+from services.ingestion.domain.probes import Judged
 from services.ingestion.domain.rejection import Rejection
 from services.ingestion.domain.watermarks import Advance
 
@@ -32,6 +35,8 @@ MOST_BYTES = 4_000_000
 """Rows of one event; half of what a broker takes as one record."""
 _LETTER_BYTES = 7_000_000
 _EXCERPT_BYTES = 1_000_000
+_DETAIL_LENGTH = 500
+_PROBE_ID_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,21 @@ class Messages:
         return self._record(
             name, watermark_ms, LakeFlushed(loop=self.loop, watermark_ms=watermark_ms, tables=held), None
         )
+
+    def judged(self, each: Judged) -> Outgoing:
+        """The answer to a test event; the same one where the record comes again."""
+        record, fault = each.record, each.fault
+        name = event_id("probe-judged", self.loop, record.topic, record.partition, record.offset)
+        asked = (record.header(PROBE_ID) or b"").decode(errors="replace")[:_PROBE_ID_LENGTH]
+        data = ProbeJudged(
+            loop=self.loop,
+            event_type=record.topic,
+            probe_id=asked,
+            accepted=fault is None,
+            reason=fault.reason if fault else "",
+            detail=fault.detail[:_DETAIL_LENGTH] if fault else "",
+        )
+        return self._record(name, each.time_ms, data, None)
 
     def _copies(self, name: str, time_ms: int, data: Message, partitions: int) -> Iterator[Outgoing]:
         record = self._record(name, time_ms, data, None)

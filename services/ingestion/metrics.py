@@ -10,6 +10,11 @@ DUPLICATES = Counter("driftloop_ingestion_duplicates", "Events that a producer s
 LATE = Counter(
     "driftloop_ingestion_late", "Accepted rows older than their partition's watermark.", ("loop", "event_type")
 )
+PROBES = Counter(
+    "driftloop_ingestion_probes",
+    "Test events that were answered: accepted or refused.",
+    ("loop", "event_type", "verdict"),
+)
 WATERMARK_MS = Gauge(
     "driftloop_ingestion_watermark_ms", "The loop's watermark, in milliseconds of event time.", ("loop",)
 )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from driftloop.bus.ports import BatchConsumer, Record, TopicPartition
 from driftloop.clock import Clock
 from driftloop.errors import Retriable
+from services.ingestion.domain.probes import heard
 from services.ingestion.ports import Checkpoint, Journal, Taken
 
 _REREAD_PATIENCE_S = 30.0
@@ -78,7 +79,7 @@ class Reader:
         if self._again:
             return self._same(self._again.popleft())
         records = self._new(timeout_s)
-        silent = self._silence.over(records)
+        silent = self._silence.over(heard(records))
         if not records and silent == self._silent:
             return None
         ranges = {place: (held[0].offset, held[-1].offset + 1) for place, held in records.items()}

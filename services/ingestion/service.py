@@ -68,6 +68,7 @@ class Ingestion:
         self._backlogs: list[Backlog] = []
         self._flight: Future[Checkpoint] | None = None
         self._checkpointed = 0
+        self._judged = False  # test events that no checkpoint stands for: they may have left nothing for the lake
         self._busy_s = self._lag_s = parts.clock.monotonic_s()
         self._ready = False
         self._log = log.get(__name__)
@@ -128,7 +129,7 @@ class Ingestion:
     def finish(self) -> None:
         """Bring the lake up to date."""
         self._land(wait=True)
-        if any(each.waits for each in self._backlogs):
+        if self._judged or any(each.waits for each in self._backlogs):
             self._take_off()
             self._land(wait=True)
 
@@ -140,6 +141,7 @@ class Ingestion:
             passed: Passed = door.take(mine, silent, self._parts.producer.send)
             backlog.add(passed)
             fates += passed.fates
+            self._judged |= passed.judged > 0
         for dead, reason in fates:
             if dead:
                 self._limit.refused(reason)
@@ -150,10 +152,10 @@ class Ingestion:
         waiting = [each for each in self._backlogs if each.waits]
         if self._parts.reader.sequence - self._checkpointed >= _MOST_NOTED:
             return True
-        if not waiting:
+        if not (waiting or self._judged):
             return False
         full = sum(each.rows for each in waiting) >= self._settings.flush_rows
-        long = max(each.span_ms for each in waiting) >= self._span_ms
+        long = max((each.span_ms for each in waiting), default=0) >= self._span_ms
         return full or long or now_s - self._busy_s >= self._settings.flush_idle_s
 
     def _take_off(self) -> None:
@@ -165,6 +167,7 @@ class Ingestion:
             for messages, backlog in zip(self._parts.messages, self._backlogs, strict=True)
             if backlog.waits
         ]
+        self._judged = False
         self._flight = self._parts.flushing.submit(self._flush, unflushed, checkpoint)
 
     def _flush(self, unflushed: Sequence[tuple[Messages, Unflushed]], checkpoint: Checkpoint) -> Checkpoint:

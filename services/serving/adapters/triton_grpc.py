@@ -11,11 +11,11 @@ import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
 from driftloop.errors import Retriable
+from driftloop.purpose import PROBE, PURPOSE
+from driftloop.triton_control import CONTROL_HEADER
 from services.serving.domain.probe import ProbeAnswer, Value
 from services.serving.ports import LoadRefused
-from services.serving.router.loop_config import PURPOSE
 
-_CONTROL_HEADER = "triton-grpc-protocol-driftloop-control"
 _NO_ANSWER = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED")
 _DATATYPE = {"string": "BYTES", "int64": "INT64", "double": "FP64"}
 _NUMPY: dict[str, Any] = {"int64": np.int64, "double": np.float64}
@@ -26,7 +26,7 @@ class GrpcTriton:
 
     def __init__(self, address: str, control_token: str, call_timeout_s: float, load_timeout_s: float) -> None:
         self._client = grpc.InferenceServerClient(address)
-        self._headers = {_CONTROL_HEADER: control_token}
+        self._headers = {CONTROL_HEADER: control_token}
         self._call_timeout_s = call_timeout_s
         self._load_timeout_s = load_timeout_s
 
@@ -59,7 +59,7 @@ class GrpcTriton:
                 model,
                 [_tensor(name, value, types[name]) for name, value in values.items()],
                 request_id=request_id,
-                parameters={PURPOSE: "probe"},
+                parameters={PURPOSE: PROBE},
                 client_timeout=self._call_timeout_s,
             )
         return ProbeAnswer(

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 DECISION_TIME = "decision_time_ms"
-PURPOSE = "driftloop-purpose"
-"""Request parameter; `probe` marks a request that no client asked."""
 
 InputType = Literal["string", "int64", "double"]
 

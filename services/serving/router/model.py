@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from driftloop.purpose import PROBE, PURPOSE
 from services.serving.router.answer import Answer, Refusal, Router
 from services.serving.router.batch import RawRequest
-from services.serving.router.loop_config import PURPOSE, LoopConfig, read_loop_config
+from services.serving.router.loop_config import LoopConfig, read_loop_config
 from services.serving.router.online_sqlite import OnlineStore
 from services.serving.router.routes import RouteKeeper
 from services.serving.router.sessions import Release, load_release
@@ -66,7 +67,7 @@ def _raw(request: Any) -> RawRequest:
 
 def _is_probe(request: Any) -> bool:
     parameters: str = request.parameters()
-    return PURPOSE in parameters and json.loads(parameters).get(PURPOSE) == "probe"
+    return PURPOSE in parameters and json.loads(parameters).get(PURPOSE) == PROBE
 
 
 def _response(answer: Answer | Refusal) -> Any:

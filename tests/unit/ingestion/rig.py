@@ -19,6 +19,7 @@ from driftloop.contracts.ingestion_pb2 import (
     LakeFlushed,
     OutcomesAccepted,
     OutcomeWatermark,
+    ProbeJudged,
     RowsAccepted,
     WatermarkAdvanced,
 )
@@ -35,6 +36,7 @@ from services.ingestion.service import Ingestion
 ROWS = "ingestion.rows-accepted.v1"
 OUTCOMES = "ingestion.outcomes-accepted.v1"
 FLUSHED = "ingestion.lake-flushed.v1"
+JUDGED = "ingestion.probe-judged.v1"
 T = TypeVar("T")
 
 
@@ -77,7 +79,7 @@ class Rig:
         for name in topics(self.loops):
             self.broker.create_topic(name, 2)
             self.broker.create_topic(f"{name}.dlq", 1)
-        for name, partitions in ((ROWS, 2), (OUTCOMES, 2), (FLUSHED, 1)):
+        for name, partitions in ((ROWS, 2), (OUTCOMES, 2), (FLUSHED, 1), (JUDGED, 1)):
             self.broker.create_topic(name, partitions)
 
     def service(self, wrap: Callable[[World], World] = lambda world: world) -> Ingestion:
@@ -134,7 +136,7 @@ def take_all(service: Ingestion, broker: MemoryBroker) -> None:
 
 def envelopes(broker: MemoryBroker, topic: str) -> list[tuple[Record, Envelope[Any]]]:
     """All events of a topic with their records, partition by partition."""
-    messages = [RowsAccepted, WatermarkAdvanced, OutcomesAccepted, OutcomeWatermark, LakeFlushed]
+    messages = [RowsAccepted, WatermarkAdvanced, OutcomesAccepted, OutcomeWatermark, LakeFlushed, ProbeJudged]
     return [(record, from_record(record, messages)) for record in broker.records(topic)]
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -153,3 +155,9 @@ def test_each_service_is_given_what_its_topics_say(orders: Loop) -> None:
     assert work_of("ingestion", orders).topics == set(orders.definition.events)
     assert work_of("features", orders).topics == {ROWS}
     assert "evaluation.verdict-reached.v1" in work_of("registry", orders).topics
+
+
+def test_a_test_event_is_nothing_in_hand(orders: Loop) -> None:
+    work = Work(["orders.placed"], raw_event(orders))
+    work.see(replace(placed(orders, "u", 10, 0), headers=(("driftloop-purpose", b"probe"),)))
+    assert ids(work) == []

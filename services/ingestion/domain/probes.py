@@ -1,0 +1,35 @@
+"""Test events: records that are judged like any other, and of which nothing else becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from driftloop.bus.ports import Record, TopicPartition
+from driftloop.purpose import is_probe
+from services.ingestion.domain.rejection import Rejection
+
+Records = Mapping[TopicPartition, Sequence[Record]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A test event. ``fault`` is None where it passed; ``time_ms`` is its event time then, else 0."""
+
+    record: Record
+    fault: Rejection | None
+    time_ms: int
+
+
+def set_aside(records: Records) -> tuple[Records, list[Record]]:
+    """A batch without its test events, and these; a partition that brought nothing else is left out."""
+    probes = [record for held in records.values() for record in held if is_probe(record.headers)]
+    if not probes:
+        return records, []
+    others = {place: [each for each in held if not is_probe(each.headers)] for place, held in records.items()}
+    return {place: held for place, held in others.items() if held}, probes
+
+
+def heard(records: Records) -> Iterator[TopicPartition]:
+    """Partitions that brought more than test events."""
+    return (place for place, held in records.items() if not all(is_probe(record.headers) for record in held))

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from driftloop.bus.ports import Record
+from driftloop.checks.raw import recount
+from driftloop.config import ROOT
+from driftloop.loop import load_loop
+
+PLACED = "orders.placed"
+FIELDS = {"uid": "u1", "at_ms": 1000, "order_ref": "o1", "shop": "s1", "channel": "web", "lines": 1}
+
+
+def test_a_test_event_is_no_row_no_duplicate_no_dead_letter_and_no_mark() -> None:
+    loop = load_loop(ROOT / "tests" / "loops" / "orders")
+    label = (("driftloop-purpose", b"probe"), ("driftloop-probe", b"p1"))
+
+    def placed(offset: int, **changed: object) -> Record:
+        fields = {**FIELDS, **changed}
+        headers = label if offset < 4 else ()
+        return Record(PLACED, 0, offset, None, loop.messages[PLACED](**fields).SerializeToString(), headers)
+
+    mark = Record(PLACED, 0, 3, None, None, (("driftloop-watermark", b"7"), *label))
+    found = recount([placed(0), placed(1, channel="pigeon"), placed(2), mark, placed(4), placed(5, lines=0)], loop)
+    assert [(row["event_id"], row["arrival_watermark_ms"]) for row in found.accepted[PLACED]] == [("u1", -(2**63))]
+    assert (found.invalid, found.duplicates) == ({f"{PLACED}/0/5"}, 0)
