@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -67,7 +68,7 @@ class Status:
     pss_mib: dict[str, float]
     """By part, and `total`."""
     ready_s: dict[str, float]
-    """Seconds from the last `up` until each part was ready."""
+    """Seconds from the last `up` until each part was ready and each probe answered."""
 
     @property
     def healthy(self) -> bool:
@@ -196,14 +197,23 @@ def _lag(offsets: Offsets, group: str) -> int:
 
 
 def read_ready_s(settings: Settings) -> dict[str, float]:
-    """What the last `up` measured."""
-    path = settings.home / "run" / "up.json"
+    """What the last `up` measured; empty where it has not come to its end."""
+    path = _measured(settings)
     found: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
     return found
 
 
 def write_ready_s(settings: Settings, times: dict[str, float]) -> None:
     """Keep what `up` measured."""
-    path = settings.home / "run" / "up.json"
+    path = _measured(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(times))
+
+
+def forget_ready_s(settings: Settings) -> None:
+    """Another start begins."""
+    _measured(settings).unlink(missing_ok=True)
+
+
+def _measured(settings: Settings) -> Path:
+    return settings.home / "run" / "up.json"

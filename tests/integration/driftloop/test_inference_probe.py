@@ -1,0 +1,92 @@
+"""One inference by a real Triton, and what is told where it does not come."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from driftloop.config import Settings
+from driftloop.errors import DriftloopError
+from driftloop.system import inference_probe
+from driftloop.system.inference_probe import MODEL, SOURCE, probe_inference
+from driftloop.system.probes import Patience
+from driftloop.triton_control import CONTROL_HEADER
+from tests.helpers.ports import free_ports
+from tests.helpers.triton import TOKEN, Triton
+
+pytestmark = [pytest.mark.integration, pytest.mark.triton]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, triton: Triton) -> Iterator[Settings]:
+    """Those of the Triton that tests share: whatever becomes of the probe, it is left as it was."""
+    (tmp_path / "triton").symlink_to(triton.models.parent)
+    yield Settings(home=tmp_path, triton_grpc=triton.address, triton_control_token=TOKEN)
+    with closing(triton.client()) as client:
+        assert client.is_server_ready()
+        index = client.get_model_repository_index(headers={CONTROL_HEADER: TOKEN})
+    assert MODEL not in [each.name for each in index.models]
+    assert not (triton.models / MODEL).exists()
+
+
+def altered(monkeypatch: pytest.MonkeyPatch, folder: Path, before: str, after: str) -> None:
+    """Let the probe put another model into the repository."""
+    shutil.copytree(SOURCE, folder)
+    text = (folder / "1" / "model.py").read_text()
+    assert before in text
+    (folder / "1" / "model.py").write_text(text.replace(before, after))
+    monkeypatch.setattr(inference_probe, "SOURCE", folder)
+
+
+def test_a_triton_without_a_loop_infers_as_often_as_it_is_asked(settings: Settings) -> None:
+    for _ in range(2):
+        probe_inference(settings, Patience(60.0))
+
+
+def test_another_answer_than_the_right_one_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    altered(monkeypatch, tmp_path / "other", "np.asarray(asked,", "np.asarray(asked + 1,")
+    with pytest.raises(DriftloopError, match="changes nothing"):
+        probe_inference(settings, Patience(60.0))
+
+
+def test_a_model_that_fails_is_told_with_its_reason_and_taken_away(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    altered(monkeypatch, tmp_path / "other", '"answered", np', '"answered", nb')
+    with pytest.raises(DriftloopError, match=r"name 'nb' is not defined.*; see \S+/logs/triton\.log"):
+        probe_inference(settings, Patience(60.0))
+
+
+def test_a_triton_with_another_secret_is_told(settings: Settings) -> None:
+    with pytest.raises(DriftloopError, match="restricted"):
+        probe_inference(settings.model_copy(update={"triton_control_token": "a guess"}), Patience(60.0))
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, 0.02])
+def test_patience_that_is_over_ends_it(settings: Settings, timeout_s: float) -> None:
+    with pytest.raises(DriftloopError, match=r"Deadline Exceeded"):
+        probe_inference(settings, Patience(timeout_s))
+
+
+def test_a_model_that_does_not_load_is_told_and_the_next_may_load(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    altered(monkeypatch, tmp_path / "other", "import numpy as np", "import numbers_of_nobody")
+    with pytest.raises(
+        DriftloopError, match=r"ModuleNotFoundError: No module named 'numbers_of_nobody'; see \S+/logs/triton\.log"
+    ):
+        probe_inference(settings, Patience(60.0))
+    monkeypatch.undo()
+    probe_inference(settings, Patience(60.0))
+
+
+def test_nobody_who_answers_is_told(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    with pytest.raises(DriftloopError, match="did not answer an inference"):
+        probe_inference(Settings(home=tmp_path, triton_grpc=address), Patience(60.0))
