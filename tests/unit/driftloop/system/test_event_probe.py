@@ -86,6 +86,12 @@ def test_no_answer_ends_with_the_loop_that_has_none(loop: Loop, broker: MemoryBr
     assert asked(broker, loop, lambda _: [], 0.05) == ["orders"]
 
 
+def test_an_expression_that_fails_on_made_up_text_says_nothing_against_the_door(
+    loop: Loop, broker: MemoryBroker
+) -> None:
+    assert asked(broker, loop, lambda name: [judged(name, reason="derive")], 60.0) == []
+
+
 def test_a_refusal_says_loop_reason_and_place(loop: Loop, broker: MemoryBroker) -> None:
     with pytest.raises(DriftloopError, match=r"orders/loop\.yaml:\d+: loop orders refuses .*: out-of-range: why"):
         asked(broker, loop, lambda name: [judged(name, reason="out-of-range")], 60.0)
