@@ -11,7 +11,7 @@ ARGS ?=
 
 PACKAGES = $(wildcard driftloop services loops tests feature_repo)
 
-.PHONY: help setup protos lock check lint types imports unit test demo stories up down status clean
+.PHONY: help setup protos lock check lint types imports unit test proofs demo stories up down status clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +53,10 @@ unit:
 	pytest -q -n 2 --dist loadscope tests/unit
 
 test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, and whole systems: under ten minutes
-	pytest -n 2 --dist loadscope --no-loadscope-reorder tests/e2e tests/integration tests/contract
+	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof" tests/e2e tests/integration tests/contract
+
+proofs: setup ## whole systems under kill -9, with permuted outcomes, without detectors: ten minutes more
+	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e
 
 protos: setup ## generate the contracts' code again
 	python -m driftloop.contracts.generate

@@ -77,7 +77,7 @@ def record_of(loop: Loop, name: str) -> Outgoing:
 
 
 def _accepted(loop: Loop, answer: ProbeJudged) -> None:
-    """An expression may want a text that no rule tells of, and fail on one made up: the door has judged it yet."""
+    """An expression may want a text that no rule tells of, and fail on one made up: the door judged it nonetheless."""
     if not answer.accepted and answer.reason != _DERIVE:
         place = loop.line_of("events", answer.event_type)
         what = f"loop {loop.name} refuses a test event made by its rules: {answer.reason}: {answer.detail}"

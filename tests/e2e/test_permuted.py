@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.command_line import CommandLine
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(930)]
+pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(930)]
 
 SEED, END = "1", "2013-03-05"
 """A permutation by which the first model passes its gate, and a day by which the next candidate is judged."""

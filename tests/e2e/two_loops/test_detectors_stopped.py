@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from tests.e2e.command_line import CommandLine, system
 from tests.e2e.two_loops.together import ORDERS, Together, definitions, replay, settings_of, up
 from tests.helpers.eventually import assert_eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(930)]
+pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(930)]
 
 DECIDED = "monitoring.window-decided.v1"
 ALARMS = "monitoring.drift-detected.v1"
@@ -37,7 +36,7 @@ class Stopped:
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
     folder = tmp_path_factory.mktemp("stopped")
     with pytest.MonkeyPatch.context() as patch, system(folder, definitions(folder, [ORDERS])) as line:
         patch.setenv("TZ", "UTC")
@@ -49,7 +48,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
         after = assert_eventually(lambda: _alarms(line), 120.0, "the alarm")
         bootstrap = settings_of(line).kafka_bootstrap
         windows = read_events(bootstrap, ["monitoring.window-closed.v1"])
-        yield Stopped(before, decided, after, windows)
+    return Stopped(before, decided, after, windows)
 
 
 def test_with_the_detectors_stopped_there_is_no_alarm(stopped: Stopped) -> None:

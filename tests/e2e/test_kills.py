@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from driftloop.demo.kills import VICTIMS
-from tests.e2e.command_line import system
-from tests.e2e.running.system import Running, demo
+from tests.e2e.command_line import CommandLine, system
+from tests.e2e.running.system import demo
 from tests.e2e.two_loops.together import FLIGHTS, definitions
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1230)]
+pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(1230)]
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,12 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def runs(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    folder = tmp_path_factory.mktemp("killed")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Both demos, one after the other."""
+    folder = tmp_path_factory.mktemp("kills")
     with system(folder, definitions(folder, [FLIGHTS])) as line:
-        return Runs(running.report, demo(line, "--kill", "3", "--seed", "0"))
+        quiet = demo(CommandLine(line.environment, folder / "quiet"))
+        return Runs(quiet, demo(CommandLine(line.environment, folder / "killed"), "--kill", "3", "--seed", "0"))
 
 
 def test_each_service_was_killed_once_with_an_event_in_hand(runs: Runs) -> None:
