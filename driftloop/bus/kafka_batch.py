@@ -148,7 +148,13 @@ class KafkaBatchProducer:
 
     def close(self) -> None:
         """See the port."""
-        self.flush()
+        try:
+            self.flush()
+        except Retriable:
+            self._producer.purge()  # nobody is told of these any more
+            raise
+        finally:
+            self._producer.close()  # else it goes on looking for its broker until somebody forgets it
 
     def _queue(self, record: Outgoing) -> None:
         place: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}

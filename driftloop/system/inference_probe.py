@@ -16,6 +16,7 @@ from driftloop.system.probes import Patience
 from driftloop.triton_control import CONTROL_HEADER
 
 MODEL = "driftloop_probe"
+_CALL_S = 30.0
 _UNLOAD_S = 10.0
 _LOOK_S = 0.05
 SOURCE = ROOT / "infra" / "triton" / "probe"
@@ -61,7 +62,7 @@ def _stored(folder: Path) -> Iterator[None]:
 def _loaded(client: Any, settings: Settings, patience: Patience) -> Iterator[None]:
     headers = {CONTROL_HEADER: settings.triton_control_token}
     try:
-        client.load_model(MODEL, headers=headers, client_timeout=patience.left_s())
+        client.load_model(MODEL, headers=headers, client_timeout=min(_CALL_S, patience.left_s()))
         yield
     finally:
         _unload(client, headers)
@@ -85,5 +86,5 @@ def _infer(client: Any, asked: float, patience: Patience) -> float:
 
     tensor = grpc.InferInput("asked", [1], "FP64")
     tensor.set_data_from_numpy(np.array([asked]))
-    answer = client.infer(MODEL, [tensor], client_timeout=patience.left_s())
+    answer = client.infer(MODEL, [tensor], client_timeout=min(_CALL_S, patience.left_s()))
     return float(answer.as_numpy("answered")[0])

@@ -42,7 +42,7 @@ class Probe:
 
 
 class Probing:
-    """Probes under way, each in a thread of its own. A context: at its end nothing is waited for any more."""
+    """Probes under way, each in a thread of its own. A context: at its end they give up, and it waits for that."""
 
     def __init__(self, probes: Sequence[Probe], timeout_s: float) -> None:
         self._patience = Patience(timeout_s)
@@ -70,7 +70,8 @@ class Probing:
 
     def __exit__(self, *_: object) -> None:
         self._patience.give_up()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        # what is asked may be stopped next, and nobody is to be left asking it
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
 
 def _asked(probe: Probe, patience: Patience) -> float:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,6 @@ class World:
         self.supervisor = Idle()
         self.asked: list[str] = []
         self.told: list[str] = []
-        self.over = threading.Event()
         self.answer: Callable[[str, Patience], None] = lambda name, _: self.asked.append(name)
 
     def probes(self, *_: object) -> list[Probe]:
@@ -64,7 +62,7 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path)
     kafka = type("Kafka", (), {"name": "kafka"})()
     for name, stand_in in (
@@ -75,8 +73,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         ("probes", world.probes),
     ):
         monkeypatch.setattr(UP, name, stand_in)
-    yield world
-    world.over.set()
+    return world
 
 
 def fail(_name: str, _patience: Patience) -> None:
@@ -121,21 +118,22 @@ def test_what_failed_is_asked_again_and_goes_on_meanwhile(world: World) -> None:
 
 
 def test_no_answer_in_time_names_the_probes_and_a_log(world: World) -> None:
-    def answer(*_: object) -> None:
-        world.over.wait(60)
-
-    world.answer = answer
+    world.answer = lambda _, patience: _until_given_up(patience)
     with pytest.raises(DriftloopError, match=r"not ready after 0 s: inference, test event; see \S+/logs/triton\.log$"):
         world.up(timeout_s=0.1)
 
 
 def test_a_refused_configuration_comes_before_an_answer_that_cannot_come(world: World) -> None:
-    def answer(name: str, _: Patience) -> None:
+    def answer(name: str, patience: Patience) -> None:
         if name == "inference":
             refuse(world.settings.home, "ingestion", "loop.yaml:3: wrong")
-        world.over.wait(60)
+        _until_given_up(patience)
 
     world.answer = answer
     with pytest.raises(ConfigError, match=r"loop\.yaml:3"):
         world.up()
     assert not world.supervisor.runs
+
+
+def _until_given_up(patience: Patience) -> None:
+    patience._given_up.wait(60)
