@@ -25,7 +25,7 @@ from driftloop.report.releases import outcomes
 from tests.e2e.two_loops.together import FLIGHTS, ORDERS, Together
 from tests.loops.orders.source import SHOPS, STORY, invent
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(930)]
+pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(930)]
 
 LOOPS = (FLIGHTS, ORDERS)
 RETURNS = ("order_ref", "at_ms", "returned")
