@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the checkout importable in the main environment and puts `driftloop` into its bin; compiles it for its first start.
+# Makes the checkout importable in the main environment, puts `driftloop` into its bin; compiles it.
 # Mode compat puts the checkout itself on the path, so that a new package needs no new set-up.
 set -euo pipefail
 .local/bootstrap/bin/uv pip install -q --python .local/venv/bin/python \
