@@ -80,10 +80,12 @@ def run(home: Path, days: int, step: timedelta, clock_s: Callable[[], float] = t
     times = Times()
     for watermark in range(int(first // step_ms * step_ms + step_ms), int(last), step_ms):
         began = clock_s()
+        arrived = {}
+        for name in {feed.event_type for feed in engine.feeds}:
+            a, b = np.searchsorted(clocks[name], (watermark - step_ms, watermark))
+            arrived[name] = Arrived(batches[name].slice(a, b - a))
         for feed in engine.feeds:
-            clock = clocks[feed.event_type]
-            a, b = np.searchsorted(clock, (watermark - step_ms, watermark))
-            engine.add(feed, Arrived(batches[feed.event_type].slice(a, b - a)))
+            engine.add(feed, arrived[feed.event_type])
         added = clock_s()
         advance = engine.advance(watermark)
         advanced = clock_s()

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from driftloop import light_feast
-from driftloop.cli.types import DAY, SPAN
+from driftloop.cli.types import DAY, LATE_BY, LATE_SHARE, SPAN
 from driftloop.config import ROOT, Settings
 from driftloop.demo.kills import plan_kills
 from driftloop.demo.plan import Plan, read_plan
@@ -66,8 +66,8 @@ class _Terminal(Screen):
 @click.option("--end", type=DAY, help="End instead of the plan's, not included.")
 @click.option("--step", type=SPAN, help="Event time of a step instead of the plan's.")
 @click.option("--permute-labels", type=int, help="Permute outcomes by day with this seed.")
-@click.option("--late-share", type=click.FloatRange(0, 1), default=0.0, help="Share of events that are sent late.")
-@click.option("--late-by", type=SPAN, default="3h", show_default=True, help="How much later those are sent.")
+@LATE_SHARE
+@LATE_BY
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "out" / "demo", show_default="out/demo")
 @click.option(
     "--kill", "kills", type=click.IntRange(min=0), is_flag=False, flag_value=3, default=0, metavar="[N]",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from driftloop.cli.types import DAY, SPAN
+from driftloop.cli.types import DAY, LATE_BY, LATE_SHARE, SPAN
 from driftloop.config import Settings
 from driftloop.loop import load_loops, to_ms
 from driftloop.replay.session import CallSession, Late, ReplaySession, Span
@@ -40,8 +40,8 @@ def _stop_on_signals() -> threading.Event:
 @click.option(
     "--permute-labels", type=int, help="Permute outcomes by day with this seed, to see that nothing is found then."
 )
-@click.option("--late-share", type=click.FloatRange(0, 1), default=0.0, help="Share of events that are sent late.")
-@click.option("--late-by", type=SPAN, default="3h", show_default=True, help="How much later those are sent.")
+@LATE_SHARE
+@LATE_BY
 @click.option("--late-seed", default=0, show_default=True, help="Decides which events are late.")
 @click.option("--timeout", default=900.0, show_default=True, help="Longest wait for one step, in seconds.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write step durations to this JSON file.")

@@ -1,4 +1,4 @@
-"""What options are made of."""
+"""What options are made of, and options that several commands have."""
 
 from __future__ import annotations
 
@@ -36,3 +36,8 @@ SPAN = _Span()
 """A span of time: 90s, 15m, 24h, 7d."""
 DAY = _Day()
 """A date or a moment, UTC where it names no zone."""
+
+LATE_SHARE = click.option(
+    "--late-share", type=click.FloatRange(0, 1), default=0.0, help="Share of events that are sent late."
+)
+LATE_BY = click.option("--late-by", type=SPAN, default="3h", show_default=True, help="How much later those are sent.")

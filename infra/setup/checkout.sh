@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes the checkout importable in the main environment, puts `driftloop` into its bin; compiles it.
+# Makes the checkout importable in the main environment, puts `driftloop` into its bin, and compiles it.
 # Mode compat puts the checkout itself on the path, so that a new package needs no new set-up.
 set -euo pipefail
 .local/bootstrap/bin/uv pip install -q --python .local/venv/bin/python \
     --no-deps --no-build-isolation -C editable_mode=compat --editable .
-"$ROOT/.local/venv/bin/python" -m compileall -q "$ROOT/driftloop" "$ROOT/services" "$ROOT/feature_repo" "$ROOT/loops"
+.local/venv/bin/python -m compileall -q driftloop services feature_repo loops

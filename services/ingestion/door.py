@@ -16,7 +16,7 @@ from services.ingestion.domain.probes import set_aside
 from services.ingestion.domain.rejection import DUPLICATE
 from services.ingestion.domain.watermarks import Advance, LoopClock
 from services.ingestion.handlers import EventHandler, Handled, Refused
-from services.ingestion.messages import Messages, letter
+from services.ingestion.messages import DETAIL_LENGTH, Messages, letter
 from services.ingestion.ports import ClockState
 
 REJECTED = pa.schema(
@@ -36,7 +36,6 @@ REJECTED = pa.schema(
 Send = Callable[[Sequence[Outgoing]], None]
 
 _NONE_REJECTED = pa.RecordBatch.from_pylist([], schema=REJECTED)
-_DETAIL_LENGTH = 500
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ class Door:
 
 
 def _fates(handled: Mapping[str, Handled]) -> list[tuple[bool, str]]:
-    """In order of event type, partition and offset; one for all where none was refused."""
+    """As the event types were handled, then by partition and offset; one for all where none was refused."""
     fates: list[tuple[bool, str]] = []
     for each in handled.values():
         rows = each.accepted
@@ -191,7 +190,7 @@ def _rejected(refused: Sequence[Refused]) -> pa.RecordBatch:
             "source_partition": each.record.partition,
             "source_offset": each.record.offset,
             "reason": each.fault.reason,
-            "detail": each.fault.detail[:_DETAIL_LENGTH],
+            "detail": each.fault.detail[:DETAIL_LENGTH],
             "event_id": each.event_id,
             "event_time_ms": each.time_ms,
             "sha256": hashlib.sha256(each.record.value or b"").hexdigest(),

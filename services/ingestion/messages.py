@@ -35,7 +35,8 @@ MOST_BYTES = 4_000_000
 """Rows of one event; half of what a broker takes as one record."""
 _LETTER_BYTES = 7_000_000
 _EXCERPT_BYTES = 1_000_000
-_DETAIL_LENGTH = 500
+DETAIL_LENGTH = 500
+"""Characters that are kept of why a record was refused."""
 _PROBE_ID_LENGTH = 200
 
 
@@ -91,7 +92,7 @@ class Messages:
             probe_id=asked,
             accepted=fault is None,
             reason=fault.reason if fault else "",
-            detail=fault.detail[:_DETAIL_LENGTH] if fault else "",
+            detail=fault.detail[:DETAIL_LENGTH] if fault else "",
         )
         return self._record(name, each.time_ms, data, None)
 

@@ -46,14 +46,18 @@ def replay(run: LoopRun, events: Mapping[str, pa.Table], watermarks: Ints, parti
     """
     feeds = list(run.engine.feeds)
     rows = {name: _Sorted.of(events[name]) for name in {feed.event_type for feed in feeds}}
-    at = dict.fromkeys(feeds, 0)
+    at = dict.fromkeys(rows, 0)
     for watermark_ms in watermarks.tolist():
+        arrived: dict[str, Arrived] = {}
+        for name, held in rows.items():
+            batch, at[name] = held.between(at[name], watermark_ms)
+            arrived[name] = Arrived(batch)
         for feed in feeds:
-            batch, at[feed] = rows[feed.event_type].between(at[feed], watermark_ms)
-            run.engine.add(feed, Arrived(batch))
+            run.engine.add(feed, arrived[feed.event_type])
         yield run.engine.advance(watermark_ms)
+    rest = {name: Arrived(held.rows.slice(at[name])) for name, held in rows.items()}
     for feed in feeds:
-        run.engine.add(feed, Arrived(rows[feed.event_type].rows.slice(at[feed])))
+        run.engine.add(feed, rest[feed.event_type])
     for name in rows:
         run.mark_seen(_newest(name, events[name]), partitions)
 

@@ -60,7 +60,7 @@ class DuckDbDerive:
         # S608: the expressions are the loop owner's code, and the connection reaches nothing but the batch
         query = f"SELECT {', '.join(columns)} FROM {self._view}"  # noqa: S608
         self._inputs = pa.schema([schema.fields.field(name) for name in _read_by(connection, query, schema)])
-        self._held.batch = _empty(self._inputs)
+        self._held.batch = self._nothing = _empty(self._inputs)
         connection.execute(f"PREPARE {self._statement} AS {query}")
         self.schema: pa.Schema = self._run().schema
         if not all(self._row_by_row(_sample(self._inputs, blank)) for blank in (True, False)):
@@ -75,7 +75,7 @@ class DuckDbDerive:
         except duckdb.Error as error:
             raise InvalidEvent("derive", str(error)) from error
         finally:
-            self._held.batch = _empty(self._inputs)
+            self._held.batch = self._nothing
         return [column.combine_chunks() for column in derived.columns]
 
     def _row_by_row(self, row: pa.RecordBatch) -> bool:

@@ -47,13 +47,11 @@ class Partitioner:
         self.partitions = partitions
         self._known: dict[str | None, int] = {None: -1}
 
-    def split(self, rows: pa.RecordBatch, keys: pa.Array) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """The rows of each partition that has some, in order; those whose key (string [n]) is null are left out."""
-        for share in self.shares(rows, [((), keys)]):
-            yield share.partition, share.rows
-
     def shares(self, rows: pa.RecordBatch, entities: Iterable[tuple[JoinKeys, pa.Array]]) -> Iterator[Share]:
-        """What goes to each partition that gets any: rows of which an entity's key (string [n]) hashes to it."""
+        """What goes to each partition that gets any: rows of which an entity's key (string [n]) hashes to it.
+
+        Rows keep their order; an entity whose key is null takes the row nowhere.
+        """
         places = [(join_keys, self._places(keys)) for join_keys, keys in entities]
         for partition in range(self.partitions):
             here = [(join_keys, place == partition) for join_keys, place in places]

@@ -152,6 +152,7 @@ class World:
         return [predictions_pb2.PredictionServed.FromString(record) for record in records]
 
     def inference_count(self) -> int:
+        """Triton's own; it counts a batch after its answers have left."""
         statistics = self.client.get_inference_statistics(LOOP)
         return int(statistics.model_stats[0].inference_count)
 

@@ -52,6 +52,7 @@ async def test_a_route_converges_and_its_predictions_reach_the_log_before_the_wa
         assert isinstance(events[-1].data, predictions_pb2.PredictionWatermark)
         ids |= {event.id for event in events[:-1]}
     assert ids == {"probe-parcels-1", *(f"id-p{n}" for n in range(20))}
+    await eventually(lambda: world.inference_count() >= len(ids))
     assert world.inference_count() == len(ids)
 
 
