@@ -116,5 +116,5 @@ def _models(
     joined = features.feast_join(asked, bundle, loop, raw, settings)
     counts.skew_compared = brute.compared + joined.compared
     counts.skew_unequal = brute.unequal + joined.unequal
-    counted = triton.inference_count(settings.triton_grpc, loop.name, len(predictions))
+    counted = triton.inference_count(settings.triton_grpc, settings.triton_metrics, loop.name, len(predictions))
     return [served, brute, joined, *scores.score_checks(predictions, found), counted]

@@ -32,6 +32,9 @@ class RawRequest:
     tensor: Callable[[str], NDArray[Any]]
     """An input by name: [n, 1], object (bytes), int64 or float64."""
 
+    def __len__(self) -> int:
+        return len(self.tensor(DECISION_TIME))
+
 
 @dataclass(frozen=True, slots=True)
 class RequestRows:

@@ -35,15 +35,19 @@ class TritonPythonModel:
         self._online = OnlineStore(Path(config.online_db), config.loop)
         self._spool = SpoolWriter(Path(config.spool))
         self._router = Router(config, lambda: self._routes.live, self._online, self._spool, _now_ms)
+        self._refused = _RefusedRows(config.loop)
         self._routes.start()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer the requests of one dynamic batch together."""
+        raw = [_raw(request) for request in requests]
         try:
-            answers = self._router.answer([_raw(request) for request in requests])
+            answers = self._router.answer(raw)
         except Exception as error:  # noqa: BLE001  # the edge of this process: its callers are told, the next batch goes on
             pb_utils.Logger.log_error(f"batch failed: {error!r}")
+            self._refused.add(raw)
             return [_failed(f"{type(error).__name__}: {error}", pb_utils.TritonError.UNAVAILABLE)] * len(requests)
+        self._refused.add([request for request, each in zip(raw, answers, strict=True) if isinstance(each, Refusal)])
         return [_response(each) for each in answers]
 
     def finalize(self) -> None:
@@ -51,6 +55,22 @@ class TritonPythonModel:
         self._routes.stop()
         self._spool.close()
         self._online.close()
+
+
+class _RefusedRows:
+    """A counter at Triton's ``/metrics``: Triton itself counts a row that is refused here as a successful inference."""
+
+    def __init__(self, loop: str) -> None:
+        self._family = pb_utils.MetricFamily(
+            name="driftloop_refused_rows_total",
+            description="Rows that the router did not answer, which Triton counts among its inferences.",
+            kind=pb_utils.MetricFamily.COUNTER,
+        )
+        self._rows = self._family.Metric(labels={"loop": loop})
+
+    def add(self, requests: Sequence[RawRequest]) -> None:
+        if requests:
+            self._rows.increment(sum(map(len, requests)))
 
 
 def _routes(config: LoopConfig) -> RouteKeeper[Release]:

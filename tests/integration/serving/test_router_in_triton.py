@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from driftloop.bundle import open_bundle
+from driftloop.checks.triton import refused_rows
 from driftloop.contracts import predictions_pb2, registry_pb2
 from services.serving.router.arms import is_challenger
 from services.serving.router.sessions import load_release
@@ -84,6 +85,16 @@ def test_bad_requests_are_told_what_is_wrong_and_crash_nothing(world: World) -> 
     assert "'decision_time_ms': -1 in row 0" in refused(world, inputs(["p"], decision_ms=-1))
     still_answers(world)
     assert {record.key for record in world.spooled()} == {"probe-1", "alive"}
+
+
+def test_rows_that_are_refused_are_told_from_inferences(world: World) -> None:
+    world.serve(1, world.a)
+    assert refused_rows(world.triton.metrics, LOOP) == 0
+    refused(world, inputs(["p-1", "", "p-3"]))
+    refused(world, inputs([f"p{n}" for n in range(257)]))  # by Triton, which does not count those
+    still_answers(world)
+    assert_eventually(lambda: world.inference_count() >= 5)
+    assert (world.inference_count(), refused_rows(world.triton.metrics, LOOP)) == (5, 3)
 
 
 def test_the_load_calls_are_locked(world: World) -> None:
