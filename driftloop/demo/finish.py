@@ -41,7 +41,7 @@ def finish(
 ) -> Result:
     """Check, and write the report to ``out``."""
     say("checking what was said against the raw topics and tables")
-    findings = run_checks(settings, loop, round(plan.step.total_seconds() * 1000))
+    findings = run_checks(settings, loop, round(plan.step.total_seconds() * 1000), say=lambda each: say(f"  {each}"))
     events = read_events(settings.kafka_bootstrap)
     outcome.total_s = time.monotonic() - outcome.began_s
     steps, calls = (json.loads(_last_line(out / "clients" / f"{name}.out")) for name in ("replay", "call"))

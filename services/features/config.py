@@ -12,7 +12,7 @@ class FeaturesSettings(Settings):
 
     features_poll_timeout_s: float = Field(default=0.05, gt=0)
     """Longest wait for a record; also how soon idleness is noticed."""
-    features_linger_s: float = Field(default=0.002, ge=0)
+    features_linger_s: float = Field(default=0.0, ge=0)
     """A batch ends when no record comes for so long."""
     features_poll_records: int = Field(default=500, ge=1)
     """Records read at once."""

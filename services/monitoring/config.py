@@ -14,8 +14,10 @@ class MonitoringSettings(Settings):
     """Most records in one transaction."""
     poll_timeout_s: float = Field(default=0.1, gt=0)
     """Longest wait for a record."""
-    linger_s: float = Field(default=0.005, ge=0)
+    linger_s: float = Field(default=0.02, ge=0)
     """A batch ends when no record comes for so long: each is a transaction."""
+    commit_every_s: float = Field(default=1.0, gt=0)
+    """How often the broker is told what was read, for whoever looks at the lag there; SQL holds what counts."""
     reference_timeout_s: float = Field(default=60.0, gt=0)
     """Longest wait of a window for the route of a release that scored it; then the process ends and begins anew."""
     dead_letter_limit: int = Field(default=20, ge=1)

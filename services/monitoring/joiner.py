@@ -58,6 +58,8 @@ class Joiner:
         self._limit = DeadLetterLimit(settings.dead_letter_limit)
         self._references: dict[tuple[str, str], Reference] = {}
         self._waiting_since_s: float | None = None
+        self._committed: dict[TopicPartition, int] = {}
+        self._committed_s = clock.monotonic_s()
         self._gauges = gauges.Gauges()
         self._log = log.get(__name__)
         self._ready = False
@@ -82,6 +84,7 @@ class Joiner:
             self._ready = True
             while not self._stop.is_set():
                 await self._turn()
+            await asyncio.to_thread(self._commit)
         finally:
             self._ready = False
             await asyncio.to_thread(self._consumer.close)
@@ -96,8 +99,15 @@ class Joiner:
                 await self._producer.send(letters)
             await asyncio.to_thread(self.write)
         await self._relay.flush_patiently()
-        if records:
-            await asyncio.to_thread(self._consumer.commit, positions_after(records))
+        if self._clock.monotonic_s() - self._committed_s > self._settings.commit_every_s:
+            await asyncio.to_thread(self._commit)
+
+    def _commit(self) -> None:
+        """Tell the broker what was read. A restart goes by the checkpoint; this is for whoever looks at the lag."""
+        self._committed_s = self._clock.monotonic_s()
+        if self._committed != self._checkpoint.positions:
+            self._consumer.commit(self._checkpoint.positions)
+            self._committed = dict(self._checkpoint.positions)
 
     def take(self, records: Sequence[Record]) -> list[Outgoing]:
         """Take records into memory; returns dead letters of those that can never be handled."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from driftloop import log
 from services.training.run.errors import DataError
+from services.training.run.leave import leave
 from services.training.run.pipeline import execute
 from services.training.spec import PID, Failed, Result, read_spec, write_result
 
@@ -30,4 +30,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +26,7 @@ from driftloop.trainer import TrainingSet
 from services.training.domain import population
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, matrix, words, write_dataset
 from services.training.run.errors import DataError
+from services.training.run.leave import leave
 from services.training.spec import RunSpec, TableAt, read_spec
 
 if TYPE_CHECKING:
@@ -171,4 +171,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -60,7 +60,7 @@ def replay_together(folder: Path) -> Together:
         events = read_events(settings.kafka_bootstrap, EVENTS)
         log = _records(settings, PREDICTIONS)
         predictions = {name: read_predictions(log, name) for name in loops}
-        checks = {name: run_checks(settings, loop, STEP_MS) for name, loop in loops.items()}
+        checks = {name: run_checks(settings, loop, STEP_MS, say=print) for name, loop in loops.items()}
     return Together(settings, loops, events, predictions, asked, checks)
 
 

@@ -231,6 +231,7 @@ class StopWhenIdle:
         self._inner = inner
         self._stop = stop
         self._left = killed_at
+        self.commits: list[dict[TopicPartition, int]] = []
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         if self._left is not None:
@@ -249,7 +250,8 @@ class StopWhenIdle:
         self._inner.seek(positions)
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Forgotten: the state's own positions must do."""
+        """Only noted: the state's own positions must do."""
+        self.commits.append(dict(positions))
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
         return self._inner.end_offsets()
@@ -280,15 +282,16 @@ class Bench:
         """Write records."""
         self.broker.append(records)
 
-    def run(self, poll_records: int = 5000, killed_at: int | None = None) -> None:
-        """Run a join, where the state was left, until it has read all there is or is killed."""
+    def run(self, poll_records: int = 5000, killed_at: int | None = None) -> list[dict[TopicPartition, int]]:
+        """Run a join, where the state was left, until it has read all there is or is killed; returns its commits."""
         stop = threading.Event()
-        consumer = self.broker.batch_consumer(TOPICS, "nobody")
+        inner = self.broker.batch_consumer(TOPICS, "nobody")
+        consumer = StopWhenIdle(inner, stop, killed_at)
         engine = open_database(self._url, metadata)
         joiner = assemble(
             self._loops,
             engine=engine,
-            consumer=StopWhenIdle(consumer, stop, killed_at),
+            consumer=consumer,
             producer=self.broker.lifecycle_producer(),
             references=self.references,
             settings=self.settings.model_copy(update={"poll_records": poll_records}),
@@ -299,6 +302,7 @@ class Bench:
             asyncio.run(joiner.run())
         finally:
             engine.dispose()
+        return consumer.commits
 
     def windows(self, loop: str = "orders") -> list[Envelope[Any]]:
         """The windows that were told of."""

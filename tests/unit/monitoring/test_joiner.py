@@ -79,6 +79,17 @@ def test_redelivered_outcome_rows_are_taken_once(bench: Bench) -> None:
     assert (joins.joined, joins.duplicate) == (2, 0)
 
 
+@pytest.mark.parametrize(("turn_s", "commits"), [(0.0, 1), (10.0, 3)])
+def test_the_broker_is_told_what_was_read_once_a_second_and_at_the_end(
+    bench: Bench, turn_s: float, commits: int
+) -> None:
+    bench.send(*watermark(0), route("r-1"))
+    bench.clock.step_s = turn_s
+    told = bench.run(poll_records=2)
+    assert len(told) == commits
+    assert sum(told[-1].values()) == len(watermark(0)) + 1
+
+
 @pytest.mark.parametrize("poll_records", [7, 60])
 def test_windows_do_not_depend_on_how_the_input_is_cut(tmp_path: Path, poll_records: int) -> None:
     whole, cut = Bench(tmp_path / "whole"), Bench(tmp_path / "cut")
