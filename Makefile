@@ -49,6 +49,8 @@ types:
 imports:
 	lint-imports
 
+# Its hundreds of small databases stand in memory where the machine has a place for that.
+unit: export TMPDIR := $(or $(wildcard /dev/shm),$(TMPDIR))
 unit:
 	pytest -q -n 2 --dist loadscope tests/unit
 

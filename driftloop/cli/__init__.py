@@ -18,6 +18,10 @@ _COMMANDS = {
     "replay": "driftloop.cli.replay",
     "call": "driftloop.cli.replay",
     "demo": "driftloop.cli.demo",
+    "init": "driftloop.cli.init",
+    "check": "driftloop.cli.check",
+    "doctor": "driftloop.cli.doctor",
+    "completion": "driftloop.cli.completion",
 }
 """Command to the module that holds it: only the one that is run is imported."""
 
@@ -45,10 +49,14 @@ def main() -> None:
     os.environ["TZ"] = "UTC"  # for Feast, here and in every process that is started from here
     time.tzset()
     try:
-        code = cli(standalone_mode=False)  # click catches a command's Exit and returns its code
+        code = cli(prog_name="driftloop", standalone_mode=False)  # click catches a command's Exit and returns its code
         sys.exit(code or 0)
     except click.exceptions.Abort:
         sys.exit(130)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "driftloop"
+        click.echo(f"{command}: {error.format_message()} See `{command} --help`.", err=True)
+        sys.exit(2)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -41,3 +41,8 @@ LATE_SHARE = click.option(
     "--late-share", type=click.FloatRange(0, 1), default=0.0, help="Share of events that are sent late."
 )
 LATE_BY = click.option("--late-by", type=SPAN, default="3h", show_default=True, help="How much later those are sent.")
+
+
+def examples(*lines: str) -> str:
+    """A command's epilog: example calls, as they stand."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from importlib import resources
 from pathlib import Path
 
+from driftloop.errors import LoopDefinitionError
 from driftloop.loop.load import DESCRIPTORS
 
 
@@ -17,30 +19,37 @@ def compile_protos(folder: Path) -> bytes:
     """The descriptor set of every ``.proto`` below ``<folder>/protos``, imports included.
 
     Raises:
-        SystemExit: protoc refused a file.
+        LoopDefinitionError: protoc refused a file; says what it said.
     """
-    from grpc_tools import protoc
-
     root = folder / "protos"
     include = resources.files("grpc_tools") / "_proto"
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / DESCRIPTORS
         files = sorted(str(path) for path in root.rglob("*.proto"))
-        if (
-            protoc.main(
-                ["protoc", f"-I{root}", f"-I{include}", "--include_imports", f"--descriptor_set_out={target}", *files]
-            )
-            != 0
-        ):
-            raise SystemExit("protoc refused a file; its message stands above")
+        protoc = subprocess.run(
+            [
+                sys.executable, "-m", "grpc_tools.protoc", f"-I{root}", f"-I{include}",
+                "--include_imports", f"--descriptor_set_out={target}", *files,
+            ],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if protoc.returncode:
+            said = protoc.stderr.strip().splitlines() or ["protos:1: protoc refused a file"]
+            raise LoopDefinitionError([str(root / line) if ".proto:" in line else f"{root}:1: {line}" for line in said])
         return target.read_bytes()
 
 
-def main() -> None:
-    """Compile each folder named on the command line."""
+def main() -> int:
+    """Compile each folder named on the command line; returns the exit code."""
     for name in sys.argv[1:]:
-        (Path(name) / DESCRIPTORS).write_bytes(compile_protos(Path(name)))
+        try:
+            found = compile_protos(Path(name))
+        except LoopDefinitionError as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+        (Path(name) / DESCRIPTORS).write_bytes(found)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -68,7 +68,7 @@ def up(
             times = _wait(wanted, probing, settings, progress, began, timeout_s)
     except ConfigError:
         if not already:
-            supervisor.stop()
+            supervisor.stop(hurried=[part.name for part in wanted if part.kind == "service"])  # most still start
         raise
     if asked:
         write_ready_s(settings, times)

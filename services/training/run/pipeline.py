@@ -41,7 +41,7 @@ def execute(spec: RunSpec, spec_path: Path) -> Trained:
     loop = load_loop(Path(spec.loop_folder))
     with _frame_process(spec_path) as frame:
         with stages.of("imports"):
-            trainer = load_trainer(loop.folder, loop.definition.training.trainer)
+            trainer = load_trainer(loop)
             tracking.prepare()
         with stages.of("frame"):
             dataset = _wait_for_frame(frame, Path(spec.folder))

@@ -11,25 +11,34 @@ from types import ModuleType
 
 from driftloop.config import ROOT
 from driftloop.errors import LoopDefinitionError
+from driftloop.loop import Loop
+from driftloop.loop.code import told_at_its_line
 from driftloop.trainer import Trainer
 
 _OWN_SOURCES = ("services/training", "driftloop/trainer.py", "driftloop/bundle.py", "driftloop/onnx_export.py")
 
 
-def load_trainer(folder: Path, name: str) -> Trainer:
-    """The trainer ``module:class`` of a loop's folder, imported as ``loops.<folder's name>.<module>``.
+def load_trainer(loop: Loop) -> Trainer:
+    """The trainer ``module:class`` that a loop names, imported as ``loops.<folder's name>.<module>``.
 
     Raises:
-        LoopDefinitionError: there is no such module or class.
+        LoopDefinitionError: there is no such module or class, or its code fails.
     """
-    module_name, _, class_name = name.partition(":")
-    package = f"loops.{folder.name}"
-    _package("loops", folder.parent)
-    _package(package, folder)
-    try:
-        trainer: Trainer = getattr(importlib.import_module(f"{package}.{module_name}"), class_name)()
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise LoopDefinitionError([f"{folder / 'loop.yaml'}:1: trainer {name}: {error}"]) from error
+    module_name, _, class_name = loop.definition.training.trainer.partition(":")
+    where = loop.line_of("training", "trainer")
+    path = loop.folder / f"{module_name}.py"
+    if not path.exists():
+        raise LoopDefinitionError([f"{where}: trainer: there is no {path}"])
+    package = f"loops.{loop.folder.name}"
+    _package("loops", loop.folder.parent)
+    _package(package, loop.folder)
+    with told_at_its_line(path):
+        module = importlib.import_module(f"{package}.{module_name}")
+    made = getattr(module, class_name, None)
+    if made is None or not callable(getattr(made, "fit", None)):
+        raise LoopDefinitionError([f"{where}: trainer: {path} has no class {class_name!r} with a method `fit`"])
+    with told_at_its_line(path):
+        trainer: Trainer = made()
     return trainer
 
 

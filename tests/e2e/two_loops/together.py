@@ -94,6 +94,7 @@ def settings_of(line: CommandLine) -> Settings:
         feature_repo=Path(environment["DRIFTLOOP_FEATURE_REPO"]),
         kafka_bootstrap=f"127.0.0.1:{environment['KAFKA_PORT']}",
         triton_grpc=f"127.0.0.1:{environment['TRITON_GRPC_PORT']}",
+        triton_metrics=f"127.0.0.1:{environment['TRITON_METRICS_PORT']}",
     )
 
 

@@ -54,6 +54,14 @@ def test_a_stop_right_after_the_start_is_not_lost(supervisor: Supervisor, tmp_pa
     assert not supervisor.alive()
 
 
+def test_a_part_that_is_hurried_gets_no_time(supervisor: Supervisor, tmp_path: Path) -> None:
+    deaf = "trap '' TERM; echo $$ >>{pids}; while :; do sleep 600; done".format(pids=tmp_path / "pids")
+    supervisor.start([Part("deaf", ("/bin/bash", "-c", deaf), stop_timeout_s=600.0)], timeout_s=60.0)
+    [pid] = assert_eventually(lambda: _written(tmp_path / "pids"), 30.0)
+    assert supervisor.stop(hurried=["deaf"])
+    assert not psutil.pid_exists(pid)
+
+
 def test_a_daemon_that_does_not_answer_is_stopped_too(
     supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import StaticPool
 
 from services.registry.adapters.sql import SqlLedger, metadata
 from services.registry.domain import transitions as machine
@@ -20,12 +21,16 @@ MOSTLY_BETTER = st.sampled_from([Outcome.BETTER] * 4 + [Outcome.WORSE, Outcome.N
 """Else few sequences come as far as a second champion."""
 
 
+ENGINE = create_engine("sqlite://", poolclass=StaticPool)
+metadata.create_all(ENGINE)
+
+
 class Releases(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        engine = create_engine("sqlite://")
-        metadata.create_all(engine)
-        self.connection: Connection = engine.connect()
+        self.connection: Connection = ENGINE.connect()
+        for table in metadata.sorted_tables:
+            self.connection.execute(table.delete())
         self.state = LoopState(LOOP)
         self.policy = POLICIES[0]
         self.rows: dict[str, Release] = {}

@@ -71,9 +71,7 @@ def packed(folder: Path) -> tuple[str, Any]:
     """Digest of a bundle of the made-up rows, and the holdout's part of them."""
     dataset = made_up()
     parts = split(dataset.rows, 60_000)
-    fitted = load_trainer(ORDERS.folder, "model:Trainer").fit(
-        parts.train, parts.validation, parameters=PARAMETERS, seed=7
-    )
+    fitted = load_trainer(ORDERS).fit(parts.train, parts.validation, parameters=PARAMETERS, seed=7)
     model = fitted.to_onnx()
     spec = spec_in(folder)
     score = checked_scores(model, parts.validation, fitted.predict(parts.validation), 1)
@@ -134,7 +132,7 @@ def test_a_sample_without_strings_has_no_strings() -> None:
 
 def test_an_export_that_differs_is_refused() -> None:
     rows = made_up().rows
-    fitted = load_trainer(ORDERS.folder, "model:Trainer").fit(rows, rows, parameters=PARAMETERS, seed=0)
+    fitted = load_trainer(ORDERS).fit(rows, rows, parameters=PARAMETERS, seed=0)
     off = fitted.predict(rows) + 1e-4
     with pytest.raises(ModelError, match=r"differs from the trained model by 0\.0001"):
         checked_scores(fitted.to_onnx(), rows, off, 1)
@@ -142,7 +140,7 @@ def test_an_export_that_differs_is_refused() -> None:
 
 def test_an_unknown_word_and_a_missing_number_are_scored_alike_in_both() -> None:
     rows = made_up().rows
-    fitted = load_trainer(ORDERS.folder, "model:Trainer").fit(rows, rows, parameters=PARAMETERS, seed=0)
+    fitted = load_trainer(ORDERS).fit(rows, rows, parameters=PARAMETERS, seed=0)
     odd = replace(
         rows, numeric=np.full_like(rows.numeric, np.nan), categorical=np.full_like(rows.categorical, "pigeon")
     )
@@ -179,9 +177,11 @@ def test_the_digest_sees_any_change_of_the_rows() -> None:
 
 
 def test_a_trainer_that_is_not_there_is_an_error_of_the_loop() -> None:
-    for name in ("nothing:Trainer", "model:Nobody"):
-        with pytest.raises(LoopDefinitionError, match=f"trainer {name}"):
-            load_trainer(ORDERS.folder, name)
+    for name, told in (("nothing:Trainer", "there is no .*nothing.py"), ("model:Nobody", ".*has no class 'Nobody'")):
+        training = ORDERS.definition.training.model_copy(update={"trainer": name})
+        definition = ORDERS.definition.model_copy(update={"training": training})
+        with pytest.raises(LoopDefinitionError, match=rf"loop\.yaml:\d+: trainer: {told}"):
+            load_trainer(replace(ORDERS, definition=definition))
 
 
 def test_spec_and_result_survive_their_files(tmp_path: Path) -> None:

@@ -210,12 +210,13 @@ def test_descriptor_sets_are_those_of_their_protos() -> None:
     assert (ORDERS / "events.binpb").read_bytes() == compile_protos(ORDERS)
 
 
-def test_protoc_refuses_a_broken_proto(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_protoc_refuses_a_broken_proto(tmp_path: Path) -> None:
     (tmp_path / "protos").mkdir()
-    (tmp_path / "protos" / "broken.proto").write_text("message {")
-    with pytest.raises(SystemExit, match="protoc refused"):
+    broken = tmp_path / "protos" / "broken.proto"
+    broken.write_text('syntax = "proto3";\nmessage {')
+    with pytest.raises(LoopDefinitionError) as refused:
         compile_protos(tmp_path)
-    assert "broken.proto" in capfd.readouterr().err
+    assert refused.value.problems == [f"{broken}:2:9: Expected message name."]
 
 
 def test_a_module_of_a_loop_is_imported_from_its_folder(tmp_path: Path) -> None:
@@ -224,6 +225,25 @@ def test_a_module_of_a_loop_is_imported_from_its_folder(tmp_path: Path) -> None:
     assert load_module(tmp_path / "greenhouse", "model").ANSWER == 42
     with pytest.raises(LoopDefinitionError, match=r"requests\.py:1: missing"):
         load_module(tmp_path / "greenhouse", "requests")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("import json\n\nANSWER = 1 / 0\n", "3: ZeroDivisionError: division by zero"),
+        ("import json\nANSWER = = 2\n", "2: SyntaxError: invalid syntax (model.py, line 2)"),
+        ("import torhc\n", "1: ModuleNotFoundError: No module named 'torhc'"),
+        ("import json\njson.loads('{')\n", "2: JSONDecodeError: Expecting property name"),
+    ],
+)
+def test_code_of_a_loop_that_fails_is_told_at_its_line(tmp_path: Path, text: str, problem: str) -> None:
+    folder = tmp_path / f"barn{abs(hash(text))}"
+    folder.mkdir()
+    path = folder / "model.py"
+    path.write_text(text)
+    with pytest.raises(LoopDefinitionError) as refused:
+        load_module(folder, "model")
+    assert refused.value.problems[0].startswith(f"{path}:{problem}")
 
 
 def test_a_definition_cannot_be_changed(folder: Path) -> None:

@@ -36,7 +36,7 @@ class Idle:
     def start(self, _: object) -> None:
         self.runs = True
 
-    def stop(self) -> None:
+    def stop(self, **_: object) -> None:
         self.runs = False
 
 
@@ -64,7 +64,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path)
-    kafka = type("Kafka", (), {"name": "kafka"})()
+    kafka = type("Kafka", (), {"name": "kafka", "kind": "infrastructure"})()
     for name, stand_in in (
         ("Supervisor", world.supervisor),
         ("create_topics", lambda *_, **__: None),

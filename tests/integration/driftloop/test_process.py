@@ -18,6 +18,8 @@ from driftloop.refusals import read_refusals
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.ports import free_ports
 
+pytestmark = pytest.mark.integration
+
 PROGRAM = """
 import asyncio, sys, threading
 from structlog.contextvars import bound_contextvars

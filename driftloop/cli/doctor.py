@@ -1,0 +1,40 @@
+"""``driftloop doctor``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from driftloop.cli.types import examples
+from driftloop.config import Settings
+from driftloop.system.doctor import Finding, examine, worst
+
+_MARKS = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]", "wrong": "[red]wrong[/red]"}
+
+
+@click.command(epilog=examples("driftloop doctor", "driftloop doctor --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
+def doctor(as_json: bool) -> None:
+    """Look for what would keep the system from running well here, and say what to do about it.
+
+    Looks at set-up, Java, disk, memory, ports and loops; at a running system also at its parts and dead letters. Exit
+    code 0: nothing is wrong. 1: something is.
+    """
+    with Console(stderr=True).status("looking"):
+        found = list(examine(Settings()))
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found], indent=2))
+    else:
+        Console().print(_table(found))
+    raise click.exceptions.Exit(worst(found))
+
+
+def _table(found: list[Finding]) -> Table:
+    table = Table(show_header=False, box=None)
+    for each in found:
+        table.add_row(_MARKS[each.state], each.name, f"{each.what}\n[bold]{each.do}[/bold]" if each.do else each.what)
+    return table

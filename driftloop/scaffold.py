@@ -1,0 +1,100 @@
+"""Makes the files of a new loop: a loop that is right and runs, to be made one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from driftloop.errors import ConfigError
+from driftloop.inspection.effects import span_text
+from driftloop.loop import load_loop
+from driftloop.loop.compile import compile_protos
+from driftloop.loop.load import DESCRIPTORS
+from driftloop.losses import LabelKind
+
+TEMPLATES = Path(__file__).parent / "templates" / "loop"
+
+_NEWTON = """\
+    added = 0.0
+    for _ in range(20):
+        score = 1 / (1 + np.exp(-(raw + added)))
+        slope = max(float((score * (1 - score)).sum()), 1e-6)
+        added += float(np.clip((label - score).sum() / slope, -1.0, 1.0))
+    return added"""
+
+_BY_KIND: MappingProxyType[LabelKind, dict[str, str]] = MappingProxyType(
+    {
+        "binary": {
+            "description": "How likely is it that a case ends well?",
+            "scores": "probabilities",
+            "raw": "Logits",
+            "score": "torch.sigmoid(self.raw(numeric, codes) + self.shift)",
+            "loss": "functional.binary_cross_entropy_with_logits(raw, label[chosen])",
+            "shift": _NEWTON,
+            "expected": "1 / (1 + np.exp(-2 * numeric[:, 0]))",
+            "drawn": "(random.random(ROWS) < expected).astype(float)",
+        },
+        "regression": {
+            "description": "What will a case come to?",
+            "scores": "expected values",
+            "raw": "Expected values in units of the labels' deviation from their mean",
+            "score": "self.raw(numeric, codes) * self.unit + self.shift",
+            "loss": "functional.mse_loss(raw, (label[chosen] - label.mean()) / float(network.unit))",
+            "shift": "    return float((label - raw).mean())",
+            "expected": "100 + 20 * numeric[:, 0]",
+            "drawn": "expected + random.normal(size=ROWS)",
+        },
+        "count": {
+            "description": "How many will there be in a case?",
+            "scores": "expected counts",
+            "raw": "Logarithms of the expected count",
+            "score": "torch.exp(self.raw(numeric, codes) + self.shift)",
+            "loss": "functional.poisson_nll_loss(raw, label[chosen])",
+            "shift": "    return float(np.log(max(float(label.sum()), 0.5) / np.exp(raw).sum()))",
+            "expected": "np.exp(0.5 + 0.7 * numeric[:, 0])",
+            "drawn": "random.poisson(expected).astype(float)",
+        },
+    }
+)
+KINDS = tuple(_BY_KIND)
+
+
+def scaffold(name: str, kind: LabelKind, clock: str, loops_dir: Path, feature_repo: Path) -> list[Path]:
+    """Write a new loop; returns its files.
+
+    Raises:
+        ConfigError: the name is none that a loop can have, or something of that name is there already.
+    """
+    if not name.isidentifier() or name != name.lower() or name.startswith("_") or len(name) > 48:
+        raise ConfigError(f"{name!r} cannot be a loop's name; use lower-case letters, digits and _, a letter first")
+    folder, features = loops_dir / name, feature_repo / f"{name}.py"
+    for path in (folder, features):
+        if path.exists():
+            raise ConfigError(f"{path} is there already; choose another name, or remove it first")
+    values: dict[str, Any] = {"name": name, "kind": kind, "clock": clock, **_BY_KIND[kind]}
+    files = {
+        folder / "loop.yaml": "loop.yaml.j2",
+        folder / "protos" / name / "v1" / f"{name}.proto": "events.proto.j2",
+        folder / "model.py": "model.py.j2",
+        folder / f"test_{name}.py": "test.py.j2",
+        features: "features.py.j2",
+    }
+    made = [_write(path, template, values) for path, template in files.items()]
+    made.append(folder / DESCRIPTORS)
+    made[-1].write_bytes(compile_protos(folder))
+    first = span_text(load_loop(folder).definition.training.first_champion_after)
+    made.append(_write(folder / "README.md", "README.md.j2", {**values, "first": first}))
+    return sorted(made)
+
+
+def _write(path: Path, template: str, values: dict[str, Any]) -> Path:
+    # S701: what is written is code and YAML, no HTML
+    environment = Environment(  # noqa: S701
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(environment.get_template(template).render(values))
+    return path

@@ -1,0 +1,58 @@
+"""``python -m services.training.check FOLDER...``: what training would refuse of a loop, and what it will run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+from driftloop.config import Settings
+from driftloop.errors import LoopDefinitionError
+from driftloop.inspection import Effect
+from driftloop.inspection.effects import span_text
+from driftloop.inspection.findings import answer
+from driftloop.loop import Loop
+from services.training.domain import population
+from services.training.run.trainers import load_trainer
+
+
+def inspect(loop: Loop, _settings: Settings) -> Iterator[Effect]:
+    """The trainer that runs.
+
+    Raises:
+        LoopDefinitionError: the trainer cannot be had, or an event lacks a column that a run reads.
+    """
+    problems = list(_absent_columns(loop))
+    try:
+        trainer = load_trainer(loop)
+    except LoopDefinitionError as error:
+        problems += error.problems
+    if problems:
+        raise LoopDefinitionError(problems)
+    training = loop.definition.training
+    limits = f"{training.memory_limit_mib} MiB and {span_text(training.time_limit)} at most"
+    yield Effect("trainer", training.trainer, f"{type(trainer).__module__}.{type(trainer).__name__}; {limits}")
+
+
+def _absent_columns(loop: Loop) -> Iterator[str]:
+    prediction, label = loop.definition.prediction, loop.definition.label
+    places: dict[str, tuple[str, ...]] = {
+        prediction.decision_time.column: ("prediction", "decision_time"),
+        prediction.key: ("prediction", "key"),
+    }
+    places |= {each.column or name: ("prediction", "inputs", name) for name, each in prediction.inputs.items()}
+    yield from _lacking(loop, prediction.source, population.columns_of(prediction), places)
+    places = {label.key: ("label", "key"), label.value: ("label", "value")}
+    yield from _lacking(loop, label.source, population.outcome_columns_of(label), places)
+
+
+def _lacking(loop: Loop, event_type: str, columns: Iterable[str], places: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    event = loop.definition.events[event_type]
+    fields = set(loop.messages[event_type].DESCRIPTOR.fields_by_name)
+    known = {*fields, *event.derive, *population.TIMES, *population.POSITION}
+    for column in columns:
+        if column not in known:
+            yield f"{loop.line_of(*places[column])}: {event_type} has no column {column!r}"
+
+
+if __name__ == "__main__":
+    sys.exit(answer(inspect))

@@ -1,0 +1,83 @@
+"""``driftloop init``: what it makes is right as it is, for each kind of label."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from driftloop.config import ROOT
+from driftloop.scaffold import KINDS
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "loops").mkdir()
+    (tmp_path / "loops" / "__init__.py").touch()
+    (tmp_path / "feature_repo").mkdir()
+    shutil.copy(ROOT / "feature_repo" / "feature_store.yaml", tmp_path / "feature_repo")
+    return {
+        **os.environ,
+        "DRIFTLOOP_LOOPS_DIR": str(tmp_path / "loops"),
+        "DRIFTLOOP_FEATURE_REPO": str(tmp_path / "feature_repo"),
+    }
+
+
+def python(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT, env=environment, text=True, capture_output=True, check=False, timeout=200,
+    )  # fmt: skip
+
+
+def test_new_loops_pass_check_and_their_own_tests(environment: dict[str, str], tmp_path: Path) -> None:
+    for kind in KINDS:
+        made = python(environment, "driftloop.cli", "init", f"parcels_{kind}", "--kind", kind, "--json")
+        assert made.returncode == 0, made.stderr
+        files = [Path(each) for each in json.loads(made.stdout)]
+        assert all(each.exists() for each in files)
+        assert {each.relative_to(tmp_path).parts[0] for each in files} == {"loops", "feature_repo"}
+    checked = python(environment, "driftloop.cli", "check", "--json")
+    assert checked.returncode == 0, checked.stdout
+    assert list(json.loads(checked.stdout)) == sorted(f"parcels_{kind}" for kind in KINDS)
+    tested = python(
+        environment, "pytest", "-q", "-p", "no:cacheprovider", "-o", f"pythonpath={tmp_path}",
+        "-k", "not the_loop_is_right", str(tmp_path / "loops"),
+    )  # fmt: skip
+    assert f"{len(KINDS)} passed" in tested.stdout, tested.stdout + tested.stderr
+    for tool in (("check", "--ignore", "D103,I001,S101"), ("format", "--check")):  # outside of the checkout
+        linted = python(environment, "ruff", *tool, "--config", str(ROOT / "pyproject.toml"), str(tmp_path))
+        assert linted.returncode == 0, linted.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["Parcels"], "'Parcels' cannot be a loop's name"),
+        (["parcels", "--kind", "ordinal"], "'ordinal' is not one of 'binary', 'regression', 'count'"),
+        ([], "Missing argument 'NAME'"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_and_exit_code_2(
+    environment: dict[str, str], arguments: list[str], told: str
+) -> None:
+    done = python(environment, "driftloop.cli", "init", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_is_there_is_not_written_over(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "feature_repo" / "parcels.py").write_text("MINE = 1\n")
+    done = python(environment, "driftloop.cli", "init", "parcels")
+    assert done.returncode == 2
+    assert "parcels.py is there already" in done.stderr
+    assert not (tmp_path / "loops" / "parcels").exists()
+    assert (tmp_path / "feature_repo" / "parcels.py").read_text() == "MINE = 1\n"
