@@ -60,8 +60,9 @@ test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, and whole
 proofs: setup ## whole systems: two loops at once, kill -9, permuted outcomes, no detectors: ten minutes more
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e
 
-protos: setup ## generate the contracts' code again
+protos: setup ## generate the contracts' code and the reference of loop.yaml again
 	python -m driftloop.contracts.generate
+	python -m driftloop.loop.reference
 
 lock: setup ## compile the lock files again (UPGRADE=1 takes newer versions)
 	infra/setup/lock.sh

@@ -36,7 +36,7 @@ def span_text(span: timedelta) -> str:
     for unit, length in _UNITS:
         if span and not span % length:
             return f"{span // length}{unit}"
-    return f"{span / timedelta(milliseconds=1):g}ms"
+    return f"{span / timedelta(milliseconds=1):g}ms" if span else "0s"
 
 
 def _model(definition: LoopDefinition) -> Effect:

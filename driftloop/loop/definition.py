@@ -136,13 +136,24 @@ class EntityKey(Model):
     """Where a join key's value comes from at prediction time: an input, or a constant."""
 
     input: str | None = None
+    """Name of an input, or of `prediction.key`."""
     const: str | None = None
+    """The same value for every request."""
 
     @model_validator(mode="after")
     def _one(self) -> EntityKey:
         if (self.input is None) == (self.const is None):
             raise ValueError("give exactly one of `input` and `const`")
         return self
+
+
+class DecisionTime(Model):
+    """Decision time in terms of the population's event."""
+
+    column: str
+    """Column of the `prediction.from` event, int64 ms."""
+    offset: AnySpan = timedelta(0)
+    """Added to it."""
 
 
 class PredictionDefinition(Model):
@@ -166,15 +177,6 @@ class PredictionDefinition(Model):
     """A view whose watermark is further behind the decision time is served as missing, and counted."""
 
 
-class DecisionTime(Model):
-    """Decision time in terms of the population's event."""
-
-    column: str
-    """Column of the `prediction.from` event, int64 ms."""
-    offset: AnySpan = timedelta(0)
-    """Added to it."""
-
-
 class LabelDefinition(Model):
     """What turned out."""
 
@@ -194,7 +196,9 @@ class SliceDefinition(Model):
     """A field by whose values quality is also reported."""
 
     input: str
+    """One of `prediction.inputs`."""
     max_values: int = Field(default=20, ge=1, le=200)
+    """So many of the window's most frequent values are kept; the others are left out."""
 
 
 class DetectorDefinition(Model):
@@ -230,9 +234,13 @@ class WindowByReason(Model):
     """How much data a run trains on, by what asked for it."""
 
     first_champion: PositiveSpan
+    """For the loop's first model."""
     drift: PositiveSpan
+    """For an alarm of a `trigger` detector."""
     schedule: PositiveSpan
+    """For the calendar."""
     command: PositiveSpan
+    """For a person."""
 
 
 class ScheduleDefinition(Model):
@@ -258,8 +266,11 @@ class TrainingDefinition(Model):
     breaker: int = Field(default=5, ge=1)
     """After so many requests in a row that did not end in a promotion, only a command retrains."""
     seed: int = 0
+    """A run's seed is this plus the number of requests before it."""
     time_limit: PositiveSpan = timedelta(minutes=10)
+    """Wall time after which a run is ended, as failed."""
     memory_limit_mib: int = Field(default=6144, ge=256)
+    """Memory, in MiB, above which a run is ended, as failed."""
     parameters: dict[str, float | int | str | bool] = Field(default_factory=dict)
     """Handed to the trainer, logged with the run."""
 
@@ -268,6 +279,7 @@ class OfflineGate(Model):
     """Weeds out broken candidates before they see traffic."""
 
     min_rows: int = Field(default=200, ge=1)
+    """Least rows of validation."""
     min_gain_over_base_rate: float = 0.0
     """The candidate's validation loss must be below the base rate's by at least this."""
     max_loss_over_champion: float = 0.05
@@ -278,6 +290,7 @@ class Step(Model):
     """A stage of the rollout."""
 
     stage: Literal["shadow", "canary"]
+    """`shadow`: scores every request, answers none; `canary`: also answers a share of keys."""
     share: float = Field(default=0.0, ge=0.0, le=1.0)
     """Of keys answered by the challenger; 0 in shadow."""
     min_blocks: int = Field(ge=2)
@@ -309,14 +322,18 @@ class RolloutDefinition(Model):
     level: float = Field(default=0.95, gt=0.5, lt=1.0)
     """Level of the two-sided bootstrap interval."""
     resamples: int = Field(default=4000, ge=200)
+    """Bootstrap resamples of blocks."""
     seed: int = 0
+    """Of the resampling."""
 
 
 class LoopDefinition(Model):
     """One loop: what comes in, what is predicted, how it is watched and kept right."""
 
     loop: Name
+    """The loop's name, which is its folder's and its model's in Triton."""
     description: str
+    """The question that the model answers, for people."""
     events: dict[EventType, EventDefinition]
     time: TimeRules = TimeRules()
     prediction: PredictionDefinition

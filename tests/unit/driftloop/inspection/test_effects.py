@@ -20,7 +20,7 @@ ORDERS = load_loop(ROOT / "tests" / "loops" / "orders").definition
         (timedelta(minutes=90), "90m"),
         (timedelta(seconds=61), "61s"),
         (timedelta(milliseconds=250), "250ms"),
-        (timedelta(0), "0ms"),
+        (timedelta(0), "0s"),
     ],
 )
 def test_a_span_is_told_in_the_largest_unit_that_fits(span: timedelta, text: str) -> None:
