@@ -12,7 +12,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from driftloop.bus.dead_letters import SUFFIX
 from driftloop.contracts.topics import declared
-from driftloop.errors import Retriable, UndeclaredTopic
+from driftloop.errors import DriftloopError, Retriable, UndeclaredTopic
 from driftloop.loop import LoopDefinition
 
 _QUIET = {"log_level": 0}  # a broker that is still starting is no news
@@ -100,6 +100,18 @@ def _wait_for_broker(client: AdminClient, bootstrap: str, timeout_s: float) -> s
         except KafkaException as error:
             if time.monotonic() > deadline:
                 raise Retriable(f"no Kafka broker at {bootstrap} within {timeout_s:.0f} s: {error}") from error
+
+
+def require_broker(bootstrap: str, timeout_s: float = 5.0) -> None:
+    """Return if a broker answers.
+
+    Raises:
+        DriftloopError: none did in time.
+    """
+    try:
+        AdminClient({"bootstrap.servers": bootstrap, **_QUIET}).list_topics(timeout=timeout_s)
+    except KafkaException as error:
+        raise DriftloopError(f"no Kafka broker answers at {bootstrap}; `driftloop up` starts one") from error
 
 
 def wait_for_topics(bootstrap: str, names: Iterable[str], timeout_s: float = 60.0) -> None:

@@ -9,6 +9,7 @@ from itertools import groupby
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from driftloop.cli.types import examples
@@ -17,7 +18,7 @@ from driftloop.inspection import Findings
 from driftloop.inspection.ask import inspect
 
 
-@click.command(epilog=examples("driftloop check", "driftloop check flights --json"))
+@click.command(epilog=examples("driftloop check", "driftloop check parcels --json"))
 @click.argument("loops", nargs=-1, metavar="[LOOP]...")
 @click.option("--json", "as_json", is_flag=True, help="Print problems and effects by loop as one JSON object.")
 def check(loops: tuple[str, ...], as_json: bool) -> None:
@@ -52,6 +53,6 @@ def _effects(name: str, findings: Findings) -> Table:
     table = Table(title=f"{name} is right; once it runs", title_justify="left", show_header=False)
     for kind, some in groupby(findings.effects, lambda each: each.kind):
         for number, effect in enumerate(some):
-            table.add_row("" if number else kind, effect.name, effect.what)
+            table.add_row("" if number else kind, escape(effect.name), escape(effect.what))
         table.add_section()
     return table

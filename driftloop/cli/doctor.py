@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from driftloop.cli.types import examples
@@ -36,5 +37,6 @@ def doctor(as_json: bool) -> None:
 def _table(found: list[Finding]) -> Table:
     table = Table(show_header=False, box=None)
     for each in found:
-        table.add_row(_MARKS[each.state], each.name, f"{each.what}\n[bold]{each.do}[/bold]" if each.do else each.what)
+        what, do = escape(each.what), f"\n[bold]{escape(each.do)}[/bold]" if each.do else ""
+        table.add_row(_MARKS[each.state], each.name, what + do)
     return table

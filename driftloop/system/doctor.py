@@ -167,7 +167,7 @@ def _dead_letters(bootstrap: str, loops: Sequence[Loop]) -> Finding:
     if not held:
         return Finding("dead letters", "ok", "none")
     what = ", ".join(f"{count:,} in {topic}" for topic, count in held.items())
-    return Finding("dead letters", "warning", what, "their headers `dlq-reason` and `dlq-detail` say why")
+    return Finding("dead letters", "warning", what, "`driftloop dlq list` says why")
 
 
 def worst(findings: Sequence[Finding]) -> int:

@@ -2,7 +2,8 @@
 
 A window is acknowledged after its events stand in the outbox and the table is changed, with no pause between the two in
 which Faust could cancel the agent. An error in an agent would acknowledge the window and go on to the next one; here it
-ends the process at once, with nothing acknowledged, and the window comes again.
+ends the process at once, with nothing acknowledged, and the window comes again. So it is where Faust passes over the
+first record at its start, which it does now and then on a busy machine: the next start begins with that record.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ TOPICS = (SOURCE, "monitoring.drift-detected.v1", "monitoring.window-decided.v1"
 APP_ID = "driftloop-detectors"
 DEFECT = 70
 """Exit code after a defect (EX_SOFTWARE of sysexits.h)."""
-NOT_STARTED = 75
-"""Exit code where Faust did not begin to read in time (EX_TEMPFAIL)."""
+AGAIN = NOT_STARTED = 75
+"""Exit code where Faust did not begin to read in time, or passed over a window at its start (EX_TEMPFAIL)."""
 
 
 def make_app(settings: DetectorsSettings) -> Any:
@@ -138,6 +139,9 @@ class DetectorService:
     ) -> None:
         try:
             await self._handle(record, table, relay, producer)
+        except Retriable as error:
+            self._log.warning("begins-again", problem=str(error), then="the supervisor starts the process again")
+            os._exit(AGAIN)
         except Exception:  # noqa: BLE001 - the consumer loop's edge: Faust would swallow it
             self._log.exception("defect", topic=record.topic, offset=record.offset)
             os._exit(DEFECT)

@@ -14,6 +14,7 @@ from driftloop.runner.tables import open_database
 from services.monitoring.config import DetectorsSettings
 from services.monitoring.detectors.app import DetectorService
 from services.monitoring.detectors.decide import Detectors, rules
+from services.monitoring.detectors.state import metadata
 
 NAME = "detectors"
 
@@ -25,7 +26,7 @@ def build(settings: DetectorsSettings, stop: threading.Event) -> DetectorService
         LoopDefinitionError: a loop's files are wrong.
     """
     clock = SystemClock()
-    engine = open_database(settings.database_url(NAME))
+    engine = open_database(settings.database_url(NAME), metadata)
     loops = load_loops(settings.loops_dir, settings.loops)
     rules_of = {loop.name: rules(loop.definition) for loop in loops}
 

@@ -1,7 +1,8 @@
 """What a closed window does to the detectors of its loop.
 
-The events stand in the outbox before the table is changed: where the process is killed between the two, the window
-comes again, finds the table as it was, and puts the same events under the same ids.
+The events stand in the outbox, with the new states beside them, before the table is changed: where the process is
+killed between the two, the window comes again and changes nothing more; where the table lost a change, the states
+make up for it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from driftloop.bus.ports import Record
 from driftloop.clock import Clock
 from driftloop.contracts.monitoring_pb2 import WindowClosed
 from driftloop.envelope import Draft, Envelope, from_record
+from driftloop.errors import Retriable
 from driftloop.loop import LoopDefinition
 from driftloop.runner import outbox
 from services.monitoring import metrics
 from services.monitoring.detectors import messages, state
-from services.monitoring.domain.detectors import Rule, Step, step
+from services.monitoring.domain.detectors import DetectorState, Rule, Step, step
 
 
 def rules(loop: LoopDefinition) -> tuple[Rule, ...]:
@@ -40,6 +42,7 @@ class Detectors:
         self._clock = clock
         self._source = source
         self._shown: dict[tuple[str, str], str] = {}
+        self._saved = state.load(engine)
 
     def read(self, record: Record) -> Envelope[WindowClosed] | None:
         """The window that a record tells of; None where its loop is not watched here.
@@ -51,7 +54,15 @@ class Detectors:
         return event if event.data.loop in self._rules else None
 
     def decide(self, event: Envelope[WindowClosed], table: MutableMapping[str, str]) -> None:
-        """Apply a window: its events to the outbox, then the new states to the table."""
+        """Apply a window: its events to the outbox, then the new states to the table.
+
+        Raises:
+            Retriable: a window before it is missing. Where that is so again after a restart, it is taken as it is.
+        """
+        loop, window = event.data.loop, event.data
+        seen_ms = max((self._state(loop, rule, table).end_ms for rule in self._rules[loop]), default=0)
+        if 0 < seen_ms < window.start_ms and state.is_new_gap(self._engine, loop, window.window_id):
+            raise Retriable(f"{window.window_id} of {loop} came before the window that ends where it starts")
         steps = self.steps(event, table)
         self.publish(event, steps)
         self.apply(event, steps, table)
@@ -62,11 +73,14 @@ class Detectors:
         found = {}
         for rule in self._rules[loop]:
             key = state.table_key(loop, rule.name)
-            found[key] = step(rule, state.from_text(table.get(key)), window)
+            found[key] = step(rule, self._state(loop, rule, table), window)
         return found
 
     def publish(self, event: Envelope[WindowClosed], steps: Mapping[str, Step]) -> None:
-        """Put the alarms and, after them, the answer to the window in the outbox; those that stand there stay."""
+        """Put the alarms and, after them, the answer to the window in the outbox; those that stand there stay.
+
+        The states are saved in the same transaction.
+        """
         window = event.data
         alarms = [each.alarm for each in steps.values() if each.alarm is not None]
         opened = [messages.drift_detected(window.loop, each, window.end_ms) for each in alarms]
@@ -75,6 +89,10 @@ class Detectors:
                 each.rule.name: self._put(connection, draft, None) for each, draft in zip(alarms, opened, strict=True)
             }
             self._put(connection, messages.window_decided(window, opened), event)
+            changed = {key: state.to_text(each.state) for key, each in steps.items()}
+            if changed:
+                state.save(connection, changed)
+        self._saved |= changed
         for rule in self._rules[window.loop]:
             metrics.ALARMS.add(new.get(rule.name, 0), loop=window.loop, detector=rule.name, mode=rule.mode)
 
@@ -86,6 +104,10 @@ class Detectors:
         for rule in self._rules[loop]:
             self._show(loop, rule, steps[state.table_key(loop, rule.name)])
         metrics.WINDOWS_DECIDED.add(loop=loop)
+
+    def _state(self, loop: str, rule: Rule, table: Mapping[str, str]) -> DetectorState:
+        key = state.table_key(loop, rule.name)
+        return state.newer(table.get(key), self._saved.get(key))
 
     def _put(self, connection: Connection, draft: Draft, cause: Envelope[Any] | None) -> int:
         now_ms = self._clock.now_ms()

@@ -1,13 +1,56 @@
-"""A detector's state as it stands in the table."""
+"""A detector's state as it stands in the table, and in the detectors' own database.
+
+Faust sends a change of its table from a buffer, and commits what was read without a look at it: a process that is
+killed between the two comes back with an older table, and no event to make up for it. So what a window changed is also
+written in the transaction that holds the window's events; of the two, the one that has seen the later window counts.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, Text, delete, insert, select
+
 from services.monitoring.domain.detectors import DetectorState
 from services.monitoring.domain.statistics import Block
+
+metadata = MetaData()
+
+states = Table("states", metadata, Column("key", String, primary_key=True), Column("state", Text, nullable=False))
+
+
+gaps = Table("gaps", metadata, Column("loop", String, primary_key=True), Column("window_id", String, nullable=False))
+"""The window of each loop that last came out of turn."""
+
+
+def is_new_gap(engine: Engine, loop: str, window_id: str) -> bool:
+    """Note that a window came out of turn; False where it did so the last time, too."""
+    with engine.begin() as connection:
+        noted = connection.execute(select(gaps.c.window_id).where(gaps.c.loop == loop)).scalar_one_or_none()
+        if noted != window_id:
+            connection.execute(delete(gaps).where(gaps.c.loop == loop))
+            connection.execute(insert(gaps).values(loop=loop, window_id=window_id))
+    return noted != window_id
+
+
+def load(engine: Engine) -> dict[str, str]:
+    """All states in the database, by their key in the table."""
+    with engine.connect() as connection:
+        return {row.key: row.state for row in connection.execute(select(states))}
+
+
+def save(connection: Connection, changed: Mapping[str, str]) -> None:
+    """Replace some states."""
+    connection.execute(delete(states).where(states.c.key.in_(list(changed))))
+    connection.execute(insert(states), [{"key": key, "state": text} for key, text in changed.items()])
+
+
+def newer(one: str | None, other: str | None) -> DetectorState:
+    """Of two texts of a state, the one that has seen the later window."""
+    return max(from_text(one), from_text(other), key=lambda each: each.end_ms)
 
 
 def table_key(loop: str, detector: str) -> str:

@@ -41,6 +41,12 @@ class Process:
             command = [sys.executable, "-m", self.module]
             self._running = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
+    def supervised(self) -> bool:
+        """Start it again where it has ended by itself, as its supervisor does; True, as it runs then."""
+        if self._running is not None and self._running.poll() is not None:
+            self.start()
+        return True
+
     @property
     def log(self) -> Path:
         """What it wrote."""

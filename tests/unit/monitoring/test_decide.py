@@ -12,8 +12,9 @@ from sqlalchemy import Engine, select
 from driftloop.bus.ports import Record
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.envelope import Draft, Envelope, from_draft, from_record, headers_of
-from driftloop.errors import InvalidEvent
+from driftloop.errors import InvalidEvent, Retriable
 from driftloop.runner.tables import open_database, outbox
+from services.monitoring.detectors import state
 from services.monitoring.detectors.decide import Detectors, rules
 from tests.helpers.clock import ManualClock
 from tests.unit.monitoring.kit import definition
@@ -48,7 +49,7 @@ def _headers(text: bytes) -> tuple[tuple[str, bytes], ...]:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    engine = open_database(f"sqlite:///{tmp_path / 'detectors.db'}")
+    engine = open_database(f"sqlite:///{tmp_path / 'detectors.db'}", state.metadata)
     yield Desk(engine)
     engine.dispose()
 
@@ -111,6 +112,43 @@ def test_killed_after_publishing_and_before_the_table_changed_it_sends_the_same_
         desk.detectors().decide(event, desk.table)
     assert len(desk.sent(monitoring.DriftDetected)) == 1
     assert len(desk.sent(monitoring.WindowDecided)) == 12
+
+
+@pytest.mark.parametrize("lost", [1, 2, 8])
+def test_changes_that_the_table_lost_are_made_up_for(desk: Desk, lost: int) -> None:
+    tables: list[dict[str, str]] = []
+    for at, event in enumerate(drift(0, 12)):
+        if at == 8:
+            desk.table = tables[-lost]
+        tables.append(dict(desk.table))
+        desk.detectors().decide(event, desk.table)
+    (alarm,) = desk.sent(monitoring.DriftDetected)
+    assert alarm.data.episode == "w-9"
+    assert list(alarm.data.evidence_ids) == ["e-6", "e-7", "e-8", "e-9"]
+
+
+def test_a_window_that_was_passed_over_is_waited_for_once(desk: Desk) -> None:
+    events = drift(0, 12)
+    for event in events[:8]:
+        desk.detectors().decide(event, desk.table)
+    with pytest.raises(Retriable, match="w-9 of orders came before"):
+        desk.detectors().decide(events[9], desk.table)
+    assert len(desk.sent(monitoring.WindowDecided)) == 8
+    for event in events[8:]:
+        desk.detectors().decide(event, desk.table)
+    (alarm,) = desk.sent(monitoring.DriftDetected)
+    assert alarm.data.episode == "w-9"
+
+
+def test_a_window_that_never_comes_is_done_without(desk: Desk) -> None:
+    events = drift(0, 12)
+    for event in events[:5]:
+        desk.detectors().decide(event, desk.table)
+    with pytest.raises(Retriable):
+        desk.detectors().decide(events[6], desk.table)
+    for event in events[6:]:
+        desk.detectors().decide(event, desk.table)
+    assert len(desk.sent(monitoring.WindowDecided)) == 11
 
 
 def test_windows_that_come_again_after_a_restart_change_nothing(desk: Desk) -> None:
