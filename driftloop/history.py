@@ -39,13 +39,22 @@ def records(consumer: BatchConsumer) -> Iterator[Record]:
         raise Retriable(f"the broker did not give {len(ends)} partitions to their end")
 
 
-def read_events(bootstrap: str, topics: Sequence[str] = LIFECYCLE) -> list[Envelope[Any]]:
-    """All events of some declared topics, in the order in which they were published (wall time, then id)."""
+def read_topics(bootstrap: str, topics: Sequence[str]) -> Iterator[Record]:
+    """Every record of some topics, from their beginning to where they end now; raises as `records` does.
+
+    Raises:
+        UndeclaredTopic: the broker lacks one.
+    """
     consumer = KafkaBatchConsumer(bootstrap, topics, "history")
     try:
-        events = [decode(record) for record in records(consumer)]
+        yield from records(consumer)
     finally:
         consumer.close()
+
+
+def read_events(bootstrap: str, topics: Sequence[str] = LIFECYCLE) -> list[Envelope[Any]]:
+    """All events of some declared topics, in the order in which they were published (wall time, then id)."""
+    events = [decode(record) for record in read_topics(bootstrap, topics)]
     return sorted(events, key=lambda event: (event.wall_time_ms, event.id))
 
 

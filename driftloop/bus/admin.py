@@ -109,8 +109,8 @@ def require_broker(bootstrap: str, timeout_s: float = 5.0) -> None:
         DriftloopError: none did in time.
     """
     try:
-        AdminClient({"bootstrap.servers": bootstrap, **_QUIET}).list_topics(timeout=timeout_s)
-    except KafkaException as error:
+        _wait_for_broker(AdminClient({"bootstrap.servers": bootstrap, **_QUIET}), bootstrap, timeout_s)
+    except Retriable as error:
         raise DriftloopError(f"no Kafka broker answers at {bootstrap}; `driftloop up` starts one") from error
 
 

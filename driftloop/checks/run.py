@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from driftloop.bus.dead_letters import SUFFIX
-from driftloop.bus.kafka_batch import KafkaBatchConsumer
-from driftloop.bus.ports import Record
 from driftloop.checks import features, joins, routing, scores, triton
 from driftloop.checks.model import Check, Counts, Findings
 from driftloop.checks.predictions import Predictions, read_predictions
@@ -18,7 +16,7 @@ from driftloop.checks.raw import Recount, of_topics, recount
 from driftloop.config import Settings
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.envelope import Envelope
-from driftloop.history import LIFECYCLE, read_events, records
+from driftloop.history import LIFECYCLE, read_events, read_topics
 from driftloop.lake import Table
 from driftloop.loop import Loop
 from driftloop.report.releases import outcomes
@@ -35,7 +33,7 @@ def run(
         say("judging the raw topics again")
         raw = read_raw(settings, loop)
         say("reading the prediction log")
-        predictions = read_predictions(_read(settings, [PREDICTIONS]), loop.name)
+        predictions = read_predictions(read_topics(settings.kafka_bootstrap, [PREDICTIONS]), loop.name)
         counts = Counts()
         checks = [*_ingestion(settings, loop, raw, counts), *_predictions(predictions, events, step_ms, counts)]
         checks += _joins(predictions, events, raw, loop)
@@ -56,18 +54,10 @@ def _no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def _read(settings: Settings, topics: Sequence[str]) -> Iterator[Record]:
-    consumer = KafkaBatchConsumer(settings.kafka_bootstrap, topics, "checks")
-    try:
-        yield from records(consumer)
-    finally:
-        consumer.close()
-
-
 def read_raw(settings: Settings, loop: Loop) -> Recount:
     """The loop's raw topics, judged anew."""
     topics = list(loop.definition.events)
-    return recount(of_topics(list(_read(settings, topics)), topics), loop)
+    return recount(of_topics(list(read_topics(settings.kafka_bootstrap, topics)), topics), loop)
 
 
 def ingestion_checks(settings: Settings, loop: Loop) -> list[Check]:
@@ -87,7 +77,7 @@ def _ingestion(settings: Settings, loop: Loop, raw: Recount, counts: Counts) -> 
         )
     letters = {
         source.decode()
-        for record in _read(settings, [name + SUFFIX for name in loop.definition.events])
+        for record in read_topics(settings.kafka_bootstrap, [name + SUFFIX for name in loop.definition.events])
         if (source := record.header("dlq-source")) is not None  # not what tells of a replay
     }
     counts.dead_lettered = len(letters)

@@ -6,6 +6,7 @@ import getpass
 import json
 import socket
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -15,10 +16,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from driftloop.bus.admin import require_broker
-from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.cli.types import examples
 from driftloop.config import Settings
 from driftloop.contracts.topics import declared
+from driftloop.history import read_topics
 from driftloop.letters import Letter, read_letters
 from driftloop.letters import replay as send_again
 from driftloop.letters.decode import content, messages_of
@@ -92,11 +94,11 @@ def replay(
     settings = Settings()
     letters = _letters(settings, topic, reason)
     chosen = (
-        [each for each in letters if each.whole and not _is_done(each)] if every else _chosen(letters, offsets, topic)
+        [each for each in letters if each.whole and not each.is_done] if every else _chosen(letters, offsets, topic)
     )
     producer = KafkaBatchProducer(settings.kafka_bootstrap)
     try:
-        done = send_again(chosen, producer, lambda topics: _consumer(settings, topics), who=who, why=why)
+        done = send_again(chosen, producer, partial(read_topics, settings.kafka_bootstrap), who=who, why=why)
     finally:
         producer.close()
     if as_json:
@@ -111,7 +113,7 @@ def _letters(settings: Settings, topic: str | None, reason: str | None) -> list[
     if topic is not None and topic not in known:
         raise click.UsageError(f"no topic {topic!r} has dead letters; one of {', '.join(sorted(known))} may.")
     require_broker(settings.kafka_bootstrap)
-    found = read_letters([topic] if topic else sorted(known), lambda topics: _consumer(settings, topics))
+    found = read_letters([topic] if topic else sorted(known), partial(read_topics, settings.kafka_bootstrap))
     return [each for each in found if reason is None or each.reason == reason]
 
 
@@ -124,20 +126,12 @@ def _messages(settings: Settings) -> Mapping[str, type[Message]]:
     return messages_of(load_loops(settings.loops_dir, settings.loops))
 
 
-def _consumer(settings: Settings, topics: Sequence[str]) -> KafkaBatchConsumer:
-    return KafkaBatchConsumer(settings.kafka_bootstrap, topics, "dlq")
-
-
 def _chosen(letters: Sequence[Letter], offsets: Sequence[int], topic: str) -> list[Letter]:
     found = {each.offset: each for each in letters}
     for offset in offsets:
         if offset not in found:
             raise click.UsageError(f"{topic} has no dead letter {offset}; `driftloop dlq list {topic}` lists them.")
     return [found[offset] for offset in sorted(set(offsets))]
-
-
-def _is_done(letter: Letter) -> bool:
-    return letter.replay is not None and letter.replay.state == "done"
 
 
 def _as_json(letter: Letter) -> dict[str, Any]:

@@ -80,6 +80,11 @@ class Letter:
         """Whether it holds the original bytes; one that no topic would take holds their beginning."""
         return hashlib.sha256(self.record.value or b"").hexdigest() == self.sha256
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it was sent again, and that was noted."""
+        return self.replay is not None and self.replay.state == "done"
+
     def original(self) -> Outgoing:
         """The record as it was refused, for the partition that it stood in."""
         headers = tuple((name, value) for name, value in self.record.headers if not name.startswith("dlq-"))

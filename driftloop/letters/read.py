@@ -5,28 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from driftloop.bus.dead_letters import SUFFIX
-from driftloop.bus.ports import BatchConsumer, Record
-from driftloop.history import records
+from driftloop.bus.ports import Record
 from driftloop.letters.letter import Letter, Replay, mark_of
 
-Open = Callable[[Sequence[str]], BatchConsumer]
-"""A consumer of some topics, from their beginning; whoever opens one closes it."""
+Read = Callable[[Sequence[str]], Iterable[Record]]
+"""All records of some topics, as `driftloop.history.read_topics` gives them."""
 
 
-def read_letters(topics: Sequence[str], open_consumer: Open) -> list[Letter]:
+def read_letters(topics: Sequence[str], read: Read) -> list[Letter]:
     """Letters of the records of these topics, by topic and offset; one that was written twice counts once.
 
     Raises:
         UndeclaredTopic: a topic has no dead letters.
         Retriable: the broker did not answer.
     """
-    if not topics:
-        return []
-    consumer = open_consumer([f"{topic}{SUFFIX}" for topic in topics])
-    try:
-        return letters_of(records(consumer))
-    finally:
-        consumer.close()
+    return letters_of(read([f"{topic}{SUFFIX}" for topic in topics])) if topics else []
 
 
 def letters_of(found: Iterable[Record]) -> list[Letter]:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from driftloop.bus.ports import BatchProducer
 from driftloop.errors import ConfigError
-from driftloop.history import records
 from driftloop.letters.letter import REPLAY_OF, Letter
-from driftloop.letters.read import Open
+from driftloop.letters.read import Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class Replayed:
     """Of those that had been sent already."""
 
 
-def replay(letters: Sequence[Letter], producer: BatchProducer, open_consumer: Open, *, who: str, why: str) -> Replayed:
+def replay(letters: Sequence[Letter], producer: BatchProducer, read: Read, *, who: str, why: str) -> Replayed:
     """Send the original bytes of each letter once, to the partition that they stood in.
 
     A letter that somebody set out to send and did not come to note is looked for where it would stand.
@@ -34,9 +33,8 @@ def replay(letters: Sequence[Letter], producer: BatchProducer, open_consumer: Op
     for each in letters:
         if not each.whole:
             raise ConfigError(f"{each.id} holds only the beginning of what was refused: it cannot be sent again")
-    done = [each.id for each in letters if each.replay is not None and each.replay.state == "done"]
-    begun = [each for each in letters if each.replay is not None and each.replay.state == "begun"]
-    found = _sent(begun, open_consumer)
+    done = [each.id for each in letters if each.is_done]
+    found = _sent([each for each in letters if each.replay is not None and not each.is_done], read)
     left = [each for each in letters if each.id not in {*done, *found}]
     for step in (
         [each.marked("begun", who, why) for each in left],
@@ -48,14 +46,7 @@ def replay(letters: Sequence[Letter], producer: BatchProducer, open_consumer: Op
     return Replayed([each.id for each in left], [*done, *sorted(found)])
 
 
-def _sent(letters: Sequence[Letter], open_consumer: Open) -> set[str]:
+def _sent(letters: Sequence[Letter], read: Read) -> set[str]:
     """Ids of those letters whose bytes stand in their topic again."""
-    topics = sorted({each.topic for each in letters})
-    if not topics:
-        return set()
-    wanted = {each.id for each in letters}
-    consumer = open_consumer(topics)
-    try:
-        return wanted & {(record.header(REPLAY_OF) or b"").decode() for record in records(consumer)}
-    finally:
-        consumer.close()
+    wanted, topics = {each.id for each in letters}, sorted({each.topic for each in letters})
+    return wanted & {(record.header(REPLAY_OF) or b"").decode() for record in read(topics)} if topics else set()

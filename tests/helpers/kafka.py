@@ -49,9 +49,5 @@ class Kafka(Server):
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A Kafka that all tests of a session share: name topics and groups for yourself."""
-    server = Kafka(tmp_path_factory.mktemp("kafka"))
-    try:
-        server.start()
+    with Kafka(tmp_path_factory.mktemp("kafka")).running() as server:
         yield server
-    finally:
-        server.stop()

@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from driftloop.config import ROOT
 
@@ -47,6 +49,15 @@ class Server:
     def stop(self) -> None:
         """Ask it to end; kill it where it does not within half a minute."""
         self._end(signal.SIGTERM)
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Started for a block, and stopped whatever becomes of it."""
+        try:
+            self.start()
+            yield self
+        finally:
+            self.stop()
 
     def kill(self) -> None:
         """End it at once, with all that it started."""

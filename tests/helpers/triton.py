@@ -58,9 +58,5 @@ class Triton(Server):
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     """A Triton that all tests of a session share: give models names of your own."""
     folder = tmp_path_factory.mktemp("triton")
-    server = Triton(folder / "models", folder / "triton.log")
-    try:
-        server.start()
+    with Triton(folder / "models", folder / "triton.log").running() as server:
         yield server
-    finally:
-        server.stop()

@@ -22,7 +22,7 @@ from driftloop.loop import LoopDefinition
 from driftloop.runner import outbox
 from services.monitoring import metrics
 from services.monitoring.detectors import messages, state
-from services.monitoring.domain.detectors import DetectorState, Rule, Step, step
+from services.monitoring.domain.detectors import Rule, Step, step
 
 
 def rules(loop: LoopDefinition) -> tuple[Rule, ...]:
@@ -54,27 +54,24 @@ class Detectors:
         return event if event.data.loop in self._rules else None
 
     def decide(self, event: Envelope[WindowClosed], table: MutableMapping[str, str]) -> None:
-        """Apply a window: its events to the outbox, then the new states to the table.
-
-        Raises:
-            Retriable: a window before it is missing. Where that is so again after a restart, it is taken as it is.
-        """
-        loop, window = event.data.loop, event.data
-        seen_ms = max((self._state(loop, rule, table).end_ms for rule in self._rules[loop]), default=0)
-        if 0 < seen_ms < window.start_ms and state.is_new_gap(self._engine, loop, window.window_id):
-            raise Retriable(f"{window.window_id} of {loop} came before the window that ends where it starts")
+        """Apply a window: its events to the outbox, then the new states to the table; raises as `steps` does."""
         steps = self.steps(event, table)
         self.publish(event, steps)
         self.apply(event, steps, table)
 
     def steps(self, event: Envelope[WindowClosed], table: Mapping[str, str]) -> dict[str, Step]:
-        """Each detector's step, by its key in the table."""
-        loop, window = event.data.loop, messages.champion_window(event)
-        found = {}
-        for rule in self._rules[loop]:
-            key = state.table_key(loop, rule.name)
-            found[key] = step(rule, self._state(loop, rule, table), window)
-        return found
+        """Each detector's step, by its key in the table.
+
+        Raises:
+            Retriable: a window before it is missing. Where that is so again after a restart, it is taken as it is.
+        """
+        data, window = event.data, messages.champion_window(event)
+        rules = {state.table_key(data.loop, rule.name): rule for rule in self._rules[data.loop]}
+        before = {key: state.newer(table.get(key), self._saved.get(key)) for key in rules}
+        seen_ms = max((each.end_ms for each in before.values()), default=0)
+        if 0 < seen_ms < data.start_ms and state.is_new_gap(self._engine, data.loop, data.window_id):
+            raise Retriable(f"{data.window_id} of {data.loop} came before the window that ends where it starts")
+        return {key: step(rule, before[key], window) for key, rule in rules.items()}
 
     def publish(self, event: Envelope[WindowClosed], steps: Mapping[str, Step]) -> None:
         """Put the alarms and, after them, the answer to the window in the outbox; those that stand there stay.
@@ -104,10 +101,6 @@ class Detectors:
         for rule in self._rules[loop]:
             self._show(loop, rule, steps[state.table_key(loop, rule.name)])
         metrics.WINDOWS_DECIDED.add(loop=loop)
-
-    def _state(self, loop: str, rule: Rule, table: Mapping[str, str]) -> DetectorState:
-        key = state.table_key(loop, rule.name)
-        return state.newer(table.get(key), self._saved.get(key))
 
     def _put(self, connection: Connection, draft: Draft, cause: Envelope[Any] | None) -> int:
         now_ms = self._clock.now_ms()

@@ -20,8 +20,6 @@ from services.monitoring.domain.statistics import Block
 metadata = MetaData()
 
 states = Table("states", metadata, Column("key", String, primary_key=True), Column("state", Text, nullable=False))
-
-
 gaps = Table("gaps", metadata, Column("loop", String, primary_key=True), Column("window_id", String, nullable=False))
 """The window of each loop that last came out of turn."""
 

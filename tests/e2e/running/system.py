@@ -14,13 +14,12 @@ import pyarrow as pa
 import tritonclient.grpc as triton
 
 from driftloop.bundle import Bundle
-from driftloop.bus.kafka_batch import KafkaBatchConsumer
 from driftloop.bus.ports import Record
 from driftloop.checks.predictions import Predictions, read_predictions
 from driftloop.checks.run import PREDICTIONS
 from driftloop.checks.scores import bundles
 from driftloop.config import Settings
-from driftloop.history import read_events, records
+from driftloop.history import read_events, read_topics
 from driftloop.loop import Loop, load_loop
 from driftloop.loop.code import load_module
 from driftloop.replay.caller import Caller
@@ -58,11 +57,7 @@ class Running:
 
     def topic(self, *topics: str) -> list[Record]:
         """All records of some topics."""
-        consumer = KafkaBatchConsumer(self.settings.kafka_bootstrap, topics, "told")
-        try:
-            return list(records(consumer))
-        finally:
-            consumer.close()
+        return list(read_topics(self.settings.kafka_bootstrap, topics))
 
     def predictions(self) -> Predictions:
         """The prediction log, probes included."""

@@ -10,8 +10,6 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from driftloop.bus.kafka_batch import KafkaBatchConsumer
-from driftloop.bus.ports import Record
 from driftloop.checks.model import Findings
 from driftloop.checks.predictions import Predictions, read_predictions
 from driftloop.checks.run import PREDICTIONS
@@ -20,7 +18,7 @@ from driftloop.config import ROOT, Settings
 from driftloop.contracts import replay_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.envelope import Envelope
-from driftloop.history import LIFECYCLE, read_events, records
+from driftloop.history import LIFECYCLE, read_events, read_topics
 from driftloop.loop import Loop, load_loops
 from tests.e2e.command_line import CommandLine, system
 
@@ -58,18 +56,10 @@ def replay_together(folder: Path) -> Together:
         settings = settings_of(line)
         loops = {loop.name: loop for loop in load_loops(settings.loops_dir)}
         events = read_events(settings.kafka_bootstrap, EVENTS)
-        log = _records(settings, PREDICTIONS)
+        log = list(read_topics(settings.kafka_bootstrap, [PREDICTIONS]))
         predictions = {name: read_predictions(log, name) for name in loops}
         checks = {name: run_checks(settings, loop, STEP_MS, say=print) for name, loop in loops.items()}
     return Together(settings, loops, events, predictions, asked, checks)
-
-
-def _records(settings: Settings, topic: str) -> list[Record]:
-    consumer = KafkaBatchConsumer(settings.kafka_bootstrap, [topic], "told")
-    try:
-        return list(records(consumer))
-    finally:
-        consumer.close()
 
 
 def definitions(folder: Path, loops: Sequence[str] = (FLIGHTS, ORDERS)) -> dict[str, str]:

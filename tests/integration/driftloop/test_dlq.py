@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 from driftloop import cli
 from driftloop.bus.admin import create_topics, plan
 from driftloop.bus.dead_letters import dead_letter
-from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Record
 from driftloop.config import ROOT
-from driftloop.history import records
+from driftloop.history import read_topics
 from driftloop.loop import load_loop
 from tests.helpers.kafka import Kafka
 
@@ -30,12 +30,8 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """One of our own: a list of all dead letters is to hold ours alone."""
-    server = Kafka(tmp_path_factory.mktemp("dlq"))
-    try:
-        server.start()
+    with Kafka(tmp_path_factory.mktemp("dlq")).running() as server:
         yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture
@@ -57,14 +53,6 @@ def refuse(bootstrap: str, topic: str, *values: bytes) -> None:
     producer.close()
 
 
-def raw(bootstrap: str, topic: str) -> list[Record]:
-    consumer = KafkaBatchConsumer(bootstrap, [topic], "test")
-    try:
-        return list(records(consumer))
-    finally:
-        consumer.close()
-
-
 def test_letters_are_listed_shown_and_replayed_once(run: Run, kafka: Kafka) -> None:
     placed = ORDERS.messages[PLACED](uid="u-1", order_ref="o-1", shop="s", lines=0).SerializeToString()
     refuse(kafka.bootstrap, PLACED, placed, b'{"uid": "u-2"}')
@@ -78,12 +66,12 @@ def test_letters_are_listed_shown_and_replayed_once(run: Run, kafka: Kafka) -> N
     assert shown["content"] == {"uid": "u-1", "order_ref": "o-1", "shop": "s"}
     assert "o-1" in run("show", PLACED, "0").output
     assert "sent 1 to orders.placed again" in run("replay", PLACED, "0", "--why", "mended").output
-    assert [(each.partition, each.value) for each in raw(kafka.bootstrap, PLACED)] == [(1, placed)]
+    assert [(each.partition, each.value) for each in list(read_topics(kafka.bootstrap, [PLACED]))] == [(1, placed)]
     rest = json.loads(run("replay", PLACED, "--all", "--why", "mended", "--who", "me", "--json").output)
     assert rest == {"sent": [f"{PLACED}.dlq/0/1"], "before": []}
     again = json.loads(run("replay", PLACED, "0", "1", "--why", "twice", "--json").output)
     assert again == {"sent": [], "before": [f"{PLACED}.dlq/0/0", f"{PLACED}.dlq/0/1"]}
-    assert len(raw(kafka.bootstrap, PLACED)) == 2
+    assert len(list(read_topics(kafka.bootstrap, [PLACED]))) == 2
     assert [each["replay"]["state"] for each in json.loads(run("list", PLACED, "--json").output)] == ["done", "done"]
 
 

@@ -15,6 +15,7 @@ from driftloop.config import ROOT, Settings
 from driftloop.errors import LoopDefinitionError
 from driftloop.loop import load_loop
 from services.ingestion.check import inspect
+from tests.helpers.editing import replace_once
 
 pytestmark = pytest.mark.integration
 
@@ -42,10 +43,7 @@ class Copy:
 
     def edit(self, path: Path, old: str, new: str) -> str:
         """Replace the one place where ``old`` stands; returns it as ``file:line``."""
-        text = path.read_text()
-        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times"
-        path.write_text(text.replace(old, new))
-        return f"{path}:{text[: text.index(old)].count(chr(10)) + 1}"
+        return f"{path}:{replace_once(path, old, new)}"
 
 
 @pytest.fixture

@@ -14,13 +14,9 @@ from tests.unit.monitoring.kit import definition_data
 @pytest.fixture(scope="package")
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A Kafka with every declared topic, for processes that use their real names on it."""
-    server = Kafka(tmp_path_factory.mktemp("kafka"))
-    try:
-        server.start()
+    with Kafka(tmp_path_factory.mktemp("kafka")).running() as server:
         create_topics(server.bootstrap, plan([]))
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from driftloop.loop import load_loop, load_loops, to_ms
 from driftloop.loop.code import load_features, load_module
 from driftloop.loop.compile import compile_protos
 from driftloop.loop.definition import parse_span
+from tests.helpers.editing import replace_once
 
 ORDERS = ROOT / "tests" / "loops" / "orders"
 
@@ -30,11 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 def _edit(folder: Path, old: str, new: str) -> int:
     """Replace the one place where ``old`` stands; returns its line."""
-    path = folder / "loop.yaml"
-    text = path.read_text()
-    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times"
-    path.write_text(text.replace(old, new))
-    return text[: text.index(old)].count("\n") + 1 + (len(old) - len(old.lstrip("\n")))
+    return replace_once(folder / "loop.yaml", old, new)
 
 
 def _problems(folder: Path) -> list[str]:
