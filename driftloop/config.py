@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     """Triton's HTTP address, `host:port`."""
     triton_metrics: str = Field(default_factory=lambda: local("TRITON_METRICS_PORT"))
     """Triton's metrics address, `host:port`."""
+    control_grpc: str = Field(default_factory=lambda: local("CONTROL_GRPC_PORT"))
+    """The control service's gRPC address, `host:port`."""
     triton_control_token: str = "driftloop-local"  # noqa: S105 - keeps accidents out, on loopback
     """Value of the header that Triton's load and unload calls need."""
     mlflow_uri: str = Field(default_factory=lambda: f"http://{local('MLFLOW_PORT')}")

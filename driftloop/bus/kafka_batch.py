@@ -17,7 +17,7 @@ from driftloop.bus.ports import Outgoing, Record, TopicPartition
 from driftloop.errors import Retriable, UndeclaredTopic
 
 _METADATA_TIMEOUT_S = 10.0
-_CONSUMER = MappingProxyType(
+CONSUMER = MappingProxyType(
     {
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -55,7 +55,7 @@ class KafkaBatchConsumer:
     ) -> None:
         self._linger_s = linger_s
         wait_for_topics(bootstrap, topics)
-        self._consumer = Consumer({**_CONSUMER, "bootstrap.servers": bootstrap, "group.id": group})
+        self._consumer = Consumer({**CONSUMER, "bootstrap.servers": bootstrap, "group.id": group})
         places = [TopicPartition(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
         self._offsets = Offsets(bootstrap)
         if newest:
@@ -73,7 +73,7 @@ class KafkaBatchConsumer:
         if first is None:
             return []
         messages = [first, *self._lingering(max_records - 1)]
-        records = [_record(message) for message in messages if not _passing(message)]
+        records = [record_of(message) for message in messages if not _passing(message)]
         self._next.update({TopicPartition(each.topic, each.partition): each.offset + 1 for each in records})
         return records
 
@@ -193,6 +193,7 @@ def _passing(message: Message) -> bool:
     raise KafkaException(error)
 
 
-def _record(message: Any) -> Record:
+def record_of(message: Any) -> Record:
+    """A message of the library as a record."""
     headers = tuple((name, value or b"") for name, value in message.headers() or ())
     return Record(message.topic(), message.partition(), message.offset(), message.key(), message.value(), headers)

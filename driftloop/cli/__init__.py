@@ -20,6 +20,16 @@ _COMMANDS = {
     "demo": "driftloop.cli.demo",
     "init": "driftloop.cli.init",
     "check": "driftloop.cli.check",
+    "timeline": "driftloop.cli.timeline",
+    "history": "driftloop.cli.history",
+    "lineage": "driftloop.cli.history",
+    "retrain": "driftloop.cli.commands",
+    "approve": "driftloop.cli.commands",
+    "reject": "driftloop.cli.commands",
+    "rollback": "driftloop.cli.commands",
+    "pause": "driftloop.cli.commands",
+    "resume": "driftloop.cli.commands",
+    "rebuild": "driftloop.cli.commands",
     "dlq": "driftloop.cli.dlq",
     "doctor": "driftloop.cli.doctor",
     "completion": "driftloop.cli.completion",
@@ -42,7 +52,11 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
-    """Keep a deployed model right: features, serving, monitoring, retraining and rollout over Kafka."""
+    """Keep a deployed model right: features, serving, monitoring, retraining and rollout over Kafka.
+
+    Exit codes: 0 done, 1 something does not work or does not answer, 2 a wrong argument or setting, 3 a command that
+    nothing could follow now.
+    """
 
 
 def main() -> None:

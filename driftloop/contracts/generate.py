@@ -1,6 +1,7 @@
 """Generate the message classes: ``python -m driftloop.contracts.generate`` (``--check`` only compares).
 
-Each ``protos/driftloop/<domain>/v1/<domain>.proto`` becomes ``driftloop/contracts/<domain>_pb2.py`` and ``.pyi``.
+Each ``protos/driftloop/<domain>/v1/<name>.proto`` becomes ``driftloop/contracts/<name>_pb2.py`` and ``.pyi``, and
+``<name>_pb2_grpc.py`` where it declares a service.
 """
 
 from __future__ import annotations
@@ -24,19 +25,25 @@ def generate(target: Path) -> list[Path]:
     include = resources.files("grpc_tools") / "_proto"
     with tempfile.TemporaryDirectory() as scratch:
         arguments = ["protoc", f"-I{PROTOS}", f"-I{include}", f"--python_out={scratch}", f"--pyi_out={scratch}"]
-        if protoc.main([*arguments, *map(str, sources)]) != 0:
+        services = [path for path in sources if "\nservice " in path.read_text()]
+        calls = ["protoc", f"-I{PROTOS}", f"-I{include}", f"--grpc_python_out={scratch}", *map(str, services)]
+        if protoc.main([*arguments, *map(str, sources)]) != 0 or protoc.main(calls) != 0:
             raise SystemExit("protoc refused a file; its message stands above")
-        for path in sorted(Path(scratch).rglob("*_pb2.py*")):
+        for path in _generated(Path(scratch)):
             (target / path.name).write_text(_flatten(path.read_text()))
-    return sorted(target.glob("*_pb2.py*"))
+    return _generated(target)
+
+
+def _generated(folder: Path) -> list[Path]:
+    return sorted([*folder.rglob("*_pb2.py*"), *folder.rglob("*_pb2_grpc.py")])
 
 
 def _flatten(text: str) -> str:
     """Point imports between generated modules at their place in the package."""
     for path in (PROTOS / "driftloop").glob("*/v1/*.proto"):
-        domain = path.stem
+        domain, name = path.parts[-3], path.stem
         text = text.replace(
-            f"from driftloop.{domain}.v1 import {domain}_pb2", f"from driftloop.contracts import {domain}_pb2"
+            f"from driftloop.{domain}.v1 import {name}_pb2", f"from driftloop.contracts import {name}_pb2"
         )
     return text
 
@@ -45,7 +52,7 @@ def stale() -> list[str]:
     """Names of checked-in files that differ from what the protos give."""
     with tempfile.TemporaryDirectory() as scratch:
         fresh = {path.name: path.read_text() for path in generate(Path(scratch))}
-    kept = {path.name: path.read_text() for path in TARGET.glob("*_pb2.py*")}
+    kept = {path.name: path.read_text() for path in _generated(TARGET)}
     return sorted(name for name in fresh.keys() | kept.keys() if fresh.get(name) != kept.get(name))
 
 

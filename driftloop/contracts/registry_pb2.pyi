@@ -122,3 +122,15 @@ class ReleaseRolledBack(_message.Message):
     reason: str
     evidence_ids: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, loop: _Optional[str] = ..., release_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_release_id: _Optional[str] = ..., reason: _Optional[str] = ..., evidence_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CommandIgnored(_message.Message):
+    __slots__ = ("loop", "command_id", "command", "reason")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    command_id: str
+    command: str
+    reason: str
+    def __init__(self, loop: _Optional[str] = ..., command_id: _Optional[str] = ..., command: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...

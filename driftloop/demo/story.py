@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +15,8 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.envelope import Envelope
-from driftloop.system.status import verdict_line
+from driftloop.readmodel.history import COMMANDS
+from driftloop.readmodel.loops import verdict_line
 
 
 def day(time_ms: int) -> str:
@@ -27,6 +29,57 @@ def tell(event: Envelope[Any]) -> str | None:
     teller = _TELLERS.get(type(event.data))
     line = None if teller is None else teller(event.data)
     return None if line is None else f"{day(event.time_ms)}  {line}"
+
+
+def tells(event: Envelope[Any]) -> bool:
+    """Whether the event is news."""
+    return tell(event) is not None
+
+
+def tell_data(data: Message) -> str:
+    """One line for any message: what `tell` says of it, without its time, or else its name."""
+    teller = _TELLERS.get(type(data))
+    return (teller(data) if teller else None) or _LINES.get(type(data), _named)(data)
+
+
+def _named(data: Message) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", data.DESCRIPTOR.name).lower()
+
+
+def _window(data: monitoring.WindowClosed) -> str:
+    return f"window of {day(data.start_ms)} closed: {data.joins.joined:,} outcomes joined"
+
+
+def _decided(data: monitoring.WindowDecided) -> str:
+    return f"{data.decider} looked at the window that ended {day(data.end_ms)}"
+
+
+def _judged(data: evaluation.VerdictReached) -> str:
+    return f"verdict on {data.release_id}: {verdict_line(data)}"
+
+
+def _entered(data: registry.StageEntered) -> str:
+    return f"{data.release_id} enters {data.stage}"
+
+
+def _routed(data: registry.RouteChanged) -> str:
+    challenger = f", challenger {data.challenger.release_id}" if data.challenger.release_id else ""
+    return f"route {data.epoch}: champion {data.champion.release_id}{challenger}"
+
+
+def _alarm(data: monitoring.DriftDetected) -> str:
+    return f"{data.detector}: {data.statistic:.2f} > {data.threshold:g}, {data.mode}"
+
+
+_LINES: dict[type[Message], Callable[[Any], str]] = {
+    monitoring.WindowClosed: _window,
+    monitoring.WindowDecided: _decided,
+    monitoring.DriftDetected: _alarm,
+    evaluation.VerdictReached: _judged,
+    registry.StageEntered: _entered,
+    registry.RouteChanged: _routed,
+}
+"""Lines of what is no news."""
 
 
 def _drift(data: monitoring.DriftDetected) -> str | None:
@@ -98,7 +151,21 @@ def _route_failed(data: serving.RouteFailed) -> str:
     return f"route {data.epoch} FAILED: {data.reason}"
 
 
+def _asked(data: registry.ApprovalRequested) -> str:
+    return f"{data.release_id} WAITS for an approval to enter {data.to_stage}, until {day(data.deadline_ms)}"
+
+
+def _command(data: Any) -> str:
+    name, about = data.DESCRIPTOR.name.lower(), getattr(data, "release_id", "")
+    return f"{data.who or 'somebody'} says {name}{f' {about}' if about else ''}: {data.why or 'no reason given'}"
+
+
+def _ignored(data: registry.CommandIgnored) -> str:
+    return f"{data.command} changed nothing: {data.reason}"
+
+
 _TELLERS: dict[type[Message], Callable[[Any], str | None]] = {
+    registry.CommandIgnored: _ignored,
     monitoring.DriftDetected: _drift,
     training.ReasonCoalesced: _coalesced,
     training.RetrainRequested: _requested,
@@ -106,9 +173,11 @@ _TELLERS: dict[type[Message], Callable[[Any], str | None]] = {
     training.RunFailed: _failed,
     evaluation.VerdictReached: _verdict,
     registry.StageEntered: _stage,
+    registry.ApprovalRequested: _asked,
     registry.ChampionPromoted: _promoted,
     registry.ReleaseRejected: _rejected,
     registry.ReleaseRolledBack: _rolled_back,
     serving.RouteConverged: _converged,
     serving.RouteFailed: _route_failed,
+    **dict.fromkeys(COMMANDS, _command),
 }

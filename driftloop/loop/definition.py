@@ -303,11 +303,17 @@ class Step(Model):
     """Paired blocks since this stage, or since the release first scored."""
     approval: bool = False
     """Whether a person must approve the next stage."""
+    approval_within: PositiveSpan | None = None
+    """Event time that a person has for it; `max_blocks` blocks if unset. A rollback is taken at any time."""
+    approval_else: Literal["reject", "proceed"] = "reject"
+    """What happens after that: `reject` ends the release, `proceed` lets the next better verdict move it on."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Step:
         if self.max_blocks < self.min_blocks:
             raise ValueError("max_blocks must be at least min_blocks")
+        if not self.approval and (self.approval_within is not None or self.approval_else != "reject"):
+            raise ValueError("approval_within and approval_else need `approval: true`")
         if self.stage == "shadow" and self.share > 0:
             raise ValueError("a shadow answers nobody: leave `share` out")
         if self.stage == "canary" and self.share <= 0:

@@ -11,8 +11,9 @@ from google.protobuf.message import Message
 from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from driftloop.bus.ports import Outgoing
-from driftloop.envelope import Draft, Envelope, from_draft, to_record
+from driftloop.bus.ports import Outgoing, Record
+from driftloop.contracts.topics import message_class, topic
+from driftloop.envelope import Draft, Envelope, from_draft, from_record, to_record
 from driftloop.runner.tables import READS, outbox
 
 
@@ -45,6 +46,17 @@ def put(
         )
         for d in drafts
     )
+
+
+def find(engine: Engine, event_id: str) -> Envelope[Message] | None:
+    """The event of that id, sent or not."""
+    with engine.connect() as connection:
+        row = connection.execution_options(**READS).execute(select(outbox).where(outbox.c.event_id == event_id)).first()
+    if row is None:
+        return None
+    out = _outgoing(row)
+    messages = [message_class(name) for name in topic(out.topic).messages]
+    return from_record(Record(out.topic, 0, 0, out.key, out.value, out.headers), messages)
 
 
 def unsent(engine: Engine, limit: int) -> list[Pending]:

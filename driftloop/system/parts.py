@@ -32,6 +32,7 @@ SERVICES = {
     "serving": "services.serving",
     "monitoring": "services.monitoring",
     "detectors": "services.monitoring.detectors",
+    "control": "services.control",
 }
 """Part name to the module that is run."""
 

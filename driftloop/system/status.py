@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from confluent_kafka import KafkaException
-from google.protobuf.message import Message
 
 from driftloop import __version__
 from driftloop.bus.offsets import Offsets
 from driftloop.config import Settings
-from driftloop.contracts import evaluation_pb2 as evaluation
-from driftloop.contracts import features_pb2 as features
-from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts.topics import declared
-from driftloop.envelope import Envelope, rfc3339
 from driftloop.errors import Retriable
 from driftloop.history import LIFECYCLE, read_events
-from driftloop.openness import Openness
+from driftloop.readmodel.loops import LoopState, loop_states
 from driftloop.system.health import pss_mib, ready
 from driftloop.system.parts import parts
 from driftloop.system.supervisor import Supervisor
-
-_ENDED = ("champion", "rejected", "retired", "rolled-back")
 
 
 @dataclass(frozen=True)
@@ -42,29 +33,13 @@ class PartStatus:
     """Records that its consumer group has not committed yet; None where it has no group."""
 
 
-@dataclass
-class LoopStatus:
-    """A loop, as its events tell."""
-
-    loop: str
-    champion: str = ""
-    epoch: int = 0
-    release: str = ""
-    """Open release, in `stage`."""
-    stage: str = ""
-    verdict: str = ""
-    watermark: str = ""
-    open: list[str] = field(default_factory=list)
-    """What still owes an answer."""
-
-
 @dataclass(frozen=True)
 class Status:
     """The system now."""
 
     version: str
     parts: list[PartStatus]
-    loops: list[LoopStatus]
+    loops: list[LoopState]
     pss_mib: dict[str, float]
     """By part, and `total`."""
     ready_s: dict[str, float]
@@ -96,7 +71,7 @@ def status(settings: Settings) -> Status:
     memory = {part.name: part.pss_mib for part in found}
     memory["total"] = round(sum(memory.values()), 1)
     loops = (
-        loop_statuses(read_events(settings.kafka_bootstrap, _TOPICS))
+        loop_states(read_events(settings.kafka_bootstrap, _TOPICS))
         if any(p.name == "kafka" and p.ready for p in found)
         else []
     )
@@ -104,79 +79,6 @@ def status(settings: Settings) -> Status:
 
 
 _TOPICS = [*LIFECYCLE, "features.watermark-advanced.v1"]
-
-
-def loop_statuses(events: Iterable[Envelope[Any]]) -> list[LoopStatus]:
-    """What each loop's events say, in the order of their publication."""
-    loops: dict[str, LoopStatus] = {}
-    openness: dict[str, Openness] = {}
-    for event in events:
-        loop = loops.setdefault(event.loop, LoopStatus(event.loop))
-        openness.setdefault(event.loop, Openness(event.loop)).see(event)
-        _note(loop, event.data)
-    for name, loop in loops.items():
-        loop.open = openness[name].open()
-    return sorted(loops.values(), key=lambda loop: loop.loop)
-
-
-def _note(loop: LoopStatus, data: Any) -> None:
-    noter = _NOTES.get(type(data))
-    if noter is not None:
-        noter(loop, data)
-
-
-def _promoted(loop: LoopStatus, data: registry.ChampionPromoted) -> None:
-    loop.champion = data.release_id
-
-
-def _rolled_back(loop: LoopStatus, data: registry.ReleaseRolledBack) -> None:
-    loop.champion = data.to_release_id or loop.champion
-
-
-def _routed(loop: LoopStatus, data: registry.RouteChanged) -> None:
-    loop.epoch = max(loop.epoch, data.epoch)
-
-
-def _entered(loop: LoopStatus, data: registry.StageEntered) -> None:
-    open_now = data.stage not in _ENDED
-    if open_now or data.release_id == loop.release:
-        loop.release, loop.stage = (data.release_id, data.stage) if open_now else ("", "")
-
-
-def _rejected(loop: LoopStatus, data: registry.ReleaseRejected) -> None:
-    if data.release_id == loop.release:
-        loop.release, loop.stage = "", ""
-
-
-def _judged(loop: LoopStatus, data: evaluation.VerdictReached) -> None:
-    loop.verdict = verdict_line(data)
-
-
-def _advanced(loop: LoopStatus, data: features.WatermarkAdvanced) -> None:
-    loop.watermark = max(loop.watermark, rfc3339(data.watermark_ms))
-
-
-_NOTES: dict[type[Message], Callable[[LoopStatus, Any], None]] = {
-    registry.ChampionPromoted: _promoted,
-    registry.ReleaseRolledBack: _rolled_back,
-    registry.RouteChanged: _routed,
-    registry.StageEntered: _entered,
-    registry.ReleaseRejected: _rejected,
-    evaluation.VerdictReached: _judged,
-    features.WatermarkAdvanced: _advanced,
-}
-
-
-def verdict_line(verdict: evaluation.VerdictReached) -> str:
-    """A verdict in one line: stage, outcome, gain with interval, blocks."""
-    outcome = evaluation.Outcome.Name(verdict.outcome).lower().replace("_", " ")
-    found = verdict.interval
-    numbers = (
-        f" {found.estimate:+.4f} [{found.lower:+.4f}, {found.upper:+.4f}] over {found.blocks} blocks"
-        if found.blocks
-        else ""
-    )
-    return f"{verdict.stage}: {outcome}{numbers}"
 
 
 def consumer_lags(bootstrap: str) -> dict[str, int]:

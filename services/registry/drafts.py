@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from google.protobuf.message import Message
 
 from driftloop import ids
 from driftloop.contracts import registry_pb2 as messages
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Draft
+from driftloop.envelope import Draft, Envelope
 from services.registry.domain.release import (
     ApprovalAsked,
     Change,
@@ -30,6 +32,13 @@ def drafts(change: Change, chain: str) -> list[Draft]:
     return [
         Draft(id=event_id, loop=state.loop, time_ms=state.time_ms, data=data, chain=chain) for event_id, data in made
     ]
+
+
+def command_ignored(event: Envelope[Any], command: str, because: str) -> Draft:
+    """What tells the person that nothing came of a command."""
+    loop = event.data.loop
+    data = messages.CommandIgnored(loop=loop, command_id=event.id, command=command, reason=because)
+    return Draft(ids.event_id("registry.command-ignored", loop, event.id), loop, event.time_ms, data)
 
 
 def _draft(state: LoopState, fact: Fact) -> tuple[str, Message]:

@@ -22,7 +22,7 @@ from services.registry.domain import transitions
 from services.registry.domain.release import Change, LoopState, Release
 from services.registry.domain.transitions import Policy
 from services.registry.domain.verdict import Outcome, Verdict
-from services.registry.drafts import drafts
+from services.registry.drafts import command_ignored, drafts
 from services.registry.ports import Ledger
 
 _OFFLINE = "offline"
@@ -111,7 +111,7 @@ class Registry:
         change, made = self._apply(event, self.ledger(tx.connection), transition)
         name = event.data.DESCRIPTOR.name.lower()
         metrics.COMMANDS.add(loop=event.data.loop, command=name, effect=_effect(change))
-        return made
+        return [command_ignored(event, name, change.ignored)] if change.ignored else made
 
     def _apply(self, event: Envelope[Any], ledger: Ledger, transition: Transition) -> tuple[Change, list[Draft]]:
         before = ledger.load(event.data.loop)

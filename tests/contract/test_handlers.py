@@ -9,8 +9,10 @@ import pytest
 from driftloop.contracts import features_pb2
 from driftloop.contracts.topics import declared, message_class, topic_of
 from driftloop.envelope import from_record
+from driftloop.history import LIFECYCLE
 from driftloop.runner.handler import HandlerTable
 from driftloop.runner.service import topics_of
+from services.control.adapters import predictions as control
 from services.evaluation import handlers as evaluation
 from services.features import handlers as features
 from services.monitoring import bootstrap as monitoring
@@ -29,6 +31,7 @@ TABLES: dict[str, HandlerTable] = {
     "training": training.table({}),
 }
 BATCHES: dict[str, set[str]] = {
+    "control": {*LIFECYCLE, control.TOPIC},
     "features": {features.TOPIC},
     "ingestion": set(),  # the loops' own topics
     "monitoring": {*monitoring.TOPICS, detectors.SOURCE},

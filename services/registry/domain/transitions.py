@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from driftloop.loop.definition import Step
+from driftloop.loop.definition import Step, to_ms
 from services.registry.domain.release import (
     ApprovalAsked,
     Change,
@@ -34,7 +34,7 @@ class Policy:
     steps: Sequence[Step]
     """At least one, in order."""
     block_ms: int
-    """Length of a block of event time; an approval is waited for as long as its step may last, `max_blocks` of them."""
+    """Length of a block of event time."""
 
     def step(self, index: int) -> Step:
         """A step; the last where the policy became shorter while a release was on its way."""
@@ -62,18 +62,24 @@ def judge_stage(state: LoopState, verdict: Verdict, policy: Policy) -> Change:
     state = _at(state, verdict.time_ms)
     if verdict.outcome is Outcome.WORSE:
         return _end_open(state, release, verdict.reason or "worse than the champion", verdict.evidence)
-    deadline = release.approval_deadline_ms
-    if deadline is not None and verdict.time_ms > deadline:
+    step, deadline = policy.step(release.step), release.approval_deadline_ms
+    overdue = deadline is not None and verdict.time_ms > deadline
+    if overdue and (step.approval_else == "reject" or (verdict.limit_reached and not _better(verdict))):
         return _end_open(state, release, "nobody approved it in time", verdict.evidence)
-    if verdict.outcome is Outcome.BETTER:
-        if state.paused or policy.step(release.step).approval:
+    if _better(verdict):
+        if state.paused or (step.approval and not overdue):
             return _ask(state, release, policy)
-        return _advance(state, release, verdict.reason, verdict.evidence, policy)
+        nobody = "nobody objected in time; " if overdue else ""
+        return _advance(state, release, nobody + verdict.reason, verdict.evidence, policy)
     if verdict.limit_reached and deadline is None:
         return _end_open(state, release, verdict.reason or "the stage's limit is reached", verdict.evidence)
     if verdict.limit_reached:
         return _ask(state, release, policy)
     return Change(state, ignored="not known yet")
+
+
+def _better(verdict: Verdict) -> bool:
+    return verdict.outcome is Outcome.BETTER
 
 
 def approve(
@@ -240,6 +246,7 @@ def _ask(state: LoopState, release: Release, policy: Policy) -> Change:
     to_stage = Stage.CHAMPION if last else Stage(policy.steps[release.step + 1].stage)
     deadline = release.approval_deadline_ms
     if deadline is None:
-        deadline = state.time_ms + step.max_blocks * policy.block_ms
+        within_ms = to_ms(step.approval_within) if step.approval_within else step.max_blocks * policy.block_ms
+        deadline = state.time_ms + within_ms
     waiting = replace(release, approval_deadline_ms=deadline)
     return Change(replace(state, open=waiting), (ApprovalAsked(waiting, to_stage, deadline),), (waiting,))

@@ -1,4 +1,4 @@
-"""A system that runs: a demo over flights of a month and the days after it, with late rows, left up."""
+"""A system that runs: a demo from the first day to two days after a promotion, with late rows, left up."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ from driftloop.config import Settings
 from driftloop.history import read_events, read_topics
 from driftloop.loop import Loop, load_loop
 from driftloop.loop.code import load_module
+from driftloop.readmodel.loops import loop_states
 from driftloop.replay.caller import Caller
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.two_loops.together import FLIGHTS, STEP, definitions, settings_of
 
-SPAN = ("2012-12-31", "2013-02-10")
-"""The first champion comes on January 29; after ten blocks of it the detectors have a statistic."""
-SPAN_MS = (1_356_912_000_000, 1_360_454_400_000)
 LATE = ("--late-share", "0.01", "--late-by", "9h")
 """Longer than a step, so that a watermark always passes meanwhile."""
-DEMO = ("demo", "--start", SPAN[0], "--end", SPAN[1], "--step", STEP, *LATE)
+STORY = ("demo", "--end", "2013-05-10", "--step", STEP, *LATE)
+END_MS = 1_368_144_000_000
+FIRST_WEEKS = ("demo", "--end", "2013-02-10", "--step", STEP, *LATE)
+"""The first champion comes on January 29; after ten blocks of it the detectors have a statistic."""
+FIRST_WEEKS_END_MS = 1_360_454_400_000
+_REQUESTS_MS = 10 * 86_400_000
 PROBE = {"driftloop-purpose": "probe"}
 
 
@@ -48,7 +51,7 @@ class Running:
     @property
     def watermark_ms(self) -> int:
         """Where the replay ended."""
-        return SPAN_MS[1]
+        return END_MS
 
     def pids(self) -> dict[str, list[int]]:
         """Processes of each part."""
@@ -64,13 +67,15 @@ class Running:
         return read_predictions(self.topic(PREDICTIONS), self.loop.name)
 
     def bundle(self) -> Bundle:
-        """The first champion's."""
-        return next(iter(bundles(read_events(self.settings.kafka_bootstrap)).values()))
+        """The champion's."""
+        events = read_events(self.settings.kafka_bootstrap)
+        [state] = loop_states(each for each in events if each.loop == self.loop.name)
+        return bundles(events)[state.champion]
 
     @cached_property
     def requests(self) -> pa.Table:
-        """What a caller could ask for, decided where the replay ended: then no feature is too old."""
-        events = load_module(self.loop.folder, "source").events(*SPAN_MS)
+        """What a caller could ask for of the last days, decided where the replay ended: then no feature is too old."""
+        events = load_module(self.loop.folder, "source").events(END_MS - _REQUESTS_MS, END_MS)
         asked: pa.Table = load_module(self.loop.folder, "requests").requests(events)
         now = pa.array([self.watermark_ms] * asked.num_rows, pa.int64())
         return asked.set_column(asked.schema.get_field_index("decision_time_ms"), "decision_time_ms", now)
@@ -95,14 +100,14 @@ def infer(client: triton.InferenceServerClient, model: str, inputs: Sequence[tri
 def brought_up(folder: Path) -> Iterator[Running]:
     """Run the demo, leave it up, and stop it at the end."""
     with system(folder, definitions(folder, [FLIGHTS])) as line:
-        report = demo(line, "--keep")
+        report = demo(line, "--keep", days=STORY)
         line = CommandLine({**line.environment, "DRIFTLOOP_HOME": str(folder / "home" / "demo")}, line.out)
         settings = settings_of(line)
         yield Running(line, settings, load_loop(settings.loops_dir / FLIGHTS), report)
 
 
-def demo(line: CommandLine, *more: str) -> dict[str, Any]:
-    """Run the demo; returns its report."""
-    ended = line.run(*DEMO, "--out", str(line.out), *more, timeout_s=600.0)
+def demo(line: CommandLine, *more: str, days: Sequence[str] = FIRST_WEEKS) -> dict[str, Any]:
+    """Run a demo; returns its report."""
+    ended = line.run(*days, "--out", str(line.out), *more)
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
     return line.report()

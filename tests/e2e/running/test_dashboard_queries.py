@@ -44,7 +44,7 @@ def test_a_variables_query_offers_the_loop(running: Running, expression: str) ->
 
 def test_prometheus_reaches_every_target(running: Running) -> None:
     targets = _ask(running, "targets", {"state": "active"})["activeTargets"]
-    assert len(targets) == 9
+    assert len(targets) == 10
     assert [each for each in targets if each["health"] != "up"] == []
 
 

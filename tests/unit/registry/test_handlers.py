@@ -174,6 +174,25 @@ def test_commands_of_people(tmp_path: Path) -> None:
     service.engine.dispose()
 
 
+@pytest.mark.parametrize(
+    ("command", "because"),
+    [
+        (control.Rollback(loop="orders", who="ann"), "there is no champion to go back to"),
+        (control.Approve(loop="orders", release_id="r-9", who="ann"), "r-9 does not wait for an approval"),
+        (control.Reject(loop="orders", release_id="r-1", who="ann"), "r-1 is not open"),
+        (control.Resume(loop="orders", who="ann"), "it is so already"),
+    ],
+)
+def test_who_commands_what_changes_nothing_is_told_why(tmp_path: Path, command: Any, because: str) -> None:
+    service = Service(tmp_path)
+    service.take(offline(1), 1)
+    [draft] = service.take(command, 2)
+    told = only([draft], registry.CommandIgnored)
+    assert (told.reason, told.command) == (because, type(command).DESCRIPTOR.name.lower())
+    assert told.command_id
+    service.engine.dispose()
+
+
 def test_a_failed_route_tells_the_one_before_again_under_a_new_epoch(shadowing: Service) -> None:
     shadowing.take(in_stage(2, "shadow", evaluation.BETTER), 6)
     failed = serving.RouteFailed(loop="orders", epoch=3, release_id="r-2", reason="no probe")

@@ -172,6 +172,46 @@ def test_waiting_has_exits_to_rejection(outcome: Outcome, day: int) -> None:
     assert kinds(change) == [Entered, Routed, Rejected]
 
 
+OBJECT = {**SHADOW, "approval": True, "approval_within": "2d", "approval_else": "proceed"}
+
+
+@pytest.mark.parametrize("policy_", [policy(OBJECT, CANARY), policy({**OBJECT, "approval_else": "reject"}, CANARY)])
+def test_the_policy_says_how_long_a_person_may_take(policy_: machine.Policy) -> None:
+    asked = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), policy_)
+    assert asked.state.open is not None
+    assert asked.state.open.approval_deadline_ms == 6 * DAY_MS
+
+
+@pytest.mark.parametrize(
+    ("outcome", "day", "limit", "facts"),
+    [
+        (BETTER, 6, False, [ApprovalAsked]),
+        (BETTER, 7, False, [Entered, Routed]),
+        (BETTER, 7, True, [Entered, Routed]),
+        (UNKNOWN, 7, False, []),
+        (UNKNOWN, 7, True, [Entered, Routed, Rejected]),
+        (WORSE, 7, False, [Entered, Routed, Rejected]),
+    ],
+)
+def test_where_silence_is_consent_the_next_better_verdict_after_the_deadline_moves_it_on(
+    outcome: Outcome, day: int, limit: bool, facts: list[type]
+) -> None:
+    steps = policy(OBJECT, CANARY)
+    state = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), steps).state
+    change = machine.judge_stage(state, in_stage(2, "shadow", 0, outcome, day * DAY_MS, limit=limit), steps)
+    assert kinds(change) == facts
+    if facts == [Entered, Routed]:
+        assert change.state.open is not None
+        assert change.state.open.stage is Stage.CANARY
+
+
+def test_in_a_paused_loop_silence_is_no_consent() -> None:
+    steps = policy(OBJECT, CANARY)
+    state = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), steps).state
+    paused = machine.set_paused(state, True).state
+    assert kinds(machine.judge_stage(paused, in_stage(2, "shadow", 0, BETTER, 9 * DAY_MS), steps)) == [ApprovalAsked]
+
+
 def test_a_person_may_reject_what_is_open() -> None:
     assert kinds(machine.reject(waiting()[0], "r-2", "no", (), 0)) == [Entered, Routed, Rejected]
     assert kinds(machine.reject(in_canary(), "r-2", "no", (), 0)) == [Entered, Routed, RolledBack]

@@ -1,4 +1,4 @@
-"""The loop closes on real flights, on real Kafka, Feast, torch, MLflow and Triton."""
+"""The shipped story: nothing late, and every decision on the day that the simulation says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.command_line import CommandLine
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(930)]
+pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(930)]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,73 @@
+"""What the commands that ask the control service share."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from driftloop.config import Settings
+from driftloop.control_client import ControlClient, NotFound, Refused
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+WHO = click.option(
+    "--who", default=lambda: f"{getpass.getuser()}@{socket.gethostname()}", help="You, unless set.", metavar="NAME"
+)
+WHY = click.option(
+    "--why", "-m", required=True, help="Kept with the command, and shown in the history.", metavar="TEXT"
+)
+REFUSED = 3
+"""Exit code of a command that could not be followed now."""
+
+
+def ask(name: str, request: Message, timeout_s: float = 30.0) -> Any:
+    """Ask the control service; what it does not know is a wrong argument."""
+    with ControlClient(Settings().control_grpc) as client:
+        return told(lambda: client.call(name, request, timeout_s))
+
+
+def told(work: Callable[[], Any]) -> Any:
+    """Turn what the control service refuses into what the command line says and exits with."""
+    try:
+        return work()
+    except NotFound as error:
+        raise click.UsageError(f"{error}.") from None
+    except Refused as error:
+        click.echo(f"driftloop: {error}", err=True)
+        raise click.exceptions.Exit(REFUSED) from None
+
+
+def as_dict(message: Message) -> dict[str, Any]:
+    """A message as JSON has it: its own names, times as RFC 3339, unset numbers there."""
+    found: dict[str, Any] = json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return found
+
+
+def print_json(message: Message, field: str | None = None) -> None:
+    """Print a message, or a list in it, as JSON."""
+    found = as_dict(message)
+    click.echo(json.dumps(found if field is None else found[field], indent=2))
+
+
+def minute(moment: Timestamp) -> str:
+    """A time as people read it, UTC."""
+    return moment.ToDatetime().strftime("%Y-%m-%d %H:%M")
+
+
+def to_timestamp(moment: datetime | None) -> Timestamp | None:
+    """A date of the command line."""
+    if moment is None:
+        return None
+    found = Timestamp()
+    found.FromDatetime(moment)
+    return found

@@ -1,0 +1,13 @@
+"""``python -m services.control``."""
+
+import sys
+from functools import partial
+
+from driftloop.process import serve
+from services.control.adapters.reader import NAME
+from services.control.bootstrap import build
+from services.control.config import ControlSettings
+
+if __name__ == "__main__":
+    settings = ControlSettings()
+    sys.exit(serve(NAME, settings, partial(build, settings)))

@@ -1,0 +1,161 @@
+"""Reads all lifecycle events into the read model, from a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from driftloop import log
+from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
+from driftloop.bus.ports import BatchConsumer, BatchProducer, Record, TopicPartition
+from driftloop.envelope import Envelope
+from driftloop.errors import InvalidEvent, Retriable
+from driftloop.history import decode
+from services.control import metrics
+from services.control.adapters.store import READER, EventStore, read_positions
+
+NAME = "control"
+_POLL_S = 0.1
+_DEAD_LETTERS = 20
+Noticed = Callable[[Connection, Sequence[Envelope[Any]]], None]
+"""Called in the transaction that keeps new events."""
+
+
+@dataclass
+class _Rebuild:
+    """Somebody waits for the read model to be made anew."""
+
+    done: threading.Event
+    events: int = 0
+
+
+class Reader:
+    """Keeps events and its place in one transaction, so that each is there once."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        consumer: BatchConsumer,
+        producer: BatchProducer,
+        stop: threading.Event,
+        batch: int,
+        noticed: Noticed,
+        told: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._store = EventStore(engine)
+        self._consumer = consumer
+        self._producer = producer
+        self._stop = stop
+        self._batch = batch
+        self._noticed = noticed
+        self._told = told
+        self._limit = DeadLetterLimit(_DEAD_LETTERS)
+        self._read: dict[TopicPartition, int] = {}
+        self._caught_up = threading.Event()
+        self._asked: list[_Rebuild] = []
+        self._log = log.get(__name__)
+
+    def caught_up(self) -> bool:
+        """Whether it has read all that there was when it started, or when the read model was last forgotten."""
+        return self._caught_up.is_set()
+
+    def run(self) -> None:
+        """Read until stopped.
+
+        Raises:
+            TooManyDeadLetters: records of the topics cannot be read.
+        """
+        try:
+            self._begin(read_positions(self._engine, READER))
+            while not self._stop.is_set():
+                if self._asked:
+                    self._forget()
+                self._take(self._consumer.poll(self._batch, _POLL_S))
+                self._look()
+        finally:
+            self._consumer.close()
+            self._producer.close()
+
+    def rebuild(self, timeout_s: float) -> int:
+        """Forget the read model, read all events again, and return how many there are.
+
+        Raises:
+            Retriable: it goes on for longer than ``timeout_s``; it will end all the same.
+        """
+        asked = _Rebuild(threading.Event())
+        self._asked.append(asked)
+        if not asked.done.wait(timeout_s):
+            raise Retriable(f"the read model is still being made after {timeout_s:.0f} s; it goes on")
+        return asked.events
+
+    def _begin(self, read: Mapping[TopicPartition, int]) -> None:
+        first = dict.fromkeys(self._consumer.assignment(), 0)
+        self._read = {**first, **{place: offset for place, offset in read.items() if place in first}}
+        self._consumer.seek(self._read)
+        self._ends = dict(self._consumer.end_offsets())
+        self._look()
+
+    def _forget(self) -> None:
+        self._caught_up.clear()
+        with self._engine.begin() as connection:
+            self._store.forget(connection)
+        self._begin({})
+
+    def _look(self) -> None:
+        if self._caught_up.is_set() or any(self._read[place] < end for place, end in self._ends.items()):
+            return
+        self._caught_up.set()
+        waiting, self._asked = self._asked, []
+        for each in waiting:
+            each.events = self._store.count()
+            each.done.set()
+        self._told()
+
+    def _take(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        read = {TopicPartition(each.topic, each.partition): each.offset + 1 for each in records}
+        found = [event for record in records if (event := self._event(record)) is not None]
+        self._producer.flush()
+        with self._engine.begin() as connection:
+            new = self._store.add(connection, found, read)
+            self._noticed(connection, new)
+        self._read.update(read)
+        self._commit(read)
+        for event in new:
+            metrics.EVENTS.add(type=event.type)
+        self._told()
+
+    def _commit(self, read: Mapping[TopicPartition, int]) -> None:
+        """For people who look at the group's lag; our own place stands in the database."""
+        try:
+            self._consumer.commit(read)
+        except Retriable as error:
+            self._log.warning("commit-refused", problem=str(error))
+
+    def _event(self, record: Record) -> Envelope[Any] | None:
+        try:
+            event = decode(record)
+        except InvalidEvent as error:
+            metrics.REFUSED.add(reason=error.reason)
+            self._log.error("dead-letter", topic=record.topic, offset=record.offset, reason=error.reason)
+            stack = "".join(traceback.format_exception(error))
+            letter = dead_letter(record, consumer=NAME, reason=error.reason, detail=error.detail, stack=stack)
+            self._producer.send([letter])
+            self._limit.refused(error.reason)
+            return None
+        self._limit.accepted()
+        return event
+
+
+def measured(work: Callable[[], int]) -> tuple[int, float]:
+    """What a piece of work gave, and the seconds it took."""
+    began = time.monotonic()
+    return work(), time.monotonic() - began

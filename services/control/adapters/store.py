@@ -1,0 +1,203 @@
+"""The read model: every lifecycle event once, as a row; how far it was read stands in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from google.protobuf.message import Message
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    delete,
+    func,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from driftloop.bus.ports import TopicPartition
+from driftloop.contracts.topics import message_class
+from driftloop.envelope import Envelope
+from driftloop.runner.tables import READS
+from services.control.ports import Stored
+
+metadata = MetaData()
+
+events = Table(
+    "events",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", String, unique=True, nullable=False),
+    Column("source", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("loop", String, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("wall_time_ms", BigInteger, nullable=False),
+    Column("correlation_id", String, nullable=False, index=True),
+    Column("causation_id", String),
+    Column("traceparent", String),
+    Column("data", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""One row an event. A position is never used again, not even after the read model was made anew."""
+
+Index("events_of_loop", events.c.loop, events.c.type, events.c.time_ms)
+Index("events_of_loop_by_position", events.c.loop, events.c.position)
+
+positions = Table(
+    "positions",
+    metadata,
+    Column("reader", String, primary_key=True),
+    Column("topic", String, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+)
+"""Next offset to read, by reader."""
+
+READER = "events"
+
+
+def insert(connection: Connection, table: Table) -> Any:
+    """An insert of the database's dialect, which knows about conflicts."""
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
+
+
+def keep_positions(connection: Connection, reader: str, read: Mapping[TopicPartition, int]) -> None:
+    """Note how far a reader came."""
+    if not read:
+        return
+    rows = [
+        {"reader": reader, "topic": place.topic, "partition": place.partition, "next_offset": offset}
+        for place, offset in read.items()
+    ]
+    stated = insert(connection, positions).values(rows)
+    keys = ["reader", "topic", "partition"]
+    connection.execute(
+        stated.on_conflict_do_update(index_elements=keys, set_={"next_offset": stated.excluded.next_offset})
+    )
+
+
+def read_positions(engine: Engine, reader: str) -> dict[TopicPartition, int]:
+    """How far a reader came."""
+    with engine.connect() as connection:
+        rows = connection.execution_options(**READS).execute(select(positions).where(positions.c.reader == reader))
+        return {TopicPartition(row.topic, row.partition): row.next_offset for row in rows}
+
+
+class EventStore:
+    """`services.control.ports.Events` in SQL."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(
+        self, connection: Connection, found: Sequence[Envelope[Any]], read: Mapping[TopicPartition, int]
+    ) -> list[Envelope[Any]]:
+        """Keep events and how far they were read; returns those that were not there yet."""
+        ids = {event.id for event in found}
+        known = {
+            row.event_id for row in connection.execute(select(events.c.event_id).where(events.c.event_id.in_(ids)))
+        }
+        new = list({event.id: event for event in found if event.id not in known}.values())
+        if new:
+            connection.execute(insert(connection, events).values([_row(event) for event in new]))
+        keep_positions(connection, READER, read)
+        return new
+
+    def forget(self, connection: Connection) -> None:
+        """Drop all of it. Positions of rows that come later go on from the old ones."""
+        connection.execute(delete(events))
+        connection.execute(delete(positions).where(positions.c.reader == READER))
+
+    def position(self, loop: str = "") -> int:
+        """See the port."""
+        query = select(func.coalesce(func.max(events.c.position), 0))
+        return int(self._all(query.where(events.c.loop == loop) if loop else query)[0][0])
+
+    def count(self) -> int:
+        """See the port."""
+        return int(self._all(select(func.count()).select_from(events))[0][0])
+
+    def loops(self) -> list[str]:
+        """See the port."""
+        return [row.loop for row in self._all(select(events.c.loop).distinct().order_by(events.c.loop))]
+
+    def by_id(self, event_id: str) -> Stored | None:
+        """See the port."""
+        rows = self._all(select(events).where(events.c.event_id == event_id))
+        return _stored(rows[0]) if rows else None
+
+    def of_chain(self, correlation_id: str) -> list[Stored]:
+        """See the port."""
+        return self._stored(select(events).where(events.c.correlation_id == correlation_id))
+
+    def of_loop(self, loop: str, *, but: Collection[type[Message]] = ()) -> list[Stored]:
+        """See the port."""
+        left_out = [each.DESCRIPTOR.full_name for each in but]
+        return self._stored(select(events).where(events.c.loop == loop, events.c.type.not_in(left_out)))
+
+    def newest(self, loop: str, kinds: Iterable[type[Message]], limit: int) -> list[Stored]:
+        """See the port."""
+        found: list[Stored] = []
+        for kind in kinds:
+            query = select(events).where(events.c.loop == loop, events.c.type == kind.DESCRIPTOR.full_name)
+            query = query.order_by(events.c.time_ms.desc(), events.c.event_id.desc())
+            found += self._stored(query.limit(limit) if limit else query)
+        return found
+
+    def after(self, position: int, *, loop: str = "", correlation_id: str = "", limit: int) -> list[Stored]:
+        """See the port."""
+        query = select(events).where(events.c.position > position)
+        if loop:
+            query = query.where(events.c.loop == loop)
+        if correlation_id:
+            query = query.where(events.c.correlation_id == correlation_id)
+        return self._stored(query.order_by(events.c.position).limit(limit))
+
+    def _stored(self, query: Any) -> list[Stored]:
+        return [_stored(row) for row in self._all(query)]
+
+    def _all(self, query: Any) -> Sequence[Row[Any]]:
+        with self._engine.connect() as connection:
+            return connection.execution_options(**READS).execute(query).all()
+
+
+def _row(event: Envelope[Any]) -> dict[str, Any]:
+    return {
+        "event_id": event.id,
+        "source": event.source,
+        "type": event.type,
+        "loop": event.loop,
+        "time_ms": event.time_ms,
+        "wall_time_ms": event.wall_time_ms,
+        "correlation_id": event.correlation_id,
+        "causation_id": event.causation_id,
+        "traceparent": event.traceparent,
+        "data": event.data.SerializeToString(deterministic=True),
+    }
+
+
+def _stored(row: Row[Any]) -> Stored:
+    envelope: Envelope[Any] = Envelope(
+        id=row.event_id,
+        source=row.source,
+        type=row.type,
+        loop=row.loop,
+        time_ms=row.time_ms,
+        wall_time_ms=row.wall_time_ms,
+        correlation_id=row.correlation_id,
+        causation_id=row.causation_id,
+        traceparent=row.traceparent,
+        data=message_class(row.type).FromString(row.data),
+    )
+    return Stored(row.position, envelope)

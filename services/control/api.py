@@ -1,0 +1,275 @@
+"""The gRPC API: each call is an answer of the read model, or a command that becomes an event."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+from sqlalchemy import Engine
+
+from driftloop import log
+from driftloop.clock import Clock
+from driftloop.contracts import control_api_pb2 as api
+from driftloop.contracts import control_api_pb2_grpc as calls
+from driftloop.errors import Retriable
+from driftloop.runner import outbox
+from services.control import messages, metrics
+from services.control.adapters.reader import NAME, Reader
+from services.control.domain.commands import Command, Impossible, Missing, draft
+from services.control.feed import Feed
+from services.control.ports import Stored
+from services.control.views import NotThere, Views
+
+T = TypeVar("T")
+Context = Any
+"""`grpc.aio.ServicerContext`"""
+_CODES: dict[type[Exception], grpc.StatusCode] = {
+    Missing: grpc.StatusCode.INVALID_ARGUMENT,
+    NotThere: grpc.StatusCode.NOT_FOUND,
+    Impossible: grpc.StatusCode.FAILED_PRECONDITION,
+    Retriable: grpc.StatusCode.UNAVAILABLE,
+}
+_BATCH = 500
+_LONGEST_S = 300.0
+
+
+class ControlApi(calls.ControlServicer):
+    """`driftloop.control.v1.Control`."""
+
+    def __init__(
+        self, views: Views, reader: Reader, engine: Engine, feed: Feed, clock: Clock, streams: int, wait_s: float
+    ) -> None:
+        self._views = views
+        self._reader = reader
+        self._engine = engine
+        self._feed = feed
+        self._clock = clock
+        self._most_streams = streams
+        self._wait_s = wait_s
+        self._streams = 0
+
+    async def ListLoops(self, request: api.ListLoopsRequest, context: Context) -> api.ListLoopsResponse:
+        """Loops now."""
+
+        def work() -> api.ListLoopsResponse:
+            names = self._views.loops(request.loop)
+            return api.ListLoopsResponse(
+                loops=[messages.loop(self._views.state(name), self._views.description(name)) for name in names]
+            )
+
+        return await self._answer("ListLoops", context, work)
+
+    async def ListReleases(self, request: api.ListReleasesRequest, context: Context) -> api.ListReleasesResponse:
+        """Releases of a loop, or of all."""
+
+        def work() -> api.ListReleasesResponse:
+            return api.ListReleasesResponse(
+                releases=[messages.release(each) for each in self._views.releases(request.loop)]
+            )
+
+        return await self._answer("ListReleases", context, work)
+
+    async def GetRelease(self, request: api.GetReleaseRequest, context: Context) -> api.Release:
+        """One release."""
+        return await self._answer(
+            "GetRelease", context, lambda: messages.release(self._views.release(request.release_id))
+        )
+
+    async def ListApprovals(self, request: api.ListApprovalsRequest, context: Context) -> api.ListApprovalsResponse:
+        """Releases that wait for a person."""
+
+        def work() -> api.ListApprovalsResponse:
+            states = [self._views.state(name) for name in self._views.loops(request.loop)]
+            waiting = [messages.approval(each.loop, each.waiting) for each in states if each.waiting is not None]
+            return api.ListApprovalsResponse(approvals=waiting)
+
+        return await self._answer("ListApprovals", context, work)
+
+    async def ListWindows(self, request: api.ListWindowsRequest, context: Context) -> api.ListWindowsResponse:
+        """Closed windows of a loop."""
+
+        def work() -> api.ListWindowsResponse:
+            if not request.loop:
+                raise Missing("say which loop")
+            found = self._views.windows(request.loop, max(0, request.newest))
+            return api.ListWindowsResponse(windows=[messages.window(each) for each in found])
+
+        return await self._answer("ListWindows", context, work)
+
+    async def GetEvent(self, request: api.GetEventRequest, context: Context) -> api.Event:
+        """One event with its content."""
+        return await self._answer(
+            "GetEvent", context, lambda: messages.event(self._views.event(request.event_id), payload=True)
+        )
+
+    async def GetLineage(self, request: api.GetLineageRequest, context: Context) -> api.Lineage:
+        """All that led to something."""
+
+        def work() -> api.Lineage:
+            if not request.id:
+                raise Missing("say which prediction, release, run or event")
+            nodes = self._views.lineage(request.id, min(self._wait_s, _left_s(context)))
+            return api.Lineage(id=request.id, nodes=[messages.node(each) for each in nodes])
+
+        return await self._answer("GetLineage", context, work)
+
+    async def ListHistory(self, request: api.ListHistoryRequest, context: Context) -> api.ListHistoryResponse:
+        """What was live when."""
+
+        def work() -> api.ListHistoryResponse:
+            at_ms = request.at.ToMilliseconds() if request.HasField("at") else None
+            found = self._views.history(request.loop, at_ms)
+            return api.ListHistoryResponse(tenures=[messages.tenure(each) for each in found])
+
+        return await self._answer("ListHistory", context, work)
+
+    async def StreamTimeline(self, request: api.StreamTimelineRequest, context: Context) -> AsyncIterator[api.Event]:
+        """What happened, and what happens."""
+        await self._ready("StreamTimeline", context)
+        if request.follow and self._streams >= self._most_streams:
+            metrics.CALLS.add(method="StreamTimeline", code=grpc.StatusCode.RESOURCE_EXHAUSTED.name)
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{self._streams} timelines are followed already")
+        woken = self._feed.follow()
+        self._streams += 1
+        metrics.STREAMS.set(self._streams)
+        try:
+            async for stored in self._events(request, context, woken):
+                if request.all or messages.is_news(stored):
+                    yield messages.event(stored, payload=request.payload)
+            metrics.CALLS.add(method="StreamTimeline", code=grpc.StatusCode.OK.name)
+        finally:
+            self._feed.leave(woken)
+            self._streams -= 1
+            metrics.STREAMS.set(self._streams)
+
+    async def _events(
+        self, request: api.StreamTimelineRequest, context: Context, woken: asyncio.Event
+    ) -> AsyncIterator[Stored]:
+        """Those that there are, in order; then, for who follows, those that come, as they come."""
+        last = request.after
+        if not request.after:
+            found = await self._do("StreamTimeline", context, lambda: self._before(request))
+            last = max((each.position for each in found), default=0)
+            for each in found[-request.newest :] if request.newest else found:
+                yield each
+        while True:
+            woken.clear()
+            new = await self._do("StreamTimeline", context, partial(self._after, request, last))
+            for each in new:
+                last = each.position
+                yield each
+            if not new:
+                if not request.follow:
+                    return
+                await woken.wait()
+
+    def _before(self, request: api.StreamTimelineRequest) -> list[Stored]:
+        found = self._views.timeline(request.loop, request.correlation_id)
+        return found if request.all else [each for each in found if messages.is_news(each)]
+
+    def _after(self, request: api.StreamTimelineRequest, position: int) -> list[Stored]:
+        return self._views.store.after(position, loop=request.loop, correlation_id=request.correlation_id, limit=_BATCH)
+
+    async def Retrain(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
+        """Train a candidate."""
+        return await self._command("retrain", request, context)
+
+    async def Approve(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
+        """Let the release that waits go on."""
+        return await self._command("approve", request, context)
+
+    async def Reject(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
+        """End the open release."""
+        return await self._command("reject", request, context)
+
+    async def Rollback(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
+        """Take back the newest change."""
+        return await self._command("rollback", request, context)
+
+    async def Pause(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
+        """No verdict moves a release on until resumed."""
+        return await self._command("pause", request, context)
+
+    async def Resume(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
+        """Verdicts move releases on again."""
+        return await self._command("resume", request, context)
+
+    async def Rebuild(self, _request: api.RebuildRequest, context: Context) -> api.RebuildResponse:
+        """Make the read model again."""
+
+        def work() -> api.RebuildResponse:
+            began = self._clock.monotonic_s()
+            events = self._reader.rebuild(min(_LONGEST_S, _left_s(context)))
+            return api.RebuildResponse(events=events, duration_s=self._clock.monotonic_s() - began)
+
+        return await self._answer("Rebuild", context, work)
+
+    async def _command(self, name: str, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
+        def work() -> api.CommandAccepted:
+            if not request.loop:
+                raise Missing("say which loop")
+            asked = request.request_id or str(uuid.uuid4())
+            command = Command(name, request.loop, request.who, request.why, asked, request.release_id)
+            return self._accept(command)
+
+        try:
+            return await self._answer(name.capitalize(), context, work)
+        finally:
+            code = context.code()
+            metrics.COMMANDS.add(command=name, answer="accepted" if code in (None, 0) else "refused")
+
+    def _accept(self, command: Command) -> api.CommandAccepted:
+        position = self._views.store.position()
+        if (before := outbox.find(self._engine, command.event_id)) is not None:
+            return _accepted(before.id, before.correlation_id, before.time_ms, position, repeated=True)
+        if command.release_id:
+            self._views.release(command.release_id)
+        made = draft(command, self._views.state(command.loop))
+        log.get(__name__).info("command", command=command.name, about=command.loop, who=command.who, event_id=made.id)
+        with self._engine.begin() as connection:
+            new = outbox.put(connection, [made], source=NAME, wall_time_ms=self._clock.now_ms(), cause=None)
+        return _accepted(made.id, made.chain or made.id, made.time_ms, position, repeated=not new)
+
+    async def _answer(self, method: str, context: Context, work: Callable[[], T]) -> T:
+        await self._ready(method, context)
+        began = self._clock.monotonic_s()
+        found = await self._do(method, context, work)
+        metrics.CALLS.add(method=method, code=grpc.StatusCode.OK.name)
+        metrics.CALL_SECONDS.record(self._clock.monotonic_s() - began, method=method)
+        return found
+
+    async def _do(self, method: str, context: Context, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(work)
+        except tuple(_CODES) as error:
+            await self._refuse(method, context, _CODES[type(error)], str(error))
+
+    async def _ready(self, method: str, context: Context) -> None:
+        if method != "Rebuild" and not self._reader.caught_up():
+            text = f"the read model is being made, {self._views.store.count():,} events so far; ask again"
+            await self._refuse(method, context, grpc.StatusCode.UNAVAILABLE, text)
+
+    async def _refuse(self, method: str, context: Context, code: grpc.StatusCode, text: str) -> NoReturn:
+        metrics.CALLS.add(method=method, code=code.name)
+        await context.abort(code, text)
+        raise AssertionError("abort raises")
+
+
+def _accepted(event_id: str, chain: str, time_ms: int, position: int, *, repeated: bool) -> api.CommandAccepted:
+    return api.CommandAccepted(
+        event_id=event_id,
+        correlation_id=chain,
+        time=messages.moment(time_ms),
+        repeated_call=repeated,
+        position=position,
+    )
+
+
+def _left_s(context: Context) -> float:
+    """Seconds until the caller's deadline."""
+    left: float | None = context.time_remaining()
+    return _LONGEST_S if left is None else max(0.0, left)

@@ -1,0 +1,25 @@
+"""What a person may do now."""
+
+from __future__ import annotations
+
+from driftloop.envelope import rfc3339
+from driftloop.readmodel.loops import LoopState
+
+
+def next_step(state: LoopState) -> str:
+    """One line: a command where a person is waited for, else what the loop itself does next."""
+    name, waiting = state.loop, state.waiting
+    if waiting is not None:
+        until = rfc3339(waiting.deadline_ms)[:16].replace("T", " ")
+        return f"driftloop approve {name} {waiting.release} --why ..., or reject; the policy decides after {until}"
+    if state.paused:
+        return f"paused: driftloop resume {name} --why ..."
+    if state.epoch > state.converged_epoch and state.champion:
+        return f"the router does not answer by epoch {state.epoch} yet: driftloop status"
+    if state.release:
+        return f"nothing: {state.release} is judged in {state.stage} as outcomes come in"
+    if state.open:
+        return f"nothing: {state.open[0]}"
+    if not state.champion:
+        return "nothing: the first champion is trained once there are events enough"
+    return "nothing: watched"

@@ -1,0 +1,151 @@
+"""Answers of the read model: events from the store, folded by `driftloop.readmodel`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.envelope import Envelope
+from driftloop.readmodel.history import Tenure, live_at, tenures
+from driftloop.readmodel.lineage import Lineage, Node
+from driftloop.readmodel.loops import LoopState, loop_states
+from driftloop.readmodel.order import in_order
+from driftloop.readmodel.releases import ReleaseState, release_states
+from services.control.ports import Events, Predictions, Stored
+
+_WINDOWS = (monitoring.WindowClosed, monitoring.WindowDecided)
+_RECENT_WINDOWS = 40
+"""Enough to see what the newest ones still owe; the others are many, and have had their answers."""
+_RECENT_DECISIONS = 4 * _RECENT_WINDOWS
+
+
+class NotThere(LookupError):
+    """Nothing bears the name; the text says what there is."""
+
+
+class Views:
+    """Each answer is computed from the store; a loop's events are kept until it has newer ones."""
+
+    def __init__(self, store: Events, predictions: Predictions, loops: Mapping[str, str]) -> None:
+        self._store = store
+        self._predictions = predictions
+        self._descriptions = dict(loops)
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[int, list[Envelope[Any]]]] = {}
+
+    @property
+    def store(self) -> Events:
+        """The events."""
+        return self._store
+
+    def description(self, loop: str) -> str:
+        """The question that a loop's model answers; empty where it is not defined here."""
+        return self._descriptions.get(loop, "")
+
+    def loops(self, name: str = "") -> list[str]:
+        """Loops that are defined here or have events; one where a name is given.
+
+        Raises:
+            NotThere: no loop bears the name.
+        """
+        known = sorted({*self._descriptions, *self._store.loops()})
+        if not name:
+            return known
+        if name not in known:
+            raise NotThere(f"there is no loop {name!r}; there is {', '.join(known) or 'none'}")
+        return [name]
+
+    def state(self, loop: str) -> LoopState:
+        """A loop now."""
+        self.loops(loop)
+        recent = self._store.newest(loop, _WINDOWS[:1], _RECENT_WINDOWS)
+        since_ms = min((each.event.time_ms for each in recent), default=0)
+        decided = self._store.newest(loop, _WINDOWS[1:], _RECENT_DECISIONS)
+        windows = [each.event for each in (*recent, *decided) if each.event.time_ms >= since_ms]
+        [state] = loop_states(in_order([*self._own(loop), *windows])) or [LoopState(loop)]
+        return state
+
+    def releases(self, loop: str = "") -> Iterator[ReleaseState]:
+        """Every release of a loop, or of all, in the order of its first mention."""
+        for name in self.loops(loop):
+            yield from release_states(self._own(name))
+
+    def release(self, release_id: str) -> ReleaseState:
+        """A release.
+
+        Raises:
+            NotThere: no event names it.
+        """
+        for found in self.releases():
+            if found.release_id == release_id:
+                return found
+        raise NotThere(f"there is no release {release_id!r}; `driftloop history` lists what was live")
+
+    def windows(self, loop: str, newest: int) -> list[Envelope[monitoring.WindowClosed]]:
+        """Closed windows, oldest first."""
+        self.loops(loop)
+        found = self._store.newest(loop, _WINDOWS[:1], newest)
+        return sorted((each.event for each in found), key=lambda each: (each.data.end_ms, each.id))
+
+    def event(self, event_id: str) -> Stored:
+        """An event.
+
+        Raises:
+            NotThere: none bears the id.
+        """
+        found = self._store.by_id(event_id)
+        if found is None:
+            raise NotThere(f"no lifecycle event bears the id {event_id!r}")
+        return found
+
+    def timeline(self, loop: str, correlation_id: str) -> list[Stored]:
+        """All events that there are, of a chain, a loop or all loops, in one order."""
+        if correlation_id:
+            found = self._store.of_chain(correlation_id)
+        else:
+            found = [each for name in self.loops(loop) for each in self._store.of_loop(name)]
+        places = {each.event.id: each for each in found}
+        return [places[event.id] for event in in_order(each.event for each in found)]
+
+    def lineage(self, name: str, timeout_s: float) -> list[Node]:
+        """All that led to a prediction, a release, a run or an event.
+
+        Raises:
+            NotThere: nothing bears the name.
+            Retriable: the index of predictions has not come so far.
+        """
+        for loop in self.loops():
+            if found := self._lineage(loop).of(name):
+                return found
+        prediction = self._predictions.find(name, timeout_s)
+        if prediction is None:
+            raise NotThere(f"no prediction, release, run or event bears the id {name!r}")
+        return self._lineage(prediction.loop).of_prediction(prediction)
+
+    def history(self, loop: str, at_ms: int | None) -> list[Tenure]:
+        """Every epoch of a loop, or of all; or those that were live at a moment of event time."""
+        found = [tenures(self._own(name), name) for name in self.loops(loop)]
+        if at_ms is None:
+            return [each for every in found for each in every]
+        return [live for every in found if (live := live_at(every, at_ms)) is not None]
+
+    def _lineage(self, loop: str) -> Lineage:
+        def by_id(event_id: str) -> Envelope[Any] | None:
+            found = self._store.by_id(event_id)
+            return found.event if found is not None and found.event.loop == loop else None
+
+        return Lineage(self._own(loop), by_id)
+
+    def _own(self, loop: str) -> list[Envelope[Any]]:
+        """A loop's events in order, but for its windows."""
+        position = self._store.position(loop)
+        with self._lock:
+            kept = self._kept.get(loop)
+        if kept is None or kept[0] != position:
+            found = in_order(each.event for each in self._store.of_loop(loop, but=_WINDOWS))
+            kept = (position, found)
+            with self._lock:
+                self._kept[loop] = kept
+        return kept[1]
