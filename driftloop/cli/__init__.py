@@ -11,30 +11,43 @@ import click
 from driftloop import __version__
 from driftloop.errors import ConfigError, DriftloopError
 
-_COMMANDS = {
-    "up": "driftloop.cli.system",
-    "down": "driftloop.cli.system",
-    "status": "driftloop.cli.status",
-    "replay": "driftloop.cli.replay",
-    "call": "driftloop.cli.replay",
-    "demo": "driftloop.cli.demo",
-    "init": "driftloop.cli.init",
-    "check": "driftloop.cli.check",
-    "timeline": "driftloop.cli.timeline",
-    "history": "driftloop.cli.history",
-    "lineage": "driftloop.cli.history",
-    "retrain": "driftloop.cli.commands",
-    "approve": "driftloop.cli.commands",
-    "reject": "driftloop.cli.commands",
-    "rollback": "driftloop.cli.commands",
-    "pause": "driftloop.cli.commands",
-    "resume": "driftloop.cli.commands",
-    "rebuild": "driftloop.cli.commands",
-    "dlq": "driftloop.cli.dlq",
-    "doctor": "driftloop.cli.doctor",
-    "completion": "driftloop.cli.completion",
+_GROUPS = {
+    "Run it": {
+        "up": "driftloop.cli.system",
+        "down": "driftloop.cli.system",
+        "status": "driftloop.cli.status",
+        "doctor": "driftloop.cli.doctor",
+        "demo": "driftloop.cli.demo",
+        "replay": "driftloop.cli.replay",
+        "call": "driftloop.cli.replay",
+    },
+    "Make a loop": {
+        "init": "driftloop.cli.init",
+        "check": "driftloop.cli.check",
+    },
+    "See what happens, and why": {
+        "timeline": "driftloop.cli.timeline",
+        "history": "driftloop.cli.history",
+        "lineage": "driftloop.cli.history",
+    },
+    "Tell a loop what to do": {
+        "retrain": "driftloop.cli.commands",
+        "approve": "driftloop.cli.commands",
+        "reject": "driftloop.cli.commands",
+        "rollback": "driftloop.cli.commands",
+        "pause": "driftloop.cli.commands",
+        "resume": "driftloop.cli.commands",
+    },
+    "Repair": {
+        "dlq": "driftloop.cli.dlq",
+        "rebuild": "driftloop.cli.commands",
+    },
+    "Comfort": {
+        "completion": "driftloop.cli.completion",
+    },
 }
-"""Command to the module that holds it: only the one that is run is imported."""
+"""Commands as `--help` lists them, each with the module that holds it: only the one that is run is imported."""
+_COMMANDS = {name: module for group in _GROUPS.values() for name, module in group.items()}
 
 
 class _Lazy(click.Group):
@@ -47,6 +60,15 @@ class _Lazy(click.Group):
         module = __import__(_COMMANDS[name], fromlist=[name])
         found: click.Command = getattr(module, name)
         return found
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        width = formatter.width - 6 - max(map(len, _COMMANDS))
+        for title, group in _GROUPS.items():
+            found = {name: self.get_command(context, name) for name in group}
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, each.get_short_help_str(width)) for name, each in found.items() if each is not None]
+                )
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from driftloop import light_feast
-from driftloop.cli.types import DAY, LATE_BY, LATE_SHARE, SPAN
+from driftloop.cli.types import DAY, LATE_BY, LATE_SHARE, SPAN, examples
 from driftloop.config import ROOT, Settings
 from driftloop.demo.kills import plan_kills
 from driftloop.demo.plan import Plan, read_plan
@@ -60,7 +60,11 @@ class _Terminal(Screen):
         self._console.print(text, markup=False)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "driftloop demo", "driftloop demo --end 2013-02-10 --step 6h --keep", "driftloop demo --kill --seed 3"
+    )
+)
 @click.option("--loop", "name", default="", help="Which loop; the only one if unset.")
 @click.option("--start", type=DAY, help="First day instead of the plan's.")
 @click.option("--end", type=DAY, help="End instead of the plan's, not included.")

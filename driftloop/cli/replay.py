@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from driftloop.cli.types import DAY, LATE_BY, LATE_SHARE, SPAN
+from driftloop.cli.types import DAY, LATE_BY, LATE_SHARE, SPAN, examples
 from driftloop.config import Settings
 from driftloop.loop import load_loops, to_ms
 from driftloop.replay.session import CallSession, Late, ReplaySession, Span
@@ -29,7 +29,7 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-@click.command()
+@click.command(epilog=examples("driftloop replay orders --start 2013-01-01 --end 2013-02-01 --wire json"))
 @click.argument("loop")
 @click.option("--start", type=DAY, required=True, help="First moment of event time, UTC.")
 @click.option("--end", type=DAY, required=True, help="End of event time, UTC, not included.")
@@ -50,10 +50,7 @@ def replay(
     ignore_decider: tuple[str, ...], permute_labels: int | None, late_share: float, late_by: timedelta, late_seed: int,
     timeout: float, report: Path | None,
 ) -> None:  # fmt: skip
-    """Send the past of LOOP to Kafka, in steps of event time.
-
-    Example: driftloop replay orders --start 2013-01-01 --end 2013-02-01
-    """
+    """Send the past of LOOP to Kafka, in steps of event time."""
     settings = Settings()
     [found] = load_loops(settings.loops_dir, [loop])
     session = ReplaySession(
@@ -68,7 +65,7 @@ def replay(
     click.echo(json.dumps({key: value for key, value in result.items() if key != "durations_ms"}))
 
 
-@click.command()
+@click.command(epilog=examples("driftloop call orders --start 2013-01-01 --end 2013-02-01"))
 @click.argument("loop")
 @click.option("--start", type=DAY, required=True, help="First decision time, UTC.")
 @click.option("--end", type=DAY, required=True, help="End of decision times, UTC, not included.")
@@ -78,10 +75,7 @@ def replay(
 def call(
     loop: str, start: datetime, end: datetime, step: timedelta, ignore_decider: tuple[str, ...], timeout: float
 ) -> None:
-    """Ask Triton for the predictions of LOOP as a replay goes on. Waits for the loop's first champion.
-
-    Example: driftloop call orders --start 2013-01-01 --end 2013-02-01
-    """
+    """Ask Triton for the predictions of LOOP as a replay goes on. Waits for the loop's first champion."""
     settings = Settings()
     [found] = load_loops(settings.loops_dir, [loop])
     session = CallSession(settings, found, _span(start, end, step), ignored=ignore_decider, timeout_s=timeout)

@@ -9,12 +9,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from driftloop.cli.types import examples
 from driftloop.config import Settings
 from driftloop.system.status import Status
 from driftloop.system.status import status as ask
 
 
-@click.command()
+@click.command(
+    epilog=examples("driftloop status", "driftloop status --json | jq '.parts[] | select(.ready | not) | .name'")
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 def status(as_json: bool) -> None:
     """Show every part with health, memory and lag, and every loop with champion, stage and last verdict.

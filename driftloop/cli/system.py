@@ -6,12 +6,13 @@ import json
 
 import click
 
+from driftloop.cli.types import examples
 from driftloop.config import Settings
 from driftloop.system.supervisor import Supervisor
 from driftloop.system.up import up as bring_up
 
 
-@click.command()
+@click.command(epilog=examples("driftloop up", "driftloop up --json | jq .ready_s.inference"))
 @click.option("--json", "as_json", is_flag=True, help="Print seconds to readiness by part as JSON.")
 @click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait for all parts.")
 def up(as_json: bool, timeout: float) -> None:
@@ -33,7 +34,7 @@ def up(as_json: bool, timeout: float) -> None:
         )
 
 
-@click.command()
+@click.command(epilog=examples("driftloop down"))
 def down() -> None:
     """Stop the system. State stays on disk, so that `up` goes on where it stopped."""
     settings = Settings()
