@@ -7,10 +7,12 @@ from dataclasses import asdict
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from driftloop.cli.types import examples
 from driftloop.config import Settings
+from driftloop.readmodel.advice import next_step
 from driftloop.system.status import Status
 from driftloop.system.status import status as ask
 
@@ -60,18 +62,17 @@ def _parts(found: Status) -> Table:
 
 def _loops(found: Status) -> Table:
     table = Table(title="loops", title_justify="left")
-    for name in ("loop", "event time", "champion", "epoch", "open release", "last verdict", "open"):
-        table.add_column(name)
+    for name in ("loop", "event time", "champion", "epoch", "open release", "last verdict", "to do"):
+        table.add_column(name, justify="right" if name == "epoch" else "left")
     for loop in found.loops:
-        release = f"{loop.release} ({loop.stage})" if loop.release else "-"
-        open_now = "\n".join(loop.open) or "-"
+        share = f", {loop.share:.0%} of keys" if loop.share else ""
         table.add_row(
             loop.loop,
             loop.watermark or "-",
             loop.champion or "-",
             str(loop.epoch),
-            release,
+            f"{loop.release} ({loop.stage}{share})" if loop.release else "-",
             loop.verdict or "-",
-            open_now,
+            escape("\n".join([next_step(loop), *loop.open[1:]])),
         )
     return table

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from driftloop.readmodel.advice import next_step
 from driftloop.readmodel.loops import LoopState, Waiting
-from services.control.domain.advice import next_step
 
 QUIET = LoopState("orders", champion="r-1", epoch=3, converged_epoch=3)
 
