@@ -1,7 +1,7 @@
 """What a person is told of, and in which words. Pure.
 
-An episode gives one notice, however often its event comes or is published again: the notice's id is made from kind, loop
-and episode.
+An episode gives one notice, however often its event comes or is published again: the notice's id is made from kind,
+loop and episode.
 
 | kind | of | its episode |
 |---|---|---|
@@ -136,9 +136,9 @@ def _drift_detected(event: Envelope[monitoring.DriftDetected]) -> _Words | None:
 def _approval_requested(event: Envelope[registry.ApprovalRequested]) -> _Words:
     asked, loop = event.data, event.loop
     text = (
-        f"Release {asked.release_id} waits for a person before it becomes {asked.to_stage}. With no answer it ends once "
-        f"the loop's event time is past {_moment(asked.deadline_ms)}, {_span(asked.deadline_ms - event.time_ms)} after "
-        f"this. Read its verdicts: `driftloop timeline {loop}`. Let it go on: "
+        f"Release {asked.release_id} waits for a person before it becomes {asked.to_stage}. With no answer it ends "
+        f"once the loop's event time is past {_moment(asked.deadline_ms)}, {_span(asked.deadline_ms - event.time_ms)} "
+        f"after this. Read its verdicts: `driftloop timeline {loop}`. Let it go on: "
         f"`driftloop approve {loop} {asked.release_id} --why ...`. End it: `driftloop rollback {loop} --why ...`."
     )
     episode = f"{asked.release_id} {asked.to_stage} {asked.deadline_ms}"
@@ -170,8 +170,8 @@ def _route_failed(event: Envelope[serving.RouteFailed]) -> _Words:
     route, loop = event.data, event.loop
     text = (
         f"Route {route.epoch} could not be served, for {route.release_id or 'no release'}: "
-        f"{_quote(route.reason or 'no reason given')}. The route before it answers, and what brought this one is ended. "
-        f"What followed: `driftloop timeline {loop}`. Where the answers are wrong all the same: "
+        f"{_quote(route.reason or 'no reason given')}. The route before it answers, and what brought this one is "
+        f"ended. What followed: `driftloop timeline {loop}`. Where the answers are wrong all the same: "
         f"`driftloop rollback {loop} --why ...`."
     )
     return _Words(ROUTE_FAILED, str(route.epoch), f"{loop}: route {route.epoch} failed", text)

@@ -20,9 +20,7 @@ def build(settings: NotifySettings, engine: Engine, clock: Clock, stop: threadin
         ConfigError: the webhook's address cannot be used.
     """
     url = settings.webhook_url()
-    webhook = (
-        Webhook(url, settings.notify_timeout_s, clock, allow_http=settings.notify_allow_http) if url else None
-    )
+    webhook = Webhook(url, settings.notify_timeout_s, clock, allow_http=settings.notify_allow_http) if url else None
     pace = Pace(
         settings.notify_poll_s, settings.notify_retry_first_s, settings.notify_retry_longest_s, settings.notify_attempts
     )

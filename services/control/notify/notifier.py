@@ -1,7 +1,7 @@
 """Sends notices to people, after the event that they tell of stands, and never in its way.
 
-At most once an episode is the aim, and a crash can miss it: where the process dies between the receiver's answer and the
-note of it, the notice is sent again. Its ``notice_id`` is the same then.
+At most once an episode is the aim, and a crash can miss it: where the process dies between the receiver's answer and
+the note of it, the notice is sent again. Its ``notice_id`` is the same then.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ class Notifier:
         self._held_until_ms = max(self._held_until_ms, now_ms + asked_ms)
         retry_at_ms = now_ms + max(asked_ms, self._pause_ms(due.attempts))
         self._queue.failed(due.notice.notice_id, retry_at_ms, answer.problem)
-        self._log.warning(
-            "notice-waits", notice=due.notice.notice_id, attempt=due.attempts + 1, problem=answer.problem
-        )
+        self._log.warning("notice-waits", notice=due.notice.notice_id, attempt=due.attempts + 1, problem=answer.problem)
 
     def _pause_ms(self, attempts: int) -> int:
         """Exponential back-off with half of it left to chance."""

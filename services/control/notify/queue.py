@@ -125,7 +125,7 @@ class SqlNoticeQueue:
             select(*_COLUMNS, deliveries.c.attempts)
             .join(deliveries)
             .where(*self._waits(), deliveries.c.due_wall_ms <= now_ms)
-            .order_by(notices.c.put_wall_ms, notices.c.notice_id)
+            .order_by(notices.c.put_wall_ms, notices.c.wall_time_ms, notices.c.notice_id)
             .limit(limit)
         )
         return [Due(_notice(row), row.attempts) for row in self._read(query)]
