@@ -170,9 +170,9 @@ def _route_failed(event: Envelope[serving.RouteFailed]) -> _Words:
     route, loop = event.data, event.loop
     text = (
         f"Route {route.epoch} could not be served, for {route.release_id or 'no release'}: "
-        f"{_quote(route.reason or 'no reason given')}. The route before it answers, and what brought this one is "
-        f"ended. What followed: `driftloop timeline {loop}`. Where the answers are wrong all the same: "
-        f"`driftloop rollback {loop} --why ...`."
+        f"{_quote(route.reason or 'no reason given')}. The route before it answers, where there is one, and "
+        f"what brought this one is ended. What followed: `driftloop timeline {loop}`. Where the answers are wrong all "
+        f"the same: `driftloop rollback {loop} --why ...`."
     )
     return _Words(ROUTE_FAILED, str(route.epoch), f"{loop}: route {route.epoch} failed", text)
 

@@ -24,8 +24,8 @@ class Pace:
 
     poll_s: float = 1.0
     retry_first_s: float = 2.0
-    retry_longest_s: float = 300.0
-    attempts: int = 20
+    retry_longest_s: float = 900.0
+    attempts: int = 40
 
 
 class Notifier:

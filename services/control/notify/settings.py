@@ -25,10 +25,10 @@ class NotifySettings(Settings):
     """Pause between looks for notices to send."""
     notify_retry_first_s: float = Field(default=2.0, gt=0)
     """Pause after the first failure; it doubles with each."""
-    notify_retry_longest_s: float = Field(default=300.0, gt=0)
+    notify_retry_longest_s: float = Field(default=900.0, gt=0)
     """Longest pause between tries, unless the webhook asks for a longer one."""
-    notify_attempts: int = Field(default=20, ge=1)
-    """Tries after which a notice is given up."""
+    notify_attempts: int = Field(default=40, ge=1)
+    """Tries after which a notice is given up: with the pauses above, after four to eight hours."""
     notify_fresh_s: float = Field(default=3600.0, gt=0)
     """Age of an event, by wall time, above which it rings nobody."""
     notify_stuck_s: float = Field(default=1800.0, gt=0)
