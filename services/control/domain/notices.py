@@ -10,7 +10,7 @@ loop and episode.
 | rollback | `registry.release-rolled-back` | release and the stage it was in |
 | run-failed | `training.run-failed` | run |
 | route-failed | `serving.route-failed` | epoch: the agent may try a route again |
-| stuck | an obligation that stays open (`driftloop.openness`) | the obligation |
+| stuck | an obligation that stays open (`driftloop.openness`) | the obligation's words and the day it was first seen |
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def stuck(loop: str, open_since: Mapping[str, int], now_ms: int, after_ms: int) 
     """The notice that a loop has stood still for more than ``after_ms``; None while it has not.
 
     It is about the oldest obligation: the younger ones mostly wait for it. Once that is met, the next oldest is looked
-    at, so that each is told of at most once.
+    at, so that each is told of at most once. The same words may come again months later, so the day counts too: after
+    a restart that saw an obligation "first" on another day, it is told once more.
 
     Args:
         loop: name of the loop.
@@ -99,7 +100,7 @@ def stuck(loop: str, open_since: Mapping[str, int], now_ms: int, after_ms: int) 
         f"Open since {_moment(since)}: {_quote(oldest)}.{others} A part is down, or does not get on. "
         f"Which one: `driftloop status`. What came last: `driftloop timeline {loop}`."
     )
-    words = _Words(STUCK, oldest, f"{loop}: stuck for {_span(now_ms - since)}", text)
+    words = _Words(STUCK, f"{oldest} since {rfc3339(since)[:10]}", f"{loop}: stuck for {_span(now_ms - since)}", text)
     return _notice(loop, words, now_ms, now_ms, "", "")
 
 

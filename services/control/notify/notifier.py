@@ -69,19 +69,21 @@ class Notifier:
         """Send one, unless it has to wait for a stop or a pause that the receiver asked for."""
         if self._stop.is_set() or self._clock.now_ms() < self._held_until_ms:
             return 0
-        answer, labels = channel.send(due.notice), {"loop": due.notice.loop, "kind": due.notice.kind}
+        answer, loop, kind = channel.send(due.notice), due.notice.loop, due.notice.kind
         if isinstance(answer, Accepted):
             self._queue.sent(due.notice.notice_id, self._clock.now_ms())
-            metrics.SENT.add(**labels)
-            self._log.info("notice-sent", notice=due.notice.notice_id, **labels)
+            metrics.SENT.add(loop=loop, kind=kind)
+            self._log.info("notice-sent", notice=due.notice.notice_id, loop=loop, kind=kind)
             return 1
         if isinstance(answer, Refused) or due.attempts + 1 >= self._pace.attempts:
             self._queue.give_up(due.notice.notice_id, self._clock.now_ms(), answer.problem)
-            metrics.GIVEN_UP.add(**labels)
-            self._log.error("notice-given-up", notice=due.notice.notice_id, problem=answer.problem, **labels)
+            metrics.GIVEN_UP.add(loop=loop, kind=kind)
+            self._log.error(
+                "notice-given-up", notice=due.notice.notice_id, loop=loop, kind=kind, problem=answer.problem
+            )
         else:
             self._wait(due, answer)
-            metrics.RETRIED.add(**labels)
+            metrics.RETRIED.add(loop=loop, kind=kind)
         return 0
 
     def _wait(self, due: Due, answer: TryLater) -> None:

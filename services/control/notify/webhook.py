@@ -30,6 +30,7 @@ _LONGEST_PAUSE_S = 86_400.0
 _AGAIN = frozenset({408, 425, 429})
 _CODE = re.compile(r"[a-z][a-z_ ]{0,60}")
 """An error code as chats answer it, such as `no_service`. Anything else may echo the address."""
+_HEADERS = {"Content-Type": "application/json", "User-Agent": "driftloop"}
 _PRIVATE_NAMES = (".localhost", ".local", ".internal", ".svc")
 
 
@@ -58,7 +59,7 @@ class Webhook:
         content = json.dumps(body(notice)).encode()
         connection = self._connect()
         try:
-            connection.request("POST", self._target, content, {"Content-Type": "application/json"})
+            connection.request("POST", self._target, content, _HEADERS)
             answer = connection.getresponse()
             said = answer.read1(200)
         except (OSError, http.client.HTTPException) as error:

@@ -122,10 +122,16 @@ def test_a_loop_is_stuck_once_something_was_open_for_too_long() -> None:
 def test_a_stuck_loop_is_told_once_an_obligation_the_oldest_first() -> None:
     waits = {"second": 20, "first": 10, "young": 5 * HOUR_MS}
     told = _stuck("orders", waits, 3 * HOUR_MS)
-    assert told.episode == "first"
+    assert told.episode == "first since 1970-01-01"
     assert "So do 1 more." in told.text
     assert _stuck("orders", {**waits, "third": 30}, 4 * HOUR_MS).notice_id == told.notice_id
-    assert _stuck("orders", {"second": 20, "third": 30}, 4 * HOUR_MS).episode == "second"
+    assert _stuck("orders", {"second": 20, "third": 30}, 4 * HOUR_MS).episode == "second since 1970-01-01"
+
+
+def test_the_same_words_are_told_again_on_another_day_and_not_after_a_restart_on_the_same() -> None:
+    first, later = (_stuck("orders", {"alarm of returns waits": hours * HOUR_MS}, 99 * HOUR_MS) for hours in (1, 20))
+    assert first.notice_id == later.notice_id
+    assert _stuck("orders", {"alarm of returns waits": 25 * HOUR_MS}, 99 * HOUR_MS).notice_id != first.notice_id
 
 
 def test_which_is_the_oldest_does_not_depend_on_their_order() -> None:
