@@ -1,8 +1,10 @@
 #!/bin/sh
 # Turns into Prometheus, on this machine and in a container alike.
 #   PROMETHEUS_DIR, PROMETHEUS_PORT  its data and its port; the ports that it scrapes are .env's
+#   ALERTMANAGERS  where alerts are sent, HOST:PORT[, HOST:PORT]; unset, they are only shown
 set -eu
-here=$(dirname "$0")
+here=$(cd "$(dirname "$0")" && pwd)
+export PROMETHEUS_RULES="$here/rules" ALERTMANAGERS="${ALERTMANAGERS:-}"
 mkdir -p "$PROMETHEUS_DIR"
 awk '{
     while (match($0, /@[A-Z_]+@/)) {

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import Connection
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.one_record import OneRecord
 from driftloop.clock import SystemClock
-from driftloop.envelope import Envelope
 from driftloop.history import LIFECYCLE
 from driftloop.loop import load_loops
 from driftloop.runner.relay import Relay
@@ -24,26 +19,29 @@ from services.control.adapters.store import EventStore, metadata
 from services.control.api import ControlApi
 from services.control.config import ControlSettings
 from services.control.feed import Feed
+from services.control.notify.bootstrap import build as build_notifier
+from services.control.notify.queue import metadata as notices
 from services.control.service import ControlService
 from services.control.views import Views
+from services.control.watch import Notices, StuckLoops
 
 
 def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
     """The service on Kafka and its own database.
 
     Raises:
-        ConfigError: a loop's files are wrong.
+        ConfigError: a loop's files are wrong, or the webhook's address is none.
     """
     clock, feed = SystemClock(), Feed()
     loops = load_loops(settings.loops_dir, settings.loops)
-    engine = open_database(settings.database_url(NAME), metadata)
+    engine = open_database(settings.database_url(NAME), metadata, notices)
     reader = Reader(
         engine,
         KafkaBatchConsumer(settings.kafka_bootstrap, LIFECYCLE, NAME),
         KafkaBatchProducer(settings.kafka_bootstrap),
         stop,
         settings.control_batch,
-        _nobody,
+        Notices(clock, int(1000 * settings.notify_fresh_s)),
         feed.tell,
     )
     log_of_predictions = KafkaBatchConsumer(settings.kafka_bootstrap, [TOPIC], f"{NAME}-predictions")
@@ -51,20 +49,18 @@ def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
     one = OneRecord(settings.kafka_bootstrap, NAME)
     index = PredictionIndex(engine, log_of_predictions, one, oldest, stop)
     views = Views(EventStore(engine), index, {loop.name: loop.definition.description for loop in loops})
+    stuck = StuckLoops(views, engine, clock, stop, int(1000 * settings.notify_stuck_s), reader.caught_up)
+    notifier = build_notifier(settings, engine, clock, stop)
     producer = KafkaLifecycleProducer(settings.kafka_bootstrap)
     return ControlService(
         servicer=ControlApi(
             views, reader, engine, feed, clock, settings.control_streams, settings.control_index_wait_s
         ),
         reader=reader,
-        followers=[index.run],
+        followers=[index.run, stuck.run, notifier.run],
         relay=Relay(NAME, engine, producer, clock),
         producer=producer,
         feed=feed,
         address=settings.control_grpc,
         stop=stop,
     )
-
-
-def _nobody(_connection: Connection, _new: Sequence[Envelope[Any]]) -> None:
-    """Nobody else takes note of new events."""

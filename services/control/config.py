@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from driftloop.config import Settings
+from services.control.notify.settings import NotifySettings
 
 
-class ControlSettings(Settings):
+class ControlSettings(NotifySettings):
     """Settings of the control service. It listens where `control_grpc` says that others find it."""
 
     control_batch: int = Field(default=500, ge=1)

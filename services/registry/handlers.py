@@ -184,6 +184,8 @@ def tell_gauges(states: Iterable[LoopState]) -> None:
     for state in states:
         metrics.EPOCH.set(state.epoch, loop=state.loop)
         metrics.OPEN_RELEASES.set(int(state.open is not None), loop=state.loop)
+        waits = state.open is not None and state.open.approval_deadline_ms is not None
+        metrics.APPROVALS_WAITING.set(int(waits), loop=state.loop)
 
 
 def _measure(change: Change, made: Sequence[Draft]) -> None:

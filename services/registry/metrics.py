@@ -14,6 +14,7 @@ CONVERGED_EPOCH = Gauge(
     "driftloop_registry_converged_epoch", "Newest epoch that the router was seen to answer by.", ("loop",)
 )
 OPEN_RELEASES = Gauge("driftloop_registry_open_releases", "Releases in shadow or canary: 0 or 1.", ("loop",))
+APPROVALS_WAITING = Gauge("driftloop_registry_approvals_waiting", "Releases that wait for a person: 0 or 1.", ("loop",))
 ROUTES_FAILED = Counter("driftloop_registry_routes_failed", "Routes that could not be served.", ("loop",))
 MIRROR_BACKLOG = Gauge(
     "driftloop_registry_mirror_backlog", "Releases whose copy in MLflow is older than their row.", ()

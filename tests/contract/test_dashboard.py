@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 import re
 import subprocess
 from pathlib import Path
@@ -8,32 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from driftloop.config import ROOT
-from driftloop.telemetry import Counter, Histogram, Metric
 from tests.helpers.dashboards import DASHBOARDS, GRAFANA, dashboard, expressions
-
-PROMTOOL = ROOT / ".local" / "prometheus" / "usr" / "bin" / "promtool"
-SELECTOR = re.compile(r"(driftloop_\w+)(?:\{([^}]*)\})?")
-MADE_BY_PROMETHEUS = {"job", "instance", "service", "le"}
-
-
-def metrics() -> dict[str, Metric]:
-    """Every declared metric by the names under which Prometheus shows it."""
-    found: dict[str, Metric] = {}
-    for path in [*ROOT.glob("services/*/metrics.py"), *ROOT.glob("driftloop/**/metrics.py")]:
-        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-        for each in vars(module).values():
-            if isinstance(each, Metric):
-                found |= dict.fromkeys(shown(each), each)
-    return found
-
-
-def shown(metric: Metric) -> list[str]:
-    if isinstance(metric, Counter):
-        return [f"{metric.name}_total"]
-    if isinstance(metric, Histogram):
-        return [f"{metric.name}_{part}" for part in ("bucket", "sum", "count")]
-    return [metric.name]
+from tests.helpers.declared import MADE_BY_PROMETHEUS, PROMTOOL, grouped, metrics, selectors
 
 
 def test_there_is_a_dashboard() -> None:
@@ -43,14 +18,11 @@ def test_there_is_a_dashboard() -> None:
 
 @pytest.mark.parametrize("expression", expressions())
 def test_a_query_uses_declared_metrics_and_labels_only(expression: str) -> None:
-    declared = metrics()
-    selectors = SELECTOR.findall(expression)
-    assert selectors
-    for name, matchers in selectors:
+    declared, chosen = metrics(), selectors(expression)
+    assert chosen
+    for name, labels in chosen:
         assert name in declared, f"no metrics.py declares {name}"
-        labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))
-        labels |= {each.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for each in group.split(",")}
-        assert labels <= {*declared[name].labels, *MADE_BY_PROMETHEUS}
+        assert labels | grouped(expression) <= {*declared[name].labels, *MADE_BY_PROMETHEUS}
 
 
 def test_legends_name_labels_that_their_query_keeps() -> None:

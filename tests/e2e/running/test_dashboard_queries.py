@@ -1,4 +1,4 @@
-"""Each query of the dashboards finds something on a real Prometheus that scraped a real run."""
+"""Each query of the dashboards finds something on a real Prometheus that scraped a real run; alerts are evaluated."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+import yaml
 
 from driftloop.config import ROOT
 from tests.e2e.running.system import Running
@@ -46,6 +47,16 @@ def test_prometheus_reaches_every_target(running: Running) -> None:
     targets = _ask(running, "targets", {"state": "active"})["activeTargets"]
     assert len(targets) == 10
     assert [each for each in targets if each["health"] != "up"] == []
+
+
+def test_prometheus_evaluates_every_alert(running: Running) -> None:
+    groups = yaml.safe_load((ROOT / "infra" / "prometheus" / "rules" / "driftloop.yml").read_text())["groups"]
+    wanted = {rule["alert"]: "ok" for group in groups for rule in group["rules"]}
+    assert_eventually(lambda: _health_of_alerts(running) == wanted, 60.0, "the alerts' health")
+
+
+def _health_of_alerts(running: Running) -> dict[str, str]:
+    return {rule["name"]: rule["health"] for group in _ask(running, "rules", {})["groups"] for rule in group["rules"]}
 
 
 def _series(running: Running, query: str) -> list[dict[str, Any]]:

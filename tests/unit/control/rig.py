@@ -18,7 +18,7 @@ from driftloop.envelope import Envelope, to_record
 from driftloop.history import LIFECYCLE
 from driftloop.runner.tables import open_database
 from services.control.adapters.predictions import TOPIC, PredictionIndex
-from services.control.adapters.reader import NAME, Reader
+from services.control.adapters.reader import NAME, Noticed, Reader
 from services.control.adapters.store import EventStore, metadata
 from services.control.views import Views
 
@@ -33,6 +33,7 @@ class Rig:
     broker: MemoryBroker = field(default_factory=MemoryBroker)
     stop: threading.Event = field(default_factory=threading.Event)
     noticed: list[Envelope[Any]] = field(default_factory=list)
+    listener: Noticed | None = None
 
     def __post_init__(self) -> None:
         for name, topic in declared().items():
@@ -88,5 +89,7 @@ class Rig:
         found = [each for each in self.broker.records(place.topic) if each.partition == place.partition]
         return next((each for each in found if each.offset == offset), None)
 
-    def _notice(self, _connection: Connection, new: Sequence[Envelope[Any]]) -> None:
+    def _notice(self, connection: Connection, new: Sequence[Envelope[Any]]) -> None:
         self.noticed += new
+        if self.listener is not None:
+            self.listener(connection, new)

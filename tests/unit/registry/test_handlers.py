@@ -16,8 +16,9 @@ from driftloop.envelope import Draft
 from driftloop.errors import InvalidEvent
 from driftloop.runner.handler import Transaction
 from driftloop.runner.tables import open_database
+from services.registry import metrics
 from services.registry.adapters.sql import SqlLedger, metadata
-from services.registry.handlers import Registry, policy_of, table
+from services.registry.handlers import Registry, policy_of, table, tell_gauges
 from tests.unit.evaluation.definitions import DAY_MS, STEPS, loop_definition
 from tests.unit.evaluation.events import envelope
 
@@ -190,6 +191,30 @@ def test_who_commands_what_changes_nothing_is_told_why(tmp_path: Path, command: 
     told = only([draft], registry.CommandIgnored)
     assert (told.reason, told.command) == (because, type(command).DESCRIPTOR.name.lower())
     assert told.command_id
+    service.engine.dispose()
+
+
+def test_that_a_release_waits_for_a_person_is_shown_until_it_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[float] = []
+
+    class Shown:
+        def set(self, value: float, *, loop: str) -> None:
+            assert loop == "orders"
+            shown.append(value)
+
+    monkeypatch.setattr(metrics, "APPROVALS_WAITING", Shown())
+    service = Service(tmp_path, [{**STEPS[0], "approval": True}])
+    service.take(offline(1), 1)
+    service.take(offline(2), 2)
+    assert shown == [0, 0]
+    service.take(in_stage(2, "shadow", evaluation.BETTER), 6)
+    with service.engine.begin() as connection:
+        tell_gauges([SqlLedger(connection).load("orders")])  # as a start does
+    assert shown[2:] == [1, 1]
+    service.take(control.Approve(loop="orders", release_id="r-2", who="ann"), 7)
+    assert shown[4:] == [0]
     service.engine.dispose()
 
 

@@ -1,0 +1,70 @@
+"""What the control service does when the log brings something new, or nothing, beside keeping it: it tells people."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from driftloop.clock import Clock
+from driftloop.envelope import Envelope
+from services.control.domain.notices import notice_of, stuck
+from services.control.notify.queue import put
+from services.control.views import Views
+
+_LOOK_S = 15.0
+
+
+class Notices:
+    """Queues a notice for each event that people want to hear of, in the transaction that keeps the event."""
+
+    def __init__(self, clock: Clock, fresh_ms: int) -> None:
+        self._clock = clock
+        self._fresh_ms = fresh_ms
+
+    def __call__(self, connection: Connection, new: Sequence[Envelope[Any]]) -> None:
+        """Look at new events."""
+        now_ms = self._clock.now_ms()
+        for event in new:
+            if (notice := notice_of(event)) is not None:
+                put(connection, notice, now_ms, fresh_ms=self._fresh_ms)
+
+
+class StuckLoops:
+    """Looks, from a thread of its own, for loops in which something stays open for too long by wall time."""
+
+    def __init__(
+        self,
+        views: Views,
+        engine: Engine,
+        clock: Clock,
+        stop: threading.Event,
+        after_ms: int,
+        caught_up: Callable[[], bool],
+    ) -> None:
+        self._views = views
+        self._engine = engine
+        self._clock = clock
+        self._stop = stop
+        self._after_ms = after_ms
+        self._caught_up = caught_up
+        self._since: dict[str, dict[str, int]] = {}
+
+    def run(self) -> None:
+        """Look again and again until stopped."""
+        while not self._stop.wait(_LOOK_S):
+            if self._caught_up():
+                self.look()
+
+    def look(self) -> None:
+        """Tell of each loop that is stuck now. A loop of which nothing was heard before begins now."""
+        now_ms = self._clock.now_ms()
+        for loop in self._views.loops():
+            before = self._since.get(loop, {})
+            since = {words: before.get(words, now_ms) for words in self._views.state(loop).open}
+            self._since[loop] = since
+            if (notice := stuck(loop, since, now_ms, self._after_ms)) is not None:
+                with self._engine.begin() as connection:
+                    put(connection, notice, now_ms)

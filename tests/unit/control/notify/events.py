@@ -1,0 +1,44 @@
+"""Events and notices for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import json_format
+
+from driftloop.contracts.topics import message_class
+from driftloop.envelope import Envelope, from_record
+from services.control.domain.notices import Notice, notice_of
+from tests.helpers.examples import FOLDER, read
+
+
+def example(topic: str, **changes: Any) -> Envelope[Any]:
+    """The usual event of a topic, with some fields changed."""
+    record = read(FOLDER / topic / "good-usual.json").record
+    event: Envelope[Any] = from_record(record, [message_class(dict(record.headers)["ce_type"].decode())])
+    json_format.ParseDict(changes, event.data)
+    return event
+
+
+def notice(number: int = 1, wall_time_ms: int = 1_700_000_000_000) -> Notice:
+    """A notice of an episode of its own."""
+    name = f"run-{number}"
+    return Notice(
+        f"n-{number}",
+        "run-failed",
+        "orders",
+        name,
+        5,
+        wall_time_ms,
+        f"orders: {name}",
+        "It failed.",
+        f"e-{number}",
+        "c",
+    )
+
+
+def written(topic: str, **changes: Any) -> Notice:
+    """The notice of such an event."""
+    found = notice_of(example(topic, **changes))
+    assert found is not None
+    return found

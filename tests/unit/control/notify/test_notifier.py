@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import structlog
+from sqlalchemy import Engine, select
+
+from driftloop.runner.tables import open_database
+from services.control.notify import metrics, queue
+from services.control.notify.notifier import Notifier, Pace
+from services.control.notify.queue import SqlNoticeQueue, deliveries
+from services.control.notify.webhook import Webhook
+from tests.helpers.clock import ManualClock
+from tests.helpers.eventually import assert_eventually
+from tests.helpers.ports import free_ports
+from tests.unit.control.notify.events import notice
+from tests.unit.control.notify.receiver import SECRET, Receiver, Reply, receiving
+
+PACE = Pace(poll_s=0.001, retry_first_s=2.0, retry_longest_s=60.0, attempts=8)
+
+
+@dataclass
+class Rig:
+    """A notifier with a real queue and a real receiver; time is the test's."""
+
+    engine: Engine
+    receiver: Receiver
+    clock: ManualClock
+    stop: threading.Event
+    notifier: Notifier
+
+    def put(self, *numbers: int) -> None:
+        with self.engine.begin() as connection:
+            for number in numbers:
+                queue.put(connection, notice(number, self.clock.now_ms()), self.clock.now_ms())
+
+    def states(self) -> list[str]:
+        return [state for state, *_ in self._rows()]
+
+    def problems(self) -> list[str]:
+        return [problem for _, problem, *_ in self._rows()]
+
+    def due_in_s(self) -> float:
+        [(_, _, due_ms)] = self._rows()
+        return (due_ms - self.clock.now_ms()) / 1000
+
+    def told(self) -> list[str]:
+        return [each["notice"]["notice_id"] for each in self.receiver.got]
+
+    def _rows(self) -> list[tuple[str, str, int]]:
+        columns = (deliveries.c.state, deliveries.c.problem, deliveries.c.due_wall_ms)
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(select(*columns).order_by(deliveries.c.notice_id))]
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = open_database(f"sqlite:///{tmp_path / 'control.db'}", queue.metadata)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as made:
+        yield made
+
+
+@pytest.fixture
+def rig(engine: Engine, receiver: Receiver) -> Rig:
+    return rig_of(engine, receiver)
+
+
+def rig_of(engine: Engine, receiver: Receiver, url: str = "", pace: Pace = PACE, timeout_s: float = 30.0) -> Rig:
+    clock, stop = ManualClock(), threading.Event()
+    webhook = Webhook(url or receiver.url, timeout_s, clock)
+    notifier = Notifier(SqlNoticeQueue(engine), webhook, clock, stop, pace, seed=3)
+    return Rig(engine, receiver, clock, stop, notifier)
+
+
+def test_what_is_due_is_sent_once(rig: Rig) -> None:
+    rig.put(1, 2)
+    assert rig.notifier.drain() == 2
+    assert rig.notifier.drain() == 0
+    assert rig.told() == ["n-1", "n-2"]
+    assert rig.states() == ["sent", "sent"]
+
+
+def test_a_receiver_in_trouble_is_tried_again_until_it_takes_it(rig: Rig) -> None:
+    rig.receiver.replies += [Reply(500), Reply(500)]
+    rig.put(1)
+    assert rig.notifier.drain() == 0
+    assert rig.notifier.drain() == 0
+    assert len(rig.told()) == 1
+    rig.clock.move(2.0)
+    assert rig.notifier.drain() == 0
+    rig.clock.move(4.0)
+    assert rig.notifier.drain() == 1
+    assert rig.told() == ["n-1"] * 3
+    assert rig.states() == ["sent"]
+
+
+def test_pauses_double_up_to_the_longest_and_are_never_all_alike(rig: Rig) -> None:
+    rig.receiver.replies += [Reply(500)] * 7
+    rig.put(1)
+    pauses = []
+    for _ in range(7):
+        rig.notifier.drain()
+        pauses.append(rig.due_in_s())
+        rig.clock.move(pauses[-1])
+    shares = [pause / longest for pause, longest in zip(pauses, [2, 4, 8, 16, 32, 60, 60], strict=True)]
+    assert all(0.5 <= each <= 1.0 for each in shares)
+    assert len({round(each, 3) for each in shares}) > 3
+
+
+def test_a_notice_that_is_never_taken_is_given_up_after_all_tries(rig: Rig) -> None:
+    rig.receiver.replies += [Reply(500)] * 20
+    rig.put(1)
+    for _ in range(20):
+        rig.notifier.drain()
+        rig.clock.move(60.0)
+    assert len(rig.told()) == PACE.attempts
+    assert rig.states() == ["given-up"]
+
+
+def test_a_pause_that_the_receiver_asks_for_holds_for_all_notices(rig: Rig) -> None:
+    rig.receiver.replies.append(Reply(429, {"Retry-After": "90"}))
+    rig.put(1, 2, 3)
+    assert rig.notifier.drain() == 0
+    assert rig.told() == ["n-1"]
+    rig.clock.move(89.9)
+    assert rig.notifier.drain() == 0
+    assert rig.told() == ["n-1"]
+    rig.clock.move(0.1)
+    assert rig.notifier.drain() == 3
+    assert rig.told() == ["n-1", "n-1", "n-2", "n-3"]
+
+
+def test_a_refused_notice_is_given_up_at_once_and_the_next_one_sent(rig: Rig) -> None:
+    rig.receiver.replies.append(Reply(404, content=b"no_service"))
+    rig.put(1, 2)
+    assert rig.notifier.drain() == 1
+    rig.clock.move(3600.0)
+    assert rig.notifier.drain() == 0
+    assert rig.states() == ["given-up", "sent"]
+    assert rig.problems()[0] == "HTTP 404: no_service"
+
+
+def test_a_receiver_that_is_not_there_is_tried_again(engine: Engine, receiver: Receiver) -> None:
+    [port] = free_ports(1)
+    rig = rig_of(engine, receiver, url=f"http://127.0.0.1:{port}{SECRET}")
+    rig.put(1)
+    assert rig.notifier.drain() == 0
+    assert rig.states() == ["waiting"]
+    assert rig.problems() == ["no answer: ConnectionRefusedError (Connection refused)"]
+
+
+def test_a_receiver_that_is_too_slow_is_tried_again(engine: Engine, receiver: Receiver) -> None:
+    rig = rig_of(engine, receiver, timeout_s=0.05)
+    receiver.replies.append(Reply(held=True))
+    rig.put(1)
+    assert rig.notifier.drain() == 0
+    assert rig.problems() == ["no answer: TimeoutError"]
+
+
+def test_a_crash_before_the_note_sends_the_same_notice_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    rig.put(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlNoticeQueue, "sent", die)
+        with pytest.raises(SystemExit):
+            rig.notifier.drain()
+    assert rig_of(rig.engine, rig.receiver).notifier.drain() == 1
+    assert rig.told() == ["n-1", "n-1"]
+
+
+def test_with_no_webhook_nothing_is_sent_and_nothing_piles_up(rig: Rig) -> None:
+    silent = Notifier(SqlNoticeQueue(rig.engine), None, rig.clock, rig.stop, PACE)
+    rig.put(1, 2)
+    assert silent.drain() == 0
+    assert rig.states() == ["passed-over", "passed-over"]
+    assert rig.notifier.drain() == 0
+    assert rig.told() == []
+
+
+def test_neither_log_nor_row_shows_the_address(rig: Rig) -> None:
+    rig.receiver.replies += [Reply(500, content=SECRET.encode()), Reply(404, content=SECRET.encode()), Reply()]
+    rig.put(1, 2, 3)
+    with structlog.testing.capture_logs() as logs:
+        rig.notifier.drain()
+    assert [each["event"] for each in logs] == ["notice-waits", "notice-given-up", "notice-sent"]
+    assert "secret" not in f"{logs} {rig.problems()}"
+
+
+def test_what_becomes_of_a_notice_is_counted(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[tuple[str, str]] = []
+
+    @dataclass
+    class Counted:
+        name: str
+
+        def add(self, *, loop: str, kind: str) -> None:
+            counted.append((self.name, f"{loop} {kind}"))
+
+    for name in ("SENT", "RETRIED", "GIVEN_UP"):
+        monkeypatch.setattr(metrics, name, Counted(name))
+    rig.receiver.replies += [Reply(500), Reply(404), Reply()]
+    rig.put(1, 2, 3)
+    rig.notifier.drain()
+    assert counted == [(name, "orders run-failed") for name in ("RETRIED", "GIVEN_UP", "SENT")]
+
+
+def test_it_works_on_a_thread_until_it_is_stopped(rig: Rig) -> None:
+    thread = threading.Thread(target=rig.notifier.run)
+    thread.start()
+    try:
+        rig.put(1)
+        assert_eventually(lambda: rig.states() == ["sent"])
+    finally:
+        rig.stop.set()
+        thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_once_stopped_nothing_more_is_sent(rig: Rig) -> None:
+    rig.put(1)
+    rig.stop.set()
+    assert rig.notifier.drain() == 0
+    assert rig.told() == []

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+
+from driftloop.runner.tables import open_database
+from services.control.notify import queue
+from services.control.notify.ports import Due
+from services.control.notify.queue import FRESH_MS, SqlNoticeQueue, deliveries, notices
+from tests.unit.control.notify.events import notice
+
+NOW_MS = 1_700_000_000_000
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = open_database(f"sqlite:///{tmp_path / 'control.db'}", queue.metadata)
+    yield made
+    made.dispose()
+
+
+def put(engine: Engine, number: int = 1, wall_ms: int = NOW_MS, **more: Any) -> bool:
+    with engine.begin() as connection:
+        return queue.put(connection, notice(number), wall_ms, **more)
+
+
+def rows(engine: Engine) -> list[tuple[str, str, str, int]]:
+    columns = (deliveries.c.notice_id, deliveries.c.channel, deliveries.c.state, deliveries.c.attempts)
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(select(*columns).order_by(*columns[:2]))]
+
+
+def test_a_notice_is_put_once_and_comes_back_as_it_was(engine: Engine) -> None:
+    assert put(engine)
+    assert not put(engine)
+    assert SqlNoticeQueue(engine).due(NOW_MS, 10) == [Due(notice(), 0)]
+    assert SqlNoticeQueue(engine).waiting() == 1
+
+
+def test_a_transaction_that_is_rolled_back_leaves_none(engine: Engine) -> None:
+    with engine.connect() as connection, connection.begin() as transaction:
+        assert queue.put(connection, notice(), NOW_MS)
+        transaction.rollback()
+    assert SqlNoticeQueue(engine).waiting() == 0
+    assert put(engine)
+
+
+def test_an_old_event_is_kept_and_rings_nobody(engine: Engine) -> None:
+    assert put(engine, 1, NOW_MS + FRESH_MS + 1)
+    assert put(engine, 2, NOW_MS + FRESH_MS)
+    assert put(engine, 3, NOW_MS + 11, fresh_ms=10)
+    assert not put(engine, 1)
+    assert [each.notice.notice_id for each in SqlNoticeQueue(engine).due(NOW_MS + 2 * FRESH_MS, 10)] == ["n-2"]
+    assert rows(engine) == [
+        ("n-1", "webhook", "passed-over", 0),
+        ("n-2", "webhook", "waiting", 0),
+        ("n-3", "webhook", "passed-over", 0),
+    ]
+
+
+def test_an_event_whose_publisher_s_clock_is_ahead_is_fresh(engine: Engine) -> None:
+    assert put(engine, 1, NOW_MS - 10 * FRESH_MS)
+    assert SqlNoticeQueue(engine).waiting() == 1
+
+
+def test_what_was_sent_given_up_or_let_go_waits_no_longer(engine: Engine) -> None:
+    for number in (1, 2, 3):
+        put(engine, number)
+    waiting = SqlNoticeQueue(engine)
+    waiting.sent("n-1", NOW_MS)
+    waiting.give_up("n-2", NOW_MS, "HTTP 404")
+    assert waiting.pass_over(NOW_MS, "no webhook is set") == 1
+    assert waiting.pass_over(NOW_MS, "no webhook is set") == 0
+    assert waiting.due(NOW_MS, 10) == []
+    assert [row[2:] for row in rows(engine)] == [("sent", 1), ("given-up", 1), ("passed-over", 0)]
+
+
+def test_a_failed_try_is_counted_and_made_again_at_its_time(engine: Engine) -> None:
+    put(engine)
+    waiting = SqlNoticeQueue(engine)
+    waiting.failed("n-1", NOW_MS + 500, "HTTP 500")
+    assert waiting.due(NOW_MS + 499, 10) == []
+    assert waiting.due(NOW_MS + 500, 10) == [Due(notice(), 1)]
+    assert waiting.waiting() == 1
+
+
+def test_the_oldest_come_first_up_to_the_limit(engine: Engine) -> None:
+    for number, wall_ms in ((1, NOW_MS + 2), (2, NOW_MS), (3, NOW_MS + 1)):
+        put(engine, number, wall_ms)
+    assert [each.notice.notice_id for each in SqlNoticeQueue(engine).due(NOW_MS + 9, 2)] == ["n-2", "n-3"]
+
+
+def test_each_channel_has_its_own_delivery(engine: Engine) -> None:
+    put(engine, channels=("webhook", "pager"))
+    SqlNoticeQueue(engine, "pager").sent("n-1", NOW_MS)
+    assert rows(engine) == [("n-1", "pager", "sent", 1), ("n-1", "webhook", "waiting", 0)]
+
+
+def test_a_notice_with_no_channel_is_kept(engine: Engine) -> None:
+    assert put(engine, channels=())
+    assert rows(engine) == []
+    with engine.connect() as connection:
+        assert connection.execute(select(notices.c.notice_id)).scalars().all() == ["n-1"]
+
+
+def test_what_was_told_is_known_after_a_restart(engine: Engine, tmp_path: Path) -> None:
+    put(engine)
+    SqlNoticeQueue(engine).sent("n-1", NOW_MS)
+    engine.dispose()
+    again = open_database(f"sqlite:///{tmp_path / 'control.db'}", queue.metadata)
+    assert not put(again)
+    assert SqlNoticeQueue(again).waiting() == 0
+    again.dispose()
