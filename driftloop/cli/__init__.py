@@ -20,6 +20,7 @@ _COMMANDS = {
     "demo": "driftloop.cli.demo",
     "init": "driftloop.cli.init",
     "check": "driftloop.cli.check",
+    "kpis": "driftloop.cli.kpis",
     "dlq": "driftloop.cli.dlq",
     "doctor": "driftloop.cli.doctor",
     "completion": "driftloop.cli.completion",
