@@ -21,6 +21,7 @@ _COMMANDS = {
     "init": "driftloop.cli.init",
     "check": "driftloop.cli.check",
     "kpis": "driftloop.cli.kpis",
+    "report": "driftloop.cli.report",
     "dlq": "driftloop.cli.dlq",
     "doctor": "driftloop.cli.doctor",
     "completion": "driftloop.cli.completion",

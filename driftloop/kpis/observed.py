@@ -51,7 +51,10 @@ class Observed:
 
 
 def observe(events: Sequence[Envelope[Any]], period: Period) -> Observed:
-    """What happened in a period to the one loop whose events these are; nothing after the period is looked at."""
+    """What happened in a period to the one loop whose events these are.
+
+    Of what came after the period nothing is looked at but that event time went on.
+    """
     known = [event for event in events if period.is_known(event.time_ms)]
     if not known:
         return Observed()
@@ -60,7 +63,7 @@ def observe(events: Sequence[Envelope[Any]], period: Period) -> Observed:
     own = [each for each in alarms if period.holds(each.alarm.time_ms)]
     drift = [each for each in of_kind(known, monitoring.DriftDetected) if period.holds(each.time_ms)]
     return Observed(
-        span_ms=period.clip_ms(*_ends(known)),
+        span_ms=period.clip_ms(*_ends(events)),
         alarms=len(own),
         watched=len(drift) - len(own),
         superseded=sum(each.superseded for each in own),

@@ -31,9 +31,9 @@ def rows(kpis: Kpis) -> list[Row]:
     frequency = kpis.promotions_per_30_days
     return [
         Row("time to detect", _spread(detect), "", _count(detect.count if detect else 0, "alarm")),
-        _timing("time to respond: request", kpis.time_to_request, "alarm"),
-        _timing("time to respond: run", kpis.time_to_run, "alarm"),
-        _timing("time to respond: first scoring", kpis.time_to_scoring, "alarm"),
+        _timing("time to request", kpis.time_to_request, "alarm"),
+        _timing("time to run", kpis.time_to_run, "alarm"),
+        _timing("time to scoring", kpis.time_to_scoring, "alarm"),
         _timing("time to repair", kpis.time_to_repair, "alarm", _open(seen.open_alarms)),
         Row("defect rate", _share(kpis.defects), "", _defects(kpis)),
         Row("changes with no hand", _share(kpis.without_hand), "", _count(seen.promotions, "promotion")),

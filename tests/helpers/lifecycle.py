@@ -165,7 +165,7 @@ class Life:
             stage=stage,
             release_id=f"r-{name}",
             champion_release_id=champion,
-            outcome=evaluation.Outcome.Value(outcome),
+            outcome=outcome,
             interval=found,
             reasons=[f"gain {gain:+.2f}"],
             slices=[evaluation.Slice(name="channel=web", interval=found)],
@@ -178,23 +178,19 @@ class Life:
     def entered(self, day: float, name: str, stage: str, cause: Event, champion: str, share: float = 0.0) -> Event:
         """A release entered a stage, and the route follows."""
         self._epoch += 1
-        common = {"loop": self.loop, "epoch": self._epoch}
-        event = self.say(
-            day,
-            registry.StageEntered(
-                release_id=f"r-{name}", stage=stage, share=share, champion_release_id=champion, **common
-            ),
-            cause,
+        data = registry.StageEntered(
+            loop=self.loop, release_id=f"r-{name}", stage=stage, share=share, champion_release_id=champion,
+            epoch=self._epoch,
+        )  # fmt: skip
+        event = self.say(day, data, cause)
+        route = registry.RouteChanged(
+            loop=self.loop, epoch=self._epoch, champion=registry.ReleaseRef(release_id=champion), stage=stage
         )
-        challenger = f"r-{name}" if stage in ("shadow", "canary") else ""
-        routed = self.say(
-            day, registry.RouteChanged(champion=registry.ReleaseRef(release_id=champion), stage=stage, **common), cause
-        )
-        self.say(
-            day,
-            serving.RouteConverged(champion_release_id=champion, challenger_release_id=challenger, **common),
-            routed,
-        )
+        answers = serving.RouteConverged(
+            loop=self.loop, epoch=self._epoch, champion_release_id=champion,
+            challenger_release_id=f"r-{name}" if stage in ("shadow", "canary") else "",
+        )  # fmt: skip
+        self.say(day, answers, self.say(day, route, cause))
         return event
 
     def created(self, day: float, name: str, cause: Event) -> Event:
