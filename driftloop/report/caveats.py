@@ -32,14 +32,14 @@ def _unknown(card: dict[str, Any]) -> Iterator[str]:
 def _evidence(card: dict[str, Any]) -> Iterator[str]:
     on_requests = [each for each in card["verdicts"] if each["stage"] != "offline" and each["blocks"]]
     if not on_requests:
-        yield "It was never compared with another release on the same requests."
+        yield "No verdict compared it with another release on live requests."
     if card["verdicts"] and card["verdicts"][-1]["limit_reached"]:
         yield "Its last verdict came at the stage's limit: no difference was clear by then."
     for row in card["production"]["phases"]:
         if row["paired_rows"] and row["paired_loss"] > row["paired_other_loss"]:
             others, rows = ", ".join(row["paired_with"]), f"{row['paired_rows']:,} rows"
             losses = f"{row['paired_loss']:.4f} against {row['paired_other_loss']:.4f} over {rows}"
-            yield f"In {row['stage']} its mean loss on shared requests was above that of {others}: {losses}."
+            yield f"As {row['stage']} its mean loss on shared requests was above that of {others}: {losses}."
 
 
 def _outcomes(card: dict[str, Any]) -> Iterator[str]:
@@ -79,7 +79,7 @@ def _inputs(card: dict[str, Any]) -> Iterator[str]:
 
 
 def _slices(card: dict[str, Any]) -> Iterator[str]:
-    worse = [each["name"] for each in card["slices"] if each["upper"] < 0]
+    worse = [f"{each['name']} ({each['rows']:,} rows)" for each in card["slices"] if each["upper"] < 0]
     if worse:
         yield f"It is clearly worse than the other release for {', '.join(worse)}."
     if card["slices"]:

@@ -29,7 +29,7 @@ def told(incident: Incident, events: Sequence[Envelope[Any]], quality: Sequence[
         "what_changed": alarm.data.explanation
         or f"the statistic of {alarm.data.detector} is {alarm.data.statistic:.2f}",
         "since": None if began is None else rfc3339(began),
-        "did": [line for event in chain_of(incident, events) if (line := tell(event))],
+        "did": [line for event in chain_of(incident, events) if event is not alarm and (line := tell(event))],
         "state": state(incident),
         "helped": helped(incident, events),
         "before_after": before_and_after(quality, alarm, attempt.promoted)
@@ -106,5 +106,5 @@ def _verdict(run: Attempt, events: Sequence[Envelope[Any]]) -> str:
     if not found:
         return "No verdict on it rests on blocks."
     gain = found[-1].interval
-    clear = "Yes" if gain.lower > 0 else "No" if gain.upper < 0 else "Not clearly, as the interval holds 0"
-    return f"{clear}: its last verdict before that is {verdict_line(found[-1])}, gain over the champion per prediction."
+    clear = "Yes" if gain.lower > 0 else "No" if gain.upper < 0 else "Not clearly: the interval of the gain holds 0"
+    return f"{clear}. Its last verdict is {verdict_line(found[-1])}, the gain a prediction over the champion."

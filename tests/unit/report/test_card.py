@@ -69,11 +69,12 @@ def test_a_release_that_was_refused_has_a_card() -> None:
 
 def test_caveats_say_what_the_numbers_do_not() -> None:
     found = " ".join(of("r-a")["caveats"])
+    assert "As champion its mean loss on shared requests was above that of r-b, r-c" in found
     assert "The bundle could not be read: there is no such file" in found
     assert "standard errors from 0 over 22 windows" in found
     assert "110 of 2,310 predictions while it was champion (4.8%)" in found
-    assert "never compared with another release" in found
-    assert "never compared" not in " ".join(of("r-c")["caveats"])
+    assert "No verdict compared it" in found
+    assert "No verdict compared it" not in " ".join(of("r-c")["caveats"])
 
 
 def test_a_champion_with_no_traffic_yet_says_so() -> None:
@@ -83,6 +84,14 @@ def test_a_champion_with_no_traffic_yet_says_so() -> None:
     found = of("r-a", life)
     assert found["production"] == {"phases": [], "windows": []}
     assert any("No prediction that it made as champion" in each for each in found["caveats"])
+
+
+def test_a_release_that_was_only_judged_offline_has_a_card() -> None:
+    life = Life()
+    life.verdict(1, "a", life.trained(1, "a", life.request(1, "a", life.window(0, ""), kind="schedule")))
+    found = of("r-a", life)
+    assert found["details"]["stage"] == "never entered a stage"
+    assert found["production"]["phases"] == []
 
 
 def test_the_bundle_fills_what_only_it_knows(tmp_path: Path) -> None:
