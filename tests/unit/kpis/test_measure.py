@@ -157,6 +157,7 @@ def test_taking_a_champion_back_later_puts_no_hand_in_its_promotion() -> None:
 def test_deployments_are_counted_by_event_time() -> None:
     assert of(drifting()).promotions_per_30_days == pytest.approx(2 / 40 * 30)
     assert of(drifting(), since=20).promotions_per_30_days == pytest.approx(1 / 20 * 30)
+    assert of(drifting(), until=20.5).promotions_per_30_days == pytest.approx(1 / 20.5 * 30)
 
 
 def test_the_cycle_runs_from_the_request_to_the_promotion() -> None:

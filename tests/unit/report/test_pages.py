@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, partial
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
+from driftloop.history import LIFECYCLE, decode
 from driftloop.report.bundles import read_bundle
 from driftloop.report.card import card
+from driftloop.report.find import releases_by_loop
 from driftloop.report.html import render
 from driftloop.report.loop_page import headline, loop_page
 from driftloop.report.overview import overview
 from driftloop.report.release_page import release_page
 from driftloop.report.releases import quality, releases
+from tests.helpers.examples import examples
 from tests.helpers.lifecycle import Life, drifting, first_champion
 from tests.unit.monitoring.kit import definition
 
@@ -71,26 +76,42 @@ def young() -> Life:
     return life
 
 
-PAGES = {
-    "a loop": loops_page(drifting()),
-    "a young loop": loops_page(young()),
-    "a champion": cards_page(drifting(), "r-a"),
-    "a release that was refused": cards_page(drifting(), "r-b"),
-    "a release with no traffic": cards_page(young(), "r-a"),
-    "the demo": demo_page(drifting()),
+def told_by_examples() -> Life:
+    """Every kind of event once or twice, and few of them belonging together."""
+    life = Life()
+    life.events = [decode(each.record) for each in examples("good") if each.record.topic in LIFECYCLE]
+    return life
+
+
+LOOSE = sorted(releases_by_loop(told_by_examples().events))
+PAGES: dict[str, Callable[[], str]] = {
+    "a loop": lambda: loops_page(drifting()),
+    "a young loop": lambda: loops_page(young()),
+    "a loop of loose ends": lambda: loops_page(told_by_examples()),
+    "a champion": lambda: cards_page(drifting(), "r-a"),
+    "a release that was refused": lambda: cards_page(drifting(), "r-b"),
+    "a release with no traffic": lambda: cards_page(young(), "r-a"),
+    **{f"loose ends of {name}": partial(cards_page, told_by_examples(), name) for name in LOOSE},
+    "the demo": lambda: demo_page(drifting()),
 }
+
+
+@cache
+def text_of(name: str) -> str:
+    """A page, made once."""
+    return PAGES[name]()
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_well_formed_and_has_one_heading(name: str) -> None:
-    page = Page(PAGES[name])
+    page = Page(text_of(name))
     assert page.count("h1") == 1
     assert page.count("main") == 1
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_needs_no_network(name: str) -> None:
-    for tag, attributes in Page(PAGES[name]).found:
+    for tag, attributes in Page(text_of(name)).found:
         links = [value or "" for key, value in attributes.items() if key in ("src", "href", "xlink:href")]
         assert tag not in ("script", "link", "img")
         assert all(value.startswith("#") for value in links), links
@@ -98,16 +119,16 @@ def test_a_page_needs_no_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_figure_has_a_title_and_a_caption(name: str) -> None:
-    page = Page(PAGES[name])
+    page = Page(text_of(name))
     assert page.count("figure") == page.count("figcaption") == page.count("svg")
     assert page.titled == set(range(1, page.count("svg") + 1))
 
 
 def test_the_loops_page_answers_what_people_ask() -> None:
-    page = PAGES["a loop"]
+    page = text_of("a loop")
     for words in ("What changed", "Since when", "What the system did", "Did it help", "time to repair", "r-c"):
         assert words in page
-    assert "No alarm asked for a retrain." in PAGES["a young loop"]
+    assert "No alarm asked for a retrain." in text_of("a young loop")
 
 
 def test_what_events_say_is_escaped() -> None:
