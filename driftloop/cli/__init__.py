@@ -29,6 +29,8 @@ _GROUPS = {
         "timeline": "driftloop.cli.timeline",
         "history": "driftloop.cli.history",
         "lineage": "driftloop.cli.history",
+        "report": "driftloop.cli.report",
+        "kpis": "driftloop.cli.kpis",
     },
     "Tell a loop what to do": {
         "retrain": "driftloop.cli.commands",

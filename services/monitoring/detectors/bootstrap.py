@@ -8,12 +8,13 @@ from functools import partial
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
 from driftloop.bus.ports import LifecycleProducer
 from driftloop.clock import SystemClock
+from driftloop.drift.windows import rules
 from driftloop.loop import load_loops
 from driftloop.runner.relay import Relay
 from driftloop.runner.tables import open_database
 from services.monitoring.config import DetectorsSettings
 from services.monitoring.detectors.app import DetectorService
-from services.monitoring.detectors.decide import Detectors, rules
+from services.monitoring.detectors.decide import Detectors
 from services.monitoring.detectors.state import metadata
 
 NAME = "detectors"

@@ -16,21 +16,13 @@ from sqlalchemy import Connection, Engine
 from driftloop.bus.ports import Record
 from driftloop.clock import Clock
 from driftloop.contracts.monitoring_pb2 import WindowClosed
+from driftloop.drift.detectors import Rule, Step, step
+from driftloop.drift.windows import champion_window
 from driftloop.envelope import Draft, Envelope, from_record
 from driftloop.errors import Retriable
-from driftloop.loop import LoopDefinition
 from driftloop.runner import outbox
 from services.monitoring import metrics
 from services.monitoring.detectors import messages, state
-from services.monitoring.domain.detectors import Rule, Step, step
-
-
-def rules(loop: LoopDefinition) -> tuple[Rule, ...]:
-    """A loop's detectors, by name."""
-    return tuple(
-        Rule(name, each.kind, each.mode, each.threshold, each.blocks, each.on, each.min_rows)
-        for name, each in sorted(loop.monitoring.detectors.items())
-    )
 
 
 class Detectors:
@@ -65,7 +57,7 @@ class Detectors:
         Raises:
             Retriable: a window before it is missing. Where that is so again after a restart, it is taken as it is.
         """
-        data, window = event.data, messages.champion_window(event)
+        data, window = event.data, champion_window(event)
         rules = {state.table_key(data.loop, rule.name): rule for rule in self._rules[data.loop]}
         before = {key: state.newer(table.get(key), self._saved.get(key)) for key in rules}
         seen_ms = max((each.end_ms for each in before.values()), default=0)

@@ -1,4 +1,4 @@
-"""Between the detectors' messages and the domain."""
+"""From the detectors' findings to messages."""
 
 from __future__ import annotations
 
@@ -6,29 +6,10 @@ from collections.abc import Sequence
 
 from driftloop import ids
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.envelope import Draft, Envelope
-from services.monitoring.domain.detectors import Alarm, ChampionWindow
+from driftloop.drift.detectors import Alarm
+from driftloop.envelope import Draft
 
 DECIDER = "detectors"
-
-
-def champion_window(event: Envelope[monitoring.WindowClosed]) -> ChampionWindow:
-    """What a closed window says about its champion."""
-    data = event.data
-    champion = data.champion_release_id
-    sums = next((each for each in data.releases if each.release_id == champion), monitoring.ReleaseWindow())
-    histograms = [each for each in data.histograms if each.release_id == champion]
-    return ChampionWindow(
-        evidence_id=event.id,
-        window_id=data.window_id,
-        end_ms=data.end_ms,
-        champion=champion,
-        joined=sums.count,
-        loss=sums.loss_sum,
-        residual=sums.residual_sum,
-        psi={each.name: each.psi for each in histograms},
-        psi_rows={each.name: sum(each.counts) + each.missing for each in histograms},
-    )
 
 
 def drift_detected(loop: str, alarm: Alarm, time_ms: int) -> Draft:

@@ -14,8 +14,8 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, Text, delete, insert, select
 
-from services.monitoring.domain.detectors import DetectorState
-from services.monitoring.domain.statistics import Block
+from driftloop.drift.detectors import DetectorState
+from driftloop.drift.statistics import Block
 
 metadata = MetaData()
 

@@ -11,11 +11,12 @@ from sqlalchemy import Engine, select
 
 from driftloop.bus.ports import Record
 from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.drift.windows import rules
 from driftloop.envelope import Draft, Envelope, from_draft, from_record, headers_of
 from driftloop.errors import InvalidEvent, Retriable
 from driftloop.runner.tables import open_database, outbox
 from services.monitoring.detectors import state
-from services.monitoring.detectors.decide import Detectors, rules
+from services.monitoring.detectors.decide import Detectors
 from tests.helpers.clock import ManualClock
 from tests.unit.monitoring.kit import definition
 from tests.unit.monitoring.rows import DAY

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitoring.detectors.state import from_text, to_text
-from services.monitoring.domain.detectors import (
+from driftloop.drift.detectors import (
     EPISODE_ENDS_BELOW,
     Alarm,
     ChampionWindow,
@@ -17,7 +16,8 @@ from services.monitoring.domain.detectors import (
     Step,
     step,
 )
-from services.monitoring.domain.statistics import CERTAIN, Block, needed, read
+from driftloop.drift.statistics import CERTAIN, Block, needed, read
+from services.monitoring.detectors.state import from_text, to_text
 
 DAY = 86_400_000
 RESIDUAL = Rule("calibration", "block_residual", "trigger", 4.0, blocks=4, min_rows=10)

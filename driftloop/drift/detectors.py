@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from services.monitoring.domain.statistics import Block, DetectorKind, Reading, needed, read
+from driftloop.drift.statistics import Block, DetectorKind, Reading, needed, read
 
 EPISODE_ENDS_BELOW = 0.8
 """An episode ends where the statistic falls below this share of the threshold: noise about it makes one episode."""

@@ -1,0 +1,31 @@
+"""A span of event time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """``[since_ms, until_ms)`` in UTC milliseconds since the epoch; None is open."""
+
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def holds(self, time_ms: int) -> bool:
+        """Whether a moment lies in it."""
+        return not self.is_before(time_ms) and self.is_known(time_ms)
+
+    def is_before(self, time_ms: int) -> bool:
+        """Whether a moment lies before its start."""
+        return self.since_ms is not None and time_ms < self.since_ms
+
+    def is_known(self, time_ms: int) -> bool:
+        """Whether a moment lies before its end."""
+        return self.until_ms is None or time_ms < self.until_ms
+
+    def clip_ms(self, first_ms: int, last_ms: int) -> int:
+        """How much of ``[first_ms, last_ms]`` lies in it."""
+        start = first_ms if self.since_ms is None else max(first_ms, self.since_ms)
+        end = last_ms if self.until_ms is None else min(last_ms, self.until_ms)
+        return max(0, end - start)
