@@ -69,6 +69,20 @@ def test_history_says_what_was_live_when_and_why(running: Running) -> None:
     assert then["champion"] in say(running, "history")
 
 
+def test_kpis_and_reports_are_made_from_the_log(running: Running) -> None:
+    loop = running.loop.name
+    found = say_json(running, "kpis", loop)
+    assert loop in json.dumps(found)
+    assert "time to repair" in say(running, "kpis", loop)
+    page = running.line.out / "loop.html"
+    say(running, "report", loop, "-o", str(page))
+    assert "What changed" in page.read_text()
+    card = running.line.out / "card.html"
+    say(running, "report", state(running).champion, "-o", str(card))
+    assert state(running).champion in card.read_text()
+    assert say_json(running, "report", loop)["loop"] == loop
+
+
 def test_the_lineage_of_a_prediction_comes_within_a_second_and_every_id_resolves(
     running: Running, control: ControlClient
 ) -> None:
@@ -215,6 +229,9 @@ def test_pause_and_resume_are_on_record(running: Running) -> None:
         (("rollback", "flights", "--why", " "), "say why"),
         (("pause", "nowhere", *WHY), "there is no loop 'nowhere'"),
         (("resume", "nowhere", *WHY), "there is no loop 'nowhere'"),
+        (("kpis", "nowhere"), "nowhere"),
+        (("kpis", "--since", "yesterday"), "'yesterday' is not a date"),
+        (("report", "nowhere"), "nowhere"),
         (("rebuild", "now"), "unexpected extra argument"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
