@@ -85,6 +85,7 @@ def demo(
     """
     settings = Settings(home=Settings().home / "demo")
     loop = _loop(settings, name)
+    settings = settings.model_copy(update={"loops": (loop.name,)})
     plan = read_plan(loop.folder).with_span(start.date() if start else None, end.date() if end else None, step)
     planned = plan_kills(kills, seed, plan, loop.definition)
     replayed = ["--late-share", f"{late_share}", "--late-by", f"{late_by.total_seconds():g}s"]

@@ -70,7 +70,7 @@ class Clients:
         return (self.folder / f"{name}.out").read_text()
 
     def _start(self, command: str, arguments: list[str]) -> None:
-        environment = {**os.environ, "DRIFTLOOP_HOME": str(self.settings.home), "OMP_NUM_THREADS": "1", "TZ": "UTC"}
+        environment = {**os.environ, **self.settings.variables(), "OMP_NUM_THREADS": "1", "TZ": "UTC"}
         with (self.folder / f"{command}.out").open("wb") as out, (self.folder / f"{command}.log").open("wb") as log:
             self._processes[command] = subprocess.Popen(
                 [sys.executable, "-m", "driftloop.cli", command, *arguments],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 import time
@@ -81,7 +80,9 @@ class Demo:
             ConfigError: a system is up already.
         """
         if self._supervisor.alive():
-            raise ConfigError("a system is up already; stop it with `driftloop down`")
+            raise ConfigError(
+                "a system is up already on these ports; stop it with `driftloop down`, or take others by PORT_BASE"
+            )
 
     def start_system(self, fresh: bool, supervised: Callable[[], None]) -> None:
         """Bring the system up, on empty state where ``fresh``.
@@ -91,8 +92,6 @@ class Demo:
         self._outcome.began_s = time.monotonic()
         if fresh:
             shutil.rmtree(self._settings.home, ignore_errors=True)
-        os.environ["DRIFTLOOP_HOME"] = str(self._settings.home)
-        os.environ["DRIFTLOOP_LOOPS"] = f'["{self._loop.name}"]'
         self._outcome.ready_s = max(up(self._settings, self._screen.part_ready, supervised=supervised).ready_s.values())
 
     def replay(self, stop: threading.Event) -> Outcome:

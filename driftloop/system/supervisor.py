@@ -20,7 +20,6 @@ from circus.exc import CallError
 
 from driftloop.config import ROOT, Settings
 from driftloop.errors import DriftloopError
-from driftloop.ports import local
 from driftloop.system.parts import Part
 
 _ENVIRONMENT = {
@@ -52,9 +51,9 @@ class Supervisor:
         self._folder = settings.home / "run"
         self._pid_file = self._folder / "circus.pid"
         self._logs = settings.home / "logs"
-        self._endpoint = f"tcp://{local('SUPERVISOR_PORT')}"
-        self._events = f"tcp://{local('SUPERVISOR_EVENTS_PORT')}"
-        self._home = settings.home
+        self._endpoint = f"tcp://{settings.local('SUPERVISOR_PORT')}"
+        self._events = f"tcp://{settings.local('SUPERVISOR_EVENTS_PORT')}"
+        self._environment = {**settings.variables(), **_ENVIRONMENT}
 
     def alive(self) -> bool:
         """Whether the daemon answers."""
@@ -65,7 +64,7 @@ class Supervisor:
         return True
 
     def start(self, parts: Sequence[Part], timeout_s: float = 10.0) -> None:
-        """Start the daemon with these parts; they go on when this process ends.
+        """Start the daemon with these parts, under the supervisor's settings; they go on when this process ends.
 
         Raises:
             DriftloopError: it did not answer in time; says where its log is.
@@ -78,7 +77,7 @@ class Supervisor:
         log = self._logs / "supervisor.log"
         command = [str(Path(sys.executable).with_name("circusd")), "--daemon", "--log-output", str(log), str(path)]
         subprocess.run(
-            command, check=True, cwd=ROOT, stdin=subprocess.DEVNULL, env={**os.environ, **_ENVIRONMENT},
+            command, check=True, cwd=ROOT, stdin=subprocess.DEVNULL, env={**os.environ, **self._environment},
             start_new_session=True,  # a Ctrl-C is for us to answer, also before the daemon has left the terminal
         )  # fmt: skip
         deadline = time.monotonic() + timeout_s
