@@ -57,7 +57,7 @@ unit:
 test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, and whole systems: under ten minutes
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof" tests/e2e tests/integration tests/contract
 
-proofs: setup ## whole systems: two loops at once, kill -9, permuted outcomes, no detectors: ten minutes more
+proofs: setup ## whole systems: two loops at once, kill -9, Ctrl-C, permuted outcomes, no detectors: twenty minutes more
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e
 
 protos: setup ## generate the contracts' code and the reference of loop.yaml again

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import signal
-import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from driftloop import light_feast
-from driftloop.cli.types import DAY, LATE_BY, LATE_SHARE, SPAN
+from driftloop.cli.interrupts import Interrupts
+from driftloop.cli.types import DAY, LATE_BY, LATE_SHARE, SPAN, examples
 from driftloop.config import ROOT, Settings
+from driftloop.demo.begun import Begun, read_begun
 from driftloop.demo.kills import plan_kills
 from driftloop.demo.plan import Plan, read_plan
-from driftloop.demo.run import Demo, Screen
+from driftloop.demo.run import Demo, Outcome, Screen
 from driftloop.demo.story import day
 from driftloop.errors import ConfigError
 from driftloop.loop import Loop, load_loops
@@ -60,7 +62,7 @@ class _Terminal(Screen):
         self._console.print(text, markup=False)
 
 
-@click.command()
+@click.command(epilog=examples("driftloop demo", "driftloop demo --kill --seed 3", "driftloop demo --resume"))
 @click.option("--loop", "name", default="", help="Which loop; the only one if unset.")
 @click.option("--start", type=DAY, help="First day instead of the plan's.")
 @click.option("--end", type=DAY, help="End instead of the plan's, not included.")
@@ -75,64 +77,77 @@ class _Terminal(Screen):
 )  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Decides when --kill kills which.")
 @click.option("--keep", is_flag=True, help="Leave the system up at the end.")
+@click.option("--resume", is_flag=True, help="Go on with the demo that was interrupted, with its state and arguments.")
+@click.pass_context
 def demo(
-    name: str, start: datetime | None, end: datetime | None, step: timedelta | None,
+    context: click.Context, name: str, start: datetime | None, end: datetime | None, step: timedelta | None,
     permute_labels: int | None, late_share: float, late_by: timedelta, out: Path, kills: int, seed: int, keep: bool,
+    resume: bool,
 ) -> None:  # fmt: skip
     """Replay a loop's past through the whole system and leave a report in out/demo.
 
-    Starts from empty state in var/demo. Exit code 0: every check is equal and every alarm came to an end.
+    Starts from empty state in var/demo. Ctrl-C stops it and all that it started; --resume then goes on. Exit code 0:
+    every check is equal and every alarm came to an end.
     """
+    interrupts = Interrupts()
     settings = Settings(home=Settings().home / "demo")
-    loop = _loop(settings, name)
+    if resume:
+        _refuse_beside_resume(context)
+        begun = read_begun(settings.home)
+        loop = _loop(settings, begun.loop)
+    else:
+        loop = _loop(settings, name)
+        plan = read_plan(loop.folder).with_span(start.date() if start else None, end.date() if end else None, step)
+        replayed = ["--late-share", f"{late_share}", "--late-by", f"{late_by.total_seconds():g}s"]
+        replayed += [] if permute_labels is None else ["--permute-labels", f"{permute_labels}"]
+        begun = Begun(loop=loop.name, plan=plan, replayed=tuple(replayed), permuted=permute_labels is not None)
+    planned = plan_kills(kills, seed, begun.plan, loop.definition)
     settings = settings.model_copy(update={"loops": (loop.name,)})
-    plan = read_plan(loop.folder).with_span(start.date() if start else None, end.date() if end else None, step)
-    planned = plan_kills(kills, seed, plan, loop.definition)
-    replayed = ["--late-share", f"{late_share}", "--late-by", f"{late_by.total_seconds():g}s"]
-    replayed += [] if permute_labels is None else ["--permute-labels", f"{permute_labels}"]
-    stop = threading.Event()
-    _set_on_signals(stop)
-    with _Terminal(plan) as screen:
-        run = Demo(settings, loop, plan, out, screen, replayed=replayed, kills=planned)
+    with _Terminal(begun.plan) as screen:
+        run = Demo(settings, loop, begun, out, screen, kills=planned, resume=resume)
         run.refuse_if_up()
-        try:
-            run.start_system(fresh=True, supervised=lambda: _raise_on_signals(stop))
-            _set_on_signals(stop)
-            outcome = run.replay(stop)
-            _raise_on_signals(stop)
-            screen.line(f"replayed in {outcome.replay_s:.0f} s")
-            light_feast.load()
-            from driftloop.demo.finish import finish  # plots and models: not to be loaded before they are needed
-
-            result = finish(settings, loop, plan, out, outcome, permuted=permute_labels is not None, say=screen.line)
-            passed = _end(result, screen, out)
-        finally:
-            _set_on_signals(stop)  # nothing cuts the stop short
-            if not keep:
-                run.stop_system()
+        passed = _run(
+            run, interrupts, lambda outcome: _finish(settings, loop, begun, out, outcome, screen), screen, keep
+        )
     raise click.exceptions.Exit(0 if passed else 1)
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+def _run(run: Demo, interrupts: Interrupts, finish: Callable[[Outcome], bool], screen: Screen, keep: bool) -> bool:
+    """Start, replay, check; whatever happens, what was started is stopped unless it is to be kept."""
+    try:
+        try:
+            run.start_system(supervised=interrupts.end)
+            interrupts.note()
+            outcome = run.replay(interrupts.stop)
+            interrupts.end()
+            screen.line(f"replayed in {outcome.replay_s:.0f} s")
+            return finish(outcome)
+        finally:
+            interrupts.note()
+    except KeyboardInterrupt:
+        screen.line("interrupted: stopping; `driftloop demo --resume` goes on from here")
+        keep = False
+        raise
+    finally:
+        if not keep:
+            run.stop_system()
 
 
-def _set_on_signals(stop: threading.Event) -> None:
-    """A signal is noted; whoever works in steps looks at it."""
-    for number in _SIGNALS:
-        signal.signal(number, lambda *_: stop.set())
+def _finish(settings: Settings, loop: Loop, begun: Begun, out: Path, outcome: Outcome, screen: Screen) -> bool:
+    light_feast.load()
+    from driftloop.demo.finish import finish  # plots and models: not to be loaded before they are needed
+
+    return _end(finish(settings, loop, begun, out, outcome, say=screen.line), screen, out)
 
 
-def _raise_on_signals(stop: threading.Event) -> None:
-    """From now on a signal ends what is under way at once; one that has come does so now."""
+_OF_THE_BEGINNING = ("name", "start", "end", "step", "permute_labels", "late_share", "late_by", "kills", "seed")
 
-    def end(*_: object) -> None:
-        stop.set()
-        raise click.exceptions.Abort
 
-    for number in _SIGNALS:
-        signal.signal(number, end)
-    if stop.is_set():
-        raise click.exceptions.Abort
+def _refuse_beside_resume(context: click.Context) -> None:
+    for parameter in context.command.get_params(context):
+        given = context.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT
+        if given and parameter.name in _OF_THE_BEGINNING:
+            raise click.UsageError(f"{parameter.opts[0]} was decided when the demo began; leave it out.", context)
 
 
 def _end(result: Result, screen: Screen, out: Path) -> bool:

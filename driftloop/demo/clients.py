@@ -25,6 +25,8 @@ class Clients:
     folder: Path
     replayed: Sequence[str] = ()
     """More arguments of the replay."""
+    resume: bool = False
+    """Whether they go on where they were interrupted."""
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -37,6 +39,7 @@ class Clients:
             str(self.plan.end),
             "--step",
             f"{self.plan.step.total_seconds():g}s",
+            *(["--resume"] if self.resume else []),
         ]
         self._start("call", [self.loop, *span])
         self._start("replay", [self.loop, *span, *self.replayed, "--report", str(self.folder / "steps.json")])

@@ -11,11 +11,12 @@ from typing import Any
 
 from driftloop.checks.run import run as run_checks
 from driftloop.config import ROOT, Settings
+from driftloop.demo.begun import Begun
 from driftloop.demo.plan import Plan
 from driftloop.demo.run import Outcome
 from driftloop.demo.story import day
 from driftloop.history import read_events
-from driftloop.loop import Loop
+from driftloop.loop import Loop, to_ms
 from driftloop.report.build import build
 from driftloop.report.html import render
 
@@ -32,27 +33,28 @@ class Result:
 def finish(
     settings: Settings,
     loop: Loop,
-    plan: Plan,
+    begun: Begun,
     out: Path,
     outcome: Outcome,
     *,
-    permuted: bool,
     say: Callable[[str], None],
 ) -> Result:
     """Check, and write the report to ``out``."""
     say("checking what was said against the raw topics and tables")
-    findings = run_checks(settings, loop, round(plan.step.total_seconds() * 1000), say=lambda each: say(f"  {each}"))
+    findings = run_checks(
+        settings, loop, to_ms(begun.plan.step), since_ms=outcome.began_wall_ms, say=lambda each: say(f"  {each}")
+    )
     events = read_events(settings.kafka_bootstrap)
     outcome.total_s = time.monotonic() - outcome.began_s
     steps, calls = (json.loads(_last_line(out / "clients" / f"{name}.out")) for name in ("replay", "call"))
     report = build(loop.name, events, findings, outcome, steps, calls, _setup_s())
-    problems = _problems(report, permuted)
+    problems = _problems(report, begun.permuted)
     problems += [
         f"{each.service} had no work to be killed in from {day(each.watermark_ms)} on" for each in outcome.kills_missed
     ]
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=1))
-    page = render(loop.name, report, events, headline(report), _summary(report, plan))
+    page = render(loop.name, report, events, headline(report), _summary(report, begun.plan))
     (out / "report.html").write_text(page)
     return Result(report, problems)
 

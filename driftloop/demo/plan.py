@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_serializer
 
 from driftloop.errors import LoopDefinitionError
 from driftloop.loop.definition import parse_span
@@ -24,6 +24,10 @@ class Plan(BaseModel):
     """First day that is not replayed."""
     step: Annotated[timedelta, BeforeValidator(parse_span)] = timedelta(hours=1)
     """Event time of a step."""
+
+    @field_serializer("step")
+    def _as_written(self, step: timedelta) -> str:
+        return f"{step.total_seconds():g}s"
 
     def with_span(self, start: date | None, end: date | None, step: timedelta | None) -> Plan:
         """The plan with what was asked for instead."""

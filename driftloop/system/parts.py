@@ -21,6 +21,11 @@ class Part:
     kind: Literal["infrastructure", "service"] = "service"
     stop_timeout_s: float = 15.0
 
+    @property
+    def stop_children(self) -> bool:
+        """Whether a stop is told to its children, too: a service ends its own, and knows that they have not failed."""
+        return self.kind == "infrastructure"
+
 
 SERVICES = {
     "ingestion": "services.ingestion",

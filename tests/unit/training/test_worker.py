@@ -230,6 +230,18 @@ def test_a_run_that_vanished_is_launched_again_under_its_id_but_not_for_ever(ben
     assert "vanished 3 times" in bench.failure().detail
 
 
+def test_a_stop_ends_runs_and_is_not_counted_against_them(bench: Bench, loop: Loop, tmp_path: Path) -> None:
+    bench.start()
+    for _ in range(5):
+        restarted = made(bench.engine, loop, tmp_path, bench.launcher, bench.clock)
+        restarted.worker.interrupt()
+        assert bench.launcher.stopped[-1] == bench.launcher.folder  # though another process launched it
+        bench.launcher.runs.clear()
+        restarted.worker.tick()
+    assert len(bench.launcher.launched) == 6
+    assert [type(each.data).__name__ for each in bench.said()] == ["RunStarted"]
+
+
 def test_a_kill_between_start_and_launch_launches_later(
     bench: Bench, loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
