@@ -11,16 +11,19 @@ ARGS ?=
 
 PACKAGES = $(wildcard driftloop services loops tests feature_repo)
 
-.PHONY: help setup protos lock check lint types imports unit test proofs demo stories up down status clean
+.PHONY: help setup protos lock check lint types imports unit test proofs demo demo-year stories up down status clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## all that driftloop needs, into .local (TORCH_BACKEND=cpu leaves CUDA out)
 	@infra/setup/setup.sh
 
 demo: setup ## the whole story on real flights, with a report in out/demo
 	driftloop demo $(ARGS)
+
+demo-year: setup ## the same on all flights of 2013, with a report in out/demo-year: about twenty minutes on two cores
+	driftloop demo --plan demo-year $(ARGS)
 
 stories: setup ## the story for several seeds and starting dates
 	python -m loops.flights.simulate --table --seeds 5 --start 2012-12-31 2013-01-14 2013-01-28 $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -62,7 +63,25 @@ class _Terminal(Screen):
         self._console.print(text, markup=False)
 
 
-@click.command(epilog=examples("driftloop demo", "driftloop demo --kill --seed 3", "driftloop demo --resume"))
+def _name(_context: click.Context, _parameter: click.Parameter, given: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", given):
+        raise click.BadParameter(f"{given!r} is no name of a plan; write small letters, digits and hyphens")
+    return given
+
+
+_EXAMPLES = (
+    "driftloop demo",
+    "driftloop demo --plan demo-year",
+    "driftloop demo --kill 6 --seed 3",
+    "driftloop demo --resume",
+)
+
+
+@click.command(epilog=examples(*_EXAMPLES))
+@click.option(
+    "--plan", "plan_name", default="demo", show_default=True, callback=_name, metavar="NAME",
+    help="Which days: loops/<loop>/NAME.yaml. State goes to var/NAME, the report to out/NAME.",
+)  # fmt: skip
 @click.option("--loop", "name", default="", help="Which loop; the only one if unset.")
 @click.option("--start", type=DAY, help="First day instead of the plan's.")
 @click.option("--end", type=DAY, help="End instead of the plan's, not included.")
@@ -70,7 +89,7 @@ class _Terminal(Screen):
 @click.option("--permute-labels", type=int, help="Permute outcomes by day with this seed.")
 @LATE_SHARE
 @LATE_BY
-@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "out" / "demo", show_default="out/demo")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the report instead of out/NAME.")
 @click.option(
     "--kill", "kills", type=click.IntRange(min=0), is_flag=False, flag_value=3, default=0, metavar="[N]",
     help="Kill ingestion, features and registry in turn, in the middle of their work; 3 times if N is left out.",
@@ -80,9 +99,9 @@ class _Terminal(Screen):
 @click.option("--resume", is_flag=True, help="Go on with the demo that was interrupted, with its state and arguments.")
 @click.pass_context
 def demo(
-    context: click.Context, name: str, start: datetime | None, end: datetime | None, step: timedelta | None,
-    permute_labels: int | None, late_share: float, late_by: timedelta, out: Path, kills: int, seed: int, keep: bool,
-    resume: bool,
+    context: click.Context, plan_name: str, name: str, start: datetime | None, end: datetime | None,
+    step: timedelta | None, permute_labels: int | None, late_share: float, late_by: timedelta, out: Path | None,
+    kills: int, seed: int, keep: bool, resume: bool,
 ) -> None:  # fmt: skip
     """Replay a loop's past through the whole system and leave a report in out/demo.
 
@@ -90,14 +109,15 @@ def demo(
     every check is equal and every alarm came to an end.
     """
     interrupts = Interrupts()
-    settings = Settings(home=Settings().home / "demo")
+    settings, out = Settings(home=Settings().home / plan_name), out or ROOT / "out" / plan_name
     if resume:
         _refuse_beside_resume(context)
         begun = read_begun(settings.home)
         loop = _loop(settings, begun.loop)
     else:
         loop = _loop(settings, name)
-        plan = read_plan(loop.folder).with_span(start.date() if start else None, end.date() if end else None, step)
+        plan = read_plan(loop.folder, plan_name)
+        plan = plan.with_span(start.date() if start else None, end.date() if end else None, step)
         replayed = ["--late-share", f"{late_share}", "--late-by", f"{late_by.total_seconds():g}s"]
         replayed += [] if permute_labels is None else ["--permute-labels", f"{permute_labels}"]
         begun = Begun(loop=loop.name, plan=plan, replayed=tuple(replayed), permuted=permute_labels is not None)
@@ -125,7 +145,7 @@ def _run(run: Demo, interrupts: Interrupts, finish: Callable[[Outcome], bool], s
         finally:
             interrupts.note()
     except KeyboardInterrupt:
-        screen.line("interrupted: stopping; `driftloop demo --resume` goes on from here")
+        screen.line("interrupted: stopping; --resume goes on from here")
         keep = False
         raise
     finally:

@@ -1,4 +1,4 @@
-"""What a loop's demo replays: ``loops/<loop>/demo.yaml``."""
+"""What a loop's demo replays: ``loops/<loop>/demo.yaml``, or another plan beside it."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Plan(BaseModel):
         return _ms(self.end)
 
 
-def read_plan(folder: Path) -> Plan:
-    """The plan in a loop's folder.
+def read_plan(folder: Path, name: str = "demo") -> Plan:
+    """The plan of that name in a loop's folder.
 
     Raises:
         LoopDefinitionError: there is none, or it is wrong.
     """
-    path = folder / "demo.yaml"
+    path = folder / f"{name}.yaml"
     if not path.exists():
         raise LoopDefinitionError([f"{path}:1: missing; it says which days to replay: start, end, step"])
     try:

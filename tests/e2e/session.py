@@ -106,4 +106,4 @@ def listening(base: int) -> list[int]:
     """Ports of a base that something listens on."""
     wanted = {base + offset for offset in ports.OFFSETS.values()}
     found = psutil.net_connections("tcp")
-    return sorted({each.laddr.port for each in found if each.status == psutil.CONN_LISTEN} & wanted)
+    return sorted({each.laddr.port for each in found if each.laddr and each.status == psutil.CONN_LISTEN} & wanted)

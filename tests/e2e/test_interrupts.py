@@ -80,7 +80,8 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
     folder = tmp_path_factory.mktemp("interrupted")
     with system(folder, definitions(folder, [FLIGHTS])) as line:
         found = Interrupted(quiet, {}, [])
-        times, out, arguments = quiet["timings_s"], line.out, DEMO
+        times, out = quiet["timings_s"], line.out
+        arguments: tuple[str, ...] = DEMO
         for number, moment in enumerate(moments(MOMENTS, SEED, times["ready"], times["total"])):
             code = _interrupt(line, folder / f"{number}.log", moment, found, *arguments, "--out", str(out))
             if code == 0:  # it was done before

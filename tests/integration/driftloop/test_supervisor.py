@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -83,13 +84,17 @@ def test_two_systems_side_by_side_get_the_ports_of_their_bases(tmp_path: Path, m
         for settings, supervisor in zip(systems, supervisors, strict=True):
             supervisor.start([_noting(settings.home / "ports")], timeout_s=60.0)
         for settings in systems:
-            noted = assert_eventually(lambda path=settings.home / "ports": path.exists() and path.read_text())
+            noted = assert_eventually(partial(_read, settings.home / "ports"))
             assert dict(line.split("=") for line in noted.split()) == ports.variables(settings.port_base)
         assert supervisors[0].stop()
         assert (supervisors[0].alive(), supervisors[1].alive()) == (False, True)
     finally:
         for supervisor in supervisors:
             supervisor.stop()
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def _noting(path: Path) -> Part:

@@ -116,6 +116,7 @@ async def to_the_first_champion(bus: Bus) -> None:
     bus.tell(alarm, end_ms, "alarm")
     bus.tell(monitoring.DriftDetected(loop="orders", detector="lines", mode="watch"), end_ms, "watch")
     await bus.hear("training.reason-coalesced.v1", 1)
+    await assert_eventually_async(bus.launched, PATIENCE_S)  # what is told stands before what is launched
     bus.launcher.end(TRAINED)
     await bus.hear("training.candidate-trained.v1", 1)
     release = ids.short_id("r", "orders", started.data.run_id)
