@@ -26,6 +26,7 @@ from driftloop.runner.service import topics_of
 from services.training.bootstrap import NAME, assemble
 from services.training.config import TrainingSettings
 from services.training.handlers import table
+from tests.helpers.eventually import assert_eventually_async
 from tests.unit.training.fakes import TRAINED, HandClock, HandLauncher
 
 LOOPS = Path(__file__).resolve().parents[2] / "loops"
@@ -75,6 +76,10 @@ class Bus:
             if seen >= count:
                 return [] if name.endswith(".dlq") else self.heard(name)
         raise AssertionError(f"{seen} of {count} events on {name}")
+
+    async def launched(self) -> bool:
+        """Whether a run was launched."""
+        return bool(self.launcher.launched)
 
 
 async def converse(home: Path, talk: Conversation, copies: int = 1) -> Bus:
