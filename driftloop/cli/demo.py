@@ -106,7 +106,7 @@ def demo(
     """Replay a loop's past through the whole system and leave a report in out/demo.
 
     Starts from empty state in var/demo. Ctrl-C stops it and all that it started; --resume then goes on. Exit code 0:
-    every check is equal and every alarm came to an end.
+    every check is equal and every alarm came to its end, where the days sufficed for that.
     """
     interrupts = Interrupts()
     settings, out = Settings(home=Settings().home / plan_name), out or ROOT / "out" / plan_name

@@ -46,6 +46,8 @@ class Interrupted:
     report: dict[str, Any]
     codes: list[int]
     """Exit codes of what was interrupted."""
+    seen: int = 0
+    """Processes that were started."""
     left: list[str] = field(default_factory=list)
     """What ran after a command had ended, or listened."""
 
@@ -107,6 +109,7 @@ def _interrupt(line: CommandLine, log: Path, moment: Moment, found: Interrupted,
         code = running.process.returncode
     _LOG.info("%s: %s, exit code %d", " ".join(arguments[:2]), moment, code)
     left = [*seen.left(), *(f"port {port}" for port in listening(int(line.environment["PORT_BASE"])))]
+    found.seen += len(seen.processes)
     found.left += [f"{arguments[0]} after {moment}: {each}" for each in left]
     assert code in (0, *_INTERRUPTED), running.said()[-3000:]
     return int(code)
@@ -115,6 +118,7 @@ def _interrupt(line: CommandLine, log: Path, moment: Moment, found: Interrupted,
 def test_nothing_runs_or_listens_after_an_interrupt(interrupted: Interrupted) -> None:
     assert interrupted.left == []
     assert interrupted.codes
+    assert interrupted.seen >= 15  # demo, supervisor, parts, clients
     assert set(interrupted.codes) <= set(_INTERRUPTED)
 
 
