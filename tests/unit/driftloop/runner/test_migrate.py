@@ -97,7 +97,14 @@ def _differences(engine: Engine, name: str) -> list[Any]:
 
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_object": ours, "compare_type": True})
-        return list(compare_metadata(context, [tables.metadata, _metadata(name)]))
+        return list(compare_metadata(context, _together(tables.metadata, _metadata(name))))
+
+
+def _together(*each: MetaData) -> MetaData:
+    whole = MetaData()
+    for table in (table for metadata in each for table in metadata.tables.values()):
+        table.to_metadata(whole)
+    return whole
 
 
 @EVERY
