@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator
 from functools import partial
@@ -60,6 +61,27 @@ def test_a_part_that_is_hurried_gets_no_time(supervisor: Supervisor, tmp_path: P
     [pid] = assert_eventually(lambda: _written(tmp_path / "pids"), 30.0)
     assert supervisor.stop(hurried=["deaf"])
     assert not psutil.pid_exists(pid)
+
+
+def test_nor_one_that_has_left_its_parent_and_its_session(supervisor: Supervisor, tmp_path: Path) -> None:
+    stray = "trap '' TERM; echo $$ >>{pids}; while :; do sleep 600; done".format(pids=tmp_path / "pids")
+    part = Part("parent", ("/bin/bash", "-c", f"(setsid /bin/bash -c {shlex.quote(stray)} &); exec sleep 600"))
+    supervisor.start([part], timeout_s=60.0)
+    [pid] = assert_eventually(lambda: _written(tmp_path / "pids"), 30.0)
+    assert psutil.Process(pid).ppid() not in supervisor.pids("parent")
+    assert supervisor.stop()
+    assert not psutil.pid_exists(pid)
+
+
+def test_what_a_killed_daemon_left_is_stopped(supervisor: Supervisor, tmp_path: Path) -> None:
+    supervisor.start([_part(tmp_path / "pids")], timeout_s=60.0)
+    [child] = assert_eventually(lambda: _written(tmp_path / "pids"), 30.0)
+    parts = supervisor.pids("stubborn")
+    psutil.Process(int((tmp_path / "home" / "run" / "circus.pid").read_text())).kill()
+    assert_eventually(lambda: not supervisor.alive(), 30.0)
+    assert [pid for pid in (child, *parts) if psutil.pid_exists(pid)]
+    assert supervisor.stop()
+    assert not [pid for pid in (child, *parts) if psutil.pid_exists(pid)]
 
 
 def test_a_daemon_that_does_not_answer_is_stopped_too(supervisor: Supervisor, tmp_path: Path) -> None:
