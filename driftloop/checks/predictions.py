@@ -92,6 +92,8 @@ def _columns(
     numeric = np.empty((len(rows), inputs), dtype=np.float64)
     categorical = np.empty((len(rows), len(rows[0].categorical) if rows else 0), dtype=np.object_)
     for at, row in enumerate(rows):  # at once, a year's rows would stand in a gigabyte of lists
+        if len(row.numeric) != inputs:
+            raise ValueError(f"{row.prediction_id} holds {len(row.numeric)} numeric inputs, others {inputs}")
         numeric[at] = row.numeric
         categorical[at] = list(row.categorical)
     return Predictions(
