@@ -11,16 +11,19 @@ ARGS ?=
 
 PACKAGES = $(wildcard driftloop services loops tests feature_repo)
 
-.PHONY: help setup protos lock check lint types imports unit test proofs demo stories up down status clean
+.PHONY: help setup protos lock check lint types imports unit test proofs demo demo-year stories up down status clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## all that driftloop needs, into .local (TORCH_BACKEND=cpu leaves CUDA out)
 	@infra/setup/setup.sh
 
 demo: setup ## the whole story on real flights, with a report in out/demo
 	driftloop demo $(ARGS)
+
+demo-year: setup ## the same on all flights of 2013, with a report in out/demo-year: about twenty minutes on two cores
+	driftloop demo --plan demo-year $(ARGS)
 
 stories: setup ## the story for several seeds and starting dates
 	python -m loops.flights.simulate --table --seeds 5 --start 2012-12-31 2013-01-14 2013-01-28 $(ARGS)
@@ -57,7 +60,7 @@ unit:
 test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, and whole systems: under ten minutes
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof" tests/e2e tests/integration tests/contract
 
-proofs: setup ## whole systems: two loops at once, kill -9, permuted outcomes, no detectors: ten minutes more
+proofs: setup ## whole systems: two loops at once, kill -9, Ctrl-C, permuted outcomes, no detectors: twenty minutes more
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e
 
 protos: setup ## generate the contracts' code and the reference of loop.yaml again

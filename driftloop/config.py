@@ -1,18 +1,26 @@
 """Settings that every process shares, from the environment and `.env`; a service's own extend them.
 
-Every setting is read from `DRIFTLOOP_<NAME>`; ports and addresses default to what `.env` says.
+Every setting is read from `DRIFTLOOP_<NAME>`; ports and addresses default to what `driftloop/ports.py` says.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from driftloop.ports import local
+from driftloop import ports
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def _at(port: str, address: str = "{}") -> Callable[[dict[str, Any]], str]:
+    """Makes the default of an address: this machine's port of that name, counted from the settings' base."""
+    return lambda settings: address.format(ports.local(port, settings.get("port_base")))
 
 
 class Settings(BaseSettings):
@@ -32,19 +40,21 @@ class Settings(BaseSettings):
     """Folder of the Feast definitions."""
     host: str = "127.0.0.1"
     """Address that servers of this machine listen on."""
-    kafka_bootstrap: str = Field(default_factory=lambda: local("KAFKA_PORT"))
+    port_base: int = Field(default_factory=ports.port_base)
+    """What all ports are counted from, `PORT_BASE` unless set; 0 takes the numbers of `.env`."""
+    kafka_bootstrap: str = Field(default_factory=_at("KAFKA_PORT"))
     """Kafka's bootstrap servers, `host:port[,host:port]`."""
-    triton_grpc: str = Field(default_factory=lambda: local("TRITON_GRPC_PORT"))
+    triton_grpc: str = Field(default_factory=_at("TRITON_GRPC_PORT"))
     """Triton's gRPC address, `host:port`."""
-    triton_http: str = Field(default_factory=lambda: local("TRITON_HTTP_PORT"))
+    triton_http: str = Field(default_factory=_at("TRITON_HTTP_PORT"))
     """Triton's HTTP address, `host:port`."""
-    triton_metrics: str = Field(default_factory=lambda: local("TRITON_METRICS_PORT"))
+    triton_metrics: str = Field(default_factory=_at("TRITON_METRICS_PORT"))
     """Triton's metrics address, `host:port`."""
-    control_grpc: str = Field(default_factory=lambda: local("CONTROL_GRPC_PORT"))
+    control_grpc: str = Field(default_factory=_at("CONTROL_GRPC_PORT"))
     """The control service's gRPC address, `host:port`."""
     triton_control_token: str = "driftloop-local"  # noqa: S105 - keeps accidents out, on loopback
     """Value of the header that Triton's load and unload calls need."""
-    mlflow_uri: str = Field(default_factory=lambda: f"http://{local('MLFLOW_PORT')}")
+    mlflow_uri: str = Field(default_factory=_at("MLFLOW_PORT", "http://{}"))
     """MLflow's tracking and registry address."""
     state_url: str = ""
     """SQLAlchemy URL with `{service}` in it; empty means SQLite files below `home`."""
@@ -54,6 +64,26 @@ class Settings(BaseSettings):
     """Least level that is logged."""
     seed: int = 0
     """Seed of what is random in a process (back-off jitter, prediction ids)."""
+
+    @field_validator("port_base")
+    @classmethod
+    def _a_base(cls, found: int) -> int:
+        return ports.checked_base(found)
+
+    def port(self, name: str) -> int:
+        """The port of that name of this system."""
+        return ports.port(name, self.port_base)
+
+    def local(self, name: str) -> str:
+        """``127.0.0.1:<port>`` for the port of that name of this system."""
+        return ports.local(name, self.port_base)
+
+    def variables(self) -> dict[str, str]:
+        """The environment under which another process has these settings, apart from what is a process's own."""
+        shared = Settings.model_fields.keys() - {"health_port"}
+        return ports.variables(self.port_base) | {
+            f"DRIFTLOOP_{name.upper()}": _text(getattr(self, name)) for name in sorted(shared)
+        }
 
     def database_url(self, service: str) -> str:
         """SQLAlchemy URL of a service's own database; makes the folder of an SQLite file."""
@@ -87,3 +117,7 @@ class Settings(BaseSettings):
     def triton(self) -> Path:
         """Root of staged releases, routes and Triton's model repository."""
         return self.home / "triton"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, tuple) else str(value)

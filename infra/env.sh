@@ -1,8 +1,13 @@
 # shellcheck shell=bash
-# Sourced by the start scripts: the values of .env, for variables that are not set already.
+# Sourced by the start scripts: the values of .env, for variables that are not set already. Where PORT_BASE moves the
+# ports, driftloop/ports.py tells them.
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export ROOT
+values=$(<"$ROOT/.env")
+if [[ ${PORT_BASE:-} || $values == *$'\n'PORT_BASE=[0-9]* ]]; then
+    values=$(PYTHONPATH=$ROOT "$ROOT/.local/venv/bin/python" -m driftloop.ports)
+fi
 while IFS='=' read -r name value; do
     [[ $name =~ ^[A-Z_]+$ && -z ${!name:-} ]] && export "$name=$value"
-done <"$ROOT/.env"
+done <<<"$values"
 true

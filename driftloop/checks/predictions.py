@@ -35,16 +35,26 @@ class Predictions:
     """[n, C]"""
     scores: list[dict[str, float]]
     """Score of each release that scored the request."""
+    answered_wall_ms: NDArray[np.int64]
+    """UTC milliseconds at which each answer was given, int64 [m]: a request that came again was answered again."""
     repeated: int
     """Records whose prediction id stood before."""
 
     def __len__(self) -> int:
         return len(self.id)
 
+    def answered_since(self, wall_ms: int) -> int:
+        """How many answers were given from a moment of the wall clock on."""
+        return int((self.answered_wall_ms >= wall_ms).sum())
+
     def take(self, chosen: NDArray[Any]) -> Predictions:
         """A part of them, by mask or by index."""
         index = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen
-        arrays = {name: value[index] for name, value in self.__dict__.items() if isinstance(value, np.ndarray)}
+        kept = {"answered_wall_ms": self.answered_wall_ms}
+        rows = {
+            name: value for name, value in self.__dict__.items() if isinstance(value, np.ndarray) and name not in kept
+        }
+        arrays = {name: value[index] for name, value in rows.items()} | kept
         return Predictions(**arrays, scores=[self.scores[at] for at in index], repeated=self.repeated)
 
 
@@ -55,6 +65,7 @@ def read_predictions(records: Iterable[Record], loop: str) -> Predictions:
         ValueError: predictions of one loop hold different numbers of inputs.
     """
     by_id: dict[str, predictions.PredictionServed] = {}
+    answers: set[tuple[str, int]] = set()
     repeated = 0
     for record in records:
         if record.header("ce_type") != _SERVED:
@@ -63,10 +74,14 @@ def read_predictions(records: Iterable[Record], loop: str) -> Predictions:
         if served.loop == loop:
             repeated += served.prediction_id in by_id
             by_id.setdefault(served.prediction_id, served)
-    return _columns(sorted(by_id.values(), key=lambda each: (each.decision_time_ms, each.prediction_id)), repeated)
+            answers.add((served.prediction_id, served.served_wall_time_ms))
+    rows = sorted(by_id.values(), key=lambda each: (each.decision_time_ms, each.prediction_id))
+    return _columns(rows, np.array([at for _, at in answers], dtype=np.int64), repeated)
 
 
-def _columns(rows: list[predictions.PredictionServed], repeated: int) -> Predictions:
+def _columns(
+    rows: list[predictions.PredictionServed], answered_wall_ms: NDArray[np.int64], repeated: int
+) -> Predictions:
     def text(name: str) -> NDArray[np.object_]:
         return np.array([getattr(row, name) for row in rows], dtype=np.object_)
 
@@ -74,8 +89,12 @@ def _columns(rows: list[predictions.PredictionServed], repeated: int) -> Predict
         return np.array([getattr(row, name) for row in rows], dtype=np.int64)
 
     inputs = len(rows[0].numeric) if rows else 0
+    numeric = np.empty((len(rows), inputs), dtype=np.float64)
     categorical = np.empty((len(rows), len(rows[0].categorical) if rows else 0), dtype=np.object_)
-    for at, row in enumerate(rows):
+    for at, row in enumerate(rows):  # at once, a year's rows would stand in a gigabyte of lists
+        if len(row.numeric) != inputs:
+            raise ValueError(f"{row.prediction_id} holds {len(row.numeric)} numeric inputs, others {inputs}")
+        numeric[at] = row.numeric
         categorical[at] = list(row.categorical)
     return Predictions(
         id=text("prediction_id"),
@@ -88,8 +107,9 @@ def _columns(rows: list[predictions.PredictionServed], repeated: int) -> Predict
         epoch=whole("route_epoch"),
         probe=np.array([row.purpose == predictions.PROBE for row in rows], dtype=np.bool_),
         score=np.array([row.score for row in rows], dtype=np.float64),
-        numeric=np.array([list(row.numeric) for row in rows], dtype=np.float64).reshape(len(rows), inputs),
+        numeric=numeric,
         categorical=categorical,
         scores=[{each.release_id: each.score for each in row.scores} for row in rows],
+        answered_wall_ms=answered_wall_ms,
         repeated=repeated,
     )

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import signal
-import threading
+import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from driftloop import light_feast
+from driftloop.cli.interrupts import Interrupts
 from driftloop.cli.types import DAY, LATE_BY, LATE_SHARE, SPAN, examples
 from driftloop.config import ROOT, Settings
+from driftloop.demo.begun import Begun, read_begun
 from driftloop.demo.kills import plan_kills
 from driftloop.demo.plan import Plan, read_plan
-from driftloop.demo.run import Demo, Screen
+from driftloop.demo.run import Demo, Outcome, Screen
 from driftloop.demo.story import day
 from driftloop.errors import ConfigError
 from driftloop.loop import Loop, load_loops
@@ -60,11 +63,25 @@ class _Terminal(Screen):
         self._console.print(text, markup=False)
 
 
-@click.command(
-    epilog=examples(
-        "driftloop demo", "driftloop demo --end 2013-02-10 --step 6h --keep", "driftloop demo --kill --seed 3"
-    )
+def _name(_context: click.Context, _parameter: click.Parameter, given: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", given):
+        raise click.BadParameter(f"{given!r} is no name of a plan; write small letters, digits and hyphens")
+    return given
+
+
+_EXAMPLES = (
+    "driftloop demo",
+    "driftloop demo --plan demo-year",
+    "driftloop demo --kill 6 --seed 3",
+    "driftloop demo --resume",
 )
+
+
+@click.command(epilog=examples(*_EXAMPLES))
+@click.option(
+    "--plan", "plan_name", default="demo", show_default=True, callback=_name, metavar="NAME",
+    help="Which days: loops/<loop>/NAME.yaml. State goes to var/NAME, the report to out/NAME.",
+)  # fmt: skip
 @click.option("--loop", "name", default="", help="Which loop; the only one if unset.")
 @click.option("--start", type=DAY, help="First day instead of the plan's.")
 @click.option("--end", type=DAY, help="End instead of the plan's, not included.")
@@ -72,70 +89,85 @@ class _Terminal(Screen):
 @click.option("--permute-labels", type=int, help="Permute outcomes by day with this seed.")
 @LATE_SHARE
 @LATE_BY
-@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "out" / "demo", show_default="out/demo")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the report instead of out/NAME.")
 @click.option(
     "--kill", "kills", type=click.IntRange(min=0), is_flag=False, flag_value=3, default=0, metavar="[N]",
     help="Kill ingestion, features and registry in turn, in the middle of their work; 3 times if N is left out.",
 )  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Decides when --kill kills which.")
 @click.option("--keep", is_flag=True, help="Leave the system up at the end.")
+@click.option("--resume", is_flag=True, help="Go on with the demo that was interrupted, with its state and arguments.")
+@click.pass_context
 def demo(
-    name: str, start: datetime | None, end: datetime | None, step: timedelta | None,
-    permute_labels: int | None, late_share: float, late_by: timedelta, out: Path, kills: int, seed: int, keep: bool,
+    context: click.Context, plan_name: str, name: str, start: datetime | None, end: datetime | None,
+    step: timedelta | None, permute_labels: int | None, late_share: float, late_by: timedelta, out: Path | None,
+    kills: int, seed: int, keep: bool, resume: bool,
 ) -> None:  # fmt: skip
     """Replay a loop's past through the whole system and leave a report in out/demo.
 
-    Starts from empty state in var/demo. Exit code 0: every check is equal and every alarm came to an end.
+    Starts from empty state in var/demo. Ctrl-C stops it and all that it started; --resume then goes on. Exit code 0:
+    every check is equal and every alarm came to its end, where the days sufficed for that.
     """
-    settings = Settings(home=Settings().home / "demo")
-    loop = _loop(settings, name)
-    plan = read_plan(loop.folder).with_span(start.date() if start else None, end.date() if end else None, step)
-    planned = plan_kills(kills, seed, plan, loop.definition)
-    replayed = ["--late-share", f"{late_share}", "--late-by", f"{late_by.total_seconds():g}s"]
-    replayed += [] if permute_labels is None else ["--permute-labels", f"{permute_labels}"]
-    stop = threading.Event()
-    _set_on_signals(stop)
-    with _Terminal(plan) as screen:
-        run = Demo(settings, loop, plan, out, screen, replayed=replayed, kills=planned)
+    interrupts = Interrupts()
+    settings, out = Settings(home=Settings().home / plan_name), out or ROOT / "out" / plan_name
+    if resume:
+        _refuse_beside_resume(context)
+        begun = read_begun(settings.home)
+        loop = _loop(settings, begun.loop)
+    else:
+        loop = _loop(settings, name)
+        plan = read_plan(loop.folder, plan_name)
+        plan = plan.with_span(start.date() if start else None, end.date() if end else None, step)
+        replayed = ["--late-share", f"{late_share}", "--late-by", f"{late_by.total_seconds():g}s"]
+        replayed += [] if permute_labels is None else ["--permute-labels", f"{permute_labels}"]
+        begun = Begun(loop=loop.name, plan=plan, replayed=tuple(replayed), permuted=permute_labels is not None)
+    planned = plan_kills(kills, seed, begun.plan, loop.definition)
+    settings = settings.model_copy(update={"loops": (loop.name,)})
+    with _Terminal(begun.plan) as screen:
+        run = Demo(settings, loop, begun, out, screen, kills=planned, resume=resume)
         run.refuse_if_up()
-        try:
-            run.start_system(fresh=True, supervised=lambda: _raise_on_signals(stop))
-            _set_on_signals(stop)
-            outcome = run.replay(stop)
-            _raise_on_signals(stop)
-            screen.line(f"replayed in {outcome.replay_s:.0f} s")
-            light_feast.load()
-            from driftloop.demo.finish import finish  # plots and models: not to be loaded before they are needed
-
-            result = finish(settings, loop, plan, out, outcome, permuted=permute_labels is not None, say=screen.line)
-            passed = _end(result, screen, out)
-        finally:
-            _set_on_signals(stop)  # nothing cuts the stop short
-            if not keep:
-                run.stop_system()
+        passed = _run(
+            run, interrupts, lambda outcome: _finish(settings, loop, begun, out, outcome, screen), screen, keep
+        )
     raise click.exceptions.Exit(0 if passed else 1)
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+def _run(run: Demo, interrupts: Interrupts, finish: Callable[[Outcome], bool], screen: Screen, keep: bool) -> bool:
+    """Start, replay, check; whatever happens, what was started is stopped unless it is to be kept."""
+    try:
+        try:
+            run.start_system(supervised=interrupts.end)
+            interrupts.note()
+            outcome = run.replay(interrupts.stop)
+            interrupts.end()
+            screen.line(f"replayed in {outcome.replay_s:.0f} s")
+            return finish(outcome)
+        finally:
+            interrupts.note()
+    except KeyboardInterrupt:
+        screen.line("interrupted: stopping; --resume goes on from here")
+        keep = False
+        raise
+    finally:
+        if not keep:
+            run.stop_system()
 
 
-def _set_on_signals(stop: threading.Event) -> None:
-    """A signal is noted; whoever works in steps looks at it."""
-    for number in _SIGNALS:
-        signal.signal(number, lambda *_: stop.set())
+def _finish(settings: Settings, loop: Loop, begun: Begun, out: Path, outcome: Outcome, screen: Screen) -> bool:
+    light_feast.load()
+    from driftloop.demo.finish import finish  # plots and models: not to be loaded before they are needed
+
+    return _end(finish(settings, loop, begun, out, outcome, say=screen.line), screen, out)
 
 
-def _raise_on_signals(stop: threading.Event) -> None:
-    """From now on a signal ends what is under way at once; one that has come does so now."""
+_OF_THE_BEGINNING = ("name", "start", "end", "step", "permute_labels", "late_share", "late_by", "kills", "seed")
 
-    def end(*_: object) -> None:
-        stop.set()
-        raise click.exceptions.Abort
 
-    for number in _SIGNALS:
-        signal.signal(number, end)
-    if stop.is_set():
-        raise click.exceptions.Abort
+def _refuse_beside_resume(context: click.Context) -> None:
+    for parameter in context.command.get_params(context):
+        given = context.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT
+        if given and parameter.name in _OF_THE_BEGINNING:
+            raise click.UsageError(f"{parameter.opts[0]} was decided when the demo began; leave it out.", context)
 
 
 def _end(result: Result, screen: Screen, out: Path) -> bool:

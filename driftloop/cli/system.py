@@ -6,9 +6,11 @@ import json
 
 import click
 
+from driftloop.cli.interrupts import Interrupts
 from driftloop.cli.types import examples
 from driftloop.config import Settings
 from driftloop.system.supervisor import Supervisor
+from driftloop.system.up import Progress, Started
 from driftloop.system.up import up as bring_up
 
 
@@ -16,14 +18,17 @@ from driftloop.system.up import up as bring_up
 @click.option("--json", "as_json", is_flag=True, help="Print seconds to readiness by part as JSON.")
 @click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait for all parts.")
 def up(as_json: bool, timeout: float) -> None:
-    """Start the system and wait until every part is ready. What already runs is left as it is."""
+    """Start the system and wait until every part is ready. What already runs is left as it is.
+
+    Ctrl-C stops what this start began, and nothing else.
+    """
     settings = Settings()
 
     def progress(name: str, seconds: float) -> None:
         if not as_json:
             click.echo(f"  {name:<12} ready after {seconds:5.1f} s")
 
-    started = bring_up(settings, progress, timeout)
+    started = _interruptible(settings, progress, timeout)
     if as_json:
         click.echo(json.dumps({"already": started.already, "ready_s": started.ready_s}))
     elif started.already:
@@ -34,8 +39,24 @@ def up(as_json: bool, timeout: float) -> None:
         )
 
 
+def _interruptible(settings: Settings, progress: Progress, timeout: float) -> Started:
+    interrupts, supervisor = Interrupts(), Supervisor(settings)
+    already = supervisor.alive()
+    try:
+        try:
+            return bring_up(settings, progress, timeout, supervised=interrupts.end)
+        finally:
+            interrupts.note()
+    except KeyboardInterrupt:
+        if not already:
+            click.echo("interrupted: stopping what was started", err=True)
+            supervisor.stop()
+        raise
+
+
 @click.command(epilog=examples("driftloop down"))
 def down() -> None:
-    """Stop the system. State stays on disk, so that `up` goes on where it stopped."""
+    """Stop the system. State stays on disk, so that `up` goes on where it stopped. Ctrl-C does not cut it short."""
+    Interrupts()
     settings = Settings()
     click.echo("stopped" if Supervisor(settings).stop() else "nothing was running")

@@ -25,6 +25,8 @@ class Clients:
     folder: Path
     replayed: Sequence[str] = ()
     """More arguments of the replay."""
+    resume: bool = False
+    """Whether they go on where they were interrupted."""
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -37,6 +39,7 @@ class Clients:
             str(self.plan.end),
             "--step",
             f"{self.plan.step.total_seconds():g}s",
+            *(["--resume"] if self.resume else []),
         ]
         self._start("call", [self.loop, *span])
         self._start("replay", [self.loop, *span, *self.replayed, "--report", str(self.folder / "steps.json")])
@@ -70,7 +73,7 @@ class Clients:
         return (self.folder / f"{name}.out").read_text()
 
     def _start(self, command: str, arguments: list[str]) -> None:
-        environment = {**os.environ, "DRIFTLOOP_HOME": str(self.settings.home), "OMP_NUM_THREADS": "1", "TZ": "UTC"}
+        environment = {**os.environ, **self.settings.variables(), "OMP_NUM_THREADS": "1", "TZ": "UTC"}
         with (self.folder / f"{command}.out").open("wb") as out, (self.folder / f"{command}.log").open("wb") as log:
             self._processes[command] = subprocess.Popen(
                 [sys.executable, "-m", "driftloop.cli", command, *arguments],

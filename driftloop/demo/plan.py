@@ -1,4 +1,4 @@
-"""What a loop's demo replays: ``loops/<loop>/demo.yaml``."""
+"""What a loop's demo replays: ``loops/<loop>/demo.yaml``, or another plan beside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_serializer
 
 from driftloop.errors import LoopDefinitionError
 from driftloop.loop.definition import parse_span
@@ -25,6 +25,10 @@ class Plan(BaseModel):
     step: Annotated[timedelta, BeforeValidator(parse_span)] = timedelta(hours=1)
     """Event time of a step."""
 
+    @field_serializer("step")
+    def _as_written(self, step: timedelta) -> str:
+        return f"{step.total_seconds():g}s"
+
     def with_span(self, start: date | None, end: date | None, step: timedelta | None) -> Plan:
         """The plan with what was asked for instead."""
         return Plan(start=start or self.start, end=end or self.end, step=step or self.step)
@@ -40,13 +44,13 @@ class Plan(BaseModel):
         return _ms(self.end)
 
 
-def read_plan(folder: Path) -> Plan:
-    """The plan in a loop's folder.
+def read_plan(folder: Path, name: str = "demo") -> Plan:
+    """The plan of that name in a loop's folder.
 
     Raises:
         LoopDefinitionError: there is none, or it is wrong.
     """
-    path = folder / "demo.yaml"
+    path = folder / f"{name}.yaml"
     if not path.exists():
         raise LoopDefinitionError([f"{path}:1: missing; it says which days to replay: start, end, step"])
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 import time
@@ -12,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from driftloop.clock import SystemClock
 from driftloop.config import Settings
 from driftloop.contracts import features_pb2, serving_pb2
+from driftloop.demo.begun import Begun
 from driftloop.demo.clients import Clients
 from driftloop.demo.killer import Killer
 from driftloop.demo.kills import Kill
 from driftloop.demo.memory import MemorySampler
-from driftloop.demo.plan import Plan
 from driftloop.demo.story import tell
 from driftloop.envelope import Envelope
 from driftloop.errors import ConfigError
@@ -43,14 +43,19 @@ class Screen:
 
 @dataclass
 class Outcome:
-    """What a demo measured from outside; seconds and MiB."""
+    """What a demo measured from outside; seconds and MiB. Where it was resumed, since then."""
 
+    resumed: bool = False
+    """Whether it went on where it had been interrupted."""
+    began_wall_ms: int = 0
+    """When it began or was resumed, UTC milliseconds."""
     began_s: float = 0.0
-    """When it began, on the clock that `time.monotonic` reads."""
+    """The same on the clock that `time.monotonic` reads."""
     total_s: float = 0.0
     """From there until the checks were done."""
     ready_s: float = 0.0
     first_champion_s: float | None = None
+    """None where there was one before it was resumed."""
     replay_s: float = 0.0
     idle_mib: float = 0.0
     peak_mib: float = 0.0
@@ -63,16 +68,19 @@ class Demo:
     """One run over one loop."""
 
     def __init__(
-        self, settings: Settings, loop: Loop, plan: Plan, out: Path, screen: Screen,
-        *, replayed: Sequence[str] = (), kills: Sequence[Kill] = (),
+        self, settings: Settings, loop: Loop, begun: Begun, out: Path, screen: Screen,
+        *, kills: Sequence[Kill] = (), resume: bool = False,
     ) -> None:  # fmt: skip
-        self._settings, self._loop, self._plan, self._screen = settings, loop, plan, screen
+        """``resume``: go on with the state that is there, where the replay was interrupted."""
+        self._settings, self._loop, self._begun, self._screen = settings, loop, begun, screen
+        self._plan = begun.plan
         self._supervisor = Supervisor(settings)
-        self._clients = Clients(settings, loop.name, plan, out / "clients", replayed)
+        self._clients = Clients(settings, loop.name, begun.plan, out / "clients", begun.replayed, resume)
         self._kills = kills
-        self._outcome = Outcome()
+        self._outcome = Outcome(resume)
         self._began = 0.0
-        self._watermark_ms = plan.start_ms
+        self._watermark_ms = self._from_ms = begun.plan.start_ms
+        self._served = False
 
     def refuse_if_up(self) -> None:
         """A demo stops what it has started, and nothing else.
@@ -81,18 +89,19 @@ class Demo:
             ConfigError: a system is up already.
         """
         if self._supervisor.alive():
-            raise ConfigError("a system is up already; stop it with `driftloop down`")
+            raise ConfigError(
+                "a system is up already on these ports; stop it with `driftloop down`, or take others by PORT_BASE"
+            )
 
-    def start_system(self, fresh: bool, supervised: Callable[[], None]) -> None:
-        """Bring the system up, on empty state where ``fresh``.
+    def start_system(self, supervised: Callable[[], None]) -> None:
+        """Bring the system up, on empty state unless it goes on.
 
         ``supervised`` is called once `stop_system` stops all that was started.
         """
-        self._outcome.began_s = time.monotonic()
-        if fresh:
+        self._outcome.began_s, self._outcome.began_wall_ms = time.monotonic(), SystemClock().now_ms()
+        if not self._outcome.resumed:
             shutil.rmtree(self._settings.home, ignore_errors=True)
-        os.environ["DRIFTLOOP_HOME"] = str(self._settings.home)
-        os.environ["DRIFTLOOP_LOOPS"] = f'["{self._loop.name}"]'
+            self._begun.write(self._settings.home)
         self._outcome.ready_s = max(up(self._settings, self._screen.part_ready, supervised=supervised).ready_s.values())
 
     def replay(self, stop: threading.Event) -> Outcome:
@@ -149,14 +158,17 @@ class Demo:
     def _see(self, event: Envelope[Any]) -> None:
         if event.loop != self._loop.name:
             return
+        past = event.wall_time_ms < self._outcome.began_wall_ms
         if isinstance(event.data, features_pb2.WatermarkAdvanced):
             self._watermark_ms = max(self._watermark_ms, event.data.watermark_ms)
-        if isinstance(event.data, serving_pb2.RouteConverged) and self._outcome.first_champion_s is None:
-            self._outcome.first_champion_s = time.monotonic() - self._began
+            self._from_ms = self._watermark_ms if past else self._from_ms
+        if isinstance(event.data, serving_pb2.RouteConverged) and not self._served:
+            self._served = True
+            self._outcome.first_champion_s = None if past else time.monotonic() - self._began
         line = tell(event)
         if line is not None:
             self._screen.line(line)
 
     def _steps_per_s(self) -> float:
-        steps = (self._watermark_ms - self._plan.start_ms) / (self._plan.step.total_seconds() * 1000)
+        steps = (self._watermark_ms - self._from_ms) / (self._plan.step.total_seconds() * 1000)
         return steps / max(time.monotonic() - self._began, 1e-9)

@@ -11,6 +11,7 @@ from driftloop.bus.ports import BatchProducer, Outgoing
 from driftloop.errors import Retriable
 from driftloop.replay.encode import watermark
 from driftloop.replay.follow import Follower
+from driftloop.replay.held import Held
 
 _LOOK_S = 0.5
 """Between looks at whether the replay is to stop."""
@@ -39,6 +40,8 @@ class Steps:
     arrived: Callable[[int], bool]
     waits_for: Callable[[int], list[str]]
     timeout_s: float
+    held: Held = field(default_factory=Held)
+    """What stands in the topics already and is not sent again."""
     durations_ms: list[float] = field(default_factory=list)
     """Wall time of each step, from its first record to the last answer."""
 
@@ -51,7 +54,7 @@ class Steps:
         # Until every partition has a watermark, the first advance would depend on which is read first.
         self.mark(start_ms)
         at, following = start_ms, min(start_ms + step_ms, end_ms)
-        records = self._records(at, following)
+        records = self.held.lacking(self._records(at, following))
         while at < end_ms and not stopped():
             began = time.perf_counter()
             self.producer.send(records)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,14 @@ import pyarrow.compute as pc
 import tritonclient.grpc as triton
 
 from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.ports import Outgoing
 from driftloop.clock import SystemClock
 from driftloop.config import Settings
 from driftloop.contracts import replay_pb2
+from driftloop.contracts.topics import topic_of
 from driftloop.envelope import Draft, from_draft, to_record
 from driftloop.errors import Retriable
+from driftloop.history import read_events, read_topics
 from driftloop.ids import event_id
 from driftloop.loop import Loop, to_ms
 from driftloop.loop.code import load_module
@@ -26,6 +29,7 @@ from driftloop.replay.caller import Caller
 from driftloop.replay.encode import Events, Wire, events_of
 from driftloop.replay.follow import Follower, follow_lifecycle
 from driftloop.replay.gate import Gate
+from driftloop.replay.held import Held, asked, held, total
 from driftloop.replay.late import delay
 from driftloop.replay.permute import permute_outcomes
 from driftloop.replay.producer import Steps
@@ -64,20 +68,25 @@ class ReplaySession:
         permute_seed: int | None = None,
         late: Late = Late(),
         timeout_s: float = 900.0,
+        resume: bool = False,
     ) -> None:
+        """``resume``: go on where the topics end, after a replay of the same span that was cut short."""
         self._settings, self._loop, self._span, self._wire, self._late = settings, loop, span, wire, late
         self._with_caller, self._permute_seed, self._timeout_s = with_caller, permute_seed, timeout_s
-        self._gate = _gate(loop, ignored)
+        self._gate, self._resume = _gate(loop, ignored), resume
 
     def run(self, stop: threading.Event) -> dict[str, Any]:
         """Replay; returns what was sent and how long the steps took (milliseconds)."""
         events = self._events()
         follower = _follower(self._settings, self._gate, "replay-producer")
         producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # each step is flushed
-        steps = Steps(producer, events, follower, self._arrived, self._waits_for, self._timeout_s)
         follower.start()
         try:
-            reached = steps.run(self._span.start_ms, self._span.end_ms, self._span.step_ms, stop.is_set)
+            found = self._held(producer, events) if self._resume else Held()
+            steps = Steps(producer, events, follower, self._arrived, self._waits_for, self._timeout_s, found)
+            span = self._span
+            start_ms = found.start_ms(span.start_ms, span.end_ms, span.step_ms)
+            reached = steps.run(start_ms, span.end_ms, span.step_ms, stop.is_set)
         finally:
             follower.stop()
             producer.close()
@@ -86,6 +95,10 @@ class ReplaySession:
             "sent": _sent(events, self._span.start_ms, reached),
             **_summary(steps.durations_ms),
         }
+
+    def _held(self, producer: KafkaBatchProducer, topics: Collection[str]) -> Held:
+        partitions = {topic: producer.partitions(topic) for topic in topics}
+        return held(read_topics(self._settings.kafka_bootstrap, list(topics)), partitions)
 
     def _events(self) -> dict[str, Events]:
         source = load_module(self._loop.folder, "source")
@@ -117,10 +130,12 @@ class CallSession:
     """The calling half."""
 
     def __init__(
-        self, settings: Settings, loop: Loop, span: Span, *, ignored: Sequence[str] = (), timeout_s: float = 900.0
-    ) -> None:
+        self, settings: Settings, loop: Loop, span: Span,
+        *, ignored: Sequence[str] = (), timeout_s: float = 900.0, resume: bool = False,
+    ) -> None:  # fmt: skip
+        """``resume``: go on after the last step that was asked for, in a replay of the same span that was cut short."""
         self._settings, self._loop, self._span, self._timeout_s = settings, loop, span, timeout_s
-        self._gate = _gate(loop, ignored)
+        self._gate, self._resume = _gate(loop, ignored), resume
         self._clock = SystemClock()
 
     def run(self, stop: threading.Event) -> dict[str, Any]:
@@ -130,21 +145,29 @@ class CallSession:
         producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # each step is flushed
         client = triton.InferenceServerClient(self._settings.triton_grpc)
         caller = Caller(client, self._loop.name, self._loop.definition.prediction)
-        total = {"answered": 0, "failed": 0}
+        steps = self._before() if self._resume else {}
         follower.start()
         try:
-            for at in range(self._span.start_ms + self._span.step_ms, self._span.end_ms + 1, self._span.step_ms):
+            for at in self._steps_after(max(steps, default=self._span.start_ms)):
                 if not self._wait(follower, at, stop):
                     break
                 answered, failed = self._ask(caller, requests, at)
-                total = {"answered": total["answered"] + answered, "failed": total["failed"] + failed}
-                producer.send([self._asked(at, answered, failed)])
+                steps[at] = replay_pb2.StepAsked(loop=self._loop.name, watermark_ms=at, asked=answered, failed=failed)
+                producer.send([self._record(steps[at])])
                 producer.flush()
         finally:
             follower.stop()
             producer.close()
             client.close()
-        return total
+        return total(steps.values())
+
+    def _before(self) -> dict[int, replay_pb2.StepAsked]:
+        return asked(
+            read_events(self._settings.kafka_bootstrap, [topic_of(replay_pb2.StepAsked).name]), self._loop.name
+        )
+
+    def _steps_after(self, watermark_ms: int) -> range:
+        return range(watermark_ms + self._span.step_ms, self._span.end_ms + 1, self._span.step_ms)
 
     def _requests(self) -> pa.Table:
         source = load_module(self._loop.folder, "source")
@@ -167,9 +190,9 @@ class CallSession:
         chosen = requests.filter(pc.and_(pc.greater_equal(times, at_ms), pc.less(times, at_ms + self._span.step_ms)))
         return caller.ask(chosen, f"{self._loop.name}-{at_ms}")
 
-    def _asked(self, at_ms: int, answered: int, failed: int) -> Any:
-        data = replay_pb2.StepAsked(loop=self._loop.name, watermark_ms=at_ms, asked=answered, failed=failed)
-        draft = Draft(event_id("step-asked", self._loop.name, at_ms), self._loop.name, at_ms, data)
+    def _record(self, step: replay_pb2.StepAsked) -> Outgoing:
+        loop, at_ms = step.loop, step.watermark_ms
+        draft = Draft(event_id("step-asked", loop, at_ms), loop, at_ms, step)
         event = from_draft(draft, source="replay", wall_time_ms=self._clock.now_ms(), cause=None, traceparent=None)
         return to_record(event)
 

@@ -50,6 +50,7 @@ def build(
         },
         "checks": [asdict(check) for check in findings.checks],
         "kills": outcome.kills,
+        "resumed": outcome.resumed,
         "timings_s": {
             "setup": setup_s,
             "ready": outcome.ready_s,

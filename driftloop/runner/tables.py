@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from sqlalchemy import (
@@ -21,10 +22,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from driftloop.runner.migrate import COMMON, migrate
+
 READS: Mapping[str, bool] = MappingProxyType({"driftloop_reads": True})
 """Execution option of a connection that only reads."""
 
-metadata = MetaData()
+_REVISIONS = "revisions"
+
+
+def versioned(revisions: Path) -> MetaData:
+    """Tables whose schema is what the revisions in a folder make (`driftloop.runner.migrate`)."""
+    return MetaData(info={_REVISIONS: revisions})
+
+
+metadata = versioned(COMMON)
 
 inbox = Table(
     "inbox",
@@ -52,10 +63,14 @@ Index("outbox_unsent", outbox.c.sent_wall_ms, outbox.c.position)
 
 
 def open_database(url: str, *tables: MetaData) -> Engine:
-    """An engine on a service's database, with inbox, outbox and the service's own tables created where missing.
+    """An engine on a service's database, with inbox, outbox and the service's own tables as this version has them.
 
-    SQLite runs in WAL with full durability at checkpoints. It begins a transaction as a writer, so that two never
-    deadlock, unless the connection has the option `READS`: then it waits for no writer.
+    Tables that have no revisions are created where missing. SQLite runs in WAL with full durability at checkpoints. It
+    begins a transaction as a writer, so that two never deadlock, unless the connection has the option `READS`: then it
+    waits for no writer.
+
+    Raises:
+        ConfigError: a newer version of driftloop wrote the database.
     """
     engine = create_engine(
         url, connect_args={"timeout": 30, "check_same_thread": False} if url.startswith("sqlite") else {}
@@ -63,8 +78,11 @@ def open_database(url: str, *tables: MetaData) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _sqlite_settings)
         event.listen(engine, "begin", _begin_sqlite)
-    for each in (metadata, *tables):
-        each.create_all(engine)
+    every = (metadata, *tables)
+    migrate(engine, [each.info[_REVISIONS] for each in every if _REVISIONS in each.info])
+    for each in every:
+        if _REVISIONS not in each.info:
+            each.create_all(engine)
     return engine
 
 

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ from driftloop.bus.ports import TopicPartition
 from driftloop.config import ROOT, Settings
 from driftloop.errors import LoopDefinitionError
 from driftloop.loop import Loop, load_loops
-from driftloop.ports import names, port
+from driftloop.ports import BASE, free_base, names
 from driftloop.refusals import read_refusals
 from driftloop.system.health import ready
 from driftloop.system.parts import parts
@@ -111,12 +112,18 @@ def _ports(settings: Settings, up: bool) -> Iterator[Finding]:
     if up:
         yield Finding("ports", "ok", "in use by the running system")
         return
-    taken = [name for name in wanted if not _is_free(settings.host, port(name))]
+    taken = [name for name in wanted if not _is_free(settings.host, settings.port(name))]
+    do = _where_else(settings.host) if taken else ""
     for name in taken:
-        do = f"stop it, or give another port: {name}=<port> in the environment or in .env"
-        yield Finding("ports", "wrong", f"{name} {port(name)} is in use by {_owner(port(name))}", do)
+        number = settings.port(name)
+        yield Finding("ports", "wrong", f"{name} {number} is in use by {_owner(number)}", do)
     if not taken:
         yield Finding("ports", "ok", f"{len(wanted)} are free")
+
+
+def _where_else(host: str) -> str:
+    found = free_base(partial(_is_free, host))
+    return f"stop it, or move all ports: {BASE}={found or '<base>'} in the environment or in .env"
 
 
 def _is_free(host: str, number: int) -> bool:

@@ -8,8 +8,11 @@ the way that MLflow itself tells it.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import click
+
+_SQLITE = "sqlite:///"
 
 
 @click.command()
@@ -29,11 +32,25 @@ def main(host: str, port: int, backend_store_uri: str, artifacts_destination: st
         "_MLFLOW_SGI_NAME": "uvicorn",
         "_MLFLOW_IN_JOB_EXECUTOR": "false",  # nothing in the stores runs code here
     }
+    make_database(backend_store_uri)
     handlers.initialize_backend_stores(backend_store_uri, None, "mlflow-artifacts:/")
     import uvicorn
     from mlflow.server.fastapi_app import app  # reads the environment
 
     uvicorn.run(app, host=host, port=port, log_level="warning")
+
+
+def make_database(uri: str) -> None:
+    """Make an SQLite database of MLflow's, at once or not at all: one that a stop has left half made never starts."""
+    path = Path(uri.removeprefix(_SQLITE))
+    if not uri.startswith(_SQLITE) or path.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.unlink(missing_ok=True)
+    SqlAlchemyStore(f"{_SQLITE}{unfinished}", "mlflow-artifacts:/").engine.dispose()
+    unfinished.replace(path)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from driftloop.config import ROOT, Settings
-from driftloop.ports import local, port
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,11 @@ class Part:
     """Answers 200 when the part is ready; empty where only the broker's protocol tells."""
     kind: Literal["infrastructure", "service"] = "service"
     stop_timeout_s: float = 15.0
+
+    @property
+    def stop_children(self) -> bool:
+        """Whether a stop is told to its children, too: a service ends its own, and knows that they have not failed."""
+        return self.kind == "infrastructure"
 
 
 SERVICES = {
@@ -42,11 +46,11 @@ def parts(settings: Settings) -> list[Part]:
     found = [_kafka(settings), _triton(settings), _mlflow(settings)]
     if (ROOT / ".local" / "prometheus").exists():
         found.append(_prometheus(settings))
-    return found + [_service(name, module) for name, module in SERVICES.items()]
+    return found + [_service(settings, name, module) for name, module in SERVICES.items()]
 
 
-def _service(name: str, module: str) -> Part:
-    number = port(f"{name.upper()}_PORT")
+def _service(settings: Settings, name: str, module: str) -> Part:
+    number = settings.port(f"{name.upper()}_PORT")
     return Part(
         name,
         (sys.executable, "-m", module),
@@ -76,7 +80,7 @@ def _mlflow(settings: Settings) -> Part:
     folder = settings.home / "mlflow"
     (folder / "artifacts").mkdir(parents=True, exist_ok=True)
     command = (
-        sys.executable, "-m", "driftloop.system.mlflow_server", "--port", str(port("MLFLOW_PORT")),
+        sys.executable, "-m", "driftloop.system.mlflow_server", "--port", str(settings.port("MLFLOW_PORT")),
         "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
         "--artifacts-destination", str(folder / "artifacts"),
     )  # fmt: skip
@@ -85,12 +89,12 @@ def _mlflow(settings: Settings) -> Part:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    return Part("mlflow", command, environment, f"http://{local('MLFLOW_PORT')}/health", kind="infrastructure")
+    return Part("mlflow", command, environment, f"http://{settings.local('MLFLOW_PORT')}/health", kind="infrastructure")
 
 
 def _prometheus(settings: Settings) -> Part:
     environment = {"PROMETHEUS_DIR": str(settings.home / "prometheus")}
-    url = f"http://{local('PROMETHEUS_PORT')}/-/ready"
+    url = f"http://{settings.local('PROMETHEUS_PORT')}/-/ready"
     return Part("prometheus", _script("prometheus/run.sh"), environment, url, kind="infrastructure")
 
 

@@ -20,7 +20,6 @@ from circus.exc import CallError
 
 from driftloop.config import ROOT, Settings
 from driftloop.errors import DriftloopError
-from driftloop.ports import local
 from driftloop.system.parts import Part
 
 _ENVIRONMENT = {
@@ -30,9 +29,13 @@ _ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "",  # where it is set, every start compiles our modules anew
 }
 
+_MARK = "DRIFTLOOP_SUPERVISED"
+"""In the environment of the daemon and of all that is started below it, whoever is its parent later: the home."""
+
 _HURRIED_S = 1.0
 _QUIT_AGAIN_S = 2.0
 _LAST_S = 2.0
+_ORPHANS_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,10 @@ class Supervisor:
         self._folder = settings.home / "run"
         self._pid_file = self._folder / "circus.pid"
         self._logs = settings.home / "logs"
-        self._endpoint = f"tcp://{local('SUPERVISOR_PORT')}"
-        self._events = f"tcp://{local('SUPERVISOR_EVENTS_PORT')}"
-        self._home = settings.home
+        self._endpoint = f"tcp://{settings.local('SUPERVISOR_PORT')}"
+        self._events = f"tcp://{settings.local('SUPERVISOR_EVENTS_PORT')}"
+        self._home = str(settings.home.resolve())
+        self._environment = {**settings.variables(), **_ENVIRONMENT, _MARK: self._home}
 
     def alive(self) -> bool:
         """Whether the daemon answers."""
@@ -65,11 +69,14 @@ class Supervisor:
         return True
 
     def start(self, parts: Sequence[Part], timeout_s: float = 10.0) -> None:
-        """Start the daemon with these parts; they go on when this process ends.
+        """Start the daemon with these parts, under the supervisor's settings; they go on when this process ends.
+
+        What a daemon that was killed has left of this home is stopped first.
 
         Raises:
             DriftloopError: it did not answer in time; says where its log is.
         """
+        _see_off(self._left(), _ORPHANS_S)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         path = self._folder / "circus.ini"
@@ -78,7 +85,7 @@ class Supervisor:
         log = self._logs / "supervisor.log"
         command = [str(Path(sys.executable).with_name("circusd")), "--daemon", "--log-output", str(log), str(path)]
         subprocess.run(
-            command, check=True, cwd=ROOT, stdin=subprocess.DEVNULL, env={**os.environ, **_ENVIRONMENT},
+            command, check=True, cwd=ROOT, stdin=subprocess.DEVNULL, env={**os.environ, **self._environment},
             start_new_session=True,  # a Ctrl-C is for us to answer, also before the daemon has left the terminal
         )  # fmt: skip
         deadline = time.monotonic() + timeout_s
@@ -88,27 +95,32 @@ class Supervisor:
             time.sleep(0.05)
 
     def stop(self, timeout_s: float = 60.0, *, hurried: Sequence[str] = ()) -> bool:
-        """Stop every part, then the daemon; False where none runs.
+        """Stop every part, then the daemon, and all that they had started; False where nothing runs.
 
-        ``hurried``: parts that get a second to end, and not their own time.
-
-        Raises:
-            DriftloopError: it still answers after ``timeout_s``.
+        ``hurried``: parts that get a second to end, and not their own time. What still runs after ``timeout_s`` is
+        killed.
         """
         daemon = self._daemon()
         if daemon is None:
-            return False
-        deadline, family = time.monotonic() + timeout_s, set[psutil.Process]()
-        while time.monotonic() < deadline:
+            return _see_off(self._left(), _ORPHANS_S)
+        deadline, family = time.monotonic() + timeout_s, {daemon}
+        while daemon.is_running() and time.monotonic() < deadline:
             with suppress(psutil.NoSuchProcess):
                 family.update(daemon.children(recursive=True))
             self._ask_to_quit(daemon, hurried)
             with suppress(psutil.TimeoutExpired):
                 daemon.wait(_QUIT_AGAIN_S)
-                _see_off(family)
-                return True
-        log = self._logs / "supervisor.log"
-        raise DriftloopError(f"the supervisor still runs after {timeout_s:.0f} s; see {log}")
+        _see_off(family | self._left(), _LAST_S)
+        return True
+
+    def _left(self) -> set[psutil.Process]:
+        """What was started by a daemon of this home and runs."""
+        found = set()
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(_MARK) == self._home:
+                    found.add(process)
+        return found
 
     def _ask_to_quit(self, daemon: psutil.Process, hurried: Sequence[str]) -> None:
         """Once is not always enough: it refuses while it starts its parts, and says so in an answer."""
@@ -176,16 +188,20 @@ class Supervisor:
             "copy_env": "true",
             "graceful_timeout": str(part.stop_timeout_s),
             "max_retry": "-1",
-            "stop_children": "true",
+            "stop_children": str(part.stop_children).lower(),
             **{f"stdout_stream.{key}": value for key, value in stream.items()},
             **{f"stderr_stream.{key}": value for key, value in rotated.items()},
         }
 
 
-def _see_off(family: set[psutil.Process]) -> None:
-    """Wait for what the parts had started: the supervisor waits for the parts alone."""
-    _, left = psutil.wait_procs(family, timeout=_LAST_S)
+def _see_off(processes: set[psutil.Process], patience_s: float) -> bool:
+    """Ask processes to end, wait for that, and kill what stays; whether there were any."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, left = psutil.wait_procs(processes, timeout=patience_s)
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(left, timeout=_LAST_S)
+    return bool(processes)

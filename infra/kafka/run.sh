@@ -15,16 +15,25 @@ if [[ ! -d $lib ]]; then
     exit 1
 fi
 
-mkdir -p "$dir/data"
-sed -e "s|@KAFKA_PORT@|$KAFKA_PORT|; s|@KAFKA_CONTROLLER_PORT@|$KAFKA_CONTROLLER_PORT|; s|@KAFKA_DIR@|$dir|" \
-    "$here/server.properties.in" >"$dir/server.properties"
+# settings DATA: the settings of a node with its data in that folder
+settings() {
+    sed -e "s|@KAFKA_PORT@|$KAFKA_PORT|; s|@KAFKA_CONTROLLER_PORT@|$KAFKA_CONTROLLER_PORT|; s|@KAFKA_DATA@|$1|" \
+        "$here/server.properties.in"
+}
+
+mkdir -p "$dir"
+settings "$dir/data" >"$dir/server.properties"
 
 read -ra options <<<"${KAFKA_JVM_OPTS--XX:TieredStopAtLevel=1 -XX:+UseSerialGC}"
 java=(java "${options[@]}"
     -Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$lib/*")
 
-if [[ ! -e $dir/data/meta.properties ]]; then
+# Formatted beside its place and then moved there: data that a stop has left half formatted would never start.
+if [[ ! -e $dir/data ]]; then
+    rm -rf "$dir/unformatted"
+    settings "$dir/unformatted" >"$dir/format.properties"
     cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' | sed 's/^-/k/')
-    "${java[@]}" kafka.tools.StorageTool format -t "$cluster" -c "$dir/server.properties" >&2
+    "${java[@]}" kafka.tools.StorageTool format -t "$cluster" -c "$dir/format.properties" >&2
+    mv "$dir/unformatted" "$dir/data"
 fi
 exec "${java[@]}" -Xms64m -Xmx384m kafka.Kafka "$dir/server.properties"

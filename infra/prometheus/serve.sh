@@ -1,6 +1,6 @@
 #!/bin/sh
 # Turns into Prometheus, on this machine and in a container alike.
-#   PROMETHEUS_DIR, PROMETHEUS_PORT  its data and its port; the ports that it scrapes are .env's
+#   PROMETHEUS_DIR, PROMETHEUS_PORT  its data and its port; the ports that it scrapes have .env's names
 #   ALERTMANAGERS  where alerts are sent, HOST:PORT[, HOST:PORT]; unset, they are only shown
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -15,12 +15,12 @@ from driftloop.runner.relay import Relay
 from driftloop.runner.tables import open_database
 from services.control.adapters.predictions import TOPIC, PredictionIndex
 from services.control.adapters.reader import NAME, Reader
-from services.control.adapters.store import EventStore, metadata
+from services.control.adapters.store import EventStore
+from services.control.adapters.tables import metadata
 from services.control.api import ControlApi
 from services.control.config import ControlSettings
 from services.control.feed import Feed
 from services.control.notify.bootstrap import build as build_notifier
-from services.control.notify.queue import metadata as notices
 from services.control.service import ControlService
 from services.control.views import Views
 from services.control.watch import Notices, StuckLoops
@@ -34,7 +34,7 @@ def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
     """
     clock, feed = SystemClock(), Feed()
     loops = load_loops(settings.loops_dir, settings.loops)
-    engine = open_database(settings.database_url(NAME), metadata, notices)
+    engine = open_database(settings.database_url(NAME), metadata)
     reader = Reader(
         engine,
         KafkaBatchConsumer(settings.kafka_bootstrap, LIFECYCLE, NAME),

@@ -47,20 +47,32 @@ class Worker:
         try:
             while not stop.wait(pause_s):
                 self.tick()
+            self.interrupt()
         finally:
             self.launcher.close()
 
+    def interrupt(self) -> None:
+        """End the runs that are under way, also those that another process of this service launched.
+
+        They have not vanished: the launches that are cut short are not counted.
+        """
+        for run in self._open_runs():
+            if run.phase == "running":
+                self.launcher.stop(Path(self.spec_of(run).folder))
+                with self.engine.begin() as connection:
+                    sql.save_run(connection, replace(run, launches=max(0, run.launches - 1)))
+
     def tick(self) -> None:
         """Look at each open run once."""
-        with self.engine.begin() as connection:
-            runs = sql.open_runs(connection)
-        for run in runs:
-            if run.loop not in self.policies:
-                continue
+        for run in self._open_runs():
             if run.phase == "waiting":
                 self._start(run)
             else:
                 self._watch(run)
+
+    def _open_runs(self) -> list[sql.Run]:
+        with self.engine.begin() as connection:
+            return [run for run in sql.open_runs(connection) if run.loop in self.policies]
 
     def _start(self, run: sql.Run) -> None:
         with self.engine.begin() as connection:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from driftloop import ports
 from driftloop.config import ROOT, Settings
@@ -38,6 +40,21 @@ def test_every_port_that_the_code_asks_for_is_there() -> None:
         assert f"{part.upper()}_PORT" in PORTS
 
 
+def test_every_port_has_an_offset_of_its_own_from_a_base() -> None:
+    assert ports.OFFSETS.keys() == PORTS.keys()
+    assert len(set(ports.OFFSETS.values())) == len(PORTS)
+    assert all(0 <= offset < ports.SPAN for offset in ports.OFFSETS.values())
+
+
+BASES = st.integers(11, 654).map(lambda hundreds: hundreds * ports.SPAN)
+
+
+@given(BASES, BASES)
+def test_ports_of_two_bases_never_meet(one: int, other: int) -> None:
+    assume(one != other)
+    assert not set(ports.variables(one).values()) & set(ports.variables(other).values())
+
+
 def test_no_port_stands_anywhere_else() -> None:
     numbers = re.compile(r"(?<![\d.])(?:" + "|".join(PORTS.values()) + r")(?![\d.])")
     found = [f"{path}: {match[0]}" for path, text in _texts() if (match := numbers.search(text))]
@@ -60,6 +77,13 @@ def test_compose_takes_ports_and_images_from_the_environment_file() -> None:
             assert re.match(r"127\.0\.0\.1:\$\{[A-Z_]+_PORT\}:", published), name
         unset = {key for key, value in (service.get("environment") or {}).items() if value is None}
         assert unset <= FROM_THE_ENVIRONMENT
+
+
+def test_compose_gives_prometheus_every_port_that_it_scrapes() -> None:
+    template = (ROOT / "infra" / "prometheus" / "prometheus.yml.in").read_text()
+    given_names = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["prometheus"]["environment"]
+    assert set(re.findall(r"@([A-Z_]+_PORT)@", template)) <= given_names.keys()
+    assert all(given_names[name] == f"${{{name}}}" for name in given_names if name.endswith("_PORT"))
 
 
 def test_every_image_is_used_and_pinned() -> None:

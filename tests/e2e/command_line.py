@@ -14,7 +14,7 @@ from typing import Any
 
 from driftloop import ports
 from driftloop.config import ROOT
-from tests.helpers.ports import free_ports
+from tests.helpers.ports import free_port_base
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,10 @@ class CommandLine:
 @contextmanager
 def system(folder: Path, more: Mapping[str, str]) -> Iterator[CommandLine]:
     """A command line over a folder, with ports that nobody uses and more settings; what it started is stopped."""
-    names = ports.names()
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in ports.OFFSETS},
         "TZ": "UTC",
-        **dict(zip(names, map(str, free_ports(len(names))), strict=True)),
+        ports.BASE: str(free_port_base()),
         "DRIFTLOOP_HOME": str(folder / "home"),
         **more,
     }

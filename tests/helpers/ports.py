@@ -6,9 +6,15 @@ import itertools
 import os
 import socket
 
-_FIRST, _SHARE, _SHARES = 10_000, 100, 200
-"""Ports 10,000 to 29,999, below those that a machine gives to outgoing connections; a share to each process."""
+from driftloop import ports
+
+_FIRST, _SHARE, _SHARES = 10_000, 100, 100
+"""Ports 10,000 to 19,999; a share to each process. Above them, to where a machine takes ports for outgoing connections,
+stand the bases of whole systems."""
+_STRIDE = 37
+"""Between the bases that a process asks for, so that processes of successive ids seldom try the same."""
 _numbers = itertools.count()
+_bases = itertools.count(os.getpid(), _STRIDE)
 
 
 def free_ports(count: int) -> list[int]:
@@ -28,6 +34,18 @@ def free_ports(count: int) -> list[int]:
         if len(found) == count:
             return found
     raise RuntimeError(f"{len(found)} of {count} ports from {first} on are free")
+
+
+def free_port_base() -> int:
+    """A base for the ports of a whole system, on none of which anything listens now; another one at each call.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    found = ports.free_base(_is_free, next(_bases) % _SHARES)
+    if found is None:
+        raise RuntimeError("no base has all its ports free")
+    return found
 
 
 def _is_free(port: int) -> bool:

@@ -5,26 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from sqlalchemy import BigInteger, Column, Engine, Integer, String, Table, delete, select
+from sqlalchemy import Engine, delete, select
 
 from driftloop.bus.ports import BatchConsumer, Record, TopicPartition
 from driftloop.contracts import predictions_pb2 as messages
 from driftloop.errors import Retriable
 from driftloop.runner.tables import READS
-from services.control.adapters.store import insert, keep_positions, metadata, read_positions
+from services.control.adapters.store import insert, keep_positions, read_positions
+from services.control.adapters.tables import predictions
 
 TOPIC = "predictions.served.v1"
 READER = "predictions"
-
-predictions = Table(
-    "predictions",
-    metadata,
-    Column("prediction_id", String, primary_key=True),
-    Column("partition", Integer, nullable=False),
-    Column("offset", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
-)
-"""One row a prediction: its first place in the log."""
 
 _SERVED = messages.PredictionServed.DESCRIPTOR.full_name.encode()
 _BATCH = 20_000

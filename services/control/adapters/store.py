@@ -7,16 +7,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 from sqlalchemy import (
-    BigInteger,
-    Column,
     Connection,
     Engine,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
     Row,
-    String,
     Table,
     delete,
     func,
@@ -28,40 +21,8 @@ from driftloop.bus.ports import TopicPartition
 from driftloop.contracts.topics import message_class
 from driftloop.envelope import Envelope
 from driftloop.runner.tables import READS
+from services.control.adapters.tables import events, positions
 from services.control.ports import Stored
-
-metadata = MetaData()
-
-events = Table(
-    "events",
-    metadata,
-    Column("position", Integer, primary_key=True, autoincrement=True),
-    Column("event_id", String, unique=True, nullable=False),
-    Column("source", String, nullable=False),
-    Column("type", String, nullable=False),
-    Column("loop", String, nullable=False),
-    Column("time_ms", BigInteger, nullable=False),
-    Column("wall_time_ms", BigInteger, nullable=False),
-    Column("correlation_id", String, nullable=False, index=True),
-    Column("causation_id", String),
-    Column("traceparent", String),
-    Column("data", LargeBinary, nullable=False),
-    sqlite_autoincrement=True,
-)
-"""One row an event. A position is never used again, not even after the read model was made anew."""
-
-Index("events_of_loop", events.c.loop, events.c.type, events.c.time_ms)
-Index("events_of_loop_by_position", events.c.loop, events.c.position)
-
-positions = Table(
-    "positions",
-    metadata,
-    Column("reader", String, primary_key=True),
-    Column("topic", String, primary_key=True),
-    Column("partition", Integer, primary_key=True),
-    Column("next_offset", BigInteger, nullable=False),
-)
-"""Next offset to read, by reader."""
 
 READER = "events"
 

@@ -12,17 +12,9 @@ from types import ModuleType
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    Column,
     Connection,
     Engine,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
     Select,
-    String,
-    Table,
     func,
     insert,
     select,
@@ -31,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from driftloop.runner.tables import READS
+from services.control.adapters.tables import deliveries, notices
 from services.control.domain.notices import Notice
 from services.control.notify import metrics
 from services.control.notify.ports import Due
@@ -40,40 +33,6 @@ FRESH_MS = 3_600_000
 """Age of an event, by wall time, above which nobody is rung for it: an hour."""
 
 WAITING, SENT, GIVEN_UP, PASSED_OVER = "waiting", "sent", "given-up", "passed-over"
-
-metadata = MetaData()
-
-notices = Table(
-    "notices",
-    metadata,
-    Column("notice_id", String, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("loop", String, nullable=False),
-    Column("episode", String, nullable=False),
-    Column("time_ms", BigInteger, nullable=False),
-    Column("wall_time_ms", BigInteger, nullable=False),
-    Column("title", String, nullable=False),
-    Column("text", String, nullable=False),
-    Column("event_id", String, nullable=False),
-    Column("correlation_id", String, nullable=False),
-    Column("put_wall_ms", BigInteger, nullable=False),
-)
-"""One row an episode. Rows stay, so that an episode is told of once."""
-
-deliveries = Table(
-    "notice_deliveries",
-    metadata,
-    Column("notice_id", String, ForeignKey(notices.c.notice_id), primary_key=True),
-    Column("channel", String, primary_key=True),
-    Column("state", String, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("due_wall_ms", BigInteger, nullable=False),
-    Column("ended_wall_ms", BigInteger),
-    Column("problem", String, nullable=False),
-)
-"""One row a notice and channel."""
-
-Index("notice_deliveries_due", deliveries.c.channel, deliveries.c.state, deliveries.c.due_wall_ms)
 
 _COLUMNS = [notices.c[each.name] for each in fields(Notice)]
 

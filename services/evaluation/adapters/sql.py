@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     delete,
@@ -23,10 +23,11 @@ from sqlalchemy import (
     update,
 )
 
+from driftloop.runner.tables import versioned
 from services.evaluation.domain.rollout import Evidence, PairedLosses
 from services.evaluation.ports import Block, Candidate, StageEntry
 
-metadata = MetaData()
+metadata = versioned(Path(__file__).parents[1] / "revisions")
 
 candidates = Table(
     "candidates",

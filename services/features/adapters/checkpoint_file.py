@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from driftloop.bus.ports import TopicPartition
+from driftloop.errors import ConfigError
 from services.features.domain.engine import FeedSnapshot
 from services.features.domain.events import Array, Events
 from services.features.domain.latest import Key, Newest
@@ -33,7 +34,11 @@ class CheckpointFile:
         self._path = path
 
     def load(self) -> Checkpoint | None:
-        """See the port."""
+        """See the port.
+
+        Raises:
+            ConfigError: another version of driftloop wrote it.
+        """
         if not self._path.exists():
             return None
         with pa.OSFile(str(self._path)) as file:
@@ -90,7 +95,10 @@ def _feed_parts(feed: FeedSnapshot) -> Parts:
 def _decode(parts: Parts) -> Checkpoint:
     head = json.loads(parts["head"])
     if head["format"] != _FORMAT:
-        raise ValueError(f"checkpoint format {head['format']}; this version reads {_FORMAT}")
+        raise ConfigError(
+            f"the features' checkpoint has format {head['format']}, and this driftloop reads {_FORMAT}: another "
+            "version wrote it; start that one, or set DRIFTLOOP_HOME to another folder"
+        )
     positions = {TopicPartition(topic, partition): offset for topic, partition, offset in head["positions"]}
     return Checkpoint(positions, {name: _state(name, told, parts) for name, told in head["loops"].items()})
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Engine, MetaData, Table, Text, delete, insert, select
+from sqlalchemy import BigInteger, Column, Engine, Table, Text, delete, insert, select
 
 from driftloop.bus.ports import TopicPartition
+from driftloop.runner.tables import versioned
 from services.ingestion.domain.arrivals import PartitionClock
 from services.ingestion.ports import Checkpoint, ClockState, Taken
 
-metadata = MetaData()
+metadata = versioned(Path(__file__).parents[1] / "revisions")
 
 taken_batches = Table(
     "taken_batches",

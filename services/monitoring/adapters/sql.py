@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -16,7 +17,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
@@ -32,13 +32,14 @@ from driftloop.bus.ports import TopicPartition
 from driftloop.clock import Clock
 from driftloop.contracts.predictions_pb2 import PredictionServed
 from driftloop.runner import outbox
+from driftloop.runner.tables import versioned
 from services.monitoring import messages
 from services.monitoring.domain.monitor import Closed, LoopMonitor
 from services.monitoring.domain.rows import Outcome
 from services.monitoring.domain.watermarks import Watermarks
 from services.monitoring.ports import Changes, Checkpoint, LoggedPrediction, Release
 
-metadata = MetaData()
+metadata = versioned(Path(__file__).parents[1] / "revisions")
 
 predictions = Table(
     "predictions",

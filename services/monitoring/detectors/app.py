@@ -18,11 +18,11 @@ from typing import Any
 
 import faust
 
-from driftloop import log
+from driftloop import log, refusals
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
 from driftloop.bus.ports import LifecycleProducer, Record
-from driftloop.errors import InvalidEvent, Retriable
+from driftloop.errors import ConfigError, InvalidEvent, Retriable
 from driftloop.runner.relay import Relay
 from services.monitoring import metrics
 from services.monitoring.config import DetectorsSettings
@@ -33,6 +33,8 @@ TOPICS = (SOURCE, "monitoring.drift-detected.v1", "monitoring.window-decided.v1"
 APP_ID = "driftloop-detectors"
 DEFECT = 70
 """Exit code after a defect (EX_SOFTWARE of sysexits.h)."""
+REFUSED = 2
+"""Exit code where the table holds what this version does not read."""
 AGAIN = NOT_STARTED = 75
 """Exit code where Faust did not begin to read in time, or passed over a window at its start (EX_TEMPFAIL)."""
 
@@ -142,6 +144,10 @@ class DetectorService:
         except Retriable as error:
             self._log.warning("begins-again", problem=str(error), then="the supervisor starts the process again")
             os._exit(AGAIN)
+        except ConfigError as error:
+            self._log.error("configuration", problem=str(error))
+            refusals.refuse(self._settings.home, "detectors", str(error))
+            os._exit(REFUSED)
         except Exception:  # noqa: BLE001 - the consumer loop's edge: Faust would swallow it
             self._log.exception("defect", topic=record.topic, offset=record.offset)
             os._exit(DEFECT)

@@ -10,14 +10,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, Connection, Engine, String, Table, Text, delete, insert, select
 
 from driftloop.drift.detectors import DetectorState
 from driftloop.drift.statistics import Block
+from driftloop.errors import ConfigError
+from driftloop.runner.tables import versioned
 
-metadata = MetaData()
+_FORMAT = 1
+
+metadata = versioned(Path(__file__).with_name("revisions"))
 
 states = Table("states", metadata, Column("key", String, primary_key=True), Column("state", Text, nullable=False))
 gaps = Table("gaps", metadata, Column("loop", String, primary_key=True), Column("window_id", String, nullable=False))
@@ -35,9 +40,12 @@ def is_new_gap(engine: Engine, loop: str, window_id: str) -> bool:
 
 
 def load(engine: Engine) -> dict[str, str]:
-    """All states in the database, by their key in the table."""
+    """All states in the database, by their key in the table; raises as `from_text` does."""
     with engine.connect() as connection:
-        return {row.key: row.state for row in connection.execute(select(states))}
+        found = {row.key: row.state for row in connection.execute(select(states))}
+    for text in found.values():
+        from_text(text)
+    return found
 
 
 def save(connection: Connection, changed: Mapping[str, str]) -> None:
@@ -58,13 +66,22 @@ def table_key(loop: str, detector: str) -> str:
 
 def to_text(state: DetectorState) -> str:
     """The state as JSON; floats keep all their bits."""
-    return json.dumps(asdict(state), sort_keys=True, separators=(",", ":"))
+    return json.dumps({"format": _FORMAT, **asdict(state)}, sort_keys=True, separators=(",", ":"))
 
 
 def from_text(text: str | None) -> DetectorState:
-    """Back from `to_text`; the beginning where there is none."""
+    """Back from `to_text`; the beginning where there is none.
+
+    Raises:
+        ConfigError: another version of driftloop wrote it.
+    """
     if not text:
         return DetectorState()
     data: dict[str, Any] = json.loads(text)
+    if (found := data.get("format", 1)) != _FORMAT:  # the first ones did not say it
+        raise ConfigError(
+            f"a detector's state has format {found}, and this driftloop reads {_FORMAT}: another version wrote it; "
+            "start that one, or set DRIFTLOOP_HOME to another folder"
+        )
     blocks = tuple(Block(**{**each, "psi": dict(each["psi"])}) for each in data["blocks"])
     return DetectorState(data["end_ms"], data["release"], blocks, data["episode"])

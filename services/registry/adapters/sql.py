@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -13,7 +14,6 @@ from sqlalchemy import (
     Connection,
     Double,
     Integer,
-    MetaData,
     String,
     Table,
     insert,
@@ -23,9 +23,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from driftloop.errors import Retriable
+from driftloop.runner.tables import versioned
 from services.registry.domain.release import LoopState, Release, Stage
 
-metadata = MetaData()
+metadata = versioned(Path(__file__).parents[1] / "revisions")
 
 loops = Table(
     "loops",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -12,7 +13,6 @@ from sqlalchemy import (
     Engine,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     delete,
@@ -23,9 +23,10 @@ from sqlalchemy import (
 
 from driftloop.contracts import registry_pb2
 from driftloop.envelope import Envelope
+from driftloop.runner.tables import versioned
 from services.serving.domain.desired import DESIRED, PASSED, DesiredRoute
 
-metadata = MetaData()
+metadata = versioned(Path(__file__).parents[1] / "revisions")
 
 routes = Table(
     "routes",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+FORMAT = 1
+"""Of the route file; it is raised when what an older router makes of the file would be wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReleaseOnRoute:
@@ -33,7 +36,7 @@ class Route:
 
     def to_json(self) -> bytes:
         """The route file."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,12 @@ def parse_route(content: bytes) -> Route:
     """Read a route file.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: it is not one, or of a format that this version does not read.
     """
     try:
         data = json.loads(content)
+        if (found := data.pop("format", 1)) != FORMAT:  # the first ones did not say it
+            raise ValueError(f"the route has format {found}; this version reads {FORMAT}")
         data["champion"] = ReleaseOnRoute(**data["champion"])
         data["challenger"] = ReleaseOnRoute(**data["challenger"]) if data["challenger"] else None
         return Route(**data)

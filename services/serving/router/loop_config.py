@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+FORMAT = 1
 DECISION_TIME = "decision_time_ms"
 
 InputType = Literal["string", "int64", "double"]
@@ -44,7 +45,7 @@ class LoopConfig:
 
     def to_json(self) -> bytes:
         """The file's content."""
-        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1).encode()
 
 
 def read_loop_config(path: Path) -> LoopConfig:
@@ -54,6 +55,8 @@ def read_loop_config(path: Path) -> LoopConfig:
         ValueError: it is not what this version writes.
     """
     data = json.loads(path.read_bytes())
+    if (found := data.pop("format", 1)) != FORMAT:  # the first ones did not say it
+        raise ValueError(f"{path} has format {found}; this version reads {FORMAT}")
     try:
         data["join_keys"] = {name: KeySource(**source) for name, source in data["join_keys"].items()}
         return LoopConfig(**data)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, insert, select, update
+from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, insert, select, update
 
 from driftloop.contracts import training_pb2 as training
 from driftloop.envelope import Envelope
+from driftloop.runner.tables import versioned
 from services.training.domain.state import LoopState, parse_state
 from services.training.spec import TableAt
 
 Part = Literal["lake", "offline"]
 
-metadata = MetaData()
+metadata = versioned(Path(__file__).parents[1] / "revisions")
 
 loops = Table(
     "loops",

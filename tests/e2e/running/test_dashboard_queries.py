@@ -68,7 +68,6 @@ def _series(running: Running, query: str) -> list[dict[str, Any]]:
 
 
 def _ask(running: Running, what: str, parameters: dict[str, str]) -> Any:
-    port = running.line.environment["PROMETHEUS_PORT"]
-    url = f"http://127.0.0.1:{port}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
+    url = f"http://{running.settings.local('PROMETHEUS_PORT')}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
     with urllib.request.urlopen(url, timeout=10) as answer:
         return json.load(answer)["data"]

@@ -69,7 +69,7 @@ def test_started_again_they_raise_the_alarm_that_an_undisturbed_run_raises(
 
 def _supervise(line: CommandLine, command: str, part: str) -> None:
     """Have the supervisor stop or start one part, and wait until it has."""
-    endpoint = f"tcp://127.0.0.1:{line.environment['SUPERVISOR_PORT']}"
+    endpoint = f"tcp://{settings_of(line).local('SUPERVISOR_PORT')}"
     circusctl = Path(sys.executable).with_name("circusctl")
     subprocess.run(
         [circusctl, "--endpoint", endpoint, "--timeout", "30", command, part, "--waiting"],

@@ -82,9 +82,7 @@ def settings_of(line: CommandLine) -> Settings:
         home=Path(environment["DRIFTLOOP_HOME"]),
         loops_dir=Path(environment["DRIFTLOOP_LOOPS_DIR"]),
         feature_repo=Path(environment["DRIFTLOOP_FEATURE_REPO"]),
-        kafka_bootstrap=f"127.0.0.1:{environment['KAFKA_PORT']}",
-        triton_grpc=f"127.0.0.1:{environment['TRITON_GRPC_PORT']}",
-        triton_metrics=f"127.0.0.1:{environment['TRITON_METRICS_PORT']}",
+        port_base=int(environment["PORT_BASE"]),
     )
 
 

@@ -19,7 +19,8 @@ from driftloop.history import LIFECYCLE
 from driftloop.runner.tables import open_database
 from services.control.adapters.predictions import TOPIC, PredictionIndex
 from services.control.adapters.reader import NAME, Noticed, Reader
-from services.control.adapters.store import EventStore, metadata
+from services.control.adapters.store import EventStore
+from services.control.adapters.tables import metadata
 from services.control.views import Views
 
 LOOPS = {"orders": "Will the order come back?", "idle": "Nobody asks."}

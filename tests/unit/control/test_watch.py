@@ -5,8 +5,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.runner.tables import open_database
-from services.control.notify.queue import SENT, WAITING, SqlNoticeQueue, deliveries, metadata, notices
+from services.control.adapters.tables import deliveries, notices
+from services.control.notify.queue import SENT, WAITING, SqlNoticeQueue
 from services.control.watch import Notices, StuckLoops
 from tests.helpers.clock import ManualClock
 from tests.helpers.story import WALL_MS, Story, told
@@ -24,9 +24,7 @@ def states(rig: Rig) -> dict[str, str]:
 
 def rig_with_notices(folder: Path, clock: ManualClock) -> Rig:
     rig = Rig(folder)
-    open_database(str(rig.engine.url), metadata).dispose()
-    listener = Notices(clock, HOUR_MS)
-    rig.listener = listener
+    rig.listener = Notices(clock, HOUR_MS)
     return rig
 
 

@@ -69,6 +69,39 @@ def test_a_port_that_nobody_named_is_refused() -> None:
         ports.port("CHEESE_PORT")
 
 
+def test_a_base_moves_every_port_but_those_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT_BASE", "29000")
+    assert {name: ports.port(name) - 29_000 for name in ports.names()} == ports.OFFSETS
+    assert Settings().mlflow_uri == f"http://127.0.0.1:{29_000 + ports.OFFSETS['MLFLOW_PORT']}"
+    monkeypatch.setenv("KAFKA_PORT", "4711")
+    assert (Settings().kafka_bootstrap, Settings().port("REDIS_PORT")) == ("127.0.0.1:4711", 29_041)
+
+
+def test_a_base_may_stand_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PORT_BASE", raising=False)
+    monkeypatch.setattr(ports, "_file", lambda: {"PORT_BASE": "31000", "KAFKA_PORT": "19092"})
+    assert Settings().kafka_bootstrap == "127.0.0.1:31000"
+    monkeypatch.setenv("PORT_BASE", "32000")
+    assert Settings().kafka_bootstrap == "127.0.0.1:32000"
+
+
+@pytest.mark.parametrize("value", ["29050", "1000", "65500", "-100", "many"])
+def test_what_is_no_base_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("PORT_BASE", value)
+    with pytest.raises(ConfigError, match=f"PORT_BASE is '?{value}'?; give a multiple of 100 from 1100 to 65400"):
+        Settings()
+
+
+def test_a_base_in_the_settings_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, port_base=31_000, loops=("orders",))
+    assert (settings.triton_http, settings.port("DETECTORS_PORT")) == ("127.0.0.1:31011", 31_057)
+    with pytest.raises(ConfigError, match="PORT_BASE is 31050"):
+        Settings(port_base=31_050)
+    for name, value in settings.variables().items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == settings  # what a process is that is started under them
+
+
 def test_every_setting_has_a_sentence() -> None:
     """Pydantic keeps no attribute docstrings: the file has one after each field."""
     lines = (ROOT / "driftloop" / "config.py").read_text().splitlines()

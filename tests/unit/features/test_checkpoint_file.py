@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftloop.bus.ports import TopicPartition
+from driftloop.errors import ConfigError
+from services.features.adapters import checkpoint_file
 from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.domain.events import Arrived
 from services.features.domain.loop_run import LoopRun
@@ -59,3 +61,12 @@ def test_a_file_that_was_being_written_is_never_read(tmp_path: Path) -> None:
     found = file.load()
     assert found is not None
     assert found.loops["sales"].watermark_ms == HOUR
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = CheckpointFile(tmp_path / "c.arrow")
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_file, "_FORMAT", 2)
+        file.save(Checkpoint({}, {}))
+    with pytest.raises(ConfigError, match="checkpoint has format 2, and this driftloop reads 1"):
+        file.load()

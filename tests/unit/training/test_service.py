@@ -26,6 +26,7 @@ from driftloop.runner.service import topics_of
 from services.training.bootstrap import NAME, assemble
 from services.training.config import TrainingSettings
 from services.training.handlers import table
+from tests.helpers.eventually import assert_eventually_async
 from tests.unit.training.fakes import TRAINED, HandClock, HandLauncher
 
 LOOPS = Path(__file__).resolve().parents[2] / "loops"
@@ -76,6 +77,10 @@ class Bus:
                 return [] if name.endswith(".dlq") else self.heard(name)
         raise AssertionError(f"{seen} of {count} events on {name}")
 
+    async def launched(self) -> bool:
+        """Whether a run was launched."""
+        return bool(self.launcher.launched)
+
 
 async def converse(home: Path, talk: Conversation, copies: int = 1) -> Bus:
     """Run the service for the length of a conversation."""
@@ -116,6 +121,7 @@ async def to_the_first_champion(bus: Bus) -> None:
     bus.tell(alarm, end_ms, "alarm")
     bus.tell(monitoring.DriftDetected(loop="orders", detector="lines", mode="watch"), end_ms, "watch")
     await bus.hear("training.reason-coalesced.v1", 1)
+    await assert_eventually_async(bus.launched, PATIENCE_S)  # what is told stands before what is launched
     bus.launcher.end(TRAINED)
     await bus.hear("training.candidate-trained.v1", 1)
     release = ids.short_id("r", "orders", started.data.run_id)

@@ -189,7 +189,7 @@ def test_a_run_over_its_time_is_stopped(bench: Bench) -> None:
     assert bench.launcher.stopped == []
     bench.clock.ms += 1
     bench.worker.tick()
-    assert bench.launcher.stopped == [bench.launcher.folder]
+    assert set(bench.launcher.stopped) == {bench.launcher.folder}
     assert bench.failure().reason == "timeout"
 
 
@@ -230,6 +230,18 @@ def test_a_run_that_vanished_is_launched_again_under_its_id_but_not_for_ever(ben
     assert "vanished 3 times" in bench.failure().detail
 
 
+def test_a_stop_ends_runs_and_is_not_counted_against_them(bench: Bench, loop: Loop, tmp_path: Path) -> None:
+    bench.start()
+    for _ in range(5):
+        restarted = made(bench.engine, loop, tmp_path, bench.launcher, bench.clock)
+        restarted.worker.interrupt()
+        assert bench.launcher.stopped[-1] == bench.launcher.folder  # though another process launched it
+        bench.launcher.runs.clear()
+        restarted.worker.tick()
+    assert len(bench.launcher.launched) == 6
+    assert [type(each.data).__name__ for each in bench.said()] == ["RunStarted"]
+
+
 def test_a_kill_between_start_and_launch_launches_later(
     bench: Bench, loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,4 +273,4 @@ def test_stopping_ends_the_processes(bench: Bench) -> None:
     stop = threading.Event()
     stop.set()
     bench.worker.run(stop, 0.01)
-    assert bench.launcher.stopped == [bench.launcher.folder]
+    assert set(bench.launcher.stopped) == {bench.launcher.folder}

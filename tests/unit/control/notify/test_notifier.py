@@ -10,9 +10,10 @@ import structlog
 from sqlalchemy import Engine, select
 
 from driftloop.runner.tables import open_database
+from services.control.adapters.tables import deliveries, metadata
 from services.control.notify import metrics, queue
 from services.control.notify.notifier import Notifier, Pace
-from services.control.notify.queue import SqlNoticeQueue, deliveries
+from services.control.notify.queue import SqlNoticeQueue
 from services.control.notify.webhook import Webhook
 from tests.helpers.clock import ManualClock
 from tests.helpers.eventually import assert_eventually
@@ -59,7 +60,7 @@ class Rig:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = open_database(f"sqlite:///{tmp_path / 'control.db'}", queue.metadata)
+    made = open_database(f"sqlite:///{tmp_path / 'control.db'}", metadata)
     yield made
     made.dispose()
 

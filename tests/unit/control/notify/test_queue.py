@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import Engine, select
 
 from driftloop.runner.tables import open_database
+from services.control.adapters.tables import deliveries, metadata, notices
 from services.control.notify import queue
 from services.control.notify.ports import Due
-from services.control.notify.queue import FRESH_MS, SqlNoticeQueue, deliveries, notices
+from services.control.notify.queue import FRESH_MS, SqlNoticeQueue
 from tests.unit.control.notify.events import notice
 
 NOW_MS = 1_700_000_000_000
@@ -18,7 +19,7 @@ NOW_MS = 1_700_000_000_000
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = open_database(f"sqlite:///{tmp_path / 'control.db'}", queue.metadata)
+    made = open_database(f"sqlite:///{tmp_path / 'control.db'}", metadata)
     yield made
     made.dispose()
 
@@ -111,7 +112,7 @@ def test_what_was_told_is_known_after_a_restart(engine: Engine, tmp_path: Path) 
     put(engine)
     SqlNoticeQueue(engine).sent("n-1", NOW_MS)
     engine.dispose()
-    again = open_database(f"sqlite:///{tmp_path / 'control.db'}", queue.metadata)
+    again = open_database(f"sqlite:///{tmp_path / 'control.db'}", metadata)
     assert not put(again)
     assert SqlNoticeQueue(again).waiting() == 0
     again.dispose()

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
-from driftloop.demo.finish import headline
+from driftloop.config import ROOT
+from driftloop.demo.finish import headline, opened_too_late
+from driftloop.demo.plan import Plan
+from driftloop.envelope import rfc3339
+from driftloop.loop import load_loop, to_ms
 
 
 @pytest.mark.parametrize(
@@ -21,3 +27,13 @@ def test_where_one_did_that_is_said() -> None:
     assert headline({"chain": [{"id": "a"}], "alarms": {"trigger": 3, "watch": 0}}) == (
         "a drift alarm led to a promotion"
     )
+
+
+def test_an_alarm_that_the_days_leave_no_time_for_is_no_problem() -> None:
+    loop = load_loop(ROOT / "tests" / "loops" / "orders").definition
+    plan = Plan(start=date(2020, 9, 1), end=date(2020, 12, 1))
+    longest_ms = sum(step.max_blocks for step in loop.rollout.steps) * to_ms(loop.monitoring.block)
+    last_ms = plan.end_ms - longest_ms - to_ms(loop.monitoring.block) - to_ms(loop.label.horizon)
+    chains = [[{"correlationid": f"{at_ms}", "event_time": rfc3339(at_ms)}] for at_ms in (last_ms, last_ms + 1)]
+    report = {"unended_alarms": [f"{last_ms}", f"{last_ms + 1}"], "chains": chains}
+    assert opened_too_late(report, loop, plan) == [f"{last_ms + 1}"]

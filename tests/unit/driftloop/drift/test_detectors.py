@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from driftloop.drift.detectors import (
     step,
 )
 from driftloop.drift.statistics import CERTAIN, Block, needed, read
+from driftloop.errors import ConfigError
 from services.monitoring.detectors.state import from_text, to_text
 
 DAY = 86_400_000
@@ -181,3 +183,11 @@ def test_the_state_survives_the_table_with_every_bit(residuals: list[float]) -> 
 
 def test_no_table_entry_is_the_beginning() -> None:
     assert from_text(None) == DetectorState()
+
+
+def test_a_state_says_its_format_and_one_of_another_version_is_refused() -> None:
+    said = json.loads(to_text(DetectorState(end_ms=5)))
+    assert said.pop("format") == 1
+    assert from_text(json.dumps(said)) == DetectorState(end_ms=5)  # as it was before it said so
+    with pytest.raises(ConfigError, match="a detector's state has format 2, and this driftloop reads 1"):
+        from_text(json.dumps({**said, "format": 2}))

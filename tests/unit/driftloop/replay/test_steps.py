@@ -13,6 +13,7 @@ from driftloop.contracts.topics import declared
 from driftloop.envelope import Draft, Envelope, from_draft, to_record
 from driftloop.errors import InvalidEvent, Retriable
 from driftloop.replay.follow import Follower, lifecycle_topics
+from driftloop.replay.held import held
 from driftloop.replay.producer import Steps
 
 ASKED = "replay.step-asked.v1"
@@ -114,6 +115,16 @@ def test_a_replay_stops_between_steps_and_within_one(broker: _Answering, followe
         return next(asked, True)
 
     assert _steps(broker, follower, seen).run(0, 25, 10, stopped) == 0
+
+
+def test_a_replay_that_goes_on_sends_what_is_lacking(broker: _Answering, follower: Follower, seen: list[int]) -> None:
+    assert _steps(broker, follower, seen).run(0, 10, 10, lambda: False) == 10
+    broker.append([Outgoing("placed", b"10", b"k", partition=0)])
+    again = _steps(broker, follower, seen)
+    again.held = held([record for name in EVENTS for record in broker.records(name)], {"placed": 2, "shelved": 1})
+    assert again.run(again.held.start_ms(0, 25, 10), 25, 10, lambda: False) == 25
+    assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5", b"10", b"24"]
+    assert [each.value for each in broker.records("shelved") if each.value] == [b"7"]
 
 
 def test_a_follower_hands_on_what_ended_it(broker: _Answering) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -87,6 +88,7 @@ def test_a_port_in_use_is_told_with_who_uses_it(settings: Settings, monkeypatch:
     assert found.state == "wrong"
     assert found.what.startswith("KAFKA_PORT")
     assert f"(pid {os.getpid()})" in found.what
+    assert re.fullmatch(r"stop it, or move all ports: PORT_BASE=2\d+00 in the environment or in .env", found.do)
 
 
 def test_loops_that_are_wrong_or_absent_are_told(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
@@ -42,3 +43,7 @@ def test_the_router_reads_what_was_rendered(tmp_path: Path) -> None:
     assert config.join_keys["world"] == KeySource(const="all")
     assert config.max_feature_age_ms == 2 * 3_600_000
     assert config.spool == "/spool/parcels"
+    rendered = (tmp_path / "1" / "loop.json").read_text()
+    (tmp_path / "1" / "loop.json").write_text(rendered.replace('"format": 1', '"format": 2'))
+    with pytest.raises(ValueError, match="has format 2; this version reads 1"):
+        read_loop_config(tmp_path / "1" / "loop.json")

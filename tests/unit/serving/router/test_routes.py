@@ -1,6 +1,8 @@
+import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,6 +143,14 @@ epochs = st.integers(1, 30)
 def test_a_route_survives_its_file(epoch: int, challenger: ReleaseOnRoute | None, share: float, withdraws: int) -> None:
     route = Route("parcels", epoch, A, challenger, share, withdraws)
     assert parse_route(route.to_json()) == route
+
+
+def test_a_route_says_its_format_and_one_of_another_version_is_refused() -> None:
+    said = json.loads(Route("parcels", 1, A).to_json())
+    assert said.pop("format") == 1
+    assert parse_route(json.dumps(said).encode()) == Route("parcels", 1, A)  # as it was before it said so
+    with pytest.raises(ValueError, match="the route has format 2; this version reads 1"):
+        parse_route(json.dumps({**said, "format": 2}).encode())
 
 
 @given(st.lists(epochs, min_size=1))

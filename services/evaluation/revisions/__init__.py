@@ -1,0 +1,1 @@
+"""What made the schema of a database what it is, oldest first."""

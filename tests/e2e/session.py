@@ -1,0 +1,109 @@
+"""A command as a terminal runs it, in a session whose foreground group gets Ctrl-C; and all that it starts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from driftloop import ports
+from driftloop.config import ROOT
+
+_LOOK_S = 0.1
+
+
+@dataclass
+class Seen:
+    """Processes that had to do with a folder: they were told of it, or stood in a session of one that was."""
+
+    folder: str
+    processes: set[psutil.Process] = field(default_factory=set)
+    sessions: set[int] = field(default_factory=set)
+
+    def look(self) -> None:
+        """Take note of those that run now. This process and its session are none of them."""
+        own = os.getsid(0)
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, ProcessLookupError):
+                session = os.getsid(process.pid)
+                told = session in self.sessions or any(self.folder in each for each in process.environ().values())
+                if told and session != own:
+                    self.processes.add(process)
+                    self.sessions.add(session)
+
+    def left(self) -> list[str]:
+        """Those of them that run now, as people read it."""
+        self.look()
+        return [line for each in self.processes if (line := _line(each))]
+
+
+def _line(process: psutil.Process) -> str:
+    """Empty where it has ended."""
+    try:
+        ended = process.status() == psutil.STATUS_ZOMBIE  # whoever is its parent now has not asked yet
+        return "" if ended else f"{process.pid} {process.status()} {' '.join(process.cmdline())[:200]}"
+    except psutil.NoSuchProcess:
+        return ""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A command that runs."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGINT)
+
+    def ended_within(self, timeout_s: float) -> bool:
+        """Wait for its end; whether it came."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout_s)
+        return self.process.returncode is not None
+
+    def said(self) -> str:
+        """What it has printed."""
+        return self.log.read_text(errors="replace")
+
+
+@contextmanager
+def session(environment: Mapping[str, str], log: Path, seen: Seen, *arguments: str) -> Iterator[Session]:
+    """Run ``driftloop`` with these arguments, looking at what it starts all the time; it is gone at the end."""
+    stop = threading.Event()
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "driftloop.cli", *arguments],
+            cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+        )  # fmt: skip
+    looking = threading.Thread(target=_look_on, args=(seen, stop), daemon=True)
+    looking.start()
+    try:
+        yield Session(process, log)
+    finally:
+        process.kill()
+        process.wait(30.0)
+        stop.set()
+        looking.join(30.0)
+
+
+def _look_on(seen: Seen, stop: threading.Event) -> None:
+    while not stop.wait(_LOOK_S):
+        seen.look()
+
+
+def listening(base: int) -> list[int]:
+    """Ports of a base that something listens on."""
+    wanted = {base + offset for offset in ports.OFFSETS.values()}
+    found = psutil.net_connections("tcp")
+    return sorted({each.laddr.port for each in found if each.laddr and each.status == psutil.CONN_LISTEN} & wanted)

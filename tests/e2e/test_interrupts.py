@@ -1,0 +1,148 @@
+"""Ctrl-C at any moment leaves no process, and what goes on afterwards ends like what was never interrupted.
+
+At three moments, so that it stays short. For more::
+
+    INTERRUPTS=20 INTERRUPTS_SEED=7 pytest tests/e2e/test_interrupts.py --log-cli-level=INFO
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.command_line import CommandLine, system
+from tests.e2e.equality import PARTS, part
+from tests.e2e.running.system import FIRST_WEEKS, demo
+from tests.e2e.session import Seen, listening, session
+from tests.e2e.two_loops.together import FLIGHTS, definitions
+
+MOMENTS = int(os.environ.get("INTERRUPTS", "3"))
+SEED = int(os.environ.get("INTERRUPTS_SEED", "0"))
+_STOP_S = 120.0
+"""Longest wait for a command that was interrupted."""
+_AGAIN_S = 3.0
+"""A second Ctrl-C comes within these."""
+
+_LOG = logging.getLogger(__name__)
+_INTERRUPTED = (130, -signal.SIGINT)
+"""Exit codes; the second where the command's own modules were still being read."""
+
+pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(900 + 150 * MOMENTS)]
+
+
+@dataclass
+class Interrupted:
+    """A demo that was interrupted and resumed to its end, and one that was not."""
+
+    quiet: dict[str, Any]
+    report: dict[str, Any]
+    codes: list[int]
+    """Exit codes of what was interrupted."""
+    seen: int = 0
+    """Processes that were started."""
+    left: list[str] = field(default_factory=list)
+    """What ran after a command had ended, or listened."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a command is interrupted: seconds after its start; and again ``again_s`` later, where that is not 0."""
+
+    after_s: float
+    again_s: float
+
+
+def moments(count: int, seed: int, ready_s: float, total_s: float) -> Iterator[Moment]:
+    """One in each of ``count`` equal parts of a demo that was ready after ``ready_s`` and done after ``total_s``.
+
+    A demo that goes on has to start again; from there it needs as long as the one before would have.
+    """
+    chance = random.Random(seed)
+    reached_s = 0.0
+    for number in range(count):
+        moment_s = (number + chance.random()) * total_s / count
+        after_s = moment_s if moment_s < ready_s else ready_s + moment_s - max(reached_s, ready_s)
+        reached_s = moment_s
+        yield Moment(after_s, chance.choice((0.0, chance.uniform(0.0, _AGAIN_S))))
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+    folder = tmp_path_factory.mktemp("quiet")
+    with system(folder, definitions(folder, [FLIGHTS])) as line:
+        quiet = demo(line)
+    folder = tmp_path_factory.mktemp("interrupted")
+    with system(folder, definitions(folder, [FLIGHTS])) as line:
+        found = Interrupted(quiet, {}, [])
+        times, out = quiet["timings_s"], line.out
+        arguments: tuple[str, ...] = FIRST_WEEKS
+        for number, moment in enumerate(moments(MOMENTS, SEED, times["ready"], times["total"])):
+            code = _interrupt(line, folder / f"{number}.log", moment, found, *arguments, "--out", str(out))
+            if code == 0:  # it was done before
+                break
+            found.codes.append(code)
+            begun = Path(line.environment["DRIFTLOOP_HOME"], "demo", "demo.json").exists()
+            arguments = ("demo", "--resume") if begun else FIRST_WEEKS
+        ended = line.run(*arguments, "--out", str(out), timeout_s=900.0)
+        assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
+        found.report = line.report()
+    return found
+
+
+def _interrupt(line: CommandLine, log: Path, moment: Moment, found: Interrupted, *arguments: str) -> int:
+    """Run a command until a moment, interrupt it, and note what it has left; returns its exit code."""
+    seen = Seen(str(log.parent))
+    with session(line.environment, log, seen, *arguments) as running:
+        if not running.ended_within(moment.after_s):
+            running.interrupt()
+            if moment.again_s and not running.ended_within(moment.again_s):
+                running.interrupt()
+            assert running.ended_within(_STOP_S), f"{_STOP_S} s after Ctrl-C it still runs:\n{running.said()[-3000:]}"
+        code = running.process.returncode
+    _LOG.info("%s: %s, exit code %d", " ".join(arguments[:2]), moment, code)
+    left = [*seen.left(), *(f"port {port}" for port in listening(int(line.environment["PORT_BASE"])))]
+    found.seen += len(seen.processes)
+    found.left += [f"{arguments[0]} after {moment}: {each}" for each in left]
+    assert code in (0, *_INTERRUPTED), running.said()[-3000:]
+    return int(code)
+
+
+def test_nothing_runs_or_listens_after_an_interrupt(interrupted: Interrupted) -> None:
+    assert interrupted.left == []
+    assert interrupted.codes
+    assert interrupted.seen >= 15  # demo, supervisor, parts, clients
+    assert set(interrupted.codes) <= set(_INTERRUPTED)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_went_on_ends_like_what_was_not_interrupted(interrupted: Interrupted, name: str) -> None:
+    assert part(interrupted.quiet, name)
+    assert part(interrupted.report, name) == part(interrupted.quiet, name)
+
+
+def test_every_check_is_equal_after_going_on(interrupted: Interrupted) -> None:
+    assert interrupted.report["resumed"]
+    assert [check for check in interrupted.report["checks"] if check["unequal"]] == []
+    names = [{check["name"] for check in each["checks"]} for each in (interrupted.quiet, interrupted.report)]
+    assert names[0] == names[1]
+
+
+def test_an_interrupted_start_leaves_nothing_and_the_next_one_comes_up(tmp_path: Path) -> None:
+    with system(tmp_path, definitions(tmp_path, [FLIGHTS])) as line:
+        chance, found = random.Random(SEED), Interrupted({}, {}, [])
+        for number in range(MOMENTS):
+            moment = Moment(chance.uniform(0.5, 15.0), chance.choice((0.0, 0.5)))
+            code = _interrupt(line, tmp_path / f"up-{number}.log", moment, found, "up")
+            if code == 0:  # it was up before: that is not to be stopped
+                line.run("down", timeout_s=90.0)
+        assert found.left == []
+        ended = line.run("up")
+        assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
