@@ -99,9 +99,27 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except ValueError as error:
+        if (said := _about_a_setting(error)) is None:
+            raise
+        click.echo(f"driftloop: {said}", err=True)
+        sys.exit(2)
     except ConfigError as error:
         click.echo(f"driftloop: {error}", err=True)
         sys.exit(2)
     except DriftloopError as error:
         click.echo(f"driftloop: {error}", err=True)
         sys.exit(1)
+
+
+def _about_a_setting(error: ValueError) -> str | None:
+    """What is wrong with a `DRIFTLOOP_...` variable, in one line; None where the error is about something else."""
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+
+    if isinstance(error, SettingsError):
+        return f'{error}; a list is written as JSON, such as ["orders"]'
+    if not isinstance(error, ValidationError) or not error.title.endswith("Settings"):
+        return None
+    found = [f"DRIFTLOOP_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
+    return "; ".join(found)

@@ -128,8 +128,8 @@ def judged(running: Running, release: str, stage: str, outcome: evaluation.Outco
     )  # fmt: skip
     name = f"{release}-{stage}-{time.time_ns()}"
     event: Envelope[Any] = Envelope(
-        name, "/driftloop/evaluation", data.DESCRIPTOR.full_name, data.loop, at.time_ms + 1, at.time_ms, name, None,
-        None, data,
+        name, "/driftloop/evaluation", data.DESCRIPTOR.full_name, data.loop, at.time_ms + 1,
+        time.time_ns() // 1_000_000, name, None, None, data,
     )  # fmt: skip
     producer = KafkaBatchProducer(running.settings.kafka_bootstrap)
     producer.send([to_record(event)])
