@@ -120,4 +120,7 @@ class Settings(BaseSettings):
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, tuple) else str(value)
+    """As a variable: a folder is the same one wherever the process starts."""
+    if isinstance(value, tuple):
+        return json.dumps(value)
+    return str(value.absolute() if isinstance(value, Path) else value)

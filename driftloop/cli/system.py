@@ -58,5 +58,6 @@ def _interruptible(settings: Settings, progress: Progress, timeout: float) -> St
 def down() -> None:
     """Stop the system. State stays on disk, so that `up` goes on where it stopped. Ctrl-C does not cut it short."""
     Interrupts()
-    settings = Settings()
-    click.echo("stopped" if Supervisor(settings).stop() else "nothing was running")
+    supervisor = Supervisor(Settings())
+    supervisor.refuse_stranger()
+    click.echo("stopped" if supervisor.stop() else "nothing was running")

@@ -88,6 +88,7 @@ class Demo:
         Raises:
             ConfigError: a system is up already.
         """
+        self._supervisor.refuse_stranger()
         if self._supervisor.alive():
             raise ConfigError(
                 "a system is up already on these ports; stop it with `driftloop down`, or take others by PORT_BASE"

@@ -50,7 +50,8 @@ class Finding:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Everything, each as it is found. What runs already is looked at as well."""
-    up = Supervisor(settings).alive()
+    supervisor = Supervisor(settings)
+    up = supervisor.alive() and supervisor.stranger() is None
     yield _set_up(ROOT / ".local")
     yield _java()
     yield from _home(settings.home)

@@ -19,7 +19,8 @@ from circus.client import CircusClient
 from circus.exc import CallError
 
 from driftloop.config import ROOT, Settings
-from driftloop.errors import DriftloopError
+from driftloop.errors import ConfigError, DriftloopError
+from driftloop.ports import BASE
 from driftloop.system.parts import Part
 
 _ENVIRONMENT = {
@@ -36,6 +37,8 @@ _HURRIED_S = 1.0
 _QUIT_AGAIN_S = 2.0
 _LAST_S = 2.0
 _ORPHANS_S = 15.0
+_KILLED_S = 10.0
+"""Until what was killed is gone: on a busy machine its parent takes its time to ask after it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,23 @@ class Supervisor:
         except CallError:
             return False
         return True
+
+    def stranger(self) -> Path | None:
+        """The checkout whose daemon answers at these ports, where that is another one."""
+        try:
+            found = Path(psutil.Process(self._call("dstats", timeout_s=1.0)["info"]["pid"]).cwd())
+        except (CallError, psutil.Error):
+            return None
+        return None if found == ROOT else found
+
+    def refuse_stranger(self) -> None:
+        """Two checkouts side by side must not take each other's system for their own.
+
+        Raises:
+            ConfigError: another checkout's system has these ports.
+        """
+        if found := self.stranger():
+            raise ConfigError(f"the system of {found} has these ports; stop it there, or take others by {BASE}")
 
     def start(self, parts: Sequence[Part], timeout_s: float = 10.0) -> None:
         """Start the daemon with these parts, under the supervisor's settings; they go on when this process ends.
@@ -203,5 +223,5 @@ def _see_off(processes: set[psutil.Process], patience_s: float) -> bool:
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=_LAST_S)
+    psutil.wait_procs(left, timeout=_KILLED_S)
     return bool(processes)

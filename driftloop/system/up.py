@@ -45,7 +45,7 @@ def up(
     ``supervised`` is called once the supervisor runs: from then on all that was started can be stopped.
 
     Raises:
-        ConfigError: set-up is missing, or a loop's definition is wrong; what was started is stopped again.
+        ConfigError: set-up is missing, another checkout has the ports, or a loop is wrong; what was started is stopped.
         DriftloopError: a part was not ready in time, or a probe not answered rightly; says where to look. What was
             started goes on.
     """
@@ -54,6 +54,7 @@ def up(
         raise ConfigError("Kafka is not installed below .local; run `make setup`")
     supervisor, wanted, began = Supervisor(settings), parts(settings), time.monotonic()
     already = supervisor.alive()
+    supervisor.refuse_stranger()
     if not already:
         forget(settings.home)
         forget_ready_s(settings)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -71,6 +72,14 @@ class Session:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout_s)
         return self.process.returncode is not None
+
+    def says_within(self, word: str, timeout_s: float) -> bool:
+        """Wait until it has said a word; False where it ended before, or it took too long."""
+        deadline = time.monotonic() + timeout_s
+        while word not in self.said() and time.monotonic() < deadline:
+            if self.ended_within(_LOOK_S):
+                return False
+        return word in self.said()
 
     def said(self) -> str:
         """What it has printed."""

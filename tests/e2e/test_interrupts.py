@@ -28,6 +28,9 @@ MOMENTS = int(os.environ.get("INTERRUPTS", "3"))
 SEED = int(os.environ.get("INTERRUPTS_SEED", "0"))
 _STOP_S = 120.0
 """Longest wait for a command that was interrupted."""
+_START_S = 300.0
+_REPLAYS = "event time"
+"""A demo says so from when its replay begins."""
 _AGAIN_S = 3.0
 """A second Ctrl-C comes within these."""
 
@@ -54,24 +57,29 @@ class Interrupted:
 
 @dataclass(frozen=True)
 class Moment:
-    """When a command is interrupted: seconds after its start; and again ``again_s`` later, where that is not 0."""
+    """When a command is interrupted: seconds after its start, or after it has said a word.
+
+    And again ``again_s`` later, where that is not 0.
+    """
 
     after_s: float
     again_s: float
+    word: str = ""
 
 
 def moments(count: int, seed: int, ready_s: float, total_s: float) -> Iterator[Moment]:
     """One in each of ``count`` equal parts of a demo that was ready after ``ready_s`` and done after ``total_s``.
 
-    A demo that goes on has to start again; from there it needs as long as the one before would have.
+    A demo that goes on has to start again; once it replays, it needs as long as the one before would have.
     """
     chance = random.Random(seed)
     reached_s = 0.0
     for number in range(count):
         moment_s = (number + chance.random()) * total_s / count
-        after_s = moment_s if moment_s < ready_s else ready_s + moment_s - max(reached_s, ready_s)
+        again_s = chance.choice((0.0, chance.uniform(0.0, _AGAIN_S)))
+        starting = moment_s < ready_s
+        yield Moment(moment_s, again_s) if starting else Moment(moment_s - max(reached_s, ready_s), again_s, _REPLAYS)
         reached_s = moment_s
-        yield Moment(after_s, chance.choice((0.0, chance.uniform(0.0, _AGAIN_S))))
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +109,7 @@ def _interrupt(line: CommandLine, log: Path, moment: Moment, found: Interrupted,
     """Run a command until a moment, interrupt it, and note what it has left; returns its exit code."""
     seen = Seen(str(log.parent))
     with session(line.environment, log, seen, *arguments) as running:
-        if not running.ended_within(moment.after_s):
+        if running.says_within(moment.word, _START_S) and not running.ended_within(moment.after_s):
             running.interrupt()
             if moment.again_s and not running.ended_within(moment.again_s):
                 running.interrupt()

@@ -14,6 +14,7 @@ import pytest
 
 from driftloop import ports
 from driftloop.config import ROOT, Settings
+from driftloop.errors import ConfigError
 from driftloop.system.parts import Part
 from driftloop.system.supervisor import Supervisor
 from tests.helpers.eventually import assert_eventually
@@ -113,6 +114,17 @@ def test_two_systems_side_by_side_get_the_ports_of_their_bases(tmp_path: Path, m
     finally:
         for supervisor in supervisors:
             supervisor.stop()
+
+
+def test_the_system_of_another_checkout_is_not_taken_for_ones_own(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor.start([_part(tmp_path / "pids")], timeout_s=60.0)
+    supervisor.refuse_stranger()
+    monkeypatch.setattr("driftloop.system.supervisor.ROOT", tmp_path)
+    assert supervisor.stranger() == ROOT
+    with pytest.raises(ConfigError, match=f"the system of {ROOT} has these ports; .* take others by PORT_BASE"):
+        supervisor.refuse_stranger()
 
 
 def _read(path: Path) -> str:

@@ -114,6 +114,9 @@ class Down:
     def alive(self, *_: Any) -> bool:
         return False
 
+    def stranger(self) -> None:
+        return None
+
 
 def test_only_what_is_wrong_fails() -> None:
     assert worst([Finding("a", "ok", ""), Finding("b", "warning", "")]) == 0

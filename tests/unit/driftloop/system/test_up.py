@@ -33,6 +33,9 @@ class Idle:
     def alive(self) -> bool:
         return self.runs
 
+    def refuse_stranger(self) -> None:
+        pass
+
     def start(self, _: object) -> None:
         self.runs = True
 
