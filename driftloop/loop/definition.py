@@ -6,6 +6,7 @@ Spans of time are written as ``90s``, ``15m``, ``24h`` or ``7d`` and held as ``t
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -48,6 +49,7 @@ AnySpan = Annotated[timedelta, BeforeValidator(parse_span)]
 Span = Annotated[timedelta, BeforeValidator(lambda v: _not_negative(parse_span(v)))]
 PositiveSpan = Annotated[timedelta, BeforeValidator(lambda v: _positive(parse_span(v)))]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
+ClassName = Annotated[str, Field(min_length=1, max_length=256)]
 EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=96)]
 
 
@@ -185,11 +187,28 @@ class LabelDefinition(Model):
     key: str
     """Its column that holds the prediction key."""
     value: str
-    """Its column that holds the outcome (boolean, integer or double)."""
-    kind: Literal["binary", "regression", "count"]
-    """Decides the loss: log loss, squared error, Poisson deviance."""
+    """Its column that holds the outcome: a boolean, an integer or a double; with `multiclass` a string that names the
+    class, or an integer that is its place in `classes`, from 0."""
+    kind: Literal["binary", "regression", "count", "multiclass"]
+    """Decides the loss: log loss, squared error, Poisson deviance, log loss over classes."""
+    classes: tuple[ClassName, ...] = ()
+    """With `multiclass`, and only then: the names of all classes, two or more, in the order of the model's scores. An
+    outcome of no such class is a dead letter. They stay as they are while the loop lives: other classes are another
+    loop."""
     horizon: PositiveSpan
     """An outcome later than this after the decision time is late; none by then is missing, never negative."""
+
+    @model_validator(mode="after")
+    def _classes_by_kind(self) -> LabelDefinition:
+        place = ("label", "classes")
+        if self.kind != "multiclass" and self.classes:
+            raise ReferenceProblem(place, f"only the kind multiclass has classes, not {self.kind}; leave them out")
+        if self.kind == "multiclass" and len(self.classes) < 2:
+            raise ReferenceProblem(place, "the kind multiclass needs two classes or more, such as [low, middle, high]")
+        twice = [name for name, count in Counter(self.classes).items() if count > 1]
+        if twice:
+            raise ReferenceProblem(place, f"{twice[0]!r} stands there twice; name each class once")
+        return self
 
 
 class SliceDefinition(Model):

@@ -74,7 +74,28 @@ def test_every_loop_of_the_checkout_is_right() -> None:
         ),
         ("  horizon: 60h", "  horizon: 2 weeks", "label.horizon: '2 weeks' is not a span of time"),
         ("  horizon: 60h", "  horizon: 99999999999d", "label.horizon: '99999999999d' is too long a span of time"),
-        ("  kind: count", "  kind: ordinal", "label.kind: Input should be 'binary', 'regression' or 'count'"),
+        (
+            "  kind: count",
+            "  kind: ordinal",
+            "label.kind: Input should be 'binary', 'regression', 'count' or 'multiclass'",
+        ),
+        (
+            "  kind: count",
+            "  kind: count\n  classes: [few, many]",
+            "label.classes: only the kind multiclass has classes, not count; leave them out",
+        ),
+        ("  kind: count", "  kind: multiclass", "label.classes: the kind multiclass needs two classes or more"),
+        (
+            "  kind: count",
+            "  kind: multiclass\n  classes: [few]",
+            "label.classes: the kind multiclass needs two classes",
+        ),
+        (
+            "  kind: count",
+            "  kind: multiclass\n  classes: [few, many, few]",
+            "label.classes: 'few' stands there twice; name each class once",
+        ),
+        ("  kind: count", "  kind: multiclass\n  classes: [1, 2]", "label.classes.0: Input should be a valid string"),
         ("  clock: request", "  clock: local", "prediction.clock: Input should be 'request' or 'now'"),
         (
             "  from: orders.placed",
