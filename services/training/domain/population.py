@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from driftloop.class_index import class_index
 from driftloop.loop.definition import InputDefinition, LabelDefinition, PredictionDefinition, to_ms
 
 KEY = "key"
@@ -69,9 +70,12 @@ def asked_between(rows: pa.Table, prediction: PredictionDefinition, start_ms: in
 def known_outcomes(rows: pa.Table, label: LabelDefinition, end_ms: int) -> pa.Table:
     """What was known at ``end_ms``: ``key`` string, ``label`` float64, ``outcome_time_ms`` int64.
 
-    Of several outcomes of a key, the first one visible counts.
+    Of several outcomes of a key, the first one visible counts. A class's label is its place in ``label.classes``.
     """
     rows = rows.filter(_visible_before(rows, end_ms))
+    if label.classes:
+        at = rows.column_names.index(label.value)
+        rows = rows.set_column(at, label.value, class_index(rows[label.value], label.classes))
     rows = rows.filter(pc.is_valid(rows[label.value]))
     key = pc.cast(rows[label.key], pa.string())
     first = _first_of_each(key, rows)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -150,3 +151,14 @@ def _label(key: str, decision_ms: int, told: list[dict[str, Any]], end_ms: int) 
         return None
     first = min(visible, key=lambda each: each[:2])[2]
     return float(first["good"]) if first["event_time_ms"] <= decision_ms + 10_000 else None
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"), [(["bad", None, "", "no class", "good"], pa.string()), ([1, None, -1, 2, 0], pa.int64())]
+)
+def test_of_classes_the_label_is_the_place_of_the_first_that_is_one(values: list[object], kind: pa.DataType) -> None:
+    told = accepted([{"ref": "a", "event_time_ms": at} for at in range(5)], {})
+    told = told.append_column("good", pa.array(values, kind))
+    label = LABEL.model_copy(update={"kind": "multiclass", "classes": ("good", "bad")})
+    assert population.known_outcomes(told, label, 100)["label"].to_pylist() == [1.0]
+    assert population.known_outcomes(told.slice(1), label, 100)["label"].to_pylist() == [0.0]
