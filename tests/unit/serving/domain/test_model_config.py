@@ -5,7 +5,7 @@ from tritonclient.grpc import model_config_pb2
 
 from services.serving.domain.model_config import Places, config_pbtxt, input_types, loop_config, model_files
 from services.serving.router.loop_config import KeySource, read_loop_config
-from tests.unit.serving.kit import DEFINITION
+from tests.unit.serving.kit import CLASSES, DEFINITION, OF_CLASSES
 
 PLACES = Places(Path("/o.db"), Path("/releases"), Path("/routes"), Path("/spool"))
 
@@ -42,3 +42,12 @@ def test_the_router_reads_what_was_rendered(tmp_path: Path) -> None:
     assert config.join_keys["world"] == KeySource(const="all")
     assert config.max_feature_age_ms == 2 * 3_600_000
     assert config.spool == "/spool/parcels"
+
+
+def test_a_loop_of_classes_answers_with_a_number_a_class(tmp_path: Path) -> None:
+    config = text_format.Parse(config_pbtxt(OF_CLASSES, 0), model_config_pb2.ModelConfig())
+    assert {each.name: list(each.dims) for each in config.output} == {
+        "score": [3], "prediction_id": [1], "release_id": [1], "feature_age_s": [1],
+    }  # fmt: skip
+    (tmp_path / "loop.json").write_bytes(loop_config(OF_CLASSES, PLACES).to_json())
+    assert read_loop_config(tmp_path / "loop.json").classes == CLASSES
