@@ -87,4 +87,4 @@ def rules(loop: LoopDefinition) -> Rules:
     """What a definition says about windows."""
     slices = [SliceRule(name, each.input, each.max_values) for name, each in sorted(loop.monitoring.slices.items())]
     block_ms, horizon_ms = to_ms(loop.monitoring.block), to_ms(loop.label.horizon)
-    return Rules(loop.loop, loop.label.kind, block_ms, horizon_ms, tuple(slices))
+    return Rules(loop.loop, loop.label.kind, block_ms, horizon_ms, tuple(slices), len(loop.label.classes))

@@ -23,11 +23,11 @@ OUTCOME_COLUMNS = (
 )  # fmt: skip
 
 
-def prediction(message: predictions.PredictionServed, visible_ms: int) -> Prediction:
-    """A logged prediction as a row.
+def prediction(message: predictions.PredictionServed, visible_ms: int, classes: int) -> Prediction:
+    """A logged prediction as a row. ``classes``: how many its loop's label has, 0 where it is a number.
 
     Raises:
-        InvalidEvent: it names no id, no key or no release.
+        InvalidEvent: it names no id, no key or no release, or scores another number of classes.
     """
     if not (message.prediction_id and message.key and message.release_id):
         raise InvalidEvent("missing-field", "a prediction needs prediction_id, key and release_id")
@@ -37,11 +37,25 @@ def prediction(message: predictions.PredictionServed, visible_ms: int) -> Predic
         decision_ms=message.decision_time_ms,
         visible_ms=visible_ms,
         release_id=message.release_id,
-        scores=tuple(ReleaseScore(each.release_id, each.role, each.score) for each in message.scores),
+        scores=_scores(message, classes),
         input_digest=message.input_digest,
         numeric=np.array(message.numeric, dtype=np.float64),
         categorical=tuple(message.categorical),
     )
+
+
+def _scores(message: predictions.PredictionServed, classes: int) -> tuple[ReleaseScore, ...]:
+    if not classes:
+        return tuple(ReleaseScore(each.release_id, each.role, each.score) for each in message.scores)
+    found = tuple(
+        ReleaseScore(each.release_id, each.role, each.score, tuple(each.class_scores)) for each in message.scores
+    )
+    odd = next((each for each in found if len(each.classes) != classes), None)
+    if odd is not None:
+        raise InvalidEvent(
+            "other-classes", f"{odd.release_id} scores {len(odd.classes)} classes, the loop has {classes}"
+        )
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ def _recall_predictions(connection: Connection, monitor: LoopMonitor) -> None:
         if row.record is None:
             monitor.join.recall_settled(row.prediction_id, row.key, row.decision_ms, row.visible_ms)
             continue
-        found = messages.prediction(PredictionServed.FromString(row.record), row.visible_ms)
+        found = messages.prediction(PredictionServed.FromString(row.record), row.visible_ms, monitor.rules.classes)
         if closed_ms is not None and row.visible_ms < closed_ms:
             monitor.join.recall_open(found)
         else:

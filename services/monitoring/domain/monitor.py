@@ -22,6 +22,8 @@ class Rules:
     block_ms: int
     horizon_ms: int
     slices: tuple[SliceRule, ...] = ()
+    classes: int = 0
+    """How many the label has; 0 where it is a number."""
 
 
 @dataclass(frozen=True, slots=True)

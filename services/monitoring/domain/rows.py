@@ -17,6 +17,14 @@ class ReleaseScore:
     release_id: str
     role: str
     score: float
+    """Of several classes the probability of the likeliest one."""
+    classes: tuple[float, ...] = ()
+    """Of several classes the probability of each."""
+
+    @property
+    def scores(self) -> float | tuple[float, ...]:
+        """What losses are made of."""
+        return self.classes or self.score
 
 
 @dataclass(frozen=True, slots=True, eq=False)

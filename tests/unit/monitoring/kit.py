@@ -38,6 +38,12 @@ from tests.unit.monitoring.rows import DAY, DIGEST, HOUR
 PARTITIONS = 2
 
 
+def definition_of_classes(*classes: str) -> LoopDefinition:
+    """The same loop with a label of classes."""
+    data = definition_data()
+    return LoopDefinition.model_validate({**data, "label": {**data["label"], "kind": "multiclass", "classes": classes}})
+
+
 def definition(loop: str = "orders") -> LoopDefinition:
     """A loop with windows of a day and a horizon of 36 hours."""
     return LoopDefinition.model_validate(definition_data(loop))
@@ -137,9 +143,10 @@ def served(
     colour: str = "red",
     purpose: predictions.Purpose = predictions.CLIENT,
     digest: str = DIGEST,
+    classes: Sequence[float] = (),
 ) -> Outgoing:
-    """A logged prediction."""
-    scores = [predictions.ReleaseScore(release_id=release, role="champion", score=score)]
+    """A logged prediction; ``classes`` are the champion's score of each."""
+    scores = [predictions.ReleaseScore(release_id=release, role="champion", score=score, class_scores=classes)]
     if challenger is not None:
         scores.append(predictions.ReleaseScore(release_id=challenger[0], role="challenger", score=challenger[1]))
     message = predictions.PredictionServed(

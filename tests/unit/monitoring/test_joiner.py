@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.unit.monitoring.kit import (
     Raw,
     day,
     definition,
+    definition_of_classes,
     outgoing,
     route,
     served,
@@ -218,3 +220,23 @@ def test_the_state_holds_no_more_than_its_memory(bench: Bench) -> None:
     assert rows[0] >= day(10 - 6) * 3_600_000
     assert rows[1] <= 4 * 8 * 6
     assert 0 < records <= 4 * 8 * 2
+
+
+def test_of_classes_the_log_loss_is_that_of_the_class_that_came_true_and_survives_a_restart(tmp_path: Path) -> None:
+    bench, raw = Bench(tmp_path, [definition_of_classes("low", "middle", "high")]), Raw()
+    bench.send(*watermark(0), route("r-1"), served("a", 1, 0.7, classes=(0.1, 0.7, 0.2)), *watermark(25))
+    bench.run()
+    bench.send(*raw.accepted([raw.row("a", 26, 2.0)]), *watermark(50))
+    bench.run()
+    _, second = bench.windows()
+    [sums] = second.data.releases
+    assert (sums.count, sums.loss_sum) == (1, pytest.approx(-math.log(0.2)))
+    assert (sums.score_sum, sums.outcome_sum, sums.residual_sum) == pytest.approx((0.7, 0.0, 0.7))
+
+
+def test_a_prediction_of_another_number_of_classes_is_a_dead_letter(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [definition_of_classes("low", "high")])
+    bench.send(*watermark(0), route("r-1"), served("a", 1, 0.7, classes=(0.1, 0.7, 0.2)), served("b", 1, 0.7))
+    bench.run()
+    letters = bench.broker.records(f"{PREDICTIONS}.dlq")
+    assert [each.header("dlq-reason") for each in letters] == [b"other-classes"] * 2
