@@ -16,7 +16,8 @@ from driftloop.loop import LoopDefinition, to_ms
 def outcome_values(raw: pa.Table, loop: LoopDefinition) -> list[tuple[str, int, float]]:
     """(key, when visible, outcome) of accepted outcomes in order of (visible, event time, id); rows with none are out.
 
-    An outcome is visible from its event time on, or from the watermark at which it arrived.
+    An outcome is visible from its event time on, or from the watermark at which it arrived. That of several classes is
+    the place of its class.
     """
     label = loop.label
     if not raw.num_rows:
@@ -25,12 +26,20 @@ def outcome_values(raw: pa.Table, loop: LoopDefinition) -> list[tuple[str, int, 
     extra = "".join(f', ({expression}) AS "{name}"' for name, expression in derive.items())
     with duckdb.connect() as connection:
         connection.register("raw", raw)
+        value = f'"{label.value}"' + ("" if label.classes else "::DOUBLE")
         query = (
             f'SELECT "{label.key}"::VARCHAR, greatest(event_time_ms, arrival_watermark_ms) AS visible_ms, '  # noqa: S608
-            f'"{label.value}"::DOUBLE FROM (SELECT *{extra} FROM raw) WHERE "{label.value}" IS NOT NULL '
+            f'{value} FROM (SELECT *{extra} FROM raw) WHERE "{label.value}" IS NOT NULL '
             "ORDER BY visible_ms, event_time_ms, event_id"
         )
-        return connection.execute(query).fetchall()
+        rows = connection.execute(query).fetchall()
+    return (
+        [(key, at, _place(value, label.classes)) for key, at, value in rows if value != ""] if label.classes else rows
+    )
+
+
+def _place(value: str | int, classes: Sequence[str]) -> float:
+    return float(classes.index(value) if isinstance(value, str) else value)
 
 
 def recount_joins(

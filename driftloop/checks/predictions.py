@@ -33,8 +33,8 @@ class Predictions:
     """[n, F]; NaN is missing."""
     categorical: NDArray[np.object_]
     """[n, C]"""
-    scores: list[dict[str, float]]
-    """Score of each release that scored the request."""
+    scores: list[dict[str, list[float]]]
+    """By each release that scored the request: the score, then the score of each class where the loop has classes."""
     repeated: int
     """Records whose prediction id stood before."""
 
@@ -90,6 +90,6 @@ def _columns(rows: list[predictions.PredictionServed], repeated: int) -> Predict
         score=np.array([row.score for row in rows], dtype=np.float64),
         numeric=np.array([list(row.numeric) for row in rows], dtype=np.float64).reshape(len(rows), inputs),
         categorical=categorical,
-        scores=[{each.release_id: each.score for each in row.scores} for row in rows],
+        scores=[{each.release_id: [each.score, *each.class_scores] for each in row.scores} for row in rows],
         repeated=repeated,
     )
