@@ -203,8 +203,12 @@ class LabelDefinition(Model):
         place = ("label", "classes")
         if self.kind != "multiclass" and self.classes:
             raise ReferenceProblem(place, f"only the kind multiclass has classes, not {self.kind}; leave them out")
-        if self.kind == "multiclass" and len(self.classes) < 2:
-            raise ReferenceProblem(place, "the kind multiclass needs two classes or more, such as [low, middle, high]")
+        if self.kind == "multiclass" and not self.classes:
+            raise ReferenceProblem(
+                ("label", "kind"), "multiclass needs `classes` beside it, such as [low, middle, high]"
+            )
+        if len(self.classes) == 1:
+            raise ReferenceProblem(place, "there must be two or more")
         twice = [name for name, count in Counter(self.classes).items() if count > 1]
         if twice:
             raise ReferenceProblem(place, f"{twice[0]!r} stands there twice; name each class once")
@@ -224,7 +228,8 @@ class DetectorDefinition(Model):
     """A test on closed windows."""
 
     kind: Literal["block_residual", "block_loss", "psi"]
-    """`block_residual`: mean of (score - outcome) by block against zero; `block_loss`: recent blocks' mean loss
+    """`block_residual`: mean of (score - outcome) by block against zero, of several classes mean of (probability of the
+    likeliest one - whether it came true); `block_loss`: recent blocks' mean loss
     against the reference blocks after the release became champion; `psi`: population stability index of an input or
     the score."""
     mode: Literal["watch", "trigger"]

@@ -39,7 +39,10 @@ def loss_over_time(quality: Sequence[dict[str, Any]], marks: Sequence[Mark]) -> 
 
 
 def calibration(quality: Sequence[dict[str, Any]], marks: Sequence[Mark]) -> str:
-    """Mean score less mean outcome, a block, by release: zero is calibrated."""
+    """Mean score less mean outcome (of several classes: confidence less accuracy), a block, by release.
+
+    Zero is calibrated.
+    """
     figure, axes = _figure(10.5, 3.4)
     axes.axhline(0.0, color="#444444", linewidth=0.8)
     _by_release(axes, quality, "residual")

@@ -319,8 +319,8 @@ def test_an_outcome_is_the_place_of_its_class_and_one_of_no_class_a_dead_letter(
 ) -> None:
     rig, producer = of_label(tmp_path, label)
     for number, value in enumerate([*known, unknown]):
-        producer.json(PAID, paid(f"e{number}", order_id=f"{number}", **{field: value}))
-    producer.json(PAID, paid("nothing said", order_id="17", **{field: None if field == "paid" else ""}))
+        producer.json(PAID, {**paid(f"e{number}", order_id=f"{number}"), field: value})
+    producer.json(PAID, {**paid("nothing said", order_id="17"), field: None if field == "paid" else ""})
     rig.ingest()
     assert outcomes_of(rig) == {str(number): place for number, place in enumerate(known.values())}
     [letter] = rig.letters(PAID)

@@ -136,8 +136,9 @@ def served(
     for each in (champion, challenger):
         Path(each.bundle.uri).rename(folder / each.release_id)
         each.bundle.uri = str(folder / each.release_id)
-    refs = [on_route(champion), on_route(challenger)]
-    live = Live(Route(LOOP, 1, *refs, 0.5), *(load_release(folder, ref, CLASSES) for ref in refs))
+    first, second = on_route(champion), on_route(challenger)
+    releases = [load_release(folder, ref, CLASSES) for ref in (first, second)]
+    live = Live(Route(LOOP, 1, first, second, 0.5), *releases)
     spool, config = ListSpool(), loop_config(loop.definition, Places(*[folder] * 4))
     [answer] = Router(config, lambda: live, full_store(), spool, lambda: T0).answer([keyed(*KEYS)])
     assert isinstance(answer, Answer)

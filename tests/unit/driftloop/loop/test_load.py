@@ -84,18 +84,18 @@ def test_every_loop_of_the_checkout_is_right() -> None:
             "  kind: count\n  classes: [few, many]",
             "label.classes: only the kind multiclass has classes, not count; leave them out",
         ),
-        ("  kind: count", "  kind: multiclass", "label.classes: the kind multiclass needs two classes or more"),
+        ("  kind: count", "  kind: multiclass", "label.kind: multiclass needs `classes` beside it"),
         (
             "  kind: count",
             "  kind: multiclass\n  classes: [few]",
-            "label.classes: the kind multiclass needs two classes",
+            "label.classes: there must be two or more",
         ),
         (
             "  kind: count",
             "  kind: multiclass\n  classes: [few, many, few]",
             "label.classes: 'few' stands there twice; name each class once",
         ),
-        ("  kind: count", "  kind: multiclass\n  classes: [1, 2]", "label.classes.0: Input should be a valid string"),
+        ("  kind: count", "  kind: multiclass\n  classes: [1, many]", "label.classes.0: Input should be a valid string"),
         ("  clock: request", "  clock: local", "prediction.clock: Input should be 'request' or 'now'"),
         (
             "  from: orders.placed",
