@@ -13,6 +13,7 @@ from tritonclient.utils import InferenceServerException
 from driftloop.bundle import open_bundle
 from driftloop.checks.triton import refused_rows
 from driftloop.contracts import predictions_pb2, registry_pb2
+from services.serving.establish import RouteRefused
 from services.serving.router.arms import is_challenger
 from services.serving.router.sessions import load_release
 from tests.helpers.eventually import assert_eventually
@@ -224,5 +225,8 @@ def test_a_release_of_other_classes_does_not_answer(world_of_classes: World, tmp
     world = world_of_classes
     world.serve(1, world.a)
     other = write_release(tmp_path, "r-odd", 1.0, classes=CLASSES[::-1])
-    assert "it scores the classes late, on the day, early; those of the loop are early" in world.serve(2, other)
+    with pytest.raises(
+        RouteRefused, match="it scores the classes late, on the day, early; those of the loop are early"
+    ):
+        world.serve(2, other)
     assert ask(world, inputs(["p-1"])).as_numpy("release_id")[0, 0] == b"r-a"

@@ -95,7 +95,11 @@ def test_every_loop_of_the_checkout_is_right() -> None:
             "  kind: multiclass\n  classes: [few, many, few]",
             "label.classes: 'few' stands there twice; name each class once",
         ),
-        ("  kind: count", "  kind: multiclass\n  classes: [1, many]", "label.classes.0: Input should be a valid string"),
+        (
+            "  kind: count",
+            "  kind: multiclass\n  classes: [1, many]",
+            "label.classes.0: Input should be a valid string",
+        ),
         ("  clock: request", "  clock: local", "prediction.clock: Input should be 'request' or 'now'"),
         (
             "  from: orders.placed",
