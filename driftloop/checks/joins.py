@@ -45,34 +45,46 @@ def _place(value: str | int, classes: Sequence[str]) -> float:
 def recount_joins(
     predictions: Predictions, outcomes: Sequence[tuple[str, int, float]], loop: LoopDefinition, until_ms: int
 ) -> dict[str, int]:
-    """What became of predictions and outcomes by a watermark, as `JoinCounts` names it."""
+    """What became of predictions and outcomes by a watermark, as `JoinCounts` names it.
+
+    A key stands for its first outcome; what comes after it is the same again, or corrects it. Keys are taken to be
+    remembered, as long as there are repeats of them.
+    """
     horizon_ms = to_ms(loop.label.horizon)
     decided = {
         key: int(at)
         for key, at, probe in zip(predictions.key, predictions.decision_time_ms, predictions.probe, strict=True)
         if not probe
     }
-    kept: dict[str, float] = {}
+    span_ms = to_ms(loop.label.correction_span)
+    first: dict[str, int] = {}
+    value_of: dict[str, float] = {}
+    joined: set[str] = set()
     counts: dict[str, int] = defaultdict(int)
     for key, at, value in outcomes:
         if at >= until_ms:
             continue
+        if key in first:
+            overdue = at >= first[key] + span_ms
+            counts["duplicate" if value_of[key] == value else "corrected"] += 1
+            counts["overdue"] += overdue and value_of[key] != value
+            value_of[key] = value_of[key] if overdue else value
+            continue
+        first[key], value_of[key] = at, value
         if key not in decided:
             counts["unpredicted"] += 1
         elif at > decided[key] + horizon_ms:
             counts["late"] += 1
-        elif key not in kept:
-            kept[key] = value
-            counts["joined"] += 1
         else:
-            counts["duplicate" if kept[key] == value else "corrected"] += 1
-    counts["missing"] = sum(key not in kept and at + horizon_ms < until_ms for key, at in decided.items())
+            joined.add(key)
+    counts["joined"] = len(joined)
+    counts["missing"] = sum(key not in joined and at + horizon_ms < until_ms for key, at in decided.items())
     return dict(counts)
 
 
 def join_checks(said: Mapping[str, int], found: Mapping[str, int]) -> list[Check]:
     """One check a count."""
-    names = ("joined", "missing", "late", "duplicate", "corrected", "unpredicted")
+    names = ("joined", "missing", "late", "duplicate", "corrected", "unpredicted", "overdue")
     return [
         Check(
             f"outcomes {name}",

@@ -197,6 +197,15 @@ class LabelDefinition(Model):
     loop."""
     horizon: PositiveSpan
     """An outcome later than this after the decision time is late; none by then is missing, never negative."""
+    corrections: Span | None = None
+    """Another value for a key replaces the one before where it becomes known less than this after the key's first
+    outcome: closed windows are restated, decisions keep the evidence that they had. As long as `horizon` unless set;
+    `0s` takes none."""
+
+    @property
+    def correction_span(self) -> timedelta:
+        """How long after a key's first outcome another value replaces it."""
+        return self.horizon if self.corrections is None else self.corrections
 
     @model_validator(mode="after")
     def _classes_by_kind(self) -> LabelDefinition:

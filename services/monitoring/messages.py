@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -15,7 +16,7 @@ from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.envelope import Draft, rfc3339
 from driftloop.errors import InvalidEvent
 from services.monitoring.domain.rows import Outcome, Prediction, ReleaseScore
-from services.monitoring.domain.window import Window
+from services.monitoring.domain.window import ReleaseSums, Restated, Window
 
 OUTCOME_COLUMNS = (
     "event_id", "event_time_ms", "arrival_watermark_ms", "source_topic", "source_partition", "source_offset",
@@ -105,7 +106,7 @@ def window_closed(loop: str, window: Window) -> Draft:
         window_id=window_id(loop, window.start_ms),
         start_ms=window.start_ms,
         end_ms=window.end_ms,
-        releases=_releases(window),
+        releases=_releases(window.releases),
         paired=_paired(window),
         histograms=_histograms(window),
         joins=_joins(window),
@@ -115,7 +116,23 @@ def window_closed(loop: str, window: Window) -> Draft:
     return Draft(ids.event_id("monitoring.window-closed", loop, window.end_ms), loop, window.end_ms, data)
 
 
-def _releases(window: Window) -> list[monitoring.ReleaseWindow]:
+def window_restated(loop: str, restated: Restated, known_by: Window) -> Draft:
+    """The event of a window whose outcomes were corrected; its event time is the end of the window that told of it."""
+    data = monitoring.WindowRestated(
+        loop=loop,
+        window_id=window_id(loop, restated.start_ms),
+        start_ms=restated.start_ms,
+        end_ms=restated.end_ms,
+        before=_releases(restated.before),
+        after=_releases(restated.after),
+        corrections=restated.corrections,
+        known_by_window_id=window_id(loop, known_by.start_ms),
+    )
+    identity = ids.event_id("monitoring.window-restated", loop, restated.end_ms, known_by.end_ms)
+    return Draft(identity, loop, known_by.end_ms, data)
+
+
+def _releases(sums: Sequence[ReleaseSums]) -> list[monitoring.ReleaseWindow]:
     return [
         monitoring.ReleaseWindow(
             release_id=each.release_id,
@@ -128,7 +145,7 @@ def _releases(window: Window) -> list[monitoring.ReleaseWindow]:
             residual_square_sum=each.residual_square,
             answered=each.answered,
         )
-        for each in window.releases
+        for each in sums
     ]
 
 
@@ -165,4 +182,5 @@ def _joins(window: Window) -> monitoring.JoinCounts:
         duplicate=each.duplicate,
         corrected=each.corrected,
         unpredicted=each.unpredicted,
+        overdue=each.overdue,
     )

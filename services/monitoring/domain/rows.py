@@ -75,6 +75,22 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinedRow:
+    """What is kept of a pair once its window has closed: enough to sum it up again."""
+
+    key: str
+    event_ms: int
+    """Of the outcome."""
+    value: float
+    scores: tuple[ReleaseScore, ...]
+
+    @property
+    def outcome(self) -> tuple[str, int]:
+        """Which outcome it is: a key that was forgotten may have another one since, at another time."""
+        return (self.key, self.event_ms)
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """A prediction and the outcome that answers it."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from driftloop.losses import LabelKind, losses, top_label
 from services.monitoring.domain.grid import Histogram, Reference, histogram
 from services.monitoring.domain.join import JoinCounts, Joined
-from services.monitoring.domain.rows import Pair, Prediction, ReleaseScore
+from services.monitoring.domain.rows import JoinedRow, Pair, Prediction, ReleaseScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,30 @@ def summarize(
         paired=_paired_sums(joined.pairs, kind, slices, references),
         histograms=_histograms(joined.predictions, references),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Restated:
+    """A closed window whose outcomes were corrected."""
+
+    start_ms: int
+    end_ms: int
+    before: tuple[ReleaseSums, ...]
+    after: tuple[ReleaseSums, ...]
+    corrections: int
+    """How many outcomes have another value."""
+
+
+def restate(before: Sequence[ReleaseSums], rows: Sequence[JoinedRow], kind: LabelKind) -> tuple[ReleaseSums, ...]:
+    """The sums of a closed window over its rows, in the order of its pairs, with the values that they have now.
+
+    They are bit-equal to those of a window that had closed with these values: the same sums, in the same order.
+    """
+    by_release: dict[str, list[_Row]] = {each.release_id: [] for each in before}
+    for row in rows:
+        for score in row.scores:
+            by_release[score.release_id].append((score.scores, row.value))
+    return tuple(_sums(each.release_id, each.role, by_release[each.release_id], each.answered, kind) for each in before)
 
 
 def _release_sums(joined: Joined, kind: LabelKind) -> tuple[ReleaseSums, ...]:

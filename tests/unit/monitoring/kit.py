@@ -27,7 +27,7 @@ from driftloop.envelope import Draft, Envelope, from_draft, from_record, headers
 from driftloop.errors import BundleError
 from driftloop.loop import LoopDefinition
 from driftloop.runner.tables import open_database
-from services.monitoring.adapters.sql import metadata
+from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import TOPICS, assemble
 from services.monitoring.config import MonitoringSettings
 from services.monitoring.domain.grid import Grid, Reference
@@ -315,6 +315,12 @@ class Bench:
         """The windows that were told of."""
         records = self.broker.records("monitoring.window-closed.v1")
         events = [from_record(record, [monitoring.WindowClosed]) for record in records]
+        return [event for event in events if event.loop == loop]
+
+    def restated(self, loop: str = "orders") -> list[Envelope[Any]]:
+        """The windows that were restated."""
+        records = self.broker.records("monitoring.window-restated.v1")
+        events = [from_record(record, [monitoring.WindowRestated]) for record in records]
         return [event for event in events if event.loop == loop]
 
 

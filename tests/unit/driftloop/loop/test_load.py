@@ -295,3 +295,9 @@ def test_feature_definitions_are_taken_from_the_folder_that_the_settings_name(tm
     assert load_features("greenhouse", tmp_path).VIEWS == ["from elsewhere"]
     with pytest.raises(LoopDefinitionError, match="barn"):
         load_features("barn", tmp_path)
+
+
+@pytest.mark.parametrize(("line", "hours"), [("", 60), ("\n  corrections: 0s", 0), ("\n  corrections: 10d", 240)])
+def test_corrections_are_taken_as_long_as_the_horizon_unless_said(folder: Path, line: str, hours: int) -> None:
+    _edit(folder, "  horizon: 60h", f"  horizon: 60h{line}")
+    assert to_ms(load_loop(folder).definition.label.correction_span) == hours * 3_600_000
