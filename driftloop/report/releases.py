@@ -59,9 +59,11 @@ def _restated(events: Iterable[Envelope[Any]]) -> list[monitoring.WindowRestated
 
 
 def outcomes(events: Iterable[Envelope[Any]]) -> dict[str, int]:
-    """Join counts, summed over all closed windows."""
+    """Join counts, summed over all closed windows; `restated`: outcomes of closed windows that got another value."""
     total: dict[str, int] = defaultdict(int)
     for event in events:
+        if isinstance(event.data, monitoring.WindowRestated):
+            total["restated"] += event.data.corrections
         if isinstance(event.data, monitoring.WindowClosed):
             for field in event.data.joins.DESCRIPTOR.fields:
                 total[field.name] += getattr(event.data.joins, field.name)

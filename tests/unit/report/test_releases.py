@@ -50,5 +50,5 @@ def test_a_restated_window_shows_its_newest_numbers_and_all_its_corrections_in_a
 
 
 def test_counts_are_summed_over_windows() -> None:
-    found = outcomes(WINDOWS)
-    assert (found["joined"], found["corrected"], found["overdue"]) == (8, 2, 2)
+    found = outcomes([*WINDOWS, restated("w1", "w2", 2.0, 6.0, 3)])
+    assert (found["joined"], found["corrected"], found["overdue"], found["restated"]) == (8, 2, 2, 3)
