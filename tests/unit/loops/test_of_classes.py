@@ -20,6 +20,7 @@ from driftloop.checks.joins import join_checks, outcome_values, recount_joins
 from driftloop.checks.predictions import read_predictions
 from driftloop.checks.raw import recount
 from driftloop.checks.scores import score_checks
+from driftloop.checks.windows import recount_windows, told_windows, window_check
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
@@ -172,6 +173,9 @@ def test_the_recomputation_agrees(told: Told) -> None:
     assert {key: value for key, _, value in values} == CAME
     found = recount_joins(log, values, told.loop.definition, told.bench.windows(LOOP)[-1].data.end_ms)
     assert [each for each in join_checks(outcomes(told.bench.windows(LOOP)), found) if each.unequal] == []
+    summed = recount_windows(log, values, told.loop.definition, told.bench.windows(LOOP)[-1].data.end_ms)
+    check = window_check(told_windows(told.bench.windows(LOOP)), summed)
+    assert (check.compared, check.unequal) == (2, 0)
 
 
 def test_a_logged_score_of_a_class_that_is_not_the_models_is_unequal(told: Told) -> None:
