@@ -10,7 +10,7 @@ PROBES = Counter(
 )
 OUTCOMES = Counter(
     "driftloop_monitoring_outcomes",
-    "Outcomes and what became of them: joined, late, missing, duplicate, corrected, unpredicted, overdue.",
+    "Outcomes by what became of them: joined, late, missing, duplicate, unpredicted, corrected, and of those overdue.",
     ("loop", "result"),
 )
 DEAD_LETTERED = Counter("driftloop_monitoring_dead_lettered", "Records refused for good.", ("topic", "reason"))
