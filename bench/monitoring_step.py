@@ -22,7 +22,7 @@ from driftloop.clock import SystemClock
 from driftloop.contracts.predictions_pb2 import CLIENT, PredictionServed, ReleaseScore
 from driftloop.contracts.topics import declared
 from driftloop.runner.tables import open_database
-from services.monitoring.adapters.sql import metadata
+from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import TOPICS, assemble
 from services.monitoring.config import MonitoringSettings
 from services.monitoring.domain.grid import Grid, Reference

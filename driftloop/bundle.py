@@ -49,7 +49,7 @@ class Manifest:
 
     loop: str
     run_id: str
-    label_kind: Literal["binary", "regression", "count"]
+    label_kind: Literal["binary", "regression", "count", "multiclass"]
     feature_service: str
     numeric: tuple[Input, ...]
     """Columns of the model's ``numeric`` input, float64 [n, F]."""
@@ -59,10 +59,15 @@ class Manifest:
     """Code digest, lake versions, data digest, seed, environment digest, window: strings, numbers and maps of them."""
     files: Mapping[str, FileDigest] = field(default_factory=dict)
     format: int = FORMAT
+    classes: tuple[str, ...] = ()
+    """Names of the K classes, in the order of the columns of ``score``; only of a multiclass release."""
 
     def to_json(self) -> bytes:
         """Canonical bytes: sorted keys, no white space, so that equal manifests have equal digests."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+        data = asdict(self)
+        if not self.classes:
+            del data["classes"]  # a release of one score keeps the manifest that it had before there were classes
+        return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
 
     @property
     def input_digest(self) -> str:
@@ -152,6 +157,7 @@ def parse_manifest(content: bytes) -> Manifest:
             raise BundleError(f"bundle format {data.get('format')!r}; this version reads {FORMAT}")
         data["numeric"] = tuple(Input(**each) for each in data["numeric"])
         data["categorical"] = tuple(Input(**each) for each in data["categorical"])
+        data["classes"] = tuple(data.get("classes", ()))
         data["files"] = {name: FileDigest(**each) for name, each in data["files"].items()}
         return Manifest(**data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -32,13 +32,13 @@ def export(module: torch.nn.Module, *, numeric: int, vocabularies: Sequence[Sequ
 
     Args:
         module: maps ``numeric`` float64 [n, F] and, where there are vocabularies, ``codes`` int64 [n, C] to float64
-            [n, 1]; in evaluation mode, with parameters and buffers in double precision.
+            [n, 1], or [n, K] of K classes; in evaluation mode, with parameters and buffers in double precision.
         numeric: F.
         vocabularies: known words of each of the C string columns, in code order.
 
     Returns:
         An ONNX model with inputs ``numeric`` float64 [n, F] and, where C > 0, ``categorical`` string [n, C], and the
-        output ``score`` float64 [n, 1].
+        output ``score`` float64 as the module gives it.
 
     Raises:
         onnx.checker.ValidationError: the merged graph is not a valid model.

@@ -25,37 +25,83 @@ _NEWTON = """\
         added += float(np.clip((label - score).sum() / slope, -1.0, 1.0))
     return added"""
 
+CLASSES = ("good", "fair", "bad")
+"""What a new loop of kind `multiclass` begins with."""
+
+_TEMPERATURE = """\
+    beyond = raw - raw[np.arange(len(label)), label.astype(int)][:, None]
+    low, high = -4.0, 4.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        weight = np.exp((beyond - beyond.max(1, keepdims=True)) / np.exp(middle))
+        gradient = (beyond * weight / weight.sum(1, keepdims=True)).sum()
+        low, high = (middle, high) if gradient > 0 else (low, middle)
+    return (low + high) / 2"""
+
+_ONE_SCORE = {
+    "outputs": "1",
+    "column": "[:, 0]",
+    "label_type": "float32",
+    "buffer": "shift",
+    "calibration": "Shift all scores so that their mean over the validation rows is the labels'.",
+    "found": "What to add to raw scores [n], given the labels [n].",
+    "settled": "outcome",
+}
+_SCORE_A_CLASS = {
+    "outputs": "K",
+    "column": "",
+    "label_type": "int64",
+    "buffer": "log_temperature",
+    "calibration": "Warm or cool all scores to the least log loss over the validation rows.",
+    "found": "Logarithm of the temperature (Guo et al. 2017) of logits [n, K] by bisection; the loss has one minimum.",
+    "settled": "ended_well",
+}
+
 _BY_KIND: MappingProxyType[LabelKind, dict[str, str]] = MappingProxyType(
     {
-        "binary": {
+        "binary": _ONE_SCORE
+        | {
             "description": "How likely is it that a case ends well?",
             "scores": "probabilities",
             "raw": "Logits",
             "score": "torch.sigmoid(self.raw(numeric, codes) + self.shift)",
             "loss": "functional.binary_cross_entropy_with_logits(raw, label[chosen])",
-            "shift": _NEWTON,
+            "body": _NEWTON,
             "expected": "1 / (1 + np.exp(-2 * numeric[:, 0]))",
             "drawn": "(random.random(ROWS) < expected).astype(float)",
         },
-        "regression": {
+        "regression": _ONE_SCORE
+        | {
             "description": "What will a case come to?",
             "scores": "expected values",
             "raw": "Expected values in units of the labels' deviation from their mean",
             "score": "self.raw(numeric, codes) * self.unit + self.shift",
             "loss": "functional.mse_loss(raw, (label[chosen] - label.mean()) / float(network.unit))",
-            "shift": "    return float((label - raw).mean())",
+            "body": "    return float((label - raw).mean())",
             "expected": "100 + 20 * numeric[:, 0]",
             "drawn": "expected + random.normal(size=ROWS)",
         },
-        "count": {
+        "count": _ONE_SCORE
+        | {
             "description": "How many will there be in a case?",
             "scores": "expected counts",
             "raw": "Logarithms of the expected count",
             "score": "torch.exp(self.raw(numeric, codes) + self.shift)",
             "loss": "functional.poisson_nll_loss(raw, label[chosen])",
-            "shift": "    return float(np.log(max(float(label.sum()), 0.5) / np.exp(raw).sum()))",
+            "body": "    return float(np.log(max(float(label.sum()), 0.5) / np.exp(raw).sum()))",
             "expected": "np.exp(0.5 + 0.7 * numeric[:, 0])",
             "drawn": "random.poisson(expected).astype(float)",
+        },
+        "multiclass": _SCORE_A_CLASS
+        | {
+            "description": "How will a case end?",
+            "scores": "class probabilities",
+            "raw": "Logits",
+            "score": "torch.softmax(self.raw(numeric, codes) / torch.exp(self.log_temperature), 1)",
+            "loss": "functional.cross_entropy(raw, label[chosen])",
+            "body": _TEMPERATURE,
+            "expected": "np.outer(2 * numeric[:, 0], [1.0, 0.0, -1.0])",
+            "drawn": "(expected + random.gumbel(size=expected.shape)).argmax(1).astype(float)",
         },
     }
 )
@@ -75,6 +121,7 @@ def scaffold(name: str, kind: LabelKind, clock: str, loops_dir: Path, feature_re
         if path.exists():
             raise ConfigError(f"{path} is there already; choose another name, or remove it first")
     values: dict[str, Any] = {"name": name, "kind": kind, "clock": clock, **_BY_KIND[kind]}
+    values["classes"] = CLASSES
     files = {
         folder / "loop.yaml": "loop.yaml.j2",
         folder / "protos" / name / "v1" / f"{name}.proto": "events.proto.j2",

@@ -18,6 +18,7 @@ class TrainingSet:
 
     ``numeric`` float64 [n, F] (NaN is missing), ``categorical`` object [n, C] of str (``""`` is missing), ``label``
     float64 [n], ``decision_time_ms`` int64 [n], ``key`` object [n] of str. Names are those of the columns, in order.
+    ``classes`` are those of a multiclass label, which is then the class's place among them; else there are none.
     """
 
     numeric: NDArray[np.float64]
@@ -27,6 +28,7 @@ class TrainingSet:
     key: NDArray[np.object_]
     numeric_names: Sequence[str]
     categorical_names: Sequence[str]
+    classes: Sequence[str] = ()
 
     def rows(self, chosen: NDArray[np.bool_] | slice) -> TrainingSet:
         """A part of the rows."""
@@ -38,6 +40,7 @@ class TrainingSet:
             self.key[chosen],
             self.numeric_names,
             self.categorical_names,
+            self.classes,
         )
 
 
@@ -45,14 +48,17 @@ class Fitted(Protocol):
     """A trained model, every transform included."""
 
     def predict(self, data: TrainingSet) -> NDArray[np.float64]:
-        """Scores float64 [n] in the training framework: probability, or expected value."""
+        """Scores in the training framework: probability or expected value, float64 [n].
+
+        Of K classes the probability of each, float64 [n, K], with the sum 1 in each row.
+        """
         ...
 
     def to_onnx(self) -> bytes:
         """The same function as an ONNX model.
 
         Inputs ``numeric`` float64 [n, F] and, where C > 0, ``categorical`` string [n, C];
-        output ``score`` float64 [n, 1].
+        output ``score`` float64 [n, 1], or [n, K] of K classes.
         """
         ...
 

@@ -33,8 +33,8 @@ class Predictions:
     """[n, F]; NaN is missing."""
     categorical: NDArray[np.object_]
     """[n, C]"""
-    scores: list[dict[str, float]]
-    """Score of each release that scored the request."""
+    scores: list[dict[str, list[float]]]
+    """By each release that scored the request: the score, then the score of each class where the loop has classes."""
     answered_wall_ms: NDArray[np.int64]
     """UTC milliseconds at which each answer was given, int64 [m]: a request that came again was answered again."""
     repeated: int
@@ -109,7 +109,7 @@ def _columns(
         score=np.array([row.score for row in rows], dtype=np.float64),
         numeric=numeric,
         categorical=categorical,
-        scores=[{each.release_id: each.score for each in row.scores} for row in rows],
+        scores=[{each.release_id: [each.score, *each.class_scores] for each in row.scores} for row in rows],
         answered_wall_ms=answered_wall_ms,
         repeated=repeated,
     )

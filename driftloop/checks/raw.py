@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 
 from driftloop.bus.ports import Record
 from driftloop.loop import Loop, to_ms
-from driftloop.loop.definition import EventDefinition, FieldRule
+from driftloop.loop.definition import EventDefinition, FieldRule, LabelDefinition
 
 
 @dataclass
@@ -72,6 +72,8 @@ class _Judge:
     def __init__(self, event: EventDefinition, message: type[Message], loop: Loop) -> None:
         self._event = event
         self._message = message
+        label = loop.definition.label
+        self._label = label if label.classes and loop.definition.events[label.source] is event else None
         self._time = loop.definition.time
         self._max_advance_ms = to_ms(loop.definition.time.max_advance)
         self._fields = [each.name for each in message.DESCRIPTOR.fields]
@@ -87,6 +89,8 @@ class _Judge:
         if mark_ms is not None and row[event.time] > mark_ms + self._max_advance_ms:
             return None
         if any(_broken(rule, row.get(name)) for name, rule in event.rules.items()):
+            return None
+        if self._label is not None and _classless(self._label, row.get(self._label.value)):
             return None
         standard = {
             "event_id": row[event.id],
@@ -119,6 +123,13 @@ def _broken(rule: FieldRule, value: Any) -> bool:
         too_long = rule.max_length is not None and len(value) > rule.max_length
         return too_long or (rule.enum is not None and value not in rule.enum)
     return (rule.min is not None and value < rule.min) or (rule.max is not None and value > rule.max)
+
+
+def _classless(label: LabelDefinition, value: Any) -> bool:
+    """Whether an outcome is given and is no class. One that is derived is not judged here."""
+    if value is None or value == "":
+        return False
+    return value not in label.classes if isinstance(value, str) else not 0 <= value < len(label.classes)
 
 
 def of_topics(records: Iterable[Record], topics: Iterable[str]) -> Iterator[Record]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from driftloop.bus.dead_letters import SUFFIX
-from driftloop.checks import features, joins, routing, scores, triton
+from driftloop.checks import features, joins, routing, scores, triton, windows
 from driftloop.checks.model import Check, Counts, Findings
 from driftloop.checks.predictions import Predictions, read_predictions
 from driftloop.checks.raw import Recount, of_topics, recount
@@ -111,8 +111,10 @@ def _predictions(
 def _joins(predictions: Predictions, events: Sequence[Envelope[Any]], raw: Recount, loop: Loop) -> list[Check]:
     ends = [event.data.end_ms for event in events if isinstance(event.data, monitoring.WindowClosed)]
     values = joins.outcome_values(raw.table(loop.definition.label.source), loop.definition)
-    found = joins.recount_joins(predictions, values, loop.definition, max(ends, default=0))
-    return joins.join_checks(outcomes(events), found)
+    until_ms = max(ends, default=0)
+    found = joins.recount_joins(predictions, values, loop.definition, until_ms)
+    summed = windows.recount_windows(predictions, values, loop.definition, until_ms)
+    return [*joins.join_checks(outcomes(events), found), windows.window_check(windows.told_windows(events), summed)]
 
 
 def _models(

@@ -36,12 +36,15 @@ def _scores(predictions: Predictions, release: str, bundle: Bundle) -> Check:
         return Check(f"scores of {release}", 0, 0, "never scored")
     if set(rows.input_digest) != {bundle.manifest.input_digest}:
         return Check(f"scores of {release}", len(rows), len(rows), "logged inputs are not this release's")
-    said = np.array([scores[release] for scores in rows.scores])
     computed = _run(bundle, rows)
-    wrong = ~(np.abs(said - computed) <= _TOLERANCE)
-    return Check(
-        f"scores of {release}", len(rows), int(wrong.sum()), f"largest difference {np.abs(said - computed).max():.1e}"
-    )
+    if bundle.manifest.classes:  # the score is that of the likeliest class
+        computed = np.column_stack([computed.max(axis=1), computed])
+    said = [scores[release] for scores in rows.scores]
+    if {len(each) for each in said} != {computed.shape[1]}:
+        return Check(f"scores of {release}", len(rows), len(rows), f"logged are not {computed.shape[1]} numbers each")
+    difference = np.abs(np.array(said) - computed).max(axis=1)
+    wrong = ~(difference <= _TOLERANCE)
+    return Check(f"scores of {release}", len(rows), int(wrong.sum()), f"largest difference {difference.max():.1e}")
 
 
 def _run(bundle: Bundle, rows: Predictions) -> Any:
@@ -54,4 +57,4 @@ def _run(bundle: Bundle, rows: Predictions) -> Any:
             "categorical": rows.categorical[start : start + _BATCH],
         }
         parts.append(session.run(["score"], {name: value for name, value in feed.items() if name in wants})[0])
-    return np.concatenate(parts).reshape(-1)
+    return np.concatenate(parts).reshape(len(rows), -1)

@@ -61,20 +61,22 @@ class Histogram(_message.Message):
     def __init__(self, release_id: _Optional[str] = ..., name: _Optional[str] = ..., counts: _Optional[_Iterable[int]] = ..., missing: _Optional[int] = ..., psi: _Optional[float] = ...) -> None: ...
 
 class JoinCounts(_message.Message):
-    __slots__ = ("joined", "late", "missing", "duplicate", "corrected", "unpredicted")
+    __slots__ = ("joined", "late", "missing", "duplicate", "corrected", "unpredicted", "overdue")
     JOINED_FIELD_NUMBER: _ClassVar[int]
     LATE_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
     DUPLICATE_FIELD_NUMBER: _ClassVar[int]
     CORRECTED_FIELD_NUMBER: _ClassVar[int]
     UNPREDICTED_FIELD_NUMBER: _ClassVar[int]
+    OVERDUE_FIELD_NUMBER: _ClassVar[int]
     joined: int
     late: int
     missing: int
     duplicate: int
     corrected: int
     unpredicted: int
-    def __init__(self, joined: _Optional[int] = ..., late: _Optional[int] = ..., missing: _Optional[int] = ..., duplicate: _Optional[int] = ..., corrected: _Optional[int] = ..., unpredicted: _Optional[int] = ...) -> None: ...
+    overdue: int
+    def __init__(self, joined: _Optional[int] = ..., late: _Optional[int] = ..., missing: _Optional[int] = ..., duplicate: _Optional[int] = ..., corrected: _Optional[int] = ..., unpredicted: _Optional[int] = ..., overdue: _Optional[int] = ...) -> None: ...
 
 class WindowClosed(_message.Message):
     __slots__ = ("loop", "window_id", "start_ms", "end_ms", "releases", "paired", "histograms", "joins", "predictions", "champion_release_id")
@@ -99,6 +101,26 @@ class WindowClosed(_message.Message):
     predictions: int
     champion_release_id: str
     def __init__(self, loop: _Optional[str] = ..., window_id: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., releases: _Optional[_Iterable[_Union[ReleaseWindow, _Mapping]]] = ..., paired: _Optional[_Iterable[_Union[PairedBlock, _Mapping]]] = ..., histograms: _Optional[_Iterable[_Union[Histogram, _Mapping]]] = ..., joins: _Optional[_Union[JoinCounts, _Mapping]] = ..., predictions: _Optional[int] = ..., champion_release_id: _Optional[str] = ...) -> None: ...
+
+class WindowRestated(_message.Message):
+    __slots__ = ("loop", "window_id", "start_ms", "end_ms", "before", "after", "corrections", "known_by_window_id")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_ID_FIELD_NUMBER: _ClassVar[int]
+    START_MS_FIELD_NUMBER: _ClassVar[int]
+    END_MS_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_BY_WINDOW_ID_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    window_id: str
+    start_ms: int
+    end_ms: int
+    before: _containers.RepeatedCompositeFieldContainer[ReleaseWindow]
+    after: _containers.RepeatedCompositeFieldContainer[ReleaseWindow]
+    corrections: int
+    known_by_window_id: str
+    def __init__(self, loop: _Optional[str] = ..., window_id: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., before: _Optional[_Iterable[_Union[ReleaseWindow, _Mapping]]] = ..., after: _Optional[_Iterable[_Union[ReleaseWindow, _Mapping]]] = ..., corrections: _Optional[int] = ..., known_by_window_id: _Optional[str] = ...) -> None: ...
 
 class WindowDecided(_message.Message):
     __slots__ = ("loop", "window_id", "end_ms", "decider", "opened")

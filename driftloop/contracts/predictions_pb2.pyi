@@ -17,14 +17,16 @@ CLIENT: Purpose
 PROBE: Purpose
 
 class ReleaseScore(_message.Message):
-    __slots__ = ("release_id", "role", "score")
+    __slots__ = ("release_id", "role", "score", "class_scores")
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
+    CLASS_SCORES_FIELD_NUMBER: _ClassVar[int]
     release_id: str
     role: str
     score: float
-    def __init__(self, release_id: _Optional[str] = ..., role: _Optional[str] = ..., score: _Optional[float] = ...) -> None: ...
+    class_scores: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, release_id: _Optional[str] = ..., role: _Optional[str] = ..., score: _Optional[float] = ..., class_scores: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class PredictionServed(_message.Message):
     __slots__ = ("loop", "prediction_id", "key", "decision_time_ms", "release_id", "arm", "score", "scores", "input_digest", "numeric", "categorical", "feature_watermark_ms", "route_epoch", "served_wall_time_ms", "purpose", "stale_views")

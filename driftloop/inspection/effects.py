@@ -15,6 +15,11 @@ _TESTS = {
     "block_loss": "mean loss by block, against the release's first blocks",
     "psi": "population stability index",
 }
+_CLASS_TESTS = {
+    **_TESTS,
+    "block_residual": "mean probability of the likeliest class less accuracy by block, against zero",
+}
+_SHOWN_CLASSES = 6
 
 
 def effects_of(definition: LoopDefinition) -> Iterator[Effect]:
@@ -25,7 +30,7 @@ def effects_of(definition: LoopDefinition) -> Iterator[Effect]:
     yield _model(definition)
     yield from _runs(definition)
     for name, detector in definition.monitoring.detectors.items():
-        yield Effect("detector", name, _detector(detector, definition.monitoring.block))
+        yield Effect("detector", name, _detector(detector, definition))
     for number, step in enumerate(definition.rollout.steps, 1):
         yield Effect("stage", f"{number}. {step.stage}", _step(step, definition.monitoring.block))
     yield Effect("stage", f"{len(definition.rollout.steps) + 1}. champion", "answers all keys")
@@ -44,9 +49,16 @@ def _model(definition: LoopDefinition) -> Effect:
     inputs = [prediction.key, *prediction.inputs]
     if prediction.clock == "request":
         inputs.insert(1, "decision_time_ms")
-    return Effect(
-        "model", definition.loop, f"answers infer({definition.loop!r}) in Triton; asks for {', '.join(inputs)}"
-    )
+    asks = f"answers infer({definition.loop!r}) in Triton; asks for {', '.join(inputs)}"
+    return Effect("model", definition.loop, asks + _classes(definition.label.classes))
+
+
+def _classes(classes: tuple[str, ...]) -> str:
+    """What the score holds where it is no single number; a long list is cut."""
+    if not classes:
+        return ""
+    more = [f"{len(classes) - _SHOWN_CLASSES} more"] if len(classes) > _SHOWN_CLASSES else []
+    return f"; its score holds {len(classes)} probabilities: of {', '.join([*classes[:_SHOWN_CLASSES], *more])}"
 
 
 def _runs(definition: LoopDefinition) -> Iterator[Effect]:
@@ -65,11 +77,12 @@ def _runs(definition: LoopDefinition) -> Iterator[Effect]:
         yield Effect("run", "schedule", f"every {every} of event time, on the last {window}")
 
 
-def _detector(detector: DetectorDefinition, block: timedelta) -> str:
-    over = f"over the last {_count(detector.blocks, 'block')} of {span_text(block)}"
+def _detector(detector: DetectorDefinition, definition: LoopDefinition) -> str:
+    test = (_CLASS_TESTS if definition.label.classes else _TESTS)[detector.kind]
+    over = f"over the last {_count(detector.blocks, 'block')} of {span_text(definition.monitoring.block)}"
     then = "asks for a retrain" if detector.mode == "trigger" else "is shown"
     on = f" of {detector.on}" if detector.on else ""
-    return f"{_TESTS[detector.kind]}{on}, {over}; above {detector.threshold:g} it {then}"
+    return f"{test}{on}, {over}; above {detector.threshold:g} it {then}"
 
 
 def _step(step: Step, block: timedelta) -> str:

@@ -6,6 +6,7 @@ Spans of time are written as ``90s``, ``15m``, ``24h`` or ``7d`` and held as ``t
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -48,6 +49,7 @@ AnySpan = Annotated[timedelta, BeforeValidator(parse_span)]
 Span = Annotated[timedelta, BeforeValidator(lambda v: _not_negative(parse_span(v)))]
 PositiveSpan = Annotated[timedelta, BeforeValidator(lambda v: _positive(parse_span(v)))]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
+ClassName = Annotated[str, Field(min_length=1, max_length=256)]
 EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=96)]
 
 
@@ -185,11 +187,41 @@ class LabelDefinition(Model):
     key: str
     """Its column that holds the prediction key."""
     value: str
-    """Its column that holds the outcome (boolean, integer or double)."""
-    kind: Literal["binary", "regression", "count"]
-    """Decides the loss: log loss, squared error, Poisson deviance."""
+    """Its column that holds the outcome: a boolean, an integer or a double; with `multiclass` a string that names the
+    class, or an integer that is its place in `classes`, from 0."""
+    kind: Literal["binary", "regression", "count", "multiclass"]
+    """Decides the loss: log loss, squared error, Poisson deviance, log loss over classes."""
+    classes: tuple[ClassName, ...] = ()
+    """With `multiclass`, and only then: the names of all classes, two or more, in the order of the model's scores. An
+    outcome of no such class is a dead letter. They stay as they are while the loop lives: other classes are another
+    loop."""
     horizon: PositiveSpan
     """An outcome later than this after the decision time is late; none by then is missing, never negative."""
+    corrections: Span | None = None
+    """Another value for a key replaces the one before where it becomes known less than this after the key's first
+    outcome: closed windows are restated, decisions keep the evidence that they had. As long as `horizon` unless set;
+    `0s` takes none."""
+
+    @property
+    def correction_span(self) -> timedelta:
+        """How long after a key's first outcome another value replaces it."""
+        return self.horizon if self.corrections is None else self.corrections
+
+    @model_validator(mode="after")
+    def _classes_by_kind(self) -> LabelDefinition:
+        place = ("label", "classes")
+        if self.kind != "multiclass" and self.classes:
+            raise ReferenceProblem(place, f"only the kind multiclass has classes, not {self.kind}; leave them out")
+        if self.kind == "multiclass" and not self.classes:
+            raise ReferenceProblem(
+                ("label", "kind"), "multiclass needs `classes` beside it, such as [low, middle, high]"
+            )
+        if len(self.classes) == 1:
+            raise ReferenceProblem(place, "there must be two or more")
+        twice = [name for name, count in Counter(self.classes).items() if count > 1]
+        if twice:
+            raise ReferenceProblem(place, f"{twice[0]!r} stands there twice; name each class once")
+        return self
 
 
 class SliceDefinition(Model):
@@ -205,7 +237,8 @@ class DetectorDefinition(Model):
     """A test on closed windows."""
 
     kind: Literal["block_residual", "block_loss", "psi"]
-    """`block_residual`: mean of (score - outcome) by block against zero; `block_loss`: recent blocks' mean loss
+    """`block_residual`: mean of (score - outcome) by block against zero, of several classes mean of (probability of the
+    likeliest one - whether it came true); `block_loss`: recent blocks' mean loss
     against the reference blocks after the release became champion; `psi`: population stability index of an input or
     the score."""
     mode: Literal["watch", "trigger"]

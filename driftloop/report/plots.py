@@ -33,7 +33,10 @@ def loss_over_time(quality: Sequence[dict[str, Any]], marks: Sequence[Mark]) -> 
 
 
 def calibration(quality: Sequence[dict[str, Any]], marks: Sequence[Mark]) -> Markup:
-    """Mean score less mean outcome, a block, by release: zero is calibrated."""
+    """Mean score less mean outcome (of several classes: confidence less accuracy), a block, by release.
+
+    Zero is calibrated.
+    """
     drawn, [axes] = canvas.figure(3.4)
     axes.axhline(0.0, color=LINE, linewidth=0.8)
     _by_release(axes, quality, "residual")

@@ -27,7 +27,16 @@ def releases(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
 
 
 def quality(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
-    """Mean loss and mean residual (score less outcome) of each release in each closed window that has any."""
+    """Mean loss and mean residual (score less outcome) of each release in each closed window that has any.
+
+    Those of a window that was restated are with its corrected outcomes; ``corrections`` says how many there were.
+    """
+    events = list(events)
+    newest: dict[str, monitoring.WindowRestated] = {}
+    corrections: dict[str, int] = defaultdict(int)
+    for data in sorted(_restated(events), key=lambda each: each.known_by_window_id):
+        newest[data.window_id] = data
+        corrections[data.window_id] += data.corrections
     return [
         {
             "window_end": rfc3339(event.data.end_ms),
@@ -36,18 +45,25 @@ def quality(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
             "count": row.count,
             "loss": row.loss_sum / row.count,
             "residual": row.residual_sum / row.count,
+            "corrections": corrections[event.data.window_id],
         }
         for event in events
         if isinstance(event.data, monitoring.WindowClosed)
-        for row in event.data.releases
+        for row in (newest[event.data.window_id].after if event.data.window_id in newest else event.data.releases)
         if row.count
     ]
 
 
+def _restated(events: Iterable[Envelope[Any]]) -> list[monitoring.WindowRestated]:
+    return [event.data for event in events if isinstance(event.data, monitoring.WindowRestated)]
+
+
 def outcomes(events: Iterable[Envelope[Any]]) -> dict[str, int]:
-    """Join counts, summed over all closed windows."""
+    """Join counts, summed over all closed windows; `restated`: outcomes of closed windows that got another value."""
     total: dict[str, int] = defaultdict(int)
     for event in events:
+        if isinstance(event.data, monitoring.WindowRestated):
+            total["restated"] += event.data.corrections
         if isinstance(event.data, monitoring.WindowClosed):
             for field in event.data.joins.DESCRIPTOR.fields:
                 total[field.name] += getattr(event.data.joins, field.name)

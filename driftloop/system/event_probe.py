@@ -21,7 +21,7 @@ from driftloop.system.probes import Patience
 from driftloop.system.specimen import specimen
 
 _POLL_S = 0.1
-_DERIVE = "derive"
+_NOT_BY_RULES = ("derive", "unknown-class")
 
 
 def probe_events(settings: Settings, loops: Sequence[Loop], patience: Patience) -> None:
@@ -77,8 +77,8 @@ def record_of(loop: Loop, name: str) -> Outgoing:
 
 
 def _accepted(loop: Loop, answer: ProbeJudged) -> None:
-    """An expression may want a text that no rule tells of, and fail on one made up: the door judged it nonetheless."""
-    if not answer.accepted and answer.reason != _DERIVE:
+    """An expression or a label may want a text that no rule tells of: the door judged the one made up nonetheless."""
+    if not answer.accepted and answer.reason not in _NOT_BY_RULES:
         place = loop.line_of("events", answer.event_type)
         what = f"loop {loop.name} refuses a test event made by its rules: {answer.reason}: {answer.detail}"
         raise DriftloopError(f"{place}: {what}; mend `rules` of the event")

@@ -110,6 +110,11 @@ class Scorer(Protocol):
     def kind(self) -> LabelKind: ...
 
     @property
+    def classes(self) -> Sequence[str]:
+        """Names of the classes that it scores; none where the label is a number."""
+        ...
+
+    @property
     def numeric(self) -> Sequence[str]:
         """Input names in the order of the numeric matrix."""
         ...
@@ -120,7 +125,7 @@ class Scorer(Protocol):
         ...
 
     def score(self, numeric: Floats, categorical: Objects) -> Floats:
-        """Scores float64 [n].
+        """Scores float64 [n], or [n, K] of K classes.
 
         ``numeric`` is float64 [n, F], NaN where missing; ``categorical`` is str [n, C], empty where missing.
 
@@ -160,7 +165,7 @@ class Holdout(Protocol):
 
     @property
     def score(self) -> Floats:
-        """What the training run said that the candidate makes of each row, float64 [n]."""
+        """What the training run said that the candidate makes of each row, float64 [n], or [n, K] of K classes."""
         ...
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,20 +47,27 @@ class Judge:
             score = _scores(scorer, holdout)
         except BundleError as problem:
             return offline.refused(str(problem))
+        if holdout.score.shape != score.shape:
+            shapes = f"{list(holdout.score.shape)} and {list(score.shape)}"
+            return offline.refused(f"scores of the training run and of the model have other shapes: {shapes}")
         drifted = _difference(score, holdout.score)
         if drifted > RECORDED_TOLERANCE:
             return offline.refused(f"scores differ from those of the training run by up to {drifted:.2g}")
-        other, why = self._champion_scores(champion, holdout)
+        other, why = self._champion_scores(champion, holdout, scorer.classes)
         trial = offline.Trial(scorer.kind, holdout.label, score, holdout.decision_time_ms, other, why)
         found = offline.judge(trial, loop.offline, to_ms(loop.monitoring.block), resampling(loop), subject)
         measured = {"golden_difference": golden, "row_latency_ms_p50": self._latency_ms(scorer, holdout)}
         return replace(found, metrics={**found.metrics, **measured})
 
-    def _champion_scores(self, champion: Candidate | None, holdout: Holdout) -> tuple[Floats | None, str]:
+    def _champion_scores(
+        self, champion: Candidate | None, holdout: Holdout, classes: Sequence[str]
+    ) -> tuple[Floats | None, str]:
         if champion is None:
             return None, "there is none"
         try:
             scorer = self.bundles.open(champion.bundle_uri, champion.bundle_digest)
+            if tuple(scorer.classes) != tuple(classes):
+                return None, f"{champion.release_id} scores other classes: {', '.join(scorer.classes) or 'none'}"
             absent = holdout.missing([*scorer.numeric, *scorer.categorical])
             if absent:
                 return None, f"{champion.release_id} needs inputs that the holdout lacks: {', '.join(absent)}"

@@ -96,7 +96,7 @@ def _door(loop: CompiledLoop, messages: Messages, world: World) -> Door:
     rows_to, outcomes_to = (
         Partitioner(world.producer.partitions(topic_of(message).name)) for message in (RowsAccepted, OutcomesAccepted)
     )
-    handlers = table(loop.schemas, loop.derives, loop.time)
+    handlers = table(loop.schemas, loop.derives, loop.time, {loop.feeds.label: loop.feeds.outcome})
     return Door(loop.name, handlers, loop.feeds, LoopClock(clocks), messages, rows_to, outcomes_to)
 
 

@@ -19,6 +19,7 @@ from services.ingestion.ports import Derive
 
 _KEYS = ("string", "int32", "int64")
 _VALUES = ("bool", "int32", "int64", "float", "double")
+_CLASSES = ("string", "int32", "int64")
 
 
 class MakeDerive(Protocol):
@@ -83,7 +84,7 @@ def locate(path: Path) -> Where:
 def _feeds(definition: LoopDefinition) -> Feeds:
     entities = {name: tuple(tuple(sorted(keys)) for keys in event.feeds) for name, event in definition.events.items()}
     label = definition.label
-    return Feeds(entities, label.source, OutcomeColumns(label.key, label.value))
+    return Feeds(entities, label.source, OutcomeColumns(label.key, label.value, label.classes))
 
 
 def _feed_problems(
@@ -97,8 +98,24 @@ def _feed_problems(
     if label.source in columns:
         outcome = columns[label.source]
         problems += _misused(where("label", "key"), "label.key", [label.key], outcome, _KEYS)
-        problems += _misused(where("label", "value"), "label.value", [label.value], outcome, _VALUES)
+        kinds = _CLASSES if label.classes else _VALUES
+        problems += _misused(where("label", "value"), "label.value", [label.value], outcome, kinds)
+        problems += _class_problems(definition, where)
     return problems
+
+
+def _class_problems(definition: LoopDefinition, where: Where) -> list[str]:
+    """Values that the event's rules let in and the label does not: each would be a dead letter nonetheless."""
+    label = definition.label
+    rule = definition.events[label.source].rules.get(label.value)
+    if not label.classes or rule is None or rule.enum is None:
+        return []
+    place = where("label", "classes")
+    return [
+        f"{place}: label.classes lacks {each!r}, which the rules of {label.value!r} list"
+        for each in rule.enum
+        if each not in label.classes
+    ]
 
 
 def _misused(

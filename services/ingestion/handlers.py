@@ -13,11 +13,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftloop.bus.ports import Record, TopicPartition
+from driftloop.class_index import unknown_class
 from driftloop.errors import InvalidEvent
 from driftloop.loop.definition import TimeRules, to_ms
 from services.ingestion.domain.arrivals import ArrivalRules, Ints, Mark, PartitionClock
 from services.ingestion.domain.decode import Decoder
 from services.ingestion.domain.duplicates import DuplicateWindow
+from services.ingestion.domain.fanout import OutcomeColumns
 from services.ingestion.domain.probes import Judged
 from services.ingestion.domain.rejection import DUPLICATE, Rejection
 from services.ingestion.domain.rules import Rules
@@ -63,8 +65,11 @@ class _Rows:
 class EventHandler:
     """Handles the records of one event type of one loop."""
 
-    def __init__(self, schema: EventSchema, derive: Derive | None, time: TimeRules) -> None:
+    def __init__(
+        self, schema: EventSchema, derive: Derive | None, time: TimeRules, outcome: OutcomeColumns | None = None
+    ) -> None:
         self._event = schema
+        self._outcome = outcome if outcome is not None and outcome.classes else None
         self._decoder = Decoder(schema, time.max_record_bytes)
         self._rules = Rules(schema)
         self._derive = derive
@@ -108,7 +113,17 @@ class EventHandler:
         refused += [Refused(records[fault.row], fault) for fault in decoded.rejected]
         rows = _Rows(decoded.rows, decoded.places)
         rows = self._without(rows, self._rules.check(decoded.rows), records, refused)
-        return self._derived(rows, records, refused)
+        rows, derived = self._derived(rows, records, refused)
+        if self._outcome is None:
+            return rows, derived
+        faults = _classless(self._outcome, self._column(self._outcome.value, rows, derived))
+        kept = self._without(rows, faults, records, refused)
+        return kept, [each.filter(pa.array(_others(faults, len(each)))) for each in derived] if faults else derived
+
+    def _column(self, name: str, rows: _Rows, derived: list[pa.Array]) -> pa.Array:
+        """A field of the message, or a derived column."""
+        place = -1 if self._derive is None else self._derive.schema.get_field_index(name)
+        return rows.batch.column(name) if place < 0 else derived[place]
 
     def _without(
         self, rows: _Rows, faults: list[Rejection], records: Sequence[Record], refused: list[Refused]
@@ -116,9 +131,7 @@ class EventHandler:
         if not faults:
             return rows
         self._refuse(rows, faults, records, refused)
-        kept = np.ones(len(rows.places), dtype=bool)
-        kept[[fault.row for fault in faults]] = False
-        return rows.keep(kept)
+        return rows.keep(_others(faults, len(rows.places)))
 
     def _refuse(self, rows: _Rows, faults: list[Rejection], records: Sequence[Record], refused: list[Refused]) -> None:
         for fault in faults:
@@ -179,6 +192,24 @@ def _faults(rows: Mask, reason: str, detail: str) -> list[Rejection]:
     return [Rejection(row, reason, detail) for row in np.flatnonzero(rows).tolist()]
 
 
+def _others(faults: list[Rejection], rows: int) -> Mask:
+    """The rows with no fault."""
+    kept = np.ones(rows, dtype=bool)
+    kept[[fault.row for fault in faults]] = False
+    return kept
+
+
+def _classless(outcome: OutcomeColumns, held: pa.Array) -> list[Rejection]:
+    """The rows whose outcome is none of the label's classes."""
+    unknown = np.flatnonzero(unknown_class(held, outcome.classes)).tolist()
+    listed = ", ".join(outcome.classes)
+    shown = [repr(held[row].as_py())[:80] for row in unknown]
+    return [
+        Rejection(row, "unknown-class", f"{outcome.value}: {each} is none of {listed}")
+        for row, each in zip(unknown, shown, strict=True)
+    ]
+
+
 def _failing(derive: Derive, batch: pa.RecordBatch) -> list[Rejection]:
     """The rows on which an expression fails, each tried alone."""
     found = []
@@ -191,7 +222,10 @@ def _failing(derive: Derive, batch: pa.RecordBatch) -> list[Rejection]:
 
 
 def table(
-    schemas: Mapping[str, EventSchema], derives: Mapping[str, Derive], time: TimeRules
+    schemas: Mapping[str, EventSchema],
+    derives: Mapping[str, Derive],
+    time: TimeRules,
+    outcomes: Mapping[str, OutcomeColumns],
 ) -> dict[str, EventHandler]:
-    """A loop's handlers by event type."""
-    return {name: EventHandler(schema, derives.get(name), time) for name, schema in schemas.items()}
+    """A loop's handlers by event type; ``outcomes`` by the event type that carries them."""
+    return {name: EventHandler(schema, derives.get(name), time, outcomes.get(name)) for name, schema in schemas.items()}

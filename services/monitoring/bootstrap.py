@@ -14,7 +14,8 @@ from driftloop.clock import Clock, SystemClock
 from driftloop.loop import LoopDefinition, load_loops, to_ms
 from driftloop.runner.tables import open_database
 from services.monitoring.adapters.bundles import LocalReferences
-from services.monitoring.adapters.sql import metadata, recall
+from services.monitoring.adapters.sql import recall
+from services.monitoring.adapters.tables import metadata
 from services.monitoring.config import MonitoringSettings
 from services.monitoring.domain.monitor import LoopMonitor, Rules
 from services.monitoring.domain.window import SliceRule
@@ -87,4 +88,7 @@ def rules(loop: LoopDefinition) -> Rules:
     """What a definition says about windows."""
     slices = [SliceRule(name, each.input, each.max_values) for name, each in sorted(loop.monitoring.slices.items())]
     block_ms, horizon_ms = to_ms(loop.monitoring.block), to_ms(loop.label.horizon)
-    return Rules(loop.loop, loop.label.kind, block_ms, horizon_ms, tuple(slices))
+    corrections_ms = to_ms(loop.label.correction_span)
+    return Rules(
+        loop.loop, loop.label.kind, block_ms, horizon_ms, tuple(slices), len(loop.label.classes), corrections_ms
+    )

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from driftloop.telemetry import Gauge
 from services.monitoring import metrics
 from services.monitoring.domain.monitor import LoopMonitor
-from services.monitoring.domain.window import Window
+from services.monitoring.domain.window import ReleaseSums, Restated, Window
 from services.monitoring.ports import Release
 
 STAGES = MappingProxyType({"champion": 3, "canary": 2, "shadow": 1, "retired": 0, "rejected": -1, "rolled-back": -2})
@@ -43,18 +43,27 @@ class Gauges:
         metrics.WINDOWS.add(loop=loop)
         metrics.WINDOW_END.set(window.end_ms / 1000, loop=loop)
         metrics.WINDOW_PREDICTIONS.set(window.predictions, loop=loop)
-        for result in ("joined", "late", "missing", "duplicate", "corrected", "unpredicted"):
+        for result in ("joined", "late", "missing", "duplicate", "corrected", "unpredicted", "overdue"):
             metrics.OUTCOMES.add(getattr(window.joins, result), loop=loop, result=result)
-        self._releases(loop, window)
+        answered: dict[Labels, float] = {
+            _labels(release=each.release_id, role=each.role): each.answered for each in window.releases
+        }
+        self._show(metrics.ANSWERED, loop, answered)
+        self._means(loop, window.releases, metrics.LOSS, metrics.RESIDUAL)
         psi = {_labels(release=each.release_id, input=each.name): each.psi for each in window.histograms}
         self._show(metrics.PSI, loop, psi)
 
-    def _releases(self, loop: str, window: Window) -> None:
-        rows = {_labels(release=each.release_id, role=each.role): each for each in window.releases}
-        self._show(metrics.ANSWERED, loop, {labels: row.answered for labels, row in rows.items()})
-        joined = {labels: row for labels, row in rows.items() if row.count}
-        self._show(metrics.LOSS, loop, {labels: row.loss / row.count for labels, row in joined.items()})
-        self._show(metrics.RESIDUAL, loop, {labels: row.residual / row.count for labels, row in joined.items()})
+    def restated(self, loop: str, window: Restated) -> None:
+        """A closed window whose outcomes were corrected. It is never the newest: a newer one's close told of it."""
+        metrics.RESTATED.add(loop=loop)
+        metrics.RESTATED_OUTCOMES.add(window.corrections, loop=loop)
+        metrics.RESTATED_END.set(window.end_ms / 1000, loop=loop)
+        self._means(loop, window.after, metrics.RESTATED_LOSS, metrics.RESTATED_RESIDUAL)
+
+    def _means(self, loop: str, sums: Iterable[ReleaseSums], loss: Gauge, residual: Gauge) -> None:
+        joined = {_labels(release=each.release_id, role=each.role): each for each in sums if each.count}
+        self._show(loss, loop, {labels: row.loss / row.count for labels, row in joined.items()})
+        self._show(residual, loop, {labels: row.residual / row.count for labels, row in joined.items()})
 
     def _show(self, gauge: Gauge, loop: str, values: dict[Labels, float]) -> None:
         before = self._shown[gauge.name, loop]

@@ -83,7 +83,8 @@ def prediction_served(intake: Intake, record: Record, message: predictions.Predi
     """Keep a client's prediction; a probe only shows that the route answers."""
     monitor = intake.monitors[message.loop]
     watermark_ms = monitor.prediction_watermarks.of(record.partition)
-    row = messages.prediction(message, max(message.decision_time_ms, watermark_ms or message.decision_time_ms))
+    visible_ms = max(message.decision_time_ms, watermark_ms or message.decision_time_ms)
+    row = messages.prediction(message, visible_ms, monitor.rules.classes)
     if message.purpose == predictions.PROBE:
         metrics.PROBES.add(loop=message.loop)
     elif monitor.add_predictions([row]):

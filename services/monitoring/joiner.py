@@ -143,9 +143,11 @@ class Joiner:
                 return False
             started = self._clock.monotonic_s()
             closed = monitor.close(references)
-            tx.close(loop, closed)
+            restated = tx.close(monitor.rules, closed)
             metrics.CLOSE_SECONDS.record(self._clock.monotonic_s() - started, loop=loop)
             self._gauges.window(loop, closed.window)
+            for each in restated:
+                self._gauges.restated(loop, each)
         self._gauges.watermark(monitor)
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -15,7 +16,7 @@ from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.envelope import Draft, rfc3339
 from driftloop.errors import InvalidEvent
 from services.monitoring.domain.rows import Outcome, Prediction, ReleaseScore
-from services.monitoring.domain.window import Window
+from services.monitoring.domain.window import ReleaseSums, Restated, Window
 
 OUTCOME_COLUMNS = (
     "event_id", "event_time_ms", "arrival_watermark_ms", "source_topic", "source_partition", "source_offset",
@@ -23,11 +24,11 @@ OUTCOME_COLUMNS = (
 )  # fmt: skip
 
 
-def prediction(message: predictions.PredictionServed, visible_ms: int) -> Prediction:
-    """A logged prediction as a row.
+def prediction(message: predictions.PredictionServed, visible_ms: int, classes: int) -> Prediction:
+    """A logged prediction as a row. ``classes``: how many its loop's label has, 0 where it is a number.
 
     Raises:
-        InvalidEvent: it names no id, no key or no release.
+        InvalidEvent: it names no id, no key or no release, or scores another number of classes.
     """
     if not (message.prediction_id and message.key and message.release_id):
         raise InvalidEvent("missing-field", "a prediction needs prediction_id, key and release_id")
@@ -37,11 +38,25 @@ def prediction(message: predictions.PredictionServed, visible_ms: int) -> Predic
         decision_ms=message.decision_time_ms,
         visible_ms=visible_ms,
         release_id=message.release_id,
-        scores=tuple(ReleaseScore(each.release_id, each.role, each.score) for each in message.scores),
+        scores=_scores(message, classes),
         input_digest=message.input_digest,
         numeric=np.array(message.numeric, dtype=np.float64),
         categorical=tuple(message.categorical),
     )
+
+
+def _scores(message: predictions.PredictionServed, classes: int) -> tuple[ReleaseScore, ...]:
+    if not classes:
+        return tuple(ReleaseScore(each.release_id, each.role, each.score) for each in message.scores)
+    found = tuple(
+        ReleaseScore(each.release_id, each.role, each.score, tuple(each.class_scores)) for each in message.scores
+    )
+    odd = next((each for each in found if len(each.classes) != classes), None)
+    if odd is not None:
+        raise InvalidEvent(
+            "other-classes", f"{odd.release_id} scores {len(odd.classes)} classes, the loop has {classes}"
+        )
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +106,7 @@ def window_closed(loop: str, window: Window) -> Draft:
         window_id=window_id(loop, window.start_ms),
         start_ms=window.start_ms,
         end_ms=window.end_ms,
-        releases=_releases(window),
+        releases=_releases(window.releases),
         paired=_paired(window),
         histograms=_histograms(window),
         joins=_joins(window),
@@ -101,7 +116,23 @@ def window_closed(loop: str, window: Window) -> Draft:
     return Draft(ids.event_id("monitoring.window-closed", loop, window.end_ms), loop, window.end_ms, data)
 
 
-def _releases(window: Window) -> list[monitoring.ReleaseWindow]:
+def window_restated(loop: str, restated: Restated, known_by: Window) -> Draft:
+    """The event of a window whose outcomes were corrected; its event time is the end of the window that told of it."""
+    data = monitoring.WindowRestated(
+        loop=loop,
+        window_id=window_id(loop, restated.start_ms),
+        start_ms=restated.start_ms,
+        end_ms=restated.end_ms,
+        before=_releases(restated.before),
+        after=_releases(restated.after),
+        corrections=restated.corrections,
+        known_by_window_id=window_id(loop, known_by.start_ms),
+    )
+    identity = ids.event_id("monitoring.window-restated", loop, restated.end_ms, known_by.end_ms)
+    return Draft(identity, loop, known_by.end_ms, data)
+
+
+def _releases(sums: Sequence[ReleaseSums]) -> list[monitoring.ReleaseWindow]:
     return [
         monitoring.ReleaseWindow(
             release_id=each.release_id,
@@ -114,7 +145,7 @@ def _releases(window: Window) -> list[monitoring.ReleaseWindow]:
             residual_square_sum=each.residual_square,
             answered=each.answered,
         )
-        for each in window.releases
+        for each in sums
     ]
 
 
@@ -151,4 +182,5 @@ def _joins(window: Window) -> monitoring.JoinCounts:
         duplicate=each.duplicate,
         corrected=each.corrected,
         unpredicted=each.unpredicted,
+        overdue=each.overdue,
     )

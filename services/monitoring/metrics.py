@@ -10,7 +10,7 @@ PROBES = Counter(
 )
 OUTCOMES = Counter(
     "driftloop_monitoring_outcomes",
-    "Outcomes and what became of them: joined, late, missing, duplicate, corrected, unpredicted.",
+    "Outcomes by what became of them: joined, late, missing, duplicate, unpredicted, corrected, and of those overdue.",
     ("loop", "result"),
 )
 DEAD_LETTERED = Counter("driftloop_monitoring_dead_lettered", "Records refused for good.", ("topic", "reason"))
@@ -29,6 +29,23 @@ ANSWERED = Gauge(
 LOSS = Gauge("driftloop_monitoring_loss", "Mean loss of a release in the window.", ("loop", "release", "role"))
 RESIDUAL = Gauge(
     "driftloop_monitoring_residual", "Mean of score less outcome in the window.", ("loop", "release", "role")
+)
+RESTATED = Counter("driftloop_monitoring_windows_restated", "Closed windows that corrections changed.", ("loop",))
+RESTATED_OUTCOMES = Counter(
+    "driftloop_monitoring_outcomes_restated", "Outcomes of closed windows that have another value now.", ("loop",)
+)
+RESTATED_END = Gauge(
+    "driftloop_monitoring_restated_window_end_seconds", "Event time at which the window restated last ended.", ("loop",)
+)
+RESTATED_LOSS = Gauge(
+    "driftloop_monitoring_restated_loss",
+    "Mean loss of a release in the window restated last, with the corrected outcomes.",
+    ("loop", "release", "role"),
+)
+RESTATED_RESIDUAL = Gauge(
+    "driftloop_monitoring_restated_residual",
+    "Mean of score less outcome in the window restated last, with the corrected outcomes.",
+    ("loop", "release", "role"),
 )
 PSI = Gauge(
     "driftloop_monitoring_psi",

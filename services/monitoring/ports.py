@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from driftloop.bus.dedup import SourceOffsets
 from driftloop.bus.ports import TopicPartition
 from services.monitoring.domain.grid import Reference
-from services.monitoring.domain.monitor import Closed, LoopMonitor
+from services.monitoring.domain.monitor import Closed, LoopMonitor, Rules
 from services.monitoring.domain.rows import Outcome, Prediction
+from services.monitoring.domain.window import Restated
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,12 @@ class Transaction(Protocol):
         """Add rows and releases."""
         ...
 
-    def close(self, loop: str, closed: Closed) -> None:
-        """Settle what a closed window settled, and put its `monitoring.window-closed` among the events to send."""
+    def close(self, rules: Rules, closed: Closed) -> Sequence[Restated]:
+        """Settle what a closed window settled, and put its `monitoring.window-closed` among the events to send.
+
+        After it comes a `monitoring.window-restated` for each earlier window of which it brought corrections; returns
+        these, in order of time.
+        """
         ...
 
     def save(self, monitors: Mapping[str, LoopMonitor], checkpoint: Checkpoint) -> None:

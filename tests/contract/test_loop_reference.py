@@ -27,7 +27,7 @@ def test_every_key_is_explained() -> None:
         "## `monitoring.detectors.<name>`",
         "| `lateness` | span | `0s` | Allowance of a derived watermark behind the newest event of its partition. |",
         "| `from` | string, at most 96 characters, like `^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*$` | required |",
-        "| `kind` | `binary` or `regression` or `count` | required |",
+        "| `kind` | `binary` or `regression` or `count` or `multiclass` | required |",
         "| `partitions` | integer, at least 1, at most 1024 | `2` | Partitions of the raw topic. |",
         "| `feeds` | list of list of string | none |",
     ],

@@ -11,6 +11,7 @@ import numpy as np
 from driftloop.bundle import GOLDEN, MODEL, Bundle, local_path, open_bundle
 from driftloop.errors import BundleError
 from driftloop.losses import LabelKind
+from driftloop.scores import as_scores
 from services.evaluation.ports import Floats, Objects, Scorer
 
 _ROWS_AT_ONCE = 8192
@@ -54,6 +55,11 @@ class OnnxScorer:
         return self._bundle.manifest.label_kind
 
     @property
+    def classes(self) -> Sequence[str]:
+        """See the port."""
+        return self._bundle.manifest.classes
+
+    @property
     def numeric(self) -> Sequence[str]:
         """See the port."""
         return [each.name for each in self._bundle.manifest.numeric]
@@ -69,7 +75,7 @@ class OnnxScorer:
             self._run(numeric[start : start + _ROWS_AT_ONCE], categorical[start : start + _ROWS_AT_ONCE])
             for start in range(0, len(numeric), _ROWS_AT_ONCE)
         ]
-        return np.concatenate(parts) if parts else np.empty(0)
+        return np.concatenate(parts) if parts else np.empty((0, len(self.classes)) if self.classes else 0)
 
     def golden_difference(self) -> float:
         """See the port."""
@@ -83,9 +89,9 @@ class OnnxScorer:
         wanted = {each.name for each in self._session.get_inputs()}
         try:
             (score,) = self._session.run(["score"], {name: inputs[name] for name in wanted})
+            return as_scores(score, len(numeric), len(self.classes))
         except _runtime_errors() as error:
             raise BundleError(f"{self._bundle.folder / MODEL} refuses its inputs: {error}") from error
-        return np.asarray(score, dtype=np.float64).reshape(len(numeric))
 
 
 class LocalBundles:
@@ -100,7 +106,7 @@ def _golden(bundle: Bundle) -> tuple[Floats, Objects, Floats]:
     try:
         with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as sample:
             numeric = np.asarray(sample["numeric"], dtype=np.float64)
-            expected = np.asarray(sample["score"], dtype=np.float64).reshape(len(numeric))
+            expected = as_scores(sample["score"], len(numeric), len(bundle.manifest.classes))
             names = sample["categorical"] if "categorical" in sample else np.empty((len(numeric), 0))
             return numeric, names.astype(object), expected
     except (KeyError, ValueError, OSError) as error:

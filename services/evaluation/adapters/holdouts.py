@@ -1,4 +1,7 @@
-"""Holdouts as Parquet files: a column for each model input, ``label``, ``score`` and ``decision_time_ms``."""
+"""Holdouts as Parquet files: a column for each model input, ``label``, ``score`` and ``decision_time_ms``.
+
+``score`` is a number, or of K classes a list of K numbers.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,11 @@ class ParquetHoldout:
     @property
     def score(self) -> Floats:
         """See the port."""
-        return self._floats("score")
+        column = self._table["score"].combine_chunks()
+        if not pa.types.is_fixed_size_list(column.type):
+            return self._floats("score")
+        table = pc.fill_null(pc.cast(column.flatten(), pa.float64()), float("nan")).to_numpy()
+        return np.asarray(table, dtype=np.float64).reshape(len(column), column.type.list_size)
 
     @property
     def decision_time_ms(self) -> Integers:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftloop.loop.definition import OfflineGate
-from driftloop.losses import LabelKind, losses
+from driftloop.losses import LabelKind, constant_scores, losses
+from driftloop.scores import finite_rows
 from services.evaluation.domain.bootstrap import Resampling, by_block, interval
 from services.evaluation.domain.judgement import Interval, Judgement, Outcome
 
@@ -28,11 +29,11 @@ class Trial:
     label: Floats
     """float64 [n]"""
     score: Floats
-    """The candidate's, float64 [n]."""
+    """The candidate's, float64 [n], or [n, K] of K classes."""
     decision_time_ms: Integers
     """int64 [n]"""
     champion: Floats | None
-    """The champion's on the same rows, float64 [n]."""
+    """The champion's on the same rows, in the same shape."""
     no_champion: str = ""
     """Why there are none."""
 
@@ -46,19 +47,20 @@ def judge(trial: Trial, gate: OfflineGate, block_ms: int, how: Resampling, subje
     """Judge a candidate by all gates; every gate that fails gives its reason.
 
     Least rows; finite scores; loss below the base rate's by ``min_gain_over_base_rate``, where the base rate is the
-    best constant with hindsight, the mean label of the same rows; not worse than the champion by more than
-    ``max_loss_over_champion`` with certainty. Without a champion's scores the interval is against the base rate.
+    best constant with hindsight: the mean label of the same rows, of classes their shares; not worse than the champion
+    by more than ``max_loss_over_champion`` with certainty. Without a champion's scores the interval is against the base
+    rate.
     """
     rows = len(trial.label)
     if rows < max(1, gate.min_rows):
         return refused(f"{rows} rows held out; the policy's least is {gate.min_rows}")
-    broken = int(np.count_nonzero(~np.isfinite(trial.score)))
+    broken = int(np.count_nonzero(~finite_rows(trial.score)))
     if broken:
         return refused(f"{broken} of {rows} scores are not finite")
     if trial.champion is not None and not np.isfinite(trial.champion).all():
         trial = replace(trial, champion=None, no_champion="its scores on these rows are not all finite")
     own = losses(trial.kind, trial.score, trial.label)
-    base = losses(trial.kind, np.full(rows, trial.label.mean()), trial.label)
+    base = losses(trial.kind, constant_scores(trial.kind, trial.label, trial.score), trial.label)
     other = base if trial.champion is None else losses(trial.kind, trial.champion, trial.label)
     found = _compare(trial, own, other, block_ms, how, subject)
     metrics = {"rows": float(rows), "loss": float(own.mean()), "base_loss": float(base.mean())}

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from driftloop.bus.partition import partitions_of
+from driftloop.class_index import class_index
 from services.ingestion.domain.schema import STANDARD
 
 SEPARATOR = "\x1f"
@@ -85,15 +86,17 @@ def entity_keys(rows: pa.RecordBatch, entities: Sequence[JoinKeys]) -> Iterator[
 
 @dataclass(frozen=True, slots=True)
 class OutcomeColumns:
-    """Columns of the label's event that hold the prediction key and the outcome."""
+    """Columns of the label's event that hold the prediction key and the outcome; ``classes`` that it may name."""
 
     key: str
     value: str
+    classes: tuple[str, ...] = ()
 
     def read(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """Standard columns, ``key`` string and ``value`` float64 of the rows that have both."""
+        """Standard columns, ``key`` string and ``value`` float64 (a class's place) of the rows that have both."""
         key = _text(rows.column(self.key))
-        value = rows.column(self.value).cast(pa.float64(), safe=False)
+        held = rows.column(self.value)
+        value = class_index(held, self.classes) if self.classes else held.cast(pa.float64(), safe=False)
         arrays = [*(rows.column(name) for name in STANDARD.names), key, value]
         outcomes = pa.RecordBatch.from_arrays(arrays, schema=OUTCOME)
         return outcomes.filter(pc.and_(key.is_valid(), value.is_valid()))

@@ -14,7 +14,7 @@ class Rejection:
 
     ``reason`` is one of: `empty`, `too-large`, `content-type`, `malformed-json`, `malformed-protobuf`,
     `malformed-watermark`, `missing`, `out-of-range`, `not-in-enum`, `too-long`, `invalid-time`, `too-far-ahead`,
-    `derive`, `duplicate`.
+    `derive`, `unknown-class`, `duplicate`.
     """
 
     row: int

@@ -5,84 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Engine,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    String,
-    Table,
-    Text,
-    bindparam,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, insert, select, update
 
 from driftloop.bus.dedup import SourceOffsets
 from driftloop.bus.ports import TopicPartition
 from driftloop.clock import Clock
 from driftloop.contracts.predictions_pb2 import PredictionServed
 from driftloop.runner import outbox
-from driftloop.runner.tables import versioned
 from services.monitoring import messages
-from services.monitoring.domain.monitor import Closed, LoopMonitor
+from services.monitoring.adapters import restating
+from services.monitoring.adapters.tables import checkpoint_table, outcomes, predictions, releases
+from services.monitoring.domain.monitor import Closed, LoopMonitor, Rules
 from services.monitoring.domain.rows import Outcome
 from services.monitoring.domain.watermarks import Watermarks
+from services.monitoring.domain.window import Restated
 from services.monitoring.ports import Changes, Checkpoint, LoggedPrediction, Release
-
-metadata = versioned(Path(__file__).parents[1] / "revisions")
-
-predictions = Table(
-    "predictions",
-    metadata,
-    Column("loop", String, primary_key=True),
-    Column("prediction_id", String, primary_key=True),
-    Column("key", String, nullable=False),
-    Column("decision_ms", BigInteger, nullable=False),
-    Column("visible_ms", BigInteger, nullable=False),
-    Column("record", LargeBinary),
-)
-"""``record`` is the logged message while the prediction waits for its outcome, NULL after."""
-
-outcomes = Table(
-    "outcomes",
-    metadata,
-    Column("loop", String, primary_key=True),
-    Column("row_id", String, primary_key=True),
-    Column("event_id", String, nullable=False),
-    Column("key", String, nullable=False),
-    Column("event_ms", BigInteger, nullable=False),
-    Column("visible_ms", BigInteger, nullable=False),
-    Column("value", Float, nullable=False),
-    Column("kept", Integer, nullable=False),
-)
-"""``kept`` is 1 once the outcome is the one that is remembered for its key."""
-
-Index("predictions_visible", predictions.c.loop, predictions.c.visible_ms)
-Index("outcomes_visible", outcomes.c.loop, outcomes.c.visible_ms)
-
-releases = Table(
-    "releases",
-    metadata,
-    Column("loop", String, primary_key=True),
-    Column("release_id", String, primary_key=True),
-    Column("uri", String, nullable=False),
-    Column("digest", String, nullable=False),
-    Column("stage", String, nullable=False),
-)
-
-checkpoint_table = Table(
-    "checkpoint", metadata, Column("one", Integer, primary_key=True), Column("body", Text, nullable=False)
-)
 
 
 class SqlTransaction:
@@ -102,18 +41,25 @@ class SqlTransaction:
             self._connection.execute(delete(releases).where(*same))
             self._connection.execute(insert(releases).values(asdict(each)))
 
-    def close(self, loop: str, closed: Closed) -> None:
+    def close(self, rules: Rules, closed: Closed) -> Sequence[Restated]:
         """See the port."""
-        joined, limit = closed.joined, closed.forget_before_ms
+        loop, joined, limit = rules.loop, closed.joined, closed.forget_before_ms
         settle = update(predictions).where(_loop_and(predictions, "prediction_id")).values(record=None)
         self._many(settle, _ids(loop, joined.settled))
         self._many(update(outcomes).where(_loop_and(outcomes, "row_id")).values(kept=1), _ids(loop, joined.kept))
+        revalue = update(outcomes).where(_loop_and(outcomes, "row_id")).values(value=bindparam("now"))
+        values = [{"of_loop": loop, "of_id": each.row_id, "now": each.value} for each in joined.revalued.values()]
+        self._many(revalue, values)
         self._many(delete(outcomes).where(_loop_and(outcomes, "row_id")), _ids(loop, joined.dropped))
         for table, settled in ((predictions, predictions.c.record.is_(None)), (outcomes, outcomes.c.kept == 1)):
             old = (table.c.loop == loop, table.c.visible_ms < limit)
             self._connection.execute(delete(table).where(*old, settled))
-        draft = messages.window_closed(loop, closed.window)
-        outbox.put(self._connection, [draft], source=self._source, wall_time_ms=self._clock.now_ms(), cause=None)
+        restated = restating.restate(self._connection, rules, joined.corrections)
+        restating.keep(self._connection, loop, closed)
+        drafts = [messages.window_closed(loop, closed.window)]
+        drafts += [messages.window_restated(loop, each, closed.window) for each in restated]
+        outbox.put(self._connection, drafts, source=self._source, wall_time_ms=self._clock.now_ms(), cause=None)
+        return restated
 
     def save(self, monitors: Mapping[str, LoopMonitor], checkpoint: Checkpoint) -> None:
         """See the port."""
@@ -210,7 +156,7 @@ def _recall_predictions(connection: Connection, monitor: LoopMonitor) -> None:
         if row.record is None:
             monitor.join.recall_settled(row.prediction_id, row.key, row.decision_ms, row.visible_ms)
             continue
-        found = messages.prediction(PredictionServed.FromString(row.record), row.visible_ms)
+        found = messages.prediction(PredictionServed.FromString(row.record), row.visible_ms, monitor.rules.classes)
         if closed_ms is not None and row.visible_ms < closed_ms:
             monitor.join.recall_open(found)
         else:

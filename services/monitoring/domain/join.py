@@ -3,12 +3,15 @@
 A prediction key stands for one outcome: the first in order of (visible time, event time, id), the order in which
 outcomes are taken whatever the order in which they came. An outcome answers the predictions of its key that were
 decided at or before it. It is in time where it became visible within the horizon of the decision.
+
+A later outcome with another value corrects it: the key's outcome has the new value from then on and keeps its time, so
+that what was joined, late or missing stays so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from services.monitoring.domain.rows import Outcome, Pair, Prediction
 
@@ -26,6 +29,16 @@ class JoinCounts:
     duplicate: int = 0
     corrected: int = 0
     unpredicted: int = 0
+    overdue: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A key's outcome has another value than when the window before closed."""
+
+    outcome: Outcome
+    """As it is now."""
+    was: float
 
 
 @dataclass
@@ -41,17 +54,24 @@ class Joined:
     kept: list[str] = field(default_factory=list)
     """Row ids of outcomes that are remembered for their key."""
     dropped: list[str] = field(default_factory=list)
-    """Row ids of outcomes that changed nothing but a count."""
+    """Row ids of outcomes that are not remembered: those after the first of their key."""
+    revalued: dict[str, Outcome] = field(default_factory=dict)
+    """By key, outcomes that were corrected, as they are now."""
+    corrections: list[Correction] = field(default_factory=list)
+    """Those of them that were known before this close and have another value now, in order of the key."""
     late: int = 0
     missing: int = 0
     duplicate: int = 0
     corrected: int = 0
     unpredicted: int = 0
+    overdue: int = 0
 
     @property
     def counts(self) -> JoinCounts:
         """The counts."""
-        return JoinCounts(len(self.pairs), self.late, self.missing, self.duplicate, self.corrected, self.unpredicted)
+        return JoinCounts(
+            len(self.pairs), self.late, self.missing, self.duplicate, self.corrected, self.unpredicted, self.overdue
+        )
 
 
 @dataclass
@@ -79,8 +99,10 @@ class _Key:
 class OutcomeJoin:
     """Predictions and outcomes of one loop that still matter. Not thread-safe."""
 
-    def __init__(self, horizon_ms: int) -> None:
+    def __init__(self, horizon_ms: int, *, corrections_ms: int, block_ms: int) -> None:
         self._horizon_ms = horizon_ms
+        self._corrections_ms = corrections_ms
+        self._block_ms = block_ms
         self._keys: dict[str, _Key] = {}
         self._seen: dict[str, int] = {}
         self._predictions: list[Prediction] = []
@@ -88,8 +110,8 @@ class OutcomeJoin:
 
     @property
     def memory_ms(self) -> int:
-        """How long a key is remembered."""
-        return REMEMBERED_HORIZONS * self._horizon_ms
+        """How long a key is remembered: as long as a window that held it may be restated, at least."""
+        return max(REMEMBERED_HORIZONS * self._horizon_ms, self._horizon_ms + self._corrections_ms + self._block_ms)
 
     def add_predictions(self, rows: Iterable[Prediction]) -> list[Prediction]:
         """Take predictions; returns the new ones. A later record of a known id is left out."""
@@ -131,8 +153,10 @@ class OutcomeJoin:
         result.predictions = sorted(self._visible_predictions(end_ms), key=lambda row: row.order)
         for prediction in result.predictions:
             self._open(prediction, result)
+        before: dict[str, Outcome] = {}
         for outcome in sorted(self._visible_outcomes(end_ms), key=lambda row: row.order):
-            self._decide(outcome, result)
+            self._decide(outcome, result, before)
+        self._revalue(before, result)
         self._give_up(end_ms, result)
         result.pairs.sort(key=lambda pair: pair.order)
         result.settled.sort()
@@ -163,12 +187,13 @@ class OutcomeJoin:
         else:
             key.open.append(prediction)
 
-    def _decide(self, outcome: Outcome, result: Joined) -> None:
+    def _decide(self, outcome: Outcome, result: Joined, before: dict[str, Outcome]) -> None:
         key = self._key(outcome.key)
         if key.outcome is not None:
             result.dropped.append(outcome.row_id)
-            result.duplicate += key.outcome.value == outcome.value
-            result.corrected += key.outcome.value != outcome.value
+            if self._corrects(outcome, key.outcome, result):
+                before.setdefault(outcome.key, key.outcome)
+                key.outcome = replace(key.outcome, value=outcome.value)
             return
         key.outcome = outcome
         result.kept.append(outcome.row_id)
@@ -180,6 +205,31 @@ class OutcomeJoin:
             predicted = key.was_predicted(outcome.event_ms)
             result.late += predicted
             result.unpredicted += not predicted
+
+    def _corrects(self, outcome: Outcome, held: Outcome, result: Joined) -> bool:
+        """Count a further outcome of a key; returns whether its value replaces the one that is held."""
+        if outcome.value == held.value:
+            result.duplicate += 1
+            return False
+        result.corrected += 1
+        in_time = outcome.visible_ms < held.visible_ms + self._corrections_ms
+        result.overdue += not in_time
+        return in_time
+
+    def _revalue(self, before: Mapping[str, Outcome], result: Joined) -> None:
+        """Give this close's pairs the values that their keys have now, and note what closed windows must learn."""
+        if not before:
+            return
+        result.revalued = {name: now for name in sorted(before) if (now := self._key(name).outcome) is not None}
+        result.pairs = [
+            Pair(pair.prediction, result.revalued.get(pair.prediction.key, pair.outcome)) for pair in result.pairs
+        ]
+        new = set(result.kept)
+        result.corrections = [
+            Correction(now, before[name].value)
+            for name, now in result.revalued.items()
+            if now.row_id not in new and now.value != before[name].value
+        ]
 
     def _answers(self, outcome: Outcome, prediction: Prediction) -> bool:
         return (

@@ -22,6 +22,10 @@ class Rules:
     block_ms: int
     horizon_ms: int
     slices: tuple[SliceRule, ...] = ()
+    classes: int = 0
+    """How many the label has; 0 where it is a number."""
+    corrections_ms: int = 0
+    """How long after a key's first outcome another value replaces it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class LoopMonitor:
 
     def __init__(self, rules: Rules, *, outcome_partitions: int, prediction_partitions: int) -> None:
         self.rules = rules
-        self.join = OutcomeJoin(rules.horizon_ms)
+        self.join = OutcomeJoin(rules.horizon_ms, corrections_ms=rules.corrections_ms, block_ms=rules.block_ms)
         self.outcome_watermarks = Watermarks(outcome_partitions)
         self.prediction_watermarks = Watermarks(prediction_partitions)
         self.closed_ms: int | None = None

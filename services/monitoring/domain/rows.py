@@ -17,6 +17,14 @@ class ReleaseScore:
     release_id: str
     role: str
     score: float
+    """Of several classes the probability of the likeliest one."""
+    classes: tuple[float, ...] = ()
+    """Of several classes the probability of each."""
+
+    @property
+    def scores(self) -> float | tuple[float, ...]:
+        """What losses are made of."""
+        return self.classes or self.score
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +72,22 @@ class Outcome:
     def order(self) -> tuple[int, int, str, str]:
         """Outcomes are taken in this order, however they came."""
         return (self.visible_ms, self.event_ms, self.event_id, self.row_id)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedRow:
+    """What is kept of a pair once its window has closed: enough to sum it up again."""
+
+    key: str
+    event_ms: int
+    """Of the outcome."""
+    value: float
+    scores: tuple[ReleaseScore, ...]
+
+    @property
+    def outcome(self) -> tuple[str, int]:
+        """Which outcome it is: a key that was forgotten may have another one since, at another time."""
+        return (self.key, self.event_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftloop.losses import LabelKind, losses
+from driftloop.losses import LabelKind, losses, top_label
 from services.monitoring.domain.grid import Histogram, Reference, histogram
 from services.monitoring.domain.join import JoinCounts, Joined
-from services.monitoring.domain.rows import Floats, Pair, Prediction
+from services.monitoring.domain.rows import JoinedRow, Pair, Prediction, ReleaseScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,10 @@ class SliceRule:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSums:
-    """Sums over the joined predictions that one release scored; residual is score less outcome."""
+    """Sums over the joined predictions that one release scored; residual is score less outcome.
+
+    Of several classes, score is the likeliest one's probability and outcome 1 where that one came true, else 0.
+    """
 
     release_id: str
     role: str
@@ -85,27 +88,59 @@ def summarize(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Restated:
+    """A closed window whose outcomes were corrected."""
+
+    start_ms: int
+    end_ms: int
+    before: tuple[ReleaseSums, ...]
+    after: tuple[ReleaseSums, ...]
+    corrections: int
+    """How many outcomes have another value."""
+
+
+def restate(before: Sequence[ReleaseSums], rows: Sequence[JoinedRow], kind: LabelKind) -> tuple[ReleaseSums, ...]:
+    """The sums of a closed window over its rows, in the order of its pairs, with the values that they have now.
+
+    They are bit-equal to those of a window that had closed with these values: the same sums, in the same order.
+    """
+    by_release: dict[str, list[_Row]] = {each.release_id: [] for each in before}
+    for row in rows:
+        for score in row.scores:
+            by_release[score.release_id].append((score.scores, row.value))
+    return tuple(_sums(each.release_id, each.role, by_release[each.release_id], each.answered, kind) for each in before)
+
+
 def _release_sums(joined: Joined, kind: LabelKind) -> tuple[ReleaseSums, ...]:
     answered = Counter(each.release_id for each in joined.predictions)
     roles: dict[str, str] = {}
-    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in answered}
+    rows: dict[str, list[_Row]] = {name: [] for name in answered}
     for pair in joined.pairs:
         for score in pair.prediction.scores:
-            rows.setdefault(score.release_id, []).append((score.score, pair.outcome.value))
+            rows.setdefault(score.release_id, []).append((score.scores, pair.outcome.value))
     scored = (*(pair.prediction for pair in joined.pairs), *joined.predictions)
     for prediction in sorted(scored, key=lambda row: row.order):
         roles |= {each.release_id: each.role for each in prediction.scores}
     return tuple(_sums(name, roles.get(name, ""), rows[name], answered[name], kind) for name in sorted(rows))
 
 
-def _sums(release: str, role: str, rows: Sequence[tuple[float, float]], answered: int, kind: LabelKind) -> ReleaseSums:
-    score, outcome = _columns(rows)
+_Row = tuple[float | tuple[float, ...], float]
+"""What a release said of a prediction, and its outcome."""
+
+
+def _sums(release: str, role: str, rows: Sequence[_Row], answered: int, kind: LabelKind) -> ReleaseSums:
+    if not rows:
+        return ReleaseSums(release, role, 0, 0.0, 0.0, 0.0, 0.0, 0.0, answered)
+    scores = np.array([said for said, _ in rows], dtype=np.float64)
+    label = np.array([value for _, value in rows], dtype=np.float64)
+    score, outcome = top_label(kind, scores, label)
     residual = score - outcome
     return ReleaseSums(
         release_id=release,
         role=role,
         count=len(rows),
-        loss=float(losses(kind, score, outcome).sum()),
+        loss=float(losses(kind, scores, label).sum()),
         score=float(score.sum()),
         outcome=float(outcome.sum()),
         residual=float(residual.sum()),
@@ -114,18 +149,13 @@ def _sums(release: str, role: str, rows: Sequence[tuple[float, float]], answered
     )
 
 
-def _columns(rows: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), 2)
-    return table[:, 0], table[:, 1]
-
-
 @dataclass(frozen=True, slots=True)
 class _Both:
     """A joined prediction that champion and challenger scored."""
 
     prediction: Prediction
-    champion: float
-    challenger: float
+    champion: ReleaseScore
+    challenger: ReleaseScore
     outcome: float
 
 
@@ -137,7 +167,7 @@ def _paired_sums(
         roles = {each.role: each for each in pair.prediction.scores}
         if {"champion", "challenger"} <= roles.keys():
             champion, challenger = roles["champion"], roles["challenger"]
-            row = _Both(pair.prediction, champion.score, challenger.score, pair.outcome.value)
+            row = _Both(pair.prediction, champion, challenger, pair.outcome.value)
             groups.setdefault((champion.release_id, challenger.release_id), []).append(row)
     return tuple(
         _pair_sum(names, label, part, kind)
@@ -175,8 +205,8 @@ def input_value(prediction: Prediction, name: str, reference: Reference | None) 
 
 def _pair_sum(names: tuple[str, str], label: str, rows: Sequence[_Both], kind: LabelKind) -> PairedSums:
     outcome = np.array([each.outcome for each in rows])
-    champion = losses(kind, np.array([each.champion for each in rows]), outcome)
-    challenger = losses(kind, np.array([each.challenger for each in rows]), outcome)
+    champion = losses(kind, np.array([each.champion.scores for each in rows]), outcome)
+    challenger = losses(kind, np.array([each.challenger.scores for each in rows]), outcome)
     return PairedSums(*names, label, len(rows), float(champion.sum()), float(challenger.sum()))
 
 

@@ -65,7 +65,7 @@ class GrpcTriton:
         return ProbeAnswer(
             release_id=result.as_numpy("release_id")[0, 0].decode(),
             prediction_id=result.as_numpy("prediction_id")[0, 0].decode(),
-            score=float(result.as_numpy("score")[0, 0]),
+            scores=tuple(result.as_numpy("score")[0].tolist()),
         )
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from driftloop.loop import LoopDefinition, to_ms
 from services.serving.router.loop_config import DECISION_TIME, InputType, KeySource, LoopConfig
@@ -69,6 +70,7 @@ def loop_config(definition: LoopDefinition, places: Places) -> LoopConfig:
         releases=str(places.releases),
         routes=str(places.routes),
         spool=str(places.spool / definition.loop),
+        classes=definition.label.classes,
     )
 
 
@@ -81,7 +83,7 @@ def config_pbtxt(definition: LoopDefinition, queue_delay_us: int) -> str:
             'backend: "python"',
             f"max_batch_size: {MAX_BATCH}",
             *_tensors("input", inputs),
-            *_tensors("output", _OUTPUTS),
+            *_tensors("output", _OUTPUTS, {"score": len(definition.label.classes) or 1}),
             "instance_group [ { count: 1 kind: KIND_CPU } ]",
             f"dynamic_batching {{ max_queue_delay_microseconds: {queue_delay_us} }}",
             "",
@@ -89,5 +91,8 @@ def config_pbtxt(definition: LoopDefinition, queue_delay_us: int) -> str:
     )
 
 
-def _tensors(kind: str, types: Mapping[str, str]) -> list[str]:
-    return [f'{kind} [ {{ name: "{name}" data_type: {datatype} dims: [ 1 ] }} ]' for name, datatype in types.items()]
+def _tensors(kind: str, types: Mapping[str, str], dims: Mapping[str, int] = MappingProxyType({})) -> list[str]:
+    return [
+        f'{kind} [ {{ name: "{name}" data_type: {datatype} dims: [ {dims.get(name, 1)} ] }} ]'
+        for name, datatype in types.items()
+    ]

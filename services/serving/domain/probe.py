@@ -35,7 +35,8 @@ class ProbeAnswer:
 
     release_id: str
     prediction_id: str
-    score: float
+    scores: tuple[float, ...]
+    """One, or one a class."""
 
 
 def probe_key(route: Route) -> str:
@@ -79,8 +80,8 @@ def complaint(route: Route, answer: ProbeAnswer) -> str:
         return f"the probe was answered by {answer.release_id}, not by {expected_release(route)}"
     if answer.prediction_id != probe_id(route):
         return f"the probe's prediction id came back as {answer.prediction_id!r}"
-    if not np.isfinite(answer.score):
-        return f"the probe's score is {answer.score}"
+    if not np.isfinite(answer.scores).all():
+        return f"the probe's score is {', '.join(map(str, answer.scores))}"
     return ""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftloop.contracts import predictions_pb2
+from driftloop.scores import confidence, finite_rows
 from services.serving.router.arms import is_challenger
 from services.serving.router.batch import BadRequest, Batch, RawRequest, RequestRows, concatenate, read_request
 from services.serving.router.join import Columns, Joined, Joiner, OnlineFeatures, columns_of, places_of
@@ -31,7 +32,7 @@ class Spool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request of n rows gets."""
+    """What a request of n rows gets. ``scores`` is float64 [n], or [n, K] where the label has K classes."""
 
     scores: NDArray[np.float64]
     prediction_ids: list[str]
@@ -62,12 +63,13 @@ class _Scorer:
 
 @dataclass(frozen=True)
 class _Scored:
-    """A release's inputs and scores for a batch."""
+    """A release's inputs and scores for a batch: ``scores`` as `Answer` has them, ``top`` the likeliest class's."""
 
     scorer: _Scorer
     numeric: NDArray[np.float64]
     strings: NDArray[np.object_]
     scores: NDArray[np.float64]
+    top: NDArray[np.float64]
     finite: NDArray[np.bool_]
 
 
@@ -137,7 +139,7 @@ class Router:
         arms = _arms(plan.live, batch, scored)
         ids = [each for request in requests for each in self._prediction_ids(request)]
         answering = np.array([arm.scores[row] for row, arm in enumerate(arms)])
-        sound = np.isfinite(answering)
+        sound = finite_rows(answering)
         ages = joined.feature_age_s(batch.decision_ms)
         answers: list[Answer | Refusal] = []
         records: list[bytes] = []
@@ -189,7 +191,7 @@ class Router:
             decision_time_ms=int(batch.decision_ms[row]),
             release_id=arm.scorer.release.release_id,
             arm=arm.scorer.role,
-            score=arm.scores[row],
+            score=arm.top[row],
             input_digest=arm.scorer.release.input_digest,
             numeric=arm.numeric[row].tolist(),
             categorical=arm.strings[row].tolist(),
@@ -202,7 +204,9 @@ class Router:
         for each in scored:
             if each.finite[row]:
                 release_id = each.scorer.release.release_id
-                record.scores.add(release_id=release_id, role=each.scorer.role, score=each.scores[row])
+                entry = record.scores.add(release_id=release_id, role=each.scorer.role, score=each.top[row])
+                if each.scores.ndim > 1:
+                    entry.class_scores.extend(each.scores[row].tolist())
         return record.SerializeToString()
 
 
@@ -214,7 +218,7 @@ def _scorer(release: Release, role: str, columns: Columns) -> _Scorer:
 
 def _score(scorers: Sequence[_Scorer], joined: Joined) -> list[_Scored]:
     """The champion's scores and, where there is a challenger and it does not fail, the challenger's."""
-    found = []
+    found: list[_Scored] = []
     for scorer in scorers:
         numeric, strings = scorer.inputs(joined)
         try:
@@ -222,8 +226,8 @@ def _score(scorers: Sequence[_Scorer], joined: Joined) -> list[_Scored]:
         except ReleaseError:
             if scorer.role == CHAMPION:
                 raise
-            scores = np.full(len(numeric), np.nan)
-        found.append(_Scored(scorer, numeric, strings, scores, np.isfinite(scores)))
+            scores = np.full_like(found[0].scores, np.nan)
+        found.append(_Scored(scorer, numeric, strings, scores, confidence(scores), finite_rows(scores)))
     return found
 
 

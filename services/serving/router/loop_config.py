@@ -42,6 +42,8 @@ class LoopConfig:
     """Folder of route and status files."""
     spool: str
     """Folder of this loop's prediction log."""
+    classes: tuple[str, ...] = ()
+    """Of the label, where it has any; then a row's score is one number a class."""
 
     def to_json(self) -> bytes:
         """The file's content."""
@@ -59,6 +61,6 @@ def read_loop_config(path: Path) -> LoopConfig:
         raise ValueError(f"{path} has format {found}; this version reads {FORMAT}")
     try:
         data["join_keys"] = {name: KeySource(**source) for name, source in data["join_keys"].items()}
-        return LoopConfig(**data)
+        return LoopConfig(**{**data, "classes": tuple(data["classes"])})
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: {error!r}") from error

@@ -75,7 +75,7 @@ class _RefusedRows:
 
 def _routes(config: LoopConfig) -> RouteKeeper[Release]:
     releases = Path(config.releases)
-    return RouteKeeper(Path(config.routes), config.loop, lambda ref: load_release(releases, ref))
+    return RouteKeeper(Path(config.routes), config.loop, lambda ref: load_release(releases, ref, config.classes))
 
 
 def _raw(request: Any) -> RawRequest:
@@ -95,7 +95,7 @@ def _response(answer: Answer | Refusal) -> Any:
         return _failed(answer.why, pb_utils.TritonError.INVALID_ARG)
     return pb_utils.InferenceResponse(
         output_tensors=[
-            pb_utils.Tensor("score", answer.scores.reshape(-1, 1)),
+            pb_utils.Tensor("score", answer.scores.reshape(len(answer.prediction_ids), -1)),
             pb_utils.Tensor("prediction_id", _bytes(answer.prediction_ids)),
             pb_utils.Tensor("release_id", _bytes(answer.release_ids)),
             pb_utils.Tensor("feature_age_s", answer.feature_age_s.reshape(-1, 1)),

@@ -14,6 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from driftloop.bundle import GOLDEN, MODEL, Bundle, Input, open_bundle
 from driftloop.errors import BundleError
+from driftloop.scores import as_scores
 from services.serving.domain.route import ReleaseOnRoute
 
 TOLERANCE = 1e-6
@@ -52,9 +53,11 @@ class Release:
     input_digest: str
     session: Any
     """An `onnxruntime.InferenceSession`."""
+    classes: tuple[str, ...] = ()
+    """Where the label has any."""
 
     def score(self, numeric: NDArray[np.float64], categorical: NDArray[np.object_]) -> NDArray[np.float64]:
-        """Scores, float64 [n], of ``numeric`` float64 [n, F] and ``categorical`` str [n, C].
+        """Scores, float64 [n] or [n, K] with K classes, of ``numeric`` float64 [n, F] and ``categorical`` str [n, C].
 
         Raises:
             ReleaseError: the graph failed.
@@ -64,20 +67,23 @@ class Release:
             feed["categorical"] = categorical
         try:
             (score,) = self.session.run(["score"], feed)
+            return as_scores(score, len(numeric), len(self.classes))
         except ORT_ERRORS as error:
             raise ReleaseError(self.release_id, f"the graph failed: {error}") from error
-        flat: NDArray[np.float64] = score.reshape(-1)
-        return flat
 
 
-def load_release(folder: Path, ref: ReleaseOnRoute) -> Release:
-    """Open a staged release and try it on its golden sample.
+def load_release(folder: Path, ref: ReleaseOnRoute, classes: tuple[str, ...] = ()) -> Release:
+    """Open a staged release and try it on its golden sample. ``classes`` are those of the loop's label.
 
     Raises:
-        ReleaseError: a file differs from its digest, the graph does not load, or it does not give the golden scores.
+        ReleaseError: a file differs from its digest, the graph does not load, it does not give the golden scores, or
+            it scores other classes.
     """
     try:
         bundle = open_bundle(folder / ref.release_id, ref.digest)
+        if bundle.manifest.classes != classes:
+            named = [", ".join(each) or "none" for each in (bundle.manifest.classes, classes)]
+            raise ReleaseError(ref.release_id, f"it scores the classes {named[0]}; those of the loop are {named[1]}")
         release = _release(bundle, ref.release_id)
         _reproduce(bundle, release)
     except BundleError as error:
@@ -95,14 +101,14 @@ def _release(bundle: Bundle, release_id: str) -> Release:
     except ORT_ERRORS as error:
         raise ReleaseError(release_id, f"the graph does not load: {error}") from error
     manifest = bundle.manifest
-    return Release(release_id, manifest.numeric, manifest.categorical, manifest.input_digest, session)
+    return Release(release_id, manifest.numeric, manifest.categorical, manifest.input_digest, session, manifest.classes)
 
 
 def _reproduce(bundle: Bundle, release: Release) -> None:
     try:
         with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
-            expected = golden["score"].reshape(-1)
             numeric = golden["numeric"].astype(np.float64)
+            expected = as_scores(golden["score"], len(numeric), len(release.classes))
             categorical = golden["categorical"] if release.categorical else np.empty((len(expected), 0), dtype=str)
     except (KeyError, ValueError, OSError) as error:
         raise ReleaseError(release.release_id, f"{GOLDEN} cannot be read: {error}") from error

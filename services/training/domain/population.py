@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from driftloop.class_index import class_index
 from driftloop.loop.definition import InputDefinition, LabelDefinition, PredictionDefinition, to_ms
 
 KEY = "key"
@@ -69,16 +70,20 @@ def asked_between(rows: pa.Table, prediction: PredictionDefinition, start_ms: in
 def known_outcomes(rows: pa.Table, label: LabelDefinition, end_ms: int) -> pa.Table:
     """What was known at ``end_ms``: ``key`` string, ``label`` float64, ``outcome_time_ms`` int64.
 
-    Of several outcomes of a key, the first one visible counts.
+    Of several outcomes of a key, the first one visible says when; the last one that became visible less than
+    ``label.correction_span`` after it says what. A class's label is its place in ``label.classes``.
     """
     rows = rows.filter(_visible_before(rows, end_ms))
+    if label.classes:
+        at = rows.column_names.index(label.value)
+        rows = rows.set_column(at, label.value, class_index(rows[label.value], label.classes))
     rows = rows.filter(pc.is_valid(rows[label.value]))
     key = pc.cast(rows[label.key], pa.string())
-    first = _first_of_each(key, rows)
+    first, last = _first_and_corrected(key, rows, to_ms(label.correction_span))
     return pa.table(
         {
             KEY: key.take(first),
-            LABEL: _number(rows[label.value].take(first)),
+            LABEL: _number(rows[label.value].take(last)),
             OUTCOME_TIME: pc.cast(rows["event_time_ms"].take(first), pa.int64()),
         }
     )
@@ -135,14 +140,34 @@ def _visible_from(rows: pa.Table) -> pa.ChunkedArray:
 
 def _first_of_each(key: pa.ChunkedArray, rows: pa.Table) -> pa.Array:
     """Index of the first visible row of each key, ties by where the row stood in its topic; in order of coming."""
+    order, codes = _coming(key, rows)
+    _, first = np.unique(codes, return_index=True)
+    return order.take(pa.array(np.sort(first), pa.int64()))
+
+
+def _first_and_corrected(key: pa.ChunkedArray, rows: pa.Table, span_ms: int) -> tuple[pa.Array, pa.Array]:
+    """As `_first_of_each`, and beside it the index of the key's last row that was visible less than a span after it."""
+    order, codes = _coming(key, rows)
+    visible = _visible_from(rows).take(order).to_numpy()
+    _, first = np.unique(codes, return_index=True)
+    first = np.sort(first)
+    place = np.empty(len(first), dtype=np.int64)
+    place[codes[first]] = np.arange(len(first))
+    last, of = first.copy(), place[codes]
+    taken = np.flatnonzero(visible < visible[first][of] + span_ms)
+    np.maximum.at(last, of[taken], taken)
+    return order.take(pa.array(first, pa.int64())), order.take(pa.array(last, pa.int64()))
+
+
+def _coming(key: pa.ChunkedArray, rows: pa.Table) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Row indices in the order in which rows became visible, and in that order a number int64 [n] for each key."""
     order = pc.sort_indices(
         pa.table({_ORDER: _visible_from(rows), **{name: rows[name] for name in POSITION}}),
         sort_keys=[(name, "ascending") for name in (_ORDER, *POSITION)],
     )
     codes = pc.dictionary_encode(key.take(order))
     codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
-    _, first = np.unique(codes.indices.to_numpy(zero_copy_only=False), return_index=True)
-    return order.take(pa.array(np.sort(first), pa.int64()))
+    return order, np.asarray(codes.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _number(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,10 +1,11 @@
-"""How good scores are: loss by kind of label, against the base rate's; calibration; AUC."""
+"""How good scores are: loss by kind of label, against the base rate's; calibration; AUC; accuracy."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from driftloop.losses import Floats, LabelKind, losses
+from driftloop.losses import LabelKind, constant_scores, losses, top_label
+from driftloop.scores import Floats
 
 
 def auc(score: Floats, label: Floats) -> float:
@@ -25,18 +26,22 @@ def auc(score: Floats, label: Floats) -> float:
 def metrics(kind: LabelKind, score: Floats, label: Floats, training_label: Floats) -> dict[str, float]:
     """Metrics on held-out rows by name; those that are not a number are left out.
 
-    ``base_loss`` is the loss of always saying the mean of the training labels; ``calibration`` is the mean of
-    (score - label).
+    ``base_loss`` is the loss of always saying the mean of the training labels, of several classes their shares;
+    ``calibration`` is the mean of (score - label). Of several classes, the score here is the likeliest one's
+    probability, the label 1 where that one came true, and ``base_rate`` the share of the commonest class in training.
     """
-    base = np.full(len(label), training_label.mean())
+    base = constant_scores(kind, training_label, score)
+    said, came = top_label(kind, score, label)
     found = {
         "loss": float(losses(kind, score, label).mean()),
         "base_loss": float(losses(kind, base, label).mean()),
-        "base_rate": float(base[0]),
-        "label_mean": float(label.mean()),
-        "score_mean": float(score.mean()),
-        "calibration": float((score - label).mean()),
+        "base_rate": float(base[0].max()),
+        "label_mean": float(came.mean()),
+        "score_mean": float(said.mean()),
+        "calibration": float((said - came).mean()),
     }
     if kind == "binary":
         found["auc"] = auc(score, label)
+    if kind == "multiclass":
+        found["accuracy"] = float(came.mean())
     return {name: value for name, value in found.items() if np.isfinite(value)}

@@ -57,6 +57,7 @@ def write_dataset(path: Path, dataset: Dataset) -> None:
         "numeric": [asdict(each) for each in dataset.numeric],
         "categorical": [asdict(each) for each in dataset.categorical],
         "counts": dict(dataset.counts),
+        "classes": list(rows.classes),
     }
     table = pa.table(columns).replace_schema_metadata({_META: json.dumps(meta).encode()})
     partial = path.with_suffix(".partial")
@@ -80,6 +81,7 @@ def read_dataset(path: Path) -> Dataset:
         key=np.asarray(table[_KEY].to_numpy(), dtype=object),
         numeric_names=[each.name for each in numeric],
         categorical_names=[each.name for each in categorical],
+        classes=tuple(meta["classes"]),
     )
     return Dataset(numeric, categorical, rows, meta["counts"])
 

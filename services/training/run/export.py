@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from driftloop.scores import as_scores, finite_rows
 from driftloop.trainer import TrainingSet
 from services.training.run.errors import ModelError
 
@@ -15,14 +16,19 @@ Floats = NDArray[np.float64]
 
 
 def checked_scores(model: bytes, data: TrainingSet, expected: Floats, threads: int) -> Floats:
-    """Scores float64 [n] of an ONNX model.
+    """Scores float64 [n], or [n, K] of K classes, of an ONNX model.
 
     Raises:
-        ModelError: they are not finite, or differ from ``expected`` float64 [n] by more than the tolerance.
+        ModelError: they are not finite, have another shape than rows and classes ask for, are no probabilities of the
+            classes, or differ from ``expected`` by more than the tolerance.
     """
     score = run(model, data, threads)
     if not np.isfinite(score).all():
-        raise ModelError(f"{int((~np.isfinite(score)).sum())} of {len(score)} scores are not finite")
+        raise ModelError(f"{int((~finite_rows(score)).sum())} of {len(score)} scores are not finite")
+    if expected.shape != score.shape:
+        raise ModelError(f"predictions have shape {list(expected.shape)}, scores {list(score.shape)}: they must be one")
+    if data.classes and not _distributions(score):
+        raise ModelError(f"a row's scores must be probabilities of its {len(data.classes)} classes, with the sum 1")
     difference = float((np.abs(score - expected) / np.maximum(1.0, np.abs(expected))).max(initial=0.0))
     if not difference <= TOLERANCE:
         raise ModelError(f"the ONNX export differs from the trained model by {difference:.3g}, above {TOLERANCE:g}")
@@ -30,7 +36,11 @@ def checked_scores(model: bytes, data: TrainingSet, expected: Floats, threads: i
 
 
 def run(model: bytes, data: TrainingSet, threads: int) -> Floats:
-    """Scores float64 [n] of an ONNX model on some rows."""
+    """Scores float64 [n], or [n, K] of K classes, of an ONNX model on some rows.
+
+    Raises:
+        ModelError: they have another shape.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -40,4 +50,12 @@ def run(model: bytes, data: TrainingSet, threads: int) -> Floats:
     inputs = {"numeric": data.numeric, "categorical": data.categorical}
     wanted = {each.name for each in session.get_inputs()}
     (score,) = session.run(["score"], {name: values for name, values in inputs.items() if name in wanted})
-    return np.asarray(score, dtype=np.float64).reshape(len(data.label))
+    try:
+        return as_scores(score, len(data.label), len(data.classes))
+    except ValueError as error:
+        raise ModelError(str(error)) from error
+
+
+def _distributions(score: Floats) -> bool:
+    sums = np.abs(score.sum(axis=1) - 1.0) <= TOLERANCE
+    return bool(sums.all()) and float(score.min(initial=0.0)) >= -TOLERANCE

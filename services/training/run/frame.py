@@ -59,6 +59,7 @@ def build(spec: RunSpec, definition: LoopDefinition) -> Dataset:
         key=np.asarray(asked.key.to_numpy(zero_copy_only=False), dtype=object),
         numeric_names=[each.name for each in columns.numbers],
         categorical_names=[each.name for each in columns.strings],
+        classes=definition.label.classes,
     )
     return Dataset(tuple(columns.numbers), tuple(columns.strings), rows, counts)
 

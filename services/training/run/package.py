@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from driftloop.bundle import GOLDEN, MODEL, REFERENCE, Manifest, write_bundle
 from driftloop.loop import LoopDefinition
+from driftloop.scores import confidence
 from driftloop.trainer import TrainingSet
 from services.training.domain.reference import reference
 from services.training.run.dataset import Dataset
@@ -39,7 +40,7 @@ def write(
     score: Floats,
     training: Mapping[str, Any],
 ) -> str:
-    """Write bundle and holdout; returns the bundle's digest. ``score`` float64 [n] belongs to ``holdout``.
+    """Write bundle and holdout; returns the bundle's digest. ``score`` float64 [n] or [n, K] belongs to ``holdout``.
 
     The same arguments give the same bytes: nothing of the machine or of wall time is in the bundle.
     """
@@ -52,10 +53,11 @@ def write(
         numeric=dataset.numeric,
         categorical=dataset.categorical,
         training=training,
+        classes=definition.label.classes,
     )
     files = {
         MODEL: model,
-        REFERENCE: reference(train.numeric, train.numeric_names, train_score),
+        REFERENCE: reference(train.numeric, train.numeric_names, confidence(train_score)),
         GOLDEN: golden(holdout, score),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,10 +77,14 @@ def golden(rows: TrainingSet, score: Floats) -> bytes:
 
 
 def write_holdout(path: Path, rows: TrainingSet, score: Floats) -> None:
-    """Parquet with a column for each model input, then `label`, `score`, `decision_time_ms` and `key`."""
+    """Parquet with a column for each model input, then `label`, `score`, `decision_time_ms` and `key`.
+
+    Of K classes a row's `score` is a list of K numbers.
+    """
     columns: dict[str, Any] = dict(zip(rows.numeric_names, rows.numeric.T, strict=True))
     columns |= dict(zip(rows.categorical_names, rows.categorical.T, strict=True))
-    columns |= {"label": rows.label, "score": score, "decision_time_ms": rows.decision_time_ms, "key": rows.key}
+    listed = pa.FixedSizeListArray.from_arrays(score.ravel(), score.shape[1]) if score.ndim > 1 else score
+    columns |= {"label": rows.label, "score": listed, "decision_time_ms": rows.decision_time_ms, "key": rows.key}
     partial = path.with_suffix(".partial")
     pq.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), partial)
     partial.replace(path)

@@ -17,6 +17,7 @@ from driftloop import log
 from driftloop.config import ROOT
 from driftloop.loop import Loop, load_loop, to_ms
 from driftloop.losses import losses
+from driftloop.scores import finite_rows
 from driftloop.trainer import Fitted, TrainingSet
 from services.training.domain import quality
 from services.training.run import package, tracking
@@ -96,7 +97,7 @@ def _pack(spec: RunSpec, loop: Loop, dataset: Dataset, parts: Split, fitted: Fit
     kind = loop.definition.label.kind
     predicted = fitted.predict(parts.validation)
     if not np.isfinite(predicted).all():
-        raise ModelError(f"{int((~np.isfinite(predicted)).sum())} of {len(predicted)} predictions are not finite")
+        raise ModelError(f"{int((~finite_rows(predicted)).sum())} of {len(predicted)} predictions are not finite")
     model = fitted.to_onnx()
     score = checked_scores(model, parts.validation, predicted, spec.threads)
     train_score = run(model, parts.train, spec.threads)

@@ -15,7 +15,10 @@ from driftloop.loop import Loop
 from driftloop.loop.code import told_at_its_line
 from driftloop.trainer import Trainer
 
-_OWN_SOURCES = ("services/training", "driftloop/trainer.py", "driftloop/bundle.py", "driftloop/onnx_export.py")
+_OWN_SOURCES = (
+    "services/training", "driftloop/trainer.py", "driftloop/bundle.py", "driftloop/class_index.py",
+    "driftloop/onnx_export.py", "driftloop/scores.py",
+)  # fmt: skip
 
 
 def load_trainer(loop: Loop) -> Trainer:

@@ -61,7 +61,7 @@ def test_new_loops_pass_check_and_their_own_tests(environment: dict[str, str], t
     ("arguments", "told"),
     [
         (["Parcels"], "'Parcels' cannot be a loop's name"),
-        (["parcels", "--kind", "ordinal"], "'ordinal' is not one of 'binary', 'regression', 'count'"),
+        (["parcels", "--kind", "ordinal"], "'ordinal' is not one of 'binary', 'regression', 'count', 'multiclass'"),
         ([], "Missing argument 'NAME'"),
     ],
 )

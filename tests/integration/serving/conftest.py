@@ -17,6 +17,7 @@ from driftloop.clock import SystemClock
 from driftloop.contracts import features_pb2, predictions_pb2, registry_pb2, serving_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.envelope import Envelope, from_record, to_record
+from driftloop.loop import LoopDefinition
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
 from services.serving.adapters import sql
@@ -39,6 +40,7 @@ from tests.unit.serving.kit import (
     DEPOT,
     LANE,
     LOOP,
+    OF_CLASSES,
     T0,
     VIEW_KEYS,
     WORLD,
@@ -60,6 +62,7 @@ class World:
     home: Path
     triton: Triton
     broker: MemoryBroker = field(default_factory=MemoryBroker)
+    definition: LoopDefinition = DEFINITION
 
     def __post_init__(self) -> None:
         self.places = Places(
@@ -72,15 +75,16 @@ class World:
             self.broker.create_topic(topic, partitions)
             self.broker.create_topic(f"{topic}.dlq", 1)
         self.feast = FeastFile(self.places.online_db)
-        self.a = write_release(self.home, "r-a", 0.0)
-        self.b = write_release(self.home, "r-b", 100.0)
+        classes = self.definition.label.classes
+        self.a = write_release(self.home, "r-a", 0.0, classes=classes)
+        self.b = write_release(self.home, "r-b", 100.0, classes=classes)
         self.stop = threading.Event()
         self.control = GrpcTriton(self.triton.address, TOKEN, 5.0, 60.0)
         self.client = self.triton.client()
 
     def establisher(self) -> Establisher:
         return Establisher(
-            definitions={LOOP: DEFINITION},
+            definitions={LOOP: self.definition},
             triton=self.control,
             releases=FolderReleases(self.places.releases),
             files=FolderRouterFiles(self.home / "triton" / "models", self.places, 100),
@@ -184,9 +188,19 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
+    yield from running(tmp_path, DEFINITION)
+
+
+@pytest.fixture
+def world_of_classes(tmp_path: Path) -> Iterator[World]:
+    yield from running(tmp_path, OF_CLASSES)
+
+
+def running(tmp_path: Path, definition: LoopDefinition) -> Iterator[World]:
+    """A world for a definition of the loop, until it is done with."""
     server = Triton(tmp_path / "triton" / "models", tmp_path / "triton.log")
     server.start()
-    made = World(tmp_path, server)
+    made = World(tmp_path, server, definition=definition)
     made.feast.put(DEPOT, ("north",), {"count_3600s": 3.0, "sum_delay_3600s": 1.5, "mood": "calm"})
     made.feast.put(LANE, (7, "north"), {"count_3600s": 2.0})
     made.feast.put(WORLD, ("all",), {"sum_delay_3600s": 10.0})

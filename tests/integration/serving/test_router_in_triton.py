@@ -13,11 +13,12 @@ from tritonclient.utils import InferenceServerException
 from driftloop.bundle import open_bundle
 from driftloop.checks.triton import refused_rows
 from driftloop.contracts import predictions_pb2, registry_pb2
+from services.serving.establish import RouteRefused
 from services.serving.router.arms import is_challenger
 from services.serving.router.sessions import load_release
 from tests.helpers.eventually import assert_eventually
 from tests.integration.serving.conftest import World, inputs
-from tests.unit.serving.kit import DEPOT, LOOP, T0, on_route
+from tests.unit.serving.kit import CLASSES, DEPOT, LOOP, T0, on_route, write_release
 
 pytestmark = [pytest.mark.integration, pytest.mark.triton]
 
@@ -192,3 +193,40 @@ def test_no_request_fails_while_routes_are_swapped(world: World) -> None:
     assert_eventually(lambda: world.inference_count() >= asked)
     assert asked == world.inference_count() == len(world.spooled())
     assert {record.route_epoch for record in world.spooled()} == set(range(1, epoch + 1))
+
+
+def test_of_classes_an_answer_holds_a_number_a_class_and_its_record_too(world_of_classes: World) -> None:
+    world = world_of_classes
+    world.serve(1, world.a, world.b, 0.5)
+    metadata = world.client.get_model_metadata(LOOP)
+    assert {each.name: list(each.shape) for each in metadata.outputs}["score"] == [-1, 3]
+    result = ask(world, inputs(["p-1"]))
+    keys = [f"p{n}" for n in range(200)]
+    many = ask(world, inputs(keys))
+    scores = many.as_numpy("score")
+    assert (result.as_numpy("score").shape, scores.shape) == ((1, 3), (200, 3))
+    np.testing.assert_allclose(scores.sum(axis=1), 1.0)
+    records = world.spooled()[2:]
+    assert {record.release_id for record in records} == {"r-a", "r-b"}
+    for reference in (world.a, world.b):
+        release = load_release(world.places.releases, on_route(reference), CLASSES)
+        numeric = np.array([list(record.numeric) for record in records])
+        categorical = np.array([list(record.categorical) for record in records], dtype=np.object_)
+        expected = release.score(numeric, categorical)
+        name = reference.release_id
+        logged = np.array([e.class_scores for r in records for e in r.scores if e.release_id == name])
+        np.testing.assert_allclose(logged, expected, rtol=1e-12)
+        mine = [row for row, record in enumerate(records) if record.release_id == name]
+        np.testing.assert_array_equal(scores[mine], logged[mine])
+        assert [records[row].score for row in mine] == scores[mine].max(axis=1).tolist()
+
+
+def test_a_release_of_other_classes_does_not_answer(world_of_classes: World, tmp_path: Path) -> None:
+    world = world_of_classes
+    world.serve(1, world.a)
+    other = write_release(tmp_path, "r-odd", 1.0, classes=CLASSES[::-1])
+    with pytest.raises(
+        RouteRefused, match="it scores the classes late, on the day, early; those of the loop are early"
+    ):
+        world.serve(2, other)
+    assert ask(world, inputs(["p-1"])).as_numpy("release_id")[0, 0] == b"r-a"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -30,12 +32,16 @@ from driftloop.envelope import Draft, Envelope, from_draft, from_record, to_reco
 from driftloop.lake import Table
 from driftloop.loop import load_loops
 from driftloop.runner.service import topics_of
+from driftloop.scaffold import scaffold
+from services.evaluation.adapters.bundles import LocalBundles
+from services.evaluation.adapters.holdouts import ParquetHoldouts
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
 from services.training.bootstrap import NAME, assemble, run_environment
 from services.training.config import TrainingSettings
 from services.training.handlers import table
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, read_dataset
-from services.training.spec import SPEC, Trained, read_result, read_spec, write_spec
+from services.training.spec import SPEC, TableAt, Trained, read_result, read_spec, write_spec
+from tests.helpers.editing import replace_once
 from tests.integration.training.orders_home import LOOPS, Home, make_home
 from tests.loops.orders.source import DAY_MS, HOUR_MS, START_MS, Story, invent
 
@@ -224,6 +230,63 @@ def test_the_same_run_gives_the_same_bundle_whatever_came_to_the_lake_since(fini
     assert isinstance(again, Trained)
     assert again.bundle_digest == finished.candidate.data.bundle.digest
     assert _logged_runs(finished) == [again.mlflow_run_id]
+
+
+def test_a_label_of_classes_is_trained_on_packed_and_read_back(finished: Finished, tmp_path: Path) -> None:
+    spec = read_spec(finished.folder / SPEC)
+    inspected = Table(tmp_path / "inspected")
+    version = inspected.append(_with_classes(Table(Path(spec.events["orders.inspected"].path)).read()), {})
+    changed = replace(
+        spec,
+        loop_folder=str(_loop_of_classes(tmp_path)),
+        run_id="classes",
+        events={**spec.events, "orders.inspected": TableAt(str(tmp_path / "inspected"), version)},
+        mlflow_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        mlflow_artifacts=str(tmp_path / "artifacts"),
+        folder=str(tmp_path / "run"),
+        bundle_folder=str(tmp_path / "bundle"),
+    )
+    _run("services.training.run", write_spec(changed))
+    trained = read_result(tmp_path / "run")
+    assert isinstance(trained, Trained)
+    assert trained.metrics["loss"] < trained.metrics["base_loss"]
+    assert trained.metrics["accuracy"] >= trained.metrics["base_rate"] - 0.05
+    assert abs(trained.metrics["calibration"]) < 0.1
+    scorer = LocalBundles().open(trained.bundle_uri, trained.bundle_digest)
+    assert (tuple(scorer.classes), scorer.kind) == (CLASSES, "multiclass")
+    assert scorer.golden_difference() < 1e-6
+    holdout = ParquetHoldouts().read(trained.holdout_uri)
+    assert set(holdout.label) <= {0.0, 1.0, 2.0}
+    assert holdout.score.shape == (len(holdout.label), 3)
+    again = scorer.score(holdout.numeric(scorer.numeric), holdout.categorical(scorer.categorical))
+    np.testing.assert_allclose(again, holdout.score, atol=1e-9)
+
+
+CLASSES = ("none", "few", "many")
+
+
+def _with_classes(rows: pa.Table) -> pa.Table:
+    """The column that the changed loop derives."""
+    returned = rows["returned"]
+    name = pc.if_else(pc.equal(returned, 0), "none", pc.if_else(pc.less(returned, 3), "few", "many"))
+    return rows.append_column("how_many", name)
+
+
+def _loop_of_classes(folder: Path) -> Path:
+    """The loop of orders with another label, and the model that `driftloop init` makes for one."""
+    loop = folder / "loops" / "orders"
+    shutil.copytree(LOOPS / "orders", loop)
+    scaffold("orders", "multiclass", "request", folder / "made", folder / "made_features")
+    shutil.copy(folder / "made" / "orders" / "model.py", loop / "model.py")
+    derived = "CASE WHEN returned = 0 THEN 'none' WHEN returned < 3 THEN 'few' ELSE 'many' END"
+    for old, new in (
+        ("value: returned", "value: how_many"),
+        ("kind: count", f"kind: multiclass\n  classes: [{', '.join(CLASSES)}]"),
+        ("{ridge: 1.0, steps: 25}", "{hidden: 8, epochs: 10, learning_rate: 0.01, batch_rows: 128}"),
+        ("derive:\n", f'derive:\n      how_many: "{derived}"\n'),
+    ):
+        replace_once(loop / "loop.yaml", old, new)
+    return loop
 
 
 def test_a_window_without_data_says_so(finished: Finished, tmp_path: Path) -> None:

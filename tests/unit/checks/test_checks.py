@@ -9,10 +9,12 @@ import pytest
 from driftloop.bus.ports import Record
 from driftloop.checks.bruteforce import Aggregate, View, compute
 from driftloop.checks.compare import matrices, unequal
-from driftloop.checks.joins import join_checks
+from driftloop.checks.joins import join_checks, recount_joins
 from driftloop.checks.predictions import Predictions, read_predictions
 from driftloop.checks.routing import arms, feature_age
+from driftloop.config import ROOT
 from driftloop.contracts import predictions_pb2 as predictions
+from driftloop.loop import load_loop
 
 HOUR_MS = 3_600_000
 
@@ -100,3 +102,27 @@ def test_brute_force_counts_what_is_visible_and_in_the_window() -> None:
     found = compute(view, events, {}, asked)
     np.testing.assert_array_equal(found["n"], [1.0, 2.0, 0.0, np.nan])
     np.testing.assert_array_equal(found["s"], [2.0, 10.0, 0.0, np.nan])
+
+
+def test_outcomes_are_recounted_with_corrections_and_those_that_come_too_late() -> None:
+    loop = load_loop(ROOT / "tests" / "loops" / "orders").definition  # horizon 60h, and as long for corrections
+    asked = log(served(1), served(2), served(3))
+    ten = 10 * HOUR_MS
+    outcomes = [
+        ("k1", ten, 1.0),
+        ("k1", ten + 1, 2.0),
+        ("k1", ten + 2, 2.0),
+        ("k0", ten + 3, 1.0),
+        ("k2", ten + 61 * HOUR_MS, 1.0),
+        ("k1", ten + 60 * HOUR_MS, 5.0),
+        ("k2", ten + 62 * HOUR_MS, 3.0),
+    ]
+    assert recount_joins(asked, outcomes, loop, ten + 100 * HOUR_MS) == {
+        "joined": 1,
+        "duplicate": 1,
+        "corrected": 3,
+        "overdue": 1,
+        "unpredicted": 1,
+        "late": 1,
+        "missing": 2,
+    }

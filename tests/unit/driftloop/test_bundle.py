@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,10 @@ def test_the_module_needs_nothing_but_the_standard_library() -> None:
     )
     foreign = {name.split(".")[0] for name in found.stdout.split()} - set(sys.stdlib_module_names)
     assert foreign == {"driftloop"}
+
+
+def test_classes_stand_in_a_manifest_that_has_them_and_in_no_other() -> None:
+    assert b"classes" not in MANIFEST_FIELDS.to_json()
+    assert parse_manifest(MANIFEST_FIELDS.to_json()).classes == ()
+    of_classes = replace(MANIFEST_FIELDS, label_kind="multiclass", classes=("few", "many"))
+    assert parse_manifest(of_classes.to_json()) == of_classes

@@ -34,6 +34,7 @@ class FakeScorer:
     numeric: Sequence[str] = ("truth",)
     categorical: Sequence[str] = ()
     kind: LabelKind = "binary"
+    classes: Sequence[str] = ()
     golden: float = 0.0
     refuses: bool = False
 

@@ -103,3 +103,44 @@ def test_rows_in_one_block_leave_the_difference_unknown() -> None:
     trial = Trial("binary", label, score, np.zeros(ROWS, dtype=np.int64), score)
     found = judge(trial, OfflineGate(min_rows=100), 86_400_000, HOW, "verdict")
     assert (found.outcome, found.interval) == (Outcome.BETTER, None)
+
+
+def world_of_classes(skill: float) -> tuple[Any, Any]:
+    """Labels of three classes, and scores that know the truth by ``skill``."""
+    random = np.random.default_rng(0)
+    truth = random.dirichlet([0.5, 0.5, 0.5], size=ROWS)
+    label = (random.uniform(size=(ROWS, 1)) > truth.cumsum(axis=1)).sum(axis=1).clip(0, 2).astype(np.float64)
+    return label, skill * truth + (1 - skill) / 3
+
+
+def verdict_of_classes(score: Any, label: Any, champion: Any = None) -> Judgement:
+    trial = Trial("multiclass", label, score, DAYS, champion, "" if champion is not None else "there is none")
+    return judge(trial, OfflineGate(min_rows=100, max_loss_over_champion=0.0), 86_400_000, HOW, "verdict")
+
+
+def test_of_classes_the_base_rate_is_the_share_of_each() -> None:
+    label, score = world_of_classes(1.0)
+    found = verdict_of_classes(score, label)
+    shares = np.bincount(label.astype(int)) / ROWS
+    assert found.metrics["base_loss"] == pytest.approx(-(shares * np.log(shares)).sum())
+    assert found.outcome is Outcome.BETTER
+    assert verdict_of_classes(np.tile(shares, (ROWS, 1)), label).outcome is Outcome.WORSE
+
+
+def test_of_classes_the_champion_is_compared_on_the_same_rows() -> None:
+    label, better = world_of_classes(1.0)
+    _, worse = world_of_classes(0.5)
+    assert verdict_of_classes(better, label, worse).outcome is Outcome.BETTER
+    assert verdict_of_classes(worse, label, better).outcome is Outcome.WORSE
+
+
+def test_a_row_with_one_class_that_is_not_finite_is_refused_once() -> None:
+    label, score = world_of_classes(1.0)
+    score[5] = [np.nan, np.inf, 0.5]
+    assert "1 of 600 scores are not finite" in verdict_of_classes(score, label).reasons[0]
+
+
+def test_a_label_that_is_no_class_gives_no_gain() -> None:
+    label, score = world_of_classes(1.0)
+    label[0] = 7.0
+    assert verdict_of_classes(score, label).outcome is Outcome.WORSE

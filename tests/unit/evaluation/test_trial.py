@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from services.evaluation.domain.judgement import Judgement, Outcome
-from services.evaluation.ports import Candidate
+from services.evaluation.ports import Candidate, Floats
 from services.evaluation.trial import Judge
 from tests.unit.evaluation.definitions import loop_definition
 from tests.unit.evaluation.fakes import FakeBundles, FakeHoldout, FakeHoldouts, FakeScorer, SteppingClock
@@ -70,3 +71,19 @@ def test_a_champion_that_cannot_score_them_is_said_and_skipped(old: FakeScorer, 
     assert found.outcome is Outcome.BETTER
     assert "champion_loss" not in found.metrics
     assert any(reason in each for each in found.reasons)
+
+
+def test_a_champion_of_other_classes_is_left_out_of_it() -> None:
+    found = judged(FakeScorer(), FakeScorer(classes=("a", "b")), FakeHoldout())
+    assert "champion_loss" not in found.metrics
+    assert any("r-old scores other classes: a, b" in reason for reason in found.reasons)
+
+
+def test_a_holdout_with_scores_of_another_shape_is_refused() -> None:
+    class OfClasses(FakeHoldout):
+        @property
+        def score(self) -> Floats:
+            return np.full((self.rows, 2), 0.5)
+
+    [reason] = judged(FakeScorer(), holdout=OfClasses()).reasons
+    assert "other shapes: [400, 2] and [400]" in reason

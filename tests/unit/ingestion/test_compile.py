@@ -25,6 +25,18 @@ _EXPRESSION = '"100 // count"'
         ("[[everywhere], [shop, buyer]]", "[[amount]]", "feeds", "double"),
         ("value: paid", "value: shop", "label", "string"),
         ("value: paid", "value: earned", "label", "'earned'"),
+        (
+            "from: orders.paid, key: order_id, value: paid, kind: regression",
+            "from: orders.placed, key: order_id, value: amount, kind: multiclass, classes: [north, south]",
+            "label",
+            "double; it must be one of string, int32, int64",
+        ),
+        (
+            "from: orders.paid, key: order_id, value: paid, kind: regression",
+            "from: orders.placed, key: order_id, value: shop, kind: multiclass, classes: [north, south]",
+            "label",
+            "label.classes lacks 'häfen', which the rules of 'shop' list",
+        ),
         (_EXPRESSION, '"100 // cuont"', "inverse", "cuont"),
         (_EXPRESSION, '"100 //"', "inverse", "inverse"),
         (_EXPRESSION, '"sum(count)"', "inverse", "aggregate"),

@@ -12,6 +12,7 @@ import pytest
 from driftloop.bus.partition import partition_of
 from driftloop.errors import TooManyDeadLetters
 from driftloop.lake import Table
+from driftloop.loop import load_loop
 from services.ingestion.service import Ingestion
 from tests.unit.ingestion.rig import FLUSHED, OUTCOMES, ROWS, Rig, batch, consume, envelopes, take_all, taken
 from tests.unit.ingestion.shop import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed, write_loop
@@ -303,3 +304,57 @@ def test_two_loops_do_not_meet(tmp_path: Path) -> None:
     assert {event.loop for _, event in envelopes(rig.broker, ROWS) if "Watermark" in event.type} == {"one"}
     ids = [(event.loop, event.id) for _, event in envelopes(rig.broker, ROWS) if "Rows" in event.type]
     assert len({name for _, name in ids}) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("label", "field", "known", "unknown"),
+    [
+        ("value: shop, kind: multiclass, classes: [north, south]", "shop", {"south": 1.0, "north": 0.0}, "east"),
+        ("value: paid, kind: multiclass, classes: [none, one, two]", "paid", {0: 0.0, 2: 2.0}, 3),
+        ("value: paid, kind: multiclass, classes: [none, one, two]", "paid", {1: 1.0}, -1),
+    ],
+)
+def test_an_outcome_is_the_place_of_its_class_and_one_of_no_class_a_dead_letter(
+    tmp_path: Path, label: str, field: str, known: dict[object, float], unknown: object
+) -> None:
+    rig, producer = of_label(tmp_path, label)
+    for number, value in enumerate([*known, unknown]):
+        producer.json(PAID, {**paid(f"e{number}", order_id=f"{number}"), field: value})
+    producer.json(PAID, {**paid("nothing said", order_id="17"), field: None if field == "paid" else ""})
+    rig.ingest()
+    assert outcomes_of(rig) == {str(number): place for number, place in enumerate(known.values())}
+    [letter] = rig.letters(PAID)
+    assert letter.header("dlq-reason") == b"unknown-class"
+    assert f"{unknown!r} is none of" in (letter.header("dlq-detail") or b"").decode()
+    assert [each["reason"] for each in rig.rejected()] == ["unknown-class"]
+    assert len(rig.events("orders", PAID)) == len(known) + 1
+
+
+def test_a_class_may_be_derived(tmp_path: Path) -> None:
+    rig, producer = of_label(
+        tmp_path,
+        "value: size, kind: multiclass, classes: [small, big]",
+        "derive: {size: \"CASE WHEN paid > 10 THEN 'big' WHEN paid > 5 THEN 'odd' ELSE 'small' END\"}\n    ",
+    )
+    for number, amount in enumerate((20, 1, 7)):
+        producer.json(PAID, paid(f"e{number}", order_id=f"{number}", paid=amount))
+    rig.ingest()
+    assert outcomes_of(rig) == {"0": 1.0, "1": 0.0}
+    assert [row["size"] for row in rig.events("orders", PAID)] == ["big", "small"]
+    assert [each["detail"] for each in rig.rejected()] == ["size: 'odd' is none of small, big"]
+
+
+def of_label(folder: Path, label: str, event: str = "") -> tuple[Rig, Producer]:
+    """The loop of orders with another label; ``event`` stands in front of what its event feeds."""
+    feeds = "feeds: [[shop]]"
+    loop = write_loop(folder, replace=("value: paid, kind: regression", label))
+    path = loop.folder / "loop.yaml"
+    path.write_text(path.read_text().replace(feeds, event + feeds))
+    rig = Rig(folder, [load_loop(loop.folder)])
+    return rig, Producer(rig.broker, rig.loops[0])
+
+
+def outcomes_of(rig: Rig) -> dict[str, float]:
+    """Value of each accepted outcome by key."""
+    events = [event.data for _, event in envelopes(rig.broker, OUTCOMES) if "Outcomes" in event.type]
+    return {row["key"]: row["value"] for data in events for row in batch(data).to_pylist()}

@@ -27,7 +27,7 @@ from driftloop.envelope import Draft, Envelope, from_draft, from_record, headers
 from driftloop.errors import BundleError
 from driftloop.loop import LoopDefinition
 from driftloop.runner.tables import open_database
-from services.monitoring.adapters.sql import metadata
+from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import TOPICS, assemble
 from services.monitoring.config import MonitoringSettings
 from services.monitoring.domain.grid import Grid, Reference
@@ -36,6 +36,12 @@ from services.monitoring.ports import Release
 from tests.unit.monitoring.rows import DAY, DIGEST, HOUR
 
 PARTITIONS = 2
+
+
+def definition_of_classes(*classes: str) -> LoopDefinition:
+    """The same loop with a label of classes."""
+    data = definition_data()
+    return LoopDefinition.model_validate({**data, "label": {**data["label"], "kind": "multiclass", "classes": classes}})
 
 
 def definition(loop: str = "orders") -> LoopDefinition:
@@ -137,9 +143,10 @@ def served(
     colour: str = "red",
     purpose: predictions.Purpose = predictions.CLIENT,
     digest: str = DIGEST,
+    classes: Sequence[float] = (),
 ) -> Outgoing:
-    """A logged prediction."""
-    scores = [predictions.ReleaseScore(release_id=release, role="champion", score=score)]
+    """A logged prediction; ``classes`` are the champion's score of each."""
+    scores = [predictions.ReleaseScore(release_id=release, role="champion", score=score, class_scores=classes)]
     if challenger is not None:
         scores.append(predictions.ReleaseScore(release_id=challenger[0], role="challenger", score=challenger[1]))
     message = predictions.PredictionServed(
@@ -308,6 +315,12 @@ class Bench:
         """The windows that were told of."""
         records = self.broker.records("monitoring.window-closed.v1")
         events = [from_record(record, [monitoring.WindowClosed]) for record in records]
+        return [event for event in events if event.loop == loop]
+
+    def restated(self, loop: str = "orders") -> list[Envelope[Any]]:
+        """The windows that were restated."""
+        records = self.broker.records("monitoring.window-restated.v1")
+        events = [from_record(record, [monitoring.WindowRestated]) for record in records]
         return [event for event in events if event.loop == loop]
 
 

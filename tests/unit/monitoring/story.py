@@ -22,7 +22,7 @@ def story(
             score, other = chance.random(), ("r-2", chance.random())
             records.append(served(key, hour + at / 2, score, loop=loop, challenger=other, x=x, digest=digest))
             delay = chance.choice([3, 8, 20, 50])
-            waiting += [(hour + delay, key)] * chance.choice([0, 1, 1, 1, 2])
+            waiting += [(hour + delay + 20 * again, key) for again in range(chance.choice([0, 1, 1, 1, 2]))]
         due = sorted(each for each in waiting if each[0] < hour + 3)
         waiting = [each for each in waiting if each[0] >= hour + 3]
         records += raw.accepted([raw.row(key, at, float(chance.random() < 0.4)) for at, key in due])

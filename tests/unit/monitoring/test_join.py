@@ -2,20 +2,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitoring.domain.join import REMEMBERED_HORIZONS, JoinCounts, Joined, OutcomeJoin
+from services.monitoring.domain.join import REMEMBERED_HORIZONS, Correction, JoinCounts, Joined, OutcomeJoin
 from services.monitoring.domain.rows import Outcome, Prediction
 from tests.unit.monitoring.rows import DAY, HOUR, outcome, prediction
 
 HORIZON_H = 36
 
 
+def fresh(corrections_h: int = HORIZON_H) -> OutcomeJoin:
+    return OutcomeJoin(HORIZON_H * HOUR, corrections_ms=corrections_h * HOUR, block_ms=DAY)
+
+
 def join(predictions: Sequence[Prediction] = (), outcomes: Sequence[Outcome] = ()) -> OutcomeJoin:
-    found = OutcomeJoin(HORIZON_H * HOUR)
+    found = fresh()
     found.add_predictions(predictions)
     found.add_outcomes(outcomes)
     return found
@@ -70,19 +75,76 @@ def test_a_prediction_decided_after_its_outcome_is_not_joined_to_it() -> None:
     assert total(close_days(rows, 3)) == JoinCounts(unpredicted=1, missing=1)
 
 
-def test_the_same_outcome_again_is_a_duplicate_and_another_value_a_correction_and_the_first_is_kept() -> None:
+def test_the_same_outcome_again_is_a_duplicate_and_another_value_a_correction() -> None:
     outcomes = [outcome("a", 5, 1.0), outcome("a", 6, 1.0), outcome("a", 7, 0.0), outcome("a", 30, 1.0)]
     closed = close_days(join([prediction("a", 1)], outcomes), 2)
-    assert total(closed) == JoinCounts(joined=1, duplicate=2, corrected=1)
+    assert total(closed) == JoinCounts(joined=1, duplicate=1, corrected=2)
     assert [pair.outcome.event_ms for pair in closed[0].pairs] == [5 * HOUR]
 
 
-def test_the_first_outcome_is_the_first_in_event_time_however_they_came() -> None:
+def test_a_correction_before_the_window_closes_replaces_the_value_and_keeps_the_time() -> None:
     early, late = outcome("a", 5, 1.0), outcome("a", 7, 0.0)
     for order in ([early, late], [late, early]):
         closed = join([prediction("a", 1)], order).close(DAY)
-        assert closed.pairs[0].outcome is early
-        assert closed.counts == JoinCounts(joined=1, corrected=1)
+        assert [pair.outcome for pair in closed.pairs] == [replace(early, value=0.0)]
+        assert (closed.counts, closed.corrections) == (JoinCounts(joined=1, corrected=1), [])
+        assert (closed.kept, list(closed.revalued.values())) == ([early.row_id], [replace(early, value=0.0)])
+
+
+def test_a_correction_of_a_closed_window_is_told_with_both_values() -> None:
+    rows = join([prediction("a", 1)], [outcome("a", 5, 1.0), outcome("a", 30, 0.0), outcome("b", 31)])
+    first, second = close_days(rows, 2)
+    assert first.pairs[0].outcome.value == 1.0
+    assert second.corrections == [Correction(outcome("a", 5, 0.0, name="o-a-5-1.0"), 1.0)]
+    assert second.counts == JoinCounts(corrected=1, unpredicted=1)
+
+
+def test_a_value_that_is_corrected_back_before_the_next_close_changes_nothing() -> None:
+    rows = join([prediction("a", 1)], [outcome("a", 5, 1.0), outcome("a", 30, 0.0), outcome("a", 31, 1.0)])
+    _, second = close_days(rows, 2)
+    assert (second.counts, second.corrections) == (JoinCounts(corrected=2), [])
+
+
+def test_a_value_is_held_against_the_one_before_not_against_the_first() -> None:
+    values = (1.0, 0.0, 0.0, 1.0)
+    rows = join([prediction("a", 1)], [outcome("a", 5 + at, value) for at, value in enumerate(values)])
+    assert rows.close(DAY).counts == JoinCounts(joined=1, corrected=2, duplicate=1)
+
+
+@pytest.mark.parametrize(("hour", "overdue"), [(5 + HORIZON_H - 0.001, 0), (5 + HORIZON_H, 1)])
+def test_a_correction_is_taken_until_its_span_after_the_first_outcome_is_over(hour: float, overdue: int) -> None:
+    rows = join([prediction("a", 1)], [outcome("a", 5, 1.0), outcome("a", hour, 0.0)])
+    closed = close_days(rows, 3)
+    assert total(closed) == JoinCounts(joined=1, corrected=1, overdue=overdue)
+    assert sum(len(each.corrections) for each in closed) == 1 - overdue
+
+
+def test_no_span_takes_no_correction() -> None:
+    rows = fresh(corrections_h=0)
+    rows.add_predictions([prediction("a", 1)])
+    rows.add_outcomes([outcome("a", 5, 1.0, name="first"), outcome("a", 5, 0.0, name="second")])
+    closed = rows.close(DAY)
+    assert (closed.counts, closed.pairs[0].outcome.value) == (JoinCounts(joined=1, corrected=1, overdue=1), 1.0)
+
+
+def test_a_correction_changes_no_outcomes_time_so_what_was_late_stays_late() -> None:
+    rows = join([prediction("a", 1)], [outcome("a", 1.1 + HORIZON_H, 1.0), outcome("a", 2 + HORIZON_H, 0.0)])
+    assert total(close_days(rows, 4)) == JoinCounts(late=1, missing=1, corrected=1)
+
+
+def test_a_prediction_that_comes_after_a_correction_is_joined_to_the_corrected_value() -> None:
+    rows = join([], [outcome("a", 5, 1.0), outcome("a", 30, 0.0)])
+    rows.add_predictions([prediction("a", 1, visible=25)])
+    _, second = close_days(rows, 2)
+    assert [pair.outcome.value for pair in second.pairs] == [0.0]
+
+
+def test_long_corrections_are_remembered_for_as_long_as_they_may_come() -> None:
+    span_h = 10 * HORIZON_H
+    rows = fresh(span_h)
+    rows.add_predictions([prediction("a", 1)])
+    rows.add_outcomes([outcome("a", 5, 1.0), outcome("a", 4.9 + span_h, 0.0)])
+    assert total(close_days(rows, 17)) == JoinCounts(joined=1, corrected=1)
 
 
 def test_an_outcome_behind_the_watermark_belongs_to_the_window_in_which_it_could_be_known() -> None:
@@ -165,7 +227,8 @@ def test_a_join_recalled_from_its_rows_goes_on_as_if_it_had_never_stopped(
     before = close_days(through, restart)
     settled = {name for each in before for name in each.settled}
     kept, dropped = ({row for each in before for row in getattr(each, name)} for name in ("kept", "dropped"))
-    again = OutcomeJoin(HORIZON_H * HOUR)
+    now = {row.row_id: row.value for each in before for row in each.revalued.values()}
+    again = fresh()
     for name, row in asked.items():
         if name in settled:
             again.recall_settled(name, row.key, row.decision_ms, row.visible_ms)
@@ -175,7 +238,7 @@ def test_a_join_recalled_from_its_rows_goes_on_as_if_it_had_never_stopped(
             again.add_predictions([row])
     for answer in came:
         if answer.row_id in kept:
-            again.recall_outcome(answer)
+            again.recall_outcome(replace(answer, value=now.get(answer.row_id, answer.value)))
         elif answer.row_id not in dropped:
             again.add_outcomes([answer])
     for day in range(restart + 1, 9):
@@ -186,3 +249,28 @@ def test_a_join_recalled_from_its_rows_goes_on_as_if_it_had_never_stopped(
 def test_the_releases_of_a_window_are_those_that_scored_what_closes(end_h: int) -> None:
     rows = join([prediction("a", 1), prediction("b", 30, champion="r-2")])
     assert rows.releases_before(end_h * HOUR) == ({"r-1"} if end_h == 24 else {"r-1", "r-2"})
+
+
+@given(predictions=PREDICTIONS, outcomes=OUTCOMES)
+def test_with_all_corrections_told_every_pair_has_the_value_that_its_key_has_at_last(
+    predictions: list[tuple[str, int]], outcomes: list[tuple[str, int, float]]
+) -> None:
+    asked = [prediction(key, hour, name=f"p{at}") for at, (key, hour) in enumerate(predictions)]
+    came = sorted(
+        (outcome(key, hour, value, name=f"o{at}") for at, (key, hour, value) in enumerate(outcomes)),
+        key=lambda row: row.order,
+    )
+    value_of: dict[str, float] = {}
+    first_ms: dict[str, int] = {}
+    for row in came:
+        if row.visible_ms < first_ms.setdefault(row.key, row.visible_ms) + HORIZON_H * HOUR:
+            value_of[row.key] = row.value
+    held: dict[str, tuple[str, float]] = {}
+    for closed in close_days(join(asked, came), 8):
+        for each in closed.corrections:
+            for name, (key, value) in held.items():
+                if key == each.outcome.key:
+                    assert value == each.was
+                    held[name] = (key, each.outcome.value)
+        held |= {pair.prediction.prediction_id: (pair.prediction.key, pair.outcome.value) for pair in closed.pairs}
+    assert all(value == value_of[key] for key, value in held.values())

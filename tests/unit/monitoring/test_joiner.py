@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import math
 import random
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts.topics import topic_of
 from driftloop.errors import BundleError, Retriable, TooManyDeadLetters
+from services.monitoring import metrics
 from services.monitoring.bootstrap import OUTCOMES, PREDICTIONS, TOPICS
 from services.monitoring.handlers import HANDLERS
 from tests.unit.monitoring.kit import (
@@ -20,6 +23,7 @@ from tests.unit.monitoring.kit import (
     Raw,
     day,
     definition,
+    definition_of_classes,
     outgoing,
     route,
     served,
@@ -34,7 +38,9 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def values(bench: Bench, loop: str = "orders") -> list[tuple[str, bytes]]:
-    return [(event.id, event.data.SerializeToString(deterministic=True)) for event in bench.windows(loop)]
+    """Windows as they closed, and as they were restated."""
+    events = [*bench.windows(loop), *bench.restated(loop)]
+    return [(event.id, event.data.SerializeToString(deterministic=True)) for event in events]
 
 
 def test_it_reads_the_topics_that_its_handlers_name() -> None:
@@ -97,7 +103,8 @@ def test_windows_do_not_depend_on_how_the_input_is_cut(tmp_path: Path, poll_reco
         bench.send(*story())
     whole.run()
     cut.run(poll_records)
-    assert len(values(whole)) == 4
+    assert len(whole.windows()) == 4
+    assert len(whole.restated()) > 1
     assert values(cut) == values(whole)
     sums = [getattr(event.data.joins, name) for event in whole.windows() for name in ("joined", "late", "missing")]
     assert sum(sums) > 60
@@ -215,6 +222,115 @@ def test_the_state_holds_no_more_than_its_memory(bench: Bench) -> None:
     with sqlite3.connect(bench.settings.home / "state" / "monitoring.db") as connection:
         rows = connection.execute("select min(visible_ms), count(*) from predictions").fetchone()
         records = connection.execute("select count(*) from predictions where record is not null").fetchone()[0]
+        closed = connection.execute("select min(end_ms), count(*) from windows").fetchone()
     assert rows[0] >= day(10 - 6) * 3_600_000
     assert rows[1] <= 4 * 8 * 6
     assert 0 < records <= 4 * 8 * 2
+    assert closed[0] >= day(10 - 6) * 3_600_000
+    assert closed[1] == 7
+
+
+def test_of_classes_the_log_loss_is_that_of_the_class_that_came_true_and_survives_a_restart(tmp_path: Path) -> None:
+    bench, raw = Bench(tmp_path, [definition_of_classes("low", "middle", "high")]), Raw()
+    bench.send(*watermark(0), route("r-1"), served("a", 1, 0.7, classes=(0.1, 0.7, 0.2)), *watermark(25))
+    bench.run()
+    bench.send(*raw.accepted([raw.row("a", 26, 2.0)]), *watermark(50))
+    bench.run()
+    _, second = bench.windows()
+    [sums] = second.data.releases
+    assert (sums.count, sums.loss_sum) == (1, pytest.approx(-math.log(0.2)))
+    assert (sums.score_sum, sums.outcome_sum, sums.residual_sum) == pytest.approx((0.7, 0.0, 0.7))
+
+
+def test_a_prediction_of_another_number_of_classes_is_a_dead_letter(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [definition_of_classes("low", "high")])
+    bench.send(*watermark(0), route("r-1"), served("a", 1, 0.7, classes=(0.1, 0.7, 0.2)), served("b", 1, 0.7))
+    bench.run()
+    letters = bench.broker.records(f"{PREDICTIONS}.dlq")
+    assert [each.header("dlq-reason") for each in letters] == [b"other-classes"] * 2
+
+
+def test_a_correction_restates_the_window_that_held_the_outcome_and_leaves_its_window_closed_alone(
+    bench: Bench,
+) -> None:
+    raw = Raw()
+    bench.send(*watermark(0), route("r-1", "r-2"))
+    bench.send(*[served(key, 1, 0.75, challenger=("r-2", 0.5)) for key in "abc"])
+    bench.send(*raw.accepted([raw.row(key, 5, 1.0) for key in "abc"]), *watermark(25))
+    bench.send(*raw.accepted([raw.row("b", 30, 0.0)]), *watermark(50))
+    bench.run()
+    first, second = (each.data for each in bench.windows())
+    (event,) = bench.restated()
+    restated = event.data
+    assert (event.time_ms, event.correlation_id) == (second.end_ms, event.id)
+    assert (restated.window_id, restated.start_ms, restated.end_ms) == (first.window_id, first.start_ms, first.end_ms)
+    assert (restated.known_by_window_id, restated.corrections) == (second.window_id, 1)
+    assert list(restated.before) == list(first.releases)
+    champion, challenger = restated.after
+    assert (champion.count, champion.outcome_sum, champion.answered) == (3, 2.0, 3)
+    assert champion.loss_sum == pytest.approx(-2 * math.log(0.75) - math.log(0.25))
+    assert champion.residual_sum == pytest.approx(-0.25 - 0.25 + 0.75)
+    assert challenger.loss_sum == pytest.approx(-3 * math.log(0.5))
+    assert (second.joins.corrected, second.joins.overdue) == (1, 0)
+
+
+def test_a_restated_window_equals_one_that_closed_with_the_corrected_values(tmp_path: Path) -> None:
+    """To the bit, though the corrections came over two days and across a restart."""
+    chance = random.Random(5)
+    keys = [f"k{n}" for n in range(40)]
+    scores = {key: (chance.random(), chance.random()) for key in keys}
+    late, right = Bench(tmp_path / "late"), Bench(tmp_path / "right")
+    for bench, values_first in (
+        (late, dict.fromkeys(keys, 1.0)),
+        (right, {k: float(n % 3 > 0) for n, k in enumerate(keys)}),
+    ):
+        raw = Raw()
+        bench.send(*watermark(0), route("r-1", "r-2"))
+        bench.send(*[served(k, 1, own, challenger=("r-2", other)) for k, (own, other) in scores.items()])
+        bench.send(*raw.accepted([raw.row(k, 5 + n / 40, values_first[k]) for n, k in enumerate(keys)]), *watermark(25))
+        bench.run()
+        if bench is late:
+            bench.send(*raw.accepted([raw.row(k, 27, 0.0) for n, k in enumerate(keys) if n % 6 == 0]), *watermark(49))
+            bench.run()
+            bench.send(*raw.accepted([raw.row(k, 39, 0.0) for n, k in enumerate(keys) if n % 6 == 3]), *watermark(73))
+            bench.run()
+    one, two = late.restated()
+    assert (one.data.corrections, two.data.corrections) == (7, 7)
+    assert list(two.data.before) == list(one.data.after)
+    assert list(two.data.after) == list(right.windows()[0].data.releases)
+
+
+def test_a_correction_of_an_outcome_that_answered_nothing_restates_nothing(bench: Bench) -> None:
+    raw = Raw()
+    bench.send(*watermark(0), *raw.accepted([raw.row("a", 5, 1.0)]), *watermark(25))
+    bench.send(*raw.accepted([raw.row("a", 30, 0.0)]), *watermark(50))
+    bench.run()
+    assert (len(bench.windows()), bench.restated()) == (2, [])
+
+
+@dataclass
+class Shown:
+    """A metric that keeps what it was told."""
+
+    name: str
+    told: list[tuple[float, dict[str, str]]] = field(default_factory=list)
+
+    def add(self, amount: float = 1, **labels: str) -> None:
+        self.told.append((amount, labels))
+
+    set = add
+
+
+def test_metrics_show_the_window_restated_last(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    count, end, loss = (Shown(name) for name in ("RESTATED_OUTCOMES", "RESTATED_END", "RESTATED_LOSS"))
+    for each in (count, end, loss):
+        monkeypatch.setattr(metrics, each.name, each)
+    raw = Raw()
+    bench.send(*watermark(0), route("r-1"), served("a", 1, 0.75), *raw.accepted([raw.row("a", 5, 1.0)]), *watermark(25))
+    bench.send(*raw.accepted([raw.row("a", 30, 0.0)]), *watermark(50))
+    bench.run()
+    assert count.told == [(1, {"loop": "orders"})]
+    assert end.told == [(86_400.0, {"loop": "orders"})]
+    [(value, labels)] = loss.told
+    assert value == pytest.approx(-math.log(0.25))
+    assert labels == {"loop": "orders", "release": "r-1", "role": "champion"}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from driftloop.losses import MEAN_FLOOR, PROBABILITY_FLOOR, losses
 from services.monitoring.domain.grid import Grid, counts_on, histogram, psi
 from services.monitoring.domain.monitor import LoopMonitor, Rules
+from services.monitoring.domain.rows import Prediction, ReleaseScore
 from services.monitoring.domain.window import SliceRule, Window
 from tests.unit.monitoring.rows import DAY, HOUR, outcome, prediction, reference
 
@@ -256,3 +258,45 @@ def _feed(state: LoopMonitor, name: str, kind: str, what: object) -> None:
         state.add_predictions([what])  # type: ignore[list-item]
     else:
         state.add_outcomes([what])  # type: ignore[list-item]
+
+
+def of_classes(key: str, champion: tuple[float, ...], challenger: tuple[float, ...] | None = None) -> Prediction:
+    said = [ReleaseScore("r-1", "champion", max(champion), champion)]
+    if challenger is not None:
+        said.append(ReleaseScore("r-2", "challenger", max(challenger), challenger))
+    return replace(prediction(key, 1), scores=tuple(said))
+
+
+def test_a_window_of_classes_without_an_outcome_has_sums_of_nothing() -> None:
+    state = LoopMonitor(
+        Rules("orders", "multiclass", DAY, 36 * HOUR, (), 3), outcome_partitions=2, prediction_partitions=2
+    )
+    reach(state, 0)
+    state.add_predictions([of_classes("a", (0.2, 0.2, 0.6))])
+    reach(state, 24)
+    [sums] = closed(state)[0].releases
+    assert (sums.count, sums.loss, sums.answered) == (0, 0.0, 1)
+
+
+def test_of_classes_the_sums_are_of_confidence_correctness_and_log_loss() -> None:
+    certain, unsure = (0.9, 0.05, 0.05), (0.3, 0.5, 0.2)
+    rules = Rules("orders", "multiclass", DAY, 36 * HOUR, (), 3)
+    state = LoopMonitor(rules, outcome_partitions=2, prediction_partitions=2)
+    reach(state, 0)
+    state.add_predictions(
+        [of_classes("a", certain, unsure), of_classes("b", unsure, certain), of_classes("c", certain)]
+    )
+    state.add_outcomes([outcome("a", 2, 0.0), outcome("b", 2, 2.0)])
+    reach(state, 24)
+    (window,) = closed(state)
+    champion = {each.release_id: each for each in window.releases}["r-1"]
+    assert champion.count == 2
+    assert champion.loss == pytest.approx(-math.log(0.9) - math.log(0.2))
+    assert (champion.score, champion.outcome) == pytest.approx((1.4, 1.0))
+    assert champion.residual == pytest.approx(0.4)
+    assert champion.residual_square == pytest.approx(0.1**2 + 0.5**2)
+    [pair] = window.paired
+    assert pair.champion_loss == pytest.approx(champion.loss)
+    assert pair.challenger_loss == pytest.approx(-math.log(0.3) - math.log(0.05))
+    scores = {each.release_id: each.counts for each in window.histograms if each.name == "score"}
+    assert scores == {"r-1": (0, 3), "r-2": (0, 2)}

@@ -106,7 +106,7 @@ class FakeTriton:
         if not self.loaded or self.files.answering is None:
             raise LoadRefused("model not ready")
         self.probes.append(request_id)
-        return ProbeAnswer(self.wrong_answer or self.files.answering.champion.release_id, request_id, 0.5)
+        return ProbeAnswer(self.wrong_answer or self.files.answering.champion.release_id, request_id, (0.5,))
 
     def crash(self) -> None:
         """Lose everything, and be started again."""

@@ -61,6 +61,11 @@ DECLARED: dict[str, Any] = {
 }
 """As it would stand in loop.yaml."""
 DEFINITION = LoopDefinition.model_validate(DECLARED)
+CLASSES = ("early", "on the day", "late")
+OF_CLASSES = LoopDefinition.model_validate(
+    {**DECLARED, "label": {**DECLARED["label"], "kind": "multiclass", "classes": CLASSES}}
+)
+"""The same loop with a label of classes."""
 NUMERIC = (
     Input("parcels_depot__count_3600s", "feature", "double", DEPOT, "count_3600s"),
     Input("parcels_depot__sum_delay_3600s", "feature", "double", DEPOT, "sum_delay_3600s"),
@@ -84,7 +89,19 @@ def score(numeric: NDArray[np.float64], categorical: NDArray[Any], bias: float) 
     return total
 
 
-def graph(bias: float) -> bytes:
+def probabilities(score: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
+    """What a release makes of its score where it scores classes: softmax of the score times each class's weight."""
+    powers = np.exp(score[:, None] * weights(classes))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def weights(classes: int) -> NDArray[np.float64]:
+    """From -0.1 for the first class to 0.1 for the last, float64 [1, K]."""
+    return np.linspace(-0.1, 0.1, classes)[None, :]
+
+
+def graph(bias: float, classes: int = 0) -> bytes:
     """The same in ONNX."""
     zero = numpy_helper.from_array(np.array(0.0), "zero")
     offset = numpy_helper.from_array(np.array(bias), "bias")
@@ -105,46 +122,57 @@ def graph(bias: float) -> bytes:
         helper.make_node("Cast", ["codes"], ["wide"], to=TensorProto.DOUBLE),
         helper.make_node("ReduceSum", ["wide", "axes"], ["code"], keepdims=1),
         helper.make_node("Add", ["sum", "code"], ["both"]),
-        helper.make_node("Add", ["both", "bias"], ["score"]),
+        helper.make_node("Add", ["both", "bias"], ["total" if classes else "score"]),
     ]
+    constants = [zero, offset, axes]
+    if classes:
+        constants.append(numpy_helper.from_array(weights(classes), "weights"))
+        nodes.append(helper.make_node("MatMul", ["total", "weights"], ["logits"]))
+        nodes.append(helper.make_node("Softmax", ["logits"], ["score"], axis=1))
     inputs = [
         helper.make_tensor_value_info("numeric", TensorProto.DOUBLE, [None, len(NUMERIC)]),
         helper.make_tensor_value_info("categorical", TensorProto.STRING, [None, len(CATEGORICAL)]),
     ]
-    output = helper.make_tensor_value_info("score", TensorProto.DOUBLE, [None, 1])
-    made = helper.make_graph(nodes, "parcels", inputs, [output], [zero, offset, axes])
+    output = helper.make_tensor_value_info("score", TensorProto.DOUBLE, [None, classes or 1])
+    made = helper.make_graph(nodes, "parcels", inputs, [output], constants)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 2)])
     model.ir_version = 8
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 
 
-def golden(bias: float, error: float = 0.0) -> bytes:
+def golden(bias: float, error: float = 0.0, classes: int = 0) -> bytes:
     """A golden sample of 32 rows; ``error`` is added to the expected scores."""
     random = np.random.default_rng(7)
     numeric = random.normal(size=(32, len(NUMERIC)))
     numeric[random.random(numeric.shape) < 0.1] = np.nan
     categorical = random.choice(["north", "south", "", "calm"], size=(32, len(CATEGORICAL)))
     content = io.BytesIO()
-    expected = score(numeric, categorical, bias) + error
-    np.savez(content, numeric=numeric, categorical=categorical, score=expected.reshape(-1, 1))
+    total = score(numeric, categorical, bias)
+    expected = (probabilities(total, classes) if classes else total.reshape(-1, 1)) + error
+    np.savez(content, numeric=numeric, categorical=categorical, score=expected)
     return content.getvalue()
 
 
 def write_release(
-    root: Path, release_id: str, bias: float, error: float = 0.0, loop: str = LOOP
+    root: Path, release_id: str, bias: float, error: float = 0.0, loop: str = LOOP, classes: tuple[str, ...] = ()
 ) -> registry_pb2.ReleaseRef:
     """Write a bundle below ``root``; what the registry would call it."""
     manifest = Manifest(
         loop=loop,
         run_id=f"run-{release_id}",
-        label_kind="binary",
+        label_kind="multiclass" if classes else "binary",
         feature_service="parcels_v1",
         numeric=NUMERIC,
         categorical=CATEGORICAL,
         training={},
+        classes=classes,
     )
-    files = {"model.onnx": graph(bias), "golden.npz": golden(bias, error), "reference.json": b"{}"}
+    files = {
+        "model.onnx": graph(bias, len(classes)),
+        "golden.npz": golden(bias, error, len(classes)),
+        "reference.json": b"{}",
+    }
     folder = root / f"bundle-{release_id}"
     digest = write_bundle(folder, manifest, files)
     reference = registry_pb2.ReleaseRef(release_id=release_id)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,9 +96,9 @@ def test_an_outcome_after_the_horizon_is_missing_and_not_negative() -> None:
     np.testing.assert_array_equal(label, [1.0, np.nan, np.nan])
 
 
-def test_the_first_visible_outcome_counts_not_its_correction() -> None:
-    told = outcomes({"good": False, "event_time_ms": 3000}, {"good": True, "event_time_ms": 4000})
-    assert population.labels_of(asked({}), told, 10_000).tolist() == [0.0]
+def test_the_first_visible_outcome_says_whether_it_is_late_and_its_correction_what_it_is() -> None:
+    told = outcomes({"good": False, "event_time_ms": 3000}, {"good": True, "event_time_ms": 12_000})
+    assert population.labels_of(asked({}), told, 10_000).tolist() == [1.0]
 
 
 def test_a_null_outcome_is_none() -> None:
@@ -148,5 +150,49 @@ def _label(key: str, decision_ms: int, told: list[dict[str, Any]], end_ms: int) 
     visible = [each for each in seen if each[0] < end_ms]
     if not visible:
         return None
-    first = min(visible, key=lambda each: each[:2])[2]
-    return float(first["good"]) if first["event_time_ms"] <= decision_ms + 10_000 else None
+    visible.sort(key=lambda each: each[:2])
+    last = [each for at, _, each in visible if at < visible[0][0] + 10_000][-1]
+    return float(last["good"]) if visible[0][2]["event_time_ms"] <= decision_ms + 10_000 else None
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"), [(["bad", None, "", "no class", "good"], pa.string()), ([1, None, -1, 2, 0], pa.int64())]
+)
+def test_of_classes_the_label_is_the_place_of_what_is_one(values: list[object], kind: pa.DataType) -> None:
+    told = accepted([{"ref": "a", "event_time_ms": at} for at in range(5)], {})
+    told = told.append_column("good", pa.array(values, kind))
+    label = LABEL.model_copy(update={"kind": "multiclass", "classes": ("good", "bad")})
+    assert population.known_outcomes(told.slice(0, 4), label, 100)["label"].to_pylist() == [1.0]
+    assert population.known_outcomes(told, label, 100)["label"].to_pylist() == [0.0]
+
+
+def told_of(*outcomes: tuple[str, int, bool]) -> pa.Table:
+    return accepted([{"ref": key, "event_time_ms": at, "good": value} for key, at, value in outcomes], {})
+
+
+def test_a_correction_within_its_span_is_the_label_and_the_first_outcome_its_time() -> None:
+    label = LABEL.model_copy(update={"corrections": timedelta(milliseconds=10)})
+    rows = told_of(("a", 1, True), ("b", 2, True), ("a", 5, False), ("b", 12, False), ("a", 9, True), ("a", 10, False))
+    found = population.known_outcomes(rows, label, 100)
+    assert found.to_pydict() == {"key": ["a", "b"], "label": [0.0, 1.0], "outcome_time_ms": [1, 2]}
+
+
+def test_a_correction_that_is_not_visible_yet_is_not_known() -> None:
+    rows = told_of(("a", 1, True), ("a", 50, False))
+    assert population.known_outcomes(rows, LABEL, 50)["label"].to_pylist() == [1.0]
+    assert population.known_outcomes(rows, LABEL, 51)["label"].to_pylist() == [0.0]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 40), st.booleans()), max_size=20), st.integers(0, 15))
+def test_labels_equal_taking_one_outcome_after_the_other(outcomes: list[tuple[str, int, bool]], span: int) -> None:
+    label = LABEL.model_copy(update={"corrections": timedelta(milliseconds=span)})
+    first: dict[str, int] = {}
+    value: dict[str, float] = {}
+    for key, at, good in sorted(outcomes, key=lambda each: each[1]):
+        if key not in first or at < first[key] + span:
+            value[key] = float(good)
+        first.setdefault(key, at)
+    if outcomes:
+        found = population.known_outcomes(told_of(*outcomes), label, 100).to_pydict()
+        assert dict(zip(found["key"], found["label"], strict=True)) == value
+        assert dict(zip(found["key"], found["outcome_time_ms"], strict=True)) == first

@@ -48,3 +48,19 @@ def test_metrics_compare_with_the_training_mean() -> None:
 
 def test_an_auc_that_cannot_be_is_left_out() -> None:
     assert "auc" not in metrics("binary", np.array([0.5]), np.array([1.0]), np.array([1.0, 0.0]))
+
+
+def test_of_classes_metrics_are_of_the_likeliest_and_compare_with_the_shares_in_training() -> None:
+    score = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    found = metrics("multiclass", score, np.array([0.0, 1.0]), np.array([0.0, 0.0, 1.0, 2.0]))
+    assert found == pytest.approx(
+        {
+            "loss": -(math.log(0.7) + math.log(0.3)) / 2,
+            "base_loss": -(math.log(0.5) + math.log(0.25)) / 2,
+            "base_rate": 0.5,
+            "label_mean": 0.5,
+            "score_mean": 0.65,
+            "calibration": 0.15,
+            "accuracy": 0.5,
+        }
+    )

@@ -61,3 +61,19 @@ def test_a_step_that_waits_for_a_person_says_so() -> None:
     rollout = ORDERS.rollout.model_copy(update={"steps": (first, *ORDERS.rollout.steps[1:])})
     [shadow, *_] = [each for each in effects_of(ORDERS.model_copy(update={"rollout": rollout})) if each.kind == "stage"]
     assert shadow.what == "answers nobody for 2d to 6d; then a person approves"
+
+
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [
+        (("few", "many"), "2 probabilities: of few, many"),
+        (tuple("abcdefgh"), "8 probabilities: of a, b, c, d, e, f, 2 more"),
+    ],
+)
+def test_a_loop_of_classes_says_what_its_score_holds(classes: tuple[str, ...], told: str) -> None:
+    label = ORDERS.label.model_copy(update={"kind": "multiclass", "classes": classes})
+    effects = list(effects_of(ORDERS.model_copy(update={"label": label})))
+    [model] = [each.what for each in effects if each.kind == "model"]
+    assert model.endswith(f"; its score holds {told}")
+    [residual] = [each.what for each in effects if each.name == "returns"]
+    assert residual.startswith("mean probability of the likeliest class less accuracy by block, against zero")

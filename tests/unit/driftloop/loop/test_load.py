@@ -74,7 +74,32 @@ def test_every_loop_of_the_checkout_is_right() -> None:
         ),
         ("  horizon: 60h", "  horizon: 2 weeks", "label.horizon: '2 weeks' is not a span of time"),
         ("  horizon: 60h", "  horizon: 99999999999d", "label.horizon: '99999999999d' is too long a span of time"),
-        ("  kind: count", "  kind: ordinal", "label.kind: Input should be 'binary', 'regression' or 'count'"),
+        (
+            "  kind: count",
+            "  kind: ordinal",
+            "label.kind: Input should be 'binary', 'regression', 'count' or 'multiclass'",
+        ),
+        (
+            "  kind: count",
+            "  kind: count\n  classes: [few, many]",
+            "label.classes: only the kind multiclass has classes, not count; leave them out",
+        ),
+        ("  kind: count", "  kind: multiclass", "label.kind: multiclass needs `classes` beside it"),
+        (
+            "  kind: count",
+            "  kind: multiclass\n  classes: [few]",
+            "label.classes: there must be two or more",
+        ),
+        (
+            "  kind: count",
+            "  kind: multiclass\n  classes: [few, many, few]",
+            "label.classes: 'few' stands there twice; name each class once",
+        ),
+        (
+            "  kind: count",
+            "  kind: multiclass\n  classes: [1, many]",
+            "label.classes.0: Input should be a valid string",
+        ),
         ("  clock: request", "  clock: local", "prediction.clock: Input should be 'request' or 'now'"),
         (
             "  from: orders.placed",
@@ -270,3 +295,9 @@ def test_feature_definitions_are_taken_from_the_folder_that_the_settings_name(tm
     assert load_features("greenhouse", tmp_path).VIEWS == ["from elsewhere"]
     with pytest.raises(LoopDefinitionError, match="barn"):
         load_features("barn", tmp_path)
+
+
+@pytest.mark.parametrize(("line", "hours"), [("", 60), ("\n  corrections: 0s", 0), ("\n  corrections: 10d", 240)])
+def test_corrections_are_taken_as_long_as_the_horizon_unless_said(folder: Path, line: str, hours: int) -> None:
+    _edit(folder, "  horizon: 60h", f"  horizon: 60h{line}")
+    assert to_ms(load_loop(folder).definition.label.correction_span) == hours * 3_600_000

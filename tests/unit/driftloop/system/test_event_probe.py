@@ -86,10 +86,11 @@ def test_no_answer_ends_with_the_loop_that_has_none(loop: Loop, broker: MemoryBr
     assert asked(broker, loop, lambda _: [], 0.05) == ["orders"]
 
 
-def test_an_expression_that_fails_on_made_up_text_says_nothing_against_the_door(
-    loop: Loop, broker: MemoryBroker
+@pytest.mark.parametrize("reason", ["derive", "unknown-class"])
+def test_an_expression_or_a_label_that_knows_no_made_up_text_says_nothing_against_the_door(
+    loop: Loop, broker: MemoryBroker, reason: str
 ) -> None:
-    assert asked(broker, loop, lambda name: [judged(name, reason="derive")], 60.0) == []
+    assert asked(broker, loop, lambda name: [judged(name, reason=reason)], 60.0) == []
 
 
 def test_a_refusal_says_loop_reason_and_place(loop: Loop, broker: MemoryBroker) -> None:

@@ -6,7 +6,7 @@ from tritonclient.grpc import model_config_pb2
 
 from services.serving.domain.model_config import Places, config_pbtxt, input_types, loop_config, model_files
 from services.serving.router.loop_config import KeySource, read_loop_config
-from tests.unit.serving.kit import DEFINITION
+from tests.unit.serving.kit import CLASSES, DEFINITION, OF_CLASSES
 
 PLACES = Places(Path("/o.db"), Path("/releases"), Path("/routes"), Path("/spool"))
 
@@ -47,3 +47,12 @@ def test_the_router_reads_what_was_rendered(tmp_path: Path) -> None:
     (tmp_path / "1" / "loop.json").write_text(rendered.replace('"format": 1', '"format": 2'))
     with pytest.raises(ValueError, match="has format 2; this version reads 1"):
         read_loop_config(tmp_path / "1" / "loop.json")
+
+
+def test_a_loop_of_classes_answers_with_a_number_a_class(tmp_path: Path) -> None:
+    config = text_format.Parse(config_pbtxt(OF_CLASSES, 0), model_config_pb2.ModelConfig())
+    assert {each.name: list(each.dims) for each in config.output} == {
+        "score": [3], "prediction_id": [1], "release_id": [1], "feature_age_s": [1],
+    }  # fmt: skip
+    (tmp_path / "loop.json").write_bytes(loop_config(OF_CLASSES, PLACES).to_json())
+    assert read_loop_config(tmp_path / "loop.json").classes == CLASSES

@@ -16,7 +16,7 @@ from services.serving.router.batch import RawRequest
 from services.serving.router.routes import Live
 from services.serving.router.sessions import Release, ReleaseError
 from services.serving.router.spool import SpoolError
-from tests.unit.serving.kit import CATEGORICAL, DEFINITION, DEPOT, NUMERIC, T0
+from tests.unit.serving.kit import CATEGORICAL, CLASSES, DEFINITION, DEPOT, NUMERIC, T0, probabilities
 from tests.unit.serving.router.test_batch import raw, tensors
 from tests.unit.serving.router.test_join import full_store
 
@@ -193,3 +193,45 @@ def test_a_stale_view_is_named_in_the_record() -> None:
 def test_before_the_first_route_every_request_is_refused() -> None:
     made = Router(CONFIG, lambda: None, full_store(), ListSpool(), lambda: T0)
     assert all(isinstance(each, Refusal) for each in made.answer([raw(), raw()]))
+
+
+class ClassSession(Session):
+    """Scores three classes by softmax of multiples of the score."""
+
+    def run(self, outputs: Sequence[str], feed: dict[str, NDArray[Any]]) -> list[NDArray[np.float64]]:
+        return [probabilities(self.score(feed["numeric"]), 3)]
+
+
+def of_classes(name: str, score: Score = total) -> Release:
+    return Release(name, NUMERIC, CATEGORICAL, f"inputs-of-{name}", ClassSession(score), CLASSES)
+
+
+def test_of_classes_the_answer_holds_each_and_the_record_the_likeliest_and_each() -> None:
+    made, spool = router(of_classes("r-a"), of_classes("r-b", lambda x: -total(x)), share=0.5)
+    keys = [f"k{n}" for n in range(50)]
+    answer = one(made, keyed(*keys))
+    assert answer.scores.shape == (50, 3)
+    np.testing.assert_allclose(answer.scores.sum(axis=1), 1.0)
+    for scores, by, record in zip(answer.scores, answer.release_ids, spool.records, strict=True):
+        entries = {each.release_id: each for each in record.scores}
+        assert list(entries[by].class_scores) == scores.tolist()
+        assert record.score == entries[by].score == scores.max()
+        assert all(each.score == max(each.class_scores) for each in record.scores)
+    assert {"r-a", "r-b"} == set(answer.release_ids)
+
+
+def test_a_row_with_a_class_that_has_no_finite_score_is_not_answered_by_that_release() -> None:
+    broken = of_classes("r-b", lambda x: np.full(len(x), np.nan))
+    made, spool = router(of_classes("r-a"), broken, share=1.0)
+    assert one(made, request("q", 2)).release_ids == ["r-a", "r-a"]
+    assert [[each.release_id for each in record.scores] for record in spool.records] == [["r-a"], ["r-a"]]
+    made, spool = router(broken)
+    assert made.answer([request("q", 2)]) == [Refusal("release r-b gives no finite score for this request")]
+
+
+def test_a_challenger_of_classes_that_fails_leaves_the_champion_its_answers() -> None:
+    def fail(numeric: NDArray[np.float64]) -> NDArray[np.float64]:
+        raise ValueError("no")
+
+    made, _ = router(of_classes("r-a"), of_classes("r-b", fail), share=1.0)
+    assert one(made, request("q", 2)).scores.shape == (2, 3)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,11 +6,11 @@ import pytest
 
 from services.serving.domain.route import ReleaseOnRoute
 from services.serving.router.sessions import ReleaseError, load_release
-from tests.unit.serving.kit import CATEGORICAL, NUMERIC, on_route, score, write_release
+from tests.unit.serving.kit import CATEGORICAL, CLASSES, NUMERIC, on_route, probabilities, score, write_release
 
 
-def staged(root: Path, bias: float = 1.0, error: float = 0.0) -> ReleaseOnRoute:
-    reference = write_release(root, "r-1", bias, error)
+def staged(root: Path, bias: float = 1.0, error: float = 0.0, classes: tuple[str, ...] = ()) -> ReleaseOnRoute:
+    reference = write_release(root, "r-1", bias, error, classes=classes)
     Path(reference.bundle.uri).rename(root / "r-1")
     return on_route(reference)
 
@@ -45,3 +46,30 @@ def test_a_graph_that_fails_says_so(tmp_path: Path) -> None:
     release = load_release(tmp_path, staged(tmp_path))
     with pytest.raises(ReleaseError, match="the graph failed"):
         release.score(np.zeros((2, 1)), np.full((2, len(CATEGORICAL)), "", dtype=np.object_))
+
+
+def test_a_release_of_classes_scores_each(tmp_path: Path) -> None:
+    release = load_release(tmp_path, staged(tmp_path, classes=CLASSES), CLASSES)
+    numeric, categorical = np.ones((2, len(NUMERIC))), np.full((2, len(CATEGORICAL)), "north", dtype=np.object_)
+    found = release.score(numeric, categorical)
+    np.testing.assert_allclose(found, probabilities(score(numeric, categorical, 1.0), 3))
+    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("of_release", "of_loop"),
+    [(CLASSES, ()), ((), CLASSES), (CLASSES, CLASSES[::-1]), (CLASSES, CLASSES[:2])],
+)
+def test_a_release_of_other_classes_than_the_loops_is_refused(
+    tmp_path: Path, of_release: tuple[str, ...], of_loop: tuple[str, ...]
+) -> None:
+    ref = staged(tmp_path, classes=of_release)
+    with pytest.raises(ReleaseError, match=f"scores the classes {', '.join(of_release) or 'none'}; those of the loop"):
+        load_release(tmp_path, ref, of_loop)
+
+
+def test_a_graph_that_scores_another_number_of_classes_is_refused(tmp_path: Path) -> None:
+    release = load_release(tmp_path, staged(tmp_path, classes=CLASSES), CLASSES)
+    odd = replace(release, classes=CLASSES[:2])
+    with pytest.raises(ReleaseError, match=r"the graph failed: scores have shape \[2, 3\]"):
+        odd.score(np.zeros((2, len(NUMERIC))), np.full((2, len(CATEGORICAL)), "", dtype=np.object_))

@@ -1,0 +1,82 @@
+"""Closed windows in SQL while an outcome of theirs may be corrected: their rows, and their sums as they stand.
+
+A window's rows are one value: written once, and read only where a correction came.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, replace
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, insert, select, update
+
+from services.monitoring.adapters.tables import windows
+from services.monitoring.domain.join import Correction
+from services.monitoring.domain.monitor import Closed, Rules
+from services.monitoring.domain.rows import JoinedRow, Pair, ReleaseScore
+from services.monitoring.domain.window import ReleaseSums, Restated
+from services.monitoring.domain.window import restate as restated_sums
+
+_Outcome = tuple[str, int]
+"""Key and event time: a key that was forgotten may have another outcome since."""
+
+
+def keep(connection: Connection, loop: str, closed: Closed) -> None:
+    """Keep a window that closes, and forget those of which no outcome can be corrected any more."""
+    window = closed.window
+    values = {
+        "loop": loop,
+        "end_ms": window.end_ms,
+        "start_ms": window.start_ms,
+        "sums": _sums_json(window.releases),
+        "rows": orjson.dumps([_as_json(each) for each in closed.joined.pairs]),
+    }
+    connection.execute(insert(windows).values(values))
+    connection.execute(delete(windows).where(windows.c.loop == loop, windows.c.end_ms < closed.forget_before_ms))
+
+
+def restate(connection: Connection, rules: Rules, corrections: Sequence[Correction]) -> list[Restated]:
+    """Give closed windows the corrected values; returns those that changed, in order of time."""
+    if not corrections:
+        return []
+    values = {(each.outcome.key, each.outcome.event_ms): each.outcome.value for each in corrections}
+    since_ms = min(each.outcome.visible_ms for each in corrections)
+    query = select(windows.c.end_ms).where(windows.c.loop == rules.loop, windows.c.end_ms > since_ms)
+    ends = connection.execute(query.order_by(windows.c.end_ms)).scalars().all()
+    found = [_restated(connection, rules, end_ms, values) for end_ms in ends]
+    return [each for each in found if each is not None]
+
+
+def _restated(connection: Connection, rules: Rules, end_ms: int, values: Mapping[_Outcome, float]) -> Restated | None:
+    """The window that ends then, where one of these outcomes is in it."""
+    mine = (windows.c.loop == rules.loop, windows.c.end_ms == end_ms)
+    found = connection.execute(select(windows).where(*mine)).one()
+    rows = [_of_json(*each) for each in orjson.loads(found.rows)]
+    changed = {row.outcome for row in rows} & values.keys()
+    if not changed:
+        return None
+    rows = [replace(row, value=values.get(row.outcome, row.value)) for row in rows]
+    before = tuple(ReleaseSums(*each) for each in json.loads(found.sums))
+    after = restated_sums(before, rows, rules.kind)
+    kept = {"sums": _sums_json(after), "rows": orjson.dumps([astuple(row) for row in rows])}
+    connection.execute(update(windows).where(*mine).values(kept))
+    return Restated(found.start_ms, end_ms, before, after, len(changed))
+
+
+def _sums_json(sums: Sequence[ReleaseSums]) -> str:
+    return json.dumps([astuple(each) for each in sums])  # which can tell of what is not a number
+
+
+def _as_json(pair: Pair) -> tuple[object, ...]:
+    """As `JoinedRow`."""
+    outcome = pair.outcome
+    said = [(each.release_id, each.role, each.score, each.classes) for each in pair.prediction.scores]
+    return (outcome.key, outcome.event_ms, outcome.value, said)
+
+
+def _of_json(key: str, event_ms: int, value: float, said: Sequence[Sequence[Any]]) -> JoinedRow:
+    scores = tuple(ReleaseScore(release, role, score, tuple(classes)) for release, role, score, classes in said)
+    return JoinedRow(key, event_ms, value, scores)
