@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from driftloop.cli.output import console
 from driftloop.cli.types import examples
 from driftloop.config import Settings
 from driftloop.inspection import Findings
@@ -27,13 +28,12 @@ def check(loops: tuple[str, ...], as_json: bool) -> None:
     Looks at all loops where none is named. Nothing needs to run, and nothing is changed. Exit code 0: all is right.
     1: something is wrong.
     """
-    console = Console(stderr=True)
-    with console.status("asking ingestion, features and training"):
+    with Console(stderr=True).status("asking ingestion, features and training"):
         found = inspect(Settings(), loops)
     if as_json:
         click.echo(json.dumps({name: asdict(each) for name, each in found.items()}, indent=2))
     else:
-        _show(found, Console())
+        _show(found, console())
     raise click.exceptions.Exit(int(any(each.problems for each in found.values())))
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 from google.protobuf.message import Message
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from driftloop.bus.admin import require_broker
 from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.cli.output import console
 from driftloop.cli.types import examples
 from driftloop.config import Settings
 from driftloop.contracts.topics import declared
@@ -45,7 +45,7 @@ def list_letters(topic: str | None, reason: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_as_json(each) for each in letters], indent=2))
     elif letters:
-        Console().print(_table(letters))
+        console().print(_table(letters))
     else:
         click.echo("no dead letters")
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from driftloop.cli.output import console
 from driftloop.cli.types import examples
 from driftloop.config import Settings
 from driftloop.system.doctor import Finding, examine, worst
@@ -30,7 +31,7 @@ def doctor(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
     else:
-        Console().print(_table(found))
+        console().print(_table(found))
     raise click.exceptions.Exit(worst(found))
 
 

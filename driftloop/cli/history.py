@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
 from driftloop.cli.ask import JSON, ask, minute, print_json, to_timestamp
+from driftloop.cli.output import console
 from driftloop.cli.types import DAY, examples
 from driftloop.contracts import control_api_pb2 as api
 
@@ -29,13 +29,15 @@ def history(loop: str, at: datetime | None, as_json: bool) -> None:
     elif not found.tenures:
         click.echo("nothing was live" + (" then" if at else " yet"))
     else:
-        Console().print(_tenures(found.tenures))
+        console().print(_tenures(found.tenures))
 
 
 def _tenures(found: list[api.Tenure]) -> Table:
     table = Table(title="who answered, in event time", title_justify="left")
     for name in ("loop", "epoch", "since", "until", "champion", "challenger", "why", "who"):
-        table.add_column(name, justify="right" if name == "epoch" else "left")
+        table.add_column(
+            name, justify="right" if name == "epoch" else "left", no_wrap=name in ("since", "until", "champion", "who")
+        )
     for each in found:
         until = minute(each.until) if each.HasField("until") else "now"
         share = f"{each.share:.0%} of keys" if each.share else "answers nobody"
@@ -64,7 +66,7 @@ def lineage(name: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        Console().print(_tree(found))
+        console().print(_tree(found))
 
 
 def _tree(found: api.Lineage) -> Tree:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from driftloop.cli.output import console
 from driftloop.cli.reading import known_events, one_of
 from driftloop.cli.types import DAY, examples
 from driftloop.config import Settings
@@ -47,7 +48,7 @@ def kpis(
         loops = {name: each.to_json() for name, each in found.items()}
         click.echo(json.dumps({**whole, "loops": loops, "all": together(found.values()).to_json()}, indent=2))
     elif found:
-        _show(found, Console())
+        _show(found, console())
     else:
         click.echo("no events yet")
 

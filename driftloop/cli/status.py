@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from driftloop.cli.output import console
 from driftloop.cli.types import examples
 from driftloop.config import Settings
 from driftloop.readmodel.advice import next_step
@@ -30,7 +31,7 @@ def status(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
     else:
-        _show(found, Console())
+        _show(found, console())
     raise click.exceptions.Exit(0 if found.healthy else 1)
 
 
