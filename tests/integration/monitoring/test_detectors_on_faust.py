@@ -121,13 +121,16 @@ def test_what_cannot_be_read_is_a_dead_letter_and_an_error_acknowledges_nothing(
     refused = {record.header("dlq-source"): record.value for record in assert_eventually(letters.records)}
     assert list(refused.values()) == [b"\xff\xff"]  # one source, however often its letter was written
 
-    with sqlite3.connect(detectors.home / "state" / "detectors.db") as connection:
-        connection.execute("drop table outbox")
+    database = detectors.home / "state" / "detectors.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("alter table outbox rename to put_away")
     producer.send([window(101, 0.0)])
     producer.flush()
     assert detectors.wait(PATIENCE_S) != 0
     assert _windows(decided) == {"w-100"}
 
+    with sqlite3.connect(database) as connection:
+        connection.execute("alter table put_away rename to outbox")
     detectors.start()
     assert_eventually(
         lambda: _windows(decided) == {"w-100", "w-101"}, PATIENCE_S, "decided on the window that came again"
