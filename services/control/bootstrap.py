@@ -23,9 +23,14 @@ from services.control.adapters.reader import NAME, Reader
 from services.control.adapters.store import EventStore, metadata
 from services.control.api import ControlApi
 from services.control.config import ControlSettings
+from services.control.desk import Desk
 from services.control.feed import Feed
 from services.control.service import ControlService
 from services.control.views import Views
+from services.control.web.answers import Answers
+from services.control.web.plans import plan
+from services.control.web.server import WebServer
+from services.control.web.stream import Streams
 
 
 def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
@@ -51,17 +56,20 @@ def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
     one = OneRecord(settings.kafka_bootstrap, NAME)
     index = PredictionIndex(engine, log_of_predictions, one, oldest, stop)
     views = Views(EventStore(engine), index, {loop.name: loop.definition.description for loop in loops})
+    desk = Desk(views, engine, clock)
+    answers = Answers(views, {loop.name: plan(loop.definition) for loop in loops})
+    streams = Streams(views.store, feed, settings.control_pages)
+    name, port = settings.control_http.rsplit(":", 1)
     producer = KafkaLifecycleProducer(settings.kafka_bootstrap)
     return ControlService(
-        servicer=ControlApi(
-            views, reader, engine, feed, clock, settings.control_streams, settings.control_index_wait_s
-        ),
+        servicer=ControlApi(views, reader, desk, feed, clock, settings.control_streams, settings.control_index_wait_s),
         reader=reader,
         followers=[index.run],
         relay=Relay(NAME, engine, producer, clock),
         producer=producer,
         feed=feed,
         address=settings.control_grpc,
+        page=WebServer(answers, desk, streams, reader.caught_up, settings.host, int(port), [name]),
         stop=stop,
     )
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from pydantic import Field
 
 from driftloop.config import Settings
+from driftloop.ports import local
 
 
 class ControlSettings(Settings):
     """Settings of the control service. It listens where `control_grpc` says that others find it."""
 
+    control_http: str = Field(default_factory=lambda: local("CONTROL_HTTP_PORT"), pattern=r"^[^/]+:\d+$")
+    """Where people find the web page, `host:port`. It listens on that port of `host`."""
+    control_pages: int = Field(default=100, ge=1)
+    """Most pages that follow what happens at once; one more is refused."""
     control_batch: int = Field(default=500, ge=1)
     """Most events that are kept in one transaction."""
     control_streams: int = Field(default=200, ge=1)

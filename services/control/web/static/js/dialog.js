@@ -1,0 +1,25 @@
+// A modal dialog: the browser keeps the focus in it, and gives it back.
+
+import { createContext, html, useContext, useEffect, useRef } from "../vendor/htm-preact.js";
+
+export const Opening = createContext(null);
+
+// What opens dialogs: {event(id), command(name, loop)}.
+export const useOpening = () => useContext(Opening);
+
+export function Dialog({ title, onClose, children, wide = false }) {
+  const box = useRef(null);
+  useEffect(() => {
+    const dialog = box.current;
+    dialog.showModal();
+    return () => dialog.close();
+  }, []);
+  const aside = (event) => { if (event.target === box.current) onClose(); };
+  return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-labelledby="dialog-title" onClose=${onClose} onPointerDown=${aside}>
+    <div class="dialog">
+      <header><h2 id="dialog-title">${title}</h2>
+        <button type="button" class="quiet" aria-label="Close" onClick=${onClose}>✕</button></header>
+      ${children}
+    </div>
+  </dialog>`;
+}
