@@ -17,7 +17,9 @@ import aiohttp
 
 from tests.helpers.eventually import assert_eventually_async
 
-EXECUTABLE = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+EXECUTABLE = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
 """None where there is no Chromium."""
 _FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
@@ -56,17 +58,19 @@ class Tab:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    async def until(self, script: str, timeout_s: float = 30.0) -> Any:
-        """The value of an expression once it is true."""
+    async def until(self, script: str, timeout_s: float = 60.0) -> None:
+        """Wait until an expression is true."""
 
-        async def probe() -> Any:
-            return await self.evaluate(script)
+        async def probe() -> bool:
+            return bool(await self.evaluate(f"Boolean({script})"))
 
-        return await assert_eventually_async(probe, timeout_s, script)
+        await assert_eventually_async(probe, timeout_s, script)
 
-    async def sees(self, text: str, within: str = "body", timeout_s: float = 30.0) -> None:
+    async def sees(self, text: str, within: str = "body", timeout_s: float = 60.0) -> None:
         """Wait until an element shows a text."""
-        await self.until(f"(document.querySelector({within!r})?.innerText ?? '').includes({json.dumps(text)})", timeout_s)
+        await self.until(
+            f"(document.querySelector({within!r})?.innerText ?? '').includes({json.dumps(text)})", timeout_s
+        )
 
     async def open(self, address: str) -> None:
         """Go to an address; one that differs only behind its # loads nothing anew."""
@@ -86,9 +90,10 @@ class Tab:
 
     async def click(self, script: str) -> None:
         """Click with the pointer on the element that an expression gives, once it is there."""
-        await self.until(f"Boolean({script})")
+        await self.until(script)
         place = await self.evaluate(
-            f"(() => {{ const it = {script}; it.scrollIntoView({{block: 'center'}}); const box = it.getBoundingClientRect();"
+            f"(() => {{ const it = {script}; it.scrollIntoView({{block: 'center'}});"
+            "const box = it.getBoundingClientRect();"
             "return {x: box.x + box.width / 2, y: box.y + box.height / 2}; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
@@ -96,13 +101,19 @@ class Tab:
 
     async def button(self, text: str, within: str = "document") -> None:
         """Click on the button that bears a text."""
-        await self.click(f"[...{within}.querySelectorAll('button')].find((it) => it.innerText.trim() === {json.dumps(text)})")
+        await self.click(
+            f"[...{within}.querySelectorAll('button')].find((it) => it.innerText.trim() === {json.dumps(text)})"
+        )
 
     async def look(self, *, width: int, height: int, dark: bool = False) -> None:
         """Be a screen of that size in CSS pixels; a phone where it is narrow."""
         phone = width < 600
         await self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if phone else 1, mobile=phone
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=2 if phone else 1,
+            mobile=phone,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
@@ -110,7 +121,7 @@ class Tab:
     async def picture(self, path: Path) -> None:
         """Keep what the screen shows, as PNG."""
         found = await self.call("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(found["data"]))
+        await asyncio.to_thread(path.write_bytes, base64.b64decode(found["data"]))
 
     def heard(self, method: str, parameters: dict[str, Any]) -> None:
         """Take note of what the browser tells by itself."""
@@ -199,10 +210,13 @@ async def chromium(folder: Path) -> AsyncIterator[Browser]:
 async def _address(process: asyncio.subprocess.Process, file: Path) -> str:
     """Where the browser says that it listens: a port, and a path below it."""
 
-    async def probe() -> list[str]:
-        assert process.returncode is None, f"{EXECUTABLE} ended with {process.returncode}"
+    def read() -> list[str]:
         lines = file.read_text().splitlines() if file.exists() else []
         return lines if len(lines) == 2 else []
+
+    async def probe() -> list[str]:
+        assert process.returncode is None, f"{EXECUTABLE} ended with {process.returncode}"
+        return await asyncio.to_thread(read)
 
     port, path = await assert_eventually_async(probe, _START_S)
     return f"ws://127.0.0.1:{port}{path}"

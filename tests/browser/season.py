@@ -1,4 +1,4 @@
-"""A season of a loop in events: two champions, drift between them, a rejection, and a release that waits for a person."""
+"""A season of a loop in events: two champions, drift between them, a rejection, a release that waits for a person."""
 
 from __future__ import annotations
 
@@ -61,11 +61,16 @@ class Season(Story):
         run, request = f"run-{name[2:]}", f"request-{name[2:]}"
         reason = training.Reason(kind=kind, event_id=f"{self.loop}:{cause}", event_time_ms=self.day * DAY_MS)
         asked = training.RetrainRequested(
-            request_id=request, reasons=[reason], window_start_ms=(self.day - 10) * DAY_MS, window_end_ms=self.day * DAY_MS
+            request_id=request,
+            reasons=[reason],
+            window_start_ms=(self.day - 10) * DAY_MS,
+            window_end_ms=self.day * DAY_MS,
         )
         own = kind in ("first-champion", "schedule")
         self.tell(f"asked {name}", asked, chain, None if own else cause)
-        started = training.RunStarted(request_id=request, run_id=run, lake_versions={"orders.placed": self.day - FIRST_DAY})
+        started = training.RunStarted(
+            request_id=request, run_id=run, lake_versions={"orders.placed": self.day - FIRST_DAY}
+        )
         self.tell(f"started {name}", started, chain, f"asked {name}")
         bundle = training.Bundle(uri=f"/bundles/{run}", digest=f"{int(name[2:], 16):064x}")
         done = training.CandidateTrained(
@@ -90,7 +95,13 @@ class Season(Story):
         if gain is not None:
             estimate, lower, upper = gain
             found = evaluation.Interval(
-                estimate=estimate, lower=lower, upper=upper, level=0.95, blocks=blocks, rows=400 * blocks, resamples=4000
+                estimate=estimate,
+                lower=lower,
+                upper=upper,
+                level=0.95,
+                blocks=blocks,
+                rows=400 * blocks,
+                resamples=4000,
             )
         step = {"shadow": 0, "canary": 1}.get(stage, -1)
         data = evaluation.VerdictReached(
@@ -113,7 +124,11 @@ class Season(Story):
         self.tell(f"{stage} {name} at {self.epoch}", data, chain, cause)
         if stage == "champion" and before:
             retired = registry.StageEntered(
-                release_id=before, stage="retired", epoch=self.epoch, champion_release_id=name, reason=f"{name} is better"
+                release_id=before,
+                stage="retired",
+                epoch=self.epoch,
+                champion_release_id=name,
+                reason=f"{name} is better",
             )
             self.tell(f"retired {before} at {self.epoch}", retired, chain, cause)
         self._routes(chain, cause)
@@ -171,7 +186,8 @@ def season(loop: str = "orders") -> Season:
     for number in range(11, 30):
         told.closed(number)
     alarm = monitoring.DriftDetected(
-        detector="returns", mode="trigger", statistic=5.76, threshold=4, blocks=10, episode="orders/25", release_id=FIRST,
+        detector="returns", mode="trigger", statistic=5.76, threshold=4, blocks=10, episode="orders/25",
+        release_id=FIRST,
         explanation="outcomes are above scores by 0.9 items a parcel",
         evidence_ids=[f"{loop}:window {number}" for number in range(20, 30)],
     )  # fmt: skip
@@ -186,14 +202,23 @@ def season(loop: str = "orders") -> Season:
         told.closed(number)
     told.made(WORSE, "schedule", "schedule", "window 48")
     told.enters(WORSE, "shadow", "schedule", f"offline {WORSE} 3", "gain over the base rate +0.1390, asked for 0")
-    _stage(told, WORSE, "shadow", 49, [(-0.041, -0.1, 0.02), (-0.048, -0.09, 0.0), (-0.052, -0.081, -0.021)], evaluation.WORSE)
+    _stage(
+        told,
+        WORSE,
+        "shadow",
+        49,
+        [(-0.041, -0.1, 0.02), (-0.048, -0.09, 0.0), (-0.052, -0.081, -0.021)],
+        evaluation.WORSE,
+    )
     told.enters(WORSE, "rejected", "schedule", f"shadow {WORSE} 4", "gain -0.0520 [-0.0810, -0.0210] over 4 blocks")
     for number in range(53, 58):
         told.closed(number)
     told.tell("retrain", control.Retrain(who="anna", why="new shops since April"), "command")
     told.made(WAITS, "command", "command", "retrain")
     told.enters(WAITS, "shadow", "command", f"offline {WAITS} 3", "gain over the base rate +0.1390, asked for 0")
-    _stage(told, WAITS, "shadow", 58, [(0.012, -0.021, 0.048), (0.017, -0.006, 0.041), (0.0204, 0.0049, 0.0362)], BETTER)
+    _stage(
+        told, WAITS, "shadow", 58, [(0.012, -0.021, 0.048), (0.017, -0.006, 0.041), (0.0204, 0.0049, 0.0362)], BETTER
+    )
     asked = registry.ApprovalRequested(release_id=WAITS, to_stage="canary", deadline_ms=(told.day + 12) * DAY_MS)
     told.tell("waits", asked, "command", f"shadow {WAITS} 4")
     return told

@@ -1,4 +1,4 @@
-"""The real control service over a season, for a browser to look at; and the registry's answers to commands, told by hand."""
+"""The real control service over a season, to be looked at; and the registry's answers to commands, told by hand."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ class Stage:
         topic = f"control.{name}.v1"
         [record] = assert_eventually(lambda: self.rig.broker.records(topic))
         event_id = (record.header("ce_id") or b"").decode()
-        return assert_eventually(lambda: self.rig.store.by_id(event_id)).event
+        stored = assert_eventually(lambda: self.rig.store.by_id(event_id))
+        assert stored is not None
+        return stored.event
 
     def follows(self, command: Envelope[Any], name: str, stage: str) -> None:
         """The registry lets a release enter a stage because of a command, and the router answers so."""
@@ -70,7 +72,8 @@ class Stage:
         season.enters(name, stage, "command", "the command", f"by {command.data.who}: {command.data.why}")
         ours = f"{season.loop}:the command"
         season.events[before:] = [
-            replace(each, causation_id=command.id) if each.causation_id == ours else each for each in season.events[before:]
+            replace(each, causation_id=command.id) if each.causation_id == ours else each
+            for each in season.events[before:]
         ]
         self.told(len(season.events) - before)
 

@@ -40,7 +40,7 @@ async def test_a_newcomer_sees_who_answers_who_is_judged_and_what_to_do(stage: S
     await shown(tab, stage.web)
     for said in (
         "When a parcel leaves a shop, how many of its items will come back?",
-        f"{SECOND} since 6 Apr 2024", f"{WAITS} in shadow", "4 of 4 to 12 blocks", "better: gain +0.0204 [+0.0049, +0.0362]",
+        f"{SECOND} since 6 Apr 2024", f"{WAITS} in shadow", "4 blocks of 4 to 12", "better: +0.0204 [+0.0049, +0.0362]",
         "returns: 5.76 > 4 over 10 blocks on 30 Mar 2024", f"Decide on {WAITS}", "waits for you",
     ):  # fmt: skip
         await tab.sees(said, "[aria-labelledby=loop-orders]")
@@ -174,8 +174,10 @@ async def test_a_pause_and_its_end(stage: Stage, tab: Tab) -> None:
 async def test_who_and_why_must_be_said(stage: Stage, tab: Tab) -> None:
     await shown(tab, stage.web + LOOP_PAGE)
     await tab.button("Pause")
-    confirm = "[...document.querySelectorAll('dialog[open] button')].find((it) => it.innerText.trim() === 'Pause orders')"
-    await tab.until(f"{confirm}.disabled")
+    confirm = (
+        "[...document.querySelectorAll('dialog[open] button')].find((it) => it.innerText.trim() === 'Pause orders')"
+    )
+    await tab.until(f"{confirm}?.disabled && document.activeElement.id === 'who'")
     await tab.write("anna")
     await tab.press("Tab")
     assert await tab.evaluate(f"{confirm}.disabled")
@@ -271,15 +273,16 @@ async def test_all_of_it_works_by_keyboard(stage: Stage, tab: Tab) -> None:
 async def test_the_plots_tell_loss_by_release_and_drift_by_chosen_input(stage: Stage, tab: Tab) -> None:
     await shown(tab, stage.web + LOOP_PAGE)
     await tab.sees("Mean Poisson deviance")
-    legends = await tab.evaluate("[...document.querySelectorAll('.legend')].map((it) => it.innerText.trim().split(/\\s+/))")
-    assert [FIRST, SECOND] == legends[0][:2]
+    legends = await tab.evaluate(
+        "[...document.querySelectorAll('.legend')].map((it) => it.innerText.trim().split(/\\s+/))"
+    )
+    assert legends[0][:2] == [FIRST, SECOND]
     assert set(legends[1]) == {"lines", "basket_cents", "score"}
     await tab.click("document.querySelector('.chooser summary')")
-    await tab.click("[...document.querySelectorAll('.options label')].find((it) => it.innerText.includes('shop_inspected_7d')).querySelector('input')")
-    await tab.sees("shop_inspected_7d", ".plot:has([aria-label*=Drift]) .legend")
+    await tab.click("[...document.querySelectorAll('.options label')].find((it) => it.innerText.includes('7d'))")
+    await tab.sees("_7d", ".plot:has([aria-label*=Drift]) .legend")
     await tab.click("document.querySelectorAll('.numbers summary')[1]")
-    rows = await tab.evaluate("document.querySelectorAll('.numbers')[1].querySelectorAll('tbody tr').length")
-    assert rows == 51
+    await tab.until("document.querySelectorAll('.numbers')[1].querySelectorAll('tbody tr').length === 51")
 
 
 @pytest.mark.parametrize("screen", SCREENS)

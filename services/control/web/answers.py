@@ -10,7 +10,7 @@ from driftloop.contracts import control_api_pb2 as api
 from driftloop.message_json import as_dict
 from services.control import messages
 from services.control.views import NotThere, Views
-from services.control.web.plans import Plan, progress
+from services.control.web.plans import Plan, newest_verdict, progress
 
 Json = dict[str, Any]
 _LINEAGE_S = 5.0
@@ -90,11 +90,12 @@ class Answers:
         return as_dict(api.Lineage(id=name, nodes=nodes))
 
     def _progress(self, loop: str) -> Json | None:
-        """How far the open release is, and the newest verdict on it in its stage."""
+        """How far the open release is, and the newest verdict on it in its stage; None where none is open."""
         state = self._views.state(loop)
         release = next((each for each in self._views.releases(loop) if each.release_id == state.release), None)
-        found = progress(self._plans.get(loop), state, release)
-        if found is None or release is None:
+        if release is None:
             return None
-        judged = [each for each in messages.release(release).verdicts if each.stage == state.stage]
-        return {**found, "verdict": as_dict(judged[-1]) if judged else None}
+        newest = newest_verdict(state, release)
+        told = [each for each in messages.release(release).verdicts if newest and each.event_id == newest.id]
+        found = progress(self._plans.get(loop), state, release)
+        return {**found, "verdict": as_dict(told[0]) if told else None}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from driftloop.contracts import evaluation_pb2 as evaluation
+from driftloop.envelope import Envelope
 from driftloop.loop.definition import LoopDefinition
 from driftloop.readmodel.loops import LoopState
 from driftloop.readmodel.releases import ReleaseState
@@ -51,24 +53,29 @@ def plan(definition: LoopDefinition) -> Plan:
     return Plan(steps, definition.rollout.level, _LOSS[definition.label.kind], watched)
 
 
-def progress(plan: Plan | None, state: LoopState, release: ReleaseState | None) -> dict[str, Any] | None:
-    """How far the open release is in its stage; None where none is open.
+def newest_verdict(state: LoopState, release: ReleaseState) -> Envelope[evaluation.VerdictReached] | None:
+    """The newest on the open release since it entered the stage that it is in."""
+    since_ms = release.stages[-1].since_ms if release.stages else 0
+    found = [each for each in release.verdicts if each.data.stage == state.stage and each.time_ms > since_ms]
+    return found[-1] if found else None
+
+
+def progress(plan: Plan | None, state: LoopState, release: ReleaseState) -> dict[str, Any]:
+    """How far the open release is in its stage.
 
     `blocks` with paired rows so far, of `step.min_blocks` to `step.max_blocks`. `step` is None where the loop's
     definition is not here, or has no such step any more.
     """
-    if release is None or not state.release:
-        return None
-    since_ms = release.stages[-1].since_ms if release.stages else 0
-    judged = [each.data for each in release.verdicts if each.data.stage == state.stage and each.time_ms >= since_ms]
-    newest = judged[-1] if judged else None
-    steps = [each for each in (plan.steps if plan else ()) if each.stage == state.stage]
-    at = int(newest.metrics.get("step", -1)) if newest else -1
-    if plan and 0 <= at < len(plan.steps):
-        steps = [plan.steps[at]]
-    else:  # not judged yet: the step whose share it has
-        steps = [each for each in steps if each.share == state.share] or steps
-    return {
-        "blocks": int(newest.metrics.get("stage_blocks", 0)) if newest else 0,
-        "step": asdict(steps[0]) if steps else None,
-    }
+    newest = newest_verdict(state, release)
+    metrics = newest.data.metrics if newest else {}
+    step = _step(plan, state, int(metrics.get("step", -1)))
+    return {"blocks": int(metrics.get("stage_blocks", 0)), "step": asdict(step) if step else None}
+
+
+def _step(plan: Plan | None, state: LoopState, at: int) -> PlannedStage | None:
+    """The step that a verdict names; before the first, the one of the stage and the share."""
+    steps = plan.steps if plan else ()
+    if 0 <= at < len(steps):
+        return steps[at]
+    alike = [each for each in steps if each.stage == state.stage]
+    return next((each for each in alike if each.share == state.share), alike[0] if alike else None)

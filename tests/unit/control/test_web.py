@@ -64,7 +64,10 @@ async def test_loops_are_told_as_the_other_door_tells_them(running: Running, pag
     assert found["loops"] == as_dict(running.client.call("ListLoops", api.ListLoopsRequest()))["loops"]
     assert found["position"] == len(running.story.events)
     assert found["plans"][LOOP]["loss"] == "Poisson deviance"
-    assert found["progress"] == {"idle": None, LOOP: {"blocks": 0, "step": found["plans"][LOOP]["steps"][0], "verdict": None}}
+    assert found["progress"] == {
+        "idle": None,
+        LOOP: {"blocks": 0, "step": found["plans"][LOOP]["steps"][0], "verdict": None},
+    }
 
 
 async def test_releases_windows_and_history_are_too(running: Running, page: aiohttp.ClientSession) -> None:

@@ -9,13 +9,17 @@ export const useOpening = () => useContext(Opening);
 
 export function Dialog({ title, onClose, children, wide = false }) {
   const box = useRef(null);
+  const gone = useRef(false);
   useEffect(() => {
     const dialog = box.current;
     dialog.showModal();
-    return () => dialog.close();
+    return () => {
+      gone.current = true; // another takes its place, and must not be closed by this one's end
+      dialog.close();
+    };
   }, []);
-  const aside = (event) => { if (event.target === box.current) onClose(); };
-  return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-labelledby="dialog-title" onClose=${onClose} onPointerDown=${aside}>
+  const closed = () => { if (!gone.current) onClose(); };
+  return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-labelledby="dialog-title" onClose=${closed}>
     <div class="dialog">
       <header><h2 id="dialog-title">${title}</h2>
         <button type="button" class="quiet" aria-label="Close" onClick=${onClose}>✕</button></header>

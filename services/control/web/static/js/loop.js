@@ -32,6 +32,6 @@ export function Loop({ name, state }) {
       <${Panel} id="drift" title="Drift"><${Drift} loop=${name} plan=${plan} marks=${marks(releases, events)} /></${Panel}>
       <${Panel} id="verdicts" title="Verdicts" kind="verdict-panel"><${Verdicts} releases=${releases} /></${Panel}>
       <${Panel} id="happened" title="What happened" kind="news-panel"><${News} loop=${name} newest=${40} /></${Panel}>
-      <${Panel} id="history" title="What was live when" kind="whole"><${History} loop=${name} /></${Panel}>
+      <${Panel} id="history" title="What was live when" kind="whole"><${History} loop=${name} now=${loop.event_time} /></${Panel}>
     </div>`;
 }

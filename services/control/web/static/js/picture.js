@@ -9,7 +9,7 @@ const LANES = [
   ["control", "people"], ["monitoring", "monitoring"], ["training", "training"], ["evaluation", "evaluation"],
   ["registry", "registry"], ["serving", "serving"], ["ingestion", "ingestion"], ["features", "features"],
 ];
-const HEAD = 88, LANE = 62, TOP = 34, LEAST = 60, MOST = 100, NARROW = 22, LETTERS = 13;
+const HEAD = 88, LANE = 62, TOP = 34, LEAST = 52, MOST = 100, NARROW = 22, LETTERS = 13;
 
 const domain = (event) => event.type.split(".")[1];
 const isSmall = (event) => kindOf(event) === "VerdictReached" && event.payload.outcome === "NOT_KNOWN_YET" && !event.payload.limit_reached;
@@ -24,7 +24,7 @@ const LABELS = {
   RunFailed: () => "failed",
   VerdictReached: (data) => OUTCOMES[data.outcome] ?? "",
   ReleaseCreated: () => "release",
-  StageEntered: (data) => (data.stage === "canary" ? `canary ${percent(data.share ?? 0)}` : data.stage),
+  StageEntered: (data) => data.stage,
   RouteChanged: (data) => `route ${data.epoch}`,
   RouteConverged: () => "answers",
   RouteFailed: () => "failed",
@@ -37,7 +37,10 @@ const LABELS = {
 const label = (event) => (isSmall(event) ? "" : (LABELS[kindOf(event)] ?? (() => spaced(kindOf(event))))(event.payload));
 
 // A second line, for what the first leaves open.
-const detail = (event) => (kindOf(event) === "VerdictReached" && !isSmall(event) ? event.payload.stage : "");
+function detail(event) {
+  if (kindOf(event) === "StageEntered" && event.payload.stage === "canary") return percent(event.payload.share ?? 0);
+  return kindOf(event) === "VerdictReached" && !isSmall(event) ? event.payload.stage : "";
+}
 
 const short = (text) => (text.length > LETTERS ? `${text.slice(0, LETTERS - 1)}…` : text);
 
@@ -102,7 +105,7 @@ export function Picture({ events, onOpen }) {
         <line class="grid" x1=${each.x} x2=${each.x} y1="26" y2=${TOP} />`)}
       ${nodes.map((node) => {
         const from = places.get(node.event.causation_id);
-        return from ? html`<path class="edge" d=${curve(from, node)} />` : null;
+        return from ? html`<path class=${node.text ? "edge" : "edge faint"} d=${curve(from, node)} />` : null;
       })}
       ${nodes.map((node, n) => html`<g key=${node.event.id} class="node" data-node role="button" tabindex=${n === current ? 0 : -1}
           aria-label=${`${[short(node.text), node.more].filter(Boolean).join(" ")} (${n + 1} of ${nodes.length}), ${day(node.event.time)}: ${node.event.line}`}
@@ -111,7 +114,7 @@ export function Picture({ events, onOpen }) {
         <rect class="touch" x=${node.x - node.half} y=${node.y - 17} width=${2 * node.half} height="52" rx="6" />
         <${Glyph} name=${glyphOf(kindOf(node.event), node.event.payload)} x=${node.x} y=${node.y} r=${node.text ? 8 : 6} />
         ${node.text ? html`<text class="node-name" x=${node.x} y=${node.y + 21} text-anchor="middle">${short(node.text)}</text>` : null}
-        ${node.more ? html`<text class="node-name more" x=${node.x} y=${node.y + 33} text-anchor="middle">${node.more}</text>` : null}
+        ${" "}${node.more ? html`<text class="node-name more" x=${node.x} y=${node.y + 33} text-anchor="middle">${node.more}</text>` : null}
       </g>`)}
     </svg>
   </div>`;

@@ -83,7 +83,7 @@ export function Plot({ label, times, series, marks = [], levels = [], digits = 3
         ${series.map((each, n) => html`<path class=${`line line-${n % 6}`} d=${path(each.points, x, y)} />
           ${lonely(each.points).map((one) => html`<circle class=${`dot dot-${n % 6}`} cx=${x(one.x)} cy=${y(one.y)} r="2.5" />`)}
           ${each.points[shown]?.y != null ? html`<circle class=${`dot dot-${n % 6}`} cx=${x(times[shown])} cy=${y(each.points[shown].y)} r="4" />` : null}`)}
-        ${levels.map((each) => html`<text class="tick above" x=${LEFT + 5} y=${y(each.y) - 6}>${each.text}</text>`)}
+        ${levels.map((each, n) => html`<text class="tick above" x=${n % 2 ? width - RIGHT - 5 : LEFT + 5} text-anchor=${n % 2 ? "end" : "start"} y=${y(each.y) - 6}>${each.text}</text>`)}
       </svg>
       <output class="readout" aria-live=${at === null ? "off" : "polite"}>
         <strong>${day(times[shown])}</strong>

@@ -25,12 +25,12 @@ export const Badges = ({ loop }) => html`<span class="badges">${badges(loop).map
 function Progress({ progress }) {
   const { blocks, step } = progress;
   if (!step) return html`<span>${count(blocks, "block")} judged</span>`;
-  const goal = step.min_blocks === step.max_blocks ? count(step.min_blocks, "block") : `${step.min_blocks} to ${count(step.max_blocks, "block")}`;
+  const goal = step.min_blocks === step.max_blocks ? `${step.max_blocks}` : `${step.min_blocks} to ${step.max_blocks}`;
   const part = Math.min(1, blocks / step.max_blocks);
-  return html`<span class="progress"><svg viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label=${`${blocks} of ${goal}`}>
+  return html`<span class="progress"><svg viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label=${`${count(blocks, "block")} of ${goal}`}>
       <rect class="rail" width="100" height="8" rx="2" /><rect class="done" width=${part * 100} height="8" rx="2" />
       ${step.min_blocks < step.max_blocks ? html`<line class="least" x1=${(100 * step.min_blocks) / step.max_blocks} x2=${(100 * step.min_blocks) / step.max_blocks} y1="0" y2="8" />` : null}
-    </svg><span>${blocks} of ${goal}</span></span>`;
+    </svg><span>${count(blocks, "block")} of ${goal}</span></span>`;
 }
 
 function Challenger({ loop, progress }) {
@@ -38,8 +38,8 @@ function Challenger({ loop, progress }) {
   const verdict = progress?.verdict;
   return html`<div><code>${loop.challenger}</code> in ${inStage(loop.stage, loop.share)}</div>
     ${progress ? html`<${Progress} progress=${progress} />` : null}
-    ${verdict?.estimate !== undefined ? html`<div class="stacked"><${Interval} verdict=${verdict} width=${210} />
-      <div>${verdict.outcome}: <span class="muted">gain ${interval(verdict)}</span></div></div>` : null}`;
+    ${verdict?.estimate !== undefined ? html`<div class="stacked"><${Interval} verdict=${verdict} width=${210} named />
+      <div>${verdict.outcome}: <span class="muted">${interval(verdict)}</span></div></div>` : null}`;
 }
 
 function nextWords(loop) {
