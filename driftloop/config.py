@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     """Triton's metrics address, `host:port`."""
     control_grpc: str = Field(default_factory=_at("CONTROL_GRPC_PORT"))
     """The control service's gRPC address, `host:port`."""
+    control_http: str = Field(default_factory=_at("CONTROL_HTTP_PORT"), pattern=r"^[^/]+:\d+$")
+    """Where people find the control service's web page, `host:port`. It listens on that port of `host`."""
     triton_control_token: str = "driftloop-local"  # noqa: S105 - keeps accidents out, on loopback
     """Value of the header that Triton's load and unload calls need."""
     mlflow_uri: str = Field(default_factory=_at("MLFLOW_PORT", "http://{}"))

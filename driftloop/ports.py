@@ -51,6 +51,7 @@ OFFSETS: Mapping[str, int] = MappingProxyType(
         "DETECTORS_PORT": 57,
         "CONTROL_PORT": 58,
         "CONTROL_GRPC_PORT": 60,
+        "CONTROL_HTTP_PORT": 61,
         "SUPERVISOR_PORT": 90,
         "SUPERVISOR_EVENTS_PORT": 91,
     }

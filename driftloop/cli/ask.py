@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any
 
 import click
-from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from driftloop.config import Settings
 from driftloop.control_client import ControlClient, NotFound, Refused
+from driftloop.message_json import as_dict
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 WHO = click.option(
@@ -43,14 +43,6 @@ def told(work: Callable[[], Any]) -> Any:
     except Refused as error:
         click.echo(f"driftloop: {error}", err=True)
         raise click.exceptions.Exit(REFUSED) from None
-
-
-def as_dict(message: Message) -> dict[str, Any]:
-    """A message as JSON has it: its own names, times as RFC 3339, unset numbers there."""
-    found: dict[str, Any] = json_format.MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return found
 
 
 def print_json(message: Message, field: str | None = None) -> None:

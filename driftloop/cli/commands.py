@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import click
 
-from driftloop.cli.ask import JSON, REFUSED, WHO, WHY, as_dict, ask, told
+from driftloop.cli.ask import JSON, REFUSED, WHO, WHY, ask, told
 from driftloop.cli.effects import Watch
 from driftloop.cli.timeline import line
 from driftloop.cli.types import examples
@@ -16,6 +16,7 @@ from driftloop.config import Settings
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.control_client import ControlClient, TimedOut
 from driftloop.errors import DriftloopError
+from driftloop.message_json import as_dict
 
 _WAIT = click.option("--wait/--no-wait", default=True, help="Wait until it has had its effect.", show_default=True)
 _TIMEOUT = click.option(

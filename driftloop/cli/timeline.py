@@ -6,11 +6,12 @@ import json
 
 import click
 
-from driftloop.cli.ask import as_dict, minute, told
+from driftloop.cli.ask import minute, told
 from driftloop.cli.types import examples
 from driftloop.config import Settings
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.control_client import ControlClient
+from driftloop.message_json import as_dict
 
 _COLOURS = {
     "ALARM": "red",

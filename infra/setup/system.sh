@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Debian packages for what is missing: Python 3.11 with venv and its shared library, Java, Maven.
+# Debian packages for what is missing: Python 3.11 with venv and its shared library, Java, Maven; with BROWSER=1
+# Chromium, too, for the tests of the web page.
 set -euo pipefail
 
 libpython() {
@@ -16,6 +17,7 @@ else
 fi
 command -v java >/dev/null || missing+=(openjdk-17-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
+if [[ -n ${BROWSER:-} ]] && ! command -v chromium >/dev/null; then missing+=(chromium); fi
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
 as_root=()

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import grpc
-from sqlalchemy import Engine
 
-from driftloop import log
 from driftloop.clock import Clock
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import control_api_pb2_grpc as calls
 from driftloop.errors import Retriable
-from driftloop.runner import outbox
 from services.control import messages, metrics
-from services.control.adapters.reader import NAME, Reader
-from services.control.domain.commands import Command, Impossible, Missing, draft
+from services.control.adapters.reader import Reader
+from services.control.desk import Desk
+from services.control.domain.commands import Impossible, Missing
 from services.control.feed import Feed
 from services.control.ports import Stored
 from services.control.views import NotThere, Views
@@ -41,11 +38,11 @@ class ControlApi(calls.ControlServicer):
     """`driftloop.control.v1.Control`."""
 
     def __init__(
-        self, views: Views, reader: Reader, engine: Engine, feed: Feed, clock: Clock, streams: int, wait_s: float
+        self, views: Views, reader: Reader, desk: Desk, feed: Feed, clock: Clock, streams: int, wait_s: float
     ) -> None:
         self._views = views
         self._reader = reader
-        self._engine = engine
+        self._desk = desk
         self._feed = feed
         self._clock = clock
         self._most_streams = streams
@@ -209,30 +206,7 @@ class ControlApi(calls.ControlServicer):
         return await self._answer("Rebuild", context, work)
 
     async def _command(self, name: str, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        def work() -> api.CommandAccepted:
-            if not request.loop:
-                raise Missing("say which loop")
-            asked = request.request_id or str(uuid.uuid4())
-            command = Command(name, request.loop, request.who, request.why, asked, request.release_id)
-            return self._accept(command)
-
-        try:
-            return await self._answer(name.capitalize(), context, work)
-        finally:
-            code = context.code()
-            metrics.COMMANDS.add(command=name, answer="accepted" if code in (None, 0) else "refused")
-
-    def _accept(self, command: Command) -> api.CommandAccepted:
-        position = self._views.store.position()
-        if (before := outbox.find(self._engine, command.event_id)) is not None:
-            return _accepted(before.id, before.correlation_id, before.time_ms, position, repeated=True)
-        if command.release_id:
-            self._views.release(command.release_id)
-        made = draft(command, self._views.state(command.loop))
-        log.get(__name__).info("command", command=command.name, about=command.loop, who=command.who, event_id=made.id)
-        with self._engine.begin() as connection:
-            new = outbox.put(connection, [made], source=NAME, wall_time_ms=self._clock.now_ms(), cause=None)
-        return _accepted(made.id, made.chain or made.id, made.time_ms, position, repeated=not new)
+        return await self._answer(name.capitalize(), context, lambda: self._desk.take(name, request))
 
     async def _answer(self, method: str, context: Context, work: Callable[[], T]) -> T:
         await self._ready(method, context)
@@ -257,16 +231,6 @@ class ControlApi(calls.ControlServicer):
         metrics.CALLS.add(method=method, code=code.name)
         await context.abort(code, text)
         raise AssertionError("abort raises")
-
-
-def _accepted(event_id: str, chain: str, time_ms: int, position: int, *, repeated: bool) -> api.CommandAccepted:
-    return api.CommandAccepted(
-        event_id=event_id,
-        correlation_id=chain,
-        time=messages.moment(time_ms),
-        repeated_call=repeated,
-        position=position,
-    )
 
 
 def _left_s(context: Context) -> float:

@@ -19,11 +19,16 @@ from services.control.adapters.store import EventStore
 from services.control.adapters.tables import metadata
 from services.control.api import ControlApi
 from services.control.config import ControlSettings
+from services.control.desk import Desk
 from services.control.feed import Feed
 from services.control.notify.bootstrap import build as build_notifier
 from services.control.service import ControlService
 from services.control.views import Views
 from services.control.watch import Notices, StuckLoops
+from services.control.web.answers import Answers
+from services.control.web.plans import plan
+from services.control.web.server import WebServer
+from services.control.web.stream import Streams
 
 
 def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
@@ -51,16 +56,19 @@ def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
     views = Views(EventStore(engine), index, {loop.name: loop.definition.description for loop in loops})
     stuck = StuckLoops(views, engine, clock, stop, int(1000 * settings.notify_stuck_s), reader.caught_up)
     notifier = build_notifier(settings, engine, clock, stop)
+    desk = Desk(views, engine, clock)
+    answers = Answers(views, {loop.name: plan(loop.definition) for loop in loops})
+    streams = Streams(views.store, feed, settings.control_pages)
+    name, port = settings.control_http.rsplit(":", 1)
     producer = KafkaLifecycleProducer(settings.kafka_bootstrap)
     return ControlService(
-        servicer=ControlApi(
-            views, reader, engine, feed, clock, settings.control_streams, settings.control_index_wait_s
-        ),
+        servicer=ControlApi(views, reader, desk, feed, clock, settings.control_streams, settings.control_index_wait_s),
         reader=reader,
         followers=[index.run, stuck.run, notifier.run],
         relay=Relay(NAME, engine, producer, clock),
         producer=producer,
         feed=feed,
         address=settings.control_grpc,
+        page=WebServer(answers, desk, streams, reader.caught_up, settings.host, int(port), [name]),
         stop=stop,
     )

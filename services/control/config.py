@@ -10,6 +10,8 @@ from services.control.notify.settings import NotifySettings
 class ControlSettings(NotifySettings):
     """Settings of the control service. It listens where `control_grpc` says that others find it."""
 
+    control_pages: int = Field(default=100, ge=1)
+    """Most pages that follow what happens at once; one more is refused."""
     control_batch: int = Field(default=500, ge=1)
     """Most events that are kept in one transaction."""
     control_streams: int = Field(default=200, ge=1)

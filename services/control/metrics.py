@@ -9,3 +9,4 @@ COMMANDS = Counter("driftloop_control_commands", "Commands of people, by what be
 CALLS = Counter("driftloop_control_calls", "Calls of the API, by status code.", ("method", "code"))
 CALL_SECONDS = Histogram("driftloop_control_call_seconds", "Time in a call that is no stream.", ("method",))
 STREAMS = Gauge("driftloop_control_streams", "Timelines that are followed now.", ())
+PAGES = Gauge("driftloop_control_pages", "Web pages that follow what happens.", ())

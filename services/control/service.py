@@ -1,4 +1,4 @@
-"""The control service: the API on an event loop, and what reads the log on threads of their own."""
+"""The control service: the API and the page on an event loop, and what reads the log on threads of their own."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from driftloop.runner.relay import Relay
 from services.control.adapters.reader import Reader
 from services.control.api import ControlApi
 from services.control.feed import Feed
+from services.control.web.server import WebServer
 
 _RELAY_S = 1.0
 _GRACE_S = 1.0
@@ -39,6 +40,7 @@ class ControlService:
         producer: LifecycleProducer,
         feed: Feed,
         address: str,
+        page: WebServer,
         stop: threading.Event,
     ) -> None:
         self._servicer = servicer
@@ -48,6 +50,7 @@ class ControlService:
         self._producer = producer
         self._feed = feed
         self._address = address
+        self._page = page
         self._stop = stop
         self._serving = False
         self.port = 0
@@ -64,22 +67,23 @@ class ControlService:
         with ThreadPoolExecutor(len(self._bodies) + 1, "control") as threads:
             running = asyncio.get_running_loop()
             stopped: asyncio.Future[Any] = running.run_in_executor(threads, self._stop.wait)
-            bodies: list[asyncio.Future[Any]] = [
+            working: list[asyncio.Future[Any]] = [
                 running.run_in_executor(threads, self._guarded, body) for body in self._bodies
             ]
             try:
                 await self._producer.start()
                 await server.start()
+                await self._page.start()
                 await state.set(_NAME, health_pb2.HealthCheckResponse.SERVING)
                 self._serving = True
-                relaying = asyncio.create_task(self._keep_relaying())
-                await asyncio.wait({stopped, relaying, *bodies}, return_when=asyncio.FIRST_COMPLETED)
+                working.append(asyncio.create_task(self._keep_relaying()))
+                await asyncio.wait({stopped, *working}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 self._serving = False
                 self._stop.set()
                 self._relay.wake()
-                await server.stop(_GRACE_S)
-                await asyncio.gather(relaying, *bodies)
+                await asyncio.gather(server.stop(_GRACE_S), self._page.stop())
+                await asyncio.gather(*working)
                 await self._producer.stop()
 
     def _guarded(self, body: Callable[[], None]) -> None:

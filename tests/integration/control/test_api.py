@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,60 +10,15 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from sqlalchemy import select
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import predictions_pb2 as predictions
-from driftloop.contracts import registry_pb2 as registry
 from driftloop.control_client import ControlClient, NotFound, Refused, TimedOut
 from driftloop.errors import DriftloopError
-from driftloop.runner.relay import Relay
-from driftloop.runner.tables import outbox
-from services.control.api import ControlApi
-from services.control.feed import Feed
-from services.control.service import ControlService
-from tests.helpers.clock import ManualClock
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.story import DAY_MS, LOOP, Story, told
 from tests.unit.control.rig import Rig
-
-
-class Running:
-    """The service on a thread of its own, and a client."""
-
-    def __init__(self, rig: Rig, story: Story) -> None:
-        self.rig, self.story = rig, story
-        feed, clock = Feed(), ManualClock()
-        consumer, producer = rig.broker.lifecycle_producer(), None
-        del producer
-        self.reader = rig.reader()
-        self.reader._told = feed.tell
-        self.service = ControlService(
-            servicer=ControlApi(rig.views, self.reader, rig.engine, feed, clock, 2, 0.2),
-            reader=self.reader,
-            followers=[rig.index.run],
-            relay=Relay("control", rig.engine, consumer, clock),
-            producer=consumer,
-            feed=feed,
-            address="127.0.0.1:0",
-            stop=rig.stop,
-        )
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.service.run()))
-        self.thread.start()
-        assert_eventually(self.service.ready)
-        self.address = f"127.0.0.1:{self.service.port}"
-        self.client = ControlClient(self.address)
-
-    def commands(self) -> list[Any]:
-        """Events that the service sent."""
-        with self.rig.engine.connect() as connection:
-            return list(connection.execute(select(outbox)).all())
-
-    def waits(self) -> None:
-        """Let r-2 wait for a person."""
-        asked = registry.ApprovalRequested(release_id="r-2", to_stage="canary", deadline_ms=99 * DAY_MS)
-        self.rig.tell([self.story.tell("asked", asked, "drift", "shadow verdict 2")])
-        assert_eventually(lambda: self.client.call("ListApprovals", api.ListApprovalsRequest()).approvals)
+from tests.unit.control.running import Running
 
 
 @pytest.fixture
@@ -77,10 +30,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     rig.serve([predictions.PredictionServed(loop=LOOP, prediction_id="p-1", key="k", release_id="r-1", route_epoch=2)])
     found = Running(rig, story)
     yield found
-    found.client.close()
-    rig.stop.set()
-    found.thread.join(20)
-    assert not found.thread.is_alive()
+    found.end()
 
 
 def command(**more: str) -> api.CommandRequest:

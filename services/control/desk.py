@@ -1,0 +1,66 @@
+"""Takes commands of people: whichever door they came through, one is one event, however often it is asked."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import Engine
+
+from driftloop import log
+from driftloop.clock import Clock
+from driftloop.contracts import control_api_pb2 as api
+from driftloop.runner import outbox
+from services.control import messages, metrics
+from services.control.adapters.reader import NAME
+from services.control.domain.commands import Command, Missing, draft
+from services.control.views import Views
+
+
+class Desk:
+    """Commands become events in the outbox."""
+
+    def __init__(self, views: Views, engine: Engine, clock: Clock) -> None:
+        self._views = views
+        self._engine = engine
+        self._clock = clock
+
+    def take(self, name: str, request: api.CommandRequest) -> api.CommandAccepted:
+        """Keep the event that a command becomes; it is sent from the outbox.
+
+        Raises:
+            Missing: loop, who, why or the release is missing, or too long.
+            NotThere: nothing bears the loop's name, or the release's.
+            Impossible: nothing could follow it now.
+        """
+        answer = "refused"
+        try:
+            if not request.loop:
+                raise Missing("say which loop")
+            asked = request.request_id or str(uuid.uuid4())
+            accepted = self._keep(Command(name, request.loop, request.who, request.why, asked, request.release_id))
+            answer = "accepted"
+            return accepted
+        finally:
+            metrics.COMMANDS.add(command=name, answer=answer)
+
+    def _keep(self, command: Command) -> api.CommandAccepted:
+        position = self._views.store.position()
+        if (before := outbox.find(self._engine, command.event_id)) is not None:
+            return _accepted(before.id, before.correlation_id, before.time_ms, position, repeated=True)
+        if command.release_id:
+            self._views.release(command.release_id)
+        made = draft(command, self._views.state(command.loop))
+        log.get(__name__).info("command", command=command.name, about=command.loop, who=command.who, event_id=made.id)
+        with self._engine.begin() as connection:
+            new = outbox.put(connection, [made], source=NAME, wall_time_ms=self._clock.now_ms(), cause=None)
+        return _accepted(made.id, made.chain or made.id, made.time_ms, position, repeated=not new)
+
+
+def _accepted(event_id: str, chain: str, time_ms: int, position: int, *, repeated: bool) -> api.CommandAccepted:
+    return api.CommandAccepted(
+        event_id=event_id,
+        correlation_id=chain,
+        time=messages.moment(time_ms),
+        repeated_call=repeated,
+        position=position,
+    )

@@ -1,0 +1,63 @@
+"""The web server: the page and its API, on the event loop of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from aiohttp import web
+
+from driftloop import log
+from driftloop.errors import Retriable
+from services.control.desk import Desk
+from services.control.web.answers import Answers
+from services.control.web.guard import guard, harden, in_words
+from services.control.web.routes import routes
+from services.control.web.stream import Streams
+
+_BODY = 16_384
+_GRACE_S = 1.0
+
+
+class WebServer:
+    """Listens from `start` to `stop`."""
+
+    def __init__(
+        self,
+        answers: Answers,
+        desk: Desk,
+        streams: Streams,
+        caught_up: Callable[[], bool],
+        host: str,
+        port: int,
+        names: Collection[str] = (),
+    ) -> None:
+        """Listen on ``host`` and ``port``, any free one where 0; ``names`` are host names that it is known by."""
+        self._caught_up = caught_up
+        self._streams = streams
+        self._host = host
+        self.port = port
+        """The one listened on, once it is started."""
+        self._app = web.Application(client_max_size=_BODY, middlewares=[in_words, guard(names)])
+        self._app.on_response_prepare.append(harden)
+        self._app.add_routes(routes(answers, desk, streams, self._ready))
+        self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=_GRACE_S)
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: something else listens there.
+        """
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self.port).start()
+        self.port = self._runner.addresses[0][1]
+        log.get(__name__).info("page", port=self.port)
+
+    async def stop(self) -> None:
+        """End all streams, let what is being answered end, and listen no more."""
+        await self._streams.close()
+        await self._runner.cleanup()
+
+    def _ready(self) -> None:
+        if not self._caught_up():
+            raise Retriable("the read model is being made; ask again")

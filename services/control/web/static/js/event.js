@@ -1,0 +1,39 @@
+// An event with all that stands in it.
+
+import { html } from "../vendor/htm-preact.js";
+import { useAnswer } from "./answer.js";
+import { Dialog, useOpening } from "./dialog.js";
+import { Icon, glyphOf } from "./glyphs.js";
+import { clock, count, day, kindOf, spaced } from "./words.js";
+
+export function EventDialog({ id, onClose }) {
+  const { data, problem } = useAnswer(`events/${encodeURIComponent(id)}`, () => false);
+  const title = data ? html`<${Icon} name=${glyphOf(kindOf(data), data.payload)} size=${20} /> ${spaced(kindOf(data))}` : "An event";
+  return html`<${Dialog} title=${title} onClose=${onClose} wide>
+    ${problem ? html`<p class="problem" role="alert">${problem.message}</p>` : null}
+    ${data ? html`<${Content} event=${data} onClose=${onClose} />` : null}
+  </${Dialog}>`;
+}
+
+function Content({ event, onClose }) {
+  const opening = useOpening();
+  const link = (id) => html`<button type="button" class="link" onClick=${() => opening.event(id)}><code>${id}</code></button>`;
+  return html`<p class="lead">${event.line}</p>
+    <dl class="facts">
+      <dt>event time</dt><dd>${day(event.time)} UTC</dd>
+      <dt>written</dt><dd>${clock(event.wall_time)} UTC, by ${event.source}</dd>
+      <dt>id</dt><dd><code>${event.id}</code></dd>
+      <dt>led to by</dt><dd>${event.causation_id ? link(event.causation_id) : "nothing before it"}</dd>
+      <dt>chain</dt><dd><a href=${`#/chain/${encodeURIComponent(event.correlation_id)}`} onClick=${onClose}>what led to what</a></dd>
+      ${event.evidence_ids.length ? html`<dt>rests on</dt><dd><details><summary>${count(event.evidence_ids.length, "event")}</summary>
+        <ul class="ids">${event.evidence_ids.map((id) => html`<li key=${id}>${link(id)}</li>`)}</ul></details></dd>` : null}
+    </dl>
+    <h3>Content</h3>
+    <pre tabindex="0" aria-label="Content of the event">${JSON.stringify(sorted(event.payload), null, 2)}</pre>`;
+}
+
+// Short fields first, long lists last, as people read them.
+function sorted(payload) {
+  const weight = (value) => (typeof value === "object" && value !== null ? 1 : 0);
+  return Object.fromEntries(Object.entries(payload).sort(([a, b], [c, d]) => weight(b) - weight(d) || a.localeCompare(c)));
+}

@@ -1,0 +1,21 @@
+// All loops: what is live, and what happened.
+
+import { html } from "../vendor/htm-preact.js";
+import { News } from "./news.js";
+import { Actions, Badges, Summary } from "./summary.js";
+
+export function Overview({ state }) {
+  if (!state.loops.length) {
+    return html`<h1 tabindex="-1">Loops</h1><section class="panel empty"><h2>No loop is here yet</h2>
+      <p>A loop is a question that a model answers, and the events it learns from. <code>driftloop init</code> makes one, and
+        <code>driftloop up</code> starts it. It shows here as soon as control is started with it.</p></section>`;
+  }
+  return html`<h1 tabindex="-1">Loops</h1>
+    <div class="overview"><div class="cards">${state.loops.map((loop) => html`<section class="panel card" key=${loop.name} aria-labelledby=${`loop-${loop.name}`}>
+      <header><h2 id=${`loop-${loop.name}`}><a href=${`#/loop/${encodeURIComponent(loop.name)}`}>${loop.name}</a></h2><${Badges} loop=${loop} /></header>
+      ${loop.description ? html`<p class="question">${loop.description}</p>` : null}
+      <${Summary} loop=${loop} progress=${state.progress[loop.name]} />
+      <${Actions} loop=${loop} />
+    </section>`)}</div>
+    <section class="panel happened" aria-labelledby="happened"><h2 id="happened">What happened</h2><${News} newest=${14} withLoop /></section></div>`;
+}

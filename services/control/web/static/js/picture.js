@@ -1,0 +1,121 @@
+// A chain of events as a picture: time to the right, a lane for each part, a line from each cause to what it led to.
+
+import { html, useRef, useState } from "../vendor/htm-preact.js";
+import { Glyph, glyphOf } from "./glyphs.js";
+import { useWidth } from "./plot.js";
+import { day, kindOf, percent, shortDay, spaced } from "./words.js";
+
+const LANES = [
+  ["control", "people"], ["monitoring", "monitoring"], ["training", "training"], ["evaluation", "evaluation"],
+  ["registry", "registry"], ["serving", "serving"], ["ingestion", "ingestion"], ["features", "features"],
+];
+const HEAD = 88, LANE = 62, TOP = 34, LEAST = 52, MOST = 100, NARROW = 22, LETTERS = 13;
+
+const domain = (event) => event.type.split(".")[1];
+const isSmall = (event) => kindOf(event) === "VerdictReached" && event.payload.outcome === "NOT_KNOWN_YET" && !event.payload.limit_reached;
+
+const OUTCOMES = { BETTER: "better", WORSE: "worse", NOT_KNOWN_YET: "not known" };
+const LABELS = {
+  DriftDetected: (data) => data.detector,
+  RetrainRequested: () => "asked for",
+  ReasonCoalesced: () => "kept for later",
+  RunStarted: () => "run",
+  CandidateTrained: () => "trained",
+  RunFailed: () => "failed",
+  VerdictReached: (data) => OUTCOMES[data.outcome] ?? "",
+  ReleaseCreated: () => "release",
+  StageEntered: (data) => data.stage,
+  RouteChanged: (data) => `route ${data.epoch}`,
+  RouteConverged: () => "answers",
+  RouteFailed: () => "failed",
+  ChampionPromoted: () => "promoted",
+  ReleaseRejected: () => "rejected",
+  ReleaseRolledBack: () => "rolled back",
+  ApprovalRequested: () => "waits",
+};
+
+const label = (event) => (isSmall(event) ? "" : (LABELS[kindOf(event)] ?? (() => spaced(kindOf(event))))(event.payload));
+
+// A second line, for what the first leaves open.
+function detail(event) {
+  if (kindOf(event) === "StageEntered" && event.payload.stage === "canary") return percent(event.payload.share ?? 0);
+  return kindOf(event) === "VerdictReached" && !isSmall(event) ? event.payload.stage : "";
+}
+
+const short = (text) => (text.length > LETTERS ? `${text.slice(0, LETTERS - 1)}…` : text);
+
+// As wide as there is room, where the names leave a choice.
+function layout(events, room) {
+  const small = events.filter(isSmall).length;
+  const fits = (room - HEAD - 12 - small * NARROW) / Math.max(1, events.length - small);
+  const wide = Math.min(MOST, Math.max(LEAST, fits));
+  const lanes = LANES.filter(([name]) => events.some((event) => domain(event) === name));
+  let x = HEAD;
+  const nodes = events.map((event) => {
+    const half = (isSmall(event) ? NARROW : wide) / 2;
+    const lane = Math.max(0, lanes.findIndex(([name]) => name === domain(event)));
+    x += half;
+    const node = { event, x, y: TOP + (lane + 0.5) * LANE - 9, half, text: label(event), more: detail(event) };
+    x += half;
+    return node;
+  });
+  return { lanes, nodes, width: x + 12, height: TOP + lanes.length * LANE + 6 };
+}
+
+function curve(from, to) {
+  const middle = (from.x + to.x) / 2;
+  return `M${from.x} ${from.y} C${middle} ${from.y} ${middle} ${to.y} ${to.x - 9} ${to.y}`;
+}
+
+// Where event time moves on: dates that do not stand upon each other.
+function dates(nodes) {
+  const found = [];
+  for (const node of nodes) {
+    const text = shortDay(node.event.time);
+    if (!found.length || (text !== found[found.length - 1].text && node.x - found[found.length - 1].x > 58)) found.push({ x: node.x, text });
+  }
+  return found;
+}
+
+export function Picture({ events, onOpen }) {
+  const box = useRef(null);
+  const wide = useWidth(box, 640);
+  const [at, setAt] = useState(0);
+  const { lanes, nodes, width, height } = layout(events, wide);
+  const places = new Map(nodes.map((node) => [node.event.id, node]));
+  const current = Math.min(at, nodes.length - 1);
+  const go = (event) => {
+    const next = { ArrowRight: current + 1, ArrowLeft: current - 1, Home: 0, End: nodes.length - 1 }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    const to = Math.min(nodes.length - 1, Math.max(0, next));
+    setAt(to);
+    box.current.querySelectorAll("[data-node]")[to].focus();
+  };
+  const act = (event, node) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    onOpen(node.event.id);
+  };
+  return html`<div class="picture scroll" ref=${box} onKeyDown=${go}>
+    <svg width=${Math.max(width, wide)} height=${height} role="group" aria-label="The chain as a picture. Arrow keys move from event to event, Enter opens one.">
+      ${lanes.map(([, text], n) => html`<rect class=${n % 2 ? "lane odd" : "lane"} x="0" y=${TOP + n * LANE} width="100%" height=${LANE} />
+        <text class="lane-name" x="10" y=${TOP + (n + 0.5) * LANE + 4}>${text}</text>`)}
+      ${dates(nodes).map((each) => html`<text class="tick" x=${each.x} y="20" text-anchor="middle">${each.text}</text>
+        <line class="grid" x1=${each.x} x2=${each.x} y1="26" y2=${TOP} />`)}
+      ${nodes.map((node) => {
+        const from = places.get(node.event.causation_id);
+        return from ? html`<path class=${node.text ? "edge" : "edge faint"} d=${curve(from, node)} />` : null;
+      })}
+      ${nodes.map((node, n) => html`<g key=${node.event.id} class="node" data-node role="button" tabindex=${n === current ? 0 : -1}
+          aria-label=${`${[short(node.text), node.more].filter(Boolean).join(" ")} (${n + 1} of ${nodes.length}), ${day(node.event.time)}: ${node.event.line}`}
+          onClick=${() => { setAt(n); onOpen(node.event.id); }} onKeyDown=${(event) => act(event, node)} onFocus=${() => setAt(n)}>
+        <title>${node.event.line}</title>
+        <rect class="touch" x=${node.x - node.half} y=${node.y - 17} width=${2 * node.half} height="52" rx="6" />
+        <${Glyph} name=${glyphOf(kindOf(node.event), node.event.payload)} x=${node.x} y=${node.y} r=${node.text ? 8 : 6} />
+        ${node.text ? html`<text class="node-name" x=${node.x} y=${node.y + 21} text-anchor="middle">${short(node.text)}</text>` : null}
+        ${" "}${node.more ? html`<text class="node-name more" x=${node.x} y=${node.y + 33} text-anchor="middle">${node.more}</text>` : null}
+      </g>`)}
+    </svg>
+  </div>`;
+}

@@ -1,0 +1,72 @@
+// A loop in short: its question, who answers, who is judged and how far, the last alarm, what to do next.
+
+import { html } from "../vendor/htm-preact.js";
+import { icon, isDanger, possible, verb } from "./command.js";
+import { useOpening } from "./dialog.js";
+import { Icon, stageGlyph } from "./glyphs.js";
+import { Interval } from "./interval.js";
+import { count, day, inStage, interval } from "./words.js";
+
+function badges(loop) {
+  const found = [];
+  if (loop.approval) found.push(["wait", "warn", "waits for you"]);
+  if (loop.paused) found.push(["wait", "warn", "paused"]);
+  if (!loop.event_time) found.push(["other", "plain", "no events yet"]);
+  else if (!loop.champion) found.push(["other", "plain", "no champion yet"]);
+  else if (loop.challenger) found.push([stageGlyph(loop.stage), "accent", `judged in ${loop.stage}`]);
+  else if (!loop.paused) found.push(["champion", "good", "watched"]);
+  if (loop.champion && loop.epoch > loop.converged_epoch) found.push(["route", "warn", "route on its way"]);
+  return found;
+}
+
+export const Badges = ({ loop }) => html`<span class="badges">${badges(loop).map(([glyph, tone, text]) =>
+  html`<span class=${`badge tone-${tone}`} key=${text}><${Icon} name=${glyph} size=${13} /> ${text}</span>`)}</span>`;
+
+function Progress({ progress }) {
+  const { blocks, step } = progress;
+  if (!step) return html`<span>${count(blocks, "block")} judged</span>`;
+  const goal = step.min_blocks === step.max_blocks ? `${step.max_blocks}` : `${step.min_blocks} to ${step.max_blocks}`;
+  const part = Math.min(1, blocks / step.max_blocks);
+  return html`<span class="progress"><svg viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label=${`${count(blocks, "block")} of ${goal}`}>
+      <rect class="rail" width="100" height="8" rx="2" /><rect class="done" width=${part * 100} height="8" rx="2" />
+      ${step.min_blocks < step.max_blocks ? html`<line class="least" x1=${(100 * step.min_blocks) / step.max_blocks} x2=${(100 * step.min_blocks) / step.max_blocks} y1="0" y2="8" />` : null}
+    </svg><span>${count(blocks, "block")} of ${goal}</span></span>`;
+}
+
+function Challenger({ loop, progress }) {
+  if (!loop.challenger) return html`<span class="muted">none is judged</span>`;
+  const verdict = progress?.verdict;
+  return html`<div><code>${loop.challenger}</code> in ${inStage(loop.stage, loop.share)}</div>
+    ${progress ? html`<${Progress} progress=${progress} />` : null}
+    ${verdict?.estimate !== undefined ? html`<div class="stacked"><${Interval} verdict=${verdict} width=${210} named />
+      <div>${verdict.outcome}: <span class="muted">${interval(verdict)}</span></div></div>` : null}`;
+}
+
+function nextWords(loop) {
+  if (!loop.event_time) return "Send it events: it learns from them. `driftloop replay` sends recorded ones.";
+  const text = loop.next.replace(/^nothing: /, "Nothing to do: ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+// Text with `code` in it.
+export const Words = ({ text }) => text.split("`").map((part, n) => (n % 2 ? html`<code>${part}</code>` : part));
+
+export function Summary({ loop, progress }) {
+  return html`<dl class="summary">
+    <div><dt>Champion</dt><dd>${loop.champion ? html`<code>${loop.champion}</code> <span class="muted">since ${day(loop.champion_since)}</span>` : html`<span class="muted">nobody answers yet</span>`}</dd></div>
+    <div><dt>Challenger</dt><dd><${Challenger} loop=${loop} progress=${progress} /></dd></div>
+    <div><dt>Last alarm</dt><dd>${loop.last_alarm ? html`<${Icon} name="alarm" size=${14} /> ${loop.last_alarm} <span class="muted">on ${day(loop.last_alarm_time)}</span>` : html`<span class="muted">none so far</span>`}</dd></div>
+    <div class=${loop.approval || loop.paused ? "next asks" : "next"}><dt>Next</dt><dd>${loop.approval
+      ? html`<strong>Decide on ${loop.approval.release_id}</strong>, which waits to enter ${loop.approval.to_stage}; the policy decides after ${day(loop.approval.deadline)}.`
+      : html`<${Words} text=${nextWords(loop)} />`}</dd></div>
+  </dl>`;
+}
+
+export function Actions({ loop }) {
+  const opening = useOpening();
+  const names = possible(loop);
+  if (!names.length) return null;
+  return html`<div class="actions" role="group" aria-label=${`Commands to ${loop.name}`}>${names.map((name) => html`<button type="button" key=${name}
+    class=${name === "approve" || name === "resume" ? "primary" : isDanger(name) ? "danger-quiet" : ""} onClick=${() => opening.command(name, loop.name)}>
+    <${Icon} name=${icon(name)} size=${15} /> ${verb(name)}</button>`)}</div>`;
+}

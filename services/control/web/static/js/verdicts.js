@@ -1,0 +1,37 @@
+// Verdicts on the newest releases, each with its interval on one scale.
+
+import { html, useState } from "../vendor/htm-preact.js";
+import { useOpening } from "./dialog.js";
+import { Icon } from "./glyphs.js";
+import { Interval, reach } from "./interval.js";
+import { count, day, interval } from "./words.js";
+
+const GLYPHS = { better: "better", worse: "worse" };
+
+export function Verdicts({ releases }) {
+  const judged = [...releases].filter((each) => each.verdicts.length).reverse();
+  const [wanted, want] = useState(null);
+  if (!judged.length) return html`<p class="muted">No release was judged yet.</p>`;
+  const release = judged.find((each) => each.release_id === wanted) ?? judged[0];
+  const verdicts = [...release.verdicts].reverse();
+  const scale = reach(verdicts);
+  return html`<div class="row"><label for="judged">Release</label>
+      <select id="judged" value=${release.release_id} onChange=${(event) => want(event.target.value)}>
+        ${judged.map((each) => html`<option value=${each.release_id}>${each.release_id}, ${each.stage}</option>`)}</select>
+      <a href=${`#/chain/${encodeURIComponent(release.correlation_id)}`}>its chain</a></div>
+    ${release.ended_because ? html`<p>Ended: ${release.ended_because.split("; ")[0]}.</p>` : null}
+    <p class="muted">Gain: the champion's loss less the challenger's on the same outcomes. Right of the line at zero the challenger is better.</p>
+    <div class="scroll" tabindex="0" role="group" aria-label=${`Verdicts on ${release.release_id}`}><table class="verdicts">
+      <thead><tr><th scope="col">When</th><th scope="col">Verdict</th><th scope="col">Gain, ${Math.round(100 * (verdicts[0].level || 0.95))}% interval</th></tr></thead>
+      <tbody>${verdicts.map((each) => html`<${Row} key=${each.event_id} verdict=${each} scale=${scale} />`)}</tbody></table></div>`;
+}
+
+function Row({ verdict, scale }) {
+  const opening = useOpening();
+  return html`<tr><td>${day(verdict.time)}<div class="muted">${verdict.stage}</div></td>
+    <td><button type="button" class="link" onClick=${() => opening.event(verdict.event_id)} title=${verdict.reasons.join("; ")}>
+      <${Icon} name=${GLYPHS[verdict.outcome] ?? "unknown"} size=${14} /> ${verdict.outcome}</button>
+      ${verdict.limit_reached ? html`<div class="muted">limit reached</div>` : null}</td>
+    <td><${Interval} verdict=${verdict} scale=${scale} width=${150} />
+      ${verdict.estimate === undefined ? null : html`<div class="muted numbers-of">${interval(verdict)}, ${count(verdict.blocks, "block")}</div>`}</td></tr>`;
+}

@@ -1,0 +1,245 @@
+"""A season of a loop in events: two champions, drift between them, a rejection, a release that waits for a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from driftloop.contracts import control_pb2 as control
+from driftloop.contracts import evaluation_pb2 as evaluation
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.contracts import serving_pb2 as serving
+from driftloop.contracts import training_pb2 as training
+from driftloop.envelope import Envelope
+from services.control.web.plans import Plan, PlannedStage
+from tests.helpers.story import DAY_MS, Story
+
+PLAN = Plan(
+    steps=(PlannedStage("shadow", 0.0, 4, 12, 0.0, True), PlannedStage("canary", 0.2, 3, 8, -0.02, False)),
+    level=0.95,
+    loss="Poisson deviance",
+    thresholds={"lines": 0.5},
+)
+FIRST_DAY = 19_783
+"""The first of March 2024."""
+_INPUTS = ("lines", "basket_cents", "channel_share", "shop_items_back_7d", "shop_inspected_7d", "market_items_back_1d")
+_SHIFT = 24
+
+
+@dataclass
+class Season(Story):
+    """Tells itself day by day; days count from its first."""
+
+    champion: str = ""
+    challenger: str = ""
+    chain: str = ""
+    """Of the challenger."""
+    epoch: int = 0
+    random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
+
+    def closed(self, number: int) -> Envelope[Any]:
+        """The window of a day closes, and the deciders look at it."""
+        self.day = FIRST_DAY + number
+        releases = [self._quality(self.champion, "champion", number)] if self.champion else []
+        releases += [self._quality(self.challenger, "challenger", number)] if self.challenger else []
+        data = monitoring.WindowClosed(
+            window_id=f"{self.loop}/{number}", start_ms=(self.day - 1) * DAY_MS, end_ms=self.day * DAY_MS,
+            releases=releases, joins=monitoring.JoinCounts(joined=400 if releases else 0, missing=9), predictions=420,
+            champion_release_id=self.champion, histograms=self._drift(number) if self.champion else [],
+        )  # fmt: skip
+        event = self.tell(f"window {number}", data, f"window {number}")
+        for decider in ("detectors", "evaluation", "training"):
+            decided = monitoring.WindowDecided(window_id=data.window_id, end_ms=data.end_ms, decider=decider)
+            self.tell(f"{decider} decided {number}", decided, f"window {number}", f"window {number}")
+        return event
+
+    def made(self, name: str, kind: str, chain: str, cause: str) -> None:
+        """A candidate is asked for, trained, and passes the offline gates."""
+        run, request = f"run-{name[2:]}", f"request-{name[2:]}"
+        reason = training.Reason(kind=kind, event_id=f"{self.loop}:{cause}", event_time_ms=self.day * DAY_MS)
+        asked = training.RetrainRequested(
+            request_id=request,
+            reasons=[reason],
+            window_start_ms=(self.day - 10) * DAY_MS,
+            window_end_ms=self.day * DAY_MS,
+        )
+        own = kind in ("first-champion", "schedule")
+        self.tell(f"asked {name}", asked, chain, None if own else cause)
+        started = training.RunStarted(
+            request_id=request, run_id=run, lake_versions={"orders.placed": self.day - FIRST_DAY}
+        )
+        self.tell(f"started {name}", started, chain, f"asked {name}")
+        bundle = training.Bundle(uri=f"/bundles/{run}", digest=f"{int(name[2:], 16):064x}")
+        done = training.CandidateTrained(
+            request_id=request, run_id=run, bundle=bundle, training_rows=9_214, duration_s=6.2,
+            metrics={"loss": 0.472, "base_loss": 0.611},
+        )  # fmt: skip
+        self.tell(f"trained {name}", done, chain, f"started {name}")
+        self.verdict(
+            name, "offline", evaluation.BETTER, (0.139, 0.121, 0.158), 3, chain, f"trained {name}",
+            request_id=request, run_id=run, bundle=bundle, reasons=["gain over the base rate +0.1390, asked for 0"],
+        )  # fmt: skip
+        ref = registry.ReleaseRef(release_id=name, bundle=bundle)
+        created = registry.ReleaseCreated(release=ref, run_id=run, request_id=request)
+        self.tell(f"created {name}", created, chain, f"offline {name} 3")
+
+    def verdict(
+        self, name: str, stage: str, outcome: evaluation.Outcome, gain: tuple[float, float, float] | None, blocks: int,
+        chain: str, cause: str, **more: Any,
+    ) -> str:  # fmt: skip
+        """A verdict; ``gain`` is estimate, lower and upper end."""
+        found = evaluation.Interval(level=0.95)
+        if gain is not None:
+            estimate, lower, upper = gain
+            found = evaluation.Interval(
+                estimate=estimate,
+                lower=lower,
+                upper=upper,
+                level=0.95,
+                blocks=blocks,
+                rows=400 * blocks,
+                resamples=4000,
+            )
+        step = {"shadow": 0, "canary": 1}.get(stage, -1)
+        data = evaluation.VerdictReached(
+            stage=stage, release_id=name, champion_release_id=self.champion, outcome=outcome, interval=found,
+            metrics={"stage_blocks": blocks, "step": step}, **more,
+        )  # fmt: skip
+        self.tell(f"{stage} {name} {blocks}", data, chain, cause)
+        return f"{stage} {name} {blocks}"
+
+    def enters(self, name: str, stage: str, chain: str, cause: str, why: str) -> None:
+        """A release enters a stage, and the route follows."""
+        self.epoch += 1
+        open_now = stage in ("shadow", "canary")
+        self.challenger, self.chain = (name, chain) if open_now else ("", "")
+        before, self.champion = self.champion, name if stage == "champion" else self.champion
+        share = {"canary": 0.2, "champion": 1.0}.get(stage, 0.0)
+        data = registry.StageEntered(
+            release_id=name, stage=stage, share=share, epoch=self.epoch, champion_release_id=self.champion, reason=why
+        )
+        self.tell(f"{stage} {name} at {self.epoch}", data, chain, cause)
+        if stage == "champion" and before:
+            retired = registry.StageEntered(
+                release_id=before,
+                stage="retired",
+                epoch=self.epoch,
+                champion_release_id=name,
+                reason=f"{name} is better",
+            )
+            self.tell(f"retired {before} at {self.epoch}", retired, chain, cause)
+        self._routes(chain, cause)
+        if stage == "champion":
+            promoted = registry.ChampionPromoted(release_id=name, previous_release_id=before, epoch=self.epoch)
+            self.tell(f"promoted {name}", promoted, chain, cause)
+        if stage == "rejected":
+            ended = registry.ReleaseRejected(release_id=name, stage="shadow", reason=why)
+            self.tell(f"ended {name}", ended, chain, cause)
+
+    def _routes(self, chain: str, cause: str) -> None:
+        challenger = registry.ReleaseRef(release_id=self.challenger) if self.challenger else None
+        champion = registry.ReleaseRef(release_id=self.champion)
+        data = registry.RouteChanged(epoch=self.epoch, champion=champion, challenger=challenger)
+        self.tell(f"route {self.epoch}", data, chain, cause)
+        self.tell(f"answers {self.epoch}", _answers(data), chain, f"route {self.epoch}")
+
+    def _quality(self, name: str, role: str, number: int) -> monitoring.ReleaseWindow:
+        """Loss grows for who was trained before the shift."""
+        old = name == FIRST and number > _SHIFT
+        loss = 0.47 + (min(0.17, 0.03 * (number - _SHIFT)) if old else 0.0) + (0.05 if name == WORSE else 0.0)
+        loss += 0.016 * self.random.standard_normal()
+        return monitoring.ReleaseWindow(release_id=name, role=role, count=400, loss_sum=400 * loss, answered=400)
+
+    def _drift(self, number: int) -> list[monitoring.Histogram]:
+        """Two inputs leave what the first champion knew; the second knows them."""
+        away = max(0, number - _SHIFT) if self.champion == FIRST else 0
+        moved = {"lines": 0.11 * away, "basket_cents": 0.06 * away, "score": 0.04 * away}
+        return [
+            monitoring.Histogram(
+                release_id=self.champion, name=name, psi=moved.get(name, 0.0) + 0.02 + 0.02 * self.random.random()
+            )
+            for name in (*_INPUTS, "score")
+        ]
+
+
+def _answers(route: registry.RouteChanged) -> serving.RouteConverged:
+    return serving.RouteConverged(
+        epoch=route.epoch, champion_release_id=route.champion.release_id,
+        challenger_release_id=route.challenger.release_id, duration_s=0.041,
+    )  # fmt: skip
+
+
+FIRST, SECOND, WORSE, WAITS = "r-4c1f90d2a7e3", "r-9be27f0c5d18", "r-07d4c8e6b2f1", "r-e35a61b8094c"
+UNKNOWN, BETTER = evaluation.NOT_KNOWN_YET, evaluation.BETTER
+
+
+def season(loop: str = "orders") -> Season:
+    """All of it: in the end a release asks a person for leave to be a canary."""
+    told = Season(loop)
+    for number in range(2, 11):
+        told.closed(number)
+    told.made(FIRST, "first-champion", "first", "window 10")
+    told.enters(FIRST, "champion", "first", f"offline {FIRST} 3", "gain over the base rate +0.1390, asked for 0")
+    for number in range(11, 30):
+        told.closed(number)
+    alarm = monitoring.DriftDetected(
+        detector="returns", mode="trigger", statistic=5.76, threshold=4, blocks=10, episode="orders/25",
+        release_id=FIRST,
+        explanation="outcomes are above scores by 0.9 items a parcel",
+        evidence_ids=[f"{loop}:window {number}" for number in range(20, 30)],
+    )  # fmt: skip
+    told.tell("alarm", alarm, "drift", None)
+    told.made(SECOND, "drift", "drift", "alarm")
+    told.enters(SECOND, "shadow", "drift", f"offline {SECOND} 3", "gain over the base rate +0.1390, asked for 0")
+    _stage(told, SECOND, "shadow", 30, [(0.071, -0.02, 0.16), (0.094, 0.01, 0.17), (0.102, 0.05, 0.158)], BETTER)
+    told.enters(SECOND, "canary", "drift", f"shadow {SECOND} 4", "gain +0.1020 [+0.0500, +0.1580] over 4 blocks")
+    _stage(told, SECOND, "canary", 34, [(0.108, 0.063, 0.151), (0.113, 0.075, 0.149)], BETTER)
+    told.enters(SECOND, "champion", "drift", f"canary {SECOND} 3", "gain +0.1130 [+0.0750, +0.1490] over 3 blocks")
+    for number in range(37, 49):
+        told.closed(number)
+    told.made(WORSE, "schedule", "schedule", "window 48")
+    told.enters(WORSE, "shadow", "schedule", f"offline {WORSE} 3", "gain over the base rate +0.1390, asked for 0")
+    _stage(
+        told,
+        WORSE,
+        "shadow",
+        49,
+        [(-0.041, -0.1, 0.02), (-0.048, -0.09, 0.0), (-0.052, -0.081, -0.021)],
+        evaluation.WORSE,
+    )
+    told.enters(WORSE, "rejected", "schedule", f"shadow {WORSE} 4", "gain -0.0520 [-0.0810, -0.0210] over 4 blocks")
+    for number in range(53, 58):
+        told.closed(number)
+    told.tell("retrain", control.Retrain(who="anna", why="new shops since April"), "command")
+    told.made(WAITS, "command", "command", "retrain")
+    told.enters(WAITS, "shadow", "command", f"offline {WAITS} 3", "gain over the base rate +0.1390, asked for 0")
+    _stage(
+        told, WAITS, "shadow", 58, [(0.012, -0.021, 0.048), (0.017, -0.006, 0.041), (0.0204, 0.0049, 0.0362)], BETTER
+    )
+    asked = registry.ApprovalRequested(release_id=WAITS, to_stage="canary", deadline_ms=(told.day + 12) * DAY_MS)
+    told.tell("waits", asked, "command", f"shadow {WAITS} 4")
+    return told
+
+
+def beginning(loop: str) -> Season:
+    """A loop with windows, and no champion yet."""
+    told = Season(loop)
+    for number in range(55, 59):
+        told.closed(number)
+    return told
+
+
+def _stage(
+    told: Season, name: str, stage: str, first: int, gains: list[tuple[float, float, float]], last: evaluation.Outcome
+) -> None:
+    """A window and a verdict a day; the first block alone gives no interval, the last verdict is known."""
+    known: list[tuple[float, float, float] | None] = [None, *gains] if stage == "shadow" else [gains[0], *gains]
+    for n, gain in enumerate(known):
+        told.closed(first + n)
+        outcome = last if n == len(known) - 1 else UNKNOWN
+        cause = f"{stage} {name} {n}" if n else f"{stage} {name} at {told.epoch}"
+        numbers = f"gain {gain[0]:+.4f} [{gain[1]:+.4f}, {gain[2]:+.4f}] over {n + 1} blocks" if gain else "1 block"
+        told.verdict(name, stage, outcome, gain, n + 1, told.chain, cause, reasons=[f"{numbers}; the margin is 0"])

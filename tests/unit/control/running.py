@@ -1,0 +1,88 @@
+"""The control service on the rig, all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import select
+
+from driftloop.contracts import control_api_pb2 as api
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.control_client import ControlClient
+from driftloop.runner.relay import Relay
+from driftloop.runner.tables import outbox
+from services.control.api import ControlApi
+from services.control.desk import Desk
+from services.control.feed import Feed
+from services.control.service import ControlService
+from services.control.web.answers import Answers
+from services.control.web.plans import Plan
+from services.control.web.server import WebServer
+from services.control.web.stream import Streams
+from tests.helpers.clock import ManualClock
+from tests.helpers.eventually import assert_eventually
+from tests.helpers.story import DAY_MS, Story
+from tests.unit.control.rig import Rig
+
+
+class Running:
+    """The service on a thread of its own, and a client."""
+
+    def __init__(
+        self,
+        rig: Rig,
+        story: Story,
+        *,
+        port: int = 0,
+        plans: Mapping[str, Plan] = MappingProxyType({}),
+        pages: int = 2,
+        beat_s: float = 0.1,
+    ) -> None:
+        self.rig, self.story = rig, story
+        feed, clock = Feed(), ManualClock()
+        producer = rig.broker.lifecycle_producer()
+        desk = Desk(rig.views, rig.engine, clock)
+        self.reader = rig.reader()
+        self.reader._told = feed.tell
+        streams = Streams(rig.store, feed, pages, beat_s)
+        answers = Answers(rig.views, plans)
+        self.page = WebServer(answers, desk, streams, self.reader.caught_up, "127.0.0.1", port, ["driftloop.test"])
+        self.service = ControlService(
+            servicer=ControlApi(rig.views, self.reader, desk, feed, clock, 2, 0.2),
+            reader=self.reader,
+            followers=[rig.index.run],
+            relay=Relay("control", rig.engine, producer, clock),
+            producer=producer,
+            feed=feed,
+            address="127.0.0.1:0",
+            page=self.page,
+            stop=rig.stop,
+        )
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.service.run()))
+        self.thread.start()
+        assert_eventually(self.service.ready)
+        self.address = f"127.0.0.1:{self.service.port}"
+        self.client = ControlClient(self.address)
+        self.web = f"http://127.0.0.1:{self.page.port}"
+
+    def end(self) -> None:
+        """Stop the service."""
+        self.client.close()
+        self.rig.stop.set()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+    def commands(self) -> list[Any]:
+        """Events that the service sent."""
+        with self.rig.engine.connect() as connection:
+            return list(connection.execute(select(outbox)).all())
+
+    def waits(self) -> None:
+        """Let r-2 wait for a person."""
+        asked = registry.ApprovalRequested(release_id="r-2", to_stage="canary", deadline_ms=99 * DAY_MS)
+        self.rig.tell([self.story.tell("asked", asked, "drift", "shadow verdict 2")])
+        assert_eventually(lambda: self.client.call("ListApprovals", api.ListApprovalsRequest()).approvals)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from driftloop.config import ROOT
+from driftloop.contracts import evaluation_pb2 as evaluation
+from driftloop.loop import load_loop
+from driftloop.readmodel.loops import loop_states
+from driftloop.readmodel.releases import release_states
+from services.control.web.plans import Plan, PlannedStage, newest_verdict, plan, progress
+from tests.helpers.story import LOOP, Story, told
+
+STEPS = (PlannedStage("shadow", 0.0, 4, 12, 0.0, True), PlannedStage("canary", 0.1, 3, 8, -0.02, False))
+PLAN = Plan(STEPS, 0.95, "log loss", {})
+
+
+def shadowed() -> Story:
+    """The story up to r-2's entry to shadow, with a verdict of three blocks there."""
+    whole = told()
+    at = next(n for n, each in enumerate(whole.events) if each.id == f"{LOOP}:converged 2")
+    story = Story(events=whole.events[: at + 1], day=8)
+    verdict = evaluation.VerdictReached(stage="shadow", release_id="r-2", outcome=evaluation.NOT_KNOWN_YET)
+    verdict.metrics.update({"stage_blocks": 3, "step": 0})
+    story.tell("third", verdict, "drift", "shadow 2 at 2")
+    return story
+
+
+def test_a_definition_says_what_a_release_must_pass() -> None:
+    found = plan(load_loop(Path(ROOT / "tests/loops/orders")).definition)
+    assert [(each.stage, each.share, each.min_blocks, each.max_blocks) for each in found.steps] == [
+        ("shadow", 0.0, 4, 12),
+        ("canary", 0.2, 3, 8),
+    ]
+    assert (found.level, found.loss, found.thresholds) == (0.95, "Poisson deviance", {"lines": 0.5})
+
+
+def test_progress_counts_the_blocks_of_the_stage_that_the_release_is_in() -> None:
+    story = shadowed()
+    [state] = loop_states(story.events)
+    release = release_states(story.events)[-1]
+    found = progress(PLAN, state, release)
+    assert (found["blocks"], found["step"]["stage"]) == (3, "shadow")
+    story.entered(2, "canary", 3, 1, "third", "drift", "better in shadow")
+    [state] = loop_states(story.events)
+    found = progress(PLAN, state, release_states(story.events)[-1])
+    assert (found["blocks"], found["step"]["share"]) == (0, 0.1)
+
+
+def test_a_stage_begins_with_no_verdict_though_the_one_before_had_the_same_name() -> None:
+    story = shadowed()
+    story.entered(2, "shadow", 3, 1, "third", "drift", "a longer look")
+    [state] = loop_states(story.events)
+    assert newest_verdict(state, release_states(story.events)[-1]) is None
+
+
+def test_without_a_definition_only_blocks_are_known() -> None:
+    story = shadowed()
+    [state] = loop_states(story.events)
+    assert progress(None, state, release_states(story.events)[-1]) == {"blocks": 3, "step": None}
