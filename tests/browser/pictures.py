@@ -58,16 +58,17 @@ async def keep(tab: Tab, name: str) -> None:
     await tab.evaluate(DRAWN)
     await tab.picture(OUT / name)
     with Image.open(OUT / name) as found:
-        few = by_frequency(np.asarray(found.convert("RGB")))
+        few = in_few_colours(np.asarray(found.convert("RGB")))
     few.save(OUT / name, optimize=True)
 
 
-def by_frequency(pixels: NDArray[np.uint8]) -> Image.Image:
-    """A picture, uint8 [height, width, 3], in its 256 most frequent colours: areas keep theirs, edges of letters take
-    the nearest."""
+def in_few_colours(pixels: NDArray[np.uint8]) -> Image.Image:
+    """A picture, uint8 [height, width, 3], in 256 colours: its 128 most frequent, and 128 that cover the others."""
     height, width, _ = pixels.shape
     colours, place, count = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True)
-    kept = colours[np.argsort(-count, kind="stable")[:256]]
+    frequent = colours[np.argsort(-count, kind="stable")[:128]]
+    cover = Image.fromarray(colours[:, None, :]).quantize(128, method=Image.Quantize.MAXCOVERAGE).getpalette()
+    kept = np.concatenate([frequent, np.array(cover, np.uint8).reshape(-1, 3)[:128]])
     far = (colours[:, None, :].astype(np.int64) - kept[None, :, :]) ** 2
     nearest = far.sum(axis=2).argmin(axis=1).astype(np.uint8)
     few = Image.fromarray(nearest[place].reshape(height, width), "P")

@@ -1,6 +1,6 @@
 // How far inputs are from what the champion was trained on, window by window; which inputs is the reader's choice.
 
-import { html, useMemo, useState } from "../vendor/htm-preact.js";
+import { html, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
 import { Plot } from "./plot.js";
 import { kindOf, millis } from "./words.js";
@@ -24,11 +24,13 @@ export function Drift({ loop, plan, marks }) {
   const shown = chosen ?? (inputs ? first(inputs, thresholds) : null);
   const query = (shown ?? []).map((each) => `input=${encodeURIComponent(each)}`).join("&") || "input=";
   const { data } = useAnswer(shown ? `loops/${name}/windows?newest=90&${query}` : null, touches);
-  if (!inputs) return html`<p class="muted">Asking…</p>`;
-  if (!inputs.length) return html`<p class="muted">No window of a champion has closed yet.</p>`;
-  const windows = (data?.windows ?? []).filter((each) => each.champion);
-  const series = shown.map((input) => ({ name: input, points: windows.map((each) => ({ x: millis(each.end), y: each.psi[input] ?? null })) }));
-  const levels = shown.filter((each) => each in thresholds).map((each) => ({ y: thresholds[each], text: `${each} is watched above ${thresholds[each]}` }));
+  const drawn = useRef(null); // stays until what was chosen instead has come
+  if (data) drawn.current = { shown, windows: data.windows.filter((each) => each.champion) };
+  if (inputs?.length === 0) return html`<p class="muted">No window of a champion has closed yet.</p>`;
+  if (!drawn.current) return html`<p class="muted">Asking…</p>`;
+  const { windows } = drawn.current;
+  const series = drawn.current.shown.map((input) => ({ name: input, points: windows.map((each) => ({ x: millis(each.end), y: each.psi[input] ?? null })) }));
+  const levels = drawn.current.shown.filter((each) => each in thresholds).map((each) => ({ y: thresholds[each], text: `${each} is watched above ${thresholds[each]}` }));
   return html`<p class="muted">Population stability index of inputs against the champion's training data: 0 is the same, above 0.25 is much.</p>
     <${Chooser} inputs=${inputs} chosen=${shown} onChoose=${choose} />
     <${Plot} label=${`Drift of ${loop}'s inputs by window`} times=${windows.map((each) => millis(each.end))} series=${series} levels=${levels} marks=${marks} digits=${2} fromZero />`;
