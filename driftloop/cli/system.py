@@ -35,7 +35,8 @@ def up(as_json: bool, timeout: float) -> None:
         click.echo("was up already")
     else:
         click.echo(
-            f"up after {max(started.ready_s.values()):.1f} s; `driftloop status` shows it, `driftloop down` stops it"
+            f"up after {max(started.ready_s.values()):.1f} s; `driftloop status` shows it, `driftloop down` stops it; "
+            f"the page is http://{settings.control_http}/"
         )
 
 
