@@ -60,6 +60,7 @@ class Reader:
         self._read: dict[TopicPartition, int] = {}
         self._caught_up = threading.Event()
         self._asked: list[_Rebuild] = []
+        self._rebuilding: list[_Rebuild] = []
         self._log = log.get(__name__)
 
     def caught_up(self) -> bool:
@@ -104,6 +105,8 @@ class Reader:
 
     def _forget(self) -> None:
         self._caught_up.clear()
+        asked, self._asked = self._asked, []
+        self._rebuilding += asked
         with self._engine.begin() as connection:
             self._store.forget(connection)
         self._begin({})
@@ -112,7 +115,7 @@ class Reader:
         if self._caught_up.is_set() or any(self._read[place] < end for place, end in self._ends.items()):
             return
         self._caught_up.set()
-        waiting, self._asked = self._asked, []
+        waiting, self._rebuilding = self._rebuilding, []
         for each in waiting:
             each.events = self._store.count()
             each.done.set()

@@ -49,12 +49,13 @@ def test_a_reader_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
     assert rig.store.count() == len(STORY)
 
 
-def test_rebuilt_from_the_events_it_is_equal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", [3, 500])
+def test_rebuilt_from_the_events_it_is_equal(tmp_path: Path, batch: int) -> None:
     rig = Rig(tmp_path)
     shuffled = list(STORY)
     random.Random(7).shuffle(shuffled)
     rig.tell(shuffled)
-    reader = rig.reader()
+    reader = rig.reader(batch)
     made: list[int] = []
 
     def rebuilt() -> bool:
