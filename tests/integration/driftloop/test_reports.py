@@ -15,6 +15,8 @@ from driftloop.bus.admin import create_topics, plan
 from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.config import ROOT
 from driftloop.envelope import to_record
+from driftloop.history import read_events
+from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.helpers.lifecycle import drifting
 
@@ -29,8 +31,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with Kafka(tmp_path_factory.mktemp("reports")).running() as server:
         create_topics(server.bootstrap, plan([]))
         producer = KafkaBatchProducer(server.bootstrap)
-        producer.send([to_record(event) for event in drifting().events])
+        events = drifting().events
+        producer.send([to_record(event) for event in events])
         producer.close()
+        wanted = {event.id for event in events}
+        assert_eventually(lambda: {event.id for event in read_events(server.bootstrap)} >= wanted)
         environment = {
             **os.environ,
             "DRIFTLOOP_KAFKA_BOOTSTRAP": server.bootstrap,
