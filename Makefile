@@ -61,7 +61,7 @@ test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, a browser
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof" tests/e2e tests/integration tests/browser tests/contract
 
 proofs: setup ## whole systems: two loops at once, kill -9, Ctrl-C, permuted outcomes, no detectors: twenty minutes more
-	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e
+	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e tests/integration
 
 protos: setup ## generate the contracts' code and the reference of loop.yaml again
 	python -m driftloop.contracts.generate
