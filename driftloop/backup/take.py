@@ -55,7 +55,6 @@ def take(settings: Settings, target: Path, clock: Clock, progress: Progress) -> 
     _refuse(settings, target)
     began = time.monotonic()
     with _alone(settings.home), writing(target) as writer:
-        revisions = revisions_of(settings.home)
         files: dict[str, FileSaid] = {}
         still_from = time.monotonic()
         with _held(settings) as held:
@@ -65,7 +64,7 @@ def take(settings: Settings, target: Path, clock: Clock, progress: Progress) -> 
             files |= _copy(settings.home, writer, [each for each in found if not each.is_written_once], done)
         still_s = time.monotonic() - still_from
         files |= _copy(settings.home, writer, [each for each in found if each.is_written_once], done)
-        homes = homes_of(settings.home)
+        homes, revisions = homes_of(settings.home), revisions_of(settings.home)
         manifest = Manifest(
             driftloop=__version__, taken_wall_ms=wall_ms, homes=homes, revisions=revisions, loops=loops, files=files
         )
