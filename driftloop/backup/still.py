@@ -53,7 +53,11 @@ def _guard() -> Iterator[Callable[[Iterable[psutil.Process]], None]]:
     reads, writes = os.pipe()
     try:
         guard = subprocess.Popen(
-            [sys.executable, "-m", "driftloop.backup.thaw"], cwd=ROOT, stdin=reads, start_new_session=True
+            [sys.executable, "-m", "driftloop.backup.thaw"],
+            cwd=ROOT,
+            stdin=reads,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
     finally:
         os.close(reads)

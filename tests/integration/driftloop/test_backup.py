@@ -44,7 +44,7 @@ def untold(_done: int, _total: int) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A home that nothing runs on, with a service's database in WAL, features up to a watermark, a route, a lake and a topic."""
+    """A home that nothing runs on: a database in WAL, features up to a watermark, a route, a lake, a topic."""
     monkeypatch.setattr(Supervisor, "alive", lambda _self: False)  # asking takes a second where nothing answers
     found = Settings(home=tmp_path / "home", port_base=free_port_base())
     home = found.home
