@@ -104,7 +104,7 @@ class _Tar(Writer):
         member = tarfile.TarInfo(name)
         member.size, member.mtime, member.mode = source.size, mtime_ns // 1_000_000_000, mode
         try:
-            self._tar.addfile(member, source)  # type: ignore[arg-type]  # it only reads
+            self._tar.addfile(member, source)
         except OSError as error:
             if error.errno is not None:  # the disk's; the others say that the source ended
                 raise
