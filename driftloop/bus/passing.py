@@ -1,5 +1,4 @@
-"""Kafka's errors that pass by themselves: a coordinator that loads, a leader that moves, a broker that restarts or was
-held still."""
+"""Kafka's errors that pass by themselves: a coordinator that loads, a leader that moves or was held still."""
 
 from __future__ import annotations
 
