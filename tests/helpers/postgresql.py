@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _SQLITE = "sqlite:///"
-_START_S = 120
+_START_S = 300
 _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "max_connections=300")
 
 
@@ -76,10 +76,10 @@ def cluster(programs: Path) -> Iterator[Cluster]:
         with (data / "postgresql.conf").open("a") as file:
             settings = (*_SETTINGS, f"unix_socket_directories={folder}")
             file.writelines(f"{name} = '{value}'\n" for name, value in (each.split("=", 1) for each in settings))
-        _run([*control, "--log", str(folder / "log"), "start"], folder)
         try:
+            _run([*control, "--log", str(folder / "log"), "start"], folder)
             yield Cluster(folder)
-        finally:
+        finally:  # one that was not up in time may be on its way
             _run([*control, "--mode", "immediate", "stop"], folder)
     finally:
         shutil.rmtree(folder)
