@@ -43,6 +43,8 @@ _GROUPS = {
     "Repair": {
         "dlq": "driftloop.cli.dlq",
         "rebuild": "driftloop.cli.commands",
+        "backup": "driftloop.cli.backup",
+        "restore": "driftloop.cli.backup",
     },
     "Comfort": {
         "completion": "driftloop.cli.completion",

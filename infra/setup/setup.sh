@@ -6,6 +6,7 @@ export ROOT=$PWD
 export PYTHON=${PYTHON:-python3.11}
 export TORCH_BACKEND=${TORCH_BACKEND:-}
 export BROWSER=${BROWSER:-}
+export POSTGRES=${POSTGRES:-}
 export UV_CACHE_DIR=${UV_CACHE_DIR:-$ROOT/.local/cache/uv}
 export UV_PYTHON_DOWNLOADS=never
 export UV_COMPILE_BYTECODE=1 # or every process compiles what it imports: half its start
@@ -18,7 +19,7 @@ flock 9
 step() {
     local name=$1 text=$2 key stamp=.local/stamps/$1 begin=$SECONDS
     shift 2
-    key=$(cat "infra/setup/$name.sh" "$@" <(echo "$ROOT $TORCH_BACKEND${BROWSER:+ browser}") | sha256sum)
+    key=$(cat "infra/setup/$name.sh" "$@" <(echo "$ROOT $TORCH_BACKEND${BROWSER:+ browser}${POSTGRES:+ postgresql}") | sha256sum)
     if [[ -e $stamp && $(<"$stamp") == "$key" ]]; then return; fi
     echo "set-up: $text"
     if ! bash "infra/setup/$name.sh"; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Debian packages for what is missing: Python 3.11 with venv and its shared library, Java, Maven; with BROWSER=1
-# Chromium, too, for the tests of the web page.
+# Chromium, too, for the tests of the web page; with POSTGRES=1 PostgreSQL, for the tests of services on it.
 set -euo pipefail
 
 libpython() {
@@ -18,6 +18,7 @@ fi
 command -v java >/dev/null || missing+=(openjdk-17-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
 if [[ -n ${BROWSER:-} ]] && ! command -v chromium >/dev/null; then missing+=(chromium); fi
+if [[ -n ${POSTGRES:-} ]] && ! compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null; then missing+=(postgresql); fi
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
 as_root=()

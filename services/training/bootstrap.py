@@ -12,6 +12,7 @@ from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycle
 from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer
 from driftloop.clock import Clock, SystemClock
 from driftloop.config import ROOT
+from driftloop.former_homes import locator
 from driftloop.loop import Loop, load_loops
 from driftloop.runner.handler import HandlerTable
 from driftloop.runner.service import LifecycleService, topics_of
@@ -139,8 +140,8 @@ def spec_of(settings: TrainingSettings, loop: Loop, run: sql.Run) -> RunSpec:
         window_start_ms=request.window_start_ms,
         window_end_ms=request.window_end_ms,
         seed=request.seed,
-        events=_tables(home, pinned.events),
-        views=_tables(home, pinned.views),
+        events=_tables(settings.home, pinned.events),
+        views=_tables(settings.home, pinned.views),
         home=str(home),
         feature_repo=str(settings.feature_repo.resolve()),
         state_url=settings.state_url,
@@ -154,9 +155,9 @@ def spec_of(settings: TrainingSettings, loop: Loop, run: sql.Run) -> RunSpec:
 
 
 def _tables(home: Path, tables: Mapping[str, TableAt]) -> dict[str, TableAt]:
-    """Tables with their paths made whole: those of events may be relative to the home."""
-    found = {}
+    """Tables with their paths made whole: those of events may be relative to the home, or of a home that this was."""
+    found, locate = {}, locator(home)
     for name, each in tables.items():
-        path = each.path if "://" in each.path else str(home / each.path)
+        path = each.path if "://" in each.path else str(home.resolve() / locate(each.path))
         found[name] = TableAt(path, each.version)
     return found
