@@ -41,7 +41,7 @@ class Block:
     """Of the block's first line, counted from 1."""
     language: str
     text: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)
     """What follows the language, as ``name=value``."""
 
     def __str__(self) -> str:
@@ -117,6 +117,7 @@ class Shell:
     def _lines(self, block: Block, text: str) -> str:
         """What bash is given for a block."""
         if title := block.options.get("title"):
+            (self.folder / title).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / title).write_text(text)
             return "true"
         self._number += 1
