@@ -23,7 +23,7 @@ from driftloop.history import read_events, read_topics
 from driftloop.loop import load_loops
 from driftloop.scaffold import KINDS
 from tests.e2e.command_line import CommandLine, system
-from tests.e2e.two_loops.together import PATIENCE, STEP, STEP_MS, replay, settings_of, up
+from tests.e2e.two_loops.together import STEP, STEP_MS, replay, settings_of, up
 
 HOUR_MS = 3_600_000
 WEEKS = ("2026-01-01", "2026-01-15")
@@ -116,11 +116,11 @@ def said(line: CommandLine, *arguments: str) -> str:
 
 def _weeks(line: CommandLine) -> None:
     """The first two weeks of all loops at once, in which nobody asks for predictions."""
-    span = ("--start", WEEKS[0], "--end", WEEKS[1], "--step", STEP, "--no-caller", *PATIENCE)
+    span = ("--start", WEEKS[0], "--end", WEEKS[1], "--step", STEP, "--no-caller")
     replays = [line.start("replay", loop, *span) for loop in LOOPS.values()]
     try:
         for each in replays:
-            _, errors = each.communicate(timeout=600.0)
+            _, errors = each.communicate(timeout=900.0)
             assert each.returncode == 0, errors[-2000:]
     finally:
         for each in replays:
