@@ -60,7 +60,7 @@ unit:
 test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, a browser, and whole systems: under ten minutes
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof" tests/e2e tests/integration tests/browser tests/contract
 
-proofs: setup ## whole systems: two loops at once, kill -9, Ctrl-C, permuted outcomes, no detectors: twenty minutes more
+proofs: setup ## whole systems and faults: several loops, the tutorial, kill -9, Ctrl-C, permuted outcomes: half an hour more
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e tests/integration
 
 protos: setup ## generate the contracts' code and the reference of loop.yaml again

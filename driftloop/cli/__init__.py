@@ -27,6 +27,7 @@ _GROUPS = {
     },
     "See what happens, and why": {
         "timeline": "driftloop.cli.timeline",
+        "wait": "driftloop.cli.wait",
         "history": "driftloop.cli.history",
         "lineage": "driftloop.cli.history",
         "report": "driftloop.cli.report",

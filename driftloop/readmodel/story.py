@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -89,6 +89,18 @@ def _drift(data: monitoring.DriftDetected) -> str | None:
     return f"ALARM {data.detector}: {numbers}. {data.explanation}".rstrip()
 
 
+def _restated(data: monitoring.WindowRestated) -> str:
+    corrected = "1 outcome" if data.corrections == 1 else f"{data.corrections:,} outcomes"
+    losses = [_champions_loss(each) for each in (data.before, data.after)]
+    numbers = "" if None in losses else f"; the champion's loss is {losses[1]:.4f}, not {losses[0]:.4f}"
+    return f"RESTATED the window of {day(data.start_ms)}: {corrected} corrected{numbers}"
+
+
+def _champions_loss(sums: Iterable[monitoring.ReleaseWindow]) -> float | None:
+    """Mean over the joined predictions of the release that was champion; None where there are none."""
+    return next((each.loss_sum / each.count for each in sums if each.role == "champion" and each.count), None)
+
+
 def _coalesced(data: training.ReasonCoalesced) -> str:
     return f"reason kept: {data.reason.kind} ({data.because})"
 
@@ -167,6 +179,7 @@ def _ignored(data: registry.CommandIgnored) -> str:
 _TELLERS: dict[type[Message], Callable[[Any], str | None]] = {
     registry.CommandIgnored: _ignored,
     monitoring.DriftDetected: _drift,
+    monitoring.WindowRestated: _restated,
     training.ReasonCoalesced: _coalesced,
     training.RetrainRequested: _requested,
     training.CandidateTrained: _trained,

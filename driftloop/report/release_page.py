@@ -16,6 +16,7 @@ _LOSSES = {
     "binary": "The loss is log loss in nats.",
     "regression": "The loss is squared error.",
     "count": "The loss is unit Poisson deviance.",
+    "multiclass": "The loss is log loss over the classes in nats.",
 }
 
 Facts = list[tuple[str, str]]
