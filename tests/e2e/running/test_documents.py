@@ -30,6 +30,7 @@ OF_A_CHECKOUT = (".local", "protos", "loops")
 """What snippets read where they stand: in a checkout. They write there, too, so it is a folder of links."""
 TOOLS = {"kcat": "kcat", "java": "javac", "go": "go", "protoc": "protoc", "grpcurl": "grpcurl", "jq": "jq"}
 """What a snippet runs, to what must be there."""
+COMMAND = re.compile(r"(?:^|[|({])\s*(\w+)", re.MULTILINE)
 EVENT_ID = re.compile(r"""event_id(?:": |=)"([^"]+)""")
 REQUEST_ID = re.compile(r'"([a-z]+-predicts)"')
 PATIENCE_S = 400.0
@@ -68,7 +69,7 @@ def reader(running: Running, tmp_path: Path) -> Iterator[Shell]:
 
 
 def skip_without_tools(snippets: list[Block], path: str) -> None:
-    words = {word for each in snippets if not each.options for word in re.findall(r"\w+", each.text)}
+    words = {word for each in snippets if not each.options for word in COMMAND.findall(each.text)}
     missing = [need for name, need in TOOLS.items() if name in words and shutil.which(need, path=path) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} missing here; `make setup CLIENTS=1` brings it")
@@ -192,13 +193,16 @@ def test_the_readme_follows_the_timeline(running: Running) -> None:
     with subprocess.Popen(
         FOLLOWS.split(), env=environment(running), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        assert process.stdout is not None
-        shown = [next(process.stdout) for _ in range(40)]
-        say(running, "pause", running.loop.name, *WHY)
-        say(running, "resume", running.loop.name, *WHY)
-        assert "paused" in next(line for line in process.stdout if line not in shown)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30.0) == 130
+        try:
+            assert process.stdout is not None
+            assert next(process.stdout), "what happened before"
+            say(running, "pause", running.loop.name, "--who", "anna", "--why", "the readme is followed")
+            say(running, "resume", running.loop.name, *WHY)
+            assert next(each for each in process.stdout if "the readme is followed" in each)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30.0) == 130
+        finally:
+            process.kill()
 
 
 def test_the_readmes_prediction_is_answered_by_the_champion(running: Running, reader: Shell) -> None:
