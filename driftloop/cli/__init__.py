@@ -97,7 +97,8 @@ def main() -> None:
         sys.exit(130)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "driftloop"
-        click.echo(f"{command}: {error.format_message()} See `{command} --help`.", err=True)
+        message = " ".join(error.format_message().split())
+        click.echo(f"{command}: {message.rstrip('.')}. See `{command} --help`.", err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()

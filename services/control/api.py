@@ -108,7 +108,7 @@ class ControlApi(calls.ControlServicer):
 
         def work() -> api.Lineage:
             if not request.id:
-                raise Missing("say which prediction, release, run or event")
+                raise Missing("say which prediction, release, run or event, or which loop's champion")
             nodes = self._views.lineage(request.id, min(self._wait_s, _left_s(context)))
             return api.Lineage(id=request.id, nodes=[messages.node(each) for each in nodes])
 

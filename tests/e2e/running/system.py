@@ -108,6 +108,7 @@ def brought_up(folder: Path) -> Iterator[Running]:
 
 def demo(line: CommandLine, *more: str, days: Sequence[str] = FIRST_WEEKS) -> dict[str, Any]:
     """Run a demo; returns its report."""
-    ended = line.run(*days, "--out", str(line.out), *more)
-    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
+    ended = line.run(*days, "--out", str(line.out), "--json", *more)
+    assert ended.returncode == 0, ended.stdout + ended.stderr[-4000:]
+    assert json.loads(ended.stdout) == {"passed": True, "problems": [], "report": str(line.out / "report.json")}
     return line.report()
