@@ -20,6 +20,9 @@ def next_step(state: LoopState) -> str:
         return f"nothing: {state.release} is judged in {state.stage} as outcomes come in"
     if state.open:
         return f"nothing: {state.open[0]}"
+    if state.untrained:
+        what = "it has drifted" if state.champion else "it has no model"
+        return f"{what}, and no trainer: driftloop import {name} --onnx FILE --why ..."
     if not state.champion:
         return "nothing: the first champion is trained once there are events enough"
     return "nothing: watched"

@@ -28,7 +28,9 @@ def inspect(loop: Loop, _settings: Settings) -> Iterator[Effect]:
     try:
         if training.trainer is not None:
             trainer = load_trainer(loop)
-            effect = Effect("trainer", training.trainer, f"{type(trainer).__module__}.{type(trainer).__name__}; {limits}")
+            effect = Effect(
+                "trainer", training.trainer, f"{type(trainer).__module__}.{type(trainer).__name__}; {limits}"
+            )
     except LoopDefinitionError as error:
         problems += error.problems
     if problems:

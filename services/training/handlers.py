@@ -62,8 +62,10 @@ class Handlers:
     def import_(self, event: Envelope[control.Import], tx: Transaction) -> Sequence[Draft]:
         data = event.data
         policy = self._policy(data.loop)
-        if not (data.model.uri and data.model.sha256 and data.model.inputs):
-            raise InvalidEvent("missing-field", "an import needs model.uri, model.sha256 and model.inputs")
+        if data.model.uri != f"imports/{data.model.sha256}.onnx" or not data.model.inputs:
+            raise InvalidEvent(
+                "missing-field", "an import needs model.uri, imports/<model.sha256>.onnx, and model.inputs"
+            )
         model = data.model.SerializeToString(deterministic=True).hex()
         detail = f"{data.who}: {data.why} ({data.model.source})"
         reason = Reason("import", event.id, event.time_ms, detail, event.correlation_id, model=model)

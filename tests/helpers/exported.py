@@ -97,7 +97,7 @@ def xgboost_matrix(kind: str) -> Exported:
 
 
 def torch_matrix(outputs: int, *, fixed: bool = False) -> Exported:
-    """A linear layer over one matrix float [n, 2]: its values as they are, logits where a kind asks for probabilities."""
+    """A linear layer over one matrix float [n, 2]: its values as they are, be they logits."""
     import torch
 
     torch.manual_seed(3)
@@ -115,7 +115,7 @@ def torch_matrix(outputs: int, *, fixed: bool = False) -> Exported:
 
     def said(numeric: Floats, _: NDArray[np.object_]) -> Floats:
         with torch.no_grad():
-            found = layer(torch.from_numpy(numeric.astype(np.float32))).numpy().astype(np.float64)
+            found = np.asarray(layer(torch.from_numpy(numeric.astype(np.float32))).numpy(), dtype=np.float64)
         return found[:, 0] if outputs == 1 else found
 
     return Exported(target.getvalue(), said)

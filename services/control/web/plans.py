@@ -40,7 +40,7 @@ class Plan:
     """Of each detector of an input's stability index, by input."""
 
 
-_LOSS = {"binary": "log loss", "regression": "squared error", "count": "Poisson deviance"}
+_LOSS = {"binary": "log loss", "regression": "squared error", "count": "Poisson deviance", "multiclass": "log loss"}
 
 
 def plan(definition: LoopDefinition) -> Plan:

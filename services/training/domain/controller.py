@@ -11,7 +11,7 @@ lists them all, at the first window end at which nothing stands in the way.
 | no window has closed yet | everybody |
 | there is no trainer | everybody but an import |
 | the breaker: so many chains in a row ended in vain | everybody but a command or an import |
-| the cooldown after a chain | everybody but an import, and a first champion, which is tried again after the next window |
+| the cooldown after a chain | everybody but an import, and a first champion: that is tried after the next window |
 
 A model that a person brings is packed, and not trained, by a run of its own: the oldest import goes first and alone,
 other reasons wait. How it ends says nothing about the trainer, so the breaker does not count it.

@@ -67,7 +67,9 @@ class Asking:
     link: Link = "identity"
 
 
-def match_inputs(tensors: Sequence[Tensor], own: Sequence[Input], wishes: Wishes) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def match_inputs(
+    tensors: Sequence[Tensor], own: Sequence[Input], wishes: Wishes
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The loop's inputs for each input of a graph.
 
     Raises:
@@ -81,14 +83,16 @@ def match_inputs(tensors: Sequence[Tensor], own: Sequence[Input], wishes: Wishes
         names = columns.get(tensor.name) or _own_name(tensor, width, known)
         if not names:
             raise Mismatch(
-                f"its input {tensor.name!r} takes {width or 'some'} columns, and bears no name of the loop's inputs: say "
-                f"which they are, in order, with --columns {tensor.name}=...; the loop has {_list(own)}"
+                f"its input {tensor.name!r} takes {width or 'some'} columns, and bears no name of the loop's inputs: "
+                f"say which, in order, with --columns {tensor.name}=...; the loop has {_list(own)}"
             )
         found.append((tensor.name, tuple(each.name for each in _fitting(tensor, width, names, known, own))))
     return tuple(found)
 
 
-def match_output(tensors: Sequence[Tensor], kind: LabelKind, classes: Sequence[str], wishes: Wishes) -> tuple[str, tuple[int, ...]]:
+def match_output(
+    tensors: Sequence[Tensor], kind: LabelKind, classes: Sequence[str], wishes: Wishes
+) -> tuple[str, tuple[int, ...]]:
     """The output that holds the scores, and its columns in the order of the loop's score.
 
     Raises:
@@ -142,7 +146,7 @@ def _width(tensor: Tensor) -> int | None:
         raise Mismatch(f"its {tensor.name!r} has {len(tensor.shape)} axes; a row must be a row of columns")
     if tensor.shape[0] is not None:
         raise Mismatch(
-            f"its {tensor.name!r} is made for {tensor.shape[0]} rows at a time: export it with a first axis of any length"
+            f"its {tensor.name!r} is made for {tensor.shape[0]} rows at a time: export it for any number of rows"
         )
     return tensor.shape[1] if len(tensor.shape) == 2 else 1
 

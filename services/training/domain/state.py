@@ -9,9 +9,7 @@ from typing import Literal
 from driftloop import ids
 
 Kind = Literal["import", "command", "drift", "schedule", "first-champion"]
-Because = Literal[
-    "run-open", "release-open", "paused", "breaker", "cooldown", "no-window", "no-trainer", "superseded"
-]
+Because = Literal["run-open", "release-open", "paused", "breaker", "cooldown", "no-window", "no-trainer", "superseded"]
 
 STRENGTH: tuple[Kind, ...] = ("import", "command", "drift", "schedule", "first-champion")
 """Strongest first: the strongest reason of a request decides how much data it trains on."""

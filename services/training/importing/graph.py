@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
@@ -45,11 +45,12 @@ def read(path: Path) -> bytes:
     """
     try:
         model = onnx.load(str(path))
-    except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
+        content = bytes(model.SerializeToString(deterministic=True))
+    except (EncodeError, DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
         raise Mismatch(f"it is no ONNX model that can be read: {runtime.reason(error)}") from error
     if not model.graph.node or not model.opset_import:
         raise Mismatch("it is no ONNX model: there is no graph in it")
-    return bytes(model.SerializeToString(deterministic=True))
+    return content
 
 
 def opened(content: bytes) -> Graph:
@@ -100,7 +101,9 @@ def _tensor(value: ValueInfoProto) -> Tensor:
     found = value.type.tensor_type
     shape = None
     if found.HasField("shape"):
-        shape = tuple(each.dim_value if each.HasField("dim_value") and each.dim_value > 0 else None for each in found.shape.dim)
+        shape = tuple(
+            each.dim_value if each.HasField("dim_value") and each.dim_value > 0 else None for each in found.shape.dim
+        )
     return Tensor(value.name, TensorProto.DataType.Name(found.elem_type).lower(), shape)
 
 
@@ -122,8 +125,7 @@ def _zeros(tensor: Tensor) -> NDArray[np.generic]:
     lengths = [each or 1 for each in (tensor.shape or (None, None))[1:]]
     if tensor.shape is not None and tensor.shape[0] is not None:
         raise Mismatch(
-            f"its input {tensor.name!r} is made for {tensor.shape[0]} rows at a time: "
-            "export it with a first axis of any length"
+            f"its input {tensor.name!r} is made for {tensor.shape[0]} rows at a time: export it for any number of rows"
         )
     if tensor.dtype == TEXT:
         return np.full((_TRIED_ROWS, *lengths), "", dtype=object)
@@ -133,7 +135,11 @@ def _zeros(tensor: Tensor) -> NDArray[np.generic]:
 
 
 def _given(name: str, values: NDArray[np.generic], classes: tuple[str, ...]) -> Tensor:
-    dtype = TEXT if values.dtype.kind in "OUS" else {"float32": "float", "float64": "double"}.get(str(values.dtype), str(values.dtype))
+    dtype = (
+        TEXT
+        if values.dtype.kind in "OUS"
+        else {"float32": "float", "float64": "double"}.get(str(values.dtype), str(values.dtype))
+    )
     if values.ndim < 1 or values.shape[0] != _TRIED_ROWS:
         return Tensor(name, "nothing by row", None)
     columns = values.shape[1:]

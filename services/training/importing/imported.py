@@ -82,7 +82,13 @@ class ImportedModel:
         return feed(self.graph, self.origin, data, self.fills)
 
 
-def take(imported: Imported, rows: TrainingSet, inputs: tuple[tuple[Input, ...], tuple[Input, ...]], kind: LabelKind, threads: int) -> ImportedModel:
+def take(
+    imported: Imported,
+    rows: TrainingSet,
+    inputs: tuple[tuple[Input, ...], tuple[Input, ...]],
+    kind: LabelKind,
+    threads: int,
+) -> ImportedModel:
     """The model of an import, ready to be asked; ``rows`` are the loop's own, ``inputs`` its numbers and its strings.
 
     A model that gives no finite score where its numbers are missing gets their medians over ``rows`` in their place,

@@ -82,7 +82,9 @@ class _Ours:
         if self._numeric:
             found.append(helper.make_tensor_value_info("numeric", TensorProto.DOUBLE, ["n", len(self._numeric)]))
         if self._categorical:
-            found.append(helper.make_tensor_value_info("categorical", TensorProto.STRING, ["n", len(self._categorical)]))
+            found.append(
+                helper.make_tensor_value_info("categorical", TensorProto.STRING, ["n", len(self._categorical)])
+            )
         return found
 
     def ask(self, tensor: Tensor, columns: Sequence[str]) -> None:

@@ -29,7 +29,9 @@ def load_trainer(loop: Loop) -> Trainer:
     """
     where = loop.line_of("training", "trainer")
     if loop.definition.training.trainer is None:
-        raise LoopDefinitionError([f"{where}: trainer: there is none; name a class of the loop's folder, such as model:Trainer"])
+        raise LoopDefinitionError(
+            [f"{where}: trainer: there is none; name a class of the loop's folder, such as model:Trainer"]
+        )
     module_name, _, class_name = loop.definition.training.trainer.partition(":")
     path = loop.folder / f"{module_name}.py"
     if not path.exists():
