@@ -5,6 +5,9 @@ from __future__ import annotations
 from driftloop.envelope import rfc3339
 from driftloop.readmodel.loops import LoopState
 
+_UNTRAINED = {"first-champion": "it has no model", "drift": "it has drifted", "command": "a person asked to retrain"}
+"""What happened, by the reason that nothing is trained for."""
+
 
 def next_step(state: LoopState) -> str:
     """One line: a command where a person is waited for, else what the loop itself does next."""
@@ -21,8 +24,7 @@ def next_step(state: LoopState) -> str:
     if state.open:
         return f"nothing: {state.open[0]}"
     if state.untrained:
-        what = "it has drifted" if state.champion else "it has no model"
-        return f"{what}, and no trainer: driftloop import {name} --onnx FILE --why ..."
+        return f"{_UNTRAINED[state.untrained]}, and no trainer: driftloop import {name} --onnx FILE --why ..."
     if not state.champion:
         return "nothing: the first champion is trained once there are events enough"
     return "nothing: watched"
