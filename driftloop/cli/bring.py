@@ -21,6 +21,7 @@ _LINKS = ("identity", "sigmoid", "softmax", "exp")
 
 @click.command(
     "import",
+    context_settings={"default_map": {"timeout": 300.0}},  # a run is waited for
     epilog=examples(
         'driftloop import orders --onnx model.onnx --columns lines,basket_cents --why "the model of last year"',
         'driftloop import orders --mlflow models:/returns/3 --why "trained by the returns team"',

@@ -14,7 +14,9 @@ _NOTABLE_ERRORS = 3.0
 def caveats(card: dict[str, Any]) -> list[str]:
     """Sentences, each true of this card and resting on its numbers."""
     return [
-        sentence for part in (_unknown, _origin, _evidence, _outcomes, _calibration, _inputs, _slices) for sentence in part(card)
+        sentence
+        for part in (_unknown, _origin, _evidence, _outcomes, _calibration, _inputs, _slices)
+        for sentence in part(card)
     ]
 
 
