@@ -62,7 +62,7 @@ def outcomes(kind: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     if kind == "regression":  # the difference of two columns, as the torch model has it
         return np.asarray(size - np.where(place == "north", *MEASURED.values()) + noise)
     signal = 2.5 * size + 0.7 * (place == "north") + noise
-    return np.round(np.exp(signal / 2)) if kind == "count" else (signal > 0).astype(np.float64)
+    return np.asarray(np.round(np.exp(signal / 2)) if kind == "count" else signal > 0, dtype=np.float64)
 
 
 def _cases() -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.str_]]]:

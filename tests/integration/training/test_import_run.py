@@ -17,6 +17,7 @@ import pytest
 import yaml
 from google.protobuf.json_format import ParseDict
 
+from driftloop import light_feast
 from driftloop.bundle import open_bundle
 from driftloop.config import ROOT, Settings
 from driftloop.contracts import control_pb2 as control
@@ -79,6 +80,7 @@ class Desk:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")
+        light_feast.load()
         home = make_home(tmp_path_factory.mktemp("home"), Story(days=8, orders_a_day=120))
         file = tmp_path_factory.mktemp("file") / "returns.onnx"
         file.write_bytes(trees())
