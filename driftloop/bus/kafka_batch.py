@@ -33,6 +33,9 @@ _PRODUCER = MappingProxyType(
     {
         "acks": "all",
         "enable.idempotence": True,
+        # One request under way: where a broker is not the partition's leader yet, it may refuse a first batch and take
+        # the second, and then calls the first, sent again, a duplicate. librdkafka reports that as delivered: lost.
+        "max.in.flight": 1,
         "partitioner": "murmur2_random",
         "queue.buffering.max.messages": 200_000,
         "message.max.bytes": 8_000_000,

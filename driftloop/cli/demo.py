@@ -21,9 +21,9 @@ from driftloop.demo.begun import Begun, read_begun
 from driftloop.demo.kills import plan_kills
 from driftloop.demo.plan import Plan, read_plan
 from driftloop.demo.run import Demo, Outcome, Screen
-from driftloop.demo.story import day
 from driftloop.errors import ConfigError
 from driftloop.loop import Loop, load_loops
+from driftloop.readmodel.story import day
 
 if TYPE_CHECKING:
     from driftloop.demo.finish import Result

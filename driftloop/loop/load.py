@@ -12,6 +12,7 @@ import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
 from pydantic import ValidationError
+from yaml.constructor import SafeConstructor
 
 from driftloop.errors import LoopDefinitionError
 from driftloop.loop.definition import LoopDefinition, ReferenceProblem
@@ -85,8 +86,8 @@ def load_loop(folder: Path) -> Loop:
 def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
     try:
         text = path.read_text(encoding="utf-8")
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        tree = yaml.compose(text, Loader=yaml.CSafeLoader)
+        data = None if tree is None else SafeConstructor().construct_document(tree)
     except (OSError, UnicodeDecodeError) as error:
         raise LoopDefinitionError([f"{path}:1: cannot be read: {error}"]) from error
     except yaml.YAMLError as error:

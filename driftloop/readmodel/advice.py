@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from driftloop.envelope import rfc3339
 from driftloop.readmodel.loops import LoopState
+from driftloop.readmodel.story import day
 
 _UNTRAINED = {"first-champion": "it has no model", "drift": "it has drifted", "command": "a person asked to retrain"}
 """What happened, by the reason that nothing is trained for."""
@@ -13,7 +13,7 @@ def next_step(state: LoopState) -> str:
     """One line: a command where a person is waited for, else what the loop itself does next."""
     name, waiting = state.loop, state.waiting
     if waiting is not None:
-        until = rfc3339(waiting.deadline_ms)[:16].replace("T", " ")
+        until = day(waiting.deadline_ms)
         return f"driftloop approve {name} {waiting.release} --why ..., or reject; the policy decides after {until}"
     if state.paused:
         return f"paused: driftloop resume {name} --why ..."

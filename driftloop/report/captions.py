@@ -12,8 +12,8 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
-from driftloop.demo.story import day
 from driftloop.envelope import Envelope
+from driftloop.readmodel.story import day
 
 _LONGEST = 45
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     create_engine,
     event,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from driftloop.runner.migrate import COMMON, migrate
@@ -84,6 +86,12 @@ def open_database(url: str, *tables: MetaData) -> Engine:
         if _REVISIONS not in each.info:
             each.create_all(engine)
     return engine
+
+
+def insert(connection: Connection, table: Table) -> Any:
+    """An insert of the database's dialect, which knows about conflicts."""
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -27,6 +27,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.envelope import Envelope, rfc3339
+from driftloop.readmodel.story import day
 
 DRIFT, APPROVAL, ROLLBACK = "drift", "approval", "rollback"
 RUN_FAILED, ROUTE_FAILED, STUCK = "run-failed", "route-failed", "stuck"
@@ -186,7 +187,7 @@ def _quote(words: str) -> str:
 
 
 def _moment(time_ms: int) -> str:
-    return f"{rfc3339(time_ms)[:16].replace('T', ' ')} UTC"
+    return f"{day(time_ms)} UTC"
 
 
 def _span(length_ms: int) -> str:
