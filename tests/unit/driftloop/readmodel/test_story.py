@@ -5,7 +5,7 @@ from google.protobuf.message import Message
 
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import training_pb2 as training
-from driftloop.demo.story import tell_data
+from driftloop.readmodel.story import tell_data
 
 DAY_MS = 86_400_000
 MODEL = control.ImportedModel(source="models:/returns/3")
