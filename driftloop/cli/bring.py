@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -29,7 +30,9 @@ _LINKS = ("identity", "sigmoid", "softmax", "exp")
     ),
 )
 @click.argument("loop")
-@click.option("--onnx", metavar="FILE", help="An ONNX file.", type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--onnx", metavar="FILE", help="An ONNX file.", type=click.Path(exists=True, dir_okay=False, resolve_path=True)
+)
 @click.option(
     "--mlflow", metavar="URI", help="models:/name/version, runs:/id/path, or a folder that MLflow has written."
 )
@@ -60,6 +63,8 @@ def import_(
         raise click.UsageError("Give one of --onnx FILE and --mlflow URI.")
     settings = Settings()
     [found] = load_loops(settings.loops_dir, [loop])
+    if mlflow is not None and ":/" not in mlflow:
+        mlflow = str(Path(mlflow).resolve())
     asked = {"--onnx": onnx, "--mlflow": mlflow, "--output": output, "--classes": classes, "--positive": positive}
     words = [f"{name}={value}" for name, value in asked.items() if value]
     words += [f"--link={link}", *(f"--columns={each}" for each in columns)]

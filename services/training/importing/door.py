@@ -77,7 +77,7 @@ def look(asked: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     model = {
         "uri": uri,
         "sha256": digest,
-        "source": asked.onnx or asked.mlflow,
+        "source": Path(asked.onnx).name or asked.mlflow,
         "inputs": [{"name": name, "columns": list(columns)} for name, columns in asking.inputs],
         "output": asking.output,
         "score_columns": list(asking.score_columns),

@@ -120,7 +120,7 @@ def test_a_model_is_looked_at_kept_and_packed_with_the_loops_own_rows(desk: Desk
     assert len(manifest.numeric) == 11
     assert manifest.training["trainer"] == ""
     assert manifest.training["origin"] == {
-        "source": str(desk.file), "sha256": model.sha256, "inputs": {"features": list(INPUTS)},
+        "source": "returns.onnx", "sha256": model.sha256, "inputs": {"features": list(INPUTS)},
         "output": "variable", "score_columns": [0], "link": "identity", "fills": {},
     }  # fmt: skip
     scorer, holdout = (
