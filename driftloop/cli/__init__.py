@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from keyword import iskeyword
 
 import click
 
@@ -40,6 +41,7 @@ _GROUPS = {
         "rollback": "driftloop.cli.commands",
         "pause": "driftloop.cli.commands",
         "resume": "driftloop.cli.commands",
+        "import": "driftloop.cli.bring",
     },
     "Repair": {
         "dlq": "driftloop.cli.dlq",
@@ -63,7 +65,7 @@ class _Lazy(click.Group):
         if name not in _COMMANDS:
             return None
         module = __import__(_COMMANDS[name], fromlist=[name])
-        found: click.Command = getattr(module, name)
+        found: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name)
         return found
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

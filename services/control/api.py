@@ -195,6 +195,10 @@ class ControlApi(calls.ControlServicer):
         """Verdicts move releases on again."""
         return await self._command("resume", request, context)
 
+    async def Import(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
+        """Bring a model that was trained elsewhere."""
+        return await self._command("import", request, context)
+
     async def Rebuild(self, _request: api.RebuildRequest, context: Context) -> api.RebuildResponse:
         """Make the read model again."""
 
