@@ -55,7 +55,12 @@ def test_it_returns_as_soon_as_what_is_waited_for_is_so(running: Running, run: W
     running.rig.tell(before[:-1])
     began = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(lambda: (began.set(), run(LOOP, "--for", "champion", "--timeout", "60"))[1])
+
+        def wait() -> Result:
+            began.set()
+            return run(LOOP, "--for", "champion", "--timeout", "60")
+
+        waiting = pool.submit(wait)
         assert began.wait(10.0)
         assert not waiting.done()
         running.rig.tell(before[-1:])
