@@ -30,7 +30,7 @@ COMMANDS = dict(commands())
 
 def examples(command: click.Command) -> list[list[str]]:
     """Words of each example behind ``driftloop``."""
-    lines = re.findall(r"driftloop ([^|)]*?)(?=\s*(?:\||\)|\s#|$))", command.epilog or "", re.MULTILINE)
+    lines = re.findall(r"(?<![\w/])driftloop ([^|)]*?)(?=\s*(?:\||\)|\s#|$))", command.epilog or "", re.MULTILINE)
     return [shlex.split(each) for each in lines]
 
 
