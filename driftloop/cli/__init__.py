@@ -57,6 +57,10 @@ _GROUPS = {
 _COMMANDS = {name: module for group in _GROUPS.values() for name, module in group.items()}
 
 
+_SENTENCE = 200
+"""Letters of a command's first sentence: it is wrapped, not cut."""
+
+
 class _Lazy(click.Group):
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -69,12 +73,11 @@ class _Lazy(click.Group):
         return found
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        width = formatter.width - 6 - max(map(len, _COMMANDS))
         for title, group in _GROUPS.items():
             found = {name: self.get_command(context, name) for name in group}
             with formatter.section(title):
                 formatter.write_dl(
-                    [(name, each.get_short_help_str(width)) for name, each in found.items() if each is not None]
+                    [(name, each.get_short_help_str(_SENTENCE)) for name, each in found.items() if each is not None]
                 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from click.testing import CliRunner, Result
 from driftloop.cli.wait import wait
 from driftloop.envelope import Envelope
 from driftloop.errors import DriftloopError
+from tests.helpers.eventually import assert_eventually
 from tests.helpers.story import LOOP, Story, told
 from tests.unit.control.rig import Rig
 from tests.unit.control.running import Running
@@ -43,6 +43,11 @@ def until(name: str) -> list[Envelope[Any]]:
     return events[: next(n for n, each in enumerate(events) if each.id == f"{LOOP}:{name}") + 1]
 
 
+def streams(running: Running) -> int:
+    """Timelines that are followed now."""
+    return running.service._servicer._streams
+
+
 def test_a_loop_at_rest_is_told_where_it_stands(running: Running, run: Wait) -> None:
     running.rig.tell(told().events)
     assert run(LOOP).output == "champion r-1; nothing: watched\n"
@@ -53,18 +58,12 @@ def test_a_loop_at_rest_is_told_where_it_stands(running: Running, run: Wait) -> 
 def test_it_returns_as_soon_as_what_is_waited_for_is_so(running: Running, run: Wait) -> None:
     before, after = until("promoted 1"), until("converged 2")
     running.rig.tell(before[:-1])
-    began = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-
-        def wait() -> Result:
-            began.set()
-            return run(LOOP, "--for", "champion", "--timeout", "60")
-
-        waiting = pool.submit(wait)
-        assert began.wait(10.0)
+        waiting = pool.submit(run, LOOP, "--for", "champion", "--timeout", "120")
+        assert_eventually(lambda: streams(running) == 1)
         assert not waiting.done()
         running.rig.tell(before[-1:])
-        assert waiting.result(60.0).output.startswith("champion r-1")
+        assert waiting.result(120.0).output.startswith("champion r-1")
     running.rig.tell(after[len(before) :])
     assert run(LOOP, "--timeout", "60").output.startswith("champion r-1, r-2 in shadow; nothing: r-2 is judged")
 
