@@ -1,3 +1,4 @@
 # Go's downloads, results and commands below .local; `-modcacherw`, or `make clean` could not remove them.
-export GOMODCACHE=$ROOT/.local/cache/go/mod GOCACHE=$ROOT/.local/cache/go/build GOBIN=$ROOT/.local/clients/bin
+place=$(realpath "$ROOT/.local") # what Go has built is of use under the same path only
+export GOMODCACHE=$place/cache/go/mod GOCACHE=$place/cache/go/build GOBIN=$place/clients/bin
 export GOFLAGS="-modcacherw ${GOFLAGS:-}"
