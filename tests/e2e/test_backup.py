@@ -219,7 +219,8 @@ def _ask(settings: Settings, asked: _Asked, stop: threading.Event) -> None:
     loop = load_loop(settings.loops_dir / ORDERS)
     events = load_module(loop.folder, "source").events(START_MS, START_MS + DAY_MS)
     rows: pa.Table = load_module(loop.folder, "requests").requests(events).slice(0, 4)
-    rows = rows.set_column(1, "decision_time_ms", pa.array([_MIDDLE_MS] * len(rows), pa.int64()))
+    now_ms = loops_of(settings)[ORDERS].watermark_ms
+    rows = rows.set_column(1, "decision_time_ms", pa.array([now_ms] * len(rows), pa.int64()))
     with triton.InferenceServerClient(settings.triton_grpc) as client:
         caller = Caller(client, ORDERS, loop.definition.prediction)
         while not stop.is_set():
