@@ -25,6 +25,7 @@ _GROUPS = {
     "Make a loop": {
         "init": "driftloop.cli.init",
         "check": "driftloop.cli.check",
+        "import": "driftloop.cli.bring",
     },
     "See what happens, and why": {
         "timeline": "driftloop.cli.timeline",
@@ -41,7 +42,6 @@ _GROUPS = {
         "rollback": "driftloop.cli.commands",
         "pause": "driftloop.cli.commands",
         "resume": "driftloop.cli.commands",
-        "import": "driftloop.cli.bring",
     },
     "Repair": {
         "dlq": "driftloop.cli.dlq",
