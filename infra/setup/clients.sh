@@ -18,6 +18,6 @@ lines=$(grep -E '^go (install|get) ' docs/clients.md | sort -u)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
-go mod init -q clients 2>/dev/null || go mod init clients 2>/dev/null
+go mod init clients 2>/dev/null
 bash -euo pipefail <<<"$lines"
 go build google.golang.org/grpc

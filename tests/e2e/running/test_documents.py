@@ -183,8 +183,9 @@ def undone(running: Running) -> Iterator[None]:
     """Take away what README's commands leave: the loop that `init` made."""
     yield
     folder = running.settings.loops_dir / "parcels"
-    shutil.rmtree(folder)
-    (running.settings.feature_repo / "parcels.py").unlink()
+    if folder.exists():  # or `init` was not run, or failed
+        shutil.rmtree(folder)
+        (running.settings.feature_repo / "parcels.py").unlink()
 
 
 @pytest.mark.usefixtures("undone")
