@@ -45,7 +45,8 @@ def create_topics(
 
     Raises:
         Retriable: no broker answered within ``timeout_s``.
-        KafkaException: the broker refused a topic.
+        UndeclaredTopic: it does not tell of a topic that was created.
+        KafkaException: it refused a topic.
     """
     client = AdminClient({"bootstrap.servers": bootstrap, **_QUIET})
     existing = _wait_for_broker(client, bootstrap, timeout_s)
@@ -56,17 +57,8 @@ def create_topics(
     asked = client.create_topics([_new_topic(topic, replication) for topic in missing], operation_timeout=timeout_s)
     for future in asked.values():
         _unless_exists(future.exception())
-    _wait_until_known(client, set(asked), bootstrap, timeout_s)
+    wait_for_topics(bootstrap, asked, timeout_s)  # the controller has them; a broker tells of them a moment later
     return sorted(asked)
-
-
-def _wait_until_known(client: AdminClient, created: set[str], bootstrap: str, timeout_s: float) -> None:
-    """The controller has the topics; a broker tells of them a moment later."""
-    deadline = time.monotonic() + timeout_s
-    while missing := created - _wait_for_broker(client, bootstrap, timeout_s):
-        if time.monotonic() > deadline:
-            raise Retriable(f"{bootstrap} does not tell of {len(missing)} topics that were created")
-        time.sleep(0.02)
 
 
 def _wait_for_coordinator(bootstrap: str, timeout_s: float) -> None:

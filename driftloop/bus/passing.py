@@ -1,4 +1,4 @@
-"""Kafka's errors that pass by themselves: a coordinator that loads, a leader that moves, a broker that restarts."""
+"""Kafka's errors that pass by themselves: a coordinator that loads, a leader that moves or was held still."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ _PASSING = frozenset(
     {
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NETWORK_EXCEPTION,
         KafkaError.NOT_COORDINATOR,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._TIMED_OUT,
         KafkaError._TRANSPORT,

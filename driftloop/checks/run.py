@@ -16,6 +16,7 @@ from driftloop.checks.raw import Recount, of_topics, recount
 from driftloop.config import Settings
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.envelope import Envelope
+from driftloop.former_homes import locator
 from driftloop.history import LIFECYCLE, read_events, read_topics
 from driftloop.lake import Table
 from driftloop.loop import Loop
@@ -121,7 +122,7 @@ def _models(
     settings: Settings, loop: Loop, predictions: Predictions, events: Sequence[Envelope[Any]],
     raw: Recount, counts: Counts, sample: int, seed: int, say: Callable[[str], None],
 ) -> list[Check]:  # fmt: skip
-    found = scores.bundles(events)
+    found = scores.bundles(events, locator(settings.home))
     served = Check(
         "predictions served", len(predictions), int(not len(predictions)), f"{predictions.repeated} records repeated"
     )

@@ -13,15 +13,16 @@ from driftloop.checks.model import Check
 from driftloop.checks.predictions import Predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.envelope import Envelope
+from driftloop.former_homes import Locate
 
 _TOLERANCE = 1e-6
 _BATCH = 8192
 
 
-def bundles(events: Sequence[Envelope[Any]]) -> dict[str, Bundle]:
+def bundles(events: Sequence[Envelope[Any]], locate: Locate = local_path) -> dict[str, Bundle]:
     """Bundle of every release that was created."""
     refs = [event.data.release for event in events if isinstance(event.data, registry.ReleaseCreated)]
-    return {ref.release_id: open_bundle(local_path(ref.bundle.uri), ref.bundle.digest) for ref in refs}
+    return {ref.release_id: open_bundle(locate(ref.bundle.uri), ref.bundle.digest) for ref in refs}
 
 
 def score_checks(predictions: Predictions, found: Mapping[str, Bundle]) -> list[Check]:

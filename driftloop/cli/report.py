@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from driftloop.cli.reading import known_events, one_of
 from driftloop.cli.types import examples
 from driftloop.config import ROOT, Settings
 from driftloop.envelope import Envelope
+from driftloop.former_homes import locator
 from driftloop.loop import LoopDefinition, load_loop
 
 
@@ -79,7 +81,8 @@ def _card(
     from driftloop.report.card import card
     from driftloop.report.release_page import release_page
 
-    told = card(loop, release, events, _definition(settings, loop), read_bundle)
+    read = partial(read_bundle, locate=locator(settings.home))
+    told = card(loop, release, events, _definition(settings, loop), read)
     return told, release_page(told, events) if with_page else ""
 
 

@@ -42,7 +42,7 @@ def declared() -> dict[str, Topic]:
     """All declarations by topic name."""
     found = {}
     for path in sorted((PROTOS / "topics").glob("*.yaml")):
-        topic = Topic.model_validate(yaml.safe_load(path.read_text()))
+        topic = Topic.model_validate(yaml.load(path.read_text(), Loader=yaml.CSafeLoader))
         if topic.name != path.stem:
             raise UndeclaredTopic(f"{path.name} declares {topic.name}; file and topic must have one name")
         found[topic.name] = topic

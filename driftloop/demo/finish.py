@@ -14,10 +14,10 @@ from driftloop.config import ROOT, Settings
 from driftloop.demo.begun import Begun
 from driftloop.demo.plan import Plan
 from driftloop.demo.run import Outcome
-from driftloop.demo.story import day
 from driftloop.envelope import parse_rfc3339
 from driftloop.history import read_events
 from driftloop.loop import Loop, LoopDefinition, to_ms
+from driftloop.readmodel.story import day
 from driftloop.report.build import build
 from driftloop.report.html import render
 

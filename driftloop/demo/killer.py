@@ -22,11 +22,11 @@ from driftloop.clock import SystemClock
 from driftloop.config import Settings
 from driftloop.demo.in_hand import Answers, InHand, work_of
 from driftloop.demo.kills import VICTIMS, Kill
-from driftloop.demo.story import day
 from driftloop.demo.victim import Victim
 from driftloop.envelope import rfc3339
 from driftloop.errors import Retriable
 from driftloop.loop import Loop
+from driftloop.readmodel.story import day
 from driftloop.system.parts import parts
 from driftloop.system.supervisor import Supervisor
 

@@ -54,7 +54,7 @@ def read_plan(folder: Path, name: str = "demo") -> Plan:
     if not path.exists():
         raise LoopDefinitionError([f"{path}:1: missing; it says which days to replay: start, end, step"])
     try:
-        return Plan.model_validate(yaml.safe_load(path.read_text()))
+        return Plan.model_validate(yaml.load(path.read_text(), Loader=yaml.CSafeLoader))
     except (ValidationError, yaml.YAMLError) as error:
         raise LoopDefinitionError([f"{path}:1: {error}"]) from error
 

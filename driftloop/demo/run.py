@@ -19,10 +19,10 @@ from driftloop.demo.clients import Clients
 from driftloop.demo.killer import Killer
 from driftloop.demo.kills import Kill
 from driftloop.demo.memory import MemorySampler
-from driftloop.demo.story import tell
 from driftloop.envelope import Envelope
 from driftloop.errors import ConfigError
 from driftloop.loop import Loop
+from driftloop.readmodel.story import tell
 from driftloop.replay.follow import Follower, follow_lifecycle
 from driftloop.system.supervisor import Supervisor
 from driftloop.system.up import up

@@ -12,6 +12,7 @@ import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
 from pydantic import ValidationError
+from yaml.constructor import SafeConstructor
 
 from driftloop.errors import LoopDefinitionError
 from driftloop.loop.definition import LoopDefinition, ReferenceProblem
@@ -85,8 +86,8 @@ def load_loop(folder: Path) -> Loop:
 def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
     try:
         text = path.read_text(encoding="utf-8")
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        tree = _compose(text)
+        data = None if tree is None else SafeConstructor().construct_document(tree)
     except (OSError, UnicodeDecodeError) as error:
         raise LoopDefinitionError([f"{path}:1: cannot be read: {error}"]) from error
     except yaml.YAMLError as error:
@@ -96,6 +97,14 @@ def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
     if twice := list(_twice(tree)):
         raise LoopDefinitionError([f"{path}:{line}: {key} stands here a second time" for key, line in twice])
     return tree, data
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """By libyaml, which takes a tenth of the time; what is wrong is told by the other, which knows the line better."""
+    try:
+        return yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def _twice(node: yaml.Node | None) -> Iterator[tuple[str, int]]:

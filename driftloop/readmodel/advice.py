@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from driftloop.envelope import rfc3339
 from driftloop.readmodel.loops import LoopState
+from driftloop.readmodel.story import day
+
+_UNTRAINED = {"first-champion": "it has no model", "drift": "it has drifted", "command": "a person asked to retrain"}
+"""What happened, by the reason that nothing is trained for."""
 
 
 def next_step(state: LoopState) -> str:
     """One line: a command where a person is waited for, else what the loop itself does next."""
     name, waiting = state.loop, state.waiting
     if waiting is not None:
-        until = rfc3339(waiting.deadline_ms)[:16].replace("T", " ")
+        until = day(waiting.deadline_ms)
         return f"driftloop approve {name} {waiting.release} --why ..., or reject; the policy decides after {until}"
     if state.paused:
         return f"paused: driftloop resume {name} --why ..."
@@ -20,6 +23,8 @@ def next_step(state: LoopState) -> str:
         return f"nothing: {state.release} is judged in {state.stage} as outcomes come in"
     if state.open:
         return f"nothing: {state.open[0]}"
+    if state.untrained:
+        return f"{_UNTRAINED[state.untrained]}, and no trainer: driftloop import {name} --onnx FILE --why ..."
     if not state.champion:
         return "nothing: the first champion is trained once there are events enough"
     return "nothing: watched"

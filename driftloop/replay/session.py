@@ -83,9 +83,12 @@ class ReplaySession:
         follower.start()
         try:
             found = self._held(producer, events) if self._resume else Held()
-            steps = Steps(producer, events, follower, self._arrived, self._waits_for, self._timeout_s, found)
             span = self._span
             start_ms = found.start_ms(span.start_ms, span.end_ms, span.step_ms)
+            steps = Steps(
+                producer, events, follower, self._arrived, self._waits_for, self._timeout_s, found,
+                goes_on=start_ms > span.start_ms,
+            )  # fmt: skip
             reached = steps.run(start_ms, span.end_ms, span.step_ms, stop.is_set)
         finally:
             follower.stop()

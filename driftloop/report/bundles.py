@@ -9,6 +9,7 @@ from typing import Any
 
 from driftloop.bundle import REFERENCE, Manifest, local_path, open_bundle
 from driftloop.errors import BundleError
+from driftloop.former_homes import Locate
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,12 @@ ReadBundle = Callable[[str, str], Read]
 """From a bundle's URI and digest to what it says."""
 
 
-def read_bundle(uri: str, digest: str) -> Read:
+def read_bundle(uri: str, digest: str, locate: Locate = local_path) -> Read:
     """Read a bundle of this machine, and hold all of it against its digest."""
     if not uri:
         return Read(problem="no event names its bundle")
     try:
-        bundle = open_bundle(local_path(uri), digest)
+        bundle = open_bundle(locate(uri), digest)
         return Read(bundle.manifest, missing=_missing(bundle.read(REFERENCE)))
     except BundleError as error:
         return Read(problem=str(error))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from driftloop.demo.story import tell
 from driftloop.envelope import Envelope
 from driftloop.readmodel.attempts import of_loop
+from driftloop.readmodel.story import tell
 from driftloop.report import plots
 from driftloop.report.effect import before_and_after
 from driftloop.report.marks import marks_of

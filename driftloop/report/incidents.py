@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from driftloop.contracts import evaluation_pb2 as evaluation
-from driftloop.demo.story import day, tell
 from driftloop.envelope import Envelope, rfc3339
 from driftloop.readmodel.attempts import Attempt, Incident
 from driftloop.readmodel.loops import verdict_line
+from driftloop.readmodel.story import day, tell
 from driftloop.report.effect import before_and_after
 
 

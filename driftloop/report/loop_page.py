@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from driftloop.demo.story import tell
 from driftloop.envelope import Envelope
 from driftloop.kpis import Period, measure
 from driftloop.kpis.words import rows
 from driftloop.loop import LoopDefinition
 from driftloop.readmodel.attempts import attempts, incidents, of_loop
+from driftloop.readmodel.story import tell
 from driftloop.report import drift, plots
 from driftloop.report.marks import marks_of
 from driftloop.report.page import page

@@ -12,10 +12,10 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
-from driftloop.demo.story import day
 from driftloop.envelope import Envelope
 from driftloop.readmodel.attempts import Incident
 from driftloop.readmodel.history import COMMANDS
+from driftloop.readmodel.story import day
 from driftloop.report.canvas import titled
 from driftloop.report.captions import Caption, caption
 from driftloop.report.incidents import chain_of

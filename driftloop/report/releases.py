@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.contracts import registry_pb2 as registry
 from driftloop.envelope import Envelope, rfc3339
+from driftloop.readmodel.releases import StageAt, release_states
 
 
 def releases(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
     """Each release with its stages and verdicts, in the order of their first mention."""
-    found: dict[str, dict[str, Any]] = {}
-    for event in events:
-        data = event.data
-        if isinstance(data, evaluation.VerdictReached):
-            _release(found, data.release_id)["verdicts"].append(_verdict(event))
-        elif isinstance(data, registry.StageEntered):
-            _enter(found, data.release_id, data.stage, data.share, event.time_ms)
-        elif isinstance(data, registry.ReleaseRejected):
-            _enter(found, data.release_id, "rejected", 0.0, event.time_ms)
-    return list(found.values())
+    return [
+        {
+            "id": each.release_id,
+            "stages": _stages(each.stages),
+            "verdicts": [_verdict(event) for event in each.verdicts],
+        }
+        for each in release_states(events)
+    ]
 
 
 def quality(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
@@ -70,14 +69,10 @@ def outcomes(events: Iterable[Envelope[Any]]) -> dict[str, int]:
     return dict(total)
 
 
-def _enter(found: dict[str, dict[str, Any]], release_id: str, stage: str, share: float, at_ms: int) -> None:
-    stages = _release(found, release_id)["stages"]
-    if not stages or stages[-1]["stage"] != stage or stages[-1]["share"] != share:
-        stages.append({"stage": stage, "share": share, "at": rfc3339(at_ms)})
-
-
-def _release(found: dict[str, dict[str, Any]], release_id: str) -> dict[str, Any]:
-    return found.setdefault(release_id, {"id": release_id, "stages": [], "verdicts": []})
+def _stages(entered: Iterable[StageAt]) -> list[dict[str, Any]]:
+    """A stage that was entered again with the same share, as a route is made anew, stands once."""
+    by_share = groupby(entered, key=lambda each: (each.stage, each.share))
+    return [{"stage": stage, "share": share, "at": rfc3339(next(each).since_ms)} for (stage, share), each in by_share]
 
 
 def _verdict(event: Envelope[evaluation.VerdictReached]) -> dict[str, Any]:

@@ -14,21 +14,19 @@ from typing import Any
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine
 
 from driftloop.errors import ConfigError
 
 COMMON = Path(__file__).with_name("revisions")
 TABLE = "driftloop_revisions"
 
-_LOCK = 0x64726966746C  # "driftl": PostgreSQL's advisory locks have numbers, and each database has its own
-
 
 def migrate(engine: Engine, folders: Sequence[Path]) -> None:
     """Apply the revisions that a database lacks, each in a transaction of its own.
 
-    Each transaction takes the writer's lock before it looks at what is there, so two processes that start at once apply
-    none twice, and a killed one leaves the database at a revision.
+    Each transaction begins as the database's one writer (`driftloop.runner.tables`), so two processes that start at
+    once apply none twice, and a killed one leaves the database at a revision.
 
     Raises:
         ConfigError: a newer version of driftloop wrote the database.
@@ -49,17 +47,10 @@ def _step(engine: Engine, script: ScriptDirectory) -> bool:
         return steps
 
     with engine.begin() as connection:
-        _lock(connection)
         context = MigrationContext.configure(connection, opts={"version_table": TABLE, "fn": following})
         with Operations.context(context):
             context.run_migrations()
     return bool(applied)
-
-
-def _lock(connection: Connection) -> None:
-    """SQLite begins as a writer (`driftloop.runner.tables`): there is nothing left to lock."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
 def _refuse_unknown(engine: Engine, script: ScriptDirectory, heads: Sequence[str]) -> None:

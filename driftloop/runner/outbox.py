@@ -9,12 +9,11 @@ from typing import Any
 
 from google.protobuf.message import Message
 from sqlalchemy import Connection, Engine, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts.topics import message_class, topic
 from driftloop.envelope import Draft, Envelope, from_draft, from_record, to_record
-from driftloop.runner.tables import READS, outbox
+from driftloop.runner.tables import READS, insert, outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +75,10 @@ def mark_sent(engine: Engine, positions: Sequence[int], wall_time_ms: int) -> No
 def _insert(connection: Connection, event: Envelope[Message], key: str | None) -> int:
     record = to_record(event, key)
     headers = json.dumps([[name, value.decode()] for name, value in record.headers]).encode()
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     row = {"event_id": event.id, "topic": record.topic, "key": record.key, "value": record.value, "headers": headers}
-    result = connection.execute(dialect.insert(outbox).values(row).on_conflict_do_nothing(index_elements=["event_id"]))
+    result = connection.execute(
+        insert(connection, outbox).values(row).on_conflict_do_nothing(index_elements=["event_id"])
+    )
     return int(result.rowcount)
 
 

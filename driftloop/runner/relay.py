@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Engine, event
@@ -83,6 +84,12 @@ class Relay:
             sent += len(pending)
         metrics.BACKLOG.set(0, service=self._service)
         return sent
+
+    async def keep_flushing(self, ended: Callable[[], bool], pause_s: float = 1.0) -> None:
+        """Publish what is committed, at once, until ``ended``, which is asked after a `wake` and every ``pause_s``."""
+        while not ended():
+            await self.flush_patiently()
+            await self.wait_for_commit(pause_s)
 
     async def flush_patiently(self, pause_s: float = 0.5) -> int:
         """`flush`, which leaves the rest to a later call where the broker does not answer."""

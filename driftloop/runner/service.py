@@ -87,7 +87,9 @@ class LifecycleService:
         """Handle events until the stop event is set. A defect in a handler ends it: the event comes again."""
         await self._producer.start()
         await self._consumer.start()
-        relaying = asyncio.create_task(self._keep_relaying())
+        relaying = asyncio.create_task(
+            self._relay.keep_flushing(lambda: self._relaying_ends, self._patience.relay_pause_s)
+        )
         try:
             await self._relay.flush_patiently()
             self._ready = True
@@ -102,11 +104,6 @@ class LifecycleService:
             await self._end_relaying(relaying)
             await self._consumer.stop()
             await self._producer.stop()
-
-    async def _keep_relaying(self) -> None:
-        while not self._relaying_ends:
-            await self._relay.flush_patiently()
-            await self._relay.wait_for_commit(self._patience.relay_pause_s)
 
     async def _end_relaying(self, relaying: asyncio.Task[None]) -> None:
         self._relaying_ends = True

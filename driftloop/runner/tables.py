@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     create_engine,
     event,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from driftloop.runner.migrate import COMMON, migrate
@@ -28,6 +30,8 @@ READS: Mapping[str, bool] = MappingProxyType({"driftloop_reads": True})
 """Execution option of a connection that only reads."""
 
 _REVISIONS = "revisions"
+_WRITER = 0x64726966
+"""PostgreSQL's advisory locks have numbers, and each database has its own; a second number is the schema's."""
 
 
 def versioned(revisions: Path) -> MetaData:
@@ -65,9 +69,11 @@ Index("outbox_unsent", outbox.c.sent_wall_ms, outbox.c.position)
 def open_database(url: str, *tables: MetaData) -> Engine:
     """An engine on a service's database, with inbox, outbox and the service's own tables as this version has them.
 
-    Tables that have no revisions are created where missing. SQLite runs in WAL with full durability at checkpoints. It
-    begins a transaction as a writer, so that two never deadlock, unless the connection has the option `READS`: then it
-    waits for no writer.
+    Tables that have no revisions are created where missing. A transaction begins as the database's one writer, so that
+    two never deadlock and none decides on what another is about to change, unless the connection has the option
+    `READS`: then it sees the database as it was at its first read, and waits for no writer. SQLite runs in WAL with
+    full durability at checkpoints; PostgreSQL takes an advisory lock until the transaction's end
+    (`docs/decisions/0009-one-writer-a-database.md`).
 
     Raises:
         ConfigError: a newer version of driftloop wrote the database.
@@ -78,6 +84,8 @@ def open_database(url: str, *tables: MetaData) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _sqlite_settings)
         event.listen(engine, "begin", _begin_sqlite)
+    elif engine.dialect.name == "postgresql":
+        event.listen(engine, "begin", _begin_postgresql)
     every = (metadata, *tables)
     migrate(engine, [each.info[_REVISIONS] for each in every if _REVISIONS in each.info])
     for each in every:
@@ -86,9 +94,26 @@ def open_database(url: str, *tables: MetaData) -> Engine:
     return engine
 
 
+def insert(connection: Connection, table: Table) -> Any:
+    """An insert of the database's dialect, which knows about conflicts."""
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
+
+
 def _begin_sqlite(connection: Connection) -> None:
-    reads = connection.get_execution_options().keys() & READS.keys()
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if _reads(connection) else "BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """The first statement of a transaction, which the driver begins by it."""
+    if _reads(connection):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    else:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER}, hashtext(coalesce(current_schema(), '')))")
+
+
+def _reads(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().keys() & READS.keys())
 
 
 def _sqlite_settings(connection: object, _entry: ConnectionPoolEntry) -> None:

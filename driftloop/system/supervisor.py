@@ -96,7 +96,7 @@ class Supervisor:
         Raises:
             DriftloopError: it did not answer in time; says where its log is.
         """
-        _see_off(self._left(), _ORPHANS_S)
+        _see_off(self.left(), _ORPHANS_S)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         path = self._folder / "circus.ini"
@@ -120,9 +120,9 @@ class Supervisor:
         ``hurried``: parts that get a second to end, and not their own time. What still runs after ``timeout_s`` is
         killed.
         """
-        daemon = self._daemon()
+        daemon = self.daemon()
         if daemon is None:
-            return _see_off(self._left(), _ORPHANS_S)
+            return _see_off(self.left(), _ORPHANS_S)
         deadline, family = time.monotonic() + timeout_s, {daemon}
         while daemon.is_running() and time.monotonic() < deadline:
             with suppress(psutil.NoSuchProcess):
@@ -130,11 +130,11 @@ class Supervisor:
             self._ask_to_quit(daemon, hurried)
             with suppress(psutil.TimeoutExpired):
                 daemon.wait(_QUIT_AGAIN_S)
-        _see_off(family | self._left(), _LAST_S)
+        _see_off(family | self.left(), _LAST_S)
         return True
 
-    def _left(self) -> set[psutil.Process]:
-        """What was started by a daemon of this home and runs."""
+    def left(self) -> set[psutil.Process]:
+        """What was started by a daemon of this home and runs, a daemon itself included."""
         found = set()
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -152,7 +152,7 @@ class Supervisor:
             except CallError:  # it does not answer yet, or not any more
                 daemon.terminate()
 
-    def _daemon(self) -> psutil.Process | None:
+    def daemon(self) -> psutil.Process | None:
         """The daemon's process, whether it answers yet or not."""
         try:
             return psutil.Process(self._call("dstats", timeout_s=1.0)["info"]["pid"])

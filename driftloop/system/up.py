@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from driftloop.backup.halves import refuse_half_restored
 from driftloop.bus.admin import create_topics, plan
 from driftloop.config import ROOT, Settings
 from driftloop.errors import ConfigError, DriftloopError
@@ -45,11 +46,13 @@ def up(
     ``supervised`` is called once the supervisor runs: from then on all that was started can be stopped.
 
     Raises:
-        ConfigError: set-up is missing, another checkout has the ports, or a loop is wrong; what was started is stopped.
+        ConfigError: set-up is missing, another checkout has the ports, a restore was cut short, or a loop is wrong;
+            what was started is stopped.
         DriftloopError: a part was not ready in time, or a probe not answered rightly; says where to look. What was
             started goes on.
     """
     loops = load_loops(settings.loops_dir, settings.loops)
+    refuse_half_restored(settings.home)
     if not (ROOT / ".local" / "kafka" / "lib").exists():
         raise ConfigError("Kafka is not installed below .local; run `make setup`")
     supervisor, wanted, began = Supervisor(settings), parts(settings), time.monotonic()

@@ -23,8 +23,8 @@ class Stored:
 class Events(Protocol):
     """The read model. Lists come in no particular order but where one is named."""
 
-    def position(self, loop: str = "") -> int:
-        """Greatest place of any event, or of a loop's; 0 where there is none."""
+    def position(self, loop: str = "", *, but: Collection[type[Message]] = ()) -> int:
+        """Greatest place of any event, or of a loop's, but for some messages; 0 where there is none."""
         ...
 
     def count(self) -> int:

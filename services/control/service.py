@@ -22,7 +22,6 @@ from services.control.api import ControlApi
 from services.control.feed import Feed
 from services.control.web.server import WebServer
 
-_RELAY_S = 1.0
 _GRACE_S = 1.0
 _NAME = api.DESCRIPTOR.services_by_name["Control"].full_name
 
@@ -76,7 +75,7 @@ class ControlService:
                 await self._page.start()
                 await state.set(_NAME, health_pb2.HealthCheckResponse.SERVING)
                 self._serving = True
-                working.append(asyncio.create_task(self._keep_relaying()))
+                working.append(asyncio.create_task(self._relay.keep_flushing(self._stop.is_set)))
                 await asyncio.wait({stopped, *working}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 self._serving = False
@@ -92,11 +91,6 @@ class ControlService:
             body()
         finally:
             self._stop.set()
-
-    async def _keep_relaying(self) -> None:
-        while not self._stop.is_set():
-            await self._relay.flush_patiently()
-            await self._relay.wait_for_commit(_RELAY_S)
 
     def _server(self) -> tuple[grpc.aio.Server, Any]:
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])

@@ -6,6 +6,7 @@ import threading
 
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
 from driftloop.clock import SystemClock
+from driftloop.former_homes import locator
 from driftloop.loop import load_loops
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
@@ -27,7 +28,9 @@ def build(settings: EvaluationSettings, stop: threading.Event) -> LifecycleServi
     """
     clock = SystemClock()
     loops = {loop.name: loop.definition for loop in load_loops(settings.loops_dir, settings.loops)}
-    handlers = table(Evaluation(loops, Judge(LocalBundles(), ParquetHoldouts(), clock), clock, SqlState))
+    locate = locator(settings.home)
+    judge = Judge(LocalBundles(locate), ParquetHoldouts(locate), clock)
+    handlers = table(Evaluation(loops, judge, clock, SqlState))
     return LifecycleService(
         name=NAME,
         handlers=handlers,

@@ -9,6 +9,7 @@ from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycle
 from driftloop.clock import SystemClock
 from driftloop.contracts import features_pb2
 from driftloop.contracts.topics import topic_of
+from driftloop.former_homes import locator
 from driftloop.loop import load_loops
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
@@ -55,7 +56,7 @@ def build(settings: ServingSettings, stop: threading.Event) -> Agent:
     establisher = Establisher(
         definitions=definitions,
         triton=triton,
-        releases=FolderReleases(where.releases),
+        releases=FolderReleases(where.releases, locator(settings.home)),
         files=FolderRouterFiles(settings.triton / "models", where, settings.queue_delay_us),
         watermarks=SqliteFeatureWatermarks(settings.online_db),
         clock=clock,

@@ -71,6 +71,20 @@ def blocks(path: Path, *languages: str) -> list[Block]:
     return found
 
 
+def sections(path: Path) -> dict[str, list[Block]]:
+    """A file's blocks by the headings above them, ``Heading: deeper heading``."""
+    found: dict[str, list[Block]] = {}
+    headings: list[str] = []
+    rest = iter(blocks(path))
+    tokens = MarkdownIt("commonmark").parse(path.read_text())
+    for at, token in enumerate(tokens):
+        if token.type == "heading_open":
+            headings = [*headings[: max(0, int(token.tag[1:]) - 2)], tokens[at + 1].content]
+        elif token.type == "fence":
+            found.setdefault(": ".join(headings), []).append(next(rest))
+    return found
+
+
 class Shell:
     """A bash that lives as long as the document's reader; `run` gives it one block after the other."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -156,9 +155,3 @@ class Reader:
             return None
         self._limit.accepted()
         return event
-
-
-def measured(work: Callable[[], int]) -> tuple[int, float]:
-    """What a piece of work gave, and the seconds it took."""
-    began = time.monotonic()
-    return work(), time.monotonic() - began

@@ -10,27 +10,19 @@ from sqlalchemy import (
     Connection,
     Engine,
     Row,
-    Table,
     delete,
     func,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from driftloop.bus.ports import TopicPartition
 from driftloop.contracts.topics import message_class
 from driftloop.envelope import Envelope
-from driftloop.runner.tables import READS
+from driftloop.runner.tables import READS, insert
 from services.control.adapters.tables import events, positions
 from services.control.ports import Stored
 
 READER = "events"
-
-
-def insert(connection: Connection, table: Table) -> Any:
-    """An insert of the database's dialect, which knows about conflicts."""
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
 
 
 def keep_positions(connection: Connection, reader: str, read: Mapping[TopicPartition, int]) -> None:
@@ -80,9 +72,9 @@ class EventStore:
         connection.execute(delete(events))
         connection.execute(delete(positions).where(positions.c.reader == READER))
 
-    def position(self, loop: str = "") -> int:
+    def position(self, loop: str = "", *, but: Collection[type[Message]] = ()) -> int:
         """See the port."""
-        query = select(func.coalesce(func.max(events.c.position), 0))
+        query = select(func.coalesce(func.max(events.c.position), 0)).where(events.c.type.not_in(_names(but)))
         return int(self._all(query.where(events.c.loop == loop) if loop else query)[0][0])
 
     def count(self) -> int:
@@ -104,8 +96,7 @@ class EventStore:
 
     def of_loop(self, loop: str, *, but: Collection[type[Message]] = ()) -> list[Stored]:
         """See the port."""
-        left_out = [each.DESCRIPTOR.full_name for each in but]
-        return self._stored(select(events).where(events.c.loop == loop, events.c.type.not_in(left_out)))
+        return self._stored(select(events).where(events.c.loop == loop, events.c.type.not_in(_names(but))))
 
     def newest(self, loop: str, kinds: Iterable[type[Message]], limit: int) -> list[Stored]:
         """See the port."""
@@ -131,6 +122,10 @@ class EventStore:
     def _all(self, query: Any) -> Sequence[Row[Any]]:
         with self._engine.connect() as connection:
             return connection.execution_options(**READS).execute(query).all()
+
+
+def _names(kinds: Iterable[type[Message]]) -> list[str]:
+    return [each.DESCRIPTOR.full_name for each in kinds]
 
 
 def _row(event: Envelope[Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.envelope import Envelope, rfc3339
+from driftloop.readmodel.story import day
 
 DRIFT, APPROVAL, ROLLBACK = "drift", "approval", "rollback"
 RUN_FAILED, ROUTE_FAILED, STUCK = "run-failed", "route-failed", "stuck"
@@ -126,8 +127,8 @@ def _drift_detected(event: Envelope[monitoring.DriftDetected]) -> _Words | None:
     text = (
         f"{_quote(alarm.explanation or 'its statistic passed the threshold')}. "
         f"Statistic {alarm.statistic:.4g}, threshold {alarm.threshold:.4g}, {alarm.blocks} blocks, release "
-        f"{alarm.release_id}, event time {_moment(event.time_ms)}. A retrain follows by itself; see how far it is: "
-        f"`driftloop timeline {loop}`. Where the newest change brought it, take that back: "
+        f"{alarm.release_id}, event time {_moment(event.time_ms)}. A retrain follows by itself where the loop has a "
+        f"trainer; see how far it is: `driftloop timeline {loop}`. Where the newest change brought it, take that back: "
         f"`driftloop rollback {loop} --why ...`."
     )
     episode = f"{alarm.detector} {alarm.release_id} {alarm.episode}"
@@ -186,7 +187,7 @@ def _quote(words: str) -> str:
 
 
 def _moment(time_ms: int) -> str:
-    return f"{rfc3339(time_ms)[:16].replace('T', ' ')} UTC"
+    return f"{day(time_ms)} UTC"
 
 
 def _span(length_ms: int) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from types import ModuleType
 from typing import Any
 
 from sqlalchemy import (
@@ -16,13 +15,11 @@ from sqlalchemy import (
     Engine,
     Select,
     func,
-    insert,
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from driftloop.runner.tables import READS
+from driftloop.runner.tables import READS, insert
 from services.control.adapters.tables import deliveries, notices
 from services.control.domain.notices import Notice
 from services.control.notify import metrics
@@ -57,7 +54,7 @@ def put(
         channels: each gets it once.
     """
     row = {**asdict(notice), "put_wall_ms": wall_ms}
-    statement = _dialect(connection).insert(notices).values(row).on_conflict_do_nothing(index_elements=["notice_id"])
+    statement = insert(connection, notices).values(row).on_conflict_do_nothing(index_elements=["notice_id"])
     if connection.execute(statement).rowcount == 0:
         return False
     fresh = wall_ms - notice.wall_time_ms <= fresh_ms
@@ -66,7 +63,7 @@ def put(
     problem = "" if fresh else "the event was too old when it was read"
     for channel in channels:
         delivery = {"notice_id": notice.notice_id, "channel": channel, "problem": problem, **rest}
-        connection.execute(insert(deliveries).values(delivery))
+        connection.execute(insert(connection, deliveries).values(delivery))
     metrics.NOTICES.add(loop=notice.loop, kind=notice.kind, state=state)
     return True
 
@@ -125,11 +122,6 @@ class SqlNoticeQueue:
         row = (deliveries.c.notice_id == notice_id, deliveries.c.channel == self._channel)
         with self._engine.begin() as connection:
             connection.execute(update(deliveries).where(*row).values(attempts=deliveries.c.attempts + 1, **values))
-
-
-def _dialect(connection: Connection) -> Any:
-    found: ModuleType = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return found
 
 
 def _notice(row: Any) -> Notice:

@@ -10,6 +10,7 @@ import numpy as np
 
 from driftloop.bundle import GOLDEN, MODEL, Bundle, local_path, open_bundle
 from driftloop.errors import BundleError
+from driftloop.former_homes import Locate
 from driftloop.losses import LabelKind
 from driftloop.scores import as_scores
 from services.evaluation.ports import Floats, Objects, Scorer
@@ -97,9 +98,12 @@ class OnnxScorer:
 class LocalBundles:
     """`services.evaluation.ports.Bundles` on local disk."""
 
+    def __init__(self, locate: Locate = local_path) -> None:
+        self._locate = locate
+
     def open(self, uri: str, digest: str) -> Scorer:
         """See the port."""
-        return OnnxScorer(open_bundle(local_path(uri), digest))
+        return OnnxScorer(open_bundle(self._locate(uri), digest))
 
 
 def _golden(bundle: Bundle) -> tuple[Floats, Objects, Floats]:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from driftloop.bundle import local_path
 from driftloop.errors import BundleError
+from driftloop.former_homes import Locate
 from services.evaluation.ports import Floats, Holdout, Integers, Objects
 
 _ALWAYS = ("label", "score", "decision_time_ms")
@@ -68,9 +69,12 @@ class ParquetHoldout:
 class ParquetHoldouts:
     """`services.evaluation.ports.Holdouts` on local disk."""
 
+    def __init__(self, locate: Locate = local_path) -> None:
+        self._locate = locate
+
     def read(self, uri: str) -> Holdout:
         """See the port."""
-        path = local_path(uri)
+        path = self._locate(uri)
         try:
             table = pq.read_table(path)
         except (OSError, pa.ArrowInvalid) as error:

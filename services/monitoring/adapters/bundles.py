@@ -10,6 +10,7 @@ import numpy as np
 
 from driftloop.bundle import REFERENCE, local_path, open_bundle
 from driftloop.errors import BundleError
+from driftloop.former_homes import Locate
 from services.monitoring.domain.grid import Grid, Reference
 from services.monitoring.ports import Release
 
@@ -19,9 +20,12 @@ _FORMAT = 1
 class LocalReferences:
     """`services.monitoring.ports.References` on local disk."""
 
+    def __init__(self, locate: Locate = local_path) -> None:
+        self._locate = locate
+
     def open(self, release: Release) -> Reference:
         """See the port."""
-        bundle = open_bundle(local_path(release.uri), release.digest)
+        bundle = open_bundle(self._locate(release.uri), release.digest)
         inputs, score = _grids(bundle.read(REFERENCE), bundle.folder / REFERENCE)
         return Reference(
             release_id=release.release_id,

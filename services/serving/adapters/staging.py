@@ -8,18 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from driftloop.bundle import GOLDEN, MANIFEST, Bundle, open_bundle
+from driftloop.bundle import GOLDEN, MANIFEST, Bundle, local_path, open_bundle
 from driftloop.errors import BundleError
+from driftloop.former_homes import Locate
 from services.serving.domain.probe import Golden
-
-_FILE_SCHEME = "file://"
 
 
 class FolderReleases:
     """`services.serving.ports.Releases` on local disk."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, locate: Locate = local_path) -> None:
+        self._folder, self._locate = folder, locate
 
     def stage(self, release_id: str, uri: str, digest: str) -> Bundle:
         """See the port."""
@@ -29,7 +28,7 @@ class FolderReleases:
                 return open_bundle(target, digest)
             except BundleError:
                 shutil.rmtree(target)  # left by a half-finished or another bundle; the source decides
-        bundle = open_bundle(Path(uri.removeprefix(_FILE_SCHEME)), digest)
+        bundle = open_bundle(self._locate(uri), digest)
         partial = self._folder / f".{release_id}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)

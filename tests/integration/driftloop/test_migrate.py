@@ -7,19 +7,18 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, MetaData, text
+from sqlalchemy import Engine, MetaData, text
 
 from driftloop.config import ROOT
 from driftloop.errors import ConfigError
 from driftloop.runner import tables
-from driftloop.runner.migrate import COMMON, TABLE, _lock
+from driftloop.runner.migrate import COMMON, TABLE
 from driftloop.runner.tables import open_database
 
 FIRST = Path(__file__).with_name("first_schema")
@@ -214,10 +213,3 @@ def test_a_process_that_finds_a_newer_database_ends_with_code_2_and_says_so(tmp_
     )
     assert ended.returncode == 2, ended.stderr
     assert "registry_0999" in (tmp_path / "run" / "registry.refused").read_text()
-
-
-def test_postgresql_is_locked_before_its_version_is_read() -> None:
-    said: list[str] = []
-    dialect = SimpleNamespace(name="postgresql")
-    _lock(cast(Connection, SimpleNamespace(dialect=dialect, execute=lambda what, _: said.append(str(what)))))
-    assert said == ["SELECT pg_advisory_xact_lock(:lock)"]

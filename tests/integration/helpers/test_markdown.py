@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.markdown import Block, Shell, blocks, shell
+from tests.helpers.markdown import Block, Shell, blocks, sections, shell
 
 pytestmark = pytest.mark.integration
 
@@ -64,6 +64,13 @@ def test_blocks_are_found_by_language_with_the_lines_where_they_stand(document: 
     found = blocks(document, "python")
     assert [(str(each), each.options) for each in found] == [("document.md:11", {"title": "ask.py"})]
     assert found[0].text.startswith("import os\n")
+
+
+def test_blocks_are_found_by_the_headings_above_them(tmp_path: Path) -> None:
+    path = tmp_path / "headings.md"
+    path.write_text("# All\n```sh\na\n```\n## One\n### Deep\n```sh\nb\n```\n```sh\nc\n```\n## Two\n```sh\nd\n```\n")
+    found = {name: [each.text for each in some] for name, some in sections(path).items()}
+    assert found == {"All": ["a\n"], "One: Deep": ["b\n", "c\n"], "Two": ["d\n"]}
 
 
 def test_a_shell_keeps_what_blocks_leave_and_says_what_they_print(document: Path, bash: Shell) -> None:

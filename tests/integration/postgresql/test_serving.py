@@ -1,0 +1,8 @@
+"""The suites of `tests/unit/serving` on PostgreSQL."""
+
+import pytest
+
+from tests.unit.serving.test_convergence import *  # noqa: F403
+from tests.unit.serving.test_shipper import *  # noqa: F403
+
+pytestmark = [pytest.mark.integration]
