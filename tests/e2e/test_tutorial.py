@@ -110,7 +110,7 @@ def test_a_first_champion_answers_and_says_where_it_comes_from(followed: Followe
     [promoted] = followed.of(registry.ChampionPromoted)
     assert f"champion {promoted.release_id}" in followed.said("driftloop wait parcels --for champion")
     answer = dict(line.split(maxsplit=1) for line in followed.said("ask.py mine").splitlines() if line)
-    assert answer["release_id"] == f"b'{promoted.release_id}'"
+    assert answer["release_id"] == promoted.release_id
     assert answer["feature_age_s"] == "3600.0"
     lineage = followed.said("lineage ask-mine")
     assert all(word in lineage for word in ("ask-mine", promoted.release_id, "parcels.settled"))

@@ -142,7 +142,7 @@ def _by_hand(settings: Settings, kind: str, loop: str) -> Answer:
         inputs = [_tensor(name, value) for name, value in values.items()]
         answer = client.infer(loop, inputs, request_id=f"{loop}-by-hand", client_timeout=60.0)
     _send(settings, f"{loop}.settled", _settled("settled", DAY_MS + 9 * HOUR_MS, OUTCOMES[kind]))
-    release, prediction = (str(answer.as_numpy(name)[0], "utf-8") for name in ("release_id", "prediction_id"))
+    release, prediction = (str(answer.as_numpy(name).item(), "utf-8") for name in ("release_id", "prediction_id"))
     return Answer(answer.as_numpy("score")[0], release, prediction)
 
 

@@ -42,7 +42,7 @@ def test_the_first_champion_is_promoted_by_the_usual_events(season: Season, loop
     [promoted] = season.of(loop, registry.ChampionPromoted)
     assert (promoted.data.previous_release_id, promoted.time_ms) == ("", DAY_MS)
     chain = [event for event in season.of(loop) if event.correlation_id == promoted.correlation_id]
-    assert {type(event.data) for event in chain} == set(FIRST)
+    assert {type(event.data) for event in chain} >= set(FIRST)
     [asked] = [event.data for event in chain if isinstance(event.data, training.RetrainRequested)]
     assert [reason.kind for reason in asked.reasons] == ["first-champion"]
     [verdict] = [event.data for event in chain if isinstance(event.data, evaluation.VerdictReached)]
@@ -110,9 +110,7 @@ def test_decisions_keep_the_evidence_that_they_had(season: Season) -> None:
     now = {event.id: event for event in season.of(CORRECTED)}
     assert len(season.before) > 30
     assert [now[event.id] for event in season.before] == list(season.before)
-    later = [event for name, event in now.items() if name not in {each.id for each in season.before}]
-    assert {type(event.data) for event in later} == {
-        monitoring.WindowClosed,
-        monitoring.WindowDecided,
-        monitoring.WindowRestated,
-    }
+    known = {each.id for each in season.before}
+    later = {type(event.data) for name, event in now.items() if name not in known}
+    assert {monitoring.WindowClosed, monitoring.WindowRestated} <= later
+    assert later & set(FIRST) == set(), "nothing is decided anew"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,20 @@ def until(name: str) -> list[Envelope[Any]]:
     return events[: next(n for n, each in enumerate(events) if each.id == f"{LOOP}:{name}") + 1]
 
 
+def tell(running: Running, events: Sequence[Envelope[Any]]) -> None:
+    """Let events happen, and the read model take them in."""
+    there = running.rig.store.count()
+    running.rig.tell(events)
+    assert_eventually(lambda: running.rig.store.count() == there + len(events))
+
+
 def streams(running: Running) -> int:
     """Timelines that are followed now."""
     return running.service._servicer._streams
 
 
 def test_a_loop_at_rest_is_told_where_it_stands(running: Running, run: Wait) -> None:
-    running.rig.tell(told().events)
+    tell(running, told().events)
     assert run(LOOP).output == "champion r-1; nothing: watched\n"
     found = json.loads(run(LOOP, "--for", "champion", "--json").output)
     assert (found["champion"], found["open"]) == ("r-1", [])
@@ -57,14 +64,14 @@ def test_a_loop_at_rest_is_told_where_it_stands(running: Running, run: Wait) -> 
 
 def test_it_returns_as_soon_as_what_is_waited_for_is_so(running: Running, run: Wait) -> None:
     before, after = until("promoted 1"), until("converged 2")
-    running.rig.tell(before[:-1])
+    tell(running, before[:-1])
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(run, LOOP, "--for", "champion", "--timeout", "120")
         assert_eventually(lambda: streams(running) == 1)
         assert not waiting.done()
         running.rig.tell(before[-1:])
         assert waiting.result(120.0).output.startswith("champion r-1")
-    running.rig.tell(after[len(before) :])
+    tell(running, after[len(before) :])
     assert run(LOOP, "--timeout", "60").output.startswith("champion r-1, r-2 in shadow; nothing: r-2 is judged")
 
 
@@ -75,7 +82,7 @@ def test_it_returns_as_soon_as_what_is_waited_for_is_so(running: Running, run: W
 def test_what_does_not_come_in_time_is_named(
     running: Running, run: Wait, loop: str, wanted: str, waits_for: str
 ) -> None:
-    running.rig.tell(until("started 1"))
+    tell(running, until("started 1"))
     failed = run(loop, "--for", wanted, "--timeout", "0.5").exception
     assert isinstance(failed, DriftloopError)
     assert f"{loop} still waits after 0.5 s" in str(failed)
@@ -93,7 +100,7 @@ def test_what_does_not_come_in_time_is_named(
 def test_a_wrong_argument_is_told_with_exit_code_2(
     running: Running, run: Wait, arguments: list[str], says: str
 ) -> None:
-    running.rig.tell(until("converged 1"))
+    tell(running, until("converged 1"))
     found = run(*arguments)
     assert found.exit_code == 2
     assert says in found.output
