@@ -4,7 +4,7 @@ SHELL := bash
 export PATH := $(CURDIR)/.local/venv/bin:$(PATH)
 export TZ := UTC
 export PYTHONDONTWRITEBYTECODE :=
-export PYTHON TORCH_BACKEND BROWSER POSTGRES UPGRADE
+export PYTHON TORCH_BACKEND BROWSER POSTGRES CLIENTS UPGRADE
 
 # Driftloop's own commands take more arguments so: make demo ARGS='--seed 3'
 ARGS ?=
@@ -16,7 +16,7 @@ PACKAGES = $(wildcard driftloop services loops tests feature_repo)
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## all that driftloop needs, into .local (TORCH_BACKEND=cpu leaves CUDA out; BROWSER=1 and POSTGRES=1 add Chromium and PostgreSQL for tests)
+setup: ## all that driftloop needs, into .local (TORCH_BACKEND=cpu: no CUDA; for more tests BROWSER=1, POSTGRES=1, CLIENTS=1)
 	@infra/setup/setup.sh
 
 demo: setup ## the whole story on real flights, with a report in out/demo
@@ -60,8 +60,8 @@ unit:
 test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, a browser, and whole systems: under ten minutes
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof" tests/e2e tests/integration tests/browser tests/contract
 
-proofs: setup ## whole systems: two loops at once, kill -9, Ctrl-C, permuted outcomes, no detectors: twenty minutes more
-	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e
+proofs: setup ## whole systems and faults: several loops, the tutorial, kill -9, Ctrl-C, permuted outcomes: half an hour more
+	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e tests/integration
 
 protos: setup ## generate the contracts' code and the reference of loop.yaml again
 	python -m driftloop.contracts.generate

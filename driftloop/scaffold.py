@@ -67,8 +67,8 @@ _BY_KIND: MappingProxyType[LabelKind, dict[str, str]] = MappingProxyType(
             "score": "torch.sigmoid(self.raw(numeric, codes) + self.shift)",
             "loss": "functional.binary_cross_entropy_with_logits(raw, label[chosen])",
             "body": _NEWTON,
-            "expected": "1 / (1 + np.exp(-2 * numeric[:, 0]))",
-            "drawn": "(random.random(ROWS) < expected).astype(float)",
+            "expected": "1 / (1 + np.exp(-2 * signal))",
+            "drawn": "(random.random(len(expected)) < expected).astype(float)",
         },
         "regression": _ONE_SCORE
         | {
@@ -78,8 +78,8 @@ _BY_KIND: MappingProxyType[LabelKind, dict[str, str]] = MappingProxyType(
             "score": "self.raw(numeric, codes) * self.unit + self.shift",
             "loss": "functional.mse_loss(raw, (label[chosen] - label.mean()) / float(network.unit))",
             "body": "    return float((label - raw).mean())",
-            "expected": "100 + 20 * numeric[:, 0]",
-            "drawn": "expected + random.normal(size=ROWS)",
+            "expected": "100 + 20 * signal",
+            "drawn": "expected + random.normal(size=len(expected))",
         },
         "count": _ONE_SCORE
         | {
@@ -89,7 +89,7 @@ _BY_KIND: MappingProxyType[LabelKind, dict[str, str]] = MappingProxyType(
             "score": "torch.exp(self.raw(numeric, codes) + self.shift)",
             "loss": "functional.poisson_nll_loss(raw, label[chosen])",
             "body": "    return float(np.log(max(float(label.sum()), 0.5) / np.exp(raw).sum()))",
-            "expected": "np.exp(0.5 + 0.7 * numeric[:, 0])",
+            "expected": "np.exp(0.5 + 0.7 * signal)",
             "drawn": "random.poisson(expected).astype(float)",
         },
         "multiclass": _SCORE_A_CLASS
@@ -100,8 +100,9 @@ _BY_KIND: MappingProxyType[LabelKind, dict[str, str]] = MappingProxyType(
             "score": "torch.softmax(self.raw(numeric, codes) / torch.exp(self.log_temperature), 1)",
             "loss": "functional.cross_entropy(raw, label[chosen])",
             "body": _TEMPERATURE,
-            "expected": "np.outer(2 * numeric[:, 0], [1.0, 0.0, -1.0])",
+            "expected": "np.outer(2 * signal, [1.0, 0.0, -1.0])",
             "drawn": "(expected + random.gumbel(size=expected.shape)).argmax(1).astype(float)",
+            "past": "np.array(CLASSES)[(expected + random.gumbel(size=expected.shape)).argmax(1)]",
         },
     }
 )
@@ -122,10 +123,14 @@ def scaffold(name: str, kind: LabelKind, clock: str, loops_dir: Path, feature_re
             raise ConfigError(f"{path} is there already; choose another name, or remove it first")
     values: dict[str, Any] = {"name": name, "kind": kind, "clock": clock, **_BY_KIND[kind]}
     values["classes"] = CLASSES
+    values.setdefault("past", values["drawn"])
     files = {
         folder / "loop.yaml": "loop.yaml.j2",
         folder / "protos" / name / "v1" / f"{name}.proto": "events.proto.j2",
         folder / "model.py": "model.py.j2",
+        folder / "source.py": "source.py.j2",
+        folder / "requests.py": "requests.py.j2",
+        folder / "demo.yaml": "demo.yaml.j2",
         folder / f"test_{name}.py": "test.py.j2",
         features: "features.py.j2",
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,15 @@ class Fitted(Protocol):
         Inputs ``numeric`` float64 [n, F] and, where C > 0, ``categorical`` string [n, C];
         output ``score`` float64 [n, 1], or [n, K] of K classes.
         """
+        ...
+
+
+@runtime_checkable
+class Brought(Protocol):
+    """A model that was fitted elsewhere."""
+
+    def manifest(self) -> Mapping[str, Any]:
+        """Where it came from: strings, numbers and maps of them, for the bundle's manifest."""
         ...
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import yaml
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as Position
 
@@ -29,14 +31,8 @@ CONSUMER = MappingProxyType(
         "allow.auto.create.topics": False,
     }
 )
-_PRODUCER = MappingProxyType(
-    {
-        "acks": "all",
-        "enable.idempotence": True,
-        "partitioner": "murmur2_random",
-        "queue.buffering.max.messages": 200_000,
-        "message.max.bytes": 8_000_000,
-    }
+_PRODUCER: Mapping[str, Any] = MappingProxyType(
+    yaml.load(Path(__file__).with_name("producer.yaml").read_text(), Loader=yaml.CSafeLoader)
 )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from driftloop.checks.model import Check
 from driftloop.checks.predictions import Predictions
@@ -32,6 +31,8 @@ def canary_shares(predictions: Predictions, events: Sequence[Envelope[Any]]) -> 
 
 
 def _share(predictions: Predictions, route: registry.RouteChanged) -> Check:
+    from scipy.stats import binomtest  # takes a second to import
+
     under = predictions.take((predictions.epoch == route.epoch) & ~predictions.probe)
     keys = {key: release == route.challenger.release_id for key, release in zip(under.key, under.release, strict=True)}
     taken = sum(keys.values())

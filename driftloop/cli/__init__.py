@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from keyword import iskeyword
 
 import click
 
@@ -24,9 +25,11 @@ _GROUPS = {
     "Make a loop": {
         "init": "driftloop.cli.init",
         "check": "driftloop.cli.check",
+        "import": "driftloop.cli.bring",
     },
     "See what happens, and why": {
         "timeline": "driftloop.cli.timeline",
+        "wait": "driftloop.cli.wait",
         "history": "driftloop.cli.history",
         "lineage": "driftloop.cli.history",
         "report": "driftloop.cli.report",
@@ -54,6 +57,10 @@ _GROUPS = {
 _COMMANDS = {name: module for group in _GROUPS.values() for name, module in group.items()}
 
 
+_SENTENCE = 200
+"""Letters of a command's first sentence: it is wrapped, not cut."""
+
+
 class _Lazy(click.Group):
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -62,16 +69,15 @@ class _Lazy(click.Group):
         if name not in _COMMANDS:
             return None
         module = __import__(_COMMANDS[name], fromlist=[name])
-        found: click.Command = getattr(module, name)
+        found: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name)
         return found
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        width = formatter.width - 6 - max(map(len, _COMMANDS))
         for title, group in _GROUPS.items():
             found = {name: self.get_command(context, name) for name in group}
             with formatter.section(title):
                 formatter.write_dl(
-                    [(name, each.get_short_help_str(width)) for name, each in found.items() if each is not None]
+                    [(name, each.get_short_help_str(_SENTENCE)) for name, each in found.items() if each is not None]
                 )
 
 
@@ -96,7 +102,8 @@ def main() -> None:
         sys.exit(130)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "driftloop"
-        click.echo(f"{command}: {error.format_message()} See `{command} --help`.", err=True)
+        message = " ".join(error.format_message().split())
+        click.echo(f"{command}: {message.rstrip('.')}. See `{command} --help`.", err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()

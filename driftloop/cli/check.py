@@ -14,7 +14,7 @@ from rich.table import Table
 
 from driftloop.cli.output import console
 from driftloop.cli.types import examples
-from driftloop.config import Settings
+from driftloop.config import ROOT, Settings
 from driftloop.inspection import Findings
 from driftloop.inspection.ask import inspect
 
@@ -40,7 +40,7 @@ def check(loops: tuple[str, ...], as_json: bool) -> None:
 def _show(found: Mapping[str, Findings], console: Console) -> None:
     for name, each in found.items():
         for problem in each.problems:
-            console.print(problem, style="red", highlight=False, soft_wrap=True, markup=False)
+            console.print(problem.removeprefix(f"{ROOT}/"), style="red", highlight=False, soft_wrap=True, markup=False)
         if not each.problems:
             console.print(_effects(name, each))
     wrong = [name for name, each in found.items() if each.problems]

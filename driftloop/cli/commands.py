@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -24,7 +25,8 @@ _TIMEOUT = click.option(
 )
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that all commands have."""
     for option in (JSON, _TIMEOUT, _WAIT, WHO, WHY):
         command = option(command)
     return command
@@ -32,52 +34,52 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(epilog=examples('driftloop retrain orders --why "new stock is coming"'))
 @click.argument("loop")
-@_options
-def retrain(loop: str, **options: object) -> None:
+@options
+def retrain(loop: str, **how: Any) -> None:
     """Train a candidate for LOOP now."""
-    _tell("retrain", loop, "", **options)  # type: ignore[arg-type]
+    _tell("retrain", loop, "", **how)
 
 
 @click.command(epilog=examples('driftloop approve orders r-716b7fab4a56 --why "looked at its slices"'))
 @click.argument("loop")
 @click.argument("release")
-@_options
-def approve(loop: str, release: str, **options: object) -> None:
+@options
+def approve(loop: str, release: str, **how: Any) -> None:
     """Let RELEASE of LOOP, which waits for a person, go on."""
-    _tell("approve", loop, release, **options)  # type: ignore[arg-type]
+    _tell("approve", loop, release, **how)
 
 
 @click.command(epilog=examples('driftloop reject orders r-716b7fab4a56 --why "worse for small shops"'))
 @click.argument("loop")
 @click.argument("release")
-@_options
-def reject(loop: str, release: str, **options: object) -> None:
+@options
+def reject(loop: str, release: str, **how: Any) -> None:
     """End RELEASE of LOOP, which is in shadow or canary."""
-    _tell("reject", loop, release, **options)  # type: ignore[arg-type]
+    _tell("reject", loop, release, **how)
 
 
 @click.command(epilog=examples('driftloop rollback orders --why "complaints from the shops"'))
 @click.argument("loop")
-@_options
-def rollback(loop: str, **options: object) -> None:
+@options
+def rollback(loop: str, **how: Any) -> None:
     """Take back the newest change of LOOP: its open release, else its champion in favour of the one before."""
-    _tell("rollback", loop, "", **options)  # type: ignore[arg-type]
+    _tell("rollback", loop, "", **how)
 
 
 @click.command(epilog=examples('driftloop pause orders --why "stocktaking"'))
 @click.argument("loop")
-@_options
-def pause(loop: str, **options: object) -> None:
+@options
+def pause(loop: str, **how: Any) -> None:
     """Let nothing be trained or promoted in LOOP by itself. What is worse is still taken back."""
-    _tell("pause", loop, "", **options)  # type: ignore[arg-type]
+    _tell("pause", loop, "", **how)
 
 
 @click.command(epilog=examples('driftloop resume orders --why "stocktaking is over"'))
 @click.argument("loop")
-@_options
-def resume(loop: str, **options: object) -> None:
+@options
+def resume(loop: str, **how: Any) -> None:
     """Let LOOP act by itself again."""
-    _tell("resume", loop, "", **options)  # type: ignore[arg-type]
+    _tell("resume", loop, "", **how)
 
 
 @click.command(epilog=examples("driftloop rebuild"))
@@ -91,8 +93,13 @@ def rebuild(as_json: bool) -> None:
         click.echo(f"read {found.events:,} events in {found.duration_s:.1f} s")
 
 
-def _tell(name: str, loop: str, release: str, *, who: str, why: str, wait: bool, timeout: float, as_json: bool) -> None:
-    request = api.CommandRequest(loop=loop, release_id=release, who=who, why=why)
+def _tell(name: str, loop: str, release: str, *, who: str, why: str, **how: Any) -> None:
+    tell(name, api.CommandRequest(loop=loop, release_id=release, who=who, why=why), **how)
+
+
+def tell(name: str, request: api.CommandRequest, *, wait: bool, timeout: float, as_json: bool) -> None:
+    """Send a command and, with ``wait``, tell what comes of it for ``timeout`` seconds at most."""
+    loop = request.loop
     with ControlClient(Settings().control_grpc) as client:
         began = time.monotonic()
         accepted = told(lambda: client.call(name.capitalize(), request))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 class _Terminal(Screen):
     """Lines above a bar; where the output is no terminal, a line a day of event time instead of the bar."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+    def __init__(self, plan: Plan, *, on_stderr: bool) -> None:
+        self._console = Console(highlight=False, soft_wrap=True, stderr=on_stderr)
         self._plan = plan
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"))
         self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
@@ -46,7 +47,8 @@ class _Terminal(Screen):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
 
     def part_ready(self, name: str, seconds: float) -> None:
         self._console.print(f"  {name:<12} ready after {seconds:5.1f} s")
@@ -74,6 +76,7 @@ _EXAMPLES = (
     "driftloop demo --plan demo-year",
     "driftloop demo --kill 6 --seed 3",
     "driftloop demo --resume",
+    "driftloop demo --json | jq .problems",
 )
 
 
@@ -97,11 +100,14 @@ _EXAMPLES = (
 @click.option("--seed", default=0, show_default=True, help="Decides when --kill kills which.")
 @click.option("--keep", is_flag=True, help="Leave the system up at the end.")
 @click.option("--resume", is_flag=True, help="Go on with the demo that was interrupted, with its state and arguments.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print what came out as JSON; what happens goes to standard error."
+)
 @click.pass_context
 def demo(
     context: click.Context, plan_name: str, name: str, start: datetime | None, end: datetime | None,
     step: timedelta | None, permute_labels: int | None, late_share: float, late_by: timedelta, out: Path | None,
-    kills: int, seed: int, keep: bool, resume: bool,
+    kills: int, seed: int, keep: bool, resume: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Replay a loop's past through the whole system and leave a report in out/demo.
 
@@ -123,17 +129,24 @@ def demo(
         begun = Begun(loop=loop.name, plan=plan, replayed=tuple(replayed), permuted=permute_labels is not None)
     planned = plan_kills(kills, seed, begun.plan, loop.definition)
     settings = settings.model_copy(update={"loops": (loop.name,)})
-    with _Terminal(begun.plan) as screen:
+    with _Terminal(begun.plan, on_stderr=as_json) as screen:
         run = Demo(settings, loop, begun, out, screen, kills=planned, resume=resume)
         run.refuse_if_up()
-        passed = _run(
+        problems = _run(
             run, interrupts, lambda outcome: _finish(settings, loop, begun, out, outcome, screen), screen, keep
         )
-    raise click.exceptions.Exit(0 if passed else 1)
+    if as_json:
+        click.echo(json.dumps({"passed": not problems, "problems": problems, "report": str(out / "report.json")}))
+    raise click.exceptions.Exit(1 if problems else 0)
 
 
-def _run(run: Demo, interrupts: Interrupts, finish: Callable[[Outcome], bool], screen: Screen, keep: bool) -> bool:
-    """Start, replay, check; whatever happens, what was started is stopped unless it is to be kept."""
+def _run(
+    run: Demo, interrupts: Interrupts, finish: Callable[[Outcome], list[str]], screen: Screen, keep: bool
+) -> list[str]:
+    """Start, replay, check; returns the problems.
+
+    Whatever happens, what was started is stopped unless it is to be kept.
+    """
     try:
         try:
             run.start_system(supervised=interrupts.end)
@@ -153,7 +166,7 @@ def _run(run: Demo, interrupts: Interrupts, finish: Callable[[Outcome], bool], s
             run.stop_system()
 
 
-def _finish(settings: Settings, loop: Loop, begun: Begun, out: Path, outcome: Outcome, screen: Screen) -> bool:
+def _finish(settings: Settings, loop: Loop, begun: Begun, out: Path, outcome: Outcome, screen: Screen) -> list[str]:
     light_feast.load()
     from driftloop.demo.finish import finish  # plots and models: not to be loaded before they are needed
 
@@ -170,7 +183,7 @@ def _refuse_beside_resume(context: click.Context) -> None:
             raise click.UsageError(f"{parameter.opts[0]} was decided when the demo began; leave it out.", context)
 
 
-def _end(result: Result, screen: Screen, out: Path) -> bool:
+def _end(result: Result, screen: Screen, out: Path) -> list[str]:
     from driftloop.demo.finish import headline
 
     for check in result.report["checks"]:
@@ -179,7 +192,7 @@ def _end(result: Result, screen: Screen, out: Path) -> bool:
     screen.line(f"{headline(result.report)}; report in {out / 'report.html'}")
     for problem in result.problems:
         screen.line(f"PROBLEM {problem}")
-    return not result.problems
+    return list(result.problems)
 
 
 def _loop(settings: Settings, name: str) -> Loop:

@@ -30,7 +30,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _REASON = click.option("--reason", help="Only those refused for this reason.")
 
 
-@click.group()
+@click.group(
+    epilog=examples("driftloop dlq list", "driftloop dlq show weather.observed 3", "driftloop dlq replay --help")
+)
 def dlq() -> None:
     """List, show and replay records that could not be handled."""
 

@@ -25,7 +25,8 @@ class Watch:
     """Follows one command.
 
     approve, reject, rollback: until the router answers by the epoch that they bring about. retrain: until training is
-    asked for, or the reason kept for later. pause, resume: until the command is on record.
+    asked for, or the reason kept for later. pause, resume: until the command is on record. import: until
+    its model answers, is judged in shadow, or is refused.
     """
 
     command: str
@@ -45,16 +46,32 @@ class Watch:
             return True
         if self.command == "retrain":
             return self._retrain(kind, event)
-        return self._route(kind, event)
+        return self._import(kind, event) if self.command == "import" else self._route(kind, event)
 
     def _retrain(self, kind: str, event: api.Event) -> bool:
         if kind == "RetrainRequested" and self.event_id in _reasons(event):
             self.effect = Effect(True, "training is asked for")
             return True
         if kind == "ReasonCoalesced" and _content(event)["reason"]["event_id"] == self.event_id:
-            self.effect = Effect(True, f"kept for a later run ({_content(event)['because']})")
+            self.effect = _kept(_content(event)["because"], event.loop)
             return True
         return False
+
+    def _import(self, kind: str, event: api.Event) -> bool:
+        """All that comes of an import stands in the chain that it opened."""
+        if event.correlation_id != self.event_id:
+            return False
+        content = _content(event)
+        if kind == "ReasonCoalesced":
+            self.effect = _kept(content["because"], event.loop)
+        elif kind in ("RunFailed", "ReleaseRejected", "ReleaseRolledBack", "RouteFailed"):
+            why = content.get("detail") or content.get("reason", "")
+            self.effect = Effect(True, f"the model is refused: {why}", ignored=True)
+        elif kind == "RouteConverged":
+            champion, challenger = content["champion_release_id"], content.get("challenger_release_id", "")
+            judged = f"{challenger} is judged beside the champion {champion}, on the same requests"
+            self.effect = Effect(True, judged if challenger else f"{champion} answers, the loop's champion")
+        return True
 
     def _route(self, kind: str, event: api.Event) -> bool:
         if kind == "StageEntered" and event.causation_id == self.event_id:
@@ -70,6 +87,13 @@ class Watch:
         words = f"route {self._epoch} answers, champion {champion}" if kind == "RouteConverged" else "the route failed"
         self.effect = Effect(True, words)
         return True
+
+
+def _kept(because: str, loop: str) -> Effect:
+    if because == "no-trainer":
+        what = f"nothing is trained: {loop} has no trainer; bring a model with `driftloop import {loop} --onnx FILE`"
+        return Effect(True, what, ignored=True)
+    return Effect(True, f"kept for a later run ({because})")
 
 
 def _reasons(event: api.Event) -> list[str]:

@@ -57,11 +57,15 @@ def _tenures(found: list[api.Tenure]) -> Table:
     return table
 
 
-@click.command(epilog=examples("driftloop lineage r-716b7fab4a56", "driftloop lineage <prediction id> --json"))
-@click.argument("name", metavar="ID")
+@click.command(
+    epilog=examples(
+        "driftloop lineage orders", "driftloop lineage r-716b7fab4a56", "driftloop lineage <prediction id> --json"
+    )
+)
+@click.argument("name", metavar="LOOP|ID")
 @JSON
 def lineage(name: str, as_json: bool) -> None:
-    """Tell all that led to the prediction, release, run or event ID."""
+    """Tell all that led to the champion of LOOP, or to the prediction, release, run or event ID."""
     found = ask("GetLineage", api.GetLineageRequest(id=name))
     if as_json:
         print_json(found)

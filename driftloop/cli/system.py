@@ -55,10 +55,15 @@ def _interruptible(settings: Settings, progress: Progress, timeout: float) -> St
         raise
 
 
-@click.command(epilog=examples("driftloop down"))
-def down() -> None:
+@click.command(epilog=examples("driftloop down", "driftloop down --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print whether anything was running as JSON.")
+def down(as_json: bool) -> None:
     """Stop the system. State stays on disk, so that `up` goes on where it stopped. Ctrl-C does not cut it short."""
     Interrupts()
     supervisor = Supervisor(Settings())
     supervisor.refuse_stranger()
-    click.echo("stopped" if supervisor.stop() else "nothing was running")
+    stopped = supervisor.stop()
+    if as_json:
+        click.echo(json.dumps({"stopped": stopped}))
+    else:
+        click.echo("stopped" if stopped else "nothing was running")

@@ -19,6 +19,7 @@ _COLOURS = {
     "REJECTED": "yellow",
     "ROLLED BACK": "yellow",
     "WAITS": "cyan",
+    "RESTATED": "cyan",
     "FAILED": "red",
     " says ": "magenta",
 }

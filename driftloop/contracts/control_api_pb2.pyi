@@ -1,5 +1,6 @@
 import datetime
 
+from driftloop.contracts import control_pb2 as _control_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -364,18 +365,20 @@ class Tenure(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., champion: _Optional[str] = ..., challenger: _Optional[str] = ..., stage: _Optional[str] = ..., share: _Optional[float] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., converged: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., because: _Optional[str] = ..., who: _Optional[str] = ..., cause_id: _Optional[str] = ..., loop: _Optional[str] = ...) -> None: ...
 
 class CommandRequest(_message.Message):
-    __slots__ = ("loop", "release_id", "who", "why", "request_id")
+    __slots__ = ("loop", "release_id", "who", "why", "request_id", "model")
     LOOP_FIELD_NUMBER: _ClassVar[int]
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     WHO_FIELD_NUMBER: _ClassVar[int]
     WHY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     loop: str
     release_id: str
     who: str
     why: str
     request_id: str
-    def __init__(self, loop: _Optional[str] = ..., release_id: _Optional[str] = ..., who: _Optional[str] = ..., why: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    model: _control_pb2.ImportedModel
+    def __init__(self, loop: _Optional[str] = ..., release_id: _Optional[str] = ..., who: _Optional[str] = ..., why: _Optional[str] = ..., request_id: _Optional[str] = ..., model: _Optional[_Union[_control_pb2.ImportedModel, _Mapping]] = ...) -> None: ...
 
 class CommandAccepted(_message.Message):
     __slots__ = ("event_id", "correlation_id", "time", "repeated_call", "position")

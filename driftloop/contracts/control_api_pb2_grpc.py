@@ -113,6 +113,11 @@ class ControlStub:
                 request_serializer=driftloop_dot_control_dot_v1_dot_control__api__pb2.CommandRequest.SerializeToString,
                 response_deserializer=driftloop_dot_control_dot_v1_dot_control__api__pb2.CommandAccepted.FromString,
                 _registered_method=True)
+        self.Import = channel.unary_unary(
+                '/driftloop.control.v1.Control/Import',
+                request_serializer=driftloop_dot_control_dot_v1_dot_control__api__pb2.CommandRequest.SerializeToString,
+                response_deserializer=driftloop_dot_control_dot_v1_dot_control__api__pb2.CommandAccepted.FromString,
+                _registered_method=True)
         self.Rebuild = channel.unary_unary(
                 '/driftloop.control.v1.Control/Rebuild',
                 request_serializer=driftloop_dot_control_dot_v1_dot_control__api__pb2.RebuildRequest.SerializeToString,
@@ -222,6 +227,12 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Import(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Rebuild(self, request, context):
         """Forget the read model and make it again from the events.
         """
@@ -304,6 +315,11 @@ def add_ControlServicer_to_server(servicer, server):
             ),
             'Resume': grpc.unary_unary_rpc_method_handler(
                     servicer.Resume,
+                    request_deserializer=driftloop_dot_control_dot_v1_dot_control__api__pb2.CommandRequest.FromString,
+                    response_serializer=driftloop_dot_control_dot_v1_dot_control__api__pb2.CommandAccepted.SerializeToString,
+            ),
+            'Import': grpc.unary_unary_rpc_method_handler(
+                    servicer.Import,
                     request_deserializer=driftloop_dot_control_dot_v1_dot_control__api__pb2.CommandRequest.FromString,
                     response_serializer=driftloop_dot_control_dot_v1_dot_control__api__pb2.CommandAccepted.SerializeToString,
             ),
@@ -720,6 +736,33 @@ class Control:
             request,
             target,
             '/driftloop.control.v1.Control/Resume',
+            driftloop_dot_control_dot_v1_dot_control__api__pb2.CommandRequest.SerializeToString,
+            driftloop_dot_control_dot_v1_dot_control__api__pb2.CommandAccepted.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Import(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/driftloop.control.v1.Control/Import',
             driftloop_dot_control_dot_v1_dot_control__api__pb2.CommandRequest.SerializeToString,
             driftloop_dot_control_dot_v1_dot_control__api__pb2.CommandAccepted.FromString,
             options,

@@ -1,3 +1,4 @@
+from driftloop.contracts import control_pb2 as _control_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -31,7 +32,7 @@ class ReasonCoalesced(_message.Message):
     def __init__(self, loop: _Optional[str] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., because: _Optional[str] = ..., blocked_by: _Optional[str] = ...) -> None: ...
 
 class RetrainRequested(_message.Message):
-    __slots__ = ("loop", "request_id", "reasons", "window_start_ms", "window_end_ms", "seed", "evidence_ids")
+    __slots__ = ("loop", "request_id", "reasons", "window_start_ms", "window_end_ms", "seed", "evidence_ids", "model")
     LOOP_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +40,7 @@ class RetrainRequested(_message.Message):
     WINDOW_END_MS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_IDS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     loop: str
     request_id: str
     reasons: _containers.RepeatedCompositeFieldContainer[Reason]
@@ -46,7 +48,8 @@ class RetrainRequested(_message.Message):
     window_end_ms: int
     seed: int
     evidence_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, loop: _Optional[str] = ..., request_id: _Optional[str] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., window_start_ms: _Optional[int] = ..., window_end_ms: _Optional[int] = ..., seed: _Optional[int] = ..., evidence_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    model: _control_pb2.ImportedModel
+    def __init__(self, loop: _Optional[str] = ..., request_id: _Optional[str] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., window_start_ms: _Optional[int] = ..., window_end_ms: _Optional[int] = ..., seed: _Optional[int] = ..., evidence_ids: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[_control_pb2.ImportedModel, _Mapping]] = ...) -> None: ...
 
 class RunStarted(_message.Message):
     __slots__ = ("loop", "request_id", "run_id", "lake_versions", "view_versions")

@@ -63,6 +63,9 @@ def _classes(classes: tuple[str, ...]) -> str:
 
 def _runs(definition: LoopDefinition) -> Iterator[Effect]:
     training = definition.training
+    if training.trainer is None:
+        yield Effect("run", "none", "no alarm and no command trains a model while `training.trainer` is null")
+        return
     yield Effect(
         "run", "first champion",
         f"{span_text(training.first_champion_after)} of event time after the first event, on the last "
@@ -80,7 +83,8 @@ def _runs(definition: LoopDefinition) -> Iterator[Effect]:
 def _detector(detector: DetectorDefinition, definition: LoopDefinition) -> str:
     test = (_CLASS_TESTS if definition.label.classes else _TESTS)[detector.kind]
     over = f"over the last {_count(detector.blocks, 'block')} of {span_text(definition.monitoring.block)}"
-    then = "asks for a retrain" if detector.mode == "trigger" else "is shown"
+    asks = detector.mode == "trigger" and definition.training.trainer is not None
+    then = "asks for a retrain" if asks else "is shown"
     on = f" of {detector.on}" if detector.on else ""
     return f"{test}{on}, {over}; above {detector.threshold:g} it {then}"
 

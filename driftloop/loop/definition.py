@@ -286,8 +286,9 @@ class ScheduleDefinition(Model):
 class TrainingDefinition(Model):
     """When and how a model is trained."""
 
-    trainer: str = "model:Trainer"
-    """`module:class` in the loop's folder, a `driftloop.trainer.Trainer`."""
+    trainer: str | None = "model:Trainer"
+    """`module:class` in the loop's folder, a `driftloop.trainer.Trainer`. `null` where nothing is trained here: models
+    come by `driftloop import`, and a reason to train is told and kept until there is a trainer."""
     first_champion_after: PositiveSpan
     """Event time from the loop's first event to the first training run."""
     window: WindowByReason
@@ -306,6 +307,13 @@ class TrainingDefinition(Model):
     """Memory, in MiB, above which a run is ended, as failed."""
     parameters: dict[str, float | int | str | bool] = Field(default_factory=dict)
     """Handed to the trainer, logged with the run."""
+
+    @model_validator(mode="after")
+    def _schedule_of_a_trainer(self) -> TrainingDefinition:
+        if self.trainer is None and self.schedule is not None:
+            what = "there is no trainer that it could run; leave `schedule` out, or name a trainer"
+            raise ReferenceProblem(("training", "schedule"), what)
+        return self
 
 
 class OfflineGate(Model):

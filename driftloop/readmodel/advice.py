@@ -5,6 +5,9 @@ from __future__ import annotations
 from driftloop.readmodel.loops import LoopState
 from driftloop.readmodel.story import day
 
+_UNTRAINED = {"first-champion": "it has no model", "drift": "it has drifted", "command": "a person asked to retrain"}
+"""What happened, by the reason that nothing is trained for."""
+
 
 def next_step(state: LoopState) -> str:
     """One line: a command where a person is waited for, else what the loop itself does next."""
@@ -20,6 +23,8 @@ def next_step(state: LoopState) -> str:
         return f"nothing: {state.release} is judged in {state.stage} as outcomes come in"
     if state.open:
         return f"nothing: {state.open[0]}"
+    if state.untrained:
+        return f"{_UNTRAINED[state.untrained]}, and no trainer: driftloop import {name} --onnx FILE --why ..."
     if not state.champion:
         return "nothing: the first champion is trained once there are events enough"
     return "nothing: watched"

@@ -14,7 +14,15 @@ from driftloop.readmodel.loops import ENDED
 
 ITSELF = "driftloop"
 """Who did what no person asked for."""
-COMMANDS = (control.Approve, control.Reject, control.Rollback, control.Retrain, control.Pause, control.Resume)
+COMMANDS = (
+    control.Approve,
+    control.Import,
+    control.Pause,
+    control.Reject,
+    control.Resume,
+    control.Retrain,
+    control.Rollback,
+)
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,8 @@ class Lineage:
         tables = _tables(data)
         request = self._requests.get(data.request_id)
         causes = (*([request.id] if request else []), *tables)
-        return Node("run", data.run_id, f"a training run on {len(tables)} tables", event.time_ms, causes)
+        what = "a run that packs an imported model" if request and request.data.HasField("model") else "a training run"
+        return Node("run", data.run_id, f"{what}, on {len(tables)} tables", event.time_ms, causes)
 
     def _event_node(self, event: Envelope[Any]) -> Node:
         kind = _KINDS.get(type(event.data), "event")
@@ -133,6 +134,7 @@ _KINDS: dict[type[Message], str] = {
     control.Retrain: "command",
     control.Pause: "command",
     control.Resume: "command",
+    control.Import: "command",
 }
 
 

@@ -14,6 +14,7 @@ from driftloop.contracts import features_pb2 as features
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
+from driftloop.contracts import training_pb2 as training
 from driftloop.envelope import Envelope, rfc3339
 from driftloop.openness import Openness
 
@@ -61,6 +62,9 @@ class LoopState:
     """Event time up to which features are right; empty where those events were not given."""
     open: list[str] = field(default_factory=list)
     """What still owes an answer."""
+    untrained: str = ""
+    """Reason for which nothing was trained, as there is no trainer: first-champion, drift or command; empty again once
+    something else became champion, or is trained."""
     chains: dict[str, str] = field(default_factory=dict)
     """Correlation id of each release."""
 
@@ -88,7 +92,7 @@ def _created(loop: LoopState, event: Envelope[registry.ReleaseCreated]) -> None:
 def _promoted(loop: LoopState, event: Envelope[registry.ChampionPromoted]) -> None:
     if event.data.previous_release_id:
         loop.former.append(event.data.previous_release_id)
-    loop.champion, loop.champion_since_ms = event.data.release_id, event.time_ms
+    loop.champion, loop.champion_since_ms, loop.untrained = event.data.release_id, event.time_ms, ""
 
 
 def _rolled_back(loop: LoopState, event: Envelope[registry.ReleaseRolledBack]) -> None:
@@ -137,6 +141,16 @@ def _alarmed(loop: LoopState, event: Envelope[monitoring.DriftDetected]) -> None
         loop.alarm_ms = event.time_ms
 
 
+def _coalesced(loop: LoopState, event: Envelope[training.ReasonCoalesced]) -> None:
+    if event.data.because == "no-trainer":
+        loop.untrained = event.data.reason.kind
+
+
+def _requested(loop: LoopState, event: Envelope[training.RetrainRequested]) -> None:
+    if not event.data.HasField("model"):
+        loop.untrained = ""
+
+
 def _paused(loop: LoopState, _event: Envelope[control.Pause]) -> None:
     loop.paused = True
 
@@ -160,6 +174,8 @@ _NOTES: dict[type[Message], Callable[[LoopState, Any], None]] = {
     serving.RouteConverged: _converged,
     evaluation.VerdictReached: _judged,
     monitoring.DriftDetected: _alarmed,
+    training.ReasonCoalesced: _coalesced,
+    training.RetrainRequested: _requested,
     control.Pause: _paused,
     control.Resume: _resumed,
     features.WatermarkAdvanced: _advanced,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.message import Message
 
+from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
@@ -89,18 +90,41 @@ def _drift(data: monitoring.DriftDetected) -> str | None:
     return f"ALARM {data.detector}: {numbers}. {data.explanation}".rstrip()
 
 
+def _restated(data: monitoring.WindowRestated) -> str:
+    corrected = "1 outcome" if data.corrections == 1 else f"{data.corrections:,} outcomes"
+    losses = [_champions_loss(each) for each in (data.before, data.after)]
+    numbers = "" if None in losses else f"; the champion's loss is {losses[1]:.4f}, not {losses[0]:.4f}"
+    return f"RESTATED the window of {day(data.start_ms)}: {corrected} corrected{numbers}"
+
+
+def _champions_loss(sums: Iterable[monitoring.ReleaseWindow]) -> float | None:
+    """Mean over the joined predictions of the release that was champion; None where there are none."""
+    return next((each.loss_sum / each.count for each in sums if each.role == "champion" and each.count), None)
+
+
 def _coalesced(data: training.ReasonCoalesced) -> str:
+    if data.because == "no-trainer":
+        bring = f"driftloop import {data.loop} --onnx FILE --why ..."
+        return f"nothing is trained for {data.reason.kind}: {data.loop} has no trainer; bring a model with `{bring}`"
     return f"reason kept: {data.reason.kind} ({data.because})"
 
 
 def _requested(data: training.RetrainRequested) -> str:
     reasons = ", ".join(reason.kind for reason in data.reasons)
+    if data.HasField("model"):
+        span = f"{day(data.window_start_ms)} to {day(data.window_end_ms)}"
+        return f"import of {data.model.source}: to be judged on data {span}"
     return f"training asked for: {reasons}; data {day(data.window_start_ms)} to {day(data.window_end_ms)}"
 
 
 def _trained(data: training.CandidateTrained) -> str:
     loss, base = data.metrics.get("loss"), data.metrics.get("base_loss")
     numbers = f"; validation loss {loss:.4f}, base rate {base:.4f}" if loss is not None and base is not None else ""
+    if any(reason.kind == "import" for reason in data.reasons):
+        rows = int(data.metrics.get("rows", 0))
+        return (
+            f"run {data.run_id} packed the imported model in {data.duration_s:.1f} s, tried on {rows:,} rows{numbers}"
+        )
     return f"run {data.run_id} done in {data.duration_s:.1f} s on {data.training_rows:,} rows{numbers}"
 
 
@@ -157,6 +181,7 @@ def _asked(data: registry.ApprovalRequested) -> str:
 
 def _command(data: Any) -> str:
     name, about = data.DESCRIPTOR.name.lower(), getattr(data, "release_id", "")
+    about = about or (data.model.source if isinstance(data, control.Import) else "")
     return f"{data.who or 'somebody'} says {name}{f' {about}' if about else ''}: {data.why or 'no reason given'}"
 
 
@@ -167,6 +192,7 @@ def _ignored(data: registry.CommandIgnored) -> str:
 _TELLERS: dict[type[Message], Callable[[Any], str | None]] = {
     registry.CommandIgnored: _ignored,
     monitoring.DriftDetected: _drift,
+    monitoring.WindowRestated: _restated,
     training.ReasonCoalesced: _coalesced,
     training.RetrainRequested: _requested,
     training.CandidateTrained: _trained,

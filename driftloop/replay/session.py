@@ -19,7 +19,7 @@ from driftloop.config import Settings
 from driftloop.contracts import replay_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.envelope import Draft, from_draft, to_record
-from driftloop.errors import Retriable
+from driftloop.errors import ConfigError, Retriable
 from driftloop.history import read_events, read_topics
 from driftloop.ids import event_id
 from driftloop.loop import Loop, to_ms
@@ -136,7 +136,14 @@ class CallSession:
         self, settings: Settings, loop: Loop, span: Span,
         *, ignored: Sequence[str] = (), timeout_s: float = 900.0, resume: bool = False,
     ) -> None:  # fmt: skip
-        """``resume``: go on after the last step that was asked for, in a replay of the same span that was cut short."""
+        """``resume``: go on after the last step that was asked for, in a replay of the same span that was cut short.
+
+        Raises:
+            ConfigError: the loop takes no decision time from a request, so nothing can be asked as of the past.
+        """
+        if loop.definition.prediction.clock != "request":
+            path = loop.folder / "loop.yaml"
+            raise ConfigError(f"{loop.name} answers as of now; set `clock: request` in {path} to ask as of the past")
         self._settings, self._loop, self._span, self._timeout_s = settings, loop, span, timeout_s
         self._gate, self._resume = _gate(loop, ignored), resume
         self._clock = SystemClock()

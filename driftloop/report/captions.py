@@ -52,7 +52,8 @@ def _coalesced(data: training.ReasonCoalesced) -> Words:
 
 def _requested(data: training.RetrainRequested) -> Words:
     kinds = ", ".join(dict.fromkeys(reason.kind for reason in data.reasons))
-    return f"retrain asked for: {kinds}", f"data {day(data.window_start_ms)[:10]} to {day(data.window_end_ms)[:10]}"
+    what = "run asked for" if data.HasField("model") else "retrain asked for"
+    return f"{what}: {kinds}", f"data {day(data.window_start_ms)[:10]} to {day(data.window_end_ms)[:10]}"
 
 
 def _started(data: training.RunStarted) -> Words:
@@ -60,6 +61,8 @@ def _started(data: training.RunStarted) -> Words:
 
 
 def _trained(data: training.CandidateTrained) -> Words:
+    if any(reason.kind == "import" for reason in data.reasons):
+        return "imported model packed", f"judged on {int(data.metrics.get('rows', 0)):,} rows"
     return "candidate trained", f"{data.training_rows:,} rows in {data.duration_s:.1f} s"
 
 
@@ -128,5 +131,5 @@ _WORDS: dict[type[Any], Callable[[Any], Words]] = {
     registry.ReleaseRolledBack: _rolled_back,
     serving.RouteConverged: _converged,
     serving.RouteFailed: _route_failed,
-    **dict.fromkeys((control.Approve, control.Reject, control.Rollback, control.Retrain), _command),
+    **dict.fromkeys((control.Approve, control.Reject, control.Rollback, control.Retrain, control.Import), _command),
 }

@@ -79,6 +79,7 @@ def _details(run: Attempt | None, life: dict[str, Any], read: Read) -> dict[str,
         "commands": [{"who": each.data.who, "why": each.data.why, "type": each.type} for each in run.commands],
         "label_kind": read.manifest.label_kind if read.manifest else None,
         "trainer": read.manifest.training.get("trainer") if read.manifest else None,
+        "imported_from": asked.data.model.source or None,
     }
 
 

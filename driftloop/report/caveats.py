@@ -14,7 +14,9 @@ _NOTABLE_ERRORS = 3.0
 def caveats(card: dict[str, Any]) -> list[str]:
     """Sentences, each true of this card and resting on its numbers."""
     return [
-        sentence for part in (_unknown, _evidence, _outcomes, _calibration, _inputs, _slices) for sentence in part(card)
+        sentence
+        for part in (_unknown, _origin, _evidence, _outcomes, _calibration, _inputs, _slices)
+        for sentence in part(card)
     ]
 
 
@@ -27,6 +29,14 @@ def _unknown(card: dict[str, Any]) -> Iterator[str]:
         "Groups other than the slices above were not looked at, and nobody has written down ethical considerations: "
         "neither events nor the bundle hold any."
     )
+
+
+def _origin(card: dict[str, Any]) -> Iterator[str]:
+    if card["details"].get("imported_from"):
+        yield (
+            "It was trained elsewhere: its data and its code are not told here, and if rows that judged it were among "
+            "its training data, its loss on them is too low."
+        )
 
 
 def _evidence(card: dict[str, Any]) -> Iterator[str]:

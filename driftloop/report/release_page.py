@@ -16,6 +16,7 @@ _LOSSES = {
     "binary": "The loss is log loss in nats.",
     "regression": "The loss is squared error.",
     "count": "The loss is unit Poisson deviance.",
+    "multiclass": "The loss is log loss over the classes in nats.",
 }
 
 Facts = list[tuple[str, str]]
@@ -72,13 +73,19 @@ def _details(told: dict[str, Any]) -> Facts:
         ("asked for by", "; ".join(_reason(each) for each in details["asked_for_by"]) or "-"),
         ("trained", f"at event time {details['trained_at'][:10]}, in {took}; wall time {wall}"),
         ("kind of outcome", details["label_kind"] or _ELSEWHERE),
-        ("trainer", details["trainer"] or _ELSEWHERE),
+        ("trainer", _trainer(details)),
         ("feature service", bundle.get("feature_service") or _ELSEWHERE),
         ("bundle", details["bundle_uri"]),
         ("bundle's digest", details["bundle_digest"]),
         ("bundle read", f"no: {bundle['problem']}" if bundle["problem"] else whole),
         ("people's part", "; ".join(f"{each['who']}: {each['why']}" for each in details["commands"]) or "none"),
     ]
+
+
+def _trainer(details: dict[str, Any]) -> str:
+    if details["imported_from"]:
+        return f"none here: imported from {details['imported_from']}"
+    return details["trainer"] or _ELSEWHERE
 
 
 def _reason(reason: dict[str, str]) -> str:

@@ -5,8 +5,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export ROOT=$PWD
 export PYTHON=${PYTHON:-python3.11}
 export TORCH_BACKEND=${TORCH_BACKEND:-}
-export BROWSER=${BROWSER:-}
-export POSTGRES=${POSTGRES:-}
+BROWSER=${BROWSER:-}
+POSTGRES=${POSTGRES:-}
+CLIENTS=${CLIENTS:-}
 export UV_CACHE_DIR=${UV_CACHE_DIR:-$ROOT/.local/cache/uv}
 export UV_PYTHON_DOWNLOADS=never
 export UV_COMPILE_BYTECODE=1 # or every process compiles what it imports: half its start
@@ -19,7 +20,7 @@ flock 9
 step() {
     local name=$1 text=$2 key stamp=.local/stamps/$1 begin=$SECONDS
     shift 2
-    key=$(cat "infra/setup/$name.sh" "$@" <(echo "$ROOT $TORCH_BACKEND${BROWSER:+ browser}${POSTGRES:+ postgresql}") | sha256sum)
+    key=$(cat "infra/setup/$name.sh" "$@" <(echo "$ROOT $TORCH_BACKEND") | sha256sum)
     if [[ -e $stamp && $(<"$stamp") == "$key" ]]; then return; fi
     echo "set-up: $text"
     if ! bash "infra/setup/$name.sh"; then
@@ -31,10 +32,13 @@ step() {
     echo "set-up: $name done in $((SECONDS - begin)) s"
 }
 
-step system "Debian packages, where one is missing"
+step system "Debian packages, where one is missing" infra/setup/apt.sh
 step bootstrap "the installer uv" requirements-bootstrap.lock
 step venv "Python packages (about 3 GB, most of it torch with CUDA)" requirements.lock
 step checkout "this checkout into the environment" pyproject.toml
 step triton "Triton and its own environment (about 110 MB)" requirements-triton.lock requirements-tritonserver.lock
 step kafka "Apache Kafka's jars (about 55 MB)" infra/kafka/pom.xml
 step prometheus "Prometheus (about 20 MB)"
+[[ -z $BROWSER ]] || step browser "Chromium" infra/setup/apt.sh
+[[ -z $POSTGRES ]] || step postgres "PostgreSQL" infra/setup/apt.sh
+[[ -z $CLIENTS ]] || step clients "clients in other languages" infra/setup/apt.sh infra/setup/go.sh docs/clients.md

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Debian packages for what is missing: Python 3.11 with venv and its shared library, Java, Maven; with BROWSER=1
-# Chromium, too, for the tests of the web page; with POSTGRES=1 PostgreSQL, for the tests of services on it.
+# Debian packages for what is missing: Python 3.11 with venv and its shared library, Java, Maven.
 set -euo pipefail
+source infra/setup/apt.sh
 
 libpython() {
     "$PYTHON" -c 'import os, sysconfig as s
@@ -17,16 +17,4 @@ else
 fi
 command -v java >/dev/null || missing+=(openjdk-17-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
-if [[ -n ${BROWSER:-} ]] && ! command -v chromium >/dev/null; then missing+=(chromium); fi
-if [[ -n ${POSTGRES:-} ]] && ! compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null; then missing+=(postgresql); fi
-[[ ${#missing[@]} -eq 0 ]] && exit 0
-
-as_root=()
-[[ $(id -u) -eq 0 ]] || as_root=(sudo)
-echo "missing: ${missing[*]}"
-if ! { "${as_root[@]}" apt-get update -q &&
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -q -y --no-install-recommends "${missing[@]}"; }; then
-    echo "could not install them; as root: apt-get update && apt-get install ${missing[*]}" >&2
-    exit 1
-fi
+install_missing "${missing[@]}"

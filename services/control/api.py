@@ -108,7 +108,7 @@ class ControlApi(calls.ControlServicer):
 
         def work() -> api.Lineage:
             if not request.id:
-                raise Missing("say which prediction, release, run or event")
+                raise Missing("say which prediction, release, run or event, or which loop's champion")
             nodes = self._views.lineage(request.id, min(self._wait_s, _left_s(context)))
             return api.Lineage(id=request.id, nodes=[messages.node(each) for each in nodes])
 
@@ -194,6 +194,10 @@ class ControlApi(calls.ControlServicer):
     async def Resume(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
         """Verdicts move releases on again."""
         return await self._command("resume", request, context)
+
+    async def Import(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
+        """Bring a model that was trained elsewhere."""
+        return await self._command("import", request, context)
 
     async def Rebuild(self, _request: api.RebuildRequest, context: Context) -> api.RebuildResponse:
         """Make the read model again."""

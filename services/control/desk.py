@@ -37,7 +37,9 @@ class Desk:
             if not request.loop:
                 raise Missing("say which loop")
             asked = request.request_id or str(uuid.uuid4())
-            accepted = self._keep(Command(name, request.loop, request.who, request.why, asked, request.release_id))
+            model = request.model if request.HasField("model") else None
+            command = Command(name, request.loop, request.who, request.why, asked, request.release_id, model)
+            accepted = self._keep(command)
             answer = "accepted"
             return accepted
         finally:

@@ -139,12 +139,14 @@ class Views:
         return [places[event.id] for event in in_order(each.event for each in found)]
 
     def lineage(self, name: str, timeout_s: float) -> list[Node]:
-        """All that led to a prediction, a release, a run or an event.
+        """All that led to a prediction, a release, a run or an event; a loop's name stands for its champion.
 
         Raises:
-            NotThere: nothing bears the name.
+            NotThere: nothing bears the name, or the loop has no champion.
             Retriable: the index of predictions has not come so far.
         """
+        if name in self.loops():
+            name = self._champion(name)
         for loop in self.loops():
             if found := self._story(loop).lineage.of(name):
                 return found
@@ -159,6 +161,12 @@ class Views:
         if at_ms is None:
             return [each for every in found for each in every]
         return [live for every in found if (live := live_at(every, at_ms)) is not None]
+
+    def _champion(self, loop: str) -> str:
+        found = self.state(loop).champion
+        if not found:
+            raise NotThere(f"loop {loop!r} has no champion yet; `driftloop timeline {loop}` tells how far it is")
+        return found
 
     def _story(self, loop: str) -> _Story:
         position = self._store.position(loop, but=_WINDOWS)

@@ -7,11 +7,13 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
 from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer
 from driftloop.clock import Clock, SystemClock
 from driftloop.config import ROOT
+from driftloop.contracts import control_pb2 as control
 from driftloop.former_homes import locator
 from driftloop.loop import Loop, load_loops
 from driftloop.runner.handler import HandlerTable
@@ -20,9 +22,10 @@ from driftloop.runner.tables import open_database
 from services.training.adapters import sql
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
 from services.training.config import TrainingSettings
+from services.training.domain.matching import Asking, Link
 from services.training.handlers import table
 from services.training.ports import Launcher
-from services.training.spec import RunSpec, TableAt
+from services.training.spec import Imported, RunSpec, TableAt
 from services.training.worker import Worker
 
 NAME = "training"
@@ -150,8 +153,16 @@ def spec_of(settings: TrainingSettings, loop: Loop, run: sql.Run) -> RunSpec:
         folder=str(home / "training" / run.loop / run.run_id),
         bundle_folder=str(settings.bundles.resolve() / run.loop / run.run_id),
         environment_lock=str(ROOT / "requirements.lock"),
+        imported=imported_of(home, request.model) if request.HasField("model") else None,
         threads=settings.run_threads,
     )
+
+
+def imported_of(home: Path, model: control.ImportedModel) -> Imported:
+    """A model that a person brought, as a run is told of it."""
+    inputs = tuple((each.name, tuple(each.columns)) for each in model.inputs)
+    asking = Asking(inputs, model.output, tuple(model.score_columns), cast("Link", model.link))
+    return Imported(str(home / model.uri), model.sha256, model.source, asking)
 
 
 def _tables(home: Path, tables: Mapping[str, TableAt]) -> dict[str, TableAt]:

@@ -22,15 +22,20 @@ def inspect(loop: Loop, _settings: Settings) -> Iterator[Effect]:
         LoopDefinitionError: the trainer cannot be had, or an event lacks a column that a run reads.
     """
     problems = list(_absent_columns(loop))
+    training = loop.definition.training
+    limits = f"{training.memory_limit_mib} MiB and {span_text(training.time_limit)} at most"
+    effect = Effect("trainer", "none", f"nothing is trained: models come by `driftloop import {loop.name}`; {limits}")
     try:
-        trainer = load_trainer(loop)
+        if training.trainer is not None:
+            trainer = load_trainer(loop)
+            effect = Effect(
+                "trainer", training.trainer, f"{type(trainer).__module__}.{type(trainer).__name__}; {limits}"
+            )
     except LoopDefinitionError as error:
         problems += error.problems
     if problems:
         raise LoopDefinitionError(problems)
-    training = loop.definition.training
-    limits = f"{training.memory_limit_mib} MiB and {span_text(training.time_limit)} at most"
-    yield Effect("trainer", training.trainer, f"{type(trainer).__module__}.{type(trainer).__name__}; {limits}")
+    yield effect
 
 
 def _absent_columns(loop: Loop) -> Iterator[str]:

@@ -59,6 +59,18 @@ class Handlers:
             tx, data.loop, policy, Reason("command", event.id, event.time_ms, detail, event.correlation_id)
         )
 
+    def import_(self, event: Envelope[control.Import], tx: Transaction) -> Sequence[Draft]:
+        data = event.data
+        policy = self._policy(data.loop)
+        if data.model.uri != f"imports/{data.model.sha256}.onnx" or not data.model.inputs:
+            raise InvalidEvent(
+                "missing-field", "an import needs model.uri, imports/<model.sha256>.onnx, and model.inputs"
+            )
+        model = data.model.SerializeToString(deterministic=True).hex()
+        detail = f"{data.who}: {data.why} ({data.model.source})"
+        reason = Reason("import", event.id, event.time_ms, detail, event.correlation_id, model=model)
+        return self._consider(tx, data.loop, policy, reason)
+
     def pause(self, event: Envelope[control.Pause], tx: Transaction) -> Sequence[Draft]:
         return self._change(tx, event.data.loop, lambda state: controller.paused(state, value=True))
 
@@ -144,6 +156,7 @@ def table(policies: Mapping[str, TrainingDefinition]) -> HandlerTable:
         monitoring.WindowClosed: handlers.window_closed,
         monitoring.DriftDetected: handlers.drift_detected,
         control.Retrain: handlers.retrain,
+        control.Import: handlers.import_,
         control.Pause: handlers.pause,
         control.Resume: handlers.resume,
         registry.ReleaseCreated: handlers.release_created,

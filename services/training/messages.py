@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from driftloop import ids
+from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
 from driftloop.envelope import Draft
@@ -40,6 +41,7 @@ def _requested(loop: str, outcome: Requested) -> Draft:
         window_end_ms=outcome.window_end_ms,
         seed=outcome.seed,
         evidence_ids=outcome.evidence,
+        model=control.ImportedModel.FromString(bytes.fromhex(outcome.model)) if outcome.model else None,
     )
     identity = ids.event_id("training.retrain-requested", loop, outcome.chain.request_id)
     chain = outcome.correlation_id or identity

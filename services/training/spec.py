@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from services.training.domain.matching import Asking
+
 SPEC = "spec.json"
 RESULT = "result.json"
 PID = "pid"
@@ -25,6 +27,19 @@ class TableAt:
 
     path: str
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A model that was trained elsewhere."""
+
+    path: str
+    """Of its ONNX file."""
+    sha256: str
+    """Of the file, hex."""
+    source: str
+    """The file or MLflow model that the person named."""
+    asking: Asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +70,8 @@ class RunSpec:
     bundle_folder: str
     environment_lock: str
     """File whose sha256 names the environment; empty where there is none."""
+    imported: Imported | None = None
+    """The model that is packed; None where one is trained."""
     threads: int = 1
     """Of the training framework and ONNX Runtime; one, so that the same manifest gives the same weights."""
 
@@ -97,7 +114,15 @@ def read_spec(path: Path) -> RunSpec:
     data = json.loads(path.read_text())
     for part in ("events", "views"):
         data[part] = {name: TableAt(**each) for name, each in data[part].items()}
-    return RunSpec(**{**data, "reasons": tuple(data["reasons"])})
+    imported = data.pop("imported", None)
+    return RunSpec(**{**data, "reasons": tuple(data["reasons"])}, imported=_imported(imported) if imported else None)
+
+
+def _imported(data: Mapping[str, Any]) -> Imported:
+    asking = data["asking"]
+    inputs = tuple((name, tuple(columns)) for name, columns in asking["inputs"])
+    told = Asking(inputs, asking["output"], tuple(asking["score_columns"]), asking["link"])
+    return Imported(**{**data, "asking": told})
 
 
 def write_result(folder: Path, result: Result) -> None:

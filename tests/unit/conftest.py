@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,22 +22,26 @@ class _Templates:
 
     def migrate(self, engine: Engine, folders: Sequence[Path]) -> None:
         """See `driftloop.runner.migrate.migrate`."""
-        pooled = engine.raw_connection()
-        try:
-            database = pooled.driver_connection
-            assert isinstance(database, sqlite3.Connection)
+        with _opened(engine) as database:
             new = database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
             if new and (template := self._made.get(tuple(folders))) is not None:
                 template.backup(database)
                 return
-        finally:
-            pooled.close()
         migrate(engine, folders)
         if new:
-            self._made[tuple(folders)] = template = sqlite3.connect(":memory:")
-            pooled = engine.raw_connection()
-            pooled.driver_connection.backup(template)
-            pooled.close()
+            with _opened(engine) as database:
+                self._made[tuple(folders)] = template = sqlite3.connect(":memory:")
+                database.backup(template)
+
+
+@contextmanager
+def _opened(engine: Engine) -> Iterator[sqlite3.Connection]:
+    pooled = engine.raw_connection()
+    try:
+        assert isinstance(pooled.driver_connection, sqlite3.Connection)
+        yield pooled.driver_connection
+    finally:
+        pooled.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from driftloop.envelope import Draft
 from driftloop.readmodel.loops import LoopState
 
 _LONGEST = 2_000
+_KEPT = re.compile(r"imports/[0-9a-f]{64}\.onnx")
 
 
 class Missing(ValueError):
@@ -29,13 +31,15 @@ class Command:
     """What a person asks for."""
 
     name: str
-    """retrain, approve, reject, rollback, pause or resume"""
+    """retrain, approve, reject, rollback, pause, resume or import"""
     loop: str
     who: str
     why: str
     request_id: str
     """Makes a repeated call one command."""
     release_id: str = ""
+    model: messages.ImportedModel | None = None
+    """import only."""
 
     @property
     def event_id(self) -> str:
@@ -68,6 +72,8 @@ def _complete(command: Command) -> None:
             raise Missing(f"say {name}: it is kept with the command, and shown in the history")
     if command.name in ("approve", "reject") and not command.release_id:
         raise Missing(f"say which release to {command.name}")
+    if command.name == "import" and (command.model is None or not _KEPT.fullmatch(command.model.uri)):
+        raise Missing("say which model: `driftloop import` looks at a file first, keeps it, and sends this command")
 
 
 def _approve(command: Command, state: LoopState) -> str:
@@ -115,6 +121,14 @@ def _resume(command: Command, state: LoopState) -> str:
     return ""
 
 
+def _import(command: Command, state: LoopState) -> str:
+    if not state.time_ms:
+        raise Impossible(
+            f"{command.loop} has seen no window yet: a model is judged by the loop's own events, so send those first"
+        )
+    return ""
+
+
 _CAN: Mapping[str, Callable[[Command, LoopState], str]] = MappingProxyType(
     {
         "approve": _approve,
@@ -123,6 +137,7 @@ _CAN: Mapping[str, Callable[[Command, LoopState], str]] = MappingProxyType(
         "retrain": _retrain,
         "pause": _pause,
         "resume": _resume,
+        "import": _import,
     }
 )
 """Command to what says whether it can be followed; returns the release that it is about, if any."""
@@ -139,6 +154,9 @@ _MESSAGES: Mapping[str, Callable[[Command], Message]] = MappingProxyType(
         "retrain": lambda asked: messages.Retrain(loop=asked.loop, who=asked.who.strip(), why=asked.why.strip()),
         "pause": lambda asked: messages.Pause(loop=asked.loop, who=asked.who.strip(), why=asked.why.strip()),
         "resume": lambda asked: messages.Resume(loop=asked.loop, who=asked.who.strip(), why=asked.why.strip()),
+        "import": lambda asked: messages.Import(
+            loop=asked.loop, who=asked.who.strip(), why=asked.why.strip(), model=asked.model
+        ),
     }
 )
 NAMES = tuple(_MESSAGES)

@@ -127,8 +127,8 @@ def _drift_detected(event: Envelope[monitoring.DriftDetected]) -> _Words | None:
     text = (
         f"{_quote(alarm.explanation or 'its statistic passed the threshold')}. "
         f"Statistic {alarm.statistic:.4g}, threshold {alarm.threshold:.4g}, {alarm.blocks} blocks, release "
-        f"{alarm.release_id}, event time {_moment(event.time_ms)}. A retrain follows by itself; see how far it is: "
-        f"`driftloop timeline {loop}`. Where the newest change brought it, take that back: "
+        f"{alarm.release_id}, event time {_moment(event.time_ms)}. A retrain follows by itself where the loop has a "
+        f"trainer; see how far it is: `driftloop timeline {loop}`. Where the newest change brought it, take that back: "
         f"`driftloop rollback {loop} --why ...`."
     )
     episode = f"{alarm.detector} {alarm.release_id} {alarm.episode}"

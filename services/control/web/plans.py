@@ -8,6 +8,7 @@ from typing import Any
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.envelope import Envelope
 from driftloop.loop.definition import LoopDefinition
+from driftloop.losses import LabelKind
 from driftloop.readmodel.loops import LoopState
 from driftloop.readmodel.releases import ReleaseState
 
@@ -40,7 +41,12 @@ class Plan:
     """Of each detector of an input's stability index, by input."""
 
 
-_LOSS = {"binary": "log loss", "regression": "squared error", "count": "Poisson deviance"}
+_LOSS: dict[LabelKind, str] = {
+    "binary": "log loss",
+    "regression": "squared error",
+    "count": "Poisson deviance",
+    "multiclass": "log loss over the classes",
+}
 
 
 def plan(definition: LoopDefinition) -> Plan:

@@ -9,8 +9,12 @@ lists them all, at the first window end at which nothing stands in the way.
 | an open run or release | everybody |
 | a pause | everybody |
 | no window has closed yet | everybody |
-| the breaker: so many chains in a row ended in vain | everybody but a command |
-| the cooldown after a chain | everybody but a first champion, which is tried again after the next window |
+| there is no trainer | everybody but an import |
+| the breaker: so many chains in a row ended in vain | everybody but a command or an import |
+| the cooldown after a chain | everybody but an import, and a first champion: that is tried after the next window |
+
+A model that a person brings is packed, and not trained, by a run of its own: the oldest import goes first and alone,
+other reasons wait. How it ends says nothing about the trainer, so the breaker does not count it.
 
 A drift alarm about a release that is champion no more, and a wish for a first champion where there is one, are dropped
 and answered as `superseded`: training for them would answer a question that nobody asks any longer.
@@ -60,11 +64,11 @@ def window_closed(state: LoopState, policy: TrainingDefinition, window: Window) 
 
 
 def reason_came(state: LoopState, policy: TrainingDefinition, reason: Reason) -> Step:
-    """An alarm or a command. One that had its answer is passed over."""
+    """An alarm, a command or an import. One that had its answer is passed over."""
     if _label(reason) in state.answered:
         return state, ()
     at_ms = reason.event_time_ms
-    if reason.kind == "command" and state.clock_ms is not None:
+    if reason.kind in ("command", "import") and state.clock_ms is not None:
         at_ms = min(at_ms, state.clock_ms)
     return _decide(state, policy, (reason,), at_ms)
 
@@ -121,12 +125,29 @@ def _decide(state: LoopState, policy: TrainingDefinition, new: tuple[Reason, ...
     state = _answered(replace(state, kept=live), new)
     if not live:
         return state, dropped
-    obstacle = _obstacle(state, policy, live, at_ms)
+    turn = _whose_turn(live)
+    said: tuple[Outcome, ...] = dropped
+    if _obstacle(state, policy, turn, at_ms) is None:
+        state, requested = _request(state, policy, turn, at_ms)
+        said = (*dropped, requested)
+    waiting = tuple(each for each in new if each in state.kept)
+    return state, (*said, *(_coalesced(state, policy, each, turn, at_ms) for each in waiting))
+
+
+def _whose_turn(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """The oldest import alone, or all reasons where there is none."""
+    imports = [each for each in reasons if each.kind == "import"]
+    return (imports[0],) if imports else reasons
+
+
+def _coalesced(
+    state: LoopState, policy: TrainingDefinition, reason: Reason, turn: tuple[Reason, ...], at_ms: int
+) -> Coalesced:
+    """What a kept reason waits for: what those whose turn it is wait for, or else what stands in its own way."""
+    obstacle = _obstacle(state, policy, turn if reason in turn else (reason,), at_ms)
     if obstacle is None:
-        state, requested = _request(state, policy, live, at_ms)
-        return state, (*dropped, requested)
-    because, blocked_by = obstacle
-    return state, (*dropped, *(Coalesced(reason, because, blocked_by) for reason in new if reason in live))
+        raise AssertionError(f"nothing stands in the way of {reason}, and it was kept")
+    return Coalesced(reason, *obstacle)
 
 
 def _obstacle(
@@ -139,6 +160,10 @@ def _obstacle(
         return "paused", ""
     if state.clock_ms is None:
         return "no-window", ""
+    if "import" in kinds:
+        return None
+    if policy.trainer is None:
+        return "no-trainer", ""
     if state.in_vain >= policy.breaker and "command" not in kinds:
         return "breaker", ""
     cooling = state.ended_ms is not None and at_ms < state.ended_ms + to_ms(policy.cooldown)
@@ -152,9 +177,10 @@ def _request(
 ) -> tuple[LoopState, Requested]:
     chain = chain_of(state.loop, reasons)
     strongest = min((reason.kind for reason in reasons), key=STRENGTH.index)
-    length = getattr(policy.window, strongest.replace("-", "_"))
+    length = getattr(policy.window, "command" if strongest == "import" else strongest.replace("-", "_"))
     requested = Requested(chain, reasons, at_ms - to_ms(length), at_ms, policy.seed + state.requests)
-    return replace(state, chain=chain, kept=(), requests=state.requests + 1), requested
+    waiting = tuple(each for each in state.kept if each not in reasons)
+    return replace(state, chain=chain, kept=waiting, requests=state.requests + 1), requested
 
 
 def _due(state: LoopState, policy: TrainingDefinition, window: Window, *, new_period: bool) -> tuple[Reason, ...]:
@@ -172,6 +198,8 @@ def _first_champion_due(state: LoopState, policy: TrainingDefinition, window: Wi
         return False
     if state.ended_ms is not None and window.end_ms <= state.ended_ms:
         return False
+    if policy.trainer is None:
+        return True  # nothing to wait for: that a person must bring a model is told at once
     return window.end_ms - (state.started_ms or 0) >= to_ms(policy.first_champion_after)
 
 
@@ -199,7 +227,9 @@ def _crowned(state: LoopState, release_id: str) -> LoopState:
 
 
 def _ended(state: LoopState, at_ms: int, *, in_vain: bool) -> LoopState:
-    return replace(state, chain=None, ended_ms=at_ms, in_vain=state.in_vain + 1 if in_vain else 0)
+    told_of_trainer = state.chain is None or not state.chain.imported
+    count = state.in_vain + int(told_of_trainer) if in_vain else 0
+    return replace(state, chain=None, ended_ms=at_ms, in_vain=count)
 
 
 def _answered(state: LoopState, reasons: tuple[Reason, ...]) -> LoopState:

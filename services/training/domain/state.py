@@ -8,10 +8,10 @@ from typing import Literal
 
 from driftloop import ids
 
-Kind = Literal["command", "drift", "schedule", "first-champion"]
-Because = Literal["run-open", "release-open", "paused", "breaker", "cooldown", "no-window", "superseded"]
+Kind = Literal["import", "command", "drift", "schedule", "first-champion"]
+Because = Literal["run-open", "release-open", "paused", "breaker", "cooldown", "no-window", "no-trainer", "superseded"]
 
-STRENGTH: tuple[Kind, ...] = ("command", "drift", "schedule", "first-champion")
+STRENGTH: tuple[Kind, ...] = ("import", "command", "drift", "schedule", "first-champion")
 """Strongest first: the strongest reason of a request decides how much data it trains on."""
 
 
@@ -29,6 +29,8 @@ class Reason:
     release_id: str = ""
     """Drift only: the champion that the alarm is about."""
     evidence: tuple[str, ...] = ()
+    model: str = ""
+    """Import only: the model that came, as a `driftloop.control.v1.ImportedModel`'s bytes in hex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Chain:
     phase: Literal["run-open", "release-open"] = "run-open"
     stage: str = ""
     """Stage of the rollout that the release entered last."""
+    imported: bool = False
+    """Its model was brought by a person: what becomes of it says nothing about the trainer."""
 
     @property
     def blocks_by(self) -> str:
@@ -113,6 +117,11 @@ class Requested:
         return tuple(dict.fromkeys(every))
 
     @property
+    def model(self) -> str:
+        """The model that came, as `Reason.model`; empty where one is trained."""
+        return self.reasons[0].model
+
+    @property
     def correlation_id(self) -> str:
         """The chain of the oldest reason that opened one, or the empty string."""
         return next((reason.chain for reason in self.reasons if reason.chain), "")
@@ -125,4 +134,5 @@ def chain_of(loop: str, reasons: tuple[Reason, ...]) -> Chain:
     """The chain that a request opens: all its ids follow from the reasons."""
     request_id = ids.short_id("request", loop, *(reason.event_id for reason in reasons))
     run_id = ids.short_id("run", loop, request_id)
-    return Chain(request_id, run_id, ids.short_id("r", loop, run_id))
+    imported = reasons[0].kind == "import"
+    return Chain(request_id, run_id, ids.short_id("r", loop, run_id), imported=imported)

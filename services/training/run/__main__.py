@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from driftloop import log
-from services.training.run.errors import DataError
+from services.training.run.errors import DataError, ModelError
 from services.training.run.leave import leave
 from services.training.run.pipeline import execute
 from services.training.spec import PID, Failed, Result, read_spec, write_result
@@ -25,6 +25,9 @@ def main() -> int:
         result: Result = execute(spec, path)
     except DataError as error:
         result = Failed("data", str(error))
+    except ModelError as error:
+        log.get(__name__).exception("model", run_id=spec.run_id)
+        result = Failed("error", str(error))
     write_result(Path(spec.folder), result)
     return 0
 

@@ -10,7 +10,7 @@ import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,14 +26,13 @@ from driftloop.trainer import TrainingSet
 from services.training.domain import population
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, matrix, words, write_dataset
 from services.training.run.errors import DataError
+from services.training.run.inputs import request_input, service_inputs
 from services.training.run.leave import leave
 from services.training.spec import RunSpec, TableAt, read_spec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NUMBER: Literal["double"] = "double"
-_TEXT: Literal["string"] = "string"
 _RESERVED = {"key", "label", "score", "decision_time_ms"}
 
 
@@ -88,10 +87,8 @@ class _Columns:
             if name in _RESERVED:
                 raise DataError(f"an input must not be called {name!r}: the holdout has a column of that name")
             column = population.input_column(rows, name, declared)
-            if declared.type == "string":
-                self.strings[Input(name, "request", "string")] = column
-            else:
-                self.numbers[Input(name, "request", "double")] = column
+            own = request_input(name, declared)
+            (self.strings if own.dtype == "string" else self.numbers)[own] = column
 
 
 def _labelled(spec: RunSpec, definition: LoopDefinition) -> tuple[population.Asked, Any, dict[str, int]]:
@@ -138,21 +135,10 @@ def _features(spec: RunSpec, service_name: str, entities: pd.DataFrame) -> dict[
 
     settings = Settings(home=Path(spec.home), feature_repo=Path(spec.feature_repo), state_url=spec.state_url)
     store = open_store(settings)
-    inputs = _service_inputs(store, service_name)
+    inputs = service_inputs(store, service_name)
     versions = {name: table.version for name, table in spec.views.items()}
     frame = training_frame(store, service_name, entities, versions)
     return {each: frame[each.name] for each in inputs}
-
-
-def _service_inputs(store: Any, service_name: str) -> list[Input]:
-    found = []
-    for projection in store.get_feature_service(service_name).feature_view_projections:
-        view = projection.name_to_use()
-        for feature in projection.features:
-            is_text = str(feature.dtype) == "String"
-            name, dtype = f"{view}__{feature.name}", _TEXT if is_text else _NUMBER
-            found.append(Input(name, "feature", dtype, projection.name, feature.name))
-    return found
 
 
 def main() -> int:

@@ -106,7 +106,7 @@ def training_manifest(
         "request_id": spec.request_id,
         "rows": rows,
         "seed": spec.seed,
-        "trainer": definition.training.trainer,
+        "trainer": definition.training.trainer or "",
         "validation_rows": len(dataset.rows.label) - rows,
         "validation_start_ms": validation_start_ms,
         "window_end_ms": spec.window_end_ms,

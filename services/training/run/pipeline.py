@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from driftloop.config import ROOT
 from driftloop.loop import Loop, load_loop, to_ms
 from driftloop.losses import losses
 from driftloop.scores import finite_rows
-from driftloop.trainer import Fitted, TrainingSet
+from driftloop.trainer import Brought, Fitted, TrainingSet
 from services.training.domain import quality
 from services.training.run import package, tracking
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, read_dataset
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 
 
 def execute(spec: RunSpec, spec_path: Path) -> Trained:
-    """Train, check, pack and log.
+    """Train, or take the model that was brought; check, pack and log.
 
     Raises:
         DataError: the window holds too little.
@@ -42,14 +42,13 @@ def execute(spec: RunSpec, spec_path: Path) -> Trained:
     loop = load_loop(Path(spec.loop_folder))
     with _frame_process(spec_path) as frame:
         with stages.of("imports"):
-            trainer = load_trainer(loop)
+            fit = _imported if spec.imported else _trained(loop)
             tracking.prepare()
         with stages.of("frame"):
             dataset = _wait_for_frame(frame, Path(spec.folder))
-    parts = split(dataset.rows, spec.window_end_ms - to_ms(loop.definition.training.validation))
+    parts = _parts(spec, loop, dataset)
     with stages.of("fit"):
-        parameters = loop.definition.training.parameters
-        fitted = trainer.fit(parts.train, parts.validation, parameters=parameters, seed=spec.seed)
+        fitted = fit(spec, loop, dataset, parts)
     with stages.of("pack"):
         packed = _pack(spec, loop, dataset, parts, fitted)
     with stages.of("log"):
@@ -59,7 +58,7 @@ def execute(spec: RunSpec, spec_path: Path) -> Trained:
         bundle_uri=spec.bundle_folder,
         bundle_digest=packed.digest,
         holdout_uri=str(Path(spec.bundle_folder) / package.HOLDOUT),
-        training_rows=len(parts.train.label),
+        training_rows=0 if spec.imported else len(parts.train.label),
         duration_s=sum(stages.seconds.values()),
         metrics=packed.metrics,
     )
@@ -86,6 +85,36 @@ def split(rows: TrainingSet, validation_start_ms: int) -> Split:
     return Split(rows.rows(~late), rows.rows(late), validation_start_ms)
 
 
+Fit = Callable[[RunSpec, Loop, Dataset, Split], Fitted]
+
+
+def _parts(spec: RunSpec, loop: Loop, dataset: Dataset) -> Split:
+    """A model that was brought has been fitted to none of the rows: all of them judge it."""
+    if spec.imported:
+        return Split(dataset.rows, dataset.rows, spec.window_start_ms)
+    return split(dataset.rows, spec.window_end_ms - to_ms(loop.definition.training.validation))
+
+
+def _trained(loop: Loop) -> Fit:
+    """Imports the trainer, while the frame is joined."""
+    trainer = load_trainer(loop)
+
+    def fit(spec: RunSpec, loop: Loop, _dataset: Dataset, parts: Split) -> Fitted:
+        parameters = loop.definition.training.parameters
+        return trainer.fit(parts.train, parts.validation, parameters=parameters, seed=spec.seed)
+
+    return fit
+
+
+def _imported(spec: RunSpec, loop: Loop, dataset: Dataset, parts: Split) -> Fitted:
+    from services.training.importing.imported import take
+
+    if spec.imported is None:
+        raise AssertionError("no model was imported")
+    inputs = (dataset.numeric, dataset.categorical)
+    return take(spec.imported, parts.validation, inputs, loop.definition.label.kind, spec.threads)
+
+
 @dataclass(frozen=True, slots=True)
 class _Packed:
     digest: str
@@ -105,10 +134,12 @@ def _pack(spec: RunSpec, loop: Loop, dataset: Dataset, parts: Split, fitted: Fit
         spec,
         loop.definition,
         dataset,
-        rows=len(parts.train.label),
+        rows=0 if spec.imported else len(parts.train.label),
         validation_start_ms=parts.validation_start_ms,
         code=code_digest(loop.folder),
     )
+    if spec.imported and isinstance(fitted, Brought):
+        training |= {"trainer": "", "parameters": {}, "origin": dict(fitted.manifest())}
     digest = package.write(
         spec,
         loop.definition,
@@ -121,7 +152,9 @@ def _pack(spec: RunSpec, loop: Loop, dataset: Dataset, parts: Split, fitted: Fit
         training=training,
     )
     metrics = quality.metrics(kind, score, parts.validation.label, parts.train.label)
-    metrics["train_loss"] = float(losses(kind, train_score, parts.train.label).mean())
+    metrics["rows"] = float(len(score))
+    if not spec.imported:
+        metrics["train_loss"] = float(losses(kind, train_score, parts.train.label).mean())
     return _Packed(digest, training, metrics)
 
 

@@ -27,8 +27,12 @@ def load_trainer(loop: Loop) -> Trainer:
     Raises:
         LoopDefinitionError: there is no such module or class, or its code fails.
     """
-    module_name, _, class_name = loop.definition.training.trainer.partition(":")
     where = loop.line_of("training", "trainer")
+    if loop.definition.training.trainer is None:
+        raise LoopDefinitionError(
+            [f"{where}: trainer: there is none; name a class of the loop's folder, such as model:Trainer"]
+        )
+    module_name, _, class_name = loop.definition.training.trainer.partition(":")
     path = loop.folder / f"{module_name}.py"
     if not path.exists():
         raise LoopDefinitionError([f"{where}: trainer: there is no {path}"])

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from driftloop.readmodel.loops import LoopState
+from tests.e2e.running.asking import say, say_json, state
 from tests.e2e.running.system import Running
-from tests.e2e.running.test_control import say, say_json, state
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 

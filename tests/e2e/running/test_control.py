@@ -2,68 +2,31 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
-from unittest import mock
 
 import pytest
 
-from driftloop.bus.kafka_batch import KafkaBatchProducer
-from driftloop.cli import main
 from driftloop.contracts import control_api_pb2 as api
-from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import registry_pb2 as registry
-from driftloop.contracts.training_pb2 import Bundle
 from driftloop.control_client import ControlClient
-from driftloop.envelope import Envelope, to_record
 from driftloop.history import read_events
-from driftloop.readmodel.loops import LoopState, loop_states
+from tests.e2e.running.asking import WHY, brought_to, say, say_json, state
 from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 CONVERGED_S = 5.0
-DAYS = 100
+DAYS = 35
 """Of the story's, at least, are days with a window."""
-WHY = ("--why", "a test asks", "--who", "anna")
-
-
-def say(running: Running, *arguments: str, code: int = 0) -> str:
-    """What a command prints, run in this process: to start one takes longer than most commands."""
-    out, errors = io.StringIO(), io.StringIO()
-    with (
-        mock.patch.dict(os.environ, running.line.environment),
-        mock.patch.object(sys, "argv", ["driftloop", *arguments]),
-        redirect_stdout(out),
-        redirect_stderr(errors),
-        pytest.raises(SystemExit) as ended,
-    ):
-        main()
-    assert ended.value.code == code, out.getvalue() + errors.getvalue()
-    return (out if code == 0 else errors).getvalue()
-
-
-def say_json(running: Running, *arguments: str) -> Any:
-    return json.loads(say(running, *arguments, "--json"))
 
 
 @pytest.fixture(scope="module")
 def control(running: Running) -> Iterator[ControlClient]:
     with ControlClient(running.settings.control_grpc) as client:
         yield client
-
-
-def state(running: Running) -> LoopState:
-    events = [each for each in read_events(running.settings.kafka_bootstrap) if each.loop == running.loop.name]
-    [found] = loop_states(events)
-    return found
 
 
 def test_the_timeline_tells_the_story(running: Running) -> None:
@@ -80,7 +43,7 @@ def test_history_says_what_was_live_when_and_why(running: Running) -> None:
     assert [each["epoch"] for each in tenures] == list(range(1, len(tenures) + 1))
     assert all(each["because"] and each["who"] == "driftloop" for each in tenures)
     assert all("converged" in each for each in tenures)
-    [then] = say_json(running, "history", running.loop.name, "--at", "2013-03-15")
+    [then] = say_json(running, "history", running.loop.name, "--at", "2013-02-20")
     assert then["champion"] == tenures[0]["champion"]
     assert then["champion"] in say(running, "history")
 
@@ -111,6 +74,8 @@ def test_every_id_in_the_lineage_of_a_prediction_resolves(running: Running, cont
         assert again.nodes[0].id == each.id
     assert name in say(running, "lineage", name)
     assert say_json(running, "lineage", name)["nodes"][0]["kind"] == "prediction"
+    of_the_loop = say_json(running, "lineage", running.loop.name)["nodes"][0]
+    assert (of_the_loop["kind"], of_the_loop["id"]) == ("release", state(running).champion)
 
 
 def test_a_read_model_made_again_is_equal(running: Running, control: ControlClient) -> None:
@@ -129,40 +94,6 @@ def test_a_read_model_made_again_is_equal(running: Running, control: ControlClie
     assert found["events"] == len(before[-1])
     assert len(before[-1]) > DAYS * 4, "each day's window, and what three deciders said of it"
     assert everything() == before
-
-
-def judged(running: Running, release: str, stage: str, outcome: evaluation.Outcome, at: LoopState) -> None:
-    """Say a verdict on the champion's bundle under another release's name, as the evaluation service would."""
-    bundle = Bundle(uri=str(running.bundle().folder), digest=running.bundle().digest)
-    data = evaluation.VerdictReached(
-        loop=running.loop.name, stage=stage, release_id=release, outcome=outcome, bundle=bundle,
-        run_id=f"run-of-{release}", request_id=f"request-of-{release}", reasons=["a test says so"],
-        champion_release_id=at.champion,
-    )  # fmt: skip
-    name = f"{release}-{stage}-{time.time_ns()}"
-    event: Envelope[Any] = Envelope(
-        name, "/driftloop/evaluation", data.DESCRIPTOR.full_name, data.loop, at.time_ms + 1,
-        time.time_ns() // 1_000_000, name, None, None, data,
-    )  # fmt: skip
-    producer = KafkaBatchProducer(running.settings.kafka_bootstrap)
-    producer.send([to_record(event)])
-    producer.close()
-
-
-def brought_to(running: Running, release: str, stage: str) -> None:
-    """Let a release stand in a stage, and the router answer so."""
-    loop = running.loop.name
-    judged(running, release, "offline", evaluation.BETTER, state(running))
-    assert_eventually(lambda: (at := state(running)).release == release and at.converged_epoch == at.epoch)
-    if stage == "waiting":
-        say(running, "pause", loop, *WHY)
-    if stage in ("waiting", "canary"):
-        judged(running, release, "shadow", evaluation.BETTER, state(running))
-    if stage == "waiting":
-        assert_eventually(lambda: state(running).waiting)
-        say(running, "resume", loop, *WHY)
-    elif stage == "canary":
-        assert_eventually(lambda: (at := state(running)).stage == "canary" and at.converged_epoch == at.epoch)
 
 
 @pytest.mark.parametrize("stage", ["shadow", "waiting", "canary"])
@@ -223,33 +154,3 @@ def test_pause_and_resume_are_on_record(running: Running) -> None:
     assert "paused already" in say(running, "pause", loop, *WHY, code=3)
     assert say_json(running, "resume", loop, *WHY)["effect"] == "resumed"
     assert not state(running).paused
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("timeline", "nowhere"), "there is no loop 'nowhere'"),
-        (("timeline", "-n", "many"), "'many' is not a valid integer"),
-        (("history", "nowhere"), "there is no loop 'nowhere'"),
-        (("history", "--at", "yesterday"), "'yesterday' is not a date"),
-        (("lineage", "nothing"), "no prediction, release, run or event"),
-        (("lineage",), "Missing argument 'ID'"),
-        (("retrain", "nowhere", *WHY), "there is no loop 'nowhere'"),
-        (("retrain",), "Missing argument 'LOOP'"),
-        (("approve", "flights", "r-nothing", *WHY), "there is no release 'r-nothing'"),
-        (("reject", "flights", "r-nothing", *WHY), "there is no release 'r-nothing'"),
-        (("rollback", "flights"), "Missing option '--why'"),
-        (("rollback", "flights", "--why", " "), "say why"),
-        (("pause", "nowhere", *WHY), "there is no loop 'nowhere'"),
-        (("resume", "nowhere", *WHY), "there is no loop 'nowhere'"),
-        (("kpis", "nowhere"), "nowhere"),
-        (("kpis", "--since", "yesterday"), "'yesterday' is not a date"),
-        (("report", "nowhere"), "nowhere"),
-        (("rebuild", "now"), "unexpected extra argument"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)
-def test_a_wrong_argument_is_one_line(running: Running, arguments: tuple[str, ...], says: str) -> None:
-    [line] = say(running, *arguments, code=2).strip().splitlines()
-    assert says in line
-    assert "--help" in line

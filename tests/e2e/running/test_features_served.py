@@ -18,7 +18,7 @@ from driftloop.checks.predictions import Predictions
 from driftloop.checks.raw import of_topics, recount
 from driftloop.feature_frames import open_store
 from driftloop.lake import Table
-from tests.e2e.running.system import FIRST_WEEKS_END_MS, Running, infer
+from tests.e2e.running.system import Running, infer
 from tests.helpers.eventually import assert_eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -27,6 +27,8 @@ KEYS = 1000
 BATCH = 250
 SAMPLE = 1000
 SEED = 0
+UNTIL_MS = 1_361_664_000_000
+"""February 24: the first champion has answered for twelve days."""
 DAY_MS = 86_400_000
 
 
@@ -74,23 +76,23 @@ def _feasts(running: Running, log: Predictions, asked: pa.Table, names: list[str
 
 @pytest.fixture(scope="module")
 def late(running: Running) -> LateFindings:
-    """Differences between served features and all rows at their event time, in the first weeks."""
+    """Differences between served features and all rows at their event time, in the champion's first days."""
     topics = list(running.loop.definition.events)
-    raw = recount(_first_weeks(of_topics(running.topic(*topics), topics)), running.loop)
+    raw = recount(_first_days(of_topics(running.topic(*topics), topics)), running.loop)
     log = running.predictions()
-    asked = log.take(~log.probe & (log.decision_time_ms < FIRST_WEEKS_END_MS))
+    asked = log.take(~log.probe & (log.decision_time_ms < UNTIL_MS))
     return late_rows(asked, running.bundle(), running.loop, raw, running.settings, SAMPLE, SEED)
 
 
-def _first_weeks(records: Iterable[Record]) -> Iterator[Record]:
-    """Those of each partition up to a watermark a day behind the first weeks, by when all rows of these have come."""
+def _first_days(records: Iterable[Record]) -> Iterator[Record]:
+    """Those of each partition up to a watermark a day behind these, by when all rows of them have come."""
     over: set[tuple[str, int]] = set()
     for record in records:
         place = (record.topic, record.partition)
         if place not in over:
             yield record
             mark = record.header("driftloop-watermark")
-            if mark is not None and int(mark) >= FIRST_WEEKS_END_MS + DAY_MS:
+            if mark is not None and int(mark) >= UNTIL_MS + DAY_MS:
                 over.add(place)
 
 

@@ -33,4 +33,4 @@ def test_with_late_rows_every_check_is_equal_and_compared_something(running: Run
 
 def test_no_prediction_failed(running: Running) -> None:
     assert running.report["predictions"]["failed"] == 0
-    assert running.report["predictions"]["served"] > 90_000
+    assert running.report["predictions"]["served"] > 30_000

@@ -33,7 +33,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     found.end()
 
 
-def command(**more: str) -> api.CommandRequest:
+def command(**more: Any) -> api.CommandRequest:
     return api.CommandRequest(**{"loop": LOOP, "who": "anna", "why": "because", "request_id": "one", **more})
 
 

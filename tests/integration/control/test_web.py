@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from google.protobuf import json_format
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.message_json import as_dict
@@ -129,7 +130,7 @@ async def test_a_command_is_one_event_through_whichever_door(running: Running, p
     async with page.post("/api/commands/pause", json=command()) as answer:
         accepted = await answer.json()
     assert_eventually(lambda: running.client.call("ListLoops", api.ListLoopsRequest(loop=LOOP)).loops[0].paused)
-    again = running.client.call("Pause", api.CommandRequest(**command()))
+    again = running.client.call("Pause", json_format.ParseDict(command(), api.CommandRequest()))
     assert (again.event_id, again.repeated_call) == (accepted["event_id"], True)
     assert len(running.rig.broker.records("control.pause.v1")) == 1
 

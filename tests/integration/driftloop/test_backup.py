@@ -398,7 +398,12 @@ def test_it_goes_on_when_whoever_holds_it_is_killed(counting: tuple[psutil.Proce
 def test_the_services_are_held_before_kafka(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     monkeypatch.setattr(Supervisor, "alive", lambda _self: True)
-    monkeypatch.setattr(taking, "_services", lambda _supervisor: order.append("services") or set())
-    monkeypatch.setattr(taking, "_parts", lambda _supervisor, names: order.append(*names) or set())
+
+    def held(*names: str) -> set[int]:
+        order.extend(names)
+        return set()
+
+    monkeypatch.setattr(taking, "_services", lambda _supervisor: held("services"))
+    monkeypatch.setattr(taking, "_parts", lambda _supervisor, names: held(*names))
     backup(settings, "copy")
     assert order[:2] == ["services", "kafka"]

@@ -74,6 +74,7 @@ def test_nor_one_that_has_left_its_parent_and_its_session(supervisor: Supervisor
     assert not psutil.pid_exists(pid)
 
 
+@pytest.mark.proof
 def test_what_a_killed_daemon_left_is_stopped(supervisor: Supervisor, tmp_path: Path) -> None:
     supervisor.start([_part(tmp_path / "pids")], timeout_s=60.0)
     [child] = assert_eventually(lambda: _written(tmp_path / "pids"), 30.0)
@@ -85,6 +86,7 @@ def test_what_a_killed_daemon_left_is_stopped(supervisor: Supervisor, tmp_path: 
     assert not [pid for pid in (child, *parts) if psutil.pid_exists(pid)]
 
 
+@pytest.mark.proof
 def test_a_daemon_that_does_not_answer_is_stopped_too(supervisor: Supervisor, tmp_path: Path) -> None:
     supervisor.start([_part(tmp_path / "pids")], timeout_s=60.0)
     daemon = int((tmp_path / "home" / "run" / "circus.pid").read_text())

@@ -145,6 +145,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.proof
 def test_killed_at_any_call_the_outcome_is_the_same(tmp_path: Path, undisturbed: tuple[dict[str, Any], int]) -> None:
     expected, sparks = undisturbed
     assert len(expected["placed"]) == 15

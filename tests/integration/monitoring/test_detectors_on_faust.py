@@ -58,6 +58,7 @@ def detectors(tmp_path: Path, loops_dir: Path, own_kafka: Kafka) -> Iterator[Pro
 
 
 @pytest.mark.timeout(280)
+@pytest.mark.proof
 def test_one_alarm_an_episode_though_the_process_is_killed_twice(detectors: Process, own_kafka: Kafka) -> None:
     producer = KafkaBatchProducer(own_kafka.bootstrap)
     alarms, decided = (

@@ -13,9 +13,12 @@ STATE = LoopState(
     waiting=Waiting("r-2", "champion", 9, "e"), chains={"r-1": "chain-1", "r-2": "chain-2"}, former=["r-0"],
 )  # fmt: skip
 
+MODEL = messages.ImportedModel(uri=f"imports/{'0' * 64}.onnx", sha256="0" * 64, source="model.onnx")
+
 
 def command(name: str, release: str = "r-2", *, request: str = "one") -> Command:
-    return Command(name, "orders", "anna", "because", request, release if name in ("approve", "reject") else "")
+    model = MODEL if name == "import" else None
+    return Command(name, "orders", "anna", "because", request, release if name in ("approve", "reject") else "", model)
 
 
 @pytest.mark.parametrize("name", [each for each in NAMES if each != "resume"])
@@ -50,7 +53,21 @@ def test_the_same_request_is_the_same_event_and_another_is_another() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_who_and_why_are_asked_for(name: str, field: str, text: str) -> None:
     with pytest.raises(Missing, match=field):
-        draft(replace(command(name), **{field: text}), replace(STATE, paused=name == "resume"))
+        draft(_with(command(name), field, text), replace(STATE, paused=name == "resume"))
+
+
+def _with(asked: Command, field: str, text: str) -> Command:
+    return replace(asked, who=text) if field == "who" else replace(asked, why=text)
+
+
+def test_a_model_is_asked_for_that_was_looked_at() -> None:
+    made = draft(command("import"), STATE)
+    assert made.data.model == MODEL  # type: ignore[attr-defined]
+    for uri in ("", "model.onnx", "imports/../secret.onnx"):
+        with pytest.raises(Missing, match="say which model"):
+            draft(replace(command("import"), model=messages.ImportedModel(uri=uri, sha256="0" * 64)), STATE)
+    with pytest.raises(Missing, match="say which model"):
+        draft(replace(command("import"), model=None), STATE)
 
 
 @pytest.mark.parametrize("name", ["approve", "reject"])
@@ -69,6 +86,7 @@ def test_a_release_is_asked_for(name: str) -> None:
         (command("rollback"), replace(STATE, release="", former=[]), "no champion before r-1"),
         (command("rollback"), LoopState("orders"), "no champion yet"),
         (command("retrain"), LoopState("orders"), "nothing to train on"),
+        (command("import"), LoopState("orders"), "judged by the loop's own events"),
         (command("pause"), replace(STATE, paused=True), "paused already"),
         (command("resume"), STATE, "not paused"),
     ],

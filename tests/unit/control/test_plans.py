@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
+
+import pytest
 
 from driftloop.config import ROOT
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.loop import load_loop
+from driftloop.losses import LabelKind
 from driftloop.readmodel.loops import loop_states
 from driftloop.readmodel.releases import release_states
 from services.control.web.plans import Plan, PlannedStage, newest_verdict, plan, progress
@@ -32,6 +36,13 @@ def test_a_definition_says_what_a_release_must_pass() -> None:
         ("canary", 0.2, 3, 8),
     ]
     assert (found.level, found.loss, found.thresholds) == (0.95, "Poisson deviance", {"lines": 0.5})
+
+
+@pytest.mark.parametrize("kind", get_args(LabelKind))
+def test_the_loss_of_every_kind_of_label_has_a_name(kind: LabelKind) -> None:
+    definition = load_loop(Path(ROOT / "tests/loops/orders")).definition
+    label = definition.label.model_copy(update={"kind": kind})
+    assert plan(definition.model_copy(update={"label": label})).loss
 
 
 def test_progress_counts_the_blocks_of_the_stage_that_the_release_is_in() -> None:

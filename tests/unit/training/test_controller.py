@@ -329,3 +329,94 @@ def test_no_kept_reason_is_forgotten(rules: TrainingDefinition, script: list[Act
     answered = {r.event_id for o in said for r in (o.reasons if isinstance(o, Requested) else (o.reason,))}
     assert kept <= answered
     assert loop.state.kept == ()
+
+
+def bring(loop: Loop, name: str, day: float) -> tuple[Outcome, ...]:
+    reason = Reason("import", name, int(day * DAY_MS), "ann: ours (model.onnx)", f"chain-{name}", model="00")
+    return loop._took(controller.reason_came(loop.state, loop.policy, reason))
+
+
+def untrained(**changes: Any) -> Loop:
+    return Loop(policy(trainer=None, **changes))
+
+
+def test_an_import_is_a_request_of_its_own_with_the_model_that_came() -> None:
+    loop = Loop(policy())
+    loop.day(1)
+    [asked] = bring(loop, "a", 1.5)
+    assert isinstance(asked, Requested)
+    assert (asked.model, asked.correlation_id) == ("00", "chain-a")
+    assert (asked.window_start_ms, asked.window_end_ms) == (-5 * DAY_MS, DAY_MS)
+    release = loop.promote(1)
+    assert loop.state.champion == release
+    assert loop.day(4) == ()  # there is a first champion: none is trained
+
+
+def test_an_import_before_the_first_window_waits_for_it() -> None:
+    loop = Loop(policy())
+    [kept] = bring(loop, "a", 0.5)
+    assert isinstance(kept, Coalesced)
+    assert kept.because == "no-window"
+    [asked] = loop.day(1)
+    assert isinstance(asked, Requested)
+    assert [reason.event_id for reason in asked.reasons] == ["a"]
+
+
+def test_other_reasons_wait_until_an_import_has_come_to_its_end() -> None:
+    loop = with_champion()
+    bring(loop, "a", 5)
+    [kept] = loop.command("b", 5)
+    assert isinstance(kept, Coalesced)
+    assert kept.because == "run-open"
+    [second] = bring(loop, "c", 5)
+    assert isinstance(second, Coalesced)
+    loop.reject(6)
+    [asked] = loop.day(7)
+    assert isinstance(asked, Requested)
+    assert [reason.event_id for reason in asked.reasons] == ["c"]
+    loop.reject(7)
+    [asked] = loop.day(8)
+    assert isinstance(asked, Requested)
+    assert [reason.event_id for reason in asked.reasons] == ["b"]
+
+
+def test_refused_imports_open_no_breaker_and_an_open_one_lets_them_pass() -> None:
+    loop = with_champion(breaker=1)
+    for day in range(5, 8):
+        assert isinstance(bring(loop, f"import-{day}", day)[0], Requested)
+        loop.reject(day)
+        loop.day(day)
+    assert loop.state.in_vain == 0
+    assert isinstance(loop.drift("d", 8)[0], Requested)
+    loop.reject(8)
+    assert [each.because for each in loop.drift("e", 8) if isinstance(each, Coalesced)] == ["breaker"]
+    assert isinstance(bring(loop, "f", 8)[0], Requested)
+
+
+def test_without_a_trainer_every_reason_is_kept_and_says_so_and_an_import_goes_through() -> None:
+    loop = untrained()
+    [first] = loop.day(1)
+    assert isinstance(first, Coalesced)
+    assert (first.reason.kind, first.because) == ("first-champion", "no-trainer")
+    assert loop.day(2) == ()
+    assert isinstance(bring(loop, "a", 2)[0], Requested)
+    release = loop.promote(2)
+    assert [each.because for each in loop.day(3) if isinstance(each, Coalesced)] == ["superseded"]
+    for said in (loop.drift("d", 4, release), loop.command("c", 4)):
+        assert [each.because for each in said if isinstance(each, Coalesced)] == ["no-trainer"]
+    assert isinstance(bring(loop, "b", 4)[0], Requested)
+    assert parse_state(loop.state.to_json()) == loop.state
+
+
+def test_reasons_that_were_kept_for_want_of_a_trainer_make_a_request_once_there_is_one() -> None:
+    loop = untrained()
+    loop.day(1)
+    loop.policy = policy()
+    [asked] = loop.day(2)
+    assert isinstance(asked, Requested)
+    assert [reason.kind for reason in asked.reasons] == ["first-champion"]
+
+
+def test_a_schedule_needs_a_trainer() -> None:
+    with pytest.raises(ValueError, match="there is no trainer that it could run"):
+        policy(trainer=None, schedule={"every": "7d"})

@@ -9,13 +9,12 @@ from driftloop.errors import Retriable
 
 @pytest.mark.parametrize("code", [KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH])
 def test_a_leader_that_was_held_still_and_leads_anew_is_asked_again(code: int) -> None:
-    answers = iter([KafkaException(KafkaError(code)), 7])
+    refusals = [KafkaException(KafkaError(code))]
 
     def ask() -> int:
-        answer = next(answers)
-        if isinstance(answer, KafkaException):
-            raise answer
-        return answer
+        if refusals:
+            raise refusals.pop()
+        return 7
 
     assert patiently("offsets", ask) == 7
 

@@ -62,6 +62,41 @@ def test_a_retrain_is_done_when_the_controller_has_answered(answer: api.Event, w
     assert not after("retrain", other).effect.done
 
 
+def in_chain(kind: str, **payload: Any) -> api.Event:
+    found = event(kind, **payload)
+    found.correlation_id, found.loop = "cmd", "orders"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "refused"),
+    [
+        (in_chain("RouteConverged", champion_release_id="r-1"), "r-1 answers, the loop's champion", False),
+        (
+            in_chain("RouteConverged", champion_release_id="r-1", challenger_release_id="r-2"),
+            "r-2 is judged beside the champion r-1, on the same requests", False,
+        ),
+        (in_chain("RunFailed", reason="error", detail="no probabilities"), "refused: no probabilities", True),
+        (in_chain("ReleaseRejected", reason="gain over the base rate -0.2"), "refused: gain over the base", True),
+        (in_chain("ReasonCoalesced", because="release-open"), "kept for a later run (release-open)", False),
+    ],
+)  # fmt: skip
+def test_an_import_is_done_when_its_model_answers_or_is_refused(answer: api.Event, words: str, refused: bool) -> None:
+    under_way = [event("Import", "cmd"), in_chain("RetrainRequested"), in_chain("CandidateTrained")]
+    assert not after("import", *under_way, event("RouteConverged", champion_release_id="r-0")).effect.done
+    found = after("import", *under_way, answer).effect
+    assert (found.done, found.ignored) == (True, refused)
+    assert words in found.words
+
+
+def test_a_retrain_of_a_loop_without_a_trainer_changes_nothing() -> None:
+    answer = event("ReasonCoalesced", reason={"event_id": "cmd"}, because="no-trainer")
+    answer.loop = "orders"
+    found = after("retrain", answer).effect
+    assert found.ignored
+    assert "driftloop import orders --onnx FILE" in found.words
+
+
 @pytest.mark.parametrize(("command", "words"), [("pause", "paused"), ("resume", "resumed")])
 def test_pause_and_resume_are_done_when_on_record(command: str, words: str) -> None:
     assert after(command, event("Pause", "cmd")).effect.words == words

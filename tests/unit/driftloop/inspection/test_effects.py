@@ -77,3 +77,10 @@ def test_a_loop_of_classes_says_what_its_score_holds(classes: tuple[str, ...], t
     assert model.endswith(f"; its score holds {told}")
     [residual] = [each.what for each in effects if each.name == "returns"]
     assert residual.startswith("mean probability of the likeliest class less accuracy by block, against zero")
+
+
+def test_without_a_trainer_no_run_is_told_and_an_alarm_is_only_shown() -> None:
+    training = ORDERS.training.model_copy(update={"trainer": None, "schedule": None})
+    told = list(effects_of(ORDERS.model_copy(update={"training": training})))
+    assert [each.name for each in told if each.kind == "run"] == ["none"]
+    assert all(each.what.endswith("it is shown") for each in told if each.kind == "detector")

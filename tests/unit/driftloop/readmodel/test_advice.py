@@ -15,6 +15,9 @@ QUIET = LoopState("orders", champion="r-1", epoch=3, converged_epoch=3)
     [
         (LoopState("orders"), "the first champion is trained"),
         (QUIET, "nothing: watched"),
+        (LoopState("orders", untrained="first-champion"), "it has no model, and no trainer: driftloop import orders"),
+        (replace(QUIET, untrained="command"), "a person asked to retrain, and no trainer"),
+        (replace(QUIET, untrained="drift"), "it has drifted, and no trainer: driftloop import orders"),
         (replace(QUIET, waiting=Waiting("r-2", "champion", 86_400_000, "e")), "driftloop approve orders r-2 --why"),
         (replace(QUIET, paused=True), "driftloop resume orders"),
         (replace(QUIET, epoch=4), "does not answer by epoch 4"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import registry_pb2 as registry
+from driftloop.contracts import training_pb2 as training
 from driftloop.readmodel.loops import LoopState, loop_states
 from tests.helpers.story import DAY_MS, LOOP, Story, told
 
@@ -71,3 +72,16 @@ def test_loops_do_not_mix() -> None:
     other.window(3)
     found = loop_states([*told().events, *other.events])
     assert [(each.loop, each.champion) for each in found] == [(LOOP, "r-1"), ("shops", "")]
+
+
+def test_a_loop_without_a_trainer_says_what_nothing_was_trained_for_until_something_changes() -> None:
+    story = told()
+    wish = training.Reason(kind="drift", event_id=f"{LOOP}:alarm")
+    story.tell("kept", training.ReasonCoalesced(loop=LOOP, reason=wish, because="no-trainer"), "k")
+    assert state(story).untrained == "drift"
+    model = control.ImportedModel(source="model.onnx")
+    story.tell("brought", training.RetrainRequested(loop=LOOP, request_id="q", model=model), "k")
+    assert state(story).untrained == "drift"
+    promoted = registry.ChampionPromoted(loop=LOOP, release_id="r-9", previous_release_id="r-1", epoch=9)
+    story.tell("promoted", promoted, "k")
+    assert state(story).untrained == ""

@@ -29,7 +29,7 @@ const KINDS = {
   DriftDetected: "alarm", RetrainRequested: "asked", ReleaseCreated: "release", RunStarted: "run", CandidateTrained: "trained", RunFailed: "failed", RouteChanged: "route",
   RouteConverged: "route", RouteFailed: "ended", ChampionPromoted: "champion", ReleaseRejected: "ended",
   ReleaseRolledBack: "back", ApprovalRequested: "wait", Approve: "person", Reject: "person", Rollback: "person",
-  Retrain: "person", Pause: "person", Resume: "person",
+  Retrain: "person", Pause: "person", Resume: "person", Import: "person",
 };
 const TONES = {
   alarm: "warn", champion: "good", better: "good", worse: "bad", ended: "bad", back: "bad", failed: "bad", wait: "warn",

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# PostgreSQL, for the tests of services on it.
+set -euo pipefail
+source infra/setup/apt.sh
+compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || install_missing postgresql

@@ -1,0 +1,216 @@
+"""How a model that was trained elsewhere is asked in a loop: which of the loop's inputs go where, what its score is.
+
+Pure. Names are matched where a model has them; an order is never guessed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from driftloop.bundle import Input
+from driftloop.losses import LabelKind
+
+Link = Literal["identity", "sigmoid", "softmax", "exp"]
+LINKS: tuple[Link, ...] = ("identity", "sigmoid", "softmax", "exp")
+
+NUMBERS = ("float", "double", "float16", "int64", "int32")
+"""Element types that take the loop's numbers."""
+WHOLE = ("int64", "int32")
+TEXT = "string"
+_SCORES = ("float", "double", "float16")
+_ONE = ("1", "1.0", "true")
+
+
+class Mismatch(ValueError):
+    """The model cannot be asked so; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output of a graph."""
+
+    name: str
+    dtype: str
+    """ONNX's name of the element type, in lower case."""
+    shape: tuple[int | None, ...] | None
+    """None for an axis of any length, and for a shape that is not known."""
+    classes: tuple[str, ...] = ()
+    """Of an output with a column a class: the labels that the graph gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a person says where names do not tell."""
+
+    columns: Mapping[str, Sequence[str]]
+    """The loop's inputs for each of the model's, in order; under ``""`` those of the only one."""
+    output: str = ""
+    classes: Sequence[str] = ()
+    """Names of the output's columns, in order."""
+    positive: str = ""
+    """The class that is the loop's 1."""
+    link: Link = "identity"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a model is asked."""
+
+    inputs: tuple[tuple[str, tuple[str, ...]], ...]
+    """Each input of the graph, with the loop's inputs that it takes, a column each."""
+    output: str
+    score_columns: tuple[int, ...]
+    """Columns of the output that make the score, in order: one, or one a class."""
+    link: Link = "identity"
+
+
+def match_inputs(
+    tensors: Sequence[Tensor], own: Sequence[Input], wishes: Wishes
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The loop's inputs for each input of a graph.
+
+    Raises:
+        Mismatch: names or an order are missing, or types and widths do not fit.
+    """
+    known = _names(own)
+    columns = _by_tensor(tensors, wishes.columns)
+    found = []
+    for tensor in tensors:
+        width = _width(tensor)
+        names = columns.get(tensor.name) or _own_name(tensor, width, known)
+        if not names:
+            raise Mismatch(
+                f"its input {tensor.name!r} takes {width or 'some'} columns, and bears no name of the loop's inputs: "
+                f"say which, in order, with --columns {tensor.name}=...; the loop has {_list(own)}"
+            )
+        found.append((tensor.name, tuple(each.name for each in _fitting(tensor, width, names, known, own))))
+    return tuple(found)
+
+
+def match_output(
+    tensors: Sequence[Tensor], kind: LabelKind, classes: Sequence[str], wishes: Wishes
+) -> tuple[str, tuple[int, ...]]:
+    """The output that holds the scores, and its columns in the order of the loop's score.
+
+    Raises:
+        Mismatch: there is none, or several might be it, or its columns are not those of the label's kind.
+    """
+    tensor = _score_tensor(tensors, kind, wishes.output)
+    width = _width(tensor) or 1
+    if kind == "multiclass":
+        return tensor.name, _class_columns(tensor, width, classes, wishes)
+    if kind == "binary" and width == 2:
+        return tensor.name, (_positive(tensor, wishes),)
+    if width != 1:
+        needed = "the probability of 1, alone or beside that of 0" if kind == "binary" else "one number"
+        raise Mismatch(f"its output {tensor.name!r} has {width} columns; a loop of the kind {kind} needs {needed}")
+    return tensor.name, (0,)
+
+
+def _by_tensor(tensors: Sequence[Tensor], columns: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    given = dict(columns)
+    there = ", ".join(each.name for each in tensors)
+    if "" in given:
+        if len(tensors) != 1:
+            raise Mismatch(f"it has the inputs {there}: say --columns INPUT=NAME,NAME,... for each")
+        given[tensors[0].name] = given.pop("")
+    for name in given.keys() - {each.name for each in tensors}:
+        raise Mismatch(f"--columns names {name!r}, which is no input of the model; it has {there}")
+    return given
+
+
+def _names(own: Sequence[Input]) -> dict[str, Input]:
+    """The loop's inputs by full name, by ``view:feature``, and by the feature's own name where one bears it alone."""
+    found = {each.name: each for each in own}
+    alone = Counter(each.feature or each.name for each in own)
+    for each in own:
+        if each.feature:
+            found.setdefault(f"{each.view}:{each.feature}", each)
+            if alone[each.feature] == 1:
+                found.setdefault(each.feature, each)
+    return found
+
+
+def _own_name(tensor: Tensor, width: int | None, known: Mapping[str, Input]) -> tuple[str, ...]:
+    return (tensor.name,) if width in (1, None) and tensor.name in known else ()
+
+
+def _width(tensor: Tensor) -> int | None:
+    """Columns, or None where the graph leaves that open."""
+    if tensor.shape is None:
+        return None
+    if not 1 <= len(tensor.shape) <= 2:
+        raise Mismatch(f"its {tensor.name!r} has {len(tensor.shape)} axes; a row must be a row of columns")
+    if tensor.shape[0] is not None:
+        raise Mismatch(
+            f"its {tensor.name!r} is made for {tensor.shape[0]} rows at a time: export it for any number of rows"
+        )
+    return tensor.shape[1] if len(tensor.shape) == 2 else 1
+
+
+def _fitting(
+    tensor: Tensor, width: int | None, names: Sequence[str], known: Mapping[str, Input], own: Sequence[Input]
+) -> Iterator[Input]:
+    if width is not None and len(names) != width:
+        raise Mismatch(f"its input {tensor.name!r} takes {width} columns, not the {len(names)} that --columns names")
+    if tensor.dtype not in (*NUMBERS, TEXT):
+        raise Mismatch(f"its input {tensor.name!r} takes {tensor.dtype}; it must be a number or a string")
+    for name in names:
+        if name not in known:
+            raise Mismatch(f"the loop has no input {name!r}; it has {_list(own)}")
+        if (known[name].dtype == "string") != (tensor.dtype == TEXT):
+            raise Mismatch(f"its input {tensor.name!r} takes {tensor.dtype}, but {name} is a {known[name].dtype}")
+        yield known[name]
+
+
+def _list(own: Sequence[Input]) -> str:
+    return ", ".join(each.name for each in own)
+
+
+def _score_tensor(tensors: Sequence[Tensor], kind: LabelKind, wish: str) -> Tensor:
+    able = [each for each in tensors if each.dtype in _SCORES]
+    there = ", ".join(each.name for each in able)
+    if wish:
+        chosen = [each for each in able if each.name == wish]
+        if not chosen:
+            raise Mismatch(f"it has no output {wish!r} of numbers; it has {there or 'none'}")
+        return chosen[0]
+    if len(able) == 1:
+        return able[0]
+    if able:
+        raise Mismatch(f"it has the outputs {there}: say which holds the scores, with --output")
+    needed = "export it with its probabilities" if kind in ("binary", "multiclass") else "export it with its score"
+    raise Mismatch(f"it gives no number, only {', '.join(each.name for each in tensors)}: {needed}")
+
+
+def _positive(tensor: Tensor, wishes: Wishes) -> int:
+    """The column of the loop's 1; the second, where the graph and the person name none."""
+    names = tuple(wishes.classes) or tensor.classes
+    if not names and not wishes.positive:
+        return 1
+    ones = [wishes.positive.lower()] if wishes.positive else list(_ONE)
+    found = [place for place, name in enumerate(names) if name.lower() in ones]
+    if len(found) != 1:
+        there = f"its classes are {', '.join(names)}" if names else "its classes bear no names"
+        how = "" if names else "name them in order, with --classes, and "
+        raise Mismatch(f"{there}: {how}say which is the loop's 1, with --positive")
+    return found[0]
+
+
+def _class_columns(tensor: Tensor, width: int, classes: Sequence[str], wishes: Wishes) -> tuple[int, ...]:
+    """The column of each of the loop's classes; their own order where the graph and the person name none."""
+    if width != len(classes):
+        raise Mismatch(f"its output {tensor.name!r} has {width} columns; the loop has {len(classes)} classes")
+    names = tuple(wishes.classes) or tensor.classes
+    places = [str(place) for place in range(width)]
+    if not names or sorted(names) == sorted(places) != sorted(classes):
+        names = tuple(classes[int(name)] for name in names or places)
+    if sorted(names) != sorted(classes):
+        raise Mismatch(
+            f"its classes are {', '.join(names)}, the loop's {', '.join(classes)}: name the columns of "
+            f"{tensor.name!r} in order by the loop's names, with --classes"
+        )
+    return tuple(names.index(name) for name in classes)

@@ -1,0 +1,38 @@
+"""The inputs of a loop's model, in their order: the feature service's features, then what a caller sends."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from driftloop.bundle import Input
+from driftloop.loop.definition import InputDefinition, PredictionDefinition
+
+_NUMBER: Literal["double"] = "double"
+_TEXT: Literal["string"] = "string"
+
+
+def model_inputs(store: Any, prediction: PredictionDefinition) -> list[Input]:
+    """All of them; ``store`` is a `feast.FeatureStore`.
+
+    Raises:
+        feast.errors.FeatureServiceNotFoundException: the features service has not applied its definitions yet.
+    """
+    asked = [request_input(name, each) for name, each in prediction.inputs.items() if each.model]
+    return [*service_inputs(store, prediction.feature_service), *asked]
+
+
+def service_inputs(store: Any, service_name: str) -> list[Input]:
+    """Features of a feature service."""
+    found = []
+    for projection in store.get_feature_service(service_name).feature_view_projections:
+        view = projection.name_to_use()
+        for feature in projection.features:
+            is_text = str(feature.dtype) == "String"
+            name, dtype = f"{view}__{feature.name}", _TEXT if is_text else _NUMBER
+            found.append(Input(name, "feature", dtype, projection.name, feature.name))
+    return found
+
+
+def request_input(name: str, declared: InputDefinition) -> Input:
+    """An input that a caller sends: a string, or a number."""
+    return Input(name, "request", _TEXT if declared.type == "string" else _NUMBER)

@@ -1,0 +1,27 @@
+"""The versions that docs/clients.md names are those that are installed and tried here."""
+
+from __future__ import annotations
+
+import re
+
+from driftloop.config import ROOT
+
+TEXT = (ROOT / "docs" / "clients.md").read_text()
+
+
+def test_python_packages_are_those_of_the_lock() -> None:
+    locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    named = re.findall(r"([a-z0-9-]+)(?:\[\w+\])?==([\w.]+)", " ".join(re.findall(r"pip install [^`]+", TEXT)))
+    assert {name for name, _ in named} == {"confluent-kafka", "grpcio-tools", "tritonclient"}
+    assert [(name, version) for name, version in named if locked[name] != version] == []
+
+
+def test_the_java_client_is_of_the_brokers_version() -> None:
+    [version] = re.findall(r"<artifactId>kafka-clients</artifactId>\s+<version>([^<]+)", TEXT)
+    assert f"<kafka.version>{version}</kafka.version>" in (ROOT / "infra" / "kafka" / "pom.xml").read_text()
+
+
+def test_every_go_module_has_a_version() -> None:
+    asked = [word for line in re.findall(r"^go (?:get|install) (.+)$", TEXT, re.MULTILINE) for word in line.split()]
+    assert len(asked) == 5
+    assert all(re.fullmatch(r"\S+@v\d+\.\d+\.\d+", each) for each in asked)

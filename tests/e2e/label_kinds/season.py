@@ -1,0 +1,164 @@
+"""New loops as `driftloop init` makes them, one of each kind of label, in one system: two weeks and two days."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc as triton
+from confluent_kafka import Producer
+from google.protobuf.message import Message
+
+from driftloop.checks.model import Findings
+from driftloop.checks.predictions import Predictions, read_predictions
+from driftloop.checks.run import PREDICTIONS
+from driftloop.checks.run import run as run_checks
+from driftloop.config import ROOT, Settings
+from driftloop.envelope import Envelope
+from driftloop.history import read_events, read_topics
+from driftloop.loop import load_loops
+from driftloop.scaffold import KINDS
+from tests.e2e.command_line import CommandLine, system
+from tests.e2e.two_loops.together import STEP, STEP_MS, replay, settings_of, up
+
+HOUR_MS = 3_600_000
+WEEKS = ("2026-01-01", "2026-01-15")
+"""Until the first champion, which a new loop trains after 14 days."""
+DAY = ("2026-01-15", "2026-01-16")
+"""Answered by it."""
+NEXT_DAY = ("2026-01-16", "2026-01-17")
+DAY_MS = 1_768_435_200_000
+"""Midnight of `DAY`, UTC."""
+NEXT_DAY_MS = DAY_MS + 24 * HOUR_MS
+LOOPS = {kind: f"cases_{kind}" for kind in KINDS}
+CORRECTED = LOOPS["count"]
+OUTCOMES: Mapping[str, Any] = {"binary": 1, "regression": 120.5, "count": 3, "multiclass": "fair"}
+"""Of the case that a person sends, by kind."""
+CASE = "sent-by-hand"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a plain client was answered: ``score`` float64 [1], or [K] with K classes."""
+
+    score: np.ndarray[Any, np.dtype[np.float64]]
+    release: str
+    prediction: str
+
+
+@dataclass(frozen=True)
+class Season:
+    """What the system held at its end, and what was said on the way."""
+
+    checked: Mapping[str, Any]
+    """What `driftloop check` found, by loop."""
+    answers: Mapping[str, Answer]
+    """By loop."""
+    events: Sequence[Envelope[Any]]
+    before: Sequence[Envelope[Any]]
+    """Events of the corrected loop as they stood before the correction."""
+    predictions: Mapping[str, Predictions]
+    checks: Mapping[str, Findings]
+    timeline: str
+    """Of the corrected loop."""
+    card: str
+    """The model card of the first champion of classes."""
+
+    def of(self, loop: str, kind: type[Message] = Message) -> list[Envelope[Any]]:
+        """Events of one loop with this message, in the order of their publication."""
+        return [event for event in self.events if event.loop == loop and isinstance(event.data, kind)]
+
+
+def live_through(folder: Path) -> Season:
+    """Make the loops, bring the system up, live through their season, and stop the system."""
+    (folder / "loops").mkdir()
+    (folder / "features").mkdir()
+    (folder / "features" / "feature_store.yaml").symlink_to(ROOT / "feature_repo" / "feature_store.yaml")
+    places = {"DRIFTLOOP_LOOPS_DIR": str(folder / "loops"), "DRIFTLOOP_FEATURE_REPO": str(folder / "features")}
+    with system(folder, places) as line:
+        for kind, loop in LOOPS.items():
+            said(line, "init", loop, "--kind", kind, "--clock", "request")
+        checked = json.loads(said(line, "check", "--json"))
+        up(line)
+        settings = settings_of(line)
+        _weeks(line)
+        answers = {loop: _by_hand(settings, kind, loop) for kind, loop in LOOPS.items()}
+        replay(line, dict.fromkeys(LOOPS.values(), DAY))
+        before = [event for event in read_events(settings.kafka_bootstrap) if event.loop == CORRECTED]
+        _send(settings, f"{CORRECTED}.settled", _settled("corrected", NEXT_DAY_MS + HOUR_MS, OUTCOMES["count"] + 4))
+        replay(line, {CORRECTED: NEXT_DAY})
+        loops = {loop.name: loop for loop in load_loops(settings.loops_dir)}
+        log = list(read_topics(settings.kafka_bootstrap, [PREDICTIONS]))
+        champion = answers[LOOPS["multiclass"]].release
+        said(line, "report", champion, "-o", str(folder / "card.html"))
+        return Season(
+            checked,
+            answers,
+            read_events(settings.kafka_bootstrap),
+            before,
+            {name: read_predictions(log, name) for name in loops},
+            {name: run_checks(settings, loop, STEP_MS, say=print) for name, loop in loops.items()},
+            said(line, "timeline", CORRECTED, "-n", "0"),
+            (folder / "card.html").read_text(),
+        )
+
+
+def said(line: CommandLine, *arguments: str) -> str:
+    """What a command that succeeds prints."""
+    ended = line.run(*arguments, timeout_s=300.0)
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
+    return ended.stdout
+
+
+def _weeks(line: CommandLine) -> None:
+    """The first two weeks of all loops at once, in which nobody asks for predictions."""
+    span = ("--start", WEEKS[0], "--end", WEEKS[1], "--step", STEP, "--no-caller")
+    replays = [line.start("replay", loop, *span) for loop in LOOPS.values()]
+    try:
+        for each in replays:
+            _, errors = each.communicate(timeout=900.0)
+            assert each.returncode == 0, errors[-2000:]
+    finally:
+        for each in replays:
+            each.kill()
+            each.communicate()
+
+
+def _by_hand(settings: Settings, kind: str, loop: str) -> Answer:
+    """A case by a plain producer and a plain client: asked about, predicted, and settled eight hours later."""
+    asked = {"event_id": "asked-by-hand", "event_time_ms": DAY_MS, "decide_at_ms": DAY_MS + HOUR_MS}
+    _send(settings, f"{loop}.asked", {**asked, "case_id": CASE, "place": "north", "size": 1.5})
+    values: dict[str, str | float] = {
+        "case_id": CASE,
+        "place": "north",
+        "size": 1.5,
+        "decision_time_ms": DAY_MS + HOUR_MS,
+    }
+    with triton.InferenceServerClient(settings.triton_grpc) as client:
+        inputs = [_tensor(name, value) for name, value in values.items()]
+        answer = client.infer(loop, inputs, request_id=f"{loop}-by-hand", client_timeout=60.0)
+    _send(settings, f"{loop}.settled", _settled("settled", DAY_MS + 9 * HOUR_MS, OUTCOMES[kind]))
+    release, prediction = (str(answer.as_numpy(name)[0], "utf-8") for name in ("release_id", "prediction_id"))
+    return Answer(answer.as_numpy("score")[0], release, prediction)
+
+
+def _settled(name: str, time_ms: int, outcome: Any) -> dict[str, Any]:
+    own = {"event_id": f"{name}-by-hand", "event_time_ms": time_ms, "outcome": outcome}
+    return {**own, "case_id": CASE, "place": "north"}
+
+
+def _send(settings: Settings, topic: str, event: Mapping[str, Any]) -> None:
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap})
+    producer.produce(topic, json.dumps(event))
+    assert producer.flush(30.0) == 0
+
+
+def _tensor(name: str, value: str | float) -> triton.InferInput:
+    datatype = {str: "BYTES", float: "FP64", int: "INT64"}[type(value)]
+    tensor = triton.InferInput(name, [1, 1], datatype)
+    tensor.set_data_from_numpy(np.array([[value]], dtype=object if datatype == "BYTES" else None))
+    return tensor

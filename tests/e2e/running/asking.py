@@ -1,0 +1,85 @@
+"""How tests speak to the running system as people do, and bring a release to where people have a say."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.cli import main
+from driftloop.contracts import evaluation_pb2 as evaluation
+from driftloop.contracts.training_pb2 import Bundle
+from driftloop.envelope import Envelope, to_record
+from driftloop.history import read_events
+from driftloop.readmodel.loops import LoopState, loop_states
+from tests.e2e.running.system import Running
+from tests.helpers.eventually import assert_eventually
+
+WHY = ("--why", "a test asks", "--who", "anna")
+
+
+def say(running: Running, *arguments: str, code: int = 0) -> str:
+    """What a command prints, run in this process: to start one takes longer than most commands."""
+    out, errors = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, running.line.environment),
+        mock.patch.object(sys, "argv", ["driftloop", *arguments]),
+        redirect_stdout(out),
+        redirect_stderr(errors),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    assert ended.value.code == code, out.getvalue() + errors.getvalue()
+    return (out if code == 0 else errors).getvalue()
+
+
+def say_json(running: Running, *arguments: str) -> Any:
+    return json.loads(say(running, *arguments, "--json"))
+
+
+def state(running: Running) -> LoopState:
+    events = [each for each in read_events(running.settings.kafka_bootstrap) if each.loop == running.loop.name]
+    [found] = loop_states(events)
+    return found
+
+
+def judged(running: Running, release: str, stage: str, outcome: evaluation.Outcome, at: LoopState) -> None:
+    """Say a verdict on the champion's bundle under another release's name, as the evaluation service would."""
+    bundle = Bundle(uri=str(running.bundle().folder), digest=running.bundle().digest)
+    data = evaluation.VerdictReached(
+        loop=running.loop.name, stage=stage, release_id=release, outcome=outcome, bundle=bundle,
+        run_id=f"run-of-{release}", request_id=f"request-of-{release}", reasons=["a test says so"],
+        champion_release_id=at.champion,
+    )  # fmt: skip
+    name = f"{release}-{stage}-{time.time_ns()}"
+    event: Envelope[Any] = Envelope(
+        name, "/driftloop/evaluation", data.DESCRIPTOR.full_name, data.loop, at.time_ms + 1,
+        time.time_ns() // 1_000_000, name, None, None, data,
+    )  # fmt: skip
+    producer = KafkaBatchProducer(running.settings.kafka_bootstrap)
+    producer.send([to_record(event)])
+    producer.close()
+
+
+def brought_to(running: Running, release: str, stage: str) -> None:
+    """Let a release stand in a stage, and the router answer so."""
+    loop = running.loop.name
+    judged(running, release, "offline", evaluation.BETTER, state(running))
+    assert_eventually(lambda: (at := state(running)).release == release and at.converged_epoch == at.epoch)
+    if stage == "waiting":
+        say(running, "pause", loop, *WHY)
+    if stage in ("waiting", "canary"):
+        judged(running, release, "shadow", evaluation.BETTER, state(running))
+    if stage == "waiting":
+        assert_eventually(lambda: state(running).waiting)
+        say(running, "resume", loop, *WHY)
+    elif stage == "canary":
+        assert_eventually(lambda: (at := state(running)).stage == "canary" and at.converged_epoch == at.epoch)

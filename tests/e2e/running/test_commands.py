@@ -1,0 +1,130 @@
+"""Commands that need no control service, as a table and as JSON; and a wrong argument to each command that there is."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import click
+import pytest
+
+from driftloop import cli
+from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.ports import Outgoing
+from tests.e2e.running.asking import WHY, say, say_json
+from tests.e2e.running.system import Running
+from tests.helpers.eventually import assert_eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+COMMANDS = cli.cli.list_commands(click.Context(cli.cli))
+WRONG = [
+    (("up", "now"), "unexpected extra argument"),
+    (("up", "--timeout", "soon"), "'soon' is not a valid float"),
+    (("down", "now"), "unexpected extra argument"),
+    (("status", "now"), "unexpected extra argument"),
+    (("doctor", "now"), "unexpected extra argument"),
+    (("demo", "--end", "yesterday"), "'yesterday' is not a date; write 2013-05-19"),
+    (("demo", "--plan", "nine"), "nine.yaml:1: missing; it says which days to replay"),
+    (("replay", "flights"), "Missing option '--start'"),
+    (("replay", "flights", "--start", "2013-01-02", "--end", "2013-01-01"), "must be after the start 2013-01-02"),
+    (("call", "flights", "--start", "soon"), "'soon' is not a date; write 2013-05-19"),
+    (("init", "9"), "use lower-case letters, digits and _, a letter first"),
+    (("init", "flights"), "choose another name, or remove it first"),
+    (("init", "parcels", "--kind", "ordinal"), "is not one of 'binary', 'regression', 'count', 'multiclass'"),
+    (("check", "nowhere"), "there is no loop 'nowhere'"),
+    (("timeline", "nowhere"), "there is no loop 'nowhere'"),
+    (("timeline", "-n", "many"), "'many' is not a valid integer"),
+    (("history", "nowhere"), "there is no loop 'nowhere'"),
+    (("history", "--at", "yesterday"), "'yesterday' is not a date"),
+    (("lineage", "nothing"), "no prediction, release, run or event"),
+    (("lineage",), "Missing argument 'LOOP|ID'"),
+    (("retrain", "nowhere", *WHY), "there is no loop 'nowhere'"),
+    (("retrain",), "Missing argument 'LOOP'"),
+    (("approve", "flights", "r-nothing", *WHY), "there is no release 'r-nothing'"),
+    (("reject", "flights", "r-nothing", *WHY), "there is no release 'r-nothing'"),
+    (("rollback", "flights"), "Missing option '--why'"),
+    (("rollback", "flights", "--why", " "), "say why"),
+    (("pause", "nowhere", *WHY), "there is no loop 'nowhere'"),
+    (("resume", "nowhere", *WHY), "there is no loop 'nowhere'"),
+    (("kpis", "nowhere"), "nowhere"),
+    (("kpis", "--since", "yesterday"), "'yesterday' is not a date"),
+    (("report", "nowhere"), "nowhere"),
+    (("dlq", "list", "nothing"), "no topic 'nothing' has dead letters; one of"),
+    (("dlq", "show", "weather.observed", "999"), "`driftloop dlq list weather.observed` lists them"),
+    (("dlq", "replay", "weather.observed", "--why", "mended"), "give offsets, or --all"),
+    (("rebuild", "now"), "unexpected extra argument"),
+    (("completion",), "Choose from: bash, zsh, fish"),
+    (("completion", "tcsh"), "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
+]
+"""A command line, to what its one line says."""
+
+
+@pytest.mark.parametrize(("arguments", "says"), WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
+def test_a_wrong_argument_is_one_line(running: Running, arguments: tuple[str, ...], says: str) -> None:
+    [line] = say(running, *arguments, code=2).strip().splitlines()
+    assert line.startswith("driftloop")
+    assert says in line
+
+
+def test_every_command_is_given_a_wrong_argument() -> None:
+    assert {arguments[0] for arguments, _ in WRONG} == set(COMMANDS)
+
+
+def test_what_is_up_is_left_as_it_is(running: Running) -> None:
+    before = running.pids()
+    assert say(running, "up").endswith("was up already\n")
+    told = say_json(running, "up")
+    assert told["already"]
+    assert {"kafka", "triton", "ingestion", "control"} <= told["ready_s"].keys()
+    assert running.pids() == before
+
+
+def test_the_status_shows_parts_and_loops(running: Running) -> None:
+    told = say_json(running, "status")
+    assert all(each["ready"] for each in told["parts"])
+    shown = say(running, "status")
+    for each in (*told["parts"], *told["loops"]):
+        assert (each.get("name") or each["loop"]) in shown
+    assert told["loops"][0]["champion"] in shown
+
+
+def test_the_doctor_finds_nothing_wrong(running: Running) -> None:
+    told = say_json(running, "doctor")
+    assert [each for each in told if each["state"] == "wrong"] == []
+    shown = say(running, "doctor")
+    assert all(each["name"] in shown for each in told)
+
+
+def test_a_loop_is_made_and_checked_beside_a_system_that_runs(running: Running) -> None:
+    """For scripts; as people read it, README's commands show it."""
+    try:
+        made = say_json(running, "init", "made")
+        assert any(each.endswith("made/loop.yaml") for each in made)
+        told = say_json(running, "check", "made")["made"]
+        assert told["problems"] == []
+        assert {each["kind"] for each in told["effects"]} >= {"topic"}
+    finally:
+        shutil.rmtree(running.settings.loops_dir / "made")
+        (running.settings.feature_repo / "made.py").unlink()
+
+
+def test_a_dead_letter_is_listed_shown_and_replayed(running: Running) -> None:
+    topic = "weather.observed"
+    before = len(say_json(running, "dlq", "list", topic))
+    producer = KafkaBatchProducer(running.settings.kafka_bootstrap)
+    producer.send([Outgoing(topic, b'{"event_id": "warm-1", "temperature_f": ', None)])
+    producer.close()
+    listed = assert_eventually(lambda: say_json(running, "dlq", "list", topic)[before:], 60.0, "the dead letter")
+    offset = str(listed[0]["offset"])
+    assert listed[0]["reason"] == "malformed-json"
+    assert "malformed-json" in say(running, "dlq", "list", topic)
+    assert say_json(running, "dlq", "show", topic, offset)["sha256"] in say(running, "dlq", "show", topic, offset)
+    assert len(say_json(running, "dlq", "replay", topic, offset, *WHY)["sent"]) == 1
+    assert "sent 0 to weather.observed again" in say(running, "dlq", "replay", topic, offset, *WHY)
+
+
+def test_completion_is_a_script_that_its_shell_takes(running: Running) -> None:
+    script = say(running, "completion", "bash")
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    assert "driftloop" in script

@@ -1,0 +1,237 @@
+"""What README.md and docs/clients.md tell people to run is run as it stands, and has the effect that they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from driftloop import ports
+from driftloop.config import ROOT
+from driftloop.lake import Table
+from tests.e2e.running.asking import WHY, brought_to, say, say_json, state
+from tests.e2e.running.system import Running
+from tests.helpers.eventually import assert_eventually
+from tests.helpers.markdown import Block, Ran, Shell, blocks, sections, shell
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+README, CLIENTS = ROOT / "README.md", ROOT / "docs" / "clients.md"
+OF_A_CHECKOUT = (".local", "protos", "loops")
+"""What snippets read where they stand: in a checkout. They write there, too, so it is a folder of links."""
+TOOLS = {"kcat": "kcat", "java": "javac", "go": "go", "protoc": "protoc", "grpcurl": "grpcurl", "jq": "jq"}
+"""What a snippet runs, to what must be there."""
+COMMAND = re.compile(r"(?:^|[|({])\s*(\w+)", re.MULTILINE)
+EVENT_ID = re.compile(r"""event_id(?:": |=)"([^"]+)""")
+REQUEST_ID = re.compile(r'"([a-z]+-predicts)"')
+PATIENCE_S = 400.0
+"""For a snippet that compiles Go or Java for the first time, on a machine that does ten other things."""
+
+IN_MAKE = ("make demo", "make test")
+"""Whole runs, which are held elsewhere."""
+FOLLOWS = "driftloop timeline -f"
+STOPS = "driftloop down"
+"""Stops the system that others need: tests/e2e/test_readme.py has one of its own."""
+
+
+SAYS = {
+    "driftloop up": "was up already",
+    "driftloop status": "kafka",
+    "driftloop kpis": "time to repair",
+    "driftloop report flights": "flights.html",
+    "driftloop history --at 2013-03-15": "who answered",
+    "driftloop lineage flights": "training run",
+    'driftloop rollback flights --why "..."': " after ",
+    "driftloop init parcels --kind count": "`driftloop check parcels`",
+    "driftloop check parcels": "parcels is right",
+}
+"""README's commands, to something that they print."""
+
+
+def environment(running: Running) -> dict[str, str]:
+    """The system's, with the commands of set-up on the path and Go's downloads below .local."""
+    told = subprocess.run(
+        ["bash", "-c", "source infra/setup/go.sh; env -0"],
+        cwd=ROOT, env={**running.line.environment, "ROOT": str(ROOT)}, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    found = dict(each.split("=", 1) for each in told.stdout.split("\0") if each)
+    bins = [found["GOBIN"], str(ROOT / ".local" / "venv" / "bin"), found["PATH"]]
+    return {**found, "PATH": os.pathsep.join(bins), "PYTHONPATH": str(ROOT)}
+
+
+def addresses(running: Running) -> dict[str, str]:
+    """The addresses that documents name, to those of the system that runs: all that is changed in a snippet."""
+    return {ports.local(name, 0): running.settings.local(name) for name in ports.names()}
+
+
+@pytest.fixture
+def reader(running: Running, tmp_path: Path) -> Iterator[Shell]:
+    """A shell in something like a checkout."""
+    for name in OF_A_CHECKOUT:
+        (tmp_path / name).symlink_to(ROOT / name)
+    with shell(tmp_path, environment(running), addresses(running)) as found:
+        yield found
+
+
+def skip_without_tools(snippets: list[Block], path: str) -> None:
+    words = {word for each in snippets if not each.options for word in COMMAND.findall(each.text)}
+    missing = [need for name, need in TOOLS.items() if name in words and shutil.which(need, path=path) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} missing here; `make setup CLIENTS=1` brings it")
+
+
+def run(reader: Shell, snippets: list[Block]) -> list[Ran]:
+    return [reader.run(each, PATIENCE_S) for each in snippets if each.language == "sh" or each.options]
+
+
+PRODUCING = [name for name in sections(CLIENTS) if name.startswith("Produce events")]
+ASKING = [name for name in sections(CLIENTS) if name.startswith("Ask for a prediction")]
+
+
+@pytest.mark.parametrize("section", PRODUCING)
+def test_each_event_of_a_snippet_is_accepted_once(running: Running, reader: Shell, section: str) -> None:
+    snippets = sections(CLIENTS)[section]
+    skip_without_tools(snippets, environment(running)["PATH"])
+    before = accepted(running, snippets)
+    run(reader, snippets)
+    accepted_once_more(running, snippets, before)
+
+
+def accepted(running: Running, snippets: list[Block]) -> Counter[str]:
+    """The snippets' events in the lake, by id."""
+    sent = {found for each in snippets for found in EVENT_ID.findall(each.text)}
+    rows = Table(running.settings.lake / running.loop.name / "events" / "weather.observed").read()
+    return Counter(each for each in rows.column("event_id").to_pylist() if each in sent)
+
+
+def accepted_once_more(running: Running, snippets: list[Block], before: Counter[str]) -> None:
+    sent = Counter(found for each in snippets for found in EVENT_ID.findall(each.text))
+    assert sent
+    assert_eventually(lambda: accepted(running, snippets) - before == sent, 120.0, f"{sent} in the lake")
+
+
+def test_no_id_of_an_event_stands_in_two_snippets() -> None:
+    every = [found for path in (README, CLIENTS) for each in blocks(path) for found in EVENT_ID.findall(each.text)]
+    assert len(set(every)) == len(every) > 5
+
+
+@pytest.mark.parametrize("section", ASKING)
+def test_each_prediction_of_a_snippet_is_logged_with_the_release_and_score_that_it_printed(
+    running: Running, reader: Shell, section: str
+) -> None:
+    snippets = sections(CLIENTS)[section]
+    skip_without_tools(snippets, environment(running)["PATH"])
+    said = "".join(each.output for each in run(reader, snippets))
+    [name] = {found for each in snippets for found in REQUEST_ID.findall(each.text)}
+    printed = dict(re.findall(r"^(score|release_id)\s+(\S+)$", said, re.MULTILINE))
+    release, score = logged(running, name)
+    assert printed["release_id"] == release == state(running).champion
+    assert float(printed["score"]) == pytest.approx(score, abs=1e-9)
+
+
+def logged(running: Running, name: str) -> tuple[str, float]:
+    """Release and score of a prediction in the log."""
+
+    def look() -> list[tuple[str, float]]:
+        log = running.predictions()
+        found = log.take(log.id == name)
+        return list(zip(found.release, found.score, strict=True))
+
+    [found] = assert_eventually(look, 60.0, f"{name} in the prediction log")
+    return found
+
+
+def test_control_is_asked_and_told_by_grpcurl(running: Running, reader: Shell) -> None:
+    snippets = sections(CLIENTS)["Ask control"]
+    skip_without_tools(snippets, environment(running)["PATH"])
+    asked, told = run(reader, snippets)
+    assert state(running).champion in asked.output
+    accepted = re.findall(r'"event_id": "([^"]+)"', told.output)
+    assert_eventually(lambda: not state(running).paused, 60.0, "the loop goes on")
+    newest = [json.loads(each) for each in say(running, "timeline", "--all", "--json", "-n", "20").splitlines()]
+    assert [each["event_id"] for each in newest if each["event_id"] in accepted] == accepted
+
+
+def commands() -> list[Block]:
+    """README's shell commands one by one, but for those of `make`."""
+    found = []
+    for block in blocks(README, "sh"):
+        whole = block.text.replace("\\\n", " ").splitlines()
+        found += [replace(block, text=each) for each in whole if not each.startswith(IN_MAKE)]
+    return found
+
+
+def plain(command: Block) -> str:
+    """Without its comment and its argument in quotes."""
+    return re.split(r"\s{2,}#|\s#", command.text)[0].strip()
+
+
+ONE_BY_ONE = [each for each in commands() if plain(each) not in (FOLLOWS, STOPS)]
+
+
+@pytest.fixture(scope="module")
+def undone(running: Running) -> Iterator[None]:
+    """Take away what README's commands leave: the loop that `init` made."""
+    yield
+    folder = running.settings.loops_dir / "parcels"
+    shutil.rmtree(folder)
+    (running.settings.feature_repo / "parcels.py").unlink()
+
+
+@pytest.mark.usefixtures("undone")
+@pytest.mark.parametrize("command", ONE_BY_ONE, ids=plain)
+def test_a_command_of_the_readme_does_what_it_says(running: Running, reader: Shell, command: Block) -> None:
+    skip_without_tools([command], environment(running)["PATH"])
+    if "rollback" in command.text:
+        brought_to(running, "r-of-the-readme", "shadow")
+    before = accepted(running, [command])
+    ran = reader.run(command, PATIENCE_S)
+    assert SAYS.get(plain(command), "") in ran.output
+    if "rollback" in command.text:
+        assert state(running).release == ""
+    if EVENT_ID.search(command.text):
+        accepted_once_more(running, [command], before)
+
+
+def test_what_is_known_of_the_readmes_commands_is_of_its_commands() -> None:
+    assert SAYS.keys() <= set(map(plain, ONE_BY_ONE))
+
+
+def test_the_readme_follows_the_timeline(running: Running) -> None:
+    assert FOLLOWS in map(plain, commands())
+    with subprocess.Popen(
+        FOLLOWS.split(), env=environment(running), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert next(process.stdout), "what happened before"
+            say(running, "pause", running.loop.name, "--who", "anna", "--why", "the readme is followed")
+            say(running, "resume", running.loop.name, *WHY)
+            assert next(each for each in process.stdout if "the readme is followed" in each)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30.0) == 130
+        finally:
+            process.kill()
+
+
+def test_the_readmes_prediction_is_answered_by_the_champion(running: Running, reader: Shell) -> None:
+    [snippet] = blocks(README, "python")
+    said = reader.run(snippet, PATIENCE_S).output
+    assert say_json(running, "status")["loops"][0]["champion"] in said
+
+
+def test_every_make_target_of_the_documents_is_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    texts = [path.read_text() for path in (README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"))]
+    named = {name for text in texts for name in re.findall(r"(?:^|`)(?:\w+=\S+ )?make ([a-z-]+)", text, re.MULTILINE)}
+    assert {"demo", "demo-year", "test", "proofs", "setup"} <= named
+    assert named <= targets

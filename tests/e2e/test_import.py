@@ -1,0 +1,244 @@
+"""Models of three libraries, brought as first champions into loops that `driftloop init` has made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+
+from driftloop.config import ROOT
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.contracts import training_pb2 as training
+from driftloop.envelope import Envelope
+from driftloop.history import read_events
+from tests.e2e.command_line import CommandLine, system
+from tests.e2e.two_loops.together import settings_of, up
+from tests.helpers import exported, settling
+from tests.helpers.editing import replace_once
+from tests.helpers.eventually import assert_eventually
+from tests.helpers.exported import Exported
+
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]
+
+WHY = ("--why", "it served well elsewhere", "--who", "anna")
+PATIENCE = ("--timeout", "600")
+BEFORE, AFTER = ("2020-09-13", "2020-09-18"), ("2020-09-18", "2020-09-21")
+STEP = ("--step", "12h")
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A model that some library trained, and the loop that it is for."""
+
+    kind: str
+    make: Callable[[], Exported]
+    options: tuple[str, ...]
+    asks: Callable[[Exported, float, str], float]
+    """What it says itself of a case of this size and place."""
+
+
+def of_two_sizes(model: Exported, size: float, place: str) -> float:
+    return float(model.scores(np.array([[size, size]]), np.array([place], dtype=object))[0])
+
+
+def of_a_feature(model: Exported, size: float, place: str) -> float:
+    """The regression's first column is how often the place was measured in the last hour."""
+    return float(model.scores(np.array([[settling.MEASURED[place], size]]), np.array([place], dtype=object))[0])
+
+
+MODELS: Mapping[str, Brought] = {
+    "wins": Brought("binary", exported.sklearn_pipeline, ("--columns", "reading=size"), of_two_sizes),
+    "counts": Brought("count", lambda: exported.xgboost_matrix("count"), ("--columns", "size,size"), of_two_sizes),
+    "values": Brought(
+        "regression", lambda: exported.torch_matrix(1), ("--columns", "values_measured:count_amount_3600s,size"),
+        of_a_feature,
+    ),
+}  # fmt: skip
+TRAINED = "wins"
+"""The loop that has a trainer."""
+
+
+@dataclass(frozen=True)
+class Loops:
+    """The system after the imports, and what was said on the way."""
+
+    line: CommandLine
+    models: Mapping[str, Exported]
+    before: Mapping[str, Any]
+    """Status before the imports, by loop."""
+    said: Mapping[str, Any]
+    """What `import` printed, by loop."""
+
+    def events(self, loop: str, kind: type[Any]) -> list[Envelope[Any]]:
+        every = read_events(settings_of(self.line).kafka_bootstrap)
+        return [each for each in every if each.loop == loop and isinstance(each.data, kind)]
+
+
+@pytest.fixture(scope="module")
+def loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loops]:
+    folder = tmp_path_factory.mktemp("import")
+    with system(folder, places(folder)) as line:
+        models = {name: make(line, folder, name) for name in MODELS}
+        up(line)
+        replay(line, BEFORE, "--no-caller")
+        before = {each["loop"]: each for each in status(line)["loops"]}
+        said = {name: bring(line, folder, name) for name in MODELS}
+        yield Loops(line, models, before, said)
+
+
+def places(folder: Path) -> dict[str, str]:
+    (folder / "loops").mkdir()
+    (folder / "features").mkdir()
+    shutil.copy(ROOT / "feature_repo" / "feature_store.yaml", folder / "features")
+    return {"DRIFTLOOP_LOOPS_DIR": str(folder / "loops"), "DRIFTLOOP_FEATURE_REPO": str(folder / "features")}
+
+
+def make(line: CommandLine, folder: Path, name: str) -> Exported:
+    """A loop as `driftloop init` makes it, without a trainer where it shall have none; and the model to bring."""
+    told = MODELS[name]
+    good(line.run("init", name, "--kind", told.kind, "--clock", "request"))
+    settling.write(folder / "loops" / name, name, told.kind)
+    if name != TRAINED:
+        text = folder / "loops" / name / "loop.yaml"
+        replace_once(text, "trainer: model:Trainer", "trainer: null")
+        replace_once(text, "  schedule: {every: 28d}\n", "")
+        (folder / "loops" / name / "model.py").unlink()
+    model = told.make()
+    (folder / f"{name}.onnx").write_bytes(model.onnx)
+    return model
+
+
+def bring(line: CommandLine, folder: Path, name: str) -> Any:
+    options = (*MODELS[name].options, *WHY, *PATIENCE, "--json")
+    return json.loads(good(line.run("import", name, "--onnx", str(folder / f"{name}.onnx"), *options)))
+
+
+def good(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
+    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout if code == 0 else done.stderr
+
+
+def status(line: CommandLine) -> Any:
+    return json.loads(line.run("status", "--json").stdout)
+
+
+def replay(line: CommandLine, span: tuple[str, str], *more: str, callers: bool = False) -> dict[str, Any]:
+    """Replay all loops at once; returns what each caller said."""
+    about = ("--start", span[0], "--end", span[1], *STEP, *PATIENCE)
+    clients = {("replay", name): line.start("replay", name, *about, *more) for name in MODELS}
+    if callers:
+        clients |= {("call", name): line.start("call", name, *about) for name in MODELS}
+    said = {}
+    try:
+        for (command, name), client in clients.items():
+            out, errors = client.communicate(timeout=900.0)
+            assert client.returncode == 0, f"{command} {name}: {errors[-2000:]}"
+            said[command, name] = json.loads(out)
+    finally:
+        for client in clients.values():
+            client.kill()
+            client.communicate()
+    return {name: said[command, name] for command, name in said if command == "call"}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_imported_model_is_the_first_champion_and_answers_as_it_does_itself(loops: Loops, name: str) -> None:
+    [promoted] = loops.events(name, registry.ChampionPromoted)[:1]
+    assert promoted.data.previous_release_id == ""
+    assert promoted.correlation_id == loops.said[name]["event_id"]
+    assert loops.said[name]["effect"] == f"{promoted.data.release_id} answers, the loop's champion"
+    with triton.InferenceServerClient(settings_of(loops.line).triton_grpc) as client:
+        for size, place in ((-0.4, "north"), (0.9, "south")):
+            answer = client.infer(name, tensors(size, place), client_timeout=60.0)
+            assert answer.as_numpy("release_id").item().decode() == promoted.data.release_id
+            expected = MODELS[name].asks(loops.models[name], size, place)
+            assert answer.as_numpy("score").item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def tensors(size: float, place: str) -> list[triton.InferInput]:
+    at_ms = settling.START_MS + 5 * settling.DAY_MS
+    values: dict[str, tuple[str, Any]] = {
+        "case_id": ("BYTES", "asked-by-the-test"), "decision_time_ms": ("INT64", at_ms),
+        "place": ("BYTES", place), "size": ("FP64", size),
+    }  # fmt: skip
+    found = []
+    for name, (datatype, value) in values.items():
+        tensor = triton.InferInput(name, [1, 1], datatype)
+        dtype = {"BYTES": object, "INT64": np.int64, "FP64": np.float64}[datatype]
+        tensor.set_data_from_numpy(np.array([[value]], dtype=dtype))
+        found.append(tensor)
+    return found
+
+
+def test_a_loop_without_a_trainer_says_so_and_one_with_a_trainer_retrains_from_there(loops: Loops) -> None:
+    line = loops.line
+    for name in MODELS:
+        told = [each.data.because for each in loops.events(name, training.ReasonCoalesced)]
+        assert ("no-trainer" in told) == (name != TRAINED)
+        assert (loops.before[name]["untrained"] == "first-champion") == (name != TRAINED)
+        assert not [each for each in loops.events(name, training.RetrainRequested) if not each.data.HasField("model")]
+    answered = replay(line, AFTER, callers=True)
+    assert {name: each["failed"] for name, each in answered.items()} == dict.fromkeys(MODELS, 0)
+    assert all(each["answered"] > 100 for each in answered.values())
+    for name in MODELS.keys() - {TRAINED}:
+        refused = good(line.run("retrain", name, *WHY, *PATIENCE), code=3)
+        assert refused.strip().splitlines() == [
+            f"driftloop: nothing is trained: {name} has no trainer; bring a model with "
+            f"`driftloop import {name} --onnx FILE`"
+        ]
+        assert "no trainer" in good(line.run("timeline", name))
+    assert "training is asked for" in good(line.run("retrain", TRAINED, *WHY, *PATIENCE))
+
+    def judged() -> bool:
+        ends = [*loops.events(TRAINED, registry.StageEntered), *loops.events(TRAINED, registry.ReleaseRejected)]
+        return any(each.data.stage in ("shadow", "offline") for each in ends)
+
+    assert_eventually(judged, 300.0, "a trained candidate beside the imported champion, or its refusal")
+    [trained] = [each for each in loops.events(TRAINED, training.CandidateTrained) if each.data.training_rows]
+    assert [reason.kind for reason in trained.data.reasons] == ["command"]
+
+
+def test_a_model_for_a_loop_with_a_champion_is_its_challenger(loops: Loops, tmp_path: Path) -> None:
+    path = tmp_path / "logits.onnx"
+    path.write_bytes(exported.torch_matrix(1).onnx)
+    refused = good(
+        loops.line.run("import", "counts", "--onnx", str(path), "--columns", "size,size", *WHY, *PATIENCE), 3
+    )
+    assert "--link exp" in refused
+    done = good(bring_again(loops, "counts"))
+    assert "is judged beside the champion" in json.loads(done)["effect"]
+
+
+def bring_again(loops: Loops, name: str) -> subprocess.CompletedProcess[str]:
+    path = loops.line.out.parent / f"{name}.onnx"
+    options = (*MODELS[name].options, *WHY, *PATIENCE, "--json")
+    return loops.line.run("import", name, "--onnx", str(path), *options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("nowhere", "--onnx", "wins.onnx", *WHY), "there is no such loop"),
+        (("wins", *WHY), "Give one of --onnx FILE and --mlflow URI."),
+        (("wins", "--onnx", "absent.onnx", *WHY), "does not exist"),
+        (("wins", "--onnx", "wins.onnx"), "Missing option '--why'"),
+        (("wins", "--onnx", "wins.onnx", *WHY), "'reading' takes 1 columns, and bears no name of the loop's inputs"),
+        (("wins", "--onnx", "loops/wins/loop.yaml", *WHY), "no ONNX model"),
+        (("wins", "--onnx", "wins.onnx", "--columns", "reading=weight", *WHY), "the loop has no input 'weight'"),
+        (("wins", "--mlflow", "models:/nothing/1", *WHY), "does not give it"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_wrong_argument_is_one_line(loops: Loops, arguments: tuple[str, ...], says: str) -> None:
+    folder = loops.line.out.parent
+    words = [str(folder / each) if (folder / each).is_file() else each for each in arguments]
+    [line] = good(loops.line.run("import", *words), code=2).strip().splitlines()
+    assert says in line

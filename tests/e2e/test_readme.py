@@ -1,0 +1,30 @@
+"""README's commands that start and stop a system, on one of their own; the others are run beside one that is up."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from driftloop.config import ROOT
+from tests.e2e.command_line import CommandLine
+from tests.e2e.session import listening
+from tests.helpers.markdown import blocks
+
+pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(1200)]
+
+
+def test_up_status_and_down_do_what_the_readme_says(driftloop: CommandLine) -> None:
+    [block] = [each for each in blocks(ROOT / "README.md", "sh") if each.text.startswith("driftloop up ")]
+    said = {line.split("#")[0].strip() for line in block.text.splitlines()}
+    assert said >= {"driftloop up", "driftloop status", "driftloop down"}
+    started = driftloop.run("up")
+    assert started.returncode == 0, started.stdout + started.stderr
+    assert "`driftloop status` shows it, `driftloop down` stops it" in started.stdout
+    assert driftloop.run("status").returncode == 0
+    stopped = driftloop.run("down", "--json")
+    assert json.loads(stopped.stdout) == {"stopped": True}
+    assert listening(int(driftloop.environment["PORT_BASE"])) == []
+    assert driftloop.run("status").returncode == 1
+    assert json.loads(driftloop.run("down", "--json").stdout) == {"stopped": False}
+    assert driftloop.run("down").stdout == "nothing was running\n"

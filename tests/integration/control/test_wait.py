@@ -1,0 +1,99 @@
+"""``driftloop wait`` against the control service: it returns when the story has come so far, and not before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from driftloop.cli.wait import wait
+from driftloop.envelope import Envelope
+from driftloop.errors import DriftloopError
+from tests.helpers.eventually import assert_eventually
+from tests.helpers.story import LOOP, Story, told
+from tests.unit.control.rig import Rig
+from tests.unit.control.running import Running
+
+pytestmark = pytest.mark.integration
+
+Wait = Callable[..., Result]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    found = Running(Rig(tmp_path), Story())
+    yield found
+    found.end()
+
+
+@pytest.fixture
+def run(running: Running, monkeypatch: pytest.MonkeyPatch) -> Wait:
+    monkeypatch.setenv("DRIFTLOOP_CONTROL_GRPC", running.address)
+    return lambda *arguments: CliRunner().invoke(wait, [*arguments])
+
+
+def until(name: str) -> list[Envelope[Any]]:
+    """The story up to an event."""
+    events = told().events
+    return events[: next(n for n, each in enumerate(events) if each.id == f"{LOOP}:{name}") + 1]
+
+
+def streams(running: Running) -> int:
+    """Timelines that are followed now."""
+    return running.service._servicer._streams
+
+
+def test_a_loop_at_rest_is_told_where_it_stands(running: Running, run: Wait) -> None:
+    running.rig.tell(told().events)
+    assert run(LOOP).output == "champion r-1; nothing: watched\n"
+    found = json.loads(run(LOOP, "--for", "champion", "--json").output)
+    assert (found["champion"], found["open"]) == ("r-1", [])
+
+
+def test_it_returns_as_soon_as_what_is_waited_for_is_so(running: Running, run: Wait) -> None:
+    before, after = until("promoted 1"), until("converged 2")
+    running.rig.tell(before[:-1])
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(run, LOOP, "--for", "champion", "--timeout", "120")
+        assert_eventually(lambda: streams(running) == 1)
+        assert not waiting.done()
+        running.rig.tell(before[-1:])
+        assert waiting.result(120.0).output.startswith("champion r-1")
+    running.rig.tell(after[len(before) :])
+    assert run(LOOP, "--timeout", "60").output.startswith("champion r-1, r-2 in shadow; nothing: r-2 is judged")
+
+
+@pytest.mark.parametrize(
+    ("loop", "wanted", "waits_for"),
+    [(LOOP, "rest", "run for request q-1 goes on"), ("idle", "champion", "the first champion is trained once")],
+)
+def test_what_does_not_come_in_time_is_named(
+    running: Running, run: Wait, loop: str, wanted: str, waits_for: str
+) -> None:
+    running.rig.tell(until("started 1"))
+    failed = run(loop, "--for", wanted, "--timeout", "0.5").exception
+    assert isinstance(failed, DriftloopError)
+    assert f"{loop} still waits after 0.5 s" in str(failed)
+    assert waits_for in str(failed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nix"], "there is no loop 'nix'; there is idle, orders"),
+        ([LOOP, "--for", "lunch"], "'lunch' is not one of 'rest', 'champion'"),
+        ([], "Missing argument 'LOOP'"),
+    ],
+)
+def test_a_wrong_argument_is_told_with_exit_code_2(
+    running: Running, run: Wait, arguments: list[str], says: str
+) -> None:
+    running.rig.tell(until("converged 1"))
+    found = run(*arguments)
+    assert found.exit_code == 2
+    assert says in found.output
