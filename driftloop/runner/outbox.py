@@ -76,10 +76,8 @@ def _insert(connection: Connection, event: Envelope[Message], key: str | None) -
     record = to_record(event, key)
     headers = json.dumps([[name, value.decode()] for name, value in record.headers]).encode()
     row = {"event_id": event.id, "topic": record.topic, "key": record.key, "value": record.value, "headers": headers}
-    result = connection.execute(
-        insert(connection, outbox).values(row).on_conflict_do_nothing(index_elements=["event_id"])
-    )
-    return int(result.rowcount)
+    stated = insert(connection, outbox).values(row).on_conflict_do_nothing(index_elements=["event_id"])
+    return len(connection.execute(stated.returning(outbox.c.position)).all())  # PostgreSQL counts no inserted rows
 
 
 def _outgoing(row: Any) -> Outgoing:

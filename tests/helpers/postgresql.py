@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ class Cluster:
     def __init__(self, sockets: Path) -> None:
         self._sockets = sockets
         self._made: list[Engine] = []
+        self._one_at_a_time = threading.Lock()
 
     def url(self, schema: str = "public") -> str:
         """Address of a schema, which `schema` makes."""
@@ -40,7 +42,7 @@ class Cluster:
     def schema(self, name: str) -> str:
         """Make a schema where it is missing; returns its address."""
         engine = create_engine(self.url())
-        with engine.begin() as connection:
+        with self._one_at_a_time, engine.begin() as connection:
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{name}"'))
         engine.dispose()
         return self.url(name)

@@ -55,7 +55,7 @@ def put(
     """
     row = {**asdict(notice), "put_wall_ms": wall_ms}
     statement = insert(connection, notices).values(row).on_conflict_do_nothing(index_elements=["notice_id"])
-    if connection.execute(statement).rowcount == 0:
+    if connection.execute(statement.returning(notices.c.notice_id)).first() is None:
         return False
     fresh = wall_ms - notice.wall_time_ms <= fresh_ms
     state = WAITING if fresh else PASSED_OVER

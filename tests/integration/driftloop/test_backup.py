@@ -397,13 +397,17 @@ def test_it_goes_on_when_whoever_holds_it_is_killed(counting: tuple[psutil.Proce
 
 def test_the_services_are_held_before_kafka(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    monkeypatch.setattr(Supervisor, "alive", lambda _self: True)
 
-    def held(*names: str) -> set[int]:
+    def services(_supervisor: Supervisor) -> set[psutil.Process]:
+        order.append("services")
+        return set()
+
+    def parts(_supervisor: Supervisor, names: tuple[str, ...]) -> set[psutil.Process]:
         order.extend(names)
         return set()
 
-    monkeypatch.setattr(taking, "_services", lambda _supervisor: held("services"))
-    monkeypatch.setattr(taking, "_parts", lambda _supervisor, names: held(*names))
+    monkeypatch.setattr(Supervisor, "alive", lambda _self: True)
+    monkeypatch.setattr(taking, "_services", services)
+    monkeypatch.setattr(taking, "_parts", parts)
     backup(settings, "copy")
     assert order[:2] == ["services", "kafka"]

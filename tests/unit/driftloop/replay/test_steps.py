@@ -127,6 +127,34 @@ def test_a_replay_that_goes_on_sends_what_is_lacking(broker: _Answering, followe
     assert [each.value for each in broker.records("shelved") if each.value] == [b"7"]
 
 
+def test_a_replay_that_goes_on_first_waits_for_the_step_that_was_cut_short(
+    broker: _Answering, follower: Follower, seen: list[int]
+) -> None:
+    broker.answers = False
+    with pytest.raises(Retriable, match="step to 10"):
+        _steps(broker, follower, seen, timeout_s=0.0).run(0, 25, 10, lambda: False)
+    again = _steps(broker, follower, seen, timeout_s=0.0)
+    again.held = held([record for name in EVENTS for record in broker.records(name)], {"placed": 2, "shelved": 1})
+    again.goes_on = True
+    with pytest.raises(Retriable, match="step to 10"):
+        again.run(again.held.start_ms(0, 25, 10), 25, 10, lambda: False)
+    assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5"]
+    broker.append([_asked(10)])
+    broker.answers, again.timeout_s = True, 20.0
+    assert again.run(10, 25, 10, lambda: False) == 25
+    assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5", b"10", b"24"]
+
+
+def test_a_replay_that_goes_on_after_its_last_step_waits_for_it(
+    broker: _Answering, follower: Follower, seen: list[int]
+) -> None:
+    broker.answers = False
+    again = _steps(broker, follower, seen, timeout_s=0.0)
+    again.goes_on = True
+    with pytest.raises(Retriable, match="step to 25"):
+        again.run(25, 25, 10, lambda: False)
+
+
 def test_a_follower_hands_on_what_ended_it(broker: _Answering) -> None:
     def see(_event: Envelope[Any]) -> None:
         raise AssertionError("never reached")
