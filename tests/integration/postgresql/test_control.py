@@ -4,6 +4,6 @@ import pytest
 
 from tests.unit.control.test_commands import *  # noqa: F403
 from tests.unit.control.test_predictions import *  # noqa: F403
-from tests.unit.control.test_reader import *  # type: ignore[assignment]  # noqa: F403
+from tests.unit.control.test_reader import *  # noqa: F403
 
 pytestmark = [pytest.mark.integration]
