@@ -13,14 +13,14 @@ from pathlib import Path, PurePosixPath
 
 PLACES = (
     "state", "online", "feast", "mlflow", "spool", "triton", "training", "kafka/data", "demo.json", "former-homes.json",
-    "lake", "bundles",
+    "lake", "bundles", "imports",
 )  # fmt: skip
 """Files and folders of a home."""
 
 TOPS = tuple(dict.fromkeys(PurePosixPath(each).parts[0] for each in PLACES))
 """Their first parts: what a restore replaces."""
 
-_WRITTEN_ONCE = ("lake/", "bundles/", "mlflow/artifacts/")
+_WRITTEN_ONCE = ("lake/", "bundles/", "imports/", "mlflow/artifacts/")
 _DERIVED = (".index", ".timeindex", "-shm", ".pyc", ".partial")
 _OF_ONE_RUN = ("kafka/data/.lock", "kafka/data/.kafka_cleanshutdown")
 """The second says that a log needs no look: a restored one gets it, and its indexes."""

@@ -4,9 +4,11 @@ import math
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts import ingestion_pb2 as ingestion
@@ -14,7 +16,9 @@ from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts.topics import topic_of
 from driftloop.errors import BundleError, Retriable, TooManyDeadLetters
+from driftloop.runner.tables import open_database
 from services.monitoring import metrics
+from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import OUTCOMES, PREDICTIONS, TOPICS
 from services.monitoring.handlers import HANDLERS
 from tests.unit.monitoring.kit import (
@@ -215,14 +219,17 @@ def test_outcomes_without_a_value_are_not_outcomes(bench: Bench) -> None:
 
 
 def test_the_state_holds_no_more_than_its_memory(bench: Bench) -> None:
-    import sqlite3
-
     bench.send(*story(days=10))
     bench.run()
-    with sqlite3.connect(bench.settings.home / "state" / "monitoring.db") as connection:
-        rows = connection.execute("select min(visible_ms), count(*) from predictions").fetchone()
-        records = connection.execute("select count(*) from predictions where record is not null").fetchone()[0]
-        closed = connection.execute("select min(end_ms), count(*) from windows").fetchone()
+    engine = open_database(bench.settings.database_url("monitoring"), metadata)
+    with engine.connect() as connection:
+
+        def ask(query: str) -> Any:
+            return connection.execute(text(query)).one()
+
+        rows = ask("select min(visible_ms), count(*) from predictions")
+        records = ask("select count(*) from predictions where record is not null")[0]
+        closed = ask("select min(end_ms), count(*) from windows")
     assert rows[0] >= day(10 - 6) * 3_600_000
     assert rows[1] <= 4 * 8 * 6
     assert 0 < records <= 4 * 8 * 2
