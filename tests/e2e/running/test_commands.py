@@ -59,7 +59,7 @@ WRONG = [
     (("dlq", "replay", "weather.observed", "--why", "mended"), "give offsets, or --all"),
     (("rebuild", "now"), "unexpected extra argument"),
     (("backup", "pyproject.toml"), "pyproject.toml"),
-    (("restore", "nothing.tar"), "nothing.tar"),
+    (("restore", "nothing.tar"), "stop it with `driftloop down`"),
     (("completion",), "Choose from: bash, zsh, fish"),
     (("completion", "tcsh"), "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
 ]

@@ -30,6 +30,7 @@ OF_A_CHECKOUT = (".local", "protos", "loops")
 """What snippets read where they stand: in a checkout. They write there, too, so it is a folder of links."""
 TOOLS = {"kcat": "kcat", "java": "javac", "go": "go", "protoc": "protoc", "grpcurl": "grpcurl", "jq": "jq"}
 """What a snippet runs, to what must be there."""
+FETCHED = ROOT / ".local" / "stamps" / "clients"
 COMMAND = re.compile(r"(?:^|[|({])\s*(\w+)", re.MULTILINE)
 EVENT_ID = re.compile(r"""event_id(?:": |=)"([^"]+)""")
 REQUEST_ID = re.compile(r'"([a-z]+-predicts)"')
@@ -85,6 +86,8 @@ def reader(running: Running, tmp_path: Path) -> Iterator[Shell]:
 def skip_without_tools(snippets: list[Block], path: str) -> None:
     words = {word for each in snippets if not each.options for word in COMMAND.findall(each.text)}
     missing = [need for name, need in TOOLS.items() if name in words and shutil.which(need, path=path) is None]
+    if "go" in words and not FETCHED.exists():
+        missing.append("what Go has to fetch and compile first")
     if missing:
         pytest.skip(f"{', '.join(missing)} missing here; `make setup CLIENTS=1` brings it")
 
