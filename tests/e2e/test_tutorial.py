@@ -34,7 +34,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 NOT_COPIED = shutil.ignore_patterns(".*", "var", "out", "__pycache__", "*.egg-info")
 """Of the checkout: what people and tools have made in it."""
 PROMISED_S = 15 * 60
-_CHANGING = re.compile(r"\b[0-9a-f]{8,}\b|[+-]?\d[\d,.]*")
+_CHANGING = re.compile(r"\b(?:run|r)-[0-9a-f]{12}\b|\b[0-9a-f]{8,}\b|[+-]?\d[\d,.]*")
 """Ids and numbers."""
 
 
