@@ -37,7 +37,7 @@ down: ## stop the system
 status: setup ## what runs, and how well
 	driftloop status $(ARGS)
 
-check: | setup ## what must hold before a commit, two parts at a time: under a minute
+check: | setup ## what must hold before a commit, two parts at a time: about a minute
 	@$(MAKE) --no-print-directory -j2 --output-sync=target unit types lint imports
 
 lint types imports unit: | setup
@@ -57,7 +57,7 @@ unit: export TMPDIR := $(or $(wildcard /dev/shm),$(TMPDIR))
 unit:
 	pytest -q -n 2 --dist loadscope tests/unit
 
-test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, a browser, and whole systems: under ten minutes
+test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, a browser, and whole systems: about twelve minutes
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof" tests/e2e tests/integration tests/browser tests/contract
 
 proofs: setup ## whole systems and faults: several loops, the tutorial, kill -9, Ctrl-C, permuted outcomes: half an hour more
