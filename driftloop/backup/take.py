@@ -17,7 +17,7 @@ from circus.exc import CallError
 
 from driftloop import __version__
 from driftloop.backup.archive import Limited, Writer, add_bytes, said, writing
-from driftloop.backup.contents import Entry, entries
+from driftloop.backup.contents import TOPS, Entry, entries
 from driftloop.backup.facts import homes_of, loops_of, revisions_of
 from driftloop.backup.manifest import NAME, FileSaid, Manifest
 from driftloop.backup.still import Find, family, held_still
@@ -155,7 +155,7 @@ def _refuse(settings: Settings, target: Path) -> None:
         )
     if target.name.endswith((".tar.gz", ".tgz", ".tar.zst", ".gz", ".zip")):
         raise ConfigError(f"{target} is to be compressed; give a name that ends in .tar, and compress that file")
-    if any(target.resolve().is_relative_to((home / each).resolve()) for each in ("state", "lake", "kafka")):
+    if any(target.resolve().is_relative_to((home / each).resolve()) for each in TOPS):
         raise ConfigError(f"{target} is inside of what is copied; give a place outside of {home}")
 
 

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from driftloop import ports
 from driftloop.config import ROOT
 from tests.helpers.ports import free_port_base
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,21 @@ class CommandLine:
         """The report that a demo left."""
         found: dict[str, Any] = json.loads((self.out / "report.json").read_text())
         return found
+
+
+def printed_together(clients: Mapping[K, subprocess.Popen[str]], timeout_s: float) -> dict[K, Any]:
+    """What commands that run beside each other print as JSON, once each has ended well; none is left running."""
+    said = {}
+    try:
+        for name, client in clients.items():
+            out, errors = client.communicate(timeout=timeout_s)
+            assert client.returncode == 0, f"{name}: {errors[-2000:]}"
+            said[name] = json.loads(out)
+    finally:
+        for client in clients.values():
+            client.kill()
+            client.communicate()
+    return said
 
 
 @contextmanager

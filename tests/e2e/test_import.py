@@ -19,7 +19,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
 from driftloop.envelope import Envelope
 from driftloop.history import read_events
-from tests.e2e.command_line import CommandLine, system
+from tests.e2e.command_line import CommandLine, printed_together, system
 from tests.e2e.two_loops.together import settings_of, up
 from tests.helpers import exported, settling
 from tests.helpers.editing import replace_once
@@ -136,16 +136,7 @@ def replay(line: CommandLine, span: tuple[str, str], *more: str, callers: bool =
     clients = {("replay", name): line.start("replay", name, *about, *more) for name in MODELS}
     if callers:
         clients |= {("call", name): line.start("call", name, *about) for name in MODELS}
-    said = {}
-    try:
-        for (command, name), client in clients.items():
-            out, errors = client.communicate(timeout=900.0)
-            assert client.returncode == 0, f"{command} {name}: {errors[-2000:]}"
-            said[command, name] = json.loads(out)
-    finally:
-        for client in clients.values():
-            client.kill()
-            client.communicate()
+    said = printed_together(clients, 900.0)
     return {name: said[command, name] for command, name in said if command == "call"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from driftloop.contracts.topics import topic_of
 from driftloop.envelope import Envelope
 from driftloop.history import LIFECYCLE, read_events, read_topics
 from driftloop.loop import Loop, load_loops
-from tests.e2e.command_line import CommandLine, system
+from tests.e2e.command_line import CommandLine, printed_together, system
 
 FLIGHTS, ORDERS = "flights", "orders"
 STEP, STEP_MS = "6h", 6 * 3_600_000
@@ -100,14 +99,5 @@ def replay(line: CommandLine, spans: Mapping[str, tuple[str, str]], *more: str) 
             clients[command, loop] = line.start(
                 command, loop, "--start", start, "--end", end, "--step", STEP, *more, *PATIENCE
             )
-    said = {}
-    try:
-        for (command, loop), client in clients.items():
-            out, errors = client.communicate(timeout=600.0)
-            assert client.returncode == 0, f"{command} {loop}: {errors[-2000:]}"
-            said[command, loop] = json.loads(out)
-    finally:
-        for client in clients.values():
-            client.kill()
-            client.communicate()
+    said = printed_together(clients, 600.0)
     return {loop: said["call", loop] for loop in spans}
