@@ -110,11 +110,11 @@ def _coalesced(data: training.ReasonCoalesced) -> str:
 
 
 def _requested(data: training.RetrainRequested) -> str:
-    reasons = ", ".join(reason.kind for reason in data.reasons)
+    span = f"data {day(data.window_start_ms)} to {day(data.window_end_ms)}"
     if data.HasField("model"):
-        span = f"{day(data.window_start_ms)} to {day(data.window_end_ms)}"
-        return f"import of {data.model.source}: to be judged on data {span}"
-    return f"training asked for: {reasons}; data {day(data.window_start_ms)} to {day(data.window_end_ms)}"
+        return f"import of {data.model.source}: to be judged on {span}"
+    reasons = ", ".join(reason.kind for reason in data.reasons)
+    return f"training asked for: {reasons}; {span}"
 
 
 def _trained(data: training.CandidateTrained) -> str:

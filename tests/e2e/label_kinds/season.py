@@ -22,7 +22,7 @@ from driftloop.envelope import Envelope
 from driftloop.history import read_events, read_topics
 from driftloop.loop import load_loops
 from driftloop.scaffold import KINDS
-from tests.e2e.command_line import CommandLine, system
+from tests.e2e.command_line import CommandLine, printed_together, system
 from tests.e2e.two_loops.together import STEP, STEP_MS, replay, settings_of, up
 
 HOUR_MS = 3_600_000
@@ -117,15 +117,7 @@ def said(line: CommandLine, *arguments: str) -> str:
 def _weeks(line: CommandLine) -> None:
     """The first two weeks of all loops at once, in which nobody asks for predictions."""
     span = ("--start", WEEKS[0], "--end", WEEKS[1], "--step", STEP, "--no-caller")
-    replays = [line.start("replay", loop, *span) for loop in LOOPS.values()]
-    try:
-        for each in replays:
-            _, errors = each.communicate(timeout=900.0)
-            assert each.returncode == 0, errors[-2000:]
-    finally:
-        for each in replays:
-            each.kill()
-            each.communicate()
+    printed_together({loop: line.start("replay", loop, *span) for loop in LOOPS.values()}, 900.0)
 
 
 def _by_hand(settings: Settings, kind: str, loop: str) -> Answer:
