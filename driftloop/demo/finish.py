@@ -19,7 +19,6 @@ from driftloop.history import read_events
 from driftloop.loop import Loop, LoopDefinition, to_ms
 from driftloop.readmodel.story import day
 from driftloop.report.build import build
-from driftloop.report.html import render
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ def finish(
     say: Callable[[str], None],
 ) -> Result:
     """Check, and write the report to ``out``."""
+    from driftloop.report.html import render  # the plots' library: not before there is something to plot
+
     say("checking what was said against the raw topics and tables")
     findings = run_checks(
         settings, loop, to_ms(begun.plan.step), since_ms=outcome.began_wall_ms, say=lambda each: say(f"  {each}")

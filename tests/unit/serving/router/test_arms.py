@@ -1,6 +1,5 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom
 
 from services.serving.router.arms import is_challenger, position
 
@@ -10,6 +9,8 @@ def test_a_key_keeps_its_place_for_ever() -> None:
 
 
 def test_the_share_lies_in_its_binomial_interval() -> None:
+    from scipy.stats import binom  # a second and a half that only this test needs
+
     for share in (0.01, 0.1, 0.5, 0.9):
         found = sum(is_challenger(f"parcel-{n}", "r-abc", share) for n in range(20_000))
         low, high = binom.interval(0.99, 20_000, share)
