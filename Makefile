@@ -58,7 +58,7 @@ unit:
 	pytest -q -n 2 --dist loadscope tests/unit
 
 test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, a browser, and whole systems: about twelve minutes
-	pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not proof" tests/e2e tests/integration tests/browser tests/contract
+	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof" tests/e2e tests/integration tests/browser tests/contract
 
 proofs: setup ## whole systems and faults: several loops, the tutorial, kill -9, Ctrl-C, permuted outcomes: half an hour more
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e tests/integration

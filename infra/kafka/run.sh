@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts one Kafka node in the foreground; signals reach it. Ports come from the environment or .env.
 #   KAFKA_DIR       folder of its data and its rendered settings (var/kafka unless set)
-#   KAFKA_JVM_OPTS  instead of the serial collector, which takes less memory on a node this small
+#   KAFKA_JVM_OPTS  of the node, instead of the serial collector, which takes less memory on one this small
 set -euo pipefail
 # shellcheck source=infra/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../env.sh"
@@ -23,20 +23,20 @@ settings() {
 mkdir -p "$dir"
 settings "$dir/data" >"$dir/server.properties"
 
-read -ra options <<<"${KAFKA_JVM_OPTS--XX:+UseSerialGC}"
+classes=(-Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$lib/*")
 # Classes that set-up has archived are mapped, not loaded one by one: two seconds of a start.
 if [[ -e $ROOT/.local/kafka/classes.jsa ]]; then
-    options+=(-XX:SharedArchiveFile="$ROOT/.local/kafka/classes.jsa" -Xlog:cds=off -Xlog:class+path=off)
+    classes+=(-XX:SharedArchiveFile="$ROOT/.local/kafka/classes.jsa" -Xlog:cds=off -Xlog:class+path=off)
 fi
-java=(java "${options[@]}"
-    -Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$lib/*")
 
 # Formatted beside its place and then moved there: data that a stop has left half formatted would never start.
 if [[ ! -e $dir/data ]]; then
     rm -rf "$dir/unformatted"
     settings "$dir/unformatted" >"$dir/format.properties"
     cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' | sed 's/^-/k/')
-    "${java[@]}" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t "$cluster" -c "$dir/format.properties" >&2
+    java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "${classes[@]}" \
+        kafka.tools.StorageTool format -t "$cluster" -c "$dir/format.properties" >&2
     mv "$dir/unformatted" "$dir/data"
 fi
-exec "${java[@]}" -Xms64m -Xmx384m kafka.Kafka "$dir/server.properties"
+read -ra options <<<"${KAFKA_JVM_OPTS--XX:+UseSerialGC}"
+exec java "${options[@]}" "${classes[@]}" -Xms64m -Xmx384m kafka.Kafka "$dir/server.properties"

@@ -2,7 +2,7 @@
 # The broker's jars, by Maven, and an archive of the classes that a start loads: a JVM that has one starts twice as fast.
 set -euo pipefail
 lib=$ROOT/.local/kafka/lib archive=$ROOT/.local/kafka/classes.jsa
-rm -rf "$lib" "$archive"
+rm -rf "$lib" "$archive" "$archive.part"
 mvn -B -ntp -q -Dstyle.color=never -f infra/kafka/pom.xml -Dmaven.repo.local="$ROOT/.local/cache/m2" \
     org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$lib"
@@ -21,6 +21,7 @@ export KAFKA_DIR KAFKA_PORT KAFKA_CONTROLLER_PORT
 export KAFKA_JVM_OPTS="-XX:+UseSerialGC -XX:ArchiveClassesAtExit=$archive.part"
 bash infra/kafka/run.sh >"$log" 2>&1 &
 broker=$!
+trap 'kill "$broker" 2>/dev/null || true; rm -rf "$KAFKA_DIR"' EXIT # what runs in the background does not hear Ctrl-C
 .local/venv/bin/python - "127.0.0.1:$KAFKA_PORT" >>"$log" 2>&1 <<'ANSWERS' || true
 import sys
 
@@ -35,4 +36,3 @@ if [[ -s $archive.part ]]; then
 else
     echo "set-up: no archive of Kafka's classes was made, so each start takes longer: $(tail -n 1 "$log")" >&2
 fi
-rm -rf "$KAFKA_DIR"

@@ -63,9 +63,9 @@ def test_agrees_with_resampling_by_index_of_another_generator() -> None:
 @pytest.mark.parametrize(("count", "trials"), [(10, 800), (30, 600)])
 def test_covers_the_truth_as_often_as_theory_says(count: int, trials: int) -> None:
     """For equal blocks with normal means the percentile interval is z * s * sqrt((n - 1) / n) wide on each side."""
-    random = np.random.default_rng(count)
     from scipy import stats  # a second and a half that only this test needs
 
+    random = np.random.default_rng(count)
     expected = 2 * stats.t.cdf(stats.norm.ppf(0.975) * np.sqrt((count - 1) / count), count - 1) - 1
     rows = np.full(count, 50)
     hits = 0
