@@ -16,8 +16,6 @@ def load() -> None:
     import typeguard
 
     checked, typeguard.typechecked = typeguard.typechecked, _as_it_is
-    # said at every view, of a part of Feast that is only written down here: nothing of it runs
-    warnings.filterwarnings("ignore", "Stream feature views are experimental", RuntimeWarning)
     imported = "torch" in sys.modules
     sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # None: an import of it fails at once
     try:
@@ -26,6 +24,9 @@ def load() -> None:
         typeguard.typechecked = checked
         if not imported:
             del sys.modules["torch"]
+    # Said at every view, of a part of Feast that is only written down here: nothing of it runs. Feast's import sets a
+    # filter of its own, so ours comes behind it.
+    warnings.filterwarnings("ignore", "Stream feature views are experimental", RuntimeWarning)
 
 
 def _as_it_is(target: Any = None, **_options: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from driftloop import light_feast
 from driftloop.bundle import Bundle, Input
 from driftloop.checks.bruteforce import Aggregate, View, compute
 from driftloop.checks.compare import matrices
@@ -25,6 +26,7 @@ Columns = dict[str, NDArray[np.float64]]
 
 def declared_views(loop: str, feature_repo: Path) -> list[View]:
     """The loop's stream feature views, as its Feast module in that folder declares them."""
+    light_feast.load()
     from feast import StreamFeatureView
 
     module = load_features(loop, feature_repo)
