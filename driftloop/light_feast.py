@@ -12,7 +12,15 @@ from typing import Any
 
 
 def load() -> None:
-    """Import Feast so, before anything else imports it. torch can still be imported afterwards."""
+    """Import Feast so, before anything else imports it; again is a no-op. torch can still be imported afterwards."""
+    if "feast" not in sys.modules:
+        _load()
+    # Said at every view, of a part of Feast that is only written down here: nothing of it runs. Feast's import sets a
+    # filter of its own, so ours comes behind it.
+    warnings.filterwarnings("ignore", "Stream feature views are experimental", RuntimeWarning)
+
+
+def _load() -> None:
     import typeguard
 
     checked, typeguard.typechecked = typeguard.typechecked, _as_it_is
@@ -24,9 +32,6 @@ def load() -> None:
         typeguard.typechecked = checked
         if not imported:
             del sys.modules["torch"]
-    # Said at every view, of a part of Feast that is only written down here: nothing of it runs. Feast's import sets a
-    # filter of its own, so ours comes behind it.
-    warnings.filterwarnings("ignore", "Stream feature views are experimental", RuntimeWarning)
 
 
 def _as_it_is(target: Any = None, **_options: Any) -> Any:

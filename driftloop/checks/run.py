@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from driftloop import light_feast
 from driftloop.bus.dead_letters import SUFFIX
 from driftloop.checks import features, joins, routing, scores, triton, windows
 from driftloop.checks.model import Check, Counts, Findings
@@ -130,10 +132,13 @@ def _models(
         return [served]
     bundle = next(iter(found.values()))
     asked = predictions.take(~predictions.probe)
-    say(f"features of {min(sample, len(asked)):,} predictions by brute force")
-    brute = features.brute_force(asked, bundle, loop, raw, settings, sample, seed)
-    say(f"features of {len(asked):,} predictions by Feast's join")
-    joined = features.feast_join(asked, bundle, loop, raw, settings)
+    say(f"features of {min(sample, len(asked)):,} predictions by brute force, of {len(asked):,} by Feast's join")
+    light_feast.load()  # once, before two threads ask for it
+    with ThreadPoolExecutor(1, "brute-force") as beside:  # it is DuckDB's work, the rest is Python's
+        counted = beside.submit(features.brute_force, asked, bundle, loop, raw, settings, sample, seed)
+        joined = features.feast_join(asked, bundle, loop, raw, settings)
+        scored = scores.score_checks(predictions, found)
+        brute = counted.result()
     counts.skew_compared = brute.compared + joined.compared
     counts.skew_unequal = brute.unequal + joined.unequal
-    return [served, brute, joined, *scores.score_checks(predictions, found)]
+    return [served, brute, joined, *scored]
