@@ -15,6 +15,7 @@ from driftloop import log, refusals, telemetry
 from driftloop.config import Settings
 from driftloop.errors import ConfigError, DriftloopError
 from driftloop.health import HealthServer
+from driftloop.signal_safe import from_handler
 
 
 class Service(Protocol):
@@ -51,8 +52,9 @@ def serve(name: str, settings: Settings, build: Callable[[threading.Event], Serv
     log.configure(name, settings.log_level)
     telemetry.start(name, settings.home / "traces" / f"{name}.jsonl")
     stop = threading.Event()
+    request_stop = from_handler(stop.set)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: request_stop())
     slot = _Slot()
     logger = log.get(__name__)
     with HealthServer(settings.host, settings.health_port, slot.ready, slot.status) as health:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 
+from driftloop.signal_safe import from_handler
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -25,13 +27,15 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.stop = threading.Event()
-        """Set once a signal has come; whoever works in steps looks at it."""
+        """Set as soon as a signal has come; whoever works in steps looks at it."""
+        self._request_stop = from_handler(self.stop.set)
+        self._came = False
         self.note()
 
     def note(self) -> None:
         """From now on a signal is noted, no more."""
         for number in _SIGNALS:
-            signal.signal(number, lambda *_: self.stop.set())
+            signal.signal(number, self._note)
 
     def end(self) -> None:
         """From now on a signal ends what is under way at once; one that has come does so now.
@@ -41,10 +45,14 @@ class Interrupts:
         """
         for number in _SIGNALS:
             signal.signal(number, self._raise)
-        if self.stop.is_set():
+        if self._came:
             self._raise()
+
+    def _note(self, *_: object) -> None:
+        self._came = True
+        self._request_stop()
 
     def _raise(self, *_: object) -> None:
         self.note()
-        self.stop.set()
+        self._note()
         raise KeyboardInterrupt

@@ -17,6 +17,7 @@ from driftloop.envelope import Draft, Envelope
 from driftloop.runner.handler import HandlerTable, Transaction
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
+from driftloop.signal_safe import from_handler
 from tests.unit.driftloop.runner.rig import decided, effects, metadata
 
 GROUP = "killed"
@@ -32,7 +33,8 @@ def main() -> None:
     """Run until SIGTERM."""
     bootstrap, url = sys.argv[1:]
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    request_stop = from_handler(stop.set)
+    signal.signal(signal.SIGTERM, lambda *_: request_stop())
     handlers: HandlerTable = {monitoring.WindowClosed: note}
     service = LifecycleService(
         name=GROUP,

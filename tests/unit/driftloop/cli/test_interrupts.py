@@ -22,7 +22,7 @@ def _as_before() -> Iterator[None]:
 def test_a_signal_is_noted_and_raises_later(number: signal.Signals) -> None:
     interrupts = Interrupts()
     os.kill(os.getpid(), number)
-    assert interrupts.stop.is_set()
+    assert interrupts.stop.wait(10)
     with pytest.raises(KeyboardInterrupt):
         interrupts.end()
 
@@ -34,7 +34,7 @@ def test_a_signal_ends_what_is_under_way_once() -> None:
         os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)  # a second one only says the same again
     os.kill(os.getpid(), signal.SIGTERM)
-    assert interrupts.stop.is_set()
+    assert interrupts.stop.wait(10)
 
 
 def test_what_undoes_is_not_cut_short() -> None:
@@ -62,4 +62,4 @@ def test_noted_again_a_signal_does_not_raise() -> None:
     interrupts.end()
     interrupts.note()
     os.kill(os.getpid(), signal.SIGINT)
-    assert interrupts.stop.is_set()
+    assert interrupts.stop.wait(10)
