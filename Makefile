@@ -11,7 +11,7 @@ ARGS ?=
 
 PACKAGES = $(wildcard driftloop services loops tests feature_repo)
 
-.PHONY: help setup protos lock check lint types imports unit test proofs demo demo-year stories up down status clean
+.PHONY: help setup protos lock check lint types imports unit unit-shared unit-data unit-life test proofs demo demo-year stories up down status clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,8 +37,8 @@ down: ## stop the system
 status: setup ## what runs, and how well
 	driftloop status $(ARGS)
 
-check: | setup ## what must hold before a commit, two parts at a time: about a minute
-	@$(MAKE) --no-print-directory -j2 --output-sync=target unit types lint imports
+check: | setup ## what must hold before a commit, three parts at a time: about a minute
+	@$(MAKE) --no-print-directory -j3 --output-sync=target types unit-data unit-life unit-shared lint imports
 
 lint types imports unit: | setup
 
@@ -47,18 +47,27 @@ lint:
 	ruff format --check .
 
 types:
-	mypy $(PACKAGES)
+	mypy --num-workers 2 $(PACKAGES)
 
 imports:
 	lint-imports
 
-# Its hundreds of small databases stand in memory where the machine has a place for that.
-unit: export TMPDIR := $(or $(wildcard /dev/shm),$(TMPDIR))
+# The unit tests in parts, each of which imports only what it is about; alone, all of them in two processes.
+UNIT_shared = tests/unit/driftloop
+UNIT_data = $(addprefix tests/unit/,checks evaluation features ingestion monitoring)
+UNIT_life = $(filter-out $(UNIT_shared) $(UNIT_data) %.py %__pycache__,$(wildcard tests/unit/*))
+
+# Their hundreds of small databases stand in memory where the machine has a place for that.
+unit unit-shared unit-data unit-life: export TMPDIR := $(or $(wildcard /dev/shm),$(TMPDIR))
 unit:
 	pytest -q -n 2 --dist loadscope tests/unit
 
-test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, a browser, and whole systems: about twelve minutes
-	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof" tests/e2e tests/integration tests/browser tests/contract
+unit-shared unit-data unit-life:
+	nice pytest -q $($(subst -,_,$(subst unit,UNIT,$@)))
+
+test: check ## check, contracts, real Kafka, Triton, Feast and MLflow, a slice of flights end to end (ALL=1: commands, page and documents)
+	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof$(if $(ALL),, and not surface)" \
+		tests/e2e tests/integration tests/browser tests/contract
 
 proofs: setup ## whole systems and faults: several loops, the tutorial, kill -9, Ctrl-C, permuted outcomes: half an hour more
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e tests/integration

@@ -33,6 +33,19 @@ _KEYS = {
 }  # fmt: skip
 
 
+_PLACE = """(async () => {
+  const it = ELEMENT;
+  if (!it) return null;
+  it.scrollIntoView({block: "center"});
+  const frame = () => new Promise((done) => requestAnimationFrame(() => done(it.getBoundingClientRect())));
+  const [before, after] = [await frame(), await frame()];
+  const place = {x: after.x + after.width / 2, y: after.y + after.height / 2};
+  const still = before.x === after.x && before.y === after.y && before.width === after.width;
+  return still && it.contains(document.elementFromPoint(place.x, place.y)) ? place : null;
+})()"""
+"""The middle of an element that two frames show at the same place, with nothing above it."""
+
+
 class Tab:
     """A page in the browser."""
 
@@ -89,15 +102,16 @@ class Tab:
         await self.call("Input.insertText", text=text)
 
     async def click(self, script: str) -> None:
-        """Click with the pointer on the element that an expression gives, once it is there."""
-        await self.until(script)
-        place = await self.evaluate(
-            f"(() => {{ const it = {script}; it.scrollIntoView({{block: 'center'}});"
-            "const box = it.getBoundingClientRect();"
-            "return {x: box.x + box.width / 2, y: box.y + box.height / 2}; })()"
-        )
+        """Click with the pointer on the element that an expression gives, once it is there, at rest and uncovered."""
+        found: list[dict[str, float]] = []
+
+        async def at_rest() -> bool:
+            found[:] = filter(None, [await self.evaluate(_PLACE.replace("ELEMENT", script))])
+            return bool(found)
+
+        await assert_eventually_async(at_rest, 60.0, f"a place to click on {script}")
         for kind in ("mousePressed", "mouseReleased"):
-            await self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
+            await self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **found[0])
 
     async def button(self, text: str, within: str = "document") -> None:
         """Click on the button that bears a text."""

@@ -13,7 +13,7 @@ from tests.browser.chromium import Tab
 from tests.browser.season import FIRST, SECOND, WAITS, beginning
 from tests.browser.stage import Stage
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.surface]
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 LOOP_PAGE = "/#/loop/orders"
 SCREENS = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -296,7 +296,7 @@ async def test_axe_finds_no_fault_and_nothing_is_wider_than_the_screen(
         await shown(tab, stage.web + place)
         assert await faults(tab) == [], place
         assert await tab.evaluate("document.documentElement.scrollWidth") <= width
-    await tab.open(stage.web + LOOP_PAGE)
+    await shown(tab, stage.web + LOOP_PAGE)
     await tab.button("Approve")
     await tab.until("document.querySelector('dialog[open] #who')")
     assert await faults(tab) == []

@@ -1,12 +1,16 @@
-"""Models of three libraries, brought as first champions into loops that `driftloop init` has made."""
+"""Models of three libraries, brought as first champions into loops that `driftloop init` has made.
+
+One of the loops is README's, and its models are brought by README's commands as they stand.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ from tests.helpers import exported, settling
 from tests.helpers.editing import replace_once
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.exported import Exported
+from tests.helpers.markdown import Shell, blocks, shell
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]
 
@@ -45,6 +50,14 @@ class Brought:
     """What it says itself of a case of this size and place."""
 
 
+@dataclass(frozen=True)
+class Said:
+    """What `import` printed: what has come of it, and the command's event where that was printed, too."""
+
+    effect: str
+    event_id: str = ""
+
+
 def of_two_sizes(model: Exported, size: float, place: str) -> float:
     return float(model.scores(np.array([[size, size]]), np.array([place], dtype=object))[0])
 
@@ -54,9 +67,27 @@ def of_a_feature(model: Exported, size: float, place: str) -> float:
     return float(model.scores(np.array([[settling.MEASURED[place], size]]), np.array([place], dtype=object))[0])
 
 
+def of_size_and_place(model: Exported, size: float, place: str) -> float:
+    return float(model.scores(np.array([[size]]), np.array([place], dtype=object))[0])
+
+
+def named_counts() -> Exported:
+    size, place = settling.cases()
+    return exported.sklearn_counts(size, place.astype(object), settling.outcomes("count"))
+
+
+def matrix_of_counts() -> Exported:
+    """Its second column is the sum of the last hour's measurements, each of which is 1."""
+    size, place = settling.cases()
+    measured = np.vectorize(settling.MEASURED.__getitem__)(place)
+    return exported.xgboost_on("count", np.column_stack([size, measured]), settling.outcomes("count"))
+
+
+README = "parcels"
+"""The loop that README brings models into: named columns, then a matrix, then from MLflow."""
 MODELS: Mapping[str, Brought] = {
     "wins": Brought("binary", exported.sklearn_pipeline, ("--columns", "reading=size"), of_two_sizes),
-    "counts": Brought("count", lambda: exported.xgboost_matrix("count"), ("--columns", "size,size"), of_two_sizes),
+    README: Brought("count", named_counts, (), of_size_and_place),
     "values": Brought(
         "regression", lambda: exported.torch_matrix(1), ("--columns", "values_measured:count_amount_3600s,size"),
         of_a_feature,
@@ -74,8 +105,10 @@ class Loops:
     models: Mapping[str, Exported]
     before: Mapping[str, Any]
     """Status before the imports, by loop."""
-    said: Mapping[str, Any]
-    """What `import` printed, by loop."""
+    said: Mapping[str, Said]
+    """By loop."""
+    reader: Shell
+    """Stands where `model.onnx` does."""
 
     def events(self, loop: str, kind: type[Any]) -> list[Envelope[Any]]:
         every = read_events(settings_of(self.line).kafka_bootstrap)
@@ -85,13 +118,26 @@ class Loops:
 @pytest.fixture(scope="module")
 def loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loops]:
     folder = tmp_path_factory.mktemp("import")
-    with system(folder, places(folder)) as line:
+    with system(folder, places(folder)) as line, shell(folder, with_commands(line)) as reader:
         models = {name: make(line, folder, name) for name in MODELS}
         up(line)
         replay(line, BEFORE, "--no-caller")
         before = {each["loop"]: each for each in status(line)["loops"]}
-        said = {name: bring(line, folder, name) for name in MODELS}
-        yield Loops(line, models, before, said)
+        said = {name: bring(line, folder, name) for name in MODELS if name != README}
+        yield Loops(line, models, before, {**said, README: Said(as_the_readme_says(reader, models[README], 0))}, reader)
+
+
+def with_commands(line: CommandLine) -> dict[str, str]:
+    return {**line.environment, "PATH": f"{ROOT / '.local' / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+
+def as_the_readme_says(reader: Shell, model: Exported, place: int) -> str:
+    """Bring a model by one of README's commands; returns what it printed."""
+    [block] = [each for each in blocks(ROOT / "README.md", "sh") if "driftloop import" in each.text]
+    text = block.text.splitlines()[place]
+    assert text.startswith(f"driftloop import {README} ")
+    (reader.folder / "model.onnx").write_bytes(model.onnx)
+    return reader.run(replace(block, text=text), 400.0).output
 
 
 def places(folder: Path) -> dict[str, str]:
@@ -116,9 +162,10 @@ def make(line: CommandLine, folder: Path, name: str) -> Exported:
     return model
 
 
-def bring(line: CommandLine, folder: Path, name: str) -> Any:
+def bring(line: CommandLine, folder: Path, name: str) -> Said:
     options = (*MODELS[name].options, *WHY, *PATIENCE, "--json")
-    return json.loads(good(line.run("import", name, "--onnx", str(folder / f"{name}.onnx"), *options)))
+    said = json.loads(good(line.run("import", name, "--onnx", str(folder / f"{name}.onnx"), *options)))
+    return Said(said["effect"], said["event_id"])
 
 
 def good(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
@@ -144,8 +191,11 @@ def replay(line: CommandLine, span: tuple[str, str], *more: str, callers: bool =
 def test_an_imported_model_is_the_first_champion_and_answers_as_it_does_itself(loops: Loops, name: str) -> None:
     [promoted] = loops.events(name, registry.ChampionPromoted)[:1]
     assert promoted.data.previous_release_id == ""
-    assert promoted.correlation_id == loops.said[name]["event_id"]
-    assert loops.said[name]["effect"] == f"{promoted.data.release_id} answers, the loop's champion"
+    said = loops.said[name]
+    assert f"{promoted.data.release_id} answers, the loop's champion" in said.effect
+    asked = next(each for each in loops.events(name, training.RetrainRequested) if each.data.HasField("model"))
+    assert promoted.correlation_id == asked.correlation_id
+    assert said.event_id in ("", asked.correlation_id)
     with triton.InferenceServerClient(settings_of(loops.line).triton_grpc) as client:
         for size, place in ((-0.4, "north"), (0.9, "south")):
             answer = client.infer(name, tensors(size, place), client_timeout=60.0)
@@ -200,18 +250,31 @@ def test_a_loop_without_a_trainer_says_so_and_one_with_a_trainer_retrains_from_t
 def test_a_model_for_a_loop_with_a_champion_is_its_challenger(loops: Loops, tmp_path: Path) -> None:
     path = tmp_path / "logits.onnx"
     path.write_bytes(exported.torch_matrix(1).onnx)
-    refused = good(
-        loops.line.run("import", "counts", "--onnx", str(path), "--columns", "size,size", *WHY, *PATIENCE), 3
-    )
+    refused = good(loops.line.run("import", README, "--onnx", str(path), "--columns", "size,size", *WHY, *PATIENCE), 3)
     assert "--link exp" in refused
-    done = good(bring_again(loops, "counts"))
-    assert "is judged beside the champion" in json.loads(done)["effect"]
+    assert "is judged beside the champion" in as_the_readme_says(loops.reader, matrix_of_counts(), 1)
+    good(loops.line.run("rollback", README, *WHY))
+    log_in_mlflow(loops, matrix_of_counts(), "parcel-counts", versions=3)
+    assert "is judged beside the champion" in as_the_readme_says(loops.reader, matrix_of_counts(), 2)
 
 
-def bring_again(loops: Loops, name: str) -> subprocess.CompletedProcess[str]:
-    path = loops.line.out.parent / f"{name}.onnx"
-    options = (*MODELS[name].options, *WHY, *PATIENCE, "--json")
-    return loops.line.run("import", name, "--onnx", str(path), *options)
+def log_in_mlflow(loops: Loops, model: Exported, name: str, versions: int) -> None:
+    """As somebody else does who keeps models there, with the names of its columns."""
+    import mlflow
+    import onnx
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    columns = ("size", f"{README}_measured:sum_amount_3600s")
+    mlflow.set_tracking_uri(settings_of(loops.line).mlflow_uri)
+    mlflow.create_experiment(name, str(loops.line.out.parent / "artifacts"))
+    mlflow.set_experiment(name)
+    signature = ModelSignature(Schema([ColSpec("float", each) for each in columns]))
+    for _ in range(versions):
+        with mlflow.start_run():
+            mlflow.onnx.log_model(
+                onnx.load_from_string(model.onnx), name="model", registered_model_name=name, signature=signature
+            )
 
 
 @pytest.mark.parametrize(

@@ -79,16 +79,36 @@ def sklearn_pipeline() -> Exported:
     return Exported(exported.SerializeToString(), lambda x, w: _said(model, frame(x, w)))
 
 
+def sklearn_counts(size: Floats, place: NDArray[np.object_], outcome: Floats) -> Exported:
+    """A regression on outcomes over the named columns `size` and `place`; it is asked with a size, float64 [n, 1]."""
+    import pandas as pd
+    from skl2onnx import to_onnx
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    def frame(numeric: Floats, place: NDArray[np.object_]) -> Any:
+        return pd.DataFrame({"size": numeric[:, 0].astype(np.float32), "place": place})
+
+    known = frame(size[:, None], place)
+    columns = ColumnTransformer([("numbers", "passthrough", ["size"]), ("words", OneHotEncoder(), ["place"])])
+    model = make_pipeline(columns, _sklearn("count")).fit(known, outcome)
+    return Exported(to_onnx(model, known[:1]).SerializeToString(), lambda x, w: _said(model, frame(x, w)))
+
+
 def xgboost_matrix(kind: str) -> Exported:
     """Trees over one matrix float [n, 2], which bear missing values."""
+    numeric, _, signal = rows()
+    target = labels(kind, signal)
+    return xgboost_on(kind, numeric, np.searchsorted(CLASSES, target) if kind == "multiclass" else target)
+
+
+def xgboost_on(kind: str, numeric: Floats, target: NDArray[Any]) -> Exported:
+    """Trees over these columns, float [n, 2]."""
     import xgboost
     from onnxmltools import convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
 
-    numeric, _, signal = rows()
-    target = labels(kind, signal)
-    if kind == "multiclass":
-        target = np.searchsorted(CLASSES, target)
     maker = xgboost.XGBClassifier if kind in ("binary", "multiclass") else xgboost.XGBRegressor
     more = {"objective": "count:poisson"} if kind == "count" else {}
     model = maker(n_estimators=12, max_depth=3, nthread=1, **more).fit(numeric.astype(np.float32), target)

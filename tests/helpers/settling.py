@@ -57,7 +57,7 @@ def requests(name: str, asked: dict[str, pa.Table]) -> pa.Table:
 def outcomes(kind: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Of each case, float64 [n]."""
     random = np.random.default_rng(11)
-    size, place = _cases()
+    size, place = cases()
     noise = random.normal(scale=0.3, size=len(size))
     if kind == "regression":  # the difference of two columns, as the torch model has it
         return np.asarray(size - np.where(place == "north", *MEASURED.values()) + noise)
@@ -65,7 +65,8 @@ def outcomes(kind: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.asarray(np.round(np.exp(signal / 2)) if kind == "count" else signal > 0, dtype=np.float64)
 
 
-def _cases() -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.str_]]]:
+def cases() -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.str_]]]:
+    """Size and place of each case."""
     random = np.random.default_rng(7)
     count = DAYS * CASES_A_DAY
     return random.normal(size=count), random.choice(np.array(list(MEASURED)), count)
@@ -76,17 +77,17 @@ def _times() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def _asked() -> pa.Table:
-    size, place = _cases()
+    size, place = cases()
     at_ms, ids = _times(), _ids("a")
-    cases = {"event_id": ids, "event_time_ms": at_ms, "case_id": _ids("case"), "place": place, "size": size}
-    return pa.table({**cases, "decide_at_ms": at_ms + HOUR_MS})
+    columns = {"event_id": ids, "event_time_ms": at_ms, "case_id": _ids("case"), "place": place, "size": size}
+    return pa.table({**columns, "decide_at_ms": at_ms + HOUR_MS})
 
 
 def _settled(kind: str) -> pa.Table:
-    _, place = _cases()
+    _, place = cases()
     at_ms = _times() + 8 * HOUR_MS
-    cases = {"event_id": _ids("s"), "event_time_ms": at_ms, "case_id": _ids("case"), "place": place}
-    return pa.table({**cases, "outcome": outcomes(kind)})
+    columns = {"event_id": _ids("s"), "event_time_ms": at_ms, "case_id": _ids("case"), "place": place}
+    return pa.table({**columns, "outcome": outcomes(kind)})
 
 
 def _measured() -> pa.Table:

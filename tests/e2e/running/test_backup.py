@@ -12,7 +12,7 @@ from driftloop.readmodel.loops import LoopState
 from tests.e2e.running.asking import say, say_json, state
 from tests.e2e.running.system import Running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.surface]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.e2e.running.asking import WHY, say, say_json
 from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.surface]
 
 COMMANDS = cli.cli.list_commands(click.Context(cli.cli))
 WRONG = [

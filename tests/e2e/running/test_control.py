@@ -16,7 +16,7 @@ from tests.e2e.running.asking import WHY, brought_to, say, say_json, state
 from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.surface]
 
 CONVERGED_S = 5.0
 DAYS = 35

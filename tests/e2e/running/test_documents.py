@@ -23,7 +23,7 @@ from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.markdown import Block, Ran, Shell, blocks, sections, shell
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.surface]
 
 README, CLIENTS = ROOT / "README.md", ROOT / "docs" / "clients.md"
 OF_A_CHECKOUT = (".local", "protos", "loops")
@@ -38,7 +38,7 @@ PATIENCE_S = 400.0
 """For a snippet that compiles Go or Java for the first time, on a machine that does ten other things."""
 
 ELSEWHERE = ("make demo", "make test", "driftloop import")
-"""Whole runs; and what needs a model's file and a loop without a champion: tests/e2e/test_import.py has them."""
+"""Whole runs; and what needs a model's file and a loop without a champion: tests/e2e/test_import.py runs them."""
 FOLLOWS = "driftloop timeline -f"
 STOPS = "driftloop down"
 """Stops the system that others need: tests/e2e/test_readme.py has one of its own."""
@@ -86,7 +86,7 @@ def reader(running: Running, tmp_path: Path) -> Iterator[Shell]:
 def skip_without_tools(snippets: list[Block], path: str) -> None:
     words = {word for each in snippets if not each.options for word in COMMAND.findall(each.text)}
     missing = [need for name, need in TOOLS.items() if name in words and shutil.which(need, path=path) is None]
-    if "go" in words and not FETCHED.exists():
+    if words & {"go", "grpcurl"} and not FETCHED.exists():
         missing.append("what Go has to fetch and compile first")
     if missing:
         pytest.skip(f"{', '.join(missing)} missing here; `make setup CLIENTS=1` brings it")

@@ -18,7 +18,7 @@ from driftloop.history import read_topics
 from driftloop.loop import load_loop
 from tests.helpers.kafka import Kafka
 
-pytestmark = [pytest.mark.integration, pytest.mark.kafka]
+pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.surface]
 
 FOLDER = ROOT / "tests" / "loops"
 ORDERS = load_loop(FOLDER / "orders")

@@ -19,7 +19,7 @@ from driftloop.history import read_events
 from tests.helpers.kafka import Kafka
 from tests.helpers.lifecycle import drifting
 
-pytestmark = [pytest.mark.integration, pytest.mark.kafka]
+pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.surface]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

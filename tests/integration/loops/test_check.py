@@ -17,7 +17,7 @@ from driftloop.loop import load_loop
 from services.ingestion.check import inspect
 from tests.helpers.editing import replace_once
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.surface]
 
 
 def check(loops: Path, feature_repo: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ import pytest
 from driftloop.config import ROOT
 from driftloop.scaffold import KINDS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.surface]
 
 
 @pytest.fixture

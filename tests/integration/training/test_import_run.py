@@ -35,7 +35,7 @@ from services.training.spec import Failed, Result, RunSpec, TableAt, read_result
 from tests.integration.training.orders_home import LOOPS, Home, make_home
 from tests.loops.orders.source import DAY_MS, START_MS, Story, invent
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(420), pytest.mark.surface]
 
 END_MS = START_MS + 6 * DAY_MS
 COLUMNS = ("lines", "orders_shop_shelf:shelf_units")
