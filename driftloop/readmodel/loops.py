@@ -182,17 +182,17 @@ _NOTES: dict[type[Message], Callable[[LoopState, Any], None]] = {
 }
 
 
-def outcome_words(verdict: evaluation.VerdictReached) -> str:
-    """better, worse or not known yet."""
-    return evaluation.Outcome.Name(verdict.outcome).lower().replace("_", " ")
+_OUTCOMES = {evaluation.BETTER: "passed", evaluation.WORSE: "failed"}
+
+
+def outcome_words(outcome: evaluation.Outcome) -> str:
+    """passed, failed or not known yet: what a stage asks for is its margin, and a negative one allows a small loss."""
+    return _OUTCOMES.get(outcome, "not known yet")
 
 
 def verdict_line(verdict: evaluation.VerdictReached) -> str:
-    """A verdict in one line: stage, outcome, gain with interval, blocks."""
+    """A verdict in one line: stage, outcome, gain with interval, blocks and margin."""
     found = verdict.interval
-    numbers = (
-        f" {found.estimate:+.4f} [{found.lower:+.4f}, {found.upper:+.4f}] over {found.blocks} blocks"
-        if found.blocks
-        else ""
-    )
-    return f"{verdict.stage}: {outcome_words(verdict)}{numbers}"
+    interval = f"{found.estimate:+.4f} [{found.lower:+.4f}, {found.upper:+.4f}]"
+    numbers = f", gain {interval} over {found.blocks} blocks, margin {verdict.margin:g}" if found.blocks else ""
+    return f"{verdict.stage}: {outcome_words(verdict.outcome)}{numbers}"

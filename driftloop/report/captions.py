@@ -13,6 +13,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.envelope import Envelope
+from driftloop.readmodel.loops import outcome_words
 from driftloop.readmodel.story import day
 
 _LONGEST = 45
@@ -73,7 +74,7 @@ def _failed(data: training.RunFailed) -> Words:
 def _verdict(data: evaluation.VerdictReached) -> Words:
     found = data.interval
     gain = f"gain {found.estimate:+.4f} [{found.lower:+.4f}, {found.upper:+.4f}]" if found.blocks else "no interval"
-    return f"{data.stage} verdict: {evaluation.Outcome.Name(data.outcome).lower().replace('_', ' ')}", gain
+    return f"{data.stage} verdict: {outcome_words(data.outcome)}", gain
 
 
 def _created(data: registry.ReleaseCreated) -> Words:

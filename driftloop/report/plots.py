@@ -48,7 +48,7 @@ def calibration(quality: Sequence[dict[str, Any]], marks: Sequence[Mark]) -> Mar
 def verdicts(releases: Sequence[dict[str, Any]]) -> Markup:
     """Last verdict of every stage of every release that rests on blocks: gain over the champion with its interval."""
     rows = [(release["id"], verdict) for release in releases for verdict in _last_by_stage(release["verdicts"])]
-    labels = [f"{name} {v['stage']} ({v['blocks']} blocks): {v['outcome'].replace('_', ' ')}" for name, v in rows]
+    labels = [f"{name} {v['stage']} ({v['blocks']} blocks): {v['outcome']}" for name, v in rows]
     told = [f"{label}, {_interval(verdict)}" for label, (_, verdict) in zip(labels, rows, strict=True)]
     return _intervals("Gain of each challenger over the champion", labels, [verdict for _, verdict in rows], told)
 
@@ -102,7 +102,7 @@ def _reading(axes: Axes, readings: Readings) -> None:
 def _intervals(title: str, labels: Sequence[str], found: Sequence[dict[str, Any]], told: Sequence[str]) -> Markup:
     drawn, [axes] = canvas.figure(0.9 + 0.34 * max(1, len(found)))
     for at, each in enumerate(found):
-        colour = {"better": GOOD, "worse": BAD}.get(each.get("outcome", ""), NEUTRAL)
+        colour = {"passed": GOOD, "failed": BAD}.get(each.get("outcome", ""), NEUTRAL)
         axes.plot([each["lower"], each["upper"]], [at, at], color=colour, linewidth=2.5)
         axes.plot(each["estimate"], at, "o", color=colour)
     axes.axvline(0.0, color=LINE, linewidth=0.8)

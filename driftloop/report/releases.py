@@ -10,6 +10,7 @@ from typing import Any
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.envelope import Envelope, rfc3339
+from driftloop.readmodel.loops import outcome_words
 from driftloop.readmodel.releases import StageAt, release_states
 
 
@@ -80,7 +81,7 @@ def _verdict(event: Envelope[evaluation.VerdictReached]) -> dict[str, Any]:
     interval = verdict.interval
     return {
         "stage": verdict.stage,
-        "outcome": evaluation.Outcome.Name(verdict.outcome).lower(),
+        "outcome": outcome_words(verdict.outcome),
         "estimate": interval.estimate,
         "lower": interval.lower,
         "upper": interval.upper,

@@ -100,7 +100,7 @@ def _verdict(event: Envelope[evaluation.VerdictReached]) -> api.Verdict:
     interval = data.interval if data.interval.blocks else None
     return api.Verdict(
         stage=data.stage,
-        outcome=outcome_words(data),
+        outcome=outcome_words(data.outcome),
         estimate=interval.estimate if interval else None,
         lower=interval.lower if interval else None,
         upper=interval.upper if interval else None,

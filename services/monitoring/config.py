@@ -37,5 +37,9 @@ class DetectorsSettings(Settings):
     """Longest wait for the topics at the start."""
     start_timeout_s: float = Field(default=20.0, gt=0)
     """Longest time from then until windows are read; after it the process ends and begins anew."""
+    unread_look_s: float = Field(default=2.0, gt=0)
+    """How often the broker is asked whether there is a window that has not been read."""
+    unread_timeout_s: float = Field(default=10.0, gt=0)
+    """For so long there may be one; after it the process ends and begins anew, with that window."""
     dead_letter_limit: int = Field(default=20, ge=1)
     """Refused records in a row after which the process stops."""

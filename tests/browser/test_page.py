@@ -40,7 +40,7 @@ async def test_a_newcomer_sees_who_answers_who_is_judged_and_what_to_do(stage: S
     await shown(tab, stage.web)
     for said in (
         "When a parcel leaves a shop, how many of its items will come back?",
-        f"{SECOND} since 6 Apr 2024", f"{WAITS} in shadow", "4 blocks of 4 to 12", "better: +0.0204 [+0.0049, +0.0362]",
+        f"{SECOND} since 6 Apr 2024", f"{WAITS} in shadow", "4 blocks of 4 to 12", "passed: +0.0204 [+0.0049, +0.0362]",
         "returns: 5.76 > 4 over 10 blocks on 30 Mar 2024", f"Decide on {WAITS}", "waits for you",
     ):  # fmt: skip
         await tab.sees(said, "[aria-labelledby=loop-orders]")

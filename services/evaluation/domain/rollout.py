@@ -90,7 +90,7 @@ def _decide(found: Interval | None, stage_blocks: int, step: Step) -> tuple[Outc
         return Outcome.BETTER, f"{gain}: above the margin {step.margin:g}"
     if found.upper < step.margin:
         return Outcome.WORSE, f"{gain}: below the margin {step.margin:g}"
-    return Outcome.NOT_KNOWN_YET, f"{gain}: holds the margin {step.margin:g}"
+    return Outcome.NOT_KNOWN_YET, f"{gain}: the margin {step.margin:g} lies within"
 
 
 def _slice_reasons(slices: Mapping[str, Interval], margin: float) -> list[str]:

@@ -3,7 +3,8 @@
 A window is acknowledged after its events stand in the outbox and the table is changed, with no pause between the two in
 which Faust could cancel the agent. An error in an agent would acknowledge the window and go on to the next one; here it
 ends the process at once, with nothing acknowledged, and the window comes again. So it is where Faust passes over the
-first record at its start, which it does now and then on a busy machine: the next start begins with that record.
+first record at its start, which it does now and then on a busy machine: the next start begins with that record. The
+window behind it tells, and where there is none yet, the end of the topic.
 """
 
 from __future__ import annotations
@@ -21,16 +22,20 @@ import faust
 from driftloop import log, refusals
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
-from driftloop.bus.ports import LifecycleProducer, Record
+from driftloop.bus.offsets import Offsets
+from driftloop.bus.ports import LifecycleProducer, Record, TopicPartition
+from driftloop.clock import Clock
 from driftloop.errors import ConfigError, InvalidEvent, Retriable
 from driftloop.runner.relay import Relay
 from services.monitoring import metrics
 from services.monitoring.config import DetectorsSettings
 from services.monitoring.detectors.decide import Detectors
+from services.monitoring.detectors.unread import Unread
 
 SOURCE = "monitoring.window-closed.v1"
 TOPICS = (SOURCE, "monitoring.drift-detected.v1", "monitoring.window-decided.v1")
 APP_ID = "driftloop-detectors"
+_PLACE = TopicPartition(SOURCE, 0)
 DEFECT = 70
 """Exit code after a defect (EX_SOFTWARE of sysexits.h)."""
 REFUSED = 2
@@ -70,12 +75,19 @@ class DetectorService:
         detectors: Detectors,
         make_producer: Callable[[], LifecycleProducer],
         make_relay: Callable[[LifecycleProducer], Relay],
+        offsets: Offsets,
+        clock: Clock,
         stop: threading.Event,
     ) -> None:
         self._settings = settings
         self._detectors = detectors
         self._make_producer = make_producer
         self._make_relay = make_relay
+        self._offsets = offsets
+        self._clock = clock
+        self._unread = Unread(0)
+        self._busy = False
+        self._looked_s = 0.0
         self._stop = stop
         self._limit = DeadLetterLimit(settings.dead_letter_limit)
         self._log = log.get(__name__)
@@ -97,6 +109,7 @@ class DetectorService:
             logging.getLogger(chatty).setLevel(logging.WARNING)
         timeout_s = self._settings.topics_timeout_s
         await asyncio.to_thread(wait_for_topics, self._settings.kafka_bootstrap, TOPICS, timeout_s)
+        self._unread = Unread(await asyncio.to_thread(self._first))
         producer = self._make_producer()
         await producer.start()
         relay = self._make_relay(producer)
@@ -107,6 +120,7 @@ class DetectorService:
                 if self._app.should_stop:
                     raise Retriable(f"the Faust app ended by itself: {self._app.crash_reason!r}")
                 await relay.flush_patiently()
+                await self._look_for_unread()
         finally:
             await self._app.stop()
             await producer.stop()
@@ -122,6 +136,29 @@ class DetectorService:
         except TimeoutError:
             self._log.error("not-started", timeout_s=timeout_s, then="the supervisor starts the process again")
             os._exit(NOT_STARTED)
+
+    def _first(self) -> int:
+        """Where Faust begins: at what was acknowledged, or at the oldest record."""
+        oldest = self._offsets.first([_PLACE])[_PLACE]
+        return max(oldest, self._offsets.committed(APP_ID, [_PLACE]).get(_PLACE, 0))
+
+    async def _look_for_unread(self) -> None:
+        """End the process where a window has been there for too long that Faust has not handed over."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._looked_s < self._settings.unread_look_s:
+            return
+        self._looked_s = now_s
+        try:
+            end = (await asyncio.to_thread(self._offsets.ends, [_PLACE]))[_PLACE]
+        except Retriable as error:  # no broker, no windows: the next look tells
+            self._log.info("end-unknown", problem=str(error))
+            return
+        overdue_s = self._unread.overdue_s(end, self._clock.monotonic_s(), busy=self._busy)
+        if overdue_s > self._settings.unread_timeout_s:
+            self._log.warning(
+                "passed-over", offset=self._unread.following, end=end, then="the supervisor starts the process again"
+            )
+            os._exit(AGAIN)
 
     def _wired(self, relay: Relay, producer: LifecycleProducer) -> Any:
         app = make_app(self._settings)
@@ -139,6 +176,7 @@ class DetectorService:
     async def _guarded(
         self, record: Record, table: MutableMapping[str, str], relay: Relay, producer: LifecycleProducer
     ) -> None:
+        self._busy = True
         try:
             await self._handle(record, table, relay, producer)
         except Retriable as error:
@@ -151,6 +189,8 @@ class DetectorService:
         except Exception:  # noqa: BLE001 - the consumer loop's edge: Faust would swallow it
             self._log.exception("defect", topic=record.topic, offset=record.offset)
             os._exit(DEFECT)
+        self._unread.took(record.offset)
+        self._busy = False
 
     async def _handle(
         self, record: Record, table: MutableMapping[str, str], relay: Relay, producer: LifecycleProducer

@@ -6,6 +6,7 @@ import threading
 from functools import partial
 
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
+from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import LifecycleProducer
 from driftloop.clock import SystemClock
 from driftloop.drift.windows import rules
@@ -39,5 +40,7 @@ def build(settings: DetectorsSettings, stop: threading.Event) -> DetectorService
         Detectors(rules_of, engine, clock, NAME),
         partial(KafkaLifecycleProducer, settings.kafka_bootstrap),
         relay,
+        Offsets(settings.kafka_bootstrap),
+        clock,
         stop,
     )

@@ -22,7 +22,7 @@ def test_an_alarm_that_a_promotion_answered_tells_before_and_after() -> None:
     assert found["state"] == "promoted"
     assert found["since"].startswith("2013-01-21")
     assert "r-c was promoted on 2013-02-02" in found["helped"]
-    assert found["helped"].startswith("Yes. Its last verdict is canary: better +0.1000 [+0.0500, +0.1500]")
+    assert found["helped"].startswith("Yes. Its last verdict is canary: passed, gain +0.1000 [+0.0500, +0.1500]")
     before, beside, after = found["before_after"]
     assert before["loss"] == pytest.approx(0.7, abs=0.01)
     assert beside["loss"] == pytest.approx(0.5, abs=0.01)

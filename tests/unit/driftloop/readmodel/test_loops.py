@@ -35,7 +35,7 @@ def test_before_it_the_former_champion_can_come_back() -> None:
 def test_in_canary_it_says_who_answers_how_much() -> None:
     found = state(until("converged 3"))
     assert (found.champion, found.release, found.stage, found.share) == ("r-1", "r-2", "canary", 0.1)
-    assert found.verdict == "shadow: better +0.0200 [+0.0100, +0.0300] over 1 blocks"
+    assert found.verdict == "shadow: passed, gain +0.0200 [+0.0100, +0.0300] over 1 blocks, margin 0"
     assert (found.alarm, found.alarm_ms) == ("calibration: 5.76 > 5 over 3 blocks", 5 * DAY_MS)
 
 

@@ -31,7 +31,7 @@ export function Chain({ id }) {
 }
 
 const WORDS = {
-  alarm: "alarm", person: "a person", run: "run", trained: "trained", better: "better", worse: "worse", unknown: "not known yet",
+  alarm: "alarm", person: "a person", run: "run", trained: "trained", better: "passed", worse: "failed", unknown: "not known yet",
   shadow: "shadow", canary: "canary", champion: "champion", ended: "ended", back: "rolled back", route: "route", wait: "waits",
 };
 

@@ -3,7 +3,7 @@
 import { html } from "../vendor/htm-preact.js";
 import { interval } from "./words.js";
 
-const TONES = { better: "good", worse: "bad" };
+const TONES = { passed: "good", failed: "bad" };
 
 // The same scale for several intervals: half its width.
 export function reach(verdicts) {

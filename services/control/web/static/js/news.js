@@ -11,8 +11,8 @@ function glyph(event) {
   const kind = kindOf(event);
   const stage = /enters ([a-z-]+)/.exec(event.line);
   if (kind === "StageEntered" && stage) return stageGlyph(stage[1]);
-  const outcome = /: (better|worse)\b/.exec(event.line);
-  return glyphOf(kind, { outcome: outcome?.[1].toUpperCase() });
+  const outcome = /: (passed|failed)\b/.exec(event.line);
+  return glyphOf(kind, { outcome: { passed: "BETTER", failed: "WORSE" }[outcome?.[1]] });
 }
 
 export function News({ loop = "", newest, withLoop = false }) {

@@ -14,7 +14,7 @@ const HEAD = 88, LANE = 62, TOP = 34, LEAST = 52, MOST = 100, NARROW = 22, LETTE
 const domain = (event) => event.type.split(".")[1];
 const isSmall = (event) => kindOf(event) === "VerdictReached" && event.payload.outcome === "NOT_KNOWN_YET" && !event.payload.limit_reached;
 
-const OUTCOMES = { BETTER: "better", WORSE: "worse", NOT_KNOWN_YET: "not known" };
+const OUTCOMES = { BETTER: "passed", WORSE: "failed", NOT_KNOWN_YET: "not known" };
 const LABELS = {
   DriftDetected: (data) => data.detector,
   RetrainRequested: () => "asked for",

@@ -6,7 +6,7 @@ import { Icon } from "./glyphs.js";
 import { Interval, reach } from "./interval.js";
 import { count, day, interval } from "./words.js";
 
-const GLYPHS = { better: "better", worse: "worse" };
+const GLYPHS = { passed: "better", failed: "worse" };
 
 export function Verdicts({ releases }) {
   const judged = [...releases].filter((each) => each.verdicts.length).reverse();
