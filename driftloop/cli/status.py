@@ -13,7 +13,9 @@ from rich.table import Table
 from driftloop.cli.output import console
 from driftloop.cli.types import examples
 from driftloop.config import Settings
+from driftloop.envelope import parse_rfc3339
 from driftloop.readmodel.advice import next_step
+from driftloop.readmodel.story import day
 from driftloop.system.status import Status
 from driftloop.system.status import status as ask
 
@@ -69,7 +71,7 @@ def _loops(found: Status) -> Table:
         share = f", {loop.share:.0%} of keys" if loop.share else ""
         table.add_row(
             loop.loop,
-            loop.watermark or "-",
+            day(parse_rfc3339(loop.watermark)) if loop.watermark else "-",
             loop.champion or "-",
             str(loop.epoch),
             f"{loop.release} ({loop.stage}{share})" if loop.release else "-",

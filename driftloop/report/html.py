@@ -7,10 +7,11 @@ from typing import Any
 
 from driftloop.envelope import Envelope
 from driftloop.readmodel.attempts import of_loop
-from driftloop.readmodel.story import tell
+from driftloop.readmodel.story import tell, tell_data
 from driftloop.report import plots
 from driftloop.report.effect import before_and_after
 from driftloop.report.marks import marks_of
+from driftloop.report.numbers import numbers
 from driftloop.report.page import page
 
 
@@ -32,11 +33,8 @@ def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], h
             "verdicts": plots.verdicts(report["releases"]),
         },
         before_after=before_and_after(report["quality"], *ends) if ends else [],
-        chain=[{**each, "line": tell(known[each["id"]])} for each in chain],
+        chain=[{**each, "line": tell_data(known[each["id"]].data)} for each in chain],
         checks=report["checks"],
         kills=report["kills"],
-        numbers=[
-            (name, report[name])
-            for name in ("predictions", "outcomes", "ingestion", "feature_age_s", "timings_s", "memory_mib")
-        ],
+        numbers=numbers(report),
     )
