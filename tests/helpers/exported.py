@@ -91,7 +91,9 @@ def sklearn_counts(size: Floats, place: NDArray[np.object_], outcome: Floats) ->
         return pd.DataFrame({"size": numeric[:, 0].astype(np.float32), "place": place})
 
     known = frame(size[:, None], place)
-    columns = ColumnTransformer([("numbers", "passthrough", ["size"]), ("words", OneHotEncoder(), ["place"])])
+    columns = ColumnTransformer(
+        [("numbers", "passthrough", ["size"]), ("words", OneHotEncoder(handle_unknown="ignore"), ["place"])]
+    )
     model = make_pipeline(columns, _sklearn("count")).fit(known, outcome)
     return Exported(to_onnx(model, known[:1]).SerializeToString(), lambda x, w: _said(model, frame(x, w)))
 
