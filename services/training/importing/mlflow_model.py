@@ -48,12 +48,14 @@ def _downloaded(uri: str, tracking_uri: str, scratch: Path) -> Path:
     from services.training.run import tracking
 
     tracking.prepare()
+    import mlflow
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     where = os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri
+    mlflow.set_tracking_uri(where)  # of the registry, too: an argument of the download would not be
     try:
-        return Path(download_artifacts(artifact_uri=uri, dst_path=str(scratch), tracking_uri=where))
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(scratch)))
     except (MlflowException, OSError, ValueError) as error:
         raise Mismatch(f"MLflow at {where} does not give it: {runtime.reason(error)}") from error
 

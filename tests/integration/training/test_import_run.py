@@ -132,7 +132,9 @@ def test_a_model_is_looked_at_kept_and_packed_with_the_loops_own_rows(desk: Desk
     assert len(holdout.label) == len(rows.label)
 
 
-def test_what_mlflow_holds_as_onnx_is_taken_with_the_names_of_its_signature(desk: Desk) -> None:
+def test_what_mlflow_holds_as_onnx_is_taken_with_the_names_of_its_signature(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -145,6 +147,7 @@ def test_what_mlflow_holds_as_onnx_is_taken_with_the_names_of_its_signature(desk
         mlflow.onnx.log_model(
             onnx.load(str(desk.file)), name="model", registered_model_name="returns", signature=signature
         )
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # MLflow sets it above; whoever imports has the system's settings only
     direct = desk.look(f"--onnx={desk.file}", f"--columns={','.join(COLUMNS)}")["model"]
     logged = desk.look("--mlflow=models:/returns/1")["model"]
     assert logged["source"] == "models:/returns/1"
