@@ -75,7 +75,7 @@ def match_inputs(
     Raises:
         Mismatch: names or an order are missing, or types and widths do not fit.
     """
-    known = _names(own)
+    known = names_of(own)
     columns = _by_tensor(tensors, wishes.columns)
     found = []
     for tensor in tensors:
@@ -122,7 +122,7 @@ def _by_tensor(tensors: Sequence[Tensor], columns: Mapping[str, Sequence[str]]) 
     return given
 
 
-def _names(own: Sequence[Input]) -> dict[str, Input]:
+def names_of(own: Sequence[Input]) -> dict[str, Input]:
     """The loop's inputs by full name, by ``view:feature``, and by the feature's own name where one bears it alone."""
     found = {each.name: each for each in own}
     alone = Counter(each.feature or each.name for each in own)

@@ -22,7 +22,16 @@ from driftloop import light_feast
 from driftloop.bundle import Input
 from driftloop.config import Settings
 from driftloop.loop import LoopDefinition, load_loop
-from services.training.domain.matching import LINKS, Asking, Mismatch, Tensor, Wishes, match_inputs, match_output
+from services.training.domain.matching import (
+    LINKS,
+    Asking,
+    Mismatch,
+    Tensor,
+    Wishes,
+    match_inputs,
+    match_output,
+    names_of,
+)
 from services.training.importing import graph, mlflow_model
 from services.training.run.inputs import model_inputs
 
@@ -125,7 +134,7 @@ def _wishes(
     """What the person says; MLflow's signature names the columns of a matrix where nobody else does."""
     columns = dict(_columns(each) for each in asked.columns)
     wishes = Wishes(columns, asked.output, _split(asked.classes), asked.positive, asked.link)
-    if columns or not signature or len(inputs) != 1 or not set(signature) <= {each.name for each in own}:
+    if columns or not signature or len(inputs) != 1 or not set(signature) <= names_of(own).keys():
         return wishes
     return replace(wishes, columns={"": signature})
 

@@ -142,7 +142,7 @@ def test_what_mlflow_holds_as_onnx_is_taken_with_the_names_of_its_signature(
     mlflow.set_tracking_uri(desk.settings.mlflow_uri)
     mlflow.create_experiment("returns", str(desk.settings.home / "artifacts"))
     mlflow.set_experiment("returns")
-    signature = ModelSignature(Schema([ColSpec("float", "lines"), ColSpec("float", INPUTS[1])]))
+    signature = ModelSignature(Schema([ColSpec("float", each) for each in COLUMNS]))
     with mlflow.start_run():
         mlflow.onnx.log_model(
             onnx.load(str(desk.file)), name="model", registered_model_name="returns", signature=signature
