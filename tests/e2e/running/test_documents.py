@@ -161,7 +161,7 @@ def test_control_is_asked_and_told_by_grpcurl(running: Running, reader: Shell) -
     accepted = re.findall(r'"event_id": "([^"]+)"', told.output)
     assert_eventually(lambda: not state(running).paused, 60.0, "the loop goes on")
     newest = [json.loads(each) for each in say(running, "timeline", "--all", "--json", "-n", "20").splitlines()]
-    assert [each["event_id"] for each in newest if each["event_id"] in accepted] == accepted
+    assert [each["id"] for each in newest if each["id"] in accepted] == accepted
 
 
 def commands() -> list[Block]:
