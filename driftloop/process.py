@@ -54,7 +54,7 @@ def serve(name: str, settings: Settings, build: Callable[[threading.Event], Serv
     stop = threading.Event()
     request_stop = from_handler(stop.set)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: request_stop())
+        signal.signal(number, request_stop)
     slot = _Slot()
     logger = log.get(__name__)
     with HealthServer(settings.host, settings.health_port, slot.ready, slot.status) as health:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 
-def from_handler(call: Callable[[], object]) -> Callable[[], None]:
-    """What a handler may call at any moment: it returns at once, and a thread of its own makes the call."""
+def from_handler(call: Callable[[], object]) -> Callable[..., None]:
+    """What may be a handler, or be called by one: it returns at once, and a thread of its own makes the call."""
     asked: SimpleQueue[None] = SimpleQueue()  # its put is reentrant, as no lock's acquire is
 
     def make_calls() -> None:
@@ -21,4 +21,4 @@ def from_handler(call: Callable[[], object]) -> Callable[[], None]:
             call()
 
     threading.Thread(target=make_calls, name="signals", daemon=True).start()
-    return lambda: asked.put(None)
+    return lambda *_: asked.put(None)

@@ -16,6 +16,7 @@ from driftloop.demo.plan import Plan
 from driftloop.demo.run import Outcome
 from driftloop.envelope import parse_rfc3339
 from driftloop.history import read_events
+from driftloop.kpis.words import span
 from driftloop.loop import Loop, LoopDefinition, to_ms
 from driftloop.readmodel.story import day
 from driftloop.report.build import build
@@ -76,9 +77,8 @@ def headline(report: dict[str, Any]) -> str:
 def _summary(report: dict[str, Any], plan: Plan) -> str:
     served, timings = report["predictions"]["served"], report["timings_s"]
     unequal = sum(check["unequal"] for check in report["checks"])
-    minutes = plan.step.total_seconds() / 60
     return (
-        f"{plan.start} to {plan.end} in steps of {minutes:g} min: {served:,} predictions served, "
+        f"{plan.start} to {plan.end} in steps of {span(plan.step.total_seconds())}: {served:,} predictions served, "
         f"{report['predictions']['failed']} failed; {len(report['checks'])} checks, {unequal} values unequal; "
         f"{timings['total']:.0f} s in all, {timings['step_ms_p50'] or 0:.0f} ms a step."
     )

@@ -33,8 +33,7 @@ def main() -> None:
     """Run until SIGTERM."""
     bootstrap, url = sys.argv[1:]
     stop = threading.Event()
-    request_stop = from_handler(stop.set)
-    signal.signal(signal.SIGTERM, lambda *_: request_stop())
+    signal.signal(signal.SIGTERM, from_handler(stop.set))
     handlers: HandlerTable = {monitoring.WindowClosed: note}
     service = LifecycleService(
         name=GROUP,
