@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,9 @@ import click
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from driftloop.cli.interrupts import Guarded
 from driftloop.config import Settings
+from driftloop.contracts import control_api_pb2 as api
 from driftloop.control_client import ControlClient, NotFound, Refused
 from driftloop.message_json import as_dict
 
@@ -32,6 +34,20 @@ def ask(name: str, request: Message, timeout_s: float = 30.0) -> Any:
     """Ask the control service; what it does not know is a wrong argument."""
     with ControlClient(Settings().control_grpc) as client:
         return told(lambda: client.call(name, request, timeout_s))
+
+
+def events(
+    client: ControlClient, asked: api.StreamTimelineRequest, timeout_s: float | None = None
+) -> Iterator[api.Event]:
+    """The timeline as `ControlClient.timeline` gives it. Ctrl-C while the next event is awaited closes the client."""
+    found = client.timeline(asked, timeout_s)
+    guarded = Guarded(client.close)
+    while True:
+        with guarded:
+            event = next(found, None)
+        if event is None:
+            return
+        yield event
 
 
 def told(work: Callable[[], Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from driftloop.cli.ask import JSON, REFUSED, WHO, WHY, ask, told
+from driftloop.cli.ask import JSON, REFUSED, WHO, WHY, ask, events, told
 from driftloop.cli.effects import Watch
 from driftloop.cli.timeline import line
 from driftloop.cli.types import examples
@@ -130,7 +130,7 @@ def _follow(
         DriftloopError: it has not in time; it stays sent.
     """
     try:
-        for event in client.timeline(asked, timeout_s):
+        for event in events(client, asked, timeout_s):
             if watch.see(event) and not quiet:
                 click.echo(line(event, with_loop=False))
             if watch.effect.done:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
+from types import TracebackType
 
 from driftloop.signal_safe import from_handler
 
@@ -56,3 +58,29 @@ class Interrupts:
         self.note()
         self._note()
         raise KeyboardInterrupt
+
+
+class Guarded:
+    """Guards calls into code where a raised KeyboardInterrupt may be lost or leave a lock held.
+
+    A context manager, as often as one likes, of the main thread: inside of it Ctrl-C asks for ``stop``, which a thread
+    calls and which is to end the guarded call; leaving it raises the KeyboardInterrupt.
+    """
+
+    def __init__(self, stop: Callable[[], object]) -> None:
+        self._request_stop = from_handler(stop)
+        self._came = False
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGINT, self._note)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        signal.signal(signal.SIGINT, self._before)
+        if self._came:
+            raise KeyboardInterrupt
+
+    def _note(self, *_: object) -> None:
+        self._came = True
+        self._request_stop()

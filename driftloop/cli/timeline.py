@@ -6,7 +6,7 @@ import json
 
 import click
 
-from driftloop.cli.ask import minute, told
+from driftloop.cli.ask import events, minute, told
 from driftloop.cli.types import examples
 from driftloop.config import Settings
 from driftloop.contracts import control_api_pb2 as api
@@ -51,7 +51,7 @@ def timeline(loop: str, follow: bool, newest: int, chain: str, every: bool, as_j
 
 def _print(client: ControlClient, asked: api.StreamTimelineRequest, *, as_json: bool) -> None:
     shown = 0
-    for event in client.timeline(asked):
+    for event in events(client, asked):
         click.echo(json.dumps(as_dict(event)) if as_json else line(event, with_loop=not asked.loop))
         shown += 1
     if not shown and not as_json:

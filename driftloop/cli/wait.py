@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from driftloop.cli.ask import JSON, told
+from driftloop.cli.ask import JSON, events, told
 from driftloop.cli.types import examples
 from driftloop.config import Settings
 from driftloop.contracts import control_api_pb2 as api
@@ -66,8 +66,8 @@ def _wait(client: ControlClient, loop: str, condition: Condition, timeout_s: flo
     state = _state(client, loop)
     follow = api.StreamTimelineRequest(loop=loop, all=True, newest=1, follow=True)
     try:
-        events = client.timeline(follow, timeout_s)  # begins with what was there, so that nothing is missed meanwhile
-        while condition(state) and next(events, None):
+        happened = events(client, follow, timeout_s)  # begins with what was there, so that nothing is missed meanwhile
+        while condition(state) and next(happened, None):
             state = _state(client, loop)
     except TimedOut:
         raise DriftloopError(f"{loop} still waits after {timeout_s:g} s: {condition(state)}") from None

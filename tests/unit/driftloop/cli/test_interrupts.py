@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from driftloop.cli.interrupts import Interrupts
+from driftloop.cli.ask import events
+from driftloop.cli.interrupts import Guarded, Interrupts
+from driftloop.contracts import control_api_pb2 as api
+from driftloop.control_client import ControlClient
+from driftloop.errors import DriftloopError
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +69,56 @@ def test_noted_again_a_signal_does_not_raise() -> None:
     interrupts.note()
     os.kill(os.getpid(), signal.SIGINT)
     assert interrupts.stop.wait(10)
+
+
+def test_guarded_code_is_asked_to_end_and_only_then_is_the_interrupt_raised() -> None:
+    ended = threading.Event()
+    steps: list[str] = []
+    with pytest.raises(KeyboardInterrupt), Guarded(ended.set):  # noqa: PT012 - the order of the steps is the matter
+        os.kill(os.getpid(), signal.SIGINT)
+        assert ended.wait(10)
+        steps.append("went on to its end")
+    assert steps == ["went on to its end"]
+
+
+def test_guarded_code_that_fails_as_it_is_ended_leaves_the_interrupt() -> None:
+    with pytest.raises(KeyboardInterrupt), Guarded(lambda: None):  # noqa: PT012
+        os.kill(os.getpid(), signal.SIGINT)
+        raise DriftloopError("Channel closed!")
+
+
+def test_outside_of_guarded_code_ctrl_c_is_what_it_was() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    guarded = Guarded(lambda: None)
+    for _ in range(2):
+        with guarded:
+            assert signal.getsignal(signal.SIGINT) != before
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+class _Deaf(ControlClient):
+    """Its timeline has one event, then waits until the client is closed, and loses what a signal's handler raises."""
+
+    def __init__(self) -> None:
+        super().__init__("127.0.0.1:1")
+        self.closed = threading.Event()
+
+    def close(self) -> None:
+        super().close()
+        self.closed.set()
+
+    def timeline(self, request: api.StreamTimelineRequest, timeout_s: float | None = None) -> Iterator[api.Event]:
+        yield api.Event(line="the first")
+        with contextlib.suppress(KeyboardInterrupt):  # as a weak reference's callback loses it
+            os.kill(os.getpid(), signal.SIGINT)
+        if self.closed.wait(10):
+            raise DriftloopError("Channel closed!")
+
+
+def test_ctrl_c_ends_a_timeline_whose_transport_would_lose_it() -> None:
+    client = _Deaf()
+    told = events(client, api.StreamTimelineRequest(follow=True))
+    assert next(told).line == "the first"
+    with pytest.raises(KeyboardInterrupt):
+        next(told)
+    assert client.closed.is_set()
