@@ -13,7 +13,7 @@ import click
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from driftloop.cli.interrupts import Guarded
+from driftloop.cli.interrupts import guarded
 from driftloop.config import Settings
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.control_client import ControlClient, NotFound, Refused
@@ -41,9 +41,9 @@ def events(
 ) -> Iterator[api.Event]:
     """The timeline as `ControlClient.timeline` gives it. Ctrl-C while the next event is awaited closes the client."""
     found = client.timeline(asked, timeout_s)
-    guarded = Guarded(client.close)
+    closing = guarded(client.close)
     while True:
-        with guarded:
+        with closing:
             event = next(found, None)
         if event is None:
             return

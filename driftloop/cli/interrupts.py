@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
 from driftloop.signal_safe import from_handler
@@ -60,13 +61,17 @@ class Interrupts:
         raise KeyboardInterrupt
 
 
-class Guarded:
+def guarded(stop: Callable[[], object]) -> AbstractContextManager[None]:
     """Guards calls into code where a raised KeyboardInterrupt may be lost or leave a lock held.
 
-    A context manager, as often as one likes, of the main thread: inside of it Ctrl-C asks for ``stop``, which a thread
-    calls and which is to end the guarded call; leaving it raises the KeyboardInterrupt.
+    To be entered as often as one likes: inside of it Ctrl-C asks for ``stop``, which a thread calls and which is to
+    end the guarded call; leaving it raises the KeyboardInterrupt. Only a main thread is ever interrupted, so in
+    another one it does nothing.
     """
+    return _Guarded(stop) if threading.current_thread() is threading.main_thread() else nullcontext()
 
+
+class _Guarded(AbstractContextManager[None]):
     def __init__(self, stop: Callable[[], object]) -> None:
         self._request_stop = from_handler(stop)
         self._came = False

@@ -5,11 +5,12 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from driftloop.cli.ask import events
-from driftloop.cli.interrupts import Guarded, Interrupts
+from driftloop.cli.interrupts import Interrupts, guarded
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.control_client import ControlClient
 from driftloop.errors import DriftloopError
@@ -74,7 +75,7 @@ def test_noted_again_a_signal_does_not_raise() -> None:
 def test_guarded_code_is_asked_to_end_and_only_then_is_the_interrupt_raised() -> None:
     ended = threading.Event()
     steps: list[str] = []
-    with pytest.raises(KeyboardInterrupt), Guarded(ended.set):  # noqa: PT012 - the order of the steps is the matter
+    with pytest.raises(KeyboardInterrupt), guarded(ended.set):  # noqa: PT012 - the order of the steps is the matter
         os.kill(os.getpid(), signal.SIGINT)
         assert ended.wait(10)
         steps.append("went on to its end")
@@ -82,17 +83,25 @@ def test_guarded_code_is_asked_to_end_and_only_then_is_the_interrupt_raised() ->
 
 
 def test_guarded_code_that_fails_as_it_is_ended_leaves_the_interrupt() -> None:
-    with pytest.raises(KeyboardInterrupt), Guarded(lambda: None):  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), guarded(lambda: None):  # noqa: PT012
         os.kill(os.getpid(), signal.SIGINT)
         raise DriftloopError("Channel closed!")
 
 
 def test_outside_of_guarded_code_ctrl_c_is_what_it_was() -> None:
     before = signal.getsignal(signal.SIGINT)
-    guarded = Guarded(lambda: None)
+    block = guarded(lambda: None)
     for _ in range(2):
-        with guarded:
+        with block:
             assert signal.getsignal(signal.SIGINT) != before
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_in_another_thread_nothing_is_guarded() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        block = pool.submit(guarded, lambda: None).result()
+    before = signal.getsignal(signal.SIGINT)
+    with block:
         assert signal.getsignal(signal.SIGINT) is before
 
 
