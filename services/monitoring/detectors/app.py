@@ -86,7 +86,6 @@ class DetectorService:
         self._offsets = offsets
         self._clock = clock
         self._unread = Unread(0)
-        self._busy = False
         self._looked_s = 0.0
         self._stop = stop
         self._limit = DeadLetterLimit(settings.dead_letter_limit)
@@ -153,7 +152,7 @@ class DetectorService:
         except Retriable as error:  # no broker, no windows: the next look tells
             self._log.info("end-unknown", problem=str(error))
             return
-        overdue_s = self._unread.overdue_s(end, self._clock.monotonic_s(), busy=self._busy)
+        overdue_s = self._unread.overdue_s(end, self._clock.monotonic_s())
         if overdue_s > self._settings.unread_timeout_s:
             self._log.warning(
                 "passed-over", offset=self._unread.following, end=end, then="the supervisor starts the process again"
@@ -176,7 +175,7 @@ class DetectorService:
     async def _guarded(
         self, record: Record, table: MutableMapping[str, str], relay: Relay, producer: LifecycleProducer
     ) -> None:
-        self._busy = True
+        self._unread.takes()
         try:
             await self._handle(record, table, relay, producer)
         except Retriable as error:
@@ -190,7 +189,6 @@ class DetectorService:
             self._log.exception("defect", topic=record.topic, offset=record.offset)
             os._exit(DEFECT)
         self._unread.took(record.offset)
-        self._busy = False
 
     async def _handle(
         self, record: Record, table: MutableMapping[str, str], relay: Relay, producer: LifecycleProducer

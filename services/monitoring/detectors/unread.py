@@ -15,18 +15,21 @@ class Unread:
     following: int
     """Offset of the record that comes next."""
     _since_s: float | None = None
+    _in_hand: bool = False
+
+    def takes(self) -> None:
+        """A record is being handled: those behind it have to wait."""
+        self._in_hand = True
 
     def took(self, offset: int) -> None:
-        """A record has been handled."""
+        """It has been handled."""
         self.following = max(self.following, offset + 1)
+        self._in_hand = False
         self._since_s = None
 
-    def overdue_s(self, end: int, now_s: float, *, busy: bool) -> float:
-        """For how long a record has been there that nobody was given, 0 where all were. ``end``: offset after the last.
-
-        ``busy``: one is being handled, and those behind it have to wait.
-        """
-        if busy or end <= self.following:
+    def overdue_s(self, end: int, now_s: float) -> float:
+        """Seconds since a record was first seen that nobody was given, or 0. ``end``: offset after the last record."""
+        if self._in_hand or end <= self.following:
             self._since_s = None
             return 0.0
         if self._since_s is None:

@@ -21,6 +21,7 @@ OPSET = 17
 """Of what is put around a graph that has no operator of the default domain itself."""
 LEAST_IR = 8
 _TRIED_ROWS = 3
+_WORDS = '; it has to score texts that it was not fitted to, too (scikit-learn: OneHotEncoder(handle_unknown="ignore"))'
 _DEFAULT = ("", "ai.onnx")
 _CLASS_LABELS = ("classlabels_int64s", "classlabels_ints", "classlabels_strings")
 _NUMPY = {"float": np.float32, "double": np.float64, "float16": np.float16, "int64": np.int64, "int32": np.int32}
@@ -116,7 +117,9 @@ def _tried(model: ModelProto, inputs: tuple[Tensor, ...]) -> dict[str, NDArray[n
     try:
         found = session.run(names, {each.name: _zeros(each) for each in inputs})
     except runtime.ERRORS as error:
-        raise Mismatch(f"ONNX Runtime cannot run it on {_TRIED_ROWS} rows: {runtime.reason(error)}") from error
+        words = any(each.dtype == TEXT for each in inputs)
+        problem = f"ONNX Runtime cannot run it on {_TRIED_ROWS} rows: {runtime.reason(error)}"
+        raise Mismatch(problem + (_WORDS if words else "")) from error
     return dict(zip(names, found, strict=True))
 
 

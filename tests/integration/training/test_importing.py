@@ -134,6 +134,16 @@ def test_values_that_are_no_scores_are_refused_with_the_link_that_would_do(
         brought(exported.torch_matrix(outputs).onnx, kind, tmp_path, Wishes(FEATURES)).predict(rows(kind))
 
 
+def test_an_encoder_that_stops_at_a_new_word_is_refused_with_what_would_do() -> None:
+    place = helper.make_tensor_value_info("place", TensorProto.STRING, ["n", 1])
+    hot = helper.make_tensor_value_info("hot", TensorProto.FLOAT, None)
+    strict = helper.make_node("OneHotEncoder", ["place"], ["hot"], domain="ai.onnx.ml", cats_strings=["north"], zeros=0)
+    graph = helper.make_graph([strict], "strict", [place], [hot])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    with pytest.raises(Mismatch, match=r"cannot run it on 3 rows: .*handle_unknown=\"ignore\""):
+        opened(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+
+
 def with_a_gap(data: TrainingSet) -> TrainingSet:
     numeric = data.numeric.copy()
     numeric[0, 1:] = np.nan
