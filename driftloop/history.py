@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer
@@ -54,8 +54,15 @@ def read_topics(bootstrap: str, topics: Sequence[str]) -> Iterator[Record]:
 
 def read_events(bootstrap: str, topics: Sequence[str] = LIFECYCLE) -> list[Envelope[Any]]:
     """All events of some declared topics, in the order in which they were published (wall time, then id)."""
-    events = [decode(record) for record in read_topics(bootstrap, topics)]
-    return sorted(events, key=lambda event: (event.wall_time_ms, event.id))
+    return each_once(decode(record) for record in read_topics(bootstrap, topics))
+
+
+def each_once(events: Iterable[Envelope[Any]]) -> list[Envelope[Any]]:
+    """Events by wall time, then id; one that was delivered again, as its outbox may do, is the one that it was."""
+    found: dict[str, Envelope[Any]] = {}
+    for event in events:
+        found.setdefault(event.id, event)
+    return sorted(found.values(), key=lambda event: (event.wall_time_ms, event.id))
 
 
 def decode(record: Record) -> Envelope[Any]:

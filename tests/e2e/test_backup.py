@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import tritonclient.grpc as triton
@@ -43,6 +44,9 @@ _DECISIONS = ("monitoring", "training", "evaluation", "registry", "serving")
 _MIDDLE_MS = START_MS + 14 * DAY_MS
 """After the first champion, amid the days on which more comes back."""
 _REPLAYED_S = 900.0
+_LAST_DIGITS = 1e-14
+"""Of a double. ONNX Runtime gives a row other last bits in a batch of another size, with AVX-512 at least, and what was
+asked for just before the backup is not asked for again with the rest of its step."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,11 @@ class Ended:
         found = [each for each in self.events if each.type.split(".")[1] in _DECISIONS]
         return sorted((each.time_ms, each.type, each.id, each.correlation_id) for each in found)
 
-    def answers(self) -> list[tuple[Any, ...]]:
-        """Every prediction that the replay asked for: key, time, release and score."""
+    def answers(self) -> Predictions:
+        """Every prediction that the replay asked for, in the order of its keys, each of which stands once."""
         asked = self.predictions.take(~self.predictions.probe)
-        rows = zip(asked.key, asked.decision_time_ms, asked.release, asked.score, strict=True)
-        return sorted((str(key), int(at), str(release), float(score)) for key, at, release, score in rows)
+        assert len(set(asked.key)) == len(asked)
+        return asked.take(np.argsort(asked.key))
 
 
 @dataclass
@@ -131,9 +135,12 @@ def test_both_come_to_the_same_decisions_in_the_same_chains(story: Story) -> Non
     assert story.second.decisions() == story.first.decisions()
 
 
-def test_both_give_the_same_answers_to_the_last_digit(story: Story) -> None:
-    assert len(story.first.answers()) > 500
-    assert story.second.answers() == story.first.answers()
+def test_both_give_the_same_answers(story: Story) -> None:
+    first, second = story.first.answers(), story.second.answers()
+    assert len(first) > 500
+    for name in ("key", "decision_time_ms", "release", "arm", "epoch", "numeric", "categorical"):
+        np.testing.assert_array_equal(getattr(second, name), getattr(first, name), err_msg=name)
+    np.testing.assert_allclose(second.score, first.score, rtol=_LAST_DIGITS, atol=0.0)
 
 
 def test_both_have_the_same_champion(story: Story) -> None:

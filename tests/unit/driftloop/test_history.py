@@ -7,9 +7,10 @@ from driftloop.bus.ports import Outgoing
 from driftloop.contracts.topics import topic
 from driftloop.envelope import from_record
 from driftloop.errors import InvalidEvent, Retriable
-from driftloop.history import LIFECYCLE, decode, records
+from driftloop.history import LIFECYCLE, decode, each_once, records
 from tests.helpers.bus import numbered, numbers
 from tests.helpers.examples import examples
+from tests.helpers.story import told
 
 
 def test_everything_up_to_now_is_read_once() -> None:
@@ -42,6 +43,13 @@ def test_every_example_is_decoded_by_what_its_topic_declares() -> None:
         assert event.type in topic(example.record.topic).messages
     with pytest.raises(InvalidEvent):
         decode(examples("poison")[0].record)
+
+
+def test_an_event_that_is_delivered_again_happened_once() -> None:
+    events = told().events
+    assert each_once([*events, *events[-3:]]) == each_once(reversed(events))
+    assert [each.id for each in each_once([*events, events[0]])] == [each.id for each in each_once(events)]
+    assert len(each_once(events)) == len(events)
 
 
 def test_the_lifecycle_is_what_is_kept_for_ever() -> None:
