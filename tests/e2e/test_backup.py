@@ -32,6 +32,7 @@ from driftloop.loop.code import load_module
 from driftloop.readmodel.loops import LoopState, loop_states
 from driftloop.replay.caller import Caller
 from tests.e2e.command_line import CommandLine, system
+from tests.e2e.equality import LAST_DIGITS
 from tests.e2e.running.system import infer
 from tests.e2e.two_loops.together import ORDERS, PATIENCE, SPANS, STEP, STEP_MS, definitions, settings_of, up
 from tests.helpers.eventually import assert_eventually
@@ -44,9 +45,6 @@ _DECISIONS = ("monitoring", "training", "evaluation", "registry", "serving")
 _MIDDLE_MS = START_MS + 14 * DAY_MS
 """After the first champion, amid the days on which more comes back."""
 _REPLAYED_S = 900.0
-_LAST_DIGITS = 1e-14
-"""Of a double. ONNX Runtime gives a row other last bits in a batch of another size, with AVX-512 at least, and what was
-asked for just before the backup is not asked for again with the rest of its step."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def test_both_give_the_same_answers(story: Story) -> None:
     assert len(first) > 500
     for name in ("key", "decision_time_ms", "release", "arm", "epoch", "numeric", "categorical"):
         np.testing.assert_array_equal(getattr(second, name), getattr(first, name), err_msg=name)
-    np.testing.assert_allclose(second.score, first.score, rtol=_LAST_DIGITS, atol=0.0)
+    np.testing.assert_allclose(second.score, first.score, rtol=LAST_DIGITS, atol=0.0)
 
 
 def test_both_have_the_same_champion(story: Story) -> None:
