@@ -22,7 +22,7 @@ setup: ## all that driftloop needs, into .local (TORCH_BACKEND=cpu: no CUDA; for
 demo: setup ## the whole story on real flights, with a report in out/demo
 	driftloop demo $(ARGS)
 
-demo-year: setup ## the same on all flights of 2013, with a report in out/demo-year: about twenty minutes on two cores
+demo-year: setup ## the same on all flights of 2013, with a report in out/demo-year: fourteen to twenty minutes on two cores
 	driftloop demo --plan demo-year $(ARGS)
 
 stories: setup ## the story for several seeds and starting dates
