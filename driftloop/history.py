@@ -53,12 +53,12 @@ def read_topics(bootstrap: str, topics: Sequence[str]) -> Iterator[Record]:
 
 
 def read_events(bootstrap: str, topics: Sequence[str] = LIFECYCLE) -> list[Envelope[Any]]:
-    """All events of some declared topics, in the order in which they were published (wall time, then id)."""
+    """All events of some declared topics, each once, in the order in which they were published (wall time, then id)."""
     return each_once(decode(record) for record in read_topics(bootstrap, topics))
 
 
 def each_once(events: Iterable[Envelope[Any]]) -> list[Envelope[Any]]:
-    """Events by wall time, then id; one that was delivered again, as its outbox may do, is the one that it was."""
+    """Events by wall time, then id. One that was delivered again, as an outbox may do, is told as it first came."""
     found: dict[str, Envelope[Any]] = {}
     for event in events:
         found.setdefault(event.id, event)

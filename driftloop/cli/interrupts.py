@@ -31,14 +31,13 @@ class Interrupts:
     def __init__(self) -> None:
         self.stop = threading.Event()
         """Set as soon as a signal has come; whoever works in steps looks at it."""
-        self._request_stop = from_handler(self.stop.set)
-        self._came = False
+        self._noted = _Noted(self.stop.set)
         self.note()
 
     def note(self) -> None:
         """From now on a signal is noted, no more."""
         for number in _SIGNALS:
-            signal.signal(number, self._note)
+            signal.signal(number, self._noted)
 
     def end(self) -> None:
         """From now on a signal ends what is under way at once; one that has come does so now.
@@ -48,16 +47,12 @@ class Interrupts:
         """
         for number in _SIGNALS:
             signal.signal(number, self._raise)
-        if self._came:
+        if self._noted.came:
             self._raise()
-
-    def _note(self, *_: object) -> None:
-        self._came = True
-        self._request_stop()
 
     def _raise(self, *_: object) -> None:
         self.note()
-        self._note()
+        self._noted()
         raise KeyboardInterrupt
 
 
@@ -73,19 +68,26 @@ def guarded(stop: Callable[[], object]) -> AbstractContextManager[None]:
 
 class _Guarded(AbstractContextManager[None]):
     def __init__(self, stop: Callable[[], object]) -> None:
-        self._request_stop = from_handler(stop)
-        self._came = False
+        self._noted = _Noted(stop)
 
     def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGINT, self._note)
+        self._before = signal.signal(signal.SIGINT, self._noted)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         signal.signal(signal.SIGINT, self._before)
-        if self._came:
+        if self._noted.came:
             raise KeyboardInterrupt
 
-    def _note(self, *_: object) -> None:
-        self._came = True
-        self._request_stop()
+
+class _Noted:
+    """A handler: it notes that a signal came, and a thread makes a call."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.came = False
+        self._call = from_handler(call)
+
+    def __call__(self, *_: object) -> None:
+        self.came = True
+        self._call()

@@ -31,8 +31,11 @@ def differences(one: Any, other: Any, at: str = "") -> Iterator[str]:
     elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
         for index, (first, second) in enumerate(zip(one, other, strict=True)):
             yield from differences(first, second, f"{at}[{index}]")
-    elif isinstance(one, float) and isinstance(other, float):
-        if not math.isclose(one, other, rel_tol=LAST_DIGITS, abs_tol=LAST_DIGITS):
-            yield f"{at}: {one!r} and {other!r}"
-    elif one != other:
+    elif not _equal(one, other):
         yield f"{at}: {one!r} and {other!r}"
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=LAST_DIGITS, abs_tol=LAST_DIGITS)
+    return bool(one == other)

@@ -93,7 +93,8 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
         times, out = quiet["timings_s"], line.out
         arguments: tuple[str, ...] = FIRST_WEEKS
         for number, moment in enumerate(moments(MOMENTS, SEED, times["ready"], times["total"])):
-            code = _interrupt(line, folder / f"{number}.log", moment, found, *arguments, "--out", str(out))
+            code, left = _interrupt(line, folder / f"{number}.log", moment, found, *arguments, "--out", str(out))
+            found.left += left
             if code == 0:  # it was done before
                 break
             found.codes.append(code)
@@ -105,8 +106,10 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
     return found
 
 
-def _interrupt(line: CommandLine, log: Path, moment: Moment, found: Interrupted, *arguments: str) -> int:
-    """Run a command until a moment, interrupt it, and note what it has left; returns its exit code."""
+def _interrupt(
+    line: CommandLine, log: Path, moment: Moment, found: Interrupted, *arguments: str
+) -> tuple[int, list[str]]:
+    """Run a command until a moment and interrupt it; returns its exit code, and what then runs or listens."""
     seen = Seen(str(log.parent))
     with session(line.environment, log, seen, *arguments) as running:
         if running.says_within(moment.word, _START_S) and not running.ended_within(moment.after_s):
@@ -118,9 +121,8 @@ def _interrupt(line: CommandLine, log: Path, moment: Moment, found: Interrupted,
     _LOG.info("%s: %s, exit code %d", " ".join(arguments[:2]), moment, code)
     left = [*seen.left(), *(f"port {port}" for port in listening(int(line.environment["PORT_BASE"])))]
     found.seen += len(seen.processes)
-    found.left += [f"{arguments[0]} after {moment}: {each}" for each in left]
     assert code in (0, *_INTERRUPTED), running.said()[-3000:]
-    return int(code)
+    return int(code), [f"{arguments[0]} after {moment}: {each}" for each in left]
 
 
 def test_nothing_runs_or_listens_after_an_interrupt(interrupted: Interrupted) -> None:
@@ -148,12 +150,9 @@ def test_an_interrupted_start_leaves_nothing_and_the_next_one_comes_up(tmp_path:
         chance, found = random.Random(SEED), Interrupted({}, {}, [])
         for number in range(MOMENTS):
             moment = Moment(chance.uniform(0.5, 15.0), chance.choice((0.0, 0.5)))
-            before = len(found.left)
-            code = _interrupt(line, tmp_path / f"up-{number}.log", moment, found, "up")
-            if code == 0:  # it was up before: what runs is not left over, and is to be stopped
-                assert len(found.left) > before
-                del found.left[before:]
+            code, runs = _interrupt(line, tmp_path / f"up-{number}.log", moment, found, "up")
+            assert bool(runs) == (code == 0), runs
+            if runs:  # it was up before the interrupt
                 line.run("down", timeout_s=90.0)
-        assert found.left == []
         ended = line.run("up")
         assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
