@@ -54,7 +54,7 @@ imports:
 
 # The unit tests in parts, each of which imports only what it is about; alone, all of them in two processes.
 UNIT_shared = tests/unit/driftloop
-UNIT_data = $(addprefix tests/unit/,checks evaluation features ingestion monitoring)
+UNIT_data = $(addprefix tests/unit/,evaluation features ingestion monitoring)
 UNIT_life = $(filter-out $(UNIT_shared) $(UNIT_data) %.py %__pycache__,$(wildcard tests/unit/*))
 
 # Their hundreds of small databases stand in memory where the machine has a place for that.

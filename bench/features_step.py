@@ -18,9 +18,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from driftloop.config import ROOT, Settings
-from driftloop.feature_frames import open_store
+from driftloop.featurestore.feast_client import open_store
 from driftloop.loop.load import Loop, load_loop
+from driftloop.process.settings import ROOT, Settings
 from loops.flights.source import events
 from services.features.adapters.feast_views import apply
 from services.features.adapters.sqlite_online import SqliteOnline

@@ -18,9 +18,9 @@ import numpy as np
 
 from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
-from driftloop.clock import SystemClock
 from driftloop.contracts.predictions_pb2 import CLIENT, PredictionServed, ReleaseScore
 from driftloop.contracts.topics import declared
+from driftloop.process.clock import SystemClock
 from driftloop.runner.tables import open_database
 from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import TOPICS, assemble

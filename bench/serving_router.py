@@ -25,12 +25,12 @@ import onnx
 import tritonclient.grpc as grpc
 from onnx import TensorProto, helper, numpy_helper
 
-from driftloop.bundle import Input, Manifest, write_bundle
-from driftloop.clock import SystemClock
 from driftloop.contracts import registry_pb2
-from driftloop.envelope import Envelope
-from driftloop.feast_keys import WATERMARKS, WATERMARKS_DDL, EntityKeys, pack_double, sqlite_table
+from driftloop.events.envelope import Envelope
+from driftloop.featurestore.feast_keys import WATERMARKS, WATERMARKS_DDL, EntityKeys, pack_double, sqlite_table
 from driftloop.loop import LoopDefinition
+from driftloop.model.bundle import Input, Manifest, write_bundle
+from driftloop.process.clock import SystemClock
 from services.serving.adapters.router_files import FolderRouterFiles
 from services.serving.adapters.staging import FolderReleases
 from services.serving.adapters.triton_grpc import GrpcTriton

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # Sourced by the start scripts: the values of .env, for variables that are not set already. Where PORT_BASE moves the
-# ports, driftloop/ports.py tells them.
+# ports, driftloop/process/tcp_ports.py tells them.
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export ROOT
 values=$(<"$ROOT/.env")
 if [[ ${PORT_BASE:-} || $values == *$'\n'PORT_BASE=[0-9]* ]]; then
-    values=$(PYTHONPATH=$ROOT "$ROOT/.local/venv/bin/python" -m driftloop.ports)
+    values=$(PYTHONPATH=$ROOT "$ROOT/.local/venv/bin/python" -m driftloop.process.tcp_ports)
 fi
 while IFS='=' read -r name value; do
     [[ $name =~ ^[A-Z_]+$ && -z ${!name:-} ]] && export "$name=$value"

@@ -1,4 +1,4 @@
-"""Creates the topics that declarations and loops name. Nothing else creates one: the broker's auto-creation is off."""
+"""Creates topics and waits for them. Nothing else creates topics: the broker's auto-creation is off."""
 
 from __future__ import annotations
 
@@ -10,32 +10,19 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from driftloop.bus.dead_letters import SUFFIX
-from driftloop.contracts.topics import declared
-from driftloop.errors import DriftloopError, Retriable, UndeclaredTopic
-from driftloop.loop import LoopDefinition
+from driftloop.process.errors import DriftloopError, Retriable, UndeclaredTopic
 
 _QUIET = {"log_level": 0}  # a broker that is still starting is no news
-_RETENTION_MS = {"forever": -1, "7d": 7 * 86_400_000}
 
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """A topic to be there."""
+    """A topic that must exist."""
 
     name: str
     partitions: int
     retention_ms: int
     max_bytes: int = 8_000_000
-
-
-def plan(loops: Iterable[LoopDefinition]) -> list[TopicPlan]:
-    """Every topic that the system needs: declared ones, the loops' raw topics, and their dead letters."""
-    found = [TopicPlan(each.name, each.partitions, _RETENTION_MS[each.retention]) for each in declared().values()]
-    raw = {name: event.partitions for loop in loops for name, event in loop.events.items()}
-    found += [TopicPlan(name, partitions, _RETENTION_MS["7d"]) for name, partitions in raw.items()]
-    refusing = [each.name for each in declared().values() if each.dead_letters] + list(raw)
-    return found + [TopicPlan(name + SUFFIX, 1, _RETENTION_MS["forever"]) for name in refusing]
 
 
 def create_topics(

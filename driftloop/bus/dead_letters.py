@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from driftloop.bus.ports import Outgoing, Record
-from driftloop.errors import TooManyDeadLetters
+from driftloop.process.errors import TooManyDeadLetters
 
 SUFFIX = ".dlq"
 _DETAIL_LIMIT = 2_000

@@ -14,9 +14,9 @@ from confluent_kafka import TopicPartition as Position
 
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.offsets import Offsets
-from driftloop.bus.passing import passes, patiently
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
-from driftloop.errors import Retriable, UndeclaredTopic
+from driftloop.bus.transient import passes, patiently
+from driftloop.process.errors import Retriable, UndeclaredTopic
 
 _METADATA_TIMEOUT_S = 10.0
 CONSUMER = MappingProxyType(

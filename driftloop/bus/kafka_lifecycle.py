@@ -13,7 +13,7 @@ from aiokafka.errors import CommitFailedError, KafkaError, MessageSizeTooLargeEr
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
-from driftloop.errors import Retriable, UndeclaredTopic
+from driftloop.process.errors import Retriable, UndeclaredTopic
 
 
 class _Revoked(ConsumerRebalanceListener):

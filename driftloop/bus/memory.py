@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
-from driftloop.errors import UndeclaredTopic
+from driftloop.process.errors import UndeclaredTopic
 
 
 @dataclass

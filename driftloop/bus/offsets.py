@@ -14,8 +14,8 @@ from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from driftloop.bus.passing import patiently
 from driftloop.bus.ports import TopicPartition
+from driftloop.bus.transient import patiently
 
 
 class Offsets:

@@ -11,7 +11,7 @@ import yaml
 from google.protobuf.message import Message
 from pydantic import BaseModel, ConfigDict, Field
 
-from driftloop.errors import UndeclaredTopic
+from driftloop.process.errors import UndeclaredTopic
 
 PROTOS = Path(__file__).resolve().parents[2] / "protos"
 

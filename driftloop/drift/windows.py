@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.drift.detectors import ChampionWindow, Rule
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 from driftloop.loop import LoopDefinition
 
 

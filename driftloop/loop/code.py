@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from driftloop.config import ROOT
-from driftloop.errors import LoopDefinitionError
+from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.settings import ROOT
 
 
 def load_module(folder: Path, name: str) -> ModuleType:

@@ -11,8 +11,8 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-from driftloop.errors import LoopDefinitionError
 from driftloop.loop.load import DESCRIPTORS
+from driftloop.process.errors import LoopDefinitionError
 
 
 def compile_protos(folder: Path) -> bytes:

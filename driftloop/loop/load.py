@@ -14,8 +14,8 @@ from google.protobuf.message import Message
 from pydantic import ValidationError
 from yaml.constructor import SafeConstructor
 
-from driftloop.errors import LoopDefinitionError
 from driftloop.loop.definition import LoopDefinition, ReferenceProblem
+from driftloop.process.errors import LoopDefinitionError
 
 DESCRIPTORS = "events.binpb"
 

@@ -19,10 +19,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from driftloop.config import ROOT
-from driftloop.inspection.effects import span_text
 from driftloop.loop import definition
 from driftloop.loop.definition import LoopDefinition, Model
+from driftloop.loop.effects import span_text
+from driftloop.process.settings import ROOT
 
 PAGE = ROOT / "docs" / "loop-yaml.md"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from driftloop.readmodel.event_text import day
 from driftloop.readmodel.loops import LoopState
-from driftloop.readmodel.story import day
 
 _UNTRAINED = {"first-champion": "it has no model", "drift": "it has drifted", "command": "a person asked to retrain"}
 """What happened, by the reason that nothing is trained for."""

@@ -19,7 +19,7 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 from driftloop.readmodel.history import COMMANDS
 
 M = TypeVar("M", bound=Message)

@@ -9,7 +9,7 @@ from typing import Any
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 from driftloop.readmodel.loops import ENDED
 
 ITSELF = "driftloop"

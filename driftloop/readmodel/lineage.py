@@ -14,9 +14,9 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
+from driftloop.readmodel.event_text import day, tell_data
 from driftloop.readmodel.releases import ReleaseState, release_states
-from driftloop.readmodel.story import day, tell_data
 
 EventById = Callable[[str], Envelope[Any] | None]
 

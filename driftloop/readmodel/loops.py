@@ -15,8 +15,8 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Envelope, rfc3339
-from driftloop.openness import Openness
+from driftloop.events.envelope import Envelope, rfc3339
+from driftloop.readmodel.pending_work import Openness
 
 ENDED = ("champion", "rejected", "retired", "rolled-back")
 """Stages in which a release is not open."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 
 
 def in_order(events: Iterable[Envelope[Any]]) -> list[Envelope[Any]]:

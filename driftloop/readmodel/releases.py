@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 
 
 @dataclass(frozen=True)

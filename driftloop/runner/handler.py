@@ -15,7 +15,7 @@ from typing import Any
 from google.protobuf.message import Message
 from sqlalchemy import Connection
 
-from driftloop.envelope import Draft, Envelope
+from driftloop.events.envelope import Draft, Envelope
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Metrics of every lifecycle service."""
 
-from driftloop.telemetry import Counter, Gauge, Histogram
+from driftloop.process.telemetry import Counter, Gauge, Histogram
 
 HANDLED = Counter("driftloop_events_handled", "Lifecycle events whose effect stands.", ("service", "type"))
 REPEATED = Counter(

@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
-from driftloop.errors import ConfigError
+from driftloop.process.errors import ConfigError
 
 COMMON = Path(__file__).with_name("revisions")
 TABLE = "driftloop_revisions"

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, select, update
 
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts.topics import message_class, topic
-from driftloop.envelope import Draft, Envelope, from_draft, from_record, to_record
+from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, to_record
 from driftloop.runner.tables import READS, insert, outbox
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from driftloop import log
 from driftloop.bus.ports import LifecycleProducer
-from driftloop.clock import Clock
-from driftloop.errors import Retriable
+from driftloop.process import log
+from driftloop.process.clock import Clock
+from driftloop.process.errors import Retriable
 from driftloop.runner import metrics, outbox
 
 _BATCH = 200

@@ -18,14 +18,14 @@ from google.protobuf.message import Message
 from sqlalchemy import Engine, insert, select
 from structlog.contextvars import bound_contextvars
 
-from driftloop import log, telemetry
 from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
 from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer, Record, TopicPartition
-from driftloop.clock import Clock, SystemClock
 from driftloop.contracts.topics import message_class as message_named
 from driftloop.contracts.topics import topic, topic_of
-from driftloop.envelope import Draft, Envelope, from_record
-from driftloop.errors import InvalidEvent, Retriable
+from driftloop.events.envelope import Draft, Envelope, from_record
+from driftloop.process import log, telemetry
+from driftloop.process.clock import Clock, SystemClock
+from driftloop.process.errors import InvalidEvent, Retriable
 from driftloop.runner import metrics, outbox
 from driftloop.runner.handler import HandlerTable, Transaction
 from driftloop.runner.relay import Relay

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from driftloop.onnx_export import encode, export
-from driftloop.trainer import Fitted, Parameters, TrainingSet
+from driftloop.model.onnx_export import encode, export
+from driftloop.model.trainer import Fitted, Parameters, TrainingSet
 from loops.flights.design import Design
 
 EMBEDDINGS = {"carrier": 6, "origin": 2, "dest": 8}

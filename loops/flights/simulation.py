@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from driftloop.loop import LoopDefinition, to_ms
 from driftloop.loop.definition import DetectorDefinition, Step
-from driftloop.trainer import TrainingSet
+from driftloop.model.trainer import TrainingSet
 from loops.flights.model import Trainer
 from loops.flights.world import NEVER, World
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftloop.loop import LoopDefinition, to_ms
-from driftloop.replay.permute import permute_outcomes
-from driftloop.trainer import TrainingSet
+from driftloop.model.trainer import TrainingSet
+from driftloop.ops.replay.permute import permute_outcomes
 from loops.flights import bruteforce, requests, source
 
 STEP_MS = 3_600_000

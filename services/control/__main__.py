@@ -3,7 +3,7 @@
 import sys
 from functools import partial
 
-from driftloop.process import serve
+from driftloop.process.serve import serve
 from services.control.adapters.reader import NAME
 from services.control.bootstrap import build
 from services.control.config import ControlSettings

@@ -9,10 +9,10 @@ from typing import Any, NoReturn, TypeVar
 
 import grpc
 
-from driftloop.clock import Clock
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import control_api_pb2_grpc as calls
-from driftloop.errors import Retriable
+from driftloop.process.clock import Clock
+from driftloop.process.errors import Retriable
 from services.control import messages, metrics
 from services.control.adapters.reader import Reader
 from services.control.desk import Desk

@@ -7,10 +7,10 @@ import threading
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
 from driftloop.bus.offsets import Offsets
-from driftloop.bus.one_record import OneRecord
-from driftloop.clock import SystemClock
-from driftloop.history import LIFECYCLE
+from driftloop.bus.record_fetcher import OneRecord
+from driftloop.events.event_log import LIFECYCLE
 from driftloop.loop import load_loops
+from driftloop.process.clock import SystemClock
 from driftloop.runner.relay import Relay
 from driftloop.runner.tables import open_database
 from services.control.adapters.predictions import TOPIC, PredictionIndex

@@ -6,9 +6,9 @@ import uuid
 
 from sqlalchemy import Engine
 
-from driftloop import log
-from driftloop.clock import Clock
 from driftloop.contracts import control_api_pb2 as api
+from driftloop.process import log
+from driftloop.process.clock import Clock
 from driftloop.runner import outbox
 from services.control import messages, metrics
 from services.control.adapters.reader import NAME

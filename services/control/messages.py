@@ -11,13 +11,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 from driftloop.readmodel.advice import next_step
+from driftloop.readmodel.event_text import tell_data, tells
 from driftloop.readmodel.history import Tenure
 from driftloop.readmodel.lineage import Node
 from driftloop.readmodel.loops import LoopState, Waiting, outcome_words
 from driftloop.readmodel.releases import ReleaseState, StageAt
-from driftloop.readmodel.story import tell_data, tells
 from services.control.ports import Stored
 
 _LINE = 400

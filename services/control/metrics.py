@@ -1,6 +1,6 @@
 """Metrics of the control service."""
 
-from driftloop.telemetry import Counter, Gauge, Histogram
+from driftloop.process.telemetry import Counter, Gauge, Histogram
 
 EVENTS = Counter("driftloop_control_events", "Lifecycle events taken into the read model.", ("type",))
 REFUSED = Counter("driftloop_control_events_refused", "Lifecycle records that could not be read.", ("reason",))

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from google.protobuf.message import Message
 
 from driftloop.contracts import predictions_pb2 as predictions
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from driftloop import log
 from driftloop.bus.ports import LifecycleProducer
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import control_api_pb2_grpc as calls
+from driftloop.process import log
 from driftloop.runner.relay import Relay
 from services.control.adapters.reader import Reader
 from services.control.api import ControlApi

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 from driftloop.readmodel.history import Tenure, live_at, tenures
 from driftloop.readmodel.lineage import EventById, Lineage, Node
 from driftloop.readmodel.loops import LoopState, loop_states

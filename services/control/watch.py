@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from driftloop.clock import Clock
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
+from driftloop.process.clock import Clock
 from services.control.domain.notices import notice_of, stuck
 from services.control.notify.queue import put
 from services.control.views import Views

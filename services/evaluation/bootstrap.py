@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
-from driftloop.clock import SystemClock
-from driftloop.former_homes import locator
 from driftloop.loop import load_loops
+from driftloop.model.path_relocation import locator
+from driftloop.process.clock import SystemClock
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
 from services.evaluation.adapters.bundles import LocalBundles

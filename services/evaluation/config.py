@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftloop.config import Settings
+from driftloop.process.settings import Settings
 
 
 class EvaluationSettings(Settings):

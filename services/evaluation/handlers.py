@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from driftloop import log
-from driftloop.clock import Clock
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Draft, Envelope
-from driftloop.errors import InvalidEvent
+from driftloop.events.envelope import Draft, Envelope
 from driftloop.loop.definition import LoopDefinition
+from driftloop.process import log
+from driftloop.process.clock import Clock
+from driftloop.process.errors import InvalidEvent
 from driftloop.runner.handler import HandlerTable, Transaction
 from services.evaluation import messages, metrics
 from services.evaluation.domain import rollout

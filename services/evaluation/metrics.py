@@ -1,6 +1,6 @@
 """Metrics of the evaluation service."""
 
-from driftloop.telemetry import Counter, Gauge, Histogram
+from driftloop.process.telemetry import Counter, Gauge, Histogram
 
 VERDICTS = Counter("driftloop_evaluation_verdicts", "Verdicts reached.", ("loop", "stage", "outcome"))
 BOOTSTRAP_SECONDS = Histogram(

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop.losses import LabelKind
+from driftloop.model.losses import LabelKind
 from services.evaluation.domain.rollout import Evidence
 
 Floats = NDArray[np.float64]

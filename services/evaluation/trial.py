@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from driftloop.clock import Clock
-from driftloop.errors import BundleError
 from driftloop.loop.definition import LoopDefinition, to_ms
+from driftloop.process.clock import Clock
+from driftloop.process.errors import BundleError
 from services.evaluation.domain import offline
 from services.evaluation.domain.bootstrap import Resampling
 from services.evaluation.domain.judgement import Judgement

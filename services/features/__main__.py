@@ -2,11 +2,11 @@
 
 import sys
 
-from driftloop import light_feast
+from driftloop.featurestore import feast_import
 
-light_feast.load()
+feast_import.load()
 
-from driftloop.process import serve  # noqa: E402
+from driftloop.process.serve import serve  # noqa: E402
 from services.features.bootstrap import NAME, build  # noqa: E402
 from services.features.config import FeaturesSettings  # noqa: E402
 

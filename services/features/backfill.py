@@ -13,11 +13,11 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from driftloop import log
-from driftloop.clock import SystemClock
 from driftloop.contracts.topics import topic
-from driftloop.errors import ConfigError
-from driftloop.lake import Table
+from driftloop.featurestore.lake import Table
+from driftloop.process import log
+from driftloop.process.clock import SystemClock
+from driftloop.process.errors import ConfigError
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.single_writer import claim
 from services.features.bootstrap import checkpoint_file, declared_views, lock_path

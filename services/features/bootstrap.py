@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
-from driftloop.clock import SystemClock
-from driftloop.feature_frames import open_store
+from driftloop.featurestore.feast_client import open_store
 from driftloop.loop.load import load_loops
+from driftloop.process.clock import SystemClock
 from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.feast_views import apply

@@ -7,16 +7,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from driftloop import light_feast
+from driftloop.featurestore import feast_import
 
-light_feast.load()
+feast_import.load()
 
-from driftloop.config import Settings  # noqa: E402  # after Feast
-from driftloop.errors import LoopDefinitionError  # noqa: E402
-from driftloop.feature_frames import open_store  # noqa: E402
-from driftloop.inspection import Effect  # noqa: E402
-from driftloop.inspection.findings import answer  # noqa: E402
+from driftloop.featurestore.feast_client import open_store  # noqa: E402
 from driftloop.loop import Loop  # noqa: E402
+from driftloop.loop.findings import Effect, answer  # noqa: E402
+from driftloop.process.errors import LoopDefinitionError  # noqa: E402
+from driftloop.process.settings import Settings  # noqa: E402  # after Feast
 from services.features.adapters.feast_views import apply  # noqa: E402
 from services.features.domain.views import ViewSpec  # noqa: E402
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from driftloop import ids
 from driftloop.bus.ports import BatchProducer, Outgoing
-from driftloop.clock import Clock
 from driftloop.contracts.features_pb2 import OfflineFlushed
 from driftloop.contracts.features_pb2 import ViewVersion as ViewVersionMessage
-from driftloop.envelope import Draft, from_draft, to_record
+from driftloop.events import ids
+from driftloop.events.envelope import Draft, from_draft, to_record
+from driftloop.process.clock import Clock
 from services.features import metrics
 from services.features.domain.engine import Advance, FeatureRows
 from services.features.ports import Checkpoint, Checkpoints, OfflineStore, ViewVersion

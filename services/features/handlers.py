@@ -11,8 +11,8 @@ from google.protobuf.message import Message
 
 from driftloop.bus.ports import Record
 from driftloop.contracts.ingestion_pb2 import RowsAccepted, WatermarkAdvanced
-from driftloop.envelope import from_record
-from driftloop.errors import InvalidEvent
+from driftloop.events.envelope import from_record
+from driftloop.process.errors import InvalidEvent
 from services.features.domain.events import Arrived
 from services.features.domain.loop_run import LoopRun
 from services.features.domain.views import Feed

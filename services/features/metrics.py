@@ -1,6 +1,6 @@
 """Every metric of the features service, each declared once."""
 
-from driftloop.telemetry import Counter, Gauge, Histogram
+from driftloop.process.telemetry import Counter, Gauge, Histogram
 
 STEP_SECONDS = Histogram("driftloop_features_step_seconds", "Time from a watermark to the online commit.", ("loop",))
 ROWS_WRITTEN = Counter("driftloop_features_rows_written", "Feature rows written online, over all views.", ("loop",))

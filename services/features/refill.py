@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from driftloop import log
+from driftloop.process import log
 from services.features.domain.engine import Advance, FeatureRows
 from services.features.domain.state import LoopState
 from services.features.domain.views import ViewSpec

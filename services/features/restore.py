@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from driftloop.errors import ConfigError
+from driftloop.process.errors import ConfigError
 from services.features.domain.loop_run import LoopRun, ViewsChanged
 from services.features.domain.views import ViewSpec
 from services.features.ports import Checkpoint

@@ -9,13 +9,14 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import IO
 
-from driftloop import ids, log
 from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
 from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing, Record, TopicPartition
-from driftloop.clock import Clock
 from driftloop.contracts.features_pb2 import WatermarkAdvanced
-from driftloop.envelope import Draft, from_draft, to_record
-from driftloop.errors import InvalidEvent
+from driftloop.events import ids
+from driftloop.events.envelope import Draft, from_draft, to_record
+from driftloop.process import log
+from driftloop.process.clock import Clock
+from driftloop.process.errors import InvalidEvent
 from services.features import metrics
 from services.features.config import FeaturesSettings
 from services.features.domain.engine import Advance

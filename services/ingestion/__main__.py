@@ -3,7 +3,7 @@
 import sys
 from functools import partial
 
-from driftloop.process import serve
+from driftloop.process.serve import serve
 from services.ingestion.bootstrap import NAME, build
 from services.ingestion.config import IngestionSettings
 

@@ -10,10 +10,10 @@ from functools import partial
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.ports import BatchConsumer, BatchProducer, TopicPartition
-from driftloop.clock import Clock, SystemClock
 from driftloop.contracts.ingestion_pb2 import OutcomesAccepted, RowsAccepted
 from driftloop.contracts.topics import topic_of
 from driftloop.loop import Loop, load_loops
+from driftloop.process.clock import Clock, SystemClock
 from driftloop.runner.tables import open_database
 from services.ingestion.adapters.delta import DeltaLake
 from services.ingestion.adapters.derive import DuckDbDerive, connect

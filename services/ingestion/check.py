@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from driftloop.config import Settings
-from driftloop.errors import LoopDefinitionError
-from driftloop.inspection import Effect
-from driftloop.inspection.findings import answer
 from driftloop.loop import Loop
 from driftloop.loop.compile import compile_protos
+from driftloop.loop.findings import Effect, answer
 from driftloop.loop.load import DESCRIPTORS
+from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.settings import Settings
 from services.ingestion.bootstrap import compile_loops
 
 

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from driftloop.errors import LoopDefinitionError
 from driftloop.loop import Loop
 from driftloop.loop.definition import LoopDefinition, TimeRules
+from driftloop.process.errors import LoopDefinitionError
 from services.ingestion.domain.fanout import OutcomeColumns
 from services.ingestion.domain.schema import STANDARD, EventSchema, Where, read_schema
 from services.ingestion.door import Feeds

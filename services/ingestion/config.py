@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from driftloop.config import Settings
 from driftloop.loop.definition import PositiveSpan
+from driftloop.process.settings import Settings
 
 
 class IngestionSettings(Settings):

@@ -13,9 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftloop.bus.ports import Record, TopicPartition
-from driftloop.class_index import unknown_class
-from driftloop.errors import InvalidEvent
 from driftloop.loop.definition import TimeRules, to_ms
+from driftloop.model.classes import unknown_class
+from driftloop.process.errors import InvalidEvent
 from services.ingestion.domain.arrivals import ArrivalRules, Ints, Mark, PartitionClock
 from services.ingestion.domain.decode import Decoder
 from services.ingestion.domain.duplicates import DuplicateWindow

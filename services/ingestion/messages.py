@@ -10,7 +10,6 @@ from google.protobuf.message import Message
 
 from driftloop.bus.dead_letters import dead_letter
 from driftloop.bus.ports import Outgoing, Record
-from driftloop.clock import Clock
 from driftloop.contracts.ingestion_pb2 import (
     EntityRows,
     LakeFlushed,
@@ -21,9 +20,10 @@ from driftloop.contracts.ingestion_pb2 import (
     TableVersion,
     WatermarkAdvanced,
 )
-from driftloop.envelope import Draft, from_draft, to_record
-from driftloop.ids import event_id
-from driftloop.purpose import PROBE_ID
+from driftloop.events.envelope import Draft, from_draft, to_record
+from driftloop.events.ids import event_id
+from driftloop.events.probe import PROBE_ID
+from driftloop.process.clock import Clock
 from services.ingestion import ports
 from services.ingestion.domain.fanout import Share
 from services.ingestion.domain.probes import Judged

@@ -1,6 +1,6 @@
 """Metrics of ingestion."""
 
-from driftloop.telemetry import Counter, Gauge, Histogram
+from driftloop.process.telemetry import Counter, Gauge, Histogram
 
 ACCEPTED = Counter("driftloop_ingestion_accepted", "Rows that passed the door.", ("loop", "event_type"))
 REJECTED = Counter(

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from driftloop.bus.ports import BatchConsumer, Record, TopicPartition
-from driftloop.clock import Clock
-from driftloop.errors import Retriable
+from driftloop.process.clock import Clock
+from driftloop.process.errors import Retriable
 from services.ingestion.domain.probes import heard
 from services.ingestion.ports import Checkpoint, Journal, Taken
 

@@ -15,12 +15,12 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from driftloop import log
 from driftloop.bus.dead_letters import DeadLetterLimit
 from driftloop.bus.ports import BatchConsumer, BatchProducer
-from driftloop.clock import Clock
-from driftloop.errors import Retriable
 from driftloop.loop import to_ms
+from driftloop.process import log
+from driftloop.process.clock import Clock
+from driftloop.process.errors import Retriable
 from services.ingestion import metrics
 from services.ingestion.backlog import Backlog
 from services.ingestion.config import IngestionSettings

@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 from driftloop.bus.kafka_batch import KafkaBatchConsumer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
 from driftloop.bus.ports import BatchConsumer, LifecycleProducer, TopicPartition
-from driftloop.clock import Clock, SystemClock
-from driftloop.former_homes import locator
 from driftloop.loop import LoopDefinition, load_loops, to_ms
+from driftloop.model.path_relocation import locator
+from driftloop.process.clock import Clock, SystemClock
 from driftloop.runner.tables import open_database
 from services.monitoring.adapters.bundles import LocalReferences
 from services.monitoring.adapters.sql import recall

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from driftloop.telemetry import Gauge
+from driftloop.process.telemetry import Gauge
 from services.monitoring import metrics
 from services.monitoring.domain.monitor import LoopMonitor
 from services.monitoring.domain.window import ReleaseSums, Restated, Window

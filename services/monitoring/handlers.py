@@ -16,7 +16,7 @@ from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts.topics import topic
-from driftloop.errors import InvalidEvent
+from driftloop.process.errors import InvalidEvent
 from services.monitoring import messages, metrics
 from services.monitoring.domain.monitor import LoopMonitor
 from services.monitoring.domain.rows import Outcome

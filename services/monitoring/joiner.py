@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Engine
 
-from driftloop import log
 from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
 from driftloop.bus.ports import BatchConsumer, LifecycleProducer, Outgoing, Record, TopicPartition
-from driftloop.clock import Clock
-from driftloop.errors import InvalidEvent, Retriable
+from driftloop.process import log
+from driftloop.process.clock import Clock
+from driftloop.process.errors import InvalidEvent, Retriable
 from driftloop.runner.relay import Relay
 from services.monitoring import gauges, metrics
 from services.monitoring.adapters.sql import SqlTransaction

@@ -9,12 +9,12 @@ from math import isfinite
 import numpy as np
 import pyarrow as pa
 
-from driftloop import ids
 from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import predictions_pb2 as predictions
-from driftloop.envelope import Draft, rfc3339
-from driftloop.errors import InvalidEvent
+from driftloop.events import ids
+from driftloop.events.envelope import Draft, rfc3339
+from driftloop.process.errors import InvalidEvent
 from services.monitoring.domain.rows import Outcome, Prediction, ReleaseScore
 from services.monitoring.domain.window import ReleaseSums, Restated, Window
 

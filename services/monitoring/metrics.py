@@ -1,6 +1,6 @@
 """Metrics of the monitoring service's two processes. Gauges of a window tell of the newest closed one."""
 
-from driftloop.telemetry import Counter, Gauge, Histogram
+from driftloop.process.telemetry import Counter, Gauge, Histogram
 
 # --- outcome join
 PREDICTIONS = Counter("driftloop_monitoring_predictions", "Client predictions in the log, each once.", ("loop",))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
-from driftloop.clock import SystemClock
 from driftloop.loop import load_loops
+from driftloop.process.clock import SystemClock
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
 from services.registry.adapters.mirror_queue import SqlMirrorQueue

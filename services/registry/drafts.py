@@ -6,10 +6,10 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from driftloop import ids
 from driftloop.contracts import registry_pb2 as messages
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Draft, Envelope
+from driftloop.events import ids
+from driftloop.events.envelope import Draft, Envelope
 from services.registry.domain.release import (
     ApprovalAsked,
     Change,

@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from driftloop import log
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
-from driftloop.envelope import Draft, Envelope
-from driftloop.errors import InvalidEvent
+from driftloop.events.envelope import Draft, Envelope
 from driftloop.loop.definition import LoopDefinition, to_ms
+from driftloop.process import log
+from driftloop.process.errors import InvalidEvent
 from driftloop.runner.handler import HandlerTable, Transaction
 from services.registry import metrics
 from services.registry.domain import transitions

@@ -1,6 +1,6 @@
 """Metrics of the registry."""
 
-from driftloop.telemetry import Counter, Gauge
+from driftloop.process.telemetry import Counter, Gauge
 
 VERDICTS = Counter(
     "driftloop_registry_verdicts", "Verdicts taken in, by whether they changed anything.", ("loop", "stage", "effect")

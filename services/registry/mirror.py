@@ -10,9 +10,9 @@ import random
 import threading
 from dataclasses import dataclass
 
-from driftloop import log
-from driftloop.clock import Clock
-from driftloop.errors import Retriable
+from driftloop.process import log
+from driftloop.process.clock import Clock
+from driftloop.process.errors import Retriable
 from services.registry import metrics
 from services.registry.ports import MirrorQueue, MirrorTask, ModelRegistry
 

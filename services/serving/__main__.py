@@ -2,7 +2,7 @@
 
 import sys
 
-from driftloop.process import serve
+from driftloop.process.serve import serve
 from services.serving.bootstrap import NAME, build
 from services.serving.config import ServingSettings
 

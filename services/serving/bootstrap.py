@@ -6,11 +6,11 @@ import threading
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
-from driftloop.clock import SystemClock
 from driftloop.contracts import features_pb2
 from driftloop.contracts.topics import topic_of
-from driftloop.former_homes import locator
 from driftloop.loop import load_loops
+from driftloop.model.path_relocation import locator
+from driftloop.process.clock import SystemClock
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
 from services.serving.adapters import sql

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import Engine
 
-from driftloop import log
-from driftloop.clock import Clock
-from driftloop.envelope import Draft
-from driftloop.errors import Retriable
+from driftloop.events.envelope import Draft
+from driftloop.process import log
+from driftloop.process.clock import Clock
+from driftloop.process.errors import Retriable
 from driftloop.runner import outbox
 from services.serving import metrics
 from services.serving.adapters import sql

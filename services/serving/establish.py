@@ -6,10 +6,10 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from driftloop.bundle import Bundle
-from driftloop.clock import Clock
-from driftloop.errors import BundleError, DriftloopError, Retriable
 from driftloop.loop import LoopDefinition
+from driftloop.model.bundle import Bundle
+from driftloop.process.clock import Clock
+from driftloop.process.errors import BundleError, DriftloopError, Retriable
 from services.serving.domain.desired import DesiredRoute
 from services.serving.domain.model_config import input_types
 from services.serving.domain.probe import complaint, expected_release, probe_id, probe_values

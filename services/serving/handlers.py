@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driftloop.clock import Clock
 from driftloop.contracts import registry_pb2
-from driftloop.envelope import Draft, Envelope
-from driftloop.errors import InvalidEvent
+from driftloop.events.envelope import Draft, Envelope
+from driftloop.process.clock import Clock
+from driftloop.process.errors import InvalidEvent
 from driftloop.runner.handler import HandlerTable, Transaction
 from services.serving.adapters import sql
 from services.serving.domain.desired import complaints

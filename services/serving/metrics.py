@@ -1,6 +1,6 @@
 """Metrics of the serving agent."""
 
-from driftloop.telemetry import Counter, Gauge, Histogram
+from driftloop.process.telemetry import Counter, Gauge, Histogram
 
 SHIPPED = Counter(
     "driftloop_predictions_shipped",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from driftloop.bundle import Bundle
-from driftloop.errors import DriftloopError
 from driftloop.loop import LoopDefinition
+from driftloop.model.bundle import Bundle
+from driftloop.process.errors import DriftloopError
 from services.serving.domain.probe import Golden, ProbeAnswer, Value
 from services.serving.domain.route import Route, RouteStatus
 

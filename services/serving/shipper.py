@@ -10,13 +10,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from driftloop import ids, log
 from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing, Record, TopicPartition
-from driftloop.clock import Clock
 from driftloop.contracts import features_pb2, predictions_pb2
 from driftloop.contracts.topics import topic_of
-from driftloop.envelope import Envelope, from_record, headers_of
-from driftloop.errors import InvalidEvent, Retriable
+from driftloop.events import ids
+from driftloop.events.envelope import Envelope, from_record, headers_of
+from driftloop.process import log
+from driftloop.process.clock import Clock
+from driftloop.process.errors import InvalidEvent, Retriable
 from services.serving import metrics
 from services.serving.ports import SpoolPositions, SpoolSource
 

@@ -11,11 +11,11 @@ from typing import cast
 
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
 from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer
-from driftloop.clock import Clock, SystemClock
-from driftloop.config import ROOT
 from driftloop.contracts import control_pb2 as control
-from driftloop.former_homes import locator
 from driftloop.loop import Loop, load_loops
+from driftloop.model.path_relocation import locator
+from driftloop.process.clock import Clock, SystemClock
+from driftloop.process.settings import ROOT
 from driftloop.runner.handler import HandlerTable
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 
-from driftloop.config import Settings
-from driftloop.errors import LoopDefinitionError
-from driftloop.inspection import Effect
-from driftloop.inspection.effects import span_text
-from driftloop.inspection.findings import answer
 from driftloop.loop import Loop
+from driftloop.loop.effects import span_text
+from driftloop.loop.findings import Effect, answer
+from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.settings import Settings
 from services.training.domain import population
 from services.training.run.trainers import load_trainer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from driftloop.config import Settings
+from driftloop.process.settings import Settings
 
 
 class TrainingSettings(Settings):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from driftloop import log
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import features_pb2 as features
 from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Draft, Envelope
-from driftloop.errors import InvalidEvent
+from driftloop.events.envelope import Draft, Envelope
 from driftloop.loop.definition import TrainingDefinition
+from driftloop.process import log
+from driftloop.process.errors import InvalidEvent
 from driftloop.runner.handler import HandlerTable, Transaction
 from services.training import metrics
 from services.training.adapters import sql

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driftloop import ids
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Draft
+from driftloop.events import ids
+from driftloop.events.envelope import Draft
 from services.training.domain.state import Coalesced, Outcome, Reason, Requested
 
 DECIDER = "training"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftloop.telemetry import Counter, Gauge, Histogram
+from driftloop.process.telemetry import Counter, Gauge, Histogram
 from services.training.domain.state import LoopState
 
 REQUESTS = Counter("driftloop_training_requests", "Runs asked for.", ("loop",))

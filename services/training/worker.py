@@ -15,11 +15,12 @@ from typing import Any
 from google.protobuf.message import Message
 from sqlalchemy import Connection, Engine
 
-from driftloop import ids, log
-from driftloop.clock import Clock
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Draft, Envelope
+from driftloop.events import ids
+from driftloop.events.envelope import Draft, Envelope
 from driftloop.loop.definition import TrainingDefinition, to_ms
+from driftloop.process import log
+from driftloop.process.clock import Clock
 from driftloop.runner import outbox
 from services.training import metrics
 from services.training.adapters import sql

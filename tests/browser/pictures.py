@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 from tests.browser.chromium import Tab, chromium
 from tests.browser.season import beginning, season
 from tests.browser.stage import Stage

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from driftloop.contracts import registry_pb2 as registry
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 from services.control.views import Views
 from tests.browser.season import PLAN, Season
 from tests.helpers.eventually import assert_eventually

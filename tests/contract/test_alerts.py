@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 from tests.helpers.declared import MADE_BY_PROMETHEUS, PROMTOOL, grouped, metrics, selectors
 
 RULES = ROOT / "infra" / "prometheus" / "rules" / "driftloop.yml"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 
 TEXT = (ROOT / "docs" / "clients.md").read_text()
 

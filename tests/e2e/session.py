@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from driftloop import ports
-from driftloop.config import ROOT
+from driftloop.process import tcp_ports
+from driftloop.process.settings import ROOT
 
 _LOOK_S = 0.1
 
@@ -92,7 +92,7 @@ def session(environment: Mapping[str, str], log: Path, seen: Seen, *arguments: s
     stop = threading.Event()
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "driftloop.cli", *arguments],
+            [sys.executable, "-m", "driftloop.ops.cli", *arguments],
             cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     looking = threading.Thread(target=_look_on, args=(seen, stop), daemon=True)
@@ -113,6 +113,6 @@ def _look_on(seen: Seen, stop: threading.Event) -> None:
 
 def listening(base: int) -> list[int]:
     """Ports of a base that something listens on."""
-    wanted = {base + offset for offset in ports.OFFSETS.values()}
+    wanted = {base + offset for offset in tcp_ports.OFFSETS.values()}
     found = psutil.net_connections("tcp")
     return sorted({each.laddr.port for each in found if each.laddr and each.status == psutil.CONN_LISTEN} & wanted)

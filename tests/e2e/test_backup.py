@@ -15,22 +15,22 @@ import pyarrow as pa
 import pytest
 import tritonclient.grpc as triton
 
-from driftloop.backup.facts import loops_of
-from driftloop.bundle import Bundle
-from driftloop.checks.model import Findings
-from driftloop.checks.predictions import Predictions, read_predictions
-from driftloop.checks.run import PREDICTIONS
-from driftloop.checks.run import run as run_checks
-from driftloop.checks.scores import bundles
-from driftloop.clock import SystemClock
-from driftloop.config import Settings
-from driftloop.envelope import Envelope
-from driftloop.former_homes import locator
-from driftloop.history import read_events, read_topics
+from driftloop.events.envelope import Envelope
+from driftloop.events.event_log import read_events, read_topics
 from driftloop.loop import load_loop
 from driftloop.loop.code import load_module
+from driftloop.model.bundle import Bundle
+from driftloop.model.path_relocation import locator
+from driftloop.ops.backup.metadata import loops_of
+from driftloop.ops.checks.model import Findings
+from driftloop.ops.checks.predictions import Predictions, read_predictions
+from driftloop.ops.checks.run import PREDICTIONS
+from driftloop.ops.checks.run import run as run_checks
+from driftloop.ops.checks.scores import bundles
+from driftloop.ops.replay.caller import Caller
+from driftloop.process.clock import SystemClock
+from driftloop.process.settings import Settings
 from driftloop.readmodel.loops import LoopState, loop_states
-from driftloop.replay.caller import Caller
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.equality import LAST_DIGITS
 from tests.e2e.running.system import infer

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from driftloop.config import ROOT
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Envelope
-from driftloop.history import read_events
+from driftloop.events.envelope import Envelope
+from driftloop.events.event_log import read_events
+from driftloop.process.settings import ROOT
 from tests.e2e.command_line import CommandLine, printed_together, system
 from tests.e2e.two_loops.together import settings_of, up
 from tests.helpers import exported, settling

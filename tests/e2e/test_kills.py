@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from driftloop.demo.kills import VICTIMS
+from driftloop.ops.demo.fault_plan import VICTIMS
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.equality import part
 from tests.e2e.running.system import demo

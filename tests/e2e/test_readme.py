@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 from tests.e2e.command_line import CommandLine
 from tests.e2e.session import listening
 from tests.helpers.markdown import blocks

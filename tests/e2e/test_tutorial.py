@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from driftloop import ports
-from driftloop.config import ROOT, Settings
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
-from driftloop.envelope import Envelope
-from driftloop.history import read_events
+from driftloop.events.envelope import Envelope
+from driftloop.events.event_log import read_events
+from driftloop.process import tcp_ports
+from driftloop.process.settings import ROOT, Settings
 from tests.e2e.session import listening
 from tests.helpers.markdown import Ran, blocks, shell
 from tests.helpers.ports import free_port_base
@@ -64,13 +64,13 @@ def checkout(folder: Path) -> Iterator[tuple[Path, dict[str, str], Settings]]:
     shutil.copytree(ROOT, copy, ignore=NOT_COPIED)
     (copy / ".env").write_text((ROOT / ".env").read_text())
     (copy / ".local").symlink_to(ROOT / ".local")
-    own = {name: value for name, value in os.environ.items() if name not in ports.OFFSETS}
-    environment = {**own, "PYTHONPATH": str(copy), ports.BASE: str(free_port_base())}
-    settings = Settings(home=copy / "var", port_base=int(environment[ports.BASE]))
+    own = {name: value for name, value in os.environ.items() if name not in tcp_ports.OFFSETS}
+    environment = {**own, "PYTHONPATH": str(copy), tcp_ports.BASE: str(free_port_base())}
+    settings = Settings(home=copy / "var", port_base=int(environment[tcp_ports.BASE]))
     try:
         yield copy, environment, settings
     finally:
-        down = [sys.executable, "-m", "driftloop.cli", "down"]
+        down = [sys.executable, "-m", "driftloop.ops.cli", "down"]
         subprocess.run(down, cwd=copy, env=environment, check=True, timeout=120.0, stdout=subprocess.DEVNULL)
 
 

@@ -22,7 +22,7 @@ from driftloop.bus.ports import (
     Record,
     TopicPartition,
 )
-from driftloop.errors import UndeclaredTopic
+from driftloop.process.errors import UndeclaredTopic
 
 _groups = itertools.count()
 HEADERS = (("ce_id", b"1"), ("twice", b"a"), ("twice", b"b"), ("empty", b""), ("bytes", b"\x00\xff"))

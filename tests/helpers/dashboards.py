@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 
 GRAFANA = ROOT / "infra" / "grafana" / "provisioning"
 DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))

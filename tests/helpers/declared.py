@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import re
 
-from driftloop.config import ROOT
-from driftloop.telemetry import Counter, Histogram, Metric
+from driftloop.process.settings import ROOT
+from driftloop.process.telemetry import Counter, Histogram, Metric
 
 PROMTOOL = ROOT / ".local" / "prometheus" / "usr" / "bin" / "promtool"
 MADE_BY_PROMETHEUS = {"job", "instance", "service", "le"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer, Outgoing, Record, TopicPartition
-from driftloop.errors import Retriable
+from driftloop.process.errors import Retriable
 
 
 class Crash(RuntimeError):
@@ -63,9 +63,9 @@ class RefusingConsumer:
 
 def declared_broker() -> MemoryBroker:
     """A broker with every declared topic, and their dead letters."""
-    from driftloop.bus.admin import plan  # the Kafka client is slow to import
+    from driftloop.loop.topics import plan_topics  # the Kafka client is slow to import
 
     broker = MemoryBroker()
-    for topic in plan([]):
+    for topic in plan_topics([]):
         broker.create_topic(topic.name, topic.partitions)
     return broker

@@ -7,14 +7,14 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from driftloop import ids
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Envelope, rfc3339
+from driftloop.events import ids
+from driftloop.events.envelope import Envelope, rfc3339
 
 DAY_MS = 86_400_000
 BEGIN_MS = 1_356_998_400_000

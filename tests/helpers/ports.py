@@ -6,7 +6,7 @@ import itertools
 import os
 import socket
 
-from driftloop import ports
+from driftloop.process import tcp_ports
 
 _FIRST, _SHARE, _SHARES = 10_000, 100, 100
 """Ports 10,000 to 19,999; a share to each process. Above them, to where a machine takes ports for outgoing connections,
@@ -42,7 +42,7 @@ def free_port_base() -> int:
     Raises:
         RuntimeError: there is none.
     """
-    found = ports.free_base(_is_free, next(_bases) % _SHARES)
+    found = tcp_ports.free_base(_is_free, next(_bases) % _SHARES)
     if found is None:
         raise RuntimeError("no base has all its ports free")
     return found

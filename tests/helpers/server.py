@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 
 
 class Server:

@@ -42,13 +42,13 @@ def write(folder: Path, name: str, kind: str) -> None:
 
 
 def events(name: str, kind: str, start_ms: int, end_ms: int) -> dict[str, pa.Table]:
-    """Events with event time in [start, end), by type (`driftloop.replay.source.Source`)."""
+    """Events with event time in [start, end), by type (`driftloop.ops.replay.source.Source`)."""
     found = {f"{name}.asked": _asked(), f"{name}.measured": _measured(), f"{name}.settled": _settled(kind)}
     return {each: _between(table, start_ms, end_ms) for each, table in found.items()}
 
 
 def requests(name: str, asked: dict[str, pa.Table]) -> pa.Table:
-    """A request a case (`driftloop.replay.source.Requests`)."""
+    """A request a case (`driftloop.ops.replay.source.Requests`)."""
     rows = asked[f"{name}.asked"]
     columns = {each: rows[each] for each in ("case_id", "place", "size")} | {"decision_time_ms": rows["decide_at_ms"]}
     return pa.table(columns).sort_by([("decision_time_ms", "ascending"), ("case_id", "ascending")])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 from tests.helpers.ports import free_ports
 from tests.helpers.server import Server
 

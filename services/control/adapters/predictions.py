@@ -9,7 +9,7 @@ from sqlalchemy import Engine, delete, select
 
 from driftloop.bus.ports import BatchConsumer, Record, TopicPartition
 from driftloop.contracts import predictions_pb2 as messages
-from driftloop.errors import Retriable
+from driftloop.process.errors import Retriable
 from driftloop.runner.tables import READS, insert
 from services.control.adapters.store import keep_positions, read_positions
 from services.control.adapters.tables import predictions

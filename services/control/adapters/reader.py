@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from driftloop import log
 from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
 from driftloop.bus.ports import BatchConsumer, BatchProducer, Record, TopicPartition
-from driftloop.envelope import Envelope
-from driftloop.errors import InvalidEvent, Retriable
-from driftloop.history import decode
+from driftloop.events.envelope import Envelope
+from driftloop.events.event_log import decode
+from driftloop.process import log
+from driftloop.process.errors import InvalidEvent, Retriable
 from services.control import metrics
 from services.control.adapters.store import READER, EventStore, read_positions
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from driftloop.bus.ports import TopicPartition
 from driftloop.contracts.topics import message_class
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 from driftloop.runner.tables import READS, insert
 from services.control.adapters.tables import events, positions
 from services.control.ports import Stored

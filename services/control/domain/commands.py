@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 from google.protobuf.message import Message
 
-from driftloop import ids
 from driftloop.contracts import control_pb2 as messages
-from driftloop.envelope import Draft
+from driftloop.events import ids
+from driftloop.events.envelope import Draft
 from driftloop.readmodel.loops import LoopState
 
 _LONGEST = 2_000

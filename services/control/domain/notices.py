@@ -10,7 +10,7 @@ loop and episode.
 | rollback | `registry.release-rolled-back` | release and the stage it was in |
 | run-failed | `training.run-failed` | run |
 | route-failed | `serving.route-failed` | epoch: the agent may try a route again |
-| stuck | an obligation that stays open (`driftloop.openness`) | the obligation's words and the day it was first seen |
+| stuck | work that stays pending (`driftloop.readmodel.pending_work`) | its text and the day it was first seen |
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from driftloop import ids
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Envelope, rfc3339
-from driftloop.readmodel.story import day
+from driftloop.events import ids
+from driftloop.events.envelope import Envelope, rfc3339
+from driftloop.readmodel.event_text import day
 
 DRIFT, APPROVAL, ROLLBACK = "drift", "approval", "rollback"
 RUN_FAILED, ROUTE_FAILED, STUCK = "run-failed", "route-failed", "stuck"

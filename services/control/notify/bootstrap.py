@@ -6,7 +6,7 @@ import threading
 
 from sqlalchemy import Engine
 
-from driftloop.clock import Clock
+from driftloop.process.clock import Clock
 from services.control.notify.notifier import Notifier, Pace
 from services.control.notify.queue import SqlNoticeQueue
 from services.control.notify.settings import NotifySettings

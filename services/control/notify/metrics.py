@@ -1,6 +1,6 @@
 """Metrics of the notices to people."""
 
-from driftloop.telemetry import Counter, Gauge
+from driftloop.process.telemetry import Counter, Gauge
 
 NOTICES = Counter(
     "driftloop_notices",

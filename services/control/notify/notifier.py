@@ -10,8 +10,8 @@ import random
 import threading
 from dataclasses import dataclass
 
-from driftloop import log
-from driftloop.clock import Clock
+from driftloop.process import log
+from driftloop.process.clock import Clock
 from services.control.notify import metrics
 from services.control.notify.ports import Accepted, Channel, Due, NoticeQueue, Refused, TryLater
 

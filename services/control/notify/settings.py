@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from driftloop.config import Settings
-from driftloop.errors import ConfigError
+from driftloop.process.errors import ConfigError
+from driftloop.process.settings import Settings
 
 
 class NotifySettings(Settings):

@@ -18,9 +18,9 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from driftloop.clock import Clock
-from driftloop.envelope import rfc3339
-from driftloop.errors import ConfigError
+from driftloop.events.envelope import rfc3339
+from driftloop.process.clock import Clock
+from driftloop.process.errors import ConfigError
 from services.control.domain.notices import Notice
 from services.control.notify.ports import Accepted, Answer, Refused, TryLater
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from driftloop.contracts import control_api_pb2 as api
-from driftloop.message_json import as_dict
+from driftloop.contracts.message_json import as_dict
 from services.control import messages
 from services.control.views import NotThere, Views
 from services.control.web.plans import Plan, newest_verdict, progress

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from driftloop.errors import Retriable
+from driftloop.process.errors import Retriable
 from services.control import metrics
 from services.control.domain.commands import Impossible, Missing
 from services.control.views import NotThere

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from driftloop.contracts import evaluation_pb2 as evaluation
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 from driftloop.loop.definition import LoopDefinition
-from driftloop.losses import LabelKind
+from driftloop.model.losses import LabelKind
 from driftloop.readmodel.loops import LoopState
 from driftloop.readmodel.releases import ReleaseState
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from google.protobuf import json_format
 
 from driftloop.contracts import control_api_pb2 as api
-from driftloop.message_json import as_dict
+from driftloop.contracts.message_json import as_dict
 from services.control.desk import Desk
 from services.control.domain.commands import NAMES
 from services.control.web.answers import Answers

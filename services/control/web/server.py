@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection
 
 from aiohttp import web
 
-from driftloop import log
-from driftloop.errors import Retriable
+from driftloop.process import log
+from driftloop.process.errors import Retriable
 from services.control.desk import Desk
 from services.control.web.answers import Answers
 from services.control.web.guard import guard, harden, in_words

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from driftloop.message_json import as_dict
+from driftloop.contracts.message_json import as_dict
 from services.control import messages, metrics
 from services.control.feed import Feed
 from services.control.ports import Events, Stored

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from driftloop.bundle import GOLDEN, MODEL, Bundle, local_path, open_bundle
-from driftloop.errors import BundleError
-from driftloop.former_homes import Locate
-from driftloop.losses import LabelKind
-from driftloop.scores import as_scores
+from driftloop.model.bundle import GOLDEN, MODEL, Bundle, local_path, open_bundle
+from driftloop.model.losses import LabelKind
+from driftloop.model.path_relocation import Locate
+from driftloop.model.scores import as_scores
+from driftloop.process.errors import BundleError
 from services.evaluation.ports import Floats, Objects, Scorer
 
 _ROWS_AT_ONCE = 8192

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from driftloop.bundle import local_path
-from driftloop.errors import BundleError
-from driftloop.former_homes import Locate
+from driftloop.model.bundle import local_path
+from driftloop.model.path_relocation import Locate
+from driftloop.process.errors import BundleError
 from services.evaluation.ports import Floats, Holdout, Integers, Objects
 
 _ALWAYS = ("label", "score", "decision_time_ms")

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftloop.loop.definition import OfflineGate
-from driftloop.losses import LabelKind, constant_scores, losses
-from driftloop.scores import finite_rows
+from driftloop.model.losses import LabelKind, constant_scores, losses
+from driftloop.model.scores import finite_rows
 from services.evaluation.domain.bootstrap import Resampling, by_block, interval
 from services.evaluation.domain.judgement import Interval, Judgement, Outcome
 

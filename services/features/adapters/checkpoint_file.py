@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from driftloop.bus.ports import TopicPartition
-from driftloop.errors import ConfigError
+from driftloop.process.errors import ConfigError
 from services.features.domain.engine import FeedSnapshot
 from services.features.domain.events import Array, Events
 from services.features.domain.latest import Key, Newest

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from driftloop.errors import ConfigError
-from driftloop.lake import Table
+from driftloop.featurestore.lake import Table
+from driftloop.process.errors import ConfigError
 from services.features.domain.engine import FeatureRows
 from services.features.domain.events import Array
 from services.features.domain.views import ViewSpec

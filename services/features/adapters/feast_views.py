@@ -12,9 +12,9 @@ from feast import Entity, FeatureService, FeatureStore, FeatureView, OnDemandFea
 from feast.aggregation import Aggregation
 from feast.types import Float64, Int64, String
 
-from driftloop.errors import LoopDefinitionError
 from driftloop.loop.code import load_features
 from driftloop.loop.load import Loop
+from driftloop.process.errors import LoopDefinitionError
 from services.features.domain.views import Aggregate, Feed, KeyKind, Kind, Latest, ViewSpec
 
 _KINDS: dict[Any, Kind] = {Float64: "double", String: "string"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from driftloop.feast_keys import EntityKeys, pack_double, pack_string
+from driftloop.featurestore.feast_keys import EntityKeys, pack_double, pack_string
 from services.features.domain.events import Array
 from services.features.domain.latest import Key
 

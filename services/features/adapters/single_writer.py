@@ -6,7 +6,7 @@ import fcntl
 from pathlib import Path
 from typing import IO
 
-from driftloop.errors import ConfigError
+from driftloop.process.errors import ConfigError
 
 
 def claim(path: Path) -> IO[str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from driftloop.feast_keys import WATERMARKS, WATERMARKS_DDL, sqlite_table
+from driftloop.featurestore.feast_keys import WATERMARKS, WATERMARKS_DDL, sqlite_table
 from services.features.adapters.packing import KeyCache, packed
 from services.features.domain.engine import Advance, FeatureRows
 from services.features.domain.views import ViewSpec

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from driftloop.lake import Table
+from driftloop.featurestore.lake import Table
 from services.ingestion.ports import ACCEPTED_BEFORE, TableVersion, Unflushed
 
 _WATERMARKS = "watermarks"

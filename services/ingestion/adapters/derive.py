@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import duckdb
 import pyarrow as pa
 
-from driftloop.errors import InvalidEvent, LoopDefinitionError
+from driftloop.process.errors import InvalidEvent, LoopDefinitionError
 from services.ingestion.domain.schema import STANDARD, EventSchema, Where
 
 _LOCKED = (

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from driftloop.bus.partition import partitions_of
-from driftloop.class_index import class_index
+from driftloop.model.classes import class_index
 from services.ingestion.domain.schema import STANDARD
 
 SEPARATOR = "\x1f"

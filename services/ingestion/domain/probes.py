@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from driftloop.bus.ports import Record, TopicPartition
-from driftloop.purpose import is_probe
+from driftloop.events.probe import is_probe
 from services.ingestion.domain.rejection import Rejection
 
 Records = Mapping[TopicPartition, Sequence[Record]]

@@ -11,8 +11,8 @@ import pyarrow as pa
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from driftloop.errors import LoopDefinitionError
 from driftloop.loop.definition import EventDefinition, FieldRule
+from driftloop.process.errors import LoopDefinitionError
 
 Where = Callable[..., str]
 """From words on the way to a problem (event type, field) to ``file:line``."""

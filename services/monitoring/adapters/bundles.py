@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from driftloop.bundle import REFERENCE, local_path, open_bundle
-from driftloop.errors import BundleError
-from driftloop.former_homes import Locate
+from driftloop.model.bundle import REFERENCE, local_path, open_bundle
+from driftloop.model.path_relocation import Locate
+from driftloop.process.errors import BundleError
 from services.monitoring.domain.grid import Grid, Reference
 from services.monitoring.ports import Release
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, Table, bindparam, delete, insert, sel
 
 from driftloop.bus.dedup import SourceOffsets
 from driftloop.bus.ports import TopicPartition
-from driftloop.clock import Clock
 from driftloop.contracts.predictions_pb2 import PredictionServed
+from driftloop.process.clock import Clock
 from driftloop.runner import outbox
 from services.monitoring import messages
 from services.monitoring.adapters import restating

@@ -3,7 +3,7 @@
 import sys
 from functools import partial
 
-from driftloop.process import serve
+from driftloop.process.serve import serve
 from services.monitoring.config import DetectorsSettings
 from services.monitoring.detectors.bootstrap import NAME, build
 

@@ -19,13 +19,13 @@ from typing import Any
 
 import faust
 
-from driftloop import log, refusals
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import LifecycleProducer, Record, TopicPartition
-from driftloop.clock import Clock
-from driftloop.errors import ConfigError, InvalidEvent, Retriable
+from driftloop.process import log, startup_errors
+from driftloop.process.clock import Clock
+from driftloop.process.errors import ConfigError, InvalidEvent, Retriable
 from driftloop.runner.relay import Relay
 from services.monitoring import metrics
 from services.monitoring.config import DetectorsSettings
@@ -183,7 +183,7 @@ class DetectorService:
             os._exit(AGAIN)
         except ConfigError as error:
             self._log.error("configuration", problem=str(error))
-            refusals.refuse(self._settings.home, "detectors", str(error))
+            startup_errors.refuse(self._settings.home, "detectors", str(error))
             os._exit(REFUSED)
         except Exception:  # noqa: BLE001 - the consumer loop's edge: Faust would swallow it
             self._log.exception("defect", topic=record.topic, offset=record.offset)

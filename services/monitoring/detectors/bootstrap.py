@@ -8,9 +8,9 @@ from functools import partial
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import LifecycleProducer
-from driftloop.clock import SystemClock
 from driftloop.drift.windows import rules
 from driftloop.loop import load_loops
+from driftloop.process.clock import SystemClock
 from driftloop.runner.relay import Relay
 from driftloop.runner.tables import open_database
 from services.monitoring.config import DetectorsSettings

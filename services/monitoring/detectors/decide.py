@@ -14,12 +14,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from driftloop.bus.ports import Record
-from driftloop.clock import Clock
 from driftloop.contracts.monitoring_pb2 import WindowClosed
 from driftloop.drift.detectors import Rule, Step, step
 from driftloop.drift.windows import champion_window
-from driftloop.envelope import Draft, Envelope, from_record
-from driftloop.errors import Retriable
+from driftloop.events.envelope import Draft, Envelope, from_record
+from driftloop.process.clock import Clock
+from driftloop.process.errors import Retriable
 from driftloop.runner import outbox
 from services.monitoring import metrics
 from services.monitoring.detectors import messages, state

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driftloop import ids
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.drift.detectors import Alarm
-from driftloop.envelope import Draft
+from driftloop.events import ids
+from driftloop.events.envelope import Draft
 
 DECIDER = "detectors"
 

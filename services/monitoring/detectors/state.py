@@ -17,7 +17,7 @@ from sqlalchemy import Column, Connection, Engine, String, Table, Text, delete, 
 
 from driftloop.drift.detectors import DetectorState
 from driftloop.drift.statistics import Block
-from driftloop.errors import ConfigError
+from driftloop.process.errors import ConfigError
 from driftloop.runner.tables import versioned
 
 _FORMAT = 1

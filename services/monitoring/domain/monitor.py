@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from driftloop.losses import LabelKind
+from driftloop.model.losses import LabelKind
 from services.monitoring.domain.grid import Reference
 from services.monitoring.domain.join import Joined, OutcomeJoin
 from services.monitoring.domain.rows import Outcome, Prediction

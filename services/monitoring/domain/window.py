@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftloop.losses import LabelKind, losses, top_label
+from driftloop.model.losses import LabelKind, losses, top_label
 from services.monitoring.domain.grid import Histogram, Reference, histogram
 from services.monitoring.domain.join import JoinCounts, Joined
 from services.monitoring.domain.rows import JoinedRow, Pair, Prediction, ReleaseScore

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from driftloop.errors import ConfigError, Retriable
+from driftloop.process.errors import ConfigError, Retriable
 from services.registry.ports import MirroredRelease
 
 ALIASES = ("champion", "challenger")

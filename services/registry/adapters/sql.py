@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from driftloop.errors import Retriable
+from driftloop.process.errors import Retriable
 from driftloop.runner.tables import versioned
 from services.registry.domain.release import LoopState, Release, Stage
 

@@ -6,7 +6,7 @@ import fcntl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from driftloop import log
+from driftloop.process import log
 from services.serving import metrics
 from services.serving.router.spool import segment_path, segments, unframe
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from driftloop.contracts import registry_pb2
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 from driftloop.runner.tables import versioned
 from services.serving.domain.desired import DESIRED, PASSED, DesiredRoute
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from driftloop.bundle import GOLDEN, MANIFEST, Bundle, local_path, open_bundle
-from driftloop.errors import BundleError
-from driftloop.former_homes import Locate
+from driftloop.model.bundle import GOLDEN, MANIFEST, Bundle, local_path, open_bundle
+from driftloop.model.path_relocation import Locate
+from driftloop.process.errors import BundleError
 from services.serving.domain.probe import Golden
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
-from driftloop.errors import Retriable
-from driftloop.purpose import PROBE, PURPOSE
-from driftloop.triton_control import CONTROL_HEADER
+from driftloop.events.probe import PROBE, PURPOSE
+from driftloop.process.errors import Retriable
+from driftloop.process.triton_control import CONTROL_HEADER
 from services.serving.domain.probe import ProbeAnswer, Value
 from services.serving.ports import LoadRefused
 

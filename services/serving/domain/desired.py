@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from driftloop import ids
 from driftloop.contracts import registry_pb2, serving_pb2
-from driftloop.envelope import Draft, Envelope
+from driftloop.events import ids
+from driftloop.events.envelope import Draft, Envelope
 from services.serving.domain.route import ReleaseOnRoute, Route
 
 DESIRED, CONVERGED, FAILED, PASSED = "desired", "converged", "failed", "passed"

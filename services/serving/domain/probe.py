@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop.bundle import Input
 from driftloop.loop import LoopDefinition
+from driftloop.model.bundle import Input
 from services.serving.domain.model_config import input_types
 from services.serving.domain.route import Route
 from services.serving.router.arms import is_challenger

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftloop.contracts import predictions_pb2
-from driftloop.scores import confidence, finite_rows
+from driftloop.model.scores import confidence, finite_rows
 from services.serving.router.arms import is_challenger
 from services.serving.router.batch import BadRequest, Batch, RawRequest, RequestRows, concatenate, read_request
 from services.serving.router.join import Columns, Joined, Joiner, OnlineFeatures, columns_of, places_of

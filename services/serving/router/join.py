@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop.bundle import Input
-from driftloop.feast_keys import EntityKeys, EntityValue
+from driftloop.featurestore.feast_keys import EntityKeys, EntityValue
+from driftloop.model.bundle import Input
 from services.serving.router.batch import Batch
 from services.serving.router.loop_config import KeySource
 from services.serving.router.online_sqlite import ViewRequest, ViewRows

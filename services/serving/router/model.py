@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from driftloop.purpose import PROBE, PURPOSE
+from driftloop.events.probe import PROBE, PURPOSE
 from services.serving.router.answer import Answer, Refusal, Router
 from services.serving.router.batch import RawRequest
 from services.serving.router.loop_config import LoopConfig, read_loop_config

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop.feast_keys import WATERMARKS, sqlite_table, unpack_value
+from driftloop.featurestore.feast_keys import WATERMARKS, sqlite_table, unpack_value
 
 _DOUBLE = np.dtype([("tag", "u1"), ("value", "<f8")])
 _DOUBLE_TAG = 0x29
@@ -195,7 +195,7 @@ class OnlineStore:
 
 
 def key_names(entity_key: bytes) -> tuple[str, ...]:
-    """Join keys that a serialised entity key names, in its order (see `driftloop.feast_keys`)."""
+    """Join keys that a serialised entity key names, in its order (see `driftloop.featurestore.feast_keys`)."""
     (count,) = struct.unpack_from("<I", entity_key, 0)
     names = []
     at = 4

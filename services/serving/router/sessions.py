@@ -12,9 +12,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
-from driftloop.bundle import GOLDEN, MODEL, Bundle, Input, open_bundle
-from driftloop.errors import BundleError
-from driftloop.scores import as_scores
+from driftloop.model.bundle import GOLDEN, MODEL, Bundle, Input, open_bundle
+from driftloop.model.scores import as_scores
+from driftloop.process.errors import BundleError
 from services.serving.domain.route import ReleaseOnRoute
 
 TOLERANCE = 1e-6

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, insert, select, update
 
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 from driftloop.runner.tables import versioned
 from services.training.domain.state import LoopState, parse_state
 from services.training.spec import TableAt

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 from services.training.ports import Observation
 from services.training.spec import PID, RunSpec, read_result, write_spec
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from driftloop.bundle import Input
-from driftloop.losses import LabelKind
+from driftloop.model.bundle import Input
+from driftloop.model.losses import LabelKind
 
 Link = Literal["identity", "sigmoid", "softmax", "exp"]
 LINKS: tuple[Link, ...] = ("identity", "sigmoid", "softmax", "exp")

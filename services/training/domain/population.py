@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from driftloop.class_index import class_index
 from driftloop.loop.definition import InputDefinition, LabelDefinition, PredictionDefinition, to_ms
+from driftloop.model.classes import class_index
 
 KEY = "key"
 DECISION_TIME = "decision_time_ms"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from driftloop.losses import LabelKind, constant_scores, losses, top_label
-from driftloop.scores import Floats
+from driftloop.model.losses import LabelKind, constant_scores, losses, top_label
+from driftloop.model.scores import Floats
 
 
 def auc(score: Floats, label: Floats) -> float:

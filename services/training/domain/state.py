@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from driftloop import ids
+from driftloop.events import ids
 
 Kind = Literal["import", "command", "drift", "schedule", "first-champion"]
 Because = Literal["run-open", "release-open", "paused", "breaker", "cooldown", "no-window", "no-trainer", "superseded"]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop.bundle import Input
-from driftloop.losses import LabelKind
-from driftloop.trainer import TrainingSet
+from driftloop.model.bundle import Input
+from driftloop.model.losses import LabelKind
+from driftloop.model.trainer import TrainingSet
 from services.training.domain.matching import TEXT, WHOLE, Mismatch
 from services.training.importing import runtime
 from services.training.importing.graph import Graph, opened

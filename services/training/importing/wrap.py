@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, compose, helper, numpy_helper
 
-from driftloop.bundle import Input
+from driftloop.model.bundle import Input
 from services.training.domain.matching import TEXT, Asking, Tensor
 
 _PREFIX = "model/"

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from driftloop import log
+from driftloop.process import log
 from services.training.run.errors import DataError, ModelError
 from services.training.run.leave import leave
 from services.training.run.pipeline import execute

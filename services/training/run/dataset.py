@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from driftloop.bundle import Input
-from driftloop.trainer import TrainingSet
+from driftloop.model.bundle import Input
+from driftloop.model.trainer import TrainingSet
 
 FRAME = "frame.arrow"
 PROBLEM = "frame.problem"

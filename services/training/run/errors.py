@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftloop.errors import DriftloopError
+from driftloop.process.errors import DriftloopError
 
 
 class DataError(DriftloopError):

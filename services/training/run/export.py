@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop.scores import as_scores, finite_rows
-from driftloop.trainer import TrainingSet
+from driftloop.model.scores import as_scores, finite_rows
+from driftloop.model.trainer import TrainingSet
 from services.training.run.errors import ModelError
 
 TOLERANCE = 1e-6

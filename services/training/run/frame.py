@@ -18,11 +18,12 @@ import pyarrow.dataset as pads
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from driftloop import light_feast, log
-from driftloop.bundle import Input
-from driftloop.config import Settings
+from driftloop.featurestore import feast_import
 from driftloop.loop import LoopDefinition, load_loop, to_ms
-from driftloop.trainer import TrainingSet
+from driftloop.model.bundle import Input
+from driftloop.model.trainer import TrainingSet
+from driftloop.process import log
+from driftloop.process.settings import Settings
 from services.training.domain import population
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, matrix, words, write_dataset
 from services.training.run.errors import DataError
@@ -130,8 +131,8 @@ def _table(spec: RunSpec, event_type: str) -> pads.Dataset:
 
 def _features(spec: RunSpec, service_name: str, entities: pd.DataFrame) -> dict[Input, pd.Series[Any]]:
     """A column a feature, in the service's order and the rows' order."""
-    light_feast.load()
-    from driftloop.feature_frames import open_store, training_frame
+    feast_import.load()
+    from driftloop.featurestore.feast_client import open_store, training_frame
 
     settings = Settings(home=Path(spec.home), feature_repo=Path(spec.feature_repo), state_url=spec.state_url)
     store = open_store(settings)

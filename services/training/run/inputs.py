@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from driftloop.bundle import Input
 from driftloop.loop.definition import InputDefinition, PredictionDefinition
+from driftloop.model.bundle import Input
 
 _NUMBER: Literal["double"] = "double"
 _TEXT: Literal["string"] = "string"

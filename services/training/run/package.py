@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from driftloop.bundle import GOLDEN, MODEL, REFERENCE, Manifest, write_bundle
 from driftloop.loop import LoopDefinition
-from driftloop.scores import confidence
-from driftloop.trainer import TrainingSet
+from driftloop.model.bundle import GOLDEN, MODEL, REFERENCE, Manifest, write_bundle
+from driftloop.model.scores import confidence
+from driftloop.model.trainer import TrainingSet
 from services.training.domain.reference import reference
 from services.training.run.dataset import Dataset
 from services.training.spec import RunSpec

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop import log
-from driftloop.config import ROOT
 from driftloop.loop import Loop, load_loop, to_ms
-from driftloop.losses import losses
-from driftloop.scores import finite_rows
-from driftloop.trainer import Brought, Fitted, TrainingSet
+from driftloop.model.losses import losses
+from driftloop.model.scores import finite_rows
+from driftloop.model.trainer import Brought, Fitted, TrainingSet
+from driftloop.process import log
+from driftloop.process.settings import ROOT
 from services.training.domain import quality
 from services.training.run import package, tracking
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, read_dataset

@@ -9,15 +9,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from driftloop.config import ROOT
-from driftloop.errors import LoopDefinitionError
 from driftloop.loop import Loop
 from driftloop.loop.code import told_at_its_line
-from driftloop.trainer import Trainer
+from driftloop.model.trainer import Trainer
+from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.settings import ROOT
 
 _OWN_SOURCES = (
-    "services/training", "driftloop/trainer.py", "driftloop/bundle.py", "driftloop/class_index.py",
-    "driftloop/onnx_export.py", "driftloop/scores.py",
+    "services/training", "driftloop/model/trainer.py", "driftloop/model/bundle.py", "driftloop/model/classes.py",
+    "driftloop/model/onnx_export.py", "driftloop/model/scores.py",
 )  # fmt: skip
 
 

@@ -13,15 +13,15 @@ import tritonclient.grpc as triton
 from confluent_kafka import Producer
 from google.protobuf.message import Message
 
-from driftloop.checks.model import Findings
-from driftloop.checks.predictions import Predictions, read_predictions
-from driftloop.checks.run import PREDICTIONS
-from driftloop.checks.run import run as run_checks
-from driftloop.config import ROOT, Settings
-from driftloop.envelope import Envelope
-from driftloop.history import read_events, read_topics
+from driftloop.events.envelope import Envelope
+from driftloop.events.event_log import read_events, read_topics
 from driftloop.loop import load_loops
-from driftloop.scaffold import KINDS
+from driftloop.loop.scaffold import KINDS
+from driftloop.ops.checks.model import Findings
+from driftloop.ops.checks.predictions import Predictions, read_predictions
+from driftloop.ops.checks.run import PREDICTIONS
+from driftloop.ops.checks.run import run as run_checks
+from driftloop.process.settings import ROOT, Settings
 from tests.e2e.command_line import CommandLine, printed_together, system
 from tests.e2e.two_loops.together import STEP, STEP_MS, replay, settings_of, up
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from driftloop.checks.model import Check
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
-from driftloop.losses import losses
-from driftloop.scaffold import CLASSES
+from driftloop.loop.scaffold import CLASSES
+from driftloop.model.losses import losses
+from driftloop.ops.checks.model import Check
 from tests.e2e.label_kinds.season import CASE, CORRECTED, DAY_MS, HOUR_MS, LOOPS, NEXT_DAY_MS, OUTCOMES, Season
 
 pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(1800)]

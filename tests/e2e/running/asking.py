@@ -14,11 +14,11 @@ from unittest import mock
 import pytest
 
 from driftloop.bus.kafka_batch import KafkaBatchProducer
-from driftloop.cli import main
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts.training_pb2 import Bundle
-from driftloop.envelope import Envelope, to_record
-from driftloop.history import read_events
+from driftloop.events.envelope import Envelope, to_record
+from driftloop.events.event_log import read_events
+from driftloop.ops.cli import main
 from driftloop.readmodel.loops import LoopState, loop_states
 from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually

@@ -13,17 +13,17 @@ from typing import Any
 import pyarrow as pa
 import tritonclient.grpc as triton
 
-from driftloop.bundle import Bundle
 from driftloop.bus.ports import Record
-from driftloop.checks.predictions import Predictions, read_predictions
-from driftloop.checks.run import PREDICTIONS
-from driftloop.checks.scores import bundles
-from driftloop.config import Settings
-from driftloop.history import read_events, read_topics
+from driftloop.events.event_log import read_events, read_topics
 from driftloop.loop import Loop, load_loop
 from driftloop.loop.code import load_module
+from driftloop.model.bundle import Bundle
+from driftloop.ops.checks.predictions import Predictions, read_predictions
+from driftloop.ops.checks.run import PREDICTIONS
+from driftloop.ops.checks.scores import bundles
+from driftloop.ops.replay.caller import Caller
+from driftloop.process.settings import Settings
 from driftloop.readmodel.loops import loop_states
-from driftloop.replay.caller import Caller
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.two_loops.together import FLIGHTS, STEP, definitions, settings_of
 

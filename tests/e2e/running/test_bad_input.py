@@ -17,9 +17,9 @@ from tritonclient.utils import InferenceServerException
 
 from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Outgoing, Record
-from driftloop.checks.run import ingestion_checks
-from driftloop.errors import UndeclaredTopic
-from driftloop.lake import Table
+from driftloop.featurestore.lake import Table
+from driftloop.ops.checks.run import ingestion_checks
+from driftloop.process.errors import UndeclaredTopic
 from tests.e2e.running.bad_records import TOPIC, BadRecord, bad_records, good
 from tests.e2e.running.system import Running, infer
 from tests.helpers.eventually import assert_eventually

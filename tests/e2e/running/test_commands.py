@@ -8,9 +8,9 @@ import subprocess
 import click
 import pytest
 
-from driftloop import cli
 from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Outgoing
+from driftloop.ops import cli
 from tests.e2e.running.asking import WHY, say, say_json
 from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually

@@ -10,8 +10,8 @@ import pytest
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import registry_pb2 as registry
-from driftloop.control_client import ControlClient
-from driftloop.history import read_events
+from driftloop.events.event_log import read_events
+from driftloop.ops.control_client import ControlClient
 from tests.e2e.running.asking import WHY, brought_to, say, say_json, state
 from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 from tests.e2e.running.system import Running
 from tests.helpers.dashboards import expressions
 from tests.helpers.eventually import assert_eventually

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from driftloop import ports
-from driftloop.config import ROOT
-from driftloop.lake import Table
+from driftloop.featurestore.lake import Table
+from driftloop.process import tcp_ports
+from driftloop.process.settings import ROOT
 from tests.e2e.running.asking import WHY, brought_to, say, say_json, state
 from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually
@@ -71,7 +71,7 @@ def environment(running: Running) -> dict[str, str]:
 
 def addresses(running: Running) -> dict[str, str]:
     """The addresses that documents name, to those of the system that runs: all that is changed in a snippet."""
-    return {ports.local(name, 0): running.settings.local(name) for name in ports.names()}
+    return {tcp_ports.local(name, 0): running.settings.local(name) for name in tcp_ports.names()}
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from driftloop.bus.ports import Record
-from driftloop.checks.compare import unequal
-from driftloop.checks.features import join_keys
-from driftloop.checks.late import LateFindings, late_rows
-from driftloop.checks.predictions import Predictions
-from driftloop.checks.raw import of_topics, recount
-from driftloop.feature_frames import open_store
-from driftloop.lake import Table
+from driftloop.featurestore.feast_client import open_store
+from driftloop.featurestore.lake import Table
+from driftloop.ops.checks.compare import unequal
+from driftloop.ops.checks.features import join_keys
+from driftloop.ops.checks.late import LateFindings, late_rows
+from driftloop.ops.checks.predictions import Predictions
+from driftloop.ops.checks.raw import of_topics, recount
 from tests.e2e.running.system import Running, infer
 from tests.helpers.eventually import assert_eventually
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.config import ROOT
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.envelope import Envelope
-from driftloop.history import read_events
+from driftloop.events.envelope import Envelope
+from driftloop.events.event_log import read_events
+from driftloop.process.settings import ROOT
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.two_loops.together import ORDERS, Together, definitions, replay, settings_of, up
 from tests.helpers.eventually import assert_eventually

@@ -12,16 +12,16 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from driftloop.checks.model import Check
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Envelope
-from driftloop.lake import Table
+from driftloop.events.envelope import Envelope
+from driftloop.featurestore.lake import Table
 from driftloop.loop import to_ms
-from driftloop.report import chains
-from driftloop.report.releases import outcomes
+from driftloop.ops.checks.model import Check
+from driftloop.ops.report import chains
+from driftloop.ops.report.releases import outcomes
 from tests.e2e.two_loops.together import FLIGHTS, ORDERS, Together
 from tests.loops.orders.source import SHOPS, STORY, invent
 

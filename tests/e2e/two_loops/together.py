@@ -9,16 +9,16 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from driftloop.checks.model import Findings
-from driftloop.checks.predictions import Predictions, read_predictions
-from driftloop.checks.run import PREDICTIONS
-from driftloop.checks.run import run as run_checks
-from driftloop.config import ROOT, Settings
 from driftloop.contracts import replay_pb2
 from driftloop.contracts.topics import topic_of
-from driftloop.envelope import Envelope
-from driftloop.history import LIFECYCLE, read_events, read_topics
+from driftloop.events.envelope import Envelope
+from driftloop.events.event_log import LIFECYCLE, read_events, read_topics
 from driftloop.loop import Loop, load_loops
+from driftloop.ops.checks.model import Findings
+from driftloop.ops.checks.predictions import Predictions, read_predictions
+from driftloop.ops.checks.run import PREDICTIONS
+from driftloop.ops.checks.run import run as run_checks
+from driftloop.process.settings import ROOT, Settings
 from tests.e2e.command_line import CommandLine, printed_together, system
 
 FLIGHTS, ORDERS = "flights", "orders"

@@ -13,8 +13,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import predictions_pb2 as predictions
-from driftloop.control_client import ControlClient, NotFound, Refused, TimedOut
-from driftloop.errors import DriftloopError
+from driftloop.ops.control_client import ControlClient, NotFound, Refused, TimedOut
+from driftloop.process.errors import DriftloopError
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.story import DAY_MS, LOOP, Story, told
 from tests.unit.control.rig import Rig

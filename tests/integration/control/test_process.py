@@ -13,17 +13,18 @@ from typing import Any
 
 import pytest
 
-from driftloop.bus.admin import create_topics, plan
+from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchProducer
-from driftloop.bus.one_record import OneRecord
 from driftloop.bus.ports import Outgoing, TopicPartition
-from driftloop.config import ROOT
+from driftloop.bus.record_fetcher import OneRecord
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import predictions_pb2 as predictions
-from driftloop.control_client import ControlClient
-from driftloop.envelope import Envelope, to_record
-from driftloop.errors import DriftloopError
-from driftloop.history import read_topics
+from driftloop.events.envelope import Envelope, to_record
+from driftloop.events.event_log import read_topics
+from driftloop.loop.topics import plan_topics
+from driftloop.ops.control_client import ControlClient
+from driftloop.process.errors import DriftloopError
+from driftloop.process.settings import ROOT
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
@@ -35,7 +36,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(42
 @pytest.fixture(scope="module")
 def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Kafka(tmp_path_factory.mktemp("kafka")).running() as server:
-        create_topics(server.bootstrap, plan([]))
+        create_topics(server.bootstrap, plan_topics([]))
         yield server.bootstrap
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from driftloop.cli.wait import wait
-from driftloop.envelope import Envelope
-from driftloop.errors import DriftloopError
+from driftloop.events.envelope import Envelope
+from driftloop.ops.cli.wait import wait
+from driftloop.process.errors import DriftloopError
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.story import LOOP, Story, told
 from tests.unit.control.rig import Rig

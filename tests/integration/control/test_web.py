@@ -12,7 +12,7 @@ import pytest
 from google.protobuf import json_format
 
 from driftloop.contracts import control_api_pb2 as api
-from driftloop.message_json import as_dict
+from driftloop.contracts.message_json import as_dict
 from services.control.web.plans import Plan, PlannedStage
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.story import LOOP, Story, told

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from driftloop.errors import ConfigError
+from driftloop.process.errors import ConfigError
 from services.control.notify.ports import Accepted, Answer, Refused, TryLater
 from services.control.notify.webhook import Webhook, body, is_private
 from tests.helpers.clock import ManualClock

@@ -16,18 +16,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from driftloop.backup import take as taking
-from driftloop.backup.halves import WHOLE, refuse_half_restored
-from driftloop.backup.manifest import NAME, Manifest, parse
-from driftloop.backup.restore import restore
-from driftloop.backup.still import held_still
-from driftloop.backup.take import take
-from driftloop.config import ROOT, Settings
-from driftloop.errors import ConfigError, DriftloopError
-from driftloop.feast_keys import WATERMARKS, WATERMARKS_DDL
-from driftloop.former_homes import former_homes
+from driftloop.featurestore.feast_keys import WATERMARKS, WATERMARKS_DDL
+from driftloop.model.path_relocation import former_homes
+from driftloop.ops.backup import take as taking
+from driftloop.ops.backup.manifest import NAME, Manifest, parse
+from driftloop.ops.backup.restore import restore
+from driftloop.ops.backup.suspend import held_still
+from driftloop.ops.backup.take import take
+from driftloop.ops.system.incomplete_restore import WHOLE, refuse_half_restored
+from driftloop.ops.system.supervisor import Supervisor
+from driftloop.process.errors import ConfigError, DriftloopError
+from driftloop.process.settings import ROOT, Settings
 from driftloop.runner.tables import open_database
-from driftloop.system.supervisor import Supervisor
 from tests.helpers.clock import ManualClock
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.ports import free_port_base
@@ -373,7 +373,7 @@ def test_one_that_was_not_held_spoils_the_moment(counting: tuple[psutil.Process,
 _HOLDS = """
 import sys
 import psutil
-from driftloop.backup.still import held_still
+from driftloop.ops.backup.suspend import held_still
 with held_still([lambda: [psutil.Process(int(sys.argv[1]))]]):
     print("held", flush=True)
     sys.stdin.read()

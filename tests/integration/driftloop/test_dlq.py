@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 import pytest
 from click.testing import CliRunner, Result
 
-from driftloop import cli
-from driftloop.bus.admin import create_topics, plan
+from driftloop.bus.admin import create_topics
 from driftloop.bus.dead_letters import dead_letter
 from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Record
-from driftloop.config import ROOT
-from driftloop.history import read_topics
+from driftloop.events.event_log import read_topics
 from driftloop.loop import load_loop
+from driftloop.loop.topics import plan_topics
+from driftloop.ops import cli
+from driftloop.process.settings import ROOT
 from tests.helpers.kafka import Kafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.surface]
@@ -38,7 +39,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 def run(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("DRIFTLOOP_LOOPS_DIR", str(FOLDER))
     monkeypatch.setenv("DRIFTLOOP_KAFKA_BOOTSTRAP", kafka.bootstrap)
-    create_topics(kafka.bootstrap, plan([ORDERS.definition]))
+    create_topics(kafka.bootstrap, plan_topics([ORDERS.definition]))
     return lambda *arguments: CliRunner().invoke(cli.cli, ["dlq", *arguments])
 
 

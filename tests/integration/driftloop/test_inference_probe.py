@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.config import Settings
-from driftloop.errors import DriftloopError
-from driftloop.system import inference_probe
-from driftloop.system.inference_probe import MODEL, SOURCE, probe_inference
-from driftloop.system.probes import Patience
-from driftloop.triton_control import CONTROL_HEADER
+from driftloop.ops.system import inference_probe
+from driftloop.ops.system.inference_probe import MODEL, SOURCE, probe_inference
+from driftloop.ops.system.probes import Patience
+from driftloop.process.errors import DriftloopError
+from driftloop.process.settings import Settings
+from driftloop.process.triton_control import CONTROL_HEADER
 from tests.helpers.ports import free_ports
 from tests.helpers.triton import TOKEN, Triton
 

@@ -15,8 +15,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, text
 
-from driftloop.config import ROOT
-from driftloop.errors import ConfigError
+from driftloop.process.errors import ConfigError
+from driftloop.process.settings import ROOT
 from driftloop.runner import tables
 from driftloop.runner.migrate import COMMON, TABLE
 from driftloop.runner.tables import open_database

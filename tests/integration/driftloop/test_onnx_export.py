@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftloop.onnx_export import encode, export
+from driftloop.model.onnx_export import encode, export
 
 pytestmark = pytest.mark.integration
 

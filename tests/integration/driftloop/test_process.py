@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from driftloop.config import ROOT
-from driftloop.refusals import read_refusals
+from driftloop.process.settings import ROOT
+from driftloop.process.startup_errors import read_refusals
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.ports import free_ports
 
@@ -23,10 +23,10 @@ pytestmark = pytest.mark.integration
 PROGRAM = """
 import asyncio, sys, threading
 from structlog.contextvars import bound_contextvars
-from driftloop import log, telemetry
-from driftloop.config import Settings
-from driftloop.errors import ConfigError
-from driftloop.process import serve
+from driftloop.process import log, telemetry
+from driftloop.process.settings import Settings
+from driftloop.process.errors import ConfigError
+from driftloop.process.serve import serve
 
 DONE = telemetry.Counter("tested_done", "Things that were done.", ("loop",))
 DEPTH = telemetry.Gauge("tested_depth", "How deep it is.")

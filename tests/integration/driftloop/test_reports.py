@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.bus.admin import create_topics, plan
+from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchProducer
-from driftloop.config import ROOT
-from driftloop.envelope import to_record
-from driftloop.history import read_events
+from driftloop.events.envelope import to_record
+from driftloop.events.event_log import read_events
+from driftloop.loop.topics import plan_topics
+from driftloop.process.settings import ROOT
 from tests.helpers.kafka import Kafka
 from tests.helpers.lifecycle import drifting
 
@@ -28,7 +29,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Commands on a broker of our own, whose log is the life of one loop."""
     with Kafka(tmp_path_factory.mktemp("reports")).running() as server:
-        create_topics(server.bootstrap, plan([]))
+        create_topics(server.bootstrap, plan_topics([]))
         producer = KafkaBatchProducer(server.bootstrap)
         events = drifting().events
         producer.send([to_record(event) for event in events])
@@ -43,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         }
 
         def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", "driftloop.cli", *arguments]
+            command = [sys.executable, "-m", "driftloop.ops.cli", *arguments]
             return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
         yield call

@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from driftloop import ports
-from driftloop.config import ROOT, Settings
-from driftloop.errors import ConfigError
-from driftloop.system.parts import Part
-from driftloop.system.supervisor import Supervisor
+from driftloop.ops.system.parts import Part
+from driftloop.ops.system.supervisor import Supervisor
+from driftloop.process import tcp_ports
+from driftloop.process.errors import ConfigError
+from driftloop.process.settings import ROOT, Settings
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.ports import free_port_base
 
@@ -110,7 +110,7 @@ def test_two_systems_side_by_side_get_the_ports_of_their_bases(tmp_path: Path, m
             supervisor.start([_noting(settings.home / "ports")], timeout_s=60.0)
         for settings in systems:
             noted = assert_eventually(partial(_read, settings.home / "ports"))
-            assert dict(line.split("=") for line in noted.split()) == ports.variables(settings.port_base)
+            assert dict(line.split("=") for line in noted.split()) == tcp_ports.variables(settings.port_base)
         assert supervisors[0].stop()
         assert (supervisors[0].alive(), supervisors[1].alive()) == (False, True)
     finally:
@@ -123,7 +123,7 @@ def test_the_system_of_another_checkout_is_not_taken_for_ones_own(
 ) -> None:
     supervisor.start([_part(tmp_path / "pids")], timeout_s=60.0)
     supervisor.refuse_stranger()
-    monkeypatch.setattr("driftloop.system.supervisor.ROOT", tmp_path)
+    monkeypatch.setattr("driftloop.ops.system.supervisor.ROOT", tmp_path)
     assert supervisor.stranger() == ROOT
     with pytest.raises(ConfigError, match=f"the system of {ROOT} has these ports; .* take others by PORT_BASE"):
         supervisor.refuse_stranger()
@@ -141,12 +141,12 @@ def _noting(path: Path) -> Part:
 @pytest.mark.parametrize("base", ["", "29000"])
 def test_a_start_script_by_itself_finds_its_ports(base: str) -> None:
     environment = {
-        **{name: value for name, value in os.environ.items() if name not in ports.OFFSETS},
+        **{name: value for name, value in os.environ.items() if name not in tcp_ports.OFFSETS},
         "PORT_BASE": base,
     }
     script = f"set -euo pipefail; source {ROOT}/infra/env.sh; env"
     said = subprocess.run(
         ["/bin/bash", "-c", script], env=environment, capture_output=True, text=True, check=True
     ).stdout
-    found = dict(line.split("=", 1) for line in said.splitlines() if line.partition("=")[0] in ports.OFFSETS)
-    assert found == ports.variables(int(base or 0))
+    found = dict(line.split("=", 1) for line in said.splitlines() if line.partition("=")[0] in tcp_ports.OFFSETS)
+    assert found == tcp_ports.variables(int(base or 0))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from feast import FeatureStore
 
-from driftloop.feature_frames import open_store
+from driftloop.featurestore.feast_client import open_store
 from driftloop.loop.load import Loop
 from services.features.adapters.feast_views import apply
 from services.features.config import FeaturesSettings

@@ -14,7 +14,7 @@ import pyarrow as pa
 from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import Outgoing
-from driftloop.lake import Table
+from driftloop.featurestore.lake import Table
 from driftloop.loop.load import Loop, load_loop
 from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.adapters.delta_offline import DeltaOffline

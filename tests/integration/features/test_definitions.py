@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.errors import LoopDefinitionError
-from driftloop.feature_frames import open_store
+from driftloop.featurestore.feast_client import open_store
+from driftloop.process.errors import LoopDefinitionError
 from services.features.adapters.feast_views import apply, misfits
 from services.features.domain.views import Aggregate, Feed, Latest, ViewSpec
 from tests.integration.features.conftest import Home, settings_in

@@ -16,8 +16,8 @@ from feast import FeatureStore
 from feast.data_source import DataSource
 from feast.infra.offline_stores.ibis import get_historical_features_ibis
 
-from driftloop.feature_frames import training_frame
-from driftloop.offline_store import DriftloopOfflineStore, pinned_versions
+from driftloop.featurestore.feast_client import training_frame
+from driftloop.featurestore.offline_store import DriftloopOfflineStore, pinned_versions
 from tests.integration.features.conftest import Home
 from tests.integration.features.orders_stream import WATERMARKS
 from tests.loops.orders.source import SHOPS, START_MS

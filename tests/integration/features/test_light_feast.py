@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 
 pytestmark = pytest.mark.integration
 
 ASKS = """
 import sys
 from pathlib import Path
-from driftloop.checks.features import declared_views
+from driftloop.ops.checks.features import declared_views
 views = declared_views("flights", Path("feature_repo"))
 assert "torch" not in sys.modules
 import torch

@@ -13,7 +13,7 @@ from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
-from driftloop.feast_keys import EntityKeys, redis_field, sqlite_table, unpack_value
+from driftloop.featurestore.feast_keys import EntityKeys, redis_field, sqlite_table, unpack_value
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.sqlite_online import SqliteOnline
 from services.features.domain.engine import Advance, FeatureRows

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.bus.admin import create_topics, plan
+from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.contracts.features_pb2 import OfflineFlushed, WatermarkAdvanced
+from driftloop.loop.topics import plan_topics
 from services.features.bootstrap import build
 from services.features.config import FeaturesSettings
 from tests.helpers.kafka import Kafka
@@ -52,7 +53,7 @@ def read_until_flushed(consumer: KafkaBatchConsumer, watermark_ms: int) -> list[
 
 def test_it_reads_from_kafka_to_the_end_and_again_after_a_stop(home: Home, tmp_path: Path, kafka: Kafka) -> None:
     settings = settings_in(tmp_path).model_copy(update={"kafka_bootstrap": kafka.bootstrap})
-    create_topics(kafka.bootstrap, plan([home.loop.definition]))
+    create_topics(kafka.bootstrap, plan_topics([home.loop.definition]))
     producer = KafkaBatchProducer(kafka.bootstrap)
     consumer = KafkaBatchConsumer(kafka.bootstrap, TOPICS, "test-features")
     sent = list(records(home.loop, home.rows))

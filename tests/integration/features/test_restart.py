@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from driftloop.errors import ConfigError
-from driftloop.lake import Table
+from driftloop.featurestore.lake import Table
+from driftloop.process.errors import ConfigError
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.single_writer import claim
 from services.features.adapters.sqlite_online import SqliteOnline

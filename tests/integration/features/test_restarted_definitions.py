@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 
 pytestmark = pytest.mark.integration
 
 _TELL = """
 import sys
 from pathlib import Path
-from driftloop import light_feast
-light_feast.load()
-from driftloop.config import Settings
-from driftloop.feature_frames import open_store
+from driftloop.featurestore import feast_import
+feast_import.load()
+from driftloop.process.settings import Settings
+from driftloop.featurestore.feast_client import open_store
 from driftloop.loop import load_loops
 from services.features.adapters.feast_views import apply
 settings = Settings(home=Path(sys.argv[1]))

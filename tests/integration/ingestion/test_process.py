@@ -18,14 +18,15 @@ import orjson
 import pytest
 from confluent_kafka import Producer as BareProducer
 
-from driftloop.bus.admin import create_topics, plan
+from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.ports import Outgoing, Record
-from driftloop.config import ROOT
 from driftloop.contracts.ingestion_pb2 import RowsAccepted
-from driftloop.history import read_events, records
-from driftloop.lake import Table
+from driftloop.events.event_log import read_events, records
+from driftloop.featurestore.lake import Table
 from driftloop.loop import Loop
+from driftloop.loop.topics import plan_topics
+from driftloop.process.settings import ROOT
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
@@ -78,7 +79,7 @@ def loop(tmp_path: Path) -> Loop:
 
 @pytest.fixture
 def service(tmp_path: Path, kafka: Kafka, loop: Loop) -> Iterator[Service]:
-    create_topics(kafka.bootstrap, plan([loop.definition]))
+    create_topics(kafka.bootstrap, plan_topics([loop.definition]))
     service = Service(tmp_path, kafka.bootstrap, free_ports(1)[0])
     try:
         yield service

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.config import ROOT, Settings
-from driftloop.errors import LoopDefinitionError
 from driftloop.loop import load_loop
+from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.settings import ROOT, Settings
 from services.ingestion.check import inspect
 from tests.helpers.editing import replace_once
 
@@ -28,7 +28,7 @@ def check(loops: Path, feature_repo: Path, *arguments: str) -> subprocess.Comple
         "COLUMNS": "200",
     }
     return subprocess.run(
-        [sys.executable, "-m", "driftloop.cli", "check", *arguments],
+        [sys.executable, "-m", "driftloop.ops.cli", "check", *arguments],
         cwd=ROOT, env=environment, text=True, capture_output=True, check=False, timeout=120,
     )  # fmt: skip
 

@@ -4,8 +4,8 @@ import warnings
 
 import pytest
 
-from driftloop.config import ROOT
 from driftloop.loop import load_loop
+from driftloop.process.settings import ROOT
 from loops.flights import bruteforce, requests, source
 
 pytestmark = pytest.mark.integration

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.config import ROOT
-from driftloop.scaffold import KINDS
+from driftloop.loop.scaffold import KINDS
+from driftloop.process.settings import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.surface]
 
@@ -39,7 +39,7 @@ def python(environment: dict[str, str], *arguments: str) -> subprocess.Completed
 
 def init(environment: dict[str, str], kind: str) -> list[Path]:
     """Make a loop; returns its files."""
-    made = python(environment, "driftloop.cli", "init", f"parcels_{kind}", "--kind", kind, "--json")
+    made = python(environment, "driftloop.ops.cli", "init", f"parcels_{kind}", "--kind", kind, "--json")
     assert made.returncode == 0, made.stderr
     return [Path(each) for each in json.loads(made.stdout)]
 
@@ -49,7 +49,7 @@ def test_new_loops_of_each_kind_pass_check(environment: dict[str, str], tmp_path
         files = init(environment, kind)
         assert all(each.exists() for each in files)
         assert {each.relative_to(tmp_path).parts[0] for each in files} == {"loops", "feature_repo"}
-    checked = python(environment, "driftloop.cli", "check", "--json")
+    checked = python(environment, "driftloop.ops.cli", "check", "--json")
     assert checked.returncode == 0, checked.stdout
     assert list(json.loads(checked.stdout)) == sorted(f"parcels_{kind}" for kind in KINDS)
     for tool in (("check", "--ignore", "D103,I001,S101"), ("format", "--check")):  # outside of the checkout
@@ -78,7 +78,7 @@ def test_a_new_loop_passes_its_own_test(environment: dict[str, str], tmp_path: P
 def test_a_wrong_argument_is_one_line_and_exit_code_2(
     environment: dict[str, str], arguments: list[str], told: str
 ) -> None:
-    done = python(environment, "driftloop.cli", "init", *arguments)
+    done = python(environment, "driftloop.ops.cli", "init", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert told in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -86,7 +86,7 @@ def test_a_wrong_argument_is_one_line_and_exit_code_2(
 
 def test_what_is_there_is_not_written_over(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "feature_repo" / "parcels.py").write_text("MINE = 1\n")
-    done = python(environment, "driftloop.cli", "init", "parcels")
+    done = python(environment, "driftloop.ops.cli", "init", "parcels")
     assert done.returncode == 2
     assert "parcels.py is there already" in done.stderr
     assert not (tmp_path / "loops" / "parcels").exists()

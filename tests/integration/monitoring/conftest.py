@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from driftloop.bus.admin import create_topics, plan
+from driftloop.bus.admin import create_topics
+from driftloop.loop.topics import plan_topics
 from tests.helpers.kafka import Kafka
 from tests.unit.monitoring.kit import definition_data
 
@@ -15,7 +16,7 @@ from tests.unit.monitoring.kit import definition_data
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A Kafka with every declared topic, for processes that use their real names on it."""
     with Kafka(tmp_path_factory.mktemp("kafka")).running() as server:
-        create_topics(server.bootstrap, plan([]))
+        create_topics(server.bootstrap, plan_topics([]))
         yield server
 
 

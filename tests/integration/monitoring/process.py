@@ -11,7 +11,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 from tests.helpers.ports import free_ports
 
 

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from driftloop.bus.kafka_batch import KafkaBatchConsumer
 from driftloop.bus.ports import Record
 from driftloop.contracts.topics import topic_of
-from driftloop.envelope import Envelope, from_record
+from driftloop.events.envelope import Envelope, from_record
 
 
 class Events:

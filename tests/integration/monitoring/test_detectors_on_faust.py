@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from driftloop import ids
 from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.envelope import Draft, from_draft, to_record
+from driftloop.events import ids
+from driftloop.events.envelope import Draft, from_draft, to_record
 from services.monitoring.detectors.app import NOT_STARTED
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.bundle import REFERENCE, Input, Manifest, write_bundle
 from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
+from driftloop.model.bundle import REFERENCE, Input, Manifest, write_bundle
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.integration.monitoring.process import Process

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from driftloop.clock import SystemClock
-from driftloop.errors import ConfigError, Retriable
+from driftloop.process.clock import SystemClock
+from driftloop.process.errors import ConfigError, Retriable
 from driftloop.runner.tables import open_database
 from services.registry.adapters.mirror_queue import SqlMirrorQueue
 from services.registry.adapters.mlflow_mirror import Api, MlflowRegistry, Refused
@@ -45,7 +45,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of this module's own."""
     folder, port = tmp_path_factory.mktemp("mlflow"), _free_port()
     command = [
-        sys.executable, "-m", "driftloop.system.mlflow_server", "--port", str(port),
+        sys.executable, "-m", "driftloop.ops.system.mlflow_server", "--port", str(port),
         "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
         "--artifacts-destination", str(folder / "artifacts"),
     ]  # fmt: skip

@@ -13,11 +13,11 @@ import pytest
 import tritonclient.grpc as grpc
 
 from driftloop.bus.memory import MemoryBroker
-from driftloop.clock import SystemClock
 from driftloop.contracts import features_pb2, predictions_pb2, registry_pb2, serving_pb2
 from driftloop.contracts.topics import topic_of
-from driftloop.envelope import Envelope, from_record, to_record
+from driftloop.events.envelope import Envelope, from_record, to_record
 from driftloop.loop import LoopDefinition
+from driftloop.process.clock import SystemClock
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
 from services.serving.adapters import sql

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from driftloop.contracts import predictions_pb2, serving_pb2
-from driftloop.envelope import from_record
+from driftloop.events.envelope import from_record
 from services.serving.shipper import TOPIC
 from tests.integration.serving.conftest import CONVERGED, FAILED, World, eventually, inputs
 from tests.unit.serving.kit import LOOP, T0, route_changed, write_release

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from driftloop.feast_keys import PROJECT, EntityKeys
+from driftloop.featurestore.feast_keys import PROJECT, EntityKeys
 from services.serving.router.online_sqlite import OnlineStore, ViewRequest
 
 pytestmark = pytest.mark.integration

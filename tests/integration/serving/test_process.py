@@ -16,13 +16,14 @@ import pytest
 import yaml
 from google.protobuf.message import Message
 
-from driftloop.bus.admin import create_topics, plan
+from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.ports import Record
-from driftloop.config import ROOT
 from driftloop.contracts import features_pb2, predictions_pb2, serving_pb2
 from driftloop.contracts.topics import topic_of
-from driftloop.envelope import Envelope, from_record, to_record
+from driftloop.events.envelope import Envelope, from_record, to_record
+from driftloop.loop.topics import plan_topics
+from driftloop.process.settings import ROOT
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
@@ -105,7 +106,7 @@ def kafka(tmp_path: Path) -> Iterator[Kafka]:
     server = Kafka(tmp_path)
     try:
         server.start()
-        create_topics(server.bootstrap, plan([]), timeout_s=120.0)
+        create_topics(server.bootstrap, plan_topics([]), timeout_s=120.0)
         yield server
     finally:
         server.kill()

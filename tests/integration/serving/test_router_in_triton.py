@@ -10,9 +10,9 @@ import tritonclient.grpc as grpc
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
-from driftloop.bundle import open_bundle
-from driftloop.checks.triton import refused_rows
 from driftloop.contracts import predictions_pb2, registry_pb2
+from driftloop.model.bundle import open_bundle
+from driftloop.ops.checks.triton import refused_rows
 from services.serving.establish import RouteRefused
 from services.serving.router.arms import is_challenger
 from services.serving.router.sessions import load_release

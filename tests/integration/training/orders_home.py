@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from driftloop.config import Settings
-from driftloop.lake import Table
+from driftloop.featurestore.lake import Table
+from driftloop.process.settings import Settings
 from tests.loops.orders.source import DAY_MS, HOUR_MS, SHOPS, Story, invent
 
 LOOPS = Path(__file__).resolve().parents[2] / "loops"
@@ -106,7 +106,7 @@ def _times(at_ms: Any) -> dict[str, pa.Array]:
 def _apply(settings: Settings) -> None:
     from feast import Entity, FeatureService, FeatureView
 
-    from driftloop.feature_frames import open_store
+    from driftloop.featurestore.feast_client import open_store
 
     spec = importlib.util.spec_from_file_location("feature_repo.orders", FEATURE_REPO / "orders.py")
     assert spec is not None

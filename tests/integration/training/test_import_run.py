@@ -17,14 +17,14 @@ import pytest
 import yaml
 from google.protobuf.json_format import ParseDict
 
-from driftloop import light_feast
-from driftloop.bundle import open_bundle
-from driftloop.config import ROOT, Settings
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import training_pb2 as training
-from driftloop.errors import ConfigError
-from driftloop.inspection.door import look
+from driftloop.featurestore import feast_import
 from driftloop.loop import load_loop
+from driftloop.model.bundle import open_bundle
+from driftloop.ops.import_check_client import look
+from driftloop.process.errors import ConfigError
+from driftloop.process.settings import ROOT, Settings
 from services.evaluation.adapters.bundles import LocalBundles
 from services.evaluation.adapters.holdouts import ParquetHoldouts
 from services.training.adapters import sql
@@ -80,7 +80,7 @@ class Desk:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")
-        light_feast.load()
+        feast_import.load()
         home = make_home(tmp_path_factory.mktemp("home"), Story(days=8, orders_a_day=120))
         file = tmp_path_factory.mktemp("file") / "returns.onnx"
         file.write_bytes(trees())

@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from driftloop.bundle import Input
-from driftloop.losses import LabelKind
-from driftloop.trainer import TrainingSet
+from driftloop.model.bundle import Input
+from driftloop.model.losses import LabelKind
+from driftloop.model.trainer import TrainingSet
 from services.training.domain.matching import Asking, Link, Mismatch, Wishes, match_inputs, match_output
 from services.training.importing.graph import opened, read
 from services.training.importing.imported import ImportedModel, take

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.clock import SystemClock
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
+from driftloop.process.clock import SystemClock
 from driftloop.runner import outbox
 from driftloop.runner.tables import open_database
 from services.training.adapters import sql

@@ -16,14 +16,15 @@ from urllib.request import urlopen
 import pytest
 from google.protobuf.message import Message
 
-from driftloop import ids
-from driftloop.bus.admin import create_topics, plan
+from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchProducer
-from driftloop.config import ROOT
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.envelope import Draft, Envelope, from_draft, to_record
-from driftloop.history import read_events
+from driftloop.events import ids
+from driftloop.events.envelope import Draft, Envelope, from_draft, to_record
+from driftloop.events.event_log import read_events
+from driftloop.loop.topics import plan_topics
+from driftloop.process.settings import ROOT
 from tests.helpers.ports import free_ports
 from tests.integration.training.orders_home import FEATURE_REPO, LOOPS
 from tests.integration.training.runs import eventually
@@ -48,7 +49,7 @@ def bootstrap(tmp_path: Path) -> Iterator[str]:
         )
     try:
         address = f"127.0.0.1:{broker}"
-        create_topics(address, plan([]))
+        create_topics(address, plan_topics([]))
         yield address
     finally:
         process.terminate()

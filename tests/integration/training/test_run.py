@@ -19,20 +19,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from driftloop import ids
-from driftloop.bundle import Bundle, open_bundle
 from driftloop.bus.memory import MemoryBroker
-from driftloop.clock import SystemClock
-from driftloop.config import ROOT
 from driftloop.contracts import features_pb2 as features
 from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts.topics import declared, message_class, topic
-from driftloop.envelope import Draft, Envelope, from_draft, from_record, to_record
-from driftloop.lake import Table
+from driftloop.events import ids
+from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, to_record
+from driftloop.featurestore.lake import Table
 from driftloop.loop import load_loops
+from driftloop.loop.scaffold import scaffold
+from driftloop.model.bundle import Bundle, open_bundle
+from driftloop.process.clock import SystemClock
+from driftloop.process.settings import ROOT
 from driftloop.runner.service import topics_of
-from driftloop.scaffold import scaffold
 from services.evaluation.adapters.bundles import LocalBundles
 from services.evaluation.adapters.holdouts import ParquetHoldouts
 from services.training.adapters.subprocess_launcher import SubprocessLauncher

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 
-from driftloop.trainer import Fitted, Parameters, TrainingSet
+from driftloop.model.trainer import Fitted, Parameters, TrainingSet
 
 Floats = NDArray[np.float64]
 

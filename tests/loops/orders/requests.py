@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 
 def requests(events: Mapping[str, pa.Table]) -> pa.Table:
-    """The requests for a stretch of events (`driftloop.replay.source.Requests`); NaN for a missing basket."""
+    """The requests for a stretch of events (`driftloop.ops.replay.source.Requests`); NaN for a missing basket."""
     placed = events["orders.placed"]
     columns = {
         "order_ref": placed["order_ref"],

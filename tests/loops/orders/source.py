@@ -38,7 +38,7 @@ STORY = Story(days=22, turn_day=12, slowly_inspected=0.05)
 
 
 def events(start_ms: int, end_ms: int) -> dict[str, pa.Table]:
-    """Events of `STORY` in [start, end) (`driftloop.replay.source.Source`)."""
+    """Events of `STORY` in [start, end) (`driftloop.ops.replay.source.Source`)."""
     return {name: _between(table, start_ms, end_ms) for name, table in invent(STORY).items()}
 
 

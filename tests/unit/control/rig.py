@@ -14,8 +14,8 @@ from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Record, TopicPartition
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts.topics import declared
-from driftloop.envelope import Envelope, to_record
-from driftloop.history import LIFECYCLE
+from driftloop.events.envelope import Envelope, to_record
+from driftloop.events.event_log import LIFECYCLE
 from driftloop.runner.tables import open_database
 from services.control.adapters.predictions import TOPIC, PredictionIndex
 from services.control.adapters.reader import NAME, Noticed, Reader

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import registry_pb2 as registry
-from driftloop.control_client import ControlClient
+from driftloop.ops.control_client import ControlClient
 from driftloop.runner.relay import Relay
 from driftloop.runner.tables import outbox
 from services.control.api import ControlApi

@@ -5,10 +5,10 @@ from typing import get_args
 
 import pytest
 
-from driftloop.config import ROOT
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.loop import load_loop
-from driftloop.losses import LabelKind
+from driftloop.model.losses import LabelKind
+from driftloop.process.settings import ROOT
 from driftloop.readmodel.loops import loop_states
 from driftloop.readmodel.releases import release_states
 from services.control.web.plans import Plan, PlannedStage, newest_verdict, plan, progress

@@ -7,7 +7,7 @@ import pytest
 
 from driftloop.bus.ports import TopicPartition
 from driftloop.contracts import predictions_pb2 as messages
-from driftloop.errors import Retriable
+from driftloop.process.errors import Retriable
 from services.control.adapters.predictions import TOPIC, PredictionIndex
 from services.control.adapters.reader import NAME
 from tests.unit.control.rig import Rig

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from driftloop.bus.ports import Outgoing
-from driftloop.errors import TooManyDeadLetters
+from driftloop.process.errors import TooManyDeadLetters
 from services.control.adapters.tables import events
 from tests.helpers.story import LOOP, told
 from tests.unit.control.rig import Rig

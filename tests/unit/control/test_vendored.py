@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.config import ROOT
+from driftloop.process.settings import ROOT
 from services.control.web.routes import STATIC
 
 FOLDERS = [STATIC / "vendor", ROOT / "tests" / "browser" / "vendor"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from driftloop.envelope import Envelope
+from driftloop.events.envelope import Envelope
 
 
 def envelope(event_id: str, data: Message, time_ms: int, chain: str = "chain") -> Envelope[Any]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from driftloop.errors import BundleError
-from driftloop.losses import LabelKind
+from driftloop.model.losses import LabelKind
+from driftloop.process.errors import BundleError
 from services.evaluation.ports import Floats, Holdout, Integers, Objects, Scorer
 
 

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from driftloop.bundle import GOLDEN, MODEL, Input, Manifest, local_path, write_bundle
-from driftloop.errors import BundleError
+from driftloop.model.bundle import GOLDEN, MODEL, Input, Manifest, local_path, write_bundle
+from driftloop.process.errors import BundleError
 from services.evaluation.adapters.bundles import LocalBundles
 from services.evaluation.adapters.holdouts import ParquetHoldouts
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from driftloop import ids
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Draft
-from driftloop.errors import InvalidEvent
+from driftloop.events import ids
+from driftloop.events.envelope import Draft
+from driftloop.process.errors import InvalidEvent
 from driftloop.runner.handler import Transaction
 from driftloop.runner.tables import open_database
 from services.evaluation.adapters.sql import SqlState, metadata

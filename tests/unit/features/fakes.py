@@ -11,7 +11,7 @@ import pyarrow as pa
 from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.ingestion_pb2 import EntityRows, RowsAccepted, WatermarkAdvanced
-from driftloop.envelope import Draft, from_draft, to_record
+from driftloop.events.envelope import Draft, from_draft, to_record
 from services.features.domain.engine import Advance, FeatureRows
 from services.features.domain.views import Feed, ViewSpec
 from services.features.handlers import TOPIC

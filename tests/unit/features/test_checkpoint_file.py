@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftloop.bus.ports import TopicPartition
-from driftloop.errors import ConfigError
+from driftloop.process.errors import ConfigError
 from services.features.adapters import checkpoint_file
 from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.domain.events import Arrived

@@ -11,7 +11,7 @@ import pytest
 from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.features_pb2 import OfflineFlushed, WatermarkAdvanced
-from driftloop.errors import TooManyDeadLetters
+from driftloop.process.errors import TooManyDeadLetters
 from services.features.config import FeaturesSettings
 from services.features.flush import Flush
 from services.features.handlers import TOPIC

@@ -23,8 +23,8 @@ from driftloop.contracts.ingestion_pb2 import (
     RowsAccepted,
     WatermarkAdvanced,
 )
-from driftloop.envelope import Envelope, from_record
-from driftloop.lake import Table
+from driftloop.events.envelope import Envelope, from_record
+from driftloop.featurestore.lake import Table
 from driftloop.loop import Loop
 from driftloop.runner.tables import open_database
 from services.ingestion.adapters.delta import DeltaLake

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.errors import LoopDefinitionError
+from driftloop.process.errors import LoopDefinitionError
 from services.ingestion.bootstrap import compile_loops
 from tests.unit.ingestion.shop import PLACED, write_loop
 

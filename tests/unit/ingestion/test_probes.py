@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from driftloop.bus.ports import Outgoing
-from driftloop.config import ROOT
 from driftloop.contracts.ingestion_pb2 import ProbeJudged
 from driftloop.loop import load_loop
-from driftloop.system.event_probe import record_of
+from driftloop.ops.system.event_probe import record_of
+from driftloop.process.settings import ROOT
 from tests.unit.ingestion.rig import FLUSHED, JUDGED, OUTCOMES, ROWS, Rig, envelopes, take_all
 from tests.unit.ingestion.shop import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed
 

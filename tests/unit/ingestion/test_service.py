@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from driftloop.bus.partition import partition_of
-from driftloop.errors import TooManyDeadLetters
-from driftloop.lake import Table
+from driftloop.featurestore.lake import Table
 from driftloop.loop import load_loop
+from driftloop.process.errors import TooManyDeadLetters
 from services.ingestion.service import Ingestion
 from tests.unit.ingestion.rig import FLUSHED, OUTCOMES, ROWS, Rig, batch, consume, envelopes, take_all, taken
 from tests.unit.ingestion.shop import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed, write_loop

@@ -14,20 +14,20 @@ import yaml
 from google.protobuf import descriptor_pb2
 from google.protobuf.message import Message
 
-from driftloop.bundle import open_bundle
 from driftloop.bus.ports import Outgoing, Record
-from driftloop.checks.joins import join_checks, outcome_values, recount_joins
-from driftloop.checks.predictions import read_predictions
-from driftloop.checks.raw import recount
-from driftloop.checks.scores import score_checks
-from driftloop.checks.windows import recount_windows, told_windows, window_check
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.loop import Loop, load_loop
-from driftloop.losses import losses
-from driftloop.report.releases import outcomes
-from driftloop.trainer import TrainingSet
+from driftloop.model.bundle import open_bundle
+from driftloop.model.losses import losses
+from driftloop.model.trainer import TrainingSet
+from driftloop.ops.checks.joins import join_checks, outcome_values, recount_joins
+from driftloop.ops.checks.predictions import read_predictions
+from driftloop.ops.checks.raw import recount
+from driftloop.ops.checks.scores import score_checks
+from driftloop.ops.checks.windows import recount_windows, told_windows, window_check
+from driftloop.ops.report.releases import outcomes
 from services.evaluation.adapters.bundles import LocalBundles
 from services.evaluation.adapters.holdouts import ParquetHoldouts
 from services.evaluation.domain.judgement import Outcome

@@ -23,9 +23,9 @@ from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
 from driftloop.contracts.topics import declared, topic_of
-from driftloop.envelope import Draft, Envelope, from_draft, from_record, headers_of
-from driftloop.errors import BundleError
+from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, headers_of
 from driftloop.loop import LoopDefinition
+from driftloop.process.errors import BundleError
 from driftloop.runner.tables import open_database
 from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import TOPICS, assemble

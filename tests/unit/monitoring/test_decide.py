@@ -12,8 +12,8 @@ from sqlalchemy import Engine, select
 from driftloop.bus.ports import Record
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.drift.windows import rules
-from driftloop.envelope import Draft, Envelope, from_draft, from_record, headers_of
-from driftloop.errors import InvalidEvent, Retriable
+from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, headers_of
+from driftloop.process.errors import InvalidEvent, Retriable
 from driftloop.runner.tables import open_database, outbox
 from services.monitoring.detectors import state
 from services.monitoring.detectors.decide import Detectors

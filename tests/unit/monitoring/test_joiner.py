@@ -15,7 +15,7 @@ from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts.topics import topic_of
-from driftloop.errors import BundleError, Retriable, TooManyDeadLetters
+from driftloop.process.errors import BundleError, Retriable, TooManyDeadLetters
 from driftloop.runner.tables import open_database
 from services.monitoring import metrics
 from services.monitoring.adapters.tables import metadata

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftloop.losses import MEAN_FLOOR, PROBABILITY_FLOOR, losses
+from driftloop.model.losses import MEAN_FLOOR, PROBABILITY_FLOOR, losses
 from services.monitoring.domain.grid import Grid, counts_on, histogram, psi
 from services.monitoring.domain.monitor import LoopMonitor, Rules
 from services.monitoring.domain.rows import Prediction, ReleaseScore

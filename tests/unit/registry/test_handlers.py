@@ -12,8 +12,8 @@ from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Draft
-from driftloop.errors import InvalidEvent
+from driftloop.events.envelope import Draft
+from driftloop.process.errors import InvalidEvent
 from driftloop.runner.handler import Transaction
 from driftloop.runner.tables import open_database
 from services.registry import metrics

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from driftloop.errors import Retriable
+from driftloop.process.errors import Retriable
 from driftloop.runner.tables import open_database
 from services.registry.adapters.mirror_queue import SqlMirrorQueue
 from services.registry.adapters.sql import SqlLedger, metadata

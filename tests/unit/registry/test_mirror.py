@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from driftloop.errors import Retriable
+from driftloop.process.errors import Retriable
 from services.registry.mirror import Mirror, Pace
 from services.registry.ports import MirroredRelease, MirrorTask
 

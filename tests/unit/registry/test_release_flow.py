@@ -14,7 +14,6 @@ import pytest
 from google.protobuf.message import Message
 from sqlalchemy import Engine
 
-from driftloop import ids
 from driftloop.bus.memory import MemoryBroker
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import evaluation_pb2 as evaluation
@@ -23,7 +22,8 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.contracts.topics import declared, message_class, topic_of
-from driftloop.envelope import Draft, Envelope, from_draft, from_record, to_record
+from driftloop.events import ids
+from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, to_record
 from driftloop.runner.handler import HandlerTable
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database

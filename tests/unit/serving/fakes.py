@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from driftloop.bundle import Bundle, Manifest
-from driftloop.errors import BundleError, Retriable
 from driftloop.loop import LoopDefinition
+from driftloop.model.bundle import Bundle, Manifest
+from driftloop.process.errors import BundleError, Retriable
 from services.serving.domain.probe import Golden, ProbeAnswer, Value
 from services.serving.domain.route import Route, RouteStatus
 from services.serving.ports import LoadRefused

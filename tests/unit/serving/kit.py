@@ -13,11 +13,18 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from driftloop.bundle import Input, Manifest, write_bundle
 from driftloop.contracts import registry_pb2
-from driftloop.envelope import Envelope
-from driftloop.feast_keys import WATERMARKS, WATERMARKS_DDL, EntityKeys, pack_double, pack_string, sqlite_table
+from driftloop.events.envelope import Envelope
+from driftloop.featurestore.feast_keys import (
+    WATERMARKS,
+    WATERMARKS_DDL,
+    EntityKeys,
+    pack_double,
+    pack_string,
+    sqlite_table,
+)
 from driftloop.loop import LoopDefinition
+from driftloop.model.bundle import Input, Manifest, write_bundle
 from services.serving.domain.route import ReleaseOnRoute
 
 LOOP = "parcels"

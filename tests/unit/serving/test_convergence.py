@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 
 from driftloop.bus.ports import Record
 from driftloop.contracts import registry_pb2, serving_pb2
-from driftloop.envelope import Envelope, from_record
-from driftloop.errors import InvalidEvent
+from driftloop.events.envelope import Envelope, from_record
+from driftloop.process.errors import InvalidEvent
 from driftloop.runner import outbox
 from driftloop.runner.handler import Transaction
 from driftloop.runner.tables import open_database

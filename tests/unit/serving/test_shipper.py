@@ -9,8 +9,8 @@ from driftloop.bus.memory import MemoryBatchProducer, MemoryBroker
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts import features_pb2, predictions_pb2
-from driftloop.envelope import Envelope, from_record, headers_of
-from driftloop.errors import Retriable
+from driftloop.events.envelope import Envelope, from_record, headers_of
+from driftloop.process.errors import Retriable
 from services.serving.adapters.spool_reader import SpoolReader
 from services.serving.router.spool import SpoolWriter, segments
 from services.serving.shipper import TOPIC, Shipper

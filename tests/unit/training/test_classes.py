@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from driftloop.bundle import open_bundle
-from driftloop.losses import losses
-from driftloop.trainer import TrainingSet
+from driftloop.model.bundle import open_bundle
+from driftloop.model.losses import losses
+from driftloop.model.trainer import TrainingSet
 from services.evaluation.adapters.bundles import LocalBundles
 from services.evaluation.adapters.holdouts import ParquetHoldouts
 from services.training.run import package

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from driftloop.bundle import Input
+from driftloop.model.bundle import Input
 from services.training.domain.matching import Mismatch, Tensor, Wishes, match_inputs, match_output
 
 OWN = (

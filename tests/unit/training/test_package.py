@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from driftloop.bundle import Input, open_bundle
-from driftloop.errors import LoopDefinitionError
 from driftloop.loop import load_loop
-from driftloop.trainer import TrainingSet
+from driftloop.model.bundle import Input, open_bundle
+from driftloop.model.trainer import TrainingSet
+from driftloop.process.errors import LoopDefinitionError
 from services.training.run import package
 from services.training.run.dataset import Dataset, read_dataset, write_dataset
 from services.training.run.errors import DataError, ModelError

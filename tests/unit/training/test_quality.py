@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftloop.losses import LabelKind, losses
+from driftloop.model.losses import LabelKind, losses
 from services.training.domain.quality import auc, metrics
 
 

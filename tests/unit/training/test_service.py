@@ -10,7 +10,6 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from driftloop import ids
 from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Record
 from driftloop.contracts import control_pb2 as control
@@ -20,7 +19,8 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
 from driftloop.contracts.topics import declared, message_class, topic
-from driftloop.envelope import Draft, Envelope, from_draft, from_record, to_record
+from driftloop.events import ids
+from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, to_record
 from driftloop.loop import load_loops
 from driftloop.runner.service import topics_of
 from services.training.bootstrap import NAME, assemble

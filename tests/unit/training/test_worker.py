@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from driftloop.bus.ports import Record
 from driftloop.contracts import training_pb2 as training
 from driftloop.contracts.topics import message_class, topic
-from driftloop.envelope import Envelope, from_record
+from driftloop.events.envelope import Envelope, from_record
 from driftloop.loop import Loop, load_loop
 from driftloop.runner import outbox
 from driftloop.runner.tables import open_database

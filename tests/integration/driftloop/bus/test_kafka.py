@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.bus.admin import TopicPlan, create_topics, plan, wait_for_topics
+from driftloop.bus.admin import TopicPlan, create_topics, wait_for_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
 from driftloop.bus.ports import Outgoing, TopicPartition
-from driftloop.errors import Retriable, UndeclaredTopic
+from driftloop.loop.topics import plan_topics
+from driftloop.process.errors import Retriable, UndeclaredTopic
 from tests.helpers.bus import (
     BatchBusSuite,
     Bus,
@@ -153,7 +154,7 @@ class TestTopics:
             assert producer.partitions("created.v1") == 3
 
     def test_the_broker_takes_every_topic_that_is_declared(self, kafka: Kafka) -> None:
-        wanted = plan([])
+        wanted = plan_topics([])
         create_topics(kafka.bootstrap, wanted)
         wait_for_topics(kafka.bootstrap, [each.name for each in wanted], timeout_s=10)
 

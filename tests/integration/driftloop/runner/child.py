@@ -13,11 +13,11 @@ from sqlalchemy import insert
 
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.envelope import Draft, Envelope
+from driftloop.events.envelope import Draft, Envelope
+from driftloop.process.signals import from_handler
 from driftloop.runner.handler import HandlerTable, Transaction
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
-from driftloop.signal_safe import from_handler
 from tests.unit.driftloop.runner.rig import decided, effects, metadata
 
 GROUP = "killed"

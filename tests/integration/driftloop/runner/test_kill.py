@@ -14,9 +14,9 @@ from sqlalchemy import Engine, func, select
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.ports import Record, TopicPartition
-from driftloop.config import ROOT
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.envelope import from_record, to_record
+from driftloop.events.envelope import from_record, to_record
+from driftloop.process.settings import ROOT
 from driftloop.runner import outbox
 from driftloop.runner.tables import open_database
 from tests.helpers.bus import new_group

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from driftloop.config import ROOT
 from driftloop.loop import Loop, load_loop
+from driftloop.process.settings import ROOT
 from loops.flights.source import events
 
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from driftloop.loop import Loop
-from driftloop.trainer import Fitted, Parameters, TrainingSet
+from driftloop.model.trainer import Fitted, Parameters, TrainingSet
 from loops.flights import bruteforce, source
 from loops.flights.model import Trainer, intercept
 from loops.flights.requests import requests

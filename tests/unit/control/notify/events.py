@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from driftloop.contracts.topics import message_class
-from driftloop.envelope import Envelope, from_record
+from driftloop.events.envelope import Envelope, from_record
 from services.control.domain.notices import Notice, notice_of
 from tests.helpers.examples import FOLDER, read
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from driftloop.contracts.topics import message_class
-from driftloop.envelope import from_record
+from driftloop.events.envelope import from_record
 from services.control.domain.notices import KINDS, STUCK, Notice, notice_of, stuck
 from tests.helpers.examples import examples
 from tests.unit.control.notify.events import example, written

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.config import ROOT, Settings
-from driftloop.errors import ConfigError
+from driftloop.process.errors import ConfigError
+from driftloop.process.settings import ROOT, Settings
 from driftloop.runner.tables import open_database
 from services.control.adapters.tables import metadata
 from services.control.notify import queue

@@ -4,13 +4,13 @@ import hashlib
 
 import pytest
 
-from driftloop.bus.admin import plan
 from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
 from driftloop.bus.ports import Record
-from driftloop.config import ROOT
 from driftloop.contracts.topics import declared
-from driftloop.errors import TooManyDeadLetters
 from driftloop.loop import load_loop
+from driftloop.loop.topics import plan_topics
+from driftloop.process.errors import TooManyDeadLetters
+from driftloop.process.settings import ROOT
 from tests.helpers.bus import HEADERS
 
 RECORD = Record("raw", 3, 17, b"key", b"\x00bytes", HEADERS)
@@ -56,7 +56,7 @@ def test_the_limit_counts_what_is_refused_in_a_row() -> None:
 
 def test_every_topic_that_dead_letters_has_a_topic_for_them() -> None:
     loop = load_loop(ROOT / "tests" / "loops" / "orders").definition
-    planned = {each.name: each for each in plan([loop])}
+    planned = {each.name: each for each in plan_topics([loop])}
     wanted = [each.name for each in declared().values() if each.dead_letters] + list(loop.events)
     assert all(planned[f"{name}.dlq"].retention_ms == -1 for name in wanted)
     assert len(planned) == len(declared()) + len(loop.events) + len(wanted)

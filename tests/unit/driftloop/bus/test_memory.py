@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from driftloop.bus.memory import MemoryBroker
-from driftloop.errors import UndeclaredTopic
+from driftloop.process.errors import UndeclaredTopic
 from tests.helpers.bus import BatchBusSuite, Bus, LifecycleBusSuite
 
 

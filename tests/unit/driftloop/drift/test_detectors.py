@@ -8,17 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftloop.drift.detectors import (
-    EPISODE_ENDS_BELOW,
-    Alarm,
-    ChampionWindow,
-    DetectorState,
-    Rule,
-    Step,
-    step,
-)
+from driftloop.drift.detectors import EPISODE_ENDS_BELOW, Alarm, ChampionWindow, DetectorState, Rule, Step, step
 from driftloop.drift.statistics import CERTAIN, Block, needed, read
-from driftloop.errors import ConfigError
+from driftloop.process.errors import ConfigError
 from services.monitoring.detectors.state import from_text, to_text
 
 DAY = 86_400_000

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftloop.config import ROOT
-from driftloop.errors import LoopDefinitionError
 from driftloop.loop import load_loop, load_loops, to_ms
 from driftloop.loop.code import load_features, load_module
 from driftloop.loop.compile import compile_protos
 from driftloop.loop.definition import parse_span
+from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.settings import ROOT
 from tests.helpers.editing import replace_once
 
 ORDERS = ROOT / "tests" / "loops" / "orders"

@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
-from driftloop.readmodel.story import tell, tell_data
+from driftloop.readmodel.event_text import tell, tell_data
 from tests.helpers.story import DAY_MS, Story
 
 MODEL = control.ImportedModel(source="models:/returns/3")

@@ -17,8 +17,8 @@ from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer, TopicParti
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
 from driftloop.contracts.topics import declared
-from driftloop.envelope import Draft, Envelope, from_draft, from_record, to_record
-from driftloop.ids import event_id
+from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, to_record
+from driftloop.events.ids import event_id
 from driftloop.runner.handler import HandlerTable, Transaction
 from driftloop.runner.service import LifecycleService, Patience, topics_of
 from driftloop.runner.tables import inbox, open_database

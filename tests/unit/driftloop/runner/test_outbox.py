@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Engine, insert
 
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.envelope import Draft, Envelope, from_record
+from driftloop.events.envelope import Draft, Envelope, from_record
 from driftloop.runner import outbox
 from driftloop.runner.tables import inbox, open_database
 from tests.helpers.bus import HEADERS

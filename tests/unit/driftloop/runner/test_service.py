@@ -14,9 +14,9 @@ from driftloop.bus.ports import Outgoing, TopicPartition
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import training_pb2 as training
-from driftloop.envelope import Draft, Envelope, from_draft, to_record
-from driftloop.errors import InvalidEvent, Retriable, TooManyDeadLetters
-from driftloop.ids import event_id
+from driftloop.events.envelope import Draft, Envelope, from_draft, to_record
+from driftloop.events.ids import event_id
+from driftloop.process.errors import InvalidEvent, Retriable, TooManyDeadLetters
 from driftloop.runner import outbox
 from driftloop.runner.handler import Transaction
 from tests.helpers.eventually import assert_eventually_async

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.errors import BundleError
+from driftloop.process.errors import BundleError
 from services.serving.adapters.staging import FolderReleases
 from tests.unit.serving.kit import CATEGORICAL, NUMERIC, write_release
 

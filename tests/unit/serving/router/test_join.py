@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop.bundle import Input
-from driftloop.feast_keys import EntityKeys
+from driftloop.featurestore.feast_keys import EntityKeys
+from driftloop.model.bundle import Input
 from services.serving.router.batch import Batch
 from services.serving.router.join import Joined, Joiner, columns_of, places_of
 from services.serving.router.loop_config import KeySource

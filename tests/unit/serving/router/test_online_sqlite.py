@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from driftloop.feast_keys import EntityKeys, sqlite_table
+from driftloop.featurestore.feast_keys import EntityKeys, sqlite_table
 from services.serving.router.online_sqlite import OnlineStore, ViewRequest, key_names
 from tests.unit.serving.kit import DEPOT, LANE, LOOP, T0, VIEW_KEYS, WORLD, FeastFile
 

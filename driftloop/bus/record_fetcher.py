@@ -1,0 +1,44 @@
+"""Reads single records by their place."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as Position
+
+from driftloop.bus.kafka_batch import CONSUMER, record_of
+from driftloop.bus.ports import Record, TopicPartition
+from driftloop.bus.transient import passes
+
+
+class OneRecord:
+    """Reads the record at an offset. Thread-safe; its owner closes it."""
+
+    def __init__(self, bootstrap: str, group: str, timeout_s: float = 5.0) -> None:
+        settings = {**CONSUMER, "bootstrap.servers": bootstrap, "group.id": group, "fetch.wait.max.ms": 10}
+        self._consumer = Consumer({**settings, "auto.offset.reset": "error"})
+        self._timeout_s = timeout_s
+        self._one_at_a_time = threading.Lock()
+
+    def __call__(self, place: TopicPartition, offset: int) -> Record | None:
+        """The record; None where the broker does not give it, be it that it was deleted."""
+        with self._one_at_a_time:
+            self._consumer.assign([Position(place.topic, place.partition, offset)])
+            deadline = time.monotonic() + self._timeout_s
+            try:
+                while (left_s := deadline - time.monotonic()) > 0:
+                    message = self._consumer.poll(left_s)
+                    error = None if message is None else message.error()
+                    if message is not None and error is None:
+                        return record_of(message) if message.offset() == offset else None
+                    if error is not None and not passes(error):
+                        return None
+                return None
+            finally:
+                self._consumer.unassign()
+
+    def close(self) -> None:
+        """Leave."""
+        self._consumer.close()

@@ -1,5 +1,0 @@
-"""``python -m driftloop.cli``."""
-
-from driftloop.cli import main
-
-main()

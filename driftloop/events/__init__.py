@@ -1,0 +1,1 @@
+"""Lifecycle events: their envelope, their ids, and how to read the log that holds them."""

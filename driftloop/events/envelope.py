@@ -1,0 +1,168 @@
+"""The one envelope of every driftloop event: CloudEvents 1.0 attributes as Kafka headers, binary mode.
+
+``time`` is event time. Wall time travels beside it as ``ce_walltime`` and decides nothing.
+``correlationid`` names the chain an event belongs to, ``causationid`` the event that led to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from driftloop.bus.ports import Outgoing, Record
+from driftloop.contracts.topics import topic_of
+from driftloop.process.errors import InvalidEvent
+
+M = TypeVar("M", bound=Message)
+
+CONTENT_TYPE = "application/protobuf"
+SPEC_VERSION = "1.0"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_time", "ce_loop", "correlationid")
+_ATTRIBUTES = frozenset({*_REQUIRED, "ce_walltime", "causationid", "traceparent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event that a handler wants sent; the runner adds source, wall time, trace and chain."""
+
+    id: str
+    loop: str
+    time_ms: int
+    data: Message
+    key: str | None = None
+    """Record key; the loop's name where unset."""
+    chain: str | None = None
+    """Correlation id, where it is not the handled event's."""
+    cause_id: str | None = None
+    """Causation id, where it is not the handled event's. An event of another chain than the one that was handled
+    has only the cause that is named here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope(Generic[M]):
+    """An event with its attributes. ``time_ms`` and ``wall_time_ms`` are UTC milliseconds since the epoch."""
+
+    id: str
+    source: str
+    type: str
+    loop: str
+    time_ms: int
+    wall_time_ms: int
+    correlation_id: str
+    causation_id: str | None
+    traceparent: str | None
+    data: M
+
+
+def rfc3339(time_ms: int) -> str:
+    """Milliseconds since the epoch as RFC 3339 in UTC."""
+    moment = _EPOCH + timedelta(milliseconds=time_ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_rfc3339(text: str) -> int:
+    """RFC 3339 as milliseconds since the epoch.
+
+    Raises:
+        ValueError: it is none, or names no zone.
+    """
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} names no zone")
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def from_draft(
+    draft: Draft, *, source: str, wall_time_ms: int, cause: Envelope[Message] | None, traceparent: str | None
+) -> Envelope[Message]:
+    """The event that a draft becomes; a draft with no cause opens a chain of its own id."""
+    chain = draft.chain or (cause.correlation_id if cause is not None else draft.id)
+    handled = cause.id if cause is not None and cause.correlation_id == chain else None
+    return Envelope(
+        id=draft.id,
+        source=f"/driftloop/{source}",
+        type=draft.data.DESCRIPTOR.full_name,
+        loop=draft.loop,
+        time_ms=draft.time_ms,
+        wall_time_ms=wall_time_ms,
+        correlation_id=chain,
+        causation_id=draft.cause_id or handled,
+        traceparent=traceparent or (cause.traceparent if cause is not None else None),
+        data=draft.data,
+    )
+
+
+def headers_of(event: Envelope[Message]) -> tuple[tuple[str, bytes], ...]:
+    """CloudEvents attributes as Kafka headers (CloudEvents Kafka binding 1.0, section 3.2)."""
+    attributes = {
+        "ce_specversion": SPEC_VERSION,
+        "ce_id": event.id,
+        "ce_source": event.source,
+        "ce_type": event.type,
+        "ce_time": rfc3339(event.time_ms),
+        "ce_loop": event.loop,
+        "ce_walltime": rfc3339(event.wall_time_ms),
+        "correlationid": event.correlation_id,
+        "causationid": event.causation_id,
+        "traceparent": event.traceparent,
+        "content-type": CONTENT_TYPE,
+    }
+    return tuple((name, value.encode()) for name, value in attributes.items() if value)
+
+
+def to_record(event: Envelope[Message], key: str | None = None) -> Outgoing:
+    """The record that carries an event, on the topic that declares its message."""
+    return Outgoing(
+        topic=topic_of(type(event.data)).name,
+        key=(key or event.loop).encode(),
+        value=event.data.SerializeToString(deterministic=True),
+        headers=headers_of(event),
+    )
+
+
+def from_record(record: Record, messages: Sequence[type[Message]]) -> Envelope[Message]:
+    """Read an event.
+
+    Raises:
+        InvalidEvent: an attribute is missing, the type is none of ``messages``, or the bytes are not that message.
+    """
+    head = dict(record.headers)
+    missing = [name for name in _REQUIRED if not head.get(name)]
+    if missing:
+        raise InvalidEvent("missing-header", f"{record.topic} needs the headers {', '.join(missing)}")
+    try:
+        text = {name: value.decode() for name, value in head.items() if name in _ATTRIBUTES}
+        time_ms = parse_rfc3339(text["ce_time"])
+        wall_time_ms = parse_rfc3339(text.get("ce_walltime", text["ce_time"]))
+    except ValueError as error:
+        raise InvalidEvent("malformed-header", str(error)) from error
+    data = _message(record, text["ce_type"], messages)
+    if data.loop != text["ce_loop"]:  # type: ignore[attr-defined]  # every message has it: a contract test says so
+        raise InvalidEvent("malformed-header", f"ce_loop is {text['ce_loop']!r}, the message's loop is another")
+    return Envelope(
+        id=text["ce_id"],
+        source=text["ce_source"],
+        type=text["ce_type"],
+        loop=text["ce_loop"],
+        time_ms=time_ms,
+        wall_time_ms=wall_time_ms,
+        correlation_id=text["correlationid"],
+        causation_id=text.get("causationid"),
+        traceparent=text.get("traceparent"),
+        data=data,
+    )
+
+
+def _message(record: Record, type_name: str, messages: Sequence[type[Message]]) -> Message:
+    found = next((each for each in messages if each.DESCRIPTOR.full_name == type_name), None)
+    if found is None:
+        raise InvalidEvent("unknown-type", f"{type_name} is not declared for {record.topic}")
+    try:
+        return found.FromString(record.value or b"")
+    except DecodeError as error:
+        raise InvalidEvent("malformed-message", str(error)) from error

@@ -1,0 +1,60 @@
+"""How a process opens Feast, and how it gets training rows.
+
+Feast's settings file stands in ``DRIFTLOOP_HOME``; it is rendered from ``feature_repo/feature_store.yaml``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+from feast import FeatureStore
+
+from driftloop.featurestore.offline_store import pinned_versions
+from driftloop.process.errors import ConfigError
+from driftloop.process.settings import Settings
+
+
+def open_store(settings: Settings) -> FeatureStore:
+    """Feast over the registry, the online store and the lake of these settings.
+
+    Raises:
+        ConfigError: the process does not run in UTC: Feast's SQLite store would shift every timestamp.
+    """
+    if os.environ.get("TZ") != "UTC":
+        raise ConfigError("set TZ=UTC: Feast's SQLite store writes timestamps in the host's zone")
+    _render(settings)
+    return FeatureStore(repo_path=str(settings.home.resolve()))
+
+
+def training_frame(
+    store: FeatureStore, service: str, entities: pd.DataFrame, view_versions: Mapping[str, int]
+) -> pd.DataFrame:
+    """``entities`` (join keys, ``event_timestamp``, anything else) in its order, with ``<view>__<feature>`` columns.
+
+    ``view_versions``: Delta version by view, from ``features.offline-flushed``. NaN or None where no row was available.
+    """
+    with pinned_versions(view_versions):
+        job = store.get_historical_features(
+            entity_df=entities, features=store.get_feature_service(service), full_feature_names=True
+        )
+        frame: pd.DataFrame = job.to_df()
+    return frame
+
+
+def _render(settings: Settings) -> Path:
+    home = settings.home.resolve()
+    for folder in ("feast", "online"):
+        (home / folder).mkdir(parents=True, exist_ok=True)
+    template = Template((settings.feature_repo / "feature_store.yaml").read_text())
+    registry = settings.state_url.format(service="feast") or f"sqlite:///{home / 'feast' / 'registry.db'}"
+    text = template.substitute(home=home, registry=registry, online=settings.online_db.resolve())
+    path = home / "feature_store.yaml"
+    if not path.exists() or path.read_text() != text:
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(text)
+        partial.replace(path)
+    return path

@@ -1,7 +1,0 @@
-"""How well a loop is kept right, in a few numbers: from lifecycle events alone. Pure."""
-
-from driftloop.kpis.measure import Kpis, Timing, measure, together
-from driftloop.kpis.period import Period
-from driftloop.kpis.spread import Share, Spread, Took
-
-__all__ = ["Kpis", "Period", "Share", "Spread", "Timing", "Took", "measure", "together"]

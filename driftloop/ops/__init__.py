@@ -1,0 +1,1 @@
+"""Tools for operators. No service imports anything from here."""

@@ -1,0 +1,65 @@
+"""What a backup's manifest tells of a home, read from its files."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from driftloop.featurestore.feast_keys import WATERMARKS
+from driftloop.model.path_relocation import former_homes
+from driftloop.ops.backup.manifest import LoopSaid
+from driftloop.process.settings import ROOT, Settings
+from driftloop.runner.migrate import TABLE
+
+_BUSY_S = 10.0
+
+
+def homes_of(home: Path) -> tuple[str, ...]:
+    """Paths by which events of a home may name its files: its own, and those that it had."""
+    return tuple(dict.fromkeys([str(home.absolute()), str(home.resolve()), *map(str, former_homes(home))]))
+
+
+def loops_of(settings: Settings) -> dict[str, LoopSaid]:
+    """Each loop that has features or a route: its watermark, and who answers."""
+    query = f"SELECT loop, min(watermark_ms) FROM {WATERMARKS} GROUP BY 1"  # noqa: S608 - a constant
+    marks = dict(_rows(settings.online_db, WATERMARKS, query))
+    routes = {
+        path.stem: json.loads(path.read_bytes())
+        for path in sorted((settings.triton / "routes").glob("*.json"))
+        if not path.stem.endswith(".status")
+    }
+    return {
+        loop: LoopSaid(
+            watermark_ms=marks.get(loop),
+            champion=routes[loop]["champion"]["release_id"] if loop in routes else "",
+            epoch=routes[loop]["epoch"] if loop in routes else 0,
+        )
+        for loop in sorted({*marks, *routes})
+    }
+
+
+def revisions_of(home: Path) -> dict[str, tuple[str, ...]]:
+    """Newest revisions of each database of the services, by its file's name."""
+    return {
+        path.name: tuple(sorted(str(name) for (name,) in _rows(path, TABLE, f"SELECT version_num FROM {TABLE}")))  # noqa: S608 - a constant
+        for path in sorted((home / "state").glob("*.db"))
+    }
+
+
+def unknown_revisions(names: Iterable[str]) -> list[str]:
+    """Those that this version has no file for."""
+    files = [*ROOT.glob("driftloop/**/revisions/*.py"), *ROOT.glob("services/**/revisions/*.py")]
+    return sorted(set(names) - {path.stem for path in files})
+
+
+def _rows(path: Path, table: str, query: str) -> list[tuple[Any, ...]]:
+    """What a database answers; nothing where it has no such table."""
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
+        there = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        return connection.execute(query).fetchall() if there else []

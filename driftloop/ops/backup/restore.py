@@ -1,0 +1,123 @@
+"""Makes a home out of a backup: all of it is read and held against the manifest before anything of the home changes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from driftloop import __version__
+from driftloop.model.path_relocation import note_former_homes
+from driftloop.ops.backup.archive import Limited, Reader, copy, reading
+from driftloop.ops.backup.contents import TOPS
+from driftloop.ops.backup.manifest import FileSaid, Manifest, as_number, parse
+from driftloop.ops.backup.metadata import unknown_revisions
+from driftloop.ops.backup.take import Progress
+from driftloop.ops.system.incomplete_restore import WHOLE
+from driftloop.ops.system.supervisor import Supervisor
+from driftloop.process.errors import ConfigError
+from driftloop.process.settings import Settings
+
+UNREAD = "restore.unread"
+"""Where files stand until all were read."""
+_REPLACED = "restore.replaced"
+_OF_THE_OLD = ("faust", "run")
+"""What belonged to the state that is replaced, and is not in a backup."""
+
+
+def restore(
+    settings: Settings, source: Path, progress: Progress, *, force: bool, decided: Callable[[], None] = lambda: None
+) -> Manifest:
+    """Put a backup's files into the home; with ``force`` in place of those that are there.
+
+    ``decided`` is called when all files were verified: what follows takes no time and must not be cut short.
+
+    Raises:
+        ConfigError: the system runs; the home is not empty; the backup is damaged, not whole or of a newer version; the
+            disk has no room. The home is as it was.
+    """
+    home = settings.home
+    _refuse_running(settings)
+    with reading(source) as backup:
+        manifest = parse(backup.manifest(), str(source))
+        _refuse_newer(manifest, source)
+        _refuse_taken(home, force)
+        home.mkdir(parents=True, exist_ok=True)
+        _refuse_without_room(home, manifest)
+        unread = home / UNREAD
+        shutil.rmtree(unread, ignore_errors=True)
+        try:
+            unread.mkdir()
+            _read(backup, manifest, unread, source, progress)
+            note_former_homes(unread, manifest.homes)
+            decided()
+        except BaseException:
+            shutil.rmtree(unread, ignore_errors=True)
+            raise
+    _put_in_place(home)
+    return manifest
+
+
+def _read(backup: Reader, manifest: Manifest, folder: Path, source: Path, progress: Progress) -> None:
+    done = 0
+    for name, expected in manifest.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with backup.open(name) as file, path.open("wb") as target:
+            limited = Limited(file, expected.size + 1)
+            copy(limited, target)
+        if path.stat().st_size != expected.size or limited.sha256 != expected.sha256:
+            raise ConfigError(f"{source}: {name} is damaged; nothing was restored; take another backup")
+        _as_it_was(path, expected)
+        done += expected.size
+        progress(done, manifest.size)
+
+
+def _as_it_was(path: Path, expected: FileSaid) -> None:
+    path.chmod(expected.mode)
+    os.utime(path, ns=(expected.mtime_ns, expected.mtime_ns))
+
+
+def _put_in_place(home: Path) -> None:
+    whole, replaced = home / WHOLE, home / _REPLACED
+    shutil.rmtree(whole, ignore_errors=True)  # of a restore that was killed
+    (home / UNREAD).rename(whole)
+    shutil.rmtree(replaced, ignore_errors=True)
+    replaced.mkdir()
+    for name in (*TOPS, *_OF_THE_OLD):
+        if (home / name).exists():
+            (home / name).rename(replaced / name)
+    for path in sorted(whole.iterdir()):
+        path.rename(home / path.name)
+    whole.rmdir()
+    shutil.rmtree(replaced)
+
+
+def _refuse_running(settings: Settings) -> None:
+    supervisor = Supervisor(settings)
+    if supervisor.alive() or supervisor.left():
+        raise ConfigError(f"a system runs on {settings.home} or its ports; stop it with `driftloop down`")
+
+
+def _refuse_newer(manifest: Manifest, source: Path) -> None:
+    unknown = unknown_revisions(name for each in manifest.revisions.values() for name in each)
+    if as_number(manifest.driftloop) > as_number(__version__) or unknown:
+        why = f"schema {', '.join(unknown)}" if unknown else f"version {manifest.driftloop}"
+        raise ConfigError(
+            f"{source} was taken by a newer driftloop ({why}, this is {__version__}): restore it with that"
+        )
+
+
+def _refuse_taken(home: Path, force: bool) -> None:
+    if force:
+        return
+    there: Sequence[str] = [name for name in (*TOPS, WHOLE) if (home / name).exists()]
+    if there:
+        raise ConfigError(f"{home} is not empty: it has {', '.join(there)}; --force replaces what is there")
+
+
+def _refuse_without_room(home: Path, manifest: Manifest) -> None:
+    free = shutil.disk_usage(home).free
+    if manifest.size > free:
+        raise ConfigError(f"{home} needs {manifest.size >> 20:,} MiB, and its disk has {free >> 20:,} MiB left")

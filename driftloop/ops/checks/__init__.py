@@ -1,0 +1,8 @@
+"""Proves from outside that the system told the truth: recomputes what it said from the raw topics and the tables.
+
+Imports nothing from the services and shares no code with their engines.
+"""
+
+from driftloop.ops.checks.model import Check, Counts, Findings
+
+__all__ = ["Check", "Counts", "Findings"]

@@ -1,0 +1,96 @@
+"""Outcomes, joined a second time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import duckdb
+import pyarrow as pa
+
+from driftloop.loop import LoopDefinition, to_ms
+from driftloop.ops.checks.model import Check
+from driftloop.ops.checks.predictions import Predictions
+
+
+def outcome_values(raw: pa.Table, loop: LoopDefinition) -> list[tuple[str, int, float]]:
+    """(key, when visible, outcome) of accepted outcomes in order of (visible, event time, id); rows with none are out.
+
+    An outcome is visible from its event time on, or from the watermark at which it arrived. That of several classes is
+    the place of its class.
+    """
+    label = loop.label
+    if not raw.num_rows:
+        return []
+    derive = loop.events[label.source].derive
+    extra = "".join(f', ({expression}) AS "{name}"' for name, expression in derive.items())
+    with duckdb.connect() as connection:
+        connection.register("raw", raw)
+        value = f'"{label.value}"' + ("" if label.classes else "::DOUBLE")
+        query = (
+            f'SELECT "{label.key}"::VARCHAR, greatest(event_time_ms, arrival_watermark_ms) AS visible_ms, '  # noqa: S608
+            f'{value} FROM (SELECT *{extra} FROM raw) WHERE "{label.value}" IS NOT NULL '
+            "ORDER BY visible_ms, event_time_ms, event_id"
+        )
+        rows = connection.execute(query).fetchall()
+    return (
+        [(key, at, _place(value, label.classes)) for key, at, value in rows if value != ""] if label.classes else rows
+    )
+
+
+def _place(value: str | int, classes: Sequence[str]) -> float:
+    return float(classes.index(value) if isinstance(value, str) else value)
+
+
+def recount_joins(
+    predictions: Predictions, outcomes: Sequence[tuple[str, int, float]], loop: LoopDefinition, until_ms: int
+) -> dict[str, int]:
+    """What became of predictions and outcomes by a watermark, as `JoinCounts` names it.
+
+    A key stands for its first outcome; what comes after it is the same again, or corrects it. Keys are taken to be
+    remembered, as long as there are repeats of them.
+    """
+    horizon_ms = to_ms(loop.label.horizon)
+    decided = {
+        key: int(at)
+        for key, at, probe in zip(predictions.key, predictions.decision_time_ms, predictions.probe, strict=True)
+        if not probe
+    }
+    span_ms = to_ms(loop.label.correction_span)
+    first: dict[str, int] = {}
+    value_of: dict[str, float] = {}
+    joined: set[str] = set()
+    counts: dict[str, int] = defaultdict(int)
+    for key, at, value in outcomes:
+        if at >= until_ms:
+            continue
+        if key in first:
+            overdue = at >= first[key] + span_ms
+            counts["duplicate" if value_of[key] == value else "corrected"] += 1
+            counts["overdue"] += overdue and value_of[key] != value
+            value_of[key] = value_of[key] if overdue else value
+            continue
+        first[key], value_of[key] = at, value
+        if key not in decided:
+            counts["unpredicted"] += 1
+        elif at > decided[key] + horizon_ms:
+            counts["late"] += 1
+        else:
+            joined.add(key)
+    counts["joined"] = len(joined)
+    counts["missing"] = sum(key not in joined and at + horizon_ms < until_ms for key, at in decided.items())
+    return dict(counts)
+
+
+def join_checks(said: Mapping[str, int], found: Mapping[str, int]) -> list[Check]:
+    """One check a count."""
+    names = ("joined", "missing", "late", "duplicate", "corrected", "unpredicted", "overdue")
+    return [
+        Check(
+            f"outcomes {name}",
+            found.get(name, 0),
+            abs(said.get(name, 0) - found.get(name, 0)),
+            f"said {said.get(name, 0)}",
+        )
+        for name in names
+    ]

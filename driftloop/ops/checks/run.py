@@ -1,0 +1,144 @@
+"""All checks of one loop over a running system."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from driftloop.bus.dead_letters import SUFFIX
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.events.envelope import Envelope
+from driftloop.events.event_log import LIFECYCLE, read_events, read_topics
+from driftloop.featurestore import feast_import
+from driftloop.featurestore.lake import Table
+from driftloop.loop import Loop
+from driftloop.model.path_relocation import locator
+from driftloop.ops.checks import features, joins, routing, scores, triton, windows
+from driftloop.ops.checks.model import Check, Counts, Findings
+from driftloop.ops.checks.predictions import Predictions, read_predictions
+from driftloop.ops.checks.raw import Recount, of_topics, recount
+from driftloop.ops.report.releases import outcomes
+from driftloop.process.settings import Settings
+
+PREDICTIONS = "predictions.served.v1"
+
+
+def run(
+    settings: Settings, loop: Loop, step_ms: int,
+    *, since_ms: int = 0, sample: int = 2000, seed: int = 0, say: Callable[[str], None],
+) -> Findings:  # fmt: skip
+    """Check everything; reads topics and tables once. ``say`` is told what is done next, as that takes seconds.
+
+    ``since_ms``: since when, by the wall clock in UTC milliseconds, the Triton that runs now has answered.
+    """
+    with _no_collection():
+        events = [event for event in read_events(settings.kafka_bootstrap, _LIFECYCLE) if event.loop == loop.name]
+        say("judging the raw topics again")
+        raw = read_raw(settings, loop)
+        say("reading the prediction log")
+        predictions = read_predictions(read_topics(settings.kafka_bootstrap, [PREDICTIONS]), loop.name)
+        counts = Counts()
+        checks = [*_ingestion(settings, loop, raw, counts), *_predictions(predictions, events, step_ms, counts)]
+        checks += _joins(predictions, events, raw, loop)
+        checks += _models(settings, loop, predictions, events, raw, counts, sample, seed, say)
+        if len(predictions):
+            served = predictions.answered_since(since_ms)
+            checks.append(triton.inference_count(settings.triton_grpc, settings.triton_metrics, loop.name, served))
+        return Findings(checks, counts)
+
+
+_LIFECYCLE = [*LIFECYCLE, "features.watermark-advanced.v1"]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Millions of rows are made and none refers back: to look for cycles among them takes a tenth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def read_raw(settings: Settings, loop: Loop) -> Recount:
+    """The loop's raw topics, judged anew."""
+    topics = list(loop.definition.events)
+    return recount(of_topics(list(read_topics(settings.kafka_bootstrap, topics)), topics), loop)
+
+
+def ingestion_checks(settings: Settings, loop: Loop) -> list[Check]:
+    """What ingestion made of the raw topics: accepted rows by event type, dead letters, duplicates."""
+    return _ingestion(settings, loop, read_raw(settings, loop), Counts())
+
+
+def _ingestion(settings: Settings, loop: Loop, raw: Recount, counts: Counts) -> list[Check]:
+    checks = []
+    for event_type in loop.definition.events:
+        table = Table(settings.lake / loop.name / "events" / event_type)
+        stored = table.read().num_rows if table.exists() else 0
+        expected = len(raw.accepted[event_type])
+        counts.accepted[event_type] = stored
+        checks.append(
+            Check(f"rows of {event_type} in the lake", expected, abs(stored - expected), f"the lake holds {stored}")
+        )
+    letters = {
+        source.decode()
+        for record in read_topics(settings.kafka_bootstrap, [name + SUFFIX for name in loop.definition.events])
+        if (source := record.header("dlq-source")) is not None  # not what tells of a replay
+    }
+    counts.dead_lettered = len(letters)
+    checks.append(Check("dead letters", len(raw.invalid), len(letters ^ raw.invalid), f"{len(letters)} in the topics"))
+    rejected = Table(settings.lake / loop.name / "rejected")
+    reasons = rejected.read().column("reason").to_pylist() if rejected.exists() else []
+    counts.duplicates = reasons.count("duplicate")
+    checks.append(
+        Check("duplicates", raw.duplicates, abs(counts.duplicates - raw.duplicates), f"said {counts.duplicates}")
+    )
+    return checks
+
+
+def _predictions(
+    predictions: Predictions, events: Sequence[Envelope[Any]], step_ms: int, counts: Counts
+) -> list[Check]:
+    asked = predictions.take(~predictions.probe)
+    counts.predictions_served = len(asked)
+    counts.predictions_by_release = dict(Counter(asked.release.tolist()))
+    age, counts.feature_age_p50_s, counts.feature_age_p99_s = routing.feature_age(predictions, step_ms)
+    return [routing.arms(predictions), *routing.canary_shares(predictions, events), age]
+
+
+def _joins(predictions: Predictions, events: Sequence[Envelope[Any]], raw: Recount, loop: Loop) -> list[Check]:
+    ends = [event.data.end_ms for event in events if isinstance(event.data, monitoring.WindowClosed)]
+    values = joins.outcome_values(raw.table(loop.definition.label.source), loop.definition)
+    until_ms = max(ends, default=0)
+    found = joins.recount_joins(predictions, values, loop.definition, until_ms)
+    summed = windows.recount_windows(predictions, values, loop.definition, until_ms)
+    return [*joins.join_checks(outcomes(events), found), windows.window_check(windows.told_windows(events), summed)]
+
+
+def _models(
+    settings: Settings, loop: Loop, predictions: Predictions, events: Sequence[Envelope[Any]],
+    raw: Recount, counts: Counts, sample: int, seed: int, say: Callable[[str], None],
+) -> list[Check]:  # fmt: skip
+    found = scores.bundles(events, locator(settings.home))
+    served = Check(
+        "predictions served", len(predictions), int(not len(predictions)), f"{predictions.repeated} records repeated"
+    )
+    if not found or not len(predictions):
+        return [served]
+    bundle = next(iter(found.values()))
+    asked = predictions.take(~predictions.probe)
+    say(f"features of {min(sample, len(asked)):,} predictions by brute force, of {len(asked):,} by Feast's join")
+    feast_import.load()  # once, before two threads ask for it
+    with ThreadPoolExecutor(1, "brute-force") as beside:  # it is DuckDB's work, the rest is Python's
+        counted = beside.submit(features.brute_force, asked, bundle, loop, raw, settings, sample, seed)
+        joined = features.feast_join(asked, bundle, loop, raw, settings)
+        scored = scores.score_checks(predictions, found)
+        brute = counted.result()
+    counts.skew_compared = brute.compared + joined.compared
+    counts.skew_unequal = brute.unequal + joined.unequal
+    return [served, brute, joined, *scored]

@@ -1,0 +1,37 @@
+"""Triton's own count of inferences."""
+
+from __future__ import annotations
+
+import urllib.request
+
+import tritonclient.grpc as triton
+from prometheus_client.parser import text_string_to_metric_families
+
+from driftloop.ops.checks.model import Check
+
+
+def inference_count(address: str, metrics: str, model: str, served: int) -> Check:
+    """Rows that Triton says it has answered since it started, against records of the log, probes included.
+
+    Triton counts a row that the model refuses like any other; the router tells at Triton's /metrics how many those are.
+    """
+    with triton.InferenceServerClient(address) as client:
+        stats = client.get_inference_statistics(model, as_json=True)
+    counted = sum(int(each.get("inference_count", 0)) for each in stats.get("model_stats", []))
+    refused = refused_rows(metrics, model)
+    unequal = abs(counted - refused - served)
+    return Check("inferences that Triton counted", served, unequal, f"Triton says {counted}, {refused} of them refused")
+
+
+def refused_rows(metrics: str, loop: str) -> int:
+    """Rows that the loop's router did not answer since it was loaded, read at Triton's metrics ``host:port``."""
+    with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10.0) as answer:
+        text = answer.read().decode()
+    return int(
+        sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "driftloop_refused_rows_total" and sample.labels.get("loop") == loop
+        )
+    )

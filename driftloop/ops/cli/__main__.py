@@ -1,0 +1,5 @@
+"""``python -m driftloop.ops.cli``."""
+
+from driftloop.ops.cli import main
+
+main()

@@ -1,0 +1,105 @@
+"""``driftloop backup`` and ``driftloop restore``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from driftloop.events.envelope import rfc3339
+from driftloop.ops.backup.manifest import Manifest
+from driftloop.ops.backup.restore import restore as put_back
+from driftloop.ops.backup.take import Progress, take
+from driftloop.ops.cli.interrupts import Interrupts
+from driftloop.ops.cli.types import examples
+from driftloop.process.clock import SystemClock
+from driftloop.process.settings import Settings
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print what it holds as JSON.")
+_PATH = click.Path(path_type=Path)
+
+
+@click.command(epilog=examples("driftloop backup /mnt/copies/monday", "driftloop backup monday.tar --json"))
+@click.argument("target", type=_PATH, metavar="FILE.tar|FOLDER")
+@_JSON
+def backup(target: Path, as_json: bool) -> None:
+    """Copy all state to FILE.tar or FOLDER, as it is at one moment, whether the system runs or not.
+
+    Where it runs, services and Kafka are held still while what changes is copied: events wait, predictions are
+    answered. Ctrl-C leaves no backup, and a system that goes on.
+    """
+    settings, interrupts = Settings(), Interrupts()
+    try:
+        with _bar("copying") as progress:
+            interrupts.end()
+            taken = take(settings, target, SystemClock(), progress)
+    finally:
+        interrupts.note()
+    if as_json:
+        click.echo(json.dumps(_told(taken.manifest) | {"still_s": taken.still_s, "total_s": taken.total_s}))
+        return
+    click.echo(f"{target}: {_summary(taken.manifest)}, in {taken.total_s:.1f} s")
+    if taken.still_s:
+        click.echo(f"services and Kafka were held still for {taken.still_s:.1f} s; predictions were answered meanwhile")
+    _say_loops(taken.manifest)
+
+
+@click.command(
+    epilog=examples(
+        "DRIFTLOOP_HOME=/srv/driftloop driftloop restore monday.tar", "driftloop restore monday.tar --force"
+    )
+)
+@click.argument("source", type=_PATH, metavar="FILE.tar|FOLDER")
+@click.option("--force", is_flag=True, help="Replace the state that is there.")
+@_JSON
+def restore(source: Path, force: bool, as_json: bool) -> None:
+    """Put the state of a backup into DRIFTLOOP_HOME, which must be empty, while no system runs on it.
+
+    Every file is held against its sha256 before anything changes. `driftloop up` then goes on from there.
+    """
+    settings, interrupts = Settings(), Interrupts()
+    try:
+        with _bar("verifying") as progress:
+            interrupts.end()
+            manifest = put_back(settings, source, progress, force=force, decided=interrupts.note)
+    finally:
+        interrupts.note()
+    if as_json:
+        click.echo(json.dumps(_told(manifest) | {"home": str(settings.home)}))
+        return
+    click.echo(f"{settings.home}: {_summary(manifest)}, verified and restored; `driftloop up` starts it")
+    _say_loops(manifest)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Progress]:
+    """A bar on standard error, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _summary(manifest: Manifest) -> str:
+    moment = rfc3339(manifest.taken_wall_ms)
+    return f"{len(manifest.files):,} files, {manifest.size / 2**20:,.0f} MiB, as of {moment}"
+
+
+def _say_loops(manifest: Manifest) -> None:
+    for name, loop in manifest.loops.items():
+        mark = "no features yet" if loop.watermark_ms is None else f"event time {rfc3339(loop.watermark_ms)}"
+        answers = f"champion {loop.champion}, epoch {loop.epoch}" if loop.champion else "no champion"
+        click.echo(f"  {name}: {mark}; {answers}")
+
+
+def _told(manifest: Manifest) -> dict[str, Any]:
+    """The manifest with the number of its files instead of their list."""
+    return manifest.model_dump(mode="json") | {"files": len(manifest.files), "bytes": manifest.size}

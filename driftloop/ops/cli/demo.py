@@ -1,0 +1,202 @@
+"""``driftloop demo``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from driftloop.featurestore import feast_import
+from driftloop.loop import Loop, load_loops
+from driftloop.ops.cli.interrupts import Interrupts
+from driftloop.ops.cli.types import DAY, LATE_BY, LATE_SHARE, SPAN, examples
+from driftloop.ops.demo.checkpoint import Begun, read_begun
+from driftloop.ops.demo.fault_plan import plan_kills
+from driftloop.ops.demo.plan import Plan, read_plan
+from driftloop.ops.demo.run import Demo, Outcome, Screen
+from driftloop.process.errors import ConfigError
+from driftloop.process.settings import ROOT, Settings
+from driftloop.readmodel.event_text import day
+
+if TYPE_CHECKING:
+    from driftloop.ops.demo.finish import Result
+
+
+class _Terminal(Screen):
+    """Lines above a bar; where the output is no terminal, a line a day of event time instead of the bar."""
+
+    def __init__(self, plan: Plan, *, on_stderr: bool) -> None:
+        self._console = Console(highlight=False, soft_wrap=True, stderr=on_stderr)
+        self._plan = plan
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"))
+        self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
+        self._task = self._bar.add_task("", total=plan.end_ms - plan.start_ms, speed="")
+        self._said = ""
+
+    def __enter__(self) -> _Terminal:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def part_ready(self, name: str, seconds: float) -> None:
+        self._console.print(f"  {name:<12} ready after {seconds:5.1f} s")
+
+    def progress(self, watermark_ms: int, steps_per_s: float) -> None:
+        speed = f"{1000 / steps_per_s:.0f} ms a step" if steps_per_s > 0 else ""
+        now = day(watermark_ms)
+        self._bar.update(self._task, completed=watermark_ms - self._plan.start_ms, description=now, speed=speed)
+        if not self._console.is_terminal and now[:7] != self._said:
+            self._said = now[:7]
+            self._console.print(f"{now}  event time; {speed}")
+
+    def line(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+
+def _name(_context: click.Context, _parameter: click.Parameter, given: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", given):
+        raise click.BadParameter(f"{given!r} is no name of a plan; write small letters, digits and hyphens")
+    return given
+
+
+_EXAMPLES = (
+    "driftloop demo",
+    "driftloop demo --plan demo-year",
+    "driftloop demo --kill 6 --seed 3",
+    "driftloop demo --resume",
+    "driftloop demo --json | jq .problems",
+)
+
+
+@click.command(epilog=examples(*_EXAMPLES))
+@click.option(
+    "--plan", "plan_name", default="demo", show_default=True, callback=_name, metavar="NAME",
+    help="Which days: loops/<loop>/NAME.yaml. State goes to var/NAME, the report to out/NAME.",
+)  # fmt: skip
+@click.option("--loop", "name", default="", help="Which loop; the only one if unset.")
+@click.option("--start", type=DAY, help="First day instead of the plan's.")
+@click.option("--end", type=DAY, help="End instead of the plan's, not included.")
+@click.option("--step", type=SPAN, help="Event time of a step instead of the plan's.")
+@click.option("--permute-labels", type=int, help="Permute outcomes by day with this seed.")
+@LATE_SHARE
+@LATE_BY
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the report instead of out/NAME.")
+@click.option(
+    "--kill", "kills", type=click.IntRange(min=0), is_flag=False, flag_value=3, default=0, metavar="[N]",
+    help="Kill ingestion, features and registry in turn, in the middle of their work; 3 times if N is left out.",
+)  # fmt: skip
+@click.option("--seed", default=0, show_default=True, help="Decides when --kill kills which.")
+@click.option("--keep", is_flag=True, help="Leave the system up at the end.")
+@click.option("--resume", is_flag=True, help="Go on with the demo that was interrupted, with its state and arguments.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print what came out as JSON; what happens goes to standard error."
+)
+@click.pass_context
+def demo(
+    context: click.Context, plan_name: str, name: str, start: datetime | None, end: datetime | None,
+    step: timedelta | None, permute_labels: int | None, late_share: float, late_by: timedelta, out: Path | None,
+    kills: int, seed: int, keep: bool, resume: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Replay a loop's past through the whole system and leave a report in out/demo.
+
+    Starts from empty state in var/demo. Ctrl-C stops it and all that it started; --resume then goes on. Exit code 0:
+    every check is equal and every alarm came to its end, where the days sufficed for that.
+    """
+    interrupts = Interrupts()
+    settings, out = Settings(home=Settings().home / plan_name), out or ROOT / "out" / plan_name
+    if resume:
+        _refuse_beside_resume(context)
+        begun = read_begun(settings.home)
+        loop = _loop(settings, begun.loop)
+    else:
+        loop = _loop(settings, name)
+        plan = read_plan(loop.folder, plan_name)
+        plan = plan.with_span(start.date() if start else None, end.date() if end else None, step)
+        replayed = ["--late-share", f"{late_share}", "--late-by", f"{late_by.total_seconds():g}s"]
+        replayed += [] if permute_labels is None else ["--permute-labels", f"{permute_labels}"]
+        begun = Begun(loop=loop.name, plan=plan, replayed=tuple(replayed), permuted=permute_labels is not None)
+    planned = plan_kills(kills, seed, begun.plan, loop.definition)
+    settings = settings.model_copy(update={"loops": (loop.name,)})
+    with _Terminal(begun.plan, on_stderr=as_json) as screen:
+        run = Demo(settings, loop, begun, out, screen, kills=planned, resume=resume)
+        run.refuse_if_up()
+        problems = _run(
+            run, interrupts, lambda outcome: _finish(settings, loop, begun, out, outcome, screen), screen, keep
+        )
+    if as_json:
+        click.echo(json.dumps({"passed": not problems, "problems": problems, "report": str(out / "report.json")}))
+    raise click.exceptions.Exit(1 if problems else 0)
+
+
+def _run(
+    run: Demo, interrupts: Interrupts, finish: Callable[[Outcome], list[str]], screen: Screen, keep: bool
+) -> list[str]:
+    """Start, replay, check; returns the problems.
+
+    Whatever happens, what was started is stopped unless it is to be kept.
+    """
+    try:
+        try:
+            run.start_system(supervised=interrupts.end)
+            interrupts.note()
+            outcome = run.replay(interrupts.stop)
+            interrupts.end()
+            screen.line(f"replayed in {outcome.replay_s:.0f} s")
+            return finish(outcome)
+        finally:
+            interrupts.note()
+    except KeyboardInterrupt:
+        screen.line("interrupted: stopping; --resume goes on from here")
+        keep = False
+        raise
+    finally:
+        if not keep:
+            run.stop_system()
+
+
+def _finish(settings: Settings, loop: Loop, begun: Begun, out: Path, outcome: Outcome, screen: Screen) -> list[str]:
+    feast_import.load()
+    from driftloop.ops.demo.finish import finish  # plots and models: not to be loaded before they are needed
+
+    return _end(finish(settings, loop, begun, out, outcome, say=screen.line), screen, out)
+
+
+_OF_THE_BEGINNING = ("name", "start", "end", "step", "permute_labels", "late_share", "late_by", "kills", "seed")
+
+
+def _refuse_beside_resume(context: click.Context) -> None:
+    for parameter in context.command.get_params(context):
+        given = context.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT
+        if given and parameter.name in _OF_THE_BEGINNING:
+            raise click.UsageError(f"{parameter.opts[0]} was decided when the demo began; leave it out.", context)
+
+
+def _end(result: Result, screen: Screen, out: Path) -> list[str]:
+    from driftloop.ops.demo.finish import headline
+
+    for check in result.report["checks"]:
+        mark = "unequal" if check["unequal"] else "equal  "
+        screen.line(f"  {mark}  {check['compared']:>9,}  {check['name']}")
+    screen.line(f"{headline(result.report)}; report in {out / 'report.html'}")
+    for problem in result.problems:
+        screen.line(f"PROBLEM {problem}")
+    return list(result.problems)
+
+
+def _loop(settings: Settings, name: str) -> Loop:
+    loops = load_loops(settings.loops_dir, [name] if name else [])
+    if len(loops) != 1:
+        raise ConfigError(f"there are {len(loops)} loops in {settings.loops_dir}; say which with --loop")
+    return loops[0]

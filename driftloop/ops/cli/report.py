@@ -1,0 +1,96 @@
+"""``driftloop report``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from driftloop.events.envelope import Envelope
+from driftloop.loop import LoopDefinition, load_loop
+from driftloop.model.path_relocation import locator
+from driftloop.ops.cli.reading import known_events, one_of
+from driftloop.ops.cli.types import examples
+from driftloop.process.settings import ROOT, Settings
+
+
+@click.command(
+    epilog=examples(
+        "driftloop report orders", "driftloop report r-1cc9b9930983 -o card.html", "driftloop report orders --json"
+    )
+)
+@click.argument("name", metavar="LOOP|RELEASE")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the page; out/reports/NAME.html unless set.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers; a page is written only with -o.")
+@click.pass_context
+def report(context: click.Context, name: str, output: Path | None, as_json: bool) -> None:
+    """Write what happened to a LOOP, or the model card of a RELEASE, as one HTML file that needs no network.
+
+    A loop's page tells what changed, since when, what the system did and whether it helped, with plots, the chain of
+    causes, the numbers of `driftloop kpis` and all releases. A card tells what a release is, what it was trained on,
+    how it was judged and how it did. Both are read from the log of lifecycle events.
+    """
+    settings = Settings()
+    events = known_events(context, settings)
+    console = Console(stderr=True)
+    with console.status(f"making the report of {name}"):
+        numbers, html = _made(settings, name, events, with_page=output is not None or not as_json)
+    if html:
+        path = output or ROOT / "out" / "reports" / f"{name}.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(html, encoding="utf-8")
+        click.echo(f"wrote {path}", err=as_json)
+    if as_json:
+        click.echo(json.dumps(numbers, indent=2))
+
+
+def _made(settings: Settings, name: str, events: list[Envelope[Any]], *, with_page: bool) -> tuple[dict[str, Any], str]:
+    """Numbers, and the page where it is wanted."""
+    from driftloop.ops.report import find  # the plots' library: not to be loaded for a name that is not there
+
+    there = find.releases_by_loop(events)
+    one_of(name, {"loops": find.loops(events), "releases": list(there)})
+    if name in there:
+        return _card(settings, there[name], name, events, with_page=with_page)
+    return _loop(settings, name, events, with_page=with_page)
+
+
+def _loop(
+    settings: Settings, loop: str, events: Sequence[Envelope[Any]], *, with_page: bool
+) -> tuple[dict[str, Any], str]:
+    from driftloop.ops.report.loop_page import loop_page
+    from driftloop.ops.report.overview import overview
+
+    definition = _definition(settings, loop)
+    told = overview(loop, events, definition)
+    return told, loop_page(told, events, definition) if with_page else ""
+
+
+def _card(
+    settings: Settings, loop: str, release: str, events: Sequence[Envelope[Any]], *, with_page: bool
+) -> tuple[dict[str, Any], str]:
+    from driftloop.ops.report.bundles import read_bundle
+    from driftloop.ops.report.card import card
+    from driftloop.ops.report.release_page import release_page
+
+    read = partial(read_bundle, locate=locator(settings.home))
+    told = card(loop, release, events, _definition(settings, loop), read)
+    return told, release_page(told, events) if with_page else ""
+
+
+def _definition(settings: Settings, loop: str) -> LoopDefinition | None:
+    """The loop's definition as it is now; None where it is not defined here.
+
+    Raises:
+        LoopDefinitionError: its file is wrong.
+    """
+    folder = settings.loops_dir / loop
+    return load_loop(folder).definition if (folder / "loop.yaml").exists() else None

@@ -1,0 +1,81 @@
+"""``driftloop status``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from driftloop.events.envelope import parse_rfc3339
+from driftloop.ops.cli.output import console
+from driftloop.ops.cli.types import examples
+from driftloop.ops.system.status import Status
+from driftloop.ops.system.status import status as ask
+from driftloop.process.settings import Settings
+from driftloop.readmodel.advice import next_step
+from driftloop.readmodel.event_text import day
+
+
+@click.command(
+    epilog=examples("driftloop status", "driftloop status --json | jq '.parts[] | select(.ready | not) | .name'")
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+def status(as_json: bool) -> None:
+    """Show every part with health, memory and lag, and every loop with champion, stage and last verdict.
+
+    Exit code 0: every part is ready. 1: one is not, or nothing runs.
+    """
+    found = ask(Settings())
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+    else:
+        _show(found, console())
+    raise click.exceptions.Exit(0 if found.healthy else 1)
+
+
+def _show(found: Status, console: Console) -> None:
+    if not found.parts:
+        console.print("Nothing runs. Start it with [bold]driftloop up[/bold].")
+        return
+    console.print(_parts(found))
+    if found.loops:
+        console.print(_loops(found))
+    else:
+        console.print("No loop has events yet.")
+
+
+def _parts(found: Status) -> Table:
+    table = Table(
+        title=f"driftloop {found.version}", title_justify="left", caption=f"{found.pss_mib['total']:.0f} MiB in all"
+    )
+    for name in ("part", "state", "ready", "pid", "MiB", "lag"):
+        table.add_column(name, justify="right" if name in ("pid", "MiB", "lag") else "left")
+    for part in found.parts:
+        ready = "[green]yes[/green]" if part.ready else "[red]no[/red]"
+        pid = str(part.pids[0]) if part.pids else "-"
+        table.add_row(
+            part.name, part.state, ready, pid, f"{part.pss_mib:.0f}", "-" if part.lag is None else str(part.lag)
+        )
+    return table
+
+
+def _loops(found: Status) -> Table:
+    table = Table(title="loops", title_justify="left")
+    for name in ("loop", "event time", "champion", "epoch", "open release", "last verdict", "to do"):
+        table.add_column(name, justify="right" if name == "epoch" else "left")
+    for loop in found.loops:
+        share = f", {loop.share:.0%} of keys" if loop.share else ""
+        table.add_row(
+            loop.loop,
+            day(parse_rfc3339(loop.watermark)) if loop.watermark else "-",
+            loop.champion or "-",
+            str(loop.epoch),
+            f"{loop.release} ({loop.stage}{share})" if loop.release else "-",
+            loop.verdict or "-",
+            escape("\n".join([next_step(loop), *loop.open[1:]])),
+        )
+    return table

@@ -1,0 +1,69 @@
+"""``driftloop up`` and ``driftloop down``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from driftloop.ops.cli.interrupts import Interrupts
+from driftloop.ops.cli.types import examples
+from driftloop.ops.system.supervisor import Supervisor
+from driftloop.ops.system.up import Progress, Started
+from driftloop.ops.system.up import up as bring_up
+from driftloop.process.settings import Settings
+
+
+@click.command(epilog=examples("driftloop up", "driftloop up --json | jq .ready_s.inference"))
+@click.option("--json", "as_json", is_flag=True, help="Print seconds to readiness by part as JSON.")
+@click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait for all parts.")
+def up(as_json: bool, timeout: float) -> None:
+    """Start the system and wait until every part is ready. What already runs is left as it is.
+
+    Ctrl-C stops what this start began, and nothing else.
+    """
+    settings = Settings()
+
+    def progress(name: str, seconds: float) -> None:
+        if not as_json:
+            click.echo(f"  {name:<12} ready after {seconds:5.1f} s")
+
+    started = _interruptible(settings, progress, timeout)
+    if as_json:
+        click.echo(json.dumps({"already": started.already, "ready_s": started.ready_s}))
+    elif started.already:
+        click.echo("was up already")
+    else:
+        click.echo(
+            f"up after {max(started.ready_s.values()):.1f} s; `driftloop status` shows it, `driftloop down` stops it; "
+            f"the page is http://{settings.control_http}/"
+        )
+
+
+def _interruptible(settings: Settings, progress: Progress, timeout: float) -> Started:
+    interrupts, supervisor = Interrupts(), Supervisor(settings)
+    already = supervisor.alive()
+    try:
+        try:
+            return bring_up(settings, progress, timeout, supervised=interrupts.end)
+        finally:
+            interrupts.note()
+    except KeyboardInterrupt:
+        if not already:
+            click.echo("interrupted: stopping what was started", err=True)
+            supervisor.stop()
+        raise
+
+
+@click.command(epilog=examples("driftloop down", "driftloop down --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print whether anything was running as JSON.")
+def down(as_json: bool) -> None:
+    """Stop the system. State stays on disk, so that `up` goes on where it stopped. Ctrl-C does not cut it short."""
+    Interrupts()
+    supervisor = Supervisor(Settings())
+    supervisor.refuse_stranger()
+    stopped = supervisor.stop()
+    if as_json:
+        click.echo(json.dumps({"stopped": stopped}))
+    else:
+        click.echo("stopped" if stopped else "nothing was running")

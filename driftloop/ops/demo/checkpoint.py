@@ -1,0 +1,43 @@
+"""What a demo set out to replay, kept in its home: one that was interrupted goes on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from driftloop.ops.demo.plan import Plan
+from driftloop.process.errors import ConfigError
+
+_FILE = "demo.json"
+
+
+class Begun(BaseModel):
+    """A loop, the event time to replay, and more arguments of the replay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loop: str
+    plan: Plan
+    replayed: tuple[str, ...] = ()
+    permuted: bool = False
+
+    def write(self, home: Path) -> None:
+        """Keep it."""
+        home.mkdir(parents=True, exist_ok=True)
+        (home / _FILE).write_text(self.model_dump_json(indent=1))
+
+
+def read_begun(home: Path) -> Begun:
+    """What was begun in a home.
+
+    Raises:
+        ConfigError: nothing was, or it cannot be read.
+    """
+    try:
+        return Begun.model_validate_json((home / _FILE).read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"no demo was begun in {home}; leave --resume out to begin one") from error
+    except ValidationError as error:
+        what = error.errors()[0]
+        raise ConfigError(f"{home / _FILE}: {what['msg']} at {what['loc']}; begin again without --resume") from error

@@ -1,0 +1,81 @@
+"""The two clients of the replay, as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from driftloop.ops.demo.plan import Plan
+from driftloop.process.errors import DriftloopError
+from driftloop.process.settings import ROOT, Settings
+
+
+@dataclass
+class Clients:
+    """Replay and caller; each writes its output below ``folder``."""
+
+    settings: Settings
+    loop: str
+    plan: Plan
+    folder: Path
+    replayed: Sequence[str] = ()
+    """More arguments of the replay."""
+    resume: bool = False
+    """Whether they go on where they were interrupted."""
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Start both."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        span = [
+            "--start",
+            str(self.plan.start),
+            "--end",
+            str(self.plan.end),
+            "--step",
+            f"{self.plan.step.total_seconds():g}s",
+            *(["--resume"] if self.resume else []),
+        ]
+        self._start("call", [self.loop, *span])
+        self._start("replay", [self.loop, *span, *self.replayed, "--report", str(self.folder / "steps.json")])
+
+    def running(self) -> bool:
+        """Whether both still work; raises where one failed.
+
+        Raises:
+            DriftloopError: one ended with an error; holds what it said.
+        """
+        for name, process in self._processes.items():
+            if process.poll() not in (None, 0):
+                said = (self.folder / f"{name}.log").read_text().strip().splitlines()[-3:]
+                raise DriftloopError(f"`driftloop {name}` ended with {process.returncode}: {' '.join(said)}")
+        return any(process.poll() is None for process in self._processes.values())
+
+    def stop(self) -> None:
+        """Ask both to stop, and wait; what does not within ten seconds is killed."""
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in self._processes.values():
+            try:
+                process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5.0)
+
+    def output(self, name: str) -> str:
+        """What a client printed."""
+        return (self.folder / f"{name}.out").read_text()
+
+    def _start(self, command: str, arguments: list[str]) -> None:
+        environment = {**os.environ, **self.settings.variables(), "OMP_NUM_THREADS": "1", "TZ": "UTC"}
+        with (self.folder / f"{command}.out").open("wb") as out, (self.folder / f"{command}.log").open("wb") as log:
+            self._processes[command] = subprocess.Popen(
+                [sys.executable, "-m", "driftloop.ops.cli", command, *arguments],
+                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=log, start_new_session=True,
+            )  # fmt: skip

@@ -1,0 +1,40 @@
+"""The demo's page: one self-contained HTML file out of a report's numbers and the events behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from driftloop.events.envelope import Envelope
+from driftloop.ops.report import plots
+from driftloop.ops.report.annotations import marks_of
+from driftloop.ops.report.effect import before_and_after
+from driftloop.ops.report.numbers import numbers
+from driftloop.ops.report.page import page
+from driftloop.readmodel.attempts import of_loop
+from driftloop.readmodel.event_text import tell, tell_data
+
+
+def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], headline: str, summary: str) -> str:
+    """The page."""
+    own = of_loop(events, loop)
+    known = {event.id: event for event in own}
+    marks, chain = marks_of(own), report["chain"]
+    ends = (known[chain[0]["id"]], known[chain[-1]["id"]]) if chain else None
+    return page(
+        "report.html.j2",
+        loop_name=loop,
+        headline=headline,
+        summary=summary,
+        story=[line for event in own if (line := tell(event))],
+        plots={
+            "loss": plots.loss_over_time(report["quality"], marks),
+            "calibration": plots.calibration(report["quality"], marks),
+            "verdicts": plots.verdicts(report["releases"]),
+        },
+        before_after=before_and_after(report["quality"], *ends) if ends else [],
+        chain=[{**each, "line": tell_data(known[each["id"]].data)} for each in chain],
+        checks=report["checks"],
+        kills=report["kills"],
+        numbers=numbers(report),
+    )

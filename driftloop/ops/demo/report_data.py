@@ -1,0 +1,71 @@
+"""Puts the report together: ``report.json``'s content from events, checks and measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import training_pb2 as training
+from driftloop.events.envelope import Envelope
+from driftloop.ops.checks import Findings
+from driftloop.ops.demo.run import Outcome
+from driftloop.ops.report import chains, releases, timings
+
+
+def build(
+    loop: str,
+    events: Sequence[Envelope[Any]],
+    findings: Findings,
+    outcome: Outcome,
+    steps: dict[str, Any],
+    calls: dict[str, Any],
+    setup_s: float,
+) -> dict[str, Any]:
+    """All that a report holds; event ids in it resolve in the lifecycle topics."""
+    own = [event for event in events if event.loop == loop]
+    found = chains.chains(own, loop)
+    path = chains.promotion_chain(own, loop)
+    return {
+        "loop": loop,
+        "chain": [chains.as_json(event) for event in path],
+        "chains": [chain.to_json() for chain in found],
+        "unended_alarms": chains.unended(found, [e for e in own if isinstance(e.data, training.ReasonCoalesced)]),
+        "alarms": _alarms(own),
+        "releases": releases.releases(own),
+        "predictions": {
+            "served": findings.counts.predictions_served,
+            "failed": calls["failed"],
+            "by_release": findings.counts.predictions_by_release,
+        },
+        "outcomes": releases.outcomes(own),
+        "quality": releases.quality(own),
+        "skew": {"compared": findings.counts.skew_compared, "unequal": findings.counts.skew_unequal},
+        "feature_age_s": {"p50": findings.counts.feature_age_p50_s, "p99": findings.counts.feature_age_p99_s},
+        "ingestion": {
+            "accepted": findings.counts.accepted,
+            "dead_lettered": findings.counts.dead_lettered,
+            "duplicates": findings.counts.duplicates,
+        },
+        "checks": [asdict(check) for check in findings.checks],
+        "kills": outcome.kills,
+        "resumed": outcome.resumed,
+        "timings_s": {
+            "setup": setup_s,
+            "ready": outcome.ready_s,
+            "step_ms_p50": steps.get("step_ms_p50"),
+            "step_ms_p99": steps.get("step_ms_p99"),
+            "first_champion": outcome.first_champion_s,
+            "alarm_to_serving": timings.alarm_to_serving(path, own),
+            "training": timings.training_s(own),
+            "total": outcome.total_s,
+        },
+        "memory_mib": {"idle": outcome.idle_mib, "peak": outcome.peak_mib},
+    }
+
+
+def _alarms(own: Sequence[Envelope[Any]]) -> dict[str, int]:
+    """How many alarms asked for a retrain, and how many only tell."""
+    modes = [event.data.mode for event in own if isinstance(event.data, monitoring.DriftDetected)]
+    return {mode: modes.count(mode) for mode in ("trigger", "watch")}

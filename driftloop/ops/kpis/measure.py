@@ -1,0 +1,137 @@
+"""The numbers by which one sees how well a loop is kept right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from driftloop.events.envelope import Envelope
+from driftloop.ops.kpis.observed import Observed, observe
+from driftloop.ops.kpis.period import Period
+from driftloop.ops.kpis.spread import Share, Spread, Took
+from driftloop.readmodel.attempts import of_loop
+
+DAY_MS = 86_400_000
+DAYS = 30.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A span between two kinds of events: in event time, and by the clock on the wall. Seconds."""
+
+    event_s: Spread
+    wall_s: Spread
+
+    @staticmethod
+    def of(took: Sequence[Took]) -> Timing | None:
+        """Of some spans; None where there is none."""
+        event, wall = Spread.of([each.event_s for each in took]), Spread.of([each.wall_s for each in took])
+        return None if event is None or wall is None else Timing(event, wall)
+
+
+@dataclass(frozen=True)
+class Kpis:
+    """Numbers of a loop, or of all together, over a period of event time. None: there is nothing to tell it by yet.
+
+    Four of them are DORA's four keys (Forsgren, Humble and Kim, Accelerate, 2018, chapter 2), with a promoted model as
+    the change: deployment frequency, lead time (`cycle_time`), change failure rate (`defects`), time to restore
+    (`time_to_repair`). Detect, respond and repair part the time to restore as incident response does.
+    """
+
+    observed: Observed
+
+    @property
+    def time_to_detect(self) -> Spread | None:
+        """Event time, in seconds, from the start of the first window in an alarm's evidence to the alarm.
+
+        An upper bound of how long the drift was there: a detector names every window of its statistic, so the number is
+        never below the span of its blocks. Alarms of mode `trigger`, of whose evidence at least one window is known.
+        """
+        return Spread.of(self.observed.detect_s)
+
+    @property
+    def time_to_request(self) -> Timing | None:
+        """From an alarm to the retrain request that lists it as a reason."""
+        return Timing.of(self.observed.to_request)
+
+    @property
+    def time_to_run(self) -> Timing | None:
+        """From an alarm to the start of that request's run."""
+        return Timing.of(self.observed.to_run)
+
+    @property
+    def time_to_scoring(self) -> Timing | None:
+        """From an alarm to the first route, seen to answer, in which that run's release is the challenger."""
+        return Timing.of(self.observed.to_scoring)
+
+    @property
+    def time_to_repair(self) -> Timing | None:
+        """From an alarm to the first promotion that replaced the release it is about, whatever asked for that one.
+
+        DORA's time to restore. An alarm with no such promotion counts in `open_alarms`, not here.
+        """
+        return Timing.of(self.observed.repair)
+
+    @property
+    def cycle_time(self) -> Timing | None:
+        """From a retrain request to the promotion of its release. DORA's lead time for changes."""
+        return Timing.of(self.observed.cycle)
+
+    @property
+    def defects(self) -> Share:
+        """Runs whose release was rejected or rolled back, of all whose release was so or is promoted.
+
+        DORA's change failure rate, and stricter: a release that the rollout refused hurt nobody, and counts.
+        """
+        return Share(self.observed.in_vain, self.observed.in_vain + self.observed.helped)
+
+    @property
+    def without_hand(self) -> Share:
+        """Promotions whose chain holds no command of a person, of all promotions."""
+        return Share(self.observed.untouched, self.observed.promotions)
+
+    @property
+    def promotions_per_30_days(self) -> float | None:
+        """Promotions in 30 days of event time; over several loops, in 30 days of one. DORA's deployment frequency."""
+        if not (self.observed.promotions and self.observed.span_ms):
+            return None
+        return self.observed.promotions / (self.observed.span_ms / DAY_MS / DAYS)
+
+    def to_json(self) -> dict[str, Any]:
+        """Seconds, shares between 0 and 1, and counts; null where there is nothing yet."""
+        seen = self.observed
+        return {
+            "event_days": seen.span_ms / DAY_MS,
+            "alarms": {
+                "trigger": seen.alarms,
+                "watch": seen.watched,
+                "superseded": seen.superseded,
+                "open": seen.open_alarms,
+            },
+            "time_to_detect": {"event_s": asdict(self.time_to_detect)} if self.time_to_detect else None,
+            "time_to_respond": {
+                "request": _json(self.time_to_request),
+                "run": _json(self.time_to_run),
+                "scoring": _json(self.time_to_scoring),
+            },
+            "time_to_repair": _json(self.time_to_repair),
+            "defects": {**self.defects.to_json(), "rollbacks": seen.rollbacks, "failed_runs": seen.failed_runs},
+            "without_hand": self.without_hand.to_json(),
+            "deployment_frequency": {"promotions": seen.promotions, "per_30_days": self.promotions_per_30_days},
+            "cycle_time": _json(self.cycle_time),
+        }
+
+
+def measure(events: Sequence[Envelope[Any]], loops: Iterable[str], period: Period) -> dict[str, Kpis]:
+    """The numbers of each of some loops."""
+    return {loop: Kpis(observe(of_loop(events, loop), period)) for loop in loops}
+
+
+def together(kpis: Iterable[Kpis]) -> Kpis:
+    """The numbers over several loops: times and counts are pooled, so a loop weighs by how much happened in it."""
+    return Kpis(sum((each.observed for each in kpis), Observed()))
+
+
+def _json(timing: Timing | None) -> dict[str, Any] | None:
+    return None if timing is None else asdict(timing)

@@ -1,0 +1,58 @@
+"""Times and shares, and what stands for many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from driftloop.events.envelope import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Time between two events, in seconds."""
+
+    event_s: float
+    wall_s: float
+
+    @staticmethod
+    def between(first: Envelope[Any], last: Envelope[Any]) -> Took:
+        """From one event to another."""
+        return Took((last.time_ms - first.time_ms) / 1000, (last.wall_time_ms - first.wall_time_ms) / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median and 90th percentile of so many numbers, linear between the nearest two (Hyndman and Fan 1996, type 7)."""
+
+    count: int
+    p50: float
+    p90: float
+
+    @staticmethod
+    def of(values: Sequence[float]) -> Spread | None:
+        """Of some numbers; None where there is none."""
+        if not values:
+            return None
+        p50, p90 = np.quantile(values, [0.5, 0.9])
+        return Spread(len(values), float(p50), float(p90))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of a whole."""
+
+    part: int
+    whole: int
+
+    @property
+    def value(self) -> float | None:
+        """Between 0 and 1; None of nothing."""
+        return self.part / self.whole if self.whole else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Part, whole and value."""
+        return {"part": self.part, "whole": self.whole, "value": self.value}

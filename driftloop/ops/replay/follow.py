@@ -1,0 +1,74 @@
+"""Follows lifecycle topics on a thread, from their beginning."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from driftloop.bus.kafka_batch import KafkaBatchConsumer
+from driftloop.bus.ports import BatchConsumer
+from driftloop.contracts.topics import declared, message_class, topic
+from driftloop.events.envelope import Envelope, from_record
+
+Condition = Callable[[], bool]
+
+
+class Follower:
+    """Feeds every event of some topics to ``see`` and lets others wait for what that makes true."""
+
+    def __init__(self, consumer: BatchConsumer, see: Callable[[Envelope[Any]], None]) -> None:
+        self._consumer = consumer
+        self._see = see
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def wait_for(self, condition: Condition, timeout_s: float) -> bool:
+        """Wait until the condition holds, which is looked at after each event; False where it did not in time.
+
+        Raises:
+            BaseException: what ended the following thread.
+        """
+        with self._changed:
+            met = self._changed.wait_for(lambda: self._error is not None or condition(), timeout_s)
+        if self._error is not None:
+            raise self._error
+        return met
+
+    def stop(self) -> None:
+        """End, bounded."""
+        self._stop.set()
+        self._thread.join(5.0)
+        self._consumer.close()
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                records = self._consumer.poll(500, 0.1)
+                if records:
+                    with self._changed:
+                        for record in records:
+                            self._see(
+                                from_record(record, [message_class(name) for name in topic(record.topic).messages])
+                            )
+                        self._changed.notify_all()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+
+def follow_lifecycle(bootstrap: str, group: str, see: Callable[[Envelope[Any]], None]) -> Follower:
+    """A follower of every topic that a replay may read, on Kafka, to be started."""
+    return Follower(KafkaBatchConsumer(bootstrap, lifecycle_topics("replay", list(declared())), group), see)
+
+
+def lifecycle_topics(consumer: str, declared: Sequence[str]) -> list[str]:
+    """Those of the declared topics that name this consumer."""
+    return [name for name in declared if consumer in topic(name).consumers]

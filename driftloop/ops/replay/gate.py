@@ -1,0 +1,58 @@
+"""When a replay may go on: features are right up to the step and, at a window's end, nothing is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from driftloop.contracts import features_pb2, monitoring_pb2, replay_pb2
+from driftloop.events.envelope import Envelope
+from driftloop.readmodel.pending_work import DECIDERS, Openness
+
+
+@dataclass
+class Gate:
+    """State of one loop as its lifecycle events tell it. Pure; not thread-safe."""
+
+    loop: str
+    block_ms: int
+    deciders: tuple[str, ...] = DECIDERS
+    features_ms: int = -1
+    """Watermark up to which online features are right."""
+    asked_ms: int = -1
+    """Start of the newest step whose predictions were all asked for."""
+    closed_ms: int = -1
+    """End of the newest closed window."""
+    first_ms: int | None = None
+    """First watermark of the loop: windows that end by it are never closed."""
+    openness: Openness = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.openness = Openness(self.loop, self.deciders)
+
+    def see(self, event: Envelope[Any]) -> None:
+        """Take note of an event; those of other loops are passed over."""
+        if event.loop != self.loop:
+            return
+        data = event.data
+        if isinstance(data, features_pb2.WatermarkAdvanced):
+            self.features_ms = max(self.features_ms, data.watermark_ms)
+            self.first_ms = data.watermark_ms if self.first_ms is None else min(self.first_ms, data.watermark_ms)
+        elif isinstance(data, replay_pb2.StepAsked):
+            self.asked_ms = max(self.asked_ms, data.watermark_ms)
+        elif isinstance(data, monitoring_pb2.WindowClosed):
+            self.closed_ms = max(self.closed_ms, data.end_ms)
+        self.openness.see(event)
+
+    def at_rest(self, watermark_ms: int) -> bool:
+        """Whether everything that the watermark allows to be decided is decided and served."""
+        return not self.waits_for(watermark_ms)
+
+    def waits_for(self, watermark_ms: int) -> list[str]:
+        """What is still to come before the step at this watermark, in words."""
+        if self.features_ms < watermark_ms:
+            return ["features are not right up to the step yet"]
+        boundary = watermark_ms // self.block_ms * self.block_ms
+        if self.first_ms is not None and boundary > self.first_ms and self.closed_ms < boundary:
+            return [f"window ending at {boundary} is not closed yet"]
+        return self.openness.open()

@@ -1,0 +1,43 @@
+"""Whether a promotion helped: before and after, in losses and calibration. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.events.envelope import Envelope
+from driftloop.ops.report.annotations import moment
+
+
+def before_and_after(
+    quality: Sequence[dict[str, Any]],
+    alarm: Envelope[monitoring.DriftDetected],
+    promotion: Envelope[registry.ChampionPromoted],
+) -> list[dict[str, Any]]:
+    """The old champion from the alarm to the promotion, the new one as challenger, and since.
+
+    ``quality`` is what `releases.quality` gives. A part with no window is left out.
+    """
+    since, at = moment(alarm.time_ms), moment(promotion.time_ms)
+    old, new = promotion.data.previous_release_id, promotion.data.release_id
+    rows = defaultdict(list)
+    for row in quality:
+        end = datetime.fromisoformat(row["window_end"])
+        if row["release"] == old and row["role"] == "champion" and since < end <= at:
+            rows[f"{old}, champion from the alarm to the promotion"].append(row)
+        elif row["release"] == new and row["role"] == "challenger" and end <= at:
+            rows[f"{new}, as challenger on the same requests"].append(row)
+        elif row["release"] == new and row["role"] == "champion" and end > at:
+            rows[f"{new}, champion since"].append(row)
+    return [mean(label, members) for label, members in rows.items()]
+
+
+def mean(label: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Loss and residual of some windows, weighted by their outcomes; ``rows`` holds at least one."""
+    count = sum(row["count"] for row in rows)
+    means = {name: sum(row[name] * row["count"] for row in rows) / count for name in ("loss", "residual")}
+    return {"label": label, "windows": len(rows), "count": count, **means}

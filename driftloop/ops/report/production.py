@@ -1,0 +1,131 @@
+"""How a release did in production, window by window and stage by stage, against whoever it was paired with. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import registry_pb2 as registry
+from driftloop.drift.statistics import Block, read
+from driftloop.events.envelope import Envelope, rfc3339
+from driftloop.ops.report.effect import mean
+from driftloop.readmodel.attempts import of_kind
+
+
+def windows(release_id: str, events: Sequence[Envelope[Any]]) -> list[dict[str, Any]]:
+    """Each window that has outcomes of the release, in event time.
+
+    ``stage`` is the one that it was in when the window began; outcomes of earlier stages may come in it. ``paired_*``
+    are mean losses on the rows that the release and the other both scored, None where there was no other.
+    """
+    stages = sorted(
+        (event.time_ms, event.data.stage)
+        for event in of_kind(events, registry.StageEntered)
+        if event.data.release_id == release_id
+    )
+    return [
+        _window(event.data, sums, stages)
+        for event in sorted(of_kind(events, monitoring.WindowClosed), key=lambda each: each.data.end_ms)
+        for sums in event.data.releases
+        if sums.release_id == release_id and sums.count
+    ]
+
+
+def phases(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The windows of each stage together, in the order in which they came first; means weighted by outcomes."""
+    by_stage: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in found:
+        by_stage[row["stage"]].append(row)
+    return [_phase(stage, rows) for stage, rows in by_stage.items()]
+
+
+def calibration(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Mean of score less outcome as champion, and how many standard errors from 0, with the window as the unit.
+
+    None below two windows.
+    """
+    rows = [row for row in found if row["role"] == "champion"]
+    blocks = [Block(row["window_end"], row["count"], row["residual"], row["loss"], {}) for row in rows]
+    reading = read("block_residual", blocks, len(blocks))
+    if reading is None:
+        return None
+    total = mean("", rows)
+    return {"windows": len(rows), "residual": total["residual"], "standard_errors": reading.statistic}
+
+
+def missing_inputs(release_id: str, events: Iterable[Envelope[Any]]) -> dict[str, float]:
+    """Share of its answers in production in which each numeric input was missing, a stale view's among them."""
+    missing: dict[str, int] = defaultdict(int)
+    rows: dict[str, int] = defaultdict(int)
+    for event in of_kind(events, monitoring.WindowClosed):
+        for each in event.data.histograms:
+            if each.release_id == release_id and each.name != "score":
+                missing[each.name] += each.missing
+                rows[each.name] += each.missing + sum(each.counts)
+    return {name: missing[name] / rows[name] for name in missing if rows[name]}
+
+
+def joins(release_id: str, events: Iterable[Envelope[Any]]) -> dict[str, int]:
+    """Join counts, summed over the windows in which it was champion."""
+    total: dict[str, int] = defaultdict(int)
+    for event in of_kind(events, monitoring.WindowClosed):
+        if event.data.champion_release_id == release_id:
+            for field in event.data.joins.DESCRIPTOR.fields:
+                total[field.name] += getattr(event.data.joins, field.name)
+    return dict(total)
+
+
+def _window(
+    data: monitoring.WindowClosed, sums: monitoring.ReleaseWindow, stages: Sequence[tuple[int, str]]
+) -> dict[str, Any]:
+    entered = [stage for at, stage in stages if at <= data.start_ms]
+    pair = next((each for each in data.paired if not each.slice and _is_in(sums.release_id, each)), None)
+    row = {
+        "window_end": rfc3339(data.end_ms),
+        "role": sums.role,
+        "release": sums.release_id,
+        "stage": entered[-1] if entered else sums.role,
+        "count": sums.count,
+        "answered": sums.answered,
+        "loss": sums.loss_sum / sums.count,
+        "residual": sums.residual_sum / sums.count,
+    }
+    return {**row, **_paired(sums.release_id, pair)}
+
+
+def _is_in(release_id: str, pair: monitoring.PairedBlock) -> bool:
+    return bool(pair.count) and release_id in (pair.champion_release_id, pair.challenger_release_id)
+
+
+def _paired(release_id: str, pair: monitoring.PairedBlock | None) -> dict[str, Any]:
+    if pair is None:
+        return {"paired_with": None, "paired_rows": 0, "paired_loss": None, "paired_other_loss": None}
+    own, other = pair.challenger_loss_sum, pair.champion_loss_sum
+    name = pair.champion_release_id
+    if release_id == pair.champion_release_id:
+        own, other, name = other, own, pair.challenger_release_id
+    return {
+        "paired_with": name,
+        "paired_rows": pair.count,
+        "paired_loss": own / pair.count,
+        "paired_other_loss": other / pair.count,
+    }
+
+
+def _phase(stage: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    pairs = [row for row in rows if row["paired_rows"]]
+    count = sum(row["paired_rows"] for row in pairs)
+    means = {
+        name: sum(row[name] * row["paired_rows"] for row in pairs) / count if count else None
+        for name in ("paired_loss", "paired_other_loss")
+    }
+    return {
+        "stage": stage,
+        **{name: value for name, value in mean("", rows).items() if name != "label"},
+        "answered": sum(row["answered"] for row in rows),
+        "paired_with": sorted({row["paired_with"] for row in pairs}),
+        "paired_rows": count,
+        **means,
+    }

@@ -1,0 +1,55 @@
+"""Whether each part is ready, and what memory it holds."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+
+import psutil
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from driftloop.ops.system.parts import Part
+
+
+def ready(part: Part, kafka_bootstrap: str, timeout_s: float = 1.0) -> bool:
+    """Ask a part."""
+    if not part.health_url:
+        return _kafka_answers(kafka_bootstrap, timeout_s)
+    try:
+        with urllib.request.urlopen(part.health_url, timeout=timeout_s) as answer:  # noqa: S310 - our own http address
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def pss_mib(pids: Iterable[int]) -> float:
+    """Proportional set size, in MiB, of processes and all their descendants; those that are gone count nothing."""
+    return sum(_pss(pid) for pid in _family(pids)) / 2**20
+
+
+def _family(pids: Iterable[int]) -> set[int]:
+    found = set()
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            found |= {pid, *(child.pid for child in process.children(recursive=True))}
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def _pss(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_full_info().pss)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def _kafka_answers(bootstrap: str, timeout_s: float) -> bool:
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    try:
+        return bool(client.list_topics(timeout=timeout_s).brokers)
+    except KafkaException:
+        return False

@@ -1,0 +1,91 @@
+"""One real inference by Triton, with a model for this alone: before a loop's first champion it has no other."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from driftloop.ops.system.probes import Patience
+from driftloop.process.errors import DriftloopError
+from driftloop.process.settings import ROOT, Settings
+from driftloop.process.triton_control import CONTROL_HEADER
+
+MODEL = "driftloop_probe"
+_CALL_S = 30.0
+_UNLOAD_S = 10.0
+_LOOK_S = 0.05
+SOURCE = ROOT / "infra" / "triton" / "probe"
+"""The model: it gives a float64 [1] back as it came."""
+
+
+def probe_inference(settings: Settings, patience: Patience) -> None:
+    """Put the model into Triton's repository, load it, ask it, and take it away again.
+
+    Raises:
+        DriftloopError: Triton did not load it, or did not answer in time, or answered something else.
+    """
+    import tritonclient.grpc as grpc  # heavy, and most commands ask nothing
+    from tritonclient.utils import InferenceServerException
+
+    log = settings.home / "logs" / "triton.log"
+    client = grpc.InferenceServerClient(settings.triton_grpc)
+    try:
+        with _stored(settings.triton / "models" / MODEL), _loaded(client, settings):
+            asked = random.random()
+            answered = _infer(client, asked, patience)
+    except InferenceServerException as error:
+        [what, *_] = error.message().splitlines() or [""]
+        raise DriftloopError(f"Triton did not answer an inference: {what}; see {log}") from error
+    except OSError as error:
+        raise DriftloopError(f"the model {MODEL} could not be put into Triton's repository: {error}") from error
+    finally:
+        client.close()
+    if answered != asked:
+        raise DriftloopError(f"Triton answered {answered} for {asked} by a model that changes nothing; see {log}")
+
+
+@contextmanager
+def _stored(folder: Path) -> Iterator[None]:
+    shutil.copytree(SOURCE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _loaded(client: Any, settings: Settings) -> Iterator[None]:
+    """A load gets its time, whoever lost patience: one that is given up goes on, and an unload then hangs Triton."""
+    headers = {CONTROL_HEADER: settings.triton_control_token}
+    try:
+        client.load_model(MODEL, headers=headers, client_timeout=_CALL_S)
+        yield
+    finally:
+        _unload(client, headers)
+
+
+def _unload(client: Any, headers: Mapping[str, str]) -> None:
+    """Return once it is gone: while a model unloads, Triton says that it is not ready."""
+    deadline = time.monotonic() + _UNLOAD_S
+    client.unload_model(MODEL, headers=headers, client_timeout=_UNLOAD_S)
+    while time.monotonic() < deadline:
+        index = client.get_model_repository_index(headers=headers, client_timeout=_UNLOAD_S)
+        if not any(each.name == MODEL and each.state == "UNLOADING" for each in index.models):
+            return
+        time.sleep(_LOOK_S)
+    raise DriftloopError(f"Triton did not unload {MODEL} within {_UNLOAD_S:.0f} s")
+
+
+def _infer(client: Any, asked: float, patience: Patience) -> float:
+    import numpy as np
+    import tritonclient.grpc as grpc
+
+    tensor = grpc.InferInput("asked", [1], "FP64")
+    tensor.set_data_from_numpy(np.array([asked]))
+    answer = client.infer(MODEL, [tensor], client_timeout=min(_CALL_S, patience.left_s()))
+    return float(answer.as_numpy("answered")[0])

@@ -1,0 +1,1 @@
+"""What every process needs: settings, ports, logs, health, telemetry, clocks, signals and errors."""

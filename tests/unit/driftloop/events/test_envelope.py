@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftloop.bus.ports import Record
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import training_pb2 as training
+from driftloop.events.envelope import (
+    Draft,
+    Envelope,
+    from_draft,
+    from_record,
+    headers_of,
+    parse_rfc3339,
+    rfc3339,
+    to_record,
+)
+from driftloop.process.errors import InvalidEvent
+
+DRIFT = monitoring.DriftDetected(loop="orders", detector="returns", evidence_ids=["e1", "e2"])
+MESSAGES: list[type[Message]] = [monitoring.WindowClosed, monitoring.DriftDetected]
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def _event(**changed: Any) -> Envelope[Message]:
+    draft = Draft("the id", "orders", 1_700_000_000_123, DRIFT)
+    event = from_draft(draft, source="monitoring", wall_time_ms=1_700_000_100_456, cause=None, traceparent=TRACE)
+    return dataclasses.replace(event, **changed)
+
+
+def _record(event: Envelope[Message], **changed: Any) -> Record:
+    out = to_record(event)
+    return dataclasses.replace(Record(out.topic, 0, 0, out.key, out.value, out.headers), **changed)
+
+
+def _with_header(name: str, value: bytes | None) -> Record:
+    record = _record(_event())
+    kept = tuple(each for each in record.headers if each[0] != name)
+    return dataclasses.replace(record, headers=kept if value is None else (*kept, (name, value)))
+
+
+@given(
+    time_ms=st.integers(0, 4_000_000_000_000),
+    wall_ms=st.integers(0, 4_000_000_000_000),
+    identity=st.text(min_size=1, max_size=40),
+    chain=st.text(min_size=1, max_size=40),
+    cause=st.none() | st.text(min_size=1, max_size=40),
+)
+def test_an_event_comes_back_from_its_record(
+    time_ms: int, wall_ms: int, identity: str, chain: str, cause: str | None
+) -> None:
+    event = _event(id=identity, time_ms=time_ms, wall_time_ms=wall_ms, correlation_id=chain, causation_id=cause)
+    assert from_record(_record(event), MESSAGES) == event
+
+
+def test_the_record_stands_on_the_topic_of_its_message_keyed_by_the_loop() -> None:
+    record = to_record(_event())
+    assert (record.topic, record.key) == ("monitoring.drift-detected.v1", b"orders")
+    assert to_record(_event(), "a key").key == b"a key"
+
+
+def test_headers_are_cloudevents_in_kafka_binary_mode() -> None:
+    assert dict(headers_of(_event())) == {
+        "ce_specversion": b"1.0",
+        "ce_id": b"the id",
+        "ce_source": b"/driftloop/monitoring",
+        "ce_type": b"driftloop.monitoring.v1.DriftDetected",
+        "ce_time": b"2023-11-14T22:13:20.123Z",
+        "ce_loop": b"orders",
+        "ce_walltime": b"2023-11-14T22:15:00.456Z",
+        "correlationid": b"the id",
+        "traceparent": TRACE.encode(),
+        "content-type": b"application/protobuf",
+    }
+
+
+def test_the_handled_event_gives_cause_chain_and_trace_to_what_stays_in_its_chain() -> None:
+    first = _event()
+    draft = Draft("second", "orders", 5, training.ReasonCoalesced(loop="orders"))
+    second = from_draft(draft, source="training", wall_time_ms=1, cause=first, traceparent=None)
+    assert (second.correlation_id, second.causation_id) == ("the id", "the id")
+    assert (second.traceparent, second.source) == (TRACE, "/driftloop/training")
+    own = from_draft(
+        dataclasses.replace(draft, chain="the id"), source="x", wall_time_ms=1, cause=first, traceparent=None
+    )
+    assert (own.correlation_id, own.causation_id) == ("the id", "the id")
+
+
+def test_what_goes_into_another_chain_has_only_the_cause_that_is_named() -> None:
+    draft = Draft("second", "orders", 5, training.ReasonCoalesced(loop="orders"), chain="other")
+    unnamed = from_draft(draft, source="x", wall_time_ms=1, cause=_event(), traceparent="t")
+    assert (unnamed.correlation_id, unnamed.causation_id, unnamed.traceparent) == ("other", None, "t")
+    named = dataclasses.replace(draft, cause_id="an older event")
+    event = from_draft(named, source="x", wall_time_ms=1, cause=_event(), traceparent=None)
+    assert (event.correlation_id, event.causation_id) == ("other", "an older event")
+
+
+@pytest.mark.parametrize("name", ["ce_id", "ce_source", "ce_type", "ce_time", "ce_loop", "correlationid"])
+@pytest.mark.parametrize("value", [None, b""])
+def test_an_event_without_an_attribute_is_invalid(name: str, value: bytes | None) -> None:
+    with pytest.raises(InvalidEvent, match=name) as refused:
+        from_record(_with_header(name, value), MESSAGES)
+    assert refused.value.reason == "missing-header"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ce_time", b"yesterday"),
+        ("ce_time", b"2023-11-14T22:13:20"),  # in no zone
+        ("ce_walltime", b"soon"),
+        ("ce_id", b"\xff"),
+        ("traceparent", b"\xff"),
+        ("ce_loop", b"flowers"),
+    ],
+)
+def test_an_attribute_that_cannot_be_read_makes_an_event_invalid(name: str, value: bytes) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        from_record(_with_header(name, value), MESSAGES)
+    assert refused.value.reason == "malformed-header"
+
+
+@pytest.mark.parametrize("name", ["ce_walltime", "traceparent", "content-type", "ce_specversion"])
+def test_the_other_attributes_may_be_missing(name: str) -> None:
+    assert from_record(_with_header(name, None), MESSAGES).data == DRIFT
+
+
+def test_foreign_headers_are_passed_over() -> None:
+    assert from_record(_with_header("x-theirs", b"\xff"), MESSAGES) == _event()
+
+
+def test_a_message_that_its_topic_does_not_declare_is_invalid() -> None:
+    with pytest.raises(
+        InvalidEvent, match=r"DriftDetected is not declared for monitoring\.drift-detected\.v1"
+    ) as refused:
+        from_record(_record(_event()), [monitoring.WindowClosed])
+    assert refused.value.reason == "unknown-type"
+
+
+@pytest.mark.parametrize("value", [b"\xff\xff\xff\xff", b"\x0a\x02\xff\xfe", b"\x0a\x7forders"])
+def test_bytes_that_are_not_the_message_are_invalid(value: bytes) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        from_record(_record(_event(), value=value), MESSAGES)
+    assert refused.value.reason == "malformed-message"
+
+
+@pytest.mark.parametrize("value", [b"", None])
+def test_an_empty_record_is_invalid(value: bytes | None) -> None:
+    with pytest.raises(InvalidEvent):
+        from_record(_record(_event(), value=value), MESSAGES)
+
+
+@given(st.binary(max_size=200), st.lists(st.tuples(st.text(max_size=12), st.binary(max_size=12)), max_size=8))
+def test_whatever_comes_is_read_or_invalid(value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    record = _record(_event(), value=value)
+    for each in (record, dataclasses.replace(record, headers=tuple(headers))):
+        with contextlib.suppress(InvalidEvent):
+            from_record(each, MESSAGES)
+
+
+@given(st.integers(0, 253_402_300_799_999))
+def test_times_keep_their_milliseconds(time_ms: int) -> None:
+    assert parse_rfc3339(rfc3339(time_ms)) == time_ms
+
+
+def test_times_of_other_zones_are_understood() -> None:
+    assert parse_rfc3339("2023-11-14T23:13:20.123+01:00") == parse_rfc3339("2023-11-14T22:13:20.123Z")

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from driftloop.bus.memory import MemoryBroker
+from driftloop.bus.ports import Outgoing
+from driftloop.contracts.topics import topic
+from driftloop.events.envelope import from_record
+from driftloop.events.event_log import LIFECYCLE, decode, each_once, records
+from driftloop.process.errors import InvalidEvent, Retriable
+from tests.helpers.bus import numbered, numbers
+from tests.helpers.examples import examples
+from tests.helpers.story import told
+
+
+def test_everything_up_to_now_is_read_once() -> None:
+    broker = MemoryBroker()
+    broker.create_topic("a", 2)
+    broker.create_topic("empty")
+    broker.append([*numbered("a", 5, partition=0), *numbered("a", 3, partition=1)])
+    reading = records(broker.batch_consumer(["a", "empty"], "history"))
+    first = next(reading)
+    broker.append(numbered("a", 100, partition=0, start=5))  # after the reading began
+    found = [first, *reading]
+    assert sorted(numbers(found)) == [0, 0, 1, 1, 2, 2, 3, 4]
+
+
+def test_a_broker_that_has_less_than_it_said_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("driftloop.history._POLL_S", 0.0)
+    broker = MemoryBroker()
+    broker.create_topic("a")
+    broker.append([Outgoing("a", b"1")])
+    consumer = broker.batch_consumer(["a"], "history")
+    consumer.poll(1, 0.0)
+    with pytest.raises(Retriable, match="1 partitions"):
+        list(records(consumer))
+
+
+def test_every_example_is_decoded_by_what_its_topic_declares() -> None:
+    for example in examples("good"):
+        event = decode(example.record)
+        assert event == from_record(example.record, [type(event.data)])
+        assert event.type in topic(example.record.topic).messages
+    with pytest.raises(InvalidEvent):
+        decode(examples("poison")[0].record)
+
+
+def test_an_event_that_is_delivered_again_happened_once() -> None:
+    events = told().events
+    assert each_once([*events, *events[-3:]]) == each_once(reversed(events))
+    assert [each.id for each in each_once([*events, events[0]])] == [each.id for each in each_once(events)]
+    assert len(each_once(events)) == len(events)
+
+
+def test_the_lifecycle_is_what_is_kept_for_ever() -> None:
+    assert "monitoring.drift-detected.v1" in LIFECYCLE
+    assert "predictions.served.v1" not in LIFECYCLE

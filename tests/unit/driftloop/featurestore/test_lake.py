@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake.exceptions import TableNotFoundError
+
+from driftloop.featurestore.lake import Table
+
+
+def _rows(*numbers: int) -> pa.Table:
+    return pa.table({"number": pa.array(numbers, pa.int64())})
+
+
+def _numbers(table: Table) -> list[int]:
+    return sorted(table.read().column("number").to_pylist())
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    return Table(tmp_path / "deep" / "table")
+
+
+def test_a_table_that_nobody_wrote_does_not_exist(table: Table) -> None:
+    assert not table.exists()
+    assert (table.version(), table.transaction_version("app")) == (-1, -1)
+    with pytest.raises(TableNotFoundError):
+        table.read()
+
+
+def test_appends_add_up(table: Table) -> None:
+    first = table.append(_rows(1, 2), {"app": 1})
+    assert table.append(_rows(3), {"app": 2}) == first + 1
+    assert (table.exists(), table.version(), table.transaction_version("app")) == (True, first + 1, 2)
+    assert _numbers(table) == [1, 2, 3]
+
+
+def test_a_repeat_adds_nothing_and_makes_no_version(table: Table) -> None:
+    first = table.append(_rows(1), {"app": 5})
+    for version in (5, 4):
+        assert table.append(_rows(1), {"app": version}) == first
+    assert Table(table.path).append(_rows(1), {"app": 5}) == first
+    assert _numbers(table) == [1]
+
+
+def test_applications_are_told_apart(table: Table) -> None:
+    table.append(_rows(1), {"left": 1, "right": 7})
+    table.append(_rows(2), {"left": 2})
+    assert (table.transaction_version("left"), table.transaction_version("right")) == (2, 7)
+    table.append(_rows(3), {"left": 2, "right": 8})  # only right is newer: its rows are what the caller gave
+    assert (table.transaction_version("left"), table.transaction_version("right")) == (2, 8)
+    assert _numbers(table) == [1, 2, 3]
+
+
+def test_appends_without_an_application_are_never_repeats(table: Table) -> None:
+    table.append(_rows(1), {})
+    table.append(_rows(1), {})
+    assert _numbers(table) == [1, 1]
+
+
+def test_an_older_version_can_be_read(table: Table) -> None:
+    first = table.append(_rows(1), {"app": 1})
+    table.append(_rows(2), {"app": 2})
+    assert table.read(first).column("number").to_pylist() == [1]
+
+
+def test_a_handle_sees_what_another_wrote(table: Table) -> None:
+    other = Table(table.path)
+    assert not other.exists()
+    table.append(_rows(1), {"app": 1})
+    assert other.transaction_version("app") == 1
+    assert other.append(_rows(2), {"app": 2}) == table.version()
+    assert _numbers(table) == [1, 2]
+
+
+def test_racing_writers_of_the_same_appends_write_each_once(table: Table) -> None:
+    """As when a process is restarted while its old self still writes."""
+    failures: list[BaseException] = []
+
+    def write() -> None:
+        mine = Table(table.path)
+        try:
+            for version in range(12):
+                mine.append(_rows(version), {"app": version})
+        except BaseException as error:  # noqa: BLE001 - told below
+            failures.append(error)
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for each in writers:
+        each.start()
+    for each in writers:
+        each.join(60)
+    assert failures == []
+    assert _numbers(table) == list(range(12))
+    assert table.transaction_version("app") == 11
+
+
+def test_writers_of_different_applications_do_not_disturb_each_other(table: Table) -> None:
+    failures: list[BaseException] = []
+
+    def write(app: str, start: int) -> None:
+        mine = Table(table.path)
+        try:
+            for version in range(6):
+                mine.append(_rows(start + version), {app: version})
+        except BaseException as error:  # noqa: BLE001 - told below
+            failures.append(error)
+
+    writers = [threading.Thread(target=write, args=(f"app-{n}", n * 100)) for n in range(2)]
+    for each in writers:
+        each.start()
+    for each in writers:
+        each.join(60)
+    assert failures == []
+    assert _numbers(table) == [*range(6), *range(100, 106)]

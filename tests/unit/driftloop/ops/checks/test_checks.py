@@ -1,0 +1,128 @@
+"""Each check says unequal where it should."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from driftloop.bus.ports import Record
+from driftloop.contracts import predictions_pb2 as predictions
+from driftloop.loop import load_loop
+from driftloop.ops.checks.bruteforce import Aggregate, View, compute
+from driftloop.ops.checks.compare import matrices, unequal
+from driftloop.ops.checks.joins import join_checks, recount_joins
+from driftloop.ops.checks.predictions import Predictions, read_predictions
+from driftloop.ops.checks.routing import arms, feature_age
+from driftloop.process.settings import ROOT
+
+HOUR_MS = 3_600_000
+
+
+def served(number: int, **fields: object) -> Record:
+    values: dict[str, object] = {
+        "loop": "orders",
+        "prediction_id": f"p{number}",
+        "key": f"k{number}",
+        "decision_time_ms": 10 * HOUR_MS,
+        "feature_watermark_ms": 10 * HOUR_MS,
+        "release_id": "r1",
+        "route_epoch": 1,
+        "purpose": predictions.CLIENT,
+        **fields,
+    }
+    message = predictions.PredictionServed(**values)  # type: ignore[arg-type]
+    kind = message.DESCRIPTOR.full_name.encode()
+    return Record("predictions.served.v1", 0, number, b"", message.SerializeToString(), (("ce_type", kind),))
+
+
+def log(*records: Record) -> Predictions:
+    return read_predictions(records, "orders")
+
+
+def test_a_repeated_prediction_counts_once_and_is_told() -> None:
+    found = log(served(1), served(1), served(2))
+    assert (len(found), found.repeated) == (2, 1)
+
+
+def test_predictions_of_another_loop_are_left_out() -> None:
+    assert len(log(served(1), served(2, loop="flows"))) == 1
+
+
+def test_a_log_with_no_prediction_yet_is_empty() -> None:
+    assert len(log()) == 0
+
+
+def test_a_key_that_two_releases_answer_under_one_route_is_unequal() -> None:
+    check = arms(log(served(1, key="same"), served(2, key="same", release_id="r2"), served(3)))
+    assert (check.compared, check.unequal) == (2, 1)
+
+
+def test_a_key_may_change_its_arm_with_the_route() -> None:
+    assert arms(log(served(1, key="same"), served(2, key="same", release_id="r2", route_epoch=2))).unequal == 0
+
+
+@pytest.mark.parametrize(("age_ms", "wrong"), [(HOUR_MS, 0), (HOUR_MS + 1, 1)])
+def test_features_older_than_a_step_are_unequal(age_ms: int, wrong: int) -> None:
+    check, _, p99_s = feature_age(log(served(1, feature_watermark_ms=10 * HOUR_MS - age_ms)), HOUR_MS)
+    assert (check.unequal, p99_s) == (wrong, age_ms / 1000)
+
+
+def test_missing_equals_missing_only() -> None:
+    nan = float("nan")
+    found = unequal(np.array([nan, nan, 1.0, 1.0]), np.array([nan, 0.0, nan, 1.0 + 1e-12]))
+    assert found.tolist() == [False, True, True, False]
+
+
+def test_a_column_that_one_side_lacks_is_wholly_unequal() -> None:
+    check = matrices("x", {"a": np.zeros(3)}, {"a": np.zeros(3), "b": np.zeros(3)})
+    assert (check.compared, check.unequal) == (6, 3)
+
+
+def test_a_join_count_that_differs_is_unequal_by_the_difference() -> None:
+    found = {check.name: check.unequal for check in join_checks({"joined": 5}, {"joined": 7, "missing": 1})}
+    assert found["outcomes joined"] == 2
+    assert found["outcomes missing"] == 1
+    assert found["outcomes late"] == 0
+
+
+def test_brute_force_counts_what_is_visible_and_in_the_window() -> None:
+    view = View("v", "e", ("k",), (Aggregate("n", "count", "x", 100), Aggregate("s", "sum", "x", 100)), ())
+    events = pa.table(
+        {
+            "k": ["a", "a", "a", "a", "b"],
+            "x": [1.0, 2.0, None, 8.0, 16.0],
+            "event_time_ms": [850, 950, 960, 970, 100],
+            "arrival_watermark_ms": [0, 0, 0, 1000, 0],
+            "source_partition": [0] * 5,
+            "source_offset": [0, 1, 2, 3, 4],
+        }
+    )
+    asked = pa.table({"row": [0, 1, 2, 3], "watermark_ms": [1000, 1001, 1000, 1000], "k": ["a", "a", "b", "c"]})
+    found = compute(view, events, {}, asked)
+    np.testing.assert_array_equal(found["n"], [1.0, 2.0, 0.0, np.nan])
+    np.testing.assert_array_equal(found["s"], [2.0, 10.0, 0.0, np.nan])
+
+
+def test_outcomes_are_recounted_with_corrections_and_those_that_come_too_late() -> None:
+    loop = load_loop(ROOT / "tests" / "loops" / "orders").definition  # horizon 60h, and as long for corrections
+    asked = log(served(1), served(2), served(3))
+    ten = 10 * HOUR_MS
+    outcomes = [
+        ("k1", ten, 1.0),
+        ("k1", ten + 1, 2.0),
+        ("k1", ten + 2, 2.0),
+        ("k0", ten + 3, 1.0),
+        ("k2", ten + 61 * HOUR_MS, 1.0),
+        ("k1", ten + 60 * HOUR_MS, 5.0),
+        ("k2", ten + 62 * HOUR_MS, 3.0),
+    ]
+    assert recount_joins(asked, outcomes, loop, ten + 100 * HOUR_MS) == {
+        "joined": 1,
+        "duplicate": 1,
+        "corrected": 3,
+        "overdue": 1,
+        "unpredicted": 1,
+        "late": 1,
+        "missing": 2,
+    }

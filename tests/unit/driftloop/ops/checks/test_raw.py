@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from driftloop.bus.ports import Record
+from driftloop.loop import Loop, load_loop
+from driftloop.ops.checks.raw import recount
+from driftloop.process.settings import ROOT
+
+PLACED = "orders.placed"
+FIELDS = {"uid": "u1", "at_ms": 1000, "order_ref": "o1", "shop": "s1", "channel": "web", "lines": 1}
+
+
+def test_a_test_event_is_no_row_no_duplicate_no_dead_letter_and_no_mark() -> None:
+    loop = load_loop(ROOT / "tests" / "loops" / "orders")
+    label = (("driftloop-purpose", b"probe"), ("driftloop-probe", b"p1"))
+
+    def placed(offset: int, **changed: object) -> Record:
+        fields = {**FIELDS, **changed}
+        headers = label if offset < 4 else ()
+        return Record(PLACED, 0, offset, None, loop.messages[PLACED](**fields).SerializeToString(), headers)
+
+    mark = Record(PLACED, 0, 3, None, None, (("driftloop-watermark", b"7"), *label))
+    found = recount([placed(0), placed(1, channel="pigeon"), placed(2), mark, placed(4), placed(5, lines=0)], loop)
+    assert [(row["event_id"], row["arrival_watermark_ms"]) for row in found.accepted[PLACED]] == [("u1", -(2**63))]
+    assert (found.invalid, found.duplicates) == ({f"{PLACED}/0/5"}, 0)
+
+
+def test_an_outcome_that_is_no_class_is_a_dead_letter() -> None:
+    loop = load_loop(ROOT / "tests" / "loops" / "orders")
+    label = loop.definition.label.model_copy(update={"kind": "multiclass", "classes": ("none", "one", "two")})
+    of_classes = Loop(loop.definition.model_copy(update={"label": label}), loop.folder)
+    name = "orders.inspected"
+
+    def inspected(offset: int, returned: int) -> Record:
+        message = loop.messages[name](uid=f"u{offset}", at_ms=1000, order_ref="o1", shop="s1", returned=returned)
+        return Record(name, 0, offset, None, message.SerializeToString(), ())
+
+    records = [inspected(0, 2), inspected(1, 3)]
+    assert recount(records, of_classes).invalid == {f"{name}/0/1"}
+    assert recount(records, loop).invalid == set()

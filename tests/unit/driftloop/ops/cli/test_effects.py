@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from driftloop.contracts import control_api_pb2 as api
+from driftloop.ops.cli.effects import Watch
+
+
+def event(kind: str, name: str = "e", cause: str = "", **payload: Any) -> api.Event:
+    found = api.Event(id=name, type=f"driftloop.registry.v1.{kind}", causation_id=cause)
+    found.payload.update(payload)
+    return found
+
+
+ENTERED = event("StageEntered", cause="cmd", epoch="5", champion_release_id="r-1")
+
+
+def after(command: str, *events: api.Event) -> Watch:
+    watch = Watch(command, "cmd")
+    for each in events:
+        watch.see(each)
+    return watch
+
+
+def test_a_rollback_is_done_when_the_router_answers_by_its_epoch() -> None:
+    older = event("RouteConverged", epoch="4", champion_release_id="r-2")
+    assert not after("rollback", ENTERED, older).effect.done
+    done = after("rollback", ENTERED, older, event("RouteConverged", epoch="5", champion_release_id="r-1")).effect
+    assert done.done
+    assert done.words == "route 5 answers, champion r-1"
+
+
+def test_a_route_of_before_the_command_is_nothing() -> None:
+    assert not after("approve", event("RouteConverged", epoch="9", champion_release_id="r-1")).effect.done
+
+
+def test_a_stage_that_something_else_brought_about_is_nothing() -> None:
+    other = event("StageEntered", cause="verdict", epoch="5", champion_release_id="r-1")
+    assert not after("reject", other, event("RouteConverged", epoch="5")).effect.done
+
+
+def test_where_nobody_is_left_to_answer_it_is_done_at_once() -> None:
+    assert after("rollback", event("StageEntered", cause="cmd", epoch="2")).effect.done
+
+
+def test_a_route_that_failed_ends_the_wait() -> None:
+    assert after("approve", ENTERED, event("RouteFailed", epoch="5")).effect.words == "the route failed"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (event("RetrainRequested", reasons=[{"event_id": "cmd"}]), "training is asked for"),
+        (event("ReasonCoalesced", reason={"event_id": "cmd"}, because="paused"), "kept for a later run (paused)"),
+    ],
+)
+def test_a_retrain_is_done_when_the_controller_has_answered(answer: api.Event, words: str) -> None:
+    assert after("retrain", answer).effect.words == words
+    other = event("RetrainRequested", reasons=[{"event_id": "alarm"}])
+    assert not after("retrain", other).effect.done
+
+
+def in_chain(kind: str, **payload: Any) -> api.Event:
+    found = event(kind, **payload)
+    found.correlation_id, found.loop = "cmd", "orders"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "refused"),
+    [
+        (in_chain("RouteConverged", champion_release_id="r-1"), "r-1 answers, the loop's champion", False),
+        (
+            in_chain("RouteConverged", champion_release_id="r-1", challenger_release_id="r-2"),
+            "r-2 is judged beside the champion r-1, on the same requests", False,
+        ),
+        (in_chain("RunFailed", reason="error", detail="no probabilities"), "refused: no probabilities", True),
+        (in_chain("ReleaseRejected", reason="gain over the base rate -0.2"), "refused: gain over the base", True),
+        (in_chain("ReasonCoalesced", because="release-open"), "kept for a later run (release-open)", False),
+    ],
+)  # fmt: skip
+def test_an_import_is_done_when_its_model_answers_or_is_refused(answer: api.Event, words: str, refused: bool) -> None:
+    under_way = [event("Import", "cmd"), in_chain("RetrainRequested"), in_chain("CandidateTrained")]
+    assert not after("import", *under_way, event("RouteConverged", champion_release_id="r-0")).effect.done
+    found = after("import", *under_way, answer).effect
+    assert (found.done, found.ignored) == (True, refused)
+    assert words in found.words
+
+
+def test_a_retrain_of_a_loop_without_a_trainer_changes_nothing() -> None:
+    answer = event("ReasonCoalesced", reason={"event_id": "cmd"}, because="no-trainer")
+    answer.loop = "orders"
+    found = after("retrain", answer).effect
+    assert found.ignored
+    assert "driftloop import orders --onnx FILE" in found.words
+
+
+@pytest.mark.parametrize(("command", "words"), [("pause", "paused"), ("resume", "resumed")])
+def test_pause_and_resume_are_done_when_on_record(command: str, words: str) -> None:
+    assert after(command, event("Pause", "cmd")).effect.words == words
+
+
+@pytest.mark.parametrize("command", ["approve", "reject", "rollback", "pause", "resume"])
+def test_a_command_that_changed_nothing_is_over(command: str) -> None:
+    assert not after(command, event("CommandIgnored", command_id="another", reason="no")).effect.done
+    found = after(command, event("CommandIgnored", command_id="cmd", reason="r-1 is not open")).effect
+    assert found.done
+    assert found.ignored
+    assert found.words == "nothing changed: r-1 is not open"

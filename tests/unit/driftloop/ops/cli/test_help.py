@@ -1,0 +1,62 @@
+"""Every command explains itself: a sentence, an example that the command would take, JSON where scripts read it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from driftloop.ops import cli
+
+NO_JSON = {"completion", "dlq", "replay", "call"}
+"""A script for a shell; a group; and what prints JSON anyhow."""
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(cli.cli)
+    for name in cli.cli.list_commands(context):
+        command = cli.cli.get_command(context, name)
+        assert command is not None
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {each.name}", each) for each in command.commands.values())
+
+
+COMMANDS = dict(commands())
+
+
+def examples(command: click.Command) -> list[list[str]]:
+    """Words of each example behind ``driftloop``."""
+    lines = re.findall(r"(?<![\w/])driftloop ([^|)]*?)(?=\s*(?:\||\)|\s#|$))", command.epilog or "", re.MULTILINE)
+    return [shlex.split(each) for each in lines]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_says_what_it_does_and_shows_an_example_with_options_that_it_has(name: str) -> None:
+    command = COMMANDS[name]
+    assert (command.help or "").strip().endswith(".")
+    own = name.split()
+    shown = examples(command)
+    assert shown
+    for words in shown:
+        assert words[: len(own)] == own
+        command.make_context(name, words[len(own) :], resilient_parsing=True)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - NO_JSON))
+def test_a_command_has_a_form_for_scripts(name: str) -> None:
+    assert any("--json" in each.opts for each in COMMANDS[name].params)
+
+
+def test_a_wrong_argument_is_told_in_one_line_even_where_there_is_a_choice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["driftloop", "completion"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith("Choose from: bash, zsh, fish. See `driftloop completion --help`.")

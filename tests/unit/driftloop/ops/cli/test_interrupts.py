@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from driftloop.contracts import control_api_pb2 as api
+from driftloop.ops.cli.ask import events
+from driftloop.ops.cli.interrupts import Interrupts, guarded
+from driftloop.ops.control_client import ControlClient
+from driftloop.process.errors import DriftloopError
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_noted_and_raises_later(number: signal.Signals) -> None:
+    interrupts = Interrupts()
+    os.kill(os.getpid(), number)
+    assert interrupts.stop.wait(10)
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.end()
+
+
+def test_a_signal_ends_what_is_under_way_once() -> None:
+    interrupts = Interrupts()
+    interrupts.end()
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGINT)  # a second one only says the same again
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert interrupts.stop.wait(10)
+
+
+def test_what_undoes_is_not_cut_short() -> None:
+    undone: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        _work_and_undo(undone)
+    assert undone == ["all"]
+
+
+def _work_and_undo(undone: list[str]) -> None:
+    interrupts = Interrupts()
+    try:
+        try:
+            interrupts.end()
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            interrupts.note()
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+        undone.append("all")
+
+
+def test_noted_again_a_signal_does_not_raise() -> None:
+    interrupts = Interrupts()
+    interrupts.end()
+    interrupts.note()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert interrupts.stop.wait(10)
+
+
+def test_guarded_code_is_asked_to_end_and_only_then_is_the_interrupt_raised() -> None:
+    ended = threading.Event()
+    steps: list[str] = []
+    with pytest.raises(KeyboardInterrupt), guarded(ended.set):  # noqa: PT012 - the order of the steps is the matter
+        os.kill(os.getpid(), signal.SIGINT)
+        assert ended.wait(10)
+        steps.append("went on to its end")
+    assert steps == ["went on to its end"]
+
+
+def test_guarded_code_that_fails_as_it_is_ended_leaves_the_interrupt() -> None:
+    with pytest.raises(KeyboardInterrupt), guarded(lambda: None):  # noqa: PT012
+        os.kill(os.getpid(), signal.SIGINT)
+        raise DriftloopError("Channel closed!")
+
+
+def test_outside_of_guarded_code_ctrl_c_is_what_it_was() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    block = guarded(lambda: None)
+    for _ in range(2):
+        with block:
+            assert signal.getsignal(signal.SIGINT) != before
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_in_another_thread_nothing_is_guarded() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        block = pool.submit(guarded, lambda: None).result()
+    before = signal.getsignal(signal.SIGINT)
+    with block:
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+class _Deaf(ControlClient):
+    """Its timeline has one event, then waits until the client is closed, and loses what a signal's handler raises."""
+
+    def __init__(self) -> None:
+        super().__init__("127.0.0.1:1")
+        self.closed = threading.Event()
+
+    def close(self) -> None:
+        super().close()
+        self.closed.set()
+
+    def timeline(self, request: api.StreamTimelineRequest, timeout_s: float | None = None) -> Iterator[api.Event]:
+        yield api.Event(line="the first")
+        with contextlib.suppress(KeyboardInterrupt):  # as a weak reference's callback loses it
+            os.kill(os.getpid(), signal.SIGINT)
+        if self.closed.wait(10):
+            raise DriftloopError("Channel closed!")
+
+
+def test_ctrl_c_ends_a_timeline_whose_transport_would_lose_it() -> None:
+    client = _Deaf()
+    told = events(client, api.StreamTimelineRequest(follow=True))
+    assert next(told).line == "the first"
+    with pytest.raises(KeyboardInterrupt):
+        next(told)
+    assert client.closed.is_set()

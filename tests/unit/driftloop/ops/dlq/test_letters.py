@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from driftloop.bus.dead_letters import dead_letter
+from driftloop.bus.memory import MemoryBroker
+from driftloop.bus.ports import BatchProducer, Outgoing, Record
+from driftloop.loop import load_loop
+from driftloop.ops.dlq import Letter, read_letters, replay
+from driftloop.ops.dlq.dead_letter import REPLAY_OF
+from driftloop.ops.dlq.decode import content, messages_of
+from driftloop.ops.dlq.read import letters_of
+from driftloop.process.errors import ConfigError, Retriable
+from driftloop.process.settings import ROOT
+
+RAW = "orders.placed"
+ORDERS = load_loop(ROOT / "tests" / "loops" / "orders")
+MESSAGES = messages_of([ORDERS])
+
+
+class Desk:
+    """A broker with a raw topic, its dead letters, and somebody who replays them."""
+
+    def __init__(self) -> None:
+        self.broker = MemoryBroker()
+        self.broker.create_topic(RAW, 2)
+        self.broker.create_topic(f"{RAW}.dlq", 1)
+
+    def refuse(self, *values: bytes, reason: str = "range") -> None:
+        for number, value in enumerate(values):
+            record = Record(RAW, number % 2, 10 + number, b"k", value, (("content-type", b"application/json"),))
+            self.broker.append([dead_letter(record, consumer="ingestion", reason=reason, detail="lines is 0")])
+
+    def letters(self) -> list[Letter]:
+        return read_letters([RAW], self.read)
+
+    def read(self, topics: Sequence[str]) -> list[Record]:
+        return [record for topic in topics for record in self.broker.records(topic)]
+
+    def replay(self, producer: BatchProducer | None = None) -> tuple[list[str], list[str]]:
+        done = replay(self.letters(), producer or self.broker.batch_producer(), self.read, who="me", why="mended")
+        return done.sent, done.before
+
+    def sent(self) -> list[Record]:
+        return self.broker.records(RAW)
+
+
+class Dying:
+    """A producer whose process dies at the so many-th flush; what it had queued by then is gone."""
+
+    def __init__(self, inner: BatchProducer, flushes: int) -> None:
+        self._inner, self._left = inner, flushes
+        self._queued: list[Outgoing] = []
+
+    def send(self, records: Sequence[Outgoing]) -> None:
+        self._queued += records
+
+    def flush(self, timeout_s: float = 30.0) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise Retriable("gone")
+        self._inner.send(self._queued)
+        self._queued = []
+
+    def partitions(self, topic: str) -> int:
+        return self._inner.partitions(topic)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+@pytest.fixture
+def desk() -> Desk:
+    desk = Desk()
+    desk.refuse(b'{"lines": 0}', b'{"lines": -1}')
+    return desk
+
+
+def test_a_letter_tells_where_it_came_from_and_why(desk: Desk) -> None:
+    [first, second] = desk.letters()
+    assert (first.topic, first.offset, first.source) == (RAW, 0, f"{RAW}/0/10")
+    assert (first.consumer, first.reason, first.detail) == ("ingestion", "range", "lines is 0")
+    assert first.whole
+    assert first.replay is None
+    assert second.source == f"{RAW}/1/11"
+
+
+def test_a_letter_that_was_written_twice_counts_once(desk: Desk) -> None:
+    desk.refuse(b'{"lines": 0}')
+    assert [each.offset for each in desk.letters()] == [0, 1]
+
+
+def test_the_original_comes_back_byte_for_byte_to_its_partition(desk: Desk) -> None:
+    sent, before = desk.replay()
+    assert (sent, before) == ([f"{RAW}.dlq/0/0", f"{RAW}.dlq/0/1"], [])
+    first, second = sorted(desk.sent(), key=lambda each: each.partition)
+    assert (first.partition, first.key, first.value) == (0, b"k", b'{"lines": 0}')
+    assert first.headers == (("content-type", b"application/json"), (REPLAY_OF, f"{RAW}.dlq/0/0".encode()))
+    assert (second.partition, second.value) == (1, b'{"lines": -1}')
+
+
+def test_a_second_replay_sends_nothing_and_says_so(desk: Desk) -> None:
+    sent, _ = desk.replay()
+    again, before = desk.replay()
+    assert (again, before) == ([], sent)
+    assert len(desk.sent()) == 2
+    assert [(each.replay.state, each.replay.who, each.replay.why) for each in desk.letters() if each.replay] == [
+        ("done", "me", "mended")
+    ] * 2
+
+
+@pytest.mark.parametrize(("flushes", "sent_before"), [(0, 0), (1, 0), (2, 2)])
+def test_a_replay_that_died_is_ended_by_the_next_and_each_is_sent_once(
+    desk: Desk, flushes: int, sent_before: int
+) -> None:
+    with pytest.raises(Retriable):
+        desk.replay(Dying(desk.broker.batch_producer(), flushes))
+    assert len(desk.sent()) == sent_before
+    sent, before = desk.replay()
+    assert (len(sent), len(before)) == (2 - sent_before, sent_before)
+    assert len(desk.sent()) == 2
+    assert {each.replay.state for each in desk.letters() if each.replay} == {"done"}
+
+
+def test_what_holds_only_a_beginning_cannot_be_sent_again(desk: Desk) -> None:
+    whole = desk.broker.records(f"{RAW}.dlq")[0]
+    cut = Record(whole.topic, 0, 0, whole.key, (whole.value or b"")[:4], whole.headers)
+    [letter] = letters_of([cut])
+    assert not letter.whole
+    with pytest.raises(ConfigError, match="only the beginning"):
+        replay([letter], desk.broker.batch_producer(), desk.read, who="me", why="-")
+    assert desk.sent() == []
+
+
+def letter(value: bytes, topic: str = RAW, headers: tuple[tuple[str, bytes], ...] = ()) -> Letter:
+    out = dead_letter(Record(topic, 0, 0, None, value, headers), consumer="c", reason="r")
+    return Letter(Record(out.topic, 0, 0, out.key, out.value, out.headers))
+
+
+def test_content_is_decoded_as_json_as_the_loops_message_or_as_the_events() -> None:
+    placed = MESSAGES[RAW](uid="u", order_ref="o-1", lines=3)
+    assert content(letter(b' {"lines": 0}'), MESSAGES) == {"lines": 0}
+    assert content(letter(placed.SerializeToString()), MESSAGES) == {"uid": "u", "order_ref": "o-1", "lines": "3"}
+    name = "driftloop.control.v1.Pause"
+    pause = MESSAGES[name](loop="orders", who="me")
+    found = content(letter(pause.SerializeToString(), "control.pause.v1", (("ce_type", name.encode()),)), MESSAGES)
+    assert found == {"loop": "orders", "who": "me"}
+
+
+def test_what_cannot_be_decoded_is_shown_as_it_is() -> None:
+    assert content(letter(b"{not json", "elsewhere"), MESSAGES) == "{not json"
+    assert content(letter(b"\xff\x00", "elsewhere"), MESSAGES) == "ff 00"
+    assert content(letter(b"\xff\xff\xff"), MESSAGES) == "ff ff ff"

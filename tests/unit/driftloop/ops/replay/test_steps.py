@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from driftloop.bus.memory import MemoryBroker
+from driftloop.bus.ports import Outgoing
+from driftloop.contracts import replay_pb2 as replay
+from driftloop.contracts.topics import declared
+from driftloop.events.envelope import Draft, Envelope, from_draft, to_record
+from driftloop.ops.replay.follow import Follower, lifecycle_topics
+from driftloop.ops.replay.held import held
+from driftloop.ops.replay.producer import Steps
+from driftloop.process.errors import InvalidEvent, Retriable
+
+ASKED = "replay.step-asked.v1"
+
+
+def _asked(at_ms: int) -> Outgoing:
+    draft = Draft(f"asked-{at_ms}", "orders", at_ms, replay.StepAsked(loop="orders", watermark_ms=at_ms))
+    return to_record(from_draft(draft, source="replay", wall_time_ms=0, cause=None, traceparent=None))
+
+
+class _Answering(MemoryBroker):
+    """A broker beside which a caller lives: it asks for a step's predictions once its watermark is there."""
+
+    answers: bool = True
+
+    def append(self, records: Any) -> None:
+        sent = list(records)
+        super().append(sent)
+        marks = {int(dict(each.headers)["driftloop-watermark"]) for each in sent if each.value is None}
+        if self.answers:
+            super().append([_asked(at) for at in marks])
+
+
+@pytest.fixture
+def broker() -> _Answering:
+    broker = _Answering()
+    for name, partitions in (("placed", 2), ("shelved", 1), (ASKED, 1)):
+        broker.create_topic(name, partitions)
+    return broker
+
+
+@pytest.fixture
+def seen() -> list[int]:
+    """Steps that were asked for."""
+    return []
+
+
+@pytest.fixture
+def follower(broker: _Answering, seen: list[int]) -> Iterator[Follower]:
+    follower = Follower(broker.batch_consumer([ASKED], "replay"), lambda event: seen.append(event.data.watermark_ms))
+    follower.start()
+    yield follower
+    follower.stop()
+
+
+@dataclass(frozen=True)
+class _At:
+    """A record of a topic at each of some times."""
+
+    topic: str
+    times_ms: tuple[int, ...]
+
+    def between(self, start_ms: int, end_ms: int) -> list[Outgoing]:
+        here = (at for at in self.times_ms if start_ms <= at < end_ms)
+        return [Outgoing(self.topic, str(at).encode(), b"k", partition=0) for at in here]
+
+
+EVENTS = {"placed": _At("placed", (0, 5, 10, 24)), "shelved": _At("shelved", (7,))}
+
+
+def _steps(broker: _Answering, follower: Follower, seen: list[int], timeout_s: float = 20.0) -> Steps:
+    def arrived(at_ms: int) -> bool:
+        return at_ms in seen
+
+    return Steps(broker.batch_producer(), EVENTS, follower, arrived, lambda at: [f"step {at}"], timeout_s)
+
+
+def test_each_step_sends_its_events_then_the_watermark_to_every_partition(
+    broker: _Answering, follower: Follower, seen: list[int]
+) -> None:
+    steps = _steps(broker, follower, seen)
+    assert steps.run(0, 25, 10, lambda: False) == 25
+    placed = [each for each in broker.records("placed") if each.partition == 0]
+    said = [
+        each.value.decode() if each.value else f"w{dict(each.headers)['driftloop-watermark'].decode()}"
+        for each in placed
+    ]
+    assert said == ["w0", "0", "5", "w10", "10", "w20", "24", "w25"]
+    assert len([each for each in broker.records("placed") if each.partition == 1]) == 4
+    assert [each.value for each in broker.records("shelved")] == [None, b"7", None, None, None]
+    assert len(steps.durations_ms) == 3
+
+
+def test_no_event_of_a_later_step_is_sent_before_the_answer(
+    broker: _Answering, follower: Follower, seen: list[int]
+) -> None:
+    broker.answers = False
+    with pytest.raises(Retriable, match=r"step to 10 did not end within 0 s: \['step 10'\]"):
+        _steps(broker, follower, seen, timeout_s=0.0).run(0, 25, 10, lambda: False)
+    assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5"]
+
+
+def test_a_replay_stops_between_steps_and_within_one(broker: _Answering, follower: Follower, seen: list[int]) -> None:
+    assert _steps(broker, follower, seen).run(0, 25, 10, lambda: True) == 0
+    broker.answers = False
+    asked = iter([False])
+
+    def stopped() -> bool:
+        return next(asked, True)
+
+    assert _steps(broker, follower, seen).run(0, 25, 10, stopped) == 0
+
+
+def test_a_replay_that_goes_on_sends_what_is_lacking(broker: _Answering, follower: Follower, seen: list[int]) -> None:
+    assert _steps(broker, follower, seen).run(0, 10, 10, lambda: False) == 10
+    broker.append([Outgoing("placed", b"10", b"k", partition=0)])
+    again = _steps(broker, follower, seen)
+    again.held = held([record for name in EVENTS for record in broker.records(name)], {"placed": 2, "shelved": 1})
+    assert again.run(again.held.start_ms(0, 25, 10), 25, 10, lambda: False) == 25
+    assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5", b"10", b"24"]
+    assert [each.value for each in broker.records("shelved") if each.value] == [b"7"]
+
+
+def test_a_replay_that_goes_on_first_waits_for_the_step_that_was_cut_short(
+    broker: _Answering, follower: Follower, seen: list[int]
+) -> None:
+    broker.answers = False
+    with pytest.raises(Retriable, match="step to 10"):
+        _steps(broker, follower, seen, timeout_s=0.0).run(0, 25, 10, lambda: False)
+    again = _steps(broker, follower, seen, timeout_s=0.0)
+    again.held = held([record for name in EVENTS for record in broker.records(name)], {"placed": 2, "shelved": 1})
+    again.goes_on = True
+    with pytest.raises(Retriable, match="step to 10"):
+        again.run(again.held.start_ms(0, 25, 10), 25, 10, lambda: False)
+    assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5"]
+    broker.append([_asked(10)])
+    broker.answers, again.timeout_s = True, 20.0
+    assert again.run(10, 25, 10, lambda: False) == 25
+    assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5", b"10", b"24"]
+
+
+def test_a_replay_that_goes_on_after_its_last_step_waits_for_it(
+    broker: _Answering, follower: Follower, seen: list[int]
+) -> None:
+    broker.answers = False
+    again = _steps(broker, follower, seen, timeout_s=0.0)
+    again.goes_on = True
+    with pytest.raises(Retriable, match="step to 25"):
+        again.run(25, 25, 10, lambda: False)
+
+
+def test_a_follower_hands_on_what_ended_it(broker: _Answering) -> None:
+    def see(_event: Envelope[Any]) -> None:
+        raise AssertionError("never reached")
+
+    follower = Follower(broker.batch_consumer([ASKED], "replay"), see)
+    follower.start()
+    broker.append([Outgoing(ASKED, b"poison", b"k")])
+    with pytest.raises(InvalidEvent):
+        follower.wait_for(lambda: False, 10.0)
+    follower.stop()
+
+
+def test_a_follower_does_not_wait_longer_than_it_is_told(follower: Follower) -> None:
+    assert follower.wait_for(lambda: False, 0.01) is False
+    assert follower.wait_for(lambda: True, 0.0) is True
+
+
+def test_a_replay_follows_every_topic_that_names_it() -> None:
+    found = lifecycle_topics("replay", list(declared()))
+    assert ASKED in found
+    assert "features.watermark-advanced.v1" in found
+    assert "predictions.served.v1" not in found

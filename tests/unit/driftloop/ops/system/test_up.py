@@ -1,0 +1,142 @@
+"""When `up` is done, and when it asks whether the system works; beside a supervisor and topics that do nothing."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftloop.ops.system.probes import Patience, Probe
+from driftloop.ops.system.status import read_ready_s
+from driftloop.ops.system.up import Started
+from driftloop.process.errors import ConfigError, DriftloopError
+from driftloop.process.settings import ROOT, Settings
+from driftloop.process.startup_errors import refuse
+
+UP: Any = importlib.import_module("driftloop.ops.system.up")  # the package's attribute of that name may be the function
+PROBES = ["inference", "test event"]
+
+
+class Idle:
+    """A supervisor of nothing."""
+
+    def __init__(self) -> None:
+        self.runs = False
+
+    def __call__(self, _: Settings) -> Idle:
+        return self
+
+    def alive(self) -> bool:
+        return self.runs
+
+    def refuse_stranger(self) -> None:
+        pass
+
+    def start(self, _: object) -> None:
+        self.runs = True
+
+    def stop(self, **_: object) -> None:
+        self.runs = False
+
+
+class World:
+    """A system without parts, whose probes do what a test wants."""
+
+    def __init__(self, home: Path) -> None:
+        self.settings = Settings(home=home, loops_dir=ROOT / "tests" / "loops")
+        self.supervisor = Idle()
+        self.asked: list[str] = []
+        self.told: list[str] = []
+        self.answer: Callable[[str, Patience], None] = lambda name, _: self.asked.append(name)
+
+    def probes(self, *_: object) -> list[Probe]:
+        return [Probe(name, "triton", lambda: True, partial(self._ask, name)) for name in PROBES]
+
+    def _ask(self, name: str, patience: Patience) -> None:
+        self.answer(name, patience)
+
+    def up(self, timeout_s: float = 60.0) -> Started:
+        started: Started = UP.up(self.settings, lambda name, _: self.told.append(name), timeout_s)
+        return started
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(tmp_path)
+    kafka = type("Kafka", (), {"name": "kafka", "kind": "infrastructure"})()
+    for name, stand_in in (
+        ("Supervisor", world.supervisor),
+        ("create_topics", lambda *_, **__: None),
+        ("parts", lambda _: [kafka]),
+        ("ready", lambda *_: True),
+        ("probes", world.probes),
+    ):
+        monkeypatch.setattr(UP, name, stand_in)
+    return world
+
+
+def fail(_name: str, _patience: Patience) -> None:
+    raise DriftloopError("nobody answered")
+
+
+def test_a_start_ends_with_the_answers_and_measures_them(world: World) -> None:
+    started = world.up()
+    assert sorted(world.asked) == sorted(PROBES)
+    assert sorted(world.told) == sorted(started.ready_s) == ["inference", "kafka", "test event"]
+    assert read_ready_s(world.settings) == started.ready_s
+    assert not started.already
+
+
+def test_a_system_that_is_up_is_not_asked_again(world: World) -> None:
+    world.up()
+    measured = read_ready_s(world.settings)
+    assert world.up().already
+    assert len(world.asked) == len(PROBES)
+    assert read_ready_s(world.settings) == measured
+
+
+def test_a_system_that_was_started_anew_is_asked_again(world: World) -> None:
+    world.up()
+    world.supervisor.stop()
+    world.up()
+    assert len(world.asked) == 2 * len(PROBES)
+
+
+def test_what_failed_is_asked_again_and_goes_on_meanwhile(world: World) -> None:
+    world.up()
+    world.supervisor.stop()
+    answer, world.answer = world.answer, fail
+    with pytest.raises(DriftloopError, match="nobody answered"):
+        world.up()
+    assert world.supervisor.runs
+    assert read_ready_s(world.settings) == {}
+    world.answer = answer
+    assert world.up().already
+    assert len(world.asked) == 2 * len(PROBES)
+    assert read_ready_s(world.settings).keys() == {"kafka", *PROBES}
+
+
+def test_no_answer_in_time_names_the_probes_and_a_log(world: World) -> None:
+    world.answer = lambda _, patience: _until_given_up(patience)
+    with pytest.raises(DriftloopError, match=r"not ready after 0 s: inference, test event; see \S+/logs/triton\.log$"):
+        world.up(timeout_s=0.1)
+
+
+def test_a_refused_configuration_comes_before_an_answer_that_cannot_come(world: World) -> None:
+    def answer(name: str, patience: Patience) -> None:
+        if name == "inference":
+            refuse(world.settings.home, "ingestion", "loop.yaml:3: wrong")
+        _until_given_up(patience)
+
+    world.answer = answer
+    with pytest.raises(ConfigError, match=r"loop\.yaml:3"):
+        world.up()
+    assert not world.supervisor.runs
+
+
+def _until_given_up(patience: Patience) -> None:
+    patience._given_up.wait(60)

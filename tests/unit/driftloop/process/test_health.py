@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from driftloop.process.health import HealthServer
+
+
+class _Service:
+    ready = False
+
+
+@pytest.fixture(scope="module")
+def service() -> _Service:
+    return _Service()
+
+
+@pytest.fixture(scope="module")
+def server(service: _Service) -> Iterator[HealthServer]:
+    with HealthServer("127.0.0.1", 0, lambda: service.ready, lambda: {"handled": 3}) as server:
+        yield server
+
+
+def _ask(server: HealthServer, path: str) -> tuple[int, str, bytes]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=60) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["Content-Type"], error.read()
+
+
+def test_a_process_lives_before_it_is_ready(server: HealthServer, service: _Service) -> None:
+    assert _ask(server, "/live")[0] == 200
+    assert _ask(server, "/ready")[::2] == (503, b'{"ready": false}')
+    service.ready = True
+    assert _ask(server, "/ready")[::2] == (200, b'{"ready": true}')
+
+
+def test_status_says_what_the_service_says(server: HealthServer) -> None:
+    code, kind, body = _ask(server, "/status")
+    assert (code, kind, json.loads(body)) == (200, "application/json", {"handled": 3})
+
+
+def test_metrics_are_prometheus_text(server: HealthServer) -> None:
+    code, kind, body = _ask(server, "/metrics")
+    assert code == 200
+    assert kind.startswith("text/plain")
+    assert b"# TYPE" in body
+
+
+def test_another_path_says_which_there_are(server: HealthServer) -> None:
+    code, _, body = _ask(server, "/")
+    assert code == 404
+    assert b"/ready" in body
+
+
+def test_the_port_is_free_again_afterwards() -> None:
+    with HealthServer("127.0.0.1", 0, lambda: True) as first:
+        port = first.port
+    with HealthServer("127.0.0.1", port, lambda: True) as second:
+        assert second.port == port

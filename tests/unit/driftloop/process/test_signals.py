@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import threading
+
+from driftloop.process.signals import from_handler
+
+
+def test_the_call_is_made_for_each_asking_whatever_lock_the_asker_holds() -> None:
+    lock, calls, made = threading.Lock(), [], threading.Semaphore(0)
+
+    def call() -> None:
+        with lock:
+            calls.append(threading.current_thread().name)
+        made.release()
+
+    ask = from_handler(call)
+    with lock:
+        ask()
+        ask()
+    assert made.acquire(timeout=10)
+    assert made.acquire(timeout=10)
+    assert calls == ["signals", "signals"]
