@@ -26,7 +26,7 @@ def test_everything_up_to_now_is_read_once() -> None:
 
 
 def test_a_broker_that_has_less_than_it_said_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("driftloop.history._POLL_S", 0.0)
+    monkeypatch.setattr("driftloop.events.event_log._POLL_S", 0.0)
     broker = MemoryBroker()
     broker.create_topic("a")
     broker.append([Outgoing("a", b"1")])

@@ -104,7 +104,7 @@ def test_a_base_in_the_settings_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_every_setting_has_a_sentence() -> None:
     """Pydantic keeps no attribute docstrings: the file has one after each field."""
-    lines = (ROOT / "driftloop" / "config.py").read_text().splitlines()
+    lines = (ROOT / "driftloop" / "process" / "settings.py").read_text().splitlines()
     for name in Settings.model_fields:
         at = next(number for number, line in enumerate(lines) if line.startswith(f"    {name}:"))
         assert lines[at + 1].strip().startswith('"""'), name
