@@ -37,7 +37,7 @@ from services.serving.adapters.triton_grpc import GrpcTriton
 from services.serving.adapters.watermarks import SqliteFeatureWatermarks
 from services.serving.domain.desired import DesiredRoute
 from services.serving.domain.model_config import Places, config_pbtxt
-from services.serving.establish import Establisher
+from services.serving.route_deployer import RouteDeployer
 from tests.helpers.triton import TOKEN, Triton
 
 LOOP, BARE = "bench", "bare"
@@ -265,7 +265,7 @@ def main(seconds: float) -> None:
         control = GrpcTriton(server.address, TOKEN, 5.0, 60.0)
         control.load(BARE)
         watermarks = SqliteFeatureWatermarks(places.online_db)
-        made = Establisher(
+        made = RouteDeployer(
             {LOOP: definition(LOOP)}, control, FolderReleases(places.releases), FolderRouterFiles(models, places, 100),
             watermarks, SystemClock(), threading.Event(), 10.0,
         )  # fmt: skip

@@ -44,7 +44,7 @@ def create_topics(
     asked = client.create_topics([_new_topic(topic, replication) for topic in missing], operation_timeout=timeout_s)
     for future in asked.values():
         _unless_exists(future.exception())
-    wait_for_topics(bootstrap, asked, timeout_s)  # the controller has them; a broker tells of them a moment later
+    wait_for_topics(bootstrap, asked, timeout_s)  # the controller has them; a broker says about them a moment later
     return sorted(asked)
 
 

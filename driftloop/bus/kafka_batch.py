@@ -15,7 +15,7 @@ from confluent_kafka import TopicPartition as Position
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
-from driftloop.bus.transient import passes, patiently
+from driftloop.bus.transient import call_with_retry, is_transient
 from driftloop.process.errors import Retriable, UndeclaredTopic
 
 _METADATA_TIMEOUT_S = 10.0
@@ -96,7 +96,7 @@ class KafkaBatchConsumer:
         """See the port."""
         if positions:
             offsets = [Position(tp.topic, tp.partition, offset) for tp, offset in positions.items()]
-            patiently("commit", lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
+            call_with_retry("commit", lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
         """See the port."""
@@ -173,7 +173,7 @@ class KafkaBatchProducer:
 
 
 def _partitions(client: Consumer | Producer, topic: str) -> int:
-    metadata = patiently("metadata", lambda: client.list_topics(topic, timeout=_METADATA_TIMEOUT_S)).topics[topic]
+    metadata = call_with_retry("metadata", lambda: client.list_topics(topic, timeout=_METADATA_TIMEOUT_S)).topics[topic]
     if metadata.error is not None or not metadata.partitions:
         raise UndeclaredTopic(f"the broker has no topic {topic}")
     return len(metadata.partitions)
@@ -184,7 +184,7 @@ def _passing(message: Message) -> bool:
     error = message.error()
     if error is None:
         return False
-    if error.code() == KafkaError._PARTITION_EOF or passes(error):
+    if error.code() == KafkaError._PARTITION_EOF or is_transient(error):
         return True
     raise KafkaException(error)
 

@@ -15,7 +15,7 @@ from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from driftloop.bus.ports import TopicPartition
-from driftloop.bus.transient import patiently
+from driftloop.bus.transient import call_with_retry
 
 
 class Offsets:
@@ -45,7 +45,7 @@ class Offsets:
             found: list[Position] = future.result().topic_partitions
             return found
 
-        found = patiently("committed offsets", answer, self._timeout_s)
+        found = call_with_retry("committed offsets", answer, self._timeout_s)
         return {TopicPartition(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
     def groups(self) -> list[str]:
@@ -55,7 +55,7 @@ class Offsets:
             listed = self._client.list_consumer_groups(request_timeout=self._timeout_s).result()
             return [each.group_id for each in listed.valid]
 
-        return patiently("groups", answer, self._timeout_s)
+        return call_with_retry("groups", answer, self._timeout_s)
 
     def _ask(self, places: Iterable[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
         asked = {Position(place.topic, place.partition): which for place in places}
@@ -66,4 +66,4 @@ class Offsets:
             futures: Mapping[Position, Future[Any]] = self._client.list_offsets(asked, request_timeout=self._timeout_s)
             return {TopicPartition(at.topic, at.partition): int(f.result().offset) for at, f in futures.items()}
 
-        return patiently("offsets", answer, self._timeout_s)
+        return call_with_retry("offsets", answer, self._timeout_s)

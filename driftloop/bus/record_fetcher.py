@@ -10,10 +10,10 @@ from confluent_kafka import TopicPartition as Position
 
 from driftloop.bus.kafka_batch import CONSUMER, record_of
 from driftloop.bus.ports import Record, TopicPartition
-from driftloop.bus.transient import passes
+from driftloop.bus.transient import is_transient
 
 
-class OneRecord:
+class RecordFetcher:
     """Reads the record at an offset. Thread-safe; its owner closes it."""
 
     def __init__(self, bootstrap: str, group: str, timeout_s: float = 5.0) -> None:
@@ -33,7 +33,7 @@ class OneRecord:
                     error = None if message is None else message.error()
                     if message is not None and error is None:
                         return record_of(message) if message.offset() == offset else None
-                    if error is not None and not passes(error):
+                    if error is not None and not is_transient(error):
                         return None
                 return None
             finally:

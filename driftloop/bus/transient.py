@@ -32,12 +32,12 @@ _PASSING = frozenset(
 _PAUSE_S = 0.05
 
 
-def passes(error: KafkaError) -> bool:
+def is_transient(error: KafkaError) -> bool:
     """Whether the same call may succeed later. The library's own mark leaves out most of these."""
     return error.code() in _PASSING or error.retriable()
 
 
-def patiently(what: str, call: Callable[[], T], timeout_s: float = 30.0) -> T:
+def call_with_retry(what: str, call: Callable[[], T], timeout_s: float = 30.0) -> T:
     """Call until no passing error comes back.
 
     Raises:
@@ -49,7 +49,7 @@ def patiently(what: str, call: Callable[[], T], timeout_s: float = 30.0) -> T:
         try:
             return call()
         except KafkaException as error:
-            if not passes(error.args[0]):
+            if not is_transient(error.args[0]):
                 raise
             if time.monotonic() > deadline:
                 raise Retriable(f"{what}: {error.args[0].str()}") from error

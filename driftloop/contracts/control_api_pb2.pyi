@@ -331,12 +331,12 @@ class ListHistoryRequest(_message.Message):
     def __init__(self, loop: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListHistoryResponse(_message.Message):
-    __slots__ = ("tenures",)
-    TENURES_FIELD_NUMBER: _ClassVar[int]
-    tenures: _containers.RepeatedCompositeFieldContainer[Tenure]
-    def __init__(self, tenures: _Optional[_Iterable[_Union[Tenure, _Mapping]]] = ...) -> None: ...
+    __slots__ = ("serving_periods",)
+    SERVING_PERIODS_FIELD_NUMBER: _ClassVar[int]
+    serving_periods: _containers.RepeatedCompositeFieldContainer[ServingPeriod]
+    def __init__(self, serving_periods: _Optional[_Iterable[_Union[ServingPeriod, _Mapping]]] = ...) -> None: ...
 
-class Tenure(_message.Message):
+class ServingPeriod(_message.Message):
     __slots__ = ("epoch", "champion", "challenger", "stage", "share", "since", "until", "converged", "because", "who", "cause_id", "loop")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]

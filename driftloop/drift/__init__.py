@@ -1,1 +1,1 @@
-"""Detectors of drift over closed windows. Pure: monitoring alarms by them, a report tells again what they read."""
+"""Detectors of drift over closed windows. Pure: monitoring alarms by them, a report says again what they read."""

@@ -1,4 +1,4 @@
-"""What a definition alone tells of what will happen."""
+"""What a definition alone says about what will happen."""
 
 from __future__ import annotations
 

@@ -14,16 +14,16 @@ from driftloop.model.bundle import local_path
 
 FILE = "former-homes.json"
 
-Locate = Callable[[str], Path]
+PathResolver = Callable[[str], Path]
 """From a URI or path in an event to the file or folder of today; raises BundleError where it is not on this machine."""
 
 
-def locator(home: Path) -> Locate:
+def path_resolver(home: Path) -> PathResolver:
     """Locates what events of a home name; the list is read once."""
-    former = former_homes(home)
+    former = relocated_homes(home)
     now = home.resolve()
 
-    def locate(uri: str) -> Path:
+    def resolve_path(uri: str) -> Path:
         path = local_path(uri)
         if path.is_relative_to(now) or path.is_relative_to(home):
             return path
@@ -32,16 +32,16 @@ def locator(home: Path) -> Locate:
                 return now / path.relative_to(each)
         return path
 
-    return locate
+    return resolve_path
 
 
-def former_homes(home: Path) -> tuple[Path, ...]:
+def relocated_homes(home: Path) -> tuple[Path, ...]:
     """Homes that a home's events may name."""
     path = home / FILE
     return tuple(Path(each) for each in json.loads(path.read_text())) if path.exists() else ()
 
 
-def note_former_homes(home: Path, more: Iterable[str]) -> None:
+def record_relocation(home: Path, more: Iterable[str]) -> None:
     """Add homes to the list of a home."""
-    found = dict.fromkeys([*map(str, former_homes(home)), *more])
+    found = dict.fromkeys([*map(str, relocated_homes(home)), *more])
     (home / FILE).write_text(json.dumps(list(found), indent=1))

@@ -64,7 +64,7 @@ class Fitted(Protocol):
 
 
 @runtime_checkable
-class Brought(Protocol):
+class ImportedModel(Protocol):
     """A model that was fitted elsewhere."""
 
     def manifest(self) -> Mapping[str, Any]:

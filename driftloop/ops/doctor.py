@@ -25,7 +25,7 @@ from driftloop.ops.system.parts import parts
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.errors import LoopDefinitionError
 from driftloop.process.settings import ROOT, Settings
-from driftloop.process.startup_errors import read_refusals
+from driftloop.process.startup_errors import read_startup_errors
 from driftloop.process.tcp_ports import BASE, free_base, names
 
 LEAST_JAVA = 17
@@ -82,7 +82,7 @@ def _java() -> Finding:
         return Finding("Java", "wrong", f"cannot be run: {error}", how)
     found = re.search(r'version "(\d+)', said)
     if found is None or int(found[1]) < LEAST_JAVA:
-        return Finding("Java", "wrong", (said.strip().splitlines() or ["it tells no version"])[0], how)
+        return Finding("Java", "wrong", (said.strip().splitlines() or ["it says no version"])[0], how)
     return Finding("Java", "ok", found[1])
 
 
@@ -149,7 +149,7 @@ def _loops(settings: Settings) -> tuple[Sequence[Loop], Finding]:
     try:
         loops = load_loops(settings.loops_dir, settings.loops)
     except LoopDefinitionError as error:
-        return [], Finding("loops", "wrong", error.problems[0], "`driftloop check` tells all problems")
+        return [], Finding("loops", "wrong", error.problems[0], "`driftloop check` says all problems")
     if not loops:
         what = f"none in {settings.loops_dir}"
         return [], Finding("loops", "wrong", what, "`driftloop init NAME` makes one; or set DRIFTLOOP_LOOPS_DIR")
@@ -157,7 +157,7 @@ def _loops(settings: Settings) -> tuple[Sequence[Loop], Finding]:
 
 
 def _parts(settings: Settings) -> Iterator[Finding]:
-    for problem in read_refusals(settings.home):
+    for problem in read_startup_errors(settings.home):
         yield Finding("parts", "wrong", problem, "mend it; the part starts again by itself")
     waiting = [part.name for part in parts(settings) if not ready(part, settings.kafka_bootstrap)]
     for name in waiting:

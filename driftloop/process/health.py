@@ -16,7 +16,7 @@ Probe = Callable[[], bool]
 
 
 class HealthServer:
-    """Answers 200 or 503 in JSON; ``/status`` tells what the service says of itself."""
+    """Answers 200 or 503 in JSON; ``/status`` says what the service says of itself."""
 
     def __init__(self, host: str, port: int, ready: Probe, status: Callable[[], dict[str, Any]] = dict) -> None:
         handler = type("Handler", (_Handler,), {"probe": staticmethod(ready), "status": staticmethod(status)})

@@ -15,7 +15,7 @@ from driftloop.process import log, startup_errors, telemetry
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.health import HealthServer
 from driftloop.process.settings import Settings
-from driftloop.process.signals import from_handler
+from driftloop.process.signals import run_on_thread
 
 
 class Service(Protocol):
@@ -48,11 +48,11 @@ def serve(name: str, settings: Settings, build: Callable[[threading.Event], Serv
     0: stopped as asked. 2: a setting or a loop is wrong, as its refusal says. 1: a defect; the supervisor starts the
     process again.
     """
-    startup_errors.withdraw(settings.home, name)
+    startup_errors.clear_startup_errors(settings.home, name)
     log.configure(name, settings.log_level)
     telemetry.start(name, settings.home / "traces" / f"{name}.jsonl")
     stop = threading.Event()
-    request_stop = from_handler(stop.set)
+    request_stop = run_on_thread(stop.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, request_stop)
     slot = _Slot()
@@ -68,7 +68,7 @@ def serve(name: str, settings: Settings, build: Callable[[threading.Event], Serv
                 asyncio.run(_finish(running))
         except ConfigError as error:
             logger.error("configuration", problem=str(error))
-            startup_errors.refuse(settings.home, name, str(error))
+            startup_errors.write_startup_errors(settings.home, name, str(error))
             return 2
         except DriftloopError as error:
             logger.error("stopped", kind=type(error).__name__, problem=str(error))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 
-def from_handler(call: Callable[[], object]) -> Callable[..., None]:
+def run_on_thread(call: Callable[[], object]) -> Callable[..., None]:
     """What may be a handler, or be called by one: it returns at once, and a thread of its own makes the call."""
     asked: SimpleQueue[None] = SimpleQueue()  # its put is reentrant, as no lock's acquire is
 

@@ -1,4 +1,4 @@
-"""How a process that refuses its configuration tells whoever waits for it: a file below ``DRIFTLOOP_HOME/run``.
+"""How a process that refuses its configuration notifies whoever waits for it: a file below ``DRIFTLOOP_HOME/run``.
 
 Its supervisor starts it again, in vain, until somebody mends what it names.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 _SUFFIX = ".refused"
 
 
-def refuse(home: Path, process: str, problem: str) -> None:
+def write_startup_errors(home: Path, process: str, problem: str) -> None:
     """Say what is wrong, a line for each problem."""
     path = _path(home, process)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -20,12 +20,12 @@ def refuse(home: Path, process: str, problem: str) -> None:
     partial.replace(path)
 
 
-def withdraw(home: Path, process: str) -> None:
+def clear_startup_errors(home: Path, process: str) -> None:
     """What was said before is no longer so."""
     _path(home, process).unlink(missing_ok=True)
 
 
-def read_refusals(home: Path) -> list[str]:
+def read_startup_errors(home: Path) -> list[str]:
     """All problems that stand, each once."""
     problems: dict[str, None] = {}
     for path in _all(home):
@@ -34,7 +34,7 @@ def read_refusals(home: Path) -> list[str]:
     return list(problems)
 
 
-def forget(home: Path) -> None:
+def clear_all_startup_errors(home: Path) -> None:
     """Withdraw all, before anything is started."""
     for path in _all(home):
         path.unlink(missing_ok=True)

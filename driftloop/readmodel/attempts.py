@@ -44,8 +44,8 @@ class Attempt:
     """People's commands that had a part in it, up to the promotion where there is one."""
 
     @property
-    def in_vain(self) -> Envelope[Any] | None:
-        """The event that says that its release did not help: rejected, or rolled back even after a promotion."""
+    def defect(self) -> Envelope[Any] | None:
+        """The event that rejected the release, or rolled it back, even after a promotion."""
         return self.rolled_back or self.rejected
 
 

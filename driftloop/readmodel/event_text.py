@@ -32,12 +32,12 @@ def tell(event: Envelope[Any]) -> str | None:
     return None if line is None else f"{day(event.time_ms)}  {line}"
 
 
-def tells(event: Envelope[Any]) -> bool:
+def is_notable(event: Envelope[Any]) -> bool:
     """Whether the event is news."""
     return tell(event) is not None
 
 
-def tell_data(data: Message) -> str:
+def describe_data(data: Message) -> str:
     """One line for any message: what `tell` says of it, without its time, or else its name."""
     teller = _TELLERS.get(type(data))
     return (teller(data) if teller else None) or _LINES.get(type(data), _named)(data)

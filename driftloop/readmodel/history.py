@@ -26,7 +26,7 @@ COMMANDS = (
 
 
 @dataclass(frozen=True)
-class Tenure:
+class ServingPeriod:
     """An epoch: who answered. Times are event time, UTC milliseconds, but for `converged_wall_ms`."""
 
     loop: str
@@ -49,7 +49,7 @@ class Tenure:
     """The event that led to it."""
 
 
-def tenures(events: Iterable[Envelope[Any]], loop: str) -> list[Tenure]:
+def serving_periods(events: Iterable[Envelope[Any]], loop: str) -> list[ServingPeriod]:
     """Every epoch of a loop, oldest first."""
     own = [event for event in events if event.loop == loop]
     known = {event.id: event for event in own}
@@ -68,7 +68,7 @@ def tenures(events: Iterable[Envelope[Any]], loop: str) -> list[Tenure]:
     ]
 
 
-def live_at(found: Sequence[Tenure], time_ms: int) -> Tenure | None:
+def live_at(found: Sequence[ServingPeriod], time_ms: int) -> ServingPeriod | None:
     """Who answered at a moment of event time; None before the first champion.
 
     Where epochs begin at the same moment the newest counts.
@@ -88,11 +88,11 @@ def _tenure(
     until_ms: int | None,
     converged_wall_ms: int | None,
     known: dict[str, Envelope[Any]],
-) -> Tenure:
+) -> ServingPeriod:
     """The releases that entered a stage in one epoch: an open one is the challenger; what ended says why."""
     challenger = next((each.data for each in entered if each.data.stage not in ENDED), None)
     told = _telling(entered)
-    return Tenure(
+    return ServingPeriod(
         loop=loop,
         epoch=epoch,
         champion=told.data.champion_release_id,

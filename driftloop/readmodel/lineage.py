@@ -15,7 +15,7 @@ from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
-from driftloop.readmodel.event_text import day, tell_data
+from driftloop.readmodel.event_text import day, describe_data
 from driftloop.readmodel.releases import ReleaseState, release_states
 
 EventById = Callable[[str], Envelope[Any] | None]
@@ -106,7 +106,7 @@ class Lineage:
         kind = _KINDS.get(type(event.data), "event")
         causes = dict.fromkeys([event.causation_id or "", *_evidence(event), *self._links(event)])
         known = tuple(each for each in causes if each and each != event.id)
-        return Node(kind, event.id, tell_data(event.data), event.time_ms, known)
+        return Node(kind, event.id, describe_data(event.data), event.time_ms, known)
 
     def _links(self, event: Envelope[Any]) -> Iterator[str]:
         """Ids that a message holds in other fields."""

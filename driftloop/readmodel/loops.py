@@ -16,7 +16,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope, rfc3339
-from driftloop.readmodel.pending_work import Openness
+from driftloop.readmodel.pending_work import PendingWork
 
 ENDED = ("champion", "rejected", "retired", "rolled-back")
 """Stages in which a release is not open."""
@@ -72,16 +72,16 @@ class LoopState:
 def loop_states(events: Iterable[Envelope[Any]]) -> list[LoopState]:
     """What the events say of each loop. They come in the order of `driftloop.readmodel.order`."""
     loops: dict[str, LoopState] = {}
-    openness: dict[str, Openness] = {}
+    pending_work: dict[str, PendingWork] = {}
     for event in events:
         loop = loops.setdefault(event.loop, LoopState(event.loop))
-        openness.setdefault(event.loop, Openness(event.loop)).see(event)
+        pending_work.setdefault(event.loop, PendingWork(event.loop)).see(event)
         loop.time_ms = max(loop.time_ms, event.time_ms)
         note = _NOTES.get(type(event.data))
         if note is not None:
             note(loop, event)
     for name, loop in loops.items():
-        loop.open = openness[name].open()
+        loop.open = pending_work[name].open()
     return sorted(loops.values(), key=lambda loop: loop.loop)
 
 

@@ -34,7 +34,7 @@ _OFFLINE = "offline"
 
 
 @dataclass
-class Openness:
+class PendingWork:
     """Tracks obligations of one loop. Both sides of an obligation may come first."""
 
     loop: str
@@ -52,7 +52,7 @@ class Openness:
         """Take note of an event; those of other loops are passed over."""
         if event.loop != self.loop:
             return
-        self.meet(f"event {event.id}")
+        self.resolve(f"event {event.id}")
         note = _NOTES.get(type(event.data))
         if note is not None:
             note(self, event)
@@ -61,12 +61,12 @@ class Openness:
         """What is open, in words, in the order in which it opened."""
         return list(self._owed.values())
 
-    def owe(self, obligation: str, words: str) -> None:
+    def expect(self, obligation: str, words: str) -> None:
         """An answer is due, unless it came already."""
         if obligation not in self._met:
             self._owed[obligation] = words
 
-    def meet(self, obligation: str) -> None:
+    def resolve(self, obligation: str) -> None:
         """The answer came."""
         self._met.add(obligation)
         self._owed.pop(obligation, None)
@@ -75,7 +75,7 @@ class Openness:
         """The registry owes an answer, unless something else has brought the release to its end."""
         if self._ended.get(release_id, verdict_id) == verdict_id:
             self._verdicts[f"verdict {verdict_id}"] = release_id
-            self.owe(f"verdict {verdict_id}", words)
+            self.expect(f"verdict {verdict_id}", words)
 
     def ended(self, release_id: str, cause: str | None) -> None:
         """A release was rejected or taken back: verdicts on it are past, but for the one that did it.
@@ -85,96 +85,96 @@ class Openness:
         self._ended[release_id] = cause
         for obligation, about in self._verdicts.items():
             if about == release_id and obligation != f"verdict {cause}":
-                self.meet(obligation)
+                self.resolve(obligation)
 
     def route(self, epoch: int) -> None:
         """A route is due."""
         if epoch > self._epoch:
-            self.owe(f"route {epoch}", f"route of epoch {epoch} is not served yet")
+            self.expect(f"route {epoch}", f"route of epoch {epoch} is not served yet")
 
     def routed(self, epoch: int) -> None:
         """A route was served or failed; older ones are past."""
         self._epoch = max(self._epoch, epoch)
         for obligation in [each for each in self._owed if each.startswith("route ") and int(each[6:]) <= epoch]:
-            self.meet(obligation)
+            self.resolve(obligation)
 
 
-def _window_closed(state: Openness, event: Envelope[monitoring.WindowClosed]) -> None:
+def _window_closed(state: PendingWork, event: Envelope[monitoring.WindowClosed]) -> None:
     for decider in state.deciders:
-        state.owe(
+        state.expect(
             f"window {event.data.window_id} {decider}", f"{decider} has not looked at window {event.data.window_id}"
         )
 
 
-def _window_decided(state: Openness, event: Envelope[monitoring.WindowDecided]) -> None:
-    state.meet(f"window {event.data.window_id} {event.data.decider}")
+def _window_decided(state: PendingWork, event: Envelope[monitoring.WindowDecided]) -> None:
+    state.resolve(f"window {event.data.window_id} {event.data.decider}")
     for opened in event.data.opened:
-        state.owe(f"event {opened}", f"{event.data.decider} opened {opened}, which has not been seen yet")
+        state.expect(f"event {opened}", f"{event.data.decider} opened {opened}, which has not been seen yet")
 
 
-def _drift_detected(state: Openness, event: Envelope[monitoring.DriftDetected]) -> None:
+def _drift_detected(state: PendingWork, event: Envelope[monitoring.DriftDetected]) -> None:
     if event.data.mode == "trigger":
-        state.owe(f"reason {event.id}", f"alarm of {event.data.detector} waits for the retrain controller")
+        state.expect(f"reason {event.id}", f"alarm of {event.data.detector} waits for the retrain controller")
 
 
-def _reason_coalesced(state: Openness, event: Envelope[training.ReasonCoalesced]) -> None:
-    state.meet(f"reason {event.data.reason.event_id}")
+def _reason_coalesced(state: PendingWork, event: Envelope[training.ReasonCoalesced]) -> None:
+    state.resolve(f"reason {event.data.reason.event_id}")
 
 
-def _retrain_requested(state: Openness, event: Envelope[training.RetrainRequested]) -> None:
+def _retrain_requested(state: PendingWork, event: Envelope[training.RetrainRequested]) -> None:
     for reason in event.data.reasons:
-        state.meet(f"reason {reason.event_id}")
-    state.owe(f"run {event.data.request_id}", f"run for request {event.data.request_id} goes on")
+        state.resolve(f"reason {reason.event_id}")
+    state.expect(f"run {event.data.request_id}", f"run for request {event.data.request_id} goes on")
 
 
-def _candidate_trained(state: Openness, event: Envelope[training.CandidateTrained]) -> None:
-    state.meet(f"run {event.data.request_id}")
-    state.owe(f"candidate {event.data.run_id}", f"candidate of run {event.data.run_id} has no offline verdict yet")
+def _candidate_trained(state: PendingWork, event: Envelope[training.CandidateTrained]) -> None:
+    state.resolve(f"run {event.data.request_id}")
+    state.expect(f"candidate {event.data.run_id}", f"candidate of run {event.data.run_id} has no offline verdict yet")
 
 
-def _run_failed(state: Openness, event: Envelope[training.RunFailed]) -> None:
-    state.meet(f"run {event.data.request_id}")
+def _run_failed(state: PendingWork, event: Envelope[training.RunFailed]) -> None:
+    state.resolve(f"run {event.data.request_id}")
 
 
-def _verdict_reached(state: Openness, event: Envelope[evaluation.VerdictReached]) -> None:
+def _verdict_reached(state: PendingWork, event: Envelope[evaluation.VerdictReached]) -> None:
     verdict = event.data
     words = f"{verdict.stage} verdict on {verdict.release_id} waits for the registry"
     if verdict.stage == _OFFLINE:
-        state.meet(f"candidate {verdict.run_id}")
-        state.owe(f"verdict {event.id}", words)
+        state.resolve(f"candidate {verdict.run_id}")
+        state.expect(f"verdict {event.id}", words)
     elif verdict.outcome in (evaluation.BETTER, evaluation.WORSE) or verdict.limit_reached:
         state.judged(event.id, verdict.release_id, words)
 
 
-def _stage_entered(state: Openness, event: Envelope[registry.StageEntered]) -> None:
-    state.meet(f"verdict {event.causation_id}")
+def _stage_entered(state: PendingWork, event: Envelope[registry.StageEntered]) -> None:
+    state.resolve(f"verdict {event.causation_id}")
     if event.data.champion_release_id:  # else nobody answers any more, and there is no route
         state.route(event.data.epoch)
 
 
-def _approval_requested(state: Openness, event: Envelope[registry.ApprovalRequested]) -> None:
-    state.meet(f"verdict {event.causation_id}")
+def _approval_requested(state: PendingWork, event: Envelope[registry.ApprovalRequested]) -> None:
+    state.resolve(f"verdict {event.causation_id}")
 
 
-def _release_rejected(state: Openness, event: Envelope[registry.ReleaseRejected]) -> None:
+def _release_rejected(state: PendingWork, event: Envelope[registry.ReleaseRejected]) -> None:
     if event.data.stage == _OFFLINE:
-        state.meet(f"verdict {event.causation_id}")
+        state.resolve(f"verdict {event.causation_id}")
     state.ended(event.data.release_id, event.causation_id)
 
 
-def _release_rolled_back(state: Openness, event: Envelope[registry.ReleaseRolledBack]) -> None:
+def _release_rolled_back(state: PendingWork, event: Envelope[registry.ReleaseRolledBack]) -> None:
     state.ended(event.data.release_id, event.causation_id)
 
 
-def _route_changed(state: Openness, event: Envelope[registry.RouteChanged]) -> None:
+def _route_changed(state: PendingWork, event: Envelope[registry.RouteChanged]) -> None:
     state.route(event.data.epoch)
 
 
-def _route_answered(state: Openness, event: Envelope[serving.RouteConverged | serving.RouteFailed]) -> None:
+def _route_answered(state: PendingWork, event: Envelope[serving.RouteConverged | serving.RouteFailed]) -> None:
     state.routed(event.data.epoch)
 
 
-_NOTES: dict[type[Message], Callable[[Openness, Envelope[Any]], None]] = {
+_NOTES: dict[type[Message], Callable[[PendingWork, Envelope[Any]], None]] = {
     monitoring.WindowClosed: _window_closed,
     monitoring.WindowDecided: _window_decided,
     monitoring.DriftDetected: _drift_detected,

@@ -88,10 +88,10 @@ class Relay:
     async def keep_flushing(self, ended: Callable[[], bool], pause_s: float = 1.0) -> None:
         """Publish what is committed, at once, until ``ended``, which is asked after a `wake` and every ``pause_s``."""
         while not ended():
-            await self.flush_patiently()
+            await self.try_flush()
             await self.wait_for_commit(pause_s)
 
-    async def flush_patiently(self, pause_s: float = 0.5) -> int:
+    async def try_flush(self, pause_s: float = 0.5) -> int:
         """`flush`, which leaves the rest to a later call where the broker does not answer."""
         try:
             return await self.flush()

@@ -91,7 +91,7 @@ class LifecycleService:
             self._relay.keep_flushing(lambda: self._relaying_ends, self._patience.relay_pause_s)
         )
         try:
-            await self._relay.flush_patiently()
+            await self._relay.try_flush()
             self._ready = True
             while not self._stop.is_set():
                 if relaying.done():
@@ -115,13 +115,13 @@ class LifecycleService:
     async def _handle_batch(self, records: Sequence[Record]) -> None:
         positions = {}
         for record in records:
-            if not await self._patiently(record):
+            if not await self._handle_with_retry(record):
                 return  # stopped: what is not committed comes again, and the inbox knows what stands
             positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
         while await self._unsent():
             if self._stop.is_set():
                 return
-            await self._relay.flush_patiently()
+            await self._relay.try_flush()
         try:
             await self._consumer.commit(positions)
         except Retriable as error:
@@ -130,7 +130,7 @@ class LifecycleService:
     async def _unsent(self) -> bool:
         return bool(await asyncio.to_thread(outbox.unsent, self._engine, 1))
 
-    async def _patiently(self, record: Record) -> bool:
+    async def _handle_with_retry(self, record: Record) -> bool:
         """Handle a record, again and again where need be; False where the service is to stop first."""
         place = f"{record.topic}/{record.partition}/{record.offset}"
         pause_s = self._patience.retry_first_s

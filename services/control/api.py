@@ -15,7 +15,7 @@ from driftloop.process.clock import Clock
 from driftloop.process.errors import Retriable
 from services.control import messages, metrics
 from services.control.adapters.reader import Reader
-from services.control.desk import Desk
+from services.control.command_service import CommandService
 from services.control.domain.commands import Impossible, Missing
 from services.control.feed import Feed
 from services.control.ports import Stored
@@ -38,7 +38,7 @@ class ControlApi(calls.ControlServicer):
     """`driftloop.control.v1.Control`."""
 
     def __init__(
-        self, views: Views, reader: Reader, desk: Desk, feed: Feed, clock: Clock, streams: int, wait_s: float
+        self, views: Views, reader: Reader, desk: CommandService, feed: Feed, clock: Clock, streams: int, wait_s: float
     ) -> None:
         self._views = views
         self._reader = reader
@@ -120,7 +120,7 @@ class ControlApi(calls.ControlServicer):
         def work() -> api.ListHistoryResponse:
             at_ms = request.at.ToMilliseconds() if request.HasField("at") else None
             found = self._views.history(request.loop, at_ms)
-            return api.ListHistoryResponse(tenures=[messages.tenure(each) for each in found])
+            return api.ListHistoryResponse(serving_periods=[messages.serving_period(each) for each in found])
 
         return await self._answer("ListHistory", context, work)
 

@@ -7,7 +7,7 @@ import threading
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
 from driftloop.bus.offsets import Offsets
-from driftloop.bus.record_fetcher import OneRecord
+from driftloop.bus.record_fetcher import RecordFetcher
 from driftloop.events.event_log import LIFECYCLE
 from driftloop.loop import load_loops
 from driftloop.process.clock import SystemClock
@@ -18,8 +18,8 @@ from services.control.adapters.reader import NAME, Reader
 from services.control.adapters.store import EventStore
 from services.control.adapters.tables import metadata
 from services.control.api import ControlApi
+from services.control.command_service import CommandService
 from services.control.config import ControlSettings
-from services.control.desk import Desk
 from services.control.feed import Feed
 from services.control.notify.bootstrap import build as build_notifier
 from services.control.service import ControlService
@@ -51,12 +51,12 @@ def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
     )
     log_of_predictions = KafkaBatchConsumer(settings.kafka_bootstrap, [TOPIC], f"{NAME}-predictions")
     oldest = Offsets(settings.kafka_bootstrap).first(log_of_predictions.assignment())
-    one = OneRecord(settings.kafka_bootstrap, NAME)
+    one = RecordFetcher(settings.kafka_bootstrap, NAME)
     index = PredictionIndex(engine, log_of_predictions, one, oldest, stop)
     views = Views(EventStore(engine), index, {loop.name: loop.definition.description for loop in loops})
     stuck = StuckLoops(views, engine, clock, stop, int(1000 * settings.notify_stuck_s), reader.caught_up)
     notifier = build_notifier(settings, engine, clock, stop)
-    desk = Desk(views, engine, clock)
+    desk = CommandService(views, engine, clock)
     answers = Answers(views, {loop.name: plan(loop.definition) for loop in loops})
     streams = Streams(views.store, feed, settings.control_pages)
     name, port = settings.control_http.rsplit(":", 1)

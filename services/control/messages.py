@@ -13,8 +13,8 @@ from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope
 from driftloop.readmodel.advice import next_step
-from driftloop.readmodel.event_text import tell_data, tells
-from driftloop.readmodel.history import Tenure
+from driftloop.readmodel.event_text import describe_data, is_notable
+from driftloop.readmodel.history import ServingPeriod
 from driftloop.readmodel.lineage import Node
 from driftloop.readmodel.loops import LoopState, Waiting, outcome_words
 from driftloop.readmodel.releases import ReleaseState, StageAt
@@ -147,7 +147,7 @@ def _window_release(row: monitoring.ReleaseWindow) -> api.WindowRelease:
 
 def is_news(stored: Stored) -> bool:
     """Whether people want to hear of it."""
-    return tells(stored.event)
+    return is_notable(stored.event)
 
 
 def event(stored: Stored, *, payload: bool) -> api.Event:
@@ -162,7 +162,7 @@ def event(stored: Stored, *, payload: bool) -> api.Event:
         correlation_id=found.correlation_id,
         causation_id=found.causation_id or "",
         source=found.source.rpartition("/")[2],
-        line=tell_data(found.data)[:_LINE],
+        line=describe_data(found.data)[:_LINE],
         evidence_ids=getattr(found.data, "evidence_ids", ()),
         payload=_payload(found) if payload else None,
         position=stored.position,
@@ -181,9 +181,9 @@ def node(found: Node) -> api.LineageNode:
     )
 
 
-def tenure(found: Tenure) -> api.Tenure:
+def serving_period(found: ServingPeriod) -> api.ServingPeriod:
     """An epoch."""
-    return api.Tenure(
+    return api.ServingPeriod(
         loop=found.loop,
         epoch=found.epoch,
         champion=found.champion,

@@ -8,7 +8,7 @@ from typing import Any
 
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope
-from driftloop.readmodel.history import Tenure, live_at, tenures
+from driftloop.readmodel.history import ServingPeriod, live_at, serving_periods
 from driftloop.readmodel.lineage import EventById, Lineage, Node
 from driftloop.readmodel.loops import LoopState, loop_states
 from driftloop.readmodel.order import in_order
@@ -39,8 +39,8 @@ class _Story:
         return release_states(self.events)
 
     @cached_property
-    def tenures(self) -> list[Tenure]:
-        return tenures(self.events, self._loop)
+    def serving_periods(self) -> list[ServingPeriod]:
+        return serving_periods(self.events, self._loop)
 
     @cached_property
     def lineage(self) -> Lineage:
@@ -155,9 +155,9 @@ class Views:
             raise NotThere(f"no prediction, release, run or event bears the id {name!r}")
         return self._story(prediction.loop).lineage.of_prediction(prediction)
 
-    def history(self, loop: str, at_ms: int | None) -> list[Tenure]:
+    def history(self, loop: str, at_ms: int | None) -> list[ServingPeriod]:
         """Every epoch of a loop, or of all; or those that were live at a moment of event time."""
-        found = [self._story(name).tenures for name in self.loops(loop)]
+        found = [self._story(name).serving_periods for name in self.loops(loop)]
         if at_ms is None:
             return [each for every in found for each in every]
         return [live for every in found if (live := live_at(every, at_ms)) is not None]
@@ -165,7 +165,7 @@ class Views:
     def _champion(self, loop: str) -> str:
         found = self.state(loop).champion
         if not found:
-            raise NotThere(f"loop {loop!r} has no champion yet; `driftloop timeline {loop}` tells how far it is")
+            raise NotThere(f"loop {loop!r} has no champion yet; `driftloop timeline {loop}` says how far it is")
         return found
 
     def _story(self, loop: str) -> _Story:

@@ -1,4 +1,4 @@
-"""What the control service does when the log brings something new, or nothing, beside keeping it: it tells people."""
+"""Notifies people when the log brings something new, or when work stays pending too long."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import threading
 
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
 from driftloop.loop import load_loops
-from driftloop.model.path_relocation import locator
+from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import SystemClock
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
@@ -15,7 +15,7 @@ from services.evaluation.adapters.holdouts import ParquetHoldouts
 from services.evaluation.adapters.sql import SqlState, metadata
 from services.evaluation.config import EvaluationSettings
 from services.evaluation.handlers import Evaluation, table
-from services.evaluation.trial import Judge
+from services.evaluation.offline_evaluation import Judge
 
 NAME = "evaluation"
 
@@ -28,8 +28,8 @@ def build(settings: EvaluationSettings, stop: threading.Event) -> LifecycleServi
     """
     clock = SystemClock()
     loops = {loop.name: loop.definition for loop in load_loops(settings.loops_dir, settings.loops)}
-    locate = locator(settings.home)
-    judge = Judge(LocalBundles(locate), ParquetHoldouts(locate), clock)
+    resolve_path = path_resolver(settings.home)
+    judge = Judge(LocalBundles(resolve_path), ParquetHoldouts(resolve_path), clock)
     handlers = table(Evaluation(loops, judge, clock, SqlState))
     return LifecycleService(
         name=NAME,

@@ -19,8 +19,8 @@ from driftloop.runner.handler import HandlerTable, Transaction
 from services.evaluation import messages, metrics
 from services.evaluation.domain import rollout
 from services.evaluation.domain.judgement import Judgement
+from services.evaluation.offline_evaluation import Judge, resampling
 from services.evaluation.ports import Block, Candidate, StageEntry, State
-from services.evaluation.trial import Judge, resampling
 
 _CHAMPION = "champion"
 

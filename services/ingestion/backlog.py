@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from services.ingestion.domain.watermarks import Advance
-from services.ingestion.door import REJECTED, Passed
+from services.ingestion.pipeline import REJECTED, BatchResult
 from services.ingestion.ports import Unflushed
 
 WATERMARKS = pa.schema([("watermark_ms", pa.int64()), ("sequence", pa.int64())])
@@ -27,7 +27,7 @@ class Backlog:
         self._advances: list[Advance] = []
         self._flushed_ms = watermark_ms
 
-    def add(self, passed: Passed) -> None:
+    def add(self, passed: BatchResult) -> None:
         """What a batch gave."""
         for name, rows in passed.accepted.items():
             self._events[name].append(rows)

@@ -23,11 +23,11 @@ from services.ingestion.config import IngestionSettings
 from services.ingestion.domain.arrivals import PartitionClock
 from services.ingestion.domain.fanout import Partitioner
 from services.ingestion.domain.watermarks import LoopClock
-from services.ingestion.door import Door
 from services.ingestion.handlers import table
 from services.ingestion.messages import Messages
+from services.ingestion.pipeline import Pipeline
 from services.ingestion.ports import Journal, Lake
-from services.ingestion.reader import Reader, Silence
+from services.ingestion.reader import IdlePartitions, Reader
 from services.ingestion.service import Ingestion, Parts
 
 NAME = "ingestion"
@@ -80,24 +80,24 @@ def assemble(
 ) -> Ingestion:
     """The service on any world."""
     messages = [Messages(loop.name, world.clock) for loop in loops]
-    doors = [_door(loop, each, world) for loop, each in zip(loops, messages, strict=True)]
-    silence = Silence(world.consumer.assignment(), _timeouts_s(loops), world.clock)
-    reader = Reader(world.consumer, world.journal, silence, world.clock, settings.poll_records)
+    pipelines = [_door(loop, each, world) for loop, each in zip(loops, messages, strict=True)]
+    idle = IdlePartitions(world.consumer.assignment(), _timeouts_s(loops), world.clock)
+    reader = Reader(world.consumer, world.journal, idle, world.clock, settings.poll_records)
     flushing = ThreadPoolExecutor(1, thread_name_prefix="flush")
     parts = Parts(
-        world.consumer, world.producer, reader, world.journal, world.lake, doors, messages, flushing, world.clock
+        world.consumer, world.producer, reader, world.journal, world.lake, pipelines, messages, flushing, world.clock
     )
     return Ingestion(parts, settings, stop)
 
 
-def _door(loop: CompiledLoop, messages: Messages, world: World) -> Door:
+def _door(loop: CompiledLoop, messages: Messages, world: World) -> Pipeline:
     mine = [place for place in world.consumer.assignment() if place.topic in loop.schemas]
     clocks: dict[TopicPartition, PartitionClock] = dict.fromkeys(mine, PartitionClock())
     rows_to, outcomes_to = (
         Partitioner(world.producer.partitions(topic_of(message).name)) for message in (RowsAccepted, OutcomesAccepted)
     )
     handlers = table(loop.schemas, loop.derives, loop.time, {loop.feeds.label: loop.feeds.outcome})
-    return Door(loop.name, handlers, loop.feeds, LoopClock(clocks), messages, rows_to, outcomes_to)
+    return Pipeline(loop.name, handlers, loop.feeds, LoopClock(clocks), messages, rows_to, outcomes_to)
 
 
 def _timeouts_s(loops: Sequence[CompiledLoop]) -> Mapping[str, float]:

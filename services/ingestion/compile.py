@@ -1,4 +1,4 @@
-"""Turns a loop's definition into what its door needs, and says at the line what is wrong with it."""
+"""Turns a loop's definition into what its pipeline needs, and says at the line what is wrong with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from driftloop.loop.definition import LoopDefinition, TimeRules
 from driftloop.process.errors import LoopDefinitionError
 from services.ingestion.domain.fanout import OutcomeColumns
 from services.ingestion.domain.schema import STANDARD, EventSchema, Where, read_schema
-from services.ingestion.door import Feeds
+from services.ingestion.pipeline import Feeds
 from services.ingestion.ports import Derive
 
 _KEYS = ("string", "int32", "int64")

@@ -20,7 +20,7 @@ from services.ingestion.domain.arrivals import ArrivalRules, Ints, Mark, Partiti
 from services.ingestion.domain.decode import Decoder
 from services.ingestion.domain.duplicates import DuplicateWindow
 from services.ingestion.domain.fanout import OutcomeColumns
-from services.ingestion.domain.probes import Judged
+from services.ingestion.domain.probes import ProbeResult
 from services.ingestion.domain.rejection import DUPLICATE, Rejection
 from services.ingestion.domain.rules import Rules
 from services.ingestion.domain.runs import Run, read_runs
@@ -42,7 +42,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Handled:
+class EventTypeResult:
     """What became of the records of one event type. ``accepted`` has the columns of `EventHandler.schema`."""
 
     accepted: pa.RecordBatch
@@ -79,13 +79,13 @@ class EventHandler:
         self.schema = pa.schema([*STANDARD, *own, *(derive.schema if derive else ())])
         self.nothing = pa.RecordBatch.from_pylist([], schema=self.schema)
 
-    def __call__(self, records: Mapping[TopicPartition, Sequence[Record]], clock: LoopClock) -> Handled:
+    def __call__(self, records: Mapping[TopicPartition, Sequence[Record]], clock: LoopClock) -> EventTypeResult:
         """Take the records of a batch, by partition; the clock is moved by what the rows and marks say."""
         runs = read_runs(records)
         refused = [Refused(record, fault) for record, fault in runs.unreadable]
         if not runs.rows:
             self._pass_marks(runs.runs, clock)
-            return Handled(self.nothing, refused)
+            return EventTypeResult(self.nothing, refused)
         rows, derived = self._checked(runs.rows, refused)
         arrival, ahead = self._arrive(rows, runs.runs, clock)
         repeated = self._repeated(rows, ahead, clock.watermark_ms)
@@ -94,16 +94,16 @@ class EventHandler:
         kept = ~(ahead | repeated)
         self._refuse(rows, faults, runs.rows, refused)
         accepted = self._assemble(rows, derived, arrival, runs.rows)
-        return Handled(accepted if kept.all() else accepted.filter(pa.array(kept)), refused)
+        return EventTypeResult(accepted if kept.all() else accepted.filter(pa.array(kept)), refused)
 
-    def judge(self, probes: Sequence[Record]) -> list[Judged]:
+    def judge(self, probes: Sequence[Record]) -> list[ProbeResult]:
         """What would become of these test events by form, rules and expressions; nothing is moved or remembered."""
         refused: list[Refused] = []
         rows, _ = self._checked(probes, refused)
         times = dict(zip(rows.places.tolist(), rows.batch.column(self._event.time).to_pylist(), strict=True))
         faults = {(each.record.partition, each.record.offset): each.fault for each in refused}
         return [
-            Judged(record, faults.get((record.partition, record.offset)), times.get(place, 0))
+            ProbeResult(record, faults.get((record.partition, record.offset)), times.get(place, 0))
             for place, record in enumerate(probes)
         ]
 

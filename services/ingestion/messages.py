@@ -26,7 +26,7 @@ from driftloop.events.probe import PROBE_ID
 from driftloop.process.clock import Clock
 from services.ingestion import ports
 from services.ingestion.domain.fanout import Share
-from services.ingestion.domain.probes import Judged
+from services.ingestion.domain.probes import ProbeResult
 from services.ingestion.domain.rejection import Rejection
 from services.ingestion.domain.watermarks import Advance
 
@@ -81,7 +81,7 @@ class Messages:
             name, watermark_ms, LakeFlushed(loop=self.loop, watermark_ms=watermark_ms, tables=held), None
         )
 
-    def judged(self, each: Judged) -> Outgoing:
+    def judged(self, each: ProbeResult) -> Outgoing:
         """The answer to a test event; the same one where the record comes again."""
         record, fault = each.record, each.fault
         name = event_id("probe-judged", self.loop, record.topic, record.partition, record.offset)

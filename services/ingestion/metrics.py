@@ -2,7 +2,7 @@
 
 from driftloop.process.telemetry import Counter, Gauge, Histogram
 
-ACCEPTED = Counter("driftloop_ingestion_accepted", "Rows that passed the door.", ("loop", "event_type"))
+ACCEPTED = Counter("driftloop_ingestion_accepted", "Rows that passed the pipeline.", ("loop", "event_type"))
 REJECTED = Counter(
     "driftloop_ingestion_rejected", "Records that became dead letters.", ("loop", "event_type", "reason")
 )

@@ -13,7 +13,7 @@ from services.ingestion.domain.arrivals import PartitionClock
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class BatchRecord:
     """A batch as it was taken: what decides its result beside the records themselves.
 
     ``ranges``: [start, end) of offsets, by partition. ``silent``: partitions that wall time had passed over.
@@ -50,7 +50,7 @@ class Checkpoint:
 class Journal(Protocol):
     """The service's own durable notes. Every call is one transaction."""
 
-    def note(self, taken: Taken) -> None:
+    def append(self, taken: BatchRecord) -> None:
         """Note a batch before anything of it is sent."""
         ...
 
@@ -58,7 +58,7 @@ class Journal(Protocol):
         """Replace the checkpoint and forget the batches in it."""
         ...
 
-    def load(self) -> tuple[Checkpoint, list[Taken]]:
+    def load(self) -> tuple[Checkpoint, list[BatchRecord]]:
         """The newest checkpoint and the batches noted since, in order."""
         ...
 

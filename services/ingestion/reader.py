@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from driftloop.bus.ports import BatchConsumer, Record, TopicPartition
 from driftloop.process.clock import Clock
 from driftloop.process.errors import Retriable
-from services.ingestion.domain.probes import heard
-from services.ingestion.ports import Checkpoint, Journal, Taken
+from services.ingestion.domain.probes import active
+from services.ingestion.ports import BatchRecord, Checkpoint, Journal
 
 _REREAD_PATIENCE_S = 30.0
 
@@ -26,43 +26,43 @@ Grouped = dict[TopicPartition, list[Record]]
 class Batch:
     """Records in order of offset, by partition."""
 
-    taken: Taken
+    taken: BatchRecord
     records: Mapping[TopicPartition, Sequence[Record]]
 
 
-class Silence:
+class IdlePartitions:
     """Since when each partition is silent, by wall time. ``timeouts_s`` by topic."""
 
     def __init__(self, places: Iterable[TopicPartition], timeouts_s: Mapping[str, float], clock: Clock) -> None:
         self._clock = clock
         self._timeouts_s = timeouts_s
-        self._heard = dict.fromkeys(places, clock.monotonic_s())
+        self._last_active = dict.fromkeys(places, clock.monotonic_s())
 
-    def over(self, heard: Iterable[TopicPartition]) -> frozenset[TopicPartition]:
-        """Partitions that are silent for longer than allowed, when these were heard just now."""
+    def idle_now(self, active: Iterable[TopicPartition]) -> frozenset[TopicPartition]:
+        """Partitions that are silent for longer than allowed, when these were active just now."""
         now = self._clock.monotonic_s()
-        self._heard.update(dict.fromkeys(heard, now))
-        return frozenset(place for place, at in self._heard.items() if now - at > self._timeouts_s[place.topic])
+        self._last_active.update(dict.fromkeys(active, now))
+        return frozenset(place for place, at in self._last_active.items() if now - at > self._timeouts_s[place.topic])
 
 
 class Reader:
     """Reads on from a checkpoint: first the noted batches again, then new ones."""
 
     def __init__(
-        self, consumer: BatchConsumer, journal: Journal, silence: Silence, clock: Clock, most_records: int
+        self, consumer: BatchConsumer, journal: Journal, idle: IdlePartitions, clock: Clock, most_records: int
     ) -> None:
         self._consumer = consumer
         self._journal = journal
-        self._silence = silence
+        self._idle = idle
         self._clock = clock
         self._most = most_records
-        self._again: deque[Taken] = deque()
+        self._again: deque[BatchRecord] = deque()
         self._held: Grouped = defaultdict(list)
         self._silent: frozenset[TopicPartition] = frozenset()
         self.sequence = 0
         self.positions: dict[TopicPartition, int] = {}
 
-    def start(self, checkpoint: Checkpoint, noted: Iterable[Taken]) -> None:
+    def start(self, checkpoint: Checkpoint, noted: Iterable[BatchRecord]) -> None:
         """Go to where a checkpoint was taken, from where the noted batches are read again."""
         self.sequence = checkpoint.taken
         self.positions = {place: checkpoint.positions.get(place, 0) for place in self._consumer.assignment()}
@@ -79,12 +79,12 @@ class Reader:
         if self._again:
             return self._same(self._again.popleft())
         records = self._new(timeout_s)
-        silent = self._silence.over(heard(records))
+        silent = self._idle.idle_now(active(records))
         if not records and silent == self._silent:
             return None
         ranges = {place: (held[0].offset, held[-1].offset + 1) for place, held in records.items()}
-        taken = Taken(self.sequence + 1, ranges, silent)
-        self._journal.note(taken)
+        taken = BatchRecord(self.sequence + 1, ranges, silent)
+        self._journal.append(taken)
         return self._batch(taken, records)
 
     def _new(self, timeout_s: float) -> Grouped:
@@ -93,7 +93,7 @@ class Reader:
             return records
         return _grouped(self._consumer.poll(self._most, timeout_s))
 
-    def _same(self, taken: Taken) -> Batch:
+    def _same(self, taken: BatchRecord) -> Batch:
         """The batch as it was taken before; what was read beyond it is held for those that follow.
 
         Raises:
@@ -121,7 +121,7 @@ class Reader:
             self._held[place] = rest
         return [record for record in held if record.offset < end]
 
-    def _batch(self, taken: Taken, records: Grouped) -> Batch:
+    def _batch(self, taken: BatchRecord, records: Grouped) -> Batch:
         self.sequence, self._silent = taken.sequence, taken.silent
         self.positions.update({place: end for place, (_, end) in taken.ranges.items()})
         return Batch(taken, records)

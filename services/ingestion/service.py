@@ -1,4 +1,4 @@
-"""Runs ingestion: batch after batch through the doors, and the lake brought up to date beside it.
+"""Runs ingestion: batch after batch through the pipelines, and the lake brought up to date beside it.
 
 The lake is flushed on a thread of its own, so that no watermark waits for it; at most one flush is under way. After
 a flush comes the checkpoint, which stands for: all before it is in the lake, and all that was sent for it was
@@ -25,8 +25,8 @@ from services.ingestion import metrics
 from services.ingestion.backlog import Backlog
 from services.ingestion.config import IngestionSettings
 from services.ingestion.domain.duplicates import DuplicateWindow
-from services.ingestion.door import Door, Passed
 from services.ingestion.messages import Messages
+from services.ingestion.pipeline import BatchResult, Pipeline
 from services.ingestion.ports import ACCEPTED_BEFORE, Checkpoint, Journal, Lake, Unflushed
 from services.ingestion.reader import Batch, Reader
 
@@ -49,7 +49,7 @@ class Parts:
     reader: Reader
     journal: Journal
     lake: Lake
-    doors: Sequence[Door]
+    pipelines: Sequence[Pipeline]
     messages: Sequence[Messages]
     flushing: Executor
     """Where flushes run, one at a time."""
@@ -66,7 +66,7 @@ class Ingestion:
         self._span_ms = to_ms(settings.flush_span)
         self._limit = DeadLetterLimit(settings.dead_letter_limit)
         self._backlogs: list[Backlog] = []
-        self._flight: Future[Checkpoint] | None = None
+        self._pending_flush: Future[Checkpoint] | None = None
         self._checkpointed = 0
         self._judged = False  # test events that no checkpoint stands for: they may have left nothing for the lake
         self._busy_s = self._lag_s = parts.clock.monotonic_s()
@@ -99,13 +99,13 @@ class Ingestion:
     def start(self) -> None:
         """Take up from the checkpoint."""
         checkpoint, noted = self._parts.journal.load()
-        for door in self._parts.doors:
-            if door.loop in checkpoint.loops:
-                door.restore(checkpoint.loops[door.loop])
-            for name, handler in door.handlers.items():
-                _remember(self._parts.lake, door, name, handler.duplicates, checkpoint)
-            schemas = {name: handler.schema for name, handler in door.handlers.items()}
-            self._backlogs.append(Backlog(door.loop, schemas, door.clock.watermark_ms))
+        for pipeline in self._parts.pipelines:
+            if pipeline.loop in checkpoint.loops:
+                pipeline.restore(checkpoint.loops[pipeline.loop])
+            for name, handler in pipeline.handlers.items():
+                _remember(self._parts.lake, pipeline, name, handler.duplicates, checkpoint)
+            schemas = {name: handler.schema for name, handler in pipeline.handlers.items()}
+            self._backlogs.append(Backlog(pipeline.loop, schemas, pipeline.clock.watermark_ms))
         self._parts.reader.start(checkpoint, noted)
         self._checkpointed = checkpoint.taken
         self._ready = True
@@ -119,30 +119,30 @@ class Ingestion:
             self._take(batch)
             self._busy_s = self._parts.clock.monotonic_s()
             metrics.BATCH_SECONDS.record(self._busy_s - now_s)
-        self._land()
-        if self._flight is None and self._due(now_s):
-            self._take_off()
+        self._finish_flush()
+        if self._pending_flush is None and self._due(now_s):
+            self._start_flush()
         if now_s - self._lag_s > self._settings.lag_every_s:
             self._lag_s = now_s
             self._measure_lag()
 
     def finish(self) -> None:
         """Bring the lake up to date."""
-        self._land(wait=True)
+        self._finish_flush(wait=True)
         if self._judged or any(each.waits for each in self._backlogs):
-            self._take_off()
-            self._land(wait=True)
+            self._start_flush()
+            self._finish_flush(wait=True)
 
     def _take(self, batch: Batch) -> None:
-        fates: list[tuple[bool, str]] = []
-        for door, backlog in zip(self._parts.doors, self._backlogs, strict=True):
-            mine = {place: held for place, held in batch.records.items() if place.topic in door.handlers}
-            silent = [place for place in batch.taken.silent if place.topic in door.handlers]
-            passed: Passed = door.take(mine, silent, self._parts.producer.send)
+        record_results: list[tuple[bool, str]] = []
+        for pipeline, backlog in zip(self._parts.pipelines, self._backlogs, strict=True):
+            mine = {place: held for place, held in batch.records.items() if place.topic in pipeline.handlers}
+            silent = [place for place in batch.taken.silent if place.topic in pipeline.handlers]
+            passed: BatchResult = pipeline.take(mine, silent, self._parts.producer.send)
             backlog.add(passed)
-            fates += passed.fates
+            record_results += passed.record_results
             self._judged |= passed.judged > 0
-        for dead, reason in fates:
+        for dead, reason in record_results:
             if dead:
                 self._limit.refused(reason)
             else:
@@ -158,17 +158,19 @@ class Ingestion:
         long = max((each.span_ms for each in waiting), default=0) >= self._span_ms
         return full or long or now_s - self._busy_s >= self._settings.flush_idle_s
 
-    def _take_off(self) -> None:
+    def _start_flush(self) -> None:
         """Begin a flush of all that waits, as it is now."""
-        reader, doors = self._parts.reader, self._parts.doors
-        checkpoint = Checkpoint(reader.sequence, dict(reader.positions), {door.loop: door.state() for door in doors})
+        reader, pipelines = self._parts.reader, self._parts.pipelines
+        checkpoint = Checkpoint(
+            reader.sequence, dict(reader.positions), {pipeline.loop: pipeline.state() for pipeline in pipelines}
+        )
         unflushed = [
             (messages, backlog.take())
             for messages, backlog in zip(self._parts.messages, self._backlogs, strict=True)
             if backlog.waits
         ]
         self._judged = False
-        self._flight = self._parts.flushing.submit(self._flush, unflushed, checkpoint)
+        self._pending_flush = self._parts.flushing.submit(self._flush, unflushed, checkpoint)
 
     def _flush(self, unflushed: Sequence[tuple[Messages, Unflushed]], checkpoint: Checkpoint) -> Checkpoint:
         began = self._parts.clock.monotonic_s()
@@ -182,12 +184,12 @@ class Ingestion:
         metrics.FLUSH_SECONDS.record(self._parts.clock.monotonic_s() - began)
         return checkpoint
 
-    def _land(self, *, wait: bool = False) -> None:
+    def _finish_flush(self, *, wait: bool = False) -> None:
         """Take the checkpoint of a flush that has ended; raises what ended it."""
-        if self._flight is None or not (wait or self._flight.done()):
+        if self._pending_flush is None or not (wait or self._pending_flush.done()):
             return
-        checkpoint = self._flight.result()
-        self._flight = None
+        checkpoint = self._pending_flush.result()
+        self._pending_flush = None
         self._parts.journal.checkpoint(checkpoint)
         self._checkpointed = checkpoint.taken
         try:
@@ -204,9 +206,9 @@ class Ingestion:
             metrics.LAG.set(records, topic=topic)
 
 
-def _remember(lake: Lake, door: Door, event_type: str, window: DuplicateWindow, checkpoint: Checkpoint) -> None:
+def _remember(lake: Lake, pipeline: Pipeline, event_type: str, window: DuplicateWindow, checkpoint: Checkpoint) -> None:
     """Fill a window with the ids of accepted rows before the checkpoint; those behind it are read and judged again."""
-    rows: pa.Table = lake.accepted(door.loop, event_type, window.horizon_ms(door.clock.watermark_ms))
+    rows: pa.Table = lake.accepted(pipeline.loop, event_type, window.horizon_ms(pipeline.clock.watermark_ms))
     ends = {place.partition: end for place, end in checkpoint.positions.items() if place.topic == event_type}
     ids, times, partitions, offsets = (rows.column(name).to_pylist() for name in ACCEPTED_BEFORE)
     places = zip(ids, times, partitions, offsets, strict=True)

@@ -11,7 +11,7 @@ from driftloop.bus.kafka_batch import KafkaBatchConsumer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
 from driftloop.bus.ports import BatchConsumer, LifecycleProducer, TopicPartition
 from driftloop.loop import LoopDefinition, load_loops, to_ms
-from driftloop.model.path_relocation import locator
+from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import Clock, SystemClock
 from driftloop.runner.tables import open_database
 from services.monitoring.adapters.bundles import LocalReferences
@@ -42,7 +42,7 @@ def build(settings: MonitoringSettings, stop: threading.Event) -> Joiner:
         engine=open_database(settings.database_url(NAME), metadata),
         consumer=KafkaBatchConsumer(settings.kafka_bootstrap, TOPICS, NAME, linger_s=settings.linger_s),
         producer=KafkaLifecycleProducer(settings.kafka_bootstrap),
-        references=LocalReferences(locator(settings.home)),
+        references=LocalReferences(path_resolver(settings.home)),
         settings=settings,
         stop=stop,
         clock=SystemClock(),

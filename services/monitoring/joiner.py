@@ -1,4 +1,4 @@
-"""The outcome join's process: takes batches of records, closes windows, tells of them."""
+"""The outcome join's process: takes batches of records, closes windows, publishes them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Joiner:
         self._gauges.stages(self._intake.releases.values())
         try:
             await asyncio.to_thread(self.write)
-            await self._relay.flush_patiently()
+            await self._relay.try_flush()
             self._ready = True
             while not self._stop.is_set():
                 await self._turn()
@@ -98,7 +98,7 @@ class Joiner:
             if letters:
                 await self._producer.send(letters)
             await asyncio.to_thread(self.write)
-        await self._relay.flush_patiently()
+        await self._relay.try_flush()
         if self._clock.monotonic_s() - self._committed_s > self._settings.commit_every_s:
             await asyncio.to_thread(self._commit)
 

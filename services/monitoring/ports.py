@@ -16,7 +16,7 @@ from services.monitoring.domain.window import Restated
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release as the registry tells of it; what is not known yet is empty."""
+    """A release as the registry says about it; what is not known yet is empty."""
 
     loop: str
     release_id: str

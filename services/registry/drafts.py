@@ -35,7 +35,7 @@ def drafts(change: Change, chain: str) -> list[Draft]:
 
 
 def command_ignored(event: Envelope[Any], command: str, because: str) -> Draft:
-    """What tells the person that nothing came of a command."""
+    """What notifies the person that nothing came of a command."""
     loop = event.data.loop
     data = messages.CommandIgnored(loop=loop, command_id=event.id, command=command, reason=because)
     return Draft(ids.event_id("registry.command-ignored", loop, event.id), loop, event.time_ms, data)

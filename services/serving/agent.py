@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from driftloop.runner.service import LifecycleService
-from services.serving.convergence import Convergence
+from services.serving.route_reconciler import RouteReconciler
 from services.serving.shipper import Shipper
 
 
@@ -18,7 +18,7 @@ class Agent:
     """`driftloop.process.Service` of three parts; a defect in one ends all."""
 
     lifecycle: LifecycleService
-    convergence: Convergence
+    convergence: RouteReconciler
     shipper: Shipper
     stop: threading.Event
     close: Callable[[], None]

@@ -9,7 +9,7 @@ from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycle
 from driftloop.contracts import features_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.loop import load_loops
-from driftloop.model.path_relocation import locator
+from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import SystemClock
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
@@ -21,10 +21,10 @@ from services.serving.adapters.triton_grpc import GrpcTriton
 from services.serving.adapters.watermarks import SqliteFeatureWatermarks
 from services.serving.agent import Agent
 from services.serving.config import ServingSettings
-from services.serving.convergence import Convergence
 from services.serving.domain.model_config import Places
-from services.serving.establish import Establisher
 from services.serving.handlers import Handlers
+from services.serving.route_deployer import RouteDeployer
+from services.serving.route_reconciler import RouteReconciler
 from services.serving.shipper import Shipper
 
 NAME = "serving"
@@ -53,10 +53,10 @@ def build(settings: ServingSettings, stop: threading.Event) -> Agent:
         settings.triton_load_timeout_s,
     )
     where = places(settings)
-    establisher = Establisher(
+    establisher = RouteDeployer(
         definitions=definitions,
         triton=triton,
-        releases=FolderReleases(where.releases, locator(settings.home)),
+        releases=FolderReleases(where.releases, path_resolver(settings.home)),
         files=FolderRouterFiles(settings.triton / "models", where, settings.queue_delay_us),
         watermarks=SqliteFeatureWatermarks(settings.online_db),
         clock=clock,
@@ -74,7 +74,7 @@ def build(settings: ServingSettings, stop: threading.Event) -> Agent:
             clock=clock,
             seed=settings.seed,
         ),
-        convergence=Convergence(
+        convergence=RouteReconciler(
             loops=sorted(definitions),
             engine=engine,
             establisher=establisher,

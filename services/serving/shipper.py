@@ -57,8 +57,8 @@ class Shipper:
         """Ship until the stop event is set, then what is left."""
         try:
             while not self._stop.is_set():
-                self._patiently(_BUSY_POLL_S if self._clock.monotonic_s() < self._busy_until else _IDLE_POLL_S)
-            self._patiently(0.0)
+                self._ship_with_retry(_BUSY_POLL_S if self._clock.monotonic_s() < self._busy_until else _IDLE_POLL_S)
+            self._ship_with_retry(0.0)
         finally:
             self._consumer.close()
             self._producer.close()
@@ -78,7 +78,7 @@ class Shipper:
             self._busy_until = self._clock.monotonic_s() + _BUSY_FOR_S
         return shipped
 
-    def _patiently(self, timeout_s: float) -> None:
+    def _ship_with_retry(self, timeout_s: float) -> None:
         try:
             self.step(timeout_s)
         except Retriable as error:

@@ -13,7 +13,7 @@ from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycle
 from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer
 from driftloop.contracts import control_pb2 as control
 from driftloop.loop import Loop, load_loops
-from driftloop.model.path_relocation import locator
+from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import Clock, SystemClock
 from driftloop.process.settings import ROOT
 from driftloop.runner.handler import HandlerTable
@@ -22,7 +22,7 @@ from driftloop.runner.tables import open_database
 from services.training.adapters import sql
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
 from services.training.config import TrainingSettings
-from services.training.domain.matching import Asking, Link
+from services.training.domain.matching import ImportPlan, Link
 from services.training.handlers import table
 from services.training.ports import Launcher
 from services.training.spec import Imported, RunSpec, TableAt
@@ -161,14 +161,14 @@ def spec_of(settings: TrainingSettings, loop: Loop, run: sql.Run) -> RunSpec:
 def imported_of(home: Path, model: control.ImportedModel) -> Imported:
     """A model that a person brought, as a run is told of it."""
     inputs = tuple((each.name, tuple(each.columns)) for each in model.inputs)
-    asking = Asking(inputs, model.output, tuple(model.score_columns), cast("Link", model.link))
+    asking = ImportPlan(inputs, model.output, tuple(model.score_columns), cast("Link", model.link))
     return Imported(str(home / model.uri), model.sha256, model.source, asking)
 
 
 def _tables(home: Path, tables: Mapping[str, TableAt]) -> dict[str, TableAt]:
     """Tables with their paths made whole: those of events may be relative to the home, or of a home that this was."""
-    found, locate = {}, locator(home)
+    found, resolve_path = {}, path_resolver(home)
     for name, each in tables.items():
-        path = each.path if "://" in each.path else str(home.resolve() / locate(each.path))
+        path = each.path if "://" in each.path else str(home.resolve() / resolve_path(each.path))
         found[name] = TableAt(path, each.version)
     return found

@@ -11,7 +11,7 @@ COALESCED = Counter(
 )
 KEPT = Gauge("driftloop_training_reasons_kept", "Reasons that wait for a request.", ("loop",))
 CHAIN_OPEN = Gauge("driftloop_training_chain_open", "1 while a run or a release of the loop is open.", ("loop",))
-IN_VAIN = Gauge(
+CONSECUTIVE_FAILURES = Gauge(
     "driftloop_training_in_vain", "Chains in a row that ended without a promotion; the breaker counts them.", ("loop",)
 )
 PAUSED = Gauge("driftloop_training_paused", "1 while a person has paused retraining.", ("loop",))
@@ -27,5 +27,5 @@ def tell(state: LoopState) -> None:
     """Show a loop's state."""
     KEPT.set(len(state.kept), loop=state.loop)
     CHAIN_OPEN.set(0 if state.chain is None else 1, loop=state.loop)
-    IN_VAIN.set(state.in_vain, loop=state.loop)
+    CONSECUTIVE_FAILURES.set(state.consecutive_failures, loop=state.loop)
     PAUSED.set(int(state.paused), loop=state.loop)

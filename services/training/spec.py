@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from services.training.domain.matching import Asking
+from services.training.domain.matching import ImportPlan
 
 SPEC = "spec.json"
 RESULT = "result.json"
@@ -39,7 +39,7 @@ class Imported:
     """Of the file, hex."""
     source: str
     """The file or MLflow model that the person named."""
-    asking: Asking
+    asking: ImportPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def read_spec(path: Path) -> RunSpec:
 def _imported(data: Mapping[str, Any]) -> Imported:
     asking = data["asking"]
     inputs = tuple((name, tuple(columns)) for name, columns in asking["inputs"])
-    told = Asking(inputs, asking["output"], tuple(asking["score_columns"]), asking["link"])
+    told = ImportPlan(inputs, asking["output"], tuple(asking["score_columns"]), asking["link"])
     return Imported(**{**data, "asking": told})
 
 

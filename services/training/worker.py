@@ -1,6 +1,6 @@
-"""Brings the runs that are wanted to their end: launches, watches limits, tells results.
+"""Brings the runs that are wanted to their end: launches, watches limits, publishes results.
 
-What is wanted, and how far it is, stands in SQL. Each change of it is one transaction with the event that tells of it,
+What is wanted, and how far it is, stands in SQL. Each change of it is one transaction with its event,
 and all ids follow from the run's id: killed anywhere, the worker goes on where it was and says nothing twice.
 """
 

@@ -138,7 +138,7 @@ class Tab:
         await asyncio.to_thread(path.write_bytes, base64.b64decode(found["data"]))
 
     def heard(self, method: str, parameters: dict[str, Any]) -> None:
-        """Take note of what the browser tells by itself."""
+        """Take note of what the browser says by itself."""
         if method == "Runtime.exceptionThrown":
             self.problems.append(str(parameters["exceptionDetails"]))
         elif method == "Log.entryAdded" and parameters["entry"]["level"] == "error":

@@ -20,7 +20,7 @@ from driftloop.events.event_log import read_events, read_topics
 from driftloop.loop import load_loop
 from driftloop.loop.code import load_module
 from driftloop.model.bundle import Bundle
-from driftloop.model.path_relocation import locator
+from driftloop.model.path_relocation import path_resolver
 from driftloop.ops.backup.metadata import loops_of
 from driftloop.ops.checks.model import Findings
 from driftloop.ops.checks.predictions import Predictions, read_predictions
@@ -242,4 +242,4 @@ def _ended(settings: Settings, since_ms: int) -> Ended:
     [state] = loop_states(events)
     predictions = read_predictions(read_topics(settings.kafka_bootstrap, [PREDICTIONS]), ORDERS)
     checks = run_checks(settings, loop, STEP_MS, since_ms=since_ms, say=print)
-    return Ended(settings, events, predictions, state, checks, bundles(events, locator(settings.home)))
+    return Ended(settings, events, predictions, state, checks, bundles(events, path_resolver(settings.home)))

@@ -40,7 +40,7 @@ STEP = ("--step", "12h")
 
 
 @dataclass(frozen=True)
-class Brought:
+class ImportedModel:
     """A model that some library trained, and the loop that it is for."""
 
     kind: str
@@ -85,10 +85,10 @@ def matrix_of_counts() -> Exported:
 
 README = "parcels"
 """The loop that README brings models into: named columns, then a matrix, then from MLflow."""
-MODELS: Mapping[str, Brought] = {
-    "wins": Brought("binary", exported.sklearn_pipeline, ("--columns", "reading=size"), of_two_sizes),
-    README: Brought("count", named_counts, (), of_size_and_place),
-    "values": Brought(
+MODELS: Mapping[str, ImportedModel] = {
+    "wins": ImportedModel("binary", exported.sklearn_pipeline, ("--columns", "reading=size"), of_two_sizes),
+    README: ImportedModel("count", named_counts, (), of_size_and_place),
+    "values": ImportedModel(
         "regression", lambda: exported.torch_matrix(1), ("--columns", "values_measured:count_amount_3600s,size"),
         of_a_feature,
     ),

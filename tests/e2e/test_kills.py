@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from driftloop.ops.demo.fault_plan import VICTIMS
+from driftloop.ops.demo.fault_plan import FAULT_TARGETS
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.equality import part
 from tests.e2e.running.system import demo
@@ -35,7 +35,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 def test_each_service_was_killed_once_with_an_event_in_hand(runs: Runs) -> None:
     assert runs.quiet["kills"] == []
-    assert sorted(kill["service"] for kill in runs.killed["kills"]) == sorted(VICTIMS)
+    assert sorted(kill["service"] for kill in runs.killed["kills"]) == sorted(FAULT_TARGETS)
     for kill in runs.killed["kills"]:
         assert kill["in_hand"]["id"]
         assert kill["unanswered"] > 0

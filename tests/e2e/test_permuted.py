@@ -16,7 +16,7 @@ SEED, END = "1", "2013-03-05"
 
 @pytest.fixture(scope="module")
 def told(driftloop: CommandLine) -> str:
-    """What a demo with permuted outcomes tells; it ends well."""
+    """What a demo with permuted outcomes says; it ends well."""
     permuted = ("--permute-labels", SEED)
     ended = driftloop.run("demo", "--step", "6h", "--end", END, *permuted, "--out", str(driftloop.out))
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]

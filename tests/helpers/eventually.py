@@ -15,7 +15,7 @@ def assert_eventually(probe: Callable[[], T], timeout_s: float = 60.0, say: str 
     """Ask until ``probe`` gives something true, which is returned.
 
     Raises:
-        AssertionError: it did not within ``timeout_s``; tells what it gave last.
+        AssertionError: it did not within ``timeout_s``; says what it gave last.
     """
     deadline = time.monotonic() + timeout_s
     while not (found := probe()):

@@ -1,4 +1,4 @@
-"""The life of a loop as events, made by hand: each method tells one thing that happened, on a day of event time."""
+"""The life of a loop as events, made by hand: each method says one thing that happened, on a day of event time."""
 
 from __future__ import annotations
 

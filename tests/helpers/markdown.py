@@ -1,4 +1,4 @@
-"""Runs what a document tells people to run: its fenced blocks, in order, in one shell, as they stand.
+"""Runs what a document notifies people to run: its fenced blocks, in order, in one shell, as they stand.
 
 ``sh``
     Sourced by the shell, so that variables, functions and jobs stay. The first command that fails ends it all.

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
-from driftloop.ops.backup.manifest import NAME, FileSaid
+from driftloop.ops.backup.manifest import NAME, FileEntry
 from driftloop.process.errors import ConfigError
 
 TAR = ".tar"
@@ -222,9 +222,9 @@ def reading(path: Path) -> Iterator[Reader]:
         yield _TarReader(path, tar)
 
 
-def said(source: Limited, mtime_ns: int, mode: int) -> FileSaid:
-    """What the manifest tells of a file that was read."""
-    return FileSaid(sha256=source.sha256, size=source.size, mtime_ns=mtime_ns, mode=mode)
+def said(source: Limited, mtime_ns: int, mode: int) -> FileEntry:
+    """What the manifest says about a file that was read."""
+    return FileEntry(sha256=source.sha256, size=source.size, mtime_ns=mtime_ns, mode=mode)
 
 
 def add_bytes(writer: Writer, name: str, content: bytes, wall_ms: int) -> None:

@@ -1,7 +1,7 @@
 """What of a home a backup holds.
 
 Left out is what belongs to running processes (`run/`, locks, shared memory of SQLite), what is made again from the rest
-(Kafka's indexes, which are as large as they may become while it runs; Faust's folder) and what tells of the machine
+(Kafka's indexes, which are as large as they may become while it runs; Faust's folder) and what says about the machine
 (`logs/`, `traces/`, `prometheus/`).
 """
 

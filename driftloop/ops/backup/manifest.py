@@ -18,7 +18,7 @@ NAME = "manifest.json"
 _DIGEST = "digest"
 
 
-class FileSaid(BaseModel):
+class FileEntry(BaseModel):
     """A file of the backup."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,7 +31,7 @@ class FileSaid(BaseModel):
     """Permission bits."""
 
 
-class LoopSaid(BaseModel):
+class LoopEntry(BaseModel):
     """A loop at the moment of the backup."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,8 +57,8 @@ class Manifest(BaseModel):
     """Paths by which events of this home may name its files."""
     revisions: Mapping[str, tuple[str, ...]]
     """Newest revisions of each database's schema, by file."""
-    loops: Mapping[str, LoopSaid]
-    files: Mapping[str, FileSaid] = Field(default_factory=dict)
+    loops: Mapping[str, LoopEntry]
+    files: Mapping[str, FileEntry] = Field(default_factory=dict)
     """By name, relative to the home."""
 
     @property

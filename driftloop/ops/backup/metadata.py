@@ -1,4 +1,4 @@
-"""What a backup's manifest tells of a home, read from its files."""
+"""What a backup's manifest says about a home, read from its files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from driftloop.featurestore.feast_keys import WATERMARKS
-from driftloop.model.path_relocation import former_homes
-from driftloop.ops.backup.manifest import LoopSaid
+from driftloop.model.path_relocation import relocated_homes
+from driftloop.ops.backup.manifest import LoopEntry
 from driftloop.process.settings import ROOT, Settings
 from driftloop.runner.migrate import TABLE
 
@@ -20,10 +20,10 @@ _BUSY_S = 10.0
 
 def homes_of(home: Path) -> tuple[str, ...]:
     """Paths by which events of a home may name its files: its own, and those that it had."""
-    return tuple(dict.fromkeys([str(home.absolute()), str(home.resolve()), *map(str, former_homes(home))]))
+    return tuple(dict.fromkeys([str(home.absolute()), str(home.resolve()), *map(str, relocated_homes(home))]))
 
 
-def loops_of(settings: Settings) -> dict[str, LoopSaid]:
+def loops_of(settings: Settings) -> dict[str, LoopEntry]:
     """Each loop that has features or a route: its watermark, and who answers."""
     query = f"SELECT loop, min(watermark_ms) FROM {WATERMARKS} GROUP BY 1"  # noqa: S608 - a constant
     marks = dict(_rows(settings.online_db, WATERMARKS, query))
@@ -33,7 +33,7 @@ def loops_of(settings: Settings) -> dict[str, LoopSaid]:
         if not path.stem.endswith(".status")
     }
     return {
-        loop: LoopSaid(
+        loop: LoopEntry(
             watermark_ms=marks.get(loop),
             champion=routes[loop]["champion"]["release_id"] if loop in routes else "",
             epoch=routes[loop]["epoch"] if loop in routes else 0,

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from driftloop import __version__
-from driftloop.model.path_relocation import note_former_homes
+from driftloop.model.path_relocation import record_relocation
 from driftloop.ops.backup.archive import Limited, Reader, copy, reading
 from driftloop.ops.backup.contents import TOPS
-from driftloop.ops.backup.manifest import FileSaid, Manifest, as_number, parse
+from driftloop.ops.backup.manifest import FileEntry, Manifest, as_number, parse
 from driftloop.ops.backup.metadata import unknown_revisions
 from driftloop.ops.backup.take import Progress
 from driftloop.ops.system.incomplete_restore import WHOLE
@@ -50,7 +50,7 @@ def restore(
         try:
             unread.mkdir()
             _read(backup, manifest, unread, source, progress)
-            note_former_homes(unread, manifest.homes)
+            record_relocation(unread, manifest.homes)
             decided()
         except BaseException:
             shutil.rmtree(unread, ignore_errors=True)
@@ -74,7 +74,7 @@ def _read(backup: Reader, manifest: Manifest, folder: Path, source: Path, progre
         progress(done, manifest.size)
 
 
-def _as_it_was(path: Path, expected: FileSaid) -> None:
+def _as_it_was(path: Path, expected: FileEntry) -> None:
     path.chmod(expected.mode)
     os.utime(path, ns=(expected.mtime_ns, expected.mtime_ns))
 

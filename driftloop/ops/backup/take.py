@@ -18,7 +18,7 @@ from circus.exc import CallError
 from driftloop import __version__
 from driftloop.ops.backup.archive import Limited, Writer, add_bytes, said, writing
 from driftloop.ops.backup.contents import TOPS, Entry, entries
-from driftloop.ops.backup.manifest import NAME, FileSaid, Manifest
+from driftloop.ops.backup.manifest import NAME, FileEntry, Manifest
 from driftloop.ops.backup.metadata import homes_of, loops_of, revisions_of
 from driftloop.ops.backup.suspend import Find, family, held_still
 from driftloop.ops.system.supervisor import Supervisor
@@ -55,7 +55,7 @@ def take(settings: Settings, target: Path, clock: Clock, progress: Progress) -> 
     _refuse(settings, target)
     began = time.monotonic()
     with _alone(settings.home), writing(target) as writer:
-        files: dict[str, FileSaid] = {}
+        files: dict[str, FileEntry] = {}
         still_from = time.monotonic()
         with _held(settings) as held:
             wall_ms, found, loops = clock.now_ms(), entries(settings.home), loops_of(settings)
@@ -83,7 +83,7 @@ class _Done:
         self.progress(self.bytes, self.total)
 
 
-def _copy(home: Path, writer: Writer, found: Sequence[Entry], done: _Done) -> dict[str, FileSaid]:
+def _copy(home: Path, writer: Writer, found: Sequence[Entry], done: _Done) -> dict[str, FileEntry]:
     files = {}
     for entry in found:
         try:
@@ -150,9 +150,7 @@ def _refuse(settings: Settings, target: Path) -> None:
         )
     if settings.state_url or settings.kafka_bootstrap != settings.local("KAFKA_PORT"):
         where = "DRIFTLOOP_STATE_URL" if settings.state_url else "DRIFTLOOP_KAFKA_BOOTSTRAP"
-        raise ConfigError(
-            f"{where} says that state stands outside of {home}; docs/operations.md tells how to copy that"
-        )
+        raise ConfigError(f"{where} says that state stands outside of {home}; docs/operations.md says how to copy that")
     if target.name.endswith((".tar.gz", ".tgz", ".tar.zst", ".gz", ".zip")):
         raise ConfigError(f"{target} is to be compressed; give a name that ends in .tar, and compress that file")
     if any(target.resolve().is_relative_to((home / each).resolve()) for each in TOPS):

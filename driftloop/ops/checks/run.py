@@ -16,7 +16,7 @@ from driftloop.events.event_log import LIFECYCLE, read_events, read_topics
 from driftloop.featurestore import feast_import
 from driftloop.featurestore.lake import Table
 from driftloop.loop import Loop
-from driftloop.model.path_relocation import locator
+from driftloop.model.path_relocation import path_resolver
 from driftloop.ops.checks import features, joins, routing, scores, triton, windows
 from driftloop.ops.checks.model import Check, Counts, Findings
 from driftloop.ops.checks.predictions import Predictions, read_predictions
@@ -88,7 +88,7 @@ def _ingestion(settings: Settings, loop: Loop, raw: Recount, counts: Counts) -> 
     letters = {
         source.decode()
         for record in read_topics(settings.kafka_bootstrap, [name + SUFFIX for name in loop.definition.events])
-        if (source := record.header("dlq-source")) is not None  # not what tells of a replay
+        if (source := record.header("dlq-source")) is not None  # not what says about a replay
     }
     counts.dead_lettered = len(letters)
     checks.append(Check("dead letters", len(raw.invalid), len(letters ^ raw.invalid), f"{len(letters)} in the topics"))
@@ -124,7 +124,7 @@ def _models(
     settings: Settings, loop: Loop, predictions: Predictions, events: Sequence[Envelope[Any]],
     raw: Recount, counts: Counts, sample: int, seed: int, say: Callable[[str], None],
 ) -> list[Check]:  # fmt: skip
-    found = scores.bundles(events, locator(settings.home))
+    found = scores.bundles(events, path_resolver(settings.home))
     served = Check(
         "predictions served", len(predictions), int(not len(predictions)), f"{predictions.repeated} records repeated"
     )

@@ -11,7 +11,7 @@ import onnxruntime as ort
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.events.envelope import Envelope
 from driftloop.model.bundle import MODEL, Bundle, local_path, open_bundle
-from driftloop.model.path_relocation import Locate
+from driftloop.model.path_relocation import PathResolver
 from driftloop.ops.checks.model import Check
 from driftloop.ops.checks.predictions import Predictions
 
@@ -19,10 +19,10 @@ _TOLERANCE = 1e-6
 _BATCH = 8192
 
 
-def bundles(events: Sequence[Envelope[Any]], locate: Locate = local_path) -> dict[str, Bundle]:
+def bundles(events: Sequence[Envelope[Any]], resolve_path: PathResolver = local_path) -> dict[str, Bundle]:
     """Bundle of every release that was created."""
     refs = [event.data.release for event in events if isinstance(event.data, registry.ReleaseCreated)]
-    return {ref.release_id: open_bundle(locate(ref.bundle.uri), ref.bundle.digest) for ref in refs}
+    return {ref.release_id: open_bundle(resolve_path(ref.bundle.uri), ref.bundle.digest) for ref in refs}
 
 
 def score_checks(predictions: Predictions, found: Mapping[str, Bundle]) -> list[Check]:

@@ -13,7 +13,7 @@ from driftloop.ops.checks.model import Check
 def inference_count(address: str, metrics: str, model: str, served: int) -> Check:
     """Rows that Triton says it has answered since it started, against records of the log, probes included.
 
-    Triton counts a row that the model refuses like any other; the router tells at Triton's /metrics how many those are.
+    Triton counts a row that the model refuses like any other; the router says at Triton's /metrics how many those are.
     """
     with triton.InferenceServerClient(address) as client:
         stats = client.get_inference_statistics(model, as_json=True)

@@ -49,7 +49,7 @@ _GROUPS = {
         "backup": "driftloop.ops.cli.backup",
         "restore": "driftloop.ops.cli.backup",
     },
-    "Comfort": {
+    "Shell": {
         "completion": "driftloop.ops.cli.completion",
     },
 }

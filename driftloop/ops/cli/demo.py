@@ -18,7 +18,7 @@ from driftloop.featurestore import feast_import
 from driftloop.loop import Loop, load_loops
 from driftloop.ops.cli.interrupts import Interrupts
 from driftloop.ops.cli.types import DAY, LATE_BY, LATE_SHARE, SPAN, examples
-from driftloop.ops.demo.checkpoint import Begun, read_begun
+from driftloop.ops.demo.checkpoint import DemoCheckpoint, read_checkpoint
 from driftloop.ops.demo.fault_plan import plan_kills
 from driftloop.ops.demo.plan import Plan, read_plan
 from driftloop.ops.demo.run import Demo, Outcome, Screen
@@ -118,22 +118,24 @@ def demo(
     settings, out = Settings(home=Settings().home / plan_name), out or ROOT / "out" / plan_name
     if resume:
         _refuse_beside_resume(context)
-        begun = read_begun(settings.home)
-        loop = _loop(settings, begun.loop)
+        checkpoint = read_checkpoint(settings.home)
+        loop = _loop(settings, checkpoint.loop)
     else:
         loop = _loop(settings, name)
         plan = read_plan(loop.folder, plan_name)
         plan = plan.with_span(start.date() if start else None, end.date() if end else None, step)
         replayed = ["--late-share", f"{late_share}", "--late-by", f"{late_by.total_seconds():g}s"]
         replayed += [] if permute_labels is None else ["--permute-labels", f"{permute_labels}"]
-        begun = Begun(loop=loop.name, plan=plan, replayed=tuple(replayed), permuted=permute_labels is not None)
-    planned = plan_kills(kills, seed, begun.plan, loop.definition)
+        checkpoint = DemoCheckpoint(
+            loop=loop.name, plan=plan, replayed=tuple(replayed), permuted=permute_labels is not None
+        )
+    planned = plan_kills(kills, seed, checkpoint.plan, loop.definition)
     settings = settings.model_copy(update={"loops": (loop.name,)})
-    with _Terminal(begun.plan, on_stderr=as_json) as screen:
-        run = Demo(settings, loop, begun, out, screen, kills=planned, resume=resume)
+    with _Terminal(checkpoint.plan, on_stderr=as_json) as screen:
+        run = Demo(settings, loop, checkpoint, out, screen, kills=planned, resume=resume)
         run.refuse_if_up()
         problems = _run(
-            run, interrupts, lambda outcome: _finish(settings, loop, begun, out, outcome, screen), screen, keep
+            run, interrupts, lambda outcome: _finish(settings, loop, checkpoint, out, outcome, screen), screen, keep
         )
     if as_json:
         click.echo(json.dumps({"passed": not problems, "problems": problems, "report": str(out / "report.json")}))
@@ -149,14 +151,14 @@ def _run(
     """
     try:
         try:
-            run.start_system(supervised=interrupts.end)
-            interrupts.note()
+            run.start_system(supervised=interrupts.defer_signals)
+            interrupts.allow_interrupt()
             outcome = run.replay(interrupts.stop)
-            interrupts.end()
+            interrupts.defer_signals()
             screen.line(f"replayed in {outcome.replay_s:.0f} s")
             return finish(outcome)
         finally:
-            interrupts.note()
+            interrupts.allow_interrupt()
     except KeyboardInterrupt:
         screen.line("interrupted: stopping; --resume goes on from here")
         keep = False
@@ -166,11 +168,13 @@ def _run(
             run.stop_system()
 
 
-def _finish(settings: Settings, loop: Loop, begun: Begun, out: Path, outcome: Outcome, screen: Screen) -> list[str]:
+def _finish(
+    settings: Settings, loop: Loop, checkpoint: DemoCheckpoint, out: Path, outcome: Outcome, screen: Screen
+) -> list[str]:
     feast_import.load()
     from driftloop.ops.demo.finish import finish  # plots and models: not to be loaded before they are needed
 
-    return _end(finish(settings, loop, begun, out, outcome, say=screen.line), screen, out)
+    return _end(finish(settings, loop, checkpoint, out, outcome, say=screen.line), screen, out)
 
 
 _OF_THE_BEGINNING = ("name", "start", "end", "step", "permute_labels", "late_share", "late_by", "kills", "seed")

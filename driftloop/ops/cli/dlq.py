@@ -21,7 +21,7 @@ from driftloop.events.event_log import read_topics
 from driftloop.loop import Loop, load_loops
 from driftloop.ops.cli.output import console
 from driftloop.ops.cli.types import examples
-from driftloop.ops.dlq import Letter, read_letters
+from driftloop.ops.dlq import DeadLetter, read_dead_letters
 from driftloop.ops.dlq import replay as send_again
 from driftloop.ops.dlq.decode import content, messages_of
 from driftloop.process.settings import Settings
@@ -110,12 +110,12 @@ def replay(
         click.echo(f"sent {len(done.sent)} to {topic} again{before}")
 
 
-def _letters(settings: Settings, topic: str | None, reason: str | None) -> list[Letter]:
+def _letters(settings: Settings, topic: str | None, reason: str | None) -> list[DeadLetter]:
     known = _topics(load_loops(settings.loops_dir, settings.loops))
     if topic is not None and topic not in known:
         raise click.UsageError(f"no topic {topic!r} has dead letters; one of {', '.join(sorted(known))} may.")
     require_broker(settings.kafka_bootstrap)
-    found = read_letters([topic] if topic else sorted(known), partial(read_topics, settings.kafka_bootstrap))
+    found = read_dead_letters([topic] if topic else sorted(known), partial(read_topics, settings.kafka_bootstrap))
     return [each for each in found if reason is None or each.reason == reason]
 
 
@@ -128,7 +128,7 @@ def _messages(settings: Settings) -> Mapping[str, type[Message]]:
     return messages_of(load_loops(settings.loops_dir, settings.loops))
 
 
-def _chosen(letters: Sequence[Letter], offsets: Sequence[int], topic: str) -> list[Letter]:
+def _chosen(letters: Sequence[DeadLetter], offsets: Sequence[int], topic: str) -> list[DeadLetter]:
     found = {each.offset: each for each in letters}
     for offset in offsets:
         if offset not in found:
@@ -136,7 +136,7 @@ def _chosen(letters: Sequence[Letter], offsets: Sequence[int], topic: str) -> li
     return [found[offset] for offset in sorted(set(offsets))]
 
 
-def _as_json(letter: Letter) -> dict[str, Any]:
+def _as_json(letter: DeadLetter) -> dict[str, Any]:
     again = letter.replay
     return {
         "topic": letter.topic,
@@ -151,7 +151,7 @@ def _as_json(letter: Letter) -> dict[str, Any]:
     }
 
 
-def _table(letters: Sequence[Letter]) -> Table:
+def _table(letters: Sequence[DeadLetter]) -> Table:
     table = Table(title=f"{len(letters):,} dead letters", title_justify="left")
     for name in ("topic", "offset", "refused by", "reason", "detail", "replay"):
         table.add_column(name, justify="right" if name == "offset" else "left")

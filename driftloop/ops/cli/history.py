@@ -25,14 +25,14 @@ def history(loop: str, at: datetime | None, as_json: bool) -> None:
     """Tell what was live when, for whom and why: in LOOP, or in all loops."""
     found = ask("ListHistory", api.ListHistoryRequest(loop=loop, at=to_timestamp(at)))
     if as_json:
-        print_json(found, "tenures")
-    elif not found.tenures:
+        print_json(found, "serving_periods")
+    elif not found.serving_periods:
         click.echo("nothing was live" + (" then" if at else " yet"))
     else:
-        console().print(_tenures(found.tenures))
+        console().print(_tenures(found.serving_periods))
 
 
-def _tenures(found: list[api.Tenure]) -> Table:
+def _tenures(found: list[api.ServingPeriod]) -> Table:
     table = Table(title="who answered, in event time", title_justify="left")
     for name in ("loop", "epoch", "since", "until", "champion", "challenger", "why", "who"):
         table.add_column(

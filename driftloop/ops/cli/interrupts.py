@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
-from driftloop.process.signals import from_handler
+from driftloop.process.signals import run_on_thread
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -20,10 +20,10 @@ class Interrupts:
 
         try:
             try:
-                interrupts.end()
+                interrupts.defer_signals()
                 work()
             finally:
-                interrupts.note()  # may raise for a signal that comes right now
+                interrupts.allow_interrupt()  # may raise for a signal that comes right now
         finally:
             undo()
     """
@@ -32,14 +32,14 @@ class Interrupts:
         self.stop = threading.Event()
         """Set as soon as a signal has come; whoever works in steps looks at it."""
         self._noted = _Noted(self.stop.set)
-        self.note()
+        self.allow_interrupt()
 
-    def note(self) -> None:
+    def allow_interrupt(self) -> None:
         """From now on a signal is noted, no more."""
         for number in _SIGNALS:
             signal.signal(number, self._noted)
 
-    def end(self) -> None:
+    def defer_signals(self) -> None:
         """From now on a signal ends what is under way at once; one that has come does so now.
 
         Raises:
@@ -51,7 +51,7 @@ class Interrupts:
             self._raise()
 
     def _raise(self, *_: object) -> None:
-        self.note()
+        self.allow_interrupt()
         self._noted()
         raise KeyboardInterrupt
 
@@ -86,7 +86,7 @@ class _Noted:
 
     def __init__(self, call: Callable[[], object]) -> None:
         self.came = False
-        self._call = from_handler(call)
+        self._call = run_on_thread(call)
 
     def __call__(self, *_: object) -> None:
         self.came = True

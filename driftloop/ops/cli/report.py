@@ -13,7 +13,7 @@ from rich.console import Console
 
 from driftloop.events.envelope import Envelope
 from driftloop.loop import LoopDefinition, load_loop
-from driftloop.model.path_relocation import locator
+from driftloop.model.path_relocation import path_resolver
 from driftloop.ops.cli.reading import known_events, one_of
 from driftloop.ops.cli.types import examples
 from driftloop.process.settings import ROOT, Settings
@@ -34,8 +34,8 @@ from driftloop.process.settings import ROOT, Settings
 def report(context: click.Context, name: str, output: Path | None, as_json: bool) -> None:
     """Write what happened to a LOOP, or the model card of a RELEASE, as one HTML file that needs no network.
 
-    A loop's page tells what changed, since when, what the system did and whether it helped, with plots, the chain of
-    causes, the numbers of `driftloop kpis` and all releases. A card tells what a release is, what it was trained on,
+    A loop's page says what changed, since when, what the system did and whether it helped, with plots, the chain of
+    causes, the numbers of `driftloop kpis` and all releases. A card says what a release is, what it was trained on,
     how it was judged and how it did. Both are read from the log of lifecycle events.
     """
     settings = Settings()
@@ -81,7 +81,7 @@ def _card(
     from driftloop.ops.report.card import card
     from driftloop.ops.report.release_page import release_page
 
-    read = partial(read_bundle, locate=locator(settings.home))
+    read = partial(read_bundle, resolve_path=path_resolver(settings.home))
     told = card(loop, release, events, _definition(settings, loop), read)
     return told, release_page(told, events) if with_page else ""
 

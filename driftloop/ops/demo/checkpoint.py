@@ -12,7 +12,7 @@ from driftloop.process.errors import ConfigError
 _FILE = "demo.json"
 
 
-class Begun(BaseModel):
+class DemoCheckpoint(BaseModel):
     """A loop, the event time to replay, and more arguments of the replay."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,16 +28,16 @@ class Begun(BaseModel):
         (home / _FILE).write_text(self.model_dump_json(indent=1))
 
 
-def read_begun(home: Path) -> Begun:
+def read_checkpoint(home: Path) -> DemoCheckpoint:
     """What was begun in a home.
 
     Raises:
         ConfigError: nothing was, or it cannot be read.
     """
     try:
-        return Begun.model_validate_json((home / _FILE).read_text())
+        return DemoCheckpoint.model_validate_json((home / _FILE).read_text())
     except FileNotFoundError as error:
-        raise ConfigError(f"no demo was begun in {home}; leave --resume out to begin one") from error
+        raise ConfigError(f"no demo was checkpoint in {home}; leave --resume out to begin one") from error
     except ValidationError as error:
         what = error.errors()[0]
         raise ConfigError(f"{home / _FILE}: {what['msg']} at {what['loc']}; begin again without --resume") from error

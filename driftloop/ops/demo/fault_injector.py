@@ -1,4 +1,4 @@
-"""Kills services as planned, each in the middle of its work, and tells what was in hand.
+"""Kills services as planned while they work, and reports which event each was processing.
 
 Beside the replay a thread reads what the services are given and what they answer. Where a kill is due and its service
 is given something, the process is stopped first. While it stands still one can look: if something is left that it
@@ -20,9 +20,9 @@ from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import TopicPartition
 from driftloop.events.envelope import rfc3339
 from driftloop.loop import Loop
-from driftloop.ops.demo.fault_plan import VICTIMS, Kill
-from driftloop.ops.demo.fault_target import Victim
-from driftloop.ops.demo.in_flight import Answers, InHand, work_of
+from driftloop.ops.demo.fault_plan import FAULT_TARGETS, Kill
+from driftloop.ops.demo.fault_target import FaultTarget
+from driftloop.ops.demo.in_flight import Answers, InFlight, work_of
 from driftloop.ops.system.parts import parts
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.clock import SystemClock
@@ -44,7 +44,7 @@ class Killed:
     reached_ms: int
     """What event time had reached."""
     wall_time_ms: int
-    in_hand: InHand
+    in_flight: InFlight
     unanswered: int
     """Events that the service had been given and not answered."""
     uncommitted: int
@@ -61,7 +61,7 @@ class Killed:
             "planned": rfc3339(self.kill.watermark_ms),
             "watermark": rfc3339(self.reached_ms),
             "wall_time": rfc3339(self.wall_time_ms),
-            "in_hand": self.in_hand.to_json(),
+            "in_hand": self.in_flight.to_json(),
             "unanswered": self.unanswered,
             "uncommitted": self.uncommitted,
             "attempts": self.attempts,
@@ -69,29 +69,29 @@ class Killed:
         }
 
 
-class Killer:
+class FaultInjector:
     """Carries out a plan on a thread of its own."""
 
     def __init__(
         self, settings: Settings, loop: Loop, kills: Sequence[Kill], supervisor: Supervisor,
         *, reached: Callable[[], int], say: Callable[[str], None],
     ) -> None:  # fmt: skip
-        """``reached`` tells event time in milliseconds; ``say`` is told of each kill and restart, on the thread."""
+        """``reached`` says event time in milliseconds; ``say`` is told of each kill and restart, on the thread."""
         self._bootstrap, self._reached, self._say = settings.kafka_bootstrap, reached, say
         self.pending = list(kills)
         self._attempts = dict.fromkeys(kills, 0)
-        self._work = {service: work_of(service, loop) for service in VICTIMS}
-        self._victims = {
-            part.name: Victim(part, partial(supervisor.pids, part.name))
+        self._work = {service: work_of(service, loop) for service in FAULT_TARGETS}
+        self._targets = {
+            part.name: FaultTarget(part, partial(supervisor.pids, part.name))
             for part in parts(settings)
-            if part.name in VICTIMS
+            if part.name in FAULT_TARGETS
         }
         self._answers = Answers()
         self._read_to: dict[TopicPartition, int] = {}
         self._clock = SystemClock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kills", daemon=True)
-        self._restarts = ThreadPoolExecutor(len(VICTIMS), "restart")
+        self._restarts = ThreadPoolExecutor(len(FAULT_TARGETS), "restart")
         self._waiting: list[Future[None]] = []
         self._error: BaseException | None = None
         self.done: list[Killed] = []
@@ -167,14 +167,14 @@ class Killer:
 
     def _attempt(self, consumer: KafkaBatchConsumer, kill: Kill, reached_ms: int) -> Killed | None:
         """Hold the process still and look; kill it where it is in the middle of something, else let it go on."""
-        victim = self._victims[kill.service]
-        if victim.process is None:
+        target = self._targets[kill.service]
+        if target.process is None:
             return None
         self._attempts[kill] += 1
-        with victim.held():
-            killed = self._look(consumer, kill, victim.process.pid, reached_ms)
+        with target.held():
+            killed = self._look(consumer, kill, target.process.pid, reached_ms)
             if killed is not None:
-                victim.kill()
+                target.kill()
         return killed
 
     def _look(self, consumer: KafkaBatchConsumer, kill: Kill, pid: int, reached_ms: int) -> Killed | None:
@@ -200,14 +200,14 @@ class Killer:
         return ends
 
     def _await_restart(self, killed: Killed, began_s: float) -> None:
-        victim = self._victims[killed.kill.service]
-        if victim.wait_for_another(self._bootstrap, _RESTART_S, self._stop):
+        target = self._targets[killed.kill.service]
+        if target.wait_for_another(self._bootstrap, _RESTART_S, self._stop):
             killed.restarted_s = round(time.monotonic() - began_s, 2)
             self._say(f"{killed.kill.service} is back after {killed.restarted_s:.1f} s")
 
 
 def _line(killed: Killed) -> str:
-    held, service = killed.in_hand, killed.kill.service
+    held, service = killed.in_flight, killed.kill.service
     more = f" and {killed.unanswered - 1} more" if killed.unanswered > 1 else ""
     return (
         f"{day(killed.reached_ms)}  KILLED {service} (pid {killed.pid}), in hand {held.type} {held.id} "

@@ -9,7 +9,7 @@ from driftloop.loop import LoopDefinition, to_ms
 from driftloop.ops.demo.plan import Plan
 from driftloop.process.errors import ConfigError
 
-VICTIMS = ("ingestion", "features", "registry")
+FAULT_TARGETS = ("ingestion", "features", "registry")
 """Each is killed in turn; the order is drawn."""
 _LIFECYCLE = frozenset({"registry"})
 """Those that work only when a lifecycle event comes, not at every step."""
@@ -33,7 +33,7 @@ def plan_kills(count: int, seed: int, plan: Plan, definition: LoopDefinition) ->
         ConfigError: the days end before there is any such work, or are too few for so many kills.
     """
     chance = random.Random(seed)
-    order = chance.sample(VICTIMS, len(VICTIMS))
+    order = chance.sample(FAULT_TARGETS, len(FAULT_TARGETS))
     services = [order[number % len(order)] for number in range(count)]
     end_ms = plan.start_ms + (plan.end_ms - plan.start_ms) * 9 // 10  # so that work follows, and an end to it
     work_ms = _last_work_ms(plan, definition)

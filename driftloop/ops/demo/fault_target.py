@@ -23,7 +23,7 @@ _ASLEEP = frozenset({psutil.STATUS_SLEEPING})
 _GOING = frozenset({psutil.STATUS_RUNNING, psutil.STATUS_SLEEPING, psutil.STATUS_DISK_SLEEP})
 
 
-class Victim:
+class FaultTarget:
     """The process of one part, as its supervisor started it last."""
 
     def __init__(self, part: Part, pids: Callable[[], Sequence[int]]) -> None:
@@ -90,7 +90,7 @@ class Victim:
                 process = psutil.Process(pid)
                 if process.status() != psutil.STATUS_ZOMBIE:
                     return process
-        except (CallError, psutil.NoSuchProcess):  # the supervisor is about to start it: the next look tells
+        except (CallError, psutil.NoSuchProcess):  # the supervisor is about to start it: the next look shows it
             return None
         return None
 

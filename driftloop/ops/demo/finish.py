@@ -13,7 +13,7 @@ from driftloop.events.envelope import parse_rfc3339
 from driftloop.events.event_log import read_events
 from driftloop.loop import Loop, LoopDefinition, to_ms
 from driftloop.ops.checks.run import run as run_checks
-from driftloop.ops.demo.checkpoint import Begun
+from driftloop.ops.demo.checkpoint import DemoCheckpoint
 from driftloop.ops.demo.plan import Plan
 from driftloop.ops.demo.report_data import build
 from driftloop.ops.demo.run import Outcome
@@ -34,7 +34,7 @@ class Result:
 def finish(
     settings: Settings,
     loop: Loop,
-    begun: Begun,
+    checkpoint: DemoCheckpoint,
     out: Path,
     outcome: Outcome,
     *,
@@ -45,22 +45,22 @@ def finish(
 
     say("checking what was said against the raw topics and tables")
     findings = run_checks(
-        settings, loop, to_ms(begun.plan.step), since_ms=outcome.began_wall_ms, say=lambda each: say(f"  {each}")
+        settings, loop, to_ms(checkpoint.plan.step), since_ms=outcome.began_wall_ms, say=lambda each: say(f"  {each}")
     )
     events = read_events(settings.kafka_bootstrap)
     outcome.total_s = time.monotonic() - outcome.began_s
     steps, calls = (json.loads(_last_line(out / "clients" / f"{name}.out")) for name in ("replay", "call"))
     report = build(loop.name, events, findings, outcome, steps, calls, _setup_s())
-    too_late = opened_too_late(report, loop.definition, begun.plan)
+    too_late = opened_too_late(report, loop.definition, checkpoint.plan)
     for name in too_late:
         say(f"alarm chain {name} is still being judged: the days end before it can come to its end")
-    problems = _problems(report, begun.permuted, too_late)
+    problems = _problems(report, checkpoint.permuted, too_late)
     problems += [
         f"{each.service} had no work to be killed in from {day(each.watermark_ms)} on" for each in outcome.kills_missed
     ]
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=1))
-    page = render(loop.name, report, events, headline(report), _summary(report, begun.plan))
+    page = render(loop.name, report, events, headline(report), _summary(report, checkpoint.plan))
     (out / "report.html").write_text(page)
     return Result(report, problems)
 

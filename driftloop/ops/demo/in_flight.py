@@ -23,7 +23,7 @@ _FEATURES = FeaturesAdvanced.DESCRIPTOR.full_name.encode()
 
 
 @dataclass(frozen=True)
-class InHand:
+class InFlight:
     """An event that was not answered, and where it stands. ``time_ms``: event time, UTC milliseconds."""
 
     topic: str
@@ -38,7 +38,7 @@ class InHand:
         return {name: getattr(self, name) for name in ("topic", "partition", "offset", "id", "type")}
 
 
-Describe = Callable[[Record], InHand | None]
+Describe = Callable[[Record], InFlight | None]
 """The event that a record holds; None where it holds none that can be read."""
 
 
@@ -66,7 +66,7 @@ class Work:
         for place, held in self._open.items():
             held[:] = [record for record in held if record.offset >= positions.get(place, 0)]
 
-    def events(self) -> list[InHand]:
+    def events(self) -> list[InFlight]:
         """What is left, marks without an event aside: the oldest of event time first, then by place."""
         found = (self._describe(record) for held in self._open.values() for record in held)
         return sorted(
@@ -120,12 +120,12 @@ def mark(record: Record) -> int:
     return -1
 
 
-def lifecycle_event(record: Record) -> InHand | None:
+def lifecycle_event(record: Record) -> InFlight | None:
     """What the CloudEvents headers of a record say."""
     name, kind, time = (record.header(header) for header in ("ce_id", "ce_type", "ce_time"))
     if not (name and kind and time):
         return None
-    return InHand(
+    return InFlight(
         record.topic, record.partition, record.offset, name.decode(), kind.decode(), parse_rfc3339(time.decode())
     )
 
@@ -133,13 +133,13 @@ def lifecycle_event(record: Record) -> InHand | None:
 def raw_event(loop: Loop) -> Describe:
     """Reads the raw events of a loop: id and time are the fields that its definition names, the type is the topic."""
 
-    def describe(record: Record) -> InHand | None:
+    def describe(record: Record) -> InFlight | None:
         fields = _fields(record, loop)
         event = loop.definition.events[record.topic]
         name, time_ms = fields.get(event.id), fields.get(event.time)
         if not name or not time_ms:
             return None
-        return InHand(record.topic, record.partition, record.offset, str(name), record.topic, int(time_ms))
+        return InFlight(record.topic, record.partition, record.offset, str(name), record.topic, int(time_ms))
 
     return describe
 

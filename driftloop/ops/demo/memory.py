@@ -32,7 +32,7 @@ class MemorySampler:
         while not self._stop.wait(self._every_s):
             try:
                 self.peak_mib = max(self.peak_mib, self.now_mib())
-            except CallError:  # the supervisor is busy with a stop or a start: the next sample tells
+            except CallError:  # the supervisor is busy with a stop or a start: the next sample shows it
                 continue
 
     def now_mib(self) -> float:

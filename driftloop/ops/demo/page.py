@@ -12,7 +12,7 @@ from driftloop.ops.report.effect import before_and_after
 from driftloop.ops.report.numbers import numbers
 from driftloop.ops.report.page import page
 from driftloop.readmodel.attempts import of_loop
-from driftloop.readmodel.event_text import tell, tell_data
+from driftloop.readmodel.event_text import describe_data, tell
 
 
 def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], headline: str, summary: str) -> str:
@@ -33,7 +33,7 @@ def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], h
             "verdicts": plots.verdicts(report["releases"]),
         },
         before_after=before_and_after(report["quality"], *ends) if ends else [],
-        chain=[{**each, "line": tell_data(known[each["id"]].data)} for each in chain],
+        chain=[{**each, "line": describe_data(known[each["id"]].data)} for each in chain],
         checks=report["checks"],
         kills=report["kills"],
         numbers=numbers(report),

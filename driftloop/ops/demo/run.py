@@ -14,9 +14,9 @@ from typing import Any
 from driftloop.contracts import features_pb2, serving_pb2
 from driftloop.events.envelope import Envelope
 from driftloop.loop import Loop
-from driftloop.ops.demo.checkpoint import Begun
+from driftloop.ops.demo.checkpoint import DemoCheckpoint
 from driftloop.ops.demo.clients import Clients
-from driftloop.ops.demo.fault_injector import Killer
+from driftloop.ops.demo.fault_injector import FaultInjector
 from driftloop.ops.demo.fault_plan import Kill
 from driftloop.ops.demo.memory import MemorySampler
 from driftloop.ops.replay.follow import Follower, follow_lifecycle
@@ -29,7 +29,7 @@ from driftloop.readmodel.event_text import tell
 
 
 class Screen:
-    """Where a demo tells its story; a terminal's or a log's implements it."""
+    """Where a demo says its story; a terminal's or a log's implements it."""
 
     def part_ready(self, name: str, seconds: float) -> None:
         """A part of the system is ready."""
@@ -68,18 +68,18 @@ class Demo:
     """One run over one loop."""
 
     def __init__(
-        self, settings: Settings, loop: Loop, begun: Begun, out: Path, screen: Screen,
+        self, settings: Settings, loop: Loop, checkpoint: DemoCheckpoint, out: Path, screen: Screen,
         *, kills: Sequence[Kill] = (), resume: bool = False,
     ) -> None:  # fmt: skip
         """``resume``: go on with the state that is there, where the replay was interrupted."""
-        self._settings, self._loop, self._begun, self._screen = settings, loop, begun, screen
-        self._plan = begun.plan
+        self._settings, self._loop, self._begun, self._screen = settings, loop, checkpoint, screen
+        self._plan = checkpoint.plan
         self._supervisor = Supervisor(settings)
-        self._clients = Clients(settings, loop.name, begun.plan, out / "clients", begun.replayed, resume)
+        self._clients = Clients(settings, loop.name, checkpoint.plan, out / "clients", checkpoint.replayed, resume)
         self._kills = kills
         self._outcome = Outcome(resume)
         self._began = 0.0
-        self._watermark_ms = self._from_ms = begun.plan.start_ms
+        self._watermark_ms = self._from_ms = checkpoint.plan.start_ms
         self._served = False
 
     def refuse_if_up(self) -> None:
@@ -121,7 +121,7 @@ class Demo:
         self._outcome.replay_s = time.monotonic() - self._began
         return self._outcome
 
-    def _follow(self, follower: Follower, killer: Killer, stop: threading.Event) -> None:
+    def _follow(self, follower: Follower, killer: FaultInjector, stop: threading.Event) -> None:
         """Let the clients work until they are done."""
         try:
             self._clients.start()
@@ -133,9 +133,9 @@ class Demo:
             self._clients.stop()
 
     @contextmanager
-    def _killing(self, stop: threading.Event) -> Iterator[Killer]:
+    def _killing(self, stop: threading.Event) -> Iterator[FaultInjector]:
         """Kill as planned meanwhile; what was killed is back at the end, unless that comes early."""
-        killer = Killer(
+        killer = FaultInjector(
             self._settings, self._loop, self._kills, self._supervisor,
             reached=lambda: self._watermark_ms, say=self._screen.line,
         )  # fmt: skip

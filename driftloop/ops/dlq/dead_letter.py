@@ -24,7 +24,7 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """A record that a consumer refused. ``record`` is as it stands in the dead-letter topic."""
 
     record: Record

@@ -11,12 +11,12 @@ from google.protobuf.message import DecodeError, Message
 
 from driftloop.contracts.topics import declared, message_class
 from driftloop.loop import Loop
-from driftloop.ops.dlq.dead_letter import Letter
+from driftloop.ops.dlq.dead_letter import DeadLetter
 
 _EXCERPT = 400
 
 
-def content(letter: Letter, messages: Mapping[str, type[Message]]) -> dict[str, Any] | str:
+def content(letter: DeadLetter, messages: Mapping[str, type[Message]]) -> dict[str, Any] | str:
     """The message's fields, or where it cannot be read its beginning: as text, else as hexadecimal digits.
 
     ``messages``: class by raw topic, or by the full name that the header ``ce_type`` bears.

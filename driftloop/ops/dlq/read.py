@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from driftloop.bus.dead_letters import SUFFIX
 from driftloop.bus.ports import Record
-from driftloop.ops.dlq.dead_letter import Letter, Replay, mark_of
+from driftloop.ops.dlq.dead_letter import DeadLetter, Replay, mark_of
 
 Read = Callable[[Sequence[str]], Iterable[Record]]
 """All records of some topics, as `driftloop.history.read_topics` gives them."""
 
 
-def read_letters(topics: Sequence[str], read: Read) -> list[Letter]:
+def read_dead_letters(topics: Sequence[str], read: Read) -> list[DeadLetter]:
     """Letters of the records of these topics, by topic and offset; one that was written twice counts once.
 
     Raises:
@@ -22,7 +22,7 @@ def read_letters(topics: Sequence[str], read: Read) -> list[Letter]:
     return letters_of(read([f"{topic}{SUFFIX}" for topic in topics])) if topics else []
 
 
-def letters_of(found: Iterable[Record]) -> list[Letter]:
+def letters_of(found: Iterable[Record]) -> list[DeadLetter]:
     """Letters among the records of dead-letter topics."""
     letters: dict[tuple[str, bytes], Record] = {}
     ledger: dict[tuple[str, int], Replay] = {}
@@ -32,4 +32,4 @@ def letters_of(found: Iterable[Record]) -> list[Letter]:
             letters.setdefault((record.topic, record.header("dlq-source") or b""), record)
         else:
             ledger[record.topic, mark[0]] = mark[1]
-    return [Letter(record, ledger.get((record.topic, record.offset))) for record in letters.values()]
+    return [DeadLetter(record, ledger.get((record.topic, record.offset))) for record in letters.values()]

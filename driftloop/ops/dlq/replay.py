@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from driftloop.bus.ports import BatchProducer
-from driftloop.ops.dlq.dead_letter import REPLAY_OF, Letter
+from driftloop.ops.dlq.dead_letter import REPLAY_OF, DeadLetter
 from driftloop.ops.dlq.read import Read
 from driftloop.process.errors import ConfigError
 
@@ -21,7 +21,7 @@ class Replayed:
     """Of those that had been sent already."""
 
 
-def replay(letters: Sequence[Letter], producer: BatchProducer, read: Read, *, who: str, why: str) -> Replayed:
+def replay(letters: Sequence[DeadLetter], producer: BatchProducer, read: Read, *, who: str, why: str) -> Replayed:
     """Send the original bytes of each letter once, to the partition that they stood in.
 
     A letter that somebody set out to send and did not come to note is looked for where it would stand.
@@ -46,7 +46,7 @@ def replay(letters: Sequence[Letter], producer: BatchProducer, read: Read, *, wh
     return Replayed([each.id for each in left], [*done, *sorted(found)])
 
 
-def _sent(letters: Sequence[Letter], read: Read) -> set[str]:
+def _sent(letters: Sequence[DeadLetter], read: Read) -> set[str]:
     """Ids of those letters whose bytes stand in their topic again."""
     wanted, topics = {each.id for each in letters}, sorted({each.topic for each in letters})
     return wanted & {(record.header(REPLAY_OF) or b"").decode() for record in read(topics)} if topics else set()

@@ -84,7 +84,7 @@ class Kpis:
 
         DORA's change failure rate, and stricter: a release that the rollout refused hurt nobody, and counts.
         """
-        return Share(self.observed.in_vain, self.observed.in_vain + self.observed.helped)
+        return Share(self.observed.defects, self.observed.defects + self.observed.helped)
 
     @property
     def without_hand(self) -> Share:

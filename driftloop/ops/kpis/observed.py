@@ -33,7 +33,7 @@ class Observed:
     failed_runs: int = 0
     helped: int = 0
     """Runs whose release was promoted, and not rolled back by the end of the period."""
-    in_vain: int = 0
+    defects: int = 0
     """Runs whose release was rejected or rolled back."""
     promotions: int = 0
     untouched: int = 0
@@ -71,7 +71,7 @@ def observe(events: Sequence[Envelope[Any]], period: Period) -> Observed:
         rollbacks=sum(period.holds(each.time_ms) for each in of_kind(known, registry.ReleaseRolledBack)),
         failed_runs=sum(each.failed is not None and period.holds(each.failed.time_ms) for each in runs),
         helped=sum(_helped(each, period) for each in runs),
-        in_vain=sum(each.in_vain is not None and period.holds(each.in_vain.time_ms) for each in runs),
+        defects=sum(run.defect is not None and period.holds(run.defect.time_ms) for run in runs),
         promotions=len(promoted := _promoted(runs, period)),
         untouched=sum(not each.commands for each in promoted),
         detect_s=tuple((each.alarm.time_ms - each.began_ms) / 1000 for each in own if each.began_ms is not None),
@@ -99,7 +99,7 @@ def _promoted(runs: Sequence[Attempt], period: Period) -> list[Attempt]:
 
 
 def _helped(run: Attempt, period: Period) -> bool:
-    return run.promoted is not None and run.in_vain is None and period.holds(run.promoted.time_ms)
+    return run.promoted is not None and run.defect is None and period.holds(run.promoted.time_ms)
 
 
 def _ends(events: Sequence[Envelope[Any]]) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from driftloop.contracts import features_pb2, monitoring_pb2, replay_pb2
 from driftloop.events.envelope import Envelope
-from driftloop.readmodel.pending_work import DECIDERS, Openness
+from driftloop.readmodel.pending_work import DECIDERS, PendingWork
 
 
 @dataclass
@@ -25,10 +25,10 @@ class Gate:
     """End of the newest closed window."""
     first_ms: int | None = None
     """First watermark of the loop: windows that end by it are never closed."""
-    openness: Openness = field(init=False)
+    pending_work: PendingWork = field(init=False)
 
     def __post_init__(self) -> None:
-        self.openness = Openness(self.loop, self.deciders)
+        self.pending_work = PendingWork(self.loop, self.deciders)
 
     def see(self, event: Envelope[Any]) -> None:
         """Take note of an event; those of other loops are passed over."""
@@ -42,7 +42,7 @@ class Gate:
             self.asked_ms = max(self.asked_ms, data.watermark_ms)
         elif isinstance(data, monitoring_pb2.WindowClosed):
             self.closed_ms = max(self.closed_ms, data.end_ms)
-        self.openness.see(event)
+        self.pending_work.see(event)
 
     def at_rest(self, watermark_ms: int) -> bool:
         """Whether everything that the watermark allows to be decided is decided and served."""
@@ -55,4 +55,4 @@ class Gate:
         boundary = watermark_ms // self.block_ms * self.block_ms
         if self.first_ms is not None and boundary > self.first_ms and self.closed_ms < boundary:
             return [f"window ending at {boundary} is not closed yet"]
-        return self.openness.open()
+        return self.pending_work.open()

@@ -29,7 +29,7 @@ class Timetable(Protocol):
 class Steps:
     """Sends events step by step.
 
-    ``arrived`` tells whether the step at a watermark is over for everybody else: all its predictions asked for, or,
+    ``arrived`` says whether the step at a watermark is over for everybody else: all its predictions asked for, or,
     without a caller, everything at rest. ``waits_for`` says what is missing.
     """
 

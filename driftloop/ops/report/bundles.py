@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from driftloop.model.bundle import REFERENCE, Manifest, local_path, open_bundle
-from driftloop.model.path_relocation import Locate
+from driftloop.model.path_relocation import PathResolver
 from driftloop.process.errors import BundleError
 
 
@@ -36,12 +36,12 @@ ReadBundle = Callable[[str, str], Read]
 """From a bundle's URI and digest to what it says."""
 
 
-def read_bundle(uri: str, digest: str, locate: Locate = local_path) -> Read:
+def read_bundle(uri: str, digest: str, resolve_path: PathResolver = local_path) -> Read:
     """Read a bundle of this machine, and hold all of it against its digest."""
     if not uri:
         return Read(problem="no event names its bundle")
     try:
-        bundle = open_bundle(locate(uri), digest)
+        bundle = open_bundle(resolve_path(uri), digest)
         return Read(bundle.manifest, missing=_missing(bundle.read(REFERENCE)))
     except BundleError as error:
         return Read(problem=str(error))

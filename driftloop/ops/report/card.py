@@ -54,7 +54,7 @@ def card(
 
 def _bundle(run: Attempt | None, read_bundle: ReadBundle) -> Read:
     if run is None or run.trained is None:
-        return Read(problem="no event tells of the run that made it")
+        return Read(problem="no event says about the run that made it")
     bundle = run.trained.data.bundle
     return read_bundle(bundle.uri, bundle.digest)
 

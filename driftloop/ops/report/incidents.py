@@ -59,10 +59,10 @@ def helped(incident: Incident, events: Sequence[Envelope[Any]]) -> str:
     run = incident.attempt
     if run is None:
         return _unanswered(incident)
-    if run.in_vain is not None:
-        stage = getattr(run.in_vain.data, "stage", "") or getattr(run.in_vain.data, "from_stage", "")
+    if run.defect is not None:
+        stage = getattr(run.defect.data, "stage", "") or getattr(run.defect.data, "from_stage", "")
         return (
-            f"No: {run.release_id} was {state(incident)} in {stage}: {run.in_vain.data.reason.split('; ')[0]}."
+            f"No: {run.release_id} was {state(incident)} in {stage}: {run.defect.data.reason.split('; ')[0]}."
             + _later(incident)
         )
     if run.failed is not None:

@@ -64,7 +64,7 @@ def _beside(release_id: str, quality: Sequence[dict[str, Any]]) -> list[dict[str
 def _details(told: dict[str, Any]) -> Facts:
     details, bundle = told["details"], told["bundle"]
     if "run" not in details:
-        return [("made by", "not told: no event tells of the run that made it")]
+        return [("made by", "not told: no event says about the run that made it")]
     by = f"run {details['run']}, for request {details['request']} (MLflow run {details['mlflow_run'] or '-'})"
     took, wall = span(details["training_s"]), details["trained_wall_time"][:16].replace("T", " ")
     whole = "yes: every file has the digest that its manifest names"
@@ -94,7 +94,7 @@ def _reason(reason: dict[str, str]) -> str:
 
 def _training(training: dict[str, Any]) -> Facts:
     if not training:
-        return [("data", "not told: no event tells of the run")]
+        return [("data", "not told: no event says about the run")]
     known = [
         ("window", f"{training['window']['start'][:16]} to {training['window']['end'][:16]}".replace("T", " ")),
         ("rows", f"{training['rows']:,}"),

@@ -16,7 +16,7 @@ from driftloop.events.event_log import decode
 from driftloop.events.probe import PROBE, PROBE_ID, PURPOSE
 from driftloop.loop import Loop
 from driftloop.ops.system.probes import Patience
-from driftloop.ops.system.synthetic_event import specimen
+from driftloop.ops.system.synthetic_event import synthetic_event
 from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import Settings
 
@@ -64,10 +64,10 @@ def ask(answers: BatchConsumer, producer: BatchProducer, loops: Iterable[Loop], 
 
 
 def record_of(loop: Loop, name: str) -> Outgoing:
-    """The record of a specimen of what the loop predicts from, to be answered under this name."""
+    """The record of a synthetic_event of what the loop predicts from, to be answered under this name."""
     event_type = loop.definition.prediction.source
     event = loop.definition.events[event_type]
-    made = specimen(event, loop.messages[event_type])
+    made = synthetic_event(event, loop.messages[event_type])
     headers = (
         ("content-type", b"application/protobuf"),
         (PURPOSE, PROBE.encode()),
@@ -77,7 +77,7 @@ def record_of(loop: Loop, name: str) -> Outgoing:
 
 
 def _accepted(loop: Loop, answer: ProbeJudged) -> None:
-    """An expression or a label may want a text that no rule tells of: the door judged the one made up nonetheless."""
+    """An expression or a label may want a text that no rule says about: the door judged the one made up nonetheless."""
     if not answer.accepted and answer.reason not in _NOT_BY_RULES:
         place = loop.line_of("events", answer.event_type)
         what = f"loop {loop.name} refuses a test event made by its rules: {answer.reason}: {answer.detail}"

@@ -2,7 +2,7 @@
 
 ``mlflow server`` starts its workers as processes of their own and stays beside them: all of MLflow is imported twice,
 five seconds and a quarter of a gigabyte on a small machine. This is its one worker alone, told where its stores are in
-the way that MLflow itself tells it.
+the way that MLflow itself says it.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class Part:
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     health_url: str = ""
-    """Answers 200 when the part is ready; empty where only the broker's protocol tells."""
+    """Answers 200 when the part is ready; empty where only the broker's protocol says."""
     kind: Literal["infrastructure", "service"] = "service"
     stop_timeout_s: float = 15.0
 

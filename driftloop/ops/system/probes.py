@@ -35,7 +35,7 @@ class Probe:
 
     name: str
     log: str
-    """Part whose log tells why no answer comes."""
+    """Part whose log says why no answer comes."""
     possible: Callable[[], bool]
     """Whether it can be asked now; looked at until it can."""
     ask: Callable[[Patience], None]

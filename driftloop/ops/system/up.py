@@ -21,7 +21,7 @@ from driftloop.ops.system.status import forget_ready_s, read_ready_s, write_read
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.settings import ROOT, Settings
-from driftloop.process.startup_errors import forget, read_refusals
+from driftloop.process.startup_errors import clear_all_startup_errors, read_startup_errors
 
 Progress = Callable[[str, float], None]
 """Called with the name of a part that became ready or a probe that was answered, and the seconds since the start."""
@@ -60,7 +60,7 @@ def up(
     already = supervisor.alive()
     supervisor.refuse_stranger()
     if not already:
-        forget(settings.home)
+        clear_all_startup_errors(settings.home)
         forget_ready_s(settings)
         supervisor.start(wanted)
     supervised()
@@ -99,7 +99,7 @@ def _wait(
             times[name] = round(at - began, 2)
             progress(name, times[name])
         waiting = [part for part in waiting if part.name not in times]
-        if problems := read_refusals(settings.home):  # a part that refuses its configuration is never ready
+        if problems := read_startup_errors(settings.home):  # a part that refuses its configuration is never ready
             raise ConfigError("\n".join(problems))
         logs = {part.name: part.name for part in waiting} | {each.name: each.log for each in probing.unanswered}
         if logs and time.monotonic() - began > timeout_s:

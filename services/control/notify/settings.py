@@ -14,7 +14,7 @@ class NotifySettings(Settings):
     """Whom to tell, and how patiently. The control service's settings extend them."""
 
     notify_webhook_url: SecretStr = SecretStr("")
-    """Address of the incoming webhook; empty tells nobody. Whoever knows it can post, so it is never shown."""
+    """Address of the incoming webhook; empty notifies nobody. Whoever knows it can post, so it is never shown."""
     notify_webhook_url_file: str = ""
     """File that holds the address, in place of the setting above."""
     notify_allow_http: bool = False

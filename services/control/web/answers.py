@@ -65,8 +65,8 @@ class Answers:
 
     def history(self, loop: str) -> Json:
         """`ListHistoryResponse`."""
-        found = [messages.tenure(each) for each in self._views.history(loop, None)]
-        return as_dict(api.ListHistoryResponse(tenures=found))
+        found = [messages.serving_period(each) for each in self._views.history(loop, None)]
+        return as_dict(api.ListHistoryResponse(serving_periods=found))
 
     def timeline(self, loop: str, newest: int) -> Json:
         """Events of a loop that are news, or of all loops, oldest first."""

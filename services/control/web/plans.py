@@ -50,7 +50,7 @@ _LOSS: dict[LabelKind, str] = {
 
 
 def plan(definition: LoopDefinition) -> Plan:
-    """What the page tells of a definition."""
+    """What the page says about a definition."""
     steps = tuple(
         PlannedStage(step.stage, step.share, step.min_blocks, step.max_blocks, step.margin, step.approval)
         for step in definition.rollout.steps

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts.message_json import as_dict
-from services.control.desk import Desk
+from services.control.command_service import CommandService
 from services.control.domain.commands import NAMES
 from services.control.web.answers import Answers
 from services.control.web.stream import Streams
@@ -24,7 +24,9 @@ _EVENTS = 200
 _MOST = 5_000
 
 
-def routes(answers: Answers, desk: Desk, streams: Streams, ready: Callable[[], None]) -> list[web.AbstractRouteDef]:
+def routes(
+    answers: Answers, desk: CommandService, streams: Streams, ready: Callable[[], None]
+) -> list[web.AbstractRouteDef]:
     """All paths. ``ready`` raises `Retriable` while the read model is being made."""
 
     def get(path: str, work: Callable[[web.Request], dict[str, Any]]) -> web.RouteDef:

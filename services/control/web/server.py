@@ -8,7 +8,7 @@ from aiohttp import web
 
 from driftloop.process import log
 from driftloop.process.errors import Retriable
-from services.control.desk import Desk
+from services.control.command_service import CommandService
 from services.control.web.answers import Answers
 from services.control.web.guard import guard, harden, in_words
 from services.control.web.routes import routes
@@ -24,7 +24,7 @@ class WebServer:
     def __init__(
         self,
         answers: Answers,
-        desk: Desk,
+        desk: CommandService,
         streams: Streams,
         caught_up: Callable[[], bool],
         host: str,

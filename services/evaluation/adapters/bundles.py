@@ -10,7 +10,7 @@ import numpy as np
 
 from driftloop.model.bundle import GOLDEN, MODEL, Bundle, local_path, open_bundle
 from driftloop.model.losses import LabelKind
-from driftloop.model.path_relocation import Locate
+from driftloop.model.path_relocation import PathResolver
 from driftloop.model.scores import as_scores
 from driftloop.process.errors import BundleError
 from services.evaluation.ports import Floats, Objects, Scorer
@@ -98,8 +98,8 @@ class OnnxScorer:
 class LocalBundles:
     """`services.evaluation.ports.Bundles` on local disk."""
 
-    def __init__(self, locate: Locate = local_path) -> None:
-        self._locate = locate
+    def __init__(self, resolve_path: PathResolver = local_path) -> None:
+        self._locate = resolve_path
 
     def open(self, uri: str, digest: str) -> Scorer:
         """See the port."""

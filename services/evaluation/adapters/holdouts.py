@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from driftloop.model.bundle import local_path
-from driftloop.model.path_relocation import Locate
+from driftloop.model.path_relocation import PathResolver
 from driftloop.process.errors import BundleError
 from services.evaluation.ports import Floats, Holdout, Integers, Objects
 
@@ -69,8 +69,8 @@ class ParquetHoldout:
 class ParquetHoldouts:
     """`services.evaluation.ports.Holdouts` on local disk."""
 
-    def __init__(self, locate: Locate = local_path) -> None:
-        self._locate = locate
+    def __init__(self, resolve_path: PathResolver = local_path) -> None:
+        self._locate = resolve_path
 
     def read(self, uri: str) -> Holdout:
         """See the port."""

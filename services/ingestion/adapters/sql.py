@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, Engine, Table, Text, delete, insert, 
 from driftloop.bus.ports import TopicPartition
 from driftloop.runner.tables import versioned
 from services.ingestion.domain.arrivals import PartitionClock
-from services.ingestion.ports import Checkpoint, ClockState, Taken
+from services.ingestion.ports import BatchRecord, Checkpoint, ClockState
 
 metadata = versioned(Path(__file__).parents[1] / "revisions")
 
@@ -39,7 +39,7 @@ class SqlJournal:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def note(self, taken: Taken) -> None:
+    def append(self, taken: BatchRecord) -> None:
         """See the port."""
         content = {
             "ranges": [[tp.topic, tp.partition, *span] for tp, span in taken.ranges.items()],
@@ -59,22 +59,22 @@ class SqlJournal:
             connection.execute(insert(checkpoints).values(sequence=checkpoint.taken, content=json.dumps(content)))
             connection.execute(delete(taken_batches).where(taken_batches.c.sequence <= checkpoint.taken))
 
-    def load(self) -> tuple[Checkpoint, list[Taken]]:
+    def load(self) -> tuple[Checkpoint, list[BatchRecord]]:
         """See the port."""
         with self._engine.connect() as connection:
             newest = connection.execute(select(checkpoints)).first()
             rows = connection.execute(select(taken_batches).order_by(taken_batches.c.sequence)).all()
         checkpoint = Checkpoint() if newest is None else _checkpoint(newest.sequence, json.loads(newest.content))
-        return checkpoint, [_taken(row.sequence, json.loads(row.content)) for row in rows]
+        return checkpoint, [_batch_record(row.sequence, json.loads(row.content)) for row in rows]
 
     def close(self) -> None:
         """See the port."""
         self._engine.dispose()
 
 
-def _taken(sequence: int, content: dict[str, Any]) -> Taken:
+def _batch_record(sequence: int, content: dict[str, Any]) -> BatchRecord:
     ranges = {TopicPartition(topic, p): (start, end) for topic, p, start, end in content["ranges"]}
-    return Taken(sequence, ranges, _from_places(content["silent"]))
+    return BatchRecord(sequence, ranges, _from_places(content["silent"]))
 
 
 def _checkpoint(sequence: int, content: dict[str, Any]) -> Checkpoint:

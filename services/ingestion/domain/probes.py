@@ -13,7 +13,7 @@ Records = Mapping[TopicPartition, Sequence[Record]]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ProbeResult:
     """A test event. ``fault`` is None where it passed; ``time_ms`` is its event time then, else 0."""
 
     record: Record
@@ -30,6 +30,6 @@ def set_aside(records: Records) -> tuple[Records, list[Record]]:
     return {place: held for place, held in others.items() if held}, probes
 
 
-def heard(records: Records) -> Iterator[TopicPartition]:
+def active(records: Records) -> Iterator[TopicPartition]:
     """Partitions that brought more than test events."""
     return (place for place, held in records.items() if not all(is_probe(record.headers) for record in held))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from driftloop.model.bundle import REFERENCE, local_path, open_bundle
-from driftloop.model.path_relocation import Locate
+from driftloop.model.path_relocation import PathResolver
 from driftloop.process.errors import BundleError
 from services.monitoring.domain.grid import Grid, Reference
 from services.monitoring.ports import Release
@@ -20,8 +20,8 @@ _FORMAT = 1
 class LocalReferences:
     """`services.monitoring.ports.References` on local disk."""
 
-    def __init__(self, locate: Locate = local_path) -> None:
-        self._locate = locate
+    def __init__(self, resolve_path: PathResolver = local_path) -> None:
+        self._locate = resolve_path
 
     def open(self, release: Release) -> Reference:
         """See the port."""

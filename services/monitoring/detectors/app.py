@@ -4,7 +4,7 @@ A window is acknowledged after its events stand in the outbox and the table is c
 which Faust could cancel the agent. An error in an agent would acknowledge the window and go on to the next one; here it
 ends the process at once, with nothing acknowledged, and the window comes again. So it is where Faust passes over the
 first record at its start, which it does now and then on a busy machine: the next start begins with that record. The
-window behind it tells, and where there is none yet, the end of the topic.
+window behind it shows it, and where there is none yet, the end of the topic.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class DetectorService:
             while not await asyncio.to_thread(self._stop.wait, 0.25):
                 if self._app.should_stop:
                     raise Retriable(f"the Faust app ended by itself: {self._app.crash_reason!r}")
-                await relay.flush_patiently()
+                await relay.try_flush()
                 await self._look_for_unread()
         finally:
             await self._app.stop()
@@ -149,7 +149,7 @@ class DetectorService:
         self._looked_s = now_s
         try:
             end = (await asyncio.to_thread(self._offsets.ends, [_PLACE]))[_PLACE]
-        except Retriable as error:  # no broker, no windows: the next look tells
+        except Retriable as error:  # no broker, no windows: the next look shows it
             self._log.info("end-unknown", problem=str(error))
             return
         overdue_s = self._unread.overdue_s(end, self._clock.monotonic_s())
@@ -183,7 +183,7 @@ class DetectorService:
             os._exit(AGAIN)
         except ConfigError as error:
             self._log.error("configuration", problem=str(error))
-            startup_errors.refuse(self._settings.home, "detectors", str(error))
+            startup_errors.write_startup_errors(self._settings.home, "detectors", str(error))
             os._exit(REFUSED)
         except Exception:  # noqa: BLE001 - the consumer loop's edge: Faust would swallow it
             self._log.exception("defect", topic=record.topic, offset=record.offset)
@@ -200,7 +200,7 @@ class DetectorService:
             self._limit.accepted()
         except InvalidEvent as error:
             await self._refuse(record, error, producer)
-        await relay.flush_patiently()
+        await relay.try_flush()
 
     async def _refuse(self, record: Record, error: InvalidEvent, producer: LifecycleProducer) -> None:
         metrics.DETECTORS_DEAD_LETTERED.add(reason=error.reason)

@@ -37,7 +37,7 @@ class Detectors:
         self._saved = state.load(engine)
 
     def read(self, record: Record) -> Envelope[WindowClosed] | None:
-        """The window that a record tells of; None where its loop is not watched here.
+        """The window that a record says about; None where its loop is not watched here.
 
         Raises:
             InvalidEvent: the record can never be read.

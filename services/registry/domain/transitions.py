@@ -105,7 +105,7 @@ def roll_back(state: LoopState, reason: str, evidence: tuple[str, ...], time_ms:
         return _end_open(_at(state, time_ms), state.open, reason, evidence, Stage.ROLLED_BACK)
     if not state.former:
         return Change(state, ignored="there is no champion to go back to")
-    return _dethrone(_at(state, time_ms), reason, evidence)
+    return _roll_back_champion(_at(state, time_ms), reason, evidence)
 
 
 def fail_route(state: LoopState, epoch: int, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
@@ -124,7 +124,7 @@ def fail_route(state: LoopState, epoch: int, reason: str, evidence: tuple[str, .
         return Change(state, ignored="the route that failed brought no release")
     if not state.former and champion.from_stage is Stage.RETIRED:
         return Change(state, ignored="there is no champion before the one that failed")
-    return _dethrone(state, reason, evidence)
+    return _roll_back_champion(state, reason, evidence)
 
 
 def set_paused(state: LoopState, paused: bool) -> Change:
@@ -221,7 +221,7 @@ def _end_open(
     return Change(replace(state, epoch=epoch, open=None), facts, (ended,))
 
 
-def _dethrone(state: LoopState, reason: str, evidence: tuple[str, ...]) -> Change:
+def _roll_back_champion(state: LoopState, reason: str, evidence: tuple[str, ...]) -> Change:
     """The champion before answers again; where there was none, nobody does."""
     champion, epoch = _champion(state), state.epoch + 1
     ended = _entered(state, champion, Stage.ROLLED_BACK, epoch)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from driftloop.model.bundle import GOLDEN, MANIFEST, Bundle, local_path, open_bundle
-from driftloop.model.path_relocation import Locate
+from driftloop.model.path_relocation import PathResolver
 from driftloop.process.errors import BundleError
 from services.serving.domain.probe import Golden
 
@@ -17,8 +17,8 @@ from services.serving.domain.probe import Golden
 class FolderReleases:
     """`services.serving.ports.Releases` on local disk."""
 
-    def __init__(self, folder: Path, locate: Locate = local_path) -> None:
-        self._folder, self._locate = folder, locate
+    def __init__(self, folder: Path, resolve_path: PathResolver = local_path) -> None:
+        self._folder, self._locate = folder, resolve_path
 
     def stage(self, release_id: str, uri: str, digest: str) -> Bundle:
         """See the port."""

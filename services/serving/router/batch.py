@@ -20,7 +20,7 @@ Column = NDArray[np.float64] | Strings
 
 
 class BadRequest(Exception):
-    """A request that cannot be answered; the text tells its caller why."""
+    """A request that cannot be answered; the text notifies its caller why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Reads online features out of Feast's SQLite layout, past Feast: one query a view for all entities of a batch.
 
 A batch is read inside one short transaction, so that values and watermarks are of one moment. What was read is kept
-until another connection commits, which SQLite tells by ``data_version``: a kept row is never older than the store's.
+until another connection commits, which SQLite says by ``data_version``: a kept row is never older than the store's.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def run_failed(state: LoopState, request_id: str, at_ms: int) -> LoopState:
     """The open request's run ended without a bundle."""
     if state.chain is None or state.chain.request_id != request_id:
         return state
-    return _ended(state, at_ms, in_vain=True)
+    return _ended(state, at_ms, consecutive_failures=True)
 
 
 def stage_entered(state: LoopState, release_id: str, stage: str) -> LoopState:
@@ -97,20 +97,20 @@ def stage_entered(state: LoopState, release_id: str, stage: str) -> LoopState:
 
 def champion_promoted(state: LoopState, release_id: str, at_ms: int) -> LoopState:
     """The loop has a new champion."""
-    state = _crowned(state, release_id)
-    return _ended(state, at_ms, in_vain=False) if _is_open(state, release_id) else state
+    state = _set_champion(state, release_id)
+    return _ended(state, at_ms, consecutive_failures=False) if _is_open(state, release_id) else state
 
 
 def release_rejected(state: LoopState, release_id: str, at_ms: int) -> LoopState:
     """A release, or a candidate that never became one, was refused."""
-    return _ended(state, at_ms, in_vain=True) if _is_open(state, release_id) else state
+    return _ended(state, at_ms, consecutive_failures=True) if _is_open(state, release_id) else state
 
 
 def release_rolled_back(state: LoopState, release_id: str, to_release_id: str, at_ms: int) -> LoopState:
     """A release was taken back: the champion, or one that was on its way."""
     if release_id == state.champion:
-        state = _crowned(state, to_release_id)
-    return _ended(state, at_ms, in_vain=True) if _is_open(state, release_id) else state
+        state = _set_champion(state, to_release_id)
+    return _ended(state, at_ms, consecutive_failures=True) if _is_open(state, release_id) else state
 
 
 def paused(state: LoopState, value: bool) -> LoopState:
@@ -164,7 +164,7 @@ def _obstacle(
         return None
     if policy.trainer is None:
         return "no-trainer", ""
-    if state.in_vain >= policy.breaker and "command" not in kinds:
+    if state.consecutive_failures >= policy.breaker and "command" not in kinds:
         return "breaker", ""
     cooling = state.ended_ms is not None and at_ms < state.ended_ms + to_ms(policy.cooldown)
     if cooling and "first-champion" not in kinds:
@@ -219,17 +219,17 @@ def _is_open(state: LoopState, release_id: str) -> bool:
     return state.chain is not None and state.chain.release_id == release_id
 
 
-def _crowned(state: LoopState, release_id: str) -> LoopState:
+def _set_champion(state: LoopState, release_id: str) -> LoopState:
     if release_id == state.champion:
         return state
     former = tuple(each for each in (*state.former, state.champion) if each and each != release_id)
     return replace(state, champion=release_id, former=former[-_REMEMBERED:])
 
 
-def _ended(state: LoopState, at_ms: int, *, in_vain: bool) -> LoopState:
+def _ended(state: LoopState, at_ms: int, *, consecutive_failures: bool) -> LoopState:
     told_of_trainer = state.chain is None or not state.chain.imported
-    count = state.in_vain + int(told_of_trainer) if in_vain else 0
-    return replace(state, chain=None, ended_ms=at_ms, in_vain=count)
+    count = state.consecutive_failures + int(told_of_trainer) if consecutive_failures else 0
+    return replace(state, chain=None, ended_ms=at_ms, consecutive_failures=count)
 
 
 def _answered(state: LoopState, reasons: tuple[Reason, ...]) -> LoopState:

@@ -42,7 +42,7 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class ImportOptions:
     """What a person says where names do not tell."""
 
     columns: Mapping[str, Sequence[str]]
@@ -56,7 +56,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class ImportPlan:
     """How a model is asked."""
 
     inputs: tuple[tuple[str, tuple[str, ...]], ...]
@@ -68,7 +68,7 @@ class Asking:
 
 
 def match_inputs(
-    tensors: Sequence[Tensor], own: Sequence[Input], wishes: Wishes
+    tensors: Sequence[Tensor], own: Sequence[Input], options: ImportOptions
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The loop's inputs for each input of a graph.
 
@@ -76,7 +76,7 @@ def match_inputs(
         Mismatch: names or an order are missing, or types and widths do not fit.
     """
     known = names_of(own)
-    columns = _by_tensor(tensors, wishes.columns)
+    columns = _by_tensor(tensors, options.columns)
     found = []
     for tensor in tensors:
         width = _width(tensor)
@@ -91,19 +91,19 @@ def match_inputs(
 
 
 def match_output(
-    tensors: Sequence[Tensor], kind: LabelKind, classes: Sequence[str], wishes: Wishes
+    tensors: Sequence[Tensor], kind: LabelKind, classes: Sequence[str], options: ImportOptions
 ) -> tuple[str, tuple[int, ...]]:
     """The output that holds the scores, and its columns in the order of the loop's score.
 
     Raises:
         Mismatch: there is none, or several might be it, or its columns are not those of the label's kind.
     """
-    tensor = _score_tensor(tensors, kind, wishes.output)
+    tensor = _score_tensor(tensors, kind, options.output)
     width = _width(tensor) or 1
     if kind == "multiclass":
-        return tensor.name, _class_columns(tensor, width, classes, wishes)
+        return tensor.name, _class_columns(tensor, width, classes, options)
     if kind == "binary" and width == 2:
-        return tensor.name, (_positive(tensor, wishes),)
+        return tensor.name, (_positive(tensor, options),)
     if width != 1:
         needed = "the probability of 1, alone or beside that of 0" if kind == "binary" else "one number"
         raise Mismatch(f"its output {tensor.name!r} has {width} columns; a loop of the kind {kind} needs {needed}")
@@ -186,12 +186,12 @@ def _score_tensor(tensors: Sequence[Tensor], kind: LabelKind, wish: str) -> Tens
     raise Mismatch(f"it gives no number, only {', '.join(each.name for each in tensors)}: {needed}")
 
 
-def _positive(tensor: Tensor, wishes: Wishes) -> int:
+def _positive(tensor: Tensor, options: ImportOptions) -> int:
     """The column of the loop's 1; the second, where the graph and the person name none."""
-    names = tuple(wishes.classes) or tensor.classes
-    if not names and not wishes.positive:
+    names = tuple(options.classes) or tensor.classes
+    if not names and not options.positive:
         return 1
-    ones = [wishes.positive.lower()] if wishes.positive else list(_ONE)
+    ones = [options.positive.lower()] if options.positive else list(_ONE)
     found = [place for place, name in enumerate(names) if name.lower() in ones]
     if len(found) != 1:
         there = f"its classes are {', '.join(names)}" if names else "its classes bear no names"
@@ -200,11 +200,11 @@ def _positive(tensor: Tensor, wishes: Wishes) -> int:
     return found[0]
 
 
-def _class_columns(tensor: Tensor, width: int, classes: Sequence[str], wishes: Wishes) -> tuple[int, ...]:
+def _class_columns(tensor: Tensor, width: int, classes: Sequence[str], options: ImportOptions) -> tuple[int, ...]:
     """The column of each of the loop's classes; their own order where the graph and the person name none."""
     if width != len(classes):
         raise Mismatch(f"its output {tensor.name!r} has {width} columns; the loop has {len(classes)} classes")
-    names = tuple(wishes.classes) or tensor.classes
+    names = tuple(options.classes) or tensor.classes
     places = [str(place) for place in range(width)]
     if not names or sorted(names) == sorted(places) != sorted(classes):
         names = tuple(classes[int(name)] for name in names or places)

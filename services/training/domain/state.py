@@ -68,7 +68,7 @@ class LoopState:
     chain: Chain | None = None
     kept: tuple[Reason, ...] = ()
     requests: int = 0
-    in_vain: int = 0
+    consecutive_failures: int = 0
     """Chains in a row that ended without a promotion."""
     ended_ms: int | None = None
     """Event time at which the last chain ended."""

@@ -24,10 +24,10 @@ from driftloop.model.bundle import Input
 from driftloop.process.settings import Settings
 from services.training.domain.matching import (
     LINKS,
-    Asking,
+    ImportOptions,
+    ImportPlan,
     Mismatch,
     Tensor,
-    Wishes,
     match_inputs,
     match_output,
     names_of,
@@ -40,7 +40,7 @@ FOLDER = "imports"
 
 
 @dataclass(frozen=True)
-class Brought:
+class ImportedModel:
     """A model's file as one piece, and the columns that came with it."""
 
     content: bytes
@@ -73,12 +73,12 @@ def look(asked: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         brought = _brought(asked, settings, Path(scratch))
     found = graph.opened(brought.content)
     own = _own_inputs(settings, definition)
-    wishes = _wishes(asked, found.inputs, own, brought.columns)
+    options = _wishes(asked, found.inputs, own, brought.columns)
     classes = definition.label.classes
-    asking = Asking(
-        match_inputs(found.inputs, own, wishes),
-        *match_output(found.outputs, definition.label.kind, classes, wishes),
-        wishes.link,
+    asking = ImportPlan(
+        match_inputs(found.inputs, own, options),
+        *match_output(found.outputs, definition.label.kind, classes, options),
+        options.link,
     )
     digest = hashlib.sha256(brought.content).hexdigest()
     uri = f"{FOLDER}/{digest}.onnx"
@@ -108,11 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _brought(asked: argparse.Namespace, settings: Settings, scratch: Path) -> Brought:
+def _brought(asked: argparse.Namespace, settings: Settings, scratch: Path) -> ImportedModel:
     if asked.onnx:
-        return Brought(graph.read(Path(asked.onnx)))
+        return ImportedModel(graph.read(Path(asked.onnx)))
     logged = mlflow_model.fetch(asked.mlflow, settings.mlflow_uri, scratch)
-    return Brought(graph.read(logged.path), logged.columns)
+    return ImportedModel(graph.read(logged.path), logged.columns)
 
 
 def _own_inputs(settings: Settings, definition: LoopDefinition) -> list[Input]:
@@ -130,13 +130,13 @@ def _own_inputs(settings: Settings, definition: LoopDefinition) -> list[Input]:
 
 def _wishes(
     asked: argparse.Namespace, inputs: tuple[Tensor, ...], own: list[Input], signature: tuple[str, ...]
-) -> Wishes:
+) -> ImportOptions:
     """What the person says; MLflow's signature names the columns of a matrix where nobody else does."""
     columns = dict(_columns(each) for each in asked.columns)
-    wishes = Wishes(columns, asked.output, _split(asked.classes), asked.positive, asked.link)
+    options = ImportOptions(columns, asked.output, _split(asked.classes), asked.positive, asked.link)
     if columns or not signature or len(inputs) != 1 or not set(signature) <= names_of(own).keys():
-        return wishes
-    return replace(wishes, columns={"": signature})
+        return options
+    return replace(options, columns={"": signature})
 
 
 def _columns(text: str) -> tuple[str, list[str]]:
@@ -159,7 +159,7 @@ def _keep(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _notes(asking: Asking) -> list[str]:
+def _notes(asking: ImportPlan) -> list[str]:
     inputs = [f"{name} takes {', '.join(columns)}" for name, columns in asking.inputs]
     where = f"column {', '.join(map(str, asking.score_columns))} of {asking.output}"
     return [*inputs, f"the score is {where}" + ("" if asking.link == "identity" else f" through {asking.link}")]

@@ -10,7 +10,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, compose, helper, numpy_helper
 
 from driftloop.model.bundle import Input
-from services.training.domain.matching import TEXT, Asking, Tensor
+from services.training.domain.matching import TEXT, ImportPlan, Tensor
 
 _PREFIX = "model/"
 _OURS = "driftloop/"
@@ -19,7 +19,7 @@ _OURS = "driftloop/"
 def wrap(
     model: ModelProto,
     inputs: Sequence[Tensor],
-    asking: Asking,
+    asking: ImportPlan,
     numeric: Sequence[Input],
     categorical: Sequence[Input],
     fills: Mapping[str, float],
@@ -98,7 +98,7 @@ class _Ours:
         shape = self._constant(np.array([-1] if flat else [-1, len(columns)], dtype=np.int64))
         self._node("Reshape", [found, shape], f"{_PREFIX}{tensor.name}")
 
-    def score(self, asking: Asking) -> None:
+    def score(self, asking: ImportPlan) -> None:
         """Make the loop's score of an output of the model."""
         columns = asking.score_columns
         found = self._cast(f"{_PREFIX}{asking.output}", "double")

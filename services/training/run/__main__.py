@@ -8,7 +8,7 @@ from pathlib import Path
 
 from driftloop.process import log
 from services.training.run.errors import DataError, ModelError
-from services.training.run.leave import leave
+from services.training.run.exit import leave
 from services.training.run.pipeline import execute
 from services.training.spec import PID, Failed, Result, read_spec, write_result
 

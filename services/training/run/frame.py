@@ -27,8 +27,8 @@ from driftloop.process.settings import Settings
 from services.training.domain import population
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, matrix, words, write_dataset
 from services.training.run.errors import DataError
+from services.training.run.exit import leave
 from services.training.run.inputs import request_input, service_inputs
-from services.training.run.leave import leave
 from services.training.spec import RunSpec, TableAt, read_spec
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from driftloop.loop import Loop, load_loop, to_ms
 from driftloop.model.losses import losses
 from driftloop.model.scores import finite_rows
-from driftloop.model.trainer import Brought, Fitted, TrainingSet
+from driftloop.model.trainer import Fitted, ImportedModel, TrainingSet
 from driftloop.process import log
 from driftloop.process.settings import ROOT
 from services.training.domain import quality
@@ -138,7 +138,7 @@ def _pack(spec: RunSpec, loop: Loop, dataset: Dataset, parts: Split, fitted: Fit
         validation_start_ms=parts.validation_start_ms,
         code=code_digest(loop.folder),
     )
-    if spec.imported and isinstance(fitted, Brought):
+    if spec.imported and isinstance(fitted, ImportedModel):
         training |= {"trainer": "", "parameters": {}, "origin": dict(fitted.manifest())}
     digest = package.write(
         spec,

@@ -39,12 +39,12 @@ def test_the_timeline_tells_the_story(running: Running) -> None:
 
 
 def test_history_says_what_was_live_when_and_why(running: Running) -> None:
-    tenures = say_json(running, "history", running.loop.name)
-    assert [each["epoch"] for each in tenures] == list(range(1, len(tenures) + 1))
-    assert all(each["because"] and each["who"] == "driftloop" for each in tenures)
-    assert all("converged" in each for each in tenures)
+    serving_periods = say_json(running, "history", running.loop.name)
+    assert [each["epoch"] for each in serving_periods] == list(range(1, len(serving_periods) + 1))
+    assert all(each["because"] and each["who"] == "driftloop" for each in serving_periods)
+    assert all("converged" in each for each in serving_periods)
     [then] = say_json(running, "history", running.loop.name, "--at", "2013-02-20")
-    assert then["champion"] == tenures[0]["champion"]
+    assert then["champion"] == serving_periods[0]["champion"]
     assert then["champion"] in say(running, "history")
 
 

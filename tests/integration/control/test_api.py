@@ -53,7 +53,7 @@ def test_releases_windows_and_history_are_told(running: Running) -> None:
     assert [each.window_id for each in windows] == ["w4", "w5"]
     at = Timestamp()
     at.FromMilliseconds(4 * DAY_MS)
-    [then] = ask("ListHistory", api.ListHistoryRequest(loop=LOOP, at=at)).tenures
+    [then] = ask("ListHistory", api.ListHistoryRequest(loop=LOOP, at=at)).serving_periods
     assert (then.champion, then.epoch, then.who) == ("r-1", 1, "driftloop")
 
 

@@ -16,7 +16,7 @@ import pytest
 from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Outgoing, TopicPartition
-from driftloop.bus.record_fetcher import OneRecord
+from driftloop.bus.record_fetcher import RecordFetcher
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.events.envelope import Envelope, to_record
@@ -129,7 +129,7 @@ def test_one_record_is_read_by_its_place(bootstrap: str) -> None:
     topic = "control.resume.v1"
     records = [replace(to_record(event), topic=topic, partition=0) for event in told().events[:3]]
     send(bootstrap, records)
-    read = OneRecord(bootstrap, "one")
+    read = RecordFetcher(bootstrap, "one")
     try:
         for offset in (2, 0, 1):
             found = read(TopicPartition(topic, 0), offset)

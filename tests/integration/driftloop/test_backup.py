@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from driftloop.featurestore.feast_keys import WATERMARKS, WATERMARKS_DDL
-from driftloop.model.path_relocation import former_homes
+from driftloop.model.path_relocation import relocated_homes
 from driftloop.ops.backup import take as taking
 from driftloop.ops.backup.manifest import NAME, Manifest, parse
 from driftloop.ops.backup.restore import restore
@@ -128,7 +128,7 @@ def test_a_restored_home_knows_every_home_that_its_events_may_name(settings: Set
     source, _ = backup(second, "second")
     third = settings.model_copy(update={"home": settings.home.parent / "third"})
     restore(third, source, untold, force=False)
-    assert {settings.home, second.home} <= set(former_homes(third.home))
+    assert {settings.home, second.home} <= set(relocated_homes(third.home))
 
 
 def test_a_copied_database_has_what_was_committed_to_its_log(settings: Settings) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from driftloop.process.settings import ROOT
-from driftloop.process.startup_errors import read_refusals
+from driftloop.process.startup_errors import read_startup_errors
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.ports import free_ports
 
@@ -93,9 +93,9 @@ def test_what_ends_a_process_is_its_code_and_its_last_line(
 
 def test_a_process_that_refuses_its_configuration_leaves_word_until_it_is_started_again(tmp_path: Path) -> None:
     _start("setting", tmp_path).communicate(timeout=60)
-    assert read_refusals(tmp_path) == ["lateness is wrong"]
+    assert read_startup_errors(tmp_path) == ["lateness is wrong"]
     _start("defect", tmp_path).communicate(timeout=60)
-    assert read_refusals(tmp_path) == []
+    assert read_startup_errors(tmp_path) == []
 
 
 def test_a_service_that_awaits_stops_when_it_is_asked(tmp_path: Path) -> None:

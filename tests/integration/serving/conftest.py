@@ -27,11 +27,11 @@ from services.serving.adapters.staging import FolderReleases
 from services.serving.adapters.triton_grpc import GrpcTriton
 from services.serving.adapters.watermarks import SqliteFeatureWatermarks
 from services.serving.agent import Agent
-from services.serving.convergence import Convergence
 from services.serving.domain.desired import DesiredRoute
 from services.serving.domain.model_config import Places
-from services.serving.establish import Establisher
 from services.serving.handlers import Handlers
+from services.serving.route_deployer import RouteDeployer
+from services.serving.route_reconciler import RouteReconciler
 from services.serving.shipper import TOPIC, Shipper
 from tests.helpers.eventually import assert_eventually_async
 from tests.helpers.triton import TOKEN, Triton
@@ -82,8 +82,8 @@ class World:
         self.control = GrpcTriton(self.triton.address, TOKEN, 5.0, 60.0)
         self.client = self.triton.client()
 
-    def establisher(self) -> Establisher:
-        return Establisher(
+    def establisher(self) -> RouteDeployer:
+        return RouteDeployer(
             definitions={LOOP: self.definition},
             triton=self.control,
             releases=FolderReleases(self.places.releases),
@@ -117,7 +117,7 @@ class World:
                 producer=self.broker.lifecycle_producer(),
                 stop=self.stop,
             ),
-            convergence=Convergence(
+            convergence=RouteReconciler(
                 loops=[LOOP],
                 engine=engine,
                 establisher=self.establisher(),

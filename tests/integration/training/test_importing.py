@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from driftloop.model.bundle import Input
 from driftloop.model.losses import LabelKind
 from driftloop.model.trainer import TrainingSet
-from services.training.domain.matching import Asking, Link, Mismatch, Wishes, match_inputs, match_output
+from services.training.domain.matching import ImportOptions, ImportPlan, Link, Mismatch, match_inputs, match_output
 from services.training.importing.graph import opened, read
 from services.training.importing.imported import ImportedModel, take
 from services.training.run.errors import ModelError
@@ -55,15 +55,15 @@ def rows(kind: str, count: int = 60) -> TrainingSet:
 
 
 def brought(
-    content: bytes, kind: LabelKind, folder: Path, wishes: Wishes, data: TrainingSet | None = None
+    content: bytes, kind: LabelKind, folder: Path, options: ImportOptions, data: TrainingSet | None = None
 ) -> ImportedModel:
     """The model as an import would take it."""
     path = folder / "model.onnx"
     path.write_bytes(content)
     graph = opened(content)
     classes = LOOP_CLASSES if kind == "multiclass" else ()
-    inputs = match_inputs(graph.inputs, [*NUMERIC, *CATEGORICAL], wishes)
-    asking = Asking(inputs, *match_output(graph.outputs, kind, classes, wishes), wishes.link)
+    inputs = match_inputs(graph.inputs, [*NUMERIC, *CATEGORICAL], options)
+    asking = ImportPlan(inputs, *match_output(graph.outputs, kind, classes, options), options.link)
     origin = Imported(str(path), hashlib.sha256(content).hexdigest(), "model.onnx", asking)
     return take(origin, data or rows(kind), (NUMERIC, CATEGORICAL), kind, threads=1)
 
@@ -85,8 +85,10 @@ def in_loops_order(of_classes: NDArray[np.float64]) -> NDArray[np.float64]:
 )
 def test_a_model_over_a_matrix_scores_as_it_does_itself(make: Any, kind: LabelKind, tmp_path: Path) -> None:
     data, model = rows(kind), make(kind)
-    wishes = Wishes(FEATURES, classes=CLASSES if make is exported.xgboost_matrix and kind == "multiclass" else ())
-    found = scores(brought(model.onnx, kind, tmp_path, wishes), data)
+    options = ImportOptions(
+        FEATURES, classes=CLASSES if make is exported.xgboost_matrix and kind == "multiclass" else ()
+    )
+    found = scores(brought(model.onnx, kind, tmp_path, options), data)
     expected = model.scores(data.numeric[:, 1:], data.categorical[:, 0])
     np.testing.assert_allclose(
         found, in_loops_order(expected) if kind == "multiclass" else expected, atol=GAP, rtol=GAP
@@ -95,7 +97,7 @@ def test_a_model_over_a_matrix_scores_as_it_does_itself(make: Any, kind: LabelKi
 
 def test_named_columns_find_the_loops_inputs_by_their_names(tmp_path: Path) -> None:
     data, model = rows("binary"), exported.sklearn_pipeline()
-    found = brought(model.onnx, "binary", tmp_path, Wishes({}))
+    found = brought(model.onnx, "binary", tmp_path, ImportOptions({}))
     asked = {"reading": ["stations__reading"], "size": ["size"], "place": ["place"]}
     assert found.manifest()["inputs"] == asked
     expected = model.scores(data.numeric[:, 1:], data.categorical[:, 0])
@@ -120,7 +122,7 @@ def test_a_torch_models_values_go_through_the_link(
     kind: LabelKind, outputs: int, link: Link, through: Any, tmp_path: Path
 ) -> None:
     data, model = rows(kind), exported.torch_matrix(outputs)
-    found = scores(brought(model.onnx, kind, tmp_path, Wishes(FEATURES, link=link)), data)
+    found = scores(brought(model.onnx, kind, tmp_path, ImportOptions(FEATURES, link=link)), data)
     np.testing.assert_allclose(found, through(model.scores(data.numeric[:, 1:], data.categorical[:, 0])), atol=GAP)
 
 
@@ -131,7 +133,7 @@ def test_values_that_are_no_scores_are_refused_with_the_link_that_would_do(
     kind: LabelKind, outputs: int, says: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match=says):
-        brought(exported.torch_matrix(outputs).onnx, kind, tmp_path, Wishes(FEATURES)).predict(rows(kind))
+        brought(exported.torch_matrix(outputs).onnx, kind, tmp_path, ImportOptions(FEATURES)).predict(rows(kind))
 
 
 def test_an_encoder_that_stops_at_a_new_word_is_refused_with_what_would_do() -> None:
@@ -152,7 +154,7 @@ def with_a_gap(data: TrainingSet) -> TrainingSet:
 
 def test_a_model_that_bears_no_missing_number_gets_the_median_of_the_loops_rows(tmp_path: Path) -> None:
     data = with_a_gap(rows("regression"))
-    found = brought(exported.torch_matrix(1).onnx, "regression", tmp_path, Wishes(FEATURES), data)
+    found = brought(exported.torch_matrix(1).onnx, "regression", tmp_path, ImportOptions(FEATURES), data)
     medians = {name: np.nanmedian(data.numeric[:, place]) for place, name in ((1, "stations__reading"), (2, "size"))}
     assert dict(found.fills) == pytest.approx(medians)
     filled = exported.torch_matrix(1).scores(np.array([[*medians.values()]]), data.categorical[:1, 0])
@@ -163,8 +165,8 @@ def test_a_model_that_bears_no_missing_number_gets_the_median_of_the_loops_rows(
 def test_a_model_that_bears_missing_numbers_gets_them(make: Any, tmp_path: Path) -> None:
     model: Exported = make()
     data = with_a_gap(rows("binary"))
-    wishes = Wishes({}) if make is exported.sklearn_pipeline else Wishes(FEATURES)
-    found = brought(model.onnx, "binary", tmp_path, wishes, data)
+    options = ImportOptions({}) if make is exported.sklearn_pipeline else ImportOptions(FEATURES)
+    found = brought(model.onnx, "binary", tmp_path, options, data)
     assert dict(found.fills) == {}
     expected = model.scores(data.numeric[:, 1:], data.categorical[:, 0])
     np.testing.assert_allclose(scores(found, data), expected, atol=GAP)
@@ -194,7 +196,7 @@ def test_whole_numbers_and_flat_columns_are_asked_in_their_own_shape(tmp_path: P
     )
     data = rows("regression")
     data.numeric[:, 2] = [np.nan, *range(1, len(data.key))]
-    found = brought(content, "regression", tmp_path, Wishes({"score": ["reading"]}), data)
+    found = brought(content, "regression", tmp_path, ImportOptions({"score": ["reading"]}), data)
     median = float(len(data.key)) / 2
     assert found.fills["size"] == median
     assert scores(found, data).tolist() == [2 * int(median), *(2.0 * each for each in range(1, len(data.key)))]
@@ -208,7 +210,7 @@ def test_an_old_opset_is_wrapped_as_it_is(tmp_path: Path) -> None:
         opset=9,
     )
     data = with_a_gap(rows("count"))
-    found = brought(content, "count", tmp_path, Wishes(FEATURES, link="exp"), data)
+    found = brought(content, "count", tmp_path, ImportOptions(FEATURES, link="exp"), data)
     assert set(found.fills) == {"stations__reading", "size"}
     np.testing.assert_allclose(scores(found, data)[1:], np.exp(data.numeric[1:, 1:].sum(axis=1)), rtol=GAP)
 
@@ -219,7 +221,7 @@ def test_weights_in_files_beside_the_model_become_part_of_it(tmp_path: Path) -> 
     content = read(tmp_path / "m.onnx")
     (tmp_path / "m.data").unlink()
     data = rows("regression")
-    found = scores(brought(content, "regression", tmp_path, Wishes(FEATURES)), data)
+    found = scores(brought(content, "regression", tmp_path, ImportOptions(FEATURES)), data)
     expected = exported.torch_matrix(1).scores(data.numeric[:, 1:], data.categorical[:, 0])
     np.testing.assert_allclose(found, expected, atol=GAP)
 
@@ -241,7 +243,7 @@ def test_what_cannot_be_asked_is_told_in_a_line(tmp_path: Path) -> None:
 
 
 def test_another_file_than_the_one_that_was_imported_is_refused(tmp_path: Path) -> None:
-    model = brought(exported.torch_matrix(1).onnx, "regression", tmp_path, Wishes(FEATURES))
+    model = brought(exported.torch_matrix(1).onnx, "regression", tmp_path, ImportOptions(FEATURES))
     Path(model.origin.path).write_bytes(exported.torch_matrix(2).onnx)
     with pytest.raises(ModelError, match="not the file that was imported"):
         take(model.origin, rows("regression"), (NUMERIC, CATEGORICAL), "regression", threads=1)

@@ -16,7 +16,7 @@ from driftloop.ops.control_client import ControlClient
 from driftloop.runner.relay import Relay
 from driftloop.runner.tables import outbox
 from services.control.api import ControlApi
-from services.control.desk import Desk
+from services.control.command_service import CommandService
 from services.control.feed import Feed
 from services.control.service import ControlService
 from services.control.web.answers import Answers
@@ -45,7 +45,7 @@ class Running:
         self.rig, self.story = rig, story
         feed, clock = Feed(), ManualClock()
         producer = rig.broker.lifecycle_producer()
-        desk = Desk(rig.views, rig.engine, clock)
+        desk = CommandService(rig.views, rig.engine, clock)
         self.reader = rig.reader()
         self.reader._told = feed.tell
         streams = Streams(rig.store, feed, pages, beat_s)

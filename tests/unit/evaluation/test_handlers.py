@@ -18,7 +18,7 @@ from driftloop.runner.handler import Transaction
 from driftloop.runner.tables import open_database
 from services.evaluation.adapters.sql import SqlState, metadata
 from services.evaluation.handlers import Evaluation, table
-from services.evaluation.trial import Judge
+from services.evaluation.offline_evaluation import Judge
 from tests.unit.evaluation.definitions import DAY_MS, loop_definition
 from tests.unit.evaluation.events import envelope
 from tests.unit.evaluation.fakes import FakeBundles, FakeHoldout, FakeHoldouts, FakeScorer, SteppingClock

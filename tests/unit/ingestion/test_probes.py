@@ -1,4 +1,4 @@
-"""Test events are judged at the door like any other, and nothing else becomes of them."""
+"""Test events are judged by the pipeline like any other, and nothing else becomes of them."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_partition_that_brings_nothing_else_is_still_silent(rig: Rig, producer
     take_all(service, rig.broker)
     rig.clock.seconds += 2
     service.step()
-    assert service._parts.doors[0].clock.watermark_ms == START_MS + 5 * HOUR_MS
+    assert service._parts.pipelines[0].clock.watermark_ms == START_MS + 5 * HOUR_MS
 
 
 def test_refused_ones_end_no_row_of_dead_letters_and_make_none(rig: Rig, producer: Producer) -> None:

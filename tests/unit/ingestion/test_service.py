@@ -111,7 +111,7 @@ def test_a_derived_watermark_lags_the_newest_event_by_the_lateness(rig: Rig, pro
 
 
 def _watermark(service: Ingestion) -> int | None:
-    return service._parts.doors[0].clock.watermark_ms
+    return service._parts.pipelines[0].clock.watermark_ms
 
 
 def test_an_idle_partition_does_not_hold_the_loop_back(rig: Rig, producer: Producer) -> None:

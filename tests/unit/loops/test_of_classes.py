@@ -31,8 +31,8 @@ from driftloop.ops.report.releases import outcomes
 from services.evaluation.adapters.bundles import LocalBundles
 from services.evaluation.adapters.holdouts import ParquetHoldouts
 from services.evaluation.domain.judgement import Outcome
+from services.evaluation.offline_evaluation import Judge
 from services.evaluation.ports import Candidate
-from services.evaluation.trial import Judge
 from services.serving.domain.model_config import Places, loop_config
 from services.serving.domain.route import Route
 from services.serving.router.answer import Answer, Router

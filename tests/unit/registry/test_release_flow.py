@@ -30,7 +30,7 @@ from driftloop.runner.tables import open_database
 from services.evaluation.adapters import sql as evaluation_sql
 from services.evaluation.handlers import Evaluation
 from services.evaluation.handlers import table as evaluation_table
-from services.evaluation.trial import Judge
+from services.evaluation.offline_evaluation import Judge
 from services.registry.adapters import sql as registry_sql
 from services.registry.handlers import Registry, policy_of
 from services.registry.handlers import table as registry_table
@@ -107,7 +107,7 @@ class System:
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return once it holds, within a bound."""
         async with asyncio.timeout(60):
-            while not holds():  # noqa: ASYNC110  # what is waited for is on the broker, which tells nobody
+            while not holds():  # noqa: ASYNC110  # what is waited for is on the broker, which notifies nobody
                 await asyncio.sleep(0.01)
 
     async def close_window(self, day: int, gain: float) -> None:

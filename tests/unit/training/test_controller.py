@@ -103,14 +103,14 @@ def test_the_breaker_ends_retries_until_a_command_and_is_said_once() -> None:
         loop.day(day)
         if loop.state.chain:
             loop.reject(day)
-    assert loop.state.in_vain == 3
+    assert loop.state.consecutive_failures == 3
     assert only_coalesced(loop.day(6)).because == "breaker"
     assert loop.day(7) == ()
     request = only_request(loop.command("c", 7))
     assert [reason.kind for reason in request.reasons] == ["first-champion", "command"]
     assert request.window_end_ms - request.window_start_ms == 6 * DAY_MS
     loop.promote(7)
-    assert loop.state.in_vain == 0
+    assert loop.state.consecutive_failures == 0
 
 
 def test_drift_asks_at_once_in_the_chain_that_the_alarm_opened() -> None:
@@ -323,7 +323,7 @@ def test_no_kept_reason_is_forgotten(rules: TrainingDefinition, script: list[Act
     loop, _ = play(rules, script, times=1)
     if loop.state.chain is not None:
         loop.reject(1000)
-    loop.state = replace(controller.paused(loop.state, value=False), in_vain=0)
+    loop.state = replace(controller.paused(loop.state, value=False), consecutive_failures=0)
     kept = {reason.event_id for reason in loop.state.kept}
     said = loop.day(1010)
     answered = {r.event_id for o in said for r in (o.reasons if isinstance(o, Requested) else (o.reason,))}
@@ -386,7 +386,7 @@ def test_refused_imports_open_no_breaker_and_an_open_one_lets_them_pass() -> Non
         assert isinstance(bring(loop, f"import-{day}", day)[0], Requested)
         loop.reject(day)
         loop.day(day)
-    assert loop.state.in_vain == 0
+    assert loop.state.consecutive_failures == 0
     assert isinstance(loop.drift("d", 8)[0], Requested)
     loop.reject(8)
     assert [each.because for each in loop.drift("e", 8) if isinstance(each, Coalesced)] == ["breaker"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from driftloop.model.bundle import Input
-from services.training.domain.matching import Mismatch, Tensor, Wishes, match_inputs, match_output
+from services.training.domain.matching import ImportOptions, Mismatch, Tensor, match_inputs, match_output
 
 OWN = (
     Input("shelf__units", "feature", "double", "shelf", "units"),
@@ -18,42 +18,46 @@ CLASSES = ("none", "few", "many")
 MATRIX = Tensor("features", "float", (None, 2))
 
 
-def wishes(*columns: str, **more: Any) -> Wishes:
-    return Wishes({"": columns} if columns else {}, **more)
+def options(*columns: str, **more: Any) -> ImportOptions:
+    return ImportOptions({"": columns} if columns else {}, **more)
 
 
 def test_a_matrix_takes_the_columns_that_are_named_in_their_order() -> None:
-    assert match_inputs([MATRIX], OWN, wishes("lines", "shelf__units")) == (("features", ("lines", "shelf__units")),)
+    assert match_inputs([MATRIX], OWN, options("lines", "shelf__units")) == (("features", ("lines", "shelf__units")),)
 
 
 def test_a_feature_goes_by_its_view_and_by_its_own_name_where_that_is_its_alone() -> None:
-    [(_, found)] = match_inputs([MATRIX], OWN, wishes("shelf:units", "count"))
+    [(_, found)] = match_inputs([MATRIX], OWN, options("shelf:units", "count"))
     assert found == ("shelf__units", "returns__count")
     with pytest.raises(Mismatch, match="the loop has no input 'units'; it has shelf__units, returns__units"):
-        match_inputs([MATRIX], OWN, wishes("units", "count"))
+        match_inputs([MATRIX], OWN, options("units", "count"))
 
 
 def test_single_columns_find_their_names() -> None:
     tensors = [Tensor("channel", "string", (None, 1)), Tensor("lines", "int64", (None,)), Tensor("x", "double", None)]
-    found = match_inputs(tensors, OWN, Wishes({"x": ["count"]}))
+    found = match_inputs(tensors, OWN, ImportOptions({"x": ["count"]}))
     assert found == (("channel", ("channel",)), ("lines", ("lines",)), ("x", ("returns__count",)))
 
 
 @pytest.mark.parametrize(
     ("tensors", "asked", "says"),
     [
-        ([MATRIX], wishes(), "takes 2 columns, and bears no name of the loop's inputs: say which, in order"),
-        ([MATRIX], wishes("lines"), "takes 2 columns, not the 1 that --columns names"),
-        ([MATRIX], wishes("lines", "channel"), "takes float, but channel is a string"),
-        ([MATRIX], Wishes({"other": ["lines"]}), "--columns names 'other', which is no input of the model; it has f"),
-        ([MATRIX, MATRIX], wishes("lines"), "say --columns INPUT=NAME,NAME,... for each"),
-        ([Tensor("channel", "float", (None, 1))], wishes(), "takes float, but channel is a string"),
-        ([Tensor("lines", "bool", (None, 1))], wishes(), "takes bool; it must be a number or a string"),
-        ([Tensor("lines", "float", (1, 1))], wishes(), "made for 1 rows at a time"),
-        ([Tensor("lines", "float", (None, 1, 1))], wishes(), "has 3 axes"),
+        ([MATRIX], options(), "takes 2 columns, and bears no name of the loop's inputs: say which, in order"),
+        ([MATRIX], options("lines"), "takes 2 columns, not the 1 that --columns names"),
+        ([MATRIX], options("lines", "channel"), "takes float, but channel is a string"),
+        (
+            [MATRIX],
+            ImportOptions({"other": ["lines"]}),
+            "--columns names 'other', which is no input of the model; it has f",
+        ),
+        ([MATRIX, MATRIX], options("lines"), "say --columns INPUT=NAME,NAME,... for each"),
+        ([Tensor("channel", "float", (None, 1))], options(), "takes float, but channel is a string"),
+        ([Tensor("lines", "bool", (None, 1))], options(), "takes bool; it must be a number or a string"),
+        ([Tensor("lines", "float", (1, 1))], options(), "made for 1 rows at a time"),
+        ([Tensor("lines", "float", (None, 1, 1))], options(), "has 3 axes"),
     ],
 )
-def test_inputs_that_do_not_fit_are_told(tensors: list[Tensor], asked: Wishes, says: str) -> None:
+def test_inputs_that_do_not_fit_are_told(tensors: list[Tensor], asked: ImportOptions, says: str) -> None:
     with pytest.raises(Mismatch) as told:
         match_inputs(tensors, OWN, asked)
     assert says in str(told.value)
@@ -66,25 +70,25 @@ def output(width: int, *classes: str, name: str = "scores", dtype: str = "float"
 @pytest.mark.parametrize(
     ("tensors", "kind", "asked", "columns"),
     [
-        ([output(1)], "regression", wishes(), (0,)),
-        ([Tensor("scores", "double", (None,))], "count", wishes(), (0,)),
-        ([output(1)], "binary", wishes(), (0,)),
-        ([output(2)], "binary", wishes(), (1,)),
-        ([output(2, "1", "0")], "binary", wishes(), (0,)),
-        ([output(2, "False", "True")], "binary", wishes(), (1,)),
-        ([output(2, "kept", "back")], "binary", wishes(positive="back"), (1,)),
-        ([output(2)], "binary", wishes(classes=("back", "kept"), positive="back"), (0,)),
-        ([output(3)], "multiclass", wishes(), (0, 1, 2)),
-        ([output(3, "0", "1", "2")], "multiclass", wishes(), (0, 1, 2)),
-        ([output(3, "2", "0", "1")], "multiclass", wishes(), (1, 2, 0)),
-        ([output(3, "few", "many", "none")], "multiclass", wishes(), (2, 0, 1)),
-        ([output(3, "a", "b", "c")], "multiclass", wishes(classes=("many", "none", "few")), (1, 2, 0)),
-        ([output(1, dtype="int64", name="label"), output(2)], "binary", wishes(), (1,)),
-        ([output(1, name="other"), output(1)], "count", wishes(output="scores"), (0,)),
+        ([output(1)], "regression", options(), (0,)),
+        ([Tensor("scores", "double", (None,))], "count", options(), (0,)),
+        ([output(1)], "binary", options(), (0,)),
+        ([output(2)], "binary", options(), (1,)),
+        ([output(2, "1", "0")], "binary", options(), (0,)),
+        ([output(2, "False", "True")], "binary", options(), (1,)),
+        ([output(2, "kept", "back")], "binary", options(positive="back"), (1,)),
+        ([output(2)], "binary", options(classes=("back", "kept"), positive="back"), (0,)),
+        ([output(3)], "multiclass", options(), (0, 1, 2)),
+        ([output(3, "0", "1", "2")], "multiclass", options(), (0, 1, 2)),
+        ([output(3, "2", "0", "1")], "multiclass", options(), (1, 2, 0)),
+        ([output(3, "few", "many", "none")], "multiclass", options(), (2, 0, 1)),
+        ([output(3, "a", "b", "c")], "multiclass", options(classes=("many", "none", "few")), (1, 2, 0)),
+        ([output(1, dtype="int64", name="label"), output(2)], "binary", options(), (1,)),
+        ([output(1, name="other"), output(1)], "count", options(output="scores"), (0,)),
     ],
 )
 def test_the_score_is_found_among_the_outputs(
-    tensors: list[Tensor], kind: Any, asked: Wishes, columns: tuple[int, ...]
+    tensors: list[Tensor], kind: Any, asked: ImportOptions, columns: tuple[int, ...]
 ) -> None:
     classes = CLASSES if kind == "multiclass" else ()
     assert match_output(tensors, kind, classes, asked) == ("scores", columns)
@@ -93,18 +97,18 @@ def test_the_score_is_found_among_the_outputs(
 @pytest.mark.parametrize(
     ("tensors", "kind", "asked", "says"),
     [
-        ([output(1, dtype="int64", name="label")], "binary", wishes(), "only label: export it with its probabilities"),
-        ([output(1), output(1, name="b")], "count", wishes(), "the outputs scores, b: say which holds the scores"),
-        ([output(1)], "count", wishes(output="c"), "it has no output 'c' of numbers; it has scores"),
-        ([output(2, "kept", "back")], "binary", wishes(), "its classes are kept, back: say which is the loop's 1"),
-        ([output(2)], "binary", wishes(positive="x"), "bear no names: name them in order, with --classes"),
-        ([output(3)], "binary", wishes(), "has 3 columns; a loop of the kind binary needs the probability of 1"),
-        ([output(2)], "regression", wishes(), "has 2 columns; a loop of the kind regression needs one number"),
-        ([output(2)], "multiclass", wishes(), "has 2 columns; the loop has 3 classes"),
-        ([output(3, "a", "b", "c")], "multiclass", wishes(), "its classes are a, b, c, the loop's none, few, many"),
+        ([output(1, dtype="int64", name="label")], "binary", options(), "only label: export it with its probabilities"),
+        ([output(1), output(1, name="b")], "count", options(), "the outputs scores, b: say which holds the scores"),
+        ([output(1)], "count", options(output="c"), "it has no output 'c' of numbers; it has scores"),
+        ([output(2, "kept", "back")], "binary", options(), "its classes are kept, back: say which is the loop's 1"),
+        ([output(2)], "binary", options(positive="x"), "bear no names: name them in order, with --classes"),
+        ([output(3)], "binary", options(), "has 3 columns; a loop of the kind binary needs the probability of 1"),
+        ([output(2)], "regression", options(), "has 2 columns; a loop of the kind regression needs one number"),
+        ([output(2)], "multiclass", options(), "has 2 columns; the loop has 3 classes"),
+        ([output(3, "a", "b", "c")], "multiclass", options(), "its classes are a, b, c, the loop's none, few, many"),
     ],
 )
-def test_outputs_that_hold_no_score_are_told(tensors: list[Tensor], kind: Any, asked: Wishes, says: str) -> None:
+def test_outputs_that_hold_no_score_are_told(tensors: list[Tensor], kind: Any, asked: ImportOptions, says: str) -> None:
     with pytest.raises(Mismatch) as told:
         match_output(tensors, kind, CLASSES if kind == "multiclass" else (), asked)
     assert says in str(told.value)

@@ -171,7 +171,7 @@ def test_a_result_that_says_why_it_failed_ends_the_chain(bench: Bench) -> None:
     bench.worker.tick()
     assert (bench.failure().reason, bench.failure().detail) == ("data", "nothing there")
     assert bench.state().chain is None
-    assert bench.state().in_vain == 1
+    assert bench.state().consecutive_failures == 1
     assert bench.state().ended_ms == 5000
 
 

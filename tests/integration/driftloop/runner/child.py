@@ -14,7 +14,7 @@ from sqlalchemy import insert
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Draft, Envelope
-from driftloop.process.signals import from_handler
+from driftloop.process.signals import run_on_thread
 from driftloop.runner.handler import HandlerTable, Transaction
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
@@ -33,7 +33,7 @@ def main() -> None:
     """Run until SIGTERM."""
     bootstrap, url = sys.argv[1:]
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, from_handler(stop.set))
+    signal.signal(signal.SIGTERM, run_on_thread(stop.set))
     handlers: HandlerTable = {monitoring.WindowClosed: note}
     service = LifecycleService(
         name=GROUP,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from driftloop.bus.transient import passes, patiently
+from driftloop.bus.transient import call_with_retry, is_transient
 from driftloop.process.errors import Retriable
 
 
@@ -16,7 +16,7 @@ def test_a_leader_that_was_held_still_and_leads_anew_is_asked_again(code: int) -
             raise refusals.pop()
         return 7
 
-    assert patiently("offsets", ask) == 7
+    assert call_with_retry("offsets", ask) == 7
 
 
 def test_an_error_that_stays_is_given_up_as_one_that_may_pass_later() -> None:
@@ -24,15 +24,15 @@ def test_an_error_that_stays_is_given_up_as_one_that_may_pass_later() -> None:
         raise KafkaException(KafkaError(KafkaError.FENCED_LEADER_EPOCH))
 
     with pytest.raises(Retriable, match="offsets"):
-        patiently("offsets", ask, timeout_s=0.0)
+        call_with_retry("offsets", ask, timeout_s=0.0)
 
 
 def test_an_error_that_does_not_pass_is_not_waited_for() -> None:
     error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    assert not passes(error)
+    assert not is_transient(error)
 
     def ask() -> int:
         raise KafkaException(error)
 
     with pytest.raises(KafkaException):
-        patiently("offsets", ask)
+        call_with_retry("offsets", ask)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.model.path_relocation import former_homes, locator, note_former_homes
+from driftloop.model.path_relocation import path_resolver, record_relocation, relocated_homes
 from driftloop.process.errors import BundleError
 
 
@@ -13,7 +13,7 @@ def home(tmp_path: Path) -> Path:
     """A home that stood in two other places before."""
     found = tmp_path / "now"
     found.mkdir()
-    note_former_homes(found, ["/srv/first", "/srv/second"])
+    record_relocation(found, ["/srv/first", "/srv/second"])
     return found
 
 
@@ -22,28 +22,28 @@ def home(tmp_path: Path) -> Path:
     ["/srv/first/bundles/orders/run-1", "/srv/second/bundles/orders/run-1", "file:///srv/first/bundles/orders/run-1"],
 )
 def test_what_stood_in_a_former_home_is_read_in_this_one(home: Path, uri: str) -> None:
-    assert locator(home)(uri) == home.resolve() / "bundles" / "orders" / "run-1"
+    assert path_resolver(home)(uri) == home.resolve() / "bundles" / "orders" / "run-1"
 
 
 @pytest.mark.parametrize("path", ["/srv/firsthand/run-1", "/mnt/shared/run-1", "lake/orders/events/orders.placed"])
 def test_what_never_stood_in_one_is_read_where_it_is(home: Path, path: str) -> None:
-    assert locator(home)(path) == Path(path)
+    assert path_resolver(home)(path) == Path(path)
 
 
 def test_a_home_that_is_back_where_it_was_reads_its_own_files(home: Path) -> None:
-    note_former_homes(home, [str(home), str(home.parent)])
-    assert locator(home)(str(home / "bundles")) == home / "bundles"
+    record_relocation(home, [str(home), str(home.parent)])
+    assert path_resolver(home)(str(home / "bundles")) == home / "bundles"
 
 
 def test_a_home_is_noted_once(home: Path) -> None:
-    note_former_homes(home, ["/srv/second", "/srv/third"])
-    assert former_homes(home) == (Path("/srv/first"), Path("/srv/second"), Path("/srv/third"))
+    record_relocation(home, ["/srv/second", "/srv/third"])
+    assert relocated_homes(home) == (Path("/srv/first"), Path("/srv/second"), Path("/srv/third"))
 
 
 def test_a_home_that_was_never_restored_has_none(tmp_path: Path) -> None:
-    assert former_homes(tmp_path) == ()
+    assert relocated_homes(tmp_path) == ()
 
 
 def test_what_is_on_no_disk_of_this_machine_is_refused(home: Path) -> None:
     with pytest.raises(BundleError, match="only files of this machine"):
-        locator(home)("s3://bucket/bundles/run-1")
+        path_resolver(home)("s3://bucket/bundles/run-1")

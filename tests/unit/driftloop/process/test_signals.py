@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from driftloop.process.signals import from_handler
+from driftloop.process.signals import run_on_thread
 
 
 def test_the_call_is_made_for_each_asking_whatever_lock_the_asker_holds() -> None:
@@ -13,7 +13,7 @@ def test_the_call_is_made_for_each_asking_whatever_lock_the_asker_holds() -> Non
             calls.append(threading.current_thread().name)
         made.release()
 
-    ask = from_handler(call)
+    ask = run_on_thread(call)
     with lock:
         ask()
         ask()

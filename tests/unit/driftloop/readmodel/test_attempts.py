@@ -10,12 +10,12 @@ def test_a_request_is_tied_to_its_run_its_release_and_its_end() -> None:
     assert list(found) == ["r-a", "r-b", "r-c"]
     assert found["r-a"].promoted is not None
     assert found["r-a"].scoring is None  # the first champion is nobody's challenger
-    assert found["r-b"].in_vain is found["r-b"].rejected is not None
+    assert found["r-b"].defect is found["r-b"].rejected is not None
     repaired = found["r-c"]
     assert repaired.scoring is not None
     assert repaired.scoring.time_ms == at(24)
     assert repaired.promoted is not None
-    assert repaired.in_vain is None
+    assert repaired.defect is None
 
 
 def test_a_run_that_failed_has_no_release() -> None:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from driftloop.readmodel.history import ITSELF, live_at, tenures
+from driftloop.readmodel.history import ITSELF, live_at, serving_periods
 from tests.helpers.story import DAY_MS, LOOP, WALL_MS, told
 
-FOUND = tenures(told().events, LOOP)
+FOUND = serving_periods(told().events, LOOP)
 
 
 def test_every_epoch_says_who_answered_until_when() -> None:
@@ -34,5 +34,5 @@ def test_what_was_live_at_a_moment(day: float, epoch: int | None) -> None:
 
 
 def test_other_loops_are_passed_over() -> None:
-    assert tenures(told("shops").events, LOOP) == []
-    assert tenures([*told().events, *told("shops").events], LOOP) == FOUND
+    assert serving_periods(told("shops").events, LOOP) == []
+    assert serving_periods([*told().events, *told("shops").events], LOOP) == FOUND

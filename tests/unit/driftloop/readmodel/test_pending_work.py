@@ -15,7 +15,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
-from driftloop.readmodel.pending_work import Openness
+from driftloop.readmodel.pending_work import PendingWork
 
 LOOP = "orders"
 _numbers = itertools.count()
@@ -92,8 +92,8 @@ WAYS = [
 ]
 
 
-def seen(events: list[Envelope[Any]], loop: str = LOOP) -> Openness:
-    state = Openness(loop)
+def seen(events: list[Envelope[Any]], loop: str = LOOP) -> PendingWork:
+    state = PendingWork(loop)
     for each in events:
         state.see(each)
     return state
@@ -153,7 +153,7 @@ def test_what_asks_for_nothing_opens_nothing(quiet: Envelope[Message]) -> None:
 
 
 def test_a_window_waits_only_for_the_deciders_that_there_are() -> None:
-    state = Openness(LOOP, ("evaluation",))
+    state = PendingWork(LOOP, ("evaluation",))
     state.see(CLOSED)
     assert state.open() == ["evaluation has not looked at window w1"]
     state.see(DECISIONS[1])

@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
-from driftloop.readmodel.event_text import tell, tell_data
+from driftloop.readmodel.event_text import describe_data, tell
 from tests.helpers.story import DAY_MS, Story
 
 MODEL = control.ImportedModel(source="models:/returns/3")
@@ -42,7 +42,7 @@ REASON = training.Reason(kind="import", event_id="e")
     ],
 )
 def test_an_import_and_the_want_of_a_trainer_are_told(data: Message, line: str) -> None:
-    assert tell_data(data) == line
+    assert describe_data(data) == line
 
 
 def sums(loss: float, count: int = 4) -> list[monitoring.ReleaseWindow]:
@@ -63,6 +63,6 @@ def test_a_window_that_was_restated_is_news(corrections: int, count: int, line: 
         window_id="w1", start_ms=DAY_MS, end_ms=2 * DAY_MS, corrections=corrections,
         before=sums(2.0, count), after=sums(3.0, count),
     )  # fmt: skip
-    assert tell_data(data) == f"RESTATED the window of 1970-01-02 00:00: {line}"
+    assert describe_data(data) == f"RESTATED the window of 1970-01-02 00:00: {line}"
     event = Story(day=3).tell("restated", data, "window 3")
     assert tell(event) == f"1970-01-04 00:00  RESTATED the window of 1970-01-02 00:00: {line}"

@@ -12,11 +12,11 @@ const CHANGES = new Set(["StageEntered", "RouteConverged"]);
 export function History({ loop, now }) {
   const opening = useOpening();
   const { data } = useAnswer(`loops/${encodeURIComponent(loop)}/history`, (event) => event.loop === loop && CHANGES.has(kindOf(event)));
-  if (!data) return html`<p class="muted">Asking…</p>`;
-  if (!data.tenures.length) return html`<p class="muted">Nothing was live yet.</p>`;
-  return html`<${Strip} tenures=${data.tenures} now=${now} /><div class="scroll" tabindex="0" role="group" aria-label=${`What was live when in ${loop}`}><table class="history">
+  if (!data) return html`<p class="muted">ImportPlan…</p>`;
+  if (!data.serving_periods.length) return html`<p class="muted">Nothing was live yet.</p>`;
+  return html`<${Strip} serving_periods=${data.serving_periods} now=${now} /><div class="scroll" tabindex="0" role="group" aria-label=${`What was live when in ${loop}`}><table class="history">
     <thead><tr><th scope="col" class="number">Epoch</th><th scope="col">From</th><th scope="col">To</th><th scope="col">Champion</th><th scope="col">Challenger</th><th scope="col">By</th><th scope="col">Because</th></tr></thead>
-    <tbody>${[...data.tenures].reverse().map((each) => html`<tr key=${each.epoch} class=${each.until ? "" : "now"}>
+    <tbody>${[...data.serving_periods].reverse().map((each) => html`<tr key=${each.epoch} class=${each.until ? "" : "now"}>
       <td class="number" data-name="Epoch">${each.epoch}</td><td data-name="From">${day(each.since)}</td><td data-name="To">${each.until ? day(each.until) : html`<strong>now</strong>`}</td>
       <td data-name="Champion">${each.champion ? html`<code>${each.champion}</code>` : html`<span class="muted">nobody</span>`}</td>
       <td data-name="Challenger">${each.challenger ? html`<${Icon} name=${stageGlyph(each.stage)} size=${13} /> <code>${each.challenger}</code> <span class="muted">${inStage(each.stage, each.share)}</span>` : html`<span class="muted">none</span>`}</td>
@@ -25,13 +25,13 @@ export function History({ loop, now }) {
 }
 
 // Who answered, as a picture: champions above, challengers below. The table says the same in words.
-function Strip({ tenures, now }) {
+function Strip({ serving_periods, now }) {
   const box = useRef(null);
   const width = useWidth(box, 900);
-  const first = millis(tenures[0].since);
-  const last = Math.max(millis(now), millis(tenures[tenures.length - 1].since) + 1);
+  const first = millis(serving_periods[0].since);
+  const last = Math.max(millis(now), millis(serving_periods[serving_periods.length - 1].since) + 1);
   const x = (time) => Math.round(((time - first) / (last - first)) * (width - 2)) + 1;
-  const spans = (pick) => merged(tenures.map((each) => ({ ...pick(each), from: x(millis(each.since)), to: each.until ? x(millis(each.until)) : x(last) })).filter((each) => each.name));
+  const spans = (pick) => merged(serving_periods.map((each) => ({ ...pick(each), from: x(millis(each.since)), to: each.until ? x(millis(each.until)) : x(last) })).filter((each) => each.name));
   const champions = spans((each) => ({ name: each.champion, stage: "champion" }));
   const challengers = spans((each) => ({ name: each.challenger, stage: each.stage }));
   return html`<div class="strip" ref=${box} aria-hidden="true"><svg width=${width} height="78" viewBox=${`0 0 ${width} 78`}>

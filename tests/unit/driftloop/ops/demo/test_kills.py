@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from driftloop.loop import LoopDefinition, load_loop, to_ms
-from driftloop.ops.demo.fault_plan import VICTIMS, plan_kills
+from driftloop.ops.demo.fault_plan import FAULT_TARGETS, plan_kills
 from driftloop.ops.demo.plan import Plan
 from driftloop.process.errors import ConfigError
 from driftloop.process.settings import ROOT
@@ -28,7 +28,7 @@ def test_the_same_seed_draws_the_same_kills_and_another_seed_others(orders: Loop
 @pytest.mark.parametrize("seed", range(20))
 def test_three_kills_take_each_service_once_in_event_time(orders: LoopDefinition, seed: int) -> None:
     found = plan_kills(3, seed, PLAN, orders)
-    assert {kill.service for kill in found} == set(VICTIMS)
+    assert {kill.service for kill in found} == set(FAULT_TARGETS)
     assert found == sorted(found, key=lambda kill: kill.watermark_ms)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from driftloop.ops.demo.fault_target import Victim
+from driftloop.ops.demo.fault_target import FaultTarget
 from driftloop.ops.system.parts import Part
 from driftloop.process.errors import DriftloopError
 from driftloop.process.health import HealthServer
@@ -35,61 +35,61 @@ def _start() -> subprocess.Popen[bytes]:
 
 def test_a_victim_stands_still_while_held_and_goes_on_after(started: list[subprocess.Popen[bytes]]) -> None:
     pid = started[0].pid
-    victim = Victim(Part("waits", ()), lambda: [pid])
-    with victim.held():
+    target = FaultTarget(Part("waits", ()), lambda: [pid])
+    with target.held():
         assert psutil.Process(pid).status() == psutil.STATUS_STOPPED
     assert_eventually(lambda: psutil.Process(pid).status() != psutil.STATUS_STOPPED)
 
 
 def test_a_victim_goes_on_when_looking_at_it_fails(started: list[subprocess.Popen[bytes]]) -> None:
     pid = started[0].pid
-    victim = Victim(Part("waits", ()), lambda: [pid])
-    with pytest.raises(AssertionError), victim.held():
+    target = FaultTarget(Part("waits", ()), lambda: [pid])
+    with pytest.raises(AssertionError), target.held():
         assert psutil.Process(pid).status() != psutil.STATUS_STOPPED
     assert_eventually(lambda: psutil.Process(pid).status() != psutil.STATUS_STOPPED)
 
 
 def test_a_victim_killed_while_it_is_held_is_dead(started: list[subprocess.Popen[bytes]]) -> None:
     pid = started[0].pid
-    victim = Victim(Part("waits", ()), lambda: [pid])
-    with victim.held():
-        victim.kill()
+    target = FaultTarget(Part("waits", ()), lambda: [pid])
+    with target.held():
+        target.kill()
     assert started[0].wait(60.0) == -9
-    assert victim.process is None
+    assert target.process is None
 
 
 def test_another_process_takes_its_place_when_it_is_ready(started: list[subprocess.Popen[bytes]]) -> None:
     pids, ready = [started[0].pid], threading.Event()
     with HealthServer("127.0.0.1", 0, ready.is_set) as server:
-        victim = Victim(Part("waits", (), health_url=f"http://127.0.0.1:{server.port}/ready"), lambda: pids)
-        victim.kill()
+        target = FaultTarget(Part("waits", (), health_url=f"http://127.0.0.1:{server.port}/ready"), lambda: pids)
+        target.kill()
         started.append(_start())
         pids[:] = [started[1].pid]
         with pytest.raises(DriftloopError, match="waits was killed and is not back"):
-            victim.wait_for_another("", 0.2, threading.Event())
+            target.wait_for_another("", 0.2, threading.Event())
         ready.set()
-        assert victim.wait_for_another("", 60.0, threading.Event())
-    assert victim.process is not None
-    assert victim.process.pid == started[1].pid
+        assert target.wait_for_another("", 60.0, threading.Event())
+    assert target.process is not None
+    assert target.process.pid == started[1].pid
 
 
 def test_a_dead_process_that_nobody_has_noticed_takes_no_place(started: list[subprocess.Popen[bytes]]) -> None:
     with HealthServer("127.0.0.1", 0, lambda: True) as server:
         part = Part("waits", (), health_url=f"http://127.0.0.1:{server.port}/ready")
-        victim = Victim(part, lambda: [started[0].pid])
-        victim.kill()
+        target = FaultTarget(part, lambda: [started[0].pid])
+        target.kill()
         with pytest.raises(DriftloopError):
-            victim.wait_for_another("", 0.3, threading.Event())
+            target.wait_for_another("", 0.3, threading.Event())
 
 
 def test_waiting_ends_when_it_is_told_to(started: list[subprocess.Popen[bytes]]) -> None:
     stop = threading.Event()
     stop.set()
-    victim = Victim(Part("waits", ()), lambda: [started[0].pid])
-    victim.kill()
-    assert not victim.wait_for_another("", 60.0, stop)
+    target = FaultTarget(Part("waits", ()), lambda: [started[0].pid])
+    target.kill()
+    assert not target.wait_for_another("", 60.0, stop)
 
 
 def test_what_does_not_run_cannot_be_killed() -> None:
     with pytest.raises(DriftloopError, match="does not run"):
-        Victim(Part("gone", ()), lambda: [])
+        FaultTarget(Part("gone", ()), lambda: [])

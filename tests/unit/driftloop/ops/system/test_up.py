@@ -15,7 +15,7 @@ from driftloop.ops.system.status import read_ready_s
 from driftloop.ops.system.up import Started
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.settings import ROOT, Settings
-from driftloop.process.startup_errors import refuse
+from driftloop.process.startup_errors import write_startup_errors
 
 UP: Any = importlib.import_module("driftloop.ops.system.up")  # the package's attribute of that name may be the function
 PROBES = ["inference", "test event"]
@@ -129,7 +129,7 @@ def test_no_answer_in_time_names_the_probes_and_a_log(world: World) -> None:
 def test_a_refused_configuration_comes_before_an_answer_that_cannot_come(world: World) -> None:
     def answer(name: str, patience: Patience) -> None:
         if name == "inference":
-            refuse(world.settings.home, "ingestion", "loop.yaml:3: wrong")
+            write_startup_errors(world.settings.home, "ingestion", "loop.yaml:3: wrong")
         _until_given_up(patience)
 
     world.answer = answer

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from services.evaluation.domain.judgement import Judgement, Outcome
+from services.evaluation.offline_evaluation import Judge
 from services.evaluation.ports import Candidate, Floats
-from services.evaluation.trial import Judge
 from tests.unit.evaluation.definitions import loop_definition
 from tests.unit.evaluation.fakes import FakeBundles, FakeHoldout, FakeHoldouts, FakeScorer, SteppingClock
 

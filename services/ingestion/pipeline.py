@@ -1,4 +1,4 @@
-"""The door of one loop: from the records of a batch to the records that are sent and the rows that the lake lacks."""
+"""Turns a batch of raw records of one loop into records to send and rows for the lake."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.ingestion.domain.fanout import OutcomeColumns, Partitioner, entity
 from services.ingestion.domain.probes import set_aside
 from services.ingestion.domain.rejection import DUPLICATE
 from services.ingestion.domain.watermarks import Advance, LoopClock
-from services.ingestion.handlers import EventHandler, Handled, Refused
+from services.ingestion.handlers import EventHandler, EventTypeResult, Refused
 from services.ingestion.messages import DETAIL_LENGTH, Messages, letter
 from services.ingestion.ports import ClockState
 
@@ -48,20 +48,20 @@ class Feeds:
 
 
 @dataclass(frozen=True)
-class Passed:
+class BatchResult:
     """What a batch gave."""
 
     accepted: dict[str, pa.RecordBatch]
     rejected: pa.RecordBatch
     advances: list[Advance]
-    fates: list[tuple[bool, str]]
+    record_results: list[tuple[bool, str]]
     """Whether a record became a dead letter, and the reason, in the order of the records."""
     judged: int
     """How many test events were answered."""
 
 
-class Door:
-    """One loop's door."""
+class Pipeline:
+    """One loop's pipeline."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Door:
 
     def take(
         self, records: Mapping[TopicPartition, Sequence[Record]], silent: Iterable[TopicPartition], send: Send
-    ) -> Passed:
+    ) -> BatchResult:
         """Handle a batch, and send: the rows of each event type, then every watermark that the loop reached by them.
 
         A row that stands behind a later watermark of its own partition may so go out before that watermark; it says by
@@ -93,7 +93,7 @@ class Door:
         """
         records, probes = set_aside(records)
         self.clock.pass_over(silent)
-        handled: dict[str, Handled] = {}
+        handled: dict[str, EventTypeResult] = {}
         for name in self._order:
             each = self._handle(name, records)
             if each.accepted.num_rows or each.refused:
@@ -106,7 +106,7 @@ class Door:
         self._count(handled, advances)
         accepted = {name: each.accepted for name, each in handled.items() if each.accepted.num_rows}
         refused = [each for every in handled.values() for each in every.refused]
-        return Passed(accepted, _rejected(refused), advances, _fates(handled), len(probes))
+        return BatchResult(accepted, _rejected(refused), advances, _record_results(handled), len(probes))
 
     def state(self) -> ClockState:
         """The clock at rest."""
@@ -120,10 +120,10 @@ class Door:
         self.clock.watermark_ms, self.clock.sequence = state.watermark_ms, state.sequence
         self.clock.waiting, self.clock.silent = set(state.waiting), state.silent
 
-    def _handle(self, event_type: str, records: Mapping[TopicPartition, Sequence[Record]]) -> Handled:
+    def _handle(self, event_type: str, records: Mapping[TopicPartition, Sequence[Record]]) -> EventTypeResult:
         handler = self.handlers[event_type]
         mine = {place: held for place, held in records.items() if place.topic == event_type}
-        return handler(mine, self.clock) if mine else Handled(handler.nothing, [])
+        return handler(mine, self.clock) if mine else EventTypeResult(handler.nothing, [])
 
     def _judge(self, probes: Sequence[Record], send: Send) -> None:
         for name in sorted({record.topic for record in probes}):
@@ -133,7 +133,7 @@ class Door:
                 verdict = "refused" if each.fault else "accepted"
                 metrics.PROBES.add(loop=self.loop, event_type=name, verdict=verdict)
 
-    def _letters(self, handled: Handled) -> Iterator[Outgoing]:
+    def _letters(self, handled: EventTypeResult) -> Iterator[Outgoing]:
         return (letter(each.record, each.fault) for each in handled.refused if each.fault.reason != DUPLICATE)
 
     def _rows(self, event_type: str, rows: pa.RecordBatch) -> Iterator[Outgoing]:
@@ -148,7 +148,7 @@ class Door:
             for share in self._outcomes_to.shares(outcomes, [((), outcomes.column("key"))]):
                 yield from self._messages.outcomes(event_type, share)
 
-    def _count(self, handled: Mapping[str, Handled], advances: Sequence[Advance]) -> None:
+    def _count(self, handled: Mapping[str, EventTypeResult], advances: Sequence[Advance]) -> None:
         for name, each in handled.items():
             rows = each.accepted
             late = rows.column("event_time_ms").to_numpy() < rows.column("arrival_watermark_ms").to_numpy()
@@ -164,21 +164,21 @@ class Door:
             metrics.WATERMARK_MS.set(advances[-1].watermark_ms, loop=self.loop)
 
 
-def _fates(handled: Mapping[str, Handled]) -> list[tuple[bool, str]]:
+def _record_results(handled: Mapping[str, EventTypeResult]) -> list[tuple[bool, str]]:
     """As the event types were handled, then by partition and offset; one for all where none was refused."""
-    fates: list[tuple[bool, str]] = []
+    record_results: list[tuple[bool, str]] = []
     for each in handled.values():
         rows = each.accepted
         if not each.refused:
-            fates.append((False, ""))
+            record_results.append((False, ""))
             continue
         places = zip(rows.column("source_partition").to_pylist(), rows.column("source_offset").to_pylist(), strict=True)
         found = [((partition, offset), (False, "")) for partition, offset in places]
         for refused in each.refused:
             reason, record = refused.fault.reason, refused.record
             found.append(((record.partition, record.offset), (reason != DUPLICATE, reason)))
-        fates += [fate for _, fate in sorted(found)]
-    return fates
+        record_results += [fate for _, fate in sorted(found)]
+    return record_results
 
 
 def _rejected(refused: Sequence[Refused]) -> pa.RecordBatch:

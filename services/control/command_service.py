@@ -16,7 +16,7 @@ from services.control.domain.commands import Command, Missing, draft
 from services.control.views import Views
 
 
-class Desk:
+class CommandService:
     """Commands become events in the outbox."""
 
     def __init__(self, views: Views, engine: Engine, clock: Clock) -> None:

@@ -14,9 +14,9 @@ from driftloop.runner import outbox
 from driftloop.runner.handler import Transaction
 from driftloop.runner.tables import open_database
 from services.serving.adapters import sql
-from services.serving.convergence import Convergence
-from services.serving.establish import Establisher
 from services.serving.handlers import Handlers
+from services.serving.route_deployer import RouteDeployer
+from services.serving.route_reconciler import RouteReconciler
 from tests.unit.serving.fakes import FakeReleases, FakeRouterFiles, FakeTriton, FixedWatermarks, HandClock
 from tests.unit.serving.kit import DEFINITION, LOOP, T0, route_changed
 
@@ -46,7 +46,7 @@ class Agent:
 
     def restart(self) -> None:
         stop = threading.Event()
-        establisher = Establisher(
+        establisher = RouteDeployer(
             {LOOP: DEFINITION},
             self.triton,
             self.releases,
@@ -56,7 +56,7 @@ class Agent:
             stop,
             status_timeout_s=0.05,
         )
-        self.convergence = Convergence(
+        self.convergence = RouteReconciler(
             loops=[LOOP],
             engine=self.engine,
             establisher=establisher,

@@ -20,15 +20,15 @@ from driftloop.runner import outbox
 from services.serving import metrics
 from services.serving.adapters import sql
 from services.serving.domain.desired import CONVERGED, DESIRED, FAILED, DesiredRoute
-from services.serving.establish import Establisher, RouteRefused
 from services.serving.ports import Triton
+from services.serving.route_deployer import RouteDeployer, RouteRefused
 
 _LOOK_S = 0.03
 _WATCH_S = 1.0
 _PAUSE_S = 0.5
 
 
-class Convergence:
+class RouteReconciler:
     """Runs in a thread of its own. `step` looks at every loop once."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Convergence:
         *,
         loops: Sequence[str],
         engine: Engine,
-        establisher: Establisher,
+        establisher: RouteDeployer,
         triton: Triton,
         clock: Clock,
         stop: threading.Event,
@@ -91,7 +91,7 @@ class Convergence:
         try:
             desired = self._newest(loop, DESIRED)
             if desired is not None:
-                self._bring(desired)
+                self._deploy(desired)
             elif loop not in self._settled:
                 self._restore(loop)
         except Retriable as error:
@@ -100,12 +100,12 @@ class Convergence:
             return False
         return True
 
-    def _bring(self, desired: DesiredRoute) -> None:
+    def _deploy(self, desired: DesiredRoute) -> None:
         """Serve the newest route that is asked for, or go back to the one that stood."""
         loop, epoch = desired.route.loop, desired.route.epoch
         started = self._tried_since.setdefault(f"{loop}/{epoch}", self._clock.monotonic_s())
         try:
-            probe = self._patiently(desired, started)
+            probe = self._deploy_with_retry(desired, started)
         except RouteRefused as refused:
             self._log.error("route-refused", loop=loop, epoch=epoch, release=refused.release_id, reason=refused.reason)
             self._go_back(loop, epoch)
@@ -118,7 +118,7 @@ class Convergence:
         metrics.CONVERGE_SECONDS.record(max(duration_s, 0.0), loop=loop)
         self._log.info("route-converged", loop=loop, epoch=epoch, duration_s=duration_s)
 
-    def _patiently(self, desired: DesiredRoute, started: float) -> str:
+    def _deploy_with_retry(self, desired: DesiredRoute, started: float) -> str:
         """Establish a route; a Triton that does not answer is waited for, up to the limit."""
         try:
             return self._establisher.establish(desired)

@@ -8,7 +8,7 @@ from driftloop.bus.dead_letters import dead_letter
 from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import BatchProducer, Outgoing, Record
 from driftloop.loop import load_loop
-from driftloop.ops.dlq import Letter, read_letters, replay
+from driftloop.ops.dlq import DeadLetter, read_dead_letters, replay
 from driftloop.ops.dlq.dead_letter import REPLAY_OF
 from driftloop.ops.dlq.decode import content, messages_of
 from driftloop.ops.dlq.read import letters_of
@@ -33,8 +33,8 @@ class Desk:
             record = Record(RAW, number % 2, 10 + number, b"k", value, (("content-type", b"application/json"),))
             self.broker.append([dead_letter(record, consumer="ingestion", reason=reason, detail="lines is 0")])
 
-    def letters(self) -> list[Letter]:
-        return read_letters([RAW], self.read)
+    def letters(self) -> list[DeadLetter]:
+        return read_dead_letters([RAW], self.read)
 
     def read(self, topics: Sequence[str]) -> list[Record]:
         return [record for topic in topics for record in self.broker.records(topic)]
@@ -134,9 +134,9 @@ def test_what_holds_only_a_beginning_cannot_be_sent_again(desk: Desk) -> None:
     assert desk.sent() == []
 
 
-def letter(value: bytes, topic: str = RAW, headers: tuple[tuple[str, bytes], ...] = ()) -> Letter:
+def letter(value: bytes, topic: str = RAW, headers: tuple[tuple[str, bytes], ...] = ()) -> DeadLetter:
     out = dead_letter(Record(topic, 0, 0, None, value, headers), consumer="c", reason="r")
-    return Letter(Record(out.topic, 0, 0, out.key, out.value, out.headers))
+    return DeadLetter(Record(out.topic, 0, 0, out.key, out.value, out.headers))
 
 
 def test_content_is_decoded_as_json_as_the_loops_message_or_as_the_events() -> None:

@@ -7,7 +7,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
 
 from driftloop.loop.definition import EventDefinition
-from driftloop.ops.system.synthetic_event import TIME_MS, specimen
+from driftloop.ops.system.synthetic_event import TIME_MS, synthetic_event
 
 _KINDS = descriptor_pb2.FieldDescriptorProto
 FIELDS = {
@@ -37,7 +37,7 @@ def _message() -> type[Message]:
 
 def made(**rules: dict[str, Any]) -> Any:
     event = {"message": "s.v1.Seen", "id": "id", "key": "text", "time": "at_ms", "rules": rules}
-    return specimen(EventDefinition.model_validate(event), _message())
+    return synthetic_event(EventDefinition.model_validate(event), _message())
 
 
 def test_every_field_that_can_have_a_column_has_a_value() -> None:

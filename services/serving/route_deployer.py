@@ -29,7 +29,7 @@ class RouteRefused(DriftloopError):
 
 
 @dataclass(frozen=True)
-class Establisher:
+class RouteDeployer:
     """Steps from a route that is asked for to a probe's answer. Every wait has a bound."""
 
     definitions: Mapping[str, LoopDefinition]
