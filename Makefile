@@ -11,7 +11,7 @@ ARGS ?=
 
 PACKAGES = $(wildcard driftloop services loops tests feature_repo)
 
-.PHONY: help setup protos lock check lint types imports unit unit-shared unit-data unit-life test proofs demo demo-year stories up down status clean
+.PHONY: help setup protos lock check lint types imports vocabulary unit unit-shared unit-data unit-life test proofs demo demo-year stories up down status clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,9 +38,9 @@ status: setup ## what runs, and how well
 	driftloop status $(ARGS)
 
 check: | setup ## what must hold before a commit, three parts at a time: about a minute
-	@$(MAKE) --no-print-directory -j3 --output-sync=target types unit-data unit-life unit-shared lint imports
+	@$(MAKE) --no-print-directory -j3 --output-sync=target types unit-data unit-life unit-shared lint imports vocabulary
 
-lint types imports unit: | setup
+lint types imports vocabulary unit: | setup
 
 lint:
 	ruff check .
@@ -51,6 +51,9 @@ types:
 
 imports:
 	lint-imports
+
+vocabulary: ## words that must not come back, with their replacements
+	python -m tests.vocabulary
 
 # The unit tests in parts, each of which imports only what it is about; alone, all of them in two processes.
 UNIT_shared = tests/unit/driftloop

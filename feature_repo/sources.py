@@ -6,7 +6,7 @@ What a view owes, so that the features service can execute it:
 - a schema of its join keys (String or Int64) and its features. With ``aggregations``, each a ``count`` or ``sum`` over
   a ``time_window``, the features are Float64 and named as Feast names them (``Aggregation.resolved_name``). With none,
   the view holds the entity's newest event, and the features (Float64 or String) are columns of it;
-- ``ttl=timedelta(0)``: a row is right until the next one, as it is written anew whenever an event enters or leaves one
+- ``ttl=timedelta(0)``: a row is right until the next one, as it is written again whenever an event enters or leaves one
   of its windows. How old a view may be is judged by its watermark.
 """
 

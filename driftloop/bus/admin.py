@@ -52,7 +52,7 @@ def _wait_for_coordinator(bootstrap: str, timeout_s: float) -> None:
     """Return once the broker answers for consumer groups.
 
     On a new broker the first question makes the offsets topic, which takes seconds. Our topics are created after that,
-    so the first join of whoever waits for those does not fall into them.
+    so the first join of a consumer that waits for those does not fall into them.
     """
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "driftloop-up", **_QUIET})
     deadline = time.monotonic() + timeout_s

@@ -118,7 +118,7 @@ class KafkaLifecycleProducer:
         self._producer = producer
 
     async def send(self, records: Sequence[Outgoing]) -> None:
-        """See the port. After an error the client is made anew: an idempotent one can stay wedged."""
+        """See the port. After an error the client is made again: an idempotent one can stay wedged."""
         producer = await self._running()
         try:
             await self._send(producer, records)
@@ -126,7 +126,7 @@ class KafkaLifecycleProducer:
             topics = ", ".join(sorted({each.topic for each in records}))
             raise UndeclaredTopic(f"the broker lacks one of the topics {topics}") from error
         except MessageSizeTooLargeError:
-            raise  # never to be sent: a defect of whoever made it
+            raise  # never to be sent: a defect of its sender
         except KafkaError as error:
             if self._producer is producer:
                 await self.stop()

@@ -37,7 +37,7 @@ class MemoryBroker:
         """How many partitions a topic has.
 
         Raises:
-            UndeclaredTopic: there is none of that name.
+            UndeclaredTopic: no topic has that name.
         """
         try:
             return self._partitions[topic]

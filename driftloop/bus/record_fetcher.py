@@ -23,7 +23,7 @@ class RecordFetcher:
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, place: TopicPartition, offset: int) -> Record | None:
-        """The record; None where the broker does not give it, be it that it was deleted."""
+        """Return the record, or None if the broker does not have it, for example because it was deleted."""
         with self._one_at_a_time:
             self._consumer.assign([Position(place.topic, place.partition, offset)])
             deadline = time.monotonic() + self._timeout_s

@@ -53,7 +53,7 @@ def topic(name: str) -> Topic:
     """The declaration of a topic.
 
     Raises:
-        UndeclaredTopic: there is none.
+        UndeclaredTopic: no topic has that name.
     """
     try:
         return declared()[name]

@@ -1,7 +1,7 @@
-"""The one envelope of every driftloop event: CloudEvents 1.0 attributes as Kafka headers, binary mode.
+"""The envelope of every driftloop event: CloudEvents 1.0 attributes as Kafka headers, binary mode.
 
-``time`` is event time. Wall time travels beside it as ``ce_walltime`` and decides nothing.
-``correlationid`` names the chain an event belongs to, ``causationid`` the event that led to it.
+``ce_time`` is event time. ``ce_walltime`` is wall time and decides nothing. ``ce_correlationid`` names the event's chain,
+``ce_causationid`` the event that led to it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ M = TypeVar("M", bound=Message)
 CONTENT_TYPE = "application/protobuf"
 SPEC_VERSION = "1.0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_time", "ce_loop", "correlationid")
-_ATTRIBUTES = frozenset({*_REQUIRED, "ce_walltime", "causationid", "traceparent"})
+_REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_time", "ce_loop", "ce_correlationid")
+_ATTRIBUTES = frozenset({*_REQUIRED, "ce_walltime", "ce_causationid", "traceparent"})
+_FORMER_NAMES = {"correlationid": "ce_correlationid", "causationid": "ce_causationid"}
+"""Names without the prefix, which records of earlier versions have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def parse_rfc3339(text: str) -> int:
     """RFC 3339 as milliseconds since the epoch.
 
     Raises:
-        ValueError: it is none, or names no zone.
+        ValueError: the text is not a timestamp with a time zone.
     """
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if moment.tzinfo is None:
@@ -107,9 +109,9 @@ def headers_of(event: Envelope[Message]) -> tuple[tuple[str, bytes], ...]:
         "ce_time": rfc3339(event.time_ms),
         "ce_loop": event.loop,
         "ce_walltime": rfc3339(event.wall_time_ms),
-        "correlationid": event.correlation_id,
-        "causationid": event.causation_id,
-        "traceparent": event.traceparent,
+        "ce_correlationid": event.correlation_id,
+        "ce_causationid": event.causation_id,
+        "traceparent": event.traceparent,  # no prefix: tracing libraries look for the W3C name
         "content-type": CONTENT_TYPE,
     }
     return tuple((name, value.encode()) for name, value in attributes.items() if value)
@@ -129,9 +131,10 @@ def from_record(record: Record, messages: Sequence[type[Message]]) -> Envelope[M
     """Read an event.
 
     Raises:
-        InvalidEvent: an attribute is missing, the type is none of ``messages``, or the bytes are not that message.
+        InvalidEvent: an attribute is missing, the type is not one of ``messages``, or the bytes are not that message.
     """
-    head = dict(record.headers)
+    former = {_FORMER_NAMES[name]: value for name, value in record.headers if name in _FORMER_NAMES}
+    head = former | dict(record.headers)
     missing = [name for name in _REQUIRED if not head.get(name)]
     if missing:
         raise InvalidEvent("missing-header", f"{record.topic} needs the headers {', '.join(missing)}")
@@ -151,8 +154,8 @@ def from_record(record: Record, messages: Sequence[type[Message]]) -> Envelope[M
         loop=text["ce_loop"],
         time_ms=time_ms,
         wall_time_ms=wall_time_ms,
-        correlation_id=text["correlationid"],
-        causation_id=text.get("causationid"),
+        correlation_id=text["ce_correlationid"],
+        causation_id=text.get("ce_causationid"),
         traceparent=text.get("traceparent"),
         data=data,
     )

@@ -12,7 +12,7 @@ from driftloop.events.envelope import Envelope, from_record
 from driftloop.process.errors import Retriable
 
 LIFECYCLE = tuple(name for name in declared() if topic(name).retention == "forever")
-"""Topics of the lifecycle: low-rate facts that are kept for ever."""
+"""Topics of the lifecycle: low-rate facts that are kept without limit."""
 
 _QUIET_POLLS = 100
 _POLL_S = 0.1

@@ -113,7 +113,7 @@ def scaffold(name: str, kind: LabelKind, clock: str, loops_dir: Path, feature_re
     """Write a new loop; returns its files.
 
     Raises:
-        ConfigError: the name is none that a loop can have, or something of that name is there already.
+        ConfigError: the name is not a valid loop name, or a loop with that name exists.
     """
     if not name.isidentifier() or name != name.lower() or name.startswith("_") or len(name) > 48:
         raise ConfigError(f"{name!r} cannot be a loop's name; use lower-case letters, digits and _, a letter first")

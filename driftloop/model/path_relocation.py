@@ -1,7 +1,7 @@
 """Where a home's files stood before: events name bundles and tables by the paths that they had when they were written.
 
 A home that was restored elsewhere lists the homes that its events know; a path below one of them is read below the
-home of now, whether the former one is still there or not.
+current home, whether the former one still exists or not.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Calls that a signal's handler may ask for, whatever the interrupted code holds.
 
 A handler runs in the main thread, between two of its bytecodes. If that thread is inside ``Event.wait`` at that moment,
-it may hold the event's lock, and ``Event.set`` in the handler waits for that lock for ever.
+it may hold the event's lock, and ``Event.set`` in the handler waits for that lock forever.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How a process that refuses its configuration notifies whoever waits for it: a file below ``DRIFTLOOP_HOME/run``.
+"""Startup errors: files below ``DRIFTLOOP_HOME/run`` in which a process says why it refuses its configuration.
 
-Its supervisor starts it again, in vain, until somebody mends what it names.
+The supervisor restarts the process without effect until the configuration is fixed.
 """
 
 from __future__ import annotations

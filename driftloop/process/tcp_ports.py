@@ -69,7 +69,7 @@ def port_base() -> int:
     """The base that the environment or `.env` gives; 0 where neither does.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the value is not a valid port base.
     """
     text = os.environ.get(BASE) or _file().get(BASE) or "0"
     return checked_base(int(text) if text.isdigit() else text)
@@ -115,7 +115,7 @@ def variables(base: int) -> dict[str, str]:
 
 
 def free_base(is_free: Callable[[int], bool], first: int = 0) -> int | None:
-    """A base whose ports are all free, from the ``first``-th of those that are tried on; None where there is none."""
+    """A base whose ports are all free, from the ``first``-th of those that are tried on; None if there is none."""
     tried = [*_SUGGESTED[first:], *_SUGGESTED[:first]]
     return next((found for found in tried if all(is_free(found + offset) for offset in OFFSETS.values())), None)
 

@@ -116,7 +116,7 @@ class LifecycleService:
         positions = {}
         for record in records:
             if not await self._handle_with_retry(record):
-                return  # stopped: what is not committed comes again, and the inbox knows what stands
+                return  # stopped: what is not committed comes again, and the inbox knows what was handled
             positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
         while await self._unsent():
             if self._stop.is_set():

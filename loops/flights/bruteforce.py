@@ -1,4 +1,4 @@
-"""Every feature value of a prediction, counted anew from the raw events: the check on the engine, and no part of it.
+"""Every feature value of a prediction, counted again from the raw events: the check on the engine, and no part of it.
 
 It shares no code with the services and reads no loop.yaml: the derived columns and the windows are written out again,
 so that a mistake there shows as a difference. One prediction is one pass over the events that its key and window hold.

@@ -35,7 +35,7 @@ def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
     """The service on Kafka and its own database.
 
     Raises:
-        ConfigError: a loop's files are wrong, or the webhook's address is none.
+        ConfigError: a loop's files are wrong, or the webhook's address is not valid.
     """
     clock, feed = SystemClock(), Feed()
     loops = load_loops(settings.loops_dir, settings.loops)

@@ -1,4 +1,4 @@
-"""Wakes whoever follows the read model."""
+"""Wakes the followers of the read model."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def stage_verdict(
 
 
 def window_decided(window: monitoring.WindowClosed, time_ms: int, opened: Sequence[str]) -> Draft:
-    """What this service opened because of a window, be it nothing."""
+    """What this service opened because of a window; may be empty."""
     return Draft(
         id=ids.event_id("monitoring.window-decided", window.loop, window.window_id, DECIDER),
         loop=window.loop,

@@ -36,7 +36,7 @@ class StageEntry:
     release_id: str
     stage: str
     step: int
-    """Index into the policy's steps; -1 where the stage is none of them."""
+    """Index into the policy's steps; -1 if the stage is not a rollout step."""
     epoch: int
     entered_ms: int
     """Event time."""

@@ -1,4 +1,4 @@
-"""Computes a loop's features anew from the lake, after a view was added: ``python -m services.features.backfill``.
+"""Computes a loop's features again from the lake, after a view was added: ``python -m services.features.backfill``.
 
 The service must be stopped. Offline views gain the rows that they lack, as the live engine would have written them; the
 checkpoint is replaced, and the service fills the online store from the offline views when it starts.
@@ -79,7 +79,7 @@ def _read(table: Table) -> pa.Table:
 
 def main() -> int:
     """Run it for the loop named on the command line; the process's exit code."""
-    parser = argparse.ArgumentParser(description="Compute a loop's features anew from the lake.")
+    parser = argparse.ArgumentParser(description="Compute a loop's features again from the lake.")
     parser.add_argument("--loop", required=True)
     loop = parser.parse_args().loop
     settings = FeaturesSettings(loops=(loop,))

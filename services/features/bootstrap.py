@@ -58,7 +58,7 @@ def declared_views(settings: FeaturesSettings) -> dict[str, list[ViewSpec]]:
 
 
 def lock_path(settings: FeaturesSettings) -> Path:
-    """Held by whoever writes the stores."""
+    """Held by the writer of the stores."""
     return settings.home / "state" / "features.lock"
 
 

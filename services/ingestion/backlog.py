@@ -51,7 +51,7 @@ class Backlog:
         return self._advances[-1].watermark_ms - since
 
     def take(self) -> Unflushed:
-        """Hand it all over and begin anew."""
+        """Hand it all over and begin again."""
         events = {
             name: pa.Table.from_batches(self._events.get(name, []), schema) for name, schema in self._schemas.items()
         }

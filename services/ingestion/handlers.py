@@ -1,4 +1,4 @@
-"""What is done with the records of one event type: decode, check, derive, place in time, drop what stands already.
+"""What is done with the records of one event type: decode, check, derive, place in time, drop what was accepted before.
 
 All of it is done to a whole batch at once; `table` maps each event type of a loop to its handler.
 """
@@ -200,12 +200,12 @@ def _others(faults: list[Rejection], rows: int) -> Mask:
 
 
 def _classless(outcome: OutcomeColumns, held: pa.Array) -> list[Rejection]:
-    """The rows whose outcome is none of the label's classes."""
+    """Return the rows whose outcome is not one of the label's classes."""
     unknown = np.flatnonzero(unknown_class(held, outcome.classes)).tolist()
     listed = ", ".join(outcome.classes)
     shown = [repr(held[row].as_py())[:80] for row in unknown]
     return [
-        Rejection(row, "unknown-class", f"{outcome.value}: {each} is none of {listed}")
+        Rejection(row, "unknown-class", f"{outcome.value}: {each} is not one of {listed}")
         for row, each in zip(unknown, shown, strict=True)
     ]
 

@@ -17,9 +17,9 @@ class MonitoringSettings(Settings):
     linger_s: float = Field(default=0.02, ge=0)
     """A batch ends when no record comes for so long: each is a transaction."""
     commit_every_s: float = Field(default=1.0, gt=0)
-    """How often the broker is told what was read, for whoever looks at the lag there; SQL holds what counts."""
+    """How often the broker is told what was read, for lag monitoring; SQL holds what counts."""
     reference_timeout_s: float = Field(default=60.0, gt=0)
-    """Longest wait of a window for the route of a release that scored it; then the process ends and begins anew."""
+    """Longest wait of a window for the route of a release that scored it; then the process ends and begins again."""
     dead_letter_limit: int = Field(default=20, ge=1)
     """Refused records in a row after which the process stops."""
 
@@ -36,10 +36,10 @@ class DetectorsSettings(Settings):
     topics_timeout_s: float = Field(default=60.0, gt=0)
     """Longest wait for the topics at the start."""
     start_timeout_s: float = Field(default=20.0, gt=0)
-    """Longest time from then until windows are read; after it the process ends and begins anew."""
+    """Longest time from then until windows are read; after it the process ends and begins again."""
     unread_look_s: float = Field(default=2.0, gt=0)
     """How often the broker is asked whether there is a window that has not been read."""
     unread_timeout_s: float = Field(default=10.0, gt=0)
-    """For so long there may be one; after it the process ends and begins anew, with that window."""
+    """For so long there may be one; after it the process ends and begins again, with that window."""
     dead_letter_limit: int = Field(default=20, ge=1)
     """Refused records in a row after which the process stops."""

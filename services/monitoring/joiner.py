@@ -103,7 +103,7 @@ class Joiner:
             await asyncio.to_thread(self._commit)
 
     def _commit(self) -> None:
-        """Tell the broker what was read. A restart goes by the checkpoint; this is for whoever looks at the lag."""
+        """Tell the broker what was read. A restart goes by the checkpoint; this is for lag monitoring."""
         self._committed_s = self._clock.monotonic_s()
         if self._committed != self._checkpoint.positions:
             self._consumer.commit(self._checkpoint.positions)

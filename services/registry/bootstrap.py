@@ -24,7 +24,7 @@ def build(settings: RegistrySettings, stop: threading.Event) -> RegistryService:
     """The service on Kafka and its own database, mirrored to MLflow.
 
     Raises:
-        ConfigError: MLflow's address is none, or a loop's files are wrong.
+        ConfigError: MLflow's address is not valid, or a loop's files are wrong.
     """
     clock = SystemClock()
     loops = load_loops(settings.loops_dir, settings.loops)

@@ -24,7 +24,7 @@ class Agent:
     close: Callable[[], None]
 
     def ready(self) -> bool:
-        """Whether it consumes, Triton lives and serves what stands."""
+        """Whether it consumes, and Triton is alive and serves the current routes."""
         return self.lifecycle.ready() and self.convergence.ready()
 
     async def run(self) -> None:

@@ -1,6 +1,6 @@
 """Ships the prediction log from disk to Kafka, and the watermark behind it.
 
-At least once: a position is noted only after what stands before it was acknowledged; the prediction id makes a record
+At least once: a position is noted only after everything before it was acknowledged; the prediction id makes a record
 unique. A watermark is sent after all that the spool held when it was seen, and its offset is committed after that.
 """
 

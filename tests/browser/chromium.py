@@ -86,7 +86,7 @@ class Tab:
         )
 
     async def open(self, address: str) -> None:
-        """Go to an address; one that differs only behind its # loads nothing anew."""
+        """Go to an address; one that differs only behind its # loads nothing again."""
         await self.call("Page.navigate", url=address)
         await self.until("document.readyState === 'complete'")
 

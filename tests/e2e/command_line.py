@@ -37,7 +37,7 @@ class CommandLine:
         return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command beside others; whoever starts it waits for it."""
+        """Start a command beside others; the caller waits for it."""
         return subprocess.Popen(
             [sys.executable, "-m", "driftloop.ops.cli", *arguments],
             cwd=ROOT, env=self.environment, text=True,

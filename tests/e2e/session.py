@@ -49,7 +49,7 @@ class Seen:
 def _line(process: psutil.Process) -> str:
     """Empty where it has ended."""
     try:
-        ended = process.status() == psutil.STATUS_ZOMBIE  # whoever is its parent now has not asked yet
+        ended = process.status() == psutil.STATUS_ZOMBIE  # its current parent has not reaped it yet
         return "" if ended else f"{process.pid} {process.status()} {' '.join(process.cmdline())[:200]}"
     except psutil.NoSuchProcess:
         return ""

@@ -22,7 +22,7 @@ _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "lis
 
 
 def installed() -> Path | None:
-    """Folder of the newest PostgreSQL's programs; None where there is none."""
+    """Folder of the newest PostgreSQL's programs; None if there is none."""
     found = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     return found[-1].parent if found else None
 

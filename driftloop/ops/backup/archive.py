@@ -122,7 +122,7 @@ def writing(target: Path) -> Iterator[Writer]:
     """Make a backup at a place that is free. It appears there once the block is through; otherwise nothing stays.
 
     Raises:
-        ConfigError: the place is taken, or is none.
+        ConfigError: the path exists, or is not usable.
     """
     unfinished = target.with_name(target.name + _UNFINISHED)
     if target.exists():

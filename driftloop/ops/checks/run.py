@@ -65,7 +65,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def read_raw(settings: Settings, loop: Loop) -> Recount:
-    """The loop's raw topics, judged anew."""
+    """The loop's raw topics, judged again."""
     topics = list(loop.definition.events)
     return recount(of_topics(list(read_topics(settings.kafka_bootstrap, topics)), topics), loop)
 

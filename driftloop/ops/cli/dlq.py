@@ -76,7 +76,7 @@ def show(topic: str, offset: int, as_json: bool) -> None:
 
 @dlq.command(
     epilog=examples(
-        'driftloop dlq replay weather.observed 3 4 --why "rule mended"',
+        'driftloop dlq replay weather.observed 3 4 --why "rule fixed"',
         'driftloop dlq replay weather.observed --all --reason range --why "bounds were too narrow"',
     )
 )

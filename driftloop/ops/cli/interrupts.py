@@ -30,7 +30,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.stop = threading.Event()
-        """Set as soon as a signal has come; whoever works in steps looks at it."""
+        """Set as soon as a signal has come; code that works in steps checks it."""
         self._noted = _Noted(self.stop.set)
         self.allow_interrupt()
 

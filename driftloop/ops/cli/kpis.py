@@ -32,7 +32,7 @@ from driftloop.process.settings import Settings
 def kpis(
     context: click.Context, loop: str | None, since: datetime | None, until: datetime | None, as_json: bool
 ) -> None:
-    """Show how fast drift was seen, answered and mended, and how often a change helped: of LOOP, or of all.
+    """Show how fast drift was detected, answered and repaired, and how often a change helped: of LOOP, or of all.
 
     Read from the log of lifecycle events, in event time and in wall time; docs/operations.md says how each number is
     made. What has not happened yet is "none yet" (null with --json), never zero.

@@ -133,7 +133,7 @@ class FaultInjector:
                     self._carry_out(consumer, given)
             finally:
                 consumer.close()
-        except BaseException as error:  # noqa: BLE001 - handed to whoever asks
+        except BaseException as error:  # noqa: BLE001 - raised in the caller
             self._error = error
 
     def _read(self, consumer: KafkaBatchConsumer, timeout_s: float) -> set[str]:

@@ -48,7 +48,7 @@ def read_plan(folder: Path, name: str = "demo") -> Plan:
     """The plan of that name in a loop's folder.
 
     Raises:
-        LoopDefinitionError: there is none, or it is wrong.
+        LoopDefinitionError: the plan does not exist or is not valid.
     """
     path = folder / f"{name}.yaml"
     if not path.exists():

@@ -36,7 +36,7 @@ def rows(kpis: Kpis) -> list[Row]:
         _timing("time to scoring", kpis.time_to_scoring, "alarm"),
         _timing("time to repair", kpis.time_to_repair, "alarm", _open(seen.open_alarms)),
         Row("defect rate", _share(kpis.defects), "", _defects(kpis)),
-        Row("changes with no hand", _share(kpis.without_hand), "", _count(seen.promotions, "promotion")),
+        Row("unattended promotions", _share(kpis.without_hand), "", _count(seen.promotions, "promotion")),
         Row(
             "deployment frequency",
             NONE_YET if frequency is None else f"{frequency:.2g} per 30 d",

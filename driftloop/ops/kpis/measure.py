@@ -25,7 +25,7 @@ class Timing:
 
     @staticmethod
     def of(took: Sequence[Took]) -> Timing | None:
-        """Of some spans; None where there is none."""
+        """Of some spans; None if there is none."""
         event, wall = Spread.of([each.event_s for each in took]), Spread.of([each.wall_s for each in took])
         return None if event is None or wall is None else Timing(event, wall)
 

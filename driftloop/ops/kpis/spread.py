@@ -1,4 +1,4 @@
-"""Times and shares, and what stands for many of them."""
+"""Times and shares, and their summaries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Spread:
 
     @staticmethod
     def of(values: Sequence[float]) -> Spread | None:
-        """Of some numbers; None where there is none."""
+        """Of some numbers; None if there is none."""
         if not values:
             return None
         p50, p90 = np.quantile(values, [0.5, 0.9])

@@ -58,7 +58,7 @@ class Follower:
                                 from_record(record, [message_class(name) for name in topic(record.topic).messages])
                             )
                         self._changed.notify_all()
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
             with self._changed:
                 self._error = error
                 self._changed.notify_all()

@@ -21,7 +21,7 @@ class Held:
     """How far the producer came.
 
     Every partition has the producer's watermark ``reached_ms`` (UTC milliseconds), and so all that is sent before it;
-    None where one has no watermark yet. ``begun`` counts what stands behind it: of the step that was cut short.
+    None where one has no watermark yet. ``begun`` counts the records after it: of the step that was cut short.
     """
 
     reached_ms: int | None = None
@@ -69,7 +69,7 @@ def held(records: Iterable[Record], partitions: Mapping[str, int]) -> Held:
 
 @dataclass
 class _Place:
-    """A partition's newest watermark, and what stands behind it and behind the one before."""
+    """A partition's newest watermark, and the records after it and after the previous one."""
 
     mark_ms: int | None = None
     _before_ms: int | None = None

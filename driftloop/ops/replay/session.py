@@ -143,7 +143,9 @@ class CallSession:
         """
         if loop.definition.prediction.clock != "request":
             path = loop.folder / "loop.yaml"
-            raise ConfigError(f"{loop.name} answers as of now; set `clock: request` in {path} to ask as of the past")
+            raise ConfigError(
+                f"{loop.name} answers with the current time; set `clock: request` in {path} to ask as of the past"
+            )
         self._settings, self._loop, self._span, self._timeout_s = settings, loop, span, timeout_s
         self._gate, self._resume = _gate(loop, ignored), resume
         self._clock = SystemClock()

@@ -18,7 +18,7 @@ from driftloop.readmodel.loops import loop_states
 def overview(loop: str, events: Sequence[Envelope[Any]], definition: LoopDefinition | None) -> dict[str, Any]:
     """All that the report of a loop holds.
 
-    ``events`` has at least one of the loop; ``definition`` is None where there is none here (any more).
+    ``events`` has at least one of the loop; ``definition`` is None if this checkout has no definition.
     """
     own = of_loop(events, loop)
     runs, quality = attempts(own), releases.quality(own)

@@ -1,4 +1,4 @@
-"""How a release did in production, window by window and stage by stage, against whoever it was paired with. Pure."""
+"""How a release did in production, window by window and stage by stage, against its paired release. Pure."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def outcomes(events: Iterable[Envelope[Any]]) -> dict[str, int]:
 
 
 def _stages(entered: Iterable[StageAt]) -> list[dict[str, Any]]:
-    """A stage that was entered again with the same share, as a route is made anew, stands once."""
+    """A stage that was entered again with the same share, as a route is made again, stands once."""
     by_share = groupby(entered, key=lambda each: (each.stage, each.share))
     return [{"stage": stage, "share": share, "at": rfc3339(next(each).since_ms)} for (stage, share), each in by_share]
 

@@ -60,7 +60,7 @@ def _stored(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _loaded(client: Any, settings: Settings) -> Iterator[None]:
-    """A load gets its time, whoever lost patience: one that is given up goes on, and an unload then hangs Triton."""
+    """Wait for a load even if the caller has timed out: an unload during a load hangs Triton."""
     headers = {CONTROL_HEADER: settings.triton_control_token}
     try:
         client.load_model(MODEL, headers=headers, client_timeout=_CALL_S)

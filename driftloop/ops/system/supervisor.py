@@ -27,11 +27,11 @@ _ENVIRONMENT = {
     "TZ": "UTC",  # Feast's SQLite store writes local times
     "OMP_NUM_THREADS": "1",  # the parts share few cores: pools of threads only get in each other's way
     "MALLOC_ARENA_MAX": "2",
-    "PYTHONDONTWRITEBYTECODE": "",  # where it is set, every start compiles our modules anew
+    "PYTHONDONTWRITEBYTECODE": "",  # where it is set, every start compiles our modules again
 }
 
 _MARK = "DRIFTLOOP_SUPERVISED"
-"""In the environment of the daemon and of all that is started below it, whoever is its parent later: the home."""
+"""In the environment of the daemon and of all that is started below it, also when their parent has exited: the home."""
 
 _HURRIED_S = 1.0
 _QUIT_AGAIN_S = 2.0

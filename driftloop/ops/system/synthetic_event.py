@@ -74,7 +74,7 @@ def _whole(rule: FieldRule, usual: int, least: int, greatest: int) -> int:
 
 
 def _bounds(rule: FieldRule) -> tuple[float, float]:
-    """Least and greatest value; a bound that is infinite or no number is none."""
+    """Least and greatest value; an infinite or non-numeric bound does not count."""
     low = rule.min if rule.min is not None and math.isfinite(rule.min) else -math.inf
     high = rule.max if rule.max is not None and math.isfinite(rule.max) else math.inf
     return low, high

@@ -28,7 +28,7 @@ Noticed = Callable[[Connection, Sequence[Envelope[Any]]], None]
 
 @dataclass
 class _Rebuild:
-    """Somebody waits for the read model to be made anew."""
+    """Somebody waits for the read model to be made again."""
 
     done: threading.Event
     events: int = 0

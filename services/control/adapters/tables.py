@@ -26,7 +26,7 @@ events = Table(
     Column("data", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
-"""One row an event. A position is never used again, not even after the read model was made anew."""
+"""One row an event. A position is never used again, not even after the read model was made again."""
 
 Index("events_of_chain", events.c.correlation_id)
 Index("events_of_loop", events.c.loop, events.c.type, events.c.time_ms)

@@ -11,7 +11,7 @@ from driftloop.process.settings import Settings
 
 
 class NotifySettings(Settings):
-    """Whom to tell, and how patiently. The control service's settings extend them."""
+    """Where notices go, and how often they are retried. The control service's settings extend them."""
 
     notify_webhook_url: SecretStr = SecretStr("")
     """Address of the incoming webhook; empty notifies nobody. Whoever knows it can post, so it is never shown."""

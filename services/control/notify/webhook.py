@@ -1,7 +1,7 @@
 """Posts notices to an incoming webhook, as Slack, Mattermost and others understand it.
 
 The body is ``{"text", "blocks", "notice"}``: a chat shows the first two, any other receiver reads the notice's fields
-from the third. The address is a secret: whoever has it can post. It stands in no log, error or row.
+from the third. The address is a secret: everyone who has it can post. No log, error or row contains it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Webhook:
         """Check the address, and ask nothing of it.
 
         Raises:
-            ConfigError: it is none that a secret may be sent to; says why, and does not show it.
+            ConfigError: a secret must not be sent to this address. The message gives the reason, not the address.
         """
         parsed = _parsed(url)
         host = parsed.hostname or ""

@@ -114,7 +114,7 @@ class FeedState:
             each.rows = dict(snapshot.latest[each.spec.view])
 
     def forget_unused(self) -> None:
-        """Number the entities anew, without those that hold no event any more."""
+        """Number the entities again, without those that hold no event any more."""
         held = concat([self.visible, *self.pending])
         used = np.unique(held.code)
         if 2 * len(used) >= len(self.keys):

@@ -1,6 +1,6 @@
 """Counts and sums over trailing windows.
 
-A value is computed anew from the events in its window, never by adding what came and taking away what left: so it is a
+A value is computed again from the events in its window, never by adding what came and taking away what left: so it is a
 function of the visible set alone. Doubles do not drift, and a live engine, a backfill and a brute-force sum in order of
 event time add the same numbers in the same order. What changed is found by two binary searches a window, so only those
 entities are computed.

@@ -97,7 +97,10 @@ def _check_field(column: Column, rule: FieldRule, held: pa.Array, broken: dict[i
     if rule.enum is not None:
         listed = _mask(pc.is_in(held, value_set=pa.array(rule.enum, pa.string())))
         _note(
-            ~listed & ~absent, "not-in-enum", lambda row: f"{name}: {_shown(held, row)} is none of {rule.enum}", broken
+            ~listed & ~absent,
+            "not-in-enum",
+            lambda row: f"{name}: {_shown(held, row)} is not one of {rule.enum}",
+            broken,
         )
     if rule.max_length is not None:
         long = _numbers(pc.utf8_length(held)) > rule.max_length

@@ -78,7 +78,7 @@ class SqlTransaction:
 
 
 def recall(engine: Engine, monitors: Mapping[str, LoopMonitor]) -> tuple[Checkpoint, list[Release]]:
-    """Fill fresh monitors with what stands in the database; returns where the input was left and the known releases."""
+    """Restore monitors from the database; returns where the input was left and the known releases."""
     with engine.connect() as connection:
         body = connection.execute(select(checkpoint_table.c.body)).scalar_one_or_none()
         state = json.loads(body) if body else {"positions": [], "loops": {}}

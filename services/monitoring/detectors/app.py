@@ -215,7 +215,7 @@ def _bind(app: Any, loop: asyncio.AbstractEventLoop) -> None:
     """Give the app's services our event loop.
 
     Each takes the loop of the thread that asks it first. Where partitions are assigned before the tables have started,
-    that is the consumer's thread, and the recovery of the tables waits for ever in a loop that nobody runs.
+    that is the consumer's thread, and the recovery of the tables waits forever in a loop that nobody runs.
     """
     for each in (app, app.topics, app.tables, app.tables.recovery):
         each.loop = loop

@@ -31,7 +31,7 @@ def drift_detected(loop: str, alarm: Alarm, time_ms: int) -> Draft:
 
 
 def window_decided(window: monitoring.WindowClosed, opened: Sequence[Draft]) -> Draft:
-    """What the detectors opened because of a window, be it nothing."""
+    """What the detectors opened because of a window; may be empty."""
     data = monitoring.WindowDecided(
         loop=window.loop,
         window_id=window.window_id,

@@ -46,7 +46,7 @@ class Release:
     stage: Stage = Stage.CREATED
     from_stage: Stage = Stage.CREATED
     step: int = -1
-    """Index into the policy's steps; -1 where the stage is none of them."""
+    """Index into the policy's steps; -1 if the stage is not a rollout step."""
     share: float = 0.0
     """Of keys answered by it."""
     epoch: int = 0
@@ -56,7 +56,7 @@ class Release:
     approval_deadline_ms: int | None = None
     """Set while it waits for a person."""
     replaced: str = ""
-    """The champion that it took over from; empty where it is none, or was the first."""
+    """The champion that it took over from; empty if it is not the champion, or was the first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Runs as processes of this machine.
 
 A run holds a lock on a file in its folder for as long as it lives: the lock is taken before the process starts and
-handed down to it, so there is no moment at which a run is alive and looks dead, whoever was killed when.
+handed down to it, so there is no moment at which a run is alive and looks dead, whichever process was killed first.
 """
 
 from __future__ import annotations

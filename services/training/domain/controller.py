@@ -10,7 +10,7 @@ lists them all, at the first window end at which nothing stands in the way.
 | a pause | everybody |
 | no window has closed yet | everybody |
 | there is no trainer | everybody but an import |
-| the breaker: so many chains in a row ended in vain | everybody but a command or an import |
+| the breaker: so many chains in a row ended without a promotion | everybody but a command or an import |
 | the cooldown after a chain | everybody but an import, and a first champion: that is tried after the next window |
 
 A model that a person brings is packed, and not trained, by a run of its own: the oldest import goes first and alone,
@@ -143,7 +143,7 @@ def _whose_turn(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
 def _coalesced(
     state: LoopState, policy: TrainingDefinition, reason: Reason, turn: tuple[Reason, ...], at_ms: int
 ) -> Coalesced:
-    """What a kept reason waits for: what those whose turn it is wait for, or else what stands in its own way."""
+    """What a kept reason waits for: what those whose turn it is wait for, or else its own obstacle."""
     obstacle = _obstacle(state, policy, turn if reason in turn else (reason,), at_ms)
     if obstacle is None:
         raise AssertionError(f"nothing stands in the way of {reason}, and it was kept")

@@ -96,7 +96,7 @@ def match_output(
     """The output that holds the scores, and its columns in the order of the loop's score.
 
     Raises:
-        Mismatch: there is none, or several might be it, or its columns are not those of the label's kind.
+        Mismatch: no output fits, or several might fit, or its columns are not those of the label's kind.
     """
     tensor = _score_tensor(tensors, kind, options.output)
     width = _width(tensor) or 1

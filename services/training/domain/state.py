@@ -48,7 +48,7 @@ class Chain:
 
     @property
     def blocks_by(self) -> str:
-        """Id of what stands in the way of another request."""
+        """Id of what blocks another request."""
         return self.request_id if self.phase == "run-open" else self.release_id
 
 

@@ -32,7 +32,7 @@ def wrap(
         asking: how it is asked.
         numeric: the loop's F numbers, in order.
         categorical: its C strings, in order.
-        fills: what stands for a number that is missing, by the loop's name of it; empty where NaN is handed on.
+        fills: the replacement for a missing number, by the loop's name of it; empty where NaN is handed on.
 
     Returns:
         An ONNX model with inputs ``numeric`` float64 [n, F] and ``categorical`` string [n, C], where F and C are not 0,

@@ -113,4 +113,4 @@ def test_decisions_keep_the_evidence_that_they_had(season: Season) -> None:
     known = {each.id for each in season.before}
     later = {type(event.data) for name, event in now.items() if name not in known}
     assert {monitoring.WindowClosed, monitoring.WindowRestated} <= later
-    assert later & set(FIRST) == set(), "nothing is decided anew"
+    assert later & set(FIRST) == set(), "nothing is decided again"

@@ -56,7 +56,7 @@ WRONG = [
     (("report", "nowhere"), "nowhere"),
     (("dlq", "list", "nothing"), "no topic 'nothing' has dead letters; one of"),
     (("dlq", "show", "weather.observed", "999"), "`driftloop dlq list weather.observed` lists them"),
-    (("dlq", "replay", "weather.observed", "--why", "mended"), "give offsets, or --all"),
+    (("dlq", "replay", "weather.observed", "--why", "fixed"), "give offsets, or --all"),
     (("rebuild", "now"), "unexpected extra argument"),
     (("backup", "pyproject.toml"), "pyproject.toml"),
     (("restore", "nothing.tar"), "stop it with `driftloop down`"),

@@ -66,9 +66,9 @@ def test_letters_are_listed_shown_and_replayed_once(run: Run, kafka: Kafka) -> N
     shown = json.loads(run("show", PLACED, "0", "--json").output)
     assert shown["content"] == {"uid": "u-1", "order_ref": "o-1", "shop": "s"}
     assert "o-1" in run("show", PLACED, "0").output
-    assert "sent 1 to orders.placed again" in run("replay", PLACED, "0", "--why", "mended").output
+    assert "sent 1 to orders.placed again" in run("replay", PLACED, "0", "--why", "fixed").output
     assert [(each.partition, each.value) for each in list(read_topics(kafka.bootstrap, [PLACED]))] == [(1, placed)]
-    rest = json.loads(run("replay", PLACED, "--all", "--why", "mended", "--who", "me", "--json").output)
+    rest = json.loads(run("replay", PLACED, "--all", "--why", "fixed", "--who", "me", "--json").output)
     assert rest == {"sent": [f"{PLACED}.dlq/0/1"], "before": []}
     again = json.loads(run("replay", PLACED, "0", "1", "--why", "twice", "--json").output)
     assert again == {"sent": [], "before": [f"{PLACED}.dlq/0/0", f"{PLACED}.dlq/0/1"]}

@@ -147,7 +147,7 @@ def test_what_mlflow_holds_as_onnx_is_taken_with_the_names_of_its_signature(
         mlflow.onnx.log_model(
             onnx.load(str(desk.file)), name="model", registered_model_name="returns", signature=signature
         )
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # MLflow sets it above; whoever imports has the system's settings only
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # MLflow sets it above; an import has only the system's settings
     direct = desk.look(f"--onnx={desk.file}", f"--columns={','.join(COLUMNS)}")["model"]
     logged = desk.look("--mlflow=models:/returns/1")["model"]
     assert logged["source"] == "models:/returns/1"

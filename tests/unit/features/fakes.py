@@ -62,7 +62,7 @@ class FakeOnline:
 
 
 class FakeOffline:
-    """`OfflineStore` in lists, skipping what stands as Delta's app transactions let it."""
+    """`OfflineStore` in lists, skipping what is stored as Delta's app transactions let it."""
 
     def __init__(self, fuse: Fuse | None = None) -> None:
         self.fuse = fuse or Fuse()

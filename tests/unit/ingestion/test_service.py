@@ -325,7 +325,7 @@ def test_an_outcome_is_the_place_of_its_class_and_one_of_no_class_a_dead_letter(
     assert outcomes_of(rig) == {str(number): place for number, place in enumerate(known.values())}
     [letter] = rig.letters(PAID)
     assert letter.header("dlq-reason") == b"unknown-class"
-    assert f"{unknown!r} is none of" in (letter.header("dlq-detail") or b"").decode()
+    assert f"{unknown!r} is not one of" in (letter.header("dlq-detail") or b"").decode()
     assert [each["reason"] for each in rig.rejected()] == ["unknown-class"]
     assert len(rig.events("orders", PAID)) == len(known) + 1
 
@@ -341,7 +341,7 @@ def test_a_class_may_be_derived(tmp_path: Path) -> None:
     rig.ingest()
     assert outcomes_of(rig) == {"0": 1.0, "1": 0.0}
     assert [row["size"] for row in rig.events("orders", PAID)] == ["big", "small"]
-    assert [each["detail"] for each in rig.rejected()] == ["size: 'odd' is none of small, big"]
+    assert [each["detail"] for each in rig.rejected()] == ["size: 'odd' is not one of small, big"]
 
 
 def of_label(folder: Path, label: str, event: str = "") -> tuple[Rig, Producer]:

@@ -26,7 +26,7 @@ class HandClock:
 
 @dataclass
 class HandLauncher:
-    """Runs that tests end by hand. It forgets nothing when the worker is made anew, as the machine would not."""
+    """Runs that tests end by hand. It forgets nothing when the worker is made again, as the machine would not."""
 
     launched: list[RunSpec] = field(default_factory=list)
     runs: dict[Path, Observation] = field(default_factory=dict)

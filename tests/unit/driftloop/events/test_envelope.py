@@ -75,7 +75,7 @@ def test_headers_are_cloudevents_in_kafka_binary_mode() -> None:
         "ce_time": b"2023-11-14T22:13:20.123Z",
         "ce_loop": b"orders",
         "ce_walltime": b"2023-11-14T22:15:00.456Z",
-        "correlationid": b"the id",
+        "ce_correlationid": b"the id",
         "traceparent": TRACE.encode(),
         "content-type": b"application/protobuf",
     }
@@ -102,7 +102,7 @@ def test_what_goes_into_another_chain_has_only_the_cause_that_is_named() -> None
     assert (event.correlation_id, event.causation_id) == ("other", "an older event")
 
 
-@pytest.mark.parametrize("name", ["ce_id", "ce_source", "ce_type", "ce_time", "ce_loop", "correlationid"])
+@pytest.mark.parametrize("name", ["ce_id", "ce_source", "ce_type", "ce_time", "ce_loop", "ce_correlationid"])
 @pytest.mark.parametrize("value", [None, b""])
 def test_an_event_without_an_attribute_is_invalid(name: str, value: bytes | None) -> None:
     with pytest.raises(InvalidEvent, match=name) as refused:
@@ -130,6 +130,21 @@ def test_an_attribute_that_cannot_be_read_makes_an_event_invalid(name: str, valu
 @pytest.mark.parametrize("name", ["ce_walltime", "traceparent", "content-type", "ce_specversion"])
 def test_the_other_attributes_may_be_missing(name: str) -> None:
     assert from_record(_with_header(name, None), MESSAGES).data == DRIFT
+
+
+@pytest.mark.parametrize("cause", [None, "an older event"])
+def test_a_record_with_unprefixed_chain_headers_of_an_earlier_version_is_read(cause: str | None) -> None:
+    event = _event(causation_id=cause)
+    record = _record(event)
+    headers = tuple((name.replace("ce_correlationid", "correlationid"), value) for name, value in record.headers)
+    headers = tuple((name.replace("ce_causationid", "causationid"), value) for name, value in headers)
+    assert from_record(dataclasses.replace(record, headers=headers), MESSAGES) == event
+
+
+def test_the_prefixed_chain_header_wins_over_the_unprefixed_one() -> None:
+    record = _record(_event())
+    for headers in ((*record.headers, ("correlationid", b"other")), (("correlationid", b"other"), *record.headers)):
+        assert from_record(dataclasses.replace(record, headers=headers), MESSAGES).correlation_id == "the id"
 
 
 def test_foreign_headers_are_passed_over() -> None:

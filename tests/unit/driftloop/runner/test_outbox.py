@@ -60,7 +60,7 @@ def test_a_record_comes_back_as_it_was_put(engine: Engine) -> None:
     assert (record.topic, record.key) == ("monitoring.window-decided.v1", b"a key")
     assert len(record.headers) > len(HEADERS)
     assert monitoring.WindowDecided.FromString(record.value or b"") == _draft(1).data
-    assert dict(record.headers)["causationid"] == cause.id.encode()
+    assert dict(record.headers)["ce_causationid"] == cause.id.encode()
 
 
 def test_reading_the_outbox_waits_for_no_writer(engine: Engine) -> None:

@@ -1,4 +1,4 @@
-// The stream of what happens: one for the page. A lost connection is told, and mended by itself from the last place.
+// The stream of what happens: one for the page. A lost connection is reported, and restored from the last position.
 
 import { useEffect, useState } from "../vendor/htm-preact.js";
 
@@ -18,7 +18,7 @@ export function begin(position) {
   if (source === null) open();
 }
 
-// Calls back with each event that comes, and with null after a connection was mended.
+// Calls back with each event that comes, and with null after a connection was restored.
 export function follow(callback) {
   followers.add(callback);
   return () => followers.delete(callback);

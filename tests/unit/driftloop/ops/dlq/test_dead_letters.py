@@ -40,7 +40,7 @@ class Desk:
         return [record for topic in topics for record in self.broker.records(topic)]
 
     def replay(self, producer: BatchProducer | None = None) -> tuple[list[str], list[str]]:
-        done = replay(self.letters(), producer or self.broker.batch_producer(), self.read, who="me", why="mended")
+        done = replay(self.letters(), producer or self.broker.batch_producer(), self.read, who="me", why="fixed")
         return done.sent, done.before
 
     def sent(self) -> list[Record]:
@@ -107,7 +107,7 @@ def test_a_second_replay_sends_nothing_and_says_so(desk: Desk) -> None:
     assert (again, before) == ([], sent)
     assert len(desk.sent()) == 2
     assert [(each.replay.state, each.replay.who, each.replay.why) for each in desk.letters() if each.replay] == [
-        ("done", "me", "mended")
+        ("done", "me", "fixed")
     ] * 2
 
 
