@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from driftloop.contracts import training_pb2 as driftloop_dot_training_dot_v1_dot_training__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(driftloop/evaluation/v1/evaluation.proto\x12\x17\x64riftloop.evaluation.v1\x1a$driftloop/training/v1/training.proto\"z\n\x08Interval\x12\x10\n\x08\x65stimate\x18\x01 \x01(\x01\x12\r\n\x05lower\x18\x02 \x01(\x01\x12\r\n\x05upper\x18\x03 \x01(\x01\x12\r\n\x05level\x18\x04 \x01(\x01\x12\x0e\n\x06\x62locks\x18\x05 \x01(\x05\x12\x0c\n\x04rows\x18\x06 \x01(\x03\x12\x11\n\tresamples\x18\x07 \x01(\x05\"\xb9\x04\n\x0eVerdictReached\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nverdict_id\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12\x12\n\nrelease_id\x18\x04 \x01(\t\x12\x1b\n\x13\x63hampion_release_id\x18\x05 \x01(\t\x12\x31\n\x07outcome\x18\x06 \x01(\x0e\x32 .driftloop.evaluation.v1.Outcome\x12\x33\n\x08interval\x18\x07 \x01(\x0b\x32!.driftloop.evaluation.v1.Interval\x12\x0e\n\x06margin\x18\x08 \x01(\x01\x12\x0f\n\x07reasons\x18\t \x03(\t\x12\x15\n\rlimit_reached\x18\n \x01(\x08\x12\x14\n\x0c\x65vidence_ids\x18\x0b \x03(\t\x12\x12\n\nrequest_id\x18\x0c \x01(\t\x12\x0e\n\x06run_id\x18\r \x01(\t\x12-\n\x06\x62undle\x18\x0e \x01(\x0b\x32\x1d.driftloop.training.v1.Bundle\x12\x45\n\x07metrics\x18\x0f \x03(\x0b\x32\x34.driftloop.evaluation.v1.VerdictReached.MetricsEntry\x12.\n\x06slices\x18\x10 \x03(\x0b\x32\x1e.driftloop.evaluation.v1.Slice\x12\x15\n\rwindow_end_ms\x18\x11 \x01(\x03\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"J\n\x05Slice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x33\n\x08interval\x18\x02 \x01(\x0b\x32!.driftloop.evaluation.v1.Interval*L\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\n\n\x06\x42\x45TTER\x10\x01\x12\t\n\x05WORSE\x10\x02\x12\x11\n\rNOT_KNOWN_YET\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(driftloop/evaluation/v1/evaluation.proto\x12\x17\x64riftloop.evaluation.v1\x1a$driftloop/training/v1/training.proto\"z\n\x08Interval\x12\x10\n\x08\x65stimate\x18\x01 \x01(\x01\x12\r\n\x05lower\x18\x02 \x01(\x01\x12\r\n\x05upper\x18\x03 \x01(\x01\x12\r\n\x05level\x18\x04 \x01(\x01\x12\x0e\n\x06\x62locks\x18\x05 \x01(\x05\x12\x0c\n\x04rows\x18\x06 \x01(\x03\x12\x11\n\tresamples\x18\x07 \x01(\x05\"\xd5\x04\n\x0eVerdictReached\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nverdict_id\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12\x12\n\nrelease_id\x18\x04 \x01(\t\x12\x1b\n\x13\x63hampion_release_id\x18\x05 \x01(\t\x12\x31\n\x07outcome\x18\x06 \x01(\x0e\x32 .driftloop.evaluation.v1.Outcome\x12\x33\n\x08interval\x18\x07 \x01(\x0b\x32!.driftloop.evaluation.v1.Interval\x12\x0e\n\x06margin\x18\x08 \x01(\x01\x12\x0f\n\x07reasons\x18\t \x03(\t\x12\x15\n\rlimit_reached\x18\n \x01(\x08\x12\x14\n\x0c\x65vidence_ids\x18\x0b \x03(\t\x12\x12\n\nrequest_id\x18\x0c \x01(\t\x12\x0e\n\x06run_id\x18\r \x01(\t\x12-\n\x06\x62undle\x18\x0e \x01(\x0b\x32\x1d.driftloop.training.v1.Bundle\x12\x45\n\x07metrics\x18\x0f \x03(\x0b\x32\x34.driftloop.evaluation.v1.VerdictReached.MetricsEntry\x12.\n\x06slices\x18\x10 \x03(\x0b\x32\x1e.driftloop.evaluation.v1.Slice\x12\x15\n\rwindow_end_ms\x18\x11 \x01(\x03\x12\x11\n\x04step\x18\x12 \x01(\x05H\x00\x88\x01\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x07\n\x05_step\"J\n\x05Slice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x33\n\x08interval\x18\x02 \x01(\x0b\x32!.driftloop.evaluation.v1.Interval*L\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\n\n\x06\x42\x45TTER\x10\x01\x12\t\n\x05WORSE\x10\x02\x12\x11\n\rNOT_KNOWN_YET\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,14 +34,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_VERDICTREACHED_METRICSENTRY']._loaded_options = None
   _globals['_VERDICTREACHED_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_OUTCOME']._serialized_start=879
-  _globals['_OUTCOME']._serialized_end=955
+  _globals['_OUTCOME']._serialized_start=907
+  _globals['_OUTCOME']._serialized_end=983
   _globals['_INTERVAL']._serialized_start=107
   _globals['_INTERVAL']._serialized_end=229
   _globals['_VERDICTREACHED']._serialized_start=232
-  _globals['_VERDICTREACHED']._serialized_end=801
-  _globals['_VERDICTREACHED_METRICSENTRY']._serialized_start=755
-  _globals['_VERDICTREACHED_METRICSENTRY']._serialized_end=801
-  _globals['_SLICE']._serialized_start=803
-  _globals['_SLICE']._serialized_end=877
+  _globals['_VERDICTREACHED']._serialized_end=829
+  _globals['_VERDICTREACHED_METRICSENTRY']._serialized_start=774
+  _globals['_VERDICTREACHED_METRICSENTRY']._serialized_end=820
+  _globals['_SLICE']._serialized_start=831
+  _globals['_SLICE']._serialized_end=905
 # @@protoc_insertion_point(module_scope)

@@ -38,7 +38,7 @@ class Interval(_message.Message):
     def __init__(self, estimate: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., level: _Optional[float] = ..., blocks: _Optional[int] = ..., rows: _Optional[int] = ..., resamples: _Optional[int] = ...) -> None: ...
 
 class VerdictReached(_message.Message):
-    __slots__ = ("loop", "verdict_id", "stage", "release_id", "champion_release_id", "outcome", "interval", "margin", "reasons", "limit_reached", "evidence_ids", "request_id", "run_id", "bundle", "metrics", "slices", "window_end_ms")
+    __slots__ = ("loop", "verdict_id", "stage", "release_id", "champion_release_id", "outcome", "interval", "margin", "reasons", "limit_reached", "evidence_ids", "request_id", "run_id", "bundle", "metrics", "slices", "window_end_ms", "step")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,7 @@ class VerdictReached(_message.Message):
     METRICS_FIELD_NUMBER: _ClassVar[int]
     SLICES_FIELD_NUMBER: _ClassVar[int]
     WINDOW_END_MS_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
     loop: str
     verdict_id: str
     stage: str
@@ -80,7 +81,8 @@ class VerdictReached(_message.Message):
     metrics: _containers.ScalarMap[str, float]
     slices: _containers.RepeatedCompositeFieldContainer[Slice]
     window_end_ms: int
-    def __init__(self, loop: _Optional[str] = ..., verdict_id: _Optional[str] = ..., stage: _Optional[str] = ..., release_id: _Optional[str] = ..., champion_release_id: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., margin: _Optional[float] = ..., reasons: _Optional[_Iterable[str]] = ..., limit_reached: _Optional[bool] = ..., evidence_ids: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., run_id: _Optional[str] = ..., bundle: _Optional[_Union[_training_pb2.Bundle, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., window_end_ms: _Optional[int] = ...) -> None: ...
+    step: int
+    def __init__(self, loop: _Optional[str] = ..., verdict_id: _Optional[str] = ..., stage: _Optional[str] = ..., release_id: _Optional[str] = ..., champion_release_id: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., margin: _Optional[float] = ..., reasons: _Optional[_Iterable[str]] = ..., limit_reached: _Optional[bool] = ..., evidence_ids: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., run_id: _Optional[str] = ..., bundle: _Optional[_Union[_training_pb2.Bundle, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., window_end_ms: _Optional[int] = ..., step: _Optional[int] = ...) -> None: ...
 
 class Slice(_message.Message):
     __slots__ = ("name", "interval")

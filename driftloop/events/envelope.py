@@ -1,7 +1,7 @@
 """The envelope of every driftloop event: CloudEvents 1.0 attributes as Kafka headers, binary mode.
 
-``ce_time`` is event time. ``ce_walltime`` is wall time and decides nothing. ``ce_correlationid`` names the event's chain,
-``ce_causationid`` the event that led to it.
+``ce_time`` is event time. ``ce_walltime`` is wall time and decides nothing.
+``ce_correlationid`` names the event's chain, ``ce_causationid`` the event that led to it.
 """
 
 from __future__ import annotations

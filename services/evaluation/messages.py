@@ -56,7 +56,7 @@ def stage_verdict(
     data = _verdict(judgement, entry.loop, verdict_id, entry.stage, entry.release_id)
     data.champion_release_id = entry.champion_release_id
     data.evidence_ids.extend(evidence_ids)
-    data.metrics["step"] = entry.step
+    data.step = entry.step
     data.window_end_ms = time_ms
     return Draft(id=verdict_id, loop=entry.loop, time_ms=time_ms, data=data, chain=entry.chain, cause_id=entry.event_id)
 

@@ -13,6 +13,7 @@ from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.events.envelope import Draft, Envelope
+from driftloop.events.verdicts import verdict_step
 from driftloop.loop.definition import LoopDefinition, to_ms
 from driftloop.process import log
 from driftloop.process.errors import InvalidEvent
@@ -144,7 +145,7 @@ def _verdict(event: Envelope[evaluation.VerdictReached]) -> Verdict:
         stage=data.stage,
         outcome=_OUTCOMES[data.outcome],
         time_ms=event.time_ms,
-        step=int(data.metrics["step"]) if "step" in data.metrics else None,
+        step=verdict_step(data),
         limit_reached=data.limit_reached,
         evidence=(event.id, *data.evidence_ids),
         reason="; ".join(data.reasons),

@@ -83,7 +83,7 @@ class RouteDeployer:
         return f"its inputs {', '.join(unknown)} are none that a request carries" if unknown else ""
 
     def _load(self, desired: DesiredRoute, route: Route) -> None:
-        """Load the model. A second load after a failed one can succeed with nothing loaded: then unload and load again."""
+        """Load the model. A load after a failed one can succeed with nothing loaded: then unload and load again."""
         try:
             self.triton.load(route.loop)
             if not self.triton.model_ready(route.loop):

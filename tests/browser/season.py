@@ -106,7 +106,7 @@ class Season(Story):
         step = {"shadow": 0, "canary": 1}.get(stage, -1)
         data = evaluation.VerdictReached(
             stage=stage, release_id=name, champion_release_id=self.champion, outcome=outcome, interval=found,
-            metrics={"stage_blocks": blocks, "step": step}, **more,
+            metrics={"stage_blocks": blocks}, step=step, **more,
         )  # fmt: skip
         self.tell(f"{stage} {name} {blocks}", data, chain, cause)
         return f"{stage} {name} {blocks}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.events.envelope import Envelope
+from driftloop.events.verdicts import verdict_step
 from driftloop.loop.definition import LoopDefinition
 from driftloop.model.losses import LabelKind
 from driftloop.readmodel.loops import LoopState
@@ -73,9 +74,10 @@ def progress(plan: Plan | None, state: LoopState, release: ReleaseState) -> dict
     definition is not here, or has no such step any more.
     """
     newest = newest_verdict(state, release)
-    metrics = newest.data.metrics if newest else {}
-    step = _step(plan, state, int(metrics.get("step", -1)))
-    return {"blocks": int(metrics.get("stage_blocks", 0)), "step": asdict(step) if step else None}
+    judged = verdict_step(newest.data) if newest else None
+    step = _step(plan, state, -1 if judged is None else judged)
+    blocks = int(newest.data.metrics.get("stage_blocks", 0)) if newest else 0
+    return {"blocks": blocks, "step": asdict(step) if step else None}
 
 
 def _step(plan: Plan | None, state: LoopState, at: int) -> PlannedStage | None:

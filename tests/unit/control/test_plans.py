@@ -24,7 +24,8 @@ def shadowed() -> Story:
     at = next(n for n, each in enumerate(whole.events) if each.id == f"{LOOP}:converged 2")
     story = Story(events=whole.events[: at + 1], day=8)
     verdict = evaluation.VerdictReached(stage="shadow", release_id="r-2", outcome=evaluation.NOT_KNOWN_YET)
-    verdict.metrics.update({"stage_blocks": 3, "step": 0})
+    verdict.metrics["stage_blocks"] = 3
+    verdict.step = 0
     story.tell("third", verdict, "drift", "shadow 2 at 2")
     return story
 

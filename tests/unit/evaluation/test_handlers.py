@@ -154,7 +154,7 @@ def test_each_window_in_shadow_gets_one_verdict_in_the_chain_of_the_release(shad
     drafts = shadowing.close_window(10, 0.1)
     found = verdict(drafts)
     assert (found.stage, found.outcome, found.limit_reached) == ("shadow", evaluation.NOT_KNOWN_YET, False)
-    assert (found.champion_release_id, found.release_id, found.metrics["step"]) == (OLD, NEW, 0)
+    assert (found.champion_release_id, found.release_id, found.step) == (OLD, NEW, 0)
     assert drafts[0].chain == "chain of the release"
     assert list(decided(drafts).opened) == [drafts[0].id]
     assert drafts[0].id == found.verdict_id

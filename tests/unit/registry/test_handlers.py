@@ -58,7 +58,7 @@ def in_stage(number: int, stage: str, outcome: evaluation.Outcome, step: int = 0
         release_id=f"r-{number}",
         outcome=outcome,
         evidence_ids=["w-1", "w-2"],
-        metrics={"step": step},
+        step=step,
         reasons=["as measured"],
     )
 
