@@ -1,7 +1,7 @@
-"""The envelope of every driftloop event: CloudEvents 1.0 attributes as Kafka headers, binary mode.
+"""Envelope of every driftloop event: CloudEvents 1.0 attributes as Kafka headers, binary mode.
 
-``ce_time`` is event time. ``ce_walltime`` is wall time and decides nothing.
-``ce_correlationid`` names the event's chain, ``ce_causationid`` the event that led to it.
+``ce_time`` is event time. ``ce_walltime`` is wall time; no decision uses it. ``ce_correlationid`` is the id of the
+event's chain, ``ce_causationid`` the id of the event that caused it.
 """
 
 from __future__ import annotations
@@ -25,24 +25,23 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_time", "ce_loop", "ce_correlationid")
 _ATTRIBUTES = frozenset({*_REQUIRED, "ce_walltime", "ce_causationid", "traceparent"})
 _FORMER_NAMES = {"correlationid": "ce_correlationid", "causationid": "ce_causationid"}
-"""Names without the prefix, which records of earlier versions have."""
+"""Headers that earlier versions wrote without the prefix. Logs and outboxes still contain them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An event that a handler wants sent; the runner adds source, wall time, trace and chain."""
+    """An event that a handler sends. The runner adds source, wall time, trace and chain."""
 
     id: str
     loop: str
     time_ms: int
     data: Message
     key: str | None = None
-    """Record key; the loop's name where unset."""
+    """Record key. Default: the loop's name."""
     chain: str | None = None
-    """Correlation id, where it is not the handled event's."""
+    """Correlation id. Default: that of the handled event."""
     cause_id: str | None = None
-    """Causation id, where it is not the handled event's. An event of another chain than the one that was handled
-    has only the cause that is named here."""
+    """Causation id. Default: the handled event's id if both are of one chain, otherwise none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +61,27 @@ class Envelope(Generic[M]):
 
 
 def rfc3339(time_ms: int) -> str:
-    """Milliseconds since the epoch as RFC 3339 in UTC."""
+    """Format milliseconds since the epoch as RFC 3339 in UTC."""
     moment = _EPOCH + timedelta(milliseconds=time_ms)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_rfc3339(text: str) -> int:
-    """RFC 3339 as milliseconds since the epoch.
+    """Return an RFC 3339 time in milliseconds since the epoch.
 
     Raises:
         ValueError: the text is not a timestamp with a time zone.
     """
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if moment.tzinfo is None:
-        raise ValueError(f"{text!r} names no zone")
+        raise ValueError(f"{text!r} has no time zone; add Z or an offset such as +02:00")
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def from_draft(
     draft: Draft, *, source: str, wall_time_ms: int, cause: Envelope[Message] | None, traceparent: str | None
 ) -> Envelope[Message]:
-    """The event that a draft becomes; a draft with no cause opens a chain of its own id."""
+    """Complete a draft. A draft without a cause starts a chain, which has the draft's id."""
     chain = draft.chain or (cause.correlation_id if cause is not None else draft.id)
     handled = cause.id if cause is not None and cause.correlation_id == chain else None
     return Envelope(
@@ -100,7 +99,12 @@ def from_draft(
 
 
 def headers_of(event: Envelope[Message]) -> tuple[tuple[str, bytes], ...]:
-    """CloudEvents attributes as Kafka headers (CloudEvents Kafka binding 1.0, section 3.2)."""
+    """Return an event's attributes as Kafka headers (CloudEvents Kafka protocol binding 1.0, section 3.2.3).
+
+    Every attribute has the prefix ``ce_``, extensions included. Two headers are not attributes: the binding maps
+    ``datacontenttype`` to ``content-type``, and ``traceparent`` is the transport's own header of W3C Trace Context,
+    which tracing tools read under that name.
+    """
     attributes = {
         "ce_specversion": SPEC_VERSION,
         "ce_id": event.id,
@@ -111,14 +115,14 @@ def headers_of(event: Envelope[Message]) -> tuple[tuple[str, bytes], ...]:
         "ce_walltime": rfc3339(event.wall_time_ms),
         "ce_correlationid": event.correlation_id,
         "ce_causationid": event.causation_id,
-        "traceparent": event.traceparent,  # no prefix: tracing libraries look for the W3C name
+        "traceparent": event.traceparent,
         "content-type": CONTENT_TYPE,
     }
     return tuple((name, value.encode()) for name, value in attributes.items() if value)
 
 
 def to_record(event: Envelope[Message], key: str | None = None) -> Outgoing:
-    """The record that carries an event, on the topic that declares its message."""
+    """Return the record of an event, for the topic that declares its message."""
     return Outgoing(
         topic=topic_of(type(event.data)).name,
         key=(key or event.loop).encode(),
@@ -134,19 +138,20 @@ def from_record(record: Record, messages: Sequence[type[Message]]) -> Envelope[M
         InvalidEvent: an attribute is missing, the type is not one of ``messages``, or the bytes are not that message.
     """
     former = {_FORMER_NAMES[name]: value for name, value in record.headers if name in _FORMER_NAMES}
-    head = former | dict(record.headers)
-    missing = [name for name in _REQUIRED if not head.get(name)]
+    headers = former | dict(record.headers)
+    missing = [name for name in _REQUIRED if not headers.get(name)]
     if missing:
-        raise InvalidEvent("missing-header", f"{record.topic} needs the headers {', '.join(missing)}")
+        raise InvalidEvent("missing-header", f"a record of {record.topic} needs the headers {', '.join(missing)}")
     try:
-        text = {name: value.decode() for name, value in head.items() if name in _ATTRIBUTES}
+        text = {name: value.decode() for name, value in headers.items() if name in _ATTRIBUTES}
         time_ms = parse_rfc3339(text["ce_time"])
         wall_time_ms = parse_rfc3339(text.get("ce_walltime", text["ce_time"]))
     except ValueError as error:
         raise InvalidEvent("malformed-header", str(error)) from error
     data = _message(record, text["ce_type"], messages)
-    if data.loop != text["ce_loop"]:  # type: ignore[attr-defined]  # every message has it: a contract test says so
-        raise InvalidEvent("malformed-header", f"ce_loop is {text['ce_loop']!r}, the message's loop is another")
+    loop: str = data.loop  # type: ignore[attr-defined]  # a contract test checks that every message has it
+    if loop != text["ce_loop"]:
+        raise InvalidEvent("malformed-header", f"ce_loop is {text['ce_loop']!r}, but the message's loop is {loop!r}")
     return Envelope(
         id=text["ce_id"],
         source=text["ce_source"],
@@ -162,10 +167,10 @@ def from_record(record: Record, messages: Sequence[type[Message]]) -> Envelope[M
 
 
 def _message(record: Record, type_name: str, messages: Sequence[type[Message]]) -> Message:
-    found = next((each for each in messages if each.DESCRIPTOR.full_name == type_name), None)
-    if found is None:
+    message = next((message for message in messages if message.DESCRIPTOR.full_name == type_name), None)
+    if message is None:
         raise InvalidEvent("unknown-type", f"{type_name} is not declared for {record.topic}")
     try:
-        return found.FromString(record.value or b"")
+        return message.FromString(record.value or b"")
     except DecodeError as error:
         raise InvalidEvent("malformed-message", str(error)) from error

@@ -132,22 +132,34 @@ def test_the_other_attributes_may_be_missing(name: str) -> None:
     assert from_record(_with_header(name, None), MESSAGES).data == DRIFT
 
 
+def _with_former_names(record: Record) -> Record:
+    """The record as versions before the prefix wrote it."""
+    former = {"ce_correlationid": "correlationid", "ce_causationid": "causationid"}
+    return dataclasses.replace(record, headers=tuple((former.get(name, name), value) for name, value in record.headers))
+
+
 @pytest.mark.parametrize("cause", [None, "an older event"])
-def test_a_record_with_unprefixed_chain_headers_of_an_earlier_version_is_read(cause: str | None) -> None:
+def test_a_record_with_the_former_header_names_is_read(cause: str | None) -> None:
     event = _event(causation_id=cause)
-    record = _record(event)
-    headers = tuple((name.replace("ce_correlationid", "correlationid"), value) for name, value in record.headers)
-    headers = tuple((name.replace("ce_causationid", "causationid"), value) for name, value in headers)
-    assert from_record(dataclasses.replace(record, headers=headers), MESSAGES) == event
+    record = _with_former_names(_record(event))
+    assert "correlationid" in dict(record.headers)
+    assert from_record(record, MESSAGES) == event
 
 
-def test_the_prefixed_chain_header_wins_over_the_unprefixed_one() -> None:
+def test_a_log_with_former_and_present_header_names_is_read() -> None:
+    events = [_event(id=f"e{number}", correlation_id="chain", causation_id=f"e{number - 1}") for number in range(4)]
+    records = [_record(event) for event in events]
+    log = [_with_former_names(record) for record in records[:2]] + records[2:]
+    assert [from_record(record, MESSAGES) for record in log] == events
+
+
+def test_the_present_header_name_wins_over_the_former_one() -> None:
     record = _record(_event())
     for headers in ((*record.headers, ("correlationid", b"other")), (("correlationid", b"other"), *record.headers)):
         assert from_record(dataclasses.replace(record, headers=headers), MESSAGES).correlation_id == "the id"
 
 
-def test_foreign_headers_are_passed_over() -> None:
+def test_other_headers_are_ignored() -> None:
     assert from_record(_with_header("x-theirs", b"\xff"), MESSAGES) == _event()
 
 
