@@ -20,7 +20,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
-from driftloop.readmodel.history import COMMANDS
+from driftloop.readmodel.event_text import COMMANDS
 
 M = TypeVar("M", bound=Message)
 

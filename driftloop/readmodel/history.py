@@ -6,23 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.events.envelope import Envelope
+from driftloop.readmodel.event_text import COMMANDS
 from driftloop.readmodel.loops import ENDED
 
 ITSELF = "driftloop"
 """Who did what no person asked for."""
-COMMANDS = (
-    control.Approve,
-    control.Import,
-    control.Pause,
-    control.Reject,
-    control.Resume,
-    control.Retrain,
-    control.Rollback,
-)
 
 
 @dataclass(frozen=True)

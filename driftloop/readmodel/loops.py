@@ -16,6 +16,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope, rfc3339
+from driftloop.readmodel.event_text import text_of, verdict_line
 from driftloop.readmodel.pending_work import PendingWork
 
 ENDED = ("champion", "rejected", "retired", "rolled-back")
@@ -137,7 +138,7 @@ def _judged(loop: LoopState, event: Envelope[evaluation.VerdictReached]) -> None
 def _alarmed(loop: LoopState, event: Envelope[monitoring.DriftDetected]) -> None:
     data = event.data
     if data.mode == "trigger":
-        loop.alarm = f"{data.detector}: {data.statistic:.2f} > {data.threshold:g} over {data.blocks} blocks"
+        loop.alarm = text_of(data, "summary")
         loop.alarm_ms = event.time_ms
 
 
@@ -180,19 +181,3 @@ _NOTES: dict[type[Message], Callable[[LoopState, Any], None]] = {
     control.Resume: _resumed,
     features.WatermarkAdvanced: _advanced,
 }
-
-
-_OUTCOMES = {evaluation.BETTER: "passed", evaluation.WORSE: "failed"}
-
-
-def outcome_words(outcome: evaluation.Outcome) -> str:
-    """passed, failed or not known yet: what a stage asks for is its margin, and a negative one allows a small loss."""
-    return _OUTCOMES.get(outcome, "not known yet")
-
-
-def verdict_line(verdict: evaluation.VerdictReached) -> str:
-    """A verdict in one line: stage, outcome, gain with interval, blocks and margin."""
-    found = verdict.interval
-    interval = f"{found.estimate:+.4f} [{found.lower:+.4f}, {found.upper:+.4f}]"
-    numbers = f", gain {interval} over {found.blocks} blocks, margin {verdict.margin:g}" if found.blocks else ""
-    return f"{verdict.stage}: {outcome_words(verdict.outcome)}{numbers}"

@@ -13,10 +13,10 @@ from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope
 from driftloop.readmodel.advice import next_step
-from driftloop.readmodel.event_text import describe_data, is_notable
+from driftloop.readmodel.event_text import describe_data, is_notable, result_of
 from driftloop.readmodel.history import ServingPeriod
 from driftloop.readmodel.lineage import Node
-from driftloop.readmodel.loops import LoopState, Waiting, outcome_words
+from driftloop.readmodel.loops import LoopState, Waiting
 from driftloop.readmodel.releases import ReleaseState, StageAt
 from services.control.ports import Stored
 
@@ -100,7 +100,7 @@ def _verdict(event: Envelope[evaluation.VerdictReached]) -> api.Verdict:
     interval = data.interval if data.interval.blocks else None
     return api.Verdict(
         stage=data.stage,
-        outcome=outcome_words(data.outcome),
+        outcome=result_of(data),
         estimate=interval.estimate if interval else None,
         lower=interval.lower if interval else None,
         upper=interval.upper if interval else None,

@@ -12,7 +12,7 @@ from driftloop.ops.report.effect import before_and_after
 from driftloop.ops.report.numbers import numbers
 from driftloop.ops.report.page import page
 from driftloop.readmodel.attempts import of_loop
-from driftloop.readmodel.event_text import describe_data, tell
+from driftloop.readmodel.event_text import describe, describe_data
 
 
 def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], headline: str, summary: str) -> str:
@@ -26,7 +26,7 @@ def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], h
         loop_name=loop,
         headline=headline,
         summary=summary,
-        story=[line for event in own if (line := tell(event))],
+        story=[line for event in own if (line := describe(event))],
         plots={
             "loss": plots.loss_over_time(report["quality"], marks),
             "calibration": plots.calibration(report["quality"], marks),

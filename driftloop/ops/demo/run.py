@@ -25,7 +25,7 @@ from driftloop.ops.system.up import up
 from driftloop.process.clock import SystemClock
 from driftloop.process.errors import ConfigError
 from driftloop.process.settings import Settings
-from driftloop.readmodel.event_text import tell
+from driftloop.readmodel.event_text import describe
 
 
 class Screen:
@@ -166,7 +166,7 @@ class Demo:
         if isinstance(event.data, serving_pb2.RouteConverged) and not self._served:
             self._served = True
             self._outcome.first_champion_s = None if past else time.monotonic() - self._began
-        line = tell(event)
+        line = describe(event)
         if line is not None:
             self._screen.line(line)
 

@@ -9,8 +9,7 @@ from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.ops.report.effect import before_and_after
 from driftloop.readmodel.attempts import Attempt, Incident
-from driftloop.readmodel.event_text import day, tell
-from driftloop.readmodel.loops import verdict_line
+from driftloop.readmodel.event_text import day, describe, verdict_line
 
 
 def told(incident: Incident, events: Sequence[Envelope[Any]], quality: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -29,7 +28,7 @@ def told(incident: Incident, events: Sequence[Envelope[Any]], quality: Sequence[
         "what_changed": alarm.data.explanation
         or f"the statistic of {alarm.data.detector} is {alarm.data.statistic:.2f}",
         "since": None if began is None else rfc3339(began),
-        "did": [line for event in chain_of(incident, events) if event is not alarm and (line := tell(event))],
+        "did": [line for event in chain_of(incident, events) if event is not alarm and (line := describe(event))],
         "state": state(incident),
         "helped": helped(incident, events),
         "before_after": before_and_after(quality, alarm, attempt.promoted)

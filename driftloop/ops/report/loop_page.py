@@ -14,7 +14,7 @@ from driftloop.ops.report.annotations import marks_of
 from driftloop.ops.report.page import page
 from driftloop.ops.report.picture import boxes, draw
 from driftloop.readmodel.attempts import attempts, incidents, of_loop
-from driftloop.readmodel.event_text import tell
+from driftloop.readmodel.event_text import describe
 
 _INCIDENTS = 10
 """So many of the newest are shown whole."""
@@ -45,7 +45,7 @@ def loop_page(told: dict[str, Any], events: Sequence[Envelope[Any]], definition:
         },
         has_verdicts=any(verdict["blocks"] for each in told["releases"] for verdict in each["verdicts"]),
         outcomes=[(name, f"{count:,}") for name, count in told["outcomes"].items()],
-        story=[line for event in own if (line := tell(event))],
+        story=[line for event in own if (line := describe(event))],
     )
 
 

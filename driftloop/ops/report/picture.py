@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
@@ -17,8 +18,7 @@ from driftloop.ops.report.canvas import titled
 from driftloop.ops.report.captions import Caption, caption
 from driftloop.ops.report.incidents import chain_of
 from driftloop.readmodel.attempts import Incident
-from driftloop.readmodel.event_text import day
-from driftloop.readmodel.history import COMMANDS
+from driftloop.readmodel.event_text import COMMANDS, day
 
 _LANES = ("monitoring", "training", "evaluation", "registry", "serving", "control")
 _FILLS = {
@@ -92,7 +92,7 @@ def _evidence(incident: Incident) -> list[Box]:
 def _is_step(event: Envelope[Any], acted: set[str | None]) -> bool:
     if isinstance(event.data, monitoring.WindowClosed | monitoring.WindowDecided | registry.RouteChanged):
         return False
-    if event.type.endswith("VerdictReached"):
+    if isinstance(event.data, evaluation.VerdictReached):
         return event.id in acted
     if isinstance(event.data, registry.StageEntered):
         return event.data.stage in ("shadow", "canary")
@@ -117,7 +117,7 @@ def _causes(event: Envelope[Any], shown: set[str], known: dict[str, Envelope[Any
     cause = known.get(event.causation_id or "")
     while cause is not None and cause.id not in shown:
         cause = known.get(cause.causation_id or "")
-    named = [name for name in _evidence_ids(event) if name in shown or event.type.endswith("DriftDetected")]
+    named = [name for name in _evidence_ids(event) if name in shown or isinstance(event.data, monitoring.DriftDetected)]
     return tuple(dict.fromkeys([*([cause.id] if cause else []), *named]))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope, rfc3339
-from driftloop.readmodel.loops import outcome_words
+from driftloop.readmodel.event_text import result_of
 from driftloop.readmodel.releases import StageAt, release_states
 
 
@@ -81,7 +81,7 @@ def _verdict(event: Envelope[evaluation.VerdictReached]) -> dict[str, Any]:
     interval = verdict.interval
     return {
         "stage": verdict.stage,
-        "outcome": outcome_words(verdict.outcome),
+        "outcome": result_of(verdict),
         "estimate": interval.estimate,
         "lower": interval.lower,
         "upper": interval.upper,

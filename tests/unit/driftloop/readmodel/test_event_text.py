@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
-from driftloop.readmodel.event_text import describe_data, tell
+from driftloop.readmodel.event_text import describe, describe_data
 from tests.helpers.story import DAY_MS, Story
 
 MODEL = control.ImportedModel(source="models:/returns/3")
@@ -65,4 +65,4 @@ def test_a_window_that_was_restated_is_news(corrections: int, count: int, line: 
     )  # fmt: skip
     assert describe_data(data) == f"RESTATED the window of 1970-01-02 00:00: {line}"
     event = Story(day=3).tell("restated", data, "window 3")
-    assert tell(event) == f"1970-01-04 00:00  RESTATED the window of 1970-01-02 00:00: {line}"
+    assert describe(event) == f"1970-01-04 00:00  RESTATED the window of 1970-01-02 00:00: {line}"

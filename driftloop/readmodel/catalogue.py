@@ -1,0 +1,348 @@
+"""The catalogue of lifecycle events: how every surface words, colours and marks an event.
+
+One `Entry` per event kind and outcome. The command line, the page, reports and notices all render from it, so a
+wording is changed here and nowhere else. `driftloop.readmodel.event_text` renders the templates.
+
+Template syntax:
+
+- ``{field}`` is a field of the message, or a value that `event_text` derives from it. Format specifications apply.
+- ``{field!d}`` is a date, ``{field!t}`` a date and time, ``{field!p}`` a period, all of milliseconds in UTC.
+  ``{field!q}`` is text of another program on one line, cut and without a full stop. ``{field!x}`` prints nothing.
+- ``[[text {field}||other]]`` gives the text, or the other text if a field in it is empty or false.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Severity = Literal["info", "good", "ended", "attention", "alarm", "failure", "command"]
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeText:
+    """The notice that people get of an event."""
+
+    kind: str
+    episode: str
+    """Template. One notice is sent per loop, kind and episode."""
+    title: str
+    text: str
+    """Plain sentences; commands are in back-ticks. ``{line}`` is the event's line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Events of one kind and outcome. Texts are templates."""
+
+    line: str
+    """One line, for timelines and stories."""
+    title: str
+    """Heading of a box in the report's picture, and of an event on the page."""
+    detail: str = ""
+    """Second line of the box."""
+    label: str = ""
+    """One or two words under a mark of the page's picture. Empty: the mark is small and has no label."""
+    sublabel: str = ""
+    severity: Severity = "info"
+    glyph: str = "other"
+    """A name in ``glyphs.js``."""
+    notable: bool = True
+    """Whether timelines show it by default."""
+    summary: str = ""
+    """The numbers alone, for the state of a loop; ``{summary}`` in the other templates."""
+    mark: tuple[str, str] | None = None
+    """Kind and text of the mark across the report's plots."""
+    notice: NoticeText | None = None
+
+
+_ALARM = Entry(
+    summary="{detector}: {statistic:.2f} > {threshold:g} over {blocks} blocks",
+    line="ALARM {summary}.[[ {explanation}]]",
+    title="alarm: {detector}",
+    detail="{statistic:.2f} above {threshold:g} over {blocks} blocks",
+    label="{detector}",
+    severity="alarm",
+    glyph="alarm",
+    mark=("alarm", "alarm {detector}"),
+    notice=NoticeText(
+        kind="drift",
+        episode="{detector} {release_id} {episode}",
+        title="{loop}: detector {detector} alarms",
+        text="{line!q}. Statistic {statistic:.4g}, threshold {threshold:.4g}, {blocks} blocks, release {release_id}, "
+        "event time {time_ms!t} UTC. If the loop has a trainer, a retrain starts without you; follow it with "
+        "`driftloop timeline {loop}`. If the newest change caused the drift, undo it: "
+        "`driftloop rollback {loop} --why ...`.",
+    ),
+)
+_NUMBERS = "[[, gain {estimate:+.4f} [{lower:+.4f}, {upper:+.4f}] over {interval.blocks} blocks, margin {margin:g}]]"
+_GAIN = "[[gain {estimate:+.4f} [{lower:+.4f}, {upper:+.4f}]||no interval]]"
+
+RESULTS = {
+    "passed": "passed",
+    "failed": "failed",
+    "limit-reached": "not known yet",
+    "not-known-yet": "not known yet",
+}
+"""Word for each outcome of a verdict."""
+
+
+def _verdict(outcome: str, glyph: str, label: str = "") -> tuple[tuple[str, str], Entry]:
+    result = RESULTS[outcome]
+    entry = Entry(
+        summary=f"{{stage}}: {result}{_NUMBERS}",
+        line="verdict on {release_id}: {summary}[[, limit reached{limit_reached!x}]]",
+        title=f"{{stage}} verdict: {result}",
+        detail=_GAIN,
+        label=label,
+        sublabel="{stage}" if label else "",
+        glyph=glyph,
+        notable=bool(label),
+    )
+    return ("VerdictReached", outcome), entry
+
+
+def _stage(stage: str, glyph: str) -> Entry:
+    return Entry(
+        line=f"{{release_id}} enters {stage}[[, answers {{share:.0%}} of keys]]",
+        title=f"enters {stage}",
+        detail="[[answers {share:.0%} of keys||scores all, answers nobody]]",
+        label=stage,
+        glyph=glyph,
+    )
+
+
+def _end(stage: str, glyph: str) -> Entry:
+    return replace(_stage(stage, glyph), line=f"{{release_id}} enters {stage}", notable=False)
+
+
+_COMMAND = Entry(
+    line="[[{who}||somebody]] says {name}[[ {about}]]: [[{why}||no reason given]]",
+    title="[[{who}||somebody]]: {name}",
+    detail="{why}",
+    label="{name}",
+    severity="command",
+    glyph="person",
+)
+_CLOSED = Entry(
+    line="window of {start_ms!t} closed: {joins.joined:,} outcomes joined",
+    title="window closed",
+    label="window closed",
+    notable=False,
+)
+_REASON_KEPT = Entry(
+    line="reason kept: {reason.kind} ({because})",
+    title="reason kept",
+    detail="{because}",
+    label="kept for later",
+)
+_REQUESTED = Entry(
+    line="training asked for: {reason_kinds}; data {window_start_ms!t} to {window_end_ms!t}",
+    title="retrain asked for: {distinct_kinds}",
+    detail="data {window_start_ms!d} to {window_end_ms!d}",
+    label="asked for",
+    glyph="asked",
+)
+_TRAINED = Entry(
+    line="run {run_id} done in {duration_s:.1f} s on {training_rows:,} rows"
+    "[[; validation loss {loss:.4f}, base rate {base_loss:.4f}]]",
+    title="candidate trained",
+    detail="{training_rows:,} rows in {duration_s:.1f} s",
+    label="trained",
+    glyph="trained",
+    mark=("run", "run"),
+)
+
+ENTRIES: dict[tuple[str, str], Entry] = {
+    ("WindowClosed", ""): _CLOSED,
+    ("WindowDecided", ""): Entry(
+        line="{decider} looked at the window that ended {end_ms!t}",
+        title="window decided",
+        label="window decided",
+        notable=False,
+    ),
+    ("WindowRestated", ""): Entry(
+        line="RESTATED the window of {start_ms!t}: {corrections:,} outcome[[s{several!x}]] corrected"
+        "[[; the champion's loss is {loss_after:.4f}, not {loss_before:.4f}]]",
+        title="window restated",
+        detail="{corrections:,} outcome[[s{several!x}]] corrected",
+        label="window restated",
+        severity="attention",
+    ),
+    ("DriftDetected", "trigger"): _ALARM,
+    ("DriftDetected", ""): replace(
+        _ALARM,
+        summary="",
+        line="{detector}: {statistic:.2f} > {threshold:g}, {mode}",
+        severity="info",
+        notable=False,
+        mark=None,
+        notice=None,
+    ),
+    ("ReasonCoalesced", "no-trainer"): replace(
+        _REASON_KEPT,
+        line="nothing is trained for {reason.kind}: {loop} has no trainer; bring a model with "
+        "`driftloop import {loop} --onnx FILE --why ...`",
+    ),
+    ("ReasonCoalesced", "superseded"): replace(_REASON_KEPT, title="reason dropped"),
+    ("ReasonCoalesced", ""): _REASON_KEPT,
+    ("RetrainRequested", "import"): replace(
+        _REQUESTED,
+        line="import of {model.source}: to be judged on data {window_start_ms!t} to {window_end_ms!t}",
+        title="run asked for: {distinct_kinds}",
+    ),
+    ("RetrainRequested", ""): _REQUESTED,
+    ("RunStarted", ""): Entry(
+        line="run started", title="run started", detail="{run_id}", label="run", glyph="run", notable=False
+    ),
+    ("CandidateTrained", "import"): replace(
+        _TRAINED,
+        line="run {run_id} packed the imported model in {duration_s:.1f} s, tried on {rows:,} rows"
+        "[[; validation loss {loss:.4f}, base rate {base_loss:.4f}]]",
+        title="imported model packed",
+        detail="judged on {rows:,} rows",
+    ),
+    ("CandidateTrained", ""): _TRAINED,
+    ("RunFailed", ""): Entry(
+        line="run {run_id} FAILED: {reason}.[[ {last_line}]]",
+        title="run failed",
+        detail="{reason}",
+        label="failed",
+        severity="failure",
+        glyph="failed",
+        notice=NoticeText(
+            kind="run-failed",
+            episode="[[{run_id}||{request_id}]]",
+            title="{loop}: a training run failed",
+            text="Run {run_id} of request {request_id} gave no model: [[{reason!q}||error]][[: {detail!q}]]. "
+            "The champion does not change. What requested the run: `driftloop timeline {loop}`. The run's own output: "
+            "training/{loop}/{run_id}/stderr.log in DRIFTLOOP_HOME. Event: {line!q}.",
+        ),
+    ),
+    **dict(
+        [
+            _verdict("passed", "better", "passed"),
+            _verdict("failed", "worse", "failed"),
+            _verdict("limit-reached", "unknown", "not known"),
+            _verdict("not-known-yet", "unknown"),
+        ]
+    ),
+    ("ReleaseCreated", ""): Entry(
+        line="release created",
+        title="release created",
+        detail="{release.release_id}",
+        label="release",
+        glyph="release",
+        notable=False,
+    ),
+    ("StageEntered", "shadow"): replace(_stage("shadow", "shadow"), mark=("stage", "shadow")),
+    ("StageEntered", "canary"): replace(_stage("canary", "canary"), sublabel="{percent}%", mark=("stage", "canary")),
+    ("StageEntered", "champion"): _end("champion", "champion"),
+    ("StageEntered", "rejected"): _end("rejected", "ended"),
+    ("StageEntered", "rolled-back"): _end("rolled-back", "back"),
+    ("StageEntered", "retired"): _end("retired", "other"),
+    ("StageEntered", ""): _stage("{stage}", "ended"),
+    ("ApprovalRequested", ""): Entry(
+        line="{release_id} WAITS for an approval to enter {to_stage}, until {deadline_ms!t}",
+        title="approval asked for",
+        detail="to enter {to_stage}",
+        label="waits",
+        severity="attention",
+        glyph="wait",
+        notice=NoticeText(
+            kind="approval",
+            episode="{release_id} {to_stage} {deadline_ms}",
+            title="{loop}: {release_id} waits for an approval",
+            text="{line!q} UTC. If nobody answers, the loop's policy decides once its event time is past "
+            "{deadline_ms!t} UTC, {remaining_ms!p} after this. Read the verdicts: `driftloop timeline {loop}`. "
+            "Approve: `driftloop approve {loop} {release_id} --why ...`. "
+            "Reject: `driftloop reject {loop} {release_id} --why ...`.",
+        ),
+    ),
+    ("ChampionPromoted", ""): Entry(
+        line="PROMOTED {release_id}[[ in place of {previous_release_id}||, the first champion]] (epoch {epoch})",
+        title="promoted: {release_id}",
+        detail="[[in place of {previous_release_id}||the first champion]]",
+        label="promoted",
+        severity="good",
+        glyph="champion",
+        mark=("promoted", "promoted"),
+    ),
+    ("ReleaseRejected", ""): Entry(
+        line="REJECTED {release_id} in {stage}: {first_reason}",
+        title="rejected in {stage}",
+        detail="{first_reason}",
+        label="rejected",
+        severity="ended",
+        glyph="ended",
+        mark=("rejected", "rejected"),
+    ),
+    ("ReleaseRolledBack", ""): Entry(
+        line="ROLLED BACK {release_id} from {from_stage}: {first_reason}",
+        title="rolled back from {from_stage}",
+        detail="{first_reason}",
+        label="rolled back",
+        severity="ended",
+        glyph="back",
+        mark=("rejected", "rolled back"),
+        notice=NoticeText(
+            kind="rollback",
+            episode="{release_id} {from_stage}",
+            title="{loop}: {release_id} was rolled back",
+            text="{line!q}. All reasons: [[{reason!q}||no reason given]]. "
+            "[[{to_release_id} answers||Nobody answers: the loop has no champion]]. "
+            "What led to it: `driftloop timeline {loop}`.",
+        ),
+    ),
+    ("RouteChanged", ""): Entry(
+        line="route {epoch}: champion {champion.release_id}[[, challenger {challenger.release_id}]]",
+        title="route {epoch}",
+        label="route {epoch}",
+        glyph="route",
+        notable=False,
+    ),
+    ("RouteConverged", ""): Entry(
+        line="route {epoch} answers: champion {champion_release_id}[[, challenger {challenger_release_id}]] "
+        "({duration_ms:.0f} ms)",
+        title="route {epoch} answers",
+        detail="[[{champion_release_id}, challenger {challenger_release_id}||champion {champion_release_id}]]",
+        label="answers",
+        glyph="route",
+    ),
+    ("RouteFailed", ""): Entry(
+        line="route {epoch} FAILED: {reason}",
+        title="route {epoch} failed",
+        detail="{reason}",
+        label="failed",
+        severity="failure",
+        glyph="ended",
+        notice=NoticeText(
+            kind="route-failed",
+            episode="{epoch}",
+            title="{loop}: route {epoch} failed",
+            text="{line!q}. The router could not serve route {epoch} for [[{release_id}||no release]]: "
+            "[[{reason!q}||no reason given]]. The previous route, if there is one, answers, and the change that made "
+            "this route ends. What followed: `driftloop timeline {loop}`. If the answers are still wrong: "
+            "`driftloop rollback {loop} --why ...`.",
+        ),
+    ),
+    ("CommandIgnored", ""): Entry(
+        line="{command} changed nothing: {reason}",
+        title="command ignored",
+        detail="{reason}",
+        label="command ignored",
+    ),
+    **{(name, ""): _COMMAND for name in ("Approve", "Import", "Pause", "Reject", "Resume", "Retrain", "Rollback")},
+}
+OTHER = Entry(line="{name}", title="{name}", label="{name}", notable=False)
+"""Every other message."""
+
+STUCK = NoticeText(
+    kind="stuck",
+    episode="{oldest} since {since_ms!d}",
+    title="{loop}: stuck for {age_ms!p}",
+    text="Open since {since_ms!t} UTC: {oldest!q}.[[ {others} more wait too.]] A part is down or makes no progress. "
+    "Which part: `driftloop status`. The newest events: `driftloop timeline {loop}`.",
+)
+"""The notice of work that stays pending for too long. It has no event."""
+NOTICE_KINDS = (*dict.fromkeys(entry.notice.kind for entry in ENTRIES.values() if entry.notice), STUCK.kind)
