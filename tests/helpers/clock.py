@@ -1,4 +1,4 @@
-"""A clock that a test moves."""
+"""The clock of all tests."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from dataclasses import dataclass
 
 
 @dataclass
-class ManualClock:
-    """`driftloop.clock.Clock` that stands still until it is moved."""
+class FakeClock:
+    """`driftloop.process.clock.Clock` that moves only when a test says so, or by ``tick_s`` per monotonic read."""
 
     wall_ms: int = 1_700_000_000_000
     at_s: float = 0.0
+    tick_s: float = 0.0
 
     def now_ms(self) -> int:
         return self.wall_ms
 
     def monotonic_s(self) -> float:
+        self.move(self.tick_s)
         return self.at_s
 
     def move(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance both times."""
         self.at_s += seconds
         self.wall_ms += round(seconds * 1000)

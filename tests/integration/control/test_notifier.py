@@ -15,7 +15,7 @@ from services.control.notify import metrics, queue
 from services.control.notify.notifier import Notifier, Pace
 from services.control.notify.queue import SqlNoticeQueue
 from services.control.notify.webhook import Webhook
-from tests.helpers.clock import ManualClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.ports import free_ports
 from tests.unit.control.notify.events import notice
@@ -30,7 +30,7 @@ class Rig:
 
     engine: Engine
     receiver: Receiver
-    clock: ManualClock
+    clock: FakeClock
     stop: threading.Event
     notifier: Notifier
 
@@ -77,7 +77,7 @@ def rig(engine: Engine, receiver: Receiver) -> Rig:
 
 
 def rig_of(engine: Engine, receiver: Receiver, url: str = "", pace: Pace = PACE, timeout_s: float = 30.0) -> Rig:
-    clock, stop = ManualClock(), threading.Event()
+    clock, stop = FakeClock(), threading.Event()
     webhook = Webhook(url or receiver.url, timeout_s, clock)
     notifier = Notifier(SqlNoticeQueue(engine), webhook, clock, stop, pace, seed=3)
     return Rig(engine, receiver, clock, stop, notifier)

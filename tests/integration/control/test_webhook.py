@@ -8,12 +8,12 @@ import pytest
 from driftloop.process.errors import ConfigError
 from services.control.notify.ports import Accepted, Answer, Refused, TryLater
 from services.control.notify.webhook import Webhook, body, is_private
-from tests.helpers.clock import ManualClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.ports import free_ports
 from tests.unit.control.notify.events import notice, written
 from tests.unit.control.notify.receiver import SECRET, Receiver, Reply, receiving
 
-CLOCK = ManualClock(wall_ms=1_700_000_000_000)  # Tue, 14 Nov 2023 22:13:20 GMT
+CLOCK = FakeClock(wall_ms=1_700_000_000_000)  # Tue, 14 Nov 2023 22:13:20 GMT
 
 
 @pytest.fixture

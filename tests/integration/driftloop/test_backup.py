@@ -28,7 +28,7 @@ from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.settings import ROOT, Settings
 from driftloop.runner.tables import open_database
-from tests.helpers.clock import ManualClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.ports import free_port_base
 
@@ -79,7 +79,7 @@ def _write(path: Path, content: bytes) -> None:
 def backup(settings: Settings, name: str) -> tuple[Path, Manifest]:
     """A backup beside the home."""
     target = settings.home.parent / name
-    return target, take(settings, target, ManualClock(WALL_MS), untold).manifest
+    return target, take(settings, target, FakeClock(WALL_MS), untold).manifest
 
 
 def elsewhere(settings: Settings) -> Settings:
@@ -275,7 +275,7 @@ def test_what_ends_a_backup_leaves_none(settings: Settings, form: str, monkeypat
 
     target = settings.home.parent / form
     with pytest.raises(KeyboardInterrupt):
-        take(settings, target, ManualClock(WALL_MS), interrupted)
+        take(settings, target, FakeClock(WALL_MS), interrupted)
     assert [each.name for each in settings.home.parent.iterdir()] == ["home"]
 
 
@@ -310,7 +310,7 @@ def test_two_backups_of_a_home_at_once_are_refused(settings: Settings) -> None:
         with pytest.raises(ConfigError, match="another backup"):
             backup(settings, "second")
 
-    take(settings, settings.home.parent / "first", ManualClock(WALL_MS), second)
+    take(settings, settings.home.parent / "first", FakeClock(WALL_MS), second)
     assert (settings.home.parent / "first" / NAME).exists()
     assert not (settings.home.parent / "second").exists()
 

@@ -27,8 +27,9 @@ from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint
 from services.features.restore import restored
 from services.features.service import FeaturesService, Parts
+from tests.helpers.clock import FakeClock
 from tests.loops.orders.source import HOUR_MS, START_MS, Story, invent
-from tests.unit.features.fakes import HandClock, SameThread, accepted, watermark
+from tests.unit.features.fakes import SameThread, accepted, watermark
 
 LOOPS = Path(__file__).resolve().parents[2] / "loops"
 STORY = Story(days=5, orders_a_day=60)
@@ -102,12 +103,12 @@ class Live:
     settings: FeaturesSettings
     specs: list[ViewSpec]
     bus: MemoryBroker
-    clock: HandClock
+    clock: FakeClock
     checkpoints: CheckpointFile
 
     @classmethod
     def over(cls, settings: FeaturesSettings, specs: list[ViewSpec], bus: MemoryBroker) -> Live:
-        return cls(settings, specs, bus, HandClock(), checkpoint_file(settings))
+        return cls(settings, specs, bus, FakeClock(), checkpoint_file(settings))
 
     def start(self) -> FeaturesService:
         """As a new process would, from the checkpoint on disk."""
@@ -125,6 +126,6 @@ class Live:
         """Read to the end and flush as when idle."""
         while service.step():
             pass
-        self.clock.now_s += 1
+        self.clock.move(1)
         service.step()
         service.step()

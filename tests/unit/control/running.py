@@ -23,7 +23,7 @@ from services.control.web.answers import Answers
 from services.control.web.plans import Plan
 from services.control.web.server import WebServer
 from services.control.web.stream import Streams
-from tests.helpers.clock import ManualClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.story import DAY_MS, Story
 from tests.unit.control.rig import Rig
@@ -43,7 +43,7 @@ class Running:
         beat_s: float = 0.1,
     ) -> None:
         self.rig, self.story = rig, story
-        feed, clock = Feed(), ManualClock()
+        feed, clock = Feed(), FakeClock()
         producer = rig.broker.lifecycle_producer()
         desk = CommandService(rig.views, rig.engine, clock)
         self.reader = rig.reader()

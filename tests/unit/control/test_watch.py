@@ -8,7 +8,7 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from services.control.adapters.tables import deliveries, notices
 from services.control.notify.queue import SENT, WAITING, SqlNoticeQueue
 from services.control.watch import Notices, StuckLoops
-from tests.helpers.clock import ManualClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.story import WALL_MS, Story, told
 from tests.unit.control.rig import Rig
 
@@ -22,20 +22,20 @@ def states(rig: Rig) -> dict[str, str]:
         return {row.kind: row.state for row in connection.execute(query)}
 
 
-def rig_with_notices(folder: Path, clock: ManualClock) -> Rig:
+def rig_with_notices(folder: Path, clock: FakeClock) -> Rig:
     rig = Rig(folder)
     rig.listener = Notices(clock, HOUR_MS)
     return rig
 
 
 def test_what_people_want_to_hear_of_is_queued_with_the_event(tmp_path: Path) -> None:
-    rig = rig_with_notices(tmp_path, ManualClock(WALL_MS + 60_000))
+    rig = rig_with_notices(tmp_path, FakeClock(WALL_MS + 60_000))
     rig.read(told().events)
     assert states(rig) == {"drift": WAITING, "rollback": WAITING}
 
 
 def test_a_read_model_that_is_made_again_rings_nobody_twice(tmp_path: Path) -> None:
-    clock = ManualClock(WALL_MS + 60_000)
+    clock = FakeClock(WALL_MS + 60_000)
     rig = rig_with_notices(tmp_path, clock)
     rig.read(told().events)
     queue = SqlNoticeQueue(rig.engine)
@@ -48,13 +48,13 @@ def test_a_read_model_that_is_made_again_rings_nobody_twice(tmp_path: Path) -> N
 
 
 def test_a_history_that_is_read_for_the_first_time_rings_nobody(tmp_path: Path) -> None:
-    rig = rig_with_notices(tmp_path, ManualClock(WALL_MS + 100 * HOUR_MS))
+    rig = rig_with_notices(tmp_path, FakeClock(WALL_MS + 100 * HOUR_MS))
     rig.read(told().events)
     assert set(states(rig).values()) == {"passed-over"}
 
 
 def test_a_loop_that_stands_still_is_told_of_once_and_not_before(tmp_path: Path) -> None:
-    clock = ManualClock(WALL_MS)
+    clock = FakeClock(WALL_MS)
     rig = rig_with_notices(tmp_path, clock)
     story = Story()
     story.window(1)
@@ -73,7 +73,7 @@ def test_a_loop_that_stands_still_is_told_of_once_and_not_before(tmp_path: Path)
 
 
 def test_a_loop_that_goes_on_is_not_stuck(tmp_path: Path) -> None:
-    clock = ManualClock(WALL_MS)
+    clock = FakeClock(WALL_MS)
     rig = rig_with_notices(tmp_path, clock)
     story = Story()
     loops = StuckLoops(rig.views, rig.engine, clock, rig.stop, HOUR_MS, lambda: True)
@@ -89,7 +89,7 @@ def test_a_loop_that_goes_on_is_not_stuck(tmp_path: Path) -> None:
 
 
 def test_watching_is_no_alarm(tmp_path: Path) -> None:
-    rig = rig_with_notices(tmp_path, ManualClock(WALL_MS))
+    rig = rig_with_notices(tmp_path, FakeClock(WALL_MS))
     story = Story()
     story.tell("watch", monitoring.DriftDetected(detector="shift", mode="watch"), "w")
     rig.read(story.events)

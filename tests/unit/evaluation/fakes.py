@@ -12,20 +12,6 @@ from driftloop.process.errors import BundleError
 from services.evaluation.ports import Floats, Holdout, Integers, Objects, Scorer
 
 
-class SteppingClock:
-    """Each look at it costs a millisecond."""
-
-    def __init__(self) -> None:
-        self._now_s = 0.0
-
-    def now_ms(self) -> int:
-        return 0
-
-    def monotonic_s(self) -> float:
-        self._now_s += 0.001
-        return self._now_s
-
-
 @dataclass
 class FakeScorer:
     """Scores by a weighted mean of its one numeric input and a half."""

@@ -19,9 +19,10 @@ from driftloop.runner.tables import open_database
 from services.evaluation.adapters.sql import SqlState, metadata
 from services.evaluation.handlers import Evaluation, table
 from services.evaluation.offline_evaluation import Judge
+from tests.helpers.clock import FakeClock
 from tests.unit.evaluation.definitions import DAY_MS, loop_definition
 from tests.unit.evaluation.events import envelope
-from tests.unit.evaluation.fakes import FakeBundles, FakeHoldout, FakeHoldouts, FakeScorer, SteppingClock
+from tests.unit.evaluation.fakes import FakeBundles, FakeHoldout, FakeHoldouts, FakeScorer
 
 OLD, NEW = (ids.short_id("r", "orders", run) for run in ("old", "new"))
 
@@ -35,10 +36,10 @@ class Service:
         judge = Judge(
             bundles,
             FakeHoldouts({"/h/old": FakeHoldout(recorded_weight=0.9), "/h/new": FakeHoldout()}),
-            SteppingClock(),
+            FakeClock(tick_s=0.001),
         )
         loops = {name: loop_definition(name) for name in ("orders", "other")}
-        self.table = table(Evaluation(loops, judge, SteppingClock(), SqlState))
+        self.table = table(Evaluation(loops, judge, FakeClock(tick_s=0.001), SqlState))
         self.sent: list[Draft] = []
 
     def take(self, data: Message, time_ms: int = 0, event_id: str = "", chain: str = "chain") -> Sequence[Draft]:

@@ -6,8 +6,9 @@ import pytest
 from services.evaluation.domain.judgement import Judgement, Outcome
 from services.evaluation.offline_evaluation import Judge
 from services.evaluation.ports import Candidate, Floats
+from tests.helpers.clock import FakeClock
 from tests.unit.evaluation.definitions import loop_definition
-from tests.unit.evaluation.fakes import FakeBundles, FakeHoldout, FakeHoldouts, FakeScorer, SteppingClock
+from tests.unit.evaluation.fakes import FakeBundles, FakeHoldout, FakeHoldouts, FakeScorer
 
 
 def candidate(name: str) -> Candidate:
@@ -22,7 +23,7 @@ def judged(
         scorers["/bundles/old"] = old
     holdouts = FakeHoldouts({"/holdout": holdout} if holdout else {})
     champion = candidate("old") if old else None
-    judge = Judge(FakeBundles(scorers), holdouts, SteppingClock())
+    judge = Judge(FakeBundles(scorers), holdouts, FakeClock(tick_s=0.001))
     return judge.judge(loop_definition(), candidate("new"), "/holdout", champion, "verdict")
 
 

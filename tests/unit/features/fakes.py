@@ -115,21 +115,6 @@ class SameThread(Executor):
         return future
 
 
-class HandClock:
-    """A clock that moves when told, and by a second at each look where ``ticking``."""
-
-    def __init__(self, *, ticking: bool = False) -> None:
-        self.now_s = 1_000.0
-        self._ticking = ticking
-
-    def now_ms(self) -> int:
-        return int(self.now_s * 1000)
-
-    def monotonic_s(self) -> float:
-        self.now_s += 1.0 if self._ticking else 0.0
-        return self.now_s
-
-
 def accepted(
     feed: Feed, rows: pa.RecordBatch, partition: int, loop: str = "sales", positions: Sequence[int] | None = None
 ) -> Outgoing:

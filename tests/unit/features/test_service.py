@@ -18,12 +18,12 @@ from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint
 from services.features.restore import restored
 from services.features.service import FeaturesService, Parts
+from tests.helpers.clock import FakeClock
 from tests.unit.features.fakes import (
     FakeCheckpoints,
     FakeOffline,
     FakeOnline,
     Fuse,
-    HandClock,
     Killed,
     SameThread,
     accepted,
@@ -45,7 +45,7 @@ class World:
     online: FakeOnline = field(default_factory=FakeOnline)
     offline: FakeOffline = field(default_factory=FakeOffline)
     checkpoints: FakeCheckpoints = field(default_factory=FakeCheckpoints)
-    clock: HandClock = field(default_factory=HandClock)
+    clock: FakeClock = field(default_factory=FakeClock)
 
     def service(self, settings: FeaturesSettings = SETTINGS) -> FeaturesService:
         checkpoint = self.checkpoints.load() or Checkpoint()
@@ -102,7 +102,7 @@ def hash_of(key: tuple[str | int, ...]) -> int:
 def run_to_the_end(service: FeaturesService, world: World) -> None:
     while service.step():
         pass
-    world.clock.now_s += 1  # idle for longer than features_flush_idle_s
+    world.clock.move(1)  # idle for longer than features_flush_idle_s
     service.step()
     service.step()
 

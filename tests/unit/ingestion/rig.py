@@ -32,25 +32,13 @@ from services.ingestion.adapters.sql import SqlJournal, metadata
 from services.ingestion.bootstrap import World, assemble, compile_loops, topics
 from services.ingestion.config import IngestionSettings
 from services.ingestion.service import Ingestion
+from tests.helpers.clock import FakeClock
 
 ROWS = "ingestion.rows-accepted.v1"
 OUTCOMES = "ingestion.outcomes-accepted.v1"
 FLUSHED = "ingestion.lake-flushed.v1"
 JUDGED = "ingestion.probe-judged.v1"
 T = TypeVar("T")
-
-
-@dataclass
-class StillClock:
-    """Wall time that stands until a test moves it."""
-
-    seconds: float = 1000.0
-
-    def now_ms(self) -> int:
-        return int(self.seconds * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.seconds
 
 
 class Inline(Executor):
@@ -72,7 +60,7 @@ class Rig:
     home: Path
     loops: Sequence[Loop]
     broker: MemoryBroker = field(default_factory=MemoryBroker)
-    clock: StillClock = field(default_factory=StillClock)
+    clock: FakeClock = field(default_factory=FakeClock)
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

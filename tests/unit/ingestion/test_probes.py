@@ -143,11 +143,11 @@ def test_a_partition_that_brings_nothing_else_is_still_silent(rig: Rig, producer
     service.start()
     producer.json(PLACED, placed("a", 5))
     take_all(service, rig.broker)
-    rig.clock.seconds += 29
+    rig.clock.move(29)
     producer.json(PLACED, placed("b", 6))
     probe(producer, paid("t"), PAID)
     take_all(service, rig.broker)
-    rig.clock.seconds += 2
+    rig.clock.move(2)
     service.step()
     assert service._parts.pipelines[0].clock.watermark_ms == START_MS + 5 * HOUR_MS
 
@@ -200,7 +200,7 @@ def test_once_input_rests_no_batch_of_it_is_held_for_a_restart(rig: Rig, produce
     probe(producer, placed("t"))
     take_all(service, rig.broker)
     assert rig.broker.committed("ingestion") == {}
-    rig.clock.seconds += 0.4
+    rig.clock.move(0.4)
     service.step()  # the checkpoint is on its way
     service.step()
     assert sum(rig.broker.committed("ingestion").values()) == 1

@@ -120,10 +120,10 @@ def test_an_idle_partition_does_not_hold_the_loop_back(rig: Rig, producer: Produ
     producer.json(PLACED, placed("a", 5))
     take_all(service, rig.broker)
     assert _watermark(service) is None
-    rig.clock.seconds += 29
+    rig.clock.move(29)
     producer.json(PLACED, placed("b", 6))
     service.step()
-    rig.clock.seconds += 2
+    rig.clock.move(2)
     service.step()
     assert _watermark(service) == START_MS + 5 * HOUR_MS
     producer.json(PAID, paid("c", 1))
@@ -262,7 +262,7 @@ def test_the_lake_is_flushed_when_input_rests_and_says_where_it_stands(rig: Rig,
     producer.watermark(1)
     take_all(service, rig.broker)
     assert envelopes(rig.broker, FLUSHED) == []
-    rig.clock.seconds += 0.4
+    rig.clock.move(0.4)
     service.step()
     [(_, event)] = envelopes(rig.broker, FLUSHED)
     assert event.data.watermark_ms == START_MS + HOUR_MS
@@ -271,7 +271,7 @@ def test_the_lake_is_flushed_when_input_rests_and_says_where_it_stands(rig: Rig,
         assert Table(Path(table.path)).version() == table.version
     service.step()
     assert set(rig.broker.committed("ingestion").values()) == {2, 3}
-    rig.clock.seconds += 10
+    rig.clock.move(10)
     service.step()
     assert len(envelopes(rig.broker, FLUSHED)) == 1
 

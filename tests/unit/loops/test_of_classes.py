@@ -39,7 +39,7 @@ from services.serving.router.answer import Answer, Router
 from services.serving.router.routes import Live
 from services.serving.router.sessions import load_release
 from services.training.run.package import HOLDOUT, write_holdout
-from tests.unit.evaluation.fakes import SteppingClock
+from tests.helpers.clock import FakeClock
 from tests.unit.ingestion.rig import OUTCOMES, Rig
 from tests.unit.monitoring.kit import PARTITIONS, Bench, outgoing, route
 from tests.unit.serving.kit import CATEGORICAL, CLASSES, DECLARED, LOOP, NUMERIC, T0, on_route, write_release
@@ -194,7 +194,7 @@ def test_a_release_that_says_the_same_of_every_row_is_no_gain_over_the_base_rate
     rows = training_set(told.log)
     score = np.array([record.scores[0].class_scores for record in told.log])
     write_holdout(tmp_path / HOLDOUT, rows, score)
-    judge = Judge(LocalBundles(), ParquetHoldouts(), SteppingClock())
+    judge = Judge(LocalBundles(), ParquetHoldouts(), FakeClock(tick_s=0.001))
     bundle = told.champion.bundle
     candidate = Candidate("r-a", LOOP, "run", bundle.uri, bundle.digest)
     offline = told.loop.definition.offline.model_copy(update={"min_rows": 10})

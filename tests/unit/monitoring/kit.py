@@ -33,6 +33,7 @@ from services.monitoring.config import MonitoringSettings
 from services.monitoring.domain.grid import Grid, Reference
 from services.monitoring.messages import OUTCOME_COLUMNS
 from services.monitoring.ports import Release
+from tests.helpers.clock import FakeClock
 from tests.unit.monitoring.rows import DAY, DIGEST, HOUR
 
 PARTITIONS = 2
@@ -103,21 +104,6 @@ class FakeReferences:
             {"x": grid},
             Grid(np.array([0.5]), np.array([50, 50]), 0),
         )
-
-
-@dataclass
-class HandClock:
-    """A clock that moves on by a step whenever it is read."""
-
-    now_s: float = 0.0
-    step_s: float = 0.0
-
-    def now_ms(self) -> int:
-        return round(self.now_s * 1000)
-
-    def monotonic_s(self) -> float:
-        self.now_s += self.step_s
-        return self.now_s
 
 
 def outgoing(
@@ -280,7 +266,7 @@ class Bench:
             self.broker.create_topic(topic.name, topic.partitions)
             self.broker.create_topic(f"{topic.name}.dlq", 1)
         self.references = FakeReferences(digest)
-        self.clock = HandClock()
+        self.clock = FakeClock()
         self.settings = MonitoringSettings(home=folder, poll_timeout_s=0.01)
         self._loops = list(loops or [definition()])
         self._url = self.settings.database_url("monitoring")

@@ -17,7 +17,7 @@ from driftloop.process.errors import InvalidEvent, Retriable
 from driftloop.runner.tables import open_database, outbox
 from services.monitoring.detectors import state
 from services.monitoring.detectors.decide import Detectors
-from tests.helpers.clock import ManualClock
+from tests.helpers.clock import FakeClock
 from tests.unit.monitoring.kit import definition
 from tests.unit.monitoring.rows import DAY
 
@@ -30,7 +30,7 @@ class Desk:
     table: dict[str, str] = field(default_factory=dict)
 
     def detectors(self) -> Detectors:
-        return Detectors({"orders": rules(definition())}, self.engine, ManualClock(), "detectors")
+        return Detectors({"orders": rules(definition())}, self.engine, FakeClock(), "detectors")
 
     def sent(self, message: type[monitoring.DriftDetected | monitoring.WindowDecided]) -> list[Envelope[Any]]:
         query = select(outbox).order_by(outbox.c.position)

@@ -94,7 +94,7 @@ def test_the_broker_is_told_what_was_read_once_a_second_and_at_the_end(
     bench: Bench, turn_s: float, commits: int
 ) -> None:
     bench.send(*watermark(0), route("r-1"))
-    bench.clock.step_s = turn_s
+    bench.clock.tick_s = turn_s
     told = bench.run(poll_records=2)
     assert len(told) == commits
     assert sum(told[-1].values()) == len(watermark(0)) + 1
@@ -155,7 +155,7 @@ def test_a_window_waits_for_the_route_of_the_release_that_scored_it(bench: Bench
 def test_it_gives_up_on_a_route_that_never_comes(bench: Bench) -> None:
     bench.send(*watermark(0), served("a", 1), *watermark(24))
     bench.settings = bench.settings.model_copy(update={"reference_timeout_s": 30.0})
-    bench.clock.step_s = 20.0
+    bench.clock.tick_s = 20.0
     with pytest.raises(Retriable, match="no route named"):
         bench.run(poll_records=1)
 

@@ -7,17 +7,7 @@ from dataclasses import dataclass, field, replace
 from driftloop.process.errors import Retriable
 from services.registry.mirror import Mirror, Pace
 from services.registry.ports import MirroredRelease, MirrorTask
-
-
-class MovingClock:
-    def __init__(self) -> None:
-        self.wall_ms = 0
-
-    def now_ms(self) -> int:
-        return self.wall_ms
-
-    def monotonic_s(self) -> float:
-        return self.wall_ms / 1000
+from tests.helpers.clock import FakeClock
 
 
 @dataclass
@@ -80,8 +70,8 @@ class FakeModels:
         self.aliases[loop] = dict(versions)
 
 
-def mirror_of(queue: FakeQueue, models: FakeModels) -> tuple[Mirror, MovingClock, threading.Event]:
-    clock, stop = MovingClock(), threading.Event()
+def mirror_of(queue: FakeQueue, models: FakeModels) -> tuple[Mirror, FakeClock, threading.Event]:
+    clock, stop = FakeClock(), threading.Event()
     return Mirror(queue, models, clock, stop, Pace(poll_s=0.001)), clock, stop
 
 

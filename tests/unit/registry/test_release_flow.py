@@ -34,8 +34,9 @@ from services.evaluation.offline_evaluation import Judge
 from services.registry.adapters import sql as registry_sql
 from services.registry.handlers import Registry, policy_of
 from services.registry.handlers import table as registry_table
+from tests.helpers.clock import FakeClock
 from tests.unit.evaluation.definitions import DAY_MS, STEPS, loop_definition
-from tests.unit.evaluation.fakes import FakeBundles, FakeHoldout, FakeHoldouts, FakeScorer, SteppingClock
+from tests.unit.evaluation.fakes import FakeBundles, FakeHoldout, FakeHoldouts, FakeScorer
 
 LOOP = "orders"
 OLD, NEW = (ids.short_id("r", LOOP, run) for run in ("old", "new"))
@@ -70,9 +71,12 @@ class System:
                 for run, weight in (("old", 0.9), ("new", 1.0), ("bad", 0.0))
             }
         )
-        judge = Judge(bundles, holdouts, SteppingClock())
+        clock = FakeClock(tick_s=0.001)
+        judge = Judge(bundles, holdouts, clock)
         self.tables: dict[str, HandlerTable] = {
-            "evaluation": evaluation_table(Evaluation({LOOP: loop}, judge, SteppingClock(), evaluation_sql.SqlState)),
+            "evaluation": evaluation_table(
+                Evaluation({LOOP: loop}, judge, clock, evaluation_sql.SqlState)
+            ),
             "registry": registry_table(Registry({LOOP: policy_of(loop)}, registry_sql.SqlLedger)),
         }
         self.engines: dict[str, Engine] = {
@@ -165,7 +169,7 @@ class System:
             consumer=self.broker.lifecycle_consumer(topics_of(self.tables[name]), group),
             producer=self.broker.lifecycle_producer(),
             stop=stop,
-            clock=SteppingClock(),
+            clock=FakeClock(tick_s=0.001),
         )
 
 

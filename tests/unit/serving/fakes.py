@@ -18,21 +18,6 @@ from tests.unit.serving.kit import CATEGORICAL, LOOP, NUMERIC
 
 
 @dataclass
-class HandClock:
-    """Time that tests move; each look at the monotonic clock takes a little of it."""
-
-    now: int = 1_000_000
-    tick_s: float = 0.001
-
-    def now_ms(self) -> int:
-        return self.now
-
-    def monotonic_s(self) -> float:
-        self.now += int(self.tick_s * 1000)
-        return self.now / 1000.0
-
-
-@dataclass
 class FakeRouterFiles:
     """A router that follows what is announced, as the real one does, where Triton has its model."""
 

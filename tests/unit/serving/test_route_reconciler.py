@@ -17,7 +17,8 @@ from services.serving.adapters import sql
 from services.serving.handlers import Handlers
 from services.serving.route_deployer import RouteDeployer
 from services.serving.route_reconciler import RouteReconciler
-from tests.unit.serving.fakes import FakeReleases, FakeRouterFiles, FakeTriton, FixedWatermarks, HandClock
+from tests.helpers.clock import FakeClock
+from tests.unit.serving.fakes import FakeReleases, FakeRouterFiles, FakeTriton, FixedWatermarks
 from tests.unit.serving.kit import DEFINITION, LOOP, T0, route_changed
 
 
@@ -37,7 +38,7 @@ class Agent:
     engine: Engine
     files: FakeRouterFiles = field(default_factory=FakeRouterFiles)
     releases: FakeReleases = field(default_factory=FakeReleases)
-    clock: HandClock = field(default_factory=HandClock)
+    clock: FakeClock = field(default_factory=lambda: FakeClock(tick_s=0.001))
 
     def __post_init__(self) -> None:
         self.triton = FakeTriton(self.files)
@@ -179,7 +180,7 @@ def test_triton_that_does_not_answer_is_waited_for(agent: Agent) -> None:
     assert agent.outcomes() == []
     assert not agent.convergence.ready()
     agent.triton.up = True
-    agent.clock.now += 10_000
+    agent.clock.move(10)
     agent.convergence.step()
     assert agent.outcomes() == [("RouteConverged", 1)]
 
@@ -187,7 +188,7 @@ def test_triton_that_does_not_answer_is_waited_for(agent: Agent) -> None:
 def test_triton_that_stays_away_fails_the_route_in_the_end(agent: Agent) -> None:
     agent.triton.up = False
     agent.go(route_changed(1, A))
-    agent.clock.now += 61_000
+    agent.clock.move(61)
     agent.convergence.step()
     assert agent.outcomes() == [("RouteFailed", 1)]
 
@@ -195,7 +196,7 @@ def test_triton_that_stays_away_fails_the_route_in_the_end(agent: Agent) -> None
 def test_after_triton_restarts_the_standing_route_is_served_again_silently(agent: Agent) -> None:
     agent.go(route_changed(1, A), route_changed(2, A, B, 0.1))
     agent.triton.crash()
-    agent.clock.now += 5_000
+    agent.clock.move(5)
     agent.convergence.step()
     assert agent.files.answering is not None
     assert agent.files.answering.epoch == 2

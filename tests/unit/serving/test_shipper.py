@@ -14,7 +14,8 @@ from driftloop.process.errors import Retriable
 from services.serving.adapters.spool_reader import SpoolReader
 from services.serving.router.spool import SpoolWriter, segments
 from services.serving.shipper import TOPIC, Shipper
-from tests.unit.serving.fakes import HandClock, MemoryPositions
+from tests.helpers.clock import FakeClock
+from tests.unit.serving.fakes import MemoryPositions
 from tests.unit.serving.kit import LOOP, T0
 
 WATERMARKS = "features.watermark-advanced.v1"
@@ -51,7 +52,7 @@ class World:
             self.positions,
             self.broker.batch_consumer([WATERMARKS], "serving-shipper"),
             self.producer,
-            HandClock(),
+            FakeClock(tick_s=0.001),
             threading.Event(),
         )
 

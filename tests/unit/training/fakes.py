@@ -12,19 +12,6 @@ TRAINED = Trained("mlflow-1", "/bundles/1", "d1gest", "/bundles/1/holdout.parque
 
 
 @dataclass
-class HandClock:
-    """A clock that tests move."""
-
-    ms: int = 1_000_000
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic_s(self) -> float:
-        return self.ms / 1000
-
-
-@dataclass
 class HandLauncher:
     """Runs that tests end by hand. It forgets nothing when the worker is made again, as the machine would not."""
 

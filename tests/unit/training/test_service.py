@@ -26,8 +26,9 @@ from driftloop.runner.service import topics_of
 from services.training.bootstrap import NAME, assemble
 from services.training.config import TrainingSettings
 from services.training.handlers import table
+from tests.helpers.clock import FakeClock
 from tests.helpers.eventually import assert_eventually_async
-from tests.unit.training.fakes import TRAINED, HandClock, HandLauncher
+from tests.unit.training.fakes import TRAINED, HandLauncher
 
 LOOPS = Path(__file__).resolve().parents[2] / "loops"
 HALF_DAY_MS = 43_200_000
@@ -96,7 +97,7 @@ async def converse(home: Path, talk: Conversation, copies: int = 1) -> Bus:
         consumer=bus.broker.lifecycle_consumer(topics_of(handlers), NAME),
         producer=bus.broker.lifecycle_producer(),
         launcher=bus.launcher,
-        clock=HandClock(),
+        clock=FakeClock(),
     )
     running = asyncio.create_task(service.run())
     try:

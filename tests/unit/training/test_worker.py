@@ -21,7 +21,8 @@ from services.training.domain.state import Chain, LoopState
 from services.training.ports import Observation
 from services.training.spec import Failed, TableAt
 from services.training.worker import Worker
-from tests.unit.training.fakes import TRAINED, HandClock, HandLauncher
+from tests.helpers.clock import FakeClock
+from tests.unit.training.fakes import TRAINED, HandLauncher
 
 ORDERS = Path(__file__).resolve().parents[2] / "loops" / "orders"
 REQUEST = training.RetrainRequested(
@@ -53,7 +54,7 @@ class Bench:
     engine: Engine
     worker: Worker
     launcher: HandLauncher
-    clock: HandClock
+    clock: FakeClock
 
     def cover(self, part: sql.Part, watermark_ms: int, **versions: int) -> None:
         tables = {name: TableAt(f"lake/{name}", version) for name, version in versions.items()}
@@ -95,10 +96,10 @@ def bench(tmp_path: Path, loop: Loop) -> Bench:
         sql.save_state(connection, LoopState("orders", chain=Chain("request-1", "run-1", "r-1")))
         sql.want_run(connection, "run-1", EVENT)
         sql.want_run(connection, "run-1", EVENT)
-    return made(engine, loop, tmp_path, HandLauncher(), HandClock())
+    return made(engine, loop, tmp_path, HandLauncher(), FakeClock())
 
 
-def made(engine: Engine, loop: Loop, home: Path, launcher: HandLauncher, clock: HandClock) -> Bench:
+def made(engine: Engine, loop: Loop, home: Path, launcher: HandLauncher, clock: FakeClock) -> Bench:
     settings = TrainingSettings(home=home)
     worker = Worker(
         source="training",
@@ -184,10 +185,10 @@ def test_a_crash_is_told_with_its_last_words(bench: Bench) -> None:
 
 def test_a_run_over_its_time_is_stopped(bench: Bench) -> None:
     bench.start()
-    bench.clock.ms += 180_000
+    bench.clock.move(180)
     bench.worker.tick()
     assert bench.launcher.stopped == []
-    bench.clock.ms += 1
+    bench.clock.move(0.001)
     bench.worker.tick()
     assert set(bench.launcher.stopped) == {bench.launcher.folder}
     assert bench.failure().reason == "timeout"
@@ -204,7 +205,7 @@ def test_a_run_over_its_memory_is_stopped(bench: Bench) -> None:
 def test_a_result_written_just_before_the_stop_counts(bench: Bench) -> None:
     bench.start()
     bench.launcher.result_at_stop = TRAINED
-    bench.clock.ms += 200_000
+    bench.clock.move(200)
     bench.worker.tick()
     assert [type(each.data).__name__ for each in bench.said()] == ["RunStarted", "CandidateTrained"]
 

@@ -12,7 +12,7 @@ from services.control.adapters.tables import metadata
 from services.control.notify import queue
 from services.control.notify.bootstrap import build
 from services.control.notify.settings import NotifySettings
-from tests.helpers.clock import ManualClock
+from tests.helpers.clock import FakeClock
 from tests.unit.control.notify.events import notice
 from tests.unit.control.notify.receiver import receiving
 
@@ -58,7 +58,7 @@ def test_two_addresses_are_one_too_many(tmp_path: Path) -> None:
 
 
 def test_a_notifier_is_built_from_the_settings(tmp_path: Path) -> None:
-    clock, engine = ManualClock(), open_database(f"sqlite:///{tmp_path / 'control.db'}", metadata)
+    clock, engine = FakeClock(), open_database(f"sqlite:///{tmp_path / 'control.db'}", metadata)
     with receiving() as receiver:
         settings = NotifySettings.model_validate({"notify_webhook_url": receiver.url})
         with engine.begin() as connection:
@@ -72,7 +72,7 @@ def test_an_address_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
     settings = NotifySettings.model_validate({"notify_webhook_url": "http://hooks.example.com/very-secret"})
     engine = open_database(f"sqlite:///{tmp_path / 'control.db'}", metadata)
     with pytest.raises(ConfigError, match="DRIFTLOOP_NOTIFY_ALLOW_HTTP=true"):
-        build(settings, engine, ManualClock(), threading.Event())
+        build(settings, engine, FakeClock(), threading.Event())
     engine.dispose()
 
 

@@ -22,7 +22,7 @@ from driftloop.events.ids import event_id
 from driftloop.runner.handler import HandlerTable, Transaction
 from driftloop.runner.service import LifecycleService, Patience, topics_of
 from driftloop.runner.tables import inbox, open_database
-from tests.helpers.clock import ManualClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.eventually import assert_eventually_async
 from tests.helpers.fakes import declared_broker
 
@@ -73,7 +73,7 @@ class Rig:
     folder: Path
     handlers: HandlerTable = field(default_factory=lambda: {monitoring.WindowClosed: note_and_decide})
     broker: MemoryBroker = field(default_factory=declared_broker)
-    clock: ManualClock = field(default_factory=ManualClock)
+    clock: FakeClock = field(default_factory=FakeClock)
     patience: Patience = QUICK
     producer: LifecycleProducer | None = None
     consumer: LifecycleConsumer | None = None
