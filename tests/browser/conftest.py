@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from tests.browser.chromium import EXECUTABLE, Browser, Tab, chromium
-from tests.browser.season import beginning, season
-from tests.browser.stage import Stage
+from tests.browser.fixtures import beginning, season
+from tests.browser.harness import PageHarness
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,9 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def harness(tmp_path: Path) -> Iterator[PageHarness]:
     """A loop whose release waits for a person, one without a champion, one without events."""
-    found = Stage(tmp_path, [season(), beginning("parcels")], ["orders", "parcels", "returns"])
+    found = PageHarness(tmp_path, [season(), beginning("parcels")], ["orders", "parcels", "returns"])
     yield found
     found.stop()
 

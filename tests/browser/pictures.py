@@ -12,8 +12,8 @@ from PIL import Image
 
 from driftloop.process.settings import ROOT
 from tests.browser.chromium import Tab, chromium
-from tests.browser.season import beginning, season
-from tests.browser.stage import Stage
+from tests.browser.fixtures import beginning, season
+from tests.browser.harness import PageHarness
 
 OUT = ROOT / "docs" / "images"
 PLACES = {"loops": "/#/", "loop": "/#/loop/orders", "chain": "/#/chain/orders:drift"}
@@ -22,29 +22,29 @@ READY = "document.querySelector('main h2') && !document.querySelector('main').in
 DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
 
 
-async def shoot(tab: Tab, stage: Stage) -> None:
+async def shoot(tab: Tab, harness: PageHarness) -> None:
     """Each place on both screens, by day and by night; on the desktop in its whole length."""
     for kind, (width, height) in {"desktop": DESKTOP, "phone": PHONE}.items():
         for scheme in ("light", "dark"):
             for name, place in PLACES.items():
                 await tab.look(width=width, height=height, dark=scheme == "dark")
                 await tab.open("about:blank")
-                await tab.open(stage.web + place)
+                await tab.open(harness.web + place)
                 await tab.sees("live", ".connection")
                 await tab.until(READY)
                 if kind == "desktop":
                     whole = await tab.evaluate("document.querySelector('main').getBoundingClientRect().bottom")
                     await tab.look(width=width, height=round(whole) - 24, dark=scheme == "dark")
                 await keep(tab, f"page-{name}-{kind}-{scheme}.png")
-            await asks(tab, stage, width, height, scheme)
+            await asks(tab, harness, width, height, scheme)
             await keep(tab, f"page-approve-{kind}-{scheme}.png")
 
 
-async def asks(tab: Tab, stage: Stage, width: int, height: int, scheme: str) -> None:
+async def asks(tab: Tab, harness: PageHarness, width: int, height: int, scheme: str) -> None:
     """The dialog before an approval, filled in."""
     await tab.look(width=width, height=height, dark=scheme == "dark")
     await tab.open("about:blank")
-    await tab.open(stage.web + PLACES["loop"])
+    await tab.open(harness.web + PLACES["loop"])
     await tab.until(READY)
     await tab.button("Approve")
     await tab.until("document.querySelector('dialog[open] #who')")
@@ -80,12 +80,12 @@ async def main() -> None:
     """Take all of them."""
     OUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(Path(folder), [season(), beginning("parcels")], ["orders", "parcels", "returns"])
+        harness = PageHarness(Path(folder), [season(), beginning("parcels")], ["orders", "parcels", "returns"])
         try:
             async with chromium(Path(folder) / "profile") as browser:
-                await shoot(await browser.tab(), stage)
+                await shoot(await browser.tab(), harness)
         finally:
-            stage.stop()
+            harness.stop()
 
 
 if __name__ == "__main__":

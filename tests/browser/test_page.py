@@ -10,8 +10,8 @@ import pytest
 
 from driftloop.contracts import registry_pb2 as registry
 from tests.browser.chromium import Tab
-from tests.browser.season import FIRST, SECOND, WAITS, beginning
-from tests.browser.stage import Stage
+from tests.browser.fixtures import FIRST, SECOND, WAITS, beginning
+from tests.browser.harness import PageHarness
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.surface]
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
@@ -36,8 +36,8 @@ async def answered(tab: Tab, why: str, confirm: str) -> None:
     await tab.button(confirm, "document.querySelector('dialog[open]')")
 
 
-async def test_a_newcomer_sees_who_answers_who_is_judged_and_what_to_do(stage: Stage, tab: Tab) -> None:
-    await shown(tab, stage.web)
+async def test_a_newcomer_sees_who_answers_who_is_judged_and_what_to_do(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, harness.web)
     for said in (
         "When a parcel leaves a shop, how many of its items will come back?",
         f"{SECOND} since 6 Apr 2024", f"{WAITS} in shadow", "4 blocks of 4 to 12", "passed: +0.0204 [+0.0049, +0.0362]",
@@ -47,132 +47,132 @@ async def test_a_newcomer_sees_who_answers_who_is_judged_and_what_to_do(stage: S
     assert tab.problems == []
 
 
-async def test_a_loop_without_a_champion_and_one_without_events_say_so(stage: Stage, tab: Tab) -> None:
-    await shown(tab, stage.web)
+async def test_a_loop_without_a_champion_and_one_without_events_say_so(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, harness.web)
     await tab.sees("nobody answers yet", "[aria-labelledby=loop-parcels]")
     await tab.sees("the first champion is trained once there are events enough", "[aria-labelledby=loop-parcels]")
     await tab.sees("no events yet", "[aria-labelledby=loop-returns]")
-    await tab.open(f"{stage.web}/#/loop/returns")
+    await tab.open(f"{harness.web}/#/loop/returns")
     for said in ("No window has outcomes", "No window of a champion", "No release was judged", "Nothing was live"):
         await tab.sees(said)
     assert tab.problems == []
 
 
 async def test_where_there_is_no_loop_the_page_says_how_to_make_one(tmp_path: Path, tab: Tab) -> None:
-    stage = Stage(tmp_path, [], [])
+    harness = PageHarness(tmp_path, [], [])
     try:
-        await shown(tab, stage.web)
+        await shown(tab, harness.web)
         await tab.sees("No loop is here yet")
         await tab.sees("driftloop init")
     finally:
-        stage.stop()
+        harness.stop()
 
 
-async def test_what_happens_shows_without_a_reload(stage: Stage, tab: Tab) -> None:
-    await shown(tab, f"{stage.web}/#/chain/orders:command")
+async def test_what_happens_shows_without_a_reload(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, f"{harness.web}/#/chain/orders:command")
     await tab.evaluate("window.stayed = true")
     before = await tab.evaluate("document.querySelectorAll('[data-node]').length")
-    stage.season.enters(WAITS, "canary", "command", f"shadow {WAITS} 4", "better in shadow")
-    stage.told(3)
+    harness.season.enters(WAITS, "canary", "command", f"shadow {WAITS} 4", "better in shadow")
+    harness.told(3)
     await tab.until(f"document.querySelectorAll('[data-node]').length === {before + 3}")
     await tab.sees(f"{WAITS} enters canary, answers 20% of keys", ".chain")
-    await tab.open(f"{stage.web}/#/")
+    await tab.open(f"{harness.web}/#/")
     await tab.sees(f"{WAITS} in canary, answers 20% of keys")
     await tab.sees("route 8 answers", ".happened")
     assert await tab.evaluate("window.stayed")
 
 
-async def test_a_lost_connection_is_told_and_mends_itself_and_nothing_is_missed(stage: Stage, tab: Tab) -> None:
-    await shown(tab, stage.web + LOOP_PAGE)
+async def test_a_lost_connection_is_told_and_mends_itself_and_nothing_is_missed(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, harness.web + LOOP_PAGE)
     await tab.evaluate("window.stayed = true")
-    stage.stop()
+    harness.stop()
     await tab.sees("connection lost", ".connection")
     await tab.sees("What you see is from", "[role=alert]")
     await tab.sees(WAITS, ".state")
-    stage.season.enters(WAITS, "canary", "command", f"shadow {WAITS} 4", "better in shadow")
-    stage.told(3)
-    stage.start()
+    harness.season.enters(WAITS, "canary", "command", f"shadow {WAITS} 4", "better in shadow")
+    harness.told(3)
+    harness.start()
     await tab.sees("live", ".connection")
     await tab.sees(f"{WAITS} in canary", ".state")
     assert not await tab.evaluate("Boolean(document.querySelector('[role=alert]'))")
     assert await tab.evaluate("window.stayed")
 
 
-async def test_a_page_opened_too_early_waits_for_the_read_model(stage: Stage, tab: Tab) -> None:
-    assert stage.running is not None
-    caught_up, stage.running.page._caught_up = stage.running.page._caught_up, lambda: False
-    await tab.open(stage.web)
+async def test_a_page_opened_too_early_waits_for_the_read_model(harness: PageHarness, tab: Tab) -> None:
+    assert harness.running is not None
+    caught_up, harness.running.page._caught_up = harness.running.page._caught_up, lambda: False
+    await tab.open(harness.web)
     await tab.sees("the read model is being made")
-    stage.running.page._caught_up = caught_up
+    harness.running.page._caught_up = caught_up
     await tab.sees(WAITS)
     await tab.sees("live", ".connection")
 
 
-async def test_an_approval_is_asked_about_sent_once_and_its_effect_is_shown(stage: Stage, tab: Tab) -> None:
-    await shown(tab, stage.web + LOOP_PAGE)
+async def test_an_approval_is_asked_about_sent_once_and_its_effect_is_shown(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, harness.web + LOOP_PAGE)
     await tab.button("Approve")
     await tab.sees(f"{WAITS} goes on to canary and answers 20% of keys. {SECOND} stays champion.", "dialog[open]")
-    assert not stage.rig.broker.records("control.approve.v1")
+    assert not harness.harness.broker.records("control.approve.v1")
     await answered(tab, "looked at its slices", f"Approve {WAITS}")
-    command = stage.commanded("approve")
+    command = harness.commanded("approve")
     assert (command.data.release_id, command.data.who, command.data.why) == (WAITS, "anna", "looked at its slices")
     await tab.sees("anna says approve", "dialog[open]")
-    stage.follows(command, WAITS, "canary")
+    harness.follows(command, WAITS, "canary")
     await tab.sees(f"Route 8 answers: champion {SECOND}, challenger {WAITS}", "dialog[open] .outcome.done")
     await tab.button("Close", "document.querySelector('dialog[open]')")
     await tab.sees(f"{WAITS} in canary, answers 20% of keys", ".state")
     assert not await tab.evaluate("document.querySelector('main').innerText.includes('Approve')")
-    assert len(stage.rig.broker.records("control.approve.v1")) == 1
+    assert len(harness.harness.broker.records("control.approve.v1")) == 1
     assert tab.problems == []
 
 
-async def test_a_rejection_ends_the_release(stage: Stage, tab: Tab) -> None:
-    await shown(tab, stage.web + LOOP_PAGE)
+async def test_a_rejection_ends_the_release(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, harness.web + LOOP_PAGE)
     await tab.button("Reject")
     await answered(tab, "worse for small shops", f"Reject {WAITS}")
-    command = stage.commanded("reject")
+    command = harness.commanded("reject")
     assert (command.data.release_id, command.data.why) == (WAITS, "worse for small shops")
-    stage.follows(command, WAITS, "rejected")
+    harness.follows(command, WAITS, "rejected")
     await tab.sees(f"Route 8 answers: champion {SECOND}", "dialog[open] .outcome.done")
     await tab.press("Escape")
     await tab.sees("none is judged", ".state")
     await tab.sees("by anna: worse for small shops", ".history")
 
 
-async def test_a_rollback_says_who_comes_back_and_shows_that_it_answers(stage: Stage, tab: Tab) -> None:
-    stage.season.enters(WAITS, "rejected", "command", f"shadow {WAITS} 4", "by itself")
-    stage.told(4)
-    await shown(tab, stage.web + LOOP_PAGE)
+async def test_a_rollback_says_who_comes_back_and_shows_that_it_answers(harness: PageHarness, tab: Tab) -> None:
+    harness.season.enters(WAITS, "rejected", "command", f"shadow {WAITS} 4", "by itself")
+    harness.told(4)
+    await shown(tab, harness.web + LOOP_PAGE)
     await tab.sees("none is judged", ".state")
     await tab.button("Roll back")
     await tab.sees(f"{SECOND} is taken back. {FIRST}, champion before it, answers every request again.", "dialog[open]")
     await answered(tab, "complaints from the shops", "Roll back orders")
-    command = stage.commanded("rollback")
+    command = harness.commanded("rollback")
     assert command.data.why == "complaints from the shops"
-    stage.takes_back(command, SECOND, FIRST)
+    harness.takes_back(command, SECOND, FIRST)
     await tab.sees(f"Route 9 answers: champion {FIRST}", "dialog[open] .outcome.done")
     await tab.press("Escape")
     await tab.sees(f"{FIRST} since", ".state")
 
 
-async def test_a_pause_and_its_end(stage: Stage, tab: Tab) -> None:
-    await shown(tab, stage.web + LOOP_PAGE)
+async def test_a_pause_and_its_end(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, harness.web + LOOP_PAGE)
     await tab.button("Pause")
     await tab.sees("Nothing is trained or promoted in orders by itself", "dialog[open]")
     await answered(tab, "stocktaking", "Pause orders")
     await tab.sees("Paused.", "dialog[open] .outcome.done")
     await tab.press("Escape")
     await tab.sees("paused", ".title .badges")
-    assert stage.commanded("pause").data.why == "stocktaking"
+    assert harness.commanded("pause").data.why == "stocktaking"
     await tab.button("Resume")
     await tab.until("document.querySelector('dialog[open] #who')?.value === 'anna'")
     await answered(tab, "it is over", "Resume orders")
     await tab.sees("Resumed.", "dialog[open] .outcome.done")
-    stage.commanded("resume")
+    harness.commanded("resume")
 
 
-async def test_who_and_why_must_be_said(stage: Stage, tab: Tab) -> None:
-    await shown(tab, stage.web + LOOP_PAGE)
+async def test_who_and_why_must_be_said(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, harness.web + LOOP_PAGE)
     await tab.button("Pause")
     confirm = (
         "[...document.querySelectorAll('dialog[open] button')].find((it) => it.innerText.trim() === 'Pause orders')"
@@ -185,44 +185,44 @@ async def test_who_and_why_must_be_said(stage: Stage, tab: Tab) -> None:
     await tab.until(f"!{confirm}.disabled")
     await tab.button("Cancel")
     await tab.until("!document.querySelector('dialog')")
-    assert not stage.rig.broker.records("control.pause.v1")
+    assert not harness.harness.broker.records("control.pause.v1")
 
 
-async def test_a_refusal_is_told_in_words_and_may_be_tried_again(stage: Stage, tab: Tab) -> None:
-    await shown(tab, stage.web + LOOP_PAGE)
+async def test_a_refusal_is_told_in_words_and_may_be_tried_again(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, harness.web + LOOP_PAGE)
     await tab.button("Approve")
-    stage.season.enters(WAITS, "rejected", "command", f"shadow {WAITS} 4", "by itself")
-    stage.told(4)
+    harness.season.enters(WAITS, "rejected", "command", f"shadow {WAITS} 4", "by itself")
+    harness.told(4)
     await tab.sees("none is judged", ".state")
     await answered(tab, "looked at its slices", f"Approve {WAITS}")
     await tab.sees("does not wait for an approval", "dialog[open] [role=alert]")
-    assert not stage.rig.broker.records("control.approve.v1")
+    assert not harness.harness.broker.records("control.approve.v1")
 
 
-async def test_a_command_that_changed_nothing_says_why(stage: Stage, tab: Tab) -> None:
-    await shown(tab, stage.web + LOOP_PAGE)
+async def test_a_command_that_changed_nothing_says_why(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, harness.web + LOOP_PAGE)
     await tab.button("Approve")
     await answered(tab, "looked at its slices", f"Approve {WAITS}")
-    stage.ignored(stage.commanded("approve"), "approve", "the policy has decided")
+    harness.ignored(harness.commanded("approve"), "approve", "the policy has decided")
     await tab.sees("the policy has decided", "dialog[open] .outcome.failed")
 
 
-async def test_a_command_while_nobody_answers_is_sent_once_when_tried_again(stage: Stage, tab: Tab) -> None:
-    await shown(tab, stage.web + LOOP_PAGE)
+async def test_a_command_while_nobody_answers_is_sent_once_when_tried_again(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, harness.web + LOOP_PAGE)
     await tab.button("Pause")
     await tab.until("document.querySelector('dialog[open] #who')")
-    stage.stop()
+    harness.stop()
     await answered(tab, "stocktaking", "Pause orders")
     await tab.sees("does not answer", "dialog[open] [role=alert]")
-    stage.start()
+    harness.start()
     await tab.sees("live", ".connection")
     await tab.button("Pause orders", "document.querySelector('dialog[open]')")
     await tab.sees("Paused.", "dialog[open] .outcome.done")
-    assert len(stage.rig.broker.records("control.pause.v1")) == 1
+    assert len(harness.harness.broker.records("control.pause.v1")) == 1
 
 
-async def test_a_node_of_the_chain_opens_its_event(stage: Stage, tab: Tab) -> None:
-    await shown(tab, f"{stage.web}/#/chain/orders:drift")
+async def test_a_node_of_the_chain_opens_its_event(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, f"{harness.web}/#/chain/orders:drift")
     await tab.sees("ALARM returns: 5.76 > 4 over 10 blocks")
     lanes = await tab.evaluate("[...document.querySelectorAll('.lane-name')].map((it) => it.textContent)")
     assert lanes == ["monitoring", "training", "evaluation", "registry", "serving"]
@@ -236,8 +236,8 @@ async def test_a_node_of_the_chain_opens_its_event(stage: Stage, tab: Tab) -> No
     await tab.sees("window closed", "dialog[open] h2")
 
 
-async def test_all_of_it_works_by_keyboard(stage: Stage, tab: Tab) -> None:
-    await shown(tab, f"{stage.web}/#/chain/orders:drift")
+async def test_all_of_it_works_by_keyboard(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, f"{harness.web}/#/chain/orders:drift")
     await tab.evaluate("document.querySelector('[data-node]').focus()")
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft"):
         await tab.press(key)
@@ -249,7 +249,7 @@ async def test_all_of_it_works_by_keyboard(stage: Stage, tab: Tab) -> None:
     assert "training asked for" in await tab.evaluate("document.activeElement.getAttribute('aria-label') ?? ''")
     await tab.press("End")
     assert "PROMOTED" in await tab.evaluate("document.activeElement.getAttribute('aria-label')")
-    await tab.open(stage.web + LOOP_PAGE)
+    await tab.open(harness.web + LOOP_PAGE)
     await tab.until("document.querySelector('.plot [tabindex]')")
     await tab.evaluate("document.querySelector('.plot [tabindex]').focus()")
     last = await tab.evaluate("document.querySelector('.readout').innerText")
@@ -270,8 +270,8 @@ async def test_all_of_it_works_by_keyboard(stage: Stage, tab: Tab) -> None:
     await tab.until("!document.querySelector('dialog')")
 
 
-async def test_the_plots_tell_loss_by_release_and_drift_by_chosen_input(stage: Stage, tab: Tab) -> None:
-    await shown(tab, stage.web + LOOP_PAGE)
+async def test_the_plots_tell_loss_by_release_and_drift_by_chosen_input(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, harness.web + LOOP_PAGE)
     await tab.sees("Mean Poisson deviance")
     legends = await tab.evaluate(
         "[...document.querySelectorAll('.legend')].map((it) => it.innerText.trim().split(/\\s+/))"
@@ -288,15 +288,15 @@ async def test_the_plots_tell_loss_by_release_and_drift_by_chosen_input(stage: S
 @pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 async def test_axe_finds_no_fault_and_nothing_is_wider_than_the_screen(
-    stage: Stage, tab: Tab, screen: str, dark: bool
+    harness: PageHarness, tab: Tab, screen: str, dark: bool
 ) -> None:
     width, height = SCREENS[screen]
     await tab.look(width=width, height=height, dark=dark)
     for place in ("/", LOOP_PAGE, "/#/chain/orders:drift", "/#/loop/returns"):
-        await shown(tab, stage.web + place)
+        await shown(tab, harness.web + place)
         assert await faults(tab) == [], place
         assert await tab.evaluate("document.documentElement.scrollWidth") <= width
-    await shown(tab, stage.web + LOOP_PAGE)
+    await shown(tab, harness.web + LOOP_PAGE)
     await tab.button("Approve")
     await tab.until("document.querySelector('dialog[open] #who')")
     assert await faults(tab) == []
@@ -314,26 +314,26 @@ async def faults(tab: Tab) -> list[Any]:
     return [(each["id"], each["impact"], [node["html"][:160] for node in each["nodes"]]) for each in found]
 
 
-async def test_the_page_asks_nobody_but_its_own_server(stage: Stage, tab: Tab) -> None:
+async def test_the_page_asks_nobody_but_its_own_server(harness: PageHarness, tab: Tab) -> None:
     for place in ("/", LOOP_PAGE, "/#/chain/orders:drift"):
-        await shown(tab, stage.web + place)
+        await shown(tab, harness.web + place)
     assert tab.asked
-    assert {each for each in tab.asked if not each.startswith(stage.web)} <= {"about:blank"}
+    assert {each for each in tab.asked if not each.startswith(harness.web)} <= {"about:blank"}
     assert tab.problems == []
 
 
-async def test_a_new_loop_and_its_first_window_appear_by_themselves(stage: Stage, tab: Tab) -> None:
-    await shown(tab, stage.web)
-    stage.rig.tell(beginning("returns").events)
+async def test_a_new_loop_and_its_first_window_appear_by_themselves(harness: PageHarness, tab: Tab) -> None:
+    await shown(tab, harness.web)
+    harness.harness.tell(beginning("returns").events)
     await tab.sees("no champion yet", "[aria-labelledby=loop-returns]")
 
 
-async def test_hostile_text_stays_text(stage: Stage, tab: Tab) -> None:
+async def test_hostile_text_stays_text(harness: PageHarness, tab: Tab) -> None:
     text = "<img src=x onerror=alert(1)><script>window.hurt = 1</script>"
     data = registry.ReleaseRejected(release_id=WAITS, stage="shadow", reason=text)
-    stage.season.tell("hostile", data, "command")
-    stage.told(1)
-    await shown(tab, stage.web)
+    harness.season.tell("hostile", data, "command")
+    harness.told(1)
+    await shown(tab, harness.web)
     await tab.sees(text[:20], ".happened")
     assert not await tab.evaluate("window.hurt")
     assert not await tab.evaluate("document.querySelectorAll('main img').length")

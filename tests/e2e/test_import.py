@@ -25,7 +25,7 @@ from driftloop.events.event_log import read_events
 from driftloop.process.settings import ROOT
 from tests.e2e.command_line import CommandLine, printed_together, system
 from tests.e2e.two_loops.together import settings_of, up
-from tests.helpers import exported, settling
+from tests.helpers import exported, generated_past
 from tests.helpers.editing import replace_once
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.exported import Exported
@@ -64,7 +64,7 @@ def of_two_sizes(model: Exported, size: float, place: str) -> float:
 
 def of_a_feature(model: Exported, size: float, place: str) -> float:
     """The regression's first column is how often the place was measured in the last hour."""
-    return float(model.scores(np.array([[settling.MEASURED[place], size]]), np.array([place], dtype=object))[0])
+    return float(model.scores(np.array([[generated_past.MEASURED[place], size]]), np.array([place], dtype=object))[0])
 
 
 def of_size_and_place(model: Exported, size: float, place: str) -> float:
@@ -72,15 +72,15 @@ def of_size_and_place(model: Exported, size: float, place: str) -> float:
 
 
 def named_counts() -> Exported:
-    size, place = settling.cases()
-    return exported.sklearn_counts(size, place.astype(object), settling.outcomes("count"))
+    size, place = generated_past.cases()
+    return exported.sklearn_counts(size, place.astype(object), generated_past.outcomes("count"))
 
 
 def matrix_of_counts() -> Exported:
     """Its second column is the sum of the last hour's measurements, each of which is 1."""
-    size, place = settling.cases()
-    measured = np.vectorize(settling.MEASURED.__getitem__)(place)
-    return exported.xgboost_on("count", np.column_stack([size, measured]), settling.outcomes("count"))
+    size, place = generated_past.cases()
+    measured = np.vectorize(generated_past.MEASURED.__getitem__)(place)
+    return exported.xgboost_on("count", np.column_stack([size, measured]), generated_past.outcomes("count"))
 
 
 README = "parcels"
@@ -152,7 +152,7 @@ def make(line: CommandLine, folder: Path, name: str) -> Exported:
     """A loop as `driftloop init` makes it, without a trainer where it shall have none; and the model to bring."""
     told = MODELS[name]
     good(line.run("init", name, "--kind", told.kind, "--clock", "request"))
-    settling.write(folder / "loops" / name, name, told.kind)
+    generated_past.write(folder / "loops" / name, name, told.kind)
     if name != TRAINED:
         text = folder / "loops" / name / "loop.yaml"
         replace_once(text, "trainer: model:Trainer", "trainer: null")
@@ -206,7 +206,7 @@ def test_an_imported_model_is_the_first_champion_and_answers_as_it_does_itself(l
 
 
 def tensors(size: float, place: str) -> list[triton.InferInput]:
-    at_ms = settling.START_MS + 5 * settling.DAY_MS
+    at_ms = generated_past.START_MS + 5 * generated_past.DAY_MS
     values: dict[str, tuple[str, Any]] = {
         "case_id": ("BYTES", "asked-by-the-test"), "decision_time_ms": ("INT64", at_ms),
         "place": ("BYTES", place), "size": ("FP64", size),

@@ -29,7 +29,7 @@ def at(day: float) -> int:
     return BEGIN_MS + round(day * DAY_MS)
 
 
-class Life:
+class LifecycleEvents:
     """Events in the order of their publication. Each comes a second of wall time after the one before."""
 
     def __init__(self, loop: str = "orders") -> None:
@@ -225,7 +225,7 @@ class Life:
         return self.say(day, data, None if chain else cause, chain)
 
 
-def first_champion(life: Life, day: int = 10) -> None:
+def first_champion(life: LifecycleEvents, day: int = 10) -> None:
     """``r-a`` is trained and promoted."""
     request = life.request(day, "a", life.windows[-1], kind="first-champion")
     verdict = life.verdict(day, "a", life.trained(day, "a", request))
@@ -233,9 +233,9 @@ def first_champion(life: Life, day: int = 10) -> None:
     life.promoted(day, "a", verdict)
 
 
-def drifting(loop: str = "orders") -> Life:
+def drifting(loop: str = "orders") -> LifecycleEvents:
     """Forty days: a first champion on day 10, a scheduled candidate refused, an alarm on day 24, repaired on 32."""
-    life = Life(loop)
+    life = LifecycleEvents(loop)
     for day in range(10):
         life.window(day, "")
     first_champion(life)

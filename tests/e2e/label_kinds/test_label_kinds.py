@@ -13,7 +13,7 @@ from driftloop.contracts import training_pb2 as training
 from driftloop.loop.scaffold import CLASSES
 from driftloop.model.losses import losses
 from driftloop.ops.checks.model import Check
-from tests.e2e.label_kinds.season import CASE, CORRECTED, DAY_MS, HOUR_MS, LOOPS, NEXT_DAY_MS, OUTCOMES, Season
+from tests.e2e.label_kinds.harness import CASE, CORRECTED, DAY_MS, HOUR_MS, LOOPS, NEXT_DAY_MS, OUTCOMES, LoopEvents
 
 pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(1800)]
 
@@ -32,13 +32,13 @@ FIRST = [
 each_loop = pytest.mark.parametrize("loop", LOOPS.values())
 
 
-def test_check_finds_nothing_wrong_with_new_loops(season: Season) -> None:
+def test_check_finds_nothing_wrong_with_new_loops(season: LoopEvents) -> None:
     assert sorted(season.checked) == sorted(LOOPS.values())
     assert [each["problems"] for each in season.checked.values()] == [[]] * len(LOOPS)
 
 
 @each_loop
-def test_the_first_champion_is_promoted_by_the_usual_events(season: Season, loop: str) -> None:
+def test_the_first_champion_is_promoted_by_the_usual_events(season: LoopEvents, loop: str) -> None:
     [promoted] = season.of(loop, registry.ChampionPromoted)
     assert (promoted.data.previous_release_id, promoted.time_ms) == ("", DAY_MS)
     chain = [event for event in season.of(loop) if event.correlation_id == promoted.correlation_id]
@@ -51,7 +51,7 @@ def test_the_first_champion_is_promoted_by_the_usual_events(season: Season, loop
 
 
 @each_loop
-def test_a_plain_call_is_answered_by_the_first_champion_and_logged(season: Season, loop: str) -> None:
+def test_a_plain_call_is_answered_by_the_first_champion_and_logged(season: LoopEvents, loop: str) -> None:
     answer, logged = season.answers[loop], season.predictions[loop]
     [promoted] = season.of(loop, registry.ChampionPromoted)
     assert answer.release == promoted.data.release_id
@@ -63,7 +63,7 @@ def test_a_plain_call_is_answered_by_the_first_champion_and_logged(season: Seaso
     assert answer.score.tolist() == (classes or [logged.score[place]])
 
 
-def test_the_answer_of_classes_is_a_probability_of_each(season: Season) -> None:
+def test_the_answer_of_classes_is_a_probability_of_each(season: LoopEvents) -> None:
     score = season.answers[LOOPS["multiclass"]].score
     assert score.shape == (len(CLASSES),)
     assert score.min() > 0
@@ -72,7 +72,7 @@ def test_the_answer_of_classes_is_a_probability_of_each(season: Season) -> None:
 
 
 @each_loop
-def test_outcomes_are_joined_as_windows_close(season: Season, loop: str) -> None:
+def test_outcomes_are_joined_as_windows_close(season: LoopEvents, loop: str) -> None:
     windows = {event.data.start_ms: event.data for event in season.of(loop, monitoring.WindowClosed)}
     asked, answered = windows[DAY_MS], season.answers[loop].release
     assert asked.joins.joined > 50
@@ -84,13 +84,13 @@ def test_outcomes_are_joined_as_windows_close(season: Season, loop: str) -> None
 
 
 @each_loop
-def test_every_check_is_equal(season: Season, loop: str) -> None:
+def test_every_check_is_equal(season: LoopEvents, loop: str) -> None:
     checks: list[Check] = list(season.checks[loop].checks)
     assert [each for each in checks if each.unequal] == []
     assert sum(each.compared for each in checks) > 5_000
 
 
-def test_a_corrected_outcome_restates_its_window(season: Season) -> None:
+def test_a_corrected_outcome_restates_its_window(season: LoopEvents) -> None:
     [restated] = season.of(CORRECTED, monitoring.WindowRestated)
     closed = {event.data.window_id: event.data for event in season.of(CORRECTED, monitoring.WindowClosed)}
     about = closed[restated.data.window_id]
@@ -106,7 +106,7 @@ def test_a_corrected_outcome_restates_its_window(season: Season) -> None:
     assert "RESTATED the window of 2026-01-15 00:00: 1 outcome corrected" in season.timeline
 
 
-def test_decisions_keep_the_evidence_that_they_had(season: Season) -> None:
+def test_decisions_keep_the_evidence_that_they_had(season: LoopEvents) -> None:
     now = {event.id: event for event in season.of(CORRECTED)}
     assert len(season.before) > 30
     assert [now[event.id] for event in season.before] == list(season.before)

@@ -17,18 +17,20 @@ from driftloop.ops.control_client import ControlClient, NotFound, Refused, Timed
 from driftloop.process.errors import DriftloopError
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.story import DAY_MS, LOOP, Story, told
-from tests.unit.control.rig import Rig
+from tests.unit.control.harness import Harness
 from tests.unit.control.running import Running
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    rig, whole = Rig(tmp_path), told()
+    harness, whole = Harness(tmp_path), told()
     at = next(n for n, each in enumerate(whole.events) if each.id == f"{LOOP}:converged 2")
     story = Story(events=whole.events[: at + 1], day=5)
-    rig.tell(story.events)
-    rig.serve([predictions.PredictionServed(loop=LOOP, prediction_id="p-1", key="k", release_id="r-1", route_epoch=2)])
-    found = Running(rig, story)
+    harness.tell(story.events)
+    harness.serve(
+        [predictions.PredictionServed(loop=LOOP, prediction_id="p-1", key="k", release_id="r-1", route_epoch=2)]
+    )
+    found = Running(harness, story)
     yield found
     found.end()
 
@@ -89,7 +91,7 @@ def test_who_follows_sees_what_comes(running: Running) -> None:
     followed = running.client.timeline(api.StreamTimelineRequest(loop=LOOP, follow=True, newest=1), timeout_s=30)
     next(followed)
     running.story.entered(2, "canary", 3, 1, "x", "drift", "better in shadow")
-    running.rig.tell(running.story.events[-1:])
+    running.harness.tell(running.story.events[-1:])
     assert next(followed).line == "r-2 enters canary, answers 10% of keys"
 
 
@@ -100,7 +102,7 @@ def test_a_command_is_sent_once_however_often_it_is_asked(running: Running) -> N
     assert (first.repeated_call, again.repeated_call) == (False, True)
     assert first.event_id == again.event_id
     assert len(running.commands()) == 1
-    [record] = running.rig.broker.records("control.pause.v1")
+    [record] = running.harness.broker.records("control.pause.v1")
     assert record.header("ce_source") == b"/driftloop/control"
     with pytest.raises(Refused, match="paused already"):
         running.client.call("Pause", command(request_id="two"))

@@ -25,7 +25,7 @@ PACE = Pace(poll_s=0.001, retry_first_s=2.0, retry_longest_s=60.0, attempts=8)
 
 
 @dataclass
-class Rig:
+class Harness:
     """A notifier with a real queue and a real receiver; time is the test's."""
 
     engine: Engine
@@ -72,134 +72,134 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def rig(engine: Engine, receiver: Receiver) -> Rig:
+def harness(engine: Engine, receiver: Receiver) -> Harness:
     return rig_of(engine, receiver)
 
 
-def rig_of(engine: Engine, receiver: Receiver, url: str = "", pace: Pace = PACE, timeout_s: float = 30.0) -> Rig:
+def rig_of(engine: Engine, receiver: Receiver, url: str = "", pace: Pace = PACE, timeout_s: float = 30.0) -> Harness:
     clock, stop = FakeClock(), threading.Event()
     webhook = Webhook(url or receiver.url, timeout_s, clock)
     notifier = Notifier(SqlNoticeQueue(engine), webhook, clock, stop, pace, seed=3)
-    return Rig(engine, receiver, clock, stop, notifier)
+    return Harness(engine, receiver, clock, stop, notifier)
 
 
-def test_what_is_due_is_sent_once(rig: Rig) -> None:
-    rig.put(1, 2)
-    assert rig.notifier.drain() == 2
-    assert rig.notifier.drain() == 0
-    assert rig.told() == ["n-1", "n-2"]
-    assert rig.states() == ["sent", "sent"]
+def test_what_is_due_is_sent_once(harness: Harness) -> None:
+    harness.put(1, 2)
+    assert harness.notifier.drain() == 2
+    assert harness.notifier.drain() == 0
+    assert harness.told() == ["n-1", "n-2"]
+    assert harness.states() == ["sent", "sent"]
 
 
-def test_a_receiver_in_trouble_is_tried_again_until_it_takes_it(rig: Rig) -> None:
-    rig.receiver.replies += [Reply(500), Reply(500)]
-    rig.put(1)
-    assert rig.notifier.drain() == 0
-    assert rig.notifier.drain() == 0
-    assert len(rig.told()) == 1
-    rig.clock.move(2.0)
-    assert rig.notifier.drain() == 0
-    rig.clock.move(4.0)
-    assert rig.notifier.drain() == 1
-    assert rig.told() == ["n-1"] * 3
-    assert rig.states() == ["sent"]
+def test_a_receiver_in_trouble_is_tried_again_until_it_takes_it(harness: Harness) -> None:
+    harness.receiver.replies += [Reply(500), Reply(500)]
+    harness.put(1)
+    assert harness.notifier.drain() == 0
+    assert harness.notifier.drain() == 0
+    assert len(harness.told()) == 1
+    harness.clock.move(2.0)
+    assert harness.notifier.drain() == 0
+    harness.clock.move(4.0)
+    assert harness.notifier.drain() == 1
+    assert harness.told() == ["n-1"] * 3
+    assert harness.states() == ["sent"]
 
 
-def test_pauses_double_up_to_the_longest_and_are_never_all_alike(rig: Rig) -> None:
-    rig.receiver.replies += [Reply(500)] * 7
-    rig.put(1)
+def test_pauses_double_up_to_the_longest_and_are_never_all_alike(harness: Harness) -> None:
+    harness.receiver.replies += [Reply(500)] * 7
+    harness.put(1)
     pauses = []
     for _ in range(7):
-        rig.notifier.drain()
-        pauses.append(rig.due_in_s())
-        rig.clock.move(pauses[-1])
+        harness.notifier.drain()
+        pauses.append(harness.due_in_s())
+        harness.clock.move(pauses[-1])
     shares = [pause / longest for pause, longest in zip(pauses, [2, 4, 8, 16, 32, 60, 60], strict=True)]
     assert all(0.5 <= each <= 1.0 for each in shares)
     assert len({round(each, 3) for each in shares}) > 3
 
 
-def test_a_notice_that_is_never_taken_is_given_up_after_all_tries(rig: Rig) -> None:
-    rig.receiver.replies += [Reply(500)] * 20
-    rig.put(1)
+def test_a_notice_that_is_never_taken_is_given_up_after_all_tries(harness: Harness) -> None:
+    harness.receiver.replies += [Reply(500)] * 20
+    harness.put(1)
     for _ in range(20):
-        rig.notifier.drain()
-        rig.clock.move(60.0)
-    assert len(rig.told()) == PACE.attempts
-    assert rig.states() == ["given-up"]
+        harness.notifier.drain()
+        harness.clock.move(60.0)
+    assert len(harness.told()) == PACE.attempts
+    assert harness.states() == ["given-up"]
 
 
-def test_a_pause_that_the_receiver_asks_for_holds_for_all_notices(rig: Rig) -> None:
-    rig.receiver.replies.append(Reply(429, {"Retry-After": "90"}))
-    rig.put(1, 2, 3)
-    assert rig.notifier.drain() == 0
-    assert rig.told() == ["n-1"]
-    rig.clock.move(89.9)
-    assert rig.notifier.drain() == 0
-    assert rig.told() == ["n-1"]
-    rig.clock.move(0.1)
-    assert rig.notifier.drain() == 3
-    assert rig.told() == ["n-1", "n-1", "n-2", "n-3"]
+def test_a_pause_that_the_receiver_asks_for_holds_for_all_notices(harness: Harness) -> None:
+    harness.receiver.replies.append(Reply(429, {"Retry-After": "90"}))
+    harness.put(1, 2, 3)
+    assert harness.notifier.drain() == 0
+    assert harness.told() == ["n-1"]
+    harness.clock.move(89.9)
+    assert harness.notifier.drain() == 0
+    assert harness.told() == ["n-1"]
+    harness.clock.move(0.1)
+    assert harness.notifier.drain() == 3
+    assert harness.told() == ["n-1", "n-1", "n-2", "n-3"]
 
 
-def test_a_refused_notice_is_given_up_at_once_and_the_next_one_sent(rig: Rig) -> None:
-    rig.receiver.replies.append(Reply(404, content=b"no_service"))
-    rig.put(1, 2)
-    assert rig.notifier.drain() == 1
-    rig.clock.move(3600.0)
-    assert rig.notifier.drain() == 0
-    assert rig.states() == ["given-up", "sent"]
-    assert rig.problems()[0] == "HTTP 404: no_service"
+def test_a_refused_notice_is_given_up_at_once_and_the_next_one_sent(harness: Harness) -> None:
+    harness.receiver.replies.append(Reply(404, content=b"no_service"))
+    harness.put(1, 2)
+    assert harness.notifier.drain() == 1
+    harness.clock.move(3600.0)
+    assert harness.notifier.drain() == 0
+    assert harness.states() == ["given-up", "sent"]
+    assert harness.problems()[0] == "HTTP 404: no_service"
 
 
 def test_a_receiver_that_is_not_there_is_tried_again(engine: Engine, receiver: Receiver) -> None:
     [port] = free_ports(1)
-    rig = rig_of(engine, receiver, url=f"http://127.0.0.1:{port}{SECRET}")
-    rig.put(1)
-    assert rig.notifier.drain() == 0
-    assert rig.states() == ["waiting"]
-    assert rig.problems() == ["no answer: ConnectionRefusedError (Connection refused)"]
+    harness = rig_of(engine, receiver, url=f"http://127.0.0.1:{port}{SECRET}")
+    harness.put(1)
+    assert harness.notifier.drain() == 0
+    assert harness.states() == ["waiting"]
+    assert harness.problems() == ["no answer: ConnectionRefusedError (Connection refused)"]
 
 
 def test_a_receiver_that_is_too_slow_is_tried_again(engine: Engine, receiver: Receiver) -> None:
-    rig = rig_of(engine, receiver, timeout_s=0.05)
+    harness = rig_of(engine, receiver, timeout_s=0.05)
     receiver.replies.append(Reply(held=True))
-    rig.put(1)
-    assert rig.notifier.drain() == 0
-    assert rig.problems() == ["no answer: TimeoutError"]
+    harness.put(1)
+    assert harness.notifier.drain() == 0
+    assert harness.problems() == ["no answer: TimeoutError"]
 
 
-def test_a_crash_before_the_note_sends_the_same_notice_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_before_the_note_sends_the_same_notice_again(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_: object) -> None:
         raise SystemExit
 
-    rig.put(1)
+    harness.put(1)
     with monkeypatch.context() as patch:
         patch.setattr(SqlNoticeQueue, "sent", die)
         with pytest.raises(SystemExit):
-            rig.notifier.drain()
-    assert rig_of(rig.engine, rig.receiver).notifier.drain() == 1
-    assert rig.told() == ["n-1", "n-1"]
+            harness.notifier.drain()
+    assert rig_of(harness.engine, harness.receiver).notifier.drain() == 1
+    assert harness.told() == ["n-1", "n-1"]
 
 
-def test_with_no_webhook_nothing_is_sent_and_nothing_piles_up(rig: Rig) -> None:
-    silent = Notifier(SqlNoticeQueue(rig.engine), None, rig.clock, rig.stop, PACE)
-    rig.put(1, 2)
+def test_with_no_webhook_nothing_is_sent_and_nothing_piles_up(harness: Harness) -> None:
+    silent = Notifier(SqlNoticeQueue(harness.engine), None, harness.clock, harness.stop, PACE)
+    harness.put(1, 2)
     assert silent.drain() == 0
-    assert rig.states() == ["passed-over", "passed-over"]
-    assert rig.notifier.drain() == 0
-    assert rig.told() == []
+    assert harness.states() == ["passed-over", "passed-over"]
+    assert harness.notifier.drain() == 0
+    assert harness.told() == []
 
 
-def test_neither_log_nor_row_shows_the_address(rig: Rig) -> None:
-    rig.receiver.replies += [Reply(500, content=SECRET.encode()), Reply(404, content=SECRET.encode()), Reply()]
-    rig.put(1, 2, 3)
+def test_neither_log_nor_row_shows_the_address(harness: Harness) -> None:
+    harness.receiver.replies += [Reply(500, content=SECRET.encode()), Reply(404, content=SECRET.encode()), Reply()]
+    harness.put(1, 2, 3)
     with structlog.testing.capture_logs() as logs:
-        rig.notifier.drain()
+        harness.notifier.drain()
     assert [each["event"] for each in logs] == ["notice-waits", "notice-given-up", "notice-sent"]
-    assert "secret" not in f"{logs} {rig.problems()}"
+    assert "secret" not in f"{logs} {harness.problems()}"
 
 
-def test_what_becomes_of_a_notice_is_counted(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_becomes_of_a_notice_is_counted(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[tuple[str, str]] = []
 
     @dataclass
@@ -211,26 +211,26 @@ def test_what_becomes_of_a_notice_is_counted(rig: Rig, monkeypatch: pytest.Monke
 
     for name in ("SENT", "RETRIED", "GIVEN_UP"):
         monkeypatch.setattr(metrics, name, Counted(name))
-    rig.receiver.replies += [Reply(500), Reply(404), Reply()]
-    rig.put(1, 2, 3)
-    rig.notifier.drain()
+    harness.receiver.replies += [Reply(500), Reply(404), Reply()]
+    harness.put(1, 2, 3)
+    harness.notifier.drain()
     assert counted == [(name, "orders run-failed") for name in ("RETRIED", "GIVEN_UP", "SENT")]
 
 
-def test_it_works_on_a_thread_until_it_is_stopped(rig: Rig) -> None:
-    thread = threading.Thread(target=rig.notifier.run)
+def test_it_works_on_a_thread_until_it_is_stopped(harness: Harness) -> None:
+    thread = threading.Thread(target=harness.notifier.run)
     thread.start()
     try:
-        rig.put(1)
-        assert_eventually(lambda: rig.states() == ["sent"])
+        harness.put(1)
+        assert_eventually(lambda: harness.states() == ["sent"])
     finally:
-        rig.stop.set()
+        harness.stop.set()
         thread.join(60)
     assert not thread.is_alive()
 
 
-def test_once_stopped_nothing_more_is_sent(rig: Rig) -> None:
-    rig.put(1)
-    rig.stop.set()
-    assert rig.notifier.drain() == 0
-    assert rig.told() == []
+def test_once_stopped_nothing_more_is_sent(harness: Harness) -> None:
+    harness.put(1)
+    harness.stop.set()
+    assert harness.notifier.drain() == 0
+    assert harness.told() == []

@@ -16,7 +16,7 @@ from driftloop.ops.cli.wait import wait
 from driftloop.process.errors import DriftloopError
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.story import LOOP, Story, told
-from tests.unit.control.rig import Rig
+from tests.unit.control.harness import Harness
 from tests.unit.control.running import Running
 
 pytestmark = pytest.mark.integration
@@ -26,7 +26,7 @@ Wait = Callable[..., Result]
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    found = Running(Rig(tmp_path), Story())
+    found = Running(Harness(tmp_path), Story())
     yield found
     found.end()
 
@@ -45,9 +45,9 @@ def until(name: str) -> list[Envelope[Any]]:
 
 def tell(running: Running, events: Sequence[Envelope[Any]]) -> None:
     """Let events happen, and the read model take them in."""
-    there = running.rig.store.count()
-    running.rig.tell(events)
-    assert_eventually(lambda: running.rig.store.count() == there + len(events))
+    there = running.harness.store.count()
+    running.harness.tell(events)
+    assert_eventually(lambda: running.harness.store.count() == there + len(events))
 
 
 def streams(running: Running) -> int:
@@ -69,7 +69,7 @@ def test_it_returns_as_soon_as_what_is_waited_for_is_so(running: Running, run: W
         waiting = pool.submit(run, LOOP, "--for", "champion", "--timeout", "120")
         assert_eventually(lambda: streams(running) == 1)
         assert not waiting.done()
-        running.rig.tell(before[-1:])
+        running.harness.tell(before[-1:])
         assert waiting.result(120.0).output.startswith("champion r-1")
     tell(running, after[len(before) :])
     assert run(LOOP, "--timeout", "60").output.startswith("champion r-1, r-2 in shadow; nothing: r-2 is judged")

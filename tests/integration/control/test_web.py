@@ -16,7 +16,7 @@ from driftloop.contracts.message_json import as_dict
 from services.control.web.plans import Plan, PlannedStage
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.story import LOOP, Story, told
-from tests.unit.control.rig import Rig
+from tests.unit.control.harness import Harness
 from tests.unit.control.running import Running
 
 PLAN = Plan((PlannedStage("shadow", 0.0, 4, 12, 0.0, True),), 0.95, "Poisson deviance", {"lines": 0.5})
@@ -24,11 +24,11 @@ PLAN = Plan((PlannedStage("shadow", 0.0, 4, 12, 0.0, True),), 0.95, "Poisson dev
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    rig, whole = Rig(tmp_path), told()
+    harness, whole = Harness(tmp_path), told()
     at = next(n for n, each in enumerate(whole.events) if each.id == f"{LOOP}:converged 2")
     story = Story(events=whole.events[: at + 1], day=5)
-    rig.tell(story.events)
-    found = Running(rig, story, plans={LOOP: PLAN})
+    harness.tell(story.events)
+    found = Running(harness, story, plans={LOOP: PLAN})
     yield found
     found.end()
 
@@ -100,11 +100,11 @@ async def test_what_comes_is_streamed_and_who_comes_back_misses_nothing(
     async with page.get(f"/api/stream?after={at}") as answer:
         assert answer.content_type == "text/event-stream"
         running.story.entered(2, "canary", 3, 1, "x", "drift", "better in shadow")
-        running.rig.tell(running.story.events[-1:])
+        running.harness.tell(running.story.events[-1:])
         [first] = await told_records(answer, 1)
         assert (first["id"], first["news"]) == (f"{LOOP}:canary 2 at 3", True)
     running.story.routed(3, 1, 2, "x", "drift")
-    running.rig.tell(running.story.events[-2:])
+    running.harness.tell(running.story.events[-2:])
     back = {"Last-Event-ID": str(first["position"])}
     async with page.get(f"/api/stream?after={at}", headers=back) as answer:
         found = await told_records(answer, 2)
@@ -132,7 +132,7 @@ async def test_a_command_is_one_event_through_whichever_door(running: Running, p
     assert_eventually(lambda: running.client.call("ListLoops", api.ListLoopsRequest(loop=LOOP)).loops[0].paused)
     again = running.client.call("Pause", json_format.ParseDict(command(), api.CommandRequest()))
     assert (again.event_id, again.repeated_call) == (accepted["event_id"], True)
-    assert len(running.rig.broker.records("control.pause.v1")) == 1
+    assert len(running.harness.broker.records("control.pause.v1")) == 1
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import pytest
 from driftloop.bus.ports import TopicPartition
 from services.ingestion.bootstrap import World
 from services.ingestion.ports import TableVersion, Unflushed
-from tests.unit.ingestion.rig import OUTCOMES, ROWS, Rig, consume, envelopes, take_all
-from tests.unit.ingestion.shop import PAID, PLACED, Producer, paid, placed, write_loop
+from tests.unit.ingestion.fixtures import PAID, PLACED, Producer, paid, placed, write_loop
+from tests.unit.ingestion.harness import OUTCOMES, ROWS, IngestionHarness, consume, envelopes, take_all
 
 pytestmark = pytest.mark.integration
 
@@ -108,40 +108,44 @@ def story(producer: Producer) -> None:
         producer.watermark(hour + 1)
 
 
-def outcome(rig: Rig) -> dict[str, Any]:
+def outcome(harness: IngestionHarness) -> dict[str, Any]:
     """All that must not depend on where it was killed."""
-    letters = sorted((each.header("dlq-source"), each.header("dlq-reason"), each.value) for each in rig.letters(PLACED))
-    seen = {topic: consume(rig.broker, topic) for topic in (ROWS, OUTCOMES)}
+    letters = sorted(
+        (each.header("dlq-source"), each.header("dlq-reason"), each.value) for each in harness.letters(PLACED)
+    )
+    seen = {topic: consume(harness.broker, topic) for topic in (ROWS, OUTCOMES)}
     return {
-        "placed": rig.events("orders", PLACED),
-        "paid": rig.events("orders", PAID),
-        "rejected": rig.rejected(),
+        "placed": harness.events("orders", PLACED),
+        "paid": harness.events("orders", PAID),
+        "rejected": harness.rejected(),
         "letters": letters,
         "rows": {key: each.rows() for topic in seen.values() for key, each in topic.items()},
         "watermarks": {key: each.watermarks() for topic in seen.values() for key, each in topic.items()},
-        "lake watermarks": rig.table("orders", "watermarks").to_pylist(),
+        "lake watermarks": harness.table("orders", "watermarks").to_pylist(),
     }
 
 
-def make(folder: Path, **settings: Any) -> Rig:
-    rig = Rig(folder, [write_loop(folder / "loops")], settings={"poll_records": 17, "flush_rows": 12, **settings})
-    story(Producer(rig.broker, rig.loops[0]))
-    return rig
+def make(folder: Path, **settings: Any) -> IngestionHarness:
+    harness = IngestionHarness(
+        folder, [write_loop(folder / "loops")], settings={"poll_records": 17, "flush_rows": 12, **settings}
+    )
+    story(Producer(harness.broker, harness.loops[0]))
+    return harness
 
 
-def run(rig: Rig, fuse: Fuse) -> None:
-    service = rig.service(lambda world: fused(world, fuse))
+def run(harness: IngestionHarness, fuse: Fuse) -> None:
+    service = harness.service(lambda world: fused(world, fuse))
     service.start()
-    take_all(service, rig.broker)
+    take_all(service, harness.broker)
     service.finish()
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int]:
-    rig = make(tmp_path_factory.mktemp("undisturbed"))
+    harness = make(tmp_path_factory.mktemp("undisturbed"))
     fuse = Fuse(0)
-    run(rig, fuse)
-    return outcome(rig), fuse.sparks
+    run(harness, fuse)
+    return outcome(harness), fuse.sparks
 
 
 @pytest.mark.timeout(400)
@@ -152,40 +156,40 @@ def test_killed_at_any_call_the_outcome_is_the_same(tmp_path: Path, undisturbed:
     assert [row["reason"] for row in expected["rejected"]].count("duplicate") == 3
     assert sparks > 40
     for at in range(1, sparks + 1):
-        rig = make(tmp_path / str(at))
+        harness = make(tmp_path / str(at))
         with pytest.raises(Killed):
-            run(rig, Fuse(at))
+            run(harness, Fuse(at))
         if at % 2:
-            rig.settings["flush_rows"] = 1000  # the next flush holds more than what was under way
-        run(rig, Fuse(0))
-        assert outcome(rig) == expected, f"killed at call {at}"
+            harness.settings["flush_rows"] = 1000  # the next flush holds more than what was under way
+        run(harness, Fuse(0))
+        assert outcome(harness) == expected, f"killed at call {at}"
 
 
 def test_killed_again_and_again_it_gets_through(tmp_path: Path, undisturbed: tuple[dict[str, Any], int]) -> None:
     expected, _ = undisturbed
-    rig = make(tmp_path)
+    harness = make(tmp_path)
     for attempt in itertools.count():
         try:
-            run(rig, Fuse(9 + attempt))
+            run(harness, Fuse(9 + attempt))
             break
         except Killed:
             continue
     assert attempt > 2
-    assert outcome(rig) == expected
+    assert outcome(harness) == expected
 
 
 @pytest.mark.parametrize("at", [6, 14, 23])
 def test_read_in_other_batches_after_a_kill_lake_and_log_still_agree(tmp_path: Path, at: int) -> None:
-    rig = make(tmp_path)
+    harness = make(tmp_path)
     with pytest.raises(Killed):
-        run(rig, Fuse(at))
-    rig.settings = {"poll_records": 1, "flush_rows": 5}
-    run(rig, Fuse(0))
-    found = outcome(rig)
+        run(harness, Fuse(at))
+    harness.settings = {"poll_records": 1, "flush_rows": 5}
+    run(harness, Fuse(0))
+    found = outcome(harness)
     stood = {(row["source_partition"], row["source_offset"]) for row in found["placed"]}
     everywhere = [
         (row["source_partition"], row["source_offset"])
-        for each in consume(rig.broker, ROWS).values()
+        for each in consume(harness.broker, ROWS).values()
         for _, stream, pairs in each.rows()
         for row in [dict(pairs)]
         if stream[2] == "everywhere"
@@ -197,13 +201,14 @@ def test_read_in_other_batches_after_a_kill_lake_and_log_still_agree(tmp_path: P
 
 
 def test_a_checkpoint_forgets_what_it_covers(tmp_path: Path) -> None:
-    rig = make(tmp_path)
-    run(rig, Fuse(0))
-    before = len(envelopes(rig.broker, ROWS))
-    checkpoint, noted = rig.service()._parts.journal.load()
+    harness = make(tmp_path)
+    run(harness, Fuse(0))
+    before = len(envelopes(harness.broker, ROWS))
+    checkpoint, noted = harness.service()._parts.journal.load()
     assert noted == []
     assert (
-        checkpoint.positions[TopicPartition(PLACED, 0)] == rig.broker.committed("ingestion")[TopicPartition(PLACED, 0)]
+        checkpoint.positions[TopicPartition(PLACED, 0)]
+        == harness.broker.committed("ingestion")[TopicPartition(PLACED, 0)]
     )
-    run(rig, Fuse(0))
-    assert len(envelopes(rig.broker, ROWS)) == before
+    run(harness, Fuse(0))
+    assert len(envelopes(harness.broker, ROWS)) == before

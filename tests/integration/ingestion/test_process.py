@@ -30,8 +30,8 @@ from driftloop.process.settings import ROOT
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
-from tests.unit.ingestion.rig import FLUSHED, ROWS, taken
-from tests.unit.ingestion.shop import HOUR_MS, PAID, PLACED, START_MS, paid, placed, write_loop
+from tests.unit.ingestion.fixtures import HOUR_MS, PAID, PLACED, START_MS, paid, placed, write_loop
+from tests.unit.ingestion.harness import FLUSHED, ROWS, taken
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(300)]
 

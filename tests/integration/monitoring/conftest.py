@@ -9,7 +9,7 @@ import yaml
 from driftloop.bus.admin import create_topics
 from driftloop.loop.topics import plan_topics
 from tests.helpers.kafka import Kafka
-from tests.unit.monitoring.kit import definition_data
+from tests.unit.monitoring.harness import definition_data
 
 
 @pytest.fixture(scope="package")

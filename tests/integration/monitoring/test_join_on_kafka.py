@@ -14,7 +14,7 @@ from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.integration.monitoring.process import Process
 from tests.integration.monitoring.records import Events
-from tests.unit.monitoring.kit import Bench, route
+from tests.unit.monitoring.harness import JoinerHarness, route
 from tests.unit.monitoring.story import story
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka]
@@ -60,10 +60,10 @@ def test_windows_are_the_same_as_in_memory_though_the_process_is_killed_three_ti
     records = story(
         days=DAYS, route_to=route("r-1", "r-2", uri=bundle.as_uri(), digest=digest), digest=MANIFEST.input_digest
     )
-    bench = Bench(tmp_path / "memory", digest=MANIFEST.input_digest)
-    bench.send(*records)
-    bench.run()
-    expected = told(bench.windows())
+    harness = JoinerHarness(tmp_path / "memory", digest=MANIFEST.input_digest)
+    harness.send(*records)
+    harness.run()
+    expected = told(harness.windows())
     assert len(expected) == DAYS
 
     producer = KafkaBatchProducer(own_kafka.bootstrap)

@@ -35,7 +35,7 @@ from services.serving.route_reconciler import RouteReconciler
 from services.serving.shipper import TOPIC, Shipper
 from tests.helpers.eventually import assert_eventually_async
 from tests.helpers.triton import TOKEN, Triton
-from tests.unit.serving.kit import (
+from tests.unit.serving.harness import (
     DEFINITION,
     DEPOT,
     LANE,

@@ -11,7 +11,7 @@ from driftloop.contracts import predictions_pb2, serving_pb2
 from driftloop.events.envelope import from_record
 from services.serving.shipper import TOPIC
 from tests.integration.serving.conftest import CONVERGED, FAILED, World, eventually, inputs
-from tests.unit.serving.kit import LOOP, T0, route_changed, write_release
+from tests.unit.serving.harness import LOOP, T0, route_changed, write_release
 
 pytestmark = [pytest.mark.integration, pytest.mark.triton]
 

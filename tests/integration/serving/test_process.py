@@ -29,7 +29,7 @@ from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
 from tests.helpers.triton import TOKEN, Triton
 from tests.integration.serving.conftest import inputs
-from tests.unit.serving.kit import DECLARED, DEPOT, LOOP, T0, VIEW_KEYS, FeastFile, route_changed, write_release
+from tests.unit.serving.harness import DECLARED, DEPOT, LOOP, T0, VIEW_KEYS, FeastFile, route_changed, write_release
 
 pytestmark = [pytest.mark.integration, pytest.mark.triton, pytest.mark.kafka, pytest.mark.timeout(300)]
 

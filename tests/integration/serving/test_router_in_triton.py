@@ -18,7 +18,7 @@ from services.serving.router.arms import is_challenger
 from services.serving.router.sessions import load_release
 from tests.helpers.eventually import assert_eventually
 from tests.integration.serving.conftest import World, inputs
-from tests.unit.serving.kit import CLASSES, DEPOT, LOOP, T0, on_route, write_release
+from tests.unit.serving.harness import CLASSES, DEPOT, LOOP, T0, on_route, write_release
 
 pytestmark = [pytest.mark.integration, pytest.mark.triton]
 

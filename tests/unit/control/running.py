@@ -1,4 +1,4 @@
-"""The control service on the rig, all of it."""
+"""The control service on the harness, all of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from services.control.web.stream import Streams
 from tests.helpers.clock import FakeClock
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.story import DAY_MS, Story
-from tests.unit.control.rig import Rig
+from tests.unit.control.harness import Harness
 
 
 class Running:
@@ -34,7 +34,7 @@ class Running:
 
     def __init__(
         self,
-        rig: Rig,
+        harness: Harness,
         story: Story,
         *,
         port: int = 0,
@@ -42,25 +42,25 @@ class Running:
         pages: int = 2,
         beat_s: float = 0.1,
     ) -> None:
-        self.rig, self.story = rig, story
+        self.harness, self.story = harness, story
         feed, clock = Feed(), FakeClock()
-        producer = rig.broker.lifecycle_producer()
-        desk = CommandService(rig.views, rig.engine, clock)
-        self.reader = rig.reader()
+        producer = harness.broker.lifecycle_producer()
+        desk = CommandService(harness.views, harness.engine, clock)
+        self.reader = harness.reader()
         self.reader._told = feed.tell
-        streams = Streams(rig.store, feed, pages, beat_s)
-        answers = Answers(rig.views, plans)
+        streams = Streams(harness.store, feed, pages, beat_s)
+        answers = Answers(harness.views, plans)
         self.page = WebServer(answers, desk, streams, self.reader.caught_up, "127.0.0.1", port, ["driftloop.test"])
         self.service = ControlService(
-            servicer=ControlApi(rig.views, self.reader, desk, feed, clock, 2, 0.2),
+            servicer=ControlApi(harness.views, self.reader, desk, feed, clock, 2, 0.2),
             reader=self.reader,
-            followers=[rig.index.run],
-            relay=Relay("control", rig.engine, producer, clock),
+            followers=[harness.index.run],
+            relay=Relay("control", harness.engine, producer, clock),
             producer=producer,
             feed=feed,
             address="127.0.0.1:0",
             page=self.page,
-            stop=rig.stop,
+            stop=harness.stop,
         )
         self.thread = threading.Thread(target=lambda: asyncio.run(self.service.run()))
         self.thread.start()
@@ -72,17 +72,17 @@ class Running:
     def end(self) -> None:
         """Stop the service."""
         self.client.close()
-        self.rig.stop.set()
+        self.harness.stop.set()
         self.thread.join(20)
         assert not self.thread.is_alive()
 
     def commands(self) -> list[Any]:
         """Events that the service sent."""
-        with self.rig.engine.connect() as connection:
+        with self.harness.engine.connect() as connection:
             return list(connection.execute(select(outbox)).all())
 
     def waits(self) -> None:
         """Let r-2 wait for a person."""
         asked = registry.ApprovalRequested(release_id="r-2", to_stage="canary", deadline_ms=99 * DAY_MS)
-        self.rig.tell([self.story.tell("asked", asked, "drift", "shadow verdict 2")])
+        self.harness.tell([self.story.tell("asked", asked, "drift", "shadow verdict 2")])
         assert_eventually(lambda: self.client.call("ListApprovals", api.ListApprovalsRequest()).approvals)

@@ -10,87 +10,87 @@ from services.control.notify.queue import SENT, WAITING, SqlNoticeQueue
 from services.control.watch import Notices, StuckLoops
 from tests.helpers.clock import FakeClock
 from tests.helpers.story import WALL_MS, Story, told
-from tests.unit.control.rig import Rig
+from tests.unit.control.harness import Harness
 
 HOUR_MS = 3_600_000
 
 
-def states(rig: Rig) -> dict[str, str]:
+def states(harness: Harness) -> dict[str, str]:
     """What became of each notice, by kind."""
     query = select(notices.c.kind, deliveries.c.state).join(deliveries)
-    with rig.engine.connect() as connection:
+    with harness.engine.connect() as connection:
         return {row.kind: row.state for row in connection.execute(query)}
 
 
-def rig_with_notices(folder: Path, clock: FakeClock) -> Rig:
-    rig = Rig(folder)
-    rig.listener = Notices(clock, HOUR_MS)
-    return rig
+def rig_with_notices(folder: Path, clock: FakeClock) -> Harness:
+    harness = Harness(folder)
+    harness.listener = Notices(clock, HOUR_MS)
+    return harness
 
 
 def test_what_people_want_to_hear_of_is_queued_with_the_event(tmp_path: Path) -> None:
-    rig = rig_with_notices(tmp_path, FakeClock(WALL_MS + 60_000))
-    rig.read(told().events)
-    assert states(rig) == {"drift": WAITING, "rollback": WAITING}
+    harness = rig_with_notices(tmp_path, FakeClock(WALL_MS + 60_000))
+    harness.read(told().events)
+    assert states(harness) == {"drift": WAITING, "rollback": WAITING}
 
 
 def test_a_read_model_that_is_made_again_rings_nobody_twice(tmp_path: Path) -> None:
     clock = FakeClock(WALL_MS + 60_000)
-    rig = rig_with_notices(tmp_path, clock)
-    rig.read(told().events)
-    queue = SqlNoticeQueue(rig.engine)
+    harness = rig_with_notices(tmp_path, clock)
+    harness.read(told().events)
+    queue = SqlNoticeQueue(harness.engine)
     for due in queue.due(clock.now_ms(), 10):
         queue.sent(due.notice.notice_id, clock.now_ms())
-    with rig.engine.begin() as connection:
-        rig.store.forget(connection)
-    rig.read()
-    assert states(rig) == {"drift": SENT, "rollback": SENT}
+    with harness.engine.begin() as connection:
+        harness.store.forget(connection)
+    harness.read()
+    assert states(harness) == {"drift": SENT, "rollback": SENT}
 
 
 def test_a_history_that_is_read_for_the_first_time_rings_nobody(tmp_path: Path) -> None:
-    rig = rig_with_notices(tmp_path, FakeClock(WALL_MS + 100 * HOUR_MS))
-    rig.read(told().events)
-    assert set(states(rig).values()) == {"passed-over"}
+    harness = rig_with_notices(tmp_path, FakeClock(WALL_MS + 100 * HOUR_MS))
+    harness.read(told().events)
+    assert set(states(harness).values()) == {"passed-over"}
 
 
 def test_a_loop_that_stands_still_is_told_of_once_and_not_before(tmp_path: Path) -> None:
     clock = FakeClock(WALL_MS)
-    rig = rig_with_notices(tmp_path, clock)
+    harness = rig_with_notices(tmp_path, clock)
     story = Story()
     story.window(1)
-    rig.read(story.events)
-    loops = StuckLoops(rig.views, rig.engine, clock, rig.stop, HOUR_MS, lambda: True)
+    harness.read(story.events)
+    loops = StuckLoops(harness.views, harness.engine, clock, harness.stop, HOUR_MS, lambda: True)
     loops.look()
     clock.move(3500)
     loops.look()
-    assert states(rig) == {}
+    assert states(harness) == {}
     clock.move(200)
     loops.look()
     loops.look()
-    assert states(rig) == {"stuck": WAITING}
-    with rig.engine.connect() as connection:
+    assert states(harness) == {"stuck": WAITING}
+    with harness.engine.connect() as connection:
         assert len(connection.execute(select(notices)).all()) == 1
 
 
 def test_a_loop_that_goes_on_is_not_stuck(tmp_path: Path) -> None:
     clock = FakeClock(WALL_MS)
-    rig = rig_with_notices(tmp_path, clock)
+    harness = rig_with_notices(tmp_path, clock)
     story = Story()
-    loops = StuckLoops(rig.views, rig.engine, clock, rig.stop, HOUR_MS, lambda: True)
+    loops = StuckLoops(harness.views, harness.engine, clock, harness.stop, HOUR_MS, lambda: True)
     for number in range(1, 5):
         story.window(number)
-        rig.read(story.events)
+        harness.read(story.events)
         loops.look()
         story.decided(number)
-        rig.read(story.events)
+        harness.read(story.events)
         clock.move(3000)
         loops.look()
-    assert states(rig) == {}
+    assert states(harness) == {}
 
 
 def test_watching_is_no_alarm(tmp_path: Path) -> None:
-    rig = rig_with_notices(tmp_path, FakeClock(WALL_MS))
+    harness = rig_with_notices(tmp_path, FakeClock(WALL_MS))
     story = Story()
     story.tell("watch", monitoring.DriftDetected(detector="shift", mode="watch"), "w")
-    rig.read(story.events)
-    assert states(rig) == {}
+    harness.read(story.events)
+    assert states(harness) == {}

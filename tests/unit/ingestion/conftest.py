@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.ingestion.rig import Rig
-from tests.unit.ingestion.shop import Producer, write_loop
+from tests.unit.ingestion.fixtures import Producer, write_loop
+from tests.unit.ingestion.harness import IngestionHarness
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path, [write_loop(tmp_path / "loops")])
+def harness(tmp_path: Path) -> IngestionHarness:
+    return IngestionHarness(tmp_path, [write_loop(tmp_path / "loops")])
 
 
 @pytest.fixture
-def producer(rig: Rig) -> Producer:
-    return Producer(rig.broker, rig.loops[0])
+def producer(harness: IngestionHarness) -> Producer:
+    return Producer(harness.broker, harness.loops[0])

@@ -8,7 +8,7 @@ import pytest
 
 from driftloop.process.errors import LoopDefinitionError
 from services.ingestion.bootstrap import compile_loops
-from tests.unit.ingestion.shop import PLACED, write_loop
+from tests.unit.ingestion.fixtures import PLACED, write_loop
 
 _EXPRESSION = '"100 // count"'
 

@@ -15,7 +15,7 @@ from driftloop.bus.ports import Record
 from services.ingestion.bootstrap import compile_loops
 from services.ingestion.domain.decode import Decoded, Decoder
 from services.ingestion.domain.schema import EventSchema
-from tests.unit.ingestion.shop import PLACED, placed, write_loop
+from tests.unit.ingestion.fixtures import PLACED, placed, write_loop
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from driftloop.contracts.ingestion_pb2 import ProbeJudged
 from driftloop.loop import load_loop
 from driftloop.ops.system.event_probe import record_of
 from driftloop.process.settings import ROOT
-from tests.unit.ingestion.rig import FLUSHED, JUDGED, OUTCOMES, ROWS, Rig, envelopes, take_all
-from tests.unit.ingestion.shop import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed
+from tests.unit.ingestion.fixtures import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed
+from tests.unit.ingestion.harness import FLUSHED, JUDGED, OUTCOMES, ROWS, IngestionHarness, envelopes, take_all
 
 LABEL = (("driftloop-purpose", b"probe"), ("driftloop-probe", b"p1"))
 
@@ -24,17 +24,17 @@ def probe(producer: Producer, event: dict[str, Any], topic: str = PLACED, partit
     producer.raw(topic, orjson.dumps(event), partition, LABEL)
 
 
-def answers(rig: Rig) -> list[ProbeJudged]:
-    return [event.data for _, event in envelopes(rig.broker, JUDGED)]
+def answers(harness: IngestionHarness) -> list[ProbeJudged]:
+    return [event.data for _, event in envelopes(harness.broker, JUDGED)]
 
 
-def state(rig: Rig) -> dict[str, Any]:
+def state(harness: IngestionHarness) -> dict[str, Any]:
     """All that ingestion has said and stored, but for its answers to test events."""
     topics = (ROWS, OUTCOMES, f"{PLACED}.dlq", f"{PAID}.dlq")
     tables = (("events", PLACED), ("events", PAID), ("rejected",), ("watermarks",))
     return {
-        **{topic: [(each.partition, each.value) for each in rig.broker.records(topic)] for topic in topics},
-        **{"/".join(name): rig.table("orders", *name).to_pylist() for name in tables},
+        **{topic: [(each.partition, each.value) for each in harness.broker.records(topic)] for topic in topics},
+        **{"/".join(name): harness.table("orders", *name).to_pylist() for name in tables},
     }
 
 
@@ -42,18 +42,18 @@ def state(rig: Rig) -> dict[str, Any]:
     "loop", [ROOT / "loops" / "flights", ROOT / "tests" / "loops" / "orders"], ids=lambda path: path.name
 )
 def test_the_event_made_up_for_a_loop_passes_its_own_rules(tmp_path: Path, loop: Path) -> None:
-    rig = Rig(tmp_path, [load_loop(loop)])
-    rig.broker.append([record_of(rig.loops[0], "made-up")])
-    rig.ingest()
-    [answer] = answers(rig)
+    harness = IngestionHarness(tmp_path, [load_loop(loop)])
+    harness.broker.append([record_of(harness.loops[0], "made-up")])
+    harness.ingest()
+    [answer] = answers(harness)
     assert (answer.reason, answer.detail) == ("", "")
     assert (answer.loop, answer.probe_id, answer.accepted) == (loop.name, "made-up", True)
 
 
-def test_an_event_made_up_for_odd_rules_passes_them(rig: Rig) -> None:
-    rig.broker.append([record_of(rig.loops[0], "made-up")])
-    rig.ingest()
-    assert [answer.accepted for answer in answers(rig)] == [True]
+def test_an_event_made_up_for_odd_rules_passes_them(harness: IngestionHarness) -> None:
+    harness.broker.append([record_of(harness.loops[0], "made-up")])
+    harness.ingest()
+    assert [answer.accepted for answer in answers(harness)] == [True]
 
 
 @pytest.mark.parametrize(
@@ -66,25 +66,25 @@ def test_an_event_made_up_for_odd_rules_passes_them(rig: Rig) -> None:
     ],
 )
 def test_it_is_answered_with_the_name_that_its_sender_gave_it(
-    rig: Rig, producer: Producer, event: dict[str, Any], reason: str
+    harness: IngestionHarness, producer: Producer, event: dict[str, Any], reason: str
 ) -> None:
     probe(producer, event)
-    rig.ingest()
-    [(_, answer)] = envelopes(rig.broker, JUDGED)
+    harness.ingest()
+    [(_, answer)] = envelopes(harness.broker, JUDGED)
     data = answer.data
     assert (data.loop, data.event_type, data.probe_id) == ("orders", PLACED, "p1")
     assert (data.accepted, data.reason, bool(data.detail)) == (not reason, reason, bool(reason))
     assert answer.time_ms == (0 if reason else START_MS)
 
 
-def test_each_is_judged_by_itself_in_either_form(rig: Rig, producer: Producer) -> None:
+def test_each_is_judged_by_itself_in_either_form(harness: IngestionHarness, producer: Producer) -> None:
     probe(producer, placed("a", amount=-1))
-    message = rig.loops[0].messages[PLACED](**placed("b"))
+    message = harness.loops[0].messages[PLACED](**placed("b"))
     producer.raw(PLACED, message.SerializeToString(), 0, (("content-type", b"application/protobuf"), *LABEL))
     producer.raw(PLACED, None, 0, LABEL)
     probe(producer, paid("c"), PAID)
-    rig.ingest()
-    found = [(answer.event_type, answer.reason) for answer in answers(rig)]
+    harness.ingest()
+    found = [(answer.event_type, answer.reason) for answer in answers(harness)]
     assert found == [(PAID, ""), (PLACED, "out-of-range"), (PLACED, ""), (PLACED, "empty")]
 
 
@@ -105,118 +105,122 @@ def _story(producer: Producer, *, probed: bool) -> None:
         producer.watermark(hour + 1)
 
 
-def test_nothing_else_becomes_of_it(tmp_path: Path, rig: Rig, producer: Producer) -> None:
+def test_nothing_else_becomes_of_it(tmp_path: Path, harness: IngestionHarness, producer: Producer) -> None:
     (tmp_path / "plain").mkdir()
-    plain = Rig(tmp_path / "plain", rig.loops)
+    plain = IngestionHarness(tmp_path / "plain", harness.loops)
     _story(producer, probed=True)
     _story(Producer(plain.broker, plain.loops[0]), probed=False)
-    rig.ingest()
+    harness.ingest()
     plain.ingest()
-    assert state(rig) == state(plain)
-    assert len(rig.rejected()) == 7  # a duplicate an hour but the first, and one of no shop
-    assert (len(answers(rig)), len(answers(plain))) == (20, 0)
+    assert state(harness) == state(plain)
+    assert len(harness.rejected()) == 7  # a duplicate an hour but the first, and one of no shop
+    assert (len(answers(harness)), len(answers(plain))) == (20, 0)
 
 
-def test_its_time_moves_no_derived_watermark_and_is_not_too_far_ahead(rig: Rig, producer: Producer) -> None:
+def test_its_time_moves_no_derived_watermark_and_is_not_too_far_ahead(
+    harness: IngestionHarness, producer: Producer
+) -> None:
     for partition in (0, 1):
         producer.json(PLACED, placed(f"a{partition}", 5), partition)
         producer.json(PAID, paid(f"b{partition}", 5), partition)
         probe(producer, placed("t", 9_000), PLACED, partition)
         probe(producer, paid("t", 9_000), PAID, partition)
-    rig.ingest()
-    assert rig.table("orders", "watermarks").to_pylist() == [{"watermark_ms": START_MS + 4 * HOUR_MS, "sequence": 1}]
-    assert [answer.accepted for answer in answers(rig)] == [True] * 4
+    harness.ingest()
+    assert harness.table("orders", "watermarks").to_pylist() == [
+        {"watermark_ms": START_MS + 4 * HOUR_MS, "sequence": 1}
+    ]
+    assert [answer.accepted for answer in answers(harness)] == [True] * 4
 
 
-def test_one_that_carries_a_watermark_moves_none(rig: Rig, producer: Producer) -> None:
+def test_one_that_carries_a_watermark_moves_none(harness: IngestionHarness, producer: Producer) -> None:
     header = ("driftloop-watermark", str(START_MS).encode())
     for topic in (PLACED, PAID):
         for partition in (0, 1):
             producer.raw(topic, None, partition, (header, *LABEL))
-    rig.ingest()
-    assert rig.table("orders", "watermarks").num_rows == 0
-    assert {answer.reason for answer in answers(rig)} == {"empty"}
+    harness.ingest()
+    assert harness.table("orders", "watermarks").num_rows == 0
+    assert {answer.reason for answer in answers(harness)} == {"empty"}
 
 
-def test_a_partition_that_brings_nothing_else_is_still_silent(rig: Rig, producer: Producer) -> None:
-    service = rig.service()
+def test_a_partition_that_brings_nothing_else_is_still_silent(harness: IngestionHarness, producer: Producer) -> None:
+    service = harness.service()
     service.start()
     producer.json(PLACED, placed("a", 5))
-    take_all(service, rig.broker)
-    rig.clock.move(29)
+    take_all(service, harness.broker)
+    harness.clock.move(29)
     producer.json(PLACED, placed("b", 6))
     probe(producer, paid("t"), PAID)
-    take_all(service, rig.broker)
-    rig.clock.move(2)
+    take_all(service, harness.broker)
+    harness.clock.move(2)
     service.step()
     assert service._parts.pipelines[0].clock.watermark_ms == START_MS + 5 * HOUR_MS
 
 
-def test_refused_ones_end_no_row_of_dead_letters_and_make_none(rig: Rig, producer: Producer) -> None:
-    rig.settings = {"dead_letter_limit": 3, "poll_records": 1}
+def test_refused_ones_end_no_row_of_dead_letters_and_make_none(harness: IngestionHarness, producer: Producer) -> None:
+    harness.settings = {"dead_letter_limit": 3, "poll_records": 1}
     for number in range(10):
         probe(producer, placed("t", shop="west" if number % 2 else "north"))
         if number < 3:
             producer.raw(PLACED, b"noise")
-    rig.ingest()
-    assert len(rig.letters(PLACED)) == 3
+    harness.ingest()
+    assert len(harness.letters(PLACED)) == 3
     producer.raw(PLACED, b"noise")
-    service = rig.service()
+    service = harness.service()
     service.start()
-    take_all(service, rig.broker)
+    take_all(service, harness.broker)
     assert service._limit._in_a_row == 1
-    assert len(answers(rig)) == 10
+    assert len(answers(harness)) == 10
 
 
-def test_accepted_ones_do_not_count_between_dead_letters(rig: Rig, producer: Producer) -> None:
-    rig.settings = {"poll_records": 1}
-    service = rig.service()
+def test_accepted_ones_do_not_count_between_dead_letters(harness: IngestionHarness, producer: Producer) -> None:
+    harness.settings = {"poll_records": 1}
+    service = harness.service()
     service.start()
     for _ in range(3):
         producer.raw(PLACED, b"noise")
         probe(producer, placed("t"))
-    take_all(service, rig.broker)
+    take_all(service, harness.broker)
     assert service._limit._in_a_row == 3
 
 
-def test_it_is_answered_again_where_its_batch_is_handled_again(rig: Rig, producer: Producer) -> None:
+def test_it_is_answered_again_where_its_batch_is_handled_again(harness: IngestionHarness, producer: Producer) -> None:
     probe(producer, placed("t"))
     producer.json(PLACED, placed("a"))
-    killed = rig.service()
+    killed = harness.service()
     killed.start()
-    take_all(killed, rig.broker)
-    rig.ingest()
-    first, second = (replace(event, wall_time_ms=0) for _, event in envelopes(rig.broker, JUDGED))
+    take_all(killed, harness.broker)
+    harness.ingest()
+    first, second = (replace(event, wall_time_ms=0) for _, event in envelopes(harness.broker, JUDGED))
     assert first == second
-    assert [row["event_id"] for row in rig.events("orders", PLACED)] == ["a"]
-    rig.ingest()
-    assert len(answers(rig)) == 2
+    assert [row["event_id"] for row in harness.events("orders", PLACED)] == ["a"]
+    harness.ingest()
+    assert len(answers(harness)) == 2
 
 
-def test_once_input_rests_no_batch_of_it_is_held_for_a_restart(rig: Rig, producer: Producer) -> None:
-    rig.settings = {"flush_idle_s": 0.3}
-    service = rig.service()
+def test_once_input_rests_no_batch_of_it_is_held_for_a_restart(harness: IngestionHarness, producer: Producer) -> None:
+    harness.settings = {"flush_idle_s": 0.3}
+    service = harness.service()
     service.start()
     probe(producer, placed("t"))
-    take_all(service, rig.broker)
-    assert rig.broker.committed("ingestion") == {}
-    rig.clock.move(0.4)
+    take_all(service, harness.broker)
+    assert harness.broker.committed("ingestion") == {}
+    harness.clock.move(0.4)
     service.step()  # the checkpoint is on its way
     service.step()
-    assert sum(rig.broker.committed("ingestion").values()) == 1
+    assert sum(harness.broker.committed("ingestion").values()) == 1
     assert service._parts.journal.load()[1] == []
-    assert envelopes(rig.broker, FLUSHED) == []
+    assert envelopes(harness.broker, FLUSHED) == []
 
 
-def test_nor_is_any_after_an_orderly_end(rig: Rig, producer: Producer) -> None:
+def test_nor_is_any_after_an_orderly_end(harness: IngestionHarness, producer: Producer) -> None:
     probe(producer, placed("t"))
-    rig.ingest()
-    assert rig.service()._parts.journal.load()[1] == []
+    harness.ingest()
+    assert harness.service()._parts.journal.load()[1] == []
 
 
-def test_another_value_of_the_header_is_no_test(rig: Rig, producer: Producer) -> None:
+def test_another_value_of_the_header_is_no_test(harness: IngestionHarness, producer: Producer) -> None:
     value = orjson.dumps(placed("a"))
-    rig.broker.append([Outgoing(PLACED, value, None, (("driftloop-purpose", b"client"),), 0)])
-    rig.ingest()
-    assert len(rig.events("orders", PLACED)) == 1
-    assert answers(rig) == []
+    harness.broker.append([Outgoing(PLACED, value, None, (("driftloop-purpose", b"client"),), 0)])
+    harness.ingest()
+    assert len(harness.events("orders", PLACED)) == 1
+    assert answers(harness) == []

@@ -14,15 +14,25 @@ from driftloop.featurestore.lake import Table
 from driftloop.loop import load_loop
 from driftloop.process.errors import TooManyDeadLetters
 from services.ingestion.service import Ingestion
-from tests.unit.ingestion.rig import FLUSHED, OUTCOMES, ROWS, Rig, batch, consume, envelopes, take_all, taken
-from tests.unit.ingestion.shop import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed, write_loop
+from tests.unit.ingestion.fixtures import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed, write_loop
+from tests.unit.ingestion.harness import (
+    FLUSHED,
+    OUTCOMES,
+    ROWS,
+    IngestionHarness,
+    batch,
+    consume,
+    envelopes,
+    take_all,
+    taken,
+)
 
 
-def test_json_without_key_or_header_and_protobuf_give_equal_rows(rig: Rig, producer: Producer) -> None:
+def test_json_without_key_or_header_and_protobuf_give_equal_rows(harness: IngestionHarness, producer: Producer) -> None:
     producer.json(PLACED, placed("a", 1, amount=200, weight=1.5))
     producer.protobuf(PLACED, placed("b", 1, amount=200, weight=1.5))
-    rig.ingest()
-    first, second = rig.events("orders", PLACED)
+    harness.ingest()
+    first, second = harness.events("orders", PLACED)
     differing = {"uid", "event_id", "source_offset", "arrival_watermark_ms"}
     assert {k: v for k, v in first.items() if k not in differing} == {
         k: v for k, v in second.items() if k not in differing
@@ -36,13 +46,13 @@ def test_json_without_key_or_header_and_protobuf_give_equal_rows(rig: Rig, produ
     )
 
 
-def test_rows_go_once_to_each_entity_in_the_partition_of_its_key(rig: Rig, producer: Producer) -> None:
+def test_rows_go_once_to_each_entity_in_the_partition_of_its_key(harness: IngestionHarness, producer: Producer) -> None:
     for number in range(20):
         producer.json(PLACED, placed(f"e{number}", buyer=f"b{number % 7}"), number % 2)
     producer.json(PLACED, placed("nobody", buyer=""))
-    rig.ingest()
+    harness.ingest()
     seen: dict[str, list[str]] = {"everywhere": [], "buyer,shop": []}
-    for record, event in envelopes(rig.broker, ROWS):
+    for record, event in envelopes(harness.broker, ROWS):
         assert event.data.num_rows == batch(event.data).num_rows
         for join_keys, rows in taken(event.data):
             for row in rows:
@@ -54,33 +64,38 @@ def test_rows_go_once_to_each_entity_in_the_partition_of_its_key(rig: Rig, produ
     assert sorted(seen["everywhere"]) == sorted([*everyone, "nobody"])
 
 
-def test_outcomes_go_by_prediction_key_and_unknown_ones_stay_out(rig: Rig, producer: Producer) -> None:
+def test_outcomes_go_by_prediction_key_and_unknown_ones_stay_out(harness: IngestionHarness, producer: Producer) -> None:
     producer.json(PAID, paid("a", order_id="17", paid=4))
     producer.json(PAID, paid("b", order_id="18", paid=None))
-    rig.ingest()
-    [(record, event)] = [each for each in envelopes(rig.broker, OUTCOMES) if "Outcomes" in each[1].type]
+    harness.ingest()
+    [(record, event)] = [each for each in envelopes(harness.broker, OUTCOMES) if "Outcomes" in each[1].type]
     [row] = batch(event.data).to_pylist()
     assert (row["key"], row["value"], record.partition) == ("17", 4.0, partition_of(b"17", 2))
-    assert len(rig.events("orders", PAID)) == 2
+    assert len(harness.events("orders", PAID)) == 2
 
 
-def test_a_watermark_reaches_every_partition_after_all_rows_before_it(rig: Rig, producer: Producer) -> None:
+def test_a_watermark_reaches_every_partition_after_all_rows_before_it(
+    harness: IngestionHarness, producer: Producer
+) -> None:
     producer.watermark(0)
     for hour in range(5):
         producer.json(PLACED, placed(f"e{hour}", hour + 0.5), hour % 2)
         producer.json(PLACED, placed(f"late{hour}", hour - 0.5), hour % 2)
         producer.json(PAID, paid(f"p{hour}", hour + 0.5), hour % 2)
         producer.watermark(hour + 1)
-    rig.settings = {"poll_records": 3}
-    rig.ingest()
+    harness.settings = {"poll_records": 3}
+    harness.ingest()
     expected = [START_MS + hour * HOUR_MS for hour in range(6)]
     for topic in (ROWS, OUTCOMES):
-        seen = consume(rig.broker, topic)
+        seen = consume(harness.broker, topic)
         assert sorted(seen) == [0, 1]
         for each in seen.values():
             assert each.watermarks() == expected
             _rows_stand_before_watermarks(each.items)
-    assert rig.table("orders", "watermarks").to_pydict() == {"watermark_ms": expected, "sequence": [1, 2, 3, 4, 5, 6]}
+    assert harness.table("orders", "watermarks").to_pydict() == {
+        "watermark_ms": expected,
+        "sequence": [1, 2, 3, 4, 5, 6],
+    }
 
 
 def _rows_stand_before_watermarks(items: list[tuple[object, ...]]) -> None:
@@ -94,42 +109,46 @@ def _rows_stand_before_watermarks(items: list[tuple[object, ...]]) -> None:
             assert row["event_time_ms"] != row["arrival_watermark_ms"]
 
 
-def test_late_rows_are_accepted_with_the_watermark_they_met(rig: Rig, producer: Producer) -> None:
+def test_late_rows_are_accepted_with_the_watermark_they_met(harness: IngestionHarness, producer: Producer) -> None:
     producer.watermark(5)
     producer.json(PLACED, placed("late", 3))
-    rig.ingest()
-    [row] = rig.events("orders", PLACED)
+    harness.ingest()
+    [row] = harness.events("orders", PLACED)
     assert (row["event_time_ms"], row["arrival_watermark_ms"]) == (START_MS + 3 * HOUR_MS, START_MS + 5 * HOUR_MS)
 
 
-def test_a_derived_watermark_lags_the_newest_event_by_the_lateness(rig: Rig, producer: Producer) -> None:
+def test_a_derived_watermark_lags_the_newest_event_by_the_lateness(
+    harness: IngestionHarness, producer: Producer
+) -> None:
     for partition in (0, 1):
         producer.json(PLACED, placed(f"a{partition}", 5), partition)
         producer.json(PAID, paid(f"b{partition}", 7), partition)
-    rig.ingest()
-    assert rig.table("orders", "watermarks").to_pylist() == [{"watermark_ms": START_MS + 4 * HOUR_MS, "sequence": 1}]
+    harness.ingest()
+    assert harness.table("orders", "watermarks").to_pylist() == [
+        {"watermark_ms": START_MS + 4 * HOUR_MS, "sequence": 1}
+    ]
 
 
 def _watermark(service: Ingestion) -> int | None:
     return service._parts.pipelines[0].clock.watermark_ms
 
 
-def test_an_idle_partition_does_not_hold_the_loop_back(rig: Rig, producer: Producer) -> None:
-    service = rig.service()
+def test_an_idle_partition_does_not_hold_the_loop_back(harness: IngestionHarness, producer: Producer) -> None:
+    service = harness.service()
     service.start()
     producer.json(PLACED, placed("a", 5))
-    take_all(service, rig.broker)
+    take_all(service, harness.broker)
     assert _watermark(service) is None
-    rig.clock.move(29)
+    harness.clock.move(29)
     producer.json(PLACED, placed("b", 6))
     service.step()
-    rig.clock.move(2)
+    harness.clock.move(2)
     service.step()
     assert _watermark(service) == START_MS + 5 * HOUR_MS
     producer.json(PAID, paid("c", 1))
     service.step()
     service.finish()
-    assert [row["arrival_watermark_ms"] for row in rig.events("orders", PAID)] == [START_MS + 5 * HOUR_MS]
+    assert [row["arrival_watermark_ms"] for row in harness.events("orders", PAID)] == [START_MS + 5 * HOUR_MS]
 
 
 @pytest.mark.parametrize(
@@ -154,16 +173,16 @@ def test_an_idle_partition_does_not_hold_the_loop_back(rig: Rig, producer: Produ
     ],
 )
 def test_what_breaks_a_rule_is_a_dead_letter_with_its_reason(
-    rig: Rig, producer: Producer, event: dict[str, object], reason: str
+    harness: IngestionHarness, producer: Producer, event: dict[str, object], reason: str
 ) -> None:
     producer.watermark(0)
     producer.json(PLACED, placed("before"))
     producer.json(PLACED, event)
     producer.json(PLACED, placed("after"))
-    rig.ingest()
-    assert [row["uid"] for row in rig.events("orders", PLACED)] == ["before", "after"]
-    [row] = rig.rejected()
-    [letter] = rig.letters(PLACED)
+    harness.ingest()
+    assert [row["uid"] for row in harness.events("orders", PLACED)] == ["before", "after"]
+    [row] = harness.rejected()
+    [letter] = harness.letters(PLACED)
     original = orjson.dumps(event)
     assert (row["reason"], row["source_offset"], letter.value) == (reason, 2, original)
     assert letter.header("dlq-reason") == reason.encode()
@@ -174,135 +193,143 @@ def test_what_breaks_a_rule_is_a_dead_letter_with_its_reason(
 @pytest.mark.parametrize(
     "event", [placed("a", note="1234"), placed("a", shop="häfen"), placed("a", amount=1000, note="")]
 )
-def test_what_just_keeps_the_rules_is_accepted(rig: Rig, producer: Producer, event: dict[str, object]) -> None:
+def test_what_just_keeps_the_rules_is_accepted(
+    harness: IngestionHarness, producer: Producer, event: dict[str, object]
+) -> None:
     producer.json(PLACED, event)
-    rig.ingest()
-    assert len(rig.events("orders", PLACED)) == 1
+    harness.ingest()
+    assert len(harness.events("orders", PLACED)) == 1
 
 
 def test_a_row_on_which_an_expression_fails_rejects_only_itself(tmp_path: Path) -> None:
     strict = ('"100 // count"', "\"CAST(shop || '1' AS BIGINT)\"")
-    rig = Rig(tmp_path, [write_loop(tmp_path / "loops", replace=strict)])
-    producer = Producer(rig.broker, rig.loops[0])
+    harness = IngestionHarness(tmp_path, [write_loop(tmp_path / "loops", replace=strict)])
+    producer = Producer(harness.broker, harness.loops[0])
     producer.json(PLACED, placed("a", shop="north"))
-    rig.ingest()
-    assert [row["reason"] for row in rig.rejected()] == ["derive"]
+    harness.ingest()
+    assert [row["reason"] for row in harness.rejected()] == ["derive"]
 
 
 @pytest.mark.parametrize("text", [b"soon", b"-5", b"99999999999999999999", b"", b"1.5"])
-def test_a_watermark_that_cannot_be_read_is_a_dead_letter(rig: Rig, producer: Producer, text: bytes) -> None:
+def test_a_watermark_that_cannot_be_read_is_a_dead_letter(
+    harness: IngestionHarness, producer: Producer, text: bytes
+) -> None:
     producer.raw(PLACED, b"", 0, (("driftloop-watermark", text),))
-    rig.ingest()
-    assert [row["reason"] for row in rig.rejected()] == ["malformed-watermark"]
-    assert len(rig.letters(PLACED)) == 1
+    harness.ingest()
+    assert [row["reason"] for row in harness.rejected()] == ["malformed-watermark"]
+    assert len(harness.letters(PLACED)) == 1
 
 
-def test_duplicates_are_noted_and_are_no_dead_letters(rig: Rig, producer: Producer) -> None:
+def test_duplicates_are_noted_and_are_no_dead_letters(harness: IngestionHarness, producer: Producer) -> None:
     producer.json(PLACED, placed("a"))
     producer.protobuf(PLACED, placed("a"), 1)
-    rig.ingest()
+    harness.ingest()
     producer.json(PLACED, placed("a"))
     producer.json(PAID, paid("a"))
-    rig.ingest()
-    assert [(row["reason"], row["event_id"]) for row in rig.rejected()] == [("duplicate", "a")] * 2
-    assert len(rig.events("orders", PLACED)) == len(rig.events("orders", PAID)) == 1
-    assert rig.letters(PLACED) == []
+    harness.ingest()
+    assert [(row["reason"], row["event_id"]) for row in harness.rejected()] == [("duplicate", "a")] * 2
+    assert len(harness.events("orders", PLACED)) == len(harness.events("orders", PAID)) == 1
+    assert harness.letters(PLACED) == []
 
 
-def test_too_many_dead_letters_in_a_row_stop_it_and_all_of_them_are_kept(rig: Rig, producer: Producer) -> None:
-    rig.settings = {"dead_letter_limit": 3}
+def test_too_many_dead_letters_in_a_row_stop_it_and_all_of_them_are_kept(
+    harness: IngestionHarness, producer: Producer
+) -> None:
+    harness.settings = {"dead_letter_limit": 3}
     for _ in range(3):
         producer.raw(PLACED, b"noise")
     producer.json(PLACED, placed("a"))
     for _ in range(3):
         producer.raw(PLACED, b"noise")
-    rig.ingest()
+    harness.ingest()
     producer.raw(PLACED, b"noise")
     producer.raw(PLACED, b"noise")
     for _ in range(4):
         producer.raw(PLACED, b"noise")
     with pytest.raises(TooManyDeadLetters):
-        rig.ingest()
-    assert len(rig.letters(PLACED)) == 12
+        harness.ingest()
+    assert len(harness.letters(PLACED)) == 12
 
 
-def test_a_huge_record_leaves_a_letter_that_a_topic_takes(rig: Rig, producer: Producer) -> None:
+def test_a_huge_record_leaves_a_letter_that_a_topic_takes(harness: IngestionHarness, producer: Producer) -> None:
     value = b"x" * 9_000_000
     producer.raw(PLACED, value)
-    rig.ingest()
-    [letter] = rig.letters(PLACED)
+    harness.ingest()
+    [letter] = harness.letters(PLACED)
     assert len(letter.value or b"") == 1_000_000
     assert letter.header("dlq-sha256") == hashlib.sha256(value).hexdigest().encode()
     assert letter.header("dlq-original-bytes") == b"9000000"
 
 
-def test_many_rows_are_split_into_events_that_a_topic_takes(rig: Rig, producer: Producer) -> None:
+def test_many_rows_are_split_into_events_that_a_topic_takes(harness: IngestionHarness, producer: Producer) -> None:
     for number in range(2000):
         producer.json(PLACED, placed(f"e{number}", buyer="b" * 3800))
-    rig.ingest()
-    sizes = [len(record.value or b"") for record, _ in envelopes(rig.broker, ROWS)]
+    harness.ingest()
+    sizes = [len(record.value or b"") for record, _ in envelopes(harness.broker, ROWS)]
     assert max(sizes) < 8_000_000
     found: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for _, event in envelopes(rig.broker, ROWS):
+    for _, event in envelopes(harness.broker, ROWS):
         for join_keys, rows in taken(event.data):
             found[join_keys] += [row["uid"] for row in rows]
     assert len(sizes) == 2  # one partition, for all have the same keys
     for uids in found.values():
         assert sorted(uids) == sorted(f"e{number}" for number in range(2000))
     assert len(found) == 2
-    assert len({event.id for _, event in envelopes(rig.broker, ROWS)}) == len(sizes)
+    assert len({event.id for _, event in envelopes(harness.broker, ROWS)}) == len(sizes)
 
 
-def test_the_lake_is_flushed_when_input_rests_and_says_where_it_stands(rig: Rig, producer: Producer) -> None:
-    rig.settings = {"flush_idle_s": 0.3}
-    service = rig.service()
+def test_the_lake_is_flushed_when_input_rests_and_says_where_it_stands(
+    harness: IngestionHarness, producer: Producer
+) -> None:
+    harness.settings = {"flush_idle_s": 0.3}
+    service = harness.service()
     service.start()
     producer.watermark(0)
     producer.json(PLACED, placed("a", 0.5))
     producer.watermark(1)
-    take_all(service, rig.broker)
-    assert envelopes(rig.broker, FLUSHED) == []
-    rig.clock.move(0.4)
+    take_all(service, harness.broker)
+    assert envelopes(harness.broker, FLUSHED) == []
+    harness.clock.move(0.4)
     service.step()
-    [(_, event)] = envelopes(rig.broker, FLUSHED)
+    [(_, event)] = envelopes(harness.broker, FLUSHED)
     assert event.data.watermark_ms == START_MS + HOUR_MS
     assert {table.name for table in event.data.tables} == {PLACED, "watermarks"}
     for table in event.data.tables:
         assert Table(Path(table.path)).version() == table.version
     service.step()
-    assert set(rig.broker.committed("ingestion").values()) == {2, 3}
-    rig.clock.move(10)
+    assert set(harness.broker.committed("ingestion").values()) == {2, 3}
+    harness.clock.move(10)
     service.step()
-    assert len(envelopes(rig.broker, FLUSHED)) == 1
+    assert len(envelopes(harness.broker, FLUSHED)) == 1
 
 
 @pytest.mark.parametrize("settings", [{"flush_rows": 3}, {"flush_span": "2h"}])
 def test_the_lake_is_flushed_by_rows_and_by_span_of_event_time(
-    rig: Rig, producer: Producer, settings: dict[str, object]
+    harness: IngestionHarness, producer: Producer, settings: dict[str, object]
 ) -> None:
-    rig.settings = {**settings, "poll_records": 5, "flush_idle_s": 1e9}
-    service = rig.service()
+    harness.settings = {**settings, "poll_records": 5, "flush_idle_s": 1e9}
+    service = harness.service()
     service.start()
     for hour in range(8):
         producer.json(PLACED, placed(f"e{hour}", hour))
         producer.watermark(hour)
-        take_all(service, rig.broker)
-    assert 2 <= len(envelopes(rig.broker, FLUSHED)) <= 4
+        take_all(service, harness.broker)
+    assert 2 <= len(envelopes(harness.broker, FLUSHED)) <= 4
 
 
 def test_two_loops_do_not_meet(tmp_path: Path) -> None:
     loops = [write_loop(tmp_path / "loops", name, f"{name}.") for name in ("one", "two")]
-    rig = Rig(tmp_path, loops)
-    one, two = (Producer(rig.broker, loop, f"{loop.name}.") for loop in loops)
+    harness = IngestionHarness(tmp_path, loops)
+    one, two = (Producer(harness.broker, loop, f"{loop.name}.") for loop in loops)
     one.json(PLACED, placed("a"))
     two.json(PLACED, placed("a"))
     two.json(PLACED, placed("b", shop="nowhere"))
     one.watermark(3)
-    rig.ingest()
-    assert [len(rig.events(name, f"{name}.{PLACED}")) for name in ("one", "two")] == [1, 1]
-    assert (rig.rejected("one"), [row["reason"] for row in rig.rejected("two")]) == ([], ["not-in-enum"])
-    assert {event.loop for _, event in envelopes(rig.broker, ROWS) if "Watermark" in event.type} == {"one"}
-    ids = [(event.loop, event.id) for _, event in envelopes(rig.broker, ROWS) if "Rows" in event.type]
+    harness.ingest()
+    assert [len(harness.events(name, f"{name}.{PLACED}")) for name in ("one", "two")] == [1, 1]
+    assert (harness.rejected("one"), [row["reason"] for row in harness.rejected("two")]) == ([], ["not-in-enum"])
+    assert {event.loop for _, event in envelopes(harness.broker, ROWS) if "Watermark" in event.type} == {"one"}
+    ids = [(event.loop, event.id) for _, event in envelopes(harness.broker, ROWS) if "Rows" in event.type]
     assert len({name for _, name in ids}) == len(ids)
 
 
@@ -317,44 +344,44 @@ def test_two_loops_do_not_meet(tmp_path: Path) -> None:
 def test_an_outcome_is_the_place_of_its_class_and_one_of_no_class_a_dead_letter(
     tmp_path: Path, label: str, field: str, known: dict[object, float], unknown: object
 ) -> None:
-    rig, producer = of_label(tmp_path, label)
+    harness, producer = of_label(tmp_path, label)
     for number, value in enumerate([*known, unknown]):
         producer.json(PAID, {**paid(f"e{number}", order_id=f"{number}"), field: value})
     producer.json(PAID, {**paid("nothing said", order_id="17"), field: None if field == "paid" else ""})
-    rig.ingest()
-    assert outcomes_of(rig) == {str(number): place for number, place in enumerate(known.values())}
-    [letter] = rig.letters(PAID)
+    harness.ingest()
+    assert outcomes_of(harness) == {str(number): place for number, place in enumerate(known.values())}
+    [letter] = harness.letters(PAID)
     assert letter.header("dlq-reason") == b"unknown-class"
     assert f"{unknown!r} is not one of" in (letter.header("dlq-detail") or b"").decode()
-    assert [each["reason"] for each in rig.rejected()] == ["unknown-class"]
-    assert len(rig.events("orders", PAID)) == len(known) + 1
+    assert [each["reason"] for each in harness.rejected()] == ["unknown-class"]
+    assert len(harness.events("orders", PAID)) == len(known) + 1
 
 
 def test_a_class_may_be_derived(tmp_path: Path) -> None:
-    rig, producer = of_label(
+    harness, producer = of_label(
         tmp_path,
         "value: size, kind: multiclass, classes: [small, big]",
         "derive: {size: \"CASE WHEN paid > 10 THEN 'big' WHEN paid > 5 THEN 'odd' ELSE 'small' END\"}\n    ",
     )
     for number, amount in enumerate((20, 1, 7)):
         producer.json(PAID, paid(f"e{number}", order_id=f"{number}", paid=amount))
-    rig.ingest()
-    assert outcomes_of(rig) == {"0": 1.0, "1": 0.0}
-    assert [row["size"] for row in rig.events("orders", PAID)] == ["big", "small"]
-    assert [each["detail"] for each in rig.rejected()] == ["size: 'odd' is not one of small, big"]
+    harness.ingest()
+    assert outcomes_of(harness) == {"0": 1.0, "1": 0.0}
+    assert [row["size"] for row in harness.events("orders", PAID)] == ["big", "small"]
+    assert [each["detail"] for each in harness.rejected()] == ["size: 'odd' is not one of small, big"]
 
 
-def of_label(folder: Path, label: str, event: str = "") -> tuple[Rig, Producer]:
+def of_label(folder: Path, label: str, event: str = "") -> tuple[IngestionHarness, Producer]:
     """The loop of orders with another label; ``event`` stands in front of what its event feeds."""
     feeds = "feeds: [[shop]]"
     loop = write_loop(folder, replace=("value: paid, kind: regression", label))
     path = loop.folder / "loop.yaml"
     path.write_text(path.read_text().replace(feeds, event + feeds))
-    rig = Rig(folder, [load_loop(loop.folder)])
-    return rig, Producer(rig.broker, rig.loops[0])
+    harness = IngestionHarness(folder, [load_loop(loop.folder)])
+    return harness, Producer(harness.broker, harness.loops[0])
 
 
-def outcomes_of(rig: Rig) -> dict[str, float]:
+def outcomes_of(harness: IngestionHarness) -> dict[str, float]:
     """Value of each accepted outcome by key."""
-    events = [event.data for _, event in envelopes(rig.broker, OUTCOMES) if "Outcomes" in event.type]
+    events = [event.data for _, event in envelopes(harness.broker, OUTCOMES) if "Outcomes" in event.type]
     return {row["key"]: row["value"] for data in events for row in batch(data).to_pylist()}

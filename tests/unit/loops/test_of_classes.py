@@ -40,9 +40,9 @@ from services.serving.router.routes import Live
 from services.serving.router.sessions import load_release
 from services.training.run.package import HOLDOUT, write_holdout
 from tests.helpers.clock import FakeClock
-from tests.unit.ingestion.rig import OUTCOMES, Rig
-from tests.unit.monitoring.kit import PARTITIONS, Bench, outgoing, route
-from tests.unit.serving.kit import CATEGORICAL, CLASSES, DECLARED, LOOP, NUMERIC, T0, on_route, write_release
+from tests.unit.ingestion.harness import OUTCOMES, IngestionHarness
+from tests.unit.monitoring.harness import PARTITIONS, JoinerHarness, outgoing, route
+from tests.unit.serving.harness import CATEGORICAL, CLASSES, DECLARED, LOOP, NUMERIC, T0, on_route, write_release
 from tests.unit.serving.router.test_answer import ListSpool, keyed
 from tests.unit.serving.router.test_join import full_store
 
@@ -60,38 +60,40 @@ class Told:
     """What the services made of it."""
 
     loop: Loop
-    rig: Rig
-    bench: Bench
+    ingestion: IngestionHarness
+    joiner: JoinerHarness
     answer: Answer
     log: list[predictions.PredictionServed]
     champion: registry.ReleaseRef
 
     @property
     def raw(self) -> list[Record]:
-        return [record for name in (POSTED, DELIVERED) for record in self.rig.broker.records(name)]
+        return [record for name in (POSTED, DELIVERED) for record in self.ingestion.broker.records(name)]
 
     @property
     def window(self) -> monitoring.WindowClosed:
-        first: monitoring.WindowClosed = self.bench.windows(LOOP)[0].data
+        first: monitoring.WindowClosed = self.joiner.windows(LOOP)[0].data
         return first
 
 
 @pytest.fixture
 def told(tmp_path: Path) -> Told:
     loop = write_loop(tmp_path / "loops")
-    rig = Rig(tmp_path, [loop])
-    rig.broker.append(raw_events())
-    rig.ingest()
+    ingestion = IngestionHarness(tmp_path, [loop])
+    ingestion.broker.append(raw_events())
+    ingestion.ingest()
     champion = write_release(tmp_path, "r-a", 0.0, classes=CLASSES)
     challenger = write_release(tmp_path, "r-b", 5.0, classes=CLASSES)
     answer, log = served(loop, tmp_path, champion, challenger)
-    bench = Bench(tmp_path, [loop.definition])
-    bench.send(*marks(T0), route("r-a", "r-b", LOOP))
-    bench.send(*(outgoing(each, LOOP, key=each.key) for each in log))
-    bench.send(*[Outgoing(r.topic, r.value, r.key, r.headers, r.partition) for r in rig.broker.records(OUTCOMES)])
-    bench.send(*marks(T0 + 2 * DAY_MS))
-    bench.run()
-    return Told(loop, rig, bench, answer, log, champion)
+    joiner = JoinerHarness(tmp_path, [loop.definition])
+    joiner.send(*marks(T0), route("r-a", "r-b", LOOP))
+    joiner.send(*(outgoing(each, LOOP, key=each.key) for each in log))
+    joiner.send(
+        *[Outgoing(r.topic, r.value, r.key, r.headers, r.partition) for r in ingestion.broker.records(OUTCOMES)]
+    )
+    joiner.send(*marks(T0 + 2 * DAY_MS))
+    joiner.run()
+    return Told(loop, ingestion, joiner, answer, log, champion)
 
 
 def write_loop(folder: Path) -> Loop:
@@ -163,18 +165,18 @@ def test_the_window_sums_the_log_loss_of_the_class_that_came_true(told: Told) ->
 
 def test_the_recomputation_agrees(told: Told) -> None:
     raw = recount(told.raw, told.loop)
-    assert len(raw.invalid) == len(told.rig.letters(DELIVERED)) == 1
-    records = told.bench.broker.records("predictions.served.v1")
+    assert len(raw.invalid) == len(told.ingestion.letters(DELIVERED)) == 1
+    records = told.joiner.broker.records("predictions.served.v1")
     log = read_predictions(records, LOOP)
     bundles = {"r-a": open_bundle(Path(told.champion.bundle.uri), told.champion.bundle.digest)}
     [scores] = score_checks(log, bundles)
     assert (scores.compared, scores.unequal) == (len(KEYS), 0)
     values = outcome_values(raw.table(DELIVERED), told.loop.definition)
     assert {key: value for key, _, value in values} == CAME
-    found = recount_joins(log, values, told.loop.definition, told.bench.windows(LOOP)[-1].data.end_ms)
-    assert [each for each in join_checks(outcomes(told.bench.windows(LOOP)), found) if each.unequal] == []
-    summed = recount_windows(log, values, told.loop.definition, told.bench.windows(LOOP)[-1].data.end_ms)
-    check = window_check(told_windows(told.bench.windows(LOOP)), summed)
+    found = recount_joins(log, values, told.loop.definition, told.joiner.windows(LOOP)[-1].data.end_ms)
+    assert [each for each in join_checks(outcomes(told.joiner.windows(LOOP)), found) if each.unequal] == []
+    summed = recount_windows(log, values, told.loop.definition, told.joiner.windows(LOOP)[-1].data.end_ms)
+    check = window_check(told_windows(told.joiner.windows(LOOP)), summed)
     assert (check.compared, check.unequal) == (2, 0)
 
 

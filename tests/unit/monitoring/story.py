@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from driftloop.bus.ports import Outgoing
-from tests.unit.monitoring.kit import Raw, route, served, watermark
+from tests.unit.monitoring.harness import Raw, route, served, watermark
 from tests.unit.monitoring.rows import DIGEST
 
 

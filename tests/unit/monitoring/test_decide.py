@@ -18,7 +18,7 @@ from driftloop.runner.tables import open_database, outbox
 from services.monitoring.detectors import state
 from services.monitoring.detectors.decide import Detectors
 from tests.helpers.clock import FakeClock
-from tests.unit.monitoring.kit import definition
+from tests.unit.monitoring.harness import definition
 from tests.unit.monitoring.rows import DAY
 
 

@@ -21,8 +21,8 @@ from services.monitoring import metrics
 from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import OUTCOMES, PREDICTIONS, TOPICS
 from services.monitoring.handlers import HANDLERS
-from tests.unit.monitoring.kit import (
-    Bench,
+from tests.unit.monitoring.harness import (
+    JoinerHarness,
     Killed,
     Raw,
     day,
@@ -37,13 +37,13 @@ from tests.unit.monitoring.story import story
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def harness(tmp_path: Path) -> JoinerHarness:
+    return JoinerHarness(tmp_path)
 
 
-def values(bench: Bench, loop: str = "orders") -> list[tuple[str, bytes]]:
+def values(harness: JoinerHarness, loop: str = "orders") -> list[tuple[str, bytes]]:
     """Windows as they closed, and as they were restated."""
-    events = [*bench.windows(loop), *bench.restated(loop)]
+    events = [*harness.windows(loop), *harness.restated(loop)]
     return [(event.id, event.data.SerializeToString(deterministic=True)) for event in events]
 
 
@@ -51,12 +51,12 @@ def test_it_reads_the_topics_that_its_handlers_name() -> None:
     assert set(TOPICS) == {topic_of(message).name for message in HANDLERS}
 
 
-def test_a_prediction_and_its_outcome_meet_in_a_closed_window(bench: Bench) -> None:
+def test_a_prediction_and_its_outcome_meet_in_a_closed_window(harness: JoinerHarness) -> None:
     raw = Raw()
-    bench.send(*watermark(0), route("r-1"), served("a", 1, 0.75, x=2.0), *raw.accepted([raw.row("a", 5, 0.0)]))
-    bench.send(*watermark(25))
-    bench.run()
-    (event,) = bench.windows()
+    harness.send(*watermark(0), route("r-1"), served("a", 1, 0.75, x=2.0), *raw.accepted([raw.row("a", 5, 0.0)]))
+    harness.send(*watermark(25))
+    harness.run()
+    (event,) = harness.windows()
     window = event.data
     assert (window.window_id, window.start_ms, window.end_ms) == ("orders/1970-01-01T00:00:00.000Z", 0, 86_400_000)
     assert (event.time_ms, event.correlation_id, event.causation_id) == (86_400_000, event.id, None)
@@ -65,46 +65,48 @@ def test_a_prediction_and_its_outcome_meet_in_a_closed_window(bench: Bench) -> N
     assert {each.name: list(each.counts) for each in window.histograms} == {"x": [0, 0, 1], "score": [0, 1]}
 
 
-def test_windows_close_before_the_first_release_so_that_deciders_have_something_to_look_at(bench: Bench) -> None:
+def test_windows_close_before_the_first_release_so_that_deciders_have_something_to_look_at(
+    harness: JoinerHarness,
+) -> None:
     raw = Raw()
-    bench.send(*watermark(1), *raw.accepted([raw.row("a", 5), raw.row("b", 30)]), *watermark(50))
-    bench.run()
-    assert [event.data.joins.unpredicted for event in bench.windows()] == [1, 1]
-    assert [event.data.champion_release_id for event in bench.windows()] == ["", ""]
+    harness.send(*watermark(1), *raw.accepted([raw.row("a", 5), raw.row("b", 30)]), *watermark(50))
+    harness.run()
+    assert [event.data.joins.unpredicted for event in harness.windows()] == [1, 1]
+    assert [event.data.champion_release_id for event in harness.windows()] == ["", ""]
 
 
-def test_probes_and_repeated_records_count_for_nothing(bench: Bench) -> None:
-    bench.send(*watermark(0), route("r-1"), served("a", 1), served("a", 1, 0.9))
-    bench.send(served("b", 2, purpose=predictions.PROBE), *watermark(24))
-    bench.run()
-    assert bench.windows()[0].data.predictions == 1
+def test_probes_and_repeated_records_count_for_nothing(harness: JoinerHarness) -> None:
+    harness.send(*watermark(0), route("r-1"), served("a", 1), served("a", 1, 0.9))
+    harness.send(served("b", 2, purpose=predictions.PROBE), *watermark(24))
+    harness.run()
+    assert harness.windows()[0].data.predictions == 1
 
 
-def test_redelivered_outcome_rows_are_taken_once(bench: Bench) -> None:
+def test_redelivered_outcome_rows_are_taken_once(harness: JoinerHarness) -> None:
     raw = Raw()
     batch = raw.accepted([raw.row("a", 5), raw.row("b", 6)])
-    bench.send(*watermark(0), route("r-1"), served("a", 1), served("b", 1), *batch, *batch, *watermark(24))
-    bench.run()
-    joins = bench.windows()[0].data.joins
+    harness.send(*watermark(0), route("r-1"), served("a", 1), served("b", 1), *batch, *batch, *watermark(24))
+    harness.run()
+    joins = harness.windows()[0].data.joins
     assert (joins.joined, joins.duplicate) == (2, 0)
 
 
 @pytest.mark.parametrize(("turn_s", "commits"), [(0.0, 1), (10.0, 3)])
 def test_the_broker_is_told_what_was_read_once_a_second_and_at_the_end(
-    bench: Bench, turn_s: float, commits: int
+    harness: JoinerHarness, turn_s: float, commits: int
 ) -> None:
-    bench.send(*watermark(0), route("r-1"))
-    bench.clock.tick_s = turn_s
-    told = bench.run(poll_records=2)
+    harness.send(*watermark(0), route("r-1"))
+    harness.clock.tick_s = turn_s
+    told = harness.run(poll_records=2)
     assert len(told) == commits
     assert sum(told[-1].values()) == len(watermark(0)) + 1
 
 
 @pytest.mark.parametrize("poll_records", [7, 60])
 def test_windows_do_not_depend_on_how_the_input_is_cut(tmp_path: Path, poll_records: int) -> None:
-    whole, cut = Bench(tmp_path / "whole"), Bench(tmp_path / "cut")
-    for bench in (whole, cut):
-        bench.send(*story())
+    whole, cut = JoinerHarness(tmp_path / "whole"), JoinerHarness(tmp_path / "cut")
+    for harness in (whole, cut):
+        harness.send(*story())
     whole.run()
     cut.run(poll_records)
     assert len(whole.windows()) == 4
@@ -116,9 +118,9 @@ def test_windows_do_not_depend_on_how_the_input_is_cut(tmp_path: Path, poll_reco
 
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_anywhere_and_started_again_it_tells_the_same_windows_once(tmp_path: Path, seed: int) -> None:
-    whole, killed = Bench(tmp_path / "whole"), Bench(tmp_path / "killed")
-    for bench in (whole, killed):
-        bench.send(*story())
+    whole, killed = JoinerHarness(tmp_path / "whole"), JoinerHarness(tmp_path / "killed")
+    for harness in (whole, killed):
+        harness.send(*story())
     whole.run()
     chance = random.Random(seed)
     for _ in range(3):
@@ -129,8 +131,8 @@ def test_killed_anywhere_and_started_again_it_tells_the_same_windows_once(tmp_pa
 
 
 def test_two_loops_on_the_same_topics_do_not_mix(tmp_path: Path) -> None:
-    both = Bench(tmp_path / "both", [definition("orders"), definition("parcels")])
-    alone = Bench(tmp_path / "alone", [definition("parcels")])
+    both = JoinerHarness(tmp_path / "both", [definition("orders"), definition("parcels")])
+    alone = JoinerHarness(tmp_path / "alone", [definition("parcels")])
     first, second = story(1, loop="orders"), story(2, loop="parcels")
     shorter = min(len(first), len(second))
     mixed = [each for pair in zip(first, second, strict=False) for each in pair] + first[shorter:] + second[shorter:]
@@ -143,28 +145,28 @@ def test_two_loops_on_the_same_topics_do_not_mix(tmp_path: Path) -> None:
     assert {event.id for event in both.windows("orders")}.isdisjoint(event.id for event in both.windows("parcels"))
 
 
-def test_a_window_waits_for_the_route_of_the_release_that_scored_it(bench: Bench) -> None:
-    bench.send(*watermark(0), served("a", 1), *watermark(24))
-    bench.run()
-    assert bench.windows() == []
-    bench.send(route("r-1"))
-    bench.run()
-    assert len(bench.windows()) == 1
+def test_a_window_waits_for_the_route_of_the_release_that_scored_it(harness: JoinerHarness) -> None:
+    harness.send(*watermark(0), served("a", 1), *watermark(24))
+    harness.run()
+    assert harness.windows() == []
+    harness.send(route("r-1"))
+    harness.run()
+    assert len(harness.windows()) == 1
 
 
-def test_it_gives_up_on_a_route_that_never_comes(bench: Bench) -> None:
-    bench.send(*watermark(0), served("a", 1), *watermark(24))
-    bench.settings = bench.settings.model_copy(update={"reference_timeout_s": 30.0})
-    bench.clock.tick_s = 20.0
+def test_it_gives_up_on_a_route_that_never_comes(harness: JoinerHarness) -> None:
+    harness.send(*watermark(0), served("a", 1), *watermark(24))
+    harness.settings = harness.settings.model_copy(update={"reference_timeout_s": 30.0})
+    harness.clock.tick_s = 20.0
     with pytest.raises(Retriable, match="no route named"):
-        bench.run(poll_records=1)
+        harness.run(poll_records=1)
 
 
-def test_a_bundle_that_is_gone_stops_the_join(bench: Bench) -> None:
-    bench.references.missing.add("r-1")
-    bench.send(*watermark(0), route("r-1"), served("a", 1), *watermark(24))
+def test_a_bundle_that_is_gone_stops_the_join(harness: JoinerHarness) -> None:
+    harness.references.missing.add("r-1")
+    harness.send(*watermark(0), route("r-1"), served("a", 1), *watermark(24))
     with pytest.raises(BundleError):
-        bench.run()
+        harness.run()
 
 
 def bad_records() -> list[tuple[str, Outgoing]]:
@@ -194,34 +196,34 @@ def _without_key() -> bytes:
 
 @pytest.mark.parametrize(("reason", "bad"), bad_records())
 def test_a_record_that_can_never_be_read_is_a_dead_letter_and_the_rest_goes_on(
-    bench: Bench, reason: str, bad: Outgoing
+    harness: JoinerHarness, reason: str, bad: Outgoing
 ) -> None:
-    bench.send(*watermark(0), route("r-1"), bad, served("b", 1), *watermark(24))
-    bench.run()
-    (letter,) = bench.broker.records(f"{bad.topic}.dlq")
+    harness.send(*watermark(0), route("r-1"), bad, served("b", 1), *watermark(24))
+    harness.run()
+    (letter,) = harness.broker.records(f"{bad.topic}.dlq")
     assert letter.value == bad.value
     assert letter.header("dlq-reason") == reason.encode()
-    assert bench.windows()[0].data.predictions == 1
+    assert harness.windows()[0].data.predictions == 1
 
 
-def test_too_many_dead_letters_in_a_row_stop_it(bench: Bench) -> None:
-    bench.send(*[Outgoing(OUTCOMES, b"", b"a", ())] * 21)
+def test_too_many_dead_letters_in_a_row_stop_it(harness: JoinerHarness) -> None:
+    harness.send(*[Outgoing(OUTCOMES, b"", b"a", ())] * 21)
     with pytest.raises(TooManyDeadLetters):
-        bench.run()
+        harness.run()
 
 
-def test_outcomes_without_a_value_are_not_outcomes(bench: Bench) -> None:
+def test_outcomes_without_a_value_are_not_outcomes(harness: JoinerHarness) -> None:
     raw = Raw()
-    bench.send(*watermark(0), route("r-1"), served("a", 1), *raw.accepted([raw.row("a", 5, np.nan)]), *watermark(48))
-    bench.run()
-    assert [event.data.joins.joined for event in bench.windows()] == [0, 0]
-    assert bench.windows()[1].data.joins.missing == 1
+    harness.send(*watermark(0), route("r-1"), served("a", 1), *raw.accepted([raw.row("a", 5, np.nan)]), *watermark(48))
+    harness.run()
+    assert [event.data.joins.joined for event in harness.windows()] == [0, 0]
+    assert harness.windows()[1].data.joins.missing == 1
 
 
-def test_the_state_holds_no_more_than_its_memory(bench: Bench) -> None:
-    bench.send(*story(days=10))
-    bench.run()
-    engine = open_database(bench.settings.database_url("monitoring"), metadata)
+def test_the_state_holds_no_more_than_its_memory(harness: JoinerHarness) -> None:
+    harness.send(*story(days=10))
+    harness.run()
+    engine = open_database(harness.settings.database_url("monitoring"), metadata)
     with engine.connect() as connection:
 
         def ask(query: str) -> Any:
@@ -238,36 +240,36 @@ def test_the_state_holds_no_more_than_its_memory(bench: Bench) -> None:
 
 
 def test_of_classes_the_log_loss_is_that_of_the_class_that_came_true_and_survives_a_restart(tmp_path: Path) -> None:
-    bench, raw = Bench(tmp_path, [definition_of_classes("low", "middle", "high")]), Raw()
-    bench.send(*watermark(0), route("r-1"), served("a", 1, 0.7, classes=(0.1, 0.7, 0.2)), *watermark(25))
-    bench.run()
-    bench.send(*raw.accepted([raw.row("a", 26, 2.0)]), *watermark(50))
-    bench.run()
-    _, second = bench.windows()
+    harness, raw = JoinerHarness(tmp_path, [definition_of_classes("low", "middle", "high")]), Raw()
+    harness.send(*watermark(0), route("r-1"), served("a", 1, 0.7, classes=(0.1, 0.7, 0.2)), *watermark(25))
+    harness.run()
+    harness.send(*raw.accepted([raw.row("a", 26, 2.0)]), *watermark(50))
+    harness.run()
+    _, second = harness.windows()
     [sums] = second.data.releases
     assert (sums.count, sums.loss_sum) == (1, pytest.approx(-math.log(0.2)))
     assert (sums.score_sum, sums.outcome_sum, sums.residual_sum) == pytest.approx((0.7, 0.0, 0.7))
 
 
 def test_a_prediction_of_another_number_of_classes_is_a_dead_letter(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, [definition_of_classes("low", "high")])
-    bench.send(*watermark(0), route("r-1"), served("a", 1, 0.7, classes=(0.1, 0.7, 0.2)), served("b", 1, 0.7))
-    bench.run()
-    letters = bench.broker.records(f"{PREDICTIONS}.dlq")
+    harness = JoinerHarness(tmp_path, [definition_of_classes("low", "high")])
+    harness.send(*watermark(0), route("r-1"), served("a", 1, 0.7, classes=(0.1, 0.7, 0.2)), served("b", 1, 0.7))
+    harness.run()
+    letters = harness.broker.records(f"{PREDICTIONS}.dlq")
     assert [each.header("dlq-reason") for each in letters] == [b"other-classes"] * 2
 
 
 def test_a_correction_restates_the_window_that_held_the_outcome_and_leaves_its_window_closed_alone(
-    bench: Bench,
+    harness: JoinerHarness,
 ) -> None:
     raw = Raw()
-    bench.send(*watermark(0), route("r-1", "r-2"))
-    bench.send(*[served(key, 1, 0.75, challenger=("r-2", 0.5)) for key in "abc"])
-    bench.send(*raw.accepted([raw.row(key, 5, 1.0) for key in "abc"]), *watermark(25))
-    bench.send(*raw.accepted([raw.row("b", 30, 0.0)]), *watermark(50))
-    bench.run()
-    first, second = (each.data for each in bench.windows())
-    (event,) = bench.restated()
+    harness.send(*watermark(0), route("r-1", "r-2"))
+    harness.send(*[served(key, 1, 0.75, challenger=("r-2", 0.5)) for key in "abc"])
+    harness.send(*raw.accepted([raw.row(key, 5, 1.0) for key in "abc"]), *watermark(25))
+    harness.send(*raw.accepted([raw.row("b", 30, 0.0)]), *watermark(50))
+    harness.run()
+    first, second = (each.data for each in harness.windows())
+    (event,) = harness.restated()
     restated = event.data
     assert (event.time_ms, event.correlation_id) == (second.end_ms, event.id)
     assert (restated.window_id, restated.start_ms, restated.end_ms) == (first.window_id, first.start_ms, first.end_ms)
@@ -286,33 +288,35 @@ def test_a_restated_window_equals_one_that_closed_with_the_corrected_values(tmp_
     chance = random.Random(5)
     keys = [f"k{n}" for n in range(40)]
     scores = {key: (chance.random(), chance.random()) for key in keys}
-    late, right = Bench(tmp_path / "late"), Bench(tmp_path / "right")
-    for bench, values_first in (
+    late, right = JoinerHarness(tmp_path / "late"), JoinerHarness(tmp_path / "right")
+    for harness, values_first in (
         (late, dict.fromkeys(keys, 1.0)),
         (right, {k: float(n % 3 > 0) for n, k in enumerate(keys)}),
     ):
         raw = Raw()
-        bench.send(*watermark(0), route("r-1", "r-2"))
-        bench.send(*[served(k, 1, own, challenger=("r-2", other)) for k, (own, other) in scores.items()])
-        bench.send(*raw.accepted([raw.row(k, 5 + n / 40, values_first[k]) for n, k in enumerate(keys)]), *watermark(25))
-        bench.run()
-        if bench is late:
-            bench.send(*raw.accepted([raw.row(k, 27, 0.0) for n, k in enumerate(keys) if n % 6 == 0]), *watermark(49))
-            bench.run()
-            bench.send(*raw.accepted([raw.row(k, 39, 0.0) for n, k in enumerate(keys) if n % 6 == 3]), *watermark(73))
-            bench.run()
+        harness.send(*watermark(0), route("r-1", "r-2"))
+        harness.send(*[served(k, 1, own, challenger=("r-2", other)) for k, (own, other) in scores.items()])
+        harness.send(
+            *raw.accepted([raw.row(k, 5 + n / 40, values_first[k]) for n, k in enumerate(keys)]), *watermark(25)
+        )
+        harness.run()
+        if harness is late:
+            harness.send(*raw.accepted([raw.row(k, 27, 0.0) for n, k in enumerate(keys) if n % 6 == 0]), *watermark(49))
+            harness.run()
+            harness.send(*raw.accepted([raw.row(k, 39, 0.0) for n, k in enumerate(keys) if n % 6 == 3]), *watermark(73))
+            harness.run()
     one, two = late.restated()
     assert (one.data.corrections, two.data.corrections) == (7, 7)
     assert list(two.data.before) == list(one.data.after)
     assert list(two.data.after) == list(right.windows()[0].data.releases)
 
 
-def test_a_correction_of_an_outcome_that_answered_nothing_restates_nothing(bench: Bench) -> None:
+def test_a_correction_of_an_outcome_that_answered_nothing_restates_nothing(harness: JoinerHarness) -> None:
     raw = Raw()
-    bench.send(*watermark(0), *raw.accepted([raw.row("a", 5, 1.0)]), *watermark(25))
-    bench.send(*raw.accepted([raw.row("a", 30, 0.0)]), *watermark(50))
-    bench.run()
-    assert (len(bench.windows()), bench.restated()) == (2, [])
+    harness.send(*watermark(0), *raw.accepted([raw.row("a", 5, 1.0)]), *watermark(25))
+    harness.send(*raw.accepted([raw.row("a", 30, 0.0)]), *watermark(50))
+    harness.run()
+    assert (len(harness.windows()), harness.restated()) == (2, [])
 
 
 @dataclass
@@ -328,14 +332,16 @@ class Shown:
     set = add
 
 
-def test_metrics_show_the_window_restated_last(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_show_the_window_restated_last(harness: JoinerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     count, end, loss = (Shown(name) for name in ("RESTATED_OUTCOMES", "RESTATED_END", "RESTATED_LOSS"))
     for each in (count, end, loss):
         monkeypatch.setattr(metrics, each.name, each)
     raw = Raw()
-    bench.send(*watermark(0), route("r-1"), served("a", 1, 0.75), *raw.accepted([raw.row("a", 5, 1.0)]), *watermark(25))
-    bench.send(*raw.accepted([raw.row("a", 30, 0.0)]), *watermark(50))
-    bench.run()
+    harness.send(
+        *watermark(0), route("r-1"), served("a", 1, 0.75), *raw.accepted([raw.row("a", 5, 1.0)]), *watermark(25)
+    )
+    harness.send(*raw.accepted([raw.row("a", 30, 0.0)]), *watermark(50))
+    harness.run()
     assert count.told == [(1, {"loop": "orders"})]
     assert end.told == [(86_400.0, {"loop": "orders"})]
     [(value, labels)] = loss.told

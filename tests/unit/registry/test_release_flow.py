@@ -74,9 +74,7 @@ class System:
         clock = FakeClock(tick_s=0.001)
         judge = Judge(bundles, holdouts, clock)
         self.tables: dict[str, HandlerTable] = {
-            "evaluation": evaluation_table(
-                Evaluation({LOOP: loop}, judge, clock, evaluation_sql.SqlState)
-            ),
+            "evaluation": evaluation_table(Evaluation({LOOP: loop}, judge, clock, evaluation_sql.SqlState)),
             "registry": registry_table(Registry({LOOP: policy_of(loop)}, registry_sql.SqlLedger)),
         }
         self.engines: dict[str, Engine] = {

@@ -14,7 +14,7 @@ from driftloop.process.errors import BundleError, Retriable
 from services.serving.domain.probe import Golden, ProbeAnswer, Value
 from services.serving.domain.route import Route, RouteStatus
 from services.serving.ports import LoadRefused
-from tests.unit.serving.kit import CATEGORICAL, LOOP, NUMERIC
+from tests.unit.serving.harness import CATEGORICAL, LOOP, NUMERIC
 
 
 @dataclass

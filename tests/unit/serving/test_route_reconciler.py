@@ -19,7 +19,7 @@ from services.serving.route_deployer import RouteDeployer
 from services.serving.route_reconciler import RouteReconciler
 from tests.helpers.clock import FakeClock
 from tests.unit.serving.fakes import FakeReleases, FakeRouterFiles, FakeTriton, FixedWatermarks
-from tests.unit.serving.kit import DEFINITION, LOOP, T0, route_changed
+from tests.unit.serving.harness import DEFINITION, LOOP, T0, route_changed
 
 
 def release(name: str) -> registry_pb2.ReleaseRef:

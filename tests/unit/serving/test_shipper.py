@@ -16,7 +16,7 @@ from services.serving.router.spool import SpoolWriter, segments
 from services.serving.shipper import TOPIC, Shipper
 from tests.helpers.clock import FakeClock
 from tests.unit.serving.fakes import MemoryPositions
-from tests.unit.serving.kit import LOOP, T0
+from tests.unit.serving.harness import LOOP, T0
 
 WATERMARKS = "features.watermark-advanced.v1"
 

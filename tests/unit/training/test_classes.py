@@ -19,7 +19,7 @@ from services.training.run import package
 from services.training.run.dataset import Dataset, read_dataset, write_dataset
 from services.training.run.errors import ModelError
 from services.training.run.export import checked_scores, run
-from tests.unit.serving.kit import CATEGORICAL, CLASSES, NUMERIC, OF_CLASSES, graph, probabilities, score
+from tests.unit.serving.harness import CATEGORICAL, CLASSES, NUMERIC, OF_CLASSES, graph, probabilities, score
 from tests.unit.training.test_package import spec_in
 
 ROWS = 40

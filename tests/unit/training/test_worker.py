@@ -48,7 +48,7 @@ EVENT: Envelope[training.RetrainRequested] = Envelope(
 
 
 @dataclass
-class Bench:
+class Harness:
     """A worker over a database of its own, with one wanted run."""
 
     engine: Engine
@@ -90,7 +90,7 @@ def loop() -> Loop:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, loop: Loop) -> Bench:
+def harness(tmp_path: Path, loop: Loop) -> Harness:
     engine = open_database(f"sqlite:///{tmp_path}/training.db", sql.metadata)
     with engine.begin() as connection:
         sql.save_state(connection, LoopState("orders", chain=Chain("request-1", "run-1", "r-1")))
@@ -99,7 +99,7 @@ def bench(tmp_path: Path, loop: Loop) -> Bench:
     return made(engine, loop, tmp_path, HandLauncher(), FakeClock())
 
 
-def made(engine: Engine, loop: Loop, home: Path, launcher: HandLauncher, clock: FakeClock) -> Bench:
+def made(engine: Engine, loop: Loop, home: Path, launcher: HandLauncher, clock: FakeClock) -> Harness:
     settings = TrainingSettings(home=home)
     worker = Worker(
         source="training",
@@ -109,169 +109,173 @@ def made(engine: Engine, loop: Loop, home: Path, launcher: HandLauncher, clock: 
         spec_of=lambda run: spec_of(settings, loop, run),
         clock=clock,
     )
-    return Bench(engine, worker, launcher, clock)
+    return Harness(engine, worker, launcher, clock)
 
 
-def test_a_run_waits_until_lake_and_views_cover_its_window(bench: Bench) -> None:
-    bench.cover("lake", 4999, placed=1)
-    bench.cover("offline", 9000, view=7)
-    bench.worker.tick()
-    assert bench.launcher.launched == []
-    bench.cover("lake", 5000, placed=4)
-    bench.worker.tick()
-    (spec,) = bench.launcher.launched
+def test_a_run_waits_until_lake_and_views_cover_its_window(harness: Harness) -> None:
+    harness.cover("lake", 4999, placed=1)
+    harness.cover("offline", 9000, view=7)
+    harness.worker.tick()
+    assert harness.launcher.launched == []
+    harness.cover("lake", 5000, placed=4)
+    harness.worker.tick()
+    (spec,) = harness.launcher.launched
     assert spec.events["placed"].version == 4
     assert spec.events["placed"].path.endswith("lake/placed")
     assert spec.seed == 3
 
 
-def test_the_start_names_the_pinned_versions_in_the_requests_chain(bench: Bench) -> None:
-    bench.start()
-    (event,) = bench.said()
+def test_the_start_names_the_pinned_versions_in_the_requests_chain(harness: Harness) -> None:
+    harness.start()
+    (event,) = harness.said()
     assert (event.data.lake_versions, event.data.view_versions) == ({"placed": 4}, {"view": 7})
     assert (event.correlation_id, event.causation_id, event.time_ms) == ("chain", "requested", 5000)
 
 
-def test_versions_stay_pinned_when_more_comes(bench: Bench) -> None:
-    bench.start()
-    bench.cover("lake", 9000, placed=9)
-    bench.launcher.runs.clear()
-    bench.worker.tick()
-    assert [spec.events["placed"].version for spec in bench.launcher.launched] == [4, 4]
+def test_versions_stay_pinned_when_more_comes(harness: Harness) -> None:
+    harness.start()
+    harness.cover("lake", 9000, placed=9)
+    harness.launcher.runs.clear()
+    harness.worker.tick()
+    assert [spec.events["placed"].version for spec in harness.launcher.launched] == [4, 4]
 
 
-def test_coverage_never_goes_back(bench: Bench) -> None:
-    bench.cover("lake", 5000, placed=4)
-    bench.cover("lake", 4000, placed=3, other=1)
-    with bench.engine.begin() as connection:
+def test_coverage_never_goes_back(harness: Harness) -> None:
+    harness.cover("lake", 5000, placed=4)
+    harness.cover("lake", 4000, placed=3, other=1)
+    with harness.engine.begin() as connection:
         found = sql.load_coverage(connection, "orders", "lake")
     assert found is not None
     assert found.watermark_ms == 5000
     assert {name: table.version for name, table in found.tables.items()} == {"placed": 4, "other": 1}
 
 
-def test_a_result_becomes_one_candidate_caused_by_the_start(bench: Bench) -> None:
-    bench.start()
-    bench.worker.tick()
-    bench.launcher.end(TRAINED)
-    bench.worker.tick()
-    bench.worker.tick()
-    started, candidate = bench.said()
+def test_a_result_becomes_one_candidate_caused_by_the_start(harness: Harness) -> None:
+    harness.start()
+    harness.worker.tick()
+    harness.launcher.end(TRAINED)
+    harness.worker.tick()
+    harness.worker.tick()
+    started, candidate = harness.said()
     assert candidate.causation_id == started.id
     assert candidate.correlation_id == "chain"
     assert candidate.data.bundle.digest == "d1gest"
     assert candidate.data.reasons == REQUEST.reasons
-    chain = bench.state().chain
+    chain = harness.state().chain
     assert chain is not None
     assert chain.phase == "release-open"
 
 
-def test_a_result_that_says_why_it_failed_ends_the_chain(bench: Bench) -> None:
-    bench.start()
-    bench.launcher.end(Failed("data", "nothing there"))
-    bench.worker.tick()
-    assert (bench.failure().reason, bench.failure().detail) == ("data", "nothing there")
-    assert bench.state().chain is None
-    assert bench.state().consecutive_failures == 1
-    assert bench.state().ended_ms == 5000
+def test_a_result_that_says_why_it_failed_ends_the_chain(harness: Harness) -> None:
+    harness.start()
+    harness.launcher.end(Failed("data", "nothing there"))
+    harness.worker.tick()
+    assert (harness.failure().reason, harness.failure().detail) == ("data", "nothing there")
+    assert harness.state().chain is None
+    assert harness.state().consecutive_failures == 1
+    assert harness.state().ended_ms == 5000
 
 
-def test_a_crash_is_told_with_its_last_words(bench: Bench) -> None:
-    bench.start()
-    bench.launcher.end(None, "exit code 1\nValueError: no")
-    bench.worker.tick()
-    assert (bench.failure().reason, bench.failure().detail) == ("error", "exit code 1\nValueError: no")
+def test_a_crash_is_told_with_its_last_words(harness: Harness) -> None:
+    harness.start()
+    harness.launcher.end(None, "exit code 1\nValueError: no")
+    harness.worker.tick()
+    assert (harness.failure().reason, harness.failure().detail) == ("error", "exit code 1\nValueError: no")
 
 
-def test_a_run_over_its_time_is_stopped(bench: Bench) -> None:
-    bench.start()
-    bench.clock.move(180)
-    bench.worker.tick()
-    assert bench.launcher.stopped == []
-    bench.clock.move(0.001)
-    bench.worker.tick()
-    assert set(bench.launcher.stopped) == {bench.launcher.folder}
-    assert bench.failure().reason == "timeout"
+def test_a_run_over_its_time_is_stopped(harness: Harness) -> None:
+    harness.start()
+    harness.clock.move(180)
+    harness.worker.tick()
+    assert harness.launcher.stopped == []
+    harness.clock.move(0.001)
+    harness.worker.tick()
+    assert set(harness.launcher.stopped) == {harness.launcher.folder}
+    assert harness.failure().reason == "timeout"
 
 
-def test_a_run_over_its_memory_is_stopped(bench: Bench) -> None:
-    bench.start()
-    bench.launcher.runs[bench.launcher.folder] = Observation("running", memory_mib=4097.0)
-    bench.worker.tick()
-    assert bench.failure().reason == "memory"
-    assert "4096 MiB" in bench.failure().detail
+def test_a_run_over_its_memory_is_stopped(harness: Harness) -> None:
+    harness.start()
+    harness.launcher.runs[harness.launcher.folder] = Observation("running", memory_mib=4097.0)
+    harness.worker.tick()
+    assert harness.failure().reason == "memory"
+    assert "4096 MiB" in harness.failure().detail
 
 
-def test_a_result_written_just_before_the_stop_counts(bench: Bench) -> None:
-    bench.start()
-    bench.launcher.result_at_stop = TRAINED
-    bench.clock.move(200)
-    bench.worker.tick()
-    assert [type(each.data).__name__ for each in bench.said()] == ["RunStarted", "CandidateTrained"]
+def test_a_result_written_just_before_the_stop_counts(harness: Harness) -> None:
+    harness.start()
+    harness.launcher.result_at_stop = TRAINED
+    harness.clock.move(200)
+    harness.worker.tick()
+    assert [type(each.data).__name__ for each in harness.said()] == ["RunStarted", "CandidateTrained"]
 
 
-def test_after_a_restart_a_living_run_is_found_and_not_started_again(bench: Bench, loop: Loop, tmp_path: Path) -> None:
-    bench.start()
-    again = made(bench.engine, loop, tmp_path, bench.launcher, bench.clock)
+def test_after_a_restart_a_living_run_is_found_and_not_started_again(
+    harness: Harness, loop: Loop, tmp_path: Path
+) -> None:
+    harness.start()
+    again = made(harness.engine, loop, tmp_path, harness.launcher, harness.clock)
     again.worker.tick()
-    assert len(bench.launcher.launched) == 1
-    bench.launcher.end(TRAINED)
+    assert len(harness.launcher.launched) == 1
+    harness.launcher.end(TRAINED)
     again.worker.tick()
-    bench.worker.tick()
-    assert [type(each.data).__name__ for each in bench.said()] == ["RunStarted", "CandidateTrained"]
+    harness.worker.tick()
+    assert [type(each.data).__name__ for each in harness.said()] == ["RunStarted", "CandidateTrained"]
 
 
-def test_a_run_that_vanished_is_launched_again_under_its_id_but_not_for_ever(bench: Bench) -> None:
-    bench.start()
+def test_a_run_that_vanished_is_launched_again_under_its_id_but_not_for_ever(harness: Harness) -> None:
+    harness.start()
     for _ in range(4):
-        bench.launcher.runs.clear()
-        bench.worker.tick()
-    assert [spec.run_id for spec in bench.launcher.launched] == ["run-1"] * 3
-    assert bench.failure().reason == "error"
-    assert "vanished 3 times" in bench.failure().detail
+        harness.launcher.runs.clear()
+        harness.worker.tick()
+    assert [spec.run_id for spec in harness.launcher.launched] == ["run-1"] * 3
+    assert harness.failure().reason == "error"
+    assert "vanished 3 times" in harness.failure().detail
 
 
-def test_a_stop_ends_runs_and_is_not_counted_against_them(bench: Bench, loop: Loop, tmp_path: Path) -> None:
-    bench.start()
+def test_a_stop_ends_runs_and_is_not_counted_against_them(harness: Harness, loop: Loop, tmp_path: Path) -> None:
+    harness.start()
     for _ in range(5):
-        restarted = made(bench.engine, loop, tmp_path, bench.launcher, bench.clock)
+        restarted = made(harness.engine, loop, tmp_path, harness.launcher, harness.clock)
         restarted.worker.interrupt()
-        assert bench.launcher.stopped[-1] == bench.launcher.folder  # though another process launched it
-        bench.launcher.runs.clear()
+        assert harness.launcher.stopped[-1] == harness.launcher.folder  # though another process launched it
+        harness.launcher.runs.clear()
         restarted.worker.tick()
-    assert len(bench.launcher.launched) == 6
-    assert [type(each.data).__name__ for each in bench.said()] == ["RunStarted"]
+    assert len(harness.launcher.launched) == 6
+    assert [type(each.data).__name__ for each in harness.said()] == ["RunStarted"]
 
 
 def test_a_kill_between_start_and_launch_launches_later(
-    bench: Bench, loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench.launcher, "launch", killed)
+    monkeypatch.setattr(harness.launcher, "launch", killed)
     with pytest.raises(KeyboardInterrupt):
-        bench.start()
+        harness.start()
     monkeypatch.undo()
-    made(bench.engine, loop, tmp_path, bench.launcher, bench.clock).worker.tick()
-    assert len(bench.launcher.launched) == 1
-    assert [type(each.data).__name__ for each in bench.said()] == ["RunStarted"]
+    made(harness.engine, loop, tmp_path, harness.launcher, harness.clock).worker.tick()
+    assert len(harness.launcher.launched) == 1
+    assert [type(each.data).__name__ for each in harness.said()] == ["RunStarted"]
 
 
-def test_a_run_of_a_loop_that_is_not_here_is_left_alone(bench: Bench, loop: Loop, tmp_path: Path) -> None:
-    bench.cover("lake", 5000)
-    bench.cover("offline", 5000)
+def test_a_run_of_a_loop_that_is_not_here_is_left_alone(harness: Harness, loop: Loop, tmp_path: Path) -> None:
+    harness.cover("lake", 5000)
+    harness.cover("offline", 5000)
     settings = TrainingSettings(home=tmp_path)
-    other = Worker("training", bench.engine, bench.launcher, {}, lambda run: spec_of(settings, loop, run), bench.clock)
+    other = Worker(
+        "training", harness.engine, harness.launcher, {}, lambda run: spec_of(settings, loop, run), harness.clock
+    )
     other.tick()
-    assert bench.launcher.launched == []
+    assert harness.launcher.launched == []
 
 
-def test_stopping_ends_the_processes(bench: Bench) -> None:
+def test_stopping_ends_the_processes(harness: Harness) -> None:
     import threading
 
-    bench.start()
+    harness.start()
     stop = threading.Event()
     stop.set()
-    bench.worker.run(stop, 0.01)
-    assert set(bench.launcher.stopped) == {bench.launcher.folder}
+    harness.worker.run(stop, 0.01)
+    assert set(harness.launcher.stopped) == {harness.launcher.folder}

@@ -19,8 +19,8 @@ from driftloop.ops.report.overview import overview
 from driftloop.ops.report.release_page import release_page
 from driftloop.ops.report.releases import quality, releases
 from tests.helpers.examples import examples
-from tests.helpers.lifecycle import Life, drifting, first_champion
-from tests.unit.monitoring.kit import definition
+from tests.helpers.lifecycle import LifecycleEvents, drifting, first_champion
+from tests.unit.monitoring.harness import definition
 
 _VOID = {"meta", "br", "link", "img", "hr"}
 
@@ -53,15 +53,15 @@ class Page(HTMLParser):
         return sum(name == tag for name, _ in self.found)
 
 
-def loops_page(life: Life) -> str:
+def loops_page(life: LifecycleEvents) -> str:
     return loop_page(overview("orders", life.events, definition()), life.events, definition())
 
 
-def cards_page(life: Life, release: str) -> str:
+def cards_page(life: LifecycleEvents, release: str) -> str:
     return release_page(card("orders", release, life.events, definition(), read_bundle), life.events)
 
 
-def demo_page(life: Life) -> str:
+def demo_page(life: LifecycleEvents) -> str:
     report: dict[str, Any] = {
         "chain": [], "quality": quality(life.events), "releases": releases(life.events), "checks": [], "kills": [],
         "predictions": {}, "outcomes": {}, "ingestion": {}, "feature_age_s": {}, "timings_s": {}, "memory_mib": {},
@@ -69,16 +69,16 @@ def demo_page(life: Life) -> str:
     return render("orders", report, life.events, "all is well", "in short")
 
 
-def young() -> Life:
-    life = Life()
+def young() -> LifecycleEvents:
+    life = LifecycleEvents()
     life.window(0, "")
     first_champion(life, 1)
     return life
 
 
-def told_by_examples() -> Life:
+def told_by_examples() -> LifecycleEvents:
     """Every kind of event once or twice, and few of them belonging together."""
-    life = Life()
+    life = LifecycleEvents()
     life.events = [decode(each.record) for each in examples("good") if each.record.topic in LIFECYCLE]
     return life
 

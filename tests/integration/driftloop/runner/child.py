@@ -18,7 +18,7 @@ from driftloop.process.signals import run_on_thread
 from driftloop.runner.handler import HandlerTable, Transaction
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
-from tests.unit.driftloop.runner.rig import decided, effects, metadata
+from tests.unit.driftloop.runner.harness import decided, effects, metadata
 
 GROUP = "killed"
 

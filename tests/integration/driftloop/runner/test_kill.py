@@ -23,7 +23,7 @@ from tests.helpers.bus import new_group
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.integration.driftloop.runner import child
-from tests.unit.driftloop.runner.rig import CLOSED, DECIDED, closed, decided, effects, metadata
+from tests.unit.driftloop.runner.harness import CLOSED, DECIDED, closed, decided, effects, metadata
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka]
 EVENTS = 300

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from driftloop.contracts import control_pb2 as control
 from driftloop.readmodel.attempts import attempts, incidents, of_loop
-from tests.helpers.lifecycle import Life, at, drifting
+from tests.helpers.lifecycle import LifecycleEvents, at, drifting
 
 
 def test_a_request_is_tied_to_its_run_its_release_and_its_end() -> None:
@@ -19,7 +19,7 @@ def test_a_request_is_tied_to_its_run_its_release_and_its_end() -> None:
 
 
 def test_a_run_that_failed_has_no_release() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.failed(2, "x", life.request(2, "x", life.window(0, ""), kind="schedule"))
     [found] = attempts(life.events)
     assert found.failed is not None
@@ -55,4 +55,4 @@ def test_the_order_of_events_does_not_matter() -> None:
 
 
 def test_a_loops_own_events_are_those_that_bear_its_name() -> None:
-    assert of_loop([*drifting().events, *Life("parcels").events], "parcels") == []
+    assert of_loop([*drifting().events, *LifecycleEvents("parcels").events], "parcels") == []

@@ -12,7 +12,7 @@ from driftloop.events.envelope import Draft, Envelope, from_record
 from driftloop.runner import outbox
 from driftloop.runner.tables import inbox, open_database
 from tests.helpers.bus import HEADERS
-from tests.unit.driftloop.runner.rig import closed
+from tests.unit.driftloop.runner.harness import closed
 
 
 @pytest.fixture

@@ -21,48 +21,58 @@ from driftloop.runner import outbox
 from driftloop.runner.handler import Transaction
 from tests.helpers.eventually import assert_eventually_async
 from tests.helpers.fakes import Crash, FaultyProducer, RefusingConsumer
-from tests.unit.driftloop.runner.rig import CLOSED, DECIDED, NAME, QUICK, Rig, closed, decided, effects, note_and_decide
+from tests.unit.driftloop.runner.harness import (
+    CLOSED,
+    DECIDED,
+    NAME,
+    QUICK,
+    Harness,
+    closed,
+    decided,
+    effects,
+    note_and_decide,
+)
 
 LETTERS = f"{CLOSED}.dlq"
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)
+def harness(tmp_path: Path) -> Harness:
+    return Harness(tmp_path)
 
 
-async def test_an_event_that_comes_three_times_has_its_effect_once(rig: Rig) -> None:
-    rig.send(closed(1), closed(1), closed(2), closed(1))
-    await rig.run_through()
-    assert rig.effects() == [closed(1).id, closed(2).id]
-    assert [each.data.window_id for each in rig.published()] == ["w1", "w2"]
-    assert rig.inbox_size() == 2
+async def test_an_event_that_comes_three_times_has_its_effect_once(harness: Harness) -> None:
+    harness.send(closed(1), closed(1), closed(2), closed(1))
+    await harness.run_through()
+    assert harness.effects() == [closed(1).id, closed(2).id]
+    assert [each.data.window_id for each in harness.published()] == ["w1", "w2"]
+    assert harness.inbox_size() == 2
 
 
-async def test_a_group_that_lost_its_offsets_repeats_nothing(rig: Rig) -> None:
-    rig.send(closed(1), closed(2))
-    await rig.run_through()
-    rig.forget_commits()
-    await rig.run_through()
-    assert len(rig.effects()) == len(rig.published()) == 2
+async def test_a_group_that_lost_its_offsets_repeats_nothing(harness: Harness) -> None:
+    harness.send(closed(1), closed(2))
+    await harness.run_through()
+    harness.forget_commits()
+    await harness.run_through()
+    assert len(harness.effects()) == len(harness.published()) == 2
 
 
-async def test_a_defect_in_a_handler_ends_the_service_and_leaves_nothing_behind(rig: Rig) -> None:
+async def test_a_defect_in_a_handler_ends_the_service_and_leaves_nothing_behind(harness: Harness) -> None:
     def broken(event: Envelope[monitoring.WindowClosed], tx: Transaction) -> Sequence[Draft]:
         note_and_decide(event, tx)
         raise ZeroDivisionError
 
-    rig.handlers = {monitoring.WindowClosed: broken}
-    rig.send(closed(1))
+    harness.handlers = {monitoring.WindowClosed: broken}
+    harness.send(closed(1))
     with pytest.raises(ZeroDivisionError):
-        await rig.run_through()
-    assert (rig.effects(), rig.published(), rig.inbox_size(), rig.lag()) == ([], [], 0, 1)
-    rig.handlers = {monitoring.WindowClosed: note_and_decide}
-    await rig.run_through()
-    assert rig.effects() == [closed(1).id]
+        await harness.run_through()
+    assert (harness.effects(), harness.published(), harness.inbox_size(), harness.lag()) == ([], [], 0, 1)
+    harness.handlers = {monitoring.WindowClosed: note_and_decide}
+    await harness.run_through()
+    assert harness.effects() == [closed(1).id]
 
 
-async def test_events_before_a_defect_are_not_repeated_after_the_restart(rig: Rig) -> None:
+async def test_events_before_a_defect_are_not_repeated_after_the_restart(harness: Harness) -> None:
     broken = [True]
 
     def second_breaks(event: Envelope[monitoring.WindowClosed], tx: Transaction) -> Sequence[Draft]:
@@ -70,17 +80,17 @@ async def test_events_before_a_defect_are_not_repeated_after_the_restart(rig: Ri
             raise ZeroDivisionError
         return note_and_decide(event, tx)
 
-    rig.handlers = {monitoring.WindowClosed: second_breaks}
-    rig.send(closed(1), closed(2), closed(3))
+    harness.handlers = {monitoring.WindowClosed: second_breaks}
+    harness.send(closed(1), closed(2), closed(3))
     with pytest.raises(ZeroDivisionError):
-        await rig.run_through()
+        await harness.run_through()
     broken.clear()
-    await rig.run_through()
-    assert rig.effects() == [closed(n).id for n in (1, 2, 3)]
-    assert [each.data.window_id for each in rig.published()] == ["w1", "w2", "w3"]
+    await harness.run_through()
+    assert harness.effects() == [closed(n).id for n in (1, 2, 3)]
+    assert [each.data.window_id for each in harness.published()] == ["w1", "w2", "w3"]
 
 
-async def test_a_publication_under_way_at_a_defect_is_noted_as_sent(rig: Rig) -> None:
+async def test_a_publication_under_way_at_a_defect_is_noted_as_sent(harness: Harness) -> None:
     def second_breaks(event: Envelope[monitoring.WindowClosed], tx: Transaction) -> Sequence[Draft]:
         if event.data.window_id == "w2":
             raise ZeroDivisionError
@@ -89,7 +99,7 @@ async def test_a_publication_under_way_at_a_defect_is_noted_as_sent(rig: Rig) ->
     class AcknowledgedLate:
         """Writes at once and returns when the service is ending."""
 
-        inner = rig.broker.lifecycle_producer()
+        inner = harness.broker.lifecycle_producer()
 
         async def start(self) -> None:
             await self.inner.start()
@@ -104,37 +114,39 @@ async def test_a_publication_under_way_at_a_defect_is_noted_as_sent(rig: Rig) ->
     async def ending() -> bool:
         return not service.ready()
 
-    rig.handlers = {monitoring.WindowClosed: second_breaks}
-    rig.producer = AcknowledgedLate()
-    service = rig.service()
-    rig.send(closed(1), closed(2))
+    harness.handlers = {monitoring.WindowClosed: second_breaks}
+    harness.producer = AcknowledgedLate()
+    service = harness.service()
+    harness.send(closed(1), closed(2))
     with pytest.raises(ZeroDivisionError):
         await service.run()
-    rig.producer = None
-    rig.handlers = {monitoring.WindowClosed: note_and_decide}
-    await rig.run_through()
-    assert [each.data.window_id for each in rig.published()] == ["w1", "w2"]
+    harness.producer = None
+    harness.handlers = {monitoring.WindowClosed: note_and_decide}
+    await harness.run_through()
+    assert [each.data.window_id for each in harness.published()] == ["w1", "w2"]
 
 
-async def test_a_crash_between_the_commit_and_the_publication_publishes_after_the_restart(rig: Rig) -> None:
-    rig.producer = FaultyProducer(rig.broker.lifecycle_producer(), [Crash()])
-    rig.send(closed(1))
+async def test_a_crash_between_the_commit_and_the_publication_publishes_after_the_restart(harness: Harness) -> None:
+    harness.producer = FaultyProducer(harness.broker.lifecycle_producer(), [Crash()])
+    harness.send(closed(1))
     with pytest.raises(Crash):
-        await rig.run_through()
-    assert (len(rig.effects()), rig.published(), rig.lag()) == (1, [], 1)
-    rig.producer = None
-    await rig.run_through()
-    assert (len(rig.effects()), len(rig.published())) == (1, 1)
+        await harness.run_through()
+    assert (len(harness.effects()), harness.published(), harness.lag()) == (1, [], 1)
+    harness.producer = None
+    await harness.run_through()
+    assert (len(harness.effects()), len(harness.published())) == (1, 1)
 
 
-async def test_a_crash_right_after_the_publication_publishes_twice_and_counts_once(rig: Rig, tmp_path: Path) -> None:
-    rig.producer = FaultyProducer(rig.broker.lifecycle_producer(), [Crash()], after_writing=True)
-    rig.send(closed(1))
+async def test_a_crash_right_after_the_publication_publishes_twice_and_counts_once(
+    harness: Harness, tmp_path: Path
+) -> None:
+    harness.producer = FaultyProducer(harness.broker.lifecycle_producer(), [Crash()], after_writing=True)
+    harness.send(closed(1))
     with pytest.raises(Crash):
-        await rig.run_through()
-    rig.producer = None
-    await rig.run_through()
-    first, second = rig.published()
+        await harness.run_through()
+    harness.producer = None
+    await harness.run_through()
+    first, second = harness.published()
     assert first == second
 
     def note(event: Envelope[monitoring.WindowDecided], tx: Transaction) -> Sequence[Draft]:
@@ -143,40 +155,40 @@ async def test_a_crash_right_after_the_publication_publishes_twice_and_counts_on
 
     folder = tmp_path / "downstream"
     folder.mkdir()
-    downstream = Rig(folder, {monitoring.WindowDecided: note}, rig.broker)
+    downstream = Harness(folder, {monitoring.WindowDecided: note}, harness.broker)
     await downstream.run_through()
     assert downstream.effects() == [first.id]
 
 
-async def test_a_broker_that_does_not_answer_delays_and_loses_nothing(rig: Rig) -> None:
-    rig.producer = faulty = FaultyProducer(rig.broker.lifecycle_producer(), [Retriable("no answer")] * 2)
-    rig.send(closed(1), closed(2))
-    await rig.run_through()
-    assert [each.data.window_id for each in rig.published()] == ["w1", "w2"]
+async def test_a_broker_that_does_not_answer_delays_and_loses_nothing(harness: Harness) -> None:
+    harness.producer = faulty = FaultyProducer(harness.broker.lifecycle_producer(), [Retriable("no answer")] * 2)
+    harness.send(closed(1), closed(2))
+    await harness.run_through()
+    assert [each.data.window_id for each in harness.published()] == ["w1", "w2"]
     assert faulty.faults == []
 
 
-async def test_an_offset_is_committed_only_after_its_events_are_published(rig: Rig) -> None:
-    rig.producer = faulty = FaultyProducer(rig.broker.lifecycle_producer(), [Retriable("no answer")] * 10_000)
-    rig.send(closed(1))
-    await rig.run_until(lambda: faulty.calls > 1)
-    assert (len(rig.effects()), rig.published(), rig.lag()) == (1, [], 1)
+async def test_an_offset_is_committed_only_after_its_events_are_published(harness: Harness) -> None:
+    harness.producer = faulty = FaultyProducer(harness.broker.lifecycle_producer(), [Retriable("no answer")] * 10_000)
+    harness.send(closed(1))
+    await harness.run_until(lambda: faulty.calls > 1)
+    assert (len(harness.effects()), harness.published(), harness.lag()) == (1, [], 1)
     faulty.faults.clear()
-    await rig.run_through()
-    assert len(rig.published()) == 1
+    await harness.run_through()
+    assert len(harness.published()) == 1
 
 
-async def test_a_refused_commit_is_no_defect(rig: Rig) -> None:
-    rig.consumer = refusing = RefusingConsumer(rig.broker.lifecycle_consumer([CLOSED], NAME))
-    rig.send(closed(1))
-    await rig.run_until(lambda: refusing.refusals == 0)
-    assert rig.lag() == 1
-    rig.send(closed(2))
-    await rig.run_through()
-    assert rig.effects() == [closed(1).id, closed(2).id]
+async def test_a_refused_commit_is_no_defect(harness: Harness) -> None:
+    harness.consumer = refusing = RefusingConsumer(harness.broker.lifecycle_consumer([CLOSED], NAME))
+    harness.send(closed(1))
+    await harness.run_until(lambda: refusing.refusals == 0)
+    assert harness.lag() == 1
+    harness.send(closed(2))
+    await harness.run_through()
+    assert harness.effects() == [closed(1).id, closed(2).id]
 
 
-async def test_an_event_that_cannot_be_handled_now_is_tried_again_before_the_next(rig: Rig) -> None:
+async def test_an_event_that_cannot_be_handled_now_is_tried_again_before_the_next(harness: Harness) -> None:
     tries = 0
 
     def third_time(event: Envelope[monitoring.WindowClosed], tx: Transaction) -> Sequence[Draft]:
@@ -187,14 +199,14 @@ async def test_an_event_that_cannot_be_handled_now_is_tried_again_before_the_nex
             raise Retriable("not yet")
         return drafts
 
-    rig.handlers = {monitoring.WindowClosed: third_time}
-    rig.send(closed(1), closed(2))
-    await rig.run_through()
-    assert rig.effects() == [closed(1).id, closed(2).id]
+    harness.handlers = {monitoring.WindowClosed: third_time}
+    harness.send(closed(1), closed(2))
+    await harness.run_through()
+    assert harness.effects() == [closed(1).id, closed(2).id]
     assert tries == 4
 
 
-async def test_an_event_that_can_never_be_handled_now_ends_the_service_at_its_limit(rig: Rig) -> None:
+async def test_an_event_that_can_never_be_handled_now_ends_the_service_at_its_limit(harness: Harness) -> None:
     tries = 0
 
     def never(_event: Envelope[monitoring.WindowClosed], _tx: Transaction) -> Sequence[Draft]:
@@ -202,30 +214,30 @@ async def test_an_event_that_can_never_be_handled_now_ends_the_service_at_its_li
         tries += 1
         raise Retriable("not yet")
 
-    rig.handlers = {monitoring.WindowClosed: never}
-    rig.patience = dataclasses.replace(QUICK, retry_limit=4)
-    rig.send(closed(1))
+    harness.handlers = {monitoring.WindowClosed: never}
+    harness.patience = dataclasses.replace(QUICK, retry_limit=4)
+    harness.send(closed(1))
     with pytest.raises(Retriable, match=f"{CLOSED}/0/0 still cannot be handled after 4 tries"):
-        await rig.run_through()
-    assert (tries, rig.lag()) == (4, 1)
+        await harness.run_through()
+    assert (tries, harness.lag()) == (4, 1)
 
 
-async def test_a_service_stops_between_two_tries(rig: Rig) -> None:
+async def test_a_service_stops_between_two_tries(harness: Harness) -> None:
     trying = threading.Event()
 
     def never(_event: Envelope[monitoring.WindowClosed], _tx: Transaction) -> Sequence[Draft]:
         trying.set()
         raise Retriable("not yet")
 
-    rig.handlers = {monitoring.WindowClosed: never}
-    rig.patience = dataclasses.replace(QUICK, retry_limit=1_000_000)
-    rig.send(closed(1))
-    await rig.run_until(trying.is_set)
-    assert rig.lag() == 1
+    harness.handlers = {monitoring.WindowClosed: never}
+    harness.patience = dataclasses.replace(QUICK, retry_limit=1_000_000)
+    harness.send(closed(1))
+    await harness.run_until(trying.is_set)
+    assert harness.lag() == 1
 
 
-async def test_a_service_is_ready_while_it_consumes(rig: Rig) -> None:
-    service = rig.service()
+async def test_a_service_is_ready_while_it_consumes(harness: Harness) -> None:
+    service = harness.service()
     assert not service.ready()
     running = asyncio.create_task(service.run())
 
@@ -233,25 +245,25 @@ async def test_a_service_is_ready_while_it_consumes(rig: Rig) -> None:
         return service.ready()
 
     await assert_eventually_async(ready)
-    rig.stop.set()
+    harness.stop.set()
     await running
     assert not service.ready()
 
 
-async def test_an_invalid_event_becomes_a_dead_letter_and_the_next_is_handled(rig: Rig) -> None:
+async def test_an_invalid_event_becomes_a_dead_letter_and_the_next_is_handled(harness: Harness) -> None:
     def refuse_first(event: Envelope[monitoring.WindowClosed], tx: Transaction) -> Sequence[Draft]:
         drafts = note_and_decide(event, tx)
         if event.data.window_id == "w1":
             raise InvalidEvent("unknown-loop", "no such loop")
         return drafts
 
-    rig.handlers = {monitoring.WindowClosed: refuse_first}
+    harness.handlers = {monitoring.WindowClosed: refuse_first}
     sent = to_record(closed(1))
-    rig.broker.append([sent])
-    rig.send(closed(2))
-    await rig.run_through()
-    assert rig.effects() == [closed(2).id]
-    [letter] = rig.broker.records(LETTERS)
+    harness.broker.append([sent])
+    harness.send(closed(2))
+    await harness.run_through()
+    assert harness.effects() == [closed(2).id]
+    [letter] = harness.broker.records(LETTERS)
     assert (letter.key, letter.value) == (sent.key, sent.value)
     assert letter.headers[: len(sent.headers)] == sent.headers
     why = {name: value.decode() for name, value in letter.headers if name.startswith("dlq-")}
@@ -266,122 +278,122 @@ async def test_an_invalid_event_becomes_a_dead_letter_and_the_next_is_handled(ri
 
 
 @pytest.mark.parametrize("value", [b"\xff\xff\xff", b"", None])
-async def test_bytes_that_are_no_event_become_a_dead_letter(rig: Rig, value: bytes | None) -> None:
+async def test_bytes_that_are_no_event_become_a_dead_letter(harness: Harness, value: bytes | None) -> None:
     sent = to_record(closed(1))
-    rig.broker.append([dataclasses.replace(sent, value=value), Outgoing(CLOSED, None)])
-    await rig.run_through()
-    assert [each.value for each in rig.broker.records(LETTERS)] == [value, None]
-    assert rig.effects() == []
+    harness.broker.append([dataclasses.replace(sent, value=value), Outgoing(CLOSED, None)])
+    await harness.run_through()
+    assert [each.value for each in harness.broker.records(LETTERS)] == [value, None]
+    assert harness.effects() == []
 
 
-async def test_a_dead_letter_that_the_broker_does_not_take_at_first_is_not_lost(rig: Rig) -> None:
-    rig.producer = FaultyProducer(rig.broker.lifecycle_producer(), [Retriable("no answer")] * 2)
-    rig.broker.append([Outgoing(CLOSED, b"poison")])
-    await rig.run_through()
-    assert [each.value for each in rig.broker.records(LETTERS)] == [b"poison"]
+async def test_a_dead_letter_that_the_broker_does_not_take_at_first_is_not_lost(harness: Harness) -> None:
+    harness.producer = FaultyProducer(harness.broker.lifecycle_producer(), [Retriable("no answer")] * 2)
+    harness.broker.append([Outgoing(CLOSED, b"poison")])
+    await harness.run_through()
+    assert [each.value for each in harness.broker.records(LETTERS)] == [b"poison"]
 
 
-async def test_more_dead_letters_in_a_row_than_the_limit_end_the_service(rig: Rig) -> None:
-    rig.broker.append([Outgoing(CLOSED, b"poison")] * 5)
+async def test_more_dead_letters_in_a_row_than_the_limit_end_the_service(harness: Harness) -> None:
+    harness.broker.append([Outgoing(CLOSED, b"poison")] * 5)
     with pytest.raises(TooManyDeadLetters, match="4 dead letters in a row, the last for missing-header"):
-        await rig.run_through()
-    assert len(rig.broker.records(LETTERS)) == 4
+        await harness.run_through()
+    assert len(harness.broker.records(LETTERS)) == 4
 
 
-async def test_an_accepted_event_starts_the_count_of_dead_letters_again(rig: Rig) -> None:
+async def test_an_accepted_event_starts_the_count_of_dead_letters_again(harness: Harness) -> None:
     for number in range(3):
-        rig.broker.append([Outgoing(CLOSED, b"poison")] * 3)
-        rig.send(closed(number))
-    await rig.run_through()
-    assert len(rig.broker.records(LETTERS)) == 9
-    assert len(rig.effects()) == 3
+        harness.broker.append([Outgoing(CLOSED, b"poison")] * 3)
+        harness.send(closed(number))
+    await harness.run_through()
+    assert len(harness.broker.records(LETTERS)) == 9
+    assert len(harness.effects()) == 3
 
 
-async def test_an_answer_names_its_cause_and_stays_in_its_chain(rig: Rig) -> None:
+async def test_an_answer_names_its_cause_and_stays_in_its_chain(harness: Harness) -> None:
     root = dataclasses.replace(closed(1), traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-    rig.send(root)
-    await rig.run_through()
-    [answer] = rig.published()
+    harness.send(root)
+    await harness.run_through()
+    [answer] = harness.published()
     assert root.correlation_id == root.id
     assert root.causation_id is None
     assert (answer.correlation_id, answer.causation_id) == (root.id, root.id)
-    assert (answer.time_ms, answer.wall_time_ms) == (root.time_ms, rig.clock.wall_ms)
+    assert (answer.time_ms, answer.wall_time_ms) == (root.time_ms, harness.clock.wall_ms)
     assert answer.source == f"/driftloop/{NAME}"
     assert (answer.traceparent or "")[3:35] == (root.traceparent or "")[3:35]
 
 
-async def test_an_answer_in_another_chain_has_the_cause_that_the_handler_names(rig: Rig) -> None:
+async def test_an_answer_in_another_chain_has_the_cause_that_the_handler_names(harness: Harness) -> None:
     def other_chain(event: Envelope[monitoring.WindowClosed], _tx: Transaction) -> Sequence[Draft]:
         return [dataclasses.replace(decided(event), chain="the release's chain", cause_id="its stage")]
 
-    rig.handlers = {monitoring.WindowClosed: other_chain}
-    rig.send(closed(1))
-    await rig.run_through()
-    [answer] = rig.published()
+    harness.handlers = {monitoring.WindowClosed: other_chain}
+    harness.send(closed(1))
+    await harness.run_through()
+    [answer] = harness.published()
     assert (answer.correlation_id, answer.causation_id) == ("the release's chain", "its stage")
 
 
-async def test_many_answers_are_published_in_the_order_in_which_the_handler_gave_them(rig: Rig) -> None:
+async def test_many_answers_are_published_in_the_order_in_which_the_handler_gave_them(harness: Harness) -> None:
     def many(event: Envelope[monitoring.WindowClosed], _tx: Transaction) -> Sequence[Draft]:
         return [
             Draft(f"{event.id}-{n}", event.loop, n, monitoring.WindowDecided(loop=event.loop, window_id=f"{n}"))
             for n in range(450)
         ]
 
-    rig.handlers = {monitoring.WindowClosed: many}
-    rig.send(closed(1), closed(2))
-    await rig.run_through()
-    assert [each.data.window_id for each in rig.published()] == [str(n) for n in range(450)] * 2
+    harness.handlers = {monitoring.WindowClosed: many}
+    harness.send(closed(1), closed(2))
+    await harness.run_through()
+    assert [each.data.window_id for each in harness.published()] == [str(n) for n in range(450)] * 2
 
 
-async def test_an_answer_with_an_id_that_was_sent_is_not_sent_again(rig: Rig) -> None:
+async def test_an_answer_with_an_id_that_was_sent_is_not_sent_again(harness: Harness) -> None:
     def same_answer(event: Envelope[monitoring.WindowClosed], _tx: Transaction) -> Sequence[Draft]:
         data = monitoring.WindowDecided(loop=event.loop, window_id="once")
         return [Draft("the only id", event.loop, event.time_ms, data)]
 
-    rig.handlers = {monitoring.WindowClosed: same_answer}
-    rig.send(closed(1), closed(2))
-    await rig.run_through()
-    assert [each.causation_id for each in rig.published()] == [closed(1).id]
-    assert rig.inbox_size() == 2
+    harness.handlers = {monitoring.WindowClosed: same_answer}
+    harness.send(closed(1), closed(2))
+    await harness.run_through()
+    assert [each.causation_id for each in harness.published()] == [closed(1).id]
+    assert harness.inbox_size() == 2
 
 
-async def test_what_a_worker_puts_in_the_outbox_is_published_though_no_event_comes(rig: Rig) -> None:
+async def test_what_a_worker_puts_in_the_outbox_is_published_though_no_event_comes(harness: Harness) -> None:
     data = training.ReasonCoalesced(loop="orders")
     draft = Draft(event_id("worker", 1), "orders", 7, data)
 
     def put_once() -> bool:
-        with rig.engine.begin() as connection:
+        with harness.engine.begin() as connection:
             outbox.put(connection, [draft], source=NAME, wall_time_ms=1, cause=None)
-        return bool(rig.broker.records("training.reason-coalesced.v1"))
+        return bool(harness.broker.records("training.reason-coalesced.v1"))
 
-    await rig.run_until(put_once)
-    [event] = rig.published("training.reason-coalesced.v1")
+    await harness.run_until(put_once)
+    [event] = harness.published("training.reason-coalesced.v1")
     assert (event.id, event.correlation_id, event.causation_id) == (draft.id, draft.id, None)
 
 
-async def test_other_messages_of_a_topic_are_passed_over(rig: Rig) -> None:
+async def test_other_messages_of_a_topic_are_passed_over(harness: Harness) -> None:
     def note(event: Envelope[predictions.PredictionWatermark], tx: Transaction) -> Sequence[Draft]:
         tx.connection.execute(insert(effects).values(event_id=event.id))
         return []
 
-    rig.handlers = {predictions.PredictionWatermark: note}
+    harness.handlers = {predictions.PredictionWatermark: note}
     served = predictions.PredictionServed(loop="orders", prediction_id="p")
     marks = predictions.PredictionWatermark(loop="orders", watermark_ms=1)
     events = [
         from_draft(Draft(name, "orders", 0, data), source="serving", wall_time_ms=0, cause=None, traceparent=None)
         for name, data in (("served", served), ("mark", marks))
     ]
-    rig.send(*events)
-    await rig.run_through()
-    assert rig.effects() == ["mark"]
-    assert rig.inbox_size() == 1
-    assert rig.broker.records("predictions.served.v1.dlq") == []
+    harness.send(*events)
+    await harness.run_through()
+    assert harness.effects() == ["mark"]
+    assert harness.inbox_size() == 1
+    assert harness.broker.records("predictions.served.v1.dlq") == []
 
 
-async def test_a_service_starts_where_its_group_committed(rig: Rig) -> None:
-    rig.send(closed(1), closed(2))
-    rig.broker.batch_consumer([CLOSED], NAME).commit({TopicPartition(CLOSED, 0): 1})
-    await rig.run_through()
-    assert rig.effects() == [closed(2).id]
-    assert len(rig.broker.records(DECIDED)) == 1
+async def test_a_service_starts_where_its_group_committed(harness: Harness) -> None:
+    harness.send(closed(1), closed(2))
+    harness.broker.batch_consumer([CLOSED], NAME).commit({TopicPartition(CLOSED, 0): 1})
+    await harness.run_through()
+    assert harness.effects() == [closed(2).id]
+    assert len(harness.broker.records(DECIDED)) == 1

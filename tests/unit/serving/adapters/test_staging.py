@@ -4,7 +4,7 @@ import pytest
 
 from driftloop.process.errors import BundleError
 from services.serving.adapters.staging import FolderReleases
-from tests.unit.serving.kit import CATEGORICAL, NUMERIC, write_release
+from tests.unit.serving.harness import CATEGORICAL, NUMERIC, write_release
 
 
 def test_a_bundle_is_copied_in_full_and_once(tmp_path: Path) -> None:

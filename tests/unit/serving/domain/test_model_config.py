@@ -6,7 +6,7 @@ from tritonclient.grpc import model_config_pb2
 
 from services.serving.domain.model_config import Places, config_pbtxt, input_types, loop_config, model_files
 from services.serving.router.loop_config import KeySource, read_loop_config
-from tests.unit.serving.kit import CLASSES, DEFINITION, OF_CLASSES
+from tests.unit.serving.harness import CLASSES, DEFINITION, OF_CLASSES
 
 PLACES = Places(Path("/o.db"), Path("/releases"), Path("/routes"), Path("/spool"))
 

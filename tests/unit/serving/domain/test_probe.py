@@ -3,7 +3,7 @@ import numpy as np
 from services.serving.domain.probe import Golden, ProbeAnswer, complaint, expected_release, probe_values
 from services.serving.domain.route import ReleaseOnRoute, Route
 from services.serving.router.arms import is_challenger
-from tests.unit.serving.kit import CATEGORICAL, DEFINITION, NUMERIC, T0
+from tests.unit.serving.harness import CATEGORICAL, DEFINITION, NUMERIC, T0
 
 A, B = ReleaseOnRoute("r-a", "a"), ReleaseOnRoute("r-b", "b")
 ROUTE = Route("parcels", 4, A)

@@ -16,7 +16,7 @@ from services.serving.router.batch import RawRequest
 from services.serving.router.routes import Live
 from services.serving.router.sessions import Release, ReleaseError
 from services.serving.router.spool import SpoolError
-from tests.unit.serving.kit import CATEGORICAL, CLASSES, DEFINITION, DEPOT, NUMERIC, T0, probabilities
+from tests.unit.serving.harness import CATEGORICAL, CLASSES, DEFINITION, DEPOT, NUMERIC, T0, probabilities
 from tests.unit.serving.router.test_batch import raw, tensors
 from tests.unit.serving.router.test_join import full_store
 

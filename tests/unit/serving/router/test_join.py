@@ -11,7 +11,7 @@ from services.serving.router.batch import Batch
 from services.serving.router.join import Joined, Joiner, columns_of, places_of
 from services.serving.router.loop_config import KeySource
 from services.serving.router.online_sqlite import ViewRequest, ViewRows
-from tests.unit.serving.kit import CATEGORICAL, DEPOT, LANE, NUMERIC, T0, VIEW_KEYS, WORLD
+from tests.unit.serving.harness import CATEGORICAL, DEPOT, LANE, NUMERIC, T0, VIEW_KEYS, WORLD
 
 HOUR = 3_600_000
 SOURCES = {"depot": KeySource(input="depot"), "zone": KeySource(input="zone"), "world": KeySource(const="all")}

@@ -6,7 +6,7 @@ import pytest
 
 from services.serving.domain.route import ReleaseOnRoute
 from services.serving.router.sessions import ReleaseError, load_release
-from tests.unit.serving.kit import CATEGORICAL, CLASSES, NUMERIC, on_route, probabilities, score, write_release
+from tests.unit.serving.harness import CATEGORICAL, CLASSES, NUMERIC, on_route, probabilities, score, write_release
 
 
 def staged(root: Path, bias: float = 1.0, error: float = 0.0, classes: tuple[str, ...] = ()) -> ReleaseOnRoute:

@@ -14,20 +14,20 @@ from driftloop.ops.checks.predictions import Predictions, read_predictions
 from driftloop.ops.checks.windows import recount_windows, told_windows, window_check
 from services.monitoring.bootstrap import OUTCOMES, PREDICTIONS
 from services.monitoring.messages import outcomes
-from tests.unit.monitoring.kit import Bench, definition
+from tests.unit.monitoring.harness import JoinerHarness, definition
 from tests.unit.monitoring.story import story
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    found = Bench(tmp_path)
+def harness(tmp_path: Path) -> JoinerHarness:
+    found = JoinerHarness(tmp_path)
     found.send(*story(days=8))
     found.run()
     return found
 
 
-def log(bench: Bench) -> Predictions:
-    return read_predictions(bench.broker.records(PREDICTIONS), "orders")
+def log(harness: JoinerHarness) -> Predictions:
+    return read_predictions(harness.broker.records(PREDICTIONS), "orders")
 
 
 def values(records: list[Record]) -> list[tuple[str, int, float]]:
@@ -39,25 +39,25 @@ def values(records: list[Record]) -> list[tuple[str, int, float]]:
     return [(row.key, row.visible_ms, row.value) for row in rows]
 
 
-def events(bench: Bench) -> list[Envelope[Any]]:
-    return [*bench.restated(), *bench.windows()]
+def events(harness: JoinerHarness) -> list[Envelope[Any]]:
+    return [*harness.restated(), *harness.windows()]
 
 
-def test_sums_of_a_story_with_corrections_are_found_again(bench: Bench) -> None:
-    found = recount_windows(log(bench), values(bench.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
-    check = window_check(told_windows(events(bench)), found)
+def test_sums_of_a_story_with_corrections_are_found_again(harness: JoinerHarness) -> None:
+    found = recount_windows(log(harness), values(harness.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
+    check = window_check(told_windows(events(harness)), found)
     assert (check.compared, check.unequal, check.detail) == (16, 0, "")
-    assert len(bench.restated()) > 3
+    assert len(harness.restated()) > 3
 
 
-def test_a_restatement_that_is_not_told_is_unequal(bench: Bench) -> None:
-    found = recount_windows(log(bench), values(bench.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
-    check = window_check(told_windows(bench.windows()), found)
-    assert check.unequal == 2 * len({event.data.end_ms for event in bench.restated()})
+def test_a_restatement_that_is_not_told_is_unequal(harness: JoinerHarness) -> None:
+    found = recount_windows(log(harness), values(harness.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
+    check = window_check(told_windows(harness.windows()), found)
+    assert check.unequal == 2 * len({event.data.end_ms for event in harness.restated()})
     assert "said Sums" in check.detail
 
 
-def test_a_window_that_only_one_side_has_is_unequal(bench: Bench) -> None:
-    found = recount_windows(log(bench), values(bench.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
-    assert window_check(told_windows(bench.windows()[:-1]), found).unequal > 0
-    assert window_check(told_windows(events(bench)), {}).unequal == 16
+def test_a_window_that_only_one_side_has_is_unequal(harness: JoinerHarness) -> None:
+    found = recount_windows(log(harness), values(harness.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
+    assert window_check(told_windows(harness.windows()[:-1]), found).unequal > 0
+    assert window_check(told_windows(events(harness)), {}).unequal == 16

@@ -7,12 +7,12 @@ import pytest
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.ops.kpis import Kpis, Period, Share, measure, together
-from tests.helpers.lifecycle import Life, at, drifting, first_champion
+from tests.helpers.lifecycle import LifecycleEvents, at, drifting, first_champion
 
 DAY_S = 86_400.0
 
 
-def of(life: Life, since: float | None = None, until: float | None = None) -> Kpis:
+def of(life: LifecycleEvents, since: float | None = None, until: float | None = None) -> Kpis:
     period = Period(None if since is None else at(since), None if until is None else at(until))
     return measure(life.events, [life.loop], period)[life.loop]
 
@@ -24,7 +24,7 @@ def test_an_alarm_is_detected_from_the_start_of_the_first_window_of_its_evidence
 
 
 def test_an_alarm_whose_windows_are_not_known_tells_no_time_to_detect() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.alarm(5, "r-a")
     assert of(life).time_to_detect is None
 
@@ -47,7 +47,7 @@ def test_an_alarm_is_repaired_by_the_promotion_that_replaces_its_release() -> No
 
 
 def test_a_promotion_that_another_reason_asked_for_repairs_too() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(9, "")
     first_champion(life)
     life.window(10, "r-a")
@@ -77,7 +77,7 @@ def test_an_alarm_about_a_former_champion_is_neither_open_nor_repaired() -> None
 
 
 def test_an_alarm_that_was_kept_is_timed_to_the_request_that_lists_it() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(0, "r-a")
     alarm = life.alarm(1, "r-a")
     life.coalesced(1, alarm)
@@ -111,7 +111,7 @@ def test_a_promotion_that_is_rolled_back_is_a_defect_and_no_help() -> None:
 
 
 def test_a_run_that_failed_is_told_apart_from_releases() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(0, "")
     life.failed(1, "x", life.request(1, "x", life.windows[-1], kind="schedule"))
     found = of(life)
@@ -124,7 +124,7 @@ def test_no_hand_was_in_a_promotion_with_no_command_in_its_chain() -> None:
 
 
 def test_an_approval_is_a_hand() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(9, "")
     first_champion(life)
     verdict = life.verdict(11, "b", life.trained(11, "b", life.request(11, "b", life.windows[-1], kind="schedule")))
@@ -137,7 +137,7 @@ def test_an_approval_is_a_hand() -> None:
 
 
 def test_a_retrain_that_a_person_asked_for_is_a_hand_even_beside_an_alarm() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(9, "")
     first_champion(life)
     alarm, command = life.alarm(11, "r-a"), life.command(11, control.Retrain(who="anna", why="prices"))
@@ -179,7 +179,7 @@ def test_a_thing_counts_in_the_period_in_which_it_came_to_its_end() -> None:
 
 
 def test_where_nothing_happened_there_is_no_number() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(0, "")
     told = of(life).to_json()
     assert told["time_to_detect"] is None
@@ -203,7 +203,7 @@ def test_another_loops_events_count_for_nothing() -> None:
 
 
 def test_over_all_loops_times_are_pooled_and_a_rate_is_that_of_one_loop() -> None:
-    quiet = Life("parcels")
+    quiet = LifecycleEvents("parcels")
     for day in range(40):
         quiet.window(day, "")
     found = together([of(drifting()), of(quiet)])

@@ -4,7 +4,7 @@ import pytest
 
 from driftloop.ops.kpis import Period, measure
 from driftloop.ops.kpis.format import NONE_YET, rows, span
-from tests.helpers.lifecycle import Life, drifting
+from tests.helpers.lifecycle import LifecycleEvents, drifting
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ def test_a_span_is_told_in_its_largest_unit(seconds: float, told: str) -> None:
 
 
 def test_where_nothing_happened_every_number_says_so() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(0, "")
     [found] = measure(life.events, ["orders"], Period()).values()
     assert {row.event_time for row in rows(found)} == {NONE_YET}

@@ -11,15 +11,15 @@ import pytest
 from driftloop.model.bundle import REFERENCE, Input, Manifest, write_bundle
 from driftloop.ops.report.bundles import Read, read_bundle
 from driftloop.ops.report.card import card
-from tests.helpers.lifecycle import Life, drifting, first_champion
-from tests.unit.monitoring.kit import definition
+from tests.helpers.lifecycle import LifecycleEvents, drifting, first_champion
+from tests.unit.monitoring.harness import definition
 
 
 def unread(_uri: str, _digest: str) -> Read:
     return Read(problem="there is no such file")
 
 
-def of(release: str, life: Life | None = None) -> dict[str, Any]:
+def of(release: str, life: LifecycleEvents | None = None) -> dict[str, Any]:
     return card("orders", release, (life or drifting()).events, definition(), unread)
 
 
@@ -78,7 +78,7 @@ def test_caveats_say_what_the_numbers_do_not() -> None:
 
 
 def test_a_champion_with_no_traffic_yet_says_so() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(0, "")
     first_champion(life)
     found = of("r-a", life)
@@ -87,7 +87,7 @@ def test_a_champion_with_no_traffic_yet_says_so() -> None:
 
 
 def test_a_release_that_was_only_judged_offline_has_a_card() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.verdict(1, "a", life.trained(1, "a", life.request(1, "a", life.window(0, ""), kind="schedule")))
     found = of("r-a", life)
     assert found["details"]["stage"] == "never entered a stage"
@@ -102,7 +102,7 @@ def test_the_bundle_fills_what_only_it_knows(tmp_path: Path) -> None:
         training={"parameters": {"ridge": 1.0}, "code_sha256": "c0de", "trainer": "model:Trainer"},
     )  # fmt: skip
     digest = write_bundle(tmp_path / "b", manifest, {REFERENCE: json.dumps(reference).encode()})
-    life = Life()
+    life = LifecycleEvents()
     for day in range(10):
         life.window(day, "")
     verdict = life.verdict(

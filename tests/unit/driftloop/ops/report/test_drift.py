@@ -7,8 +7,8 @@ import math
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.loop import LoopDefinition
 from driftloop.ops.report.drift import readings, stability
-from tests.helpers.lifecycle import Life, drifting
-from tests.unit.monitoring.kit import definition
+from tests.helpers.lifecycle import LifecycleEvents, drifting
+from tests.unit.monitoring.harness import definition
 
 
 def with_detectors(**detectors: dict[str, object]) -> LoopDefinition:
@@ -63,7 +63,7 @@ def test_inputs_are_ranked_by_how_far_they_rose_under_one_champion() -> None:
 
 
 def test_too_few_windows_rose_by_nothing() -> None:
-    life = Life()
+    life = LifecycleEvents()
     for day, psi in enumerate((0.1, 0.2, 0.9)):
         life.window(day, "r-a", psi=psi)
     assert [each.rise for each in stability(life.events)] == [0.0, 0.0]

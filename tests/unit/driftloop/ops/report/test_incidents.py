@@ -9,10 +9,10 @@ import pytest
 from driftloop.ops.report.incidents import told
 from driftloop.ops.report.releases import quality
 from driftloop.readmodel.attempts import attempts, incidents
-from tests.helpers.lifecycle import Life, drifting
+from tests.helpers.lifecycle import LifecycleEvents, drifting
 
 
-def of(life: Life) -> dict[str, Any]:
+def of(life: LifecycleEvents) -> dict[str, Any]:
     found = incidents(life.events, attempts(life.events))[-1]
     return told(found, life.events, quality(life.events))
 
@@ -32,7 +32,7 @@ def test_an_alarm_that_a_promotion_answered_tells_before_and_after() -> None:
 
 
 def test_an_alarm_whose_release_was_refused_says_so_and_who_answers() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(0, "r-a")
     request = life.request(1, "c", life.alarm(1, "r-a", blocks=1))
     life.rejected(2, "c", life.verdict(1, "c", life.trained(1, "c", request)))
@@ -42,14 +42,14 @@ def test_an_alarm_whose_release_was_refused_says_so_and_who_answers() -> None:
 
 
 def test_a_run_that_failed_did_not_help() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(0, "r-a")
     life.failed(2, "c", life.request(1, "c", life.alarm(1, "r-a", blocks=1)))
     assert of(life)["helped"] == "No: the run failed: data. r-a still answers."
 
 
 def test_an_answer_under_way_is_not_known_yet() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(0, "r-a")
     life.trained(1, "c", life.request(1, "c", life.alarm(1, "r-a", blocks=1)))
     found = of(life)
@@ -58,7 +58,7 @@ def test_an_answer_under_way_is_not_known_yet() -> None:
 
 
 def test_a_kept_alarm_waits_and_a_dropped_one_is_past() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(0, "r-a")
     alarm = life.alarm(1, "r-a", blocks=1)
     life.coalesced(1, alarm)
@@ -68,6 +68,6 @@ def test_a_kept_alarm_waits_and_a_dropped_one_is_past() -> None:
 
 
 def test_an_alarm_with_no_known_window_does_not_say_since_when() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.alarm(1, "r-a")
     assert of(life)["since"] is None

@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 from driftloop.contracts import control_pb2 as control
 from driftloop.ops.report.picture import Box, boxes, draw
 from driftloop.readmodel.attempts import attempts, incidents
-from tests.helpers.lifecycle import Life, drifting
+from tests.helpers.lifecycle import LifecycleEvents, drifting
 
 
-def of(life: Life) -> list[Box]:
+def of(life: LifecycleEvents) -> list[Box]:
     return boxes(incidents(life.events, attempts(life.events))[-1], life.events)
 
 
@@ -39,7 +39,7 @@ def test_verdicts_that_decided_nothing_are_left_out() -> None:
 
 
 def test_a_persons_command_is_in_it() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(0, "r-a")
     alarm, command = life.alarm(1, "r-a", blocks=1), life.command(1, control.Retrain(who="anna", why="prices"))
     request = life.request(1, "c", alarm, command)
@@ -49,7 +49,7 @@ def test_a_persons_command_is_in_it() -> None:
 
 
 def test_an_alarm_alone_is_one_box() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.alarm(1, "r-a")
     assert [box.caption.title for box in of(life)] == ["alarm: returns"]
 
@@ -64,7 +64,7 @@ def test_the_picture_is_sound_svg_that_says_in_words_what_it_shows() -> None:
 
 
 def test_what_comes_from_events_is_escaped() -> None:
-    life = Life()
+    life = LifecycleEvents()
     life.window(0, "r-a")
     life.request(1, "c", life.alarm(1, "r-a", detector="<script>", blocks=1))
     drawn = draw(of(life))

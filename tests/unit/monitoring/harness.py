@@ -257,7 +257,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-class Bench:
+class JoinerHarness:
     """A broker and a database on which a join is started, stopped and started again."""
 
     def __init__(self, folder: Path, loops: Sequence[LoopDefinition] | None = None, digest: str = DIGEST) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.events.envelope import Envelope
 from services.control.views import Views
-from tests.browser.season import PLAN, Season
+from tests.browser.fixtures import PLAN, LoopEvents
 from tests.helpers.eventually import assert_eventually
-from tests.unit.control.rig import Rig
+from tests.unit.control.harness import Harness
 from tests.unit.control.running import Running
 
 QUESTIONS = {
@@ -22,15 +22,15 @@ QUESTIONS = {
 }
 
 
-class Stage:
+class PageHarness:
     """A service that may be stopped and started on the same port."""
 
-    def __init__(self, folder: Path, seasons: Sequence[Season], loops: Sequence[str]) -> None:
-        self.rig = Rig(folder)
-        self.rig.views = Views(self.rig.store, self.rig.index, {name: QUESTIONS[name] for name in loops})
+    def __init__(self, folder: Path, seasons: Sequence[LoopEvents], loops: Sequence[str]) -> None:
+        self.harness = Harness(folder)
+        self.harness.views = Views(self.harness.store, self.harness.index, {name: QUESTIONS[name] for name in loops})
         for each in seasons:
-            self.rig.tell(each.events)
-        self.season = seasons[0] if seasons else Season()
+            self.harness.tell(each.events)
+        self.season = seasons[0] if seasons else LoopEvents()
         self.running: Running | None = None
         self._port = 0
         self.start()
@@ -42,8 +42,8 @@ class Stage:
 
     def start(self) -> None:
         """Serve, on the port that it had before."""
-        self.rig.stop.clear()
-        self.running = Running(self.rig, self.season, port=self._port, plans={"orders": PLAN}, pages=20, beat_s=1.0)
+        self.harness.stop.clear()
+        self.running = Running(self.harness, self.season, port=self._port, plans={"orders": PLAN}, pages=20, beat_s=1.0)
         self._port = self.running.page.port
 
     def stop(self) -> None:
@@ -54,14 +54,14 @@ class Stage:
 
     def told(self, count: int) -> None:
         """Put the newest events of the season on their topics."""
-        self.rig.tell(self.season.events[-count:])
+        self.harness.tell(self.season.events[-count:])
 
     def commanded(self, name: str) -> Envelope[Any]:
         """The one event that a command became, as it stands on its topic and was read again."""
         topic = f"control.{name}.v1"
-        [record] = assert_eventually(lambda: self.rig.broker.records(topic))
+        [record] = assert_eventually(lambda: self.harness.broker.records(topic))
         event_id = (record.header("ce_id") or b"").decode()
-        stored = assert_eventually(lambda: self.rig.store.by_id(event_id))
+        stored = assert_eventually(lambda: self.harness.store.by_id(event_id))
         assert stored is not None
         return stored.event
 

@@ -30,7 +30,7 @@ _SHIFT = 24
 
 
 @dataclass
-class Season(Story):
+class LoopEvents(Story):
     """Tells itself day by day; days count from its first."""
 
     champion: str = ""
@@ -176,9 +176,9 @@ FIRST, SECOND, WORSE, WAITS = "r-4c1f90d2a7e3", "r-9be27f0c5d18", "r-07d4c8e6b2f
 UNKNOWN, BETTER = evaluation.NOT_KNOWN_YET, evaluation.BETTER
 
 
-def season(loop: str = "orders") -> Season:
+def season(loop: str = "orders") -> LoopEvents:
     """All of it: in the end a release asks a person for leave to be a canary."""
-    told = Season(loop)
+    told = LoopEvents(loop)
     for number in range(2, 11):
         told.closed(number)
     told.made(FIRST, "first-champion", "first", "window 10")
@@ -224,16 +224,21 @@ def season(loop: str = "orders") -> Season:
     return told
 
 
-def beginning(loop: str) -> Season:
+def beginning(loop: str) -> LoopEvents:
     """A loop with windows, and no champion yet."""
-    told = Season(loop)
+    told = LoopEvents(loop)
     for number in range(55, 59):
         told.closed(number)
     return told
 
 
 def _stage(
-    told: Season, name: str, stage: str, first: int, gains: list[tuple[float, float, float]], last: evaluation.Outcome
+    told: LoopEvents,
+    name: str,
+    stage: str,
+    first: int,
+    gains: list[tuple[float, float, float]],
+    last: evaluation.Outcome,
 ) -> None:
     """A window and a verdict a day; the first block alone gives no interval, the last verdict is known."""
     known: list[tuple[float, float, float] | None] = [None, *gains] if stage == "shadow" else [gains[0], *gains]

@@ -67,7 +67,7 @@ def note_and_decide(event: Envelope[monitoring.WindowClosed], tx: Transaction) -
 
 
 @dataclass
-class Rig:
+class Harness:
     """What outlives a crash of the service, and how to run it."""
 
     folder: Path

@@ -54,7 +54,7 @@ class Inline(Executor):
 
 
 @dataclass
-class Rig:
+class IngestionHarness:
     """A world that survives the service: broker, database, lake, clock."""
 
     home: Path

@@ -20,18 +20,18 @@ MEASURED = {"north": 1, "south": 2}
 """Measurements of an hour."""
 
 _SOURCE = """\
-from tests.helpers import settling
+from tests.helpers import generated_past
 
 
 def events(start_ms, end_ms):
-    return settling.events({name!r}, {kind!r}, start_ms, end_ms)
+    return generated_past.events({name!r}, {kind!r}, start_ms, end_ms)
 """
 _REQUESTS = """\
-from tests.helpers import settling
+from tests.helpers import generated_past
 
 
 def requests(events):
-    return settling.requests({name!r}, events)
+    return generated_past.requests({name!r}, events)
 """
 
 

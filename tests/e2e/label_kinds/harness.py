@@ -51,7 +51,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Season:
+class LoopEvents:
     """What the system held at its end, and what was said on the way."""
 
     checked: Mapping[str, Any]
@@ -73,7 +73,7 @@ class Season:
         return [event for event in self.events if event.loop == loop and isinstance(event.data, kind)]
 
 
-def live_through(folder: Path) -> Season:
+def live_through(folder: Path) -> LoopEvents:
     """Make the loops, bring the system up, live through their season, and stop the system."""
     (folder / "loops").mkdir()
     (folder / "features").mkdir()
@@ -95,7 +95,7 @@ def live_through(folder: Path) -> Season:
         log = list(read_topics(settings.kafka_bootstrap, [PREDICTIONS]))
         champion = answers[LOOPS["multiclass"]].release
         said(line, "report", champion, "-o", str(folder / "card.html"))
-        return Season(
+        return LoopEvents(
             checked,
             answers,
             read_events(settings.kafka_bootstrap),

@@ -27,7 +27,7 @@ LOOPS = {"orders": "Will the order come back?", "idle": "Nobody asks."}
 
 
 @dataclass
-class Rig:
+class Harness:
     """Everything but the API."""
 
     folder: Path
