@@ -27,15 +27,15 @@ class Backlog:
         self._advances: list[Advance] = []
         self._flushed_ms = watermark_ms
 
-    def add(self, passed: BatchResult) -> None:
-        """What a batch gave."""
-        for name, rows in passed.accepted.items():
+    def add(self, result: BatchResult) -> None:
+        """Add the result of a batch."""
+        for name, rows in result.accepted.items():
             self._events[name].append(rows)
             self.rows += rows.num_rows
-        if passed.rejected.num_rows:
-            self._rejected.append(passed.rejected)
-            self.rows += passed.rejected.num_rows
-        self._advances += passed.advances
+        if result.rejected.num_rows:
+            self._rejected.append(result.rejected)
+            self.rows += result.rejected.num_rows
+        self._advances += result.advances
 
     @property
     def waits(self) -> bool:
@@ -50,8 +50,8 @@ class Backlog:
         since = self._advances[0].watermark_ms if self._flushed_ms is None else self._flushed_ms
         return self._advances[-1].watermark_ms - since
 
-    def take(self) -> Unflushed:
-        """Hand it all over and begin again."""
+    def drain(self) -> Unflushed:
+        """Return everything that waits, and start empty."""
         events = {
             name: pa.Table.from_batches(self._events.get(name, []), schema) for name, schema in self._schemas.items()
         }

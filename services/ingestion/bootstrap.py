@@ -23,12 +23,12 @@ from services.ingestion.config import IngestionSettings
 from services.ingestion.domain.arrivals import PartitionClock
 from services.ingestion.domain.fanout import Partitioner
 from services.ingestion.domain.watermarks import LoopClock
-from services.ingestion.handlers import table
 from services.ingestion.messages import Messages
 from services.ingestion.pipeline import Pipeline
 from services.ingestion.ports import Journal, Lake
 from services.ingestion.reader import IdlePartitions, Reader
 from services.ingestion.service import Ingestion, Parts
+from services.ingestion.stages import stages_by_event_type
 
 NAME = "ingestion"
 
@@ -80,7 +80,7 @@ def assemble(
 ) -> Ingestion:
     """The service on any world."""
     messages = [Messages(loop.name, world.clock) for loop in loops]
-    pipelines = [_door(loop, each, world) for loop, each in zip(loops, messages, strict=True)]
+    pipelines = [_pipeline(loop, each, world) for loop, each in zip(loops, messages, strict=True)]
     idle = IdlePartitions(world.consumer.assignment(), _timeouts_s(loops), world.clock)
     reader = Reader(world.consumer, world.journal, idle, world.clock, settings.poll_records)
     flushing = ThreadPoolExecutor(1, thread_name_prefix="flush")
@@ -90,13 +90,13 @@ def assemble(
     return Ingestion(parts, settings, stop)
 
 
-def _door(loop: CompiledLoop, messages: Messages, world: World) -> Pipeline:
+def _pipeline(loop: CompiledLoop, messages: Messages, world: World) -> Pipeline:
     mine = [place for place in world.consumer.assignment() if place.topic in loop.schemas]
     clocks: dict[TopicPartition, PartitionClock] = dict.fromkeys(mine, PartitionClock())
     rows_to, outcomes_to = (
         Partitioner(world.producer.partitions(topic_of(message).name)) for message in (RowsAccepted, OutcomesAccepted)
     )
-    handlers = table(loop.schemas, loop.derives, loop.time, {loop.feeds.label: loop.feeds.outcome})
+    handlers = stages_by_event_type(loop.schemas, loop.derives, loop.time, {loop.feeds.label: loop.feeds.outcome})
     return Pipeline(loop.name, handlers, loop.feeds, LoopClock(clocks), messages, rows_to, outcomes_to)
 
 

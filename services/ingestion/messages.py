@@ -81,9 +81,9 @@ class Messages:
             name, watermark_ms, LakeFlushed(loop=self.loop, watermark_ms=watermark_ms, tables=held), None
         )
 
-    def judged(self, each: ProbeResult) -> Outgoing:
-        """The answer to a test event; the same one where the record comes again."""
-        record, fault = each.record, each.fault
+    def probe_judged(self, result: ProbeResult) -> Outgoing:
+        """Return the answer to a probe; a repeated record gives the same answer."""
+        record, fault = result.record, result.fault
         name = event_id("probe-judged", self.loop, record.topic, record.partition, record.offset)
         asked = (record.header(PROBE_ID) or b"").decode(errors="replace")[:_PROBE_ID_LENGTH]
         data = ProbeJudged(
@@ -94,7 +94,7 @@ class Messages:
             reason=fault.reason if fault else "",
             detail=fault.detail[:DETAIL_LENGTH] if fault else "",
         )
-        return self._record(name, each.time_ms, data, None)
+        return self._record(name, result.time_ms, data, None)
 
     def _copies(self, name: str, time_ms: int, data: Message, partitions: int) -> Iterator[Outgoing]:
         record = self._record(name, time_ms, data, None)
@@ -107,7 +107,7 @@ class Messages:
         return replace(to_record(event), partition=partition)
 
 
-def letter(record: Record, fault: Rejection) -> Outgoing:
+def dead_letter_of(record: Record, fault: Rejection) -> Outgoing:
     """The dead letter of a record. One that no topic would take carries its beginning; the digest is the whole's."""
     value = record.value or b""
     whole = dead_letter(record, consumer=SOURCE, reason=fault.reason, detail=fault.detail, stack=fault.stack)

@@ -15,9 +15,9 @@ from services.ingestion.domain.fanout import OutcomeColumns, Partitioner, entity
 from services.ingestion.domain.probes import set_aside
 from services.ingestion.domain.rejection import DUPLICATE
 from services.ingestion.domain.watermarks import Advance, LoopClock
-from services.ingestion.handlers import EventHandler, EventTypeResult, Refused
-from services.ingestion.messages import DETAIL_LENGTH, Messages, letter
+from services.ingestion.messages import DETAIL_LENGTH, Messages, dead_letter_of
 from services.ingestion.ports import ClockState
+from services.ingestion.stages import EventTypeResult, EventTypeStages, Refused
 
 REJECTED = pa.schema(
     [
@@ -40,7 +40,7 @@ _NONE_REJECTED = pa.RecordBatch.from_pylist([], schema=REJECTED)
 
 @dataclass(frozen=True)
 class Feeds:
-    """Where the rows of a loop go. ``entities``: join keys in alphabetical order, by event type."""
+    """Readers of a loop's rows. ``entities``: join keys in alphabetical order, by event type."""
 
     entities: Mapping[str, tuple[tuple[str, ...], ...]]
     label: str
@@ -49,24 +49,24 @@ class Feeds:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What a batch gave."""
+    """The result of a batch."""
 
     accepted: dict[str, pa.RecordBatch]
     rejected: pa.RecordBatch
     advances: list[Advance]
     record_results: list[tuple[bool, str]]
     """Whether a record became a dead letter, and the reason, in the order of the records."""
-    judged: int
-    """How many test events were answered."""
+    probes: int
+    """Number of answered probes."""
 
 
 class Pipeline:
-    """One loop's pipeline."""
+    """The pipeline of one loop: decode, check, derive, arrive, deduplicate, fan out, publish."""
 
     def __init__(
         self,
         loop: str,
-        handlers: Mapping[str, EventHandler],
+        stages: Mapping[str, EventTypeStages],
         feeds: Feeds,
         clock: LoopClock,
         messages: Messages,
@@ -74,39 +74,42 @@ class Pipeline:
         outcomes_to: Partitioner,
     ) -> None:
         self.loop = loop
-        self.handlers = handlers
+        self.stages = stages
         self.clock = clock
         self._feeds = feeds
         self._messages = messages
         self._rows_to = rows_to
         self._outcomes_to = outcomes_to
-        # what others wait for goes out before what only the lake keeps
-        self._order = sorted(handlers, key=lambda name: (not feeds.entities.get(name) and name != feeds.label, name))
+        # event types with readers downstream come before those that only the lake stores
+        self._order = sorted(stages, key=lambda name: (not feeds.entities.get(name) and name != feeds.label, name))
 
-    def take(
-        self, records: Mapping[TopicPartition, Sequence[Record]], silent: Iterable[TopicPartition], send: Send
+    def process_batch(
+        self, records: Mapping[TopicPartition, Sequence[Record]], idle: Iterable[TopicPartition], send: Send
     ) -> BatchResult:
-        """Handle a batch, and send: the rows of each event type, then every watermark that the loop reached by them.
+        """Process a batch and publish: rows and dead letters by event type, then each watermark the loop has reached.
 
-        A row that stands behind a later watermark of its own partition may so go out before that watermark; it says by
-        its arrival watermark that it is not to be seen yet. Test events are answered, and are in nothing else.
+        A row that follows a later watermark of its own partition may be published before that watermark. Its arrival
+        watermark says that it is not visible yet. Probes are answered and have no other effect.
         """
         records, probes = set_aside(records)
-        self.clock.pass_over(silent)
-        handled: dict[str, EventTypeResult] = {}
-        for name in self._order:
-            each = self._handle(name, records)
-            if each.accepted.num_rows or each.refused:
-                handled[name] = each
-                send([*self._letters(each), *self._rows(name, each.accepted)])
+        self.clock.pass_over(idle)
+        results: dict[str, EventTypeResult] = {}
+        for event_type in self._order:
+            own = {partition: batch for partition, batch in records.items() if partition.topic == event_type}
+            if not own:
+                continue
+            result = self.stages[event_type].process(own, self.clock)
+            if result.accepted.num_rows or result.refused:
+                results[event_type] = result
+                send([*self._dead_letters(result), *self._fan_out(event_type, result.accepted)])
         advances = self.clock.advance()
         for advance in advances:
             send(list(self._messages.watermark(advance, self._rows_to.partitions, self._outcomes_to.partitions)))
-        self._judge(probes, send)
-        self._count(handled, advances)
-        accepted = {name: each.accepted for name, each in handled.items() if each.accepted.num_rows}
-        refused = [each for every in handled.values() for each in every.refused]
-        return BatchResult(accepted, _rejected(refused), advances, _record_results(handled), len(probes))
+        self._answer_probes(probes, send)
+        self._count(results, advances)
+        accepted = {name: result.accepted for name, result in results.items() if result.accepted.num_rows}
+        refused = [item for result in results.values() for item in result.refused]
+        return BatchResult(accepted, _rejected(refused), advances, _record_results(results), len(probes))
 
     def state(self) -> ClockState:
         """The clock at rest."""
@@ -120,23 +123,20 @@ class Pipeline:
         self.clock.watermark_ms, self.clock.sequence = state.watermark_ms, state.sequence
         self.clock.waiting, self.clock.silent = set(state.waiting), state.silent
 
-    def _handle(self, event_type: str, records: Mapping[TopicPartition, Sequence[Record]]) -> EventTypeResult:
-        handler = self.handlers[event_type]
-        mine = {place: held for place, held in records.items() if place.topic == event_type}
-        return handler(mine, self.clock) if mine else EventTypeResult(handler.nothing, [])
+    def _answer_probes(self, probes: Sequence[Record], send: Send) -> None:
+        for event_type in sorted({record.topic for record in probes}):
+            own = [record for record in probes if record.topic == event_type]
+            results = self.stages[event_type].judge(own)
+            send([self._messages.probe_judged(result) for result in results])
+            for result in results:
+                verdict = "refused" if result.fault else "accepted"
+                metrics.PROBES.add(loop=self.loop, event_type=event_type, verdict=verdict)
 
-    def _judge(self, probes: Sequence[Record], send: Send) -> None:
-        for name in sorted({record.topic for record in probes}):
-            judged = self.handlers[name].judge([record for record in probes if record.topic == name])
-            send([self._messages.judged(each) for each in judged])
-            for each in judged:
-                verdict = "refused" if each.fault else "accepted"
-                metrics.PROBES.add(loop=self.loop, event_type=name, verdict=verdict)
+    def _dead_letters(self, result: EventTypeResult) -> Iterator[Outgoing]:
+        return (dead_letter_of(item.record, item.fault) for item in result.refused if item.fault.reason != DUPLICATE)
 
-    def _letters(self, handled: EventTypeResult) -> Iterator[Outgoing]:
-        return (letter(each.record, each.fault) for each in handled.refused if each.fault.reason != DUPLICATE)
-
-    def _rows(self, event_type: str, rows: pa.RecordBatch) -> Iterator[Outgoing]:
+    def _fan_out(self, event_type: str, rows: pa.RecordBatch) -> Iterator[Outgoing]:
+        """Yield the rows once per partition of the features' topic; outcomes also for the outcomes' topic."""
         if not rows.num_rows:
             return
         entities = self._feeds.entities.get(event_type, ())
@@ -148,36 +148,38 @@ class Pipeline:
             for share in self._outcomes_to.shares(outcomes, [((), outcomes.column("key"))]):
                 yield from self._messages.outcomes(event_type, share)
 
-    def _count(self, handled: Mapping[str, EventTypeResult], advances: Sequence[Advance]) -> None:
-        for name, each in handled.items():
-            rows = each.accepted
+    def _count(self, results: Mapping[str, EventTypeResult], advances: Sequence[Advance]) -> None:
+        for event_type, result in results.items():
+            rows = result.accepted
             late = rows.column("event_time_ms").to_numpy() < rows.column("arrival_watermark_ms").to_numpy()
-            metrics.ACCEPTED.add(rows.num_rows, loop=self.loop, event_type=name)
-            metrics.LATE.add(int(np.count_nonzero(late)), loop=self.loop, event_type=name)
-            for refused in each.refused:
-                reason = refused.fault.reason
+            metrics.ACCEPTED.add(rows.num_rows, loop=self.loop, event_type=event_type)
+            metrics.LATE.add(int(np.count_nonzero(late)), loop=self.loop, event_type=event_type)
+            for item in result.refused:
+                reason = item.fault.reason
                 if reason == DUPLICATE:
-                    metrics.DUPLICATES.add(loop=self.loop, event_type=name)
+                    metrics.DUPLICATES.add(loop=self.loop, event_type=event_type)
                 else:
-                    metrics.REJECTED.add(loop=self.loop, event_type=name, reason=reason)
+                    metrics.REJECTED.add(loop=self.loop, event_type=event_type, reason=reason)
         if advances:
             metrics.WATERMARK_MS.set(advances[-1].watermark_ms, loop=self.loop)
 
 
-def _record_results(handled: Mapping[str, EventTypeResult]) -> list[tuple[bool, str]]:
-    """As the event types were handled, then by partition and offset; one for all where none was refused."""
+def _record_results(results: Mapping[str, EventTypeResult]) -> list[tuple[bool, str]]:
+    """Return results by event type, partition and offset. An event type without refusals has one for all its rows."""
     record_results: list[tuple[bool, str]] = []
-    for each in handled.values():
-        rows = each.accepted
-        if not each.refused:
+    for result in results.values():
+        rows = result.accepted
+        if not result.refused:
             record_results.append((False, ""))
             continue
-        places = zip(rows.column("source_partition").to_pylist(), rows.column("source_offset").to_pylist(), strict=True)
-        found = [((partition, offset), (False, "")) for partition, offset in places]
-        for refused in each.refused:
-            reason, record = refused.fault.reason, refused.record
-            found.append(((record.partition, record.offset), (reason != DUPLICATE, reason)))
-        record_results += [fate for _, fate in sorted(found)]
+        offsets = zip(
+            rows.column("source_partition").to_pylist(), rows.column("source_offset").to_pylist(), strict=True
+        )
+        positioned = [(position, (False, "")) for position in offsets]
+        for item in result.refused:
+            reason, record = item.fault.reason, item.record
+            positioned.append(((record.partition, record.offset), (reason != DUPLICATE, reason)))
+        record_results += [outcome for _, outcome in sorted(positioned)]
     return record_results
 
 
@@ -186,15 +188,15 @@ def _rejected(refused: Sequence[Refused]) -> pa.RecordBatch:
         return _NONE_REJECTED
     rows = [
         {
-            "source_topic": each.record.topic,
-            "source_partition": each.record.partition,
-            "source_offset": each.record.offset,
-            "reason": each.fault.reason,
-            "detail": each.fault.detail[:DETAIL_LENGTH],
-            "event_id": each.event_id,
-            "event_time_ms": each.time_ms,
-            "sha256": hashlib.sha256(each.record.value or b"").hexdigest(),
+            "source_topic": item.record.topic,
+            "source_partition": item.record.partition,
+            "source_offset": item.record.offset,
+            "reason": item.fault.reason,
+            "detail": item.fault.detail[:DETAIL_LENGTH],
+            "event_id": item.event_id,
+            "event_time_ms": item.time_ms,
+            "sha256": hashlib.sha256(item.record.value or b"").hexdigest(),
         }
-        for each in refused
+        for item in refused
     ]
     return pa.RecordBatch.from_pylist(rows, schema=REJECTED)

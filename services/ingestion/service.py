@@ -68,7 +68,7 @@ class Ingestion:
         self._backlogs: list[Backlog] = []
         self._pending_flush: Future[Checkpoint] | None = None
         self._checkpointed = 0
-        self._judged = False  # test events that no checkpoint stands for: they may have left nothing for the lake
+        self._probes_pending = False  # probes after the last checkpoint; they leave nothing for the lake
         self._busy_s = self._lag_s = parts.clock.monotonic_s()
         self._ready = False
         self._log = log.get(__name__)
@@ -102,9 +102,9 @@ class Ingestion:
         for pipeline in self._parts.pipelines:
             if pipeline.loop in checkpoint.loops:
                 pipeline.restore(checkpoint.loops[pipeline.loop])
-            for name, handler in pipeline.handlers.items():
-                _remember(self._parts.lake, pipeline, name, handler.duplicates, checkpoint)
-            schemas = {name: handler.schema for name, handler in pipeline.handlers.items()}
+            for name, stages in pipeline.stages.items():
+                _remember(self._parts.lake, pipeline, name, stages.duplicates, checkpoint)
+            schemas = {name: stages.schema for name, stages in pipeline.stages.items()}
             self._backlogs.append(Backlog(pipeline.loop, schemas, pipeline.clock.watermark_ms))
         self._parts.reader.start(checkpoint, noted)
         self._checkpointed = checkpoint.taken
@@ -116,7 +116,7 @@ class Ingestion:
         batch = self._parts.reader.next(self._settings.poll_timeout_s)
         now_s = self._parts.clock.monotonic_s()
         if batch is not None:
-            self._take(batch)
+            self._process(batch)
             self._busy_s = self._parts.clock.monotonic_s()
             metrics.BATCH_SECONDS.record(self._busy_s - now_s)
         self._finish_flush()
@@ -129,19 +129,19 @@ class Ingestion:
     def finish(self) -> None:
         """Bring the lake up to date."""
         self._finish_flush(wait=True)
-        if self._judged or any(each.waits for each in self._backlogs):
+        if self._probes_pending or any(each.waits for each in self._backlogs):
             self._start_flush()
             self._finish_flush(wait=True)
 
-    def _take(self, batch: Batch) -> None:
+    def _process(self, batch: Batch) -> None:
         record_results: list[tuple[bool, str]] = []
         for pipeline, backlog in zip(self._parts.pipelines, self._backlogs, strict=True):
-            mine = {place: held for place, held in batch.records.items() if place.topic in pipeline.handlers}
-            silent = [place for place in batch.taken.silent if place.topic in pipeline.handlers]
-            passed: BatchResult = pipeline.take(mine, silent, self._parts.producer.send)
-            backlog.add(passed)
-            record_results += passed.record_results
-            self._judged |= passed.judged > 0
+            mine = {place: held for place, held in batch.records.items() if place.topic in pipeline.stages}
+            silent = [place for place in batch.taken.silent if place.topic in pipeline.stages]
+            result: BatchResult = pipeline.process_batch(mine, silent, self._parts.producer.send)
+            backlog.add(result)
+            record_results += result.record_results
+            self._probes_pending |= result.probes > 0
         for dead, reason in record_results:
             if dead:
                 self._limit.refused(reason)
@@ -152,7 +152,7 @@ class Ingestion:
         waiting = [each for each in self._backlogs if each.waits]
         if self._parts.reader.sequence - self._checkpointed >= _MOST_NOTED:
             return True
-        if not (waiting or self._judged):
+        if not (waiting or self._probes_pending):
             return False
         full = sum(each.rows for each in waiting) >= self._settings.flush_rows
         long = max((each.span_ms for each in waiting), default=0) >= self._span_ms
@@ -165,11 +165,11 @@ class Ingestion:
             reader.sequence, dict(reader.positions), {pipeline.loop: pipeline.state() for pipeline in pipelines}
         )
         unflushed = [
-            (messages, backlog.take())
+            (messages, backlog.drain())
             for messages, backlog in zip(self._parts.messages, self._backlogs, strict=True)
             if backlog.waits
         ]
-        self._judged = False
+        self._probes_pending = False
         self._pending_flush = self._parts.flushing.submit(self._flush, unflushed, checkpoint)
 
     def _flush(self, unflushed: Sequence[tuple[Messages, Unflushed]], checkpoint: Checkpoint) -> Checkpoint:

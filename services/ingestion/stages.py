@@ -1,0 +1,242 @@
+"""Stages that turn the raw records of one event type into accepted rows: decode, check, derive, arrive, deduplicate.
+
+Each stage takes the whole batch, drops the rows that it refuses and records why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from driftloop.bus.ports import Record, TopicPartition
+from driftloop.loop.definition import TimeRules, to_ms
+from driftloop.model.classes import unknown_class
+from driftloop.process.errors import InvalidEvent
+from services.ingestion.domain.arrivals import ArrivalRules, Ints, Mark
+from services.ingestion.domain.decode import Decoder
+from services.ingestion.domain.duplicates import DuplicateWindow
+from services.ingestion.domain.fanout import OutcomeColumns
+from services.ingestion.domain.probes import ProbeResult
+from services.ingestion.domain.rejection import DUPLICATE, Rejection
+from services.ingestion.domain.rules import Rules
+from services.ingestion.domain.runs import Run, read_runs
+from services.ingestion.domain.schema import STANDARD, EventSchema
+from services.ingestion.domain.watermarks import LoopClock
+from services.ingestion.ports import Derive
+
+Mask = NDArray[np.bool_]
+
+_NO_TIMES = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refused record. ``event_id`` and ``time_ms`` are None if they could not be read."""
+
+    record: Record
+    fault: Rejection
+    event_id: str | None = None
+    time_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventTypeResult:
+    """Accepted rows, with the columns of `EventTypeStages.schema`, and refused records of one event type."""
+
+    accepted: pa.RecordBatch
+    refused: list[Refused]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows between two stages.
+
+    ``fields``: the message's fields. ``positions``: index of each row's record in ``records``, int64 [n].
+    ``derived``: one array per derived column. ``arrival_ms``: arrival watermarks, int64 [n] after the stage arrive.
+    """
+
+    records: Sequence[Record]
+    fields: pa.RecordBatch
+    positions: Ints
+    derived: list[pa.Array] = field(default_factory=list)
+    arrival_ms: Ints = field(default_factory=lambda: _NO_TIMES)
+
+    def keep(self, mask: Mask) -> _Rows:
+        """Return the rows for which ``mask``, bool [n], is true."""
+        if mask.all():
+            return self
+        chosen = pa.array(mask)
+        return replace(
+            self,
+            fields=self.fields.filter(chosen),
+            positions=self.positions[mask],
+            derived=[column.filter(chosen) for column in self.derived],
+            arrival_ms=self.arrival_ms[mask] if len(self.arrival_ms) else self.arrival_ms,
+        )
+
+
+class EventTypeStages:
+    """The stages for one event type of one loop."""
+
+    def __init__(
+        self, schema: EventSchema, derive: Derive | None, time: TimeRules, outcome: OutcomeColumns | None = None
+    ) -> None:
+        self._event = schema
+        self._outcome = outcome if outcome is not None and outcome.classes else None
+        self._decoder = Decoder(schema, time.max_record_bytes)
+        self._rules = Rules(schema)
+        self._derive = derive
+        self._arrival = ArrivalRules(to_ms(time.lateness), to_ms(time.max_advance))
+        self.duplicates = DuplicateWindow(to_ms(time.duplicate_window))
+        own = [schema.fields.field(name) for name in schema.own]
+        self.schema = pa.schema([*STANDARD, *own, *(derive.schema if derive else ())])
+        self.no_rows = pa.RecordBatch.from_pylist([], schema=self.schema)
+
+    def process(self, records: Mapping[TopicPartition, Sequence[Record]], clock: LoopClock) -> EventTypeResult:
+        """Run all stages on the records of a batch, by partition. Rows and watermark records advance ``clock``."""
+        runs = read_runs(records)
+        refused = [Refused(record, fault) for record, fault in runs.unreadable]
+        if not runs.rows:
+            self._advance_by_marks(runs.runs, clock)
+            return EventTypeResult(self.no_rows, refused)
+        rows = self._decode(runs.rows, refused)
+        rows = self._check(rows, refused)
+        rows = self._compute_derived(rows, refused)
+        rows = self._check_outcome(rows, refused)
+        rows = self._arrive(rows, runs.runs, clock, refused)
+        rows = self._deduplicate(rows, clock.watermark_ms, refused)
+        return EventTypeResult(self._assemble(rows), refused)
+
+    def judge(self, probes: Sequence[Record]) -> list[ProbeResult]:
+        """Run the stages without side effects on probes: decode, check and derive."""
+        refused: list[Refused] = []
+        rows = self._decode(probes, refused)
+        rows = self._check(rows, refused)
+        rows = self._compute_derived(rows, refused)
+        rows = self._check_outcome(rows, refused)
+        times = dict(zip(rows.positions.tolist(), rows.fields.column(self._event.time).to_pylist(), strict=True))
+        faults = {(item.record.partition, item.record.offset): item.fault for item in refused}
+        return [
+            ProbeResult(record, faults.get((record.partition, record.offset)), times.get(position, 0))
+            for position, record in enumerate(probes)
+        ]
+
+    def _decode(self, records: Sequence[Record], refused: list[Refused]) -> _Rows:
+        decoded = self._decoder.decode(records)
+        refused += [Refused(records[fault.row], fault) for fault in decoded.rejected]
+        return _Rows(records, decoded.rows, decoded.places)
+
+    def _check(self, rows: _Rows, refused: list[Refused]) -> _Rows:
+        return self._drop(rows, self._rules.check(rows.fields), refused)
+
+    def _compute_derived(self, rows: _Rows, refused: list[Refused]) -> _Rows:
+        if self._derive is None:
+            return rows
+        try:
+            return replace(rows, derived=self._derive(rows.fields))
+        except InvalidEvent:
+            rows = self._drop(rows, _failing_rows(self._derive, rows.fields), refused)
+            return replace(rows, derived=self._derive(rows.fields))
+
+    def _check_outcome(self, rows: _Rows, refused: list[Refused]) -> _Rows:
+        """Drop rows whose outcome is not one of the label's classes."""
+        if self._outcome is None:
+            return rows
+        values = self._column(self._outcome.value, rows)
+        return self._drop(rows, _unknown_classes(self._outcome, values), refused)
+
+    def _arrive(self, rows: _Rows, runs: list[Run], clock: LoopClock, refused: list[Refused]) -> _Rows:
+        """Give each row the watermark of its partition when it was read; drop rows too far ahead of it."""
+        times = rows.fields.column(self._event.time).to_numpy()
+        arrival, ahead = np.empty(len(times), dtype=np.int64), np.zeros(len(times), dtype=bool)
+        for run in runs:
+            start, end = np.searchsorted(rows.positions, [run.start, run.end]).tolist()
+            marks = [
+                Mark(int(np.searchsorted(rows.positions, mark.before)) - start, mark.watermark_ms) for mark in run.marks
+            ]
+            read = self._arrival.read(clock.clock(run.place), times[start:end], marks)
+            arrival[start:end], ahead[start:end] = read.arrival_ms, read.ahead
+            clock.note(run.place, read.clock, read.sent)
+        faults = _rejections(ahead, "too-far-ahead", "too far ahead of its partition's watermark")
+        return self._drop(replace(rows, arrival_ms=arrival), faults, refused)
+
+    def _deduplicate(self, rows: _Rows, watermark_ms: int | None, refused: list[Refused]) -> _Rows:
+        """Drop rows whose event id was accepted before, within the loop's duplicate window."""
+        ids = rows.fields.column(self._event.id).cast(pa.string()).to_pylist()
+        times = rows.fields.column(self._event.time).to_pylist()
+        repeated = self.duplicates.repeated(ids, times, watermark_ms)
+        return self._drop(rows, _rejections(repeated, DUPLICATE, "the event was accepted before"), refused)
+
+    def _assemble(self, rows: _Rows) -> pa.RecordBatch:
+        records = [rows.records[position] for position in rows.positions.tolist()]
+        standard = [
+            rows.fields.column(self._event.id).cast(pa.string()),
+            rows.fields.column(self._event.time),
+            pa.array(rows.arrival_ms, pa.int64()),
+            pa.array([self._event.event_type] * len(records), pa.string()),
+            pa.array([record.partition for record in records], pa.int32()),
+            pa.array([record.offset for record in records], pa.int64()),
+        ]
+        own = [rows.fields.column(name) for name in self._event.own]
+        return pa.RecordBatch.from_arrays([*standard, *own, *rows.derived], schema=self.schema)
+
+    def _advance_by_marks(self, runs: list[Run], clock: LoopClock) -> None:
+        for run in runs:
+            read = self._arrival.read(clock.clock(run.place), _NO_TIMES, run.marks)
+            clock.note(run.place, read.clock, read.sent)
+
+    def _column(self, name: str, rows: _Rows) -> pa.Array:
+        index = -1 if self._derive is None else self._derive.schema.get_field_index(name)
+        return rows.fields.column(name) if index < 0 else rows.derived[index]
+
+    def _drop(self, rows: _Rows, faults: list[Rejection], refused: list[Refused]) -> _Rows:
+        """Append the faulty rows to ``refused`` and return the others."""
+        if not faults:
+            return rows
+        ids, times = rows.fields.column(self._event.id), rows.fields.column(self._event.time)
+        for fault in faults:
+            event_id = str(ids[fault.row].as_py()) if ids[fault.row].is_valid else None
+            record = rows.records[rows.positions[fault.row]]
+            refused.append(Refused(record, fault, event_id, times[fault.row].as_py()))
+        kept = np.ones(len(rows.positions), dtype=bool)
+        kept[[fault.row for fault in faults]] = False
+        return rows.keep(kept)
+
+
+def _rejections(rows: Mask, reason: str, detail: str) -> list[Rejection]:
+    return [Rejection(row, reason, detail) for row in np.flatnonzero(rows).tolist()]
+
+
+def _unknown_classes(outcome: OutcomeColumns, values: pa.Array) -> list[Rejection]:
+    listed = ", ".join(outcome.classes)
+    return [
+        Rejection(row, "unknown-class", f"{outcome.value}: {repr(values[row].as_py())[:80]} is not one of {listed}")
+        for row in np.flatnonzero(unknown_class(values, outcome.classes)).tolist()
+    ]
+
+
+def _failing_rows(derive: Derive, fields: pa.RecordBatch) -> list[Rejection]:
+    """Try each row alone and return those on which an expression fails."""
+    rejections = []
+    for row in range(fields.num_rows):
+        try:
+            derive(fields.slice(row, 1))
+        except InvalidEvent as error:
+            rejections.append(Rejection(row, error.reason, error.detail))
+    return rejections
+
+
+def stages_by_event_type(
+    schemas: Mapping[str, EventSchema],
+    derives: Mapping[str, Derive],
+    time: TimeRules,
+    outcomes: Mapping[str, OutcomeColumns],
+) -> dict[str, EventTypeStages]:
+    """Return a loop's stages by event type; ``outcomes`` by the event type that carries them."""
+    return {
+        name: EventTypeStages(schema, derives.get(name), time, outcomes.get(name)) for name, schema in schemas.items()
+    }
