@@ -27,7 +27,7 @@ from services.monitoring.bootstrap import TOPICS, assemble
 from services.monitoring.config import MonitoringSettings
 from services.monitoring.domain.grid import Grid, Reference
 from services.monitoring.ports import Release
-from tests.unit.monitoring.kit import Raw, definition, outgoing, route, watermark
+from tests.unit.monitoring.harness import Raw, definition, outgoing, route, watermark
 
 DIGEST = "bench"
 
