@@ -1,4 +1,4 @@
-"""Settings of the evaluation service: those that every process shares. Its policy stands in each `loop.yaml`."""
+"""Settings of the evaluation service: those that every process shares. The policy is in each `loop.yaml`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the evaluation service does with each event."""
+"""Handlers of the evaluation service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CHAMPION = "champion"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The handlers, with what they need."""
+    """The handlers and their dependencies."""
 
     loops: Mapping[str, LoopDefinition]
     judge: Judge
@@ -35,7 +35,7 @@ class Evaluation:
     state: Callable[[Connection], State]
 
     def candidate_trained(self, event: Envelope[training.CandidateTrained], tx: Transaction) -> Sequence[Draft]:
-        """Judge a candidate offline, against the champion where there is one."""
+        """Judge a candidate offline, against the champion if there is one."""
         data, state = event.data, self.state(tx.connection)
         loop = self._loop(data.loop)
         candidate = _candidate(data)
@@ -50,7 +50,7 @@ class Evaluation:
         return [messages.offline_verdict(judgement, candidate, data.request_id, compared, verdict_id, event.time_ms)]
 
     def window_closed(self, event: Envelope[monitoring.WindowClosed], tx: Transaction) -> Sequence[Draft]:
-        """Keep a window's paired sums, judge the release that is open, and answer the window."""
+        """Store a window's paired sums, judge the open release, and answer the window."""
         window, state = event.data, self.state(tx.connection)
         loop = self._loop(window.loop)
         state.add_blocks(window.loop, event.id, [_block(each) for each in window.paired])
@@ -61,7 +61,7 @@ class Evaluation:
         return [*verdicts, messages.window_decided(window, event.time_ms, [each.id for each in verdicts])]
 
     def stage_entered(self, event: Envelope[registry.StageEntered], tx: Transaction) -> Sequence[Draft]:
-        """Know what is open, since when and against whom; and who is champion."""
+        """Store the open release, its start and its champion; or the new champion."""
         data, state = event.data, self.state(tx.connection)
         noted = state.enter(
             StageEntry(
@@ -83,13 +83,13 @@ class Evaluation:
         return []
 
     def champion_promoted(self, event: Envelope[registry.ChampionPromoted], tx: Transaction) -> Sequence[Draft]:
-        """Know who is champion."""
+        """Store the new champion."""
         state = self.state(tx.connection)
         state.set_champion(event.data.loop, event.data.release_id, event.data.epoch)
         return []
 
     def release_created(self, event: Envelope[registry.ReleaseCreated], tx: Transaction) -> Sequence[Draft]:
-        """Know where the release's bundle is."""
+        """Store where the release's bundle is."""
         data = event.data
         bundle = data.release.bundle
         self.state(tx.connection).add_candidate(
@@ -100,7 +100,7 @@ class Evaluation:
     def release_ended(
         self, event: Envelope[registry.ReleaseRejected | registry.ReleaseRolledBack], tx: Transaction
     ) -> Sequence[Draft]:
-        """Judge the release no more."""
+        """Stop judging the release."""
         self.state(tx.connection).end(event.data.release_id)
         return []
 
@@ -155,7 +155,7 @@ def _count(loop: str, stage: str, judgement: Judgement) -> None:
 
 
 def table(service: Evaluation) -> HandlerTable:
-    """Event to handler."""
+    """Return the handler table."""
     return {
         training.CandidateTrained: service.candidate_trained,
         monitoring.WindowClosed: service.window_closed,

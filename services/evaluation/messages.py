@@ -1,4 +1,4 @@
-"""From judgements to events."""
+"""Turns judgements into events."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _OUTCOMES: dict[Outcome, messages.Outcome] = {
 
 
 def release_id(loop: str, run_id: str) -> str:
-    """The name of the release that a run's bundle would be."""
+    """Return the release name for a run's bundle."""
     return ids.short_id("r", loop, run_id)
 
 
 def offline_verdict_id(loop: str, release: str) -> str:
-    """Id of the one offline verdict on a release."""
+    """Return the id of the offline verdict on a release."""
     return ids.event_id("evaluation.verdict-reached", loop, release, "offline")
 
 
 def stage_verdict_id(entry: StageEntry, window_id: str) -> str:
-    """Id of the one verdict on a release in a step at a window's end."""
+    """Return the id of the verdict on a release in a step at a window's end."""
     return ids.event_id("evaluation.verdict-reached", entry.loop, entry.release_id, entry.step, window_id)
 
 
 def offline_verdict(
     judgement: Judgement, candidate: Candidate, request_id: str, compared_with: str, verdict_id: str, time_ms: int
 ) -> Draft:
-    """The verdict before shadow; ``compared_with`` is empty where the interval is against the base rate."""
+    """Return the offline verdict; ``compared_with`` is empty if the interval compares with the base rate."""
     data = _verdict(judgement, candidate.loop, verdict_id, "offline", candidate.release_id)
     data.champion_release_id = compared_with
     data.request_id = request_id
@@ -52,7 +52,7 @@ def offline_verdict(
 def stage_verdict(
     judgement: Judgement, entry: StageEntry, evidence_ids: Sequence[str], verdict_id: str, time_ms: int
 ) -> Draft:
-    """The verdict of one window in shadow or canary, in the release's chain."""
+    """Return the verdict of one window in shadow or canary, in the release's chain."""
     data = _verdict(judgement, entry.loop, verdict_id, entry.stage, entry.release_id)
     data.champion_release_id = entry.champion_release_id
     data.evidence_ids.extend(evidence_ids)
@@ -62,7 +62,7 @@ def stage_verdict(
 
 
 def window_decided(window: monitoring.WindowClosed, time_ms: int, opened: Sequence[str]) -> Draft:
-    """What this service opened because of a window; may be empty."""
+    """Return the answer to a window, with the ids of the events this service opened; may be none."""
     return Draft(
         id=ids.event_id("monitoring.window-decided", window.loop, window.window_id, DECIDER),
         loop=window.loop,

@@ -1,4 +1,4 @@
-"""Puts a candidate to the test on its holdout: reads, scores and measures; the gates decide in `domain.offline`."""
+"""Evaluates a candidate on its holdout: reads, scores and measures. The gates are in `domain.offline`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from services.evaluation.domain.judgement import Judgement
 from services.evaluation.ports import Bundles, Candidate, Floats, Holdout, Holdouts, Scorer
 
 GOLDEN_TOLERANCE = 1e-6
-"""Largest difference allowed between the golden sample's scores and the model's, relative to max(1, |score|)."""
+"""Maximum difference between the golden sample's scores and the model's, relative to max(1, |score|)."""
 RECORDED_TOLERANCE = 1e-5
-"""The same for the scores that the training run wrote beside the holdout."""
+"""The same for the scores that the training run stored beside the holdout."""
 _TIMED_CALLS = 21
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges candidates before they see traffic."""
+    """Judges candidates before they get traffic."""
 
     bundles: Bundles
     holdouts: Holdouts
@@ -34,7 +34,7 @@ class Judge:
     def judge(
         self, loop: LoopDefinition, candidate: Candidate, holdout_uri: str, champion: Candidate | None, subject: str
     ) -> Judgement:
-        """The offline judgement; whatever is wrong with the candidate's files is a refusal with its reason."""
+        """Return the offline judgement. Any fault of the candidate's files is a refusal with its reason."""
         try:
             scorer = self.bundles.open(candidate.bundle_uri, candidate.bundle_digest)
             golden = scorer.golden_difference()
@@ -76,7 +76,7 @@ class Judge:
             return None, f"{champion.release_id} cannot be read: {problem}"
 
     def _latency_ms(self, scorer: Scorer, holdout: Holdout) -> float:
-        """Median time of scoring one row, in milliseconds."""
+        """Return the median time to score one row, in milliseconds."""
         if not len(holdout.label):
             return 0.0
         numeric = holdout.numeric(scorer.numeric)[:1]
@@ -90,7 +90,7 @@ class Judge:
 
 
 def resampling(loop: LoopDefinition) -> Resampling:
-    """How a loop's policy wants intervals made."""
+    """Return a loop's bootstrap parameters."""
     return Resampling(loop.rollout.level, loop.rollout.resamples, loop.rollout.seed)
 
 
@@ -99,7 +99,7 @@ def _scores(scorer: Scorer, holdout: Holdout) -> Floats:
 
 
 def _difference(score: Floats, recorded: Floats) -> float:
-    """Largest difference relative to max(1, |recorded|); rows that are not finite in both are left to the gates."""
+    """Return the largest difference relative to max(1, |recorded|). Rows not finite in both are left to the gates."""
     both = np.isfinite(score) & np.isfinite(recorded)
     difference = np.abs(score[both] - recorded[both]) / np.maximum(1.0, np.abs(recorded[both]))
     return float(difference.max(initial=0.0))

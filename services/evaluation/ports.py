@@ -1,4 +1,4 @@
-"""What the evaluation's handlers need from outside."""
+"""Ports of the evaluation service."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class StageEntry:
     entered_ms: int
     """Event time."""
     champion_release_id: str
-    """Who it is compared with: the champion when the stage was entered."""
+    """The champion when the stage was entered; the release is compared with it."""
     chain: str
     """Correlation id of the release's chain."""
     event_id: str
-    """The event that told of the stage: the cause of the verdicts in it."""
+    """Id of the stage's event, which is the cause of the verdicts in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,56 +62,56 @@ class Block:
 
 
 class State(Protocol):
-    """The service's rows, within one transaction of its owner's."""
+    """The service's rows, within the caller's transaction."""
 
     def add_candidate(self, candidate: Candidate) -> None:
-        """Keep where a release's bundle is; again is a no-op."""
+        """Store where a release's bundle is. Idempotent."""
         ...
 
     def candidate(self, release_id: str) -> Candidate | None: ...
 
     def enter(self, entry: StageEntry) -> bool:
-        """Note a release's stage, unless one of its epoch or a newer one stands; says whether it was noted."""
+        """Store a release's stage unless one of the same or a newer epoch is stored; return whether it was stored."""
         ...
 
     def open_stage(self, loop: str) -> StageEntry | None:
-        """The release in shadow or canary with the newest epoch, if there is one."""
+        """Return the release in shadow or canary with the newest epoch, if any."""
         ...
 
     def end(self, release_id: str) -> None:
-        """The release is in no stage that is judged any more."""
+        """Mark the release as no longer in a judged stage."""
         ...
 
     def champion(self, loop: str) -> str:
-        """The champion's release id; empty where there is none."""
+        """Return the champion's release id, or an empty string."""
         ...
 
     def set_champion(self, loop: str, release_id: str, epoch: int) -> None:
-        """Note who is champion from an epoch on (empty: nobody); an epoch that is not newer is a no-op."""
+        """Store the champion from an epoch on (empty: no champion). An epoch that is not newer has no effect."""
         ...
 
     def add_blocks(self, loop: str, window_event_id: str, blocks: Sequence[Block]) -> None:
-        """Keep the paired sums of a window."""
+        """Store the paired sums of a window."""
         ...
 
     def evidence(self, entry: StageEntry) -> Evidence:
-        """All paired sums of the entry's champion and release."""
+        """Return all paired sums of the entry's champion and release."""
         ...
 
     def evidence_ids(self, entry: StageEntry, since_ms: int | None) -> list[str]:
-        """Ids of the window-closed events with paired rows, oldest first; blocks before ``since_ms`` are left out."""
+        """Return ids of window-closed events with paired rows, oldest first, without blocks before ``since_ms``."""
         ...
 
 
 class Scorer(Protocol):
-    """A verified release that can be asked."""
+    """A verified release that can score rows."""
 
     @property
     def kind(self) -> LabelKind: ...
 
     @property
     def classes(self) -> Sequence[str]:
-        """Names of the classes that it scores; none where the label is a number."""
+        """Class names that it scores; empty if the label is a number."""
         ...
 
     @property
@@ -125,9 +125,9 @@ class Scorer(Protocol):
         ...
 
     def score(self, numeric: Floats, categorical: Objects) -> Floats:
-        """Scores float64 [n], or [n, K] of K classes.
+        """Return scores, float64 [n], or [n, K] with K classes.
 
-        ``numeric`` is float64 [n, F], NaN where missing; ``categorical`` is str [n, C], empty where missing.
+        ``numeric`` is float64 [n, F], NaN if missing; ``categorical`` is str [n, C], empty if missing.
 
         Raises:
             BundleError: the model refuses them.
@@ -135,7 +135,7 @@ class Scorer(Protocol):
         ...
 
     def golden_difference(self) -> float:
-        """Largest difference between the golden sample's scores and the model's, relative to max(1, |score|).
+        """Return the largest difference of golden and model scores, relative to max(1, |score|).
 
         A score that is not a number counts as infinity.
 
@@ -146,13 +146,13 @@ class Scorer(Protocol):
 
 
 class Bundles(Protocol):
-    """Where releases are read from."""
+    """A store of bundles."""
 
     def open(self, uri: str, digest: str) -> Scorer:
         """Verify every digest and load the model.
 
         Raises:
-            BundleError: a file is missing, differs, or is no model.
+            BundleError: a file is missing, differs, or is not a model.
         """
         ...
 
@@ -165,32 +165,32 @@ class Holdout(Protocol):
 
     @property
     def score(self) -> Floats:
-        """What the training run said that the candidate makes of each row, float64 [n], or [n, K] of K classes."""
+        """The training run's score of each row, float64 [n], or [n, K] with K classes."""
         ...
 
     @property
     def decision_time_ms(self) -> Integers: ...
 
     def missing(self, names: Sequence[str]) -> list[str]:
-        """Those names that are no column."""
+        """Return those names that are not a column."""
         ...
 
     def numeric(self, names: Sequence[str]) -> Floats:
-        """Floats [n, F], NaN where there is no value."""
+        """Return floats [n, F], NaN if missing."""
         ...
 
     def categorical(self, names: Sequence[str]) -> Objects:
-        """Strings [n, C], empty where there is no value."""
+        """Return strings [n, C], empty if missing."""
         ...
 
 
 class Holdouts(Protocol):
-    """Where they are read from."""
+    """A store of holdouts."""
 
     def read(self, uri: str) -> Holdout:
         """Read one.
 
         Raises:
-            BundleError: it is missing, is no Parquet file or lacks label, score or decision_time_ms.
+            BundleError: it is missing, is not a Parquet file, or lacks label, score or decision_time_ms.
         """
         ...

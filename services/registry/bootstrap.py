@@ -21,7 +21,7 @@ NAME = "registry"
 
 
 def build(settings: RegistrySettings, stop: threading.Event) -> RegistryService:
-    """The service on Kafka and its own database, mirrored to MLflow.
+    """Build the service on Kafka and its own database, mirrored to MLflow.
 
     Raises:
         ConfigError: MLflow's address is not valid, or a loop's files are wrong.

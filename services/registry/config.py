@@ -8,13 +8,13 @@ from driftloop.process.settings import Settings
 
 
 class RegistrySettings(Settings):
-    """Settings of the registry. How a loop rolls out stands in its `loop.yaml`."""
+    """Settings of the registry. A loop's rollout is in its `loop.yaml`."""
 
     mirror_poll_s: float = Field(default=1.0, gt=0)
-    """Pause between looks for releases to copy to MLflow."""
+    """Pause between checks for releases to copy to MLflow."""
     mirror_timeout_s: float = Field(default=10.0, gt=0)
-    """Longest wait for an answer of MLflow."""
+    """Maximum wait for MLflow's answer."""
     mirror_retry_first_s: float = Field(default=1.0, gt=0)
-    """Pause after the first failure; it doubles with each."""
+    """Pause after the first failure; it doubles with each failure."""
     mirror_retry_longest_s: float = Field(default=60.0, gt=0)
-    """Longest pause between tries."""
+    """Maximum pause between tries."""

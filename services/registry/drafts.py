@@ -1,4 +1,4 @@
-"""From what happened to events, with ids made of what they mean."""
+"""Turns changes into events with derived ids."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from services.registry.domain.release import (
 
 
 def drafts(change: Change, chain: str) -> list[Draft]:
-    """The events of a change, all in one chain, at the event time of its decision."""
+    """Return the events of a change, all in one chain, at the event time of its decision."""
     state = change.state
     made = [_draft(state, fact) for fact in change.facts]
     return [
@@ -35,7 +35,7 @@ def drafts(change: Change, chain: str) -> list[Draft]:
 
 
 def command_ignored(event: Envelope[Any], command: str, because: str) -> Draft:
-    """What notifies the person that nothing came of a command."""
+    """Return the event that says why a command had no effect."""
     loop = event.data.loop
     data = messages.CommandIgnored(loop=loop, command_id=event.id, command=command, reason=because)
     return Draft(ids.event_id("registry.command-ignored", loop, event.id), loop, event.time_ms, data)

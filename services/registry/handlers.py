@@ -1,4 +1,4 @@
-"""What the registry does with each event."""
+"""Handlers of the registry."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Transition = Callable[[LoopState], Change]
 
 @dataclass(frozen=True)
 class Registry:
-    """The handlers, with what they need."""
+    """The handlers and their dependencies."""
 
     policies: Mapping[str, Policy]
     ledger: Callable[[Connection], Ledger]
@@ -60,7 +60,7 @@ class Registry:
         return made
 
     def approve(self, event: Envelope[control.Approve], tx: Transaction) -> Sequence[Draft]:
-        """Let the release that waits go on."""
+        """Advance the release that waits for approval."""
         data = event.data
         policy, why = self._policy(data.loop), _why(event, "approved")
         return self._command(
@@ -77,20 +77,20 @@ class Registry:
         )
 
     def roll_back(self, event: Envelope[control.Rollback], tx: Transaction) -> Sequence[Draft]:
-        """Take back the newest change."""
+        """Roll back the newest change."""
         why = _why(event, "rolled back")
         return self._command(event, tx, lambda state: transitions.roll_back(state, why, (event.id,), event.time_ms))
 
     def pause(self, event: Envelope[control.Pause], tx: Transaction) -> Sequence[Draft]:
-        """No verdict moves a release on until resumed."""
+        """Stop verdicts from advancing a release."""
         return self._command(event, tx, lambda state: transitions.set_paused(state, True))
 
     def resume(self, event: Envelope[control.Resume], tx: Transaction) -> Sequence[Draft]:
-        """Verdicts move releases on again."""
+        """Let verdicts advance releases again."""
         return self._command(event, tx, lambda state: transitions.set_paused(state, False))
 
     def route_failed(self, event: Envelope[serving.RouteFailed], tx: Transaction) -> Sequence[Draft]:
-        """End what the newest route brought, and tell the route before again."""
+        """End the release behind the newest route, and publish the previous route again."""
         data = event.data
         metrics.ROUTES_FAILED.add(loop=data.loop)
         why = f"route {data.epoch} failed on {data.release_id or 'no release'}: {data.reason}"
@@ -102,7 +102,7 @@ class Registry:
         return made
 
     def route_converged(self, event: Envelope[serving.RouteConverged], tx: Transaction) -> Sequence[Draft]:
-        """Note what the router answers by."""
+        """Record the route that the router serves."""
         self.ledger(tx.connection).converged(event.data.loop, event.data.epoch)
         metrics.CONVERGED_EPOCH.set(event.data.epoch, loop=event.data.loop)
         return []
@@ -132,7 +132,7 @@ class Registry:
 
 
 def policy_of(loop: LoopDefinition) -> Policy:
-    """How a loop rolls out."""
+    """Return a loop's rollout policy."""
     return Policy(loop.rollout.steps, to_ms(loop.monitoring.block))
 
 
@@ -172,7 +172,7 @@ def _why(event: Envelope[Any], done: str) -> str:
 
 
 def _chain(change: Change, event: Envelope[Any]) -> str:
-    """The chain of the release that the change is about: the first that it touched."""
+    """Return the chain of the first release that the change touched."""
     return change.touched[0].chain if change.touched else event.correlation_id
 
 
@@ -197,7 +197,7 @@ def _measure(change: Change, made: Sequence[Draft]) -> None:
 
 
 def table(service: Registry) -> HandlerTable:
-    """Event to handler."""
+    """Return the handler table."""
     return {
         evaluation.VerdictReached: service.verdict_reached,
         control.Approve: service.approve,

@@ -1,7 +1,6 @@
-"""Copies releases to another registry, after their change stands, and never in its way.
+"""Copies releases to another registry after each change, without delaying it.
 
-The copy is made from the rows as they are now, so it can be made again at any time, and a change that comes while one
-is made asks for another.
+The copy is made from current rows, so it can be repeated at any time. A change during a copy queues another copy.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from services.registry.ports import MirrorQueue, MirrorTask, ModelRegistry
 
 @dataclass(frozen=True)
 class Pace:
-    """How the mirror waits, in seconds."""
+    """Pauses of the mirror, in seconds."""
 
     poll_s: float = 1.0
     retry_first_s: float = 1.0
@@ -27,7 +26,7 @@ class Pace:
 
 
 class Mirror:
-    """Works on a thread of its own until stopped."""
+    """Runs on its own thread until stopped."""
 
     def __init__(
         self, queue: MirrorQueue, target: ModelRegistry, clock: Clock, stop: threading.Event, pace: Pace, seed: int = 0
@@ -41,13 +40,13 @@ class Mirror:
         self._log = log.get(__name__)
 
     def run(self) -> None:
-        """Copy what waits, until the stop event is set."""
+        """Copy queued releases until the stop event is set."""
         while not self._stop.is_set():
             self.drain()
             self._stop.wait(self._pace.poll_s)
 
     def drain(self) -> int:
-        """Copy all that is due now; returns how many copies were made."""
+        """Copy everything that is due now; return the number of copies."""
         made = 0
         while not self._stop.is_set() and (task := self._queue.next(self._clock.now_ms())) is not None:
             made += self._copy(task)
@@ -70,7 +69,7 @@ class Mirror:
         return 1
 
     def _point(self, loop: str) -> None:
-        """Let the aliases follow; a release that has no version yet gets its alias with its own copy."""
+        """Update the aliases. A release without a version gets its alias with its own copy."""
         versions = {alias: self._queue.version(release_id) for alias, release_id in self._queue.aliases(loop).items()}
         self._target.set_aliases(loop, {alias: version for alias, version in versions.items() if version})
 

@@ -1,4 +1,4 @@
-"""What the registry's handlers and its mirror need from outside."""
+"""Ports of the registry's handlers and its mirror."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from services.registry.domain.release import LoopState, Release
 
 
 class Ledger(Protocol):
-    """The registry's rows, within one transaction of its owner's. The only place that says who is champion."""
+    """The registry's rows, within the caller's transaction. The only source of who is champion."""
 
     def load(self, loop: str) -> LoopState:
-        """A loop's state; epoch 0 and no champion where there is no row yet."""
+        """Return a loop's state, or epoch 0 without a champion if the loop has no row."""
         ...
 
     def knows(self, release_id: str) -> bool:
-        """Whether the release has a row, ended ones included."""
+        """Return whether the release has a row, also if it has ended."""
         ...
 
     def save(self, before: LoopState, after: LoopState, touched: Sequence[Release]) -> None:
-        """Compare and set: write the loop's row if its epoch is still ``before``'s, and the releases that changed.
+        """Compare and set: write the loop's row if its epoch is still ``before``'s, and the changed releases.
 
         Raises:
-            Retriable: another writer was faster.
+            Retriable: another writer changed the epoch.
         """
         ...
 
     def converged(self, loop: str, epoch: int) -> None:
-        """Note the newest epoch that the router was seen to answer by."""
+        """Record the newest epoch that the router serves."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class MirrorTask:
-    """A release whose copy elsewhere is older than its row."""
+    """A release whose copy is older than its row."""
 
     loop: str
     release_id: str
     generation: int
-    """Grows with each change of the row."""
+    """Increases with each change of the row."""
     attempts: int
 
 
 @dataclass(frozen=True, slots=True)
 class MirroredRelease:
-    """What is told of a release elsewhere."""
+    """A release as it is copied."""
 
     release_id: str
     run_id: str
@@ -57,54 +57,54 @@ class MirroredRelease:
 
 
 class MirrorQueue(Protocol):
-    """Releases that wait for their copy, in the registry's database. Each call is a short transaction of its own."""
+    """The queue of releases to copy, in the registry's database. Each call is a short transaction."""
 
     def backlog(self) -> int:
-        """How many wait."""
+        """Return the length of the queue."""
         ...
 
     def next(self, now_ms: int) -> MirrorTask | None:
-        """The oldest that is due at a wall time, if there is one."""
+        """Return the oldest entry that is due at a wall time, if any."""
         ...
 
     def release(self, release_id: str) -> MirroredRelease:
-        """The release as its row is now."""
+        """Return the release from its current row."""
         ...
 
     def aliases(self, loop: str) -> Mapping[str, str]:
-        """Release id by alias: `champion` and `challenger`, where there is one."""
+        """Return release ids by alias: `champion` and `challenger`, if set."""
         ...
 
     def version(self, release_id: str) -> str:
-        """The version that a copy was given; empty where it has none."""
+        """Return the version of a release's copy, or an empty string."""
         ...
 
     def keep_version(self, release_id: str, version: str) -> None:
-        """Remember the version that the copy has."""
+        """Store the version of a copy."""
         ...
 
     def done(self, task: MirrorTask) -> None:
-        """The copy equals the row, unless that changed meanwhile."""
+        """Mark the copy as equal to the row, unless the row changed meanwhile."""
         ...
 
     def failed(self, task: MirrorTask, retry_at_ms: int, problem: str) -> None:
-        """Try again at a wall time."""
+        """Retry at a wall time."""
         ...
 
 
 class ModelRegistry(Protocol):
-    """Where the copy is. Every call may be repeated."""
+    """The target of the copy. Every call may be repeated."""
 
     def ensure_version(self, loop: str, release: MirroredRelease, known_version: str) -> str:
-        """The version of a release, made where it is missing, with its tags as they are now.
+        """Return the version of a release, created if missing, with current tags.
 
         Raises:
-            Retriable: the registry does not answer, or not with success.
+            Retriable: the registry does not answer, or answers with an error.
         """
         ...
 
     def set_aliases(self, loop: str, versions: Mapping[str, str]) -> None:
-        """Let each alias name a version, and no other alias of ours name any.
+        """Point each alias to its version, and remove our other aliases.
 
         Raises:
             Retriable: as above.

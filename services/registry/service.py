@@ -1,4 +1,4 @@
-"""The registry as one service: its handlers, and the mirror beside them."""
+"""The registry service: its handlers and the mirror."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.registry.mirror import Mirror
 
 
 class RegistryService:
-    """Runs both; a defect in either ends the process, and its supervisor starts it again."""
+    """Runs both. A defect in either ends the process, and the supervisor restarts it."""
 
     def __init__(self, lifecycle: LifecycleService, mirror: Mirror, stop: threading.Event) -> None:
         self._lifecycle = lifecycle
@@ -18,7 +18,7 @@ class RegistryService:
         self._stop = stop
 
     def ready(self) -> bool:
-        """Whether it takes events. The mirror has no say in that."""
+        """Return whether it reads events. The mirror does not count."""
         return self._lifecycle.ready()
 
     async def run(self) -> None:

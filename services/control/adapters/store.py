@@ -73,33 +73,26 @@ class EventStore:
         connection.execute(delete(positions).where(positions.c.reader == READER))
 
     def position(self, loop: str = "", *, but: Collection[type[Message]] = ()) -> int:
-        """See the port."""
         query = select(func.coalesce(func.max(events.c.position), 0)).where(events.c.type.not_in(_names(but)))
         return int(self._all(query.where(events.c.loop == loop) if loop else query)[0][0])
 
     def count(self) -> int:
-        """See the port."""
         return int(self._all(select(func.count()).select_from(events))[0][0])
 
     def loops(self) -> list[str]:
-        """See the port."""
         return [row.loop for row in self._all(select(events.c.loop).distinct().order_by(events.c.loop))]
 
     def by_id(self, event_id: str) -> Stored | None:
-        """See the port."""
         rows = self._all(select(events).where(events.c.event_id == event_id))
         return _stored(rows[0]) if rows else None
 
     def of_chain(self, correlation_id: str) -> list[Stored]:
-        """See the port."""
         return self._stored(select(events).where(events.c.correlation_id == correlation_id))
 
     def of_loop(self, loop: str, *, but: Collection[type[Message]] = ()) -> list[Stored]:
-        """See the port."""
         return self._stored(select(events).where(events.c.loop == loop, events.c.type.not_in(_names(but))))
 
     def newest(self, loop: str, kinds: Iterable[type[Message]], limit: int) -> list[Stored]:
-        """See the port."""
         found: list[Stored] = []
         for kind in kinds:
             query = select(events).where(events.c.loop == loop, events.c.type == kind.DESCRIPTOR.full_name)
@@ -108,7 +101,6 @@ class EventStore:
         return found
 
     def after(self, position: int, *, loop: str = "", correlation_id: str = "", limit: int) -> list[Stored]:
-        """See the port."""
         query = select(events).where(events.c.position > position)
         if loop:
             query = query.where(events.c.loop == loop)

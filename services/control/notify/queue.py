@@ -76,7 +76,6 @@ class SqlNoticeQueue:
         self._channel = channel
 
     def due(self, now_ms: int, limit: int) -> list[Due]:
-        """See the port."""
         query = (
             select(*_COLUMNS, deliveries.c.attempts)
             .join(deliveries)
@@ -87,19 +86,15 @@ class SqlNoticeQueue:
         return [Due(_notice(row), row.attempts) for row in self._read(query)]
 
     def sent(self, notice_id: str, now_ms: int) -> None:
-        """See the port."""
         self._tried(notice_id, state=SENT, ended_wall_ms=now_ms, problem="")
 
     def failed(self, notice_id: str, retry_at_ms: int, problem: str) -> None:
-        """See the port."""
         self._tried(notice_id, due_wall_ms=retry_at_ms, problem=problem[:500])
 
     def give_up(self, notice_id: str, now_ms: int, problem: str) -> None:
-        """See the port."""
         self._tried(notice_id, state=GIVEN_UP, ended_wall_ms=now_ms, problem=problem[:500])
 
     def pass_over(self, now_ms: int, why: str) -> int:
-        """See the port."""
         if self.waiting() == 0:
             return 0
         values = {"state": PASSED_OVER, "ended_wall_ms": now_ms, "problem": why}
@@ -107,7 +102,6 @@ class SqlNoticeQueue:
             return connection.execute(update(deliveries).where(*self._waits()).values(values)).rowcount
 
     def waiting(self) -> int:
-        """See the port."""
         [row] = self._read(select(func.count()).select_from(deliveries).where(*self._waits()))
         return int(row[0])
 

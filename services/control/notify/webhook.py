@@ -55,7 +55,6 @@ class Webhook:
         self._clock = clock
 
     def send(self, notice: Notice) -> Answer:
-        """See the port."""
         content = json.dumps(body(notice)).encode()
         connection = self._connect()
         try:

@@ -19,7 +19,7 @@ _ROWS_AT_ONCE = 8192
 
 
 def _runtime_errors() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises; its errors share no base but Exception."""
+    """Return the exception types of ONNX Runtime, which share no base but Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (
@@ -52,26 +52,21 @@ class OnnxScorer:
 
     @property
     def kind(self) -> LabelKind:
-        """See the port."""
         return self._bundle.manifest.label_kind
 
     @property
     def classes(self) -> Sequence[str]:
-        """See the port."""
         return self._bundle.manifest.classes
 
     @property
     def numeric(self) -> Sequence[str]:
-        """See the port."""
         return [each.name for each in self._bundle.manifest.numeric]
 
     @property
     def categorical(self) -> Sequence[str]:
-        """See the port."""
         return [each.name for each in self._bundle.manifest.categorical]
 
     def score(self, numeric: Floats, categorical: Objects) -> Floats:
-        """See the port."""
         parts = [
             self._run(numeric[start : start + _ROWS_AT_ONCE], categorical[start : start + _ROWS_AT_ONCE])
             for start in range(0, len(numeric), _ROWS_AT_ONCE)
@@ -79,7 +74,6 @@ class OnnxScorer:
         return np.concatenate(parts) if parts else np.empty((0, len(self.classes)) if self.classes else 0)
 
     def golden_difference(self) -> float:
-        """See the port."""
         numeric, categorical, expected = _golden(self._bundle)
         found = self.score(numeric, categorical)
         difference = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))
@@ -102,7 +96,6 @@ class LocalBundles:
         self._locate = resolve_path
 
     def open(self, uri: str, digest: str) -> Scorer:
-        """See the port."""
         return OnnxScorer(open_bundle(self._locate(uri), digest))
 
 

@@ -28,12 +28,10 @@ class ParquetHoldout:
 
     @property
     def label(self) -> Floats:
-        """See the port."""
         return self._floats("label")
 
     @property
     def score(self) -> Floats:
-        """See the port."""
         column = self._table["score"].combine_chunks()
         if not pa.types.is_fixed_size_list(column.type):
             return self._floats("score")
@@ -42,20 +40,16 @@ class ParquetHoldout:
 
     @property
     def decision_time_ms(self) -> Integers:
-        """See the port."""
         return np.asarray(self._table["decision_time_ms"].to_numpy(), dtype=np.int64)
 
     def missing(self, names: Sequence[str]) -> list[str]:
-        """See the port."""
         return [name for name in names if name not in self._table.column_names]
 
     def numeric(self, names: Sequence[str]) -> Floats:
-        """See the port."""
         columns = [self._floats(name) for name in names]
         return np.column_stack(columns) if columns else np.empty((len(self._table), 0))
 
     def categorical(self, names: Sequence[str]) -> Objects:
-        """See the port."""
         found = np.empty((len(self._table), len(names)), dtype=object)
         for position, name in enumerate(names):
             found[:, position] = pc.fill_null(pc.cast(self._table[name], pa.string()), "").to_numpy()
@@ -73,7 +67,6 @@ class ParquetHoldouts:
         self._locate = resolve_path
 
     def read(self, uri: str) -> Holdout:
-        """See the port."""
         path = self._locate(uri)
         try:
             table = pq.read_table(path)

@@ -91,18 +91,15 @@ class SqlState:
         self._connection = connection
 
     def add_candidate(self, candidate: Candidate) -> None:
-        """See the port."""
         if self.candidate(candidate.release_id) is None:
             values = {name: getattr(candidate, name) for name in Candidate.__slots__}
             self._connection.execute(insert(candidates).values(values))
 
     def candidate(self, release_id: str) -> Candidate | None:
-        """See the port."""
         row = self._connection.execute(select(candidates).where(candidates.c.release_id == release_id)).first()
         return Candidate(**row._mapping) if row else None
 
     def enter(self, entry: StageEntry) -> bool:
-        """See the port."""
         there = select(stages.c.epoch).where(stages.c.release_id == entry.release_id)
         epoch = self._connection.execute(there).scalar()
         if epoch is not None and epoch >= entry.epoch:
@@ -113,22 +110,18 @@ class SqlState:
         return True
 
     def open_stage(self, loop: str) -> StageEntry | None:
-        """See the port."""
         chosen = select(stages).where(stages.c.loop == loop, stages.c.ended == 0, stages.c.stage.in_(_JUDGED))
         row = self._connection.execute(chosen.order_by(stages.c.epoch.desc()).limit(1)).first()
         return StageEntry(**{name: row._mapping[name] for name in StageEntry.__slots__}) if row else None
 
     def end(self, release_id: str) -> None:
-        """See the port."""
         self._connection.execute(update(stages).where(stages.c.release_id == release_id).values(ended=1))
 
     def champion(self, loop: str) -> str:
-        """See the port."""
         row = self._connection.execute(select(champions.c.release_id).where(champions.c.loop == loop)).first()
         return str(row.release_id) if row else ""
 
     def set_champion(self, loop: str, release_id: str, epoch: int) -> None:
-        """See the port."""
         known = self._connection.execute(select(champions.c.epoch).where(champions.c.loop == loop)).scalar()
         if known is not None and known >= epoch:
             return
@@ -136,7 +129,6 @@ class SqlState:
         self._connection.execute(insert(champions).values(loop=loop, release_id=release_id, epoch=epoch))
 
     def add_blocks(self, loop: str, window_event_id: str, blocks: Sequence[Block]) -> None:
-        """See the port."""
         rows = [
             {"loop": loop, "window_event_id": window_event_id, **{name: getattr(b, name) for name in Block.__slots__}}
             for b in blocks
@@ -145,7 +137,6 @@ class SqlState:
             self._connection.execute(insert(paired), rows)
 
     def evidence(self, entry: StageEntry) -> Evidence:
-        """See the port."""
         by_slice: dict[str, list[Any]] = defaultdict(list)
         for row in self._connection.execute(_of_pair(entry).order_by(paired.c.block_start_ms, paired.c.id)):
             by_slice[row.slice].append(row)
@@ -153,7 +144,6 @@ class SqlState:
         return Evidence(whole, {name: _losses(rows) for name, rows in by_slice.items()}, entry.entered_ms)
 
     def evidence_ids(self, entry: StageEntry, since_ms: int | None) -> list[str]:
-        """See the port."""
         chosen = _of_pair(entry).where(paired.c.slice == "", paired.c.rows > 0).order_by(paired.c.id)
         if since_ms is not None:
             chosen = chosen.where(paired.c.block_start_ms >= since_ms)

@@ -1,12 +1,11 @@
 """Confidence interval of a paired mean difference whose rows are dependent within blocks.
 
-Losses of one block (a day, say) go up and down together, so rows are no independent witnesses; blocks are taken as
-exchangeable. Whole blocks are drawn with replacement, and each draw's statistic is a ratio of sums, since blocks
-differ in size.
+Losses within one block (a day, say) are correlated, so rows are not independent. Blocks are treated as exchangeable.
+Whole blocks are drawn with replacement. Each draw's statistic is a ratio of sums, because blocks differ in size.
 
 Sources: Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 8.6 (resampling blocks) and chapter 13
 (percentile interval); Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8 (clusters).
-With n blocks the percentile interval is narrow by about sqrt((n - 1) / n) and by normal instead of t quantiles: of
+With n blocks the percentile interval is too narrow by about sqrt((n - 1) / n) and by normal instead of t quantiles: of
 intervals at level 0.95, about 0.90 cover the truth at 10 blocks and 0.94 at 30. A policy's `min_blocks` must allow
 for that.
 """
@@ -25,19 +24,19 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _DRAWS_AT_ONCE = 4_000_000
-"""Most entries of a matrix of draws: 32 MB."""
+"""Maximum number of entries of a matrix of draws: 32 MB."""
 
 
 @dataclass(frozen=True)
 class BlockSums:
-    """Paired losses by block: one entry a block, each with at least one row."""
+    """Paired losses by block, one entry per block; each block has at least one row."""
 
     champion_loss: Floats
     """Sum over the block's rows, float64 [b]."""
     challenger_loss: Floats
-    """Of the same rows, float64 [b]."""
+    """Sum over the same rows, float64 [b]."""
     rows: Integers
-    """Rows of the block, int64 [b]."""
+    """Number of rows of the block, int64 [b]."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -45,7 +44,7 @@ class BlockSums:
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """How an interval is made."""
+    """Parameters of the bootstrap."""
 
     level: float
     resamples: int
@@ -53,7 +52,7 @@ class Resampling:
 
 
 def by_block(block: Integers, champion_loss: Floats, challenger_loss: Floats, rows: Integers) -> BlockSums:
-    """Sum entries of equal ``block`` (int64 [n], any order); blocks with no row do not count."""
+    """Sum entries of equal ``block`` (int64 [n], any order). Blocks without rows are dropped."""
     _, where = np.unique(block, return_inverse=True)
     count = np.bincount(where, weights=rows).astype(np.int64)
     champion: Floats = np.bincount(where, weights=champion_loss).astype(np.float64)
@@ -63,9 +62,9 @@ def by_block(block: Integers, champion_loss: Floats, challenger_loss: Floats, ro
 
 
 def interval(blocks: BlockSums, how: Resampling, subject: str) -> Interval | None:
-    """Percentile interval of the mean difference per row; None below two blocks.
+    """Return the percentile interval of the mean difference per row, or None with fewer than two blocks.
 
-    ``subject`` is an id (a verdict's, a slice's): the same evidence under the same id gives the same interval.
+    ``subject`` is an id (of a verdict or a slice). The same evidence under the same id gives the same interval.
     """
     if len(blocks) < 2:
         return None
@@ -86,7 +85,7 @@ def interval(blocks: BlockSums, how: Resampling, subject: str) -> Interval | Non
 
 
 def _resampled(difference: Floats, rows: Integers, how: Resampling, subject: str) -> Floats:
-    """The statistic of each resample, float64 [resamples]. How often a block is drawn is multinomial."""
+    """Return the statistic of each resample, float64 [resamples]. Draw counts per block are multinomial."""
     count = len(rows)
     random = np.random.default_rng([how.seed, uuid.uuid5(uuid.NAMESPACE_OID, subject).int])
     chances = np.full(count, 1.0 / count)

@@ -1,4 +1,4 @@
-"""What a verdict says, before it is an event."""
+"""The content of a verdict, before it is an event."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """The three answers. Too little evidence is never "fine"."""
+    """The three outcomes of a verdict. Too little evidence is NOT_KNOWN_YET, never a pass."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -17,7 +17,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Mean of (champion's loss - challenger's loss) per row: above zero the challenger is better."""
+    """Interval of the mean of (champion's loss - challenger's loss) per row; above zero the challenger is better."""
 
     estimate: float
     lower: float
@@ -33,12 +33,12 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict's substance."""
+    """The content of a verdict."""
 
     outcome: Outcome
     reasons: tuple[str, ...]
     interval: Interval | None = None
-    """None where fewer than two blocks hold a row: one block has no spread to resample."""
+    """None if fewer than two blocks have rows, because one block has no spread to resample."""
     margin: float = 0.0
     limit_reached: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)

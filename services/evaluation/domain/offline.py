@@ -1,7 +1,7 @@
-"""The verdict before a candidate sees traffic: it weeds out the broken.
+"""The offline verdict, before a candidate gets traffic. It removes broken candidates.
 
-The holdout is older than the drift that asked for the candidate, so it cannot show that a candidate is better; it shows
-what must not be let through. A pass is called better, a refusal worse, and both say why.
+The holdout is older than the drift that caused the retrain, so it cannot show that a candidate is better. It only shows
+what must not be deployed. A pass is BETTER, a refusal WORSE; both have reasons.
 """
 
 from __future__ import annotations
@@ -23,33 +23,34 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Trial:
-    """A candidate's scores on the rows held out, and the champion's where it can score them."""
+    """A candidate's scores on the holdout, and the champion's if it can score these rows."""
 
     kind: LabelKind
     label: Floats
     """float64 [n]"""
     score: Floats
-    """The candidate's, float64 [n], or [n, K] of K classes."""
+    """The candidate's scores, float64 [n], or [n, K] with K classes."""
     decision_time_ms: Integers
     """int64 [n]"""
     champion: Floats | None
-    """The champion's on the same rows, in the same shape."""
+    """The champion's scores on the same rows, in the same shape."""
     no_champion: str = ""
-    """Why there are none."""
+    """Why the champion has no scores."""
 
 
 def refused(reason: str) -> Judgement:
-    """The candidate cannot be judged by its scores."""
+    """Return the refusal of a candidate whose scores cannot be used."""
     return Judgement(Outcome.WORSE, (reason,))
 
 
 def judge(trial: Trial, gate: OfflineGate, block_ms: int, how: Resampling, subject: str) -> Judgement:
-    """Judge a candidate by all gates; every gate that fails gives its reason.
+    """Judge a candidate by all gates; every failed gate adds its reason.
 
-    Least rows; finite scores; loss below the base rate's by ``min_gain_over_base_rate``, where the base rate is the
-    best constant with hindsight: the mean label of the same rows, of classes their shares; not worse than the champion
-    by more than ``max_loss_over_champion`` with certainty. Without a champion's scores the interval is against the base
-    rate.
+    Gates: minimum rows; finite scores; loss below the base rate's by ``min_gain_over_base_rate``; not worse than the
+    champion
+    by more than ``max_loss_over_champion`` with certainty. The base rate is the best constant with hindsight: the mean
+    label
+    of the same rows, or the class shares. Without a champion's scores the interval compares with the base rate.
     """
     rows = len(trial.label)
     if rows < max(1, gate.min_rows):

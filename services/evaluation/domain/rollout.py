@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PairedLosses:
-    """Paired sums of one champion and one challenger, one entry a block of a closed window."""
+    """Paired sums of one champion and one challenger, one entry per block of a closed window."""
 
     block_start_ms: Integers
     """int64 [n]"""
@@ -30,34 +30,35 @@ class PairedLosses:
     """float64 [n]"""
 
     def since(self, start_ms: int) -> PairedLosses:
-        """Entries of blocks that began at ``start_ms`` or later."""
+        """Return the entries of blocks that began at ``start_ms`` or later."""
         kept = self.block_start_ms >= start_ms
         return PairedLosses(
             self.block_start_ms[kept], self.rows[kept], self.champion_loss[kept], self.challenger_loss[kept]
         )
 
     def blocks(self) -> BlockSums:
-        """Summed by block; blocks with no paired row do not count."""
+        """Return the sums by block, without blocks that have no paired row."""
         return by_block(self.block_start_ms, self.champion_loss, self.challenger_loss, self.rows)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a verdict in a stage rests on."""
+    """The evidence for a verdict in a stage."""
 
     whole: PairedLosses
-    """Over all rows, since the release first scored."""
+    """Sums over all rows since the release first scored."""
     slices: Mapping[str, PairedLosses] = field(default_factory=dict)
-    """The same by ``field=value``."""
+    """The same sums by ``field=value``."""
     stage_start_ms: int = 0
     """Event time at which the stage was entered."""
 
 
 def judge(evidence: Evidence, step: Step, how: Resampling, subject: str) -> Judgement:
-    """Better where the interval's lower end is above the step's margin, worse where its upper end is below it.
+    """Return BETTER if the interval's lower end is above the step's margin, WORSE if its upper end is below it.
 
-    Fewer stage blocks than ``min_blocks`` is not known yet, whatever the interval says. At ``max_blocks`` stage blocks
-    a verdict that is still not known says that the limit is reached. Slices are told and decide nothing.
+    Fewer stage blocks than ``min_blocks`` gives NOT_KNOWN_YET, whatever the interval. If a verdict is still
+    NOT_KNOWN_YET at
+    ``max_blocks`` stage blocks, ``limit_reached`` is set. Slices are reported and decide nothing.
     """
     stage_blocks = len(evidence.whole.since(evidence.stage_start_ms).blocks())
     start_ms = evidence.stage_start_ms if step.evidence == "stage" else None

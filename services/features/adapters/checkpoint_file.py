@@ -46,7 +46,6 @@ class CheckpointFile:
         return _decode(dict(zip(table["name"].to_pylist(), table["payload"].to_pylist(), strict=True)))
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """See the port."""
         parts = _encode(checkpoint)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(".partial")

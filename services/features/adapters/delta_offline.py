@@ -33,7 +33,6 @@ class DeltaOffline:
     def append(
         self, loop: str, specs: Sequence[ViewSpec], rows: Sequence[FeatureRows], watermark_ms: int, written_at_ms: int
     ) -> list[ViewVersion]:
-        """See the port."""
         versions = []
         for spec in specs:
             table = self._table(loop, spec)

@@ -32,7 +32,6 @@ class SqliteOnline:
         self._right: dict[str, dict[str, int]] = {}
 
     def write(self, loop: str, views: Sequence[ViewSpec], advance: Advance) -> int:
-        """See the port."""
         right = self._known(loop)
         behind = [view.view for view in views if right.get(view.view, -1) < advance.watermark_ms]
         if not behind:
@@ -53,11 +52,9 @@ class SqliteOnline:
         return written
 
     def watermarks(self, loop: str) -> Mapping[str, int]:
-        """See the port."""
         return dict(self._known(loop))
 
     def close(self) -> None:
-        """See the port."""
         self._connection.close()
 
     def _known(self, loop: str) -> dict[str, int]:

@@ -24,7 +24,6 @@ class DeltaLake:
         self._tables: dict[Path, Table] = {}
 
     def append(self, unflushed: Unflushed) -> list[TableVersion]:
-        """See the port."""
         folder = self._root / unflushed.loop
         for event_type, rows in unflushed.events.items():
             _append_rows(self._table(folder / "events" / event_type), rows)
@@ -33,7 +32,6 @@ class DeltaLake:
         return list(self._versions(folder, unflushed.events))
 
     def accepted(self, loop: str, event_type: str, since_ms: int) -> pa.Table:
-        """See the port."""
         columns = list(ACCEPTED_BEFORE)
         table = self._table(self._root / loop / "events" / event_type)
         if not table.exists():

@@ -68,7 +68,6 @@ class DuckDbDerive:
             raise LoopDefinitionError([problem])
 
     def __call__(self, rows: pa.RecordBatch) -> list[pa.Array]:
-        """See the port."""
         self._held.batch = rows.select(self._inputs.names)
         try:
             derived = self._run()

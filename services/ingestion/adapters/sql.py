@@ -40,7 +40,6 @@ class SqlJournal:
         self._engine = engine
 
     def append(self, taken: BatchRecord) -> None:
-        """See the port."""
         content = {
             "ranges": [[tp.topic, tp.partition, *span] for tp, span in taken.ranges.items()],
             "silent": _places(taken.silent),
@@ -49,7 +48,6 @@ class SqlJournal:
             connection.execute(insert(taken_batches).values(sequence=taken.sequence, content=json.dumps(content)))
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """See the port."""
         content = {
             "positions": [[tp.topic, tp.partition, offset] for tp, offset in checkpoint.positions.items()],
             "loops": {name: _state_to_json(state) for name, state in checkpoint.loops.items()},
@@ -60,7 +58,6 @@ class SqlJournal:
             connection.execute(delete(taken_batches).where(taken_batches.c.sequence <= checkpoint.taken))
 
     def load(self) -> tuple[Checkpoint, list[BatchRecord]]:
-        """See the port."""
         with self._engine.connect() as connection:
             newest = connection.execute(select(checkpoints)).first()
             rows = connection.execute(select(taken_batches).order_by(taken_batches.c.sequence)).all()
@@ -68,7 +65,6 @@ class SqlJournal:
         return checkpoint, [_batch_record(row.sequence, json.loads(row.content)) for row in rows]
 
     def close(self) -> None:
-        """See the port."""
         self._engine.dispose()
 
 

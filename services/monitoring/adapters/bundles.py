@@ -24,7 +24,6 @@ class LocalReferences:
         self._locate = resolve_path
 
     def open(self, release: Release) -> Reference:
-        """See the port."""
         bundle = open_bundle(self._locate(release.uri), release.digest)
         inputs, score = _grids(bundle.read(REFERENCE), bundle.folder / REFERENCE)
         return Reference(

@@ -33,7 +33,6 @@ class SqlTransaction:
         self._clock = clock
 
     def add(self, changes: Changes) -> None:
-        """See the port."""
         self._many(insert(predictions), [_prediction_row(each) for each in changes.predictions])
         self._many(insert(outcomes), [_outcome_row(loop, row) for loop, row in changes.outcomes])
         for each in changes.releases.values():
@@ -42,7 +41,6 @@ class SqlTransaction:
             self._connection.execute(insert(releases).values(asdict(each)))
 
     def close(self, rules: Rules, closed: Closed) -> Sequence[Restated]:
-        """See the port."""
         loop, joined, limit = rules.loop, closed.joined, closed.forget_before_ms
         settle = update(predictions).where(_loop_and(predictions, "prediction_id")).values(record=None)
         self._many(settle, _ids(loop, joined.settled))
@@ -62,7 +60,6 @@ class SqlTransaction:
         return restated
 
     def save(self, monitors: Mapping[str, LoopMonitor], checkpoint: Checkpoint) -> None:
-        """See the port."""
         body = {
             "positions": [[tp.topic, tp.partition, offset] for tp, offset in checkpoint.positions.items()],
             "loops": {name: _monitor_state(each, checkpoint.seen[name]) for name, each in monitors.items()},

@@ -1,4 +1,4 @@
-"""The releases that wait for their copy, each step in a short transaction of its own."""
+"""The queue of releases to copy to MLflow; each step is a short transaction."""
 
 from __future__ import annotations
 
@@ -20,44 +20,36 @@ class SqlMirrorQueue:
         self._engine = engine
 
     def backlog(self) -> int:
-        """See the port."""
         with self._engine.connect() as connection:
             return int(connection.execute(select(func.count()).select_from(mirror).where(_WAITS)).scalar_one())
 
     def next(self, now_ms: int) -> MirrorTask | None:
-        """See the port."""
         due = select(mirror).where(_WAITS, mirror.c.due_wall_ms <= now_ms)
         row = self._one(due.order_by(mirror.c.due_wall_ms, mirror.c.release_id).limit(1))
         return MirrorTask(row.loop, row.release_id, row.generation, row.attempts) if row else None
 
     def release(self, release_id: str) -> MirroredRelease:
-        """See the port."""
         row = self._one(select(releases).where(releases.c.release_id == release_id))
         if row is None:
             raise LookupError(f"{release_id} waits to be mirrored and has no row")
         return MirroredRelease(**{name: row._mapping[name] for name in MirroredRelease.__slots__})
 
     def aliases(self, loop: str) -> Mapping[str, str]:
-        """See the port."""
         row = self._one(select(loops).where(loops.c.loop == loop))
         named = {"champion": row.champion_release_id, "challenger": row.open_release_id} if row else {}
         return {alias: release_id for alias, release_id in named.items() if release_id}
 
     def version(self, release_id: str) -> str:
-        """See the port."""
         row = self._one(select(mirror.c.version).where(mirror.c.release_id == release_id))
         return str(row.version) if row else ""
 
     def keep_version(self, release_id: str, version: str) -> None:
-        """See the port."""
         self._set(release_id, version=version)
 
     def done(self, task: MirrorTask) -> None:
-        """See the port."""
         self._set(task.release_id, mirrored_generation=task.generation, attempts=0, problem="")
 
     def failed(self, task: MirrorTask, retry_at_ms: int, problem: str) -> None:
-        """See the port."""
         self._set(task.release_id, attempts=task.attempts + 1, due_wall_ms=retry_at_ms, problem=problem[:500])
 
     def _one(self, query: Any) -> Row[Any] | None:

@@ -1,6 +1,6 @@
-"""MLflow's registered model as a copy: a model a loop, a version a release, aliases champion and challenger.
+"""Copies releases to MLflow's model registry: one model per loop, one version per release, two aliases.
 
-Speaks MLflow's REST API 2.0 itself: its Python client costs 156 MiB and four seconds in a process that needs six calls.
+Uses MLflow's REST API 2.0, because its Python client costs 156 MiB and four seconds for six calls.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from services.registry.ports import MirroredRelease
 
 ALIASES = ("champion", "challenger")
 RUN_TAG = "driftloop.run_id"
-"""Tag by which a release's training run is found; its artifacts hold the release in the folder `bundle`."""
+"""Tag that finds a release's training run, whose artifacts hold the release in the folder `bundle`."""
 _BUNDLE = "bundle"
 _API = "/api/2.0/mlflow/"
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,47}$")
@@ -28,7 +28,7 @@ _THERE = "RESOURCE_ALREADY_EXISTS"
 
 
 class Refused(Retriable):
-    """MLflow answered, and not with success."""
+    """MLflow answered with an error."""
 
     def __init__(self, call: str, code: str, message: str) -> None:
         super().__init__(f"MLflow refused {call}: {code}: {message[:300]}")
@@ -37,7 +37,7 @@ class Refused(Retriable):
 
 @dataclass(frozen=True)
 class Api:
-    """A connection for each call; every wait has a bound."""
+    """Opens a connection per call; every wait has a limit."""
 
     uri: str
     timeout_s: float
@@ -46,7 +46,7 @@ class Api:
         """Call and decode.
 
         Raises:
-            Refused: the answer is no success; ``code`` is MLflow's.
+            Refused: the answer is an error; ``code`` is MLflow's.
             Retriable: there is no answer.
         """
         parsed = urllib.parse.urlsplit(self.uri)
@@ -76,7 +76,6 @@ class MlflowRegistry:
         self._api = Api(uri, timeout_s)
 
     def ensure_version(self, loop: str, release: MirroredRelease, known_version: str) -> str:
-        """See the port."""
         _check(loop, release)
         self._ensure_model(loop)
         try:
@@ -89,7 +88,6 @@ class MlflowRegistry:
         return version
 
     def set_aliases(self, loop: str, versions: Mapping[str, str]) -> None:
-        """See the port."""
         for alias in ALIASES:
             named = {"name": loop, "alias": alias}
             if alias in versions:
@@ -111,7 +109,7 @@ class MlflowRegistry:
         return str(versions[0]["version"]) if versions else ""
 
     def _create(self, loop: str, release: MirroredRelease) -> str:
-        """A version whose source is the training run's artifacts; the release's name where no run is found."""
+        """Create a version from the training run's artifacts, or with the release's name if the run is missing."""
         run = self._run(loop, release)
         source = {"source": f"driftloop://{loop}/{release.release_id}"}
         if run:
@@ -150,7 +148,7 @@ def _tags(release: MirroredRelease) -> dict[str, str]:
 
 
 def _check(loop: str, release: MirroredRelease) -> None:
-    """Names of ours go into filters: they hold no quote."""
+    """Refuse names with quotes, because names go into filters."""
     if not _NAME.match(loop) or not _ID.match(release.release_id) or not _ID.match(release.run_id):
         raise Retriable(f"{loop!r}, {release.release_id!r} or {release.run_id!r} is not a name to give to MLflow")
 

@@ -1,4 +1,4 @@
-"""The registry's rows: loops, releases, and what waits to be mirrored."""
+"""The registry's tables: loops, releases, and the queue of the mirror."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ loops = Table(
     Column("revision", BigInteger, nullable=False),
     Column("converged_epoch", BigInteger, nullable=False, default=0),
 )
-"""Who is champion: one row a loop."""
+"""The champion: one row per loop."""
 
 releases = Table(
     "releases",
@@ -74,7 +74,7 @@ mirror = Table(
     Column("due_wall_ms", BigInteger, nullable=False),
     Column("problem", String, nullable=False),
 )
-"""One row a created release; it waits while its generation is above the mirrored one."""
+"""One row per created release; it needs a copy while its generation is above the mirrored one."""
 
 _COLUMNS = tuple(each.name for each in fields(Release))
 
@@ -87,7 +87,6 @@ class SqlLedger:
         self._revisions: dict[str, int] = {}
 
     def load(self, loop: str) -> LoopState:
-        """See the port."""
         row = self._connection.execute(select(loops).where(loops.c.loop == loop)).first()
         if row is None:
             return LoopState(loop)
@@ -104,11 +103,9 @@ class SqlLedger:
         )
 
     def knows(self, release_id: str) -> bool:
-        """See the port."""
         return self._release(release_id) is not None
 
     def save(self, before: LoopState, after: LoopState, touched: Sequence[Release]) -> None:
-        """See the port."""
         values: dict[str, Any] = {
             "epoch": after.epoch,
             "time_ms": after.time_ms,
@@ -125,7 +122,6 @@ class SqlLedger:
             self._write(before.loop, release)
 
     def converged(self, loop: str, epoch: int) -> None:
-        """See the port."""
         older = (loops.c.loop == loop) & (loops.c.converged_epoch < epoch)
         self._connection.execute(update(loops).where(older).values(converged_epoch=epoch))
 
@@ -151,7 +147,7 @@ class SqlLedger:
         return _to_release(row) if row else None
 
     def _former(self, champion: Release | None) -> tuple[Release, ...]:
-        """Retired champions, found from the one that took over back to the first."""
+        """Return retired champions, from the newest champion's predecessor back to the first."""
         found: list[Release] = []
         before = self._release(champion.replaced) if champion else None
         while before is not None and before.stage is Stage.RETIRED:

@@ -1,4 +1,4 @@
-"""What a loop's releases are, and what can happen to them.
+"""A loop's releases and the changes that can happen to them.
 
 A release's stages:
 
@@ -7,7 +7,7 @@ A release's stages:
        └───────────┴──────────┴───────────► rejected, rolled-back ◄──────┘  └───────────┘
                                                                             on rollback
 
-`rejected` and `rolled-back` are ends. A policy may begin with any step; the first champion of a loop skips them all.
+`rejected` and `rolled-back` are final. A policy may begin with any step. A loop's first champion skips all steps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """Where a release is."""
+    """The stage of a release."""
 
     CREATED = "created"
     SHADOW = "shadow"
@@ -34,7 +34,7 @@ ENDS = frozenset({Stage.REJECTED, Stage.ROLLED_BACK})
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A bundle with a name, and where it is on its way."""
+    """A bundle with a name and a stage."""
 
     release_id: str
     run_id: str
@@ -42,38 +42,38 @@ class Release:
     bundle_uri: str
     bundle_digest: str
     chain: str
-    """Correlation id of the chain that it came from."""
+    """Correlation id of its chain."""
     stage: Stage = Stage.CREATED
     from_stage: Stage = Stage.CREATED
     step: int = -1
     """Index into the policy's steps; -1 if the stage is not a rollout step."""
     share: float = 0.0
-    """Of keys answered by it."""
+    """Share of keys that it answers."""
     epoch: int = 0
-    """Of its entry into the stage."""
+    """Epoch of its entry into the stage."""
     entered_ms: int = 0
-    """Event time of that entry."""
+    """Event time of its entry into the stage."""
     approval_deadline_ms: int | None = None
-    """Set while it waits for a person."""
+    """Set while it waits for an approval."""
     replaced: str = ""
-    """The champion that it took over from; empty if it is not the champion, or was the first."""
+    """The champion that it replaced; empty if it is not the champion, or was the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoopState:
-    """A loop's releases that still matter."""
+    """A loop's current releases."""
 
     loop: str
     epoch: int = 0
-    """Counts every change of who answers, from 1."""
+    """Counts every change of the answering releases, from 1."""
     time_ms: int = 0
-    """Newest event time of a decision; it never goes back."""
+    """Newest event time of a decision; it never decreases."""
     paused: bool = False
     champion: Release | None = None
     open: Release | None = None
-    """The one release in shadow or canary."""
+    """The release in shadow or canary, if any."""
     former: tuple[Release, ...] = ()
-    """Retired champions that a rollback may bring back, oldest first."""
+    """Retired champions that a rollback can restore, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """Who answers changed."""
+    """The answering releases changed."""
 
     epoch: int
     champion: Release
@@ -114,7 +114,7 @@ class Promoted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A candidate or release stopped before it answered."""
+    """A candidate or release ended before it answered."""
 
     release: Release
     stage: str
@@ -124,7 +124,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """A release that answered was taken back."""
+    """A release that answered was rolled back."""
 
     release: Release
     from_stage: Stage
@@ -135,7 +135,7 @@ class RolledBack:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalAsked:
-    """A release waits for a person before its next stage."""
+    """A release waits for an approval before its next stage."""
 
     release: Release
     to_stage: Stage
@@ -147,12 +147,12 @@ Fact = Created | Entered | Routed | Promoted | Rejected | RolledBack | ApprovalA
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What came of an event."""
+    """The result of an event."""
 
     state: LoopState
     facts: tuple[Fact, ...] = ()
-    """In the order in which they are told."""
+    """In the order of publication."""
     touched: tuple[Release, ...] = ()
     """Releases whose row changed."""
     ignored: str = ""
-    """Why nothing changed; empty where something did."""
+    """Why nothing changed; empty if something did."""

@@ -1,7 +1,7 @@
-"""The release machine: pure functions from a loop's state and an event to its next state and what is to be told.
+"""The release state machine: pure functions from a loop's state and an event to the next state and its facts.
 
-It applies verdicts and commands and takes none itself. Event time never goes back within a loop: what a change is told
-with is the later of the event's time and the newest seen.
+It applies verdicts and commands and makes none. Event time never decreases within a loop: a change has the later of the
+event's time and the newest known time.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from services.registry.domain.verdict import Outcome, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a loop rolls out."""
+    """A loop's rollout."""
 
     steps: Sequence[Step]
-    """At least one, in order."""
+    """At least one step, in order."""
     block_ms: int
     """Length of a block of event time."""
 
     def step(self, index: int) -> Step:
-        """A step; the last where the policy became shorter while a release was on its way."""
+        """Return a step, or the last one if the policy became shorter during the rollout."""
         return self.steps[min(index, len(self.steps) - 1)]
 
 
 def judge_offline(state: LoopState, candidate: Release, verdict: Verdict, policy: Policy) -> Change:
-    """A pass opens the first step, or makes the first champion; anything else, or a loop that is busy, ends it."""
+    """Enter the first step on a pass, or become the first champion. Reject on a failure or if the loop is busy."""
     state = _at(state, verdict.time_ms)
     obstacle = _obstacle(state, verdict)
     if obstacle:
@@ -55,7 +55,7 @@ def judge_offline(state: LoopState, candidate: Release, verdict: Verdict, policy
 
 
 def judge_stage(state: LoopState, verdict: Verdict, policy: Policy) -> Change:
-    """Better moves the open release on, worse and a reached limit end it; a verdict on another step changes nothing."""
+    """Advance the open release if better; end it if worse or at the limit. Ignore a verdict on another step."""
     release = state.open
     if release is None or not _is_about(verdict, release):
         return Change(state, ignored=f"{verdict.release_id} is not in {verdict.stage} step {verdict.step}")
@@ -85,7 +85,7 @@ def _better(verdict: Verdict) -> bool:
 def approve(
     state: LoopState, release_id: str, reason: str, evidence: tuple[str, ...], time_ms: int, policy: Policy
 ) -> Change:
-    """A person lets the release that waits go on."""
+    """Advance the release that waits for approval."""
     release = state.open
     if release is None or release.release_id != release_id or release.approval_deadline_ms is None:
         return Change(state, ignored=f"{release_id or 'no release'} does not wait for an approval")
@@ -93,14 +93,14 @@ def approve(
 
 
 def reject(state: LoopState, release_id: str, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
-    """A person ends the open release."""
+    """End the open release."""
     if state.open is None or state.open.release_id != release_id:
         return Change(state, ignored=f"{release_id or 'no release'} is not open")
     return _end_open(_at(state, time_ms), state.open, reason, evidence)
 
 
 def roll_back(state: LoopState, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
-    """A person takes back the newest change: the open release, else the champion in favour of the one before."""
+    """Roll back the newest change: the open release, or else the champion in favour of the previous one."""
     if state.open is not None:
         return _end_open(_at(state, time_ms), state.open, reason, evidence, Stage.ROLLED_BACK)
     if not state.former:
@@ -109,10 +109,10 @@ def roll_back(state: LoopState, reason: str, evidence: tuple[str, ...], time_ms:
 
 
 def fail_route(state: LoopState, epoch: int, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
-    """The newest route could not be served: what brought it is ended, and the route before is told again.
+    """End the release behind the newest route, which could not be served, and publish the previous route again.
 
-    A route that only fell back to what was served before has nobody to end: it stays wanted, and the agent tries it
-    again.
+    A route that only restored an earlier one has no release to end. It stays the desired route, and the agent retries
+    it.
     """
     if epoch != state.epoch:
         return Change(state, ignored=f"epoch {epoch} is not the newest, {state.epoch}")
@@ -128,7 +128,7 @@ def fail_route(state: LoopState, epoch: int, reason: str, evidence: tuple[str, .
 
 
 def set_paused(state: LoopState, paused: bool) -> Change:
-    """While paused no verdict moves a release on: better asks for an approval. Worse and rollbacks act as ever."""
+    """Pause or resume. While paused, better only asks for an approval; worse and rollbacks take effect as usual."""
     if state.paused == paused:
         return Change(state, ignored="it is so already")
     return Change(replace(state, paused=paused))
@@ -163,7 +163,7 @@ def _is_about(verdict: Verdict, release: Release) -> bool:
 def _entered(
     state: LoopState, release: Release, stage: Stage, epoch: int, *, step: int = -1, share: float = 0.0
 ) -> Release:
-    """The release in its next stage."""
+    """Return the release in its next stage."""
     return replace(
         release,
         stage=stage,
@@ -210,7 +210,7 @@ def _promote(
 def _end_open(
     state: LoopState, release: Release, reason: str, evidence: tuple[str, ...], stage: Stage | None = None
 ) -> Change:
-    """The champion answers alone again. A release that answered nobody yet is rejected, one that did is rolled back."""
+    """Let the champion answer alone. Reject the release if it never answered, otherwise roll it back."""
     champion, epoch = _champion(state), state.epoch + 1
     stage = stage or (Stage.REJECTED if release.stage is Stage.SHADOW else Stage.ROLLED_BACK)
     ended = _entered(state, release, stage, epoch)
@@ -222,7 +222,7 @@ def _end_open(
 
 
 def _roll_back_champion(state: LoopState, reason: str, evidence: tuple[str, ...]) -> Change:
-    """The champion before answers again; where there was none, nobody does."""
+    """Restore the previous champion, or no champion if there was none."""
     champion, epoch = _champion(state), state.epoch + 1
     ended = _entered(state, champion, Stage.ROLLED_BACK, epoch)
     if not state.former:
@@ -240,7 +240,7 @@ def _roll_back_champion(state: LoopState, reason: str, evidence: tuple[str, ...]
 
 
 def _ask(state: LoopState, release: Release, policy: Policy) -> Change:
-    """Ask for an approval; the deadline of the first time stands."""
+    """Ask for an approval; the first deadline remains."""
     step = policy.step(release.step)
     last = release.step + 1 >= len(policy.steps)
     to_stage = Stage.CHAMPION if last else Stage(policy.steps[release.step + 1].stage)

@@ -1,4 +1,4 @@
-"""What others decided, as the release machine takes it."""
+"""Verdicts as the release state machine reads them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """A verdict's answer."""
+    """The outcome of a verdict."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -24,8 +24,8 @@ class Verdict:
     time_ms: int
     """Event time."""
     step: int | None = None
-    """Index into the policy's steps where the verdict says it."""
+    """Index into the policy's steps, if the verdict has one."""
     limit_reached: bool = False
     evidence: tuple[str, ...] = ()
-    """The verdict's own id and what it rests on."""
+    """The verdict's id and the ids of its evidence."""
     reason: str = ""

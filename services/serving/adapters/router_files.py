@@ -18,7 +18,6 @@ class FolderRouterFiles:
         self._queue_delay_us = queue_delay_us
 
     def render_model(self, definition: LoopDefinition) -> bool:
-        """See the port."""
         changed = False
         for name, content in model_files(definition, self._places, self._queue_delay_us).items():
             path = self._models / definition.loop / name
@@ -30,18 +29,15 @@ class FolderRouterFiles:
         return changed
 
     def announce(self, route: Route) -> None:
-        """See the port."""
         self._places.routes.mkdir(parents=True, exist_ok=True)
         self._status(route.loop).unlink(missing_ok=True)
         _replace(self._route(route.loop), route.to_json())
 
     def withdraw(self, loop: str) -> None:
-        """See the port."""
         self._route(loop).unlink(missing_ok=True)
         self._status(loop).unlink(missing_ok=True)
 
     def status(self, loop: str) -> RouteStatus | None:
-        """See the port."""
         try:
             return parse_status(self._status(loop).read_bytes())
         except FileNotFoundError:

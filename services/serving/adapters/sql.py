@@ -109,13 +109,11 @@ class SqlSpoolPositions:
         self._engine = engine
 
     def load(self, loop: str) -> dict[int, int]:
-        """See the port."""
         query = select(spool_positions.c.segment, spool_positions.c.position).where(spool_positions.c.loop == loop)
         with self._engine.connect() as connection:
             return {row.segment: row.position for row in connection.execute(query)}
 
     def save(self, loop: str, positions: Mapping[int, int]) -> None:
-        """See the port."""
         rows = [{"loop": loop, "segment": segment, "position": at} for segment, at in positions.items()]
         with self._engine.begin() as connection:
             connection.execute(delete(spool_positions).where(spool_positions.c.loop == loop))

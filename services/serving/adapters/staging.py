@@ -21,7 +21,6 @@ class FolderReleases:
         self._folder, self._locate = folder, resolve_path
 
     def stage(self, release_id: str, uri: str, digest: str) -> Bundle:
-        """See the port."""
         target = self._folder / release_id
         if target.exists():
             try:
@@ -42,7 +41,6 @@ class FolderReleases:
         return Bundle(target, bundle.manifest, digest)
 
     def golden(self, bundle: Bundle) -> Golden:
-        """See the port."""
         try:
             with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as arrays:
                 width = len(bundle.manifest.categorical)

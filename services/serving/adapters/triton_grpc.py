@@ -31,29 +31,24 @@ class GrpcTriton:
         self._load_timeout_s = load_timeout_s
 
     def live(self) -> bool:
-        """See the port."""
         try:
             return bool(self._client.is_server_live(client_timeout=self._call_timeout_s))
         except InferenceServerException:
             return False
 
     def model_ready(self, model: str) -> bool:
-        """See the port."""
         with _translated():
             return bool(self._client.is_model_ready(model, client_timeout=self._call_timeout_s))
 
     def load(self, model: str) -> None:
-        """See the port."""
         with _translated():
             self._client.load_model(model, headers=self._headers, client_timeout=self._load_timeout_s)
 
     def unload(self, model: str) -> None:
-        """See the port."""
         with _translated():
             self._client.unload_model(model, headers=self._headers, client_timeout=self._load_timeout_s)
 
     def probe(self, model: str, request_id: str, values: Mapping[str, Value], types: Mapping[str, str]) -> ProbeAnswer:
-        """See the port."""
         with _translated():
             result = self._client.infer(
                 model,

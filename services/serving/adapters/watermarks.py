@@ -15,6 +15,5 @@ class SqliteFeatureWatermarks:
         self._path = path
 
     def newest_ms(self, loop: str) -> int:
-        """See the port."""
         with closing(OnlineStore(self._path, loop)) as store:
             return max(store.watermarks().values(), default=0)

@@ -40,7 +40,6 @@ class SubprocessLauncher:
         self._processes: dict[Path, subprocess.Popen[bytes]] = {}
 
     def launch(self, spec: RunSpec) -> None:
-        """See the port."""
         folder = Path(spec.folder)
         path = write_spec(spec)
         with _locked(folder) as lock, (folder / STDERR).open("ab") as stderr:
@@ -61,7 +60,6 @@ class SubprocessLauncher:
         self._processes[folder] = process
 
     def observe(self, folder: Path) -> Observation:
-        """See the port."""
         process = self._processes.get(folder)
         alive = process.poll() is None if process is not None else _is_locked(folder)
         result = read_result(folder)
@@ -76,7 +74,6 @@ class SubprocessLauncher:
         return Observation("ended", last_words=_last_words(folder, process.returncode))
 
     def stop(self, folder: Path) -> None:
-        """See the port."""
         process = self._processes.pop(folder, None)
         pid = process.pid if process is not None else _pid(folder)
         if pid is not None and (process is not None or _is_locked(folder)):
@@ -86,7 +83,6 @@ class SubprocessLauncher:
             process.wait(_WAIT_S)
 
     def close(self) -> None:
-        """See the port."""
         for folder in list(self._processes):
             self.stop(folder)
 
