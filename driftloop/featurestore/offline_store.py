@@ -27,6 +27,8 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import RepoConfig
 from pydantic import Field
 
+from driftloop.process.sql_names import quote_name
+
 _ROW = "__driftloop_row"
 _pins: ContextVar[Mapping[str, int]] = ContextVar("pinned view versions", default={})  # noqa: B039  # never mutated
 
@@ -156,31 +158,29 @@ def _join_one(
 
 def _sql(join: _Join, time_column: str) -> str:
     """Newest row available at each entity row's time; of rows available at once, the one with the newest event."""
-    on = [f"e.{_quoted(ours)} = v.{_quoted(theirs)}" for theirs, ours in join.keys.items()]
-    picked = ", ".join(f"{_value(join, each, time_column)} AS {_quoted(name)}" for each, name in join.features.items())
-    partition = ", ".join(_quoted(each) for each in [*join.keys, join.available_at])
+    on = [f"e.{quote_name(ours)} = v.{quote_name(theirs)}" for theirs, ours in join.keys.items()]
+    picked = ", ".join(
+        f"{_value(join, each, time_column)} AS {quote_name(name)}" for each, name in join.features.items()
+    )
+    partition = ", ".join(quote_name(each) for each in [*join.keys, join.available_at])
     return f"""
         WITH one AS (
             SELECT * FROM view_rows
-            QUALIFY row_number() OVER (PARTITION BY {partition} ORDER BY {_quoted(join.event_timestamp)} DESC) = 1
+            QUALIFY row_number() OVER (PARTITION BY {partition} ORDER BY {quote_name(join.event_timestamp)} DESC) = 1
         )
         SELECT {picked} FROM entities e ASOF LEFT JOIN one v
-        ON {" AND ".join([*on, f"e.{_quoted(time_column)} >= v.{_quoted(join.available_at)}"])}
+        ON {" AND ".join([*on, f"e.{quote_name(time_column)} >= v.{quote_name(join.available_at)}"])}
         ORDER BY e.{_ROW}
     """  # noqa: S608  # identifiers are quoted
 
 
 def _value(join: _Join, feature: str, time_column: str) -> str:
-    value = f"v.{_quoted(feature)}"
+    value = f"v.{quote_name(feature)}"
     if not join.ttl:
         return value
     ttl_us = join.ttl // timedelta(microseconds=1)
-    oldest = f"e.{_quoted(time_column)} - to_microseconds({ttl_us})"
-    return f"CASE WHEN v.{_quoted(join.event_timestamp)} >= {oldest} THEN {value} END"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    oldest = f"e.{quote_name(time_column)} - to_microseconds({ttl_us})"
+    return f"CASE WHEN v.{quote_name(join.event_timestamp)} >= {oldest} THEN {value} END"
 
 
 class _JoinJob(RetrievalJob):

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from driftloop.featurestore.feast_keys import WATERMARKS, WATERMARKS_DDL, sqlite_table
+from driftloop.process.sql_names import quote_name
 from services.features.adapters.packing import KeyCache, packed
 from services.features.domain.engine import Advance, FeatureRows
 from services.features.domain.views import ViewSpec
@@ -78,14 +79,10 @@ def _upsert_sql(table: str, features: tuple[str, ...]) -> str:
     """Parameters: entity key, event time in seconds, then the value of each feature."""
     values = ", ".join(f"(?1, {_text(name)}, ?{number}, ?2, ?2)" for number, name in enumerate(features, 3))
     return (
-        f"INSERT INTO {_identifier(table)} (entity_key, feature_name, value, event_ts, created_ts) VALUES {values} "  # noqa: S608
+        f"INSERT INTO {quote_name(table)} (entity_key, feature_name, value, event_ts, created_ts) VALUES {values} "  # noqa: S608
         "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, event_ts = excluded.event_ts, "
         "created_ts = excluded.created_ts WHERE excluded.event_ts >= event_ts AND excluded.value IS NOT value"
     )
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _text(value: str) -> str:

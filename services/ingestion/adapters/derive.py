@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from driftloop.process.errors import InvalidEvent, LoopDefinitionError
+from driftloop.process.sql_names import quote_name
 from services.ingestion.domain.schema import STANDARD, EventSchema, Where
 
 _LOCKED = (
@@ -113,9 +114,9 @@ def _column(
         )
     kind = parsed.schema.field(0).type
     if any(keeps(kind) for keeps in _KEPT):
-        return f'({sql}\n) AS "{name}"'
+        return f"({sql}\n) AS {quote_name(name)}"
     if pa.types.is_decimal(kind) or pa.types.is_integer(kind):
-        return f'CAST(({sql}\n) AS DOUBLE) AS "{name}"'
+        return f"CAST(({sql}\n) AS DOUBLE) AS {quote_name(name)}"
     raise LoopDefinitionError([f"{place}: derive.{name}: yields {kind}; give a number, a bool or a string"])
 
 

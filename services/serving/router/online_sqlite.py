@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftloop.featurestore.feast_keys import WATERMARKS, sqlite_table, unpack_value
+from driftloop.process.sql_names import quote_name
 
 _DOUBLE = np.dtype([("tag", "u1"), ("value", "<f8")])
 _DOUBLE_TAG = 0x29
@@ -76,7 +77,7 @@ class OnlineStore:
                 table = sqlite_table(view)
                 if connection is None or table not in self._tables:
                     return None
-                row = connection.execute(f'SELECT entity_key FROM "{table}" LIMIT 1').fetchone()  # noqa: S608
+                row = connection.execute(f"SELECT entity_key FROM {quote_name(table)} LIMIT 1").fetchone()  # noqa: S608
             if row is None:
                 return None
             self._join_keys[view] = key_names(row[0])
@@ -100,7 +101,7 @@ class OnlineStore:
         with self._snapshot() as connection:
             if connection is not None and sqlite_table(view) in self._tables:
                 for part in _parts(entity_keys):
-                    sql = f'SELECT entity_key, max(event_ts) FROM "{sqlite_table(view)}" WHERE entity_key IN ({_marks(part)}) GROUP BY 1'  # noqa: E501, S608
+                    sql = f"SELECT entity_key, max(event_ts) FROM {quote_name(sqlite_table(view))} WHERE entity_key IN ({_marks(part)}) GROUP BY 1"  # noqa: E501, S608
                     found.update(connection.execute(sql, part).fetchall())
         return np.array([found.get(key, -1) for key in entity_keys], dtype=np.int64) * 1000
 
@@ -185,7 +186,7 @@ class OnlineStore:
         rows: list[Row] = []
         if connection is not None and sqlite_table(view) in self._tables:
             for part in _parts(keys):
-                sql = f'SELECT entity_key, feature_name, value FROM "{sqlite_table(view)}" WHERE entity_key IN ({_marks(part)}) ORDER BY 1, 2'  # noqa: E501, S608
+                sql = f"SELECT entity_key, feature_name, value FROM {quote_name(sqlite_table(view))} WHERE entity_key IN ({_marks(part)}) ORDER BY 1, 2"  # noqa: E501, S608
                 rows += connection.execute(sql, part).fetchall()
         place = {key: at for at, key in enumerate(keys)}
         kept.numeric.update(zip(keys, _numeric(rows, place, request.numeric), strict=True))

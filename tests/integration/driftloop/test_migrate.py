@@ -17,6 +17,7 @@ from sqlalchemy import Engine, MetaData, text
 
 from driftloop.process.errors import ConfigError
 from driftloop.process.settings import ROOT
+from driftloop.process.sql_names import quote_name
 from driftloop.runner import tables
 from driftloop.runner.migrate import COMMON, TABLE
 from driftloop.runner.tables import open_database
@@ -52,7 +53,7 @@ def _rows(path: Path, columns: dict[str, list[str]]) -> dict[str, list[tuple[Any
     with sqlite3.connect(path) as connection:
         return {
             table: sorted(
-                connection.execute(f"SELECT {', '.join(map(_quoted, names))} FROM {_quoted(table)}"), key=repr
+                connection.execute(f"SELECT {', '.join(map(quote_name, names))} FROM {quote_name(table)}"), key=repr
             )
             for table, names in columns.items()
         }
@@ -62,12 +63,8 @@ def _columns(path: Path) -> dict[str, list[str]]:
     with sqlite3.connect(path) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return {
-            table: [row[1] for row in connection.execute(f"PRAGMA table_info({_quoted(table)})")] for table in names
+            table: [row[1] for row in connection.execute(f"PRAGMA table_info({quote_name(table)})")] for table in names
         }
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'
 
 
 def _revisions(engine: Engine) -> set[str]:
