@@ -14,6 +14,7 @@ import pandas as pd
 from feast import FeatureStore
 
 from driftloop.featurestore.offline_store import pinned_versions
+from driftloop.process.atomic_file import replace_file
 from driftloop.process.errors import ConfigError
 from driftloop.process.settings import Settings
 
@@ -54,7 +55,5 @@ def _render(settings: Settings) -> Path:
     text = template.substitute(home=home, registry=registry, online=settings.online_db.resolve())
     path = home / "feature_store.yaml"
     if not path.exists() or path.read_text() != text:
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(text)
-        partial.replace(path)
+        replace_file(path, text)
     return path

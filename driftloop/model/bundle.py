@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlparse
 
+from driftloop.process.atomic_file import replace_file
 from driftloop.process.errors import BundleError
 
 FORMAT = 1
@@ -110,9 +111,7 @@ def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -
         digests[name] = FileDigest(hashlib.sha256(content).hexdigest(), len(content))
     sealed = Manifest(**{**manifest.__dict__, "files": digests})
     content = sealed.to_json()
-    partial = folder / f"{MANIFEST}.partial"
-    partial.write_bytes(content)
-    partial.replace(folder / MANIFEST)
+    replace_file(folder / MANIFEST, content)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from driftloop.process.atomic_file import replace_file
+
 _SUFFIX = ".refused"
 
 
 def write_startup_errors(home: Path, process: str, problem: str) -> None:
     """Say what is wrong, a line for each problem."""
-    path = _path(home, process)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(problem)
-    partial.replace(path)
+    replace_file(_path(home, process), problem)
 
 
 def clear_startup_errors(home: Path, process: str) -> None:

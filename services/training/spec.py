@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from driftloop.process.atomic_file import replace_file
 from services.training.domain.matching import ImportPlan
 
 SPEC = "spec.json"
@@ -141,7 +142,5 @@ def read_result(folder: Path) -> Result | None:
 
 
 def _write(path: Path, data: Mapping[str, Any]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(data, sort_keys=True, indent=1))
-    return partial.replace(path)
+    replace_file(path, json.dumps(data, sort_keys=True, indent=1))
+    return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from driftloop.bus.ports import TopicPartition
+from driftloop.process.atomic_file import replacing
 from driftloop.process.errors import ConfigError
 from services.features.domain.engine import FeedSnapshot
 from services.features.domain.events import Array, Events
@@ -47,15 +47,13 @@ class CheckpointFile:
 
     def save(self, checkpoint: Checkpoint) -> None:
         parts = _encode(checkpoint)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(".partial")
         table = pa.Table.from_pydict({"name": list(parts), "payload": list(parts.values())}, _SCHEMA)
-        with partial.open("wb") as file:
-            with pa.ipc.new_file(file, _SCHEMA) as writer:
-                writer.write_table(table)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self._path)
+        with (
+            replacing(self._path, durable=True) as partial,
+            pa.OSFile(str(partial), "wb") as file,
+            pa.ipc.new_file(file, _SCHEMA) as writer,
+        ):
+            writer.write_table(table)
 
 
 def _encode(checkpoint: Checkpoint) -> Parts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from driftloop.loop import LoopDefinition
+from driftloop.process.atomic_file import replace_file
 from services.serving.domain.model_config import Places, model_files
 from services.serving.domain.route import Route, RouteStatus, parse_status
 
@@ -23,15 +24,13 @@ class FolderRouterFiles:
             path = self._models / definition.loop / name
             if path.exists() and path.read_bytes() == content:
                 continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, content)
+            replace_file(path, content)
             changed = True
         return changed
 
     def announce(self, route: Route) -> None:
-        self._places.routes.mkdir(parents=True, exist_ok=True)
         self._status(route.loop).unlink(missing_ok=True)
-        _replace(self._route(route.loop), route.to_json())
+        replace_file(self._route(route.loop), route.to_json())
 
     def withdraw(self, loop: str) -> None:
         self._route(loop).unlink(missing_ok=True)
@@ -48,9 +47,3 @@ class FolderRouterFiles:
 
     def _status(self, loop: str) -> Path:
         return self._places.routes / f"{loop}.status.json"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from driftloop.process.atomic_file import replace_file
 from services.serving.domain.route import ReleaseOnRoute, Route, RouteStatus, is_newer, parse_route
 from services.serving.router.sessions import ReleaseError
 
@@ -54,7 +55,7 @@ class RouteKeeper(Generic[R]):
             return None
         self._seen = seen
         status = self._follow()
-        _replace(self._status_file, status.to_json())
+        replace_file(self._status_file, status.to_json())
         return status
 
     def start(self) -> None:
@@ -103,9 +104,3 @@ def _signature(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_ino, status.st_mtime_ns
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    partial.replace(path)

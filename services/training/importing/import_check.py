@@ -21,6 +21,7 @@ from typing import Any
 from driftloop.featurestore import feast_import
 from driftloop.loop import LoopDefinition, load_loop
 from driftloop.model.bundle import Input
+from driftloop.process.atomic_file import replace_file
 from driftloop.process.settings import Settings
 from services.training.domain.matching import (
     LINKS,
@@ -151,12 +152,8 @@ def _split(text: str) -> list[str]:
 
 def _keep(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    if not path.exists():
+        replace_file(path, content)
 
 
 def _notes(asking: ImportPlan) -> list[str]:

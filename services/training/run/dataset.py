@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from driftloop.model.bundle import Input
 from driftloop.model.trainer import TrainingSet
+from driftloop.process.atomic_file import replacing
 
 FRAME = "frame.arrow"
 PROBLEM = "frame.problem"
@@ -60,10 +61,12 @@ def write_dataset(path: Path, dataset: Dataset) -> None:
         "classes": list(rows.classes),
     }
     table = pa.table(columns).replace_schema_metadata({_META: json.dumps(meta).encode()})
-    partial = path.with_suffix(".partial")
-    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    with (
+        replacing(path) as partial,
+        pa.OSFile(str(partial), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema) as writer,
+    ):
         writer.write_table(table)
-    partial.replace(path)
 
 
 def read_dataset(path: Path) -> Dataset:

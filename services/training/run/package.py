@@ -18,6 +18,7 @@ from driftloop.loop import LoopDefinition
 from driftloop.model.bundle import GOLDEN, MODEL, REFERENCE, Manifest, write_bundle
 from driftloop.model.scores import confidence
 from driftloop.model.trainer import TrainingSet
+from driftloop.process.atomic_file import replacing
 from services.training.domain.reference import reference
 from services.training.run.dataset import Dataset
 from services.training.spec import RunSpec
@@ -85,9 +86,8 @@ def write_holdout(path: Path, rows: TrainingSet, score: Floats) -> None:
     columns |= dict(zip(rows.categorical_names, rows.categorical.T, strict=True))
     listed = pa.FixedSizeListArray.from_arrays(score.ravel(), score.shape[1]) if score.ndim > 1 else score
     columns |= {"label": rows.label, "score": listed, "decision_time_ms": rows.decision_time_ms, "key": rows.key}
-    partial = path.with_suffix(".partial")
-    pq.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        pq.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), partial)
 
 
 def training_manifest(
