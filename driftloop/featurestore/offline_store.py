@@ -36,7 +36,7 @@ _pins: ContextVar[Mapping[str, int]] = ContextVar("pinned view versions", defaul
 class DriftloopOfflineStoreConfig(DuckDBOfflineStoreConfig):
     """The DuckDB store's settings, and the table versions to read."""
 
-    type: str = "driftloop.offline_store.DriftloopOfflineStore"
+    type: str = "driftloop.featurestore.offline_store.DriftloopOfflineStore"
     view_versions: dict[str, int] = Field(default_factory=dict)
     """Delta version by view; a view that is not named here nor by `pinned_versions` is read at its newest."""
 

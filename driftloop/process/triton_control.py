@@ -1,4 +1,4 @@
 """The header without which Triton loads and unloads nothing."""
 
 CONTROL_HEADER = "triton-grpc-protocol-driftloop-control"
-"""By gRPC; its value is `driftloop.config.Settings.triton_control_token`."""
+"""By gRPC; its value is `driftloop.process.settings.Settings.triton_control_token`."""

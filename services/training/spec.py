@@ -62,7 +62,7 @@ class RunSpec:
     home: str
     feature_repo: str
     state_url: str
-    """These three as in `driftloop.config.Settings`: they say where Feast is."""
+    """These three as in `driftloop.process.settings.Settings`: they say where Feast is."""
     mlflow_uri: str
     mlflow_artifacts: str
     """Where artifacts go when MLflow is a database and not a server; empty lets the server decide."""
