@@ -1,7 +1,7 @@
-"""Where partitions begin and end, and what groups have committed.
+"""First, last and committed offsets of partitions.
 
-Asked on a connection of its own: a broker answers the requests of a connection in turn, so one that a consumer reads
-from answers such a question only after the read that is under way, which may wait for records.
+Uses its own connection. A broker answers the requests of a connection in order. On a consumer's connection, these
+requests would wait for the current fetch, which may wait for records.
 """
 
 from __future__ import annotations
@@ -19,51 +19,53 @@ from driftloop.bus.transient import call_with_retry
 
 
 class Offsets:
-    """A broker's answers. Each method raises Retriable where none comes; it asks again until ``timeout_s`` is over."""
+    """Reads offsets from a broker. Each method retries for ``timeout_s``, then raises Retriable."""
 
     def __init__(self, bootstrap: str, *, timeout_s: float = 30.0) -> None:
         self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
         self._timeout_s = timeout_s
 
-    def first(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Offset of the oldest record of each partition."""
-        return self._ask(places, OffsetSpec.earliest())
+    def first(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the offset of the oldest record per partition."""
+        return self._ask(partitions, OffsetSpec.earliest())
 
-    def ends(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Offset after the newest record of each partition."""
-        return self._ask(places, OffsetSpec.latest())
+    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the offset after the newest record per partition."""
+        return self._ask(partitions, OffsetSpec.latest())
 
-    def committed(self, group: str, places: Iterable[TopicPartition] | None = None) -> dict[TopicPartition, int]:
-        """The next offset that a group reads of each partition, or of all; those where it has none are left out."""
-        wanted = None if places is None else [Position(place.topic, place.partition) for place in places]
+    def committed(self, group: str, partitions: Iterable[TopicPartition] | None = None) -> dict[TopicPartition, int]:
+        """Return a group's committed offset per partition, of all partitions by default. Omits those without one."""
+        wanted = None if partitions is None else [Position(tp.topic, tp.partition) for tp in partitions]
         if wanted == []:
             return {}
-        asked = [ConsumerGroupTopicPartitions(group, wanted)]
+        request = [ConsumerGroupTopicPartitions(group, wanted)]
 
         def answer() -> list[Position]:
-            [future] = self._client.list_consumer_group_offsets(asked, request_timeout=self._timeout_s).values()
-            found: list[Position] = future.result().topic_partitions
-            return found
+            [future] = self._client.list_consumer_group_offsets(request, request_timeout=self._timeout_s).values()
+            positions: list[Position] = future.result().topic_partitions
+            return positions
 
-        found = call_with_retry("committed offsets", answer, self._timeout_s)
-        return {TopicPartition(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
+        positions = call_with_retry("committed offsets", answer, self._timeout_s)
+        return {TopicPartition(at.topic, at.partition): at.offset for at in positions if at.offset >= 0}
 
     def groups(self) -> list[str]:
-        """Names of the groups that the broker knows."""
+        """Return the names of all consumer groups."""
 
         def answer() -> list[str]:
             listed = self._client.list_consumer_groups(request_timeout=self._timeout_s).result()
-            return [each.group_id for each in listed.valid]
+            return [group.group_id for group in listed.valid]
 
         return call_with_retry("groups", answer, self._timeout_s)
 
-    def _ask(self, places: Iterable[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
-        asked = {Position(place.topic, place.partition): which for place in places}
-        if not asked:
+    def _ask(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
+        request = {Position(tp.topic, tp.partition): which for tp in partitions}
+        if not request:
             return {}
 
         def answer() -> dict[TopicPartition, int]:
-            futures: Mapping[Position, Future[Any]] = self._client.list_offsets(asked, request_timeout=self._timeout_s)
+            futures: Mapping[Position, Future[Any]] = self._client.list_offsets(
+                request, request_timeout=self._timeout_s
+            )
             return {TopicPartition(at.topic, at.partition): int(f.result().offset) for at, f in futures.items()}
 
         return call_with_retry("offsets", answer, self._timeout_s)

@@ -1,4 +1,4 @@
-"""Reads single records by their place."""
+"""Fetches single records by partition and offset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from driftloop.bus.transient import is_transient
 
 
 class RecordFetcher:
-    """Reads the record at an offset. Thread-safe; its owner closes it."""
+    """Fetches the record at an offset. Thread-safe; the owner closes it."""
 
     def __init__(self, bootstrap: str, group: str, timeout_s: float = 5.0) -> None:
         settings = {**CONSUMER, "bootstrap.servers": bootstrap, "group.id": group, "fetch.wait.max.ms": 10}
@@ -22,10 +22,10 @@ class RecordFetcher:
         self._timeout_s = timeout_s
         self._one_at_a_time = threading.Lock()
 
-    def __call__(self, place: TopicPartition, offset: int) -> Record | None:
+    def __call__(self, partition: TopicPartition, offset: int) -> Record | None:
         """Return the record, or None if the broker does not have it, for example because it was deleted."""
         with self._one_at_a_time:
-            self._consumer.assign([Position(place.topic, place.partition, offset)])
+            self._consumer.assign([Position(partition.topic, partition.partition, offset)])
             deadline = time.monotonic() + self._timeout_s
             try:
                 while (left_s := deadline - time.monotonic()) > 0:
@@ -40,5 +40,5 @@ class RecordFetcher:
                 self._consumer.unassign()
 
     def close(self) -> None:
-        """Leave."""
+        """Close the consumer."""
         self._consumer.close()

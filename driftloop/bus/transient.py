@@ -1,4 +1,4 @@
-"""Kafka's errors that pass by themselves: a coordinator that loads, a leader that moves or was held still."""
+"""Retry of calls to Kafka. Some errors are transient: a coordinator loads, a leader moves or is suspended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from driftloop.process.errors import Retriable
 
 T = TypeVar("T")
 
-_PASSING = frozenset(
+_TRANSIENT = frozenset(
     {
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -33,16 +33,16 @@ _PAUSE_S = 0.05
 
 
 def is_transient(error: KafkaError) -> bool:
-    """Whether the same call may succeed later. The library's own mark leaves out most of these."""
-    return error.code() in _PASSING or error.retriable()
+    """Return whether the same call may succeed later. ``KafkaError.retriable`` misses most of these errors."""
+    return error.code() in _TRANSIENT or error.retriable()
 
 
 def call_with_retry(what: str, call: Callable[[], T], timeout_s: float = 30.0) -> T:
-    """Call until no passing error comes back.
+    """Repeat a call until it raises no transient error, and return its result.
 
     Raises:
-        Retriable: one still did after ``timeout_s``.
-        KafkaException: another error came.
+        Retriable: the error was still transient after ``timeout_s``.
+        KafkaException: the error is not transient.
     """
     deadline = time.monotonic() + timeout_s
     while True:

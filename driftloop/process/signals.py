@@ -1,7 +1,7 @@
-"""Calls that a signal's handler may ask for, whatever the interrupted code holds.
+"""Signal handlers that cannot deadlock with the code they interrupt.
 
-A handler runs in the main thread, between two of its bytecodes. If that thread is inside ``Event.wait`` at that moment,
-it may hold the event's lock, and ``Event.set`` in the handler waits for that lock forever.
+A handler runs in the main thread, between two bytecodes. If that thread is inside ``Event.wait``, it may hold the
+event's lock. ``Event.set`` in the handler then waits for that lock forever.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from queue import SimpleQueue
 
 
 def run_on_thread(call: Callable[[], object]) -> Callable[..., None]:
-    """What may be a handler, or be called by one: it returns at once, and a thread of its own makes the call."""
-    asked: SimpleQueue[None] = SimpleQueue()  # its put is reentrant, as no lock's acquire is
+    """Return a signal handler that runs ``call`` on a worker thread."""
+    requests: SimpleQueue[None] = SimpleQueue()  # its put is reentrant; acquiring a lock is not
 
     def make_calls() -> None:
         while True:
-            asked.get()
+            requests.get()
             call()
 
     threading.Thread(target=make_calls, name="signals", daemon=True).start()
-    return lambda *_: asked.put(None)
+    return lambda *_: requests.put(None)

@@ -14,26 +14,26 @@ _SUFFIX = ".refused"
 
 
 def write_startup_errors(home: Path, process: str, problem: str) -> None:
-    """Say what is wrong, a line for each problem."""
+    """Write the problems that a process found, one per line."""
     replace_file(_path(home, process), problem)
 
 
 def clear_startup_errors(home: Path, process: str) -> None:
-    """What was said before is no longer so."""
+    """Remove the problems of a process."""
     _path(home, process).unlink(missing_ok=True)
 
 
 def read_startup_errors(home: Path) -> list[str]:
-    """All problems that stand, each once."""
+    """Return the problems of all processes, without duplicates."""
     problems: dict[str, None] = {}
     for path in _all(home):
-        with suppress(FileNotFoundError):  # withdrawn meanwhile
+        with suppress(FileNotFoundError):  # cleared in the meantime
             problems |= dict.fromkeys(path.read_text().splitlines())
     return list(problems)
 
 
 def clear_all_startup_errors(home: Path) -> None:
-    """Withdraw all, before anything is started."""
+    """Remove the problems of all processes. Call it before starting any."""
     for path in _all(home):
         path.unlink(missing_ok=True)
 
