@@ -1,8 +1,7 @@
-"""Which release came of which request, which request of which alarm, and what became of each.
+"""Retrain attempts and incidents: links alarms, requests, runs and releases. Pure.
 
-Pure, and indifferent to the order in which the events are given.
-Requests, runs and releases are tied by the ids that the events name (`request_id`, `run_id`, `release_id`), alarms to
-requests by the reasons that a request lists.
+The order of the input events does not matter. `request_id`, `run_id` and `release_id` link requests, runs and
+releases; the reasons of a request link it to alarms.
 """
 
 from __future__ import annotations
@@ -27,70 +26,75 @@ M = TypeVar("M", bound=Message)
 
 @dataclass(frozen=True)
 class Attempt:
-    """A retrain request and what came of it; None where that has not happened (yet)."""
+    """A retrain request and its results; None for a result that does not exist (yet)."""
 
     request: Envelope[training.RetrainRequested]
     started: Envelope[training.RunStarted] | None = None
     trained: Envelope[training.CandidateTrained] | None = None
     failed: Envelope[training.RunFailed] | None = None
     release_id: str = ""
-    """Empty where the run gave none that was judged."""
+    """Empty if the run produced no evaluated release."""
     scoring: Envelope[serving.RouteConverged] | None = None
-    """The first route that has its release as challenger: from here on it scores requests."""
+    """The first converged route with the release as challenger: from then on it scores requests."""
     promoted: Envelope[registry.ChampionPromoted] | None = None
     rejected: Envelope[registry.ReleaseRejected] | None = None
     rolled_back: Envelope[registry.ReleaseRolledBack] | None = None
     commands: tuple[Envelope[Any], ...] = ()
-    """People's commands that had a part in it, up to the promotion where there is one."""
+    """User commands that influenced the attempt, up to its promotion if there is one."""
 
     @property
     def defect(self) -> Envelope[Any] | None:
-        """The event that rejected the release, or rolled it back, even after a promotion."""
+        """Return the event that rolled back or rejected the release, even after a promotion."""
         return self.rolled_back or self.rejected
 
 
 @dataclass(frozen=True)
 class Incident:
-    """A drift alarm that asks for a retrain, and how it was answered."""
+    """A drift alarm of mode `trigger` and the response to it."""
 
     alarm: Envelope[monitoring.DriftDetected]
     windows: tuple[Envelope[monitoring.WindowClosed], ...] = ()
-    """Those that its evidence names and that are known, in event time."""
+    """Known windows among the alarm's evidence, by event time."""
     attempt: Attempt | None = None
-    """The request that lists it among its reasons."""
+    """The attempt whose request lists the alarm as a reason."""
     superseded: bool = False
-    """It was dropped: the release that it is about was champion no more."""
+    """Whether the alarm was dropped because its release was no longer champion."""
     repaired: Envelope[registry.ChampionPromoted] | None = None
-    """The first promotion since that put another release in the place of the one it is about."""
+    """The first later promotion that replaced the alarm's release."""
 
     @property
     def began_ms(self) -> int | None:
-        """Start of the first window of its evidence; None where no such window is known."""
+        """Return the start of the first evidence window; None if no evidence window is known."""
         return self.windows[0].data.start_ms if self.windows else None
 
 
 def of_loop(events: Iterable[Envelope[Any]], loop: str) -> list[Envelope[Any]]:
-    """A loop's own events."""
+    """Return the events of one loop."""
     return [event for event in events if event.loop == loop]
 
 
 def of_kind(events: Iterable[Envelope[Any]], kind: type[M]) -> list[Envelope[M]]:
-    """Events that carry such a message."""
+    """Return the events whose data is of one message type."""
     return [event for event in events if isinstance(event.data, kind)]
 
 
+def closed_windows(events: Iterable[Envelope[Any]]) -> list[Envelope[monitoring.WindowClosed]]:
+    """Return the closed windows, by the end of the window."""
+    return sorted(of_kind(events, monitoring.WindowClosed), key=lambda event: event.data.end_ms)
+
+
 def attempts(events: Sequence[Envelope[Any]]) -> list[Attempt]:
-    """Every retrain request of one loop's events with what came of it, by event time."""
-    known = _Known(events)
-    return [known.attempt(each) for each in _by_time(of_kind(events, training.RetrainRequested))]
+    """Return every retrain request of one loop with its results, by event time."""
+    index = _EventIndex(events)
+    return [index.attempt(request) for request in _by_time(of_kind(events, training.RetrainRequested))]
 
 
-def incidents(events: Sequence[Envelope[Any]], found: Sequence[Attempt]) -> list[Incident]:
-    """Every alarm of mode `trigger` of one loop's events, by event time. ``found`` is what `attempts` gave for them."""
+def incidents(events: Sequence[Envelope[Any]], runs: Sequence[Attempt]) -> list[Incident]:
+    """Return every alarm of mode `trigger` of one loop, by event time. ``runs`` is `attempts` of the same events."""
     windows = {event.id: event for event in of_kind(events, monitoring.WindowClosed)}
-    answered = {reason.event_id: attempt for attempt in found for reason in attempt.request.data.reasons}
-    kept = of_kind(events, training.ReasonCoalesced)
-    dropped = {event.data.reason.event_id for event in kept if event.data.because == "superseded"}
+    answered = {reason.event_id: attempt for attempt in runs for reason in attempt.request.data.reasons}
+    coalesced = of_kind(events, training.ReasonCoalesced)
+    dropped = {event.data.reason.event_id for event in coalesced if event.data.because == "superseded"}
     promotions = _by_time(of_kind(events, registry.ChampionPromoted))
     return [
         Incident(
@@ -98,7 +102,7 @@ def incidents(events: Sequence[Envelope[Any]], found: Sequence[Attempt]) -> list
             windows=tuple(_by_time(windows[name] for name in alarm.data.evidence_ids if name in windows)),
             attempt=answered.get(alarm.id),
             superseded=alarm.id in dropped,
-            repaired=next((each for each in promotions if _repairs(each, alarm)), None),
+            repaired=next((promotion for promotion in promotions if _repairs(promotion, alarm)), None),
         )
         for alarm in _by_time(of_kind(events, monitoring.DriftDetected))
         if alarm.data.mode == "trigger"
@@ -109,8 +113,8 @@ def _repairs(promotion: Envelope[registry.ChampionPromoted], alarm: Envelope[mon
     return promotion.time_ms >= alarm.time_ms and promotion.data.previous_release_id == alarm.data.release_id
 
 
-class _Known:
-    """One loop's events by the ids that tie them."""
+class _EventIndex:
+    """Events of one loop by the ids that link them."""
 
     def __init__(self, events: Sequence[Envelope[Any]]) -> None:
         self._started = _first(events, training.RunStarted, lambda data: data.request_id)
@@ -128,7 +132,6 @@ class _Known:
             self._chains[event.correlation_id].append(event)
 
     def attempt(self, request: Envelope[training.RetrainRequested]) -> Attempt:
-        """What came of a request."""
         trained = self._trained.get(request.data.request_id)
         release = self._release(trained.data.run_id) if trained else ""
         promoted = self._promoted.get(release)
@@ -142,7 +145,7 @@ class _Known:
             promoted=promoted,
             rejected=self._rejected.get(release),
             rolled_back=self._rolled_back.get(release),
-            commands=self._hands(request, promoted),
+            commands=self._commands_for(request, promoted),
         )
 
     def _release(self, run_id: str) -> str:
@@ -150,8 +153,8 @@ class _Known:
             return str(self._created[run_id].data.release.release_id)
         return str(self._judged[run_id].data.release_id) if run_id in self._judged else ""
 
-    def _hands(self, request: Envelope[Any], promoted: Envelope[Any] | None) -> tuple[Envelope[Any], ...]:
-        """Commands in the request's chain, or named by one of its events as a reason, a cause or evidence."""
+    def _commands_for(self, request: Envelope[Any], promoted: Envelope[Any] | None) -> tuple[Envelope[Any], ...]:
+        """Return commands in the request's chain, and those that its events name as reason, cause or evidence."""
         chain = self._chains[request.correlation_id]
         if promoted is not None:
             chain = [event for event in chain if event.wall_time_ms <= promoted.wall_time_ms]
@@ -165,12 +168,12 @@ def _names(event: Envelope[Any]) -> list[str]:
 
 
 def _first(events: Iterable[Envelope[Any]], kind: type[M], key: Callable[[Any], str]) -> dict[str, Envelope[M]]:
-    """The first event of a kind for each value of an id; those without one are left out."""
-    found: dict[str, Envelope[M]] = {}
+    """Return the first event of a message type per id; skip events without an id."""
+    first: dict[str, Envelope[M]] = {}
     for event in _by_time(of_kind(events, kind)):
         if name := key(event.data):
-            found.setdefault(name, event)
-    return found
+            first.setdefault(name, event)
+    return first
 
 
 def _by_time(events: Iterable[Envelope[M]]) -> list[Envelope[M]]:

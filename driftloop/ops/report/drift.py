@@ -16,7 +16,7 @@ from driftloop.drift.windows import champion_window, rules
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.loop import LoopDefinition
 from driftloop.ops.report.annotations import moment
-from driftloop.readmodel.attempts import of_kind
+from driftloop.readmodel.attempts import closed_windows, of_kind
 
 _CEILING = 4.0
 _RISE_WINDOWS, _LEAST_WINDOWS = 14, 4
@@ -74,7 +74,7 @@ def readings(events: Sequence[Envelope[Any]], definition: LoopDefinition | None)
     It is the detectors' own code over the windows that they saw, so a statistic is the one that was compared, unless
     the definition has changed since.
     """
-    windows = sorted(of_kind(events, monitoring.WindowClosed), key=lambda event: event.data.end_ms)
+    windows = closed_windows(events)
     alarms: dict[str, list[Envelope[monitoring.DriftDetected]]] = defaultdict(list)
     for event in of_kind(events, monitoring.DriftDetected):
         alarms[event.data.detector].append(event)
@@ -118,7 +118,7 @@ class Stability:
 def stability(events: Iterable[Envelope[Any]]) -> list[Stability]:
     """Each input's, and the score's, of a loop; what rose most comes first."""
     points: dict[str, list[Point]] = defaultdict(list)
-    for event in sorted(of_kind(events, monitoring.WindowClosed), key=lambda event: event.data.end_ms):
+    for event in closed_windows(events):
         seen = champion_window(event)
         for name, psi in (seen.psi or {}).items():
             if seen.champion and (seen.psi_rows or {}).get(name, 0) >= _LEAST_ROWS:

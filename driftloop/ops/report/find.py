@@ -1,4 +1,4 @@
-"""Which loop or release a name means. Pure."""
+"""Loops and releases by name. Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from driftloop.events.envelope import Envelope
-from driftloop.ops.report.releases import releases
+from driftloop.readmodel.attempts import of_loop
+from driftloop.readmodel.releases import release_states
 
 
 def loops(events: Iterable[Envelope[Any]]) -> list[str]:
-    """Every loop that an event names, by name."""
+    """Return the names of all loops in the events, sorted."""
     return sorted({event.loop for event in events})
 
 
 def releases_by_loop(events: list[Envelope[Any]]) -> dict[str, str]:
-    """Every release that events tell of, in the order of their first mention, with its loop."""
-    return {
-        found["id"]: loop
-        for loop in loops(events)
-        for found in releases(event for event in events if event.loop == loop)
-    }
+    """Return the loop of each release, in the order of first mention within sorted loops."""
+    return {release.release_id: loop for loop in loops(events) for release in release_states(of_loop(events, loop))}

@@ -11,7 +11,8 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.drift.statistics import Block, read
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.ops.report.effect import mean
-from driftloop.readmodel.attempts import of_kind
+from driftloop.ops.report.releases import join_counts
+from driftloop.readmodel.attempts import closed_windows, of_kind
 
 
 def windows(release_id: str, events: Sequence[Envelope[Any]]) -> list[dict[str, Any]]:
@@ -27,7 +28,7 @@ def windows(release_id: str, events: Sequence[Envelope[Any]]) -> list[dict[str, 
     )
     return [
         _window(event.data, sums, stages)
-        for event in sorted(of_kind(events, monitoring.WindowClosed), key=lambda each: each.data.end_ms)
+        for event in closed_windows(events)
         for sums in event.data.releases
         if sums.release_id == release_id and sums.count
     ]
@@ -68,13 +69,9 @@ def missing_inputs(release_id: str, events: Iterable[Envelope[Any]]) -> dict[str
 
 
 def joins(release_id: str, events: Iterable[Envelope[Any]]) -> dict[str, int]:
-    """Join counts, summed over the windows in which it was champion."""
-    total: dict[str, int] = defaultdict(int)
-    for event in of_kind(events, monitoring.WindowClosed):
-        if event.data.champion_release_id == release_id:
-            for field in event.data.joins.DESCRIPTOR.fields:
-                total[field.name] += getattr(event.data.joins, field.name)
-    return dict(total)
+    """Return join counts over the windows in which the release was champion."""
+    closed = of_kind(events, monitoring.WindowClosed)
+    return join_counts(event for event in closed if event.data.champion_release_id == release_id)
 
 
 def _window(

@@ -1,4 +1,4 @@
-"""What became of each release, and how each did, from events alone. Pure."""
+"""Stages, verdicts, quality and join counts of releases, from events alone. Pure."""
 
 from __future__ import annotations
 
@@ -10,68 +10,72 @@ from typing import Any
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope, rfc3339
+from driftloop.readmodel.attempts import of_kind
 from driftloop.readmodel.event_text import result_of
 from driftloop.readmodel.releases import StageAt, release_states
 
 
 def releases(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
-    """Each release with its stages and verdicts, in the order of their first mention."""
+    """Return each release with its stages and verdicts, in the order of first mention."""
     return [
         {
-            "id": each.release_id,
-            "stages": _stages(each.stages),
-            "verdicts": [_verdict(event) for event in each.verdicts],
+            "id": release.release_id,
+            "stages": _stages(release.stages),
+            "verdicts": [_verdict(event) for event in release.verdicts],
         }
-        for each in release_states(events)
+        for release in release_states(events)
     ]
 
 
 def quality(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
-    """Mean loss and mean residual (score less outcome) of each release in each closed window that has any.
+    """Return mean loss and mean residual (score minus outcome) per closed window and release with outcomes.
 
-    Those of a window that was restated are with its corrected outcomes; ``corrections`` says how many there were.
+    A restated window uses its corrected outcomes; ``corrections`` counts them.
     """
     events = list(events)
     newest: dict[str, monitoring.WindowRestated] = {}
     corrections: dict[str, int] = defaultdict(int)
-    for data in sorted(_restated(events), key=lambda each: each.known_by_window_id):
+    for event in sorted(
+        of_kind(events, monitoring.WindowRestated), key=lambda restated: restated.data.known_by_window_id
+    ):
+        data = event.data
         newest[data.window_id] = data
         corrections[data.window_id] += data.corrections
     return [
         {
-            "window_end": rfc3339(event.data.end_ms),
+            "window_end": rfc3339(window.data.end_ms),
             "release": row.release_id,
             "role": row.role,
             "count": row.count,
             "loss": row.loss_sum / row.count,
             "residual": row.residual_sum / row.count,
-            "corrections": corrections[event.data.window_id],
+            "corrections": corrections[window.data.window_id],
         }
-        for event in events
-        if isinstance(event.data, monitoring.WindowClosed)
-        for row in (newest[event.data.window_id].after if event.data.window_id in newest else event.data.releases)
+        for window in of_kind(events, monitoring.WindowClosed)
+        for row in (newest[window.data.window_id].after if window.data.window_id in newest else window.data.releases)
         if row.count
     ]
 
 
-def _restated(events: Iterable[Envelope[Any]]) -> list[monitoring.WindowRestated]:
-    return [event.data for event in events if isinstance(event.data, monitoring.WindowRestated)]
-
-
 def outcomes(events: Iterable[Envelope[Any]]) -> dict[str, int]:
-    """Join counts, summed over all closed windows; `restated`: outcomes of closed windows that got another value."""
+    """Return join counts over all closed windows; `restated` counts corrected outcomes of closed windows."""
+    events = list(events)
+    restated = of_kind(events, monitoring.WindowRestated)
+    corrected = {"restated": sum(event.data.corrections for event in restated)} if restated else {}
+    return {**join_counts(of_kind(events, monitoring.WindowClosed)), **corrected}
+
+
+def join_counts(windows: Iterable[Envelope[monitoring.WindowClosed]]) -> dict[str, int]:
+    """Return the sum of each join count over some closed windows."""
     total: dict[str, int] = defaultdict(int)
-    for event in events:
-        if isinstance(event.data, monitoring.WindowRestated):
-            total["restated"] += event.data.corrections
-        if isinstance(event.data, monitoring.WindowClosed):
-            for field in event.data.joins.DESCRIPTOR.fields:
-                total[field.name] += getattr(event.data.joins, field.name)
+    for window in windows:
+        for field in window.data.joins.DESCRIPTOR.fields:
+            total[field.name] += getattr(window.data.joins, field.name)
     return dict(total)
 
 
 def _stages(entered: Iterable[StageAt]) -> list[dict[str, Any]]:
-    """A stage that was entered again with the same share, as a route is made again, stands once."""
+    """Return stages without repeats: a rebuilt route enters the same stage and share again."""
     by_share = groupby(entered, key=lambda each: (each.stage, each.share))
     return [{"stage": stage, "share": share, "at": rfc3339(next(each).since_ms)} for (stage, share), each in by_share]
 

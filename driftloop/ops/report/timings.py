@@ -11,6 +11,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
+from driftloop.readmodel.attempts import of_kind
 
 
 def alarm_to_serving(path: Sequence[Envelope[Any]], events: Sequence[Envelope[Any]]) -> dict[str, float]:
@@ -36,19 +37,19 @@ def alarm_to_serving(path: Sequence[Envelope[Any]], events: Sequence[Envelope[An
 
 
 def training_s(events: Sequence[Envelope[Any]]) -> list[float]:
-    """Duration of every run that gave a candidate."""
-    return [event.data.duration_s for event in events if isinstance(event.data, training.CandidateTrained)]
+    """Return the duration in seconds of every run that produced a candidate."""
+    return [event.data.duration_s for event in of_kind(events, training.CandidateTrained)]
 
 
 def _training_s(path: Sequence[Envelope[Any]]) -> float:
-    asked = next((e for e in path if isinstance(e.data, training.RetrainRequested)), None)
-    trained = next((e for e in path if isinstance(e.data, training.CandidateTrained)), None)
-    return (trained.wall_time_ms - asked.wall_time_ms) / 1000 if asked and trained else 0.0
+    request = next(iter(of_kind(path, training.RetrainRequested)), None)
+    trained = next(iter(of_kind(path, training.CandidateTrained)), None)
+    return (trained.wall_time_ms - request.wall_time_ms) / 1000 if request and trained else 0.0
 
 
 def _stages_s(path: Sequence[Envelope[Any]], events: Sequence[Envelope[Any]]) -> float:
     """Each stage fills from its entry to the closing of the window that its decisive verdict came from."""
-    closed = {event.data.end_ms: event for event in events if isinstance(event.data, monitoring.WindowClosed)}
+    closed = {event.data.end_ms: event for event in of_kind(events, monitoring.WindowClosed)}
     entries = [
         e for e in events if isinstance(e.data, registry.StageEntered) and e.correlation_id == path[-1].correlation_id
     ]
