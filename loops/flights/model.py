@@ -91,7 +91,7 @@ class Scorer(torch.nn.Module):
 
 
 class FlightModel:
-    """A trained scorer with its vocabularies (`driftloop.trainer.Fitted`)."""
+    """A trained scorer with its vocabularies (`driftloop.model.trainer.Fitted`)."""
 
     def __init__(self, scorer: Scorer, numeric_names: Sequence[str], vocabularies: Sequence[Sequence[str]]) -> None:
         self._scorer, self._numeric_names, self._vocabularies = scorer, list(numeric_names), vocabularies
@@ -108,7 +108,7 @@ class FlightModel:
 
 
 class Trainer:
-    """Fits `FlightModel` (`driftloop.trainer.Trainer`); needs every feature of `flights_v1` and every model input."""
+    """Fits `FlightModel` (`driftloop.model.trainer.Trainer`); needs every feature of `flights_v1` and every model input."""
 
     def fit(self, train: TrainingSet, validation: TrainingSet, *, parameters: Parameters, seed: int) -> Fitted:
         """Train on the one, calibrate on the other.

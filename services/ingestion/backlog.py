@@ -1,4 +1,4 @@
-"""What a loop's lake lacks, until it is flushed."""
+"""The rows of a loop that are not in the lake yet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WATERMARKS = pa.schema([("watermark_ms", pa.int64()), ("sequence", pa.int64())])
 
 
 class Backlog:
-    """Rows and watermarks of one loop that wait for the lake. ``schemas``: those of accepted rows, by event type."""
+    """Rows and watermarks of one loop that wait for a flush. ``schemas``: schemas of accepted rows, by event type."""
 
     def __init__(self, loop: str, schemas: Mapping[str, pa.Schema], watermark_ms: int | None) -> None:
         self.loop = loop
@@ -39,12 +39,12 @@ class Backlog:
 
     @property
     def waits(self) -> bool:
-        """Whether the lake lacks anything."""
+        """Return whether anything waits."""
         return bool(self.rows or self._advances)
 
     @property
     def span_ms(self) -> int:
-        """Event time since the last flush; 0 before there was one and a watermark."""
+        """Return the event time since the last flush; 0 before the first flush or watermark."""
         if not self._advances:
             return 0
         since = self._advances[0].watermark_ms if self._flushed_ms is None else self._flushed_ms

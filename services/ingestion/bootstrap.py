@@ -1,4 +1,4 @@
-"""Wires ingestion: the only place that knows which adapters it runs on."""
+"""Wires ingestion to its adapters."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class World:
 
 
 def build(settings: IngestionSettings, stop: threading.Event) -> Ingestion:
-    """The service on Kafka, Delta and SQL.
+    """Build the service on Kafka, Delta and SQL.
 
     Raises:
         LoopDefinitionError: a loop's files are wrong.
@@ -65,20 +65,20 @@ def build(settings: IngestionSettings, stop: threading.Event) -> Ingestion:
 
 
 def compile_loops(loops: Iterable[Loop]) -> list[CompiledLoop]:
-    """All loops, on one connection for their expressions."""
+    """Compile all loops, with one connection for their expressions."""
     make_derive = partial(DuckDbDerive, connect())
     return [compile_loop(loop, make_derive) for loop in loops]
 
 
 def topics(loops: Iterable[Loop]) -> list[str]:
-    """Raw topics of the loops."""
+    """Return the loops' raw topics."""
     return sorted({event_type for loop in loops for event_type in loop.definition.events})
 
 
 def assemble(
     loops: Sequence[CompiledLoop], world: World, settings: IngestionSettings, stop: threading.Event
 ) -> Ingestion:
-    """The service on any world."""
+    """Build the service on any adapters."""
     messages = [Messages(loop.name, world.clock) for loop in loops]
     pipelines = [_pipeline(loop, each, world) for loop, each in zip(loops, messages, strict=True)]
     idle = IdlePartitions(world.consumer.assignment(), _timeouts_s(loops), world.clock)

@@ -1,4 +1,4 @@
-"""``python -m services.ingestion.check FOLDER...``: what ingestion would refuse of a loop, and what it will make."""
+"""``python -m services.ingestion.check FOLDER...``: report what ingestion would refuse of a loop, and its tables."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from services.ingestion.bootstrap import compile_loops
 
 
 def inspect(loop: Loop, settings: Settings) -> Iterator[Effect]:
-    """A lake table for each event type.
+    """Return a lake table for each event type.
 
     Raises:
-        LoopDefinitionError: with every problem of the loop's events, or where their protos were changed since.
+        LoopDefinitionError: all problems of the loop's events, or changed protos.
     """
     if (loop.folder / "protos").exists() and compile_protos(loop.folder) != (loop.folder / DESCRIPTORS).read_bytes():
         how = f"run `python -m driftloop.loop.compile {loop.folder}`"

@@ -1,4 +1,4 @@
-"""Turns a loop's definition into what its pipeline needs, and says at the line what is wrong with it."""
+"""Turns a loop's definition into what its pipeline needs, and reports problems with their lines."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _CLASSES = ("string", "int32", "int64")
 
 
 class MakeDerive(Protocol):
-    """Prepares expressions under a name of their own."""
+    """Prepares expressions under a name."""
 
     def __call__(self, name: str, schema: EventSchema, derive: Mapping[str, str], where: Where) -> Derive:
-        """Raises LoopDefinitionError where one is wrong."""
+        """Raise LoopDefinitionError if an expression is wrong."""
         ...
 
 
 @dataclass(frozen=True)
 class CompiledLoop:
-    """A loop, checked. ``schemas`` and ``derives`` by event type."""
+    """A checked loop. ``schemas`` and ``derives`` by event type."""
 
     name: str
     schemas: Mapping[str, EventSchema]
@@ -45,7 +45,7 @@ def compile_loop(loop: Loop, make_derive: MakeDerive) -> CompiledLoop:
     """Check a loop against its messages.
 
     Raises:
-        LoopDefinitionError: with every problem of its events, as ``file:line: what``.
+        LoopDefinitionError: all problems of its events, as ``file:line: what``.
     """
     where = locate(loop.folder / "loop.yaml")
     problems: list[str] = []
@@ -61,7 +61,7 @@ def compile_loop(loop: Loop, make_derive: MakeDerive) -> CompiledLoop:
                 columns[name] |= _types(derives[name].schema)
         except LoopDefinitionError as error:
             problems += error.problems
-            columns.pop(name, None)  # what feeds on it is judged once it is right
+            columns.pop(name, None)  # checked once its own problems are fixed
     problems += _feed_problems(loop.definition, columns, where)
     if problems:
         raise LoopDefinitionError(problems)
@@ -69,7 +69,7 @@ def compile_loop(loop: Loop, make_derive: MakeDerive) -> CompiledLoop:
 
 
 def locate(path: Path) -> Where:
-    """Finds the line of a word below other words of a YAML file, as ``file:line``."""
+    """Return the line of a key below other keys of a YAML file, as ``file:line``."""
     lines = path.read_text().splitlines()
 
     def where(*words: str) -> str:
@@ -105,7 +105,7 @@ def _feed_problems(
 
 
 def _class_problems(definition: LoopDefinition, where: Where) -> list[str]:
-    """Values that the event's rules let in and the label does not: each would be a dead letter nonetheless."""
+    """Return values that the event's rules accept and the label does not; each would become a dead letter."""
     label = definition.label
     rule = definition.events[label.source].rules.get(label.value)
     if not label.classes or rule is None or rule.enum is None:

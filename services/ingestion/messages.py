@@ -32,11 +32,11 @@ from services.ingestion.domain.watermarks import Advance
 
 SOURCE = "ingestion"
 MOST_BYTES = 4_000_000
-"""Rows of one event; half of what a broker takes as one record."""
+"""Maximum bytes of rows in one event; half of a broker's record limit."""
 _LETTER_BYTES = 7_000_000
 _EXCERPT_BYTES = 1_000_000
 DETAIL_LENGTH = 500
-"""Characters that are kept of why a record was refused."""
+"""Maximum length of the detail of a refusal."""
 _PROBE_ID_LENGTH = 200
 
 
@@ -48,7 +48,7 @@ class Messages:
     clock: Clock
 
     def rows(self, event_type: str, share: Share) -> Iterator[Outgoing]:
-        """Rows that feed the features, with the entities that take them; several events where one cannot hold them."""
+        """Yield rows for the features, with their entities; several events if one is too large."""
         for piece, content in _pieces(share):
             name = event_id("rows-accepted", self.loop, event_type, "in", piece.partition, *_span(piece.rows))
             takes = [EntityRows(join_keys=keys, positions=at.tolist()) for keys, at in piece.entities]
@@ -58,14 +58,14 @@ class Messages:
             yield self._record(name, _newest(piece.rows), data, piece.partition)
 
     def outcomes(self, event_type: str, share: Share) -> Iterator[Outgoing]:
-        """Outcomes, with the columns of `domain.fanout.OUTCOME`."""
+        """Yield outcomes, with the columns of `domain.fanout.OUTCOME`."""
         for piece, content in _pieces(share):
             name = event_id("outcomes-accepted", self.loop, event_type, "in", piece.partition, *_span(piece.rows))
             data = OutcomesAccepted(loop=self.loop, event_type=event_type, num_rows=piece.rows.num_rows, rows=content)
             yield self._record(name, _newest(piece.rows), data, piece.partition)
 
     def watermark(self, advance: Advance, rows_partitions: int, outcome_partitions: int) -> Iterator[Outgoing]:
-        """The loop's watermark, for every partition of both topics; its copies are one event."""
+        """Yield the loop's watermark for every partition of both topics; the copies are one event."""
         at = advance.watermark_ms
         advanced = WatermarkAdvanced(loop=self.loop, watermark_ms=at, sequence=advance.sequence)
         outcome = OutcomeWatermark(loop=self.loop, watermark_ms=at, sequence=advance.sequence)
@@ -73,7 +73,7 @@ class Messages:
         yield from self._copies(event_id("outcome-watermark", self.loop, at), at, outcome, outcome_partitions)
 
     def lake_flushed(self, watermark_ms: int, tables: Sequence[ports.TableVersion]) -> Outgoing:
-        """The lake is whole up to a watermark."""
+        """Return the event that the lake is complete up to a watermark."""
         versions = [f"{table.name}@{table.version}" for table in tables]
         name = event_id("lake-flushed", self.loop, watermark_ms, *versions)
         held = [TableVersion(name=table.name, path=table.path, version=table.version) for table in tables]
@@ -108,7 +108,7 @@ class Messages:
 
 
 def dead_letter_of(record: Record, fault: Rejection) -> Outgoing:
-    """The dead letter of a record. One that no topic would take carries its beginning; the digest is the whole's."""
+    """Return the dead letter of a record. A record too large for the topic is cut; the digest covers all of it."""
     value = record.value or b""
     whole = dead_letter(record, consumer=SOURCE, reason=fault.reason, detail=fault.detail, stack=fault.stack)
     if len(value) + sum(len(held) for _, held in record.headers) <= _LETTER_BYTES:
@@ -121,7 +121,7 @@ def dead_letter_of(record: Record, fault: Rejection) -> Outgoing:
 
 
 def _pieces(share: Share) -> Iterator[tuple[Share, bytes]]:
-    """The share with the bytes of its rows, halved until a record can hold them."""
+    """Yield the share with the bytes of its rows, halved until it fits a record."""
     content = _ipc(share.rows)
     if len(content) <= MOST_BYTES or share.rows.num_rows == 1:
         yield share, content
@@ -143,7 +143,7 @@ def _newest(rows: pa.RecordBatch) -> int:
 
 
 def _span(rows: pa.RecordBatch) -> list[int]:
-    """Where the first and the last row stood, and how many there are: no other rows of the stream have these."""
+    """Return positions of the first and last row, and the row count, which identify these rows."""
     partitions, offsets = rows.column("source_partition"), rows.column("source_offset")
     ends = [held[at].as_py() for at in (0, -1) for held in (partitions, offsets)]
     return [*ends, rows.num_rows]

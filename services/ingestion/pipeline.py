@@ -112,13 +112,13 @@ class Pipeline:
         return BatchResult(accepted, _rejected(refused), advances, _record_results(results), len(probes))
 
     def state(self) -> ClockState:
-        """The clock at rest."""
+        """Return the clock's state."""
         clock = self.clock
         waiting = frozenset(clock.waiting)
         return ClockState(dict(clock.partitions), clock.watermark_ms, clock.sequence, waiting, clock.silent)
 
     def restore(self, state: ClockState) -> None:
-        """Set the clock as it was; partitions that are new since then start with none."""
+        """Restore the clock's state; new partitions start without a clock."""
         self.clock.partitions.update(state.partitions)
         self.clock.watermark_ms, self.clock.sequence = state.watermark_ms, state.sequence
         self.clock.waiting, self.clock.silent = set(state.waiting), state.silent

@@ -1,4 +1,4 @@
-"""What ingestion needs of the world, beside the bus."""
+"""Ports of ingestion, beside the bus."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from services.ingestion.domain.arrivals import PartitionClock
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
-    """A batch as it was taken: what decides its result beside the records themselves.
+    """A batch as it was read: what determines its result beside the records.
 
-    ``ranges``: [start, end) of offsets, by partition. ``silent``: partitions that wall time had passed over.
+    ``ranges``: [start, end) of offsets, by partition. ``silent``: partitions that were idle by wall time.
     """
 
     sequence: int
@@ -26,7 +26,7 @@ class BatchRecord:
 
 @dataclass(frozen=True)
 class ClockState:
-    """A `LoopClock` at rest."""
+    """The state of a `LoopClock`."""
 
     partitions: Mapping[TopicPartition, PartitionClock]
     watermark_ms: int | None
@@ -37,9 +37,9 @@ class ClockState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a restart begins: all before ``positions`` is in the lake, sent and acknowledged.
+    """The start of a restart: everything before ``positions`` is in the lake, sent and acknowledged.
 
-    ``taken``: sequence of the last batch in it. ``loops``: clocks by loop.
+    ``taken``: sequence of its last batch. ``loops``: clocks by loop.
     """
 
     taken: int = 0
@@ -48,28 +48,28 @@ class Checkpoint:
 
 
 class Journal(Protocol):
-    """The service's own durable notes. Every call is one transaction."""
+    """The service's durable log of batches. Every call is one transaction."""
 
     def append(self, taken: BatchRecord) -> None:
-        """Note a batch before anything of it is sent."""
+        """Store a batch before any of its results are sent."""
         ...
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Replace the checkpoint and forget the batches in it."""
+        """Replace the checkpoint and delete its batches."""
         ...
 
     def load(self) -> tuple[Checkpoint, list[BatchRecord]]:
-        """The newest checkpoint and the batches noted since, in order."""
+        """Return the newest checkpoint and the batches since, in order."""
         ...
 
     def close(self) -> None:
-        """Release it."""
+        """Close it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TableVersion:
-    """Where a table of the lake stands. ``name`` is an event type, `rejected` or `watermarks`."""
+    """The version of a lake table. ``name`` is an event type, `rejected` or `watermarks`."""
 
     name: str
     path: str
@@ -78,7 +78,10 @@ class TableVersion:
 
 @dataclass(frozen=True)
 class Unflushed:
-    """What a loop's lake lacks. Rows bear their source position; ``watermarks`` has `watermark_ms` and `sequence`."""
+    """Rows of a loop that are not in the lake, with their source position.
+
+    ``watermarks`` has `watermark_ms` and `sequence`.
+    """
 
     loop: str
     events: Mapping[str, pa.Table]
@@ -87,23 +90,23 @@ class Unflushed:
 
     @property
     def rows(self) -> int:
-        """Rows that wait."""
+        """Number of waiting rows."""
         return sum(int(table.num_rows) for table in (*self.events.values(), self.rejected))
 
 
 ACCEPTED_BEFORE = ("event_id", "event_time_ms", "source_partition", "source_offset")
-"""Columns that tell duplicates."""
+"""Columns that identify duplicates."""
 
 
 class Lake(Protocol):
-    """The loops' Delta tables. One writer; from one thread at a time."""
+    """The loops' Delta tables. One writer, one thread at a time."""
 
     def append(self, unflushed: Unflushed) -> list[TableVersion]:
-        """Append the rows that do not stand yet, by source position; returns the version of every table that exists."""
+        """Append the rows that are not stored yet, by source position; return the version of every table."""
         ...
 
     def accepted(self, loop: str, event_type: str, since_ms: int) -> pa.Table:
-        """The columns `ACCEPTED_BEFORE` of rows with event time at least ``since_ms``."""
+        """Return the columns `ACCEPTED_BEFORE` of rows with event time at least ``since_ms``."""
         ...
 
 
@@ -112,13 +115,13 @@ class Derive(Protocol):
 
     @property
     def schema(self) -> pa.Schema:
-        """Their names and types."""
+        """Names and types of the columns."""
         ...
 
     def __call__(self, rows: pa.RecordBatch) -> list[pa.Array]:
-        """The columns, row by row.
+        """Return the columns, row by row.
 
         Raises:
-            InvalidEvent: an expression fails on the value of some row.
+            InvalidEvent: an expression fails on a row's value.
         """
         ...

@@ -1,8 +1,7 @@
-"""Batches of raw records, each noted before it is handled, so that a restart handles the same batches again.
+"""Reads batches of raw records. Each is stored in the journal first, so that a restart processes the same batches.
 
-Two things decide a result beside the records: how the batches of several partitions fell, and which partitions wall
-time had passed over. Both are in the journal; after a restart what was sent since the checkpoint is sent again as
-it was.
+Beside the records, two things determine a result: how records were batched across partitions, and which partitions were
+idle by wall time. The journal has both, so after a restart the same results are sent again.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Batch:
 
 
 class IdlePartitions:
-    """Since when each partition is silent, by wall time. ``timeouts_s`` by topic."""
+    """Tracks since when each partition is idle, by wall time. ``timeouts_s`` by topic."""
 
     def __init__(self, places: Iterable[TopicPartition], timeouts_s: Mapping[str, float], clock: Clock) -> None:
         self._clock = clock
@@ -39,14 +38,14 @@ class IdlePartitions:
         self._last_active = dict.fromkeys(places, clock.monotonic_s())
 
     def idle_now(self, active: Iterable[TopicPartition]) -> frozenset[TopicPartition]:
-        """Partitions that are silent for longer than allowed, when these were active just now."""
+        """Return partitions that are idle for longer than allowed, given those that are active now."""
         now = self._clock.monotonic_s()
         self._last_active.update(dict.fromkeys(active, now))
         return frozenset(place for place, at in self._last_active.items() if now - at > self._timeouts_s[place.topic])
 
 
 class Reader:
-    """Reads on from a checkpoint: first the noted batches again, then new ones."""
+    """Reads from a checkpoint: first the stored batches again, then new ones."""
 
     def __init__(
         self, consumer: BatchConsumer, journal: Journal, idle: IdlePartitions, clock: Clock, most_records: int
@@ -63,7 +62,7 @@ class Reader:
         self.positions: dict[TopicPartition, int] = {}
 
     def start(self, checkpoint: Checkpoint, noted: Iterable[BatchRecord]) -> None:
-        """Go to where a checkpoint was taken, from where the noted batches are read again."""
+        """Seek to a checkpoint; the stored batches are read again from there."""
         self.sequence = checkpoint.taken
         self.positions = {place: checkpoint.positions.get(place, 0) for place in self._consumer.assignment()}
         self._again = deque(noted)
@@ -71,11 +70,11 @@ class Reader:
 
     @property
     def caught_up(self) -> bool:
-        """Whether all noted batches were read again."""
+        """Return whether all stored batches were read again."""
         return not self._again
 
     def next(self, timeout_s: float) -> Batch | None:
-        """The next batch; None when nothing came and nothing fell silent."""
+        """Return the next batch, or None if no record arrived and no partition became idle."""
         if self._again:
             return self._same(self._again.popleft())
         records = self._new(timeout_s)
@@ -94,10 +93,10 @@ class Reader:
         return _grouped(self._consumer.poll(self._most, timeout_s))
 
     def _same(self, taken: BatchRecord) -> Batch:
-        """The batch as it was taken before; what was read beyond it is held for those that follow.
+        """Read a stored batch again; records beyond it wait for later batches.
 
         Raises:
-            Retriable: the records do not come again.
+            Retriable: the records no longer exist.
         """
         deadline = self._clock.monotonic_s() + _REREAD_PATIENCE_S
         while missing := [place for place, (_, end) in taken.ranges.items() if not self._read_to(place, end)]:

@@ -1,8 +1,7 @@
-"""Runs ingestion: batch after batch through the pipelines, and the lake brought up to date beside it.
+"""Runs ingestion: reads batches, runs the pipelines and flushes the lake in the background.
 
-The lake is flushed on a thread of its own, so that no watermark waits for it; at most one flush is under way. After
-a flush comes the checkpoint, which stands for: all before it is in the lake, and all that was sent for it was
-acknowledged.
+A separate thread flushes the lake, so no watermark waits for it. At most one flush runs at a time. A checkpoint follows
+each flush: everything before it is in the lake, and everything sent for it was acknowledged.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ from services.ingestion.ports import ACCEPTED_BEFORE, Checkpoint, Journal, Lake,
 from services.ingestion.reader import Batch, Reader
 
 _MOST_NOTED = 5_000
-"""Batches after which a checkpoint is taken even if the lake lacks nothing."""
+"""Batches after which a checkpoint is taken even if nothing waits for the lake."""
 
 
 class Flag(Protocol):
-    """A `threading.Event`, as far as it is looked at."""
+    """The part of `threading.Event` that is used."""
 
     def is_set(self) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What ingestion is made of."""
+    """The dependencies of ingestion."""
 
     consumer: BatchConsumer
     producer: BatchProducer
@@ -52,12 +51,12 @@ class Parts:
     pipelines: Sequence[Pipeline]
     messages: Sequence[Messages]
     flushing: Executor
-    """Where flushes run, one at a time."""
+    """Runs flushes, one at a time."""
     clock: Clock
 
 
 class Ingestion:
-    """The service. ``run`` ends when ``stop`` is set; any error ends it, and a restart goes on as if it had not."""
+    """The service. ``run`` ends when ``stop`` is set or on an error; a restart continues from the checkpoint."""
 
     def __init__(self, parts: Parts, settings: IngestionSettings, stop: Flag | None = None) -> None:
         self._parts = parts
@@ -74,11 +73,11 @@ class Ingestion:
         self._log = log.get(__name__)
 
     def ready(self) -> bool:
-        """Whether it reads new records."""
+        """Return whether it reads new records."""
         return self._ready
 
     def run(self) -> None:
-        """Ingest until asked to stop; then bring the lake up to date and release everything.
+        """Ingest until asked to stop, then flush the lake and close everything.
 
         Raises:
             TooManyDeadLetters: more in a row than the settings allow.
@@ -97,7 +96,7 @@ class Ingestion:
         self._parts.producer.close()
 
     def start(self) -> None:
-        """Take up from the checkpoint."""
+        """Restore the checkpoint."""
         checkpoint, noted = self._parts.journal.load()
         for pipeline in self._parts.pipelines:
             if pipeline.loop in checkpoint.loops:
@@ -112,7 +111,7 @@ class Ingestion:
         self._log.info("resumed", checkpoint=checkpoint.taken, again=len(noted))
 
     def step(self) -> None:
-        """One batch, if there is one; then whatever is due for the lake."""
+        """Process a batch, if there is one, then flush if due."""
         batch = self._parts.reader.next(self._settings.poll_timeout_s)
         now_s = self._parts.clock.monotonic_s()
         if batch is not None:
@@ -127,7 +126,7 @@ class Ingestion:
             self._measure_lag()
 
     def finish(self) -> None:
-        """Bring the lake up to date."""
+        """Flush everything that waits."""
         self._finish_flush(wait=True)
         if self._probes_pending or any(each.waits for each in self._backlogs):
             self._start_flush()
@@ -159,7 +158,7 @@ class Ingestion:
         return full or long or now_s - self._busy_s >= self._settings.flush_idle_s
 
     def _start_flush(self) -> None:
-        """Begin a flush of all that waits, as it is now."""
+        """Start a flush of everything that waits now."""
         reader, pipelines = self._parts.reader, self._parts.pipelines
         checkpoint = Checkpoint(
             reader.sequence, dict(reader.positions), {pipeline.loop: pipeline.state() for pipeline in pipelines}
@@ -185,7 +184,7 @@ class Ingestion:
         return checkpoint
 
     def _finish_flush(self, *, wait: bool = False) -> None:
-        """Take the checkpoint of a flush that has ended; raises what ended it."""
+        """Store the checkpoint of a finished flush, or raise its error."""
         if self._pending_flush is None or not (wait or self._pending_flush.done()):
             return
         checkpoint = self._pending_flush.result()
@@ -195,7 +194,7 @@ class Ingestion:
         try:
             self._parts.consumer.commit(checkpoint.positions)
         except Retriable as error:
-            # the checkpoint is what counts; the group's offsets are for people to look at, and follow with the next one
+            # the checkpoint counts; the group's offsets only show the lag and follow with the next commit
             self._log.warning("commit-refused", problem=str(error))
 
     def _measure_lag(self) -> None:
@@ -207,7 +206,7 @@ class Ingestion:
 
 
 def _remember(lake: Lake, pipeline: Pipeline, event_type: str, window: DuplicateWindow, checkpoint: Checkpoint) -> None:
-    """Fill a window with the ids of accepted rows before the checkpoint; those behind it are read and judged again."""
+    """Fill a window with ids of rows accepted before the checkpoint; later rows are read and judged again."""
     rows: pa.Table = lake.accepted(pipeline.loop, event_type, window.horizon_ms(pipeline.clock.watermark_ms))
     ends = {place.partition: end for place, end in checkpoint.positions.items() if place.topic == event_type}
     ids, times, partitions, offsets = (rows.column(name).to_pylist() for name in ACCEPTED_BEFORE)

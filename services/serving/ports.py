@@ -17,7 +17,7 @@ class LoadRefused(DriftloopError):
 
 
 class Triton(Protocol):
-    """The inference server. Every call raises `driftloop.errors.Retriable` where it does not answer."""
+    """The inference server. Every call raises `driftloop.process.errors.Retriable` where it does not answer."""
 
     def live(self) -> bool:
         """Whether it answers at all; raises nothing."""

@@ -9,7 +9,7 @@ from driftloop.bus.ports import Record
 from driftloop.ops.dlq.dead_letter import DeadLetter, Replay, mark_of
 
 Read = Callable[[Sequence[str]], Iterable[Record]]
-"""All records of some topics, as `driftloop.history.read_topics` gives them."""
+"""All records of some topics, as `driftloop.events.event_log.read_topics` gives them."""
 
 
 def read_dead_letters(topics: Sequence[str], read: Read) -> list[DeadLetter]:

@@ -1,4 +1,4 @@
-"""The lake: Delta tables, each row once by its source position."""
+"""The lake: Delta tables with each row once, by source position."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WATERMARKS = "watermarks"
 
 
 class DeltaLake:
-    """`services.ingestion.ports.Lake` below a folder. A commit notes, for each raw partition in it, the next offset."""
+    """`services.ingestion.ports.Lake` below a folder. A commit stores the next offset of each raw partition in it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

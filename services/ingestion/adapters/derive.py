@@ -1,4 +1,4 @@
-"""Derived columns by DuckDB, in memory, with no access to anything but the batch in hand."""
+"""Computes derived columns with DuckDB, in memory, without access to anything but the current batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KEPT = (pa.types.is_floating, pa.types.is_signed_integer, pa.types.is_boolean, 
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """A connection for all expressions of a process; not to be shared by threads."""
+    """Return a connection for all expressions of a process. Threads must not share it."""
     connection = duckdb.connect(":memory:")
     for statement in _LOCKED:
         connection.execute(statement)
@@ -33,7 +33,7 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 
 class _Held:
-    """The batch in hand, as DuckDB sees it: registered once, its content changes."""
+    """The current batch as DuckDB sees it: registered once, with changing content."""
 
     def __init__(self, batch: pa.RecordBatch) -> None:
         self.batch = batch
@@ -43,7 +43,7 @@ class _Held:
 
 
 class DuckDbDerive:
-    """One event type's expressions as one prepared statement: planning costs more than a small batch's run."""
+    """One event type's expressions as one prepared statement; planning costs more than running a small batch."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class DuckDbDerive:
         return [column.combine_chunks() for column in derived.columns]
 
     def _row_by_row(self, row: pa.RecordBatch) -> bool:
-        """Whether a row's values are the same beside its double: so no window, no unnesting, no chance."""
+        """Return whether a row's values stay the same beside a copy of the row: no window, unnesting or randomness."""
         try:
             alone = pa.Table.from_arrays(self(row), schema=self.schema)
             beside = pa.Table.from_arrays(self(pa.concat_batches([row, row])), schema=self.schema)
@@ -94,7 +94,7 @@ class DuckDbDerive:
 def _column(
     connection: duckdb.DuckDBPyConnection, view: str, schema: EventSchema, name: str, sql: str, where: Where
 ) -> str:
-    """The column as a select item; what Delta or Arrow cannot hold as such, like a decimal, becomes a double.
+    """Return the column as a select item. A type that Delta or Arrow cannot store, such as a decimal, becomes a double.
 
     Raises:
         LoopDefinitionError: the expression is wrong, yields no scalar, or its name is taken.
@@ -121,7 +121,7 @@ def _column(
 
 
 def _read_by(connection: duckdb.DuckDBPyConnection, query: str, schema: EventSchema) -> list[str]:
-    """Columns that the query's plan scans, in order, or the id: DuckDB reads every column that it is given."""
+    """Return the columns that the query's plan scans, in order, or the id. DuckDB reads every column it is given."""
     [(_, plan)] = connection.execute(f"EXPLAIN (FORMAT json) {query}").fetchall()
     steps = json.loads(plan)
     scanned: set[str] = set()
@@ -135,7 +135,7 @@ def _read_by(connection: duckdb.DuckDBPyConnection, query: str, schema: EventSch
 
 
 def _sample(schema: pa.Schema, blank: bool) -> pa.RecordBatch:
-    """One row: of nulls, or of ones."""
+    """Return one row of nulls or of ones."""
     arrays = [pa.nulls(1, each.type) if blank else pa.array(["1"]).cast(each.type) for each in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 

@@ -1,4 +1,4 @@
-"""Journal and checkpoint in the service's own SQL database."""
+"""Journal and checkpoint in the service's SQL database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A raw partition's own clock: which watermark each row arrived at, and which rows run too far ahead of it."""
+"""The clock of a raw partition: the watermark at which each row arrived, and which rows are too far ahead of it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 BEFORE_ANY = 0
-"""Arrival watermark of rows that came before their partition had one."""
+"""Arrival watermark of rows that arrived before their partition had a watermark."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A producer's watermark: it stands before the row ``before`` of its run."""
+    """A producer's watermark, positioned before the row ``before`` of its run."""
 
     before: int
     watermark_ms: int
@@ -25,13 +25,13 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class PartitionClock:
-    """``watermark_ms`` is None until there is one; ``explicit`` once a producer has sent one."""
+    """``watermark_ms`` is None before the first one; ``explicit`` once a producer has sent one."""
 
     watermark_ms: int | None = None
     explicit: bool = False
 
     def at_least(self, watermark_ms: int | None) -> PartitionClock:
-        """No partition is behind its loop: a silent one that was passed over joins where the loop stands."""
+        """Return a clock that is not behind its loop, for a partition that was ignored while idle."""
         if watermark_ms is None or (self.watermark_ms is not None and self.watermark_ms >= watermark_ms):
             return self
         return PartitionClock(watermark_ms, self.explicit)
@@ -39,9 +39,9 @@ class PartitionClock:
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """What a run of rows did to its partition's clock. ``arrival_ms`` int64 [n], ``ahead`` bool [n].
+    """The effect of a run of rows on its partition's clock. ``arrival_ms`` int64 [n], ``ahead`` bool [n].
 
-    ``sent``: the producer's watermarks that moved it, ascending.
+    ``sent``: the producer's watermarks that advanced it, ascending.
     """
 
     arrival_ms: Ints
@@ -58,9 +58,9 @@ class ArrivalRules:
     max_advance_ms: int
 
     def read(self, clock: PartitionClock, times_ms: Ints, marks: Sequence[Mark]) -> Arrivals:
-        """Run the clock over rows with these event times (int64 [n], in order of offset) and the marks between them.
+        """Apply rows with these event times (int64 [n], in order of offset) and the marks between them.
 
-        A row that is too far ahead moves nothing. While there is no watermark, none is too far ahead.
+        A row that is too far ahead does not advance the clock. Without a watermark, no row is too far ahead.
         """
         arrival = np.empty(len(times_ms), dtype=np.int64)
         ahead = np.zeros(len(times_ms), dtype=bool)
@@ -93,7 +93,7 @@ class ArrivalRules:
         return arrival, ahead, int(derived[-1])
 
     def _one_by_one(self, clock: PartitionClock, times_ms: Ints) -> tuple[Ints, Mask, int | None]:
-        """As a segment with a derived watermark, where what is left out decides what follows."""
+        """Apply rows one by one, because a skipped row affects the ones after it."""
         arrival = np.empty(len(times_ms), dtype=np.int64)
         ahead = np.zeros(len(times_ms), dtype=bool)
         watermark_ms = clock.watermark_ms

@@ -1,4 +1,4 @@
-"""Turns the records of one event type into columns. A malformed record rejects only itself."""
+"""Turns the records of one event type into columns. A malformed record affects only itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SPACE = b" \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """``rows``: the message's fields, in the order of the records; ``places`` int64 [n]: which record each row is."""
+    """``rows``: the message's fields, in record order; ``places`` int64 [n]: the record index of each row."""
 
     rows: pa.RecordBatch
     places: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Decoder:
         self._parse = schema.message.FromString
 
     def decode(self, records: Sequence[Record]) -> Decoded:
-        """All records that can be read, as columns."""
+        """Decode all readable records into columns."""
         dicts: list[tuple[int, dict[str, Any]]] = []
         messages: list[tuple[int, Message]] = []
         rejected: list[Rejection] = []

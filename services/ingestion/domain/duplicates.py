@@ -1,4 +1,4 @@
-"""Events that a producer sent twice."""
+"""Detects events that a producer sent twice."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _SWEEP_AT = 4096
 class DuplicateWindow:
     """Remembers the newest event time of each id of one event type.
 
-    An event is a duplicate when its id was accepted with an event time at most ``window_ms`` away. Ids are
-    forgotten once they lie two windows behind the loop's watermark: then only an event later than a whole window
-    could still meet them.
+    An event is a duplicate if its id was accepted with an event time at most ``window_ms`` away. Ids are forgotten two
+    windows
+    behind the loop's watermark. After that, only an event late by more than a window could repeat them.
     """
 
     def __init__(self, window_ms: int) -> None:
@@ -27,18 +27,18 @@ class DuplicateWindow:
         return len(self._newest)
 
     def horizon_ms(self, watermark_ms: int | None) -> int:
-        """Event time below which ids are forgotten."""
+        """Return the event time below which ids are forgotten."""
         return -1 if watermark_ms is None else watermark_ms - 2 * self._window_ms
 
     def remember(self, ids: Iterable[str], times_ms: Iterable[int]) -> None:
-        """Events that were accepted before."""
+        """Remember events that were accepted before."""
         newest = self._newest
         for name, time_ms in zip(ids, times_ms, strict=True):
             if newest.get(name, -1) < time_ms:
                 newest[name] = time_ms
 
     def repeated(self, ids: Sequence[str], times_ms: Sequence[int], watermark_ms: int | None) -> NDArray[np.bool_]:
-        """Which events, in order, are duplicates (bool [n]); the others are remembered."""
+        """Return which events, in order, are duplicates (bool [n]), and remember the others."""
         horizon, window, newest = self.horizon_ms(watermark_ms), self._window_ms, self._newest
         found = np.zeros(len(ids), dtype=bool)
         for row, (name, time_ms) in enumerate(zip(ids, times_ms, strict=True)):

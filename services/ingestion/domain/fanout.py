@@ -1,4 +1,4 @@
-"""Which partition each accepted row goes to, for each entity it feeds and as an outcome."""
+"""Assigns accepted rows to partitions, for each entity and as outcomes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ JoinKeys = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one partition gets. ``entities``: with their join keys, the positions of the rows (int64, ascending)."""
+    """The rows of one partition. ``entities``: row positions by join keys (int64, ascending)."""
 
     partition: int
     rows: pa.RecordBatch
     entities: list[tuple[JoinKeys, NDArray[np.int64]]]
 
     def halves(self) -> tuple[Share, Share]:
-        """The first half of the rows, and the rest."""
+        """Return the first half of the rows, and the rest."""
         half = self.rows.num_rows // 2
         cuts = [(join_keys, at, int(np.searchsorted(at, half))) for join_keys, at in self.entities]
         first = [(join_keys, at[:cut]) for join_keys, at, cut in cuts if cut]
@@ -42,16 +42,16 @@ class Share:
 
 
 class Partitioner:
-    """Partitions of keys by Kafka's hash; remembers the keys it met, for entities come again."""
+    """Assigns keys to partitions by Kafka's hash, and caches them because entities repeat."""
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
         self._known: dict[str | None, int] = {None: -1}
 
     def shares(self, rows: pa.RecordBatch, entities: Iterable[tuple[JoinKeys, pa.Array]]) -> Iterator[Share]:
-        """What goes to each partition that gets any: rows of which an entity's key (string [n]) hashes to it.
+        """Return the share of each partition: rows for which an entity's key (string [n]) hashes to it.
 
-        Rows keep their order; an entity whose key is null takes the row nowhere.
+        Rows keep their order. A null key assigns the row to no partition for that entity.
         """
         places = [(join_keys, self._places(keys)) for join_keys, keys in entities]
         for partition in range(self.partitions):
@@ -67,7 +67,7 @@ class Partitioner:
             yield Share(partition, taken, [(keys, np.flatnonzero(mask)) for keys, mask in kept if mask.any()])
 
     def _places(self, keys: pa.Array) -> NDArray[np.int64]:
-        """Partition of each row, -1 for none."""
+        """Return the partition of each row, or -1."""
         names: list[str | None] = keys.to_pylist()
         if len(self._known) > _REMEMBERED:
             self._known = {None: -1}
@@ -77,7 +77,7 @@ class Partitioner:
 
 
 def entity_keys(rows: pa.RecordBatch, entities: Sequence[JoinKeys]) -> Iterator[tuple[JoinKeys, pa.Array]]:
-    """Each entity with every row's key (string [n]): its join keys' values; null where one is null or empty."""
+    """Return each entity with every row's key (string [n]) from its join keys; null if one is null or empty."""
     texts = {name: _text(rows.column(name)) for name in {name for join_keys in entities for name in join_keys}}
     for join_keys in entities:
         values = [texts[name] for name in join_keys]
@@ -86,14 +86,14 @@ def entity_keys(rows: pa.RecordBatch, entities: Sequence[JoinKeys]) -> Iterator[
 
 @dataclass(frozen=True, slots=True)
 class OutcomeColumns:
-    """Columns of the label's event that hold the prediction key and the outcome; ``classes`` that it may name."""
+    """Columns of the label's event with the prediction key and the outcome; ``classes``: the known classes."""
 
     key: str
     value: str
     classes: tuple[str, ...] = ()
 
     def read(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """Standard columns, ``key`` string and ``value`` float64 (a class's place) of the rows that have both."""
+        """Return standard columns, ``key`` string and ``value`` float64 (a class's index) of rows that have both."""
         key = _text(rows.column(self.key))
         held = rows.column(self.value)
         value = class_index(held, self.classes) if self.classes else held.cast(pa.float64(), safe=False)

@@ -1,8 +1,8 @@
-"""JSON by the protobuf mapping (https://protobuf.dev/programming-guides/json) for flat messages.
+"""Reads JSON by the protobuf mapping (https://protobuf.dev/programming-guides/json) for flat messages.
 
-A record in plain form (fields under their proto names, every value of the JSON type that fits its field, no
-escapes, no key twice) goes straight from orjson into columns. Any other goes through protobuf's own parser, so what
-is accepted, and as what, is what `google.protobuf.json_format` says.
+A record in plain form (proto field names, JSON types that fit the fields, no escapes, no repeated key) goes from orjson
+straight into columns. Any other goes through protobuf's parser, so `google.protobuf.json_format` decides what is
+accepted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _EXACT = range(-(2**53), 2**53 + 1)
 
 
 def _plain_types(column: Column) -> frozenset[type]:
-    """Types of orjson's values that need no conversion but Arrow's own."""
+    """Return the types of orjson's values that need only Arrow's conversion."""
     if column.is_string:
         return frozenset({str, _NONE})
     if pa.types.is_float64(column.type):
@@ -47,7 +47,7 @@ class JsonReader:
         self._ranges = {each.name: _whole_numbers(each) for each in schema.columns}
 
     def read(self, row: int, value: bytes) -> dict[str, Any] | Message | Rejection:
-        """A plain record's fields, or its message where protobuf had to read it, or why it is refused."""
+        """Return a plain record's fields, its message if protobuf had to read it, or the reason of its refusal."""
         try:
             fields = orjson.loads(value)
         except orjson.JSONDecodeError as error:
@@ -67,7 +67,7 @@ class JsonReader:
                 strings += 1
             elif kind is int and held not in self._ranges[name]:
                 return False
-        # Without escapes a string has two quotes: a key that comes twice, which orjson passes over, shows as two more.
+        # Without escapes a string has two quotes. A repeated key, which orjson ignores, shows as two more quotes.
         return b"\\" not in value and value.count(b'"') == 2 * strings
 
     def _by_protobuf(self, row: int, value: bytes) -> Message | Rejection:
@@ -78,7 +78,7 @@ class JsonReader:
 
 
 def _whole_numbers(column: Column) -> range:
-    """Those that go into the column as they are."""
+    """Return the values that go into the column unchanged."""
     if pa.types.is_float64(column.type):
         return _EXACT
     if column.unsigned:

@@ -1,4 +1,4 @@
-"""Test events: records that are judged like any other, and of which nothing else becomes."""
+"""Probes: records that are checked like events and have no other effect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Records = Mapping[TopicPartition, Sequence[Record]]
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """A test event. ``fault`` is None where it passed; ``time_ms`` is its event time then, else 0."""
+    """The result of a probe. ``fault`` is None if it passed; ``time_ms`` is then its event time, else 0."""
 
     record: Record
     fault: Rejection | None
@@ -22,7 +22,7 @@ class ProbeResult:
 
 
 def set_aside(records: Records) -> tuple[Records, list[Record]]:
-    """A batch without its test events, and these; a partition that brought nothing else is left out."""
+    """Split a batch into events and probes. A partition with probes only is left out."""
     probes = [record for held in records.values() for record in held if is_probe(record.headers)]
     if not probes:
         return records, []
@@ -31,5 +31,5 @@ def set_aside(records: Records) -> tuple[Records, list[Record]]:
 
 
 def active(records: Records) -> Iterator[TopicPartition]:
-    """Partitions that brought more than test events."""
+    """Yield partitions with records other than probes."""
     return (place for place, held in records.items() if not all(is_probe(record.headers) for record in held))

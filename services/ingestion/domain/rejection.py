@@ -1,16 +1,16 @@
-"""Why a record was turned away."""
+"""Reasons for refused records."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 DUPLICATE = "duplicate"
-"""The one reason that makes no dead letter: the event stands already."""
+"""The only reason without a dead letter: the event was accepted before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A record that is not accepted. ``row`` is its place among the records it came with.
+    """A refused record. ``row`` is its index in its batch.
 
     ``reason`` is one of: `empty`, `too-large`, `content-type`, `malformed-json`, `malformed-protobuf`,
     `malformed-watermark`, `missing`, `out-of-range`, `not-in-enum`, `too-long`, `invalid-time`, `too-far-ahead`,

@@ -1,4 +1,4 @@
-"""The loop's rules over columns: which rows break one, and which."""
+"""Applies a loop's rules to columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.ingestion.domain.schema import Column, EventSchema
 Mask = NDArray[np.bool_]
 
 END_OF_TIME_MS = 253_402_300_800_000
-"""Year 10000: calendars and RFC 3339 end there."""
+"""Year 10000, the end of calendars and RFC 3339."""
 
 
 class Rules:
@@ -35,7 +35,7 @@ class Rules:
         ]
 
     def check(self, rows: pa.RecordBatch) -> list[Rejection]:
-        """The first fault of each row that has one, by row."""
+        """Return the first fault of each faulty row, by row."""
         broken: dict[int, Rejection] = {}
         self._check_time(rows.column(self._schema.time), broken)
         for column, rule in self._rules:
@@ -53,7 +53,7 @@ class Rules:
 
 
 def _keep(column: Column, rule: FieldRule, held: pa.Array) -> bool:
-    """Whether all rows keep the rule, told by extremes where these suffice: most batches hold no fault at all."""
+    """Return whether all rows satisfy the rule, by their extremes if possible; most batches have no fault."""
     if held.null_count:
         if rule.required:
             return False
@@ -120,7 +120,7 @@ def _check_range(name: str, rule: FieldRule, held: pa.Array, absent: Mask, broke
 
 
 def _absent(column: Column, held: pa.Array) -> Mask:
-    """Null where absence shows; for a string without `optional`, empty."""
+    """Return the mask of absent values: null, or empty for a string without `optional`."""
     if column.optional and held.null_count:
         return _mask(held.is_null())
     if column.is_string and not column.optional:
@@ -130,7 +130,7 @@ def _absent(column: Column, held: pa.Array) -> Mask:
 
 
 def _numbers(held: pa.Array) -> NDArray[Any]:
-    """The values, 0 for null."""
+    """Return the values, 0 for null."""
     values: NDArray[Any] = (held.fill_null(0) if held.null_count else held).to_numpy()
     return values
 

@@ -1,4 +1,4 @@
-"""The records of one event type from one batch, sorted into rows and watermarks."""
+"""Splits the records of one event type into rows and watermarks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WATERMARK_HEADER = "driftloop-watermark"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A partition's piece of the rows: places [start, end). A mark stands before the row at its place."""
+    """A partition's part of the rows, positions [start, end). A mark precedes the row at its position."""
 
     place: TopicPartition
     start: int
@@ -25,7 +25,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """``rows`` of all partitions, one after the other, each in order of offset; ``unreadable``: marks with faults."""
+    """``rows`` of all partitions in turn, each in order of offset; ``unreadable``: faulty watermark records."""
 
     rows: list[Record]
     runs: list[Run]
@@ -33,7 +33,7 @@ class Runs:
 
 
 def read_runs(records: Mapping[TopicPartition, Sequence[Record]]) -> Runs:
-    """Sort out what came, partition by partition."""
+    """Split records by partition into rows and watermarks."""
     rows: list[Record] = []
     runs: list[Run] = []
     unreadable: list[tuple[Record, Rejection]] = []

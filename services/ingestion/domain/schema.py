@@ -1,4 +1,4 @@
-"""What the rows of one event type look like: from the message's descriptor and the loop's definition."""
+"""The schema of an event type, from the message's descriptor and the loop's definition."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from driftloop.loop.definition import EventDefinition, FieldRule
 from driftloop.process.errors import LoopDefinitionError
 
 Where = Callable[..., str]
-"""From words on the way to a problem (event type, field) to ``file:line``."""
+"""Maps a path (event type, field) to ``file:line``."""
 
 STANDARD = pa.schema(
     [
@@ -48,7 +48,7 @@ _UNSIGNED = {FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_FIXED32}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field of the message. ``default`` stands where the field is absent; None where the field is ``optional``."""
+    """A field of the message. ``default`` replaces an absent value; None for ``optional`` fields."""
 
     name: str
     type: pa.DataType
@@ -57,7 +57,7 @@ class Column:
 
     @property
     def optional(self) -> bool:
-        """Whether absence shows: then it is null."""
+        """Return whether an absent value is null."""
         return self.default is None
 
     @property
@@ -89,15 +89,15 @@ class EventSchema:
 
     @cached_property
     def own(self) -> tuple[str, ...]:
-        """Fields that stand in accepted rows beside the standard columns, which hold id and time already."""
+        """Return fields that accepted rows have beside the standard columns, which already hold id and time."""
         return tuple(each.name for each in self.columns if each.name not in STANDARD.names)
 
 
 def read_schema(event_type: str, event: EventDefinition, message: type[Message], where: Where) -> EventSchema:
-    """The schema of an event type.
+    """Return the schema of an event type.
 
     Raises:
-        LoopDefinitionError: a field is of a kind that has no column, or the definition names or rules a field wrongly.
+        LoopDefinitionError: a field's type has no column, or the definition names a wrong field or rule.
     """
     descriptor: Any = message.DESCRIPTOR  # of either implementation of protobuf
     found = [*_field_problems(event_type, descriptor, where), *_role_problems(event_type, event, descriptor, where)]

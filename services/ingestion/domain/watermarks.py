@@ -1,4 +1,4 @@
-"""A loop's watermark: the least over its raw partitions."""
+"""A loop's watermark: the minimum over its raw partitions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.ingestion.domain.arrivals import PartitionClock
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """The loop's watermark grew; ``sequence`` counts from 1."""
+    """An advance of the loop's watermark; ``sequence`` counts from 1."""
 
     watermark_ms: int
     sequence: int
@@ -19,11 +19,13 @@ class Advance:
 
 @dataclass
 class LoopClock:
-    """Runs over all raw partitions of a loop.
+    """Combines all raw partitions of a loop.
 
-    It advances through every producer's watermark that all have reached, so how partitions are read against
-    each other does not show in the advances. A silent partition whose watermark is derived can be passed over; it
-    joins again where the loop stands.
+    It advances through every producer's watermark that all partitions have reached, so the order in which partitions
+    are
+    read does not change the advances. An idle partition with a derived watermark can be ignored; it rejoins at the
+    loop's
+    watermark.
     """
 
     partitions: dict[TopicPartition, PartitionClock]
@@ -34,20 +36,20 @@ class LoopClock:
     silent: frozenset[TopicPartition] = frozenset()
 
     def clock(self, place: TopicPartition) -> PartitionClock:
-        """A partition's clock, never behind the loop."""
+        """Return a partition's clock, never behind the loop."""
         return self.partitions[place].at_least(self.watermark_ms)
 
     def note(self, place: TopicPartition, clock: PartitionClock, sent: Iterable[int]) -> None:
-        """A partition was read: its clock now, and the producer's watermarks that moved it."""
+        """Store a partition's clock, and the producer's watermarks that advanced it."""
         self.partitions[place] = clock
         self.waiting.update(sent)
 
     def pass_over(self, silent: Iterable[TopicPartition]) -> None:
-        """Partitions silent for longer than allowed; those with a producer's watermark still hold the loop."""
+        """Ignore idle partitions, except those with a producer's watermark."""
         self.silent = frozenset(place for place in silent if not self.partitions[place].explicit)
 
     def advance(self) -> list[Advance]:
-        """Watermarks that the loop has now reached, ascending; each is given once."""
+        """Return the watermarks that the loop has now reached, ascending, each once."""
         counted = [clock.watermark_ms for place, clock in self.partitions.items() if place not in self.silent]
         known = [each for each in counted if each is not None]
         if not known or len(known) < len(counted):

@@ -31,7 +31,7 @@ _NUMPY = {"float": np.float32, "double": np.float64, "float16": np.float16, "int
 
 @dataclass(frozen=True)
 class ImportedModel:
-    """`driftloop.trainer.Fitted` over a graph that came as a file."""
+    """`driftloop.model.trainer.Fitted` over a graph that came as a file."""
 
     origin: Imported
     graph: Graph

@@ -95,7 +95,7 @@ class ReturnsModel:
 
 
 class Trainer:
-    """Fits `ReturnsModel` (`driftloop.trainer.Trainer`); one string input."""
+    """Fits `ReturnsModel` (`driftloop.model.trainer.Trainer`); one string input."""
 
     def fit(self, train: TrainingSet, validation: TrainingSet, *, parameters: Parameters, seed: int) -> Fitted:
         """Newton's method on the ridge-penalised Poisson likelihood; the intercept makes validation's mean right."""
