@@ -287,7 +287,7 @@ class TrainingDefinition(Model):
     """When and how a model is trained."""
 
     trainer: str | None = "model:Trainer"
-    """`module:class` in the loop's folder, a `driftloop.model.trainer.Trainer`. `null` if nothing is trained here: models
+    """`module:class` in the loop's folder, a `driftloop.model.trainer.Trainer`. `null` if nothing is trained: models
     come by `driftloop import`, and a reason to train is told and kept until there is a trainer."""
     first_champion_after: PositiveSpan
     """Event time from the loop's first event to the first training run."""

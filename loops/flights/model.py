@@ -108,7 +108,7 @@ class FlightModel:
 
 
 class Trainer:
-    """Fits `FlightModel` (`driftloop.model.trainer.Trainer`); needs all features of `flights_v1` and all model inputs."""
+    """Fits `FlightModel` (`driftloop.model.trainer.Trainer`); needs all features and model inputs."""
 
     def fit(self, train: TrainingSet, validation: TrainingSet, *, parameters: Parameters, seed: int) -> Fitted:
         """Train on the one, calibrate on the other.
