@@ -1,4 +1,4 @@
-"""Dead letters: the original bytes, and why."""
+"""Dead letters: the original record, and the reason it was refused."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _STACK_LIMIT = 8_000
 
 
 def dead_letter(record: Record, *, consumer: str, reason: str, detail: str = "", stack: str = "") -> Outgoing:
-    """The dead letter of a record, for ``<topic>.dlq``: key, value and headers as they came, and why.
+    """Return the dead letter of a record, for ``<topic>.dlq``: its key, value and headers, and the reason.
 
-    The reasons stand in ``dlq-*`` headers. ``dlq-source`` (topic/partition/offset) names the original, so that a dead
-    letter written twice counts once.
+    The headers ``dlq-*`` hold the reason. ``dlq-source`` (topic/partition/offset) identifies the original, so that
+    readers count a dead letter once if it was written twice.
     """
     why = {
         "dlq-consumer": consumer,
@@ -31,21 +31,21 @@ def dead_letter(record: Record, *, consumer: str, reason: str, detail: str = "",
 
 
 class DeadLetterLimit:
-    """Stops a consumer that refuses more than ``limit`` records in a row: then the fault is not the records'."""
+    """Stops a consumer that refuses more than ``limit`` records in a row: the records are then not the cause."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._in_a_row = 0
 
     def accepted(self) -> None:
-        """A record was fine."""
+        """Reset the count: a record was accepted."""
         self._in_a_row = 0
 
     def refused(self, reason: str, count: int = 1) -> None:
-        """Records were dead-lettered.
+        """Count dead-lettered records.
 
         Raises:
-            TooManyDeadLetters: more than the limit, with none accepted between.
+            TooManyDeadLetters: more than the limit in a row.
         """
         self._in_a_row += count
         if self._in_a_row > self._limit:

@@ -1,8 +1,8 @@
-"""What a bus owes its users. Two backends implement both halves: in memory, and Kafka.
+"""Interfaces of the message bus. Two backends implement them: memory and Kafka.
 
-Ordering: records of one partition come in the order in which they were written. Between partitions there is no order.
-Delivery: at least once. A consumer starts where its group committed, or where it was told to seek; what it has not
-committed comes again.
+Order: a consumer receives the records of a partition in the order of their offsets. Partitions have no common order.
+Delivery: at least once. A consumer starts at its group's committed offset, or at the offset of a seek. Records that it
+did not commit are delivered again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TopicPartition:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as it was read. ``value`` is None where the producer sent none."""
+    """A record that was read. ``value`` is None if the producer sent no value."""
 
     topic: str
     partition: int
@@ -32,13 +32,13 @@ class Record:
     headers: tuple[tuple[str, bytes], ...] = ()
 
     def header(self, name: str) -> bytes | None:
-        """The first header of that name."""
+        """Return the value of the first header of that name."""
         return next((value for key, value in self.headers if key == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record to send. With no ``partition``, the key's murmur2 hash decides."""
+    """A record to send. Without a ``partition``, the murmur2 hash of the key selects it."""
 
     topic: str
     value: bytes | None
@@ -48,80 +48,80 @@ class Outgoing:
 
 
 class BatchConsumer(Protocol):
-    """Reads batches from a thread of its owner's; not thread-safe. The owner closes it."""
+    """Reads batches on the owner's thread. Not thread-safe. The owner closes it."""
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        """Up to ``max_records`` records, waiting at most ``timeout_s`` for the first."""
+        """Return up to ``max_records`` records; wait at most ``timeout_s`` seconds for the first."""
         ...
 
     def assignment(self) -> frozenset[TopicPartition]:
-        """Partitions that are read now. All partitions of the topics, where one process reads them."""
+        """Return the partitions that this consumer reads now."""
         ...
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Next offset to read, by partition. Partitions left out keep theirs."""
+        """Set the next offset to read, per partition. Other partitions keep theirs."""
         ...
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Durably note the next offset to read of each partition for the group.
+        """Commit the next offset to read, per partition, for the group.
 
         Raises:
-            Retriable: the broker did not answer; nothing, or all, was noted.
+            Retriable: the broker did not answer; either all offsets are committed or none.
         """
         ...
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
-        """Offset after the newest record of each assigned partition."""
+        """Return the offset after the newest record, per assigned partition."""
         ...
 
     def close(self) -> None:
-        """Leave; commits nothing."""
+        """Close the consumer without a commit."""
         ...
 
 
 class BatchProducer(Protocol):
-    """Writes from any thread. A full queue waits, bounded; nothing is dropped. The owner closes it."""
+    """Writes from any thread. Waits a limited time if its queue is full; drops nothing. The owner closes it."""
 
     def send(self, records: Sequence[Outgoing]) -> None:
         """Queue the records, in order.
 
         Raises:
             UndeclaredTopic: the broker has no such topic.
-            Retriable: the queue stayed full, or nobody could tell the topic's partitions.
+            Retriable: the queue stayed full, or the number of partitions is unknown.
         """
         ...
 
     def flush(self, timeout_s: float = 30.0) -> None:
-        """Return once all queued records are acknowledged by all in-sync replicas.
+        """Wait until all in-sync replicas have acknowledged the queued records.
 
         Raises:
-            Retriable: they were not within ``timeout_s``, or the broker refused one since the last call.
+            Retriable: the acknowledgement did not arrive within ``timeout_s`` seconds, or the broker refused a record.
         """
         ...
 
     def partitions(self, topic: str) -> int:
-        """How many partitions the topic has."""
+        """Return the number of partitions of a topic."""
         ...
 
     def close(self) -> None:
-        """Flush and leave."""
+        """Flush, then close the producer."""
         ...
 
 
 class LifecycleConsumer(Protocol):
-    """Reads events on an event loop. Its owner starts and stops it; to stop one that was not started does nothing."""
+    """Reads events on an event loop. The owner starts and stops it. Stopping before a start has no effect."""
 
     async def start(self) -> None: ...
 
     async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        """Up to ``max_records`` records, waiting at most ``timeout_s`` for the first."""
+        """Return up to ``max_records`` records; wait at most ``timeout_s`` seconds for the first."""
         ...
 
     async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Durably note the next offset to read. Positions of partitions that were taken away are left out.
+        """Commit the next offset to read. Skips partitions that were revoked.
 
         Raises:
-            Retriable: the group rebalanced meanwhile, or the broker did not answer; the records may come again.
+            Retriable: the group rebalanced or the broker did not answer; the records may be delivered again.
         """
         ...
 
@@ -129,16 +129,16 @@ class LifecycleConsumer(Protocol):
 
 
 class LifecycleProducer(Protocol):
-    """Writes events on an event loop. Its owner starts and stops it; to stop one that was not started does nothing."""
+    """Writes events on an event loop. The owner starts and stops it. Stopping before a start has no effect."""
 
     async def start(self) -> None: ...
 
     async def send(self, records: Sequence[Outgoing]) -> None:
-        """Return once all records are acknowledged, in order.
+        """Send the records in order and wait until all are acknowledged.
 
         Raises:
             UndeclaredTopic: the broker has no such topic.
-            Retriable: they were not, some may have been.
+            Retriable: not all records were acknowledged; some may be written.
         """
         ...
 

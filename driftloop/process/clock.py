@@ -1,4 +1,4 @@
-"""Wall time, injected. Domain code never asks for it: decisions are taken in event time."""
+"""Wall time, injected. Domain code does not use it: decisions depend on event time."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells wall time."""
+    """A source of wall time."""
 
     def now_ms(self) -> int:
-        """UTC milliseconds since the epoch."""
+        """Return UTC milliseconds since the epoch."""
         ...
 
     def monotonic_s(self) -> float:
-        """Seconds that only grow, for waits and durations."""
+        """Return monotonic seconds, for waits and durations."""
         ...
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The clock of this machine."""
 
     def now_ms(self) -> int:
         """See `Clock`."""

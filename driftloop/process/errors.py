@@ -1,25 +1,25 @@
-"""Every error driftloop raises on purpose.
+"""All errors that driftloop raises on purpose.
 
 ::
 
     DriftloopError
-    ├── InvalidEvent          the event can never be handled: dead letter, go on
-    ├── Retriable             not now: back off, handle the same event again
-    ├── ConfigError           a setting is wrong: says which and what would be right
-    │   └── LoopDefinitionError   a loop's files are wrong: file, line, what would be right
+    ├── InvalidEvent          the event can never be handled: write a dead letter and continue
+    ├── Retriable             the event cannot be handled now: wait, then retry it
+    ├── ConfigError           a setting is wrong: which one, and what to use
+    │   └── LoopDefinitionError   a loop's files are wrong: file, line, and what to use
     ├── UndeclaredTopic       no file in protos/topics/ declares the topic
     ├── BundleError           a release's files are not what its manifest says
     └── TooManyDeadLetters    a consumer refused more than its limit in a row
 
-Anything else that leaves a handler is a defect: the process ends, its supervisor starts it again and the
-event comes again.
+Any other exception of a handler is a defect: the process ends, the supervisor restarts it, and the event is
+delivered again.
 """
 
 from __future__ import annotations
 
 
 class DriftloopError(Exception):
-    """Base of all of them."""
+    """Base class of driftloop's errors."""
 
 
 class InvalidEvent(DriftloopError):
@@ -35,7 +35,7 @@ class InvalidEvent(DriftloopError):
 
 
 class Retriable(DriftloopError):
-    """The event cannot be handled now; the same event is tried again after a pause."""
+    """The event cannot be handled now; the runner retries the same event after a pause."""
 
 
 class ConfigError(DriftloopError):

@@ -1,4 +1,4 @@
-"""``/live``, ``/ready`` and ``/metrics`` of a process, on a thread of their own."""
+"""``/live``, ``/ready`` and ``/metrics`` of a process, served by a thread."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 Probe = Callable[[], bool]
-"""Whether the service takes work now."""
+"""Return whether the service accepts work."""
 
 
 class HealthServer:
-    """Answers 200 or 503 in JSON; ``/status`` says what the service says of itself."""
+    """Answers 200 or 503 in JSON. ``/status`` returns the status of the service."""
 
     def __init__(self, host: str, port: int, ready: Probe, status: Callable[[], dict[str, Any]] = dict) -> None:
         handler = type("Handler", (_Handler,), {"probe": staticmethod(ready), "status": staticmethod(status)})
@@ -26,7 +26,7 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """Port that the server listens on."""
         return int(self._server.server_address[1])
 
     def __enter__(self) -> HealthServer:
@@ -65,4 +65,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Scrapes are not news."""
+        """Do not log requests: they are frequent and routine."""

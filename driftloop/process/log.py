@@ -1,4 +1,4 @@
-"""JSON logs, one object a line on standard error, with the chain an event belongs to."""
+"""JSON logs on standard error, one object per line, with the chain id of the event being handled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 
 
 def configure(service: str, level: str = "INFO") -> None:
-    """Set up logging for a process: structlog's loggers and the standard library's alike."""
+    """Set up logging for a process, for structlog and for the standard library."""
     numeric = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

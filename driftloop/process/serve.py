@@ -1,4 +1,4 @@
-"""What every service's process does alike: logs, telemetry, health, signals, a graceful stop, an exit code."""
+"""Process of a service: logs, telemetry, health, signals, graceful stop, exit code."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Service(Protocol):
         ...
 
 
-class _Slot:
-    """Holds the service once it is built."""
+class _ServiceHolder:
+    """Holds the service after it is built, so that health answers before that."""
 
     service: Service | None = None
 
@@ -43,10 +43,10 @@ class _Slot:
 
 
 def serve(name: str, settings: Settings, build: Callable[[threading.Event], Service]) -> int:
-    """Run a service until SIGTERM or SIGINT; returns the process's exit code.
+    """Run a service until SIGTERM or SIGINT; return the exit code of the process.
 
-    0: stopped as asked. 2: a setting or a loop is wrong, as its refusal says. 1: a defect; the supervisor starts the
-    process again.
+    0: stopped on request. 1: a defect; the supervisor restarts the process. 2: a setting or a loop is wrong; the
+    startup errors say which.
     """
     startup_errors.clear_startup_errors(settings.home, name)
     log.configure(name, settings.log_level)
@@ -55,15 +55,15 @@ def serve(name: str, settings: Settings, build: Callable[[threading.Event], Serv
     request_stop = run_on_thread(stop.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, request_stop)
-    slot = _Slot()
+    holder = _ServiceHolder()
     logger = log.get(__name__)
-    with HealthServer(settings.host, settings.health_port, slot.ready, slot.status) as health:
+    with HealthServer(settings.host, settings.health_port, holder.ready, holder.status) as health:
         try:
-            slot.service = build(stop)
+            holder.service = build(stop)
             gc.collect()
-            gc.freeze()  # what was imported and built stays; a full collection need not go through it again
+            gc.freeze()  # these objects live as long as the process; full collections can skip them
             logger.info("started", health_port=health.port)
-            running = slot.service.run()
+            running = holder.service.run()
             if inspect.isawaitable(running):
                 asyncio.run(_finish(running))
         except ConfigError as error:

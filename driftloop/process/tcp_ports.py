@@ -1,10 +1,10 @@
-"""Ports: numbers stand in `.env`, or follow from one base, so that systems can run side by side.
+"""TCP ports, from `.env` or from a port base. With different bases, several systems run on one machine.
 
-A port is, in this order: what the environment says under its name; where there is a base, the base and the port's
-offset; what `.env` says. The base is `PORT_BASE` in the environment, or else in `.env`. Offsets are less than
-`SPAN` and a base is a multiple of it, so ports of two bases are never the same.
+A port is the first of: the environment variable of its name; base plus offset, if there is a base; the value in `.env`.
+The base is `PORT_BASE` from the environment, or else from `.env`. Offsets are less than `SPAN` and bases are multiples
+of `SPAN`, so two bases never share a port.
 
-``python -m driftloop.process.tcp_ports`` prints `.env` with all ports as they are now: for the start scripts, and for
+``python -m driftloop.process.tcp_ports`` prints `.env` with the ports in effect, for the start scripts and for
 `docker-compose --env-file`.
 """
 
@@ -26,7 +26,7 @@ BASE = "PORT_BASE"
 SPAN = 100
 _LEAST, _MOST = 1_100, 65_400
 _SUGGESTED = range(20_000, 32_700, SPAN)
-"""Below the ports that a machine gives to outgoing connections."""
+"""Below the ephemeral ports of outgoing connections."""
 
 OFFSETS: Mapping[str, int] = MappingProxyType(
     {
@@ -56,7 +56,7 @@ OFFSETS: Mapping[str, int] = MappingProxyType(
         "SUPERVISOR_EVENTS_PORT": 91,
     }
 )
-"""A port less the base, by name. A number that is given stays: people write the sums down."""
+"""Offset from the base, by name. Do not change an offset: people note the resulting ports."""
 
 
 @cache
@@ -66,7 +66,7 @@ def _file() -> dict[str, str]:
 
 
 def port_base() -> int:
-    """The base that the environment or `.env` gives; 0 where neither does.
+    """Return the base from the environment or `.env`, or 0 if neither has one.
 
     Raises:
         ConfigError: the value is not a valid port base.
@@ -75,22 +75,22 @@ def port_base() -> int:
     return checked_base(int(text) if text.isdigit() else text)
 
 
-def checked_base(found: int | str) -> int:
-    """A base as it is; 0 for none.
+def checked_base(base: int | str) -> int:
+    """Return a valid base unchanged; 0 means no base.
 
     Raises:
-        ConfigError: ports cannot be counted from it.
+        ConfigError: the value is not a valid port base.
     """
-    if found == 0 or (isinstance(found, int) and found % SPAN == 0 and _LEAST <= found <= _MOST):
-        return int(found)
-    raise ConfigError(f"{BASE} is {found!r}; give a multiple of {SPAN} from {_LEAST} to {_MOST}, or nothing")
+    if base == 0 or (isinstance(base, int) and base % SPAN == 0 and _LEAST <= base <= _MOST):
+        return int(base)
+    raise ConfigError(f"{BASE} is {base!r}; give a multiple of {SPAN} from {_LEAST} to {_MOST}, or nothing")
 
 
 def port(name: str, base: int | None = None) -> int:
-    """The port of that name, such as ``KAFKA_PORT``. ``base``: where it is counted from, 0 for `.env`'s numbers.
+    """Return the port of a name such as ``KAFKA_PORT``. ``base``: the port base, or 0 for the numbers of `.env`.
 
     Raises:
-        ConfigError: nothing names it, or it is no port.
+        ConfigError: the port is not set, or is not from 1 to 65535.
     """
     base = port_base() if base is None else base
     text = os.environ.get(name) or (str(base + OFFSETS[name]) if base and name in OFFSETS else _file().get(name))
@@ -100,36 +100,36 @@ def port(name: str, base: int | None = None) -> int:
 
 
 def local(name: str, base: int | None = None) -> str:
-    """``127.0.0.1:<port>`` for the port of that name."""
+    """Return ``127.0.0.1:<port>`` for the port of that name."""
     return f"127.0.0.1:{port(name, base)}"
 
 
 def names() -> list[str]:
-    """Names of all ports."""
+    """Return the names of all ports."""
     return [name for name in _file() if name.endswith(_SUFFIX)]
 
 
 def variables(base: int) -> dict[str, str]:
-    """All ports as variables, for the environment of a process that is started."""
+    """Return all ports as environment variables for a new process."""
     return {name: str(port(name, base)) for name in names()}
 
 
 def free_base(is_free: Callable[[int], bool], first: int = 0) -> int | None:
-    """A base whose ports are all free, from the ``first``-th of those that are tried on; None if there is none."""
-    tried = [*_SUGGESTED[first:], *_SUGGESTED[:first]]
-    return next((found for found in tried if all(is_free(found + offset) for offset in OFFSETS.values())), None)
+    """Return a base whose ports are all free, or None. Tries the suggested bases from the ``first``-th on."""
+    bases = [*_SUGGESTED[first:], *_SUGGESTED[:first]]
+    return next((base for base in bases if all(is_free(base + offset) for offset in OFFSETS.values())), None)
 
 
 def _main() -> None:
     try:
-        told = _told()
+        variables = _effective()
     except ConfigError as error:
         sys.stderr.write(f"driftloop: {error}\n")
         sys.exit(2)
-    sys.stdout.write("".join(f"{name}={value}\n" for name, value in told.items()))
+    sys.stdout.write("".join(f"{name}={value}\n" for name, value in variables.items()))
 
 
-def _told() -> dict[str, str]:
+def _effective() -> dict[str, str]:
     return {**_file(), **variables(port_base()), BASE: str(port_base() or "")}
 
 

@@ -1,8 +1,7 @@
 """Metrics and traces on the OpenTelemetry SDK.
 
-A metric is declared once, in a service's ``metrics.py``, as plain data; its instrument is made when it is first used.
-`start` is called once by a process: it lets Prometheus read the metrics and, where a file is given, writes spans to it
-as JSON lines.
+A service declares its metrics as data in its ``metrics.py``. The first use of a metric creates its instrument.
+A process calls `start` once: it exposes the metrics to Prometheus and can write spans to a file as JSON lines.
 """
 
 from __future__ import annotations
@@ -44,16 +43,16 @@ class Counter(Metric):
     """A count that only grows."""
 
     def add(self, amount: float = 1, **labels: str) -> None:
-        """Count."""
+        """Add to the count."""
         _counter(self.name, self.help).add(amount, self._check(labels))
 
 
 @dataclass(frozen=True)
 class Gauge(Metric):
-    """A value that is so now."""
+    """A current value."""
 
     def set(self, value: float, **labels: str) -> None:
-        """Say it."""
+        """Set the value."""
         _gauge(self.name, self.help).set(value, self._check(labels))
 
 
@@ -62,7 +61,7 @@ class Histogram(Metric):
     """Durations in seconds."""
 
     def record(self, seconds: float, **labels: str) -> None:
-        """Note one."""
+        """Record a duration."""
         _histogram(self.name, self.help).record(seconds, self._check(labels))
 
 
@@ -82,7 +81,7 @@ def _histogram(name: str, text: str) -> metrics.Histogram:
 
 
 def start(service: str, spans: Path | None = None) -> None:
-    """Begin to collect in this process. Spans go to ``spans`` as one JSON object a line."""
+    """Start telemetry in this process. Write spans to the file ``spans``, one JSON object per line."""
     resource = Resource.create({"service.name": service, "service.namespace": "driftloop"})
     buckets = View(instrument_type=metrics.Histogram, aggregation=ExplicitBucketHistogramAggregation(_SECONDS))
     metrics.set_meter_provider(
@@ -104,7 +103,7 @@ def _line(span: ReadableSpan) -> str:
 
 @contextmanager
 def span(name: str, traceparent: str | None, **attributes: str) -> Iterator[str | None]:
-    """A span below ``traceparent`` (W3C Trace Context); yields its own traceparent, to be handed on."""
+    """A span below ``traceparent`` (W3C Trace Context); yields its own traceparent, for the events it causes."""
     context = propagate.extract({"traceparent": traceparent} if traceparent else {})
     with trace.get_tracer("driftloop").start_as_current_span(name, context=context, attributes=attributes):
         headers: dict[str, str] = {}
