@@ -1,11 +1,11 @@
-"""What is open: events that still owe an answer. Pure; fed with lifecycle events in any order.
+"""Pending work: events that still need a response. Pure; accepts lifecycle events in any order.
 
-A replay stands still at a window's end until nothing is open; `driftloop status` shows the same.
+A replay waits at the end of a window until no work is pending; `driftloop status` shows the same list.
 
-| an open event | is closed by |
+| pending event | resolved by |
 |---|---|
 | window-closed | one window-decided of each decider |
-| window-decided that names events | those events: they may stand on topics that are read later |
+| window-decided that names events | those events: their topics may be read later |
 | drift-detected (trigger) | a reason-coalesced or retrain-requested that names it |
 | retrain-requested | candidate-trained or run-failed of the request |
 | candidate-trained | the offline verdict on its run |
@@ -35,68 +35,68 @@ _OFFLINE = "offline"
 
 @dataclass
 class PendingWork:
-    """Tracks obligations of one loop. Both sides of an obligation may come first."""
+    """Pending responses of one loop. A response may arrive before the event that expects it."""
 
     loop: str
     deciders: tuple[str, ...] = DECIDERS
-    _owed: dict[str, str] = field(default_factory=dict)
-    """Obligation to what it is, in words."""
-    _met: set[str] = field(default_factory=set)
+    _pending: dict[str, str] = field(default_factory=dict)
+    """Description by key."""
+    _resolved: set[str] = field(default_factory=set)
     _verdicts: dict[str, str] = field(default_factory=dict)
-    """Release of each verdict that is owed an answer, by obligation."""
+    """Release of each verdict that needs a response, by key."""
     _ended: dict[str, str | None] = field(default_factory=dict)
-    """Releases that nobody can move any more, with what caused their end."""
+    """Rejected and rolled-back releases, with the event that caused the end."""
     _epoch: int = 0
 
     def see(self, event: Envelope[Any]) -> None:
-        """Take note of an event; those of other loops are passed over."""
+        """Apply an event; ignore events of other loops."""
         if event.loop != self.loop:
             return
         self.resolve(f"event {event.id}")
-        note = _NOTES.get(type(event.data))
-        if note is not None:
-            note(self, event)
+        handler = _HANDLERS.get(type(event.data))
+        if handler is not None:
+            handler(self, event)
 
     def open(self) -> list[str]:
-        """What is open, in words, in the order in which it opened."""
-        return list(self._owed.values())
+        """Return descriptions of the pending work, oldest first."""
+        return list(self._pending.values())
 
-    def expect(self, obligation: str, words: str) -> None:
-        """An answer is due, unless it came already."""
-        if obligation not in self._met:
-            self._owed[obligation] = words
+    def expect(self, key: str, description: str) -> None:
+        """Add pending work, unless its response arrived already."""
+        if key not in self._resolved:
+            self._pending[key] = description
 
-    def resolve(self, obligation: str) -> None:
-        """The answer came."""
-        self._met.add(obligation)
-        self._owed.pop(obligation, None)
+    def resolve(self, key: str) -> None:
+        """Record that a response arrived."""
+        self._resolved.add(key)
+        self._pending.pop(key, None)
 
-    def judged(self, verdict_id: str, release_id: str, words: str) -> None:
-        """The registry owes an answer, unless something else has brought the release to its end."""
+    def judged(self, verdict_id: str, release_id: str, description: str) -> None:
+        """Expect a response from the registry, unless another event ended the release."""
         if self._ended.get(release_id, verdict_id) == verdict_id:
             self._verdicts[f"verdict {verdict_id}"] = release_id
-            self.expect(f"verdict {verdict_id}", words)
+            self.expect(f"verdict {verdict_id}", description)
 
     def ended(self, release_id: str, cause: str | None) -> None:
-        """A release was rejected or taken back: verdicts on it are past, but for the one that did it.
+        """Resolve the verdicts on a rejected or rolled-back release, except the one that caused it.
 
-        What that one is answered with stands on other topics.
+        The response to that verdict is on other topics.
         """
         self._ended[release_id] = cause
-        for obligation, about in self._verdicts.items():
-            if about == release_id and obligation != f"verdict {cause}":
-                self.resolve(obligation)
+        for key, about in self._verdicts.items():
+            if about == release_id and key != f"verdict {cause}":
+                self.resolve(key)
 
     def route(self, epoch: int) -> None:
-        """A route is due."""
+        """Expect a route, unless the same or a newer one is done."""
         if epoch > self._epoch:
             self.expect(f"route {epoch}", f"route of epoch {epoch} is not served yet")
 
     def routed(self, epoch: int) -> None:
-        """A route was served or failed; older ones are past."""
+        """Resolve a served or failed route and all older ones."""
         self._epoch = max(self._epoch, epoch)
-        for obligation in [each for each in self._owed if each.startswith("route ") and int(each[6:]) <= epoch]:
-            self.resolve(obligation)
+        for key in [key for key in self._pending if key.startswith("route ") and int(key[6:]) <= epoch]:
+            self.resolve(key)
 
 
 def _window_closed(state: PendingWork, event: Envelope[monitoring.WindowClosed]) -> None:
@@ -138,17 +138,17 @@ def _run_failed(state: PendingWork, event: Envelope[training.RunFailed]) -> None
 
 def _verdict_reached(state: PendingWork, event: Envelope[evaluation.VerdictReached]) -> None:
     verdict = event.data
-    words = f"{verdict.stage} verdict on {verdict.release_id} waits for the registry"
+    description = f"{verdict.stage} verdict on {verdict.release_id} waits for the registry"
     if verdict.stage == _OFFLINE:
         state.resolve(f"candidate {verdict.run_id}")
-        state.expect(f"verdict {event.id}", words)
+        state.expect(f"verdict {event.id}", description)
     elif verdict.outcome in (evaluation.BETTER, evaluation.WORSE) or verdict.limit_reached:
-        state.judged(event.id, verdict.release_id, words)
+        state.judged(event.id, verdict.release_id, description)
 
 
 def _stage_entered(state: PendingWork, event: Envelope[registry.StageEntered]) -> None:
     state.resolve(f"verdict {event.causation_id}")
-    if event.data.champion_release_id:  # else nobody answers any more, and there is no route
+    if event.data.champion_release_id:  # without a champion there is no route
         state.route(event.data.epoch)
 
 
@@ -174,7 +174,7 @@ def _route_answered(state: PendingWork, event: Envelope[serving.RouteConverged |
     state.routed(event.data.epoch)
 
 
-_NOTES: dict[type[Message], Callable[[PendingWork, Envelope[Any]], None]] = {
+_HANDLERS: dict[type[Message], Callable[[PendingWork, Envelope[Any]], None]] = {
     monitoring.WindowClosed: _window_closed,
     monitoring.WindowDecided: _window_decided,
     monitoring.DriftDetected: _drift_detected,
