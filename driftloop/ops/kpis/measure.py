@@ -1,4 +1,4 @@
-"""The numbers by which one sees how well a loop is kept right."""
+"""KPIs: how fast and how well a loop detects and repairs drift."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ DAYS = 30.0
 
 @dataclass(frozen=True)
 class Timing:
-    """A span between two kinds of events: in event time, and by the clock on the wall. Seconds."""
+    """Time between two kinds of events, in seconds of event time and of wall-clock time."""
 
     event_s: Spread
     wall_s: Spread
 
     @staticmethod
     def of(took: Sequence[Took]) -> Timing | None:
-        """Of some spans; None if there is none."""
+        """Return the spread of some times; None without times."""
         event, wall = Spread.of([each.event_s for each in took]), Spread.of([each.wall_s for each in took])
         return None if event is None or wall is None else Timing(event, wall)
 
 
 @dataclass(frozen=True)
 class Kpis:
-    """Numbers of a loop, or of all together, over a period of event time. None: there is nothing to tell it by yet.
+    """KPIs of one loop, or of several together, over a period of event time. None: no data yet.
 
     Four of them are DORA's four keys (Forsgren, Humble and Kim, Accelerate, 2018, chapter 2), with a promoted model as
     the change: deployment frequency, lead time (`cycle_time`), change failure rate (`defects`), time to restore
@@ -43,7 +43,7 @@ class Kpis:
 
     @property
     def time_to_detect(self) -> Spread | None:
-        """Event time, in seconds, from the start of the first window in an alarm's evidence to the alarm.
+        """Return seconds of event time from the start of the first window in an alarm's evidence to the alarm.
 
         An upper bound of how long the drift was there: a detector names every window of its statistic, so the number is
         never below the span of its blocks. Alarms of mode `trigger`, of whose evidence at least one window is known.
@@ -52,22 +52,22 @@ class Kpis:
 
     @property
     def time_to_request(self) -> Timing | None:
-        """From an alarm to the retrain request that lists it as a reason."""
+        """Return the time from an alarm to the retrain request that lists it as a reason."""
         return Timing.of(self.observed.to_request)
 
     @property
     def time_to_run(self) -> Timing | None:
-        """From an alarm to the start of that request's run."""
+        """Return the time from an alarm to the start of that request's run."""
         return Timing.of(self.observed.to_run)
 
     @property
     def time_to_scoring(self) -> Timing | None:
-        """From an alarm to the first route, seen to answer, in which that run's release is the challenger."""
+        """Return the time from an alarm to the first converged route with that run's release as challenger."""
         return Timing.of(self.observed.to_scoring)
 
     @property
     def time_to_repair(self) -> Timing | None:
-        """From an alarm to the first promotion that replaced the release it is about, whatever asked for that one.
+        """Return the time from an alarm to the first promotion that replaced its release, whatever the cause.
 
         DORA's time to restore. An alarm with no such promotion counts in `open_alarms`, not here.
         """
@@ -75,12 +75,12 @@ class Kpis:
 
     @property
     def cycle_time(self) -> Timing | None:
-        """From a retrain request to the promotion of its release. DORA's lead time for changes."""
+        """Return the time from a retrain request to the promotion of its release. DORA's lead time for changes."""
         return Timing.of(self.observed.cycle)
 
     @property
     def defects(self) -> Share:
-        """Runs whose release was rejected or rolled back, of all whose release was so or is promoted.
+        """Return the share of runs with a rejected or rolled-back release, among these and promoted ones.
 
         DORA's change failure rate, and stricter: a release that the rollout refused hurt nobody, and counts.
         """
@@ -88,18 +88,18 @@ class Kpis:
 
     @property
     def without_hand(self) -> Share:
-        """Promotions whose chain holds no command of a person, of all promotions."""
+        """Return the share of promotions without a user command in their chain."""
         return Share(self.observed.untouched, self.observed.promotions)
 
     @property
     def promotions_per_30_days(self) -> float | None:
-        """Promotions in 30 days of event time; over several loops, in 30 days of one. DORA's deployment frequency."""
+        """Return promotions per 30 days of event time of one loop. DORA's deployment frequency."""
         if not (self.observed.promotions and self.observed.span_ms):
             return None
         return self.observed.promotions / (self.observed.span_ms / DAY_MS / DAYS)
 
     def to_json(self) -> dict[str, Any]:
-        """Seconds, shares between 0 and 1, and counts; null where there is nothing yet."""
+        """Return times in seconds, shares between 0 and 1, and counts; null without data."""
         seen = self.observed
         return {
             "event_days": seen.span_ms / DAY_MS,
@@ -124,12 +124,12 @@ class Kpis:
 
 
 def measure(events: Sequence[Envelope[Any]], loops: Iterable[str], period: Period) -> dict[str, Kpis]:
-    """The numbers of each of some loops."""
+    """Return the KPIs of each loop."""
     return {loop: Kpis(observe(of_loop(events, loop), period)) for loop in loops}
 
 
 def together(kpis: Iterable[Kpis]) -> Kpis:
-    """The numbers over several loops: times and counts are pooled, so a loop weighs by how much happened in it."""
+    """Return KPIs over several loops. Times and counts are pooled, so a busy loop has more weight."""
     return Kpis(sum((each.observed for each in kpis), Observed()))
 
 

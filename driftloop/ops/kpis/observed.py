@@ -1,6 +1,6 @@
-"""What happened in a period of a loop, one by one: the numbers are made of it.
+"""Counts and times observed in a period of a loop: the input of the KPIs.
 
-Each thing counts in the period in which it came to its end; what led to it may lie before.
+A result counts in the period in which it completes; its causes may be earlier.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from driftloop.readmodel.attempts import Attempt, Incident, attempts, incidents,
 
 @dataclass(frozen=True)
 class Observed:
-    """Lists and counts, to be added up over loops."""
+    """Times and counts of a period; `+` adds those of several loops."""
 
     span_ms: int = 0
-    """Event time of the period in which there are events."""
+    """Part of the period covered by events, in event time."""
     alarms: int = 0
     watched: int = 0
-    """Alarms that only tell."""
+    """Alarms of mode `watch`."""
     superseded: int = 0
     open_alarms: int = 0
-    """Alarms with no promotion by the end of the period that are not superseded."""
+    """Alarms that are neither repaired by the end of the period nor superseded."""
     rollbacks: int = 0
     failed_runs: int = 0
     helped: int = 0
-    """Runs whose release was promoted, and not rolled back by the end of the period."""
+    """Runs whose release was promoted and not rolled back by the end of the period."""
     defects: int = 0
     """Runs whose release was rejected or rolled back."""
     promotions: int = 0
     untouched: int = 0
-    """Promotions with no command in their chain."""
+    """Unattended promotions: no user command in their chain."""
     detect_s: tuple[float, ...] = ()
     """Event time."""
     to_request: tuple[Took, ...] = ()
@@ -47,13 +47,15 @@ class Observed:
     cycle: tuple[Took, ...] = ()
 
     def __add__(self, other: Observed) -> Observed:
-        return Observed(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
+        return Observed(
+            **{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
+        )
 
 
 def observe(events: Sequence[Envelope[Any]], period: Period) -> Observed:
-    """What happened in a period to the one loop whose events these are.
+    """Return what one loop's events show in a period.
 
-    Of what came after the period nothing is looked at but that event time went on.
+    Events after the period only extend `span_ms`.
     """
     known = [event for event in events if period.is_known(event.time_ms)]
     if not known:
@@ -103,7 +105,7 @@ def _helped(run: Attempt, period: Period) -> bool:
 
 
 def _ends(events: Sequence[Envelope[Any]]) -> tuple[int, int]:
-    """First and last event time that the events tell of: a window begins before its event."""
+    """Return the first and last event time; a window starts before its event."""
     starts = [event.data.start_ms for event in of_kind(events, monitoring.WindowClosed)]
     times = [event.time_ms for event in events]
     return min([*starts, *times]), max(times)

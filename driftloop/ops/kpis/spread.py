@@ -20,13 +20,13 @@ class Took:
 
     @staticmethod
     def between(first: Envelope[Any], last: Envelope[Any]) -> Took:
-        """From one event to another."""
+        """Return the time from one event to another."""
         return Took((last.time_ms - first.time_ms) / 1000, (last.wall_time_ms - first.wall_time_ms) / 1000)
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Median and 90th percentile of so many numbers, linear between the nearest two (Hyndman and Fan 1996, type 7)."""
+    """Median and 90th percentile of `count` numbers, linear between the nearest two (Hyndman and Fan 1996, type 7)."""
 
     count: int
     p50: float
@@ -34,7 +34,7 @@ class Spread:
 
     @staticmethod
     def of(values: Sequence[float]) -> Spread | None:
-        """Of some numbers; None if there is none."""
+        """Return the spread of some numbers; None without numbers."""
         if not values:
             return None
         p50, p90 = np.quantile(values, [0.5, 0.9])
@@ -50,9 +50,9 @@ class Share:
 
     @property
     def value(self) -> float | None:
-        """Between 0 and 1; None of nothing."""
+        """Return the share between 0 and 1; None if the whole is 0."""
         return self.part / self.whole if self.whole else None
 
     def to_json(self) -> dict[str, Any]:
-        """Part, whole and value."""
+        """Return part, whole and value."""
         return {"part": self.part, "whole": self.whole, "value": self.value}
