@@ -1,4 +1,4 @@
-"""Puts the report together: ``report.json``'s content from events, checks and measurements."""
+"""Builds the content of ``report.json`` from events, checks and measurements."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from driftloop.events.envelope import Envelope
 from driftloop.ops.checks import Findings
 from driftloop.ops.demo.run import Outcome
 from driftloop.ops.report import chains, releases, timings
+from driftloop.readmodel.attempts import of_kind, of_loop
 
 
 def build(
@@ -23,15 +24,15 @@ def build(
     calls: dict[str, Any],
     setup_s: float,
 ) -> dict[str, Any]:
-    """All that a report holds; event ids in it resolve in the lifecycle topics."""
-    own = [event for event in events if event.loop == loop]
+    """Return the content of ``report.json``; its event ids exist in the lifecycle topics."""
+    own = of_loop(events, loop)
     found = chains.chains(own, loop)
     path = chains.promotion_chain(own, loop)
     return {
         "loop": loop,
         "chain": [chains.as_json(event) for event in path],
         "chains": [chain.to_json() for chain in found],
-        "unended_alarms": chains.unended(found, [e for e in own if isinstance(e.data, training.ReasonCoalesced)]),
+        "unended_alarms": chains.unended(found, of_kind(own, training.ReasonCoalesced)),
         "alarms": _alarms(own),
         "releases": releases.releases(own),
         "predictions": {
@@ -66,6 +67,6 @@ def build(
 
 
 def _alarms(own: Sequence[Envelope[Any]]) -> dict[str, int]:
-    """How many alarms asked for a retrain, and how many only tell."""
-    modes = [event.data.mode for event in own if isinstance(event.data, monitoring.DriftDetected)]
+    """Return the number of alarms by mode."""
+    modes = [event.data.mode for event in of_kind(own, monitoring.DriftDetected)]
     return {mode: modes.count(mode) for mode in ("trigger", "watch")}
