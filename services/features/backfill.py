@@ -1,7 +1,7 @@
-"""Computes a loop's features again from the lake, after a view was added: ``python -m services.features.backfill``.
+"""Computes a loop's features from the lake after a view was added: ``python -m services.features.backfill``.
 
-The service must be stopped. Offline views gain the rows that they lack, as the live engine would have written them; the
-checkpoint is replaced, and the service fills the online store from the offline views when it starts.
+The service must be stopped. Offline views get their missing rows, as the live engine would have written them. The
+checkpoint is replaced, and the service fills the online store from the offline views at its start.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from services.features.ports import Checkpoint
 
 
 def backfill(settings: FeaturesSettings, loop: str, specs: Sequence[ViewSpec]) -> dict[str, object]:
-    """Bring the loop's offline views and its checkpoint to the newest watermark in the lake; returns what was done.
+    """Bring the loop's offline views and its checkpoint to the newest watermark in the lake; return a summary.
 
     Raises:
         ConfigError: the service runs, or the lake lacks the loop's watermarks or an event type.
@@ -51,7 +51,7 @@ def backfill(settings: FeaturesSettings, loop: str, specs: Sequence[ViewSpec]) -
             versions = offline.append(loop, specs, held.rows, state.watermark_ms, SystemClock().now_ms())
         checkpoints = checkpoint_file(settings)
         others = (checkpoints.load() or Checkpoint()).loops
-        # Read from the beginning: what the state holds already is dropped, for every loop, as what came again.
+        # Read from the beginning: rows that the state already has are dropped, for every loop.
         checkpoints.save(Checkpoint({}, {**others, loop: state}))
     return {
         "loop": loop,
@@ -78,7 +78,7 @@ def _read(table: Table) -> pa.Table:
 
 
 def main() -> int:
-    """Run it for the loop named on the command line; the process's exit code."""
+    """Run the backfill for the loop named on the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Compute a loop's features again from the lake.")
     parser.add_argument("--loop", required=True)
     loop = parser.parse_args().loop

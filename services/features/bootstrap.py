@@ -28,10 +28,10 @@ NAME = "features"
 
 
 def build(settings: FeaturesSettings, stop: threading.Event) -> FeaturesService:
-    """The service on real parts, where its last checkpoint left it.
+    """Build the service on real parts, at its last checkpoint.
 
     Raises:
-        ConfigError: a loop, its Feast definitions or the process's zone is wrong, or the views have changed.
+        ConfigError: a loop, its Feast definitions or the time zone is wrong, or the views have changed.
     """
     lock = claim(lock_path(settings))
     specs = declared_views(settings)
@@ -52,16 +52,16 @@ def build(settings: FeaturesSettings, stop: threading.Event) -> FeaturesService:
 
 
 def declared_views(settings: FeaturesSettings) -> dict[str, list[ViewSpec]]:
-    """Views of each loop that runs, registered with Feast."""
+    """Return the views of each running loop, registered with Feast."""
     loops = load_loops(settings.loops_dir, settings.loops)
     return apply(open_store(settings), loops, settings.feature_repo)
 
 
 def lock_path(settings: FeaturesSettings) -> Path:
-    """Held by the writer of the stores."""
+    """Return the path of the lock that the writer of the stores holds."""
     return settings.home / "state" / "features.lock"
 
 
 def checkpoint_file(settings: FeaturesSettings) -> CheckpointFile:
-    """Where the checkpoint is kept."""
+    """Return the file of the checkpoint."""
     return CheckpointFile(settings.home / "state" / "features.checkpoint")

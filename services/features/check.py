@@ -1,4 +1,4 @@
-"""``python -m services.features.check FOLDER...``: what features would refuse of a loop, and the views it will keep."""
+"""``python -m services.features.check FOLDER...``: report what features would refuse of a loop, and its views."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from services.features.domain.views import ViewSpec  # noqa: E402
 
 
 def inspect(loop: Loop, settings: Settings) -> Iterator[Effect]:
-    """The loop's views, from a registry that is made for it and thrown away.
+    """Return the loop's views, from a temporary registry.
 
     Raises:
-        LoopDefinitionError: with every problem of the definitions.
+        LoopDefinitionError: all problems of the definitions.
     """
     views, problems = list[ViewSpec](), list[str]()
     with tempfile.TemporaryDirectory() as home:
@@ -41,7 +41,7 @@ def inspect(loop: Loop, settings: Settings) -> Iterator[Effect]:
 
 
 def _unknown_inputs(loop: Loop, views: list[ViewSpec]) -> Iterator[str]:
-    """Detectors on an input that the model will not have; on a feature where the views are known."""
+    """Return detectors on an input that the model will not have; or on a feature, if the views are known."""
     features = {f"{view.view}__{name}" for view in views for name in view.features}
     known = {"score", *loop.definition.prediction.inputs, *features}
     for name, detector in loop.definition.monitoring.detectors.items():

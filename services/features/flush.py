@@ -1,4 +1,4 @@
-"""From unflushed rows to the lake, an event and a checkpoint: what may take long and runs beside the online path."""
+"""Flushes rows to the lake, then publishes an event and stores a checkpoint, in the background."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOURCE = "features"
 
 @dataclass
 class Unflushed:
-    """Rows of one loop that the lake does not hold yet."""
+    """Rows of one loop that are not in the lake yet."""
 
     rows: list[FeatureRows] = field(default_factory=list)
     count: int = 0
@@ -28,22 +28,23 @@ class Unflushed:
     last_ms: int | None = None
 
     def add(self, advance: Advance) -> None:
-        """Keep what an advance changed."""
+        """Add the changes of an advance."""
         self.rows += advance.views
         self.count += advance.rows
         self.first_ms = advance.watermark_ms if self.first_ms is None else self.first_ms
         self.last_ms = advance.watermark_ms
 
     def span_ms(self) -> int:
-        """Event time between the first and the last advance held."""
+        """Return the event time between the first and the last advance."""
         return 0 if self.first_ms is None or self.last_ms is None else self.last_ms - self.first_ms
 
 
 class Flush:
     """Brings the offline views of every loop to a checkpoint.
 
-    The order makes a kill harmless anywhere: rows first, which a repeat leaves out by their version; then the event,
-    which comes again under another watermark at worst; the checkpoint last, so that what it says stands.
+    The order makes a kill harmless: rows first, which a repeat skips by their version; then the event, which may be
+    repeated;
+    the checkpoint last.
     """
 
     def __init__(self, offline: OfflineStore, checkpoints: Checkpoints, producer: BatchProducer, clock: Clock) -> None:
@@ -53,7 +54,7 @@ class Flush:
         self._clock = clock
 
     def __call__(self, checkpoint: Checkpoint, unflushed: Mapping[str, Sequence[FeatureRows]]) -> Checkpoint:
-        """Flush the rows of these loops, which belong before the checkpoint; returns it once it stands."""
+        """Flush the rows of these loops, which precede the checkpoint; return the checkpoint once it is stored."""
         began = self._clock.monotonic_s()
         for loop, rows in unflushed.items():
             state = checkpoint.loops[loop]

@@ -1,4 +1,4 @@
-"""What a record of the input does to a loop; the table at the end says which message is handled how."""
+"""Handlers of the features service's input records; the table at the end maps messages to functions."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Handler = Callable[[Any, LoopRun, int], None]
 
 
 def handle(record: Record, runs: Mapping[str, LoopRun]) -> None:
-    """Hand a record to its loop; records of loops that do not run here are passed over.
+    """Apply a record to its loop; records of loops that do not run here are skipped.
 
     Raises:
-        InvalidEvent: it can never be read.
+        InvalidEvent: the record cannot be read.
     """
     message: Any = from_record(record, list(HANDLERS)).data
     run = runs.get(message.loop)
@@ -34,7 +34,7 @@ def handle(record: Record, runs: Mapping[str, LoopRun]) -> None:
 
 
 def rows_accepted(message: RowsAccepted, run: LoopRun, partition: int) -> None:
-    """Rows of one event type, with the entities that take them."""
+    """Add rows of one event type, with their entities."""
     try:
         with pa.ipc.open_stream(message.rows) as stream:
             rows = Arrived(stream.read_next_batch())
@@ -45,7 +45,7 @@ def rows_accepted(message: RowsAccepted, run: LoopRun, partition: int) -> None:
 
 
 def watermark_advanced(message: WatermarkAdvanced, run: LoopRun, partition: int) -> None:
-    """The loop's watermark, in band."""
+    """Record the loop's watermark."""
     run.watermark(partition, message.watermark_ms)
 
 

@@ -1,4 +1,4 @@
-"""What the features service needs of the world."""
+"""Ports of the features service."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from services.features.domain.views import ViewSpec
 
 
 class OnlineStore(Protocol):
-    """Feast's online store, written in its own layout. One writer."""
+    """Feast's online store, written in Feast's layout. One writer."""
 
     def write(self, loop: str, views: Sequence[ViewSpec], advance: Advance) -> int:
-        """Make the loop's views right up to the watermark, whole or not at all; returns the rows written.
+        """Bring the loop's views to the watermark in one transaction; return the number of rows written.
 
-        A view that is right beyond the watermark already is left as it is, and so is any row that is newer.
+        A view beyond the watermark does not change, and neither does a newer row.
         """
         ...
 
     def watermarks(self, loop: str) -> Mapping[str, int]:
-        """Up to when (UTC ms) each view is right, by view."""
+        """Return the watermark (UTC ms) of each view."""
         ...
 
     def close(self) -> None:
-        """Release it."""
+        """Close it."""
         ...
 
 
@@ -37,13 +37,13 @@ class OfflineStore(Protocol):
     def append(
         self, loop: str, specs: Sequence[ViewSpec], rows: Sequence[FeatureRows], watermark_ms: int, written_at_ms: int
     ) -> list[ViewVersion]:
-        """Append the rows that the lake does not hold yet; every view of the loop is then whole up to the watermark."""
+        """Append the missing rows; every view of the loop is then complete up to the watermark."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ViewVersion:
-    """Where a view stands."""
+    """The version of a view."""
 
     view: str
     path: str
@@ -52,19 +52,19 @@ class ViewVersion:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a restart needs. ``positions``: next offset to read, by input partition."""
+    """The state for a restart. ``positions``: next offset to read, by input partition."""
 
     positions: Mapping[TopicPartition, int] = field(default_factory=dict)
     loops: Mapping[str, LoopState] = field(default_factory=dict)
 
 
 class Checkpoints(Protocol):
-    """Keeps the newest checkpoint."""
+    """Stores the newest checkpoint."""
 
     def load(self) -> Checkpoint | None:
-        """The newest one, whole; None where there never was one."""
+        """Return the newest checkpoint, or None."""
         ...
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Replace it, whole or not at all."""
+        """Replace it atomically."""
         ...

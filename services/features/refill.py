@@ -1,4 +1,4 @@
-"""Fills an online store that is behind its checkpoint, after a power cut or on a new store, from the offline views."""
+"""Fills an online store that is behind its checkpoint from the offline views, after a power cut or for a new store."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class NewestRows(Protocol):
     """Reads offline views."""
 
     def newest(self, loop: str, spec: ViewSpec) -> FeatureRows | None:
-        """The newest row of each entity; None where the view has none."""
+        """Return the newest row of each entity, or None if the view has no rows."""
         ...
 
 
 def refill(loop: str, state: LoopState, online: OnlineStore, offline: NewestRows) -> list[str]:
-    """Bring views that are behind the state's watermark up to it; returns their names."""
+    """Bring views that are behind the state's watermark up to it; return their names."""
     if state.watermark_ms is None:
         return []
     right = online.watermarks(loop)

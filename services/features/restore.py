@@ -1,4 +1,4 @@
-"""The state of a start."""
+"""Restores the state at a start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.features.ports import Checkpoint
 
 
 def restored(specs: Mapping[str, Sequence[ViewSpec]], partitions: int, checkpoint: Checkpoint) -> dict[str, LoopRun]:
-    """Each loop where the checkpoint left it, or at its beginning."""
+    """Return each loop at the checkpoint, or at its beginning."""
     runs = {name: LoopRun(name, views, partitions) for name, views in specs.items()}
     try:
         for name, state in checkpoint.loops.items():

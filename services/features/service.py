@@ -1,4 +1,4 @@
-"""Reads accepted rows, makes the online store right at every watermark, says so, and flushes beside."""
+"""Reads accepted rows, updates the online store at every watermark, publishes it, and flushes in the background."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from services.features.ports import Checkpoint, OnlineStore
 
 @dataclass(frozen=True)
 class Parts:
-    """What the service is made of; it closes consumer, producer and online store."""
+    """The dependencies of the service; it closes consumer, producer and online store."""
 
     consumer: BatchConsumer
     producer: BatchProducer
@@ -37,7 +37,7 @@ class Parts:
     executor: Executor
     clock: Clock
     lock: IO[str] | None = None
-    """Kept open while it writes the stores."""
+    """Held open while the service writes the stores."""
 
 
 class FeaturesService:
@@ -64,11 +64,11 @@ class FeaturesService:
         self._ready = False
 
     def ready(self) -> bool:
-        """Whether it reads."""
+        """Return whether it reads."""
         return self._ready
 
     def run(self) -> None:
-        """Work until asked to stop; what is unflushed then is computed again after the restart."""
+        """Run until asked to stop; unflushed rows are computed again after the restart."""
         self._parts.consumer.seek(self._positions)
         self._ready = True
         try:
@@ -83,7 +83,7 @@ class FeaturesService:
         self._parts.producer.close()
 
     def step(self) -> int:
-        """Read once, advance as far as the watermarks allow, start a flush that is due; returns the records read."""
+        """Read once, advance as far as the watermarks allow, start a due flush; return the number of records read."""
         settings = self._settings
         records = self._parts.consumer.poll(settings.features_poll_records, settings.features_poll_timeout_s)
         for record in records:
@@ -105,7 +105,7 @@ class FeaturesService:
         self._positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
 
     def _publish(self, run: LoopRun, advance: Advance) -> None:
-        """Online first, then the word that it is right."""
+        """Write online first, then publish the watermark."""
         clock, loop = self._parts.clock, run.name
         began = clock.monotonic_s()
         self._parts.online.write(loop, run.engine.specs, advance)
@@ -135,7 +135,7 @@ class FeaturesService:
         self._flushing = self._parts.executor.submit(self._parts.flush, Checkpoint(dict(self._positions), states), rows)
 
     def _settle(self, *, wait: bool) -> None:
-        """Commit what a finished flush has made durable. Its error is ours: the process ends and starts from there."""
+        """Commit a finished flush, or raise its error; the process then restarts from the last checkpoint."""
         if self._flushing is None or not (wait or self._flushing.done()):
             return
         checkpoint, self._flushing = self._flushing.result(), None

@@ -1,4 +1,4 @@
-"""The checkpoint as one Arrow IPC file, replaced whole: a name and a payload (an Arrow IPC stream, or JSON) a row."""
+"""The checkpoint as one Arrow IPC file, replaced as a whole: rows of a name and a payload (Arrow IPC or JSON)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CheckpointFile:
         self._path = path
 
     def load(self) -> Checkpoint | None:
-        """See the port.
+        """Load the newest checkpoint.
 
         Raises:
             ConfigError: another version of driftloop wrote it.

@@ -1,4 +1,4 @@
-"""Offline views in the lake: a Delta table a view, a row for each row that was written online."""
+"""Offline views in the lake: one Delta table per view, one row for each row written online."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from services.features.domain.views import ViewSpec
 from services.features.ports import ViewVersion
 
 APP = "features"
-"""Delta application id; its version is the watermark up to which the view is whole."""
+"""Delta application id; its version is the watermark up to which the view is complete."""
 _TIME = pa.timestamp("us", tz="UTC")
 _TYPES = {"double": pa.float64(), "string": pa.string(), "int64": pa.int64()}
 
@@ -44,7 +44,7 @@ class DeltaOffline:
         return versions
 
     def newest(self, loop: str, spec: ViewSpec) -> FeatureRows | None:
-        """The newest row of each entity, with the watermark at which the last of them was written; None without any."""
+        """Return the newest row of each entity and the watermark of the last write, or None without rows."""
         rows = self._table(loop, spec).read()
         if not rows.num_rows:
             return None
@@ -63,10 +63,10 @@ class DeltaOffline:
 
 
 def _opened(path: Path, spec: ViewSpec) -> Table:
-    """The view's table, made where it is missing so that a view without rows can be read.
+    """Open the view's table, created if missing so that a view without rows can be read.
 
     Raises:
-        ConfigError: it was made for other features.
+        ConfigError: it was created for other features.
     """
     table = Table(path)
     if not table.exists():
@@ -77,14 +77,14 @@ def _opened(path: Path, spec: ViewSpec) -> Table:
 
 
 def schema(spec: ViewSpec) -> pa.Schema:
-    """Columns of an offline view: join keys, features, and the three times."""
+    """Return the columns of an offline view: join keys, features, and the three times."""
     keys = [(name, _TYPES[kind]) for name, kind in zip(spec.feed.join_keys, spec.key_kinds, strict=True)]
     features = [(name, _TYPES[kind]) for name, kind in zip(spec.features, spec.kinds, strict=True)]
     return pa.schema([*keys, *features, ("event_timestamp", _TIME), ("available_at", _TIME), ("written_at", _TIME)])
 
 
 def as_table(spec: ViewSpec, rows: Sequence[FeatureRows], written_at_ms: int) -> pa.Table:
-    """Feature rows of one view as an offline table; NaN becomes null."""
+    """Return feature rows of one view as an offline table; NaN becomes null."""
     wanted = schema(spec)
     keys = list(zip(*(key for each in rows for key in each.keys), strict=True))
     columns = [pa.array(values, wanted.field(at).type) for at, values in enumerate(keys)]

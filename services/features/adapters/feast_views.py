@@ -1,4 +1,4 @@
-"""Feast definitions: applied to the registry, read back as plain views, checked against the loop's own definition."""
+"""Feast definitions: applied to the registry, read back as plain views, checked against the loop's definition."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEY_KINDS: dict[Any, KeyKind] = {String: "string", Int64: "int64"}
 
 
 def apply(store: FeatureStore, loops: Sequence[Loop], feature_repo: Path) -> dict[str, list[ViewSpec]]:
-    """Register what ``<feature_repo>/<loop>.py`` defines, which makes the online tables too; returns each loop's views.
+    """Register what ``<feature_repo>/<loop>.py`` defines, which creates the online tables; return each loop's views.
 
     Raises:
         LoopDefinitionError: a definition is missing, cannot be executed, or does not fit the loop's events.
@@ -46,7 +46,7 @@ def apply(store: FeatureStore, loops: Sequence[Loop], feature_repo: Path) -> dic
 
 
 def spec(view: StreamFeatureView) -> ViewSpec:
-    """A stream feature view as plain data."""
+    """Return a stream feature view as plain data."""
     source = view.stream_source
     join_keys = tuple(sorted(each.name for each in view.entity_columns))
     feed = Feed(source.tags["event_type"], join_keys)
@@ -54,13 +54,13 @@ def spec(view: StreamFeatureView) -> ViewSpec:
     kinds = tuple(_KEY_KINDS[types[each]] for each in join_keys)
     if view.aggregations:
         return ViewSpec(view.name, feed, kinds, tuple(_aggregate(each) for each in view.aggregations))
-    # Feast reads a view's features back in an order of chance
+    # Feast returns a view's features in random order
     features = sorted((each for each in view.features if each.name not in join_keys), key=lambda each: each.name)
     return ViewSpec(view.name, feed, kinds, latest=tuple(Latest(each.name, _KINDS[each.dtype]) for each in features))
 
 
 def misfits(loop: Loop, views: Iterable[ViewSpec]) -> Iterator[str]:
-    """What views ask of a loop's events that its loop.yaml does not give."""
+    """Return what views require of a loop's events that its loop.yaml lacks."""
     events = loop.definition.events
     for view in views:
         event_type, join_keys = view.feed
@@ -90,7 +90,7 @@ def _service_misfits(loop: Loop, objects: Iterable[object]) -> Iterator[str]:
 
 
 def _problems(view: StreamFeatureView, loop: str) -> Iterator[str]:
-    """What of a view this service cannot execute."""
+    """Return what this service cannot execute in a view."""
     join_keys = {each.name for each in view.entity_columns}
     features = {each.name: each.dtype for each in view.features if each.name not in join_keys}
     if view.tags.get("loop") != loop:
@@ -128,7 +128,7 @@ def _aggregate(aggregation: Aggregation) -> Aggregate:
 
 
 def _objects(module: ModuleType) -> Iterator[Entity | FeatureView | OnDemandFeatureView | FeatureService]:
-    """Feast objects among a module's names and in the lists that it holds."""
+    """Return Feast objects among a module's names and in its lists."""
     for value in vars(module).values():
         for each in value if isinstance(value, list | tuple) else [value]:
             if isinstance(each, Entity | FeatureView | OnDemandFeatureView | FeatureService):
@@ -136,7 +136,7 @@ def _objects(module: ModuleType) -> Iterator[Entity | FeatureView | OnDemandFeat
 
 
 def _shared_names(defined: dict[str, list[Any]], feature_repo: Path) -> list[str]:
-    """Views and services are one namespace over all loops."""
+    """Return names used twice; views and services share one namespace over all loops."""
     owner: dict[str, str] = {}
     problems = []
     for loop, objects in defined.items():

@@ -1,4 +1,4 @@
-"""Feature rows as the bytes that Feast's online stores hold."""
+"""Packs feature rows into the bytes that Feast's online stores hold."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _LIMIT = 200_000
 
 
 class KeyCache:
-    """Serialised entity keys; emptied when it has grown to 200,000 of one entity."""
+    """Serialised entity keys; cleared at 200,000 keys of one entity."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], dict[Key, bytes]] = {}
 
     def serialized(self, join_keys: tuple[str, ...], keys: Sequence[Key]) -> list[bytes]:
-        """The keys as Feast serialises them."""
+        """Return the keys as Feast serialises them."""
         known = self._known.setdefault(join_keys, {})
         if len(known) > _LIMIT:
             known.clear()
@@ -33,7 +33,7 @@ class KeyCache:
 
 
 def packed(column: Array) -> list[bytes]:
-    """Values of a feature, float64 or object [n], each as a ``feast.types.Value``."""
+    """Return values of a feature, float64 or object [n], each as a ``feast.types.Value``."""
     if column.dtype == object:
         return [pack_string(value) for value in column]
     content = np.ascontiguousarray(column, "<f8").tobytes()

@@ -1,4 +1,4 @@
-"""One writer of the stores on this machine: the service, or a backfill."""
+"""Ensures one writer of the stores on this machine: the service or a backfill."""
 
 from __future__ import annotations
 

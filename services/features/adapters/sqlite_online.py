@@ -1,8 +1,9 @@
-"""Feast's SQLite online store, written without Feast: its own way costs 20 us a value, this a few.
+"""Writes Feast's SQLite online store without Feast, which costs 20 us a value.
 
-The connection runs in WAL with ``synchronous=NORMAL``: a commit waits for no disk, so a killed process loses nothing
-and a power cut at most the newest commits, never the file. What is missing after a power cut is filled in again from
-the offline views (`services.features.refill`).
+The connection uses WAL with ``synchronous=NORMAL``: a commit does not wait for the disk. A killed process loses
+nothing; a
+power cut loses at most the newest commits, never the file. `services.features.refill` restores them from the offline
+views.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ class SqliteOnline:
         return self._right[loop]
 
     def _upsert(self, rows: FeatureRows) -> int:
-        """A statement an entity: half the cost of one a value, and its values stand in one page."""
-        seconds = rows.watermark_ms // 1000  # Feast holds whole seconds
+        """Upsert with one statement per entity, at half the cost of one per value; its values share a page."""
+        seconds = rows.watermark_ms // 1000  # Feast stores whole seconds
         keys = self._keys.serialized(rows.spec.feed.join_keys, rows.keys)
         values = zip(*map(packed, rows.columns), strict=True)
         entities = [(key, seconds, *each) for key, each in zip(keys, values, strict=True)]

@@ -1,8 +1,9 @@
 """The features of one loop in event time: rows in, changed feature rows out at every watermark.
 
-The live service and the backfill run this same code. What is visible and what is in a window is stated once, in
-`docs/architecture.md`, "Time": visible at ``w`` when ``max(event_time, arrival_watermark) < w``, in a window of length
-``s`` when visible and ``event_time >= w - s``.
+The live service and the backfill run this code. `docs/architecture.md`, "Time", defines visibility and windows: visible
+at
+``w`` when ``max(event_time, arrival_watermark) < w``, in a window of length ``s`` when visible and
+``event_time >= w - s``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _KEY_TYPES = {"string": pa.string(), "int64": pa.int64()}
 
 @dataclass(frozen=True, slots=True)
 class FeatureRows:
-    """Rows of one view that changed at a watermark; ``columns`` float64 or object [len(keys)], one a feature."""
+    """Rows of one view that changed at a watermark; ``columns`` float64 or object [len(keys)], one per feature."""
 
     spec: ViewSpec
     watermark_ms: int
@@ -33,23 +34,23 @@ class FeatureRows:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """What an advance of the watermark changed."""
+    """The result of advancing the watermark."""
 
     watermark_ms: int
     views: tuple[FeatureRows, ...]
     late_events: int
-    """Late events that became visible, each counted once however many entities it feeds."""
+    """Late events that became visible, each counted once, whatever number of entities it feeds."""
     late_seen: int
-    """All of them so far."""
+    """The total so far."""
 
     @property
     def rows(self) -> int:
-        """Changed feature rows."""
+        """Number of changed feature rows."""
         return sum(len(each.keys) for each in self.views)
 
 
 class FeedState:
-    """Events of one feed: those still to become visible, and those that a window may still hold."""
+    """Events of one feed: those not visible yet, and those that a window may still contain."""
 
     def __init__(self, feed: Feed, views: Sequence[ViewSpec], *, counts_late: bool) -> None:
         self.feed = feed
@@ -65,11 +66,11 @@ class FeedState:
         self._longest_ms = max((window for each in self.windowed for window in each.windows_ms), default=0)
 
     def read(self, rows: Arrived, positions: Ints) -> Events:
-        """Some rows as the feed keeps them, to be given to `add`. One that lacks a join key belongs to no entity.
+        """Return rows in the feed's form, for `add`. A row without a join key belongs to no entity.
 
         Raises:
             KeyError: a column that a view reads is missing.
-            pa.ArrowInvalid: a column is of a wrong type.
+            pa.ArrowInvalid: a column has the wrong type.
             IndexError: there is no such position.
         """
         named = zip(self.feed.join_keys, self._key_types, strict=True)
@@ -86,13 +87,13 @@ class FeedState:
         )
 
     def add(self, events: Events) -> None:
-        """Take rows that were read, but for those of no entity."""
+        """Add rows, without those of no entity."""
         if len(events):
             alone = events.code < 0
             self.pending.append(events.take(~alone) if alone.any() else events)
 
     def advance(self, previous_ms: int | None, watermark_ms: int) -> tuple[list[FeatureRows], int]:
-        """Changed rows of the feed's views, and how many late events became visible."""
+        """Return changed rows of the feed's views, and the number of late events that became visible."""
         entering = self._become_visible(watermark_ms)
         before, self.visible = self.visible, self._retain(entering, watermark_ms)
         rows = [self._windowed(each, before, entering, previous_ms, watermark_ms) for each in self.windowed]
@@ -100,13 +101,13 @@ class FeedState:
         return [each for each in rows if each.keys], entering.late if self.counts_late else 0
 
     def snapshot(self) -> FeedSnapshot:
-        """What a restart needs of it; later changes leave it as it is."""
+        """Return the state for a restart; later changes do not affect it."""
         pending = concat([empty(self.columns), *self.pending])
         rows = {each.spec.view: dict(each.rows) for each in self.latest}
         return FeedSnapshot(self.feed, list(self.keys), self.visible, pending, rows)
 
     def restore(self, snapshot: FeedSnapshot) -> None:
-        """Go on from a snapshot."""
+        """Restore a snapshot."""
         self.keys = list(snapshot.keys)
         self._codes = {key: code for code, key in enumerate(self.keys)}
         self.visible, self.pending = snapshot.visible, [snapshot.pending]
@@ -114,7 +115,7 @@ class FeedState:
             each.rows = dict(snapshot.latest[each.spec.view])
 
     def forget_unused(self) -> None:
-        """Number the entities again, without those that hold no event any more."""
+        """Renumber the entities, without those that have no events."""
         held = concat([self.visible, *self.pending])
         used = np.unique(held.code)
         if 2 * len(used) >= len(self.keys):
@@ -179,12 +180,12 @@ class Engine:
         self.late_events = 0
 
     def add(self, feed: Feed, rows: Arrived) -> None:
-        """Take accepted rows for a feed; one that no view reads is passed over. Raises as `FeedState.read` does."""
+        """Add accepted rows for a feed; a feed that no view reads is skipped. Raises as `FeedState.read` does."""
         if feed in self.feeds:
             self.feeds[feed].add(self.feeds[feed].read(rows, np.arange(len(rows))))
 
     def advance(self, watermark_ms: int) -> Advance:
-        """The rows that changed since the previous watermark.
+        """Return the rows that changed since the previous watermark.
 
         Raises:
             ValueError: the watermark is not above the previous one.
@@ -204,7 +205,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class FeedSnapshot:
-    """State of one feed. ``keys`` by code; ``latest`` the newest event of each entity, by view."""
+    """State of one feed. ``keys`` by code; ``latest``: the newest event of each entity, by view."""
 
     feed: Feed
     keys: list[Key]

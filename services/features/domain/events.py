@@ -19,11 +19,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Rows, one an element. Columns are float64 with NaN for missing, or object with None for missing.
+    """Rows as arrays. Columns are float64 with NaN for missing, or object with None for missing.
 
-    ``time_ms`` event time; ``effective_ms`` the time after which the row is visible: the later of event time and the
-    watermark it arrived at; ``partition``, ``offset`` where it stood in the raw topic; ``code`` its entity's number.
-    All int64 [n].
+    ``time_ms``: event time. ``effective_ms``: the row is visible after it; the later of event time and arrival
+    watermark.
+    ``partition``, ``offset``: position in the raw topic. ``code``: the entity's number. All int64 [n].
     """
 
     time_ms: Ints
@@ -37,7 +37,7 @@ class Events:
         return len(self.time_ms)
 
     def take(self, rows: Any) -> Events:
-        """Some rows, by a mask, positions or a slice."""
+        """Return rows by a mask, positions or a slice."""
         columns = {name: values[rows] for name, values in self.columns.items()}
         return Events(
             self.time_ms[rows],
@@ -49,26 +49,26 @@ class Events:
         )
 
     def in_order(self) -> Events:
-        """Sorted by event time, then position in the raw topic: an order that no delivery can change."""
+        """Return rows sorted by event time, then raw position, which no delivery can change."""
         if len(self) < 2:
             return self
         return self.take(np.lexsort((self.offset, self.partition, self.time_ms)))
 
     @property
     def late(self) -> int:
-        """How many came when the watermark had passed them."""
+        """Return the number of rows that arrived after the watermark had passed them."""
         return int(np.count_nonzero(self.effective_ms > self.time_ms))
 
 
 def empty(columns: Mapping[str, Kind]) -> Events:
-    """No rows."""
+    """Return no rows."""
     none = np.empty(0, np.int64)
     kinds = {name: np.empty(0, np.float64 if kind == "double" else object) for name, kind in columns.items()}
     return Events(none, none, none, none, none, kinds)
 
 
 def concat(parts: Sequence[Events]) -> Events:
-    """All rows, part by part; there must be at least one part."""
+    """Return all rows of at least one part."""
     if len(parts) == 1:
         return parts[0]
     return Events(
@@ -82,7 +82,7 @@ def concat(parts: Sequence[Events]) -> Events:
 
 
 def merge(older: Events, newer: Events) -> Events:
-    """Two ordered runs as one. Rows newer than all others are appended; only where some are late is anything sorted."""
+    """Merge two ordered runs. Rows newer than all others are appended; only late rows need sorting."""
     if not len(newer):
         return older
     late = len(older) and newer.time_ms[0] <= older.time_ms[-1]
@@ -91,7 +91,7 @@ def merge(older: Events, newer: Events) -> Events:
 
 
 class Arrived:
-    """A batch of accepted rows of one event type. A column is made an array once, however many feeds read it."""
+    """A batch of accepted rows of one event type. Each column is converted once, for all feeds."""
 
     def __init__(self, batch: pa.RecordBatch) -> None:
         self._batch = batch
@@ -106,11 +106,11 @@ class Arrived:
         return len(self.time_ms)
 
     def column(self, name: str, kind: Kind) -> Array:
-        """A column as an array.
+        """Return a column as an array.
 
         Raises:
             KeyError: the batch lacks it.
-            pa.ArrowInvalid: its type is neither what is wanted nor can be made so.
+            pa.ArrowInvalid: its type cannot be converted.
         """
         found = self._columns.get((name, kind))
         if found is None:
@@ -118,7 +118,7 @@ class Arrived:
         return found
 
     def values(self, name: str, kind: pa.DataType) -> list[Any]:
-        """A join key's values, None for null; raises as `column` does."""
+        """Return a join key's values, None for null; raises as `column` does."""
         found = self._values.get((name, kind))
         if found is None:
             column = self._batch.column(name)
@@ -131,6 +131,6 @@ def _array(column: pa.Array, kind: Kind) -> Array:
         strings: Array = column.cast(pa.string()).to_numpy(zero_copy_only=False)
         return strings
     if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
-        column = pc.if_else(pc.is_valid(column), 1.0, None)  # it can only be counted
+        column = pc.if_else(pc.is_valid(column), 1.0, None)  # the column is only counted
     doubles: Array = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return doubles

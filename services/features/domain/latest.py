@@ -1,4 +1,4 @@
-"""Views that hold columns of each entity's newest visible event."""
+"""Views of each entity's newest visible event."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Newest:
 
 @dataclass
 class LatestRows:
-    """Newest event of every entity of one view."""
+    """The newest event of every entity of one view."""
 
     spec: ViewSpec
     rows: dict[Key, Newest] = field(default_factory=dict)
 
     def update(self, entering: Events, keys: list[Key]) -> list[Key]:
-        """Take events that became visible; returns the entities whose newest event changed. ``keys``: key by code."""
+        """Apply events that became visible; return the entities whose newest event changed. ``keys``: key by code."""
         columns = [entering.columns[each.name] for each in self.spec.latest]
         touched: dict[Key, None] = {}
         for at in range(len(entering)):
@@ -44,7 +44,7 @@ class LatestRows:
         return list(touched)
 
     def columns(self, keys: list[Key]) -> tuple[Array, ...]:
-        """Each feature of these entities, float64 or object [len(keys)]."""
+        """Return each feature of these entities, float64 or object [len(keys)]."""
         dtypes = [np.float64 if each.kind == "double" else object for each in self.spec.latest]
         rows = [self.rows[key].values for key in keys]
         return tuple(np.array([row[at] for row in rows], dtype) for at, dtype in enumerate(dtypes))

@@ -1,4 +1,4 @@
-"""One loop from its input to its advances: repeats dropped, watermarks merged, the engine moved."""
+"""Runs one loop: drops repeated rows, merges watermarks, advances the engine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from services.features.domain.watermarks import Watermarks
 
 
 class ViewsChanged(ValueError):
-    """The state was computed for other views than those that are declared now."""
+    """The state belongs to other views than those declared now."""
 
 
 class LoopRun:
-    """State of one loop. ``partitions``: how many input partitions carry its watermark."""
+    """State of one loop. ``partitions``: number of input partitions that carry its watermark."""
 
     def __init__(self, name: str, specs: Sequence[ViewSpec], partitions: int) -> None:
         self.name = name
@@ -29,9 +29,9 @@ class LoopRun:
         self._seen = SourceOffsets()
 
     def rows(self, partition: int, rows: Arrived, feeds: Mapping[Feed, Ints]) -> None:
-        """Take accepted rows from an input partition: for each feed those at some positions that did not come before.
+        """Add accepted rows of an input partition: for each feed the given positions, without repeats.
 
-        Feeds that no view reads are passed over. Takes all or, where it raises as `FeedState.read` does, nothing.
+        Feeds that no view reads are skipped. Adds all rows or, if it raises as `FeedState.read` does, none.
         """
         states = self.engine.feeds
         read = [(feed, states[feed].read(rows, positions)) for feed, positions in feeds.items() if feed in states]
@@ -40,7 +40,7 @@ class LoopRun:
             states[feed].add(events if fresh.all() else events.take(fresh))
 
     def watermark(self, partition: int, watermark_ms: int) -> None:
-        """Take a watermark from an input partition."""
+        """Record a watermark of an input partition."""
         self._watermarks.seen(partition, watermark_ms, self.engine.watermark_ms)
 
     def advances(self) -> Iterator[Advance]:
@@ -49,7 +49,7 @@ class LoopRun:
             yield self.engine.advance(watermark_ms)
 
     def mark_seen(self, newest: Mapping[tuple[str, int], int], partitions: int) -> None:
-        """Take rows as seen up to a raw offset, by (event type, raw partition), wherever they come from."""
+        """Mark rows as seen up to a raw offset, by (event type, raw partition)."""
         for feed in self.engine.feeds:
             for (event_type, raw), offset in newest.items():
                 if event_type == feed.event_type:
@@ -57,7 +57,7 @@ class LoopRun:
                         self._seen.fresh(_stream(partition, feed, raw), np.array([offset]))
 
     def snapshot(self) -> LoopState:
-        """The state now; later changes leave it as it is. Call it between advances, when none is due."""
+        """Return the state; later changes do not affect it. Call it when no advance is due."""
         feeds = []
         for each in self.engine.feeds.values():
             each.forget_unused()
@@ -73,10 +73,10 @@ class LoopRun:
         )
 
     def restore(self, state: LoopState) -> None:
-        """Go on from a state.
+        """Restore a state.
 
         Raises:
-            ViewsChanged: it was computed for other views.
+            ViewsChanged: it belongs to other views.
         """
         if tuple(state.specs) != self.engine.specs:
             raise ViewsChanged(f"{self.name}: the views are not those of the last checkpoint")
@@ -95,5 +95,5 @@ class LoopRun:
 
 
 def _stream(partition: int, feed: Feed, raw_partition: int) -> str:
-    """Rows come once for each entity they feed, and in order of raw offset within each of these."""
+    """Return the key of a stream of rows: one per entity, in order of raw offset."""
     return f"{partition}/{feed.event_type}/{','.join(feed.join_keys)}/{raw_partition}"

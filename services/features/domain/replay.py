@@ -1,4 +1,4 @@
-"""The engine over rows that are all there already: what the live engine did, from the lake."""
+"""Replays the live engine over rows from the lake."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Sorted:
         return cls(effective[order], rows[0] if rows else empty)
 
     def between(self, start: int, watermark_ms: int) -> tuple[pa.RecordBatch, int]:
-        """Rows from a position on that are visible at the watermark, and the position after them."""
+        """Return rows from a position on that are visible at the watermark, and the next position."""
         end = int(np.searchsorted(self.effective_ms, watermark_ms))
         return self.rows.slice(start, end - start), end
 
@@ -38,11 +38,10 @@ class _Sorted:
 def replay(run: LoopRun, events: Mapping[str, pa.Table], watermarks: Ints, partitions: int) -> Iterator[Advance]:
     """Advance a new run through ``watermarks`` (int64, ascending, UTC ms) over the accepted rows of each event type.
 
-    Afterwards the run holds the rows that are not visible yet, too, and takes none of them again from the input, which
-    has so many partitions.
+    Afterwards the run also holds the rows that are not visible yet, and skips all of them when the input repeats them.
 
     Raises:
-        KeyError: a view reads an event type or a column that is not there.
+        KeyError: a view reads a missing event type or column.
     """
     feeds = list(run.engine.feeds)
     rows = {name: _Sorted.of(events[name]) for name in {feed.event_type for feed in feeds}}

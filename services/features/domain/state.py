@@ -1,4 +1,4 @@
-"""What a restart of one loop needs: everything, and nothing that can be computed again from it."""
+"""The state for a restart of one loop, without what can be computed again."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class LoopState:
     """One loop at a watermark (UTC ms; None before the first)."""
 
     specs: Sequence[ViewSpec]
-    """The views that it was computed for."""
+    """The views of this state."""
     watermark_ms: int | None
     late_events: int
     newest: Mapping[int, int]
     """Newest watermark by input partition."""
     waiting: Sequence[int]
-    """Watermarks seen and still to be advanced through."""
+    """Known watermarks that the engine has not reached."""
     seen: str
     """`driftloop.bus.dedup.SourceOffsets` as JSON."""
     feeds: Sequence[FeedSnapshot]

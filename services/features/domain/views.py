@@ -1,4 +1,4 @@
-"""What is to be computed, as plain data: views, their feeds, and how a feature is named."""
+"""Views and feeds as plain data, and the names of features."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KeyKind = Literal["string", "int64"]
 
 
 class Feed(NamedTuple):
-    """Rows of one event type, keyed by one entity: what one view reads."""
+    """Rows of one event type, keyed by one entity: the input of a view."""
 
     event_type: str
     join_keys: tuple[str, ...]
@@ -56,23 +56,23 @@ class ViewSpec:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Feature names, in order."""
+        """Return feature names, in order."""
         return tuple(each.name for each in self.aggregates) + tuple(each.name for each in self.latest)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """Kind of each feature."""
+        """Return the kind of each feature."""
         double: Kind = "double"
         return (double,) * len(self.aggregates) + tuple(each.kind for each in self.latest)
 
     @property
     def windows_ms(self) -> tuple[int, ...]:
-        """Distinct windows, ascending."""
+        """Return distinct windows, ascending."""
         return tuple(sorted({each.window_ms for each in self.aggregates}))
 
 
 def feed_columns(views: Iterable[ViewSpec]) -> dict[str, Kind]:
-    """Columns that the views of one feed read, with their kind: one that is only counted may hold strings."""
+    """Return the columns that one feed's views read, with their kind; a counted column may hold strings."""
     columns: dict[str, Kind] = {}
     for view in views:
         for aggregate in view.aggregates:

@@ -1,4 +1,4 @@
-"""A loop's watermark over the partitions of the rows, which carry it in band."""
+"""A loop's watermark over the partitions of its rows."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Watermarks:
-    """Newest watermark of each partition, and those that the engine has still to be advanced through.
+    """The newest watermark of each partition, and the watermarks that the engine has not reached.
 
-    Each is an ``available_at`` of its own, so none is skipped, however far one partition is read ahead of another.
+    Each is an ``available_at``, so none is skipped, whatever the order in which partitions are read.
     """
 
     partitions: int
@@ -17,13 +17,13 @@ class Watermarks:
     waiting: set[int] = field(default_factory=set)
 
     def seen(self, partition: int, watermark_ms: int, advanced_ms: int | None) -> None:
-        """Note a watermark that stood in a partition; ``advanced_ms`` is where the engine is. A repeat is a no-op."""
+        """Record a watermark of a partition; ``advanced_ms`` is the engine's watermark. A repeat has no effect."""
         self.newest[partition] = max(watermark_ms, self.newest.get(partition, watermark_ms))
         if advanced_ms is None or watermark_ms > advanced_ms:
             self.waiting.add(watermark_ms)
 
     def due(self) -> list[int]:
-        """Watermarks that all partitions have reached, ascending; they are given out once."""
+        """Return watermarks that all partitions have reached, ascending, each once."""
         if len(self.newest) < self.partitions:
             return []
         reached = min(self.newest.values())

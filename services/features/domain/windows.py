@@ -1,9 +1,8 @@
 """Counts and sums over trailing windows.
 
-A value is computed again from the events in its window, never by adding what came and taking away what left: so it is a
-function of the visible set alone. Doubles do not drift, and a live engine, a backfill and a brute-force sum in order of
-event time add the same numbers in the same order. What changed is found by two binary searches a window, so only those
-entities are computed.
+A value is recomputed from the events in its window, never updated incrementally. So it depends only on the visible
+events: doubles do not drift, and a live engine, a backfill and a brute-force sum in order of event time add the same
+numbers in the same order. Two binary searches per window find the changed entities.
 """
 
 from __future__ import annotations
@@ -15,10 +14,11 @@ from services.features.domain.views import Aggregate, ViewSpec
 
 
 def changed(spec: ViewSpec, before: Events, entering: Events, previous_ms: int | None, watermark_ms: int) -> Ints:
-    """Codes, ascending, of the entities for which an event enters or leaves a window as the watermark advances.
+    """Return the codes, ascending, of entities for which an event enters or leaves a window.
 
-    ``before``: events visible at ``previous_ms``, in order of event time; ``entering``: those that become visible, in
-    the same order.
+    ``before``: events visible at ``previous_ms``, in order of event time. ``entering``: those that become visible, in
+    the
+    same order.
     """
     starts = watermark_ms - np.array(spec.windows_ms)
     codes = [entering.code[start:] for start in entering.time_ms.searchsorted(starts)]
@@ -29,9 +29,9 @@ def changed(spec: ViewSpec, before: Events, entering: Events, previous_ms: int |
 
 
 def compute(spec: ViewSpec, visible: Events, entities: Ints, watermark_ms: int, known: int) -> tuple[Array, ...]:
-    """Each feature (float64 [len(entities)]) of the entities, from the events visible at the watermark.
+    """Return each feature (float64 [len(entities)]) of the entities, from the events visible at the watermark.
 
-    ``visible`` is in order of event time; ``known`` is how many entity codes there are.
+    ``visible`` is in order of event time; ``known`` is the number of entity codes.
     """
     slots = np.full(known, -1, np.int64)
     slots[entities] = np.arange(len(entities))
@@ -47,7 +47,7 @@ def compute(spec: ViewSpec, visible: Events, entities: Ints, watermark_ms: int, 
 
 
 def _present(values: Array) -> tuple[Array, Array]:
-    """1.0 where there is a value, and the values with 0.0 where there is none."""
+    """Return 1.0 for present values, and the values with 0.0 for missing ones."""
     there = values == values  # NaN differs from itself
     return there.astype(np.float64), np.where(there, values, 0.0)
 
