@@ -37,7 +37,9 @@ def dlq() -> None:
     """List, show and replay records that could not be handled."""
 
 
-@dlq.command("list", epilog=examples("driftloop dlq list", "driftloop dlq list weather.observed --reason range --json"))
+@dlq.command(
+    "list", epilog=examples("driftloop dlq list", "driftloop dlq list weather.observed --reason missing --json")
+)
 @click.argument("topic", required=False)
 @_REASON
 @_JSON
@@ -77,7 +79,7 @@ def show(topic: str, offset: int, as_json: bool) -> None:
 @dlq.command(
     epilog=examples(
         'driftloop dlq replay weather.observed 3 4 --why "rule fixed"',
-        'driftloop dlq replay weather.observed --all --reason range --why "bounds were too narrow"',
+        'driftloop dlq replay weather.observed --all --reason out-of-range --why "bounds were too narrow"',
     )
 )
 @click.argument("topic")

@@ -37,7 +37,7 @@ def read_checkpoint(home: Path) -> DemoCheckpoint:
     try:
         return DemoCheckpoint.model_validate_json((home / _FILE).read_text())
     except FileNotFoundError as error:
-        raise ConfigError(f"no demo was checkpoint in {home}; leave --resume out to begin one") from error
+        raise ConfigError(f"there is no demo to resume in {home}; start one without --resume") from error
     except ValidationError as error:
         what = error.errors()[0]
         raise ConfigError(f"{home / _FILE}: {what['msg']} at {what['loc']}; begin again without --resume") from error

@@ -47,10 +47,9 @@ def judge(trial: Trial, gate: OfflineGate, block_ms: int, how: Resampling, subje
     """Judge a candidate by all gates; every failed gate adds its reason.
 
     Gates: minimum rows; finite scores; loss below the base rate's by ``min_gain_over_base_rate``; not worse than the
-    champion
-    by more than ``max_loss_over_champion`` with certainty. The base rate is the best constant with hindsight: the mean
-    label
-    of the same rows, or the class shares. Without a champion's scores the interval compares with the base rate.
+    champion by more than ``max_loss_over_champion`` with certainty. The base rate is the best constant with hindsight:
+    the mean label of the same rows, or the class shares. Without a champion's scores the interval compares with the
+    base rate.
     """
     rows = len(trial.label)
     if rows < max(1, gate.min_rows):

@@ -57,8 +57,7 @@ def judge(evidence: Evidence, step: Step, how: Resampling, subject: str) -> Judg
     """Return BETTER if the interval's lower end is above the step's margin, WORSE if its upper end is below it.
 
     Fewer stage blocks than ``min_blocks`` gives NOT_KNOWN_YET, whatever the interval. If a verdict is still
-    NOT_KNOWN_YET at
-    ``max_blocks`` stage blocks, ``limit_reached`` is set. Slices are reported and decide nothing.
+    NOT_KNOWN_YET at ``max_blocks`` stage blocks, ``limit_reached`` is set. Slices are reported and decide nothing.
     """
     stage_blocks = len(evidence.whole.since(evidence.stage_start_ms).blocks())
     start_ms = evidence.stage_start_ms if step.evidence == "stage" else None

@@ -1,9 +1,8 @@
 """Writes Feast's SQLite online store without Feast, which costs 20 us a value.
 
 The connection uses WAL with ``synchronous=NORMAL``: a commit does not wait for the disk. A killed process loses
-nothing; a
-power cut loses at most the newest commits, never the file. `services.features.refill` restores them from the offline
-views.
+nothing; a power cut loses at most the newest commits, never the file. `services.features.refill` restores them from the
+offline views.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The features of one loop in event time: rows in, changed feature rows out at every watermark.
 
 The live service and the backfill run this code. `docs/architecture.md`, "Time", defines visibility and windows: visible
-at
-``w`` when ``max(event_time, arrival_watermark) < w``, in a window of length ``s`` when visible and
-``event_time >= w - s``.
+at ``w`` when ``max(event_time, arrival_watermark) < w``, in a window of length ``s`` when visible and ``event_time >= w
+- s``.
 """
 
 from __future__ import annotations

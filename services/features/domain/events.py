@@ -22,8 +22,7 @@ class Events:
     """Rows as arrays. Columns are float64 with NaN for missing, or object with None for missing.
 
     ``time_ms``: event time. ``effective_ms``: the row is visible after it; the later of event time and arrival
-    watermark.
-    ``partition``, ``offset``: position in the raw topic. ``code``: the entity's number. All int64 [n].
+    watermark. ``partition``, ``offset``: position in the raw topic. ``code``: the entity's number. All int64 [n].
     """
 
     time_ms: Ints

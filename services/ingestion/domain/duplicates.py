@@ -14,8 +14,7 @@ class DuplicateWindow:
     """Remembers the newest event time of each id of one event type.
 
     An event is a duplicate if its id was accepted with an event time at most ``window_ms`` away. Ids are forgotten two
-    windows
-    behind the loop's watermark. After that, only an event late by more than a window could repeat them.
+    windows behind the loop's watermark. After that, only an event late by more than a window could repeat them.
     """
 
     def __init__(self, window_ms: int) -> None:

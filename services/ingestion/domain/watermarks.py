@@ -22,10 +22,8 @@ class LoopClock:
     """Combines all raw partitions of a loop.
 
     It advances through every producer's watermark that all partitions have reached, so the order in which partitions
-    are
-    read does not change the advances. An idle partition with a derived watermark can be ignored; it rejoins at the
-    loop's
-    watermark.
+    are read does not change the advances. An idle partition with a derived watermark can be ignored; it rejoins at the
+    loop's watermark.
     """
 
     partitions: dict[TopicPartition, PartitionClock]

@@ -19,7 +19,7 @@ def test_what_was_begun_is_read_as_it_was(tmp_path: Path) -> None:
 
 
 def test_where_nothing_was_begun_nothing_goes_on(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no demo was checkpoint in .*leave --resume out"):
+    with pytest.raises(ConfigError, match=r"there is no demo to resume in .*start one without --resume"):
         read_checkpoint(tmp_path)
     (tmp_path / "demo.json").write_text("{}")
     with pytest.raises(ConfigError, match="begin again without --resume"):
