@@ -38,10 +38,10 @@ def backup(target: Path, as_json: bool) -> None:
     settings, interrupts = Settings(), Interrupts()
     try:
         with _bar("copying") as progress:
-            interrupts.defer_signals()
+            interrupts.allow_interrupt()
             taken = take(settings, target, SystemClock(), progress)
     finally:
-        interrupts.allow_interrupt()
+        interrupts.defer_signals()
     if as_json:
         click.echo(json.dumps(_told(taken.manifest) | {"still_s": taken.still_s, "total_s": taken.total_s}))
         return
@@ -67,10 +67,10 @@ def restore(source: Path, force: bool, as_json: bool) -> None:
     settings, interrupts = Settings(), Interrupts()
     try:
         with _bar("verifying") as progress:
-            interrupts.defer_signals()
-            manifest = put_back(settings, source, progress, force=force, decided=interrupts.allow_interrupt)
+            interrupts.allow_interrupt()
+            manifest = put_back(settings, source, progress, force=force, decided=interrupts.defer_signals)
     finally:
-        interrupts.allow_interrupt()
+        interrupts.defer_signals()
     if as_json:
         click.echo(json.dumps(_told(manifest) | {"home": str(settings.home)}))
         return

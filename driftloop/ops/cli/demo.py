@@ -151,14 +151,14 @@ def _run(
     """
     try:
         try:
-            run.start_system(supervised=interrupts.defer_signals)
-            interrupts.allow_interrupt()
-            outcome = run.replay(interrupts.stop)
+            run.start_system(supervised=interrupts.allow_interrupt)
             interrupts.defer_signals()
+            outcome = run.replay(interrupts.stop)
+            interrupts.allow_interrupt()
             screen.line(f"replayed in {outcome.replay_s:.0f} s")
             return finish(outcome)
         finally:
-            interrupts.allow_interrupt()
+            interrupts.defer_signals()
     except KeyboardInterrupt:
         screen.line("interrupted: stopping; --resume goes on from here")
         keep = False

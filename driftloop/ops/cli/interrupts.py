@@ -14,16 +14,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Notes signals from its making on. At most one of them ever raises, so nothing cuts an undoing short.
+    """Records signals from construction on. At most one raises KeyboardInterrupt, so clean-up always completes.
 
-    Who undoes something puts `note` into a ``finally`` of its own inside of the one that undoes::
+    Put `defer_signals` into its own ``finally`` inside the one that cleans up::
 
         try:
             try:
-                interrupts.defer_signals()
+                interrupts.allow_interrupt()
                 work()
             finally:
-                interrupts.allow_interrupt()  # may raise for a signal that comes right now
+                interrupts.defer_signals()  # may raise for a signal that comes right now
         finally:
             undo()
     """
@@ -32,15 +32,15 @@ class Interrupts:
         self.stop = threading.Event()
         """Set as soon as a signal has come; code that works in steps checks it."""
         self._noted = _Noted(self.stop.set)
-        self.allow_interrupt()
+        self.defer_signals()
 
-    def allow_interrupt(self) -> None:
-        """From now on a signal is noted, no more."""
+    def defer_signals(self) -> None:
+        """From now on only record signals."""
         for number in _SIGNALS:
             signal.signal(number, self._noted)
 
-    def defer_signals(self) -> None:
-        """From now on a signal ends what is under way at once; one that has come does so now.
+    def allow_interrupt(self) -> None:
+        """From now on a signal raises at once; a recorded one raises now.
 
         Raises:
             KeyboardInterrupt: one has come, or in the main thread once one comes.
@@ -51,7 +51,7 @@ class Interrupts:
             self._raise()
 
     def _raise(self, *_: object) -> None:
-        self.allow_interrupt()
+        self.defer_signals()
         self._noted()
         raise KeyboardInterrupt
 

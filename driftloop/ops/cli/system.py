@@ -45,9 +45,9 @@ def _interruptible(settings: Settings, progress: Progress, timeout: float) -> St
     already = supervisor.alive()
     try:
         try:
-            return bring_up(settings, progress, timeout, supervised=interrupts.defer_signals)
+            return bring_up(settings, progress, timeout, supervised=interrupts.allow_interrupt)
         finally:
-            interrupts.allow_interrupt()
+            interrupts.defer_signals()
     except KeyboardInterrupt:
         if not already:
             click.echo("interrupted: stopping what was started", err=True)

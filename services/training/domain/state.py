@@ -52,6 +52,10 @@ class Chain:
         return self.request_id if self.phase == "run-open" else self.release_id
 
 
+_STORED_FAILURES = "in_vain"
+"""Key of ``consecutive_failures`` in stored states, kept so that states of earlier versions load."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoopState:
     """A loop as the controller sees it. Times are UTC milliseconds since the epoch."""
@@ -78,13 +82,16 @@ class LoopState:
     """Newest reasons that had their answer, as `kind:event id`."""
 
     def to_json(self) -> str:
-        """As text for a row."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """Return the state as text for a row."""
+        data = asdict(self)
+        data[_STORED_FAILURES] = data.pop("consecutive_failures")
+        return json.dumps(data, sort_keys=True)
 
 
 def parse_state(text: str) -> LoopState:
-    """Read what `LoopState.to_json` wrote."""
+    """Read the text of `LoopState.to_json`."""
     data = json.loads(text)
+    data["consecutive_failures"] = data.pop(_STORED_FAILURES)
     chain = Chain(**data.pop("chain")) if data["chain"] else data.pop("chain")
     kept = tuple(Reason(**{**each, "evidence": tuple(each["evidence"])}) for each in data.pop("kept"))
     former, answered = tuple(data.pop("former")), tuple(data.pop("answered"))

@@ -154,7 +154,7 @@ def logged(running: Running, name: str) -> tuple[str, float]:
 
 
 def test_control_is_asked_and_told_by_grpcurl(running: Running, reader: Shell) -> None:
-    snippets = sections(CLIENTS)["Ask control"]
+    snippets = sections(CLIENTS)["Query control"]
     skip_without_tools(snippets, environment(running)["PATH"])
     asked, told = run(reader, snippets)
     assert state(running).champion in asked.output

@@ -27,7 +27,7 @@ export function Chain({ id }) {
           <thead><tr><th scope="col">Event time</th><th scope="col">Event</th><th scope="col">By</th><th scope="col">Written</th></tr></thead>
           <tbody>${data.events.map((event) => html`<tr key=${event.id}><td>${day(event.time)}</td>
             <td><button type="button" class="link" onClick=${() => opening.event(event.id)}><${Icon} name=${glyphOf(kindOf(event), event.payload)} size=${14} /> ${event.line}</button></td>
-            <td>${event.source}</td><td class="muted">${clock(event.wall_time)}</td></tr>`)}</tbody></table></div></section>` : html`<p class="muted">ImportPlan…</p>`}`;
+            <td>${event.source}</td><td class="muted">${clock(event.wall_time)}</td></tr>`)}</tbody></table></div></section>` : html`<p class="muted">Loading…</p>`}`;
 }
 
 const WORDS = {

@@ -27,7 +27,7 @@ export function Drift({ loop, plan, marks }) {
   const drawn = useRef(null); // stays until what was chosen instead has come
   if (data) drawn.current = { shown, windows: data.windows.filter((each) => each.champion) };
   if (inputs?.length === 0) return html`<p class="muted">No window of a champion has closed yet.</p>`;
-  if (!drawn.current) return html`<p class="muted">ImportPlan…</p>`;
+  if (!drawn.current) return html`<p class="muted">Loading…</p>`;
   const { windows } = drawn.current;
   const series = drawn.current.shown.map((input) => ({ name: input, points: windows.map((each) => ({ x: millis(each.end), y: each.psi[input] ?? null })) }));
   const levels = drawn.current.shown.filter((each) => each in thresholds).map((each) => ({ y: thresholds[each], text: `${each} is watched above ${thresholds[each]}` }));

@@ -12,7 +12,7 @@ const CHANGES = new Set(["StageEntered", "RouteConverged"]);
 export function History({ loop, now }) {
   const opening = useOpening();
   const { data } = useAnswer(`loops/${encodeURIComponent(loop)}/history`, (event) => event.loop === loop && CHANGES.has(kindOf(event)));
-  if (!data) return html`<p class="muted">ImportPlan…</p>`;
+  if (!data) return html`<p class="muted">Loading…</p>`;
   if (!data.serving_periods.length) return html`<p class="muted">Nothing was live yet.</p>`;
   return html`<${Strip} serving_periods=${data.serving_periods} now=${now} /><div class="scroll" tabindex="0" role="group" aria-label=${`What was live when in ${loop}`}><table class="history">
     <thead><tr><th scope="col" class="number">Epoch</th><th scope="col">From</th><th scope="col">To</th><th scope="col">Champion</th><th scope="col">Challenger</th><th scope="col">By</th><th scope="col">Because</th></tr></thead>

@@ -74,7 +74,7 @@ function Page() {
     <header class="bar"><a class="name" href="#/"><img src="/static/icon.svg" alt="" width="22" height="22" /> driftloop</a><${Connection} /></header>
     <${Lost} />
     <main id="main" ref=${main}>${data ? html`<${Body} at=${at} state=${data} />`
-      : html`<h1 tabindex="-1">Loops</h1><p class=${problem ? "problem" : "muted"} role="status">${problem ? `${problem.message} It is asked again by itself.` : "ImportPlan…"}</p>`}</main>
+      : html`<h1 tabindex="-1">Loops</h1><p class=${problem ? "problem" : "muted"} role="status">${problem ? `${problem.message} It is asked again by itself.` : "Loading…"}</p>`}</main>
     ${dialog?.event ? html`<${EventDialog} key=${dialog.event} id=${dialog.event} onClose=${close} />` : null}
     ${about ? html`<${CommandDialog} key=${`${dialog.command} ${dialog.loop}`} name=${dialog.command} loop=${about} plan=${data.plans[dialog.loop]} onClose=${close} />` : null}
   </${Opening.Provider}>`;

@@ -20,7 +20,7 @@ export function News({ loop = "", newest, withLoop = false }) {
   const path = loop ? `loops/${encodeURIComponent(loop)}/timeline` : "timeline";
   const { data, problem } = useAnswer(`${path}?newest=${newest}`, (event) => event.news && (!loop || event.loop === loop));
   if (problem && !data) return html`<p class="problem">${problem.message}</p>`;
-  if (!data) return html`<p class="muted">ImportPlan…</p>`;
+  if (!data) return html`<p class="muted">Loading…</p>`;
   if (!data.events.length) return html`<p class="muted">Nothing has happened yet.</p>`;
   return html`<ol class="news">${[...data.events].reverse().map((event) => html`<li key=${event.id}>
     <${Icon} name=${glyph(event)} />

@@ -30,7 +30,7 @@ export function marks(releases, events) {
 
 export function Quality({ loop, releases, events, plan }) {
   const { data } = useAnswer(`loops/${encodeURIComponent(loop)}/windows?newest=90&input=`, (event) => event.loop === loop && kindOf(event) === "WindowClosed");
-  if (!data) return html`<p class="muted">ImportPlan…</p>`;
+  if (!data) return html`<p class="muted">Loading…</p>`;
   const series = lines(data.windows);
   if (!series.length) return html`<p class="muted">No window has outcomes of a release yet.</p>`;
   const from = data.windows.findIndex((each) => each.releases.some((release) => Number(release.count)));

@@ -31,12 +31,12 @@ def test_a_signal_is_noted_and_raises_later(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
     assert interrupts.stop.wait(10)
     with pytest.raises(KeyboardInterrupt):
-        interrupts.defer_signals()
+        interrupts.allow_interrupt()
 
 
 def test_a_signal_ends_what_is_under_way_once() -> None:
     interrupts = Interrupts()
-    interrupts.defer_signals()
+    interrupts.allow_interrupt()
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)  # a second one only says the same again
@@ -55,10 +55,10 @@ def _work_and_undo(undone: list[str]) -> None:
     interrupts = Interrupts()
     try:
         try:
-            interrupts.defer_signals()
+            interrupts.allow_interrupt()
             os.kill(os.getpid(), signal.SIGINT)
         finally:
-            interrupts.allow_interrupt()
+            interrupts.defer_signals()
     finally:
         os.kill(os.getpid(), signal.SIGINT)
         undone.append("all")
@@ -66,8 +66,8 @@ def _work_and_undo(undone: list[str]) -> None:
 
 def test_noted_again_a_signal_does_not_raise() -> None:
     interrupts = Interrupts()
-    interrupts.defer_signals()
     interrupts.allow_interrupt()
+    interrupts.defer_signals()
     os.kill(os.getpid(), signal.SIGINT)
     assert interrupts.stop.wait(10)
 
