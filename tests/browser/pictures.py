@@ -18,7 +18,7 @@ from tests.browser.harness import PageHarness
 OUT = ROOT / "docs" / "images"
 PLACES = {"loops": "/#/", "loop": "/#/loop/orders", "chain": "/#/chain/orders:drift"}
 DESKTOP, PHONE = (1280, 860), (390, 844)
-READY = "document.querySelector('main h2') && !document.querySelector('main').innerText.includes('ImportPlan…')"
+READY = "document.querySelector('main h2') && !document.querySelector('main').innerText.includes('Loading…')"
 DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
 
 

@@ -23,7 +23,7 @@ async def shown(tab: Tab, address: str) -> None:
     """The page at an address, with all that it asked for, connected."""
     await tab.open(address)
     await tab.sees("live", ".connection")
-    await tab.until("!document.querySelector('main').innerText.includes('ImportPlan…')")
+    await tab.until("!document.querySelector('main').innerText.includes('Loading…')")
 
 
 async def answered(tab: Tab, why: str, confirm: str) -> None:
