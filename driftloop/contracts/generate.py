@@ -18,17 +18,18 @@ TARGET = Path(__file__).resolve().parent
 
 
 def generate(target: Path) -> list[Path]:
-    """Write the classes of every domain into ``target``; returns the files, sorted."""
+    """Write the classes of all domains to the folder ``target``. Return the generated files, sorted."""
     from grpc_tools import protoc
 
     sources = sorted((PROTOS / "driftloop").glob("*/v1/*.proto"))
     include = resources.files("grpc_tools") / "_proto"
     with tempfile.TemporaryDirectory() as scratch:
-        arguments = ["protoc", f"-I{PROTOS}", f"-I{include}", f"--python_out={scratch}", f"--pyi_out={scratch}"]
+        common = ["protoc", f"-I{PROTOS}", f"-I{include}"]
         services = [path for path in sources if "\nservice " in path.read_text()]
-        calls = ["protoc", f"-I{PROTOS}", f"-I{include}", f"--grpc_python_out={scratch}", *map(str, services)]
-        if protoc.main([*arguments, *map(str, sources)]) != 0 or protoc.main(calls) != 0:
-            raise SystemExit("protoc refused a file; its message stands above")
+        messages_call = [*common, f"--python_out={scratch}", f"--pyi_out={scratch}", *map(str, sources)]
+        services_call = [*common, f"--grpc_python_out={scratch}", *map(str, services)]
+        if protoc.main(messages_call) != 0 or protoc.main(services_call) != 0:
+            raise SystemExit("protoc failed; see its message above")
         for path in _generated(Path(scratch)):
             (target / path.name).write_text(_flatten(path.read_text()))
     return _generated(target)
@@ -39,7 +40,7 @@ def _generated(folder: Path) -> list[Path]:
 
 
 def _flatten(text: str) -> str:
-    """Point imports between generated modules at their place in the package."""
+    """Make imports between generated modules use the package ``driftloop.contracts``."""
     for path in (PROTOS / "driftloop").glob("*/v1/*.proto"):
         domain, name = path.parts[-3], path.stem
         text = text.replace(
@@ -49,17 +50,17 @@ def _flatten(text: str) -> str:
 
 
 def stale() -> list[str]:
-    """Names of checked-in files that differ from what the protos give."""
+    """Return the names of checked-in files that differ from freshly generated ones."""
     with tempfile.TemporaryDirectory() as scratch:
         fresh = {path.name: path.read_text() for path in generate(Path(scratch))}
-    kept = {path.name: path.read_text() for path in _generated(TARGET)}
-    return sorted(name for name in fresh.keys() | kept.keys() if fresh.get(name) != kept.get(name))
+    checked_in = {path.name: path.read_text() for path in _generated(TARGET)}
+    return sorted(name for name in fresh.keys() | checked_in.keys() if fresh.get(name) != checked_in.get(name))
 
 
 def main() -> int:
-    """Entry point; with --check exits 1 where a file is stale."""
+    """Generate the classes. With --check, only report stale files and return 1 if there are any."""
     parser = argparse.ArgumentParser(description="Generate message classes from protos/.")
-    parser.add_argument("--check", action="store_true", help="only say which files are stale")
+    parser.add_argument("--check", action="store_true", help="only report stale files")
     if not parser.parse_args().check:
         generate(TARGET)
         return 0

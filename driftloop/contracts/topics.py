@@ -1,4 +1,4 @@
-"""Topics as declared in ``protos/topics/``: one file a topic, read once."""
+"""Topics declared in ``protos/topics/``, one file per topic. Each file is read once."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Topic(BaseModel):
     name: str
     description: str
     owner: str
-    """Service that answers for it."""
+    """Service that is responsible for the topic."""
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
     messages: tuple[str, ...]
-    """Full names of the protobuf messages on it; `ce_type` says which one a record is."""
+    """Full names of the protobuf messages on the topic; a record's `ce_type` says which one it is."""
     key: str
-    """What the record key is."""
+    """Description of the record key."""
     partitions: int = Field(default=1, ge=1)
     retention: Literal["forever", "7d"] = "forever"
     dead_letters: bool = True
@@ -39,18 +39,18 @@ class Topic(BaseModel):
 
 @cache
 def declared() -> dict[str, Topic]:
-    """All declarations by topic name."""
-    found = {}
+    """Return all declarations by topic name."""
+    topics = {}
     for path in sorted((PROTOS / "topics").glob("*.yaml")):
         topic = Topic.model_validate(yaml.load(path.read_text(), Loader=yaml.CSafeLoader))
         if topic.name != path.stem:
-            raise UndeclaredTopic(f"{path.name} declares {topic.name}; file and topic must have one name")
-        found[topic.name] = topic
-    return found
+            raise UndeclaredTopic(f"protos/topics/{path.name} declares {topic.name}; name the file after its topic")
+        topics[topic.name] = topic
+    return topics
 
 
 def topic(name: str) -> Topic:
-    """The declaration of a topic.
+    """Return the declaration of a topic.
 
     Raises:
         UndeclaredTopic: no topic has that name.
@@ -63,26 +63,26 @@ def topic(name: str) -> Topic:
 
 @cache
 def message_class(full_name: str) -> type[Message]:
-    """The generated class of ``driftloop.<domain>.v1.<Message>``."""
+    """Return the generated class of ``driftloop.<domain>.v1.<Message>``."""
     package, _, name = full_name.rpartition(".")
     domain = package.split(".")[1]
     module = importlib.import_module(f"driftloop.contracts.{domain}_pb2")
-    found: type[Message] = getattr(module, name)
-    return found
+    message: type[Message] = getattr(module, name)
+    return message
 
 
 def topic_of(message: type[Message]) -> Topic:
-    """The topic that declares a message.
+    """Return the topic that declares a message.
 
     Raises:
-        UndeclaredTopic: not exactly one does.
+        UndeclaredTopic: no topic declares it, or several do.
     """
     return _topic_of(message.DESCRIPTOR.full_name)
 
 
 @cache
 def _topic_of(name: str) -> Topic:
-    found = [topic for topic in declared().values() if name in topic.messages]
-    if len(found) != 1:
-        raise UndeclaredTopic(f"{len(found)} topics declare {name}; one must")
-    return found[0]
+    topics = [topic for topic in declared().values() if name in topic.messages]
+    if len(topics) != 1:
+        raise UndeclaredTopic(f"{len(topics)} files in protos/topics/ list {name}; exactly one must")
+    return topics[0]

@@ -1,1 +1,1 @@
-"""Lifecycle events: their envelope, their ids, and how to read the log that holds them."""
+"""Lifecycle events: envelope, ids, and reading the event log."""

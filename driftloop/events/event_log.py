@@ -1,4 +1,4 @@
-"""Everything that happened so far, read from the topics once."""
+"""Read the events of topics from beginning to end."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from driftloop.events.envelope import Envelope, from_record
 from driftloop.process.errors import Retriable
 
 LIFECYCLE = tuple(name for name in declared() if topic(name).retention == "forever")
-"""Topics of the lifecycle: low-rate facts that are kept without limit."""
+"""Topics of lifecycle events: low rate, kept without limit."""
 
 _QUIET_POLLS = 100
 _POLL_S = 0.1
 
 
 def records(consumer: BatchConsumer) -> Iterator[Record]:
-    """Every record from where the consumer stands to where the partitions end now.
+    """Yield the records from the consumer's position to the current end of each partition.
 
     Raises:
         Retriable: the broker stopped answering before the end.
@@ -27,23 +27,23 @@ def records(consumer: BatchConsumer) -> Iterator[Record]:
     ends = {tp: end for tp, end in consumer.end_offsets().items() if end > 0}
     quiet = 0
     while ends and quiet < _QUIET_POLLS:
-        found = consumer.poll(2000, _POLL_S)
-        quiet = 0 if found else quiet + 1
-        for record in found:
-            place = TopicPartition(record.topic, record.partition)
-            if place in ends and record.offset < ends[place]:
+        batch = consumer.poll(2000, _POLL_S)
+        quiet = 0 if batch else quiet + 1
+        for record in batch:
+            partition = TopicPartition(record.topic, record.partition)
+            if partition in ends and record.offset < ends[partition]:
                 yield record
-                if record.offset + 1 == ends[place]:
-                    del ends[place]
+                if record.offset + 1 == ends[partition]:
+                    del ends[partition]
     if ends:
-        raise Retriable(f"the broker did not give {len(ends)} partitions to their end")
+        raise Retriable(f"the broker stopped answering before the end of {len(ends)} partitions")
 
 
 def read_topics(bootstrap: str, topics: Sequence[str]) -> Iterator[Record]:
-    """Every record of some topics, from their beginning to where they end now; raises as `records` does.
+    """Yield all records of topics, from their beginning to their current end. Raises as `records` does.
 
     Raises:
-        UndeclaredTopic: the broker lacks one.
+        UndeclaredTopic: a topic does not exist on the broker.
     """
     consumer = KafkaBatchConsumer(bootstrap, topics, "history")
     try:
@@ -53,18 +53,18 @@ def read_topics(bootstrap: str, topics: Sequence[str]) -> Iterator[Record]:
 
 
 def read_events(bootstrap: str, topics: Sequence[str] = LIFECYCLE) -> list[Envelope[Any]]:
-    """All events of some declared topics, each once, in the order in which they were published (wall time, then id)."""
-    return each_once(decode(record) for record in read_topics(bootstrap, topics))
+    """Return the distinct events of declared topics, in order of publication (wall time, then id)."""
+    return distinct_events(decode(record) for record in read_topics(bootstrap, topics))
 
 
-def each_once(events: Iterable[Envelope[Any]]) -> list[Envelope[Any]]:
-    """Events by wall time, then id. One that was delivered again, as an outbox may do, is told as it first came."""
-    found: dict[str, Envelope[Any]] = {}
+def distinct_events(events: Iterable[Envelope[Any]]) -> list[Envelope[Any]]:
+    """Return events by wall time, then id. Of events with the same id (an outbox may send twice), keep the first."""
+    by_id: dict[str, Envelope[Any]] = {}
     for event in events:
-        found.setdefault(event.id, event)
-    return sorted(found.values(), key=lambda event: (event.wall_time_ms, event.id))
+        by_id.setdefault(event.id, event)
+    return sorted(by_id.values(), key=lambda event: (event.wall_time_ms, event.id))
 
 
 def decode(record: Record) -> Envelope[Any]:
-    """The event that a record of a declared topic carries."""
+    """Decode the event in a record of a declared topic."""
     return from_record(record, [message_class(name) for name in topic(record.topic).messages])

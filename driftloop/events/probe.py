@@ -1,19 +1,19 @@
-"""How a request or a raw event says that it only tries whether the system answers."""
+"""Markers of probes: requests and raw events that only test whether the system answers."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
 PURPOSE = "driftloop-purpose"
-"""Parameter of a request, header of a record in a raw topic."""
+"""Request parameter, and header of a record in a raw topic."""
 PROBE = "probe"
-"""Its value where no client asked, or where nothing happened."""
+"""Header value that marks a probe."""
 PROBE_ID = "driftloop-probe"
-"""Header of such a record: the name under which its sender waits for the answer."""
+"""Header of a probe record: the id that the answer repeats."""
 
 _MARK = (PURPOSE, PROBE.encode())
 
 
 def is_probe(headers: Collection[tuple[str, bytes]]) -> bool:
-    """Whether a raw record with these headers is a test event."""
+    """Return whether a raw record with these headers is a probe."""
     return _MARK in headers

@@ -1,4 +1,4 @@
-"""Reads fields of verdicts that changed their place between versions."""
+"""Fields of verdicts that moved between versions."""
 
 from __future__ import annotations
 

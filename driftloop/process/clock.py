@@ -22,9 +22,7 @@ class SystemClock:
     """The clock of this machine."""
 
     def now_ms(self) -> int:
-        """See `Clock`."""
         return time.time_ns() // 1_000_000
 
     def monotonic_s(self) -> float:
-        """See `Clock`."""
         return time.monotonic()

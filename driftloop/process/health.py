@@ -16,7 +16,10 @@ Probe = Callable[[], bool]
 
 
 class HealthServer:
-    """Answers 200 or 503 in JSON. ``/status`` returns the status of the service."""
+    """Serve health over HTTP. ``/live`` always answers 200; ``/ready`` answers 200, or 503 if the service is not ready.
+
+    ``/status`` returns the status of the service as JSON.
+    """
 
     def __init__(self, host: str, port: int, ready: Probe, status: Callable[[], dict[str, Any]] = dict) -> None:
         handler = type("Handler", (_Handler,), {"probe": staticmethod(ready), "status": staticmethod(status)})
@@ -55,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/status":
             self._answer(200, json.dumps(self.status()).encode())
         else:
-            self._answer(404, b'{"error": "there are /live, /ready, /status and /metrics"}')
+            self._answer(404, b'{"error": "no such path; use /live, /ready, /status or /metrics"}')
 
     def _answer(self, code: int, body: bytes, content_type: str = "application/json") -> None:
         self.send_response(code)

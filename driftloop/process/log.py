@@ -43,5 +43,5 @@ def configure(service: str, level: str = "INFO") -> None:
 
 
 def get(name: str) -> Any:
-    """A logger: ``log.info("what-happened", key=value)``."""
+    """Return a logger. Usage: ``log.info("what-happened", key=value)``."""
     return structlog.get_logger(name)

@@ -19,19 +19,19 @@ from driftloop.process.signals import run_on_thread
 
 
 class Service(Protocol):
-    """What a process runs."""
+    """A program that `serve` runs."""
 
     def run(self) -> Awaitable[None] | None:
         """Work until the stop event that the service was built with is set; release everything before returning."""
         ...
 
     def ready(self) -> bool:
-        """Whether it takes work now."""
+        """Return whether the service accepts work."""
         ...
 
 
 class _ServiceHolder:
-    """Holds the service after it is built, so that health answers before that."""
+    """Hold the service once it is built. The health server starts earlier, so that it answers during start-up."""
 
     service: Service | None = None
 

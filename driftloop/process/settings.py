@@ -1,6 +1,6 @@
-"""Settings that every process shares, from the environment and `.env`; a service's own extend them.
+"""Settings that all processes share, from the environment and `.env`. A service extends them with its own.
 
-Every setting is read from `DRIFTLOOP_<NAME>`. Ports and addresses default to `driftloop/process/tcp_ports.py`.
+Each setting is read from `DRIFTLOOP_<NAME>`. Ports and addresses default to `driftloop/process/tcp_ports.py`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from driftloop.process import tcp_ports
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _at(port: str, address: str = "{}") -> Callable[[dict[str, Any]], str]:
-    """Makes the default of an address: this machine's port of that name, counted from the settings' base."""
+def _local_address(port: str, address: str = "{}") -> Callable[[dict[str, Any]], str]:
+    """Return a default factory: the local address of a port, counted from the ``port_base`` of the settings."""
     return lambda settings: address.format(tcp_ports.local(port, settings.get("port_base")))
 
 
 class Settings(BaseSettings):
-    """Where the shared parts are. Frozen; unknown settings given in code are refused."""
+    """Addresses and folders of the shared parts. Frozen; unknown names raise an error."""
 
     model_config = SettingsConfigDict(
         env_prefix="DRIFTLOOP_", frozen=True, extra="forbid", env_file=None, arbitrary_types_allowed=False
@@ -33,62 +33,62 @@ class Settings(BaseSettings):
     home: Path = ROOT / "var"
     """Folder of all state on local disk."""
     loops_dir: Path = ROOT / "loops"
-    """Folder that holds a folder for each loop."""
+    """Folder with one subfolder per loop."""
     loops: tuple[str, ...] = ()
     """Names of the loops to run; empty runs all in `loops_dir`. As JSON: `["orders"]`."""
     feature_repo: Path = ROOT / "feature_repo"
     """Folder of the Feast definitions."""
     host: str = "127.0.0.1"
-    """Address that servers of this machine listen on."""
+    """Address that servers on this machine listen on."""
     port_base: int = Field(default_factory=tcp_ports.port_base)
-    """What all ports are counted from, `PORT_BASE` unless set; 0 takes the numbers of `.env`."""
-    kafka_bootstrap: str = Field(default_factory=_at("KAFKA_PORT"))
+    """Base of all ports, from `PORT_BASE` by default; 0 uses the ports in `.env`."""
+    kafka_bootstrap: str = Field(default_factory=_local_address("KAFKA_PORT"))
     """Kafka's bootstrap servers, `host:port[,host:port]`."""
-    triton_grpc: str = Field(default_factory=_at("TRITON_GRPC_PORT"))
+    triton_grpc: str = Field(default_factory=_local_address("TRITON_GRPC_PORT"))
     """Triton's gRPC address, `host:port`."""
-    triton_http: str = Field(default_factory=_at("TRITON_HTTP_PORT"))
+    triton_http: str = Field(default_factory=_local_address("TRITON_HTTP_PORT"))
     """Triton's HTTP address, `host:port`."""
-    triton_metrics: str = Field(default_factory=_at("TRITON_METRICS_PORT"))
+    triton_metrics: str = Field(default_factory=_local_address("TRITON_METRICS_PORT"))
     """Triton's metrics address, `host:port`."""
-    control_grpc: str = Field(default_factory=_at("CONTROL_GRPC_PORT"))
+    control_grpc: str = Field(default_factory=_local_address("CONTROL_GRPC_PORT"))
     """The control service's gRPC address, `host:port`."""
-    control_http: str = Field(default_factory=_at("CONTROL_HTTP_PORT"), pattern=r"^[^/]+:\d+$")
-    """Where people find the control service's web page, `host:port`. It listens on that port of `host`."""
+    control_http: str = Field(default_factory=_local_address("CONTROL_HTTP_PORT"), pattern=r"^[^/]+:\d+$")
+    """Address of the control service's web page, `host:port`. The service listens on that port of `host`."""
     triton_control_token: str = "driftloop-local"  # noqa: S105 - keeps accidents out, on loopback
-    """Value of the header that Triton's load and unload calls need."""
-    mlflow_uri: str = Field(default_factory=_at("MLFLOW_PORT", "http://{}"))
+    """Token that Triton requires, as a header, for load and unload calls."""
+    mlflow_uri: str = Field(default_factory=_local_address("MLFLOW_PORT", "http://{}"))
     """MLflow's tracking and registry address."""
     state_url: str = ""
-    """SQLAlchemy URL with `{service}` in it; empty means SQLite files below `home`."""
+    """SQLAlchemy URL that contains `{service}`; empty: SQLite files below `home`."""
     health_port: int = Field(default=0, ge=0, le=65535)
-    """Port of `/live`, `/ready` and `/metrics` of this process; 0 takes any free one."""
+    """Port of `/live`, `/ready` and `/metrics` of this process; 0 uses any free port."""
     log_level: str = "INFO"
-    """Least level that is logged."""
+    """Lowest level that is logged."""
     seed: int = 0
-    """Seed of what is random in a process (back-off jitter, prediction ids)."""
+    """Seed of random values in a process (back-off jitter, prediction ids)."""
 
     @field_validator("port_base")
     @classmethod
-    def _a_base(cls, found: int) -> int:
-        return tcp_ports.checked_base(found)
+    def _check_base(cls, base: int) -> int:
+        return tcp_ports.checked_base(base)
 
     def port(self, name: str) -> int:
-        """The port of that name of this system."""
+        """Return the port with that name, such as ``KAFKA_PORT``."""
         return tcp_ports.port(name, self.port_base)
 
     def local(self, name: str) -> str:
-        """``127.0.0.1:<port>`` for the port of that name of this system."""
+        """Return ``127.0.0.1:<port>`` for the port with that name."""
         return tcp_ports.local(name, self.port_base)
 
     def variables(self) -> dict[str, str]:
-        """The environment under which another process has these settings, apart from what is a process's own."""
+        """Return environment variables that give another process these settings, except its own health port."""
         shared = Settings.model_fields.keys() - {"health_port"}
         return tcp_ports.variables(self.port_base) | {
             f"DRIFTLOOP_{name.upper()}": _text(getattr(self, name)) for name in sorted(shared)
         }
 
     def database_url(self, service: str) -> str:
-        """SQLAlchemy URL of a service's own database; makes the folder of an SQLite file."""
+        """Return the SQLAlchemy URL of a service's database. Creates the folder of an SQLite file."""
         if self.state_url:
             return self.state_url.format(service=service)
         folder = self.home / "state"
@@ -97,32 +97,32 @@ class Settings(BaseSettings):
 
     @property
     def lake(self) -> Path:
-        """Root of the Delta tables."""
+        """Root folder of the Delta tables."""
         return self.home / "lake"
 
     @property
     def online_db(self) -> Path:
-        """Feast's SQLite online store."""
+        """File of Feast's SQLite online store."""
         return self.home / "online" / "online.db"
 
     @property
     def bundles(self) -> Path:
-        """Root of the bundles that training writes."""
+        """Root folder of the bundles that training writes."""
         return self.home / "bundles"
 
     @property
     def spool(self) -> Path:
-        """Root of the router's prediction log on disk."""
+        """Root folder of the router's prediction log on disk."""
         return self.home / "spool"
 
     @property
     def triton(self) -> Path:
-        """Root of staged releases, routes and Triton's model repository."""
+        """Root folder of staged releases, routes and Triton's model repository."""
         return self.home / "triton"
 
 
 def _text(value: Any) -> str:
-    """As a variable: a folder is the same one wherever the process starts."""
+    """Format a setting as an environment variable. Paths become absolute, so the process may start in any folder."""
     if isinstance(value, tuple):
         return json.dumps(value)
     return str(value.absolute() if isinstance(value, Path) else value)

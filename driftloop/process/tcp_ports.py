@@ -83,7 +83,7 @@ def checked_base(base: int | str) -> int:
     """
     if base == 0 or (isinstance(base, int) and base % SPAN == 0 and _LEAST <= base <= _MOST):
         return int(base)
-    raise ConfigError(f"{BASE} is {base!r}; give a multiple of {SPAN} from {_LEAST} to {_MOST}, or nothing")
+    raise ConfigError(f"{BASE} is {base!r}; use a multiple of {SPAN} from {_LEAST} to {_MOST}, or leave it empty")
 
 
 def port(name: str, base: int | None = None) -> int:
@@ -95,7 +95,7 @@ def port(name: str, base: int | None = None) -> int:
     base = port_base() if base is None else base
     text = os.environ.get(name) or (str(base + OFFSETS[name]) if base and name in OFFSETS else _file().get(name))
     if text is None or not text.isdigit() or not 0 < int(text) < 65536:
-        raise ConfigError(f"{name} is {text!r}; give a port from 1 to 65535 in the environment or in .env")
+        raise ConfigError(f"{name} is {text!r}; set a port from 1 to 65535 in the environment or in .env")
     return int(text)
 
 

@@ -26,7 +26,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 @dataclass(frozen=True)
 class Metric:
-    """A declared metric: its name as Prometheus shows it (counters gain ``_total``), a sentence, its labels."""
+    """A declared metric. ``name``: as Prometheus shows it, but counters gain ``_total``. ``help``: one sentence."""
 
     name: str
     help: str
@@ -34,7 +34,7 @@ class Metric:
 
     def _check(self, labels: dict[str, str]) -> dict[str, Any]:
         if set(labels) != set(self.labels):
-            raise ValueError(f"{self.name} takes the labels {self.labels}, not {tuple(labels)}")
+            raise ValueError(f"metric {self.name} has the labels {self.labels}; got {tuple(labels)}")
         return dict(labels)
 
 
@@ -103,7 +103,7 @@ def _line(span: ReadableSpan) -> str:
 
 @contextmanager
 def span(name: str, traceparent: str | None, **attributes: str) -> Iterator[str | None]:
-    """A span below ``traceparent`` (W3C Trace Context); yields its own traceparent, for the events it causes."""
+    """Run the block in a span below ``traceparent`` (W3C Trace Context); yield the traceparent for events it causes."""
     context = propagate.extract({"traceparent": traceparent} if traceparent else {})
     with trace.get_tracer("driftloop").start_as_current_span(name, context=context, attributes=attributes):
         headers: dict[str, str] = {}

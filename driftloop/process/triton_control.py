@@ -1,4 +1,4 @@
-"""The header without which Triton loads and unloads nothing."""
+"""Name of the header that Triton requires for load and unload calls."""
 
 CONTROL_HEADER = "triton-grpc-protocol-driftloop-control"
-"""By gRPC; its value is `driftloop.process.settings.Settings.triton_control_token`."""
+"""gRPC header; its value is `driftloop.process.settings.Settings.triton_control_token`."""

@@ -111,7 +111,7 @@ def test_a_topic_that_a_service_names_is_declared_for_it(service: str) -> None:
 def test_a_topic_that_nobody_declares_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UndeclaredTopic, match=r"protos/topics/orders\.lost\.v1\.yaml"):
         topic("orders.lost.v1")
-    with pytest.raises(UndeclaredTopic, match=r"0 topics declare driftloop\.training\.v1\.Bundle"):
+    with pytest.raises(UndeclaredTopic, match=r"0 files in protos/topics/ list driftloop\.training\.v1\.Bundle"):
         topic_of(message_class("driftloop.training.v1.Bundle"))
     (tmp_path / "topics").mkdir()
     (tmp_path / "topics" / "a.b.v1.yaml").write_text((PROTOS / "topics" / "control.pause.v1.yaml").read_text())

@@ -6,7 +6,7 @@ from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.topics import topic
 from driftloop.events.envelope import from_record
-from driftloop.events.event_log import LIFECYCLE, decode, each_once, records
+from driftloop.events.event_log import LIFECYCLE, decode, distinct_events, records
 from driftloop.process.errors import InvalidEvent, Retriable
 from tests.helpers.bus import numbered, numbers
 from tests.helpers.examples import examples
@@ -47,9 +47,9 @@ def test_every_example_is_decoded_by_what_its_topic_declares() -> None:
 
 def test_an_event_that_is_delivered_again_happened_once() -> None:
     events = told().events
-    assert each_once([*events, *events[-3:]]) == each_once(reversed(events))
-    assert [each.id for each in each_once([*events, events[0]])] == [each.id for each in each_once(events)]
-    assert len(each_once(events)) == len(events)
+    assert distinct_events([*events, *events[-3:]]) == distinct_events(reversed(events))
+    assert [each.id for each in distinct_events([*events, events[0]])] == [each.id for each in distinct_events(events)]
+    assert len(distinct_events(events)) == len(events)
 
 
 def test_the_lifecycle_is_what_is_kept_for_ever() -> None:

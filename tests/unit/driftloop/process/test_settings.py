@@ -65,7 +65,7 @@ def test_what_is_no_port_is_refused(monkeypatch: pytest.MonkeyPatch, value: str)
 
 
 def test_a_port_that_nobody_named_is_refused() -> None:
-    with pytest.raises(ConfigError, match="CHEESE_PORT is None; give a port from 1 to 65535"):
+    with pytest.raises(ConfigError, match="CHEESE_PORT is None; set a port from 1 to 65535"):
         tcp_ports.port("CHEESE_PORT")
 
 
@@ -88,7 +88,7 @@ def test_a_base_may_stand_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("value", ["29050", "1000", "65500", "-100", "many"])
 def test_what_is_no_base_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("PORT_BASE", value)
-    with pytest.raises(ConfigError, match=f"PORT_BASE is '?{value}'?; give a multiple of 100 from 1100 to 65400"):
+    with pytest.raises(ConfigError, match=f"PORT_BASE is '?{value}'?; use a multiple of 100 from 1100 to 65400"):
         Settings()
 
 
