@@ -1,1 +1,1 @@
-"""Training: when to retrain, and the runs."""
+"""Decides when to retrain, and runs training."""

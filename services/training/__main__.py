@@ -1,4 +1,4 @@
-"""``python -m services.training``."""
+"""Starts the training service: ``python -m services.training``."""
 
 import sys
 from functools import partial

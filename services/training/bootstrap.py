@@ -33,7 +33,7 @@ NAME = "training"
 
 @dataclass(frozen=True)
 class TrainingService:
-    """Handlers on the event loop, the worker on a thread beside it; where one ends, so does the other."""
+    """Runs the handlers on the event loop and the worker on a thread. If one ends, the other ends too."""
 
     lifecycle: LifecycleService
     worker: Worker
@@ -41,11 +41,10 @@ class TrainingService:
     stop: threading.Event
 
     def ready(self) -> bool:
-        """Whether it takes events."""
+        """Return whether it reads events."""
         return self.lifecycle.ready()
 
     async def run(self) -> None:
-        """Work until the stop event is set."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._until_stopped())
             group.create_task(asyncio.to_thread(self._work))
@@ -64,7 +63,7 @@ class TrainingService:
 
 
 def build(settings: TrainingSettings, stop: threading.Event) -> TrainingService:
-    """The service on Kafka, its own database, and runs as subprocesses.
+    """Build the service on Kafka, its own database and subprocesses.
 
     Raises:
         LoopDefinitionError: a loop's files are wrong.
@@ -94,7 +93,7 @@ def assemble(
     launcher: Launcher,
     clock: Clock,
 ) -> TrainingService:
-    """The service on a given bus and launcher."""
+    """Build the service on a given bus and launcher."""
     engine = open_database(settings.database_url(NAME), sql.metadata)
     lifecycle = LifecycleService(
         name=NAME,
@@ -118,7 +117,7 @@ def assemble(
 
 
 def run_environment(settings: TrainingSettings) -> dict[str, str]:
-    """Variables of a run's processes beside those of this one. Feast's SQLite store needs UTC."""
+    """Return the environment variables that a run's processes get in addition. Feast's SQLite store needs UTC."""
     threads = str(settings.run_threads)
     return {
         "TZ": "UTC",
@@ -130,7 +129,7 @@ def run_environment(settings: TrainingSettings) -> dict[str, str]:
 
 
 def spec_of(settings: TrainingSettings, loop: Loop, run: sql.Run) -> RunSpec:
-    """What a run is told."""
+    """Return the manifest of a run."""
     home = settings.home.resolve()
     request, pinned = run.request, run.pinned or sql.Pinned({}, {})
     is_server = settings.mlflow_uri.startswith("http")
@@ -159,14 +158,14 @@ def spec_of(settings: TrainingSettings, loop: Loop, run: sql.Run) -> RunSpec:
 
 
 def imported_of(home: Path, model: control.ImportedModel) -> Imported:
-    """A model that a person brought, as a run is told of it."""
+    """Return the part of a run's manifest that describes an imported model."""
     inputs = tuple((each.name, tuple(each.columns)) for each in model.inputs)
     asking = ImportPlan(inputs, model.output, tuple(model.score_columns), cast("Link", model.link))
     return Imported(str(home / model.uri), model.sha256, model.source, asking)
 
 
 def _tables(home: Path, tables: Mapping[str, TableAt]) -> dict[str, TableAt]:
-    """Tables with their paths made whole: those of events may be relative to the home, or of a home that this was."""
+    """Make table paths absolute. A stored path may be relative to the home, or absolute below a former home."""
     found, resolve_path = {}, path_resolver(home)
     for name, each in tables.items():
         path = each.path if "://" in each.path else str(home.resolve() / resolve_path(each.path))

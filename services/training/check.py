@@ -1,4 +1,4 @@
-"""``python -m services.training.check FOLDER...``: what training would refuse of a loop, and what it will run."""
+"""Checks loops for training and prints the trainer: ``python -m services.training.check FOLDER...``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from services.training.run.trainers import load_trainer
 
 
 def inspect(loop: Loop, _settings: Settings) -> Iterator[Effect]:
-    """The trainer that runs.
+    """Yield the trainer that runs.
 
     Raises:
-        LoopDefinitionError: the trainer cannot be had, or an event lacks a column that a run reads.
+        LoopDefinitionError: the trainer cannot be loaded, or an event lacks a column that a run reads.
     """
     problems = list(_absent_columns(loop))
     training = loop.definition.training

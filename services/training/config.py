@@ -8,9 +8,9 @@ from driftloop.process.settings import Settings
 
 
 class TrainingSettings(Settings):
-    """Settings of the training service; when and how a loop trains stands in its `loop.yaml`."""
+    """Settings of the training service. When and how a loop trains is in its `loop.yaml`."""
 
     worker_pause_s: float = Field(default=0.25, gt=0)
-    """Between two looks at the runs that are wanted, and so at their memory and time."""
+    """Pause between checks of the open runs, and therefore of their memory and time."""
     run_threads: int = Field(default=1, ge=1)
-    """Threads of a run's numeric libraries. With one, the same manifest gives the same weights."""
+    """Number of threads of a run's numeric libraries. With one thread, the same manifest gives the same weights."""

@@ -1,4 +1,4 @@
-"""What the retrain controller does with each event."""
+"""Handlers of the training service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Change = Callable[[LoopState], LoopState]
 
 
 class Handlers:
-    """Handlers over the training rules of the loops that run, by name."""
+    """Handlers with the training policy of each loop by name."""
 
     def __init__(self, policies: Mapping[str, TrainingDefinition]) -> None:
         self._policies = policies
@@ -150,7 +150,7 @@ class Handlers:
 
 
 def table(policies: Mapping[str, TrainingDefinition]) -> HandlerTable:
-    """Handler of each message."""
+    """Return the handler table."""
     handlers = Handlers(policies)
     found: dict[type[Any], Any] = {
         monitoring.WindowClosed: handlers.window_closed,

@@ -1,4 +1,4 @@
-"""What the controller says, as events."""
+"""Turns the controller's answers into events."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ DECIDER = "training"
 
 
 def drafts_of(loop: str, outcomes: Sequence[Outcome], time_ms: int) -> list[Draft]:
-    """An event for each outcome, in order. ``time_ms`` is the event time of what was handled."""
+    """Return an event per answer, in order. ``time_ms`` is the event time of the handled event."""
     return [_requested(loop, o) if isinstance(o, Requested) else _coalesced(loop, o, time_ms) for o in outcomes]
 
 
 def window_decided(window: monitoring.WindowClosed, opened: Sequence[Draft]) -> Draft:
-    """The controller's answer to a closed window."""
+    """Return the controller's answer to a closed window."""
     decided = monitoring.WindowDecided(
         loop=window.loop,
         window_id=window.window_id,

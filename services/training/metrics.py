@@ -1,4 +1,4 @@
-"""Metrics of training."""
+"""Metrics of the training service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUN_MEMORY = Gauge("driftloop_training_run_memory_mib", "Proportional memory of 
 
 
 def tell(state: LoopState) -> None:
-    """Show a loop's state."""
+    """Set the gauges of a loop."""
     KEPT.set(len(state.kept), loop=state.loop)
     CHAIN_OPEN.set(0 if state.chain is None else 1, loop=state.loop)
     CONSECUTIVE_FAILURES.set(state.consecutive_failures, loop=state.loop)

@@ -1,4 +1,4 @@
-"""What the worker needs of the world. Adapters: a subprocess; a Ray job or a Kubernetes Job fit the same calls."""
+"""Ports of the worker. The adapter uses subprocesses; a Ray job or a Kubernetes Job fits the same calls."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from services.training.spec import Result, RunSpec
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """How a run is.
+    """The state of a run.
 
-    ``absent``: nobody works on it and it has said nothing. ``ended`` without a result: it died, see ``last_words``.
+    ``absent``: no process and no result. ``ended`` without a result: the process died, see ``last_words``.
     """
 
     phase: Literal["absent", "running", "ended"]
@@ -23,18 +23,18 @@ class Observation:
 
 
 class Launcher(Protocol):
-    """Starts runs away from this process. A run is known by its folder, so that it is found again after a restart."""
+    """Starts runs outside this process. A run's folder identifies it, also after a restart."""
 
     def launch(self, spec: RunSpec) -> None:
-        """Start the run; a no-op where somebody works on it already."""
+        """Start the run, unless a process already works on it."""
         ...
 
     def observe(self, folder: Path) -> Observation:
-        """How the run of a folder is; never waits for it."""
+        """Return the state of a folder's run, without waiting."""
         ...
 
     def stop(self, folder: Path) -> None:
-        """End the run with all its processes, at once; a no-op where it ended. It may have left a result before."""
+        """Kill the run with all its processes, if it has not ended. It may have written a result before."""
         ...
 
     def close(self) -> None:

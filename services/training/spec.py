@@ -1,6 +1,6 @@
-"""What a run is told, and what it says at its end: JSON files in the run's folder.
+"""Manifest and result of a run: JSON files in the run's folder.
 
-The folder is all that the controller and a run share, so a run is found again after either of them was killed.
+Controller and run share nothing but this folder, so either can find the run after a restart.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from services.training.domain.matching import ImportPlan
 SPEC = "spec.json"
 RESULT = "result.json"
 PID = "pid"
-"""File with the process id of the run's leader: launcher and run both write it, as the launcher may be killed first."""
+"""File with the leader's process id. Launcher and run both write it, because the launcher may be killed first."""
 
 FailureReason = Literal["timeout", "memory", "error", "data"]
 
@@ -32,20 +32,20 @@ class TableAt:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A model that was trained elsewhere."""
+    """A model trained elsewhere."""
 
     path: str
-    """Of its ONNX file."""
+    """Path of its ONNX file."""
     sha256: str
-    """Of the file, hex."""
+    """Digest of the file, hex."""
     source: str
-    """The file or MLflow model that the person named."""
+    """The file or MLflow model that the user named."""
     asking: ImportPlan
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """A run's manifest. Times are UTC milliseconds since the epoch; the window is open at its end."""
+    """A run's manifest. Times are UTC milliseconds since the epoch; the window excludes its end."""
 
     loop: str
     loop_folder: str
@@ -62,24 +62,24 @@ class RunSpec:
     home: str
     feature_repo: str
     state_url: str
-    """These three as in `driftloop.process.settings.Settings`: they say where Feast is."""
+    """These three locate Feast, as in `driftloop.process.settings.Settings`."""
     mlflow_uri: str
     mlflow_artifacts: str
-    """Where artifacts go when MLflow is a database and not a server; empty lets the server decide."""
+    """Artifact location if MLflow is a database; empty if a server decides."""
     folder: str
     """The run's own folder."""
     bundle_folder: str
     environment_lock: str
-    """File whose sha256 names the environment; empty where there is none."""
+    """File whose sha256 identifies the environment; empty if there is none."""
     imported: Imported | None = None
-    """The model that is packed; None where one is trained."""
+    """The model to pack; None if one is to be trained."""
     threads: int = 1
-    """Of the training framework and ONNX Runtime; one, so that the same manifest gives the same weights."""
+    """Threads of the training framework and ONNX Runtime. With one thread, the same manifest gives the same weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A run that ended with a bundle."""
+    """The result of a run with a bundle."""
 
     mlflow_run_id: str
     bundle_uri: str
@@ -92,7 +92,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A run that ended without one."""
+    """The result of a run without a bundle."""
 
     reason: FailureReason
     detail: str
@@ -102,7 +102,7 @@ Result = Trained | Failed
 
 
 def write_spec(spec: RunSpec) -> Path:
-    """Write the spec into the run's folder; returns the file."""
+    """Write the spec into the run's folder; return the file."""
     return _write(Path(spec.folder) / SPEC, asdict(spec))
 
 
@@ -110,7 +110,7 @@ def read_spec(path: Path) -> RunSpec:
     """Read what `write_spec` wrote.
 
     Raises:
-        OSError: there is no such file.
+        OSError: the file does not exist.
     """
     data = json.loads(path.read_text())
     for part in ("events", "views"):
@@ -127,13 +127,13 @@ def _imported(data: Mapping[str, Any]) -> Imported:
 
 
 def write_result(folder: Path, result: Result) -> None:
-    """Write a run's last word, whole or not at all."""
+    """Write a run's result atomically."""
     kind = "trained" if isinstance(result, Trained) else "failed"
     _write(folder / RESULT, {"kind": kind, **asdict(result)})
 
 
 def read_result(folder: Path) -> Result | None:
-    """A run's last word, where it has said it."""
+    """Return a run's result, if it has one."""
     try:
         data = json.loads((folder / RESULT).read_text())
     except FileNotFoundError:

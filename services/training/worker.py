@@ -1,7 +1,7 @@
-"""Brings the runs that are wanted to their end: launches, watches limits, publishes results.
+"""Launches requested runs, enforces their limits and publishes their results.
 
-What is wanted, and how far it is, stands in SQL. Each change of it is one transaction with its event,
-and all ids follow from the run's id: killed anywhere, the worker goes on where it was and says nothing twice.
+Runs and their progress are in SQL. Each change is one transaction with its event, and all ids derive from the run's id.
+If killed, the worker therefore continues where it was and publishes each event once.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from services.training.ports import Launcher, Observation
 from services.training.spec import Failed, Result, RunSpec, Trained
 
 _LAUNCHES = 3
-"""Starts of one run before its vanishing counts as its failure."""
+"""Number of launches after which a vanished run counts as failed."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """One for a database. ``spec_of`` says what a run with pinned tables is told."""
+    """The worker of one database. ``spec_of`` returns the manifest of a run with pinned tables."""
 
     source: str
     engine: Engine
@@ -44,7 +44,7 @@ class Worker:
     clock: Clock
 
     def run(self, stop: threading.Event, pause_s: float) -> None:
-        """Work until the event is set; then end the processes: another start launches their runs again."""
+        """Work until the event is set, then stop the processes. The next start launches their runs again."""
         try:
             while not stop.wait(pause_s):
                 self.tick()
@@ -53,9 +53,9 @@ class Worker:
             self.launcher.close()
 
     def interrupt(self) -> None:
-        """End the runs that are under way, also those that another process of this service launched.
+        """Stop the running runs, including those that another process of this service launched.
 
-        They have not vanished: the launches that are cut short are not counted.
+        Launches that are cut short do not count as vanished.
         """
         for run in self._open_runs():
             if run.phase == "running":
@@ -64,7 +64,7 @@ class Worker:
                     sql.save_run(connection, replace(run, launches=max(0, run.launches - 1)))
 
     def tick(self) -> None:
-        """Look at each open run once."""
+        """Check each open run once."""
         for run in self._open_runs():
             if run.phase == "waiting":
                 self._start(run)
@@ -152,7 +152,7 @@ class Worker:
 
 
 def _pinned(connection: Connection, run: sql.Run) -> sql.Pinned | None:
-    """The tables that cover the run's window, or None while some do not."""
+    """Return the tables that cover the run's window, or None if some do not yet."""
     lake = sql.load_coverage(connection, run.loop, "lake")
     offline = sql.load_coverage(connection, run.loop, "offline")
     if lake is None or offline is None:
@@ -205,7 +205,7 @@ def _draft(kind: str, run: sql.Run, message: Message) -> Draft:
 
 
 def _cause(run: sql.Run) -> Envelope[Any]:
-    """The newest event of the run's chain, as far as a draft inherits from it."""
+    """Return the newest event of the run's chain, with the fields that a draft inherits."""
     return Envelope(
         id=run.event_id,
         source="",

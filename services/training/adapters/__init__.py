@@ -1,1 +1,0 @@
-"""What stands behind the ports: SQL, and subprocesses."""

@@ -1,4 +1,4 @@
-"""The service's tables: the controller's state, what the lake and the views cover, and the runs that are wanted."""
+"""Tables of the service: controller states, data coverage and runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ loops = Table(
     Column("loop", String, primary_key=True),
     Column("state", String, nullable=False),
 )
-"""The controller's state of each loop."""
 
 coverage = Table(
     "coverage",
@@ -36,7 +35,7 @@ coverage = Table(
     Column("watermark_ms", BigInteger, nullable=False),
     Column("tables", String, nullable=False),
 )
-"""Up to which watermark the lake's event tables, or the offline views, are whole, and in which versions."""
+"""Watermark up to which the lake's event tables or the offline views are complete, and their versions."""
 
 runs = Table(
     "runs",
@@ -52,12 +51,12 @@ runs = Table(
     Column("launches", Integer, nullable=False),
     Column("launched_wall_ms", BigInteger),
 )
-"""A run for each request. `phase` is waiting, running or done."""
+"""One run per request. `phase` is waiting, running or done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Tables that are whole up to a watermark (UTC milliseconds since the epoch), by name."""
+    """Tables by name that are complete up to a watermark (UTC milliseconds since the epoch)."""
 
     watermark_ms: int
     tables: Mapping[str, TableAt]
@@ -65,19 +64,18 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """What a run reads: event tables and offline views at the versions they had at its launch."""
+    """Versions of event tables and offline views that a run reads, fixed at its first launch."""
 
     events: Mapping[str, TableAt]
     views: Mapping[str, TableAt]
 
     def to_json(self) -> str:
-        """As text for a row."""
         return json.dumps({"events": _plain(self.events), "views": _plain(self.views)}, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that is wanted, and how far it is. ``event_id`` is the newest event of its chain."""
+    """A requested run and its progress. ``event_id`` is the newest event of its chain."""
 
     run_id: str
     loop: str
@@ -92,28 +90,28 @@ class Run:
 
 
 def load_state(connection: Connection, loop: str) -> LoopState:
-    """A loop's state, locked until the transaction ends; a new loop's where none is kept."""
+    """Return a loop's state, or a new one, and lock it until the transaction ends."""
     query = select(loops.c.state).where(loops.c.loop == loop).with_for_update()
     text = connection.execute(query).scalar()
     return parse_state(text) if text is not None else LoopState(loop)
 
 
 def save_state(connection: Connection, state: LoopState) -> None:
-    """Keep a loop's state."""
+    """Insert or update a loop's state."""
     changed = connection.execute(update(loops).where(loops.c.loop == state.loop).values(state=state.to_json()))
     if changed.rowcount == 0:
         connection.execute(insert(loops).values(loop=state.loop, state=state.to_json()))
 
 
 def load_coverage(connection: Connection, loop: str, part: Part) -> Coverage | None:
-    """What a part covers, or None before its first flush."""
+    """Return what a part covers, or None before its first flush."""
     query = select(coverage).where(coverage.c.loop == loop, coverage.c.part == part)
     row = connection.execute(query).first()
     return None if row is None else Coverage(row.watermark_ms, _tables(json.loads(row.tables)))
 
 
 def extend_coverage(connection: Connection, loop: str, part: Part, seen: Coverage) -> None:
-    """Take note of a flush; watermark and versions only grow."""
+    """Record a flush. Watermark and versions never decrease."""
     known = load_coverage(connection, loop, part)
     tables = dict(known.tables) if known else {}
     for name, table in seen.tables.items():
@@ -129,7 +127,7 @@ def extend_coverage(connection: Connection, loop: str, part: Part, seen: Coverag
 
 
 def want_run(connection: Connection, run_id: str, event: Envelope[training.RetrainRequested]) -> None:
-    """Note that a request's run is wanted; again is a no-op."""
+    """Add a run for a request. Idempotent."""
     if connection.execute(select(runs.c.run_id).where(runs.c.run_id == run_id)).first() is not None:
         return
     connection.execute(
@@ -147,13 +145,13 @@ def want_run(connection: Connection, run_id: str, event: Envelope[training.Retra
 
 
 def open_runs(connection: Connection) -> list[Run]:
-    """Runs that have not ended, by id."""
+    """Return the runs that have not ended, by id."""
     query = select(runs).where(runs.c.phase != "done").order_by(runs.c.run_id)
     return [_run(row) for row in connection.execute(query)]
 
 
 def save_run(connection: Connection, run: Run) -> None:
-    """Keep how far a run is."""
+    """Store a run's progress."""
     values = {
         "phase": run.phase,
         "event_id": run.event_id,

@@ -1,7 +1,7 @@
-"""Runs as processes of this machine.
+"""Launches runs as local processes.
 
-A run holds a lock on a file in its folder for as long as it lives: the lock is taken before the process starts and
-handed down to it, so there is no moment at which a run is alive and looks dead, whichever process was killed first.
+A run holds a lock on a file in its folder while it lives. The launcher takes the lock before it starts the process and
+passes it on. A live run therefore always holds its lock, whichever process is killed first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TAIL_BYTES = 8192
 
 
 class SubprocessLauncher:
-    """`services.training.ports.Launcher` with processes, each the leader of a session of its own."""
+    """`services.training.ports.Launcher` with processes, each the leader of its own session."""
 
     def __init__(self, environment: Mapping[str, str], command: Sequence[str] = _COMMAND) -> None:
         self._environment = {**os.environ, **environment}
@@ -87,7 +87,7 @@ class SubprocessLauncher:
             self.stop(folder)
 
     def _reap(self, folder: Path) -> None:
-        """Let a process that has said its last word go."""
+        """Wait for a process that has written its result."""
         process = self._processes.get(folder)
         if process is None:
             return
@@ -100,7 +100,7 @@ class SubprocessLauncher:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[int | None]:
-    """The lock of a folder as a file descriptor, or None where a run holds it."""
+    """Yield the folder's lock as a file descriptor, or None if a run holds it."""
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,7 +126,7 @@ def _pid(folder: Path) -> int | None:
 
 
 def _memory_mib(pid: int | None) -> float:
-    """Proportional set size of a process and all below it, in MiB: maps that many share are not counted twice."""
+    """Return the proportional set size of a process and its descendants in MiB. PSS counts shared pages once."""
     if pid is None:
         return 0.0
     total = 0

@@ -1,1 +1,1 @@
-"""Pure rules of training: the retrain controller, the population of a run, quality and reference histograms."""
+"""Pure rules of training: the retrain controller, the rows of a run, quality and reference histograms."""

@@ -1,23 +1,23 @@
-"""When a loop retrains: a pure state machine. Each function takes a loop's state and gives the next, with what to say.
+"""Decides when a loop retrains. Pure functions from a state and an event to the next state and its answers.
 
-At most one chain is open a loop: from a request to the promotion, rejection or rollback of its release, or to the
-failure of its run. Every reason is answered at once, by a request or by "kept". Kept reasons make one request that
-lists them all, at the first window end at which nothing stands in the way.
+A loop has at most one open chain. A chain starts with a request. It ends when its release is promoted, rejected or
+rolled back, or when its run fails. Every reason gets an answer at once: a request, or "coalesced". Coalesced reasons
+are kept. At the next window end without an obstacle, one request lists all of them.
 
-| in the way | of whom |
+| obstacle | holds back |
 |---|---|
-| an open run or release | everybody |
-| a pause | everybody |
-| no window has closed yet | everybody |
-| there is no trainer | everybody but an import |
-| the breaker: so many chains in a row ended without a promotion | everybody but a command or an import |
-| the cooldown after a chain | everybody but an import, and a first champion: that is tried after the next window |
+| an open run or release | all reasons |
+| a pause | all reasons |
+| no window has closed yet | all reasons |
+| no trainer | all except an import |
+| the breaker: too many consecutive chains without a promotion | all except a command or an import |
+| the cooldown after a chain | all except an import and a first champion, which is retried after the next window |
 
-A model that a person brings is packed, and not trained, by a run of its own: the oldest import goes first and alone,
-other reasons wait. How it ends says nothing about the trainer, so the breaker does not count it.
+The run of an import packs the model and trains nothing. The oldest import goes first and alone; other reasons wait.
+The breaker does not count imports, because their outcome does not depend on the trainer.
 
-A drift alarm about a release that is champion no more, and a wish for a first champion where there is one, are dropped
-and answered as `superseded`: training for them would answer a question that nobody asks any longer.
+A drift alarm about a former champion is dropped, and so is a first-champion reason if there is a champion. Both get
+the answer `superseded`, because training for them is no longer useful.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Window:
 
 
 def window_closed(state: LoopState, policy: TrainingDefinition, window: Window) -> Step:
-    """The clock moves to a window's end: what is due, and what was kept, is decided. Old windows are passed over."""
+    """Move the clock to a window's end, and decide due and kept reasons. A window that is not newer has no effect."""
     if state.clock_ms is not None and window.end_ms <= state.clock_ms:
         return state, ()
     started_ms = window.start_ms if state.started_ms is None else state.started_ms
@@ -64,7 +64,7 @@ def window_closed(state: LoopState, policy: TrainingDefinition, window: Window) 
 
 
 def reason_came(state: LoopState, policy: TrainingDefinition, reason: Reason) -> Step:
-    """An alarm, a command or an import. One that had its answer is passed over."""
+    """Decide an alarm, a command or an import. A reason that already has an answer has no effect."""
     if _label(reason) in state.answered:
         return state, ()
     at_ms = reason.event_time_ms
@@ -74,21 +74,21 @@ def reason_came(state: LoopState, policy: TrainingDefinition, reason: Reason) ->
 
 
 def candidate_trained(state: LoopState, request_id: str) -> LoopState:
-    """The open request's run ended with a bundle: its release is open now."""
+    """Mark the release as open, because the open request's run ended with a bundle."""
     if state.chain is None or state.chain.request_id != request_id:
         return state
     return replace(state, chain=replace(state.chain, phase="release-open"))
 
 
 def run_failed(state: LoopState, request_id: str, at_ms: int) -> LoopState:
-    """The open request's run ended without a bundle."""
+    """End the chain, because the open request's run ended without a bundle."""
     if state.chain is None or state.chain.request_id != request_id:
         return state
     return _ended(state, at_ms, consecutive_failures=True)
 
 
 def stage_entered(state: LoopState, release_id: str, stage: str) -> LoopState:
-    """The open release moved."""
+    """Record the stage of the open release."""
     if not _is_open(state, release_id):
         return state
     chain: Chain = state.chain  # type: ignore[assignment]  # open
@@ -96,25 +96,25 @@ def stage_entered(state: LoopState, release_id: str, stage: str) -> LoopState:
 
 
 def champion_promoted(state: LoopState, release_id: str, at_ms: int) -> LoopState:
-    """The loop has a new champion."""
+    """Set the champion, and end the chain if the open release is promoted."""
     state = _set_champion(state, release_id)
     return _ended(state, at_ms, consecutive_failures=False) if _is_open(state, release_id) else state
 
 
 def release_rejected(state: LoopState, release_id: str, at_ms: int) -> LoopState:
-    """A release, or a candidate that never became one, was refused."""
+    """End the chain if the open release, or a candidate that never became one, is rejected."""
     return _ended(state, at_ms, consecutive_failures=True) if _is_open(state, release_id) else state
 
 
 def release_rolled_back(state: LoopState, release_id: str, to_release_id: str, at_ms: int) -> LoopState:
-    """A release was taken back: the champion, or one that was on its way."""
+    """Restore the previous champion if the champion is rolled back. End the chain if the open release is."""
     if release_id == state.champion:
         state = _set_champion(state, to_release_id)
     return _ended(state, at_ms, consecutive_failures=True) if _is_open(state, release_id) else state
 
 
 def paused(state: LoopState, value: bool) -> LoopState:
-    """A person stopped retraining, or lets it go on; what was kept is decided at the next window's end."""
+    """Pause or resume retraining. Kept reasons are decided at the end of the next window."""
     return replace(state, paused=value)
 
 
@@ -135,7 +135,7 @@ def _decide(state: LoopState, policy: TrainingDefinition, new: tuple[Reason, ...
 
 
 def _whose_turn(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
-    """The oldest import alone, or all reasons where there is none."""
+    """Return the oldest import alone, or all reasons if there is no import."""
     imports = [each for each in reasons if each.kind == "import"]
     return (imports[0],) if imports else reasons
 
@@ -143,7 +143,7 @@ def _whose_turn(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
 def _coalesced(
     state: LoopState, policy: TrainingDefinition, reason: Reason, turn: tuple[Reason, ...], at_ms: int
 ) -> Coalesced:
-    """What a kept reason waits for: what those whose turn it is wait for, or else its own obstacle."""
+    """Return the answer to a kept reason. If it is not its turn, its own obstacle counts."""
     obstacle = _obstacle(state, policy, turn if reason in turn else (reason,), at_ms)
     if obstacle is None:
         raise AssertionError(f"nothing stands in the way of {reason}, and it was kept")
@@ -199,7 +199,7 @@ def _first_champion_due(state: LoopState, policy: TrainingDefinition, window: Wi
     if state.ended_ms is not None and window.end_ms <= state.ended_ms:
         return False
     if policy.trainer is None:
-        return True  # nothing to wait for: that a person must bring a model is told at once
+        return True  # no first training to wait for: report at once that a model must be imported
     return window.end_ms - (state.started_ms or 0) >= to_ms(policy.first_champion_after)
 
 

@@ -1,6 +1,6 @@
-"""How a model that was trained elsewhere is asked in a loop: which of the loop's inputs go where, what its score is.
+"""Matches an imported model's tensors with a loop's inputs and score.
 
-Pure. Names are matched where a model has them; an order is never guessed.
+Pure. Matches by name where the model has names, and never guesses an order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Link = Literal["identity", "sigmoid", "softmax", "exp"]
 LINKS: tuple[Link, ...] = ("identity", "sigmoid", "softmax", "exp")
 
 NUMBERS = ("float", "double", "float16", "int64", "int32")
-"""Element types that take the loop's numbers."""
+"""ONNX element types of inputs that take the loop's numbers."""
 WHOLE = ("int64", "int32")
 TEXT = "string"
 _SCORES = ("float", "double", "float16")
@@ -25,7 +25,7 @@ _ONE = ("1", "1.0", "true")
 
 
 class Mismatch(ValueError):
-    """The model cannot be asked so; the text says what to do."""
+    """The loop cannot use the model as given. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,46 +34,46 @@ class Tensor:
 
     name: str
     dtype: str
-    """ONNX's name of the element type, in lower case."""
+    """Name of the ONNX element type, in lower case."""
     shape: tuple[int | None, ...] | None
-    """None for an axis of any length, and for a shape that is not known."""
+    """A None axis has any length. The whole shape is None if it is unknown."""
     classes: tuple[str, ...] = ()
-    """Of an output with a column a class: the labels that the graph gives them."""
+    """Class labels of an output's columns, if the graph has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What a person says where names do not tell."""
+    """Options of an import, for what names do not tell."""
 
     columns: Mapping[str, Sequence[str]]
-    """The loop's inputs for each of the model's, in order; under ``""`` those of the only one."""
+    """Loop inputs for each model input, in order. The key ``""`` means the model's only input."""
     output: str = ""
     classes: Sequence[str] = ()
     """Names of the output's columns, in order."""
     positive: str = ""
-    """The class that is the loop's 1."""
+    """The class that counts as the loop's 1."""
     link: Link = "identity"
 
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
-    """How a model is asked."""
+    """How the loop calls the model."""
 
     inputs: tuple[tuple[str, tuple[str, ...]], ...]
-    """Each input of the graph, with the loop's inputs that it takes, a column each."""
+    """Each graph input with the loop's inputs for its columns, in order."""
     output: str
     score_columns: tuple[int, ...]
-    """Columns of the output that make the score, in order: one, or one a class."""
+    """Output columns of the score, in order: one, or one per class."""
     link: Link = "identity"
 
 
 def match_inputs(
     tensors: Sequence[Tensor], own: Sequence[Input], options: ImportOptions
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The loop's inputs for each input of a graph.
+    """Return the loop's inputs for each input of a graph.
 
     Raises:
-        Mismatch: names or an order are missing, or types and widths do not fit.
+        Mismatch: names or an order are missing, or types or widths differ.
     """
     known = names_of(own)
     columns = _by_tensor(tensors, options.columns)
@@ -93,10 +93,10 @@ def match_inputs(
 def match_output(
     tensors: Sequence[Tensor], kind: LabelKind, classes: Sequence[str], options: ImportOptions
 ) -> tuple[str, tuple[int, ...]]:
-    """The output that holds the scores, and its columns in the order of the loop's score.
+    """Return the output that holds the scores, and its columns in the order of the loop's score.
 
     Raises:
-        Mismatch: no output fits, or several might fit, or its columns are not those of the label's kind.
+        Mismatch: no output or several outputs fit, or the columns differ from the label's kind.
     """
     tensor = _score_tensor(tensors, kind, options.output)
     width = _width(tensor) or 1
@@ -123,7 +123,7 @@ def _by_tensor(tensors: Sequence[Tensor], columns: Mapping[str, Sequence[str]]) 
 
 
 def names_of(own: Sequence[Input]) -> dict[str, Input]:
-    """The loop's inputs by full name, by ``view:feature``, and by the feature's own name where one bears it alone."""
+    """Return the loop's inputs by full name, by ``view:feature``, and by feature name if it is unique."""
     found = {each.name: each for each in own}
     alone = Counter(each.feature or each.name for each in own)
     for each in own:
@@ -139,7 +139,7 @@ def _own_name(tensor: Tensor, width: int | None, known: Mapping[str, Input]) -> 
 
 
 def _width(tensor: Tensor) -> int | None:
-    """Columns, or None where the graph leaves that open."""
+    """Return the number of columns, or None if the graph leaves it open."""
     if tensor.shape is None:
         return None
     if not 1 <= len(tensor.shape) <= 2:
@@ -187,7 +187,7 @@ def _score_tensor(tensors: Sequence[Tensor], kind: LabelKind, wish: str) -> Tens
 
 
 def _positive(tensor: Tensor, options: ImportOptions) -> int:
-    """The column of the loop's 1; the second, where the graph and the person name none."""
+    """Return the column of the loop's 1: the second if neither the graph nor the options name the classes."""
     names = tuple(options.classes) or tensor.classes
     if not names and not options.positive:
         return 1
@@ -201,7 +201,7 @@ def _positive(tensor: Tensor, options: ImportOptions) -> int:
 
 
 def _class_columns(tensor: Tensor, width: int, classes: Sequence[str], options: ImportOptions) -> tuple[int, ...]:
-    """The column of each of the loop's classes; their own order where the graph and the person name none."""
+    """Return the column of each loop class, in the loop's order if neither graph nor options name them."""
     if width != len(classes):
         raise Mismatch(f"its output {tensor.name!r} has {width} columns; the loop has {len(classes)} classes")
     names = tuple(options.classes) or tensor.classes

@@ -1,7 +1,7 @@
-"""Which rows a run trains on: what was to be predicted in its window, with what was known of the outcome at its end.
+"""Selects the rows of a run: decisions in its window, with the outcomes known at its end.
 
 Pure functions over Arrow tables with the standard columns of accepted rows. A row whose outcome is missing, late or not
-visible yet is left out, never taken for a negative one.
+yet visible is left out. It never counts as negative.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ _ORDER = "visible_from_ms"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Things to be predicted. All have n rows, in order of (decision time, key)."""
+    """Decisions to predict. All fields have n rows, in order of (decision time, key)."""
 
     key: pa.Array
     """string"""
     decision_time_ms: pa.Array
     """int64"""
     rows: pa.Table
-    """The population's own columns."""
+    """Columns of the prediction's source event."""
     repeated: int
-    """Further rows of a key that were passed over: the first one visible counts."""
+    """Number of dropped rows whose key repeats; the first visible row counts."""
 
     def where(self, chosen: NDArray[np.bool_]) -> Asked:
-        """Some of the rows."""
+        """Return the rows that a mask selects."""
         mask = pa.array(chosen)
         return Asked(self.key.filter(mask), self.decision_time_ms.filter(mask), self.rows.filter(mask), self.repeated)
 
 
 def asked_between(rows: pa.Table, prediction: PredictionDefinition, start_ms: int, end_ms: int) -> Asked:
-    """Rows of the population with a decision time in ``[start_ms, end_ms)`` that were visible before ``end_ms``."""
+    """Return rows with a decision time in ``[start_ms, end_ms)`` that were visible before ``end_ms``."""
     offset_ms = to_ms(prediction.decision_time.offset)
     decision = pc.add(pc.cast(rows[prediction.decision_time.column], pa.int64()), offset_ms)
     inside = pc.and_(pc.greater_equal(decision, start_ms), pc.less(decision, end_ms))
@@ -68,10 +68,10 @@ def asked_between(rows: pa.Table, prediction: PredictionDefinition, start_ms: in
 
 
 def known_outcomes(rows: pa.Table, label: LabelDefinition, end_ms: int) -> pa.Table:
-    """What was known at ``end_ms``: ``key`` string, ``label`` float64, ``outcome_time_ms`` int64.
+    """Return the outcomes known at ``end_ms``: ``key`` string, ``label`` float64, ``outcome_time_ms`` int64.
 
-    Of several outcomes of a key, the first one visible says when; the last one that became visible less than
-    ``label.correction_span`` after it says what. A class's label is its place in ``label.classes``.
+    If a key has several outcomes, the first visible one gives the time. The last one that became visible less than
+    ``label.correction_span`` after it gives the label. With classes, the label is the index in ``label.classes``.
     """
     rows = rows.filter(_visible_before(rows, end_ms))
     if label.classes:
@@ -90,7 +90,7 @@ def known_outcomes(rows: pa.Table, label: LabelDefinition, end_ms: int) -> pa.Ta
 
 
 def labels_of(asked: Asked, outcomes: pa.Table, horizon_ms: int) -> NDArray[np.float64]:
-    """Label of each row, float64 [n]; NaN where no outcome within the horizon is known."""
+    """Return the label of each row, float64 [n]; NaN if no outcome within the horizon is known."""
     found = pc.index_in(asked.key, value_set=outcomes[KEY].combine_chunks())
     label = _floats(outcomes[LABEL].take(found))
     late = pc.greater(
@@ -100,7 +100,7 @@ def labels_of(asked: Asked, outcomes: pa.Table, horizon_ms: int) -> NDArray[np.f
 
 
 def input_column(rows: pa.Table, name: str, declared: InputDefinition) -> NDArray[np.float64] | NDArray[np.object_]:
-    """A request input as the model gets it: float64 [n], NaN for missing, or object [n] of str, "" for missing."""
+    """Return a request input for the model: float64 [n] with NaN, or object [n] of str with "", if missing."""
     column = rows[declared.column or name]
     if declared.type == "string":
         return np.asarray(pc.fill_null(pc.cast(column, pa.string()), "").to_numpy(), dtype=object)
@@ -108,7 +108,7 @@ def input_column(rows: pa.Table, name: str, declared: InputDefinition) -> NDArra
 
 
 def join_key_column(asked: Asked, prediction: PredictionDefinition, name: str) -> pa.Array:
-    """Values of a join key of the feature service: a constant, the prediction key, or an input's column."""
+    """Return a join key of the feature service: a constant, the prediction key, or an input's column."""
     source = prediction.join_keys[name]
     if source.input is None:
         return pa.array([source.const] * len(asked.key), pa.string())
@@ -119,14 +119,14 @@ def join_key_column(asked: Asked, prediction: PredictionDefinition, name: str) -
 
 
 def columns_of(prediction: PredictionDefinition) -> tuple[str, ...]:
-    """Columns of the population's event that a run reads."""
+    """Return the columns of the prediction's source event that a run reads."""
     inputs = [declared.column or name for name, declared in prediction.inputs.items()]
     every = [prediction.key, prediction.decision_time.column, *inputs, *TIMES, *POSITION]
     return tuple(dict.fromkeys(every))
 
 
 def outcome_columns_of(label: LabelDefinition) -> tuple[str, ...]:
-    """Columns of the outcome's event that a run reads."""
+    """Return the columns of the outcome event that a run reads."""
     return tuple(dict.fromkeys([label.key, label.value, *TIMES, *POSITION]))
 
 
@@ -139,14 +139,14 @@ def _visible_from(rows: pa.Table) -> pa.ChunkedArray:
 
 
 def _first_of_each(key: pa.ChunkedArray, rows: pa.Table) -> pa.Array:
-    """Index of the first visible row of each key, ties by where the row stood in its topic; in order of coming."""
+    """Return the index of each key's first visible row, in order of visibility; ties by topic position."""
     order, codes = _coming(key, rows)
     _, first = np.unique(codes, return_index=True)
     return order.take(pa.array(np.sort(first), pa.int64()))
 
 
 def _first_and_corrected(key: pa.ChunkedArray, rows: pa.Table, span_ms: int) -> tuple[pa.Array, pa.Array]:
-    """As `_first_of_each`, and beside it the index of the key's last row that was visible less than a span after it."""
+    """Return `_first_per_key`, and the index of each key's last row visible less than ``span_ms`` after its first."""
     order, codes = _coming(key, rows)
     visible = _visible_from(rows).take(order).to_numpy()
     _, first = np.unique(codes, return_index=True)
@@ -160,7 +160,7 @@ def _first_and_corrected(key: pa.ChunkedArray, rows: pa.Table, span_ms: int) -> 
 
 
 def _coming(key: pa.ChunkedArray, rows: pa.Table) -> tuple[pa.Array, NDArray[np.int64]]:
-    """Row indices in the order in which rows became visible, and in that order a number int64 [n] for each key."""
+    """Return row indices in order of visibility, and in that order an int64 [n] code per key."""
     order = pc.sort_indices(
         pa.table({_ORDER: _visible_from(rows), **{name: rows[name] for name in POSITION}}),
         sort_keys=[(name, "ascending") for name in (_ORDER, *POSITION)],

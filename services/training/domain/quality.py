@@ -1,4 +1,4 @@
-"""How good scores are: loss by kind of label, against the base rate's; calibration; AUC; accuracy."""
+"""Quality of scores: loss against the base rate, calibration, AUC and accuracy."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from driftloop.model.scores import Floats
 
 
 def auc(score: Floats, label: Floats) -> float:
-    """Chance that a positive row scores above a negative one, ties counting half; NaN where one kind is absent.
+    """Return the chance that a positive row scores above a negative one; ties count half. NaN if one kind is absent.
 
-    Hanley and McNeil, The meaning and use of the area under a ROC curve (1982), from the rank sum.
+    Computed from the rank sum: Hanley and McNeil, The meaning and use of the area under a ROC curve (1982).
     """
     positive = label > 0.5
     positives, negatives = int(positive.sum()), int((~positive).sum())
@@ -24,11 +24,12 @@ def auc(score: Floats, label: Floats) -> float:
 
 
 def metrics(kind: LabelKind, score: Floats, label: Floats, training_label: Floats) -> dict[str, float]:
-    """Metrics on held-out rows by name; those that are not a number are left out.
+    """Return metrics on held-out rows by name, without those that are not finite.
 
-    ``base_loss`` is the loss of always saying the mean of the training labels, of several classes their shares;
-    ``calibration`` is the mean of (score - label). Of several classes, the score here is the likeliest one's
-    probability, the label 1 where that one came true, and ``base_rate`` the share of the commonest class in training.
+    ``base_loss`` is the loss of a constant prediction: the mean training label, or the class shares in training.
+    ``calibration`` is the mean of (score - label). With classes, score is the probability of the likeliest class, label
+    is
+    1 if that class is correct, and ``base_rate`` is the training share of the most frequent class.
     """
     base = constant_scores(kind, training_label, score)
     said, came = top_label(kind, score, label)

@@ -1,8 +1,8 @@
-"""What inputs and scores looked like in training: histograms on a grid of their own quantiles.
+"""Histograms of inputs and scores in training, with quantiles as bin edges.
 
-Monitoring counts what comes later on the same grid. ``edges`` are the inner edges, ascending: with k of them there are
-k + 1 bins, the first and the last open-ended. A value belongs to bin ``searchsorted(edges, value, side="right")``, so
-a bin holds its lower edge. NaN is counted in ``missing`` alone.
+Monitoring counts later values in the same bins. ``edges`` are the inner edges, ascending: k edges make k + 1 bins, and
+the first and last bin are unbounded. A value belongs to bin ``searchsorted(edges, value, side="right")``, so a bin
+includes its lower edge. NaN counts only in ``missing``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """``len(counts) == len(edges) + 1``."""
+    """A histogram with ``len(counts) == len(edges) + 1``."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
@@ -30,7 +30,10 @@ class Histogram:
 
 
 def histogram(values: Floats, bins: int = BINS) -> Histogram:
-    """At most ``bins`` bins with about equal counts; fewer where values repeat, one where all are missing or equal."""
+    """Return at most ``bins`` bins with about equal counts.
+
+    Repeated values give fewer bins. If all values are equal or missing, there is one bin.
+    """
     present = values[~np.isnan(values)]
     levels = np.arange(1, bins) / bins
     inner = np.quantile(present, levels, method="higher") if len(present) else np.empty(0)
@@ -41,7 +44,7 @@ def histogram(values: Floats, bins: int = BINS) -> Histogram:
 
 
 def reference(numeric: Floats, names: Sequence[str], score: Floats) -> bytes:
-    """``reference.json`` of ``numeric`` float64 [n, F] and ``score`` float64 [n]."""
+    """Return ``reference.json`` of ``numeric`` float64 [n, F] and ``score`` float64 [n]."""
     inputs = {name: histogram(numeric[:, place]) for place, name in enumerate(names)}
     return _json({name: asdict(each) for name, each in inputs.items()}, asdict(histogram(score)))
 

@@ -1,4 +1,4 @@
-"""What the retrain controller remembers of a loop, and what it says."""
+"""State and answers of the retrain controller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Kind = Literal["import", "command", "drift", "schedule", "first-champion"]
 Because = Literal["run-open", "release-open", "paused", "breaker", "cooldown", "no-window", "no-trainer", "superseded"]
 
 STRENGTH: tuple[Kind, ...] = ("import", "command", "drift", "schedule", "first-champion")
-"""Strongest first: the strongest reason of a request decides how much data it trains on."""
+"""Kinds, strongest first. The strongest reason of a request decides the length of its window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,30 +25,30 @@ class Reason:
     event_time_ms: int
     detail: str
     chain: str = ""
-    """Chain that the reason opened; empty where the request opens one of its own."""
+    """Chain that the reason opened; empty if the request opens its own."""
     release_id: str = ""
     """Drift only: the champion that the alarm is about."""
     evidence: tuple[str, ...] = ()
     model: str = ""
-    """Import only: the model that came, as a `driftloop.control.v1.ImportedModel`'s bytes in hex."""
+    """Import only: the model, as hex of a `driftloop.control.v1.ImportedModel`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What a request has become so far."""
+    """The progress of a request."""
 
     request_id: str
     run_id: str
     release_id: str
     phase: Literal["run-open", "release-open"] = "run-open"
     stage: str = ""
-    """Stage of the rollout that the release entered last."""
+    """The newest rollout stage of the release."""
     imported: bool = False
-    """Its model was brought by a person: what becomes of it says nothing about the trainer."""
+    """Whether its model was imported, so that its outcome does not count for the trainer."""
 
     @property
     def blocks_by(self) -> str:
-        """Id of what blocks another request."""
+        """Return the id of what blocks another request."""
         return self.request_id if self.phase == "run-open" else self.release_id
 
 
@@ -58,7 +58,7 @@ _STORED_FAILURES = "in_vain"
 
 @dataclass(frozen=True, slots=True)
 class LoopState:
-    """A loop as the controller sees it. Times are UTC milliseconds since the epoch."""
+    """The controller's view of a loop. Times are UTC milliseconds since the epoch."""
 
     loop: str
     started_ms: int | None = None
@@ -67,19 +67,19 @@ class LoopState:
     """End of the newest window: the controller's only clock."""
     champion: str = ""
     former: tuple[str, ...] = ()
-    """Releases that were champion once."""
+    """Releases that were champion."""
     paused: bool = False
     chain: Chain | None = None
     kept: tuple[Reason, ...] = ()
     requests: int = 0
     consecutive_failures: int = 0
-    """Chains in a row that ended without a promotion."""
+    """Consecutive chains that ended without a promotion."""
     ended_ms: int | None = None
     """Event time at which the last chain ended."""
     periods: int = 0
-    """Whole periods of the schedule that have gone by."""
+    """Number of completed periods of the schedule."""
     answered: tuple[str, ...] = ()
-    """Newest reasons that had their answer, as `kind:event id`."""
+    """Newest reasons that have an answer, as `kind:event id`."""
 
     def to_json(self) -> str:
         """Return the state as text for a row."""
@@ -100,7 +100,7 @@ def parse_state(text: str) -> LoopState:
 
 @dataclass(frozen=True, slots=True)
 class Coalesced:
-    """The reason waits, or was dropped where ``because`` is `superseded`."""
+    """The reason waits, or is dropped if ``because`` is `superseded`."""
 
     reason: Reason
     because: Because
@@ -109,7 +109,7 @@ class Coalesced:
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """A run is asked for; its data is ``[window_start_ms, window_end_ms)``."""
+    """A request for a run over data in ``[window_start_ms, window_end_ms)``."""
 
     chain: Chain
     reasons: tuple[Reason, ...]
@@ -119,18 +119,18 @@ class Requested:
 
     @property
     def evidence(self) -> tuple[str, ...]:
-        """Events that the request rests on, each once."""
+        """Return the distinct events that the request rests on."""
         every = [each for reason in self.reasons for each in (reason.event_id, *reason.evidence)]
         return tuple(dict.fromkeys(every))
 
     @property
     def model(self) -> str:
-        """The model that came, as `Reason.model`; empty where one is trained."""
+        """Return `Reason.model`; empty if a model is to be trained."""
         return self.reasons[0].model
 
     @property
     def correlation_id(self) -> str:
-        """The chain of the oldest reason that opened one, or the empty string."""
+        """Return the chain of the oldest reason that opened one, or an empty string."""
         return next((reason.chain for reason in self.reasons if reason.chain), "")
 
 
@@ -138,7 +138,7 @@ Outcome = Coalesced | Requested
 
 
 def chain_of(loop: str, reasons: tuple[Reason, ...]) -> Chain:
-    """The chain that a request opens: all its ids follow from the reasons."""
+    """Return the chain that a request opens. All its ids derive from the reasons."""
     request_id = ids.short_id("request", loop, *(reason.event_id for reason in reasons))
     run_id = ids.short_id("run", loop, request_id)
     imported = reasons[0].kind == "import"

@@ -1,1 +1,1 @@
-"""Models that were trained elsewhere: read, looked at, asked, and made into a bundle's graph. No torch."""
+"""Imports of models trained elsewhere: read, check, run, and convert to a bundle's graph. Does not load torch."""

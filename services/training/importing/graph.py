@@ -1,4 +1,4 @@
-"""An ONNX file as a graph that can be asked for numbers: what goes in, what comes out, and in which columns."""
+"""Reads an ONNX file and determines its inputs, outputs and columns."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from services.training.domain.matching import TEXT, Mismatch, Tensor
 from services.training.importing import runtime
 
 LEAST_OPSET = 9
-"""Since then all operators are there that a bundle's graph is made with."""
+"""Oldest opset that has every operator of a bundle's graph."""
 OPSET = 17
-"""Of what is put around a graph that has no operator of the default domain itself."""
+"""Opset of added nodes if the graph itself uses no operator of the default domain."""
 LEAST_IR = 8
 _TRIED_ROWS = 3
 _WORDS = '; it has to score texts that it was not fitted to, too (scikit-learn: OneHotEncoder(handle_unknown="ignore"))'
@@ -29,20 +29,20 @@ _NUMPY = {"float": np.float32, "double": np.float64, "float16": np.float16, "int
 
 @dataclass(frozen=True)
 class Graph:
-    """A model that can be asked."""
+    """An ONNX model that ONNX Runtime can run."""
 
     model: ModelProto
-    """Its maps of probabilities are tensors again, beside its own outputs."""
+    """With tensors in place of maps of class to probability."""
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    """With the shapes that they have."""
+    """With their actual shapes."""
 
 
 def read(path: Path) -> bytes:
-    """A model's file as one piece, with what it keeps in files beside it.
+    """Return a model file as one piece, external data included.
 
     Raises:
-        Mismatch: it is no ONNX model.
+        Mismatch: it is not a readable ONNX model.
     """
     try:
         model = onnx.load(str(path))
@@ -55,10 +55,10 @@ def read(path: Path) -> bytes:
 
 
 def opened(content: bytes) -> Graph:
-    """Look at a model, and try it on a few rows.
+    """Read a model's tensors and run it on a few rows.
 
     Raises:
-        Mismatch: it is too old, or ONNX Runtime cannot run it.
+        Mismatch: its opset is too old, or ONNX Runtime cannot run it.
     """
     model = plain(content)
     inputs = tuple(_tensor(each) for each in _true_inputs(model))
@@ -69,10 +69,10 @@ def opened(content: bytes) -> Graph:
 
 
 def plain(content: bytes) -> ModelProto:
-    """The model with tensors for outputs: a ZipMap's map of class to probability becomes what it was made of.
+    """Return the model with tensors as outputs, in place of a ZipMap's maps of class to probability.
 
     Raises:
-        Mismatch: its operators are too old.
+        Mismatch: its opset is too old.
     """
     model = onnx.load_from_string(content)
     versions = {each.domain if each.domain not in _DEFAULT else "": each.version for each in model.opset_import}
@@ -91,7 +91,7 @@ def plain(content: bytes) -> ModelProto:
 
 
 def _true_inputs(model: ModelProto) -> Iterator[ValueInfoProto]:
-    """Inputs that are no weights: older files list those, too."""
+    """Return the inputs that are not weights; older files also list weights as inputs."""
     weights = {each.name for each in model.graph.initializer}
     return (each for each in model.graph.input if each.name not in weights)
 
@@ -124,7 +124,7 @@ def _tried(model: ModelProto, inputs: tuple[Tensor, ...]) -> dict[str, NDArray[n
 
 
 def _zeros(tensor: Tensor) -> NDArray[np.generic]:
-    """Rows of zeros, or of empty strings; widths that the graph leaves open are 1."""
+    """Return rows of zeros or empty strings; a width that the graph leaves open is 1."""
     lengths = [each or 1 for each in (tensor.shape or (None, None))[1:]]
     if tensor.shape is not None and tensor.shape[0] is not None:
         raise Mismatch(
@@ -150,7 +150,7 @@ def _given(name: str, values: NDArray[np.generic], classes: tuple[str, ...]) -> 
 
 
 def _classes_of(model: ModelProto, output: str) -> tuple[str, ...]:
-    """The labels of an output's columns: those of the ZipMap made of it, or of the graph's only classifier."""
+    """Return the class labels of an output's columns, from its ZipMap or the graph's only classifier."""
     maps = [node for node in model.graph.node if node.op_type == "ZipMap" and node.input[0] == output]
     found = [labels for node in (maps or model.graph.node) if (labels := _labels(node))]
     return found[0] if len(set(found)) == 1 else ()

@@ -1,7 +1,8 @@
-"""``python -m services.training.importing.import_check FOLDER --onnx FILE``: whether a loop can take a model, and how.
+"""Checks whether a loop can use a model: ``python -m services.training.importing.import_check FOLDER --onnx FILE``.
 
-Prints JSON: ``{"problem": ...}``, or ``{"model": ..., "notes": [...]}`` with the model as the command `import` has it.
-The file is kept below `DRIFTLOOP_HOME` by then, in one piece, under its digest: what is tried here is what runs later.
+Prints JSON: ``{"problem": ...}``, or ``{"model": ..., "notes": [...]}`` with the model as the command `import` takes
+it.
+The file is then stored below `DRIFTLOOP_HOME` under its digest, so the run uses the bytes that were checked here.
 """
 
 from __future__ import annotations
@@ -37,19 +38,19 @@ from services.training.importing import graph, mlflow_model
 from services.training.run.inputs import model_inputs
 
 FOLDER = "imports"
-"""Below the home."""
+"""Folder below the home."""
 
 
 @dataclass(frozen=True)
 class ImportedModel:
-    """A model's file as one piece, and the columns that came with it."""
+    """A model file as one piece, and the column names that came with it."""
 
     content: bytes
     columns: tuple[str, ...] = ()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Look at a model; returns the exit code, 0 whatever was found."""
+    """Check a model; return exit code 0 whatever the result."""
     os.environ["TZ"] = "UTC"
     time.tzset()
     asked = _parser().parse_args(arguments)
@@ -64,10 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def look(asked: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    """The model as a command has it, kept.
+    """Return the model as the command takes it, and store its file.
 
     Raises:
-        Mismatch: the loop cannot take it.
+        Mismatch: the loop cannot use it.
     """
     definition = load_loop(asked.folder).definition
     with tempfile.TemporaryDirectory() as scratch:
@@ -132,7 +133,7 @@ def _own_inputs(settings: Settings, definition: LoopDefinition) -> list[Input]:
 def _wishes(
     asked: argparse.Namespace, inputs: tuple[Tensor, ...], own: list[Input], signature: tuple[str, ...]
 ) -> ImportOptions:
-    """What the person says; MLflow's signature names the columns of a matrix where nobody else does."""
+    """Return the given options. If they name no columns, MLflow's signature names those of a single matrix."""
     columns = dict(_columns(each) for each in asked.columns)
     options = ImportOptions(columns, asked.output, _split(asked.classes), asked.positive, asked.link)
     if columns or not signature or len(inputs) != 1 or not set(signature) <= names_of(own).keys():
@@ -141,7 +142,7 @@ def _wishes(
 
 
 def _columns(text: str) -> tuple[str, list[str]]:
-    """``INPUT=a,b`` or ``a,b``."""
+    """Parse ``INPUT=a,b`` or ``a,b``."""
     name, equals, columns = text.rpartition("=")
     return (name if equals else ""), _split(columns)
 
@@ -151,7 +152,6 @@ def _split(text: str) -> list[str]:
 
 
 def _keep(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all."""
     if not path.exists():
         replace_file(path, content)
 

@@ -1,4 +1,4 @@
-"""A model that was trained elsewhere, in the place of one that a run has fitted."""
+"""An imported model that takes the place of a trained one."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from services.training.spec import Imported
 Floats = NDArray[np.float64]
 
 _NEAR = 1e-3
-"""Largest difference from 1 of a row's probabilities: what single precision leaves, and no more."""
+"""Largest difference of a row's probability sum from 1, which allows for single precision."""
 _ROUNDING = 1e-6
 _NUMPY = {"float": np.float32, "double": np.float64, "float16": np.float16, "int64": np.int64, "int32": np.int32}
 
 
 @dataclass(frozen=True)
 class ImportedModel:
-    """`driftloop.model.trainer.Fitted` over a graph that came as a file."""
+    """`driftloop.model.trainer.Fitted` over an imported graph."""
 
     origin: Imported
     graph: Graph
@@ -39,14 +39,14 @@ class ImportedModel:
     numeric: tuple[Input, ...]
     categorical: tuple[Input, ...]
     fills: Mapping[str, float]
-    """What stands for a missing number, by the loop's name of it."""
+    """Replacement for a missing number, by the loop's input name."""
     session: runtime.Session
 
     def predict(self, data: TrainingSet) -> Floats:
-        """Scores of the graph as it came, float64 [n], or [n, K] of K classes.
+        """Return the scores of the imported graph, float64 [n], or [n, K] with K classes.
 
         Raises:
-            ModelError: it fails, or what it gives is no score of the label's kind.
+            ModelError: the graph fails, or its values are not scores of the label's kind.
         """
         asking = self.origin.asking
         try:
@@ -61,12 +61,12 @@ class ImportedModel:
         return np.asarray(score[:, 0])
 
     def to_onnx(self) -> bytes:
-        """The same function with the loop's inputs and its score."""
+        """Return the same function with the loop's inputs and score."""
         asking = self.origin.asking
         return wrap(self.graph.model, self.graph.inputs, asking, self.numeric, self.categorical, self.fills)
 
     def manifest(self) -> dict[str, Any]:
-        """Where it came from, for the bundle's manifest."""
+        """Return the origin of the model, for the bundle's manifest."""
         asking = self.origin.asking
         return {
             "source": self.origin.source,
@@ -89,13 +89,14 @@ def take(
     kind: LabelKind,
     threads: int,
 ) -> ImportedModel:
-    """The model of an import, ready to be asked; ``rows`` are the loop's own, ``inputs`` its numbers and its strings.
+    """Load an imported model. ``rows`` are the loop's; ``inputs`` are its numeric and its string inputs.
 
-    A model that gives no finite score where its numbers are missing gets their medians over ``rows`` in their place,
-    as does one that takes whole numbers, which cannot be missing.
+    Missing numbers are replaced by their median over ``rows`` if the model takes integers, which cannot be missing, or
+    if
+    its scores are not finite when numbers are missing.
 
     Raises:
-        ModelError: the file is gone or another one, or cannot be asked so.
+        ModelError: the file is missing, has changed, or cannot be run.
     """
     try:
         graph = opened(_content(imported))
@@ -110,7 +111,7 @@ def take(
 
 
 def feed(graph: Graph, imported: Imported, data: TrainingSet, fills: Mapping[str, float]) -> dict[str, NDArray[Any]]:
-    """The graph's own inputs of some rows of the loop's."""
+    """Return the graph's inputs for some of the loop's rows."""
     numbers = {name: data.numeric[:, place] for place, name in enumerate(data.numeric_names)}
     strings = {name: data.categorical[:, place] for place, name in enumerate(data.categorical_names)}
     found: dict[str, NDArray[Any]] = {}
@@ -135,13 +136,13 @@ def _content(imported: Imported) -> bytes:
 
 
 def _numbers(graph: Graph, imported: Imported) -> list[str]:
-    """The loop's numbers that the model takes."""
+    """Return the loop's numeric inputs that the model takes."""
     asked = dict(imported.asking.inputs)
     return [name for tensor in graph.inputs if tensor.dtype != TEXT for name in asked[tensor.name]]
 
 
 def _bears_missing(model: ImportedModel, rows: TrainingSet) -> bool:
-    """Whether it gives a finite score with every number missing."""
+    """Return whether the scores are finite when all numbers are missing."""
     first = rows.rows(slice(0, 1))
     empty = TrainingSet(
         np.full_like(first.numeric, np.nan), first.categorical, first.label, first.decision_time_ms, first.key,
@@ -155,7 +156,7 @@ def _bears_missing(model: ImportedModel, rows: TrainingSet) -> bool:
 
 
 def _medians(rows: TrainingSet, names: list[str]) -> dict[str, float]:
-    """Median of each, over the rows that have it; 0 where none has."""
+    """Return the median of each name over the rows that have it, or 0 if no row has it."""
     found = {}
     for place, name in enumerate(rows.numeric_names):
         present = rows.numeric[:, place][~np.isnan(rows.numeric[:, place])]
@@ -178,7 +179,7 @@ def _linked(raw: Floats, link: str) -> Floats:
 
 
 def _check(kind: LabelKind, score: Floats, output: str) -> None:
-    """Raises ModelError where finite numbers are no scores of a kind."""
+    """Raise ModelError if finite values are not scores of this kind."""
     found = score[np.isfinite(score).all(axis=1)]
     if not len(found):
         return

@@ -1,4 +1,4 @@
-"""A model in MLflow, or a folder that MLflow has written: its ONNX file, and the names of its columns."""
+"""Finds the ONNX file and column names of a model in MLflow, or in a folder that MLflow wrote."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _EXPORTS = {
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model's ONNX file, and its columns as MLflow's signature names them; empty where it names none."""
+    """A model's ONNX file, and its column names from MLflow's signature; empty if it has none."""
 
     path: Path
     columns: tuple[str, ...]
 
 
 def fetch(uri: str, tracking_uri: str, scratch: Path) -> LoggedModel:
-    """A model by ``models:/name/version``, ``runs:/<run id>/<path>``, or a folder with an `MLmodel` file.
+    """Fetch a model by ``models:/name/version``, ``runs:/<run id>/<path>``, or a folder with an `MLmodel` file.
 
     Raises:
-        Mismatch: there is none, or none of the flavour onnx.
+        Mismatch: the model is missing, or has no ONNX flavor.
     """
     folder = _downloaded(uri, tracking_uri, scratch) if ":/" in uri else Path(uri)
     told = _told(folder)
@@ -53,7 +53,7 @@ def _downloaded(uri: str, tracking_uri: str, scratch: Path) -> Path:
     from mlflow.exceptions import MlflowException
 
     where = os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri
-    mlflow.set_tracking_uri(where)  # of the registry, too: an argument of the download would not be
+    mlflow.set_tracking_uri(where)  # also sets the registry's address, which an argument of the download does not
     try:
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(scratch)))
     except (MlflowException, OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""ONNX Runtime, as it is used to look at a model and to ask it."""
+"""ONNX Runtime with the options that imports need."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ ERRORS = (
     RuntimeError,
     ValueError,
 )
-"""What it raises; its errors share no base."""
+"""Exceptions of ONNX Runtime, which share no base class."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 class Session:
-    """A model that is loaded."""
+    """A loaded model."""
 
     def __init__(self, model: bytes, threads: int = 1) -> None:
-        """Raises one of `ERRORS` where the graph cannot be run here."""
+        """Load a model; raise one of `ERRORS` if the graph cannot run here."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -39,11 +39,11 @@ class Session:
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def run(self, outputs: Sequence[str], feed: Arrays) -> list[NDArray[Any]]:
-        """Values of some outputs; raises one of `ERRORS`."""
+        """Return the values of some outputs; raise one of `ERRORS`."""
         return [np.asarray(each) for each in self._session.run(list(outputs), dict(feed))]
 
 
 def reason(error: Exception) -> str:
-    """An error of the runtime in one line."""
+    """Return an error of the runtime in one line."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].removeprefix("[ONNXRuntimeError] : ")

@@ -1,4 +1,4 @@
-"""Puts a model's graph into a bundle's: the loop's inputs in, its score out, all between them as it came."""
+"""Embeds an imported graph in a bundle's graph: loop inputs, unchanged model, loop score."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def wrap(
     categorical: Sequence[Input],
     fills: Mapping[str, float],
 ) -> bytes:
-    """The model that a bundle holds, serialised.
+    """Return the serialised model for a bundle.
 
     Args:
-        model: as `services.training.importing.graph.plain` gives it.
-        inputs: its own.
-        asking: how it is asked.
-        numeric: the loop's F numbers, in order.
-        categorical: its C strings, in order.
-        fills: the replacement for a missing number, by the loop's name of it; empty where NaN is handed on.
+        model: result of `services.training.importing.graph.plain`.
+        inputs: the model's own inputs.
+        asking: how the loop calls the model.
+        numeric: the loop's F numeric inputs, in order.
+        categorical: the loop's C string inputs, in order.
+        fills: replacement for a missing number by the loop's input name; without one, NaN is passed on.
 
     Returns:
         An ONNX model with inputs ``numeric`` float64 [n, F] and ``categorical`` string [n, C], where F and C are not 0,
-        and the output ``score`` float64 [n, 1], or [n, K] of K classes.
+        and the output ``score`` float64 [n, 1], or [n, K] with K classes.
 
     Raises:
         onnx.checker.ValidationError: the graph is not a valid model.
@@ -67,7 +67,7 @@ def _output(width: int) -> Any:
 
 
 class _Ours:
-    """Nodes and constants around a model. Every operator has the same meaning from opset 9 on."""
+    """Builds the nodes and constants around a model. Every operator means the same from opset 9 on."""
 
     def __init__(self, numeric: Sequence[Input], categorical: Sequence[Input], fills: Mapping[str, float]) -> None:
         self.nodes: list[NodeProto] = []
@@ -77,7 +77,7 @@ class _Ours:
         self._fills = fills
 
     def inputs(self) -> list[Any]:
-        """The loop's, as a bundle's model has them."""
+        """Return the loop's inputs as value infos."""
         found = []
         if self._numeric:
             found.append(helper.make_tensor_value_info("numeric", TensorProto.DOUBLE, ["n", len(self._numeric)]))
@@ -88,7 +88,7 @@ class _Ours:
         return found
 
     def ask(self, tensor: Tensor, columns: Sequence[str]) -> None:
-        """Make an input of the model of the loop's columns."""
+        """Build a model input from the loop's columns."""
         own = self._categorical if tensor.dtype == TEXT else self._numeric
         places = self._constant(np.array([own.index(name) for name in columns], dtype=np.int64))
         found = self._node("Gather", ["categorical" if tensor.dtype == TEXT else "numeric", places], axis=1)
@@ -99,7 +99,7 @@ class _Ours:
         self._node("Reshape", [found, shape], f"{_PREFIX}{tensor.name}")
 
     def score(self, asking: ImportPlan) -> None:
-        """Make the loop's score of an output of the model."""
+        """Build the loop's score from a model output."""
         columns = asking.score_columns
         found = self._cast(f"{_PREFIX}{asking.output}", "double")
         if asking.link == "softmax":

@@ -1,4 +1,4 @@
-"""``python -m services.training.run --spec SPEC``: exit code 0 with a result file, or a stack on standard error."""
+"""Executes a run: ``python -m services.training.run --spec SPEC``. A crash gives no result file and a traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.training.spec import PID, Failed, Result, read_spec, write_result
 
 
 def main() -> int:
-    """Run, and leave a result; returns the exit code."""
+    """Execute the run and write its result; return the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", type=Path, required=True)
     path = parser.parse_args().spec

@@ -1,4 +1,4 @@
-"""The training frame between the two processes of a run: an Arrow file, and the arrays it becomes."""
+"""The training frame as an Arrow file, which the two processes of a run exchange."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from driftloop.process.atomic_file import replacing
 
 FRAME = "frame.arrow"
 PROBLEM = "frame.problem"
-"""What the joining process leaves in the run's folder: the frame, or why there is none."""
+"""The joining process leaves one of these two files in the run's folder."""
 DATA_PROBLEM = 3
-"""Its exit code with a problem."""
+"""Exit code of the joining process if it leaves a problem."""
 
 _KEY, _TIME, _LABEL, _META = "key", "decision_time_ms", "label", b"driftloop"
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Labelled rows in order of (decision time, key), what each column is, and how many rows were left out."""
+    """Labelled rows in order of (decision time, key), the columns' meaning, and counts of rows that were left out."""
 
     numeric: tuple[Input, ...]
     categorical: tuple[Input, ...]
@@ -35,7 +35,7 @@ class Dataset:
     counts: Mapping[str, int]
 
     def digest(self) -> str:
-        """sha256 (hex) of names and values in order."""
+        """Return the sha256 (hex) of names and values in order."""
         found = hashlib.sha256(json.dumps([self.rows.numeric_names, self.rows.categorical_names]).encode())
         for numbers in (self.rows.numeric, self.rows.label, self.rows.decision_time_ms):
             found.update(np.ascontiguousarray(numbers).tobytes())
@@ -45,7 +45,7 @@ class Dataset:
 
 
 def write_dataset(path: Path, dataset: Dataset) -> None:
-    """Write a dataset, whole or not at all."""
+    """Write a dataset atomically."""
     rows = dataset.rows
     columns = {
         _KEY: pa.array(rows.key, pa.string()),
@@ -90,12 +90,12 @@ def read_dataset(path: Path) -> Dataset:
 
 
 def matrix(columns: Sequence[NDArray[np.float64]], rows: int) -> NDArray[np.float64]:
-    """Columns float64 [n] as float64 [n, F]; [n, 0] where there are none."""
+    """Stack columns float64 [n] to float64 [n, F]; [n, 0] without columns."""
     return np.column_stack(columns).astype(np.float64, copy=False) if columns else np.empty((rows, 0))
 
 
 def words(columns: Sequence[NDArray[np.object_]], rows: int) -> NDArray[np.object_]:
-    """Columns of str [n] as object [n, C]; [n, 0] where there are none."""
+    """Stack columns of str [n] to object [n, C]; [n, 0] without columns."""
     found = np.empty((rows, len(columns)), dtype=object)
     for place, column in enumerate(columns):
         found[:, place] = column

@@ -1,4 +1,4 @@
-"""Why a run ends without a bundle."""
+"""Reasons for a run without a bundle."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from driftloop.process.errors import DriftloopError
 
 
 class DataError(DriftloopError):
-    """The window holds no data that a model could be trained on."""
+    """The window has no data to train a model on."""
 
 
 class ModelError(DriftloopError):
-    """The trained model is not what it must be: not finite, or its export differs."""
+    """The model's scores are not finite, or its export differs."""

@@ -1,4 +1,4 @@
-"""How a run's processes end once what they made is on disk."""
+"""Ends the processes of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def leave(code: int) -> None:
-    """End at once; to take down torch, Feast and MLflow in order takes a second and leaves nothing more behind."""
+    """End the process at once. An orderly shutdown of torch, Feast and MLflow takes a second and writes nothing."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

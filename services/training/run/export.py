@@ -1,4 +1,4 @@
-"""The exported model, held equal to the trained one."""
+"""Compares the exported model with the trained one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from driftloop.model.trainer import TrainingSet
 from services.training.run.errors import ModelError
 
 TOLERANCE = 1e-6
-"""Largest difference allowed between the export's scores and the trainer's, relative to max(1, |score|)."""
+"""Maximum difference of the export's scores from the trainer's, relative to max(1, |score|)."""
 
 Floats = NDArray[np.float64]
 
 
 def checked_scores(model: bytes, data: TrainingSet, expected: Floats, threads: int) -> Floats:
-    """Scores float64 [n], or [n, K] of K classes, of an ONNX model.
+    """Return an ONNX model's scores, float64 [n], or [n, K] with K classes.
 
     Raises:
-        ModelError: they are not finite, have another shape than rows and classes ask for, are no probabilities of the
-            classes, or differ from ``expected`` by more than the tolerance.
+        ModelError: scores are not finite, have the wrong shape, are not probabilities of the classes, or differ from
+            ``expected`` by more than the tolerance.
     """
     score = run(model, data, threads)
     if not np.isfinite(score).all():
@@ -36,10 +36,10 @@ def checked_scores(model: bytes, data: TrainingSet, expected: Floats, threads: i
 
 
 def run(model: bytes, data: TrainingSet, threads: int) -> Floats:
-    """Scores float64 [n], or [n, K] of K classes, of an ONNX model on some rows.
+    """Return an ONNX model's scores on some rows, float64 [n], or [n, K] with K classes.
 
     Raises:
-        ModelError: they have another shape.
+        ModelError: the scores have the wrong shape.
     """
     import onnxruntime
 

@@ -1,7 +1,7 @@
 """Joins a run's training frame: ``python -m services.training.run.frame --spec SPEC``.
 
-Population and outcomes come from the lake's event tables at the pinned versions, features from Feast's
-point-in-time join over the offline views at theirs. Ends with `frame.arrow`, or with `frame.problem` and exit code 3.
+Reads decisions and outcomes from the lake's event tables, and features from Feast's point-in-time join over the offline
+views, all at pinned versions. Writes `frame.arrow`, or `frame.problem` with exit code 3.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _RESERVED = {"key", "label", "score", "decision_time_ms"}
 
 
 def build(spec: RunSpec, definition: LoopDefinition) -> Dataset:
-    """The training frame.
+    """Return the training frame.
 
     Raises:
         DataError: a table is missing, or no row of the window has a known outcome.
@@ -65,7 +65,7 @@ def build(spec: RunSpec, definition: LoopDefinition) -> Dataset:
 
 
 class _Columns:
-    """Model inputs in order: the service's features, then the request's inputs; numbers and strings apart."""
+    """Model inputs in order: features, then request inputs; numbers and strings separately."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -73,7 +73,7 @@ class _Columns:
         self.strings: dict[Input, Any] = {}
 
     def add_features(self, features: Mapping[Input, pd.Series[Any]]) -> None:
-        """Columns of Feast's join."""
+        """Add the columns of Feast's join."""
         for each, column in features.items():
             if each.dtype == "string":
                 self.strings[each] = column.fillna("").astype(object).to_numpy()
@@ -81,7 +81,7 @@ class _Columns:
                 self.numbers[each] = column.astype("float64").to_numpy()
 
     def add_inputs(self, rows: pa.Table, definition: LoopDefinition) -> None:
-        """What a caller would have sent."""
+        """Add the inputs that a caller would send."""
         for name, declared in definition.prediction.inputs.items():
             if not declared.model:
                 continue
@@ -130,7 +130,7 @@ def _table(spec: RunSpec, event_type: str) -> pads.Dataset:
 
 
 def _features(spec: RunSpec, service_name: str, entities: pd.DataFrame) -> dict[Input, pd.Series[Any]]:
-    """A column a feature, in the service's order and the rows' order."""
+    """Return one column per feature, in the service's order and the rows' order."""
     feast_import.load()
     from driftloop.featurestore.feast_client import open_store, training_frame
 
@@ -143,7 +143,7 @@ def _features(spec: RunSpec, service_name: str, entities: pd.DataFrame) -> dict[
 
 
 def main() -> int:
-    """Build and write the frame; the process's exit code."""
+    """Build and write the frame; return the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", type=Path, required=True)
     spec = read_spec(parser.parse_args().spec)

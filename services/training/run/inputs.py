@@ -1,4 +1,4 @@
-"""The inputs of a loop's model, in their order: the feature service's features, then what a caller sends."""
+"""Lists the inputs of a loop's model in order: features of the feature service, then request inputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TEXT: Literal["string"] = "string"
 
 
 def model_inputs(store: Any, prediction: PredictionDefinition) -> list[Input]:
-    """All of them; ``store`` is a `feast.FeatureStore`.
+    """Return all inputs; ``store`` is a `feast.FeatureStore`.
 
     Raises:
         feast.errors.FeatureServiceNotFoundException: the features service has not applied its definitions yet.
@@ -22,7 +22,7 @@ def model_inputs(store: Any, prediction: PredictionDefinition) -> list[Input]:
 
 
 def service_inputs(store: Any, service_name: str) -> list[Input]:
-    """Features of a feature service."""
+    """Return the features of a feature service as inputs."""
     found = []
     for projection in store.get_feature_service(service_name).feature_view_projections:
         view = projection.name_to_use()
@@ -34,5 +34,5 @@ def service_inputs(store: Any, service_name: str) -> list[Input]:
 
 
 def request_input(name: str, declared: InputDefinition) -> Input:
-    """An input that a caller sends: a string, or a number."""
+    """Return the input for a value that a caller sends, a string or a number."""
     return Input(name, "request", _TEXT if declared.type == "string" else _NUMBER)

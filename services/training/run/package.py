@@ -1,4 +1,4 @@
-"""What a run leaves: the bundle, and the holdout beside it."""
+"""Writes the files of a run: the bundle, and the holdout beside it."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def write(
     score: Floats,
     training: Mapping[str, Any],
 ) -> str:
-    """Write bundle and holdout; returns the bundle's digest. ``score`` float64 [n] or [n, K] belongs to ``holdout``.
+    """Write bundle and holdout; return the bundle's digest. ``score`` float64 [n] or [n, K] belongs to ``holdout``.
 
-    The same arguments give the same bytes: nothing of the machine or of wall time is in the bundle.
+    The same arguments give the same bytes: the bundle depends on neither the machine nor wall time.
     """
     folder = Path(spec.bundle_folder)
     manifest = Manifest(
@@ -67,7 +67,10 @@ def write(
 
 
 def golden(rows: TrainingSet, score: Floats) -> bytes:
-    """``golden.npz`` of at most 32 rows spread evenly: ``numeric``, ``categorical`` (fixed-width text), ``score``."""
+    """Return ``golden.npz`` of at most 32 evenly spread rows.
+
+    Its arrays are ``numeric``, ``categorical`` (fixed-width text) and ``score``.
+    """
     chosen = np.unique(np.linspace(0, len(score) - 1, min(GOLDEN_ROWS, len(score))).astype(np.int64))
     target = io.BytesIO()
     arrays = {"numeric": rows.numeric[chosen], "score": score[chosen]}
@@ -78,9 +81,9 @@ def golden(rows: TrainingSet, score: Floats) -> bytes:
 
 
 def write_holdout(path: Path, rows: TrainingSet, score: Floats) -> None:
-    """Parquet with a column for each model input, then `label`, `score`, `decision_time_ms` and `key`.
+    """Write Parquet with a column per model input, then `label`, `score`, `decision_time_ms` and `key`.
 
-    Of K classes a row's `score` is a list of K numbers.
+    With K classes a row's `score` is a list of K numbers.
     """
     columns: dict[str, Any] = dict(zip(rows.numeric_names, rows.numeric.T, strict=True))
     columns |= dict(zip(rows.categorical_names, rows.categorical.T, strict=True))
@@ -93,7 +96,7 @@ def write_holdout(path: Path, rows: TrainingSet, score: Floats) -> None:
 def training_manifest(
     spec: RunSpec, definition: LoopDefinition, dataset: Dataset, *, rows: int, validation_start_ms: int, code: str
 ) -> dict[str, Any]:
-    """What the weights follow from."""
+    """Return everything that determines the weights."""
     lock = Path(spec.environment_lock) if spec.environment_lock else None
     return {
         "code_sha256": code,
@@ -115,7 +118,7 @@ def training_manifest(
 
 
 def flat(training: Mapping[str, Any]) -> dict[str, str]:
-    """A training manifest as short texts, for MLflow's parameters and tags."""
+    """Return a training manifest as short texts, for MLflow's parameters and tags."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in training.items()}
 
 

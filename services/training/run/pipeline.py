@@ -31,11 +31,11 @@ Floats = NDArray[np.float64]
 
 
 def execute(spec: RunSpec, spec_path: Path) -> Trained:
-    """Train, or take the model that was brought; check, pack and log.
+    """Train or import a model; check, pack and log it.
 
     Raises:
-        DataError: the window holds too little.
-        ModelError: the model is not finite, or its export differs from it.
+        DataError: the window has too little data.
+        ModelError: the model's scores are not finite, or its export differs.
         RuntimeError: the frame's process died.
     """
     stages = _Stages(spec.run_id)
@@ -66,7 +66,7 @@ def execute(spec: RunSpec, spec_path: Path) -> Trained:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A window's rows, divided in decision time."""
+    """A window's rows, split by decision time."""
 
     train: TrainingSet
     validation: TrainingSet
@@ -74,7 +74,7 @@ class Split:
 
 
 def split(rows: TrainingSet, validation_start_ms: int) -> Split:
-    """Rows decided before ``validation_start_ms`` to train on, the rest to validate.
+    """Split into rows decided before ``validation_start_ms``, to train on, and the rest, to validate.
 
     Raises:
         DataError: one of the two is empty.
@@ -89,14 +89,14 @@ Fit = Callable[[RunSpec, Loop, Dataset, Split], Fitted]
 
 
 def _parts(spec: RunSpec, loop: Loop, dataset: Dataset) -> Split:
-    """A model that was brought has been fitted to none of the rows: all of them judge it."""
+    """Return the split. All rows validate an imported model, because it was fitted to none of them."""
     if spec.imported:
         return Split(dataset.rows, dataset.rows, spec.window_start_ms)
     return split(dataset.rows, spec.window_end_ms - to_ms(loop.definition.training.validation))
 
 
 def _trained(loop: Loop) -> Fit:
-    """Imports the trainer, while the frame is joined."""
+    """Load the trainer, while the other process joins the frame."""
     trainer = load_trainer(loop)
 
     def fit(spec: RunSpec, loop: Loop, _dataset: Dataset, parts: Split) -> Fitted:
@@ -171,7 +171,7 @@ def _logged(packed: _Packed, dataset: Dataset, seconds: Mapping[str, float]) -> 
 
 @contextmanager
 def _frame_process(spec_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The process that joins the frame, in this run's process group; it does not outlive the block."""
+    """Start the process that joins the frame, in this run's process group, and kill it at the end of the block."""
     command = [sys.executable, "-m", "services.training.run.frame", "--spec", str(spec_path)]
     process = subprocess.Popen(command, cwd=ROOT)
     try:
@@ -182,7 +182,7 @@ def _frame_process(spec_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _wait_for_frame(process: subprocess.Popen[bytes], folder: Path) -> Dataset:
-    code = process.wait()  # bounded by the run's own time limit
+    code = process.wait()  # the run's time limit bounds this wait
     if code == DATA_PROBLEM:
         raise DataError((folder / PROBLEM).read_text())
     if code != 0:
@@ -192,14 +192,14 @@ def _wait_for_frame(process: subprocess.Popen[bytes], folder: Path) -> Dataset:
 
 @dataclass
 class _Stages:
-    """Seconds of wall time by step, told as they go by."""
+    """Measures and logs the wall time of each step, in seconds."""
 
     run_id: str
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
-        """Time a step."""
+        """Measure a step."""
         started = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - started, 3)

@@ -1,4 +1,4 @@
-"""The run in MLflow: parameters, metrics, tags and the bundle's files."""
+"""Logs a run to MLflow: parameters, metrics, tags and the bundle's files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from services.training.spec import RunSpec
 
 RUN_TAG = "driftloop.run_id"
-"""Tag by which a run that is launched again finds what it logged before."""
+"""Tag that identifies a run across launches."""
 _LONGEST = 500
 _ENVIRONMENT = {
     "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
@@ -26,7 +26,7 @@ _ENVIRONMENT = {
 
 
 def prepare() -> None:
-    """Import MLflow (3 s) with settings that let nothing in its stores run code. Called while the frame is joined."""
+    """Import MLflow (3 s) so that nothing in its stores can run code. Runs while the frame is joined."""
     os.environ.update(_ENVIRONMENT)
     import mlflow.tracking  # noqa: F401  # imported for its cost, used below
     from mlflow.utils import plugins
@@ -35,13 +35,13 @@ def prepare() -> None:
 
 
 def _entry_points(group: str) -> Any:
-    """Plugins of MLflow. Feast brings one for headers that we do not send, and all of Feast with it: 6 s."""
+    """Return MLflow's plugins without Feast's, which adds headers that we do not send and loads all of Feast: 6 s."""
     return () if group == "mlflow.request_header_provider" else importlib.metadata.entry_points(group=group)
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What is told of a run."""
+    """The values to log for a run."""
 
     parameters: Mapping[str, str]
     metrics: Mapping[str, float]
@@ -49,10 +49,10 @@ class Logged:
 
 
 def log_run(spec: RunSpec, logged: Logged, folder: Path) -> str:
-    """Log a finished run with a folder's files as artifacts; returns MLflow's id of it.
+    """Log a finished run with a folder's files as artifacts; return its MLflow id.
 
     Raises:
-        mlflow.exceptions.MlflowException: MLflow refuses, or does not answer.
+        mlflow.exceptions.MlflowException: MLflow refuses or does not answer.
     """
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.tracking import MlflowClient
@@ -88,7 +88,7 @@ def _experiment(client: Any, spec: RunSpec) -> str:
 
 
 def _forget_others(client: Any, experiment: str, run_id: str, kept: str) -> None:
-    """Delete what an earlier launch of the same run, killed on its way, left behind."""
+    """Delete the entry of an earlier launch of the same run that was killed."""
     for run in client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run_id}'"):
         if run.info.run_id != kept:
             client.delete_run(run.info.run_id)

@@ -1,4 +1,4 @@
-"""A loop's own trainer, imported from its folder."""
+"""Imports a loop's trainer from its folder."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _OWN_SOURCES = (
 
 
 def load_trainer(loop: Loop) -> Trainer:
-    """The trainer ``module:class`` that a loop names, imported as ``loops.<folder's name>.<module>``.
+    """Load the trainer ``module:class`` of a loop as ``loops.<folder's name>.<module>``.
 
     Raises:
-        LoopDefinitionError: there is no such module or class, or its code fails.
+        LoopDefinitionError: the module or class is missing, or its code fails.
     """
     where = loop.line_of("training", "trainer")
     if loop.definition.training.trainer is None:
@@ -50,7 +50,7 @@ def load_trainer(loop: Loop) -> Trainer:
 
 
 def code_digest(folder: Path) -> str:
-    """sha256 (hex) of the loop's modules that were imported, and of what trains and packs them."""
+    """Return the sha256 (hex) of the loop's imported modules and of the code that trains and packs."""
     prefix = f"loops.{folder.name}."
     loaded = [module.__file__ for name, module in sys.modules.items() if name.startswith(prefix)]
     found = hashlib.sha256()
@@ -72,7 +72,7 @@ def _own() -> list[tuple[str, Path]]:
 
 
 def _package(name: str, folder: Path) -> None:
-    """Make a folder importable under a name, whatever else bears that name on the path."""
+    """Make a folder importable under a name, even if another package has that name."""
     package = ModuleType(name)
     package.__path__ = [str(folder)]
     sys.modules[name] = package
