@@ -31,11 +31,11 @@ TOPICS = (PREDICTIONS, OUTCOMES, "registry.route-changed.v1", "registry.stage-en
 
 
 def build(settings: MonitoringSettings, stop: threading.Event) -> Joiner:
-    """The join on Kafka, its own database, and bundles on local disk.
+    """Return the join on Kafka, with its own database and bundles on local disk.
 
     Raises:
         LoopDefinitionError: a loop's files are wrong.
-        UndeclaredTopic: the broker lacks a topic for too long.
+        UndeclaredTopic: the broker still lacks a topic after the timeout.
     """
     return assemble(
         [loop.definition for loop in load_loops(settings.loops_dir, settings.loops)],
@@ -60,7 +60,7 @@ def assemble(
     stop: threading.Event,
     clock: Clock,
 ) -> Joiner:
-    """The join over given parts, where it was left."""
+    """Return the join over these parts, with the state that the database holds."""
     monitors = {each.loop: monitor(each, consumer.assignment()) for each in loops}
     checkpoint, releases = recall(engine, monitors)
     return Joiner(
@@ -78,7 +78,7 @@ def assemble(
 
 
 def monitor(loop: LoopDefinition, assignment: Iterable[TopicPartition]) -> LoopMonitor:
-    """A loop's monitor over the partitions of its topics."""
+    """Return the monitor of a loop, which knows how many partitions its topics have."""
     topics = [each.topic for each in assignment]
     return LoopMonitor(
         rules(loop), outcome_partitions=topics.count(OUTCOMES), prediction_partitions=topics.count(PREDICTIONS)
@@ -86,7 +86,7 @@ def monitor(loop: LoopDefinition, assignment: Iterable[TopicPartition]) -> LoopM
 
 
 def rules(loop: LoopDefinition) -> Rules:
-    """What a definition says about windows."""
+    """Return the window rules of a loop definition."""
     slices = [SliceRule(name, each.input, each.max_values) for name, each in sorted(loop.monitoring.slices.items())]
     block_ms, horizon_ms = to_ms(loop.monitoring.block), to_ms(loop.label.horizon)
     corrections_ms = to_ms(loop.label.correction_span)

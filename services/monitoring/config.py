@@ -1,4 +1,4 @@
-"""Settings of the monitoring service's two processes. What is tested stands in each `loop.yaml`."""
+"""Settings of the two monitoring processes. The detectors' thresholds are in each `loop.yaml`."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ class MonitoringSettings(Settings):
     """Settings of the outcome join."""
 
     poll_records: int = Field(default=5000, ge=1)
-    """Most records in one transaction."""
+    """Maximum number of records in one transaction."""
     poll_timeout_s: float = Field(default=0.1, gt=0)
-    """Longest wait for a record."""
+    """Maximum wait for a record."""
     linger_s: float = Field(default=0.02, ge=0)
-    """A batch ends when no record comes for so long: each is a transaction."""
+    """A batch ends when no record arrives for this long. One batch is one transaction."""
     commit_every_s: float = Field(default=1.0, gt=0)
-    """How often the broker is told what was read, for lag monitoring; SQL holds what counts."""
+    """Interval between commits to the broker. They are for lag monitoring only: a restart uses the positions in SQL."""
     reference_timeout_s: float = Field(default=60.0, gt=0)
-    """Longest wait of a window for the route of a release that scored it; then the process ends and begins again."""
+    """Maximum time that a window waits for the route of a release that scored it; then the process exits and restarts.
+    """
     dead_letter_limit: int = Field(default=20, ge=1)
-    """Refused records in a row after which the process stops."""
+    """The process stops after this many dead letters in a row."""
 
 
 class DetectorsSettings(Settings):
     """Settings of the detectors."""
 
     session_timeout_s: float = Field(default=6.0, ge=6.0)
-    """After so long without a sign of life the broker drops a killed process; the next one waits for that."""
+    """The broker takes the partition from a killed process after this long; only then can the next process read."""
     heartbeat_interval_s: float = Field(default=2.0, gt=0)
-    """Signs of life."""
+    """Interval between heartbeats to the broker."""
     commit_interval_s: float = Field(default=0.25, gt=0)
-    """How often read offsets are noted at the broker."""
+    """Interval between commits of read offsets to the broker."""
     topics_timeout_s: float = Field(default=60.0, gt=0)
-    """Longest wait for the topics at the start."""
+    """Maximum wait for the topics at the start."""
     start_timeout_s: float = Field(default=20.0, gt=0)
-    """Longest time from then until windows are read; after it the process ends and begins again."""
+    """Maximum time from then until windows are read; after it the process exits and is restarted."""
     unread_look_s: float = Field(default=2.0, gt=0)
-    """How often the broker is asked whether there is a window that has not been read."""
+    """Interval between checks for windows that the broker holds and Faust has not delivered."""
     unread_timeout_s: float = Field(default=10.0, gt=0)
-    """For so long there may be one; after it the process ends and begins again, with that window."""
+    """Maximum time that such a window may wait; after it the process exits, and the next start reads the window."""
     dead_letter_limit: int = Field(default=20, ge=1)
-    """Refused records in a row after which the process stops."""
+    """The process stops after this many dead letters in a row."""

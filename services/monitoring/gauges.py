@@ -1,4 +1,4 @@
-"""Shows closed windows as metrics. A release that a window lacks is shown as no number, not at its last value."""
+"""Shows closed windows as metrics. A release that is missing in a window is shown as NaN, not at its last value."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Gauges:
     _shown: dict[tuple[str, str], set[Labels]] = field(default_factory=lambda: defaultdict(set))
 
     def stages(self, releases: Iterable[Release]) -> None:
-        """Stages of releases."""
+        """Show the stages of releases."""
         for each in releases:
             if each.stage in STAGES:
                 metrics.STAGE.set(STAGES[each.stage], loop=each.loop, release=each.release_id)
 
     def watermark(self, monitor: LoopMonitor) -> None:
-        """How far a loop is."""
+        """Show a loop's watermark and the lag of its windows."""
         loop, watermark, closed = monitor.rules.loop, monitor.watermark_ms, monitor.closed_ms
         if watermark is not None:
             metrics.WATERMARK.set(watermark / 1000, loop=loop)
@@ -39,7 +39,7 @@ class Gauges:
             metrics.WINDOW_LAG.set((watermark - closed) / 1000, loop=loop)
 
     def window(self, loop: str, window: Window) -> None:
-        """A closed window."""
+        """Show a closed window."""
         metrics.WINDOWS.add(loop=loop)
         metrics.WINDOW_END.set(window.end_ms / 1000, loop=loop)
         metrics.WINDOW_PREDICTIONS.set(window.predictions, loop=loop)
@@ -54,7 +54,7 @@ class Gauges:
         self._show(metrics.PSI, loop, psi)
 
     def restated(self, loop: str, window: Restated) -> None:
-        """A closed window whose outcomes were corrected. It is never the newest: a newer one's close told of it."""
+        """Show a closed window whose outcomes were corrected. It is never the newest one: a later close restated it."""
         metrics.RESTATED.add(loop=loop)
         metrics.RESTATED_OUTCOMES.add(window.corrections, loop=loop)
         metrics.RESTATED_END.set(window.end_ms / 1000, loop=loop)

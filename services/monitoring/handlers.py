@@ -1,4 +1,4 @@
-"""What each record does to the join; ends in the table."""
+"""Applies each record to the join. The table at the end lists the handlers."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from services.monitoring.ports import Changes, LoggedPrediction, Release
 
 @dataclass
 class Intake:
-    """The state that records change. Records of loops that are not watched here are passed over."""
+    """The state that records change. Records of loops that are not watched are skipped."""
 
     monitors: Mapping[str, LoopMonitor]
     seen: Mapping[str, SourceOffsets]
     releases: dict[tuple[str, str], Release]
     changes: Changes = field(default_factory=Changes)
-    """What is not written yet."""
+    """Changes that are not in the database yet."""
 
     def take(self, record: Record) -> None:
         """Handle one record.
 
         Raises:
-            InvalidEvent: it can never be handled, and has changed nothing.
+            InvalidEvent: the record can never be handled; it has changed nothing.
         """
         message = read(record)
         if message.loop in self.monitors:
             HANDLERS[type(message)](self, record, message)
 
     def written(self) -> Changes:
-        """The changes, which count as written from now on."""
+        """Return the changes, and start a new list."""
         changes, self.changes = self.changes, Changes()
         return changes
 
     def update_release(self, loop: str, release_id: str, **known: str) -> None:
-        """Note what became known of a release."""
+        """Update what is known of a release."""
         old = self.releases.get((loop, release_id), Release(loop, release_id))
         new = replace(old, **known)
         if new != old:
@@ -57,15 +57,15 @@ class Intake:
 
 
 def read(record: Record) -> Any:
-    """The message of a record, by its ``ce_type``. Data records need no other attribute.
+    """Return the message of a record, by its ``ce_type``. Data records need no other attribute.
 
     Raises:
-        InvalidEvent: the type is missing or not one of the topic's, or the bytes are not that message.
+        InvalidEvent: the type is missing, is not declared for the topic, or the bytes are not that message.
     """
     name = (record.header("ce_type") or b"").decode(errors="replace")
     message = readable(record.topic).get(name)
     if message is None:
-        raise InvalidEvent("unknown-type", f"{name!r} is not declared for {record.topic}")
+        raise InvalidEvent("unknown-type", f"ce_type {name!r} is not declared for topic {record.topic}")
     try:
         return message.FromString(record.value or b"")
     except DecodeError as error:
@@ -74,13 +74,13 @@ def read(record: Record) -> Any:
 
 @cache
 def readable(name: str) -> dict[str, type[Message]]:
-    """Messages of a topic that are handled here, by full name."""
+    """Return the messages of a topic that have a handler, by full name."""
     declared = topic(name).messages
-    return {each.DESCRIPTOR.full_name: each for each in HANDLERS if each.DESCRIPTOR.full_name in declared}
+    return {message.DESCRIPTOR.full_name: message for message in HANDLERS if message.DESCRIPTOR.full_name in declared}
 
 
 def prediction_served(intake: Intake, record: Record, message: predictions.PredictionServed) -> None:
-    """Keep a client's prediction; a probe only shows that the route answers."""
+    """Keep a client's prediction. A probe only tests the route and is not joined."""
     monitor = intake.monitors[message.loop]
     watermark_ms = monitor.prediction_watermarks.of(record.partition)
     visible_ms = max(message.decision_time_ms, watermark_ms or message.decision_time_ms)
@@ -95,36 +95,36 @@ def prediction_served(intake: Intake, record: Record, message: predictions.Predi
 
 
 def prediction_watermark(intake: Intake, record: Record, message: predictions.PredictionWatermark) -> None:
-    """The log of this partition is whole up to here."""
+    """Advance the prediction watermark of a partition."""
     intake.monitors[message.loop].prediction_watermarks.hear(record.partition, message.watermark_ms)
 
 
 def outcomes_accepted(intake: Intake, record: Record, message: ingestion.OutcomesAccepted) -> None:
-    """Keep outcomes that did not come before."""
+    """Keep the outcomes that are not redelivered."""
     rows = _fresh(intake.seen[message.loop], record.partition, messages.outcomes(message))
     intake.monitors[message.loop].add_outcomes(rows)
     intake.changes.outcomes += [(message.loop, row) for row in rows]
 
 
 def _fresh(seen: SourceOffsets, partition: int, rows: Sequence[messages.SourcedOutcome]) -> list[Outcome]:
-    """Rows that are new. Within a partition, those of one raw partition come in its order."""
+    """Return the new rows. Within a partition, the rows of one raw partition arrive in its order."""
     by_source: dict[str, list[messages.SourcedOutcome]] = {}
     for row in rows:
         by_source.setdefault(row.source, []).append(row)
-    found: list[Outcome] = []
+    fresh: list[Outcome] = []
     for source, part in by_source.items():
-        mask = seen.fresh(f"{partition}<{source}", np.array([each.offset for each in part]))
-        found += [each.row for each, is_new in zip(part, mask, strict=True) if is_new]
-    return found
+        mask = seen.fresh(f"{partition}<{source}", np.array([row.offset for row in part]))
+        fresh += [row.row for row, is_new in zip(part, mask, strict=True) if is_new]
+    return fresh
 
 
 def outcome_watermark(intake: Intake, record: Record, message: ingestion.OutcomeWatermark) -> None:
-    """The outcomes of this partition are whole up to here."""
+    """Advance the outcome watermark of a partition."""
     intake.monitors[message.loop].outcome_watermarks.hear(record.partition, message.watermark_ms)
 
 
 def route_changed(intake: Intake, _record: Record, message: registry.RouteChanged) -> None:
-    """Learn where the bundles of the releases stand."""
+    """Record the bundle addresses of the releases in a route."""
     for release in (message.champion, message.challenger):
         if release.release_id:
             known = {"uri": release.bundle.uri, "digest": release.bundle.digest}
@@ -132,7 +132,7 @@ def route_changed(intake: Intake, _record: Record, message: registry.RouteChange
 
 
 def stage_entered(intake: Intake, _record: Record, message: registry.StageEntered) -> None:
-    """Show the stage of a release."""
+    """Record the stage of a release."""
     intake.update_release(message.loop, message.release_id, stage=message.stage)
 
 

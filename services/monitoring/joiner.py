@@ -1,4 +1,4 @@
-"""The outcome join's process: takes batches of records, closes windows, publishes them."""
+"""The process of the outcome join: reads batches of records, closes windows, publishes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from services.monitoring.ports import Checkpoint, References
 class Joiner:
     """Runs the join over all watched loops.
 
-    One transaction holds a batch's rows, the windows that it closed and the positions in the input.
+    One transaction writes the rows of a batch, the windows that it closed, and the input positions.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Joiner:
         self._ready = False
 
     def ready(self) -> bool:
-        """Whether it reads."""
+        """Return whether it reads records."""
         return self._ready
 
     async def run(self) -> None:
@@ -73,7 +73,7 @@ class Joiner:
 
         Raises:
             Retriable: a window waited too long for the route of a release.
-            TooManyDeadLetters: more records in a row were refused than the limit.
+            TooManyDeadLetters: the dead letters in a row reached the limit.
         """
         await self._producer.start()
         self._consumer.seek(self._checkpoint.positions)
@@ -103,14 +103,14 @@ class Joiner:
             await asyncio.to_thread(self._commit)
 
     def _commit(self) -> None:
-        """Tell the broker what was read. A restart goes by the checkpoint; this is for lag monitoring."""
+        """Commit the read offsets to the broker, for lag monitoring. A restart uses the checkpoint instead."""
         self._committed_s = self._clock.monotonic_s()
         if self._committed != self._checkpoint.positions:
             self._consumer.commit(self._checkpoint.positions)
             self._committed = dict(self._checkpoint.positions)
 
     def take(self, records: Sequence[Record]) -> list[Outgoing]:
-        """Take records into memory; returns dead letters of those that can never be handled."""
+        """Read records into memory; return dead letters for those that can never be handled."""
         letters = []
         for record in records:
             try:
@@ -122,20 +122,20 @@ class Joiner:
         return letters
 
     def write(self) -> None:
-        """Close the windows that are due, and write all that changed in one transaction."""
+        """Close the windows that are due, and write all changes in one transaction."""
         started = self._clock.monotonic_s()
         changes = self._intake.written()
         with self._engine.begin() as connection:
             tx = SqlTransaction(connection, self._name, self._clock)
             tx.add(changes)
-            due = [self._close_due(tx, each) for each in self._intake.monitors.values()]
+            all_closed = [self._close_due(tx, monitor) for monitor in self._intake.monitors.values()]
             tx.save(self._intake.monitors, self._checkpoint)
         self._gauges.stages(changes.releases.values())
-        self._note_waiting(all(due))
+        self._note_waiting(all(all_closed))
         metrics.BATCH_SECONDS.record(self._clock.monotonic_s() - started)
 
     def _close_due(self, tx: SqlTransaction, monitor: LoopMonitor) -> bool:
-        """Close what is due; returns whether nothing waits for a reference."""
+        """Close the windows that are due; return False if one waits for the reference of a release."""
         loop = monitor.rules.loop
         while (span := monitor.due()) is not None:
             references = self._references_of(loop, monitor.releases_before(span[1]))
@@ -146,14 +146,14 @@ class Joiner:
             restated = tx.close(monitor.rules, closed)
             metrics.CLOSE_SECONDS.record(self._clock.monotonic_s() - started, loop=loop)
             self._gauges.window(loop, closed.window)
-            for each in restated:
-                self._gauges.restated(loop, each)
+            for window in restated:
+                self._gauges.restated(loop, window)
         self._gauges.watermark(monitor)
         return True
 
     def _references_of(self, loop: str, names: set[str]) -> Mapping[str, Reference] | None:
-        """References by release, or None while no route has named one of the releases."""
-        found = {}
+        """Return references by release, or None if no route has named one of the releases yet."""
+        references = {}
         for name in sorted(names):
             if (loop, name) not in self._references:
                 release = self._intake.releases.get((loop, name))
@@ -161,8 +161,8 @@ class Joiner:
                     self._log.warning("route-unknown", loop=loop, release=name)
                     return None
                 self._references[loop, name] = self._open.open(release)
-            found[name] = self._references[loop, name]
-        return found
+            references[name] = self._references[loop, name]
+        return references
 
     def _note_waiting(self, all_closed: bool) -> None:
         now_s = self._clock.monotonic_s()
@@ -171,7 +171,8 @@ class Joiner:
             return
         self._waiting_since_s = now_s if self._waiting_since_s is None else self._waiting_since_s
         if now_s - self._waiting_since_s > self._settings.reference_timeout_s:
-            raise Retriable(f"no route named the releases of a window for {now_s - self._waiting_since_s:.0f} s")
+            waited_s = now_s - self._waiting_since_s
+            raise Retriable(f"a window waited {waited_s:.0f} s, and no route named its releases; the process restarts")
 
     def _refuse(self, record: Record, error: InvalidEvent) -> Outgoing:
         metrics.DEAD_LETTERED.add(topic=record.topic, reason=error.reason)
@@ -182,5 +183,5 @@ class Joiner:
 
 
 def positions_after(records: Sequence[Record]) -> dict[TopicPartition, int]:
-    """Next offset to read of each partition that the records stand in."""
-    return {TopicPartition(each.topic, each.partition): each.offset + 1 for each in records}
+    """Return the next offset to read of each partition in the records."""
+    return {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}

@@ -1,4 +1,4 @@
-"""Between messages and the domain's rows."""
+"""Converts between messages and the rows of the join."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ OUTCOME_COLUMNS = (
 
 
 def prediction(message: predictions.PredictionServed, visible_ms: int, classes: int) -> Prediction:
-    """A logged prediction as a row. ``classes``: how many its loop's label has, 0 where it is a number.
+    """Return a logged prediction as a row. ``classes``: number of classes of the label, 0 if it is a number.
 
     Raises:
-        InvalidEvent: it names no id, no key or no release, or scores another number of classes.
+        InvalidEvent: the id, key or release is missing, or it scores another number of classes.
     """
     if not (message.prediction_id and message.key and message.release_id):
-        raise InvalidEvent("missing-field", "a prediction needs prediction_id, key and release_id")
+        raise InvalidEvent("missing-field", "a prediction must have prediction_id, key and release_id")
     return Prediction(
         prediction_id=message.prediction_id,
         key=message.key,
@@ -47,21 +47,21 @@ def prediction(message: predictions.PredictionServed, visible_ms: int, classes: 
 
 def _scores(message: predictions.PredictionServed, classes: int) -> tuple[ReleaseScore, ...]:
     if not classes:
-        return tuple(ReleaseScore(each.release_id, each.role, each.score) for each in message.scores)
-    found = tuple(
-        ReleaseScore(each.release_id, each.role, each.score, tuple(each.class_scores)) for each in message.scores
+        return tuple(ReleaseScore(score.release_id, score.role, score.score) for score in message.scores)
+    scores = tuple(
+        ReleaseScore(score.release_id, score.role, score.score, tuple(score.class_scores)) for score in message.scores
     )
-    odd = next((each for each in found if len(each.classes) != classes), None)
-    if odd is not None:
-        raise InvalidEvent(
-            "other-classes", f"{odd.release_id} scores {len(odd.classes)} classes, the loop has {classes}"
-        )
-    return found
+    for score in scores:
+        if len(score.classes) != classes:
+            raise InvalidEvent(
+                "other-classes", f"{score.release_id} scores {len(score.classes)} classes, the loop has {classes}"
+            )
+    return scores
 
 
 @dataclass(frozen=True, slots=True)
 class SourcedOutcome:
-    """An outcome and where it stood: ``source`` is topic and partition of the raw record."""
+    """An outcome with the position of its raw record; ``source`` is topic and partition."""
 
     source: str
     offset: int
@@ -69,10 +69,10 @@ class SourcedOutcome:
 
 
 def outcomes(message: ingestion.OutcomesAccepted) -> list[SourcedOutcome]:
-    """Rows in their order; those with no key or no finite value are left out.
+    """Return the rows in their order, without those that have no key or no finite value.
 
     Raises:
-        InvalidEvent: the bytes are no Arrow stream, or a column is missing or of another type.
+        InvalidEvent: the bytes are not an Arrow stream, or a column is missing or has another type.
     """
     try:
         with pa.ipc.open_stream(message.rows) as stream:
@@ -95,12 +95,12 @@ def _outcome(
 
 
 def window_id(loop: str, start_ms: int) -> str:
-    """Name of a window, such as ``orders/2026-01-01T00:00:00.000Z``."""
+    """Return the name of a window, such as ``orders/2026-01-01T00:00:00.000Z``."""
     return f"{loop}/{rfc3339(start_ms)}"
 
 
 def window_closed(loop: str, window: Window) -> Draft:
-    """The event of a closed window; its event time is the window's end."""
+    """Return the event of a closed window; its event time is the window's end."""
     data = monitoring.WindowClosed(
         loop=loop,
         window_id=window_id(loop, window.start_ms),
@@ -117,7 +117,7 @@ def window_closed(loop: str, window: Window) -> Draft:
 
 
 def window_restated(loop: str, restated: Restated, known_by: Window) -> Draft:
-    """The event of a window whose outcomes were corrected; its event time is the end of the window that told of it."""
+    """Return the event of a restated window; its event time is the end of the window whose close restated it."""
     data = monitoring.WindowRestated(
         loop=loop,
         window_id=window_id(loop, restated.start_ms),
@@ -135,52 +135,56 @@ def window_restated(loop: str, restated: Restated, known_by: Window) -> Draft:
 def _releases(sums: Sequence[ReleaseSums]) -> list[monitoring.ReleaseWindow]:
     return [
         monitoring.ReleaseWindow(
-            release_id=each.release_id,
-            role=each.role,
-            count=each.count,
-            loss_sum=each.loss,
-            score_sum=each.score,
-            outcome_sum=each.outcome,
-            residual_sum=each.residual,
-            residual_square_sum=each.residual_square,
-            answered=each.answered,
+            release_id=release.release_id,
+            role=release.role,
+            count=release.count,
+            loss_sum=release.loss,
+            score_sum=release.score,
+            outcome_sum=release.outcome,
+            residual_sum=release.residual,
+            residual_square_sum=release.residual_square,
+            answered=release.answered,
         )
-        for each in sums
+        for release in sums
     ]
 
 
 def _paired(window: Window) -> list[monitoring.PairedBlock]:
     return [
         monitoring.PairedBlock(
-            champion_release_id=each.champion,
-            challenger_release_id=each.challenger,
+            champion_release_id=paired.champion,
+            challenger_release_id=paired.challenger,
             block_start_ms=window.start_ms,
-            count=each.count,
-            champion_loss_sum=each.champion_loss,
-            challenger_loss_sum=each.challenger_loss,
-            slice=each.slice,
+            count=paired.count,
+            champion_loss_sum=paired.champion_loss,
+            challenger_loss_sum=paired.challenger_loss,
+            slice=paired.slice,
         )
-        for each in window.paired
+        for paired in window.paired
     ]
 
 
 def _histograms(window: Window) -> list[monitoring.Histogram]:
     return [
         monitoring.Histogram(
-            release_id=each.release_id, name=each.name, counts=each.counts, missing=each.missing, psi=each.psi
+            release_id=histogram.release_id,
+            name=histogram.name,
+            counts=histogram.counts,
+            missing=histogram.missing,
+            psi=histogram.psi,
         )
-        for each in window.histograms
+        for histogram in window.histograms
     ]
 
 
 def _joins(window: Window) -> monitoring.JoinCounts:
-    each = window.joins
+    joins = window.joins
     return monitoring.JoinCounts(
-        joined=each.joined,
-        late=each.late,
-        missing=each.missing,
-        duplicate=each.duplicate,
-        corrected=each.corrected,
-        unpredicted=each.unpredicted,
-        overdue=each.overdue,
+        joined=joins.joined,
+        late=joins.late,
+        missing=joins.missing,
+        duplicate=joins.duplicate,
+        corrected=joins.corrected,
+        unpredicted=joins.unpredicted,
+        overdue=joins.overdue,
     )

@@ -1,21 +1,19 @@
-"""Metrics of the monitoring service's two processes. Gauges of a window tell of the newest closed one."""
+"""Metrics of the two monitoring processes. Gauges of a window show the newest closed one."""
 
 from driftloop.process.telemetry import Counter, Gauge, Histogram
 
-# --- outcome join
-PREDICTIONS = Counter("driftloop_monitoring_predictions", "Client predictions in the log, each once.", ("loop",))
-REPEATED = Counter("driftloop_monitoring_predictions_repeated", "Records of predictions known already.", ("loop",))
-PROBES = Counter(
-    "driftloop_monitoring_probes", "Predictions that serving asked of itself; they count for nothing.", ("loop",)
-)
+# outcome join
+PREDICTIONS = Counter("driftloop_monitoring_predictions", "Client predictions in the log, without repeats.", ("loop",))
+REPEATED = Counter("driftloop_monitoring_predictions_repeated", "Repeated records of a prediction.", ("loop",))
+PROBES = Counter("driftloop_monitoring_probes", "Probes of serving; they are not joined.", ("loop",))
 OUTCOMES = Counter(
     "driftloop_monitoring_outcomes",
-    "Outcomes by what became of them: joined, late, missing, duplicate, unpredicted, corrected, and of those overdue.",
+    "Outcomes by result: joined, late, missing, duplicate, unpredicted, corrected (of these: overdue).",
     ("loop", "result"),
 )
-DEAD_LETTERED = Counter("driftloop_monitoring_dead_lettered", "Records refused for good.", ("topic", "reason"))
+DEAD_LETTERED = Counter("driftloop_monitoring_dead_lettered", "Records that became dead letters.", ("topic", "reason"))
 WATERMARK = Gauge(
-    "driftloop_monitoring_watermark_seconds", "Event time up to which outcomes and predictions are whole.", ("loop",)
+    "driftloop_monitoring_watermark_seconds", "Event time up to which outcomes and predictions are complete.", ("loop",)
 )
 WINDOW_END = Gauge("driftloop_monitoring_window_end_seconds", "Event time at which the window ended.", ("loop",))
 WINDOW_LAG = Gauge(
@@ -24,32 +22,34 @@ WINDOW_LAG = Gauge(
 WINDOWS = Counter("driftloop_monitoring_windows_closed", "Windows closed.", ("loop",))
 WINDOW_PREDICTIONS = Gauge("driftloop_monitoring_window_predictions", "Predictions decided in the window.", ("loop",))
 ANSWERED = Gauge(
-    "driftloop_monitoring_answered", "Answers that a release gave in the window.", ("loop", "release", "role")
+    "driftloop_monitoring_answered", "Predictions that a release answered in the window.", ("loop", "release", "role")
 )
 LOSS = Gauge("driftloop_monitoring_loss", "Mean loss of a release in the window.", ("loop", "release", "role"))
 RESIDUAL = Gauge(
-    "driftloop_monitoring_residual", "Mean of score less outcome in the window.", ("loop", "release", "role")
+    "driftloop_monitoring_residual", "Mean of score minus outcome in the window.", ("loop", "release", "role")
 )
 RESTATED = Counter("driftloop_monitoring_windows_restated", "Closed windows that corrections changed.", ("loop",))
 RESTATED_OUTCOMES = Counter(
-    "driftloop_monitoring_outcomes_restated", "Outcomes of closed windows that have another value now.", ("loop",)
+    "driftloop_monitoring_outcomes_restated", "Outcomes of closed windows whose value changed.", ("loop",)
 )
 RESTATED_END = Gauge(
-    "driftloop_monitoring_restated_window_end_seconds", "Event time at which the window restated last ended.", ("loop",)
+    "driftloop_monitoring_restated_window_end_seconds",
+    "Event time at which the newest restated window ended.",
+    ("loop",),
 )
 RESTATED_LOSS = Gauge(
     "driftloop_monitoring_restated_loss",
-    "Mean loss of a release in the window restated last, with the corrected outcomes.",
+    "Mean loss of a release in the newest restated window.",
     ("loop", "release", "role"),
 )
 RESTATED_RESIDUAL = Gauge(
     "driftloop_monitoring_restated_residual",
-    "Mean of score less outcome in the window restated last, with the corrected outcomes.",
+    "Mean of score minus outcome in the newest restated window.",
     ("loop", "release", "role"),
 )
 PSI = Gauge(
     "driftloop_monitoring_psi",
-    "Stability index of an input or the score against training.",
+    "Population stability index of an input or the score against training.",
     ("loop", "release", "input"),
 )
 STAGE = Gauge(
@@ -60,10 +60,14 @@ STAGE = Gauge(
 BATCH_SECONDS = Histogram("driftloop_monitoring_batch_seconds", "Time to write a batch of records.")
 CLOSE_SECONDS = Histogram("driftloop_monitoring_close_seconds", "Time to close a window and write it.", ("loop",))
 
-# --- detectors
-STATISTIC = Gauge("driftloop_detector_statistic", "A detector's newest statistic.", ("loop", "detector", "release"))
-THRESHOLD = Gauge("driftloop_detector_threshold", "The value above which a detector alarms.", ("loop", "detector"))
-EPISODE_OPEN = Gauge("driftloop_detector_episode_open", "1 while a detector's episode is open.", ("loop", "detector"))
-ALARMS = Counter("driftloop_detector_alarms", "Alarms raised, once an episode.", ("loop", "detector", "mode"))
-WINDOWS_DECIDED = Counter("driftloop_detector_windows", "Windows that the detectors have looked at.", ("loop",))
-DETECTORS_DEAD_LETTERED = Counter("driftloop_detector_dead_lettered", "Window records refused for good.", ("reason",))
+# detectors
+STATISTIC = Gauge("driftloop_detector_statistic", "Newest statistic of a detector.", ("loop", "detector", "release"))
+THRESHOLD = Gauge("driftloop_detector_threshold", "Value above which a detector raises an alarm.", ("loop", "detector"))
+EPISODE_OPEN = Gauge(
+    "driftloop_detector_episode_open", "1 while an episode of the detector is open.", ("loop", "detector")
+)
+ALARMS = Counter("driftloop_detector_alarms", "Alarms raised, one per episode.", ("loop", "detector", "mode"))
+WINDOWS_DECIDED = Counter("driftloop_detector_windows", "Windows that the detectors have decided on.", ("loop",))
+DETECTORS_DEAD_LETTERED = Counter(
+    "driftloop_detector_dead_lettered", "Window records that became dead letters.", ("reason",)
+)

@@ -1,4 +1,4 @@
-"""What the outcome join needs from outside."""
+"""Interfaces and data that the outcome join needs from outside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.monitoring.domain.window import Restated
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release as the registry says about it; what is not known yet is empty."""
+    """What the registry's events say about a release; unknown fields are empty."""
 
     loop: str
     release_id: str
@@ -27,7 +27,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class LoggedPrediction:
-    """A prediction with the bytes that it was read from."""
+    """A prediction with the bytes of its record."""
 
     loop: str
     row: Prediction
@@ -36,51 +36,51 @@ class LoggedPrediction:
 
 @dataclass
 class Changes:
-    """What a batch of records adds to the state."""
+    """Additions to the state from a batch of records."""
 
     predictions: list[LoggedPrediction] = field(default_factory=list)
     outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
     releases: dict[str, Release] = field(default_factory=dict)
-    positions: dict[TopicPartition, int] = field(default_factory=dict)
-    """Next offset to read."""
 
 
 @dataclass
 class Checkpoint:
-    """Where the input was left."""
+    """Position in the input after the last transaction."""
 
     positions: dict[TopicPartition, int] = field(default_factory=dict)
+    """Next offset to read."""
     seen: dict[str, SourceOffsets] = field(default_factory=dict)
-    """Raw offsets of the outcomes taken, by loop."""
+    """Offsets of the raw records whose outcomes were read, by loop."""
 
 
 class Transaction(Protocol):
-    """One transaction on the state; what it holds stands together or not at all."""
+    """One transaction on the state: all of it is written, or nothing."""
 
     def add(self, changes: Changes) -> None:
         """Add rows and releases."""
         ...
 
     def close(self, rules: Rules, closed: Closed) -> Sequence[Restated]:
-        """Settle what a closed window settled, and put its `monitoring.window-closed` among the events to send.
+        """Write the effects of a closed window, and put its `monitoring.window-closed` in the outbox.
 
-        After it comes a `monitoring.window-restated` for each earlier window of which it brought corrections; returns
-        these, in order of time.
+        A `monitoring.window-restated` follows for each earlier window that its corrections change. Returns these
+        windows,
+        in order of time.
         """
         ...
 
     def save(self, monitors: Mapping[str, LoopMonitor], checkpoint: Checkpoint) -> None:
-        """Note positions and watermarks."""
+        """Save positions and watermarks."""
         ...
 
 
 class References(Protocol):
-    """Opens bundles."""
+    """Opens the references of releases."""
 
     def open(self, release: Release) -> Reference:
-        """The reference of a release.
+        """Return the reference of a release.
 
         Raises:
-            BundleError: its bundle is incomplete, or differs from its digest.
+            BundleError: the bundle is incomplete, or differs from its digest.
         """
         ...

@@ -1,1 +1,1 @@
-"""What connects monitoring's ports to the world."""
+"""Adapters of monitoring's ports."""

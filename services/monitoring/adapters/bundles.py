@@ -1,4 +1,4 @@
-"""References from bundles on local disk."""
+"""Read references from bundles on local disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FORMAT = 1
 
 
 class LocalReferences:
-    """`services.monitoring.ports.References` on local disk."""
+    """Opens references of bundles on local disk."""
 
     def __init__(self, resolve_path: PathResolver = local_path) -> None:
         self._locate = resolve_path

@@ -1,6 +1,6 @@
-"""Closed windows in SQL while an outcome of theirs may be corrected: their rows, and their sums as they stand.
+"""Keep closed windows in SQL while their outcomes can still be corrected: joined rows and newest published sums.
 
-A window's rows are one value: written once, and read only where a correction came.
+The rows of a window are one JSON value: written once, read only when a correction arrives.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from services.monitoring.domain.window import ReleaseSums, Restated
 from services.monitoring.domain.window import restate as restated_sums
 
 _Outcome = tuple[str, int]
-"""Key and event time: a key that was forgotten may have another outcome since."""
+"""Key and event time. The key alone is not enough: after it is forgotten it can have another outcome."""
 
 
 def keep(connection: Connection, loop: str, closed: Closed) -> None:
-    """Keep a window that closes, and forget those of which no outcome can be corrected any more."""
+    """Store a window that closes, and delete the windows whose outcomes can no longer be corrected."""
     window = closed.window
     values = {
         "loop": loop,
@@ -39,7 +39,7 @@ def keep(connection: Connection, loop: str, closed: Closed) -> None:
 
 
 def restate(connection: Connection, rules: Rules, corrections: Sequence[Correction]) -> list[Restated]:
-    """Give closed windows the corrected values; returns those that changed, in order of time."""
+    """Apply corrections to closed windows; return the windows that changed, in order of time."""
     if not corrections:
         return []
     values = {(each.outcome.key, each.outcome.event_ms): each.outcome.value for each in corrections}
@@ -51,7 +51,7 @@ def restate(connection: Connection, rules: Rules, corrections: Sequence[Correcti
 
 
 def _restated(connection: Connection, rules: Rules, end_ms: int, values: Mapping[_Outcome, float]) -> Restated | None:
-    """The window that ends then, where one of these outcomes is in it."""
+    """Return the window that ends at ``end_ms`` with the corrected values, or None if it has none of these outcomes."""
     mine = (windows.c.loop == rules.loop, windows.c.end_ms == end_ms)
     found = connection.execute(select(windows).where(*mine)).one()
     rows = [_of_json(*each) for each in orjson.loads(found.rows)]
@@ -67,11 +67,10 @@ def _restated(connection: Connection, rules: Rules, end_ms: int, values: Mapping
 
 
 def _sums_json(sums: Sequence[ReleaseSums]) -> str:
-    return json.dumps([astuple(each) for each in sums])  # which can tell of what is not a number
+    return json.dumps([astuple(each) for each in sums])  # the standard library's JSON can write NaN
 
 
 def _as_json(pair: Pair) -> tuple[object, ...]:
-    """As `JoinedRow`."""
     outcome = pair.outcome
     said = [(each.release_id, each.role, each.score, each.classes) for each in pair.prediction.scores]
     return (outcome.key, outcome.event_ms, outcome.value, said)

@@ -1,4 +1,4 @@
-"""The join's state in SQL: rows that still matter, releases, and one checkpoint of all positions and watermarks."""
+"""The join's state in SQL: predictions, outcomes, releases, and one checkpoint of all positions and watermarks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from services.monitoring.ports import Changes, Checkpoint, LoggedPrediction, Rel
 
 
 class SqlTransaction:
-    """`services.monitoring.ports.Transaction` on an open connection."""
+    """Implements `services.monitoring.ports.Transaction` on an open connection."""
 
     def __init__(self, connection: Connection, source: str, clock: Clock) -> None:
         self._connection = connection
@@ -75,7 +75,7 @@ class SqlTransaction:
 
 
 def recall(engine: Engine, monitors: Mapping[str, LoopMonitor]) -> tuple[Checkpoint, list[Release]]:
-    """Restore monitors from the database; returns where the input was left and the known releases."""
+    """Restore the monitors from the database; return the input positions and the known releases."""
     with engine.connect() as connection:
         body = connection.execute(select(checkpoint_table.c.body)).scalar_one_or_none()
         state = json.loads(body) if body else {"positions": [], "loops": {}}

@@ -1,4 +1,4 @@
-"""The join's tables, beside inbox and outbox."""
+"""The join's tables. The inbox and the outbox are in the same database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ predictions = Table(
     Column("visible_ms", BigInteger, nullable=False),
     Column("record", LargeBinary),
 )
-"""``record`` is the logged message while the prediction waits for its outcome, NULL after."""
+"""``record`` is the logged message while the prediction waits for its outcome, then NULL."""
 
 outcomes = Table(
     "outcomes",
@@ -34,7 +34,7 @@ outcomes = Table(
     Column("value", Float, nullable=False),
     Column("kept", Integer, nullable=False),
 )
-"""``kept`` is 1 once the outcome is the one that is remembered for its key."""
+"""``kept`` is 1 once this outcome is the one remembered for its key."""
 
 Index("predictions_visible", predictions.c.loop, predictions.c.visible_ms)
 Index("outcomes_visible", outcomes.c.loop, outcomes.c.visible_ms)
@@ -62,4 +62,5 @@ windows = Table(
     Column("sums", Text, nullable=False),
     Column("rows", LargeBinary, nullable=False),
 )
-"""Closed windows, both in JSON: what was last told of each release, and the joined rows in the order of their sums."""
+"""Closed windows, as JSON: the newest published sums of each release, and the joined rows in the order of their sums.
+"""

@@ -1,1 +1,1 @@
-"""The detectors' process: a Faust app over closed windows."""
+"""The detector process: a Faust app over closed windows."""

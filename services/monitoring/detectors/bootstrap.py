@@ -22,7 +22,7 @@ NAME = "detectors"
 
 
 def build(settings: DetectorsSettings, stop: threading.Event) -> DetectorService:
-    """The detectors on Kafka and a database of their own for what they send.
+    """Return the detectors on Kafka, with their own database for their state and outgoing events.
 
     Raises:
         LoopDefinitionError: a loop's files are wrong.

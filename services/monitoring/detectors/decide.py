@@ -1,8 +1,8 @@
-"""What a closed window does to the detectors of its loop.
+"""Apply a closed window to the detectors of its loop.
 
-The events stand in the outbox, with the new states beside them, before the table is changed: where the process is
-killed between the two, the window comes again and changes nothing more; where the table lost a change, the states
-make up for it.
+One transaction writes the events to the outbox and the new states to the database. Only then does the Faust table
+change. If the process is killed between the two, the window arrives again and changes nothing. If the table lost a
+change, the states in the database replace it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Detectors:
         self._saved = state.load(engine)
 
     def read(self, record: Record) -> Envelope[WindowClosed] | None:
-        """The window that a record says about; None where its loop is not watched here.
+        """Return the window in a record, or None if its loop is not watched here.
 
         Raises:
             InvalidEvent: the record can never be read.
@@ -46,16 +46,17 @@ class Detectors:
         return event if event.data.loop in self._rules else None
 
     def decide(self, event: Envelope[WindowClosed], table: MutableMapping[str, str]) -> None:
-        """Apply a window: its events to the outbox, then the new states to the table; raises as `steps` does."""
+        """Apply a window: write its events to the outbox, then the new states to the table. Raises like `steps`."""
         steps = self.steps(event, table)
         self.publish(event, steps)
         self.apply(event, steps, table)
 
     def steps(self, event: Envelope[WindowClosed], table: Mapping[str, str]) -> dict[str, Step]:
-        """Each detector's step, by its key in the table.
+        """Return the step of each detector, by its key in the table.
 
         Raises:
-            Retriable: a window before it is missing. Where that is so again after a restart, it is taken as it is.
+            Retriable: an earlier window is missing. If it is still missing after a restart, this window is applied
+            anyway.
         """
         data, window = event.data, champion_window(event)
         rules = {state.table_key(data.loop, rule.name): rule for rule in self._rules[data.loop]}
@@ -66,9 +67,9 @@ class Detectors:
         return {key: step(rule, before[key], window) for key, rule in rules.items()}
 
     def publish(self, event: Envelope[WindowClosed], steps: Mapping[str, Step]) -> None:
-        """Put the alarms and, after them, the answer to the window in the outbox; those that stand there stay.
+        """Write the alarms, then the decision on the window, to the outbox; in the same transaction save the states.
 
-        The states are saved in the same transaction.
+        Events that are already in the outbox are not repeated.
         """
         window = event.data
         alarms = [each.alarm for each in steps.values() if each.alarm is not None]
@@ -86,7 +87,7 @@ class Detectors:
             metrics.ALARMS.add(new.get(rule.name, 0), loop=window.loop, detector=rule.name, mode=rule.mode)
 
     def apply(self, event: Envelope[WindowClosed], steps: Mapping[str, Step], table: MutableMapping[str, str]) -> None:
-        """Change the table and show the readings."""
+        """Change the table and set the metrics."""
         loop = event.data.loop
         for key, each in steps.items():
             table[key] = state.to_text(each.state)

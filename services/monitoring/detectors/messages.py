@@ -1,4 +1,4 @@
-"""From the detectors' findings to messages."""
+"""Converts detector results to messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DECIDER = "detectors"
 
 
 def drift_detected(loop: str, alarm: Alarm, time_ms: int) -> Draft:
-    """The alarm; it opens a chain. One episode has one id, however often it is found."""
+    """Return the alarm event. It starts a chain; its id is the same whenever the same episode is detected."""
     data = monitoring.DriftDetected(
         loop=loop,
         detector=alarm.rule.name,
@@ -31,7 +31,7 @@ def drift_detected(loop: str, alarm: Alarm, time_ms: int) -> Draft:
 
 
 def window_decided(window: monitoring.WindowClosed, opened: Sequence[Draft]) -> Draft:
-    """What the detectors opened because of a window; may be empty."""
+    """Return the event that lists the alarms that a window opened, possibly none."""
     data = monitoring.WindowDecided(
         loop=window.loop,
         window_id=window.window_id,

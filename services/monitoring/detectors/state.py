@@ -1,8 +1,8 @@
-"""A detector's state as it stands in the table, and in the detectors' own database.
+"""The state of a detector, in the Faust table and in the detectors' own database.
 
-Faust sends a change of its table from a buffer, and commits what was read without a look at it: a process that is
-killed between the two comes back with an older table, and no event to make up for it. So what a window changed is also
-written in the transaction that holds the window's events; of the two, the one that has seen the later window counts.
+Faust sends table changes from a buffer, and commits read offsets without waiting for that buffer. A process killed
+between the two restarts with an older table, and the window does not arrive again. So the transaction that writes
+the window's events also writes the new states. Of the two copies, the one with the later window is used.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ metadata = versioned(Path(__file__).with_name("revisions"))
 
 states = Table("states", metadata, Column("key", String, primary_key=True), Column("state", Text, nullable=False))
 gaps = Table("gaps", metadata, Column("loop", String, primary_key=True), Column("window_id", String, nullable=False))
-"""The window of each loop that last came out of turn."""
+"""The window of each loop that last arrived without its predecessor."""
 
 
 def is_new_gap(engine: Engine, loop: str, window_id: str) -> bool:
-    """Note that a window came out of turn; False where it did so the last time, too."""
+    """Record a window that arrived without its predecessor; return False if it was the last one recorded."""
     with engine.begin() as connection:
         noted = connection.execute(select(gaps.c.window_id).where(gaps.c.loop == loop)).scalar_one_or_none()
         if noted != window_id:
@@ -40,7 +40,7 @@ def is_new_gap(engine: Engine, loop: str, window_id: str) -> bool:
 
 
 def load(engine: Engine) -> dict[str, str]:
-    """All states in the database, by their key in the table; raises as `from_text` does."""
+    """Return all states in the database, by their key in the table. Raises like `from_text`."""
     with engine.connect() as connection:
         found = {row.key: row.state for row in connection.execute(select(states))}
     for text in found.values():
@@ -49,28 +49,28 @@ def load(engine: Engine) -> dict[str, str]:
 
 
 def save(connection: Connection, changed: Mapping[str, str]) -> None:
-    """Replace some states."""
+    """Replace states."""
     connection.execute(delete(states).where(states.c.key.in_(list(changed))))
     connection.execute(insert(states), [{"key": key, "state": text} for key, text in changed.items()])
 
 
 def newer(one: str | None, other: str | None) -> DetectorState:
-    """Of two texts of a state, the one that has seen the later window."""
+    """Return the state that has seen the later window."""
     return max(from_text(one), from_text(other), key=lambda each: each.end_ms)
 
 
 def table_key(loop: str, detector: str) -> str:
-    """Key of a detector's state."""
+    """Return the key of a detector's state."""
     return f"{loop}/{detector}"
 
 
 def to_text(state: DetectorState) -> str:
-    """The state as JSON; floats keep all their bits."""
+    """Return the state as JSON; floats keep all their bits."""
     return json.dumps({"format": _FORMAT, **asdict(state)}, sort_keys=True, separators=(",", ":"))
 
 
 def from_text(text: str | None) -> DetectorState:
-    """Back from `to_text`; the beginning where there is none.
+    """Return the state that `to_text` wrote, or the initial state if there is no text.
 
     Raises:
         ConfigError: another version of driftloop wrote it.
@@ -78,7 +78,7 @@ def from_text(text: str | None) -> DetectorState:
     if not text:
         return DetectorState()
     data: dict[str, Any] = json.loads(text)
-    if (found := data.get("format", 1)) != _FORMAT:  # the first ones did not say it
+    if (found := data.get("format", 1)) != _FORMAT:  # the first version did not write the format
         raise ConfigError(
             f"a detector's state has format {found}, and this driftloop reads {_FORMAT}: another version wrote it; "
             "start that one, or set DRIFTLOOP_HOME to another folder"

@@ -1,1 +1,1 @@
-"""Pure rules of monitoring: the outcome join, windows, histograms and detectors."""
+"""Pure rules of monitoring: the outcome join, windows and histograms."""

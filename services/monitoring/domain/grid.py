@@ -1,4 +1,4 @@
-"""Histograms on the grid that a release brought from its training, and how far they moved."""
+"""Histograms on the bins of a release's training data, and the stability index against them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from services.monitoring.domain.rows import Floats, Prediction
 
 SHARE_FLOOR = 1e-4
-"""Share of an empty bin in the stability index, which has no value at zero."""
+"""Smallest share of a bin in the stability index, because the index is undefined for an empty bin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
     """Histogram of one input or of the score in training.
 
-    ``edges`` float64 [k] are inner edges, ascending: k + 1 bins, the outer ones open, each holding its lower edge.
-    ``counts`` int64 [k + 1]; NaN is counted in ``missing`` alone.
+    ``edges`` float64 [k] are inner edges, ascending. They make k + 1 bins; the outer ones are open, and each bin
+    includes
+    its lower edge. ``counts`` int64 [k + 1]. NaN is counted only in ``missing``.
     """
 
     edges: Floats
@@ -29,7 +30,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a release's inputs and scores were in training."""
+    """Histograms of a release's inputs and scores in training."""
 
     release_id: str
     input_digest: str
@@ -40,7 +41,7 @@ class Reference:
     score: Grid | None
 
     def describes(self, prediction: Prediction) -> bool:
-        """Whether the prediction's inputs were logged in this order."""
+        """Return whether the prediction's inputs were logged in this order."""
         return (
             prediction.input_digest == self.input_digest
             and len(prediction.numeric) == len(self.numeric)
@@ -50,7 +51,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts on a release's grid, and their population stability index against it."""
+    """Counts on the bins of a release, and their population stability index against training."""
 
     release_id: str
     name: str
@@ -60,17 +61,17 @@ class Histogram:
 
 
 def counts_on(grid: Grid, values: Floats) -> tuple[NDArray[np.int64], int]:
-    """Counts int64 [k + 1] of values float64 [n] on a grid, and how many are missing."""
+    """Return counts int64 [k + 1] of values float64 [n] on a grid, and the number of missing values."""
     present = values[~np.isnan(values)]
     counts = np.bincount(np.searchsorted(grid.edges, present, side="right"), minlength=len(grid.edges) + 1)
     return counts.astype(np.int64), len(values) - len(present)
 
 
 def psi(reference: NDArray[np.int64], current: NDArray[np.int64]) -> float:
-    """Population stability index of two histograms int64 [k]: sum of (q - p) ln(q / p) over their shares p and q.
+    """Return the population stability index of two histograms int64 [k]: sum of (q - p) ln(q / p) over shares p and q.
 
-    Siddiqi, Credit Risk Scorecards (2006), chapter 9. Bins that both leave empty count nothing; where one histogram
-    holds nothing at all it is 0.
+    Siddiqi, Credit Risk Scorecards (2006), chapter 9. Bins that are empty in both are ignored. If one histogram is
+    empty, the index is 0.
     """
     if not reference.sum() or not current.sum():
         return 0.0
@@ -81,7 +82,7 @@ def psi(reference: NDArray[np.int64], current: NDArray[np.int64]) -> float:
 
 
 def histogram(release_id: str, name: str, grid: Grid, values: Floats) -> Histogram:
-    """Histogram of values float64 [n]; missing values are a bin of their own in the index."""
+    """Return the histogram of values float64 [n]. Missing values are one more bin of the index."""
     counts, missing = counts_on(grid, values)
     moved = psi(np.append(grid.counts, grid.missing), np.append(counts, missing))
     return Histogram(release_id, name, tuple(int(each) for each in counts), missing, moved)

@@ -1,11 +1,11 @@
-"""The outcome join of one loop: which outcome answers which prediction, decided where a window closes.
+"""The outcome join of one loop: decides which outcome answers which prediction when a window closes.
 
-A prediction key stands for one outcome: the first in order of (visible time, event time, id), the order in which
-outcomes are taken whatever the order in which they came. An outcome answers the predictions of its key that were
-decided at or before it. It is in time where it became visible within the horizon of the decision.
+A prediction key has one outcome: the first in order of (visible time, event time, id). Arrival order does not matter.
+An outcome answers the predictions of its key that were decided at or before its event time. It is in time if it
+becomes visible within the horizon of the decision.
 
-A later outcome with another value corrects it: the key's outcome has the new value from then on and keeps its time, so
-that what was joined, late or missing stays so.
+A later outcome with another value corrects it: the key's outcome takes the new value and keeps its time, so joined,
+late and missing predictions stay so.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 from services.monitoring.domain.rows import Outcome, Pair, Prediction
 
 REMEMBERED_HORIZONS = 4
-"""Outcomes and predictions are forgotten so many horizons after they became visible: then a repeat is new again."""
+"""Outcomes and predictions are forgotten this many horizons after they become visible; then a repeat counts as new."""
 
 
 @dataclass(frozen=True, slots=True)
 class JoinCounts:
-    """What a window did to the join."""
+    """Number of predictions and outcomes by result in one window."""
 
     joined: int = 0
     late: int = 0
@@ -34,31 +34,31 @@ class JoinCounts:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A key's outcome has another value than when the window before closed."""
+    """A change of a key's outcome since the previous window closed."""
 
     outcome: Outcome
-    """As it is now."""
+    """With the new value."""
     was: float
 
 
 @dataclass
 class Joined:
-    """Result of one close."""
+    """Result of closing one window."""
 
     predictions: list[Prediction] = field(default_factory=list)
-    """Those that became visible in the window, in order of (decision time, id)."""
+    """Predictions that became visible in the window, in order of (decision time, id)."""
     pairs: list[Pair] = field(default_factory=list)
     """In order of (event time, prediction id)."""
     settled: list[str] = field(default_factory=list)
-    """Ids of predictions that wait no longer."""
+    """Ids of predictions that no longer wait for an outcome."""
     kept: list[str] = field(default_factory=list)
-    """Row ids of outcomes that are remembered for their key."""
+    """Row ids of the outcomes remembered for their key."""
     dropped: list[str] = field(default_factory=list)
-    """Row ids of outcomes that are not remembered: those after the first of their key."""
+    """Row ids of the outcomes that are not remembered: later ones of their key."""
     revalued: dict[str, Outcome] = field(default_factory=dict)
-    """By key, outcomes that were corrected, as they are now."""
+    """Corrected outcomes with their new values, by key."""
     corrections: list[Correction] = field(default_factory=list)
-    """Those of them that were known before this close and have another value now, in order of the key."""
+    """Those that were known before this close and have another value now, in order of key."""
     late: int = 0
     missing: int = 0
     duplicate: int = 0
@@ -68,7 +68,6 @@ class Joined:
 
     @property
     def counts(self) -> JoinCounts:
-        """The counts."""
         return JoinCounts(
             len(self.pairs), self.late, self.missing, self.duplicate, self.corrected, self.unpredicted, self.overdue
         )
@@ -76,20 +75,20 @@ class Joined:
 
 @dataclass
 class _Key:
-    """What is remembered of a key."""
+    """What the join remembers of a key."""
 
     outcome: Outcome | None = None
     open: list[Prediction] = field(default_factory=list)
     """Predictions that wait for an outcome."""
     predicted: list[tuple[int, int]] = field(default_factory=list)
-    """Visible time and decision time of all its predictions."""
+    """Visible time and decision time of each of its predictions."""
 
     def was_predicted(self, at_ms: int) -> bool:
-        """Whether it was decided on by then."""
+        """Return whether the key had a prediction decided at or before ``at_ms``."""
         return any(decision_ms <= at_ms for _, decision_ms in self.predicted)
 
     def forget(self, limit_ms: int) -> bool:
-        """Drop what became visible before the limit; returns whether anything is left."""
+        """Drop what became visible before the limit; return whether anything remains."""
         if self.outcome is not None and self.outcome.visible_ms < limit_ms:
             self.outcome = None
         self.predicted = [each for each in self.predicted if each[0] >= limit_ms]
@@ -97,7 +96,7 @@ class _Key:
 
 
 class OutcomeJoin:
-    """Predictions and outcomes of one loop that still matter. Not thread-safe."""
+    """Predictions and outcomes of one loop, for as long as they can change a window. Not thread-safe."""
 
     def __init__(self, horizon_ms: int, *, corrections_ms: int, block_ms: int) -> None:
         self._horizon_ms = horizon_ms
@@ -110,11 +109,11 @@ class OutcomeJoin:
 
     @property
     def memory_ms(self) -> int:
-        """How long a key is remembered: as long as a window that held it may be restated, at least."""
+        """How long a key is remembered: at least as long as a window with it can be restated."""
         return max(REMEMBERED_HORIZONS * self._horizon_ms, self._horizon_ms + self._corrections_ms + self._block_ms)
 
     def add_predictions(self, rows: Iterable[Prediction]) -> list[Prediction]:
-        """Take predictions; returns the new ones. A later record of a known id is left out."""
+        """Add predictions; return the new ones. A later record of a known id is ignored."""
         fresh = []
         for row in rows:
             if row.prediction_id not in self._seen:
@@ -124,31 +123,31 @@ class OutcomeJoin:
         return fresh
 
     def add_outcomes(self, rows: Iterable[Outcome]) -> None:
-        """Take outcomes; the caller has dropped redelivered ones."""
+        """Add outcomes. The caller has removed redelivered ones."""
         self._outcomes += rows
 
     def recall_settled(self, prediction_id: str, key: str, decision_ms: int, visible_ms: int) -> None:
-        """Take back, after a restart, a prediction that waits no longer."""
+        """Restore, after a restart, a prediction that no longer waits for an outcome."""
         self._seen[prediction_id] = visible_ms
         self._key(key).predicted.append((visible_ms, decision_ms))
 
     def recall_open(self, row: Prediction) -> None:
-        """Take back, after a restart, a prediction that waits for its outcome and whose window is closed."""
+        """Restore, after a restart, a prediction of a closed window that still waits for its outcome."""
         self.recall_settled(row.prediction_id, row.key, row.decision_ms, row.visible_ms)
         self._key(row.key).open.append(row)
 
     def recall_outcome(self, row: Outcome) -> None:
-        """Take back, after a restart, the outcome that is remembered for its key."""
+        """Restore, after a restart, the outcome that is remembered for its key."""
         self._key(row.key).outcome = row
 
     def releases_before(self, end_ms: int) -> set[str]:
-        """Releases that scored what closes at ``end_ms``: its predictions, and those that still wait."""
+        """Return the releases that scored the window that ends at ``end_ms``, or a prediction that still waits."""
         waiting = [row for key in self._keys.values() for row in key.open]
         rows = [*waiting, *(row for row in self._predictions if row.visible_ms < end_ms)]
         return {score.release_id for row in rows for score in row.scores}
 
     def close(self, end_ms: int) -> Joined:
-        """Decide all that became visible before ``end_ms``; both watermarks must have reached it."""
+        """Decide on everything that became visible before ``end_ms``. Both watermarks must have reached it."""
         result = Joined()
         result.predictions = sorted(self._visible_predictions(end_ms), key=lambda row: row.order)
         for prediction in result.predictions:
@@ -163,7 +162,7 @@ class OutcomeJoin:
         return result
 
     def forget(self, end_ms: int) -> int:
-        """Drop what is older than the memory at ``end_ms``; returns the time before which all was dropped."""
+        """Drop what is older than the memory at ``end_ms``; return the time limit."""
         limit = end_ms - self.memory_ms
         self._seen = {name: heard for name, heard in self._seen.items() if heard >= limit}
         self._keys = {name: key for name, key in self._keys.items() if key.forget(limit)}
@@ -207,7 +206,7 @@ class OutcomeJoin:
             result.unpredicted += not predicted
 
     def _corrects(self, outcome: Outcome, held: Outcome, result: Joined) -> bool:
-        """Count a further outcome of a key; returns whether its value replaces the one that is held."""
+        """Count a further outcome of a key; return whether its value replaces the current one."""
         if outcome.value == held.value:
             result.duplicate += 1
             return False
@@ -217,7 +216,7 @@ class OutcomeJoin:
         return in_time
 
     def _revalue(self, before: Mapping[str, Outcome], result: Joined) -> None:
-        """Give this close's pairs the values that their keys have now, and note what closed windows must learn."""
+        """Give the pairs of this close the newest values of their keys, and list the corrections for closed windows."""
         if not before:
             return
         result.revalued = {name: now for name in sorted(before) if (now := self._key(name).outcome) is not None}

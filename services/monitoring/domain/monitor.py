@@ -1,4 +1,4 @@
-"""One loop's windows: rows and watermarks in, closed windows out."""
+"""Turns the rows and watermarks of one loop into closed windows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.monitoring.domain.window import SliceRule, Window, summarize
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a loop's definition says about its windows."""
+    """The window rules of a loop definition."""
 
     loop: str
     kind: LabelKind
@@ -23,14 +23,14 @@ class Rules:
     horizon_ms: int
     slices: tuple[SliceRule, ...] = ()
     classes: int = 0
-    """How many the label has; 0 where it is a number."""
+    """Number of classes of the label; 0 if it is a number."""
     corrections_ms: int = 0
-    """How long after a key's first outcome another value replaces it."""
+    """How long after a key's first outcome a correction still replaces its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A window that closed, and what that did to the rows."""
+    """A closed window, and its effect on the rows."""
 
     window: Window
     joined: Joined
@@ -39,7 +39,7 @@ class Closed:
 
 
 class LoopMonitor:
-    """State of one loop. Not thread-safe; what it holds does not depend on how its input was cut into batches."""
+    """State of one loop. Not thread-safe. It does not depend on how the input was cut into batches."""
 
     def __init__(self, rules: Rules, *, outcome_partitions: int, prediction_partitions: int) -> None:
         self.rules = rules
@@ -51,23 +51,23 @@ class LoopMonitor:
 
     @property
     def watermark_ms(self) -> int | None:
-        """Up to when both outcomes and predictions are whole, or None before that is known."""
+        """Event time up to which outcomes and predictions are complete; None before each partition is known."""
         both = (self.outcome_watermarks.least, self.prediction_watermarks.least)
         known = [each for each in both if each is not None]
         return min(known) if len(known) == len(both) else None
 
     def add_predictions(self, rows: Iterable[Prediction]) -> list[Prediction]:
-        """Take predictions; returns the new ones."""
+        """Add predictions; return the new ones."""
         return self.join.add_predictions(rows)
 
     def add_outcomes(self, rows: Iterable[Outcome]) -> None:
-        """Take outcomes that were not taken before."""
+        """Add outcomes. The caller has removed redelivered ones."""
         self.join.add_outcomes(rows)
 
     def due(self) -> tuple[int, int] | None:
-        """The next window, as start and end, where both watermarks have reached its end.
+        """Return start and end of the next window if both watermarks have reached its end, else None.
 
-        The first one holds the loop's first watermark, and all that stands before it.
+        The first window contains the loop's first watermark, and all earlier rows.
         """
         watermark, start = self.watermark_ms, self._next_start()
         if watermark is None or start is None or watermark < start + self.rules.block_ms:
@@ -75,14 +75,14 @@ class LoopMonitor:
         return start, start + self.rules.block_ms
 
     def releases_before(self, end_ms: int) -> set[str]:
-        """Releases whose reference the window that ends then needs."""
+        """Return the releases whose reference is needed to close the window that ends at ``end_ms``."""
         return self.join.releases_before(end_ms)
 
     def close(self, references: Mapping[str, Reference]) -> Closed:
         """Close the window that is due.
 
         Raises:
-            ValueError: none is.
+            ValueError: no window is due.
         """
         span = self.due()
         if span is None:

@@ -1,4 +1,4 @@
-"""Rows that the join works on."""
+"""Rows of the join."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ReleaseScore:
-    """What one release made of a request; ``role`` is champion or challenger."""
+    """The score of one release for a request; ``role`` is champion or challenger."""
 
     release_id: str
     role: str
     score: float
-    """Of several classes the probability of the likeliest one."""
+    """With several classes: the probability of the likeliest class."""
     classes: tuple[float, ...] = ()
-    """Of several classes the probability of each."""
+    """With several classes: the probability of each class."""
 
     @property
     def scores(self) -> float | tuple[float, ...]:
-        """What losses are made of."""
+        """The input of the loss."""
         return self.classes or self.score
 
 
@@ -35,7 +35,7 @@ class Prediction:
     key: str
     decision_ms: int
     visible_ms: int
-    """Decision time, or the prediction watermark of its partition where the record came behind it."""
+    """Decision time, or the prediction watermark of its partition if that was already later."""
     release_id: str
     """The release that answered."""
     scores: tuple[ReleaseScore, ...]
@@ -46,47 +46,47 @@ class Prediction:
 
     @property
     def order(self) -> tuple[int, str]:
-        """Predictions are taken in this order, however they came."""
+        """Sort key: results do not depend on the order of arrival."""
         return (self.decision_ms, self.prediction_id)
 
     @property
     def champion(self) -> str:
-        """Release that was champion, or empty."""
+        """The champion release, or empty."""
         return next((each.release_id for each in self.scores if each.role == "champion"), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What turned out. Times are UTC milliseconds since the epoch."""
+    """The observed value of a label. Times are UTC milliseconds since the epoch."""
 
     row_id: str
-    """Where it stood in the raw topic: unique, even where a producer's id is not."""
+    """Position in the raw topic: unique even if a producer's ids are not."""
     event_id: str
     key: str
     event_ms: int
     visible_ms: int
-    """Event time, or the watermark of its raw partition where it came behind it."""
+    """Event time, or the watermark of its raw partition if that was already later."""
     value: float
 
     @property
     def order(self) -> tuple[int, int, str, str]:
-        """Outcomes are taken in this order, however they came."""
+        """Sort key: results do not depend on the order of arrival."""
         return (self.visible_ms, self.event_ms, self.event_id, self.row_id)
 
 
 @dataclass(frozen=True, slots=True)
 class JoinedRow:
-    """What is kept of a pair once its window has closed: enough to sum it up again."""
+    """The part of a pair that is stored after its window closed: enough to compute its sums again."""
 
     key: str
     event_ms: int
-    """Of the outcome."""
+    """Event time of the outcome."""
     value: float
     scores: tuple[ReleaseScore, ...]
 
     @property
     def outcome(self) -> tuple[str, int]:
-        """Which outcome it is: a key that was forgotten may have another one since, at another time."""
+        """Identity of the outcome: a key that was forgotten can have another outcome at another time."""
         return (self.key, self.event_ms)
 
 
@@ -99,5 +99,5 @@ class Pair:
 
     @property
     def order(self) -> tuple[int, str]:
-        """Sums are taken in this order, so that they are bit-equal however the rows came."""
+        """Sums add up in this order, so they are equal to the last bit for any order of arrival."""
         return (self.outcome.event_ms, self.prediction.prediction_id)

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Watermarks:
-    """Newest and first watermark of each partition; a partition that was not heard holds all back."""
+    """Newest and first watermark of each partition. A partition without a watermark holds back the whole topic."""
 
     partitions: int
     newest: dict[int, int] = field(default_factory=dict)
     first: dict[int, int] = field(default_factory=dict)
 
     def hear(self, partition: int, watermark_ms: int) -> None:
-        """A partition's watermark; it never falls."""
+        """Record a partition's watermark; an older one is ignored."""
         self.newest[partition] = max(watermark_ms, self.newest.get(partition, watermark_ms))
         self.first.setdefault(partition, watermark_ms)
 
     def of(self, partition: int) -> int | None:
-        """The partition's watermark, or None before its first."""
+        """Return the partition's watermark, or None before its first."""
         return self.newest.get(partition)
 
     @property

@@ -1,4 +1,4 @@
-"""What one closed window held: sums by release, paired losses, histograms."""
+"""Summaries of one closed window: sums by release, paired losses, histograms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.monitoring.domain.rows import JoinedRow, Pair, Prediction, Release
 
 @dataclass(frozen=True, slots=True)
 class SliceRule:
-    """A model input by whose values paired losses are summed too; the window's ``max_values`` commonest are kept."""
+    """A model input that slices paired losses; each window keeps its ``max_values`` most frequent values."""
 
     name: str
     input: str
@@ -25,9 +25,10 @@ class SliceRule:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSums:
-    """Sums over the joined predictions that one release scored; residual is score less outcome.
+    """Sums over the joined predictions that one release scored. The residual is score minus outcome.
 
-    Of several classes, score is the likeliest one's probability and outcome 1 where that one came true, else 0.
+    With several classes the score is the probability of the likeliest class, and the outcome is 1 if that class is the
+    true one, else 0.
     """
 
     release_id: str
@@ -43,7 +44,7 @@ class ReleaseSums:
 
 @dataclass(frozen=True, slots=True)
 class PairedSums:
-    """Champion's and challenger's losses on the same joined predictions; ``slice`` is empty or ``name=value``."""
+    """Losses of champion and challenger on the same joined predictions; ``slice`` is empty or ``name=value``."""
 
     champion: str
     challenger: str
@@ -75,7 +76,7 @@ def summarize(
     slices: Sequence[SliceRule],
     references: Mapping[str, Reference],
 ) -> Window:
-    """Sum up the window ``[start, end)``. ``references`` holds those releases whose grid is known."""
+    """Return the summary of the window ``[start, end)``. ``references`` has the releases whose grid is known."""
     return Window(
         start_ms=span[0],
         end_ms=span[1],
@@ -97,13 +98,13 @@ class Restated:
     before: tuple[ReleaseSums, ...]
     after: tuple[ReleaseSums, ...]
     corrections: int
-    """How many outcomes have another value."""
+    """Number of outcomes with another value."""
 
 
 def restate(before: Sequence[ReleaseSums], rows: Sequence[JoinedRow], kind: LabelKind) -> tuple[ReleaseSums, ...]:
-    """The sums of a closed window over its rows, in the order of its pairs, with the values that they have now.
+    """Return the sums of a closed window over its rows, in the order of its pairs, with the corrected values.
 
-    They are bit-equal to those of a window that had closed with these values: the same sums, in the same order.
+    They equal, to the last bit, the sums of a window that closed with these values.
     """
     by_release: dict[str, list[_Row]] = {each.release_id: [] for each in before}
     for row in rows:
@@ -126,7 +127,7 @@ def _release_sums(joined: Joined, kind: LabelKind) -> tuple[ReleaseSums, ...]:
 
 
 _Row = tuple[float | tuple[float, ...], float]
-"""What a release said of a prediction, and its outcome."""
+"""The scores of a release for one prediction, and its outcome."""
 
 
 def _sums(release: str, role: str, rows: Sequence[_Row], answered: int, kind: LabelKind) -> ReleaseSums:
@@ -179,7 +180,7 @@ def _paired_sums(
 def _parts(
     rows: list[_Both], slices: Sequence[SliceRule], references: Mapping[str, Reference]
 ) -> list[tuple[str, list[_Both]]]:
-    """All rows, then each slice's."""
+    """Return all rows, then the rows of each slice."""
     parts = [("", rows)]
     for rule in sorted(slices, key=lambda each: each.name):
         by_value: dict[str, list[_Both]] = {}
@@ -193,7 +194,7 @@ def _parts(
 
 
 def input_value(prediction: Prediction, name: str, reference: Reference | None) -> str | None:
-    """An input of a prediction as text; None where its model has none such, or another order."""
+    """Return a model input as text, or None if the model does not have it or logged another order of inputs."""
     if reference is None or not reference.describes(prediction):
         return None
     if name in reference.categorical:
@@ -219,7 +220,7 @@ def _histograms(rows: Sequence[Prediction], references: Mapping[str, Reference])
 
 
 def _release_histograms(rows: Sequence[Prediction], reference: Reference) -> list[Histogram]:
-    """Inputs over the rows that the release answered, its score over all that it scored."""
+    """Return histograms: inputs over the rows that the release answered, scores over all rows that it scored."""
     release = reference.release_id
     answered = [row.numeric for row in rows if row.release_id == release and reference.describes(row)]
     table = np.array(answered, dtype=np.float64).reshape(len(answered), len(reference.numeric))

@@ -158,7 +158,7 @@ def test_it_gives_up_on_a_route_that_never_comes(harness: JoinerHarness) -> None
     harness.send(*watermark(0), served("a", 1), *watermark(24))
     harness.settings = harness.settings.model_copy(update={"reference_timeout_s": 30.0})
     harness.clock.tick_s = 20.0
-    with pytest.raises(Retriable, match="no route named"):
+    with pytest.raises(Retriable, match="no route named its releases"):
         harness.run(poll_records=1)
 
 
