@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-PURPOSE = "driftloop-purpose"
-"""Request parameter, and header of a record in a raw topic."""
+MARKER = "driftloop-purpose"
+"""Name of the request parameter, or of the header of a raw record, that marks a probe."""
 PROBE = "probe"
-"""Header value that marks a probe."""
+"""Value of the marker."""
 PROBE_ID = "driftloop-probe"
-"""Header of a probe record: the id that the answer repeats."""
+"""Header of a raw record that is a probe: the id that its answer repeats."""
 
-_MARK = (PURPOSE, PROBE.encode())
+_MARKER_HEADER = (MARKER, PROBE.encode())
+
+
+def probe_headers(probe_id: str) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers that make a raw record a probe with this id."""
+    return (_MARKER_HEADER, (PROBE_ID, probe_id.encode()))
 
 
 def is_probe(headers: Collection[tuple[str, bytes]]) -> bool:
     """Return whether a raw record with these headers is a probe."""
-    return _MARK in headers
+    return _MARKER_HEADER in headers

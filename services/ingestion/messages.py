@@ -85,11 +85,11 @@ class Messages:
         """Return the answer to a probe; a repeated record gives the same answer."""
         record, fault = result.record, result.fault
         name = event_id("probe-judged", self.loop, record.topic, record.partition, record.offset)
-        asked = (record.header(PROBE_ID) or b"").decode(errors="replace")[:_PROBE_ID_LENGTH]
+        probe_id = (record.header(PROBE_ID) or b"").decode(errors="replace")[:_PROBE_ID_LENGTH]
         data = ProbeJudged(
             loop=self.loop,
             event_type=record.topic,
-            probe_id=asked,
+            probe_id=probe_id,
             accepted=fault is None,
             reason=fault.reason if fault else "",
             detail=fault.detail[:DETAIL_LENGTH] if fault else "",

@@ -12,7 +12,7 @@ LATE = Counter(
 )
 PROBES = Counter(
     "driftloop_ingestion_probes",
-    "Test events that were answered: accepted or refused.",
+    "Probes that were answered: accepted or refused.",
     ("loop", "event_type", "verdict"),
 )
 WATERMARK_MS = Gauge(

@@ -12,7 +12,7 @@ import pyarrow as pa
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
 from services.ingestion import metrics
 from services.ingestion.domain.fanout import OutcomeColumns, Partitioner, entity_keys
-from services.ingestion.domain.probes import set_aside
+from services.ingestion.domain.probes import split_probes
 from services.ingestion.domain.rejection import DUPLICATE
 from services.ingestion.domain.watermarks import Advance, LoopClock
 from services.ingestion.messages import DETAIL_LENGTH, Messages, dead_letter_of
@@ -91,7 +91,7 @@ class Pipeline:
         A row that follows a later watermark of its own partition may be published before that watermark. Its arrival
         watermark says that it is not visible yet. Probes are answered and have no other effect.
         """
-        records, probes = set_aside(records)
+        records, probes = split_probes(records)
         self.clock.pass_over(idle)
         results: dict[str, EventTypeResult] = {}
         for event_type in self._order:
@@ -126,7 +126,7 @@ class Pipeline:
     def _answer_probes(self, probes: Sequence[Record], send: Send) -> None:
         for event_type in sorted({record.topic for record in probes}):
             own = [record for record in probes if record.topic == event_type]
-            results = self.stages[event_type].judge(own)
+            results = self.stages[event_type].check_probes(own)
             send([self._messages.probe_judged(result) for result in results])
             for result in results:
                 verdict = "refused" if result.fault else "accepted"

@@ -111,7 +111,7 @@ class EventTypeStages:
         rows = self._deduplicate(rows, clock.watermark_ms, refused)
         return EventTypeResult(self._assemble(rows), refused)
 
-    def judge(self, probes: Sequence[Record]) -> list[ProbeResult]:
+    def check_probes(self, probes: Sequence[Record]) -> list[ProbeResult]:
         """Run the stages without side effects on probes: decode, check and derive."""
         refused: list[Refused] = []
         rows = self._decode(probes, refused)

@@ -15,6 +15,7 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
 from driftloop.bus.ports import Record
+from driftloop.events.probe import is_probe
 from driftloop.loop import Loop, to_ms
 from driftloop.loop.definition import EventDefinition, FieldRule, LabelDefinition
 
@@ -40,7 +41,7 @@ class Recount:
 def recount(records: Iterable[Record], loop: Loop) -> Recount:
     """Judge records, which come partition by partition in order.
 
-    Test events are passed over. A duplicate is an accepted event id that comes again; ids are taken to repeat within
+    Probes are skipped. A duplicate is an accepted event id that comes again; ids are taken to repeat within
     the duplicate window.
     """
     found = Recount()
@@ -48,7 +49,7 @@ def recount(records: Iterable[Record], loop: Loop) -> Recount:
     marks: dict[tuple[str, int], int] = {}
     judges = {name: _Judge(event, loop.messages[name], loop) for name, event in loop.definition.events.items()}
     for record in records:
-        if ("driftloop-purpose", b"probe") in record.headers:
+        if is_probe(record.headers):
             continue
         place = (record.topic, record.partition)
         mark = record.header("driftloop-watermark")

@@ -51,7 +51,7 @@ class Work:
         self._open: dict[TopicPartition, list[Record]] = {}
 
     def see(self, record: Record) -> None:
-        """Take note of a record; those of other topics, and test events, are passed over."""
+        """Add a record. Ignore records of other topics, and probes."""
         if record.topic in self.topics and not is_probe(record.headers):
             self._open.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
 

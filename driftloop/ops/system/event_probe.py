@@ -1,4 +1,4 @@
-"""A test event for each loop, which passes ingestion's door and enters nothing."""
+"""Probes ingestion with one synthetic event per loop. Ingestion checks and answers it, and does not store it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing
 from driftloop.contracts.ingestion_pb2 import ProbeJudged
 from driftloop.contracts.topics import topic_of
 from driftloop.events.event_log import decode
-from driftloop.events.probe import PROBE, PROBE_ID, PURPOSE
+from driftloop.events.probe import probe_headers
 from driftloop.loop import Loop
 from driftloop.ops.system.probes import Patience
 from driftloop.ops.system.synthetic_event import synthetic_event
@@ -25,60 +25,62 @@ _NOT_BY_RULES = ("derive", "unknown-class")
 
 
 def probe_events(settings: Settings, loops: Sequence[Loop], patience: Patience) -> None:
-    """Send each loop's test event, and wait until ingestion has accepted all of them.
+    """Send one probe per loop and wait until ingestion has accepted all of them.
 
     Raises:
         LoopDefinitionError: a loop's messages cannot be read.
-        DriftloopError: as `ask` does, or Kafka refused something.
+        DriftloopError: Kafka failed, no answer came in time, or a loop's rules refuse its probe.
     """
     log = settings.home / "logs" / "ingestion.log"
     try:
         answers = KafkaBatchConsumer(settings.kafka_bootstrap, [topic_of(ProbeJudged).name], "up", newest=True)
         with closing(answers), closing(KafkaBatchProducer(settings.kafka_bootstrap)) as producer:
-            left = ask(answers, producer, loops, patience)
+            unanswered = send_and_wait(answers, producer, loops, patience)
     except KafkaException as error:
-        raise DriftloopError(f"Kafka took no test event: {error}; see {log.with_name('kafka.log')}") from error
-    if left:
-        raise DriftloopError(f"ingestion did not answer the test event of {', '.join(left)}; see {log}")
+        raise DriftloopError(f"cannot send probes to Kafka: {error}; see {log.with_name('kafka.log')}") from error
+    if unanswered:
+        raise DriftloopError(f"ingestion did not answer the probe of loop {', '.join(unanswered)}; see {log}")
 
 
-def ask(answers: BatchConsumer, producer: BatchProducer, loops: Iterable[Loop], patience: Patience) -> list[str]:
-    """Send the test events and take the answers, which come after where ``answers`` stands.
+def send_and_wait(
+    answers: BatchConsumer, producer: BatchProducer, loops: Iterable[Loop], patience: Patience
+) -> list[str]:
+    """Send the probes and read their answers, from the current position of ``answers`` on.
 
-    Returns the loops without an answer when patience is over.
+    Return the loops without an answer when the time is over.
 
     Raises:
-        DriftloopError: a loop's own rules refuse its test event; says why, and where the event is defined.
+        DriftloopError: a loop's own rules refuse its probe; says why, and where the event is defined.
     """
     waiting = {uuid.uuid4().hex: loop for loop in loops}
-    producer.send([record_of(loop, name) for name, loop in waiting.items()])
+    producer.send([probe_record(loop, probe_id) for probe_id, loop in waiting.items()])
     producer.flush()
     while waiting and patience.left_s():
         for record in answers.poll(100, _POLL_S):
             answer: ProbeJudged = decode(record).data
             loop = waiting.get(answer.probe_id)
             if loop is not None and loop.name == answer.loop:
-                _accepted(loop, answer)
+                _check_accepted(loop, answer)
                 del waiting[answer.probe_id]
     return [loop.name for loop in waiting.values()]
 
 
-def record_of(loop: Loop, name: str) -> Outgoing:
-    """The record of a synthetic_event of what the loop predicts from, to be answered under this name."""
+def probe_record(loop: Loop, probe_id: str) -> Outgoing:
+    """Return a probe record: a synthetic event of the type that the loop predicts from."""
     event_type = loop.definition.prediction.source
-    event = loop.definition.events[event_type]
-    made = synthetic_event(event, loop.messages[event_type])
-    headers = (
-        ("content-type", b"application/protobuf"),
-        (PURPOSE, PROBE.encode()),
-        (PROBE_ID, name.encode()),
-    )
-    return Outgoing(event_type, made.SerializeToString(), str(getattr(made, event.key)).encode(), headers)
+    definition = loop.definition.events[event_type]
+    event = synthetic_event(definition, loop.messages[event_type])
+    headers = (("content-type", b"application/protobuf"), *probe_headers(probe_id))
+    return Outgoing(event_type, event.SerializeToString(), str(getattr(event, definition.key)).encode(), headers)
 
 
-def _accepted(loop: Loop, answer: ProbeJudged) -> None:
-    """An expression or a label may want a text that no rule says about: the door judged the one made up nonetheless."""
+def _check_accepted(loop: Loop, answer: ProbeJudged) -> None:
+    """Raise if the rules refuse the event.
+
+    A derived column or a label may need a text that no rule states, so it can refuse a synthetic text. The event was
+    still checked and answered, which is what the probe tests.
+    """
     if not answer.accepted and answer.reason not in _NOT_BY_RULES:
-        place = loop.line_of("events", answer.event_type)
-        what = f"loop {loop.name} refuses a test event made by its rules: {answer.reason}: {answer.detail}"
-        raise DriftloopError(f"{place}: {what}; mend `rules` of the event")
+        line = loop.line_of("events", answer.event_type)
+        problem = f"loop {loop.name} refuses an event generated from its own rules: {answer.reason}: {answer.detail}"
+        raise DriftloopError(f"{line}: {problem}; fix the `rules` of the event")

@@ -1,4 +1,4 @@
-"""Makes up an event that its loop's rules accept, from the message and the rules alone. Pure."""
+"""Generates an event that a loop's rules accept, from the message and the rules alone. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from driftloop.loop.definition import EventDefinition, FieldRule
 
 TIME_MS = 946_684_800_000
-"""Event time of every synthetic_event: 2000-01-01, UTC."""
+"""Event time of every synthetic event: 2000-01-01, UTC."""
 _TEXT = "probe"
 _NUMBER = 1
 _NO_RULE = FieldRule()
@@ -26,9 +26,9 @@ _FLOATING = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
 
 
 def synthetic_event(event: EventDefinition, message: type[Message]) -> Message:
-    """An event with a value in every field that has a column.
+    """Return an event with a value in every field that has a column.
 
-    Where rules contradict each other no value keeps them: ingestion then refuses the synthetic_event, and says why.
+    If rules contradict each other, no value satisfies them: ingestion then refuses the event and says why.
     """
     fields: list[FieldDescriptor] = list(message.DESCRIPTOR.fields)
     values = {each.name: _value(event, each) for each in fields if not each.is_repeated}

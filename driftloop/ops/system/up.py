@@ -85,7 +85,7 @@ def probes(settings: Settings, loops: Sequence[Loop], topics_there: threading.Ev
     [triton] = [part for part in parts(settings) if part.name == "triton"]
     return [
         Probe("inference", "triton", partial(ready, triton, ""), partial(probe_inference, settings)),
-        Probe("test event", "ingestion", topics_there.is_set, partial(probe_events, settings, loops)),
+        Probe("event probe", "ingestion", topics_there.is_set, partial(probe_events, settings, loops)),
     ]
 
 

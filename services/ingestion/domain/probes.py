@@ -21,15 +21,15 @@ class ProbeResult:
     time_ms: int
 
 
-def set_aside(records: Records) -> tuple[Records, list[Record]]:
+def split_probes(records: Records) -> tuple[Records, list[Record]]:
     """Split a batch into events and probes. A partition with probes only is left out."""
-    probes = [record for held in records.values() for record in held if is_probe(record.headers)]
+    probes = [record for partition in records.values() for record in partition if is_probe(record.headers)]
     if not probes:
         return records, []
-    others = {place: [each for each in held if not is_probe(each.headers)] for place, held in records.items()}
-    return {place: held for place, held in others.items() if held}, probes
+    events = {tp: [record for record in batch if not is_probe(record.headers)] for tp, batch in records.items()}
+    return {tp: batch for tp, batch in events.items() if batch}, probes
 
 
 def active(records: Records) -> Iterator[TopicPartition]:
     """Yield partitions with records other than probes."""
-    return (place for place, held in records.items() if not all(is_probe(record.headers) for record in held))
+    return (tp for tp, batch in records.items() if not all(is_probe(record.headers) for record in batch))

@@ -10,7 +10,7 @@ import numpy as np
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
-from driftloop.events.probe import PROBE, PURPOSE
+from driftloop.events.probe import MARKER, PROBE
 from driftloop.process.errors import Retriable
 from driftloop.process.triton_control import CONTROL_HEADER
 from services.serving.domain.probe import ProbeAnswer, Value
@@ -54,7 +54,7 @@ class GrpcTriton:
                 model,
                 [_tensor(name, value, types[name]) for name, value in values.items()],
                 request_id=request_id,
-                parameters={PURPOSE: PROBE},
+                parameters={MARKER: PROBE},
                 client_timeout=self._call_timeout_s,
             )
         return ProbeAnswer(

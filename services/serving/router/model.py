@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from driftloop.events.probe import PROBE, PURPOSE
+from driftloop.events.probe import MARKER, PROBE
 from services.serving.router.answer import Answer, Refusal, Router
 from services.serving.router.batch import RawRequest
 from services.serving.router.loop_config import LoopConfig, read_loop_config
@@ -87,7 +87,7 @@ def _raw(request: Any) -> RawRequest:
 
 def _is_probe(request: Any) -> bool:
     parameters: str = request.parameters()
-    return PURPOSE in parameters and json.loads(parameters).get(PURPOSE) == PROBE
+    return MARKER in parameters and json.loads(parameters).get(MARKER) == PROBE
 
 
 def _response(answer: Answer | Refusal) -> Any:

@@ -37,7 +37,7 @@ from tests.helpers.clock import FakeClock
 ROWS = "ingestion.rows-accepted.v1"
 OUTCOMES = "ingestion.outcomes-accepted.v1"
 FLUSHED = "ingestion.lake-flushed.v1"
-JUDGED = "ingestion.probe-judged.v1"
+PROBE_ANSWERS = "ingestion.probe-judged.v1"
 T = TypeVar("T")
 
 
@@ -67,7 +67,7 @@ class IngestionHarness:
         for name in topics(self.loops):
             self.broker.create_topic(name, 2)
             self.broker.create_topic(f"{name}.dlq", 1)
-        for name, partitions in ((ROWS, 2), (OUTCOMES, 2), (FLUSHED, 1), (JUDGED, 1)):
+        for name, partitions in ((ROWS, 2), (OUTCOMES, 2), (FLUSHED, 1), (PROBE_ANSWERS, 1)):
             self.broker.create_topic(name, partitions)
 
     def service(self, wrap: Callable[[World], World] = lambda world: world) -> Ingestion:

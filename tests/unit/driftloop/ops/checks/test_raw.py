@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from driftloop.bus.ports import Record
+from driftloop.events.probe import probe_headers
 from driftloop.loop import Loop, load_loop
 from driftloop.ops.checks.raw import recount
 from driftloop.process.settings import ROOT
@@ -9,16 +10,16 @@ PLACED = "orders.placed"
 FIELDS = {"uid": "u1", "at_ms": 1000, "order_ref": "o1", "shop": "s1", "channel": "web", "lines": 1}
 
 
-def test_a_test_event_is_no_row_no_duplicate_no_dead_letter_and_no_mark() -> None:
+def test_a_probe_is_not_counted_as_row_duplicate_dead_letter_or_watermark() -> None:
     loop = load_loop(ROOT / "tests" / "loops" / "orders")
-    label = (("driftloop-purpose", b"probe"), ("driftloop-probe", b"p1"))
+    headers_of_probe = probe_headers("p1")
 
     def placed(offset: int, **changed: object) -> Record:
         fields = {**FIELDS, **changed}
-        headers = label if offset < 4 else ()
+        headers = headers_of_probe if offset < 4 else ()
         return Record(PLACED, 0, offset, None, loop.messages[PLACED](**fields).SerializeToString(), headers)
 
-    mark = Record(PLACED, 0, 3, None, None, (("driftloop-watermark", b"7"), *label))
+    mark = Record(PLACED, 0, 3, None, None, (("driftloop-watermark", b"7"), *headers_of_probe))
     found = recount([placed(0), placed(1, channel="pigeon"), placed(2), mark, placed(4), placed(5, lines=0)], loop)
     assert [(row["event_id"], row["arrival_watermark_ms"]) for row in found.accepted[PLACED]] == [("u1", -(2**63))]
     assert (found.invalid, found.duplicates) == ({f"{PLACED}/0/5"}, 0)

@@ -157,7 +157,7 @@ def test_each_service_is_given_what_its_topics_say(orders: Loop) -> None:
     assert "evaluation.verdict-reached.v1" in work_of("registry", orders).topics
 
 
-def test_a_test_event_is_nothing_in_hand(orders: Loop) -> None:
+def test_a_probe_is_not_in_flight(orders: Loop) -> None:
     work = Work(["orders.placed"], raw_event(orders))
     work.see(replace(placed(orders, "u", 10, 0), headers=(("driftloop-purpose", b"probe"),)))
     assert ids(work) == []

@@ -18,7 +18,7 @@ from driftloop.process.settings import ROOT, Settings
 from driftloop.process.startup_errors import write_startup_errors
 
 UP: Any = importlib.import_module("driftloop.ops.system.up")  # the package's attribute of that name may be the function
-PROBES = ["inference", "test event"]
+PROBES = ["inference", "event probe"]
 
 
 class Idle:
@@ -86,7 +86,7 @@ def fail(_name: str, _patience: Patience) -> None:
 def test_a_start_ends_with_the_answers_and_measures_them(world: World) -> None:
     started = world.up()
     assert sorted(world.asked) == sorted(PROBES)
-    assert sorted(world.told) == sorted(started.ready_s) == ["inference", "kafka", "test event"]
+    assert sorted(world.told) == sorted(started.ready_s) == ["event probe", "inference", "kafka"]
     assert read_ready_s(world.settings) == started.ready_s
     assert not started.already
 
@@ -122,7 +122,7 @@ def test_what_failed_is_asked_again_and_goes_on_meanwhile(world: World) -> None:
 
 def test_no_answer_in_time_names_the_probes_and_a_log(world: World) -> None:
     world.answer = lambda _, patience: _until_given_up(patience)
-    with pytest.raises(DriftloopError, match=r"not ready after 0 s: inference, test event; see \S+/logs/triton\.log$"):
+    with pytest.raises(DriftloopError, match=r"not ready after 0 s: inference, event probe; see \S+/logs/triton\.log$"):
         world.up(timeout_s=0.1)
 
 
