@@ -1,1 +1,1 @@
-"""What a model is: its bundle of files, what a loop's trainer provides, and how its predictions are scored."""
+"""A model: its bundle of files, the interface of a loop's trainer, and losses of its scores."""

@@ -1,7 +1,7 @@
 """The bundle: a release's files and the manifest that seals them.
 
-``manifest.json`` names every other file with its sha256 and size; the bundle's digest is the sha256 of
-``manifest.json``. The router's small environment imports this module: it uses the standard library alone.
+``manifest.json`` lists every other file with its sha256 and size. The bundle's digest is the sha256 of
+``manifest.json``. The router's small environment imports this module, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ GOLDEN = "golden.npz"
 
 @dataclass(frozen=True)
 class Input:
-    """One model input, in the order of its matrix."""
+    """One model input. Inputs are ordered like the columns of their matrix."""
 
     name: str
-    """``<view>__<feature>``, or the request input's own name."""
+    """``<view>__<feature>``, or the name of the request input."""
     source: Literal["feature", "request"]
     dtype: Literal["double", "string"]
     view: str = ""
@@ -38,7 +38,7 @@ class Input:
 
 @dataclass(frozen=True)
 class FileDigest:
-    """A file's content."""
+    """The digest and size of a file."""
 
     sha256: str
     size: int
@@ -46,7 +46,7 @@ class FileDigest:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle is."""
+    """The description of a bundle."""
 
     loop: str
     run_id: str
@@ -55,24 +55,24 @@ class Manifest:
     numeric: tuple[Input, ...]
     """Columns of the model's ``numeric`` input, float64 [n, F]."""
     categorical: tuple[Input, ...]
-    """Columns of its ``categorical`` input, string [n, C]."""
+    """Columns of the model's ``categorical`` input, string [n, C]."""
     training: Mapping[str, Any]
     """Code digest, lake versions, data digest, seed, environment digest, window: strings, numbers and maps of them."""
     files: Mapping[str, FileDigest] = field(default_factory=dict)
     format: int = FORMAT
     classes: tuple[str, ...] = ()
-    """Names of the K classes, in the order of the columns of ``score``; only of a multiclass release."""
+    """Names of the K classes, in the order of the columns of ``score``; only for a multiclass label."""
 
     def to_json(self) -> bytes:
-        """Canonical bytes: sorted keys, no white space, so that equal manifests have equal digests."""
+        """Return canonical bytes: sorted keys, no white space. Equal manifests have equal digests."""
         data = asdict(self)
         if not self.classes:
-            del data["classes"]  # a release of one score keeps the manifest that it had before there were classes
+            del data["classes"]  # keeps the digests of manifests that were written before classes existed
         return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
 
     @property
     def input_digest(self) -> str:
-        """sha256 (hex) of the ordered input names: which columns a logged prediction holds."""
+        """sha256 (hex) of the ordered input names. It identifies the columns of a logged prediction."""
         names = [[each.name for each in self.numeric], [each.name for each in self.categorical]]
         return hashlib.sha256(json.dumps(names, separators=(",", ":")).encode()).hexdigest()
 
@@ -86,18 +86,18 @@ class Bundle:
     digest: str
 
     def read(self, name: str) -> bytes:
-        """A file's bytes, checked against its digest again.
+        """Return a file's bytes, verified again.
 
         Raises:
-            BundleError: the bundle has no such file, or it changed.
+            BundleError: the bundle has no such file, or the file changed.
         """
         if name not in self.manifest.files:
-            raise BundleError(f"{self.folder}: no {name} in this bundle")
+            raise BundleError(f"{self.folder}: the bundle has no {name}")
         return _checked(self.folder / name, self.manifest.files[name])
 
 
 def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> str:
-    """Write ``files`` and the manifest that names them, the manifest last; returns the bundle's digest (hex).
+    """Write ``files``, then the manifest that lists them; return the bundle's digest (hex).
 
     Raises:
         BundleError: a name is not a plain file name; nothing was written.
@@ -116,7 +116,7 @@ def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -
 
 
 def open_bundle(folder: Path, digest: str) -> Bundle:
-    """Open a bundle whose manifest must have this digest (hex), and verify every file.
+    """Open the bundle whose manifest has this digest (hex), and verify every file.
 
     Raises:
         BundleError: the manifest or a file is missing, or differs.
@@ -133,22 +133,22 @@ def open_bundle(folder: Path, digest: str) -> Bundle:
 
 
 def local_path(uri: str) -> Path:
-    """The path of a ``file:`` URI or of a plain path.
+    """Return the path of a ``file:`` URI or a plain path.
 
     Raises:
-        BundleError: another scheme.
+        BundleError: the URI has another scheme.
     """
     parsed = urlparse(uri)
     if parsed.scheme not in ("", "file"):
-        raise BundleError(f"{uri}: only files of this machine can be read")
+        raise BundleError(f"{uri}: only local files can be read; use a path or a file: URI")
     return Path(unquote(parsed.path) if parsed.scheme else uri)
 
 
 def parse_manifest(content: bytes) -> Manifest:
-    """Read a manifest.
+    """Parse a manifest.
 
     Raises:
-        BundleError: it is not one of this format.
+        BundleError: the content is not a manifest of this format.
     """
     try:
         data = json.loads(content)
@@ -165,7 +165,7 @@ def parse_manifest(content: bytes) -> Manifest:
 
 def _check_name(folder: Path, name: str) -> None:
     if not name or "/" in name or name.startswith(".") or name == MANIFEST:
-        raise BundleError(f"{folder}: {name!r} is not a plain file name of a bundle's file")
+        raise BundleError(f"{folder}: {name!r} is not a plain file name")
 
 
 def _checked(path: Path, expected: FileDigest) -> bytes:

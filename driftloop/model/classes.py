@@ -1,4 +1,4 @@
-"""Which class an outcome names: of a column in Arrow, for ingestion and training alike."""
+"""Maps labels in an Arrow column to classes, for ingestion and training."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 
 def class_index(column: pa.Array | pa.ChunkedArray, classes: Sequence[str]) -> pa.Array | pa.ChunkedArray:
-    """The place of each outcome's class, float64 [n]; null where the outcome is null or no class.
+    """Return the class index of each label, float64 [n]; null if the label is null or not a known class.
 
-    A string names its class, an integer is the class's place already, from 0.
+    A string is the name of its class; an integer is already the class index, from 0.
     """
     if not pa.types.is_integer(column.type):
         named = pc.index_in(pc.cast(column, pa.string()), value_set=pa.array(classes, pa.string()))
@@ -23,7 +23,10 @@ def class_index(column: pa.Array | pa.ChunkedArray, classes: Sequence[str]) -> p
 
 
 def unknown_class(column: pa.Array, classes: Sequence[str]) -> NDArray[np.bool_]:
-    """Rows with an outcome that is no class, bool [n]. A null or an empty string is no outcome, and so not one."""
+    """Return the rows whose label is not a known class, bool [n].
+
+    Null and empty labels count as missing, not unknown.
+    """
     given = column.is_valid()
     if not pa.types.is_integer(column.type):
         given = pc.and_(given, pc.fill_null(pc.not_equal(column, ""), False))

@@ -1,7 +1,7 @@
-"""Loss of each row, by kind of label: the one definition that training, evaluation and monitoring share.
+"""Losses per row by kind of label, shared by training, evaluation and monitoring.
 
-Scores of a scalar kind are float64 [n]. Those of `multiclass` are float64 [n, K], the probabilities of K classes in the
-order of ``label.classes``; its labels are float64 [n], the place there of the class that came true.
+Scores of a scalar kind are float64 [n]. Scores of `multiclass` are float64 [n, K], the probabilities of K classes in
+the order of ``label.classes``; its labels are float64 [n], the index of the true class.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from driftloop.model.scores import Floats, confidence
 LabelKind = Literal["binary", "regression", "count", "multiclass"]
 
 PROBABILITY_FLOOR = 1e-7
-"""Probabilities are clipped to [floor, 1 - floor]: a row's log loss is at most 16.1."""
+"""Probabilities are clipped to [floor, 1 - floor], so a row's log loss is at most 16.1."""
 MEAN_FLOOR = 1e-9
 """Least expected count in the Poisson deviance."""
 
 
 def losses(kind: LabelKind, score: Floats, label: Floats) -> Floats:
-    """Loss of each row, float64 [n]: log loss in nats, squared error, unit Poisson deviance, or multiclass log loss.
+    """Return the loss of each row, float64 [n].
 
-    Poisson deviance: McCullagh and Nelder, Generalized Linear Models (1989), table 2.1. Multiclass log loss:
-    -log p[label], p clipped as the binary one is and scaled to sum to 1 again; NaN where the label is no class's place.
+    Log loss in nats (binary), squared error (regression), unit Poisson deviance (count) or multiclass log loss. Poisson
+    deviance: McCullagh and Nelder, Generalized Linear Models (1989), table 2.1. Multiclass log loss: -log p[label],
+    with p clipped like the binary one and rescaled to sum to 1; NaN if the label is not a class index.
     """
     if kind == "binary":
         p = np.clip(score, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
@@ -40,11 +41,11 @@ def losses(kind: LabelKind, score: Floats, label: Floats) -> Floats:
 
 
 def top_label(kind: LabelKind, score: Floats, label: Floats) -> tuple[Floats, Floats]:
-    """Score and outcome as one number a row, float64 [n] each, whose difference is the residual.
+    """Return score and label as one number per row, float64 [n] each; their difference is the residual.
 
-    Those of a scalar kind are what they are. Of several classes: the top class's probability, called confidence, and 1
-    where that class came true, else 0. Scores are calibrated where the two agree in the mean (Guo et al., On
-    Calibration of Modern Neural Networks, 2017, section 2; Gupta and Ramdas, Top-label calibration, 2022, section 1).
+    A scalar kind keeps both. Multiclass returns the top class's probability, called confidence, and 1 if that class is
+    the label, else 0. Scores are calibrated if the two have the same mean (Guo et al., On Calibration of Modern Neural
+    Networks, 2017, section 2; Gupta and Ramdas, Top-label calibration, 2022, section 1).
     """
     if kind != "multiclass":
         return score, label
@@ -52,9 +53,9 @@ def top_label(kind: LabelKind, score: Floats, label: Floats) -> tuple[Floats, Fl
 
 
 def constant_scores(kind: LabelKind, label: Floats, like: Floats) -> Floats:
-    """What always saying the base rate of ``label`` scores, in the shape of ``like``: the constant of the least loss.
+    """Return the constant scores with the least loss, in the shape of ``like``.
 
-    The mean label, or of several classes the share of each.
+    This is the mean label, or for multiclass the share of each class.
     """
     if kind != "multiclass":
         return np.full(len(like), label.mean())

@@ -1,7 +1,7 @@
-"""Turns a torch module into a release's ``model.onnx``: strings in, every transform inside.
+"""Exports a torch module as a release's ``model.onnx``: strings as input, every transform inside.
 
-torch exports the function of numbers; a preamble of ``ai.onnx.ml`` LabelEncoders turns strings into the codes that its
-embeddings want, and the two graphs are merged into one.
+torch exports the numeric function. A preamble of ``ai.onnx.ml`` LabelEncoders maps strings to the codes of its
+embeddings. The two graphs are merged.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from onnx import TensorProto, compose, helper
 OPSET = 17
 ML_OPSET = 3
 UNKNOWN = 0
-"""Code of a string that the vocabulary does not hold; the i-th word has code i + 1."""
+"""Code of a string that is not in the vocabulary; the i-th word has code i + 1."""
 _CODES = "codes"
 
 
 def encode(vocabulary: Sequence[str], words: Sequence[str]) -> list[int]:
-    """Codes of words, as the exported graph computes them."""
+    """Return the codes of words, as the exported graph computes them."""
     code = {word: place + 1 for place, word in enumerate(vocabulary)}
     return [code.get(word, UNKNOWN) for word in words]
 
 
 def export(module: torch.nn.Module, *, numeric: int, vocabularies: Sequence[Sequence[str]]) -> bytes:
-    """The model that a bundle holds, serialised.
+    """Return a bundle's model, serialised.
 
     Args:
-        module: maps ``numeric`` float64 [n, F] and, where there are vocabularies, ``codes`` int64 [n, C] to float64
-            [n, 1], or [n, K] of K classes; in evaluation mode, with parameters and buffers in double precision.
+        module: maps ``numeric`` float64 [n, F] and, if there are vocabularies, ``codes`` int64 [n, C] to float64
+            [n, 1], or [n, K] for K classes. It is in evaluation mode, with parameters and buffers in double precision.
         numeric: F.
         vocabularies: known words of each of the C string columns, in code order.
 
     Returns:
-        An ONNX model with inputs ``numeric`` float64 [n, F] and, where C > 0, ``categorical`` string [n, C], and the
-        output ``score`` float64 as the module gives it.
+        An ONNX model with inputs ``numeric`` float64 [n, F] and, if C > 0, ``categorical`` string [n, C], and the
+        output ``score`` float64 in the module's shape.
 
     Raises:
         onnx.checker.ValidationError: the merged graph is not a valid model.
@@ -62,7 +62,7 @@ def _exported(module: torch.nn.Module, numeric: int, categorical: int) -> onnx.M
         example, names = (*example, torch.zeros(2, categorical, dtype=torch.int64)), [*names, _CODES]
     target = io.BytesIO()
     with warnings.catch_warnings():
-        # The tracing exporter is called old, but it takes 0.2 s, and the new one seconds, for the same graph.
+        # torch deprecates the tracing exporter, but it takes 0.2 s; the new one takes seconds for the same graph.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             module,
@@ -78,7 +78,7 @@ def _exported(module: torch.nn.Module, numeric: int, categorical: int) -> onnx.M
 
 
 def _preamble(vocabularies: Sequence[Sequence[str]], ir_version: int) -> onnx.ModelProto:
-    """``categorical`` string [n, C] to ``codes`` int64 [n, C]: a column has a vocabulary of its own."""
+    """Map ``categorical`` string [n, C] to ``codes`` int64 [n, C], with one vocabulary per column."""
     columns = [f"column_{place}" for place in range(len(vocabularies))]
     words = [f"{name}_words" for name in columns]
     nodes = [helper.make_node("Split", ["categorical", "each"], words, axis=1)]

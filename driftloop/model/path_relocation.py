@@ -1,7 +1,7 @@
-"""Where a home's files stood before: events name bundles and tables by the paths that they had when they were written.
+"""Maps old paths to current ones: events store the paths of bundles and tables as they were when written.
 
-A home that was restored elsewhere lists the homes that its events know; a path below one of them is read below the
-current home, whether the former one still exists or not.
+A home restored to another folder lists its former folders. A path below a former folder is read below the current home,
+whether the former folder still exists or not.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from driftloop.model.bundle import local_path
 FILE = "former-homes.json"
 
 PathResolver = Callable[[str], Path]
-"""From a URI or path in an event to the file or folder of today; raises BundleError where it is not on this machine."""
+"""Returns the current path of a URI or path in an event; raises BundleError if it is not on this machine."""
 
 
 def path_resolver(home: Path) -> PathResolver:
-    """Locates what events of a home name; the list is read once."""
+    """Return a resolver for paths in a home's events; it reads the list once."""
     former = relocated_homes(home)
     now = home.resolve()
 
@@ -36,12 +36,12 @@ def path_resolver(home: Path) -> PathResolver:
 
 
 def relocated_homes(home: Path) -> tuple[Path, ...]:
-    """Homes that a home's events may name."""
+    """Return the former folders of a home."""
     path = home / FILE
     return tuple(Path(each) for each in json.loads(path.read_text())) if path.exists() else ()
 
 
 def record_relocation(home: Path, more: Iterable[str]) -> None:
-    """Add homes to the list of a home."""
+    """Add former folders to a home's list."""
     found = dict.fromkeys([*map(str, relocated_homes(home)), *more])
     (home / FILE).write_text(json.dumps(list(found), indent=1))

@@ -1,4 +1,4 @@
-"""What a loop's ``model.py`` gives the training service. Imports no framework: a loop brings its own."""
+"""Interface between a loop's ``model.py`` and the training service. Imports no framework; a loop brings its own."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Parameters = Mapping[str, float | int | str | bool]
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """Rows in order of decision time.
+    """Rows in the order of decision time.
 
-    ``numeric`` float64 [n, F] (NaN is missing), ``categorical`` object [n, C] of str (``""`` is missing), ``label``
-    float64 [n], ``decision_time_ms`` int64 [n], ``key`` object [n] of str. Names are those of the columns, in order.
-    ``classes`` are those of a multiclass label, which is then the class's place among them; else there are none.
+    ``numeric`` float64 [n, F] (NaN means missing), ``categorical`` object [n, C] of str (``""`` means missing),
+    ``label`` float64 [n], ``decision_time_ms`` int64 [n], ``key`` object [n] of str. Names are those of the columns, in
+    order. With ``classes``, the label is an index into them; ``classes`` is empty for other labels.
     """
 
     numeric: NDArray[np.float64]
@@ -31,7 +31,7 @@ class TrainingSet:
     classes: Sequence[str] = ()
 
     def rows(self, chosen: NDArray[np.bool_] | slice) -> TrainingSet:
-        """A part of the rows."""
+        """Return a subset of the rows."""
         return TrainingSet(
             self.numeric[chosen],
             self.categorical[chosen],
@@ -45,20 +45,20 @@ class TrainingSet:
 
 
 class Fitted(Protocol):
-    """A trained model, every transform included."""
+    """A trained model, including every transform."""
 
     def predict(self, data: TrainingSet) -> NDArray[np.float64]:
-        """Scores in the training framework: probability or expected value, float64 [n].
+        """Return scores from the training framework: probability or expected value, float64 [n].
 
-        Of K classes the probability of each, float64 [n, K], with the sum 1 in each row.
+        For K classes: the probability of each, float64 [n, K]; each row sums to 1.
         """
         ...
 
     def to_onnx(self) -> bytes:
-        """The same function as an ONNX model.
+        """Return the same function as an ONNX model.
 
-        Inputs ``numeric`` float64 [n, F] and, where C > 0, ``categorical`` string [n, C];
-        output ``score`` float64 [n, 1], or [n, K] of K classes.
+        Inputs ``numeric`` float64 [n, F] and, if C > 0, ``categorical`` string [n, C]; output ``score`` float64 [n, 1],
+        or [n, K] for K classes.
         """
         ...
 
@@ -68,13 +68,13 @@ class ImportedModel(Protocol):
     """A model that was fitted elsewhere."""
 
     def manifest(self) -> Mapping[str, Any]:
-        """Where it came from: strings, numbers and maps of them, for the bundle's manifest."""
+        """Return the model's origin for the bundle's manifest: strings, numbers and maps of them."""
         ...
 
 
 class Trainer(Protocol):
-    """Fits a model; made with no arguments."""
+    """Fits a model; created without arguments."""
 
     def fit(self, train: TrainingSet, validation: TrainingSet, *, parameters: Parameters, seed: int) -> Fitted:
-        """Train on the one, calibrate on the other. The same arguments give the same weights."""
+        """Train on ``train``, calibrate on ``validation``. Equal arguments give equal weights."""
         ...

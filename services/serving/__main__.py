@@ -1,4 +1,4 @@
-"""`python -m services.serving`: the agent beside Triton."""
+"""`python -m services.serving`: the agent that runs beside Triton."""
 
 import sys
 

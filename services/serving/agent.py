@@ -1,4 +1,4 @@
-"""The agent's process: the lifecycle handler, the convergence and the shipper, which stop together."""
+"""Runs the lifecycle handlers, the route reconciler and the spool shipper; they stop together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.serving.shipper import Shipper
 
 @dataclass(frozen=True)
 class Agent:
-    """`driftloop.process.Service` of three parts; a defect in one ends all."""
+    """`driftloop.process.Service` with three parts. An error in one ends all."""
 
     lifecycle: LifecycleService
     convergence: RouteReconciler
@@ -24,7 +24,7 @@ class Agent:
     close: Callable[[], None]
 
     def ready(self) -> bool:
-        """Whether it consumes, and Triton is alive and serves the current routes."""
+        """Return whether the lifecycle handlers consume, and Triton serves every loop's route."""
         return self.lifecycle.ready() and self.convergence.ready()
 
     async def run(self) -> None:

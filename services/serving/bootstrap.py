@@ -31,7 +31,7 @@ NAME = "serving"
 
 
 def places(settings: ServingSettings) -> Places:
-    """Where the router finds things."""
+    """Return the paths that the router reads and writes."""
     return Places(
         online_db=settings.online_db,
         releases=settings.triton / "releases",
@@ -41,7 +41,7 @@ def places(settings: ServingSettings) -> Places:
 
 
 def build(settings: ServingSettings, stop: threading.Event) -> Agent:
-    """The agent over Kafka, Triton and local disk."""
+    """Build the agent on Kafka, Triton and local disk."""
     clock = SystemClock()
     definitions = {loop.name: loop.definition for loop in load_loops(settings.loops_dir, settings.loops)}
     engine = open_database(settings.database_url(NAME), sql.metadata)

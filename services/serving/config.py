@@ -8,15 +8,15 @@ from driftloop.process.settings import Settings
 
 
 class ServingSettings(Settings):
-    """What the agent has beside the shared settings."""
+    """Settings of the agent beside the shared ones."""
 
     triton_call_timeout_s: float = Field(default=5.0, gt=0)
-    """Longest wait for an answer of Triton's, a probe's too."""
+    """Maximum wait for Triton's answer, also to a probe."""
     triton_load_timeout_s: float = Field(default=60.0, gt=0)
-    """Longest wait for a load or an unload."""
+    """Maximum wait for a load or an unload."""
     triton_timeout_s: float = Field(default=120.0, gt=0)
-    """Wall time for which a Triton that does not answer keeps a route open; after it the route has failed."""
+    """Maximum time to retry a route while Triton does not answer; then the route fails."""
     route_timeout_s: float = Field(default=30.0, gt=0)
-    """Longest wait for the router to follow a route."""
+    """Maximum wait for the router to serve a new route."""
     queue_delay_us: int = Field(default=100, ge=0, le=200)
-    """Longest wait of Triton's dynamic batcher for more requests."""
+    """Maximum time that Triton's dynamic batcher waits for more requests."""

@@ -1,4 +1,4 @@
-"""What the agent does on lifecycle events: it notes the route that is asked for; `convergence` makes it so."""
+"""Handles lifecycle events: stores each requested route. `route_reconciler` deploys it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from services.serving.domain.desired import complaints
 
 
 class Handlers:
-    """Handlers with what they need of the process."""
+    """The handlers and their dependencies."""
 
     def __init__(self, loops: frozenset[str], clock: Clock) -> None:
         self._loops = loops
         self._clock = clock
 
     def route_changed(self, event: Envelope[registry_pb2.RouteChanged], tx: Transaction) -> Sequence[Draft]:
-        """Note a route, unless its epoch is not newer than the newest seen or its loop is not served here."""
+        """Store a route if its loop is served here and its epoch is the newest."""
         if event.data.loop not in self._loops:
             return []
         problems = complaints(event.data)
@@ -32,5 +32,5 @@ class Handlers:
         return []
 
     def table(self) -> HandlerTable:
-        """Message class to handler."""
+        """Return the handler of each message class."""
         return {registry_pb2.RouteChanged: self.route_changed}

@@ -1,4 +1,4 @@
-"""What the agent needs of the world around it."""
+"""Ports of the agent."""
 
 from __future__ import annotations
 
@@ -13,34 +13,30 @@ from services.serving.domain.route import Route, RouteStatus
 
 
 class LoadRefused(DriftloopError):
-    """Triton answered that it cannot load a model, or that it cannot answer a request."""
+    """Triton answered that it cannot load a model or answer a request."""
 
 
 class Triton(Protocol):
-    """The inference server. Every call raises `driftloop.process.errors.Retriable` where it does not answer."""
+    """The inference server. Calls raise `driftloop.process.errors.Retriable` if it does not answer."""
 
     def live(self) -> bool:
-        """Whether it answers at all; raises nothing."""
+        """Return whether it answers; never raise."""
         ...
 
-    def model_ready(self, model: str) -> bool:
-        """Whether a model is loaded."""
-        ...
+    def model_ready(self, model: str) -> bool: ...
 
     def load(self, model: str) -> None:
-        """Load a model, or load it again beside the one that answers.
+        """Load or reload a model. The loaded one answers until the new one is ready.
 
         Raises:
-            LoadRefused: it cannot be loaded.
+            LoadRefused: the model cannot be loaded.
         """
         ...
 
-    def unload(self, model: str) -> None:
-        """Let go of a model."""
-        ...
+    def unload(self, model: str) -> None: ...
 
     def probe(self, model: str, request_id: str, values: Mapping[str, Value], types: Mapping[str, str]) -> ProbeAnswer:
-        """One real inference, marked as a probe.
+        """Send one inference request, marked as a probe.
 
         Raises:
             LoadRefused: the model answered with an error.
@@ -49,62 +45,62 @@ class Triton(Protocol):
 
 
 class Releases(Protocol):
-    """Staged releases."""
+    """Bundles staged for the router."""
 
     def stage(self, release_id: str, uri: str, digest: str) -> Bundle:
-        """Have a verified copy of a bundle where the router looks; again is cheap.
+        """Copy a bundle to where the router loads it, verify it and return it. Repeating this is cheap.
 
         Raises:
-            BundleError: the bundle is missing or is not what its digest says.
+            BundleError: the bundle is missing or differs from its digest.
         """
         ...
 
     def golden(self, bundle: Bundle) -> Golden:
-        """First row of the golden sample.
+        """Return the first row of the golden sample.
 
         Raises:
-            BundleError: it cannot be read.
+            BundleError: the sample cannot be read.
         """
         ...
 
 
 class RouterFiles(Protocol):
-    """The files through which agent and router speak."""
+    """The files that agent and router exchange."""
 
     def render_model(self, definition: LoopDefinition) -> bool:
-        """Write the model's folder; whether anything in it changed."""
+        """Write the model's folder and return whether a file changed."""
         ...
 
     def announce(self, route: Route) -> None:
-        """Clear the status, then write the route."""
+        """Delete the status, then write the route."""
         ...
 
     def withdraw(self, loop: str) -> None:
-        """Remove a loop's route."""
+        """Delete a loop's route and status."""
         ...
 
     def status(self, loop: str) -> RouteStatus | None:
-        """What the router made of the route that was announced last; None until it says."""
+        """Return the router's status of the last announced route, or None before it wrote one."""
         ...
 
 
 class FeatureWatermarks(Protocol):
-    """Watermarks beside the online store."""
+    """Watermarks in the online store."""
 
     def newest_ms(self, loop: str) -> int:
-        """Greatest watermark of the loop's views; 0 where there is none."""
+        """Return the greatest watermark of the loop's views, or 0."""
         ...
 
 
 class SpoolPositions(Protocol):
-    """Up to where each segment of a spool has been shipped."""
+    """The shipped position in each segment of a spool."""
 
     def load(self, loop: str) -> dict[int, int]:
-        """Bytes shipped, by segment."""
+        """Return the shipped bytes by segment."""
         ...
 
     def save(self, loop: str, positions: Mapping[int, int]) -> None:
-        """Note the positions durably, in place of those before."""
+        """Replace the stored positions, durably."""
         ...
 
 
@@ -112,9 +108,9 @@ class SpoolSource(Protocol):
     """A loop's prediction log on disk."""
 
     def read(self, positions: Mapping[int, int]) -> tuple[Sequence[bytes], dict[int, int]]:
-        """Records behind the positions, and the positions behind them."""
+        """Return the records after the positions, and the new positions."""
         ...
 
     def drop_complete(self, positions: Mapping[int, int]) -> dict[int, int]:
-        """Delete segments that are complete and shipped; the positions of those that stay."""
+        """Delete complete and shipped segments; return the positions of the others."""
         ...

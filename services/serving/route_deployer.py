@@ -1,4 +1,4 @@
-"""Makes the router answer by a route: stage, announce, load, wait, probe."""
+"""Deploys a route to the router: stage, announce, load, wait, probe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOOK_S = 0.005
 
 
 class RouteRefused(DriftloopError):
-    """A route cannot be served; ``release_id`` is to blame."""
+    """A route cannot be served because of ``release_id``."""
 
     def __init__(self, release_id: str, reason: str) -> None:
         super().__init__(f"{release_id}: {reason}")
@@ -30,7 +30,7 @@ class RouteRefused(DriftloopError):
 
 @dataclass(frozen=True)
 class RouteDeployer:
-    """Steps from a route that is asked for to a probe's answer. Every wait has a bound."""
+    """Deploys requested routes. Every wait has a limit."""
 
     definitions: Mapping[str, LoopDefinition]
     triton: Triton
@@ -42,11 +42,11 @@ class RouteDeployer:
     status_timeout_s: float
 
     def establish(self, desired: DesiredRoute, withdraws: int = 0) -> str:
-        """Make the router answer by a route; returns the probe's prediction id.
+        """Make the router serve a route; return the probe's prediction id.
 
         Raises:
-            RouteRefused: it cannot.
-            Retriable: Triton does not answer, or the agent is told to stop.
+            RouteRefused: the route cannot be served.
+            Retriable: Triton does not answer, or the agent stops.
         """
         route = desired.route
         if withdraws:
@@ -60,7 +60,7 @@ class RouteDeployer:
         return self._probe(desired, route, bundles[expected_release(route)])
 
     def remove(self, loop: str) -> None:
-        """Leave a loop with no route and no model."""
+        """Remove a loop's route and unload its model."""
         self.files.withdraw(loop)
         self.triton.unload(loop)
 
@@ -70,7 +70,7 @@ class RouteDeployer:
         except BundleError as error:
             raise RouteRefused(release_id, str(error)) from error
         if bundle.manifest.loop != desired.route.loop:
-            raise RouteRefused(release_id, f"its bundle is one of the loop {bundle.manifest.loop!r}")
+            raise RouteRefused(release_id, f"its bundle belongs to the loop {bundle.manifest.loop!r}")
         problem = self._unknown_inputs(bundle)
         if problem:
             raise RouteRefused(release_id, problem)
@@ -80,10 +80,10 @@ class RouteDeployer:
         known = input_types(self.definitions[bundle.manifest.loop])
         inputs = (*bundle.manifest.numeric, *bundle.manifest.categorical)
         unknown = [each.name for each in inputs if each.source == "request" and each.name not in known]
-        return f"its inputs {', '.join(unknown)} are none that a request carries" if unknown else ""
+        return f"requests do not have its inputs {', '.join(unknown)}" if unknown else ""
 
     def _load(self, desired: DesiredRoute, route: Route) -> None:
-        """Load the model. A load after a failed one can succeed with nothing loaded: then unload and load again."""
+        """Load the model. A load after a failed load can succeed without a loaded model; then unload and load again."""
         try:
             self.triton.load(route.loop)
             if not self.triton.model_ready(route.loop):
@@ -105,7 +105,7 @@ class RouteDeployer:
                 return
             if self.stop.wait(_LOOK_S):
                 raise Retriable("the agent stops")
-        raise RouteRefused(desired.newcomer, f"the router did not follow the route within {self.status_timeout_s:g} s")
+        raise RouteRefused(desired.newcomer, f"the router did not serve the route within {self.status_timeout_s:g} s")
 
     def _probe(self, desired: DesiredRoute, route: Route, bundle: Bundle) -> str:
         definition = self.definitions[route.loop]

@@ -1,8 +1,8 @@
-"""Brings what is served to what is asked for, one loop after the other, and says how each route ended.
+"""Makes the router serve the requested routes, one loop at a time, and reports how each ended.
 
-The route that is asked for stands in SQL before anything is done about it, so a killed agent starts where it was; the
-id of a route's event is made of loop and epoch, so it is sent once. Triton or its router may lose everything at any
-time: the route that stands is then established again, silently.
+A requested route is in SQL before the reconciler acts on it, so a killed agent resumes there. The event id of a route
+consists of loop and epoch, so its event is sent once. Triton or its router may lose its state at any time; the current
+route is then deployed again, without an event.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PAUSE_S = 0.5
 
 
 class RouteReconciler:
-    """Runs in a thread of its own. `step` looks at every loop once."""
+    """Runs in its own thread. `step` handles every loop once."""
 
     def __init__(
         self,
@@ -56,21 +56,20 @@ class RouteReconciler:
         self._log = log.get(__name__)
 
     def ready(self) -> bool:
-        """Whether Triton answers and every loop's standing route is served."""
+        """Return whether Triton answers and every loop's route is served."""
         return self._live and self._settled >= set(self._loops)
 
     def run(self) -> None:
-        """Converge until the stop event is set."""
         while not self._stop.is_set():
             self._stop.wait(_LOOK_S if self.step() else _PAUSE_S)
 
     def step(self) -> bool:
-        """Look at every loop; whether Triton answered all that was asked of it."""
+        """Handle every loop once; return whether Triton answered every call."""
         self._watch()
         return not [loop for loop in self._loops if not self._converge(loop)]
 
     def _watch(self) -> None:
-        """Now and then, see whether Triton lives and still has what it should have."""
+        """Check every second whether Triton answers and still has the models."""
         now_s = self._clock.monotonic_s()
         if self._live and now_s - self._watched < _WATCH_S:
             return
@@ -101,7 +100,7 @@ class RouteReconciler:
         return True
 
     def _deploy(self, desired: DesiredRoute) -> None:
-        """Serve the newest route that is asked for, or go back to the one that stood."""
+        """Deploy the newest requested route; if it is refused, restore the current one."""
         loop, epoch = desired.route.loop, desired.route.epoch
         started = self._tried_since.setdefault(f"{loop}/{epoch}", self._clock.monotonic_s())
         try:
@@ -119,7 +118,7 @@ class RouteReconciler:
         self._log.info("route-converged", loop=loop, epoch=epoch, duration_s=duration_s)
 
     def _deploy_with_retry(self, desired: DesiredRoute, started: float) -> str:
-        """Establish a route; a Triton that does not answer is waited for, up to the limit."""
+        """Deploy a route. While Triton does not answer, retry up to the time limit."""
         try:
             return self._establisher.establish(desired)
         except Retriable as error:
@@ -129,7 +128,7 @@ class RouteReconciler:
             raise RouteRefused(desired.newcomer, f"after {waited_s:.0f} s: {error}") from error
 
     def _go_back(self, loop: str, failed_epoch: int) -> None:
-        """Serve the route that stood before, or nothing where there was none."""
+        """Serve the current route again, or nothing if there is none."""
         self._settled.discard(loop)
         try:
             standing = self._standing(loop)
@@ -139,10 +138,10 @@ class RouteReconciler:
                 self._establisher.establish(standing, withdraws=failed_epoch)
             self._settled.add(loop)
         except (RouteRefused, Retriable) as error:
-            self._log.error("cannot-go-back", loop=loop, problem=str(error))  # `_restore` tries on
+            self._log.error("cannot-go-back", loop=loop, problem=str(error))  # `_restore` retries
 
     def _restore(self, loop: str) -> None:
-        """Establish the standing route again: after a start, or where Triton lost it."""
+        """Deploy the current route again after a start, or after Triton lost it."""
         standing = self._standing(loop)
         if standing is not None:
             failed = self._newest(loop, FAILED)
@@ -150,14 +149,14 @@ class RouteReconciler:
             try:
                 self._establisher.establish(standing, withdraws)
             except RouteRefused as refused:
-                raise Retriable(f"the standing route cannot be served: {refused}") from refused
+                raise Retriable(f"the current route cannot be served: {refused}") from refused
             metrics.ROUTES.add(loop=loop, outcome="restored")
             metrics.EPOCH.set(standing.route.epoch, loop=loop)
             self._log.info("route-restored", loop=loop, epoch=standing.route.epoch)
         self._settled.add(loop)
 
     def _end(self, desired: DesiredRoute, state: str, draft: Draft) -> None:
-        """State and event in one transaction; older routes that were never tried are passed over."""
+        """Store a route's state and its event in one transaction, and pass older untried routes over."""
         route = desired.route
         self._tried_since.pop(f"{route.loop}/{route.epoch}", None)
         with self._engine.begin() as connection:

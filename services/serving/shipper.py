@@ -1,7 +1,8 @@
-"""Ships the prediction log from disk to Kafka, and the watermark behind it.
+"""Ships the prediction log from disk to Kafka, and the watermark after it.
 
-At least once: a position is noted only after everything before it was acknowledged; the prediction id makes a record
-unique. A watermark is sent after all that the spool held when it was seen, and its offset is committed after that.
+Delivery is at least once: a position is stored only after Kafka acknowledged everything before it; the prediction id
+makes a record unique. A watermark is sent after all records that the spool had when the watermark arrived, and its
+offset is committed after that.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _PAUSE_S = 0.5
 
 
 class Shipper:
-    """Runs in a thread of its own. `step` is one pass over all spools."""
+    """Runs in its own thread. `step` ships all spools once."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class Shipper:
         self._log = log.get(__name__)
 
     def run(self) -> None:
-        """Ship until the stop event is set, then what is left."""
+        """Ship until the stop event is set, then ship the rest."""
         try:
             while not self._stop.is_set():
                 self._ship_with_retry(_BUSY_POLL_S if self._clock.monotonic_s() < self._busy_until else _IDLE_POLL_S)
@@ -64,10 +65,10 @@ class Shipper:
             self._producer.close()
 
     def step(self, timeout_s: float) -> int:
-        """Wait so long for a watermark, then ship all that the spools hold; returns how many predictions.
+        """Wait for a watermark up to the timeout, then ship all spools; return the number of predictions.
 
         Raises:
-            Retriable: the broker did not acknowledge; the next pass sends it again.
+            Retriable: the broker did not acknowledge; the next step sends it again.
         """
         self._take(self._consumer.poll(500, timeout_s))
         owed = dict(self._owed)
@@ -98,7 +99,7 @@ class Shipper:
                 self._owed[advanced.loop] = max(self._owed.get(advanced.loop, 0), advanced.watermark_ms)
 
     def _ship(self, loop: str) -> int:
-        """Everything behind the noted position, up to the end."""
+        """Ship everything after the stored position."""
         spool = self._spools[loop]
         started = self._clock.monotonic_s()
         shipped = 0

@@ -168,7 +168,7 @@ def taken_back(story: Story) -> None:
     story.tell("command", control.Rollback(who="anna", why="complaints"), "drift")
     why = "rolled back by anna: complaints"
     story.entered(2, "rolled-back", 5, 1, "command", "drift", why)
-    story.entered(1, "champion", 5, 1, "command", "drift", f"back in place of r-2: {why}")
+    story.entered(1, "champion", 5, 1, "command", "drift", f"restored in place of r-2: {why}")
     story.routed(5, 1, 0, "command", "drift")
     data = registry.ReleaseRolledBack(release_id="r-2", from_stage="champion", to_release_id="r-1", reason=why)
     story.tell("rolled back 2", data, "drift", "command")

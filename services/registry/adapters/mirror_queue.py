@@ -31,7 +31,7 @@ class SqlMirrorQueue:
     def release(self, release_id: str) -> MirroredRelease:
         row = self._one(select(releases).where(releases.c.release_id == release_id))
         if row is None:
-            raise LookupError(f"{release_id} waits to be mirrored and has no row")
+            raise LookupError(f"{release_id} is queued for mirroring but has no row")
         return MirroredRelease(**{name: row._mapping[name] for name in MirroredRelease.__slots__})
 
     def aliases(self, loop: str) -> Mapping[str, str]:

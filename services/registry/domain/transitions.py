@@ -130,13 +130,13 @@ def fail_route(state: LoopState, epoch: int, reason: str, evidence: tuple[str, .
 def set_paused(state: LoopState, paused: bool) -> Change:
     """Pause or resume. While paused, better only asks for an approval; worse and rollbacks take effect as usual."""
     if state.paused == paused:
-        return Change(state, ignored="it is so already")
+        return Change(state, ignored=f"the loop is already {'paused' if paused else 'running'}")
     return Change(replace(state, paused=paused))
 
 
 def _champion(state: LoopState) -> Release:
     if state.champion is None:
-        raise RuntimeError(f"{state.loop}: a release is open, or is taken back, and there is no champion")
+        raise RuntimeError(f"{state.loop}: a release is open or rolled back, but the loop has no champion")
     return state.champion
 
 
@@ -231,7 +231,7 @@ def _roll_back_champion(state: LoopState, reason: str, evidence: tuple[str, ...]
     restored = _entered(state, state.former[-1], Stage.CHAMPION, epoch, share=1.0)
     facts = (
         Entered(ended, restored.release_id, reason),
-        Entered(restored, restored.release_id, f"back in place of {ended.release_id}: {reason}"),
+        Entered(restored, restored.release_id, f"restored in place of {ended.release_id}: {reason}"),
         Routed(epoch, restored, None, Stage.CHAMPION),
         RolledBack(ended, Stage.CHAMPION, restored.release_id, reason, evidence),
     )

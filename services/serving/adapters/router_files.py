@@ -1,4 +1,4 @@
-"""The files through which agent and router speak; each appears in full or not at all."""
+"""The files that agent and router exchange. Each is replaced atomically."""
 
 from __future__ import annotations
 

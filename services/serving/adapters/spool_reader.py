@@ -22,7 +22,7 @@ class SpoolReader:
         self._log = log.get(__name__)
 
     def read(self, positions: Mapping[int, int]) -> tuple[Sequence[bytes], dict[int, int]]:
-        """See the port. At most 16 MiB of each segment."""
+        """Return at most 16 MiB of each segment."""
         found: list[bytes] = []
         after = {}
         for number in segments(self._folder):
@@ -33,7 +33,7 @@ class SpoolReader:
         return found, after
 
     def drop_complete(self, positions: Mapping[int, int]) -> dict[int, int]:
-        """See the port. The newest segment always stays: its number keeps numbers growing."""
+        """Keep the newest segment, because the next segment's number follows from it."""
         kept = dict(positions)
         for number in segments(self._folder)[:-1]:
             if self._complete(number, positions.get(number, 0)):
@@ -42,7 +42,7 @@ class SpoolReader:
         return kept
 
     def _complete(self, number: int, position: int) -> bool:
-        """Whether the writer has let go of a segment and no whole frame is left in it."""
+        """Return whether the writer released a segment and it has no whole frame left."""
         with segment_path(self._folder, number).open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

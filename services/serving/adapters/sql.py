@@ -1,4 +1,4 @@
-"""The agent's own tables: routes asked for, and up to where the spools have been shipped."""
+"""The agent's tables: requested routes, and the shipped position in each spool segment."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ routes = Table(
     Column("traceparent", String),
     Column("route_changed", LargeBinary, nullable=False),
 )
-"""Each route that was asked for, with the event that asked; `state` is desired, converged, failed or passed."""
+"""Each requested route with its event; `state` is desired, converged, failed or passed."""
 
 spool_positions = Table(
     "spool_positions",
@@ -57,13 +57,13 @@ spool_positions = Table(
 
 
 def newest_epoch(connection: Connection, loop: str) -> int:
-    """Greatest epoch that was asked for; 0 where none was."""
+    """Return the greatest requested epoch, or 0."""
     query = select(routes.c.epoch).where(routes.c.loop == loop).order_by(routes.c.epoch.desc()).limit(1)
     return int(connection.execute(query).scalar() or 0)
 
 
 def add_route(connection: Connection, event: Envelope[registry_pb2.RouteChanged], received_wall_ms: int) -> None:
-    """Note a route as desired."""
+    """Store a route as desired."""
     connection.execute(
         insert(routes).values(
             loop=event.data.loop,
@@ -83,18 +83,18 @@ def add_route(connection: Connection, event: Envelope[registry_pb2.RouteChanged]
 
 
 def set_state(connection: Connection, loop: str, epoch: int, state: str) -> None:
-    """Note how a route ended."""
+    """Set a route's state."""
     connection.execute(update(routes).where(routes.c.loop == loop, routes.c.epoch == epoch).values(state=state))
 
 
 def pass_over(connection: Connection, loop: str, epoch: int) -> None:
-    """Note that routes older than an epoch will not be tried any more."""
+    """Mark untried routes older than an epoch as passed."""
     overtaken = (routes.c.loop == loop) & (routes.c.epoch < epoch) & (routes.c.state == DESIRED)
     connection.execute(update(routes).where(overtaken).values(state=PASSED))
 
 
 def newest_in(connection: Connection, loop: str, state: str) -> DesiredRoute | None:
-    """The newest route of a loop in a state."""
+    """Return the newest route of a loop in a state."""
     query = (
         select(routes).where(routes.c.loop == loop, routes.c.state == state).order_by(routes.c.epoch.desc()).limit(1)
     )

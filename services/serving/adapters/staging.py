@@ -1,4 +1,4 @@
-"""Verified copies of bundles, where the router looks for them."""
+"""Copies verified bundles to where the router loads them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FolderReleases:
             try:
                 return open_bundle(target, digest)
             except BundleError:
-                shutil.rmtree(target)  # left by a half-finished or another bundle; the source decides
+                shutil.rmtree(target)  # an incomplete copy, or another bundle: copy it again
         bundle = open_bundle(self._locate(uri), digest)
         partial = self._folder / f".{release_id}.partial"
         shutil.rmtree(partial, ignore_errors=True)
@@ -47,4 +47,4 @@ class FolderReleases:
                 categorical = arrays["categorical"][0] if width else np.empty(0, dtype=np.str_)
                 return Golden(arrays["numeric"][0].astype(np.float64), categorical.astype(np.str_))
         except (KeyError, IndexError, ValueError, OSError) as error:
-            raise BundleError(f"{bundle.folder / GOLDEN} holds no sample: {error}") from error
+            raise BundleError(f"{bundle.folder / GOLDEN} has no sample: {error}") from error

@@ -22,7 +22,7 @@ _NUMPY: dict[str, Any] = {"int64": np.int64, "double": np.float64}
 
 
 class GrpcTriton:
-    """`services.serving.ports.Triton` over its gRPC API; made and used in one thread."""
+    """`services.serving.ports.Triton` over its gRPC API; create and use it in one thread."""
 
     def __init__(self, address: str, control_token: str, call_timeout_s: float, load_timeout_s: float) -> None:
         self._client = grpc.InferenceServerClient(address)
@@ -64,7 +64,6 @@ class GrpcTriton:
         )
 
     def close(self) -> None:
-        """Leave."""
         self._client.close()
 
 

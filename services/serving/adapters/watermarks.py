@@ -1,4 +1,4 @@
-"""Feature watermarks, read as the router reads them."""
+"""Reads feature watermarks the way the router does."""
 
 from __future__ import annotations
 

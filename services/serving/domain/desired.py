@@ -1,4 +1,4 @@
-"""A route that the registry asked for, with the event that asked."""
+"""A route that the registry requested, with its event."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from driftloop.events.envelope import Draft, Envelope
 from services.serving.domain.route import ReleaseOnRoute, Route
 
 DESIRED, CONVERGED, FAILED, PASSED = "desired", "converged", "failed", "passed"
-"""A route's states: asked for, answered by, refused, overtaken by a newer one before it was tried."""
+"""States of a route: requested, served, refused, or replaced by a newer one before it was tried."""
 
 _PLAIN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredRoute:
-    """A route with the event that asked for it and when that was received (wall time, ms)."""
+    """A requested route: its event and when it was received (wall time, ms)."""
 
     cause: Envelope[registry_pb2.RouteChanged]
     received_wall_ms: int
 
     @property
     def route(self) -> Route:
-        """The route itself."""
         data = self.cause.data
         challenger = data.challenger if data.challenger.release_id else None
         return Route(
@@ -38,16 +37,16 @@ class DesiredRoute:
 
     @property
     def newcomer(self) -> str:
-        """The release that a failure with no other culprit is laid to: the challenger where there is one."""
+        """The release blamed if a failure names none: the challenger, or else the champion."""
         return self.cause.data.challenger.release_id or self.cause.data.champion.release_id
 
     def uri(self, release_id: str) -> str:
-        """Where a release's bundle is."""
+        """Return the URI of a release's bundle."""
         refs = (self.cause.data.champion, self.cause.data.challenger)
         return next(ref.bundle.uri for ref in refs if ref.release_id == release_id)
 
     def converged(self, probe_prediction_id: str, duration_s: float) -> Draft:
-        """The event that says that the route answers."""
+        """Return the event that the route is served."""
         data = self.cause.data
         return self._draft(
             "route-converged",
@@ -62,7 +61,7 @@ class DesiredRoute:
         )
 
     def failed(self, release_id: str, reason: str) -> Draft:
-        """The event that says that it does not."""
+        """Return the event that the route cannot be served."""
         data = self.cause.data
         return self._draft(
             "route-failed",
@@ -75,14 +74,14 @@ class DesiredRoute:
 
 
 def complaints(data: registry_pb2.RouteChanged) -> list[str]:
-    """What makes a route impossible to serve, whatever the state of the world."""
+    """Return why a route is invalid; empty if it is valid."""
     found = []
     if data.epoch <= 0:
         found.append(f"epoch is {data.epoch}; it starts at 1")
     if not 0.0 <= data.challenger_share <= 1.0:
-        found.append(f"challenger_share is {data.challenger_share}; it lies in [0, 1]")
+        found.append(f"challenger_share is {data.challenger_share}; it must be in [0, 1]")
     found += [
-        f"{ref.release_id!r} is no release id"
+        f"{ref.release_id!r} is not a release id"
         for ref in (data.champion, *([data.challenger] if data.HasField("challenger") else []))
         if not _PLAIN.match(ref.release_id)
     ]

@@ -26,7 +26,7 @@ from services.serving.router.model import TritonPythonModel  # noqa: F401
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the router finds things."""
+    """Paths that the router reads and writes."""
 
     online_db: Path
     releases: Path
@@ -36,7 +36,7 @@ class Places:
 
 
 def model_files(definition: LoopDefinition, places: Places, queue_delay_us: int) -> dict[str, bytes]:
-    """Content of each file of the model's folder, by its path in it."""
+    """Return the content of each file in the model's folder, by relative path."""
     return {
         "config.pbtxt": config_pbtxt(definition, queue_delay_us).encode(),
         "1/model.py": _SHIM.encode(),
@@ -45,7 +45,7 @@ def model_files(definition: LoopDefinition, places: Places, queue_delay_us: int)
 
 
 def input_types(definition: LoopDefinition) -> dict[str, InputType]:
-    """Every input of the model: the key, the decision time where the caller states it, and the loop's inputs."""
+    """Return the type of each model input: the key, the loop's inputs, and the decision time if callers send it."""
     prediction = definition.prediction
     types: dict[str, InputType] = {prediction.key: "string"}
     if prediction.clock == "request":
@@ -54,7 +54,7 @@ def input_types(definition: LoopDefinition) -> dict[str, InputType]:
 
 
 def loop_config(definition: LoopDefinition, places: Places) -> LoopConfig:
-    """What the router needs to know."""
+    """Return the router's configuration of a loop."""
     prediction = definition.prediction
     return LoopConfig(
         loop=definition.loop,
@@ -75,7 +75,7 @@ def loop_config(definition: LoopDefinition, places: Places) -> LoopConfig:
 
 
 def config_pbtxt(definition: LoopDefinition, queue_delay_us: int) -> str:
-    """Triton's model configuration. Dims are fixed, so that Triton itself refuses any other shape."""
+    """Return Triton's model configuration. Its dims are fixed, so Triton refuses any other shape."""
     inputs = {name: _DATATYPE[kind] for name, kind in input_types(definition).items()}
     return "\n".join(
         [

@@ -1,4 +1,4 @@
-"""The request that a probe makes: pinned values, so that the route is asked what it was tried with."""
+"""The probe: a request with fixed values that tests a route before it counts as served."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class ProbeAnswer:
-    """What the model answered."""
+    """The model's answer to a probe."""
 
     release_id: str
     prediction_id: str
     scores: tuple[float, ...]
-    """One, or one a class."""
+    """One score, or one per class."""
 
 
 def probe_key(route: Route) -> str:
-    """Prediction key of a route's probe."""
+    """Return the prediction key of a route's probe."""
     return f"probe-{route.epoch}"
 
 
 def probe_id(route: Route) -> str:
-    """Request id of a route's probe, and so its prediction id."""
+    """Return the request id of a route's probe, which is also its prediction id."""
     return f"probe-{route.loop}-{route.epoch}"
 
 
@@ -56,7 +56,7 @@ def probe_values(
     golden: Golden,
     decision_time_ms: int,
 ) -> dict[str, Value]:
-    """Value of each input of the model: the golden sample's (in the order of ``inputs``), or else a neutral one."""
+    """Return a value for each model input, from the golden sample (in the order of ``inputs``) or neutral."""
     numeric, categorical = inputs
     known = {**_asked(numeric, golden.numeric.tolist()), **_asked(categorical, golden.categorical.tolist())}
     types = input_types(definition)
@@ -67,7 +67,7 @@ def probe_values(
 
 
 def expected_release(route: Route) -> str:
-    """The release that must answer the probe's key."""
+    """Return the release that must answer the probe's key."""
     challenger = route.challenger
     if challenger and is_challenger(probe_key(route), challenger.release_id, route.challenger_share):
         return challenger.release_id
@@ -75,11 +75,11 @@ def expected_release(route: Route) -> str:
 
 
 def complaint(route: Route, answer: ProbeAnswer) -> str:
-    """What is wrong with a probe's answer; empty where nothing is."""
+    """Return what is wrong with a probe's answer, or an empty string."""
     if answer.release_id != expected_release(route):
-        return f"the probe was answered by {answer.release_id}, not by {expected_release(route)}"
+        return f"{answer.release_id} answered the probe instead of {expected_release(route)}"
     if answer.prediction_id != probe_id(route):
-        return f"the probe's prediction id came back as {answer.prediction_id!r}"
+        return f"the probe's prediction id is {answer.prediction_id!r} instead of {probe_id(route)!r}"
     if not np.isfinite(answer.scores).all():
         return f"the probe's score is {', '.join(map(str, answer.scores))}"
     return ""
@@ -90,7 +90,7 @@ def _asked(inputs: Sequence[Input], values: Sequence[Value]) -> dict[str, Value]
 
 
 def _fitting(value: Value, kind: str) -> Value:
-    """A value as an input's type takes it; an integer has no missing one, so that becomes 0."""
+    """Convert a value to an input's type. A missing integer becomes 0."""
     if kind != "int64":
         return value
     number = float(value)

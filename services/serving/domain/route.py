@@ -1,4 +1,4 @@
-"""A route: who answers a loop's predictions. Written by the agent, read by the router, as JSON."""
+"""A route: the releases that answer a loop's predictions. The agent writes it and the router reads it, as JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 from dataclasses import asdict, dataclass
 
 FORMAT = 1
-"""Of the route file; it is raised when what an older router makes of the file would be wrong."""
+"""Format of the route file. Raise it when an older router would misread a new file."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseOnRoute:
-    """A release by its id and its bundle's digest (sha256 of the manifest, hex)."""
+    """A release id and the digest of its bundle (sha256 of the manifest, hex)."""
 
     release_id: str
     digest: str
@@ -19,7 +19,7 @@ class ReleaseOnRoute:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Champion, challenger and the share of keys that the challenger answers, under an epoch that only grows."""
+    """The releases of a loop, the challenger's share of keys, and the route's epoch, which only increases."""
 
     loop: str
     epoch: int
@@ -27,45 +27,45 @@ class Route:
     challenger: ReleaseOnRoute | None = None
     challenger_share: float = 0.0
     withdraws: int = 0
-    """Epoch of a failed route that this older one stands in for; 0 where it is a route of its own."""
+    """Epoch of the failed route that this older route replaces; 0 for a regular route."""
 
     @property
     def releases(self) -> tuple[ReleaseOnRoute, ...]:
-        """Champion and, while there is one, challenger."""
+        """The champion, and the challenger if there is one."""
         return (self.champion,) if self.challenger is None else (self.champion, self.challenger)
 
     def to_json(self) -> bytes:
-        """The route file."""
+        """Return the content of the route file."""
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class RouteStatus:
-    """What the router made of the newest route file."""
+    """How the router handled the newest route file."""
 
     epoch: int
-    """Epoch of that file."""
+    """Epoch in the route file."""
     error: str = ""
-    """Why it does not answer by it; empty where it does."""
+    """Why the router does not serve the route; empty if it does."""
     release_id: str = ""
-    """The release that the error is about, where it is about one."""
+    """The release that the error is about, if it is about one."""
     serving: int = 0
-    """Epoch of the route that answers; 0 while none does."""
+    """Epoch of the route that answers; 0 if none does."""
 
     def to_json(self) -> bytes:
-        """The status file."""
+        """Return the content of the status file."""
         return json.dumps(asdict(self), sort_keys=True).encode()
 
 
 def parse_route(content: bytes) -> Route:
-    """Read a route file.
+    """Parse a route file.
 
     Raises:
-        ValueError: it is not one, or of a format that this version does not read.
+        ValueError: the content is not a route, or its format is unknown.
     """
     try:
         data = json.loads(content)
-        if (found := data.pop("format", 1)) != FORMAT:  # the first ones did not say it
+        if (found := data.pop("format", 1)) != FORMAT:  # the first files had no format field
             raise ValueError(f"the route has format {found}; this version reads {FORMAT}")
         data["champion"] = ReleaseOnRoute(**data["champion"])
         data["challenger"] = ReleaseOnRoute(**data["challenger"]) if data["challenger"] else None
@@ -75,10 +75,10 @@ def parse_route(content: bytes) -> Route:
 
 
 def parse_status(content: bytes) -> RouteStatus:
-    """Read a status file.
+    """Parse a status file.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the content is not a route status.
     """
     try:
         return RouteStatus(**json.loads(content))
@@ -87,9 +87,9 @@ def parse_status(content: bytes) -> RouteStatus:
 
 
 def is_newer(route: Route, serving: int, newest_seen: int) -> bool:
-    """Whether a router at epoch ``serving`` that has seen ``newest_seen`` has to follow a route.
+    """Return whether a router at epoch ``serving`` that has seen epoch ``newest_seen`` must follow a route.
 
-    An older route is followed only where it withdraws the very one that answers now.
+    It follows an older route only if that route withdraws the one that answers now.
     """
     if serving and route.withdraws == serving:
         return True

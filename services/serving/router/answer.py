@@ -1,4 +1,4 @@
-"""Answers batches: check, join once, score with every release on the route, log, then answer."""
+"""Answers batches: check, join features once, score with every release of the route, log, then answer."""
 
 from __future__ import annotations
 
@@ -23,16 +23,14 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 class Spool(Protocol):
-    """Where records are written before their answers leave."""
+    """Stores records before their answers are sent."""
 
-    def write(self, records: Sequence[bytes]) -> None:
-        """Write a batch of serialised records."""
-        ...
+    def write(self, records: Sequence[bytes]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request of n rows gets. ``scores`` is float64 [n], or [n, K] where the label has K classes."""
+    """The answer to a request of n rows. ``scores`` is float64 [n], or [n, K] for K classes."""
 
     scores: NDArray[np.float64]
     prediction_ids: list[str]
@@ -42,14 +40,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request gets no answer."""
+    """Why a request has no answer."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class _Scorer:
-    """A release with the places of its inputs among the joined columns."""
+    """A release and the indices of its inputs in the joined columns."""
 
     release: Release
     role: str
@@ -63,7 +61,7 @@ class _Scorer:
 
 @dataclass(frozen=True)
 class _Scored:
-    """A release's inputs and scores for a batch: ``scores`` as `Answer` has them, ``top`` the likeliest class's."""
+    """A release's inputs and scores for a batch. ``top`` is the greatest score per row."""
 
     scorer: _Scorer
     numeric: NDArray[np.float64]
@@ -75,7 +73,7 @@ class _Scored:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A live route, ready to be run."""
+    """A route prepared for answering."""
 
     live: Live[Release]
     joiner: Joiner
@@ -84,7 +82,7 @@ class _Plan:
 
 @dataclass
 class Router:
-    """Answers for one loop; used by one thread."""
+    """Answers for one loop; use it from one thread."""
 
     config: LoopConfig
     live: Callable[[], Live[Release] | None]
@@ -95,10 +93,11 @@ class Router:
     _plan: _Plan | None = field(default=None, init=False)
 
     def answer(self, requests: Sequence[RawRequest]) -> list[Answer | Refusal]:
-        """One answer or refusal for each request, in order; the records of all answers stand in the spool by then.
+        """Return one answer or refusal per request, in order. The spool has the records of all answers by then.
 
         Raises:
-            ReleaseError: the champion failed. And whatever the online store or the spool raise: nothing was answered.
+            ReleaseError: the champion failed. Errors of the online store and the spool pass through. No request
+                was answered then.
         """
         plan = self._current()
         if plan is None:
@@ -217,7 +216,7 @@ def _scorer(release: Release, role: str, columns: Columns) -> _Scorer:
 
 
 def _score(scorers: Sequence[_Scorer], joined: Joined) -> list[_Scored]:
-    """The champion's scores and, where there is a challenger and it does not fail, the challenger's."""
+    """Return the champion's scores, then the challenger's; NaN if the challenger fails."""
     found: list[_Scored] = []
     for scorer in scorers:
         numeric, strings = scorer.inputs(joined)
@@ -232,7 +231,7 @@ def _score(scorers: Sequence[_Scorer], joined: Joined) -> list[_Scored]:
 
 
 def _arms(live: Live[Release], batch: Batch, scored: Sequence[_Scored]) -> list[_Scored]:
-    """By row, whose score is the answer: the champion's too where the challenger of that arm has none."""
+    """Return whose score answers each row. The champion also answers if the challenger has no finite score."""
     champion = scored[0]
     if len(scored) == 1 or live.route.challenger_share <= 0 or live.route.challenger is None:
         return [champion] * len(batch)

@@ -1,4 +1,4 @@
-"""Which arm a key belongs to. A key keeps its arm for the life of a release, and as the share grows keys only join."""
+"""Assigns keys to arms. A key keeps its arm while a release lives; a growing share only adds keys to the challenger."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _WHOLE = 1 << 64
 
 
 def position(key: str, salt: str) -> float:
-    """A key's place in [0, 1): 64 bits of BLAKE2b (RFC 7693) of ``<salt>:<key>``; the salt is the challenger's id."""
+    """Map a key to [0, 1): 64 bits of BLAKE2b (RFC 7693) of ``<salt>:<key>``; the salt is the challenger's id."""
     digest = blake2b(f"{salt}:{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / _WHOLE
 
 
 def is_challenger(key: str, salt: str, share: float) -> bool:
-    """Whether the challenger answers a key; ``share`` is in [0, 1]."""
+    """Return whether the challenger answers a key; ``share`` is in [0, 1]."""
     return share > 0.0 and position(key, salt) < share

@@ -1,4 +1,4 @@
-"""Requests as rows: each is checked by itself, so that a bad one is refused while its neighbours are answered."""
+"""Checks requests and combines them. Each request is checked alone, so an invalid one does not affect the others."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Column = NDArray[np.float64] | Strings
 
 
 class BadRequest(Exception):
-    """A request that cannot be answered; the text notifies its caller why."""
+    """An invalid request; the message tells its caller why."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawRequest:
-    """A request as Triton hands it over."""
+    """A request as Triton passes it."""
 
     request_id: str
     probe: bool
     tensor: Callable[[str], NDArray[Any]]
-    """An input by name: [n, 1], object (bytes), int64 or float64."""
+    """Returns an input by name: [n, 1] of object (bytes), int64 or float64."""
 
     def __len__(self) -> int:
         return len(self.tensor(DECISION_TIME))
@@ -50,7 +50,7 @@ class RequestRows:
 
 @dataclass(frozen=True)
 class Batch:
-    """All rows of the requests that are answered together."""
+    """The rows of all requests that are answered together."""
 
     keys: Strings
     decision_ms: NDArray[np.int64]
@@ -61,15 +61,15 @@ class Batch:
         return len(self.keys)
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """A numeric input, float64 [n]."""
+        """Return a numeric input, float64 [n]."""
         return np.array(self.columns[name], dtype=np.float64)
 
 
 def read_request(raw: RawRequest, config: LoopConfig, now_ms: int) -> RequestRows:
-    """Check a request and take its values out.
+    """Check a request and return its values.
 
     Raises:
-        BadRequest: its key is empty, a string is too long or not UTF-8, or its decision time makes no sense.
+        BadRequest: a key is empty, a string is too long or not UTF-8, or a decision time is out of range.
     """
     keys = _strings(raw, config.key)
     if not all(keys):
@@ -83,7 +83,7 @@ def read_request(raw: RawRequest, config: LoopConfig, now_ms: int) -> RequestRow
 
 
 def concatenate(requests: Sequence[RequestRows]) -> Batch:
-    """The rows of all requests, in order; there is at least one."""
+    """Combine the rows of all requests, in order; at least one request is required."""
     if len(requests) == 1:
         only = requests[0]
         return Batch(
@@ -103,7 +103,7 @@ def _decision_times(raw: RawRequest) -> list[int]:
     for row, value in enumerate(values):
         if not 0 < value < _LATEST_MS:
             raise BadRequest(
-                f"input {DECISION_TIME!r}: {value} in row {row} is no time in milliseconds since the epoch"
+                f"input {DECISION_TIME!r}: {value} in row {row} is not a valid time; use milliseconds since the epoch"
             )
     return values
 

@@ -1,7 +1,7 @@
 """Joins a batch with online features into the matrices that releases take.
 
-Which row stands for a decision at time T: the newest with ``available_at <= T``. The online store holds only the newest
-of all, so a row written after T is served as missing, and so is a view whose watermark is too far behind T.
+A decision at time T uses the newest row with ``available_at <= T``. The online store has only the newest row per
+entity. So a row written after T counts as missing, and so does a view whose watermark is too far behind T.
 """
 
 from __future__ import annotations
@@ -21,55 +21,55 @@ from services.serving.router.online_sqlite import ViewRequest, ViewRows
 
 
 class OnlineFeatures(Protocol):
-    """The online store, as the join needs it."""
+    """The part of the online store that the join needs."""
 
     def join_keys(self, view: str) -> tuple[str, ...] | None:
-        """Join keys of a view; None while it holds no row."""
+        """Return the join keys of a view, or None if it has no rows."""
         ...
 
     def read(self, wanted: Mapping[str, ViewRequest]) -> Mapping[str, ViewRows]:
-        """Rows of each view, in the order of its keys."""
+        """Return each view's rows, in the order of the requested keys."""
         ...
 
     def written_ms(self, view: str, entity_keys: Sequence[bytes]) -> NDArray[np.int64]:
-        """Event time of each entity's row, -1 where there is none."""
+        """Return the event time (ms) of each entity's row, or -1 without a row."""
         ...
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The inputs of all releases on a route, each once: feature inputs by view, request inputs by name."""
+    """The distinct inputs of all releases of a route: features by view, then request inputs."""
 
     views: Mapping[str, tuple[tuple[Input, ...], tuple[Input, ...]]]
-    """By view: its numeric and its string features."""
+    """Numeric and string features of each view."""
     numeric: tuple[Input, ...]
-    """Columns of the joined float64 matrix: by view, then request inputs."""
+    """Columns of the joined float64 matrix: features by view, then request inputs."""
     strings: tuple[Input, ...]
-    """Columns of the joined string matrix, likewise."""
+    """Columns of the joined string matrix, in the same order."""
 
 
 @dataclass(frozen=True)
 class Joined:
-    """A batch of n rows with all inputs."""
+    """All inputs of a batch of n rows."""
 
     numeric: NDArray[np.float64]
-    """float64 [n, len(Columns.numeric)], NaN is missing."""
+    """float64 [n, len(Columns.numeric)]; NaN means missing."""
     strings: NDArray[np.object_]
-    """str [n, len(Columns.strings)], empty is missing."""
+    """str [n, len(Columns.strings)]; empty means missing."""
     watermark_ms: int
-    """Least watermark of the views that were read; 0 where none was."""
+    """Least watermark of the views that were read; 0 if none was."""
     stale: Sequence[tuple[str, ...]]
-    """By row: views served as missing for their age."""
+    """Per row: the views that count as missing because of their age."""
 
     def feature_age_s(self, decision_ms: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Decision time less watermark by row, in seconds, float64 [n]; NaN where no view was read."""
+        """Return decision time minus watermark in seconds, float64 [n]; NaN if no view was read."""
         if self.watermark_ms == 0:
             return np.full(len(decision_ms), np.nan)
         return (decision_ms - self.watermark_ms) / 1000.0
 
 
 def columns_of(inputs: Iterable[Sequence[Input]]) -> Columns:
-    """The columns that serve several releases' inputs at once."""
+    """Return the columns that cover the inputs of several releases."""
     distinct = {
         (each.source, each.view, each.feature or each.name, each.dtype): each for some in inputs for each in some
     }
@@ -99,7 +99,7 @@ class Joiner:
         self._serializers: dict[tuple[str, ...], EntityKeys] = {}
 
     def join(self, batch: Batch) -> Joined:
-        """All inputs of a batch."""
+        """Return all inputs of a batch."""
         wanted, rows_of = self._wanted(batch)
         found = self._online.read(wanted)
         numeric: list[NDArray[np.float64]] = []
@@ -129,7 +129,7 @@ class Joiner:
         )
 
     def _wanted(self, batch: Batch) -> tuple[dict[str, ViewRequest], dict[str, NDArray[np.int64]]]:
-        """What to read of each view that has rows, and by view which of its keys each row of the batch bears."""
+        """Return what to read from each view with rows, and per view the index of each batch row's key."""
         wanted: dict[str, ViewRequest] = {}
         rows_of: dict[str, NDArray[np.int64]] = {}
         known: dict[tuple[str, ...], tuple[list[bytes], NDArray[np.int64]]] = {}
@@ -144,7 +144,7 @@ class Joiner:
         return wanted, rows_of
 
     def _entity_keys(self, names: tuple[str, ...], batch: Batch) -> tuple[list[bytes], NDArray[np.int64]]:
-        """Distinct serialised keys of a batch, and which of them each row bears (int64 [n])."""
+        """Return a batch's distinct serialised keys, and the index of each row's key (int64 [n])."""
         serializer = self._serializers.setdefault(names, EntityKeys(names))
         columns = [self._key_column(name, batch) for name in names]
         place: dict[tuple[EntityValue, ...], int] = {}
@@ -158,7 +158,7 @@ class Joiner:
     def _absent(
         self, view: str, batch: Batch, found: ViewRows, request: ViewRequest, rows: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
-        """Rows for which a view counts as missing, bool [n]."""
+        """Return the rows for which a view counts as missing, bool [n]."""
         if found.watermark_ms is None:
             return np.ones(len(batch), dtype=np.bool_)
         absent: NDArray[np.bool_] = batch.decision_ms - found.watermark_ms > self._max_age_ms
@@ -170,7 +170,7 @@ class Joiner:
     def _request_inputs(
         self, batch: Batch, numeric: list[NDArray[np.float64]], strings: list[NDArray[np.object_]]
     ) -> None:
-        """Append the values that the requests carried."""
+        """Append the inputs that came with the requests."""
         numeric.append(np.empty((len(batch), 0)))
         strings.append(_blank(len(batch), 0))
         asked = [each.name for each in self._columns.numeric if each.source == "request"]
@@ -180,7 +180,7 @@ class Joiner:
 
 
 def places_of(wanted: Sequence[Input], columns: Sequence[Input]) -> NDArray[np.intp] | None:
-    """Where a release's inputs stand among joined columns (intp [F]); None where they stand in its very order."""
+    """Return the indices of a release's inputs in ``columns`` (intp [F]); None if both are the same."""
     place = {(each.source, each.view, each.feature or each.name, each.dtype): at for at, each in enumerate(columns)}
     found = [place[(each.source, each.view, each.feature or each.name, each.dtype)] for each in wanted]
     return None if found == list(range(len(columns))) else np.array(found, dtype=np.intp)

@@ -1,4 +1,4 @@
-"""What the router needs to know of its loop: ``loop.json``, which the agent renders beside the model."""
+"""The router's configuration of its loop: ``loop.json``, which the agent writes beside the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ InputType = Literal["string", "int64", "double"]
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """Where a join key's value comes from: an input, or a constant string."""
+    """Source of a join key's value: an input, or a constant string."""
 
     input: str = ""
     const: str = ""
@@ -24,14 +24,14 @@ class KeySource:
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """A loop as the router sees it."""
+    """A loop's configuration for the router."""
 
     loop: str
     key: str
-    """Input that holds the prediction key."""
+    """The input with the prediction key."""
     clock: Literal["request", "now"]
     inputs: Mapping[str, InputType]
-    """Inputs that a request carries beside key and decision time."""
+    """Inputs of a request beside key and decision time."""
     join_keys: Mapping[str, KeySource]
     max_feature_age_ms: int
     online_db: str
@@ -43,10 +43,10 @@ class LoopConfig:
     spool: str
     """Folder of this loop's prediction log."""
     classes: tuple[str, ...] = ()
-    """Of the label, where it has any; then a row's score is one number a class."""
+    """Classes of the label. With classes, a row's score is one number per class."""
 
     def to_json(self) -> bytes:
-        """The file's content."""
+        """Return the content of the file."""
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1).encode()
 
 
@@ -54,10 +54,10 @@ def read_loop_config(path: Path) -> LoopConfig:
     """Read ``loop.json``.
 
     Raises:
-        ValueError: it is not what this version writes.
+        ValueError: the file is invalid or its format is unknown.
     """
     data = json.loads(path.read_bytes())
-    if (found := data.pop("format", 1)) != FORMAT:  # the first ones did not say it
+    if (found := data.pop("format", 1)) != FORMAT:  # the first files had no format field
         raise ValueError(f"{path} has format {found}; this version reads {FORMAT}")
     try:
         data["join_keys"] = {name: KeySource(**source) for name, source in data["join_keys"].items()}

@@ -1,4 +1,4 @@
-"""The loop's model in Triton's python backend: hands batches to the router and its answers back."""
+"""The loop's model in Triton's python backend: passes batches to the router and returns its answers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from services.serving.router.spool import SpoolWriter
 
 
 class TritonPythonModel:
-    """Made and called by the python backend."""
+    """Created and called by Triton's python backend."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Answer by the route that stands; Triton takes an error here as a failed load."""
+        """Serve the current route. Triton treats an error here as a failed load."""
         folder = Path(args["model_repository"]) / args["model_version"]
         config = read_loop_config(folder / "loop.json")
         self._routes = _routes(config)
@@ -51,14 +51,14 @@ class TritonPythonModel:
         return [_response(each) for each in answers]
 
     def finalize(self) -> None:
-        """Let go of everything."""
+        """Stop the route thread and close the files."""
         self._routes.stop()
         self._spool.close()
         self._online.close()
 
 
 class _RefusedRows:
-    """A counter at Triton's ``/metrics``: Triton itself counts a row that is refused here as a successful inference."""
+    """A counter in Triton's ``/metrics``. Triton itself counts a refused row as a successful inference."""
 
     def __init__(self, loop: str) -> None:
         self._family = pb_utils.MetricFamily(

@@ -1,7 +1,7 @@
-"""Reads online features out of Feast's SQLite layout, past Feast: one query a view for all entities of a batch.
+"""Reads online features from Feast's SQLite tables without Feast: one query per view for all entities of a batch.
 
-A batch is read inside one short transaction, so that values and watermarks are of one moment. What was read is kept
-until another connection commits, which SQLite says by ``data_version``: a kept row is never older than the store's.
+One short transaction reads a batch, so values and watermarks are consistent. Rows are cached until another connection
+commits, which SQLite shows in ``data_version``, so a cached row is never older than the stored one.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _KEPT_ROWS = 100_000
 _MOST_PARAMETERS = 512
 
 Row = tuple[bytes, str, bytes]
-"""Entity key, feature, value."""
+"""Entity key, feature name, value."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewRequest:
-    """Which features of a view are wanted for which entities."""
+    """Features and entities to read from a view."""
 
     numeric: tuple[str, ...]
     strings: tuple[str, ...]
@@ -41,14 +41,14 @@ class ViewRequest:
 
 @dataclass(frozen=True, slots=True)
 class ViewRows:
-    """What a view holds for k entities."""
+    """A view's rows for k entities."""
 
     watermark_ms: int | None
-    """Up to when the view is right; None where it was never written."""
+    """The view's watermark; None if the view was never written."""
     numeric: NDArray[np.float64]
-    """float64 [k, features]; NaN is missing."""
+    """float64 [k, features]; NaN means missing."""
     strings: NDArray[np.object_]
-    """str [k, features]; empty is missing."""
+    """str [k, features]; empty means missing."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class _Kept:
 
 
 class OnlineStore:
-    """A read-only connection, for one thread; opened when it is first needed."""
+    """A read-only connection, opened on first use; use it from one thread."""
 
     def __init__(self, path: Path, loop: str) -> None:
         self._path = path
@@ -71,7 +71,7 @@ class OnlineStore:
         self._kept_rows = 0
 
     def join_keys(self, view: str) -> tuple[str, ...] | None:
-        """Join keys of a view, as its stored keys name them; None while it holds no row."""
+        """Return the join keys of a view, read from a stored key, or None if it has no rows."""
         if view not in self._join_keys:
             with self._snapshot() as connection:
                 table = sqlite_table(view)
@@ -84,7 +84,7 @@ class OnlineStore:
         return self._join_keys[view]
 
     def read(self, wanted: Mapping[str, ViewRequest]) -> dict[str, ViewRows]:
-        """Rows of each view, in the order of its keys.
+        """Return each view's rows, in the order of the requested keys.
 
         Raises:
             sqlite3.Error: the store cannot be read.
@@ -96,7 +96,7 @@ class OnlineStore:
             }
 
     def written_ms(self, view: str, entity_keys: Sequence[bytes]) -> NDArray[np.int64]:
-        """Event time of each entity's row (int64 [k], whole seconds in ms; -1 where there is none)."""
+        """Return the event time of each entity's row (int64 [k], whole seconds in ms), or -1 without a row."""
         found: dict[bytes, int] = {}
         with self._snapshot() as connection:
             if connection is not None and sqlite_table(view) in self._tables:
@@ -106,26 +106,25 @@ class OnlineStore:
         return np.array([found.get(key, -1) for key in entity_keys], dtype=np.int64) * 1000
 
     def watermarks(self) -> dict[str, int]:
-        """Watermark of each view of the loop (ms)."""
+        """Return the watermark (ms) of each view of the loop."""
         with self._snapshot() as connection:
             return {} if connection is None else self._watermarks(connection)
 
     def close(self) -> None:
-        """Leave the store."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection | None]:
-        """A read transaction; None where there is no store yet."""
+        """Open a read transaction; yield None if there is no store yet."""
         connection = self._open()
         if connection is None:
             yield None
             return
         connection.execute("BEGIN")
         try:
-            # the first read starts the snapshot, and only then is the version the snapshot's
+            # the first read starts the snapshot; only after it does data_version describe the snapshot
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
             (version,) = connection.execute("PRAGMA data_version").fetchone()
             if version != self._data_version:
@@ -196,7 +195,7 @@ class OnlineStore:
 
 
 def key_names(entity_key: bytes) -> tuple[str, ...]:
-    """Join keys that a serialised entity key names, in its order (see `driftloop.featurestore.feast_keys`)."""
+    """Return the join key names in a serialised entity key, in its order (see `driftloop.featurestore.feast_keys`)."""
     (count,) = struct.unpack_from("<I", entity_key, 0)
     names = []
     at = 4
@@ -208,7 +207,7 @@ def key_names(entity_key: bytes) -> tuple[str, ...]:
 
 
 def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Keys in parts of lengths that are powers of two, filled with repeats: statements are few and stay prepared."""
+    """Split keys into parts padded to powers of two with repeats, so few SQL statements exist and stay prepared."""
     for start in range(0, len(keys), _MOST_PARAMETERS):
         part = list(keys[start : start + _MOST_PARAMETERS])
         length = 1 << (len(part) - 1).bit_length()
@@ -220,7 +219,7 @@ def _marks(part: Sequence[bytes]) -> str:
 
 
 def _numeric(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]) -> NDArray[np.float64]:
-    """float64 [keys, features] out of a view's rows, which are sorted by key and feature."""
+    """Return float64 [keys, features] from a view's rows, sorted by key and feature."""
     whole = _whole_rows(rows, place, features) if features else None
     return _scattered(rows, place, features) if whole is None else whole
 
@@ -228,7 +227,7 @@ def _numeric(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[st
 def _whole_rows(
     rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]
 ) -> NDArray[np.float64] | None:
-    """The usual case, without a loop over rows: each key that is there has just these features, none missing."""
+    """Handle the usual case without a loop over rows: each key has exactly these features, with no value missing."""
     width = len(features)
     if not rows or len(rows) % width:
         return None
@@ -244,7 +243,7 @@ def _whole_rows(
 
 
 def _scattered(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]) -> NDArray[np.float64]:
-    """Any case, row by row."""
+    """Handle any case, row by row."""
     column = {feature: at for at, feature in enumerate(features)}
     width = len(features)
     found = [(place[key] * width + column[name], value) for key, name, value in rows if value and name in column]
@@ -261,7 +260,7 @@ def _doubles(values: Sequence[bytes]) -> NDArray[np.float64]:
         found = np.frombuffer(packed, dtype=_DOUBLE)
         if bool((found["tag"] == _DOUBLE_TAG).all()):
             return found["value"].astype(np.float64)
-    raise sqlite3.DataError("a numeric feature's value is no double")
+    raise sqlite3.DataError("the value of a numeric feature is not a double")
 
 
 def _strings(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]) -> list[list[str]]:

@@ -1,7 +1,7 @@
-"""Follows a loop's route file: a new route is loaded and warmed beside the one that answers, then takes its place.
+"""Follows a loop's route file: loads a new route's releases while the current route answers, then swaps them.
 
-The place is one reference that `RouteKeeper.live` returns. A batch takes it once, so a swap falls between batches, and
-the batch in hand ends on the route it began with. Releases of the route before stay loaded: going back costs no load.
+`RouteKeeper.live` returns one reference. A batch reads it once, so a swap takes effect between batches and a running
+batch ends on the route it began with. The previous route's releases stay loaded, so restoring it needs no load.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Live(Generic[R]):
-    """A route with its releases loaded."""
+    """A route with its loaded releases."""
 
     route: Route
     champion: R
@@ -29,7 +29,7 @@ class Live(Generic[R]):
 
 
 class RouteKeeper(Generic[R]):
-    """Keeps the route of one loop. `refresh` runs in one thread; `live` may be read from any."""
+    """Follows the route of one loop. `refresh` runs in one thread; any thread may read `live`."""
 
     def __init__(self, folder: Path, loop: str, load: Callable[[ReleaseOnRoute], R], poll_s: float = 0.02) -> None:
         self._file = folder / f"{loop}.json"
@@ -49,7 +49,7 @@ class RouteKeeper(Generic[R]):
         return self._live
 
     def refresh(self) -> RouteStatus | None:
-        """Follow the route file where it has changed since the last look; returns what came of it."""
+        """Follow the route file if it changed; return the new status."""
         seen = _signature(self._file)
         if seen is None or seen == self._seen:
             return None
@@ -59,11 +59,11 @@ class RouteKeeper(Generic[R]):
         return status
 
     def start(self) -> None:
-        """Look at the file from a thread of its own from now on."""
+        """Follow the file in a background thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End that thread."""
+        """Stop the background thread."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)

@@ -1,4 +1,4 @@
-"""A release ready to score: its bundle verified, its ONNX session made, its golden sample reproduced."""
+"""A release that can score: verified bundle, ONNX session, reproduced golden sample."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from driftloop.process.errors import BundleError
 from services.serving.domain.route import ReleaseOnRoute
 
 TOLERANCE = 1e-6
-"""Largest difference from the golden scores, absolute and relative."""
+"""Maximum difference from the golden scores, absolute and relative."""
 ORT_ERRORS = (
     ort.EPFail,
     ort.Fail,
@@ -31,7 +31,7 @@ ORT_ERRORS = (
     RuntimeError,
     ValueError,
 )
-"""What the runtime raises; its errors share no base."""
+"""Errors of the runtime; they have no common base."""
 
 
 class ReleaseError(Exception):
@@ -45,7 +45,7 @@ class ReleaseError(Exception):
 
 @dataclass(frozen=True)
 class Release:
-    """A release that can answer."""
+    """A loaded release."""
 
     release_id: str
     numeric: tuple[Input, ...]
@@ -54,10 +54,10 @@ class Release:
     session: Any
     """An `onnxruntime.InferenceSession`."""
     classes: tuple[str, ...] = ()
-    """Where the label has any."""
+    """Classes of the label, if it has any."""
 
     def score(self, numeric: NDArray[np.float64], categorical: NDArray[np.object_]) -> NDArray[np.float64]:
-        """Scores, float64 [n] or [n, K] with K classes, of ``numeric`` float64 [n, F] and ``categorical`` str [n, C].
+        """Return scores, float64 [n] or [n, K], for ``numeric`` float64 [n, F] and ``categorical`` str [n, C].
 
         Raises:
             ReleaseError: the graph failed.
@@ -73,17 +73,17 @@ class Release:
 
 
 def load_release(folder: Path, ref: ReleaseOnRoute, classes: tuple[str, ...] = ()) -> Release:
-    """Open a staged release and try it on its golden sample. ``classes`` are those of the loop's label.
+    """Open a staged release and reproduce its golden sample. ``classes`` are those of the loop's label.
 
     Raises:
-        ReleaseError: a file differs from its digest, the graph does not load, it does not give the golden scores, or
-            it scores other classes.
+        ReleaseError: a file differs from its digest, the graph does not load, the golden scores differ, or the
+            release scores other classes.
     """
     try:
         bundle = open_bundle(folder / ref.release_id, ref.digest)
         if bundle.manifest.classes != classes:
             named = [", ".join(each) or "none" for each in (bundle.manifest.classes, classes)]
-            raise ReleaseError(ref.release_id, f"it scores the classes {named[0]}; those of the loop are {named[1]}")
+            raise ReleaseError(ref.release_id, f"its classes are {named[0]}; the loop's are {named[1]}")
         release = _release(bundle, ref.release_id)
         _reproduce(bundle, release)
     except BundleError as error:
@@ -114,4 +114,4 @@ def _reproduce(bundle: Bundle, release: Release) -> None:
         raise ReleaseError(release.release_id, f"{GOLDEN} cannot be read: {error}") from error
     found = release.score(numeric, categorical.astype(np.object_))
     if found.shape != expected.shape or not np.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
-        raise ReleaseError(release.release_id, "the golden sample comes out differently here")
+        raise ReleaseError(release.release_id, "the golden sample gives other scores here")

@@ -1,9 +1,9 @@
-"""The prediction log on disk: segment files of framed records, written before an answer leaves.
+"""The prediction log on disk: segment files of framed records, written before an answer is sent.
 
-A frame is a batch: length and CRC-32 of its body (little-endian uint32 each), then the body: each record behind its
-length. So a batch is there in full or not at all. It is one plain write: it outlives the process, not the machine. A
-segment is written by one process alone, which holds a lock on it until it is complete; the kernel drops the lock of a
-killed process, so a reader knows a torn tail from one that is still to come.
+A frame is one batch: body length and CRC-32 of the body (little-endian uint32 each), then the body: each record after
+its length. So a batch is stored completely or not at all. One write stores it without a sync: it survives a crash of
+the process, not of the machine. One process writes a segment and locks it until it is complete. The kernel drops the
+lock of a killed process, so a reader can tell a torn tail from a frame that is still being written.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ SEGMENT_BYTES = 8 << 20
 
 
 class SpoolError(Exception):
-    """A batch could not be written in full."""
+    """A batch could not be written completely."""
 
 
 def frame(records: Sequence[bytes]) -> bytes:
-    """A batch as it stands in a segment."""
+    """Return a batch in the format of a segment."""
     body = b"".join([LENGTH.pack(len(record)) + record for record in records])
     return HEADER.pack(len(body), zlib.crc32(body)) + body
 
 
 def unframe(data: bytes) -> tuple[list[bytes], int]:
-    """Records of the whole frames that ``data`` begins with, and where the first that is not whole begins."""
+    """Return the records of the whole frames at the start of ``data``, and where the first incomplete frame begins."""
     records: list[bytes] = []
     at = 0
     while at + HEADER.size <= len(data):
@@ -46,17 +46,17 @@ def unframe(data: bytes) -> tuple[list[bytes], int]:
 
 
 def segments(folder: Path) -> list[int]:
-    """Numbers of a spool's segments, oldest first."""
+    """Return the segment numbers of a spool, oldest first."""
     return sorted(int(path.stem) for path in folder.glob(f"*{SUFFIX}"))
 
 
 def segment_path(folder: Path, number: int) -> Path:
-    """A segment's file."""
+    """Return the path of a segment."""
     return folder / f"{number:012d}{SUFFIX}"
 
 
 class SpoolWriter:
-    """Appends batches to a segment of its own; begins the next where one is full. For one thread, which closes it."""
+    """Appends batches to its own segment and starts the next when it is full. One thread writes and closes it."""
 
     def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,8 @@ class SpoolWriter:
         """Write a batch in one call.
 
         Raises:
-            SpoolError: the disk did not take it; the part that it took is a torn tail: the next batch begins a segment.
+            SpoolError: the disk did not take the whole batch. The part it took is a torn tail, so the next batch
+                starts a new segment.
         """
         data = frame(records)
         if self._torn or (self._written and self._written + len(data) > self._limit):
@@ -81,7 +82,7 @@ class SpoolWriter:
         except OSError as error:
             raise SpoolError(f"{self._folder}: {error.strerror}") from error
         if taken < len(data):
-            raise SpoolError(f"{self._folder}: the disk took {taken} of {len(data)} bytes")
+            raise SpoolError(f"{self._folder}: wrote {taken} of {len(data)} bytes")
         self._torn = False
         self._written += taken
 

@@ -225,8 +225,6 @@ def test_a_release_of_other_classes_does_not_answer(world_of_classes: World, tmp
     world = world_of_classes
     world.serve(1, world.a)
     other = write_release(tmp_path, "r-odd", 1.0, classes=CLASSES[::-1])
-    with pytest.raises(
-        RouteRefused, match="it scores the classes late, on the day, early; those of the loop are early"
-    ):
+    with pytest.raises(RouteRefused, match="its classes are late, on the day, early; the loop's are early"):
         world.serve(2, other)
     assert ask(world, inputs(["p-1"])).as_numpy("release_id")[0, 0] == b"r-a"

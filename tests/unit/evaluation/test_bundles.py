@@ -121,7 +121,7 @@ def test_inputs_of_another_shape_are_a_bundle_error(tmp_path: Path) -> None:
 
 
 def test_only_local_files_are_read() -> None:
-    with pytest.raises(BundleError, match="only files of this machine"):
+    with pytest.raises(BundleError, match="only local files can be read"):
         local_path("s3://bucket/bundle")
 
 

@@ -181,7 +181,7 @@ def test_commands_of_people(tmp_path: Path) -> None:
         (control.Rollback(loop="orders", who="ann"), "there is no champion to go back to"),
         (control.Approve(loop="orders", release_id="r-9", who="ann"), "r-9 does not wait for an approval"),
         (control.Reject(loop="orders", release_id="r-1", who="ann"), "r-1 is not open"),
-        (control.Resume(loop="orders", who="ann"), "it is so already"),
+        (control.Resume(loop="orders", who="ann"), "the loop is already running"),
     ],
 )
 def test_who_commands_what_changes_nothing_is_told_why(tmp_path: Path, command: Any, because: str) -> None:

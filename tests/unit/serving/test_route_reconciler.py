@@ -134,10 +134,10 @@ def test_a_bundle_that_differs_fails_its_route_and_is_blamed(agent: Agent) -> No
 
 
 def test_a_release_that_the_router_refuses_fails_its_route(agent: Agent) -> None:
-    agent.files.broken["r-b"] = "the golden sample comes out differently here"
+    agent.files.broken["r-b"] = "the golden sample gives other scores here"
     agent.go(route_changed(1, A), route_changed(2, B))
     failed = agent.sent()[1].data
-    assert (failed.release_id, failed.reason) == ("r-b", "the golden sample comes out differently here")
+    assert (failed.release_id, failed.reason) == ("r-b", "the golden sample gives other scores here")
     assert [(route.epoch, route.withdraws) for route in agent.files.announced] == [(1, 0), (2, 0), (1, 2)]
     assert agent.convergence.ready()
 
@@ -155,7 +155,7 @@ def test_a_router_that_does_not_follow_fails_the_route(agent: Agent) -> None:
     agent.go(route_changed(1, A))
     agent.files.deaf = True
     agent.go(route_changed(2, B))
-    assert "did not follow" in agent.sent()[1].data.reason
+    assert "did not serve" in agent.sent()[1].data.reason
 
 
 def test_a_first_champion_that_fails_leaves_no_model(agent: Agent) -> None:

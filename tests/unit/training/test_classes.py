@@ -74,7 +74,7 @@ def test_the_bundle_names_the_classes_and_scores_each(rows: TrainingSet, tmp_pat
 
 
 def test_a_graph_of_another_number_of_classes_is_refused(rows: TrainingSet) -> None:
-    with pytest.raises(ModelError, match=r"scores have shape \[40, 2\]; 40 rows of 3 classes"):
+    with pytest.raises(ModelError, match=r"scores have shape \[40, 2\]; expected \[40, 3\]"):
         run(graph(0.0, 2), rows, 1)
 
 

@@ -88,7 +88,7 @@ def test_a_file_that_changes_after_the_opening_is_refused_when_it_is_read(tmp_pa
 def test_a_file_that_the_manifest_does_not_name_is_not_of_the_bundle(tmp_path: Path) -> None:
     bundle = _written(tmp_path)
     (tmp_path / "extra").write_bytes(b"x")
-    with pytest.raises(BundleError, match="no extra in this bundle"):
+    with pytest.raises(BundleError, match="the bundle has no extra"):
         bundle.read("extra")
 
 

@@ -45,5 +45,5 @@ def test_a_home_that_was_never_restored_has_none(tmp_path: Path) -> None:
 
 
 def test_what_is_on_no_disk_of_this_machine_is_refused(home: Path) -> None:
-    with pytest.raises(BundleError, match="only files of this machine"):
+    with pytest.raises(BundleError, match="only local files can be read"):
         path_resolver(home)("s3://bucket/bundles/run-1")

@@ -34,7 +34,7 @@ def test_the_key_decides_who_must_answer() -> None:
 
 def test_what_is_wrong_with_an_answer_is_said() -> None:
     assert complaint(ROUTE, ProbeAnswer("r-a", "probe-parcels-4", (0.5,))) == ""
-    assert "answered by r-b" in complaint(ROUTE, ProbeAnswer("r-b", "probe-parcels-4", (0.5,)))
+    assert "r-b answered the probe instead of r-a" in complaint(ROUTE, ProbeAnswer("r-b", "probe-parcels-4", (0.5,)))
     assert "prediction id" in complaint(ROUTE, ProbeAnswer("r-a", "another", (0.5,)))
     assert "score is nan" in complaint(ROUTE, ProbeAnswer("r-a", "probe-parcels-4", (float("nan"),)))
     assert "score is 0.5, inf" in complaint(ROUTE, ProbeAnswer("r-a", "probe-parcels-4", (0.5, float("inf"))))

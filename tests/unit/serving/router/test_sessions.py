@@ -25,7 +25,7 @@ def test_a_release_scores_as_its_graph_does(tmp_path: Path) -> None:
 
 
 def test_a_release_that_misses_its_golden_scores_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match="golden sample comes out differently"):
+    with pytest.raises(ReleaseError, match="golden sample gives other scores"):
         load_release(tmp_path, staged(tmp_path, error=1e-4))
 
 
@@ -64,7 +64,7 @@ def test_a_release_of_other_classes_than_the_loops_is_refused(
     tmp_path: Path, of_release: tuple[str, ...], of_loop: tuple[str, ...]
 ) -> None:
     ref = staged(tmp_path, classes=of_release)
-    with pytest.raises(ReleaseError, match=f"scores the classes {', '.join(of_release) or 'none'}; those of the loop"):
+    with pytest.raises(ReleaseError, match=f"classes are {', '.join(of_release) or 'none'}; the loop's"):
         load_release(tmp_path, ref, of_loop)
 
 
