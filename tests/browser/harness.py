@@ -1,4 +1,4 @@
-"""The real control service over a season, to be looked at; and the registry's answers to commands, told by hand."""
+"""The real control service over written histories, and hand-written answers of the registry to commands."""
 
 from __future__ import annotations
 
@@ -23,74 +23,78 @@ QUESTIONS = {
 
 
 class PageHarness:
-    """A service that may be stopped and started on the same port."""
+    """A control service that can be stopped and started on the same port.
 
-    def __init__(self, folder: Path, seasons: Sequence[LoopEvents], loops: Sequence[str]) -> None:
-        self.harness = Harness(folder)
-        self.harness.views = Views(self.harness.store, self.harness.index, {name: QUESTIONS[name] for name in loops})
-        for each in seasons:
-            self.harness.tell(each.events)
-        self.season = seasons[0] if seasons else LoopEvents()
+    ``history`` is the first of the histories; the methods add events to it.
+    """
+
+    def __init__(self, folder: Path, histories: Sequence[LoopEvents], loops: Sequence[str]) -> None:
+        self.control = Harness(folder)
+        self.control.views = Views(self.control.store, self.control.index, {name: QUESTIONS[name] for name in loops})
+        for history in histories:
+            self.control.tell(history.events)
+        self.history = histories[0] if histories else LoopEvents()
         self.running: Running | None = None
         self._port = 0
         self.start()
 
     @property
-    def web(self) -> str:
-        """The page's address."""
+    def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Serve, on the port that it had before."""
-        self.harness.stop.clear()
-        self.running = Running(self.harness, self.season, port=self._port, plans={"orders": PLAN}, pages=20, beat_s=1.0)
+        self.control.stop.clear()
+        self.running = Running(
+            self.control, self.history, port=self._port, plans={"orders": PLAN}, pages=20, beat_s=1.0
+        )
         self._port = self.running.page.port
 
     def stop(self) -> None:
-        """Serve no more."""
         if self.running is not None:
             running, self.running = self.running, None
             running.end()
 
-    def told(self, count: int) -> None:
-        """Put the newest events of the season on their topics."""
-        self.harness.tell(self.season.events[-count:])
+    def publish(self, count: int) -> None:
+        """Publish the newest ``count`` events of the history."""
+        self.control.tell(self.history.events[-count:])
 
-    def commanded(self, name: str) -> Envelope[Any]:
-        """The one event that a command became, as it stands on its topic and was read again."""
+    def sent_command(self, name: str) -> Envelope[Any]:
+        """Wait for the one event of a command and return it as the read model stored it."""
         topic = f"control.{name}.v1"
-        [record] = assert_eventually(lambda: self.harness.broker.records(topic))
+        [record] = assert_eventually(lambda: self.control.broker.records(topic))
         event_id = (record.header("ce_id") or b"").decode()
-        stored = assert_eventually(lambda: self.harness.store.by_id(event_id))
+        stored = assert_eventually(lambda: self.control.store.by_id(event_id))
         assert stored is not None
         return stored.event
 
-    def follows(self, command: Envelope[Any], name: str, stage: str) -> None:
-        """The registry lets a release enter a stage because of a command, and the router answers so."""
-        season, before = self.season, len(self.season.events)
-        season.day = command.time_ms // 86_400_000
-        season.enters(name, stage, "command", "the command", f"by {command.data.who}: {command.data.why}")
-        ours = f"{season.loop}:the command"
-        season.events[before:] = [
-            replace(each, causation_id=command.id) if each.causation_id == ours else each
-            for each in season.events[before:]
+    def enter_stage_after(self, command: Envelope[Any], release: str, stage: str) -> None:
+        """Publish that a release enters a stage because of a command, and that the router applies the route."""
+        history, before = self.history, len(self.history.events)
+        history.day = command.time_ms // 86_400_000
+        history.enter_stage(release, stage, "command", "the command", f"by {command.data.who}: {command.data.why}")
+        cause = f"{history.loop}:the command"
+        history.events[before:] = [
+            replace(event, causation_id=command.id) if event.causation_id == cause else event
+            for event in history.events[before:]
         ]
-        self.told(len(season.events) - before)
+        self.publish(len(history.events) - before)
 
-    def takes_back(self, command: Envelope[Any], name: str, former: str) -> None:
-        """The registry takes a champion back in favour of the one before."""
-        season = self.season
-        season.champion, season.epoch = former, season.epoch
-        self.follows(command, name, "rolled-back")
-        why = f"rolled back by {command.data.who}: {command.data.why}"
-        data = registry.ReleaseRolledBack(release_id=name, from_stage="champion", to_release_id=former, reason=why)
-        event = replace(season.tell("taken back", data, "command"), causation_id=command.id)
-        season.events[-1] = event
-        self.told(1)
+    def roll_back_after(self, command: Envelope[Any], release: str, previous: str) -> None:
+        """Publish that the registry replaces a champion by the previous one because of a command."""
+        self.history.champion = previous
+        self.enter_stage_after(command, release, "rolled-back")
+        reason = f"rolled back by {command.data.who}: {command.data.why}"
+        data = registry.ReleaseRolledBack(
+            release_id=release, from_stage="champion", to_release_id=previous, reason=reason
+        )
+        self._publish_caused_by(command, "rolled back", data)
 
-    def ignored(self, command: Envelope[Any], name: str, reason: str) -> None:
-        """The registry finds that a command changes nothing."""
+    def ignore(self, command: Envelope[Any], name: str, reason: str) -> None:
+        """Publish that a command changes nothing."""
         data = registry.CommandIgnored(command_id=command.id, command=name, reason=reason)
-        event = replace(self.season.tell("ignored", data, "command"), causation_id=command.id)
-        self.season.events[-1] = event
-        self.told(1)
+        self._publish_caused_by(command, "ignored", data)
+
+    def _publish_caused_by(self, command: Envelope[Any], name: str, data: Any) -> None:
+        event = replace(self.history.tell(name, data, "command"), causation_id=command.id)
+        self.history.events[-1] = event
+        self.publish(1)

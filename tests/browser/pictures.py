@@ -1,92 +1,90 @@
-"""``python -m tests.browser.pictures``: the pictures of the page that stand in docs/images."""
+"""``python -m tests.browser.pictures``: take the screenshots in docs/images."""
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from playwright.sync_api import Page, expect
 
 from driftloop.process.settings import ROOT
-from tests.browser.chromium import Tab, chromium
-from tests.browser.fixtures import beginning, season
+from tests.browser.chromium import PHONE, open_chromium, open_page
+from tests.browser.fixtures import history_with_open_approval, history_without_champion
 from tests.browser.harness import PageHarness
 
 OUT = ROOT / "docs" / "images"
-PLACES = {"loops": "/#/", "loop": "/#/loop/orders", "chain": "/#/chain/orders:drift"}
-DESKTOP, PHONE = (1280, 860), (390, 844)
-READY = "document.querySelector('main h2') && !document.querySelector('main').innerText.includes('Loading…')"
-DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
+VIEWS = {"loops": "/#/", "loop": "/#/loop/orders", "chain": "/#/chain/orders:drift"}
+SCREENS = {"desktop": (1280, 860), "phone": PHONE}
+TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
-async def shoot(tab: Tab, harness: PageHarness) -> None:
-    """Each place on both screens, by day and by night; on the desktop in its whole length."""
-    for kind, (width, height) in {"desktop": DESKTOP, "phone": PHONE}.items():
-        for scheme in ("light", "dark"):
-            for name, place in PLACES.items():
-                await tab.look(width=width, height=height, dark=scheme == "dark")
-                await tab.open("about:blank")
-                await tab.open(harness.web + place)
-                await tab.sees("live", ".connection")
-                await tab.until(READY)
-                if kind == "desktop":
-                    whole = await tab.evaluate("document.querySelector('main').getBoundingClientRect().bottom")
-                    await tab.look(width=width, height=round(whole) - 24, dark=scheme == "dark")
-                await keep(tab, f"page-{name}-{kind}-{scheme}.png")
-            await asks(tab, harness, width, height, scheme)
-            await keep(tab, f"page-approve-{kind}-{scheme}.png")
+def take_all(harness: PageHarness) -> None:
+    """Save every view and the approval dialog on both screens, light and dark; desktop views in full length."""
+    with open_chromium() as browser:
+        for screen, size in SCREENS.items():
+            for scheme in ("light", "dark"):
+                for name, path in VIEWS.items():
+                    with open_page(browser, size, dark=scheme == "dark") as page:
+                        open_view(page, harness.url + path)
+                        if screen == "desktop":
+                            bottom = page.evaluate("document.querySelector('main').getBoundingClientRect().bottom")
+                            page.set_viewport_size({"width": size[0], "height": round(bottom) - 24})
+                        save(page, f"page-{name}-{screen}-{scheme}.png")
+                with open_page(browser, size, dark=scheme == "dark") as page:
+                    open_view(page, harness.url + VIEWS["loop"])
+                    fill_approval(page)
+                    save(page, f"page-approve-{screen}-{scheme}.png")
 
 
-async def asks(tab: Tab, harness: PageHarness, width: int, height: int, scheme: str) -> None:
-    """The dialog before an approval, filled in."""
-    await tab.look(width=width, height=height, dark=scheme == "dark")
-    await tab.open("about:blank")
-    await tab.open(harness.web + PLACES["loop"])
-    await tab.until(READY)
-    await tab.button("Approve")
-    await tab.until("document.querySelector('dialog[open] #who')")
-    for field, text in {"who": "anna", "why": "looked at its slices: better for small shops, too"}.items():
-        await tab.evaluate(f"document.querySelector('#{field}').select()")
-        await tab.write(text)
+def open_view(page: Page, url: str) -> None:
+    page.goto(url)
+    expect(page.locator(".connection")).to_have_text("live")
+    expect(page.locator("main h2").first).to_be_visible()
+    expect(page.locator("main")).not_to_contain_text("Loading…")
 
 
-async def keep(tab: Tab, name: str) -> None:
-    """Keep what is shown, once it is drawn."""
-    await tab.evaluate(DRAWN)
-    await tab.picture(OUT / name)
-    with Image.open(OUT / name) as found:
-        few = in_few_colours(np.asarray(found.convert("RGB")))
-    few.save(OUT / name, optimize=True)
+def fill_approval(page: Page) -> None:
+    page.get_by_role("button", name="Approve", exact=True).click()
+    page.locator("#who").fill("anna")
+    page.locator("#why").fill("looked at its slices: better for small shops, too")
 
 
-def in_few_colours(pixels: NDArray[np.uint8]) -> Image.Image:
-    """A picture, uint8 [height, width, 3], in 256 colours: its 128 most frequent, and 128 that cover the others."""
+def save(page: Page, name: str) -> None:
+    """Save a screenshot with at most 256 colours."""
+    page.evaluate(TWO_FRAMES)
+    page.screenshot(path=OUT / name)
+    with Image.open(OUT / name) as screenshot:
+        image = reduce_colours(np.asarray(screenshot.convert("RGB")))
+    image.save(OUT / name, optimize=True)
+
+
+def reduce_colours(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Map an image, uint8 [height, width, 3], to its 128 most frequent colours and 128 that cover the others."""
     height, width, _ = pixels.shape
-    colours, place, count = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True)
+    colours, index, count = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True)
     frequent = colours[np.argsort(-count, kind="stable")[:128]]
     cover = Image.fromarray(colours[:, None, :]).quantize(128, method=Image.Quantize.MAXCOVERAGE).getpalette()
-    kept = np.concatenate([frequent, np.array(cover, np.uint8).reshape(-1, 3)[:128]])
-    far = (colours[:, None, :].astype(np.int64) - kept[None, :, :]) ** 2
-    nearest = far.sum(axis=2).argmin(axis=1).astype(np.uint8)
-    few = Image.fromarray(nearest[place].reshape(height, width), "P")
-    few.putpalette(kept.tobytes())
-    return few
+    palette = np.concatenate([frequent, np.array(cover, np.uint8).reshape(-1, 3)[:128]])
+    distance = (colours[:, None, :].astype(np.int64) - palette[None, :, :]) ** 2
+    nearest = distance.sum(axis=2).argmin(axis=1).astype(np.uint8)
+    image = Image.fromarray(nearest[index].reshape(height, width), "P")
+    image.putpalette(palette.tobytes())
+    return image
 
 
-async def main() -> None:
-    """Take all of them."""
+def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        harness = PageHarness(Path(folder), [season(), beginning("parcels")], ["orders", "parcels", "returns"])
+        histories = [history_with_open_approval(), history_without_champion("parcels")]
+        harness = PageHarness(Path(folder), histories, ["orders", "parcels", "returns"])
         try:
-            async with chromium(Path(folder) / "profile") as browser:
-                await shoot(await browser.tab(), harness)
+            take_all(harness)
         finally:
             harness.stop()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

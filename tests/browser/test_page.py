@@ -2,338 +2,373 @@
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from driftloop.contracts import registry_pb2 as registry
-from tests.browser.chromium import Tab
-from tests.browser.fixtures import FIRST, SECOND, WAITS, beginning
+from tests.browser.chromium import DESKTOP, PHONE, open_page
+from tests.browser.fixtures import FIRST, PENDING, SECOND, history_without_champion
 from tests.browser.harness import PageHarness
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.surface]
+pytestmark = pytest.mark.surface
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 LOOP_PAGE = "/#/loop/orders"
-SCREENS = {"desktop": (1280, 900), "phone": (390, 844)}
+CHAIN_PAGE = "/#/chain/orders:drift"
 
 
-async def shown(tab: Tab, address: str) -> None:
-    """The page at an address, with all that it asked for, connected."""
-    await tab.open(address)
-    await tab.sees("live", ".connection")
-    await tab.until("!document.querySelector('main').innerText.includes('Loading…')")
+def open_view(page: Page, url: str) -> None:
+    """Open an address and wait until the page is connected and has loaded its data."""
+    page.goto(url)
+    expect_text(page.locator(".connection"), "live")
+    expect(page.locator("main")).not_to_contain_text("Loading…")
 
 
-async def answered(tab: Tab, why: str, confirm: str) -> None:
-    """Say who and why in the dialog, and confirm."""
-    await tab.until("document.querySelector('dialog[open] #who')")
-    await tab.evaluate("document.querySelector('#who').focus()")
-    await tab.write("anna")
-    await tab.evaluate("document.querySelector('#why').focus()")
-    await tab.write(why)
-    await tab.button(confirm, "document.querySelector('dialog[open]')")
+def expect_text(locator: Locator, text: str) -> None:
+    expect(locator).to_contain_text(text, use_inner_text=True)
 
 
-async def test_a_newcomer_sees_who_answers_who_is_judged_and_what_to_do(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, harness.web)
-    for said in (
+def button(within: Page | Locator, text: str) -> Locator:
+    return within.get_by_role("button", name=text, exact=True)
+
+
+def dialog(page: Page) -> Locator:
+    return page.get_by_role("dialog")
+
+
+def confirm(page: Page, why: str, text: str) -> None:
+    """Fill in the open dialog and press its confirming button."""
+    dialog(page).locator("#who").fill("anna")
+    dialog(page).locator("#why").fill(why)
+    button(dialog(page), text).click()
+
+
+def mark(page: Page) -> None:
+    """Mark the document, so that `expect_mark` detects a reload."""
+    page.evaluate("window.marked = true")
+
+
+def expect_mark(page: Page) -> None:
+    assert page.evaluate("window.marked") is True
+
+
+def problems(page: Page) -> list[str]:
+    """Return the errors in the page's console."""
+    console = [message.text for message in page.console_messages() if message.type == "error"]
+    return [*console, *map(str, page.page_errors())]
+
+
+def test_the_overview_shows_champion_challenger_drift_and_next_step(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url)
+    card = page.locator("[aria-labelledby=loop-orders]")
+    for text in (
         "When a parcel leaves a shop, how many of its items will come back?",
-        f"{SECOND} since 6 Apr 2024", f"{WAITS} in shadow", "4 blocks of 4 to 12", "passed: +0.0204 [+0.0049, +0.0362]",
-        "returns: 5.76 > 4 over 10 blocks on 30 Mar 2024", f"Decide on {WAITS}", "waits for you",
+        f"{SECOND} since 6 Apr 2024", f"{PENDING} in shadow", "4 blocks of 4 to 12",
+        "passed: +0.0204 [+0.0049, +0.0362]", "returns: 5.76 > 4 over 10 blocks on 30 Mar 2024",
+        f"Decide on {PENDING}", "waits for you",
     ):  # fmt: skip
-        await tab.sees(said, "[aria-labelledby=loop-orders]")
-    assert tab.problems == []
+        expect_text(card, text)
+    assert problems(page) == []
 
 
-async def test_a_loop_without_a_champion_and_one_without_events_say_so(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, harness.web)
-    await tab.sees("nobody answers yet", "[aria-labelledby=loop-parcels]")
-    await tab.sees("the first champion is trained once there are events enough", "[aria-labelledby=loop-parcels]")
-    await tab.sees("no events yet", "[aria-labelledby=loop-returns]")
-    await tab.open(f"{harness.web}/#/loop/returns")
-    for said in ("No window has outcomes", "No window of a champion", "No release was judged", "Nothing was live"):
-        await tab.sees(said)
-    assert tab.problems == []
+def test_a_loop_without_a_champion_and_a_loop_without_events_say_so(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url)
+    parcels = page.locator("[aria-labelledby=loop-parcels]")
+    expect_text(parcels, "nobody answers yet")
+    expect_text(parcels, "the first champion is trained once there are events enough")
+    expect_text(page.locator("[aria-labelledby=loop-returns]"), "no events yet")
+    page.goto(f"{harness.url}/#/loop/returns")
+    for text in ("No window has outcomes", "No window of a champion", "No release was judged", "Nothing was live"):
+        expect_text(page.locator("main"), text)
+    assert problems(page) == []
 
 
-async def test_where_there_is_no_loop_the_page_says_how_to_make_one(tmp_path: Path, tab: Tab) -> None:
+def test_without_loops_the_page_says_how_to_create_one(tmp_path: Path, page: Page) -> None:
     harness = PageHarness(tmp_path, [], [])
     try:
-        await shown(tab, harness.web)
-        await tab.sees("No loop is here yet")
-        await tab.sees("driftloop init")
+        open_view(page, harness.url)
+        expect_text(page.locator("main"), "No loop is here yet")
+        expect_text(page.locator("main"), "driftloop init")
     finally:
         harness.stop()
 
 
-async def test_what_happens_shows_without_a_reload(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, f"{harness.web}/#/chain/orders:command")
-    await tab.evaluate("window.stayed = true")
-    before = await tab.evaluate("document.querySelectorAll('[data-node]').length")
-    harness.season.enters(WAITS, "canary", "command", f"shadow {WAITS} 4", "better in shadow")
-    harness.told(3)
-    await tab.until(f"document.querySelectorAll('[data-node]').length === {before + 3}")
-    await tab.sees(f"{WAITS} enters canary, answers 20% of keys", ".chain")
-    await tab.open(f"{harness.web}/#/")
-    await tab.sees(f"{WAITS} in canary, answers 20% of keys")
-    await tab.sees("route 8 answers", ".happened")
-    assert await tab.evaluate("window.stayed")
+def test_new_events_appear_without_a_reload(harness: PageHarness, page: Page) -> None:
+    open_view(page, f"{harness.url}/#/chain/orders:command")
+    mark(page)
+    nodes = page.locator("[data-node]")
+    before = nodes.count()
+    harness.history.enter_stage(PENDING, "canary", "command", f"shadow {PENDING} 4", "better in shadow")
+    harness.publish(3)
+    expect(nodes).to_have_count(before + 3)
+    expect_text(page.locator("main"), f"{PENDING} enters canary, answers 20% of keys")
+    page.goto(f"{harness.url}/#/")
+    expect_text(page.locator("main"), f"{PENDING} in canary, answers 20% of keys")
+    expect_text(page.locator(".happened"), "route 8 answers")
+    expect_mark(page)
 
 
-async def test_a_lost_connection_is_told_and_mends_itself_and_nothing_is_missed(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, harness.web + LOOP_PAGE)
-    await tab.evaluate("window.stayed = true")
+def test_a_lost_connection_is_reported_and_restored_without_missing_events(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url + LOOP_PAGE)
+    mark(page)
     harness.stop()
-    await tab.sees("connection lost", ".connection")
-    await tab.sees("What you see is from", "[role=alert]")
-    await tab.sees(WAITS, ".state")
-    harness.season.enters(WAITS, "canary", "command", f"shadow {WAITS} 4", "better in shadow")
-    harness.told(3)
+    expect_text(page.locator(".connection"), "connection lost")
+    expect_text(page.get_by_role("alert"), "What you see is from")
+    expect_text(page.locator(".state"), PENDING)
+    harness.history.enter_stage(PENDING, "canary", "command", f"shadow {PENDING} 4", "better in shadow")
+    harness.publish(3)
     harness.start()
-    await tab.sees("live", ".connection")
-    await tab.sees(f"{WAITS} in canary", ".state")
-    assert not await tab.evaluate("Boolean(document.querySelector('[role=alert]'))")
-    assert await tab.evaluate("window.stayed")
+    expect_text(page.locator(".connection"), "live")
+    expect_text(page.locator(".state"), f"{PENDING} in canary")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect_mark(page)
 
 
-async def test_a_page_opened_too_early_waits_for_the_read_model(harness: PageHarness, tab: Tab) -> None:
+def test_a_page_opened_early_waits_for_the_read_model(harness: PageHarness, page: Page) -> None:
     assert harness.running is not None
-    caught_up, harness.running.page._caught_up = harness.running.page._caught_up, lambda: False
-    await tab.open(harness.web)
-    await tab.sees("the read model is being made")
-    harness.running.page._caught_up = caught_up
-    await tab.sees(WAITS)
-    await tab.sees("live", ".connection")
+    harness.running.hide_read_model = True
+    page.goto(harness.url)
+    expect_text(page.locator("main"), "the read model is being made")
+    harness.running.hide_read_model = False
+    expect_text(page.locator("main"), PENDING)
+    expect_text(page.locator(".connection"), "live")
 
 
-async def test_an_approval_is_asked_about_sent_once_and_its_effect_is_shown(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, harness.web + LOOP_PAGE)
-    await tab.button("Approve")
-    await tab.sees(f"{WAITS} goes on to canary and answers 20% of keys. {SECOND} stays champion.", "dialog[open]")
-    assert not harness.harness.broker.records("control.approve.v1")
-    await answered(tab, "looked at its slices", f"Approve {WAITS}")
-    command = harness.commanded("approve")
-    assert (command.data.release_id, command.data.who, command.data.why) == (WAITS, "anna", "looked at its slices")
-    await tab.sees("anna says approve", "dialog[open]")
-    harness.follows(command, WAITS, "canary")
-    await tab.sees(f"Route 8 answers: champion {SECOND}, challenger {WAITS}", "dialog[open] .outcome.done")
-    await tab.button("Close", "document.querySelector('dialog[open]')")
-    await tab.sees(f"{WAITS} in canary, answers 20% of keys", ".state")
-    assert not await tab.evaluate("document.querySelector('main').innerText.includes('Approve')")
-    assert len(harness.harness.broker.records("control.approve.v1")) == 1
-    assert tab.problems == []
+def test_an_approval_is_confirmed_then_sent_once_and_shows_its_effect(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url + LOOP_PAGE)
+    button(page, "Approve").click()
+    expect_text(dialog(page), f"{PENDING} goes on to canary and answers 20% of keys. {SECOND} stays champion.")
+    assert not harness.control.broker.records("control.approve.v1")
+    confirm(page, "looked at its slices", f"Approve {PENDING}")
+    command = harness.sent_command("approve")
+    assert (command.data.release_id, command.data.who, command.data.why) == (PENDING, "anna", "looked at its slices")
+    expect_text(dialog(page), "anna says approve")
+    harness.enter_stage_after(command, PENDING, "canary")
+    expect_text(dialog(page).locator(".outcome.done"), f"Route 8 answers: champion {SECOND}, challenger {PENDING}")
+    dialog(page).get_by_text("Close", exact=True).click()
+    expect_text(page.locator(".state"), f"{PENDING} in canary, answers 20% of keys")
+    expect(page.locator("main")).not_to_contain_text("Approve", use_inner_text=True)
+    assert len(harness.control.broker.records("control.approve.v1")) == 1
+    assert problems(page) == []
 
 
-async def test_a_rejection_ends_the_release(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, harness.web + LOOP_PAGE)
-    await tab.button("Reject")
-    await answered(tab, "worse for small shops", f"Reject {WAITS}")
-    command = harness.commanded("reject")
-    assert (command.data.release_id, command.data.why) == (WAITS, "worse for small shops")
-    harness.follows(command, WAITS, "rejected")
-    await tab.sees(f"Route 8 answers: champion {SECOND}", "dialog[open] .outcome.done")
-    await tab.press("Escape")
-    await tab.sees("none is judged", ".state")
-    await tab.sees("by anna: worse for small shops", ".history")
+def test_a_rejection_ends_the_release(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url + LOOP_PAGE)
+    button(page, "Reject").click()
+    confirm(page, "worse for small shops", f"Reject {PENDING}")
+    command = harness.sent_command("reject")
+    assert (command.data.release_id, command.data.why) == (PENDING, "worse for small shops")
+    harness.enter_stage_after(command, PENDING, "rejected")
+    expect_text(dialog(page).locator(".outcome.done"), f"Route 8 answers: champion {SECOND}")
+    page.keyboard.press("Escape")
+    expect_text(page.locator(".state"), "none is judged")
+    expect_text(page.locator(".history"), "by anna: worse for small shops")
 
 
-async def test_a_rollback_says_who_comes_back_and_shows_that_it_answers(harness: PageHarness, tab: Tab) -> None:
-    harness.season.enters(WAITS, "rejected", "command", f"shadow {WAITS} 4", "by itself")
-    harness.told(4)
-    await shown(tab, harness.web + LOOP_PAGE)
-    await tab.sees("none is judged", ".state")
-    await tab.button("Roll back")
-    await tab.sees(f"{SECOND} is taken back. {FIRST}, champion before it, answers every request again.", "dialog[open]")
-    await answered(tab, "complaints from the shops", "Roll back orders")
-    command = harness.commanded("rollback")
+def test_a_rollback_names_the_previous_champion_and_shows_when_it_answers(harness: PageHarness, page: Page) -> None:
+    harness.history.enter_stage(PENDING, "rejected", "command", f"shadow {PENDING} 4", "by itself")
+    harness.publish(4)
+    open_view(page, harness.url + LOOP_PAGE)
+    expect_text(page.locator(".state"), "none is judged")
+    button(page, "Roll back").click()
+    expect_text(dialog(page), f"{SECOND} is taken back. {FIRST}, champion before it, answers every request again.")
+    confirm(page, "complaints from the shops", "Roll back orders")
+    command = harness.sent_command("rollback")
     assert command.data.why == "complaints from the shops"
-    harness.takes_back(command, SECOND, FIRST)
-    await tab.sees(f"Route 9 answers: champion {FIRST}", "dialog[open] .outcome.done")
-    await tab.press("Escape")
-    await tab.sees(f"{FIRST} since", ".state")
+    harness.roll_back_after(command, SECOND, FIRST)
+    expect_text(dialog(page).locator(".outcome.done"), f"Route 9 answers: champion {FIRST}")
+    page.keyboard.press("Escape")
+    expect_text(page.locator(".state"), f"{FIRST} since")
 
 
-async def test_a_pause_and_its_end(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, harness.web + LOOP_PAGE)
-    await tab.button("Pause")
-    await tab.sees("Nothing is trained or promoted in orders by itself", "dialog[open]")
-    await answered(tab, "stocktaking", "Pause orders")
-    await tab.sees("Paused.", "dialog[open] .outcome.done")
-    await tab.press("Escape")
-    await tab.sees("paused", ".title .badges")
-    assert harness.commanded("pause").data.why == "stocktaking"
-    await tab.button("Resume")
-    await tab.until("document.querySelector('dialog[open] #who')?.value === 'anna'")
-    await answered(tab, "it is over", "Resume orders")
-    await tab.sees("Resumed.", "dialog[open] .outcome.done")
-    harness.commanded("resume")
+def test_a_loop_is_paused_and_resumed(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url + LOOP_PAGE)
+    button(page, "Pause").click()
+    expect_text(dialog(page), "Nothing is trained or promoted in orders by itself")
+    confirm(page, "stocktaking", "Pause orders")
+    expect_text(dialog(page).locator(".outcome.done"), "Paused.")
+    page.keyboard.press("Escape")
+    expect_text(page.locator(".title .badges"), "paused")
+    assert harness.sent_command("pause").data.why == "stocktaking"
+    button(page, "Resume").click()
+    expect(dialog(page).locator("#who")).to_have_value("anna")
+    confirm(page, "it is over", "Resume orders")
+    expect_text(dialog(page).locator(".outcome.done"), "Resumed.")
+    harness.sent_command("resume")
 
 
-async def test_who_and_why_must_be_said(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, harness.web + LOOP_PAGE)
-    await tab.button("Pause")
-    confirm = (
-        "[...document.querySelectorAll('dialog[open] button')].find((it) => it.innerText.trim() === 'Pause orders')"
-    )
-    await tab.until(f"{confirm}?.disabled && document.activeElement.id === 'who'")
-    await tab.write("anna")
-    await tab.press("Tab")
-    assert await tab.evaluate(f"{confirm}.disabled")
-    await tab.write("stocktaking")
-    await tab.until(f"!{confirm}.disabled")
-    await tab.button("Cancel")
-    await tab.until("!document.querySelector('dialog')")
-    assert not harness.harness.broker.records("control.pause.v1")
+def test_a_command_needs_who_and_why(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url + LOOP_PAGE)
+    button(page, "Pause").click()
+    pause = button(dialog(page), "Pause orders")
+    expect(pause).to_be_disabled()
+    expect(dialog(page).locator("#who")).to_be_focused()
+    page.keyboard.insert_text("anna")
+    page.keyboard.press("Tab")
+    expect(dialog(page).locator("#who")).to_have_value("anna")
+    expect(pause).to_be_disabled()
+    page.keyboard.insert_text("stocktaking")
+    expect(pause).to_be_enabled()
+    button(dialog(page), "Cancel").click()
+    expect(dialog(page)).to_have_count(0)
+    assert not harness.control.broker.records("control.pause.v1")
 
 
-async def test_a_refusal_is_told_in_words_and_may_be_tried_again(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, harness.web + LOOP_PAGE)
-    await tab.button("Approve")
-    harness.season.enters(WAITS, "rejected", "command", f"shadow {WAITS} 4", "by itself")
-    harness.told(4)
-    await tab.sees("none is judged", ".state")
-    await answered(tab, "looked at its slices", f"Approve {WAITS}")
-    await tab.sees("does not wait for an approval", "dialog[open] [role=alert]")
-    assert not harness.harness.broker.records("control.approve.v1")
+def test_a_refused_command_shows_the_reason(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url + LOOP_PAGE)
+    button(page, "Approve").click()
+    harness.history.enter_stage(PENDING, "rejected", "command", f"shadow {PENDING} 4", "by itself")
+    harness.publish(4)
+    expect_text(page.locator(".state"), "none is judged")
+    confirm(page, "looked at its slices", f"Approve {PENDING}")
+    expect_text(dialog(page).get_by_role("alert"), "does not wait for an approval")
+    expect(button(dialog(page), f"Approve {PENDING}")).to_be_enabled()
+    assert not harness.control.broker.records("control.approve.v1")
 
 
-async def test_a_command_that_changed_nothing_says_why(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, harness.web + LOOP_PAGE)
-    await tab.button("Approve")
-    await answered(tab, "looked at its slices", f"Approve {WAITS}")
-    harness.ignored(harness.commanded("approve"), "approve", "the policy has decided")
-    await tab.sees("the policy has decided", "dialog[open] .outcome.failed")
+def test_a_command_without_effect_shows_the_reason(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url + LOOP_PAGE)
+    button(page, "Approve").click()
+    confirm(page, "looked at its slices", f"Approve {PENDING}")
+    harness.ignore(harness.sent_command("approve"), "approve", "the policy has decided")
+    expect_text(dialog(page).locator(".outcome.failed"), "the policy has decided")
 
 
-async def test_a_command_while_nobody_answers_is_sent_once_when_tried_again(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, harness.web + LOOP_PAGE)
-    await tab.button("Pause")
-    await tab.until("document.querySelector('dialog[open] #who')")
+def test_a_command_retried_after_a_lost_connection_is_sent_once(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url + LOOP_PAGE)
+    button(page, "Pause").click()
+    expect(dialog(page)).to_be_visible()
     harness.stop()
-    await answered(tab, "stocktaking", "Pause orders")
-    await tab.sees("does not answer", "dialog[open] [role=alert]")
+    confirm(page, "stocktaking", "Pause orders")
+    expect_text(dialog(page).get_by_role("alert"), "does not answer")
     harness.start()
-    await tab.sees("live", ".connection")
-    await tab.button("Pause orders", "document.querySelector('dialog[open]')")
-    await tab.sees("Paused.", "dialog[open] .outcome.done")
-    assert len(harness.harness.broker.records("control.pause.v1")) == 1
+    expect_text(page.locator(".connection"), "live")
+    button(dialog(page), "Pause orders").click()
+    expect_text(dialog(page).locator(".outcome.done"), "Paused.")
+    assert len(harness.control.broker.records("control.pause.v1")) == 1
 
 
-async def test_a_node_of_the_chain_opens_its_event(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, f"{harness.web}/#/chain/orders:drift")
-    await tab.sees("ALARM returns: 5.76 > 4 over 10 blocks")
-    lanes = await tab.evaluate("[...document.querySelectorAll('.lane-name')].map((it) => it.textContent)")
-    assert lanes == ["monitoring", "training", "evaluation", "registry", "serving"]
-    edges = await tab.evaluate("document.querySelectorAll('.edge').length")
-    nodes = await tab.evaluate("document.querySelectorAll('[data-node]').length")
-    assert edges == nodes - 1  # all but the alarm were led to by something
-    await tab.click("document.querySelector('[data-node]')")
-    await tab.sees('"detector": "returns"', "dialog[open] pre")
-    await tab.click("document.querySelector('dialog[open] summary')")
-    await tab.click("document.querySelector('dialog[open] .ids button')")
-    await tab.sees("window closed", "dialog[open] h2")
+def test_a_node_of_the_chain_opens_its_event(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url + CHAIN_PAGE)
+    expect_text(page.locator("main"), "ALARM returns: 5.76 > 4 over 10 blocks")
+    expect(page.locator(".lane-name")).to_have_text(["monitoring", "training", "evaluation", "registry", "serving"])
+    nodes = page.locator("[data-node]")
+    expect(page.locator(".edge")).to_have_count(nodes.count() - 1)  # every event but the alarm has a cause
+    nodes.first.click()
+    expect_text(dialog(page).locator("pre"), '"detector": "returns"')
+    dialog(page).locator("summary").first.click()
+    dialog(page).locator(".ids button").first.click()
+    expect_text(dialog(page).locator("h2"), "window closed")
 
 
-async def test_all_of_it_works_by_keyboard(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, f"{harness.web}/#/chain/orders:drift")
-    await tab.evaluate("document.querySelector('[data-node]').focus()")
+def test_the_keyboard_alone_is_enough(harness: PageHarness, page: Page) -> None:
+    focused = page.locator(":focus")
+    open_view(page, harness.url + CHAIN_PAGE)
+    page.locator("[data-node]").first.focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft"):
-        await tab.press(key)
-    assert "training asked for" in await tab.evaluate("document.activeElement.getAttribute('aria-label')")
-    await tab.press("Enter")
-    await tab.sees("retrain requested", "dialog[open] h2")
-    await tab.press("Escape")
-    await tab.until("!document.querySelector('dialog')")
-    assert "training asked for" in await tab.evaluate("document.activeElement.getAttribute('aria-label') ?? ''")
-    await tab.press("End")
-    assert "PROMOTED" in await tab.evaluate("document.activeElement.getAttribute('aria-label')")
-    await tab.open(harness.web + LOOP_PAGE)
-    await tab.until("document.querySelector('.plot [tabindex]')")
-    await tab.evaluate("document.querySelector('.plot [tabindex]').focus()")
-    last = await tab.evaluate("document.querySelector('.readout').innerText")
-    await tab.press("ArrowLeft")
-    await tab.until(f"document.querySelector('.readout').innerText !== {json.dumps(last)}")
-    await tab.evaluate("[...document.querySelectorAll('button')].find((it) => it.innerText.trim() === 'Pause').focus()")
-    await tab.press("Enter")
-    await tab.until("document.activeElement.id === 'who'")
-    await tab.write("anna")
-    await tab.press("Tab")
-    await tab.write("stocktaking")
-    await tab.press("Tab")
-    await tab.press("Tab")
-    await tab.press("Enter")
-    await tab.sees("Paused.", "dialog[open] .outcome.done")
-    await tab.until("document.activeElement.innerText === 'Close'")
-    await tab.press("Enter")
-    await tab.until("!document.querySelector('dialog')")
+        page.keyboard.press(key)
+    expect(focused).to_have_attribute("aria-label", re.compile("training asked for"))
+    page.keyboard.press("Enter")
+    expect_text(dialog(page).locator("h2"), "retrain requested")
+    page.keyboard.press("Escape")
+    expect(dialog(page)).to_have_count(0)
+    expect(focused).to_have_attribute("aria-label", re.compile("training asked for"))
+    page.keyboard.press("End")
+    expect(focused).to_have_attribute("aria-label", re.compile("PROMOTED"))
+
+    open_view(page, harness.url + LOOP_PAGE)
+    page.locator(".plot [tabindex]").first.focus()
+    readout = page.locator(".readout").first
+    last = readout.inner_text()
+    page.keyboard.press("ArrowLeft")
+    expect(readout).not_to_have_text(last, use_inner_text=True)
+
+    button(page, "Pause").focus()
+    page.keyboard.press("Enter")
+    expect(dialog(page).locator("#who")).to_be_focused()
+    page.keyboard.insert_text("anna")
+    page.keyboard.press("Tab")
+    page.keyboard.insert_text("stocktaking")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect_text(dialog(page).locator(".outcome.done"), "Paused.")
+    expect(focused).to_have_text("Close")
+    page.keyboard.press("Enter")
+    expect(dialog(page)).to_have_count(0)
 
 
-async def test_the_plots_tell_loss_by_release_and_drift_by_chosen_input(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, harness.web + LOOP_PAGE)
-    await tab.sees("Mean Poisson deviance")
-    legends = await tab.evaluate(
-        "[...document.querySelectorAll('.legend')].map((it) => it.innerText.trim().split(/\\s+/))"
-    )
-    assert legends[0][:2] == [FIRST, SECOND]
-    assert set(legends[1]) == {"lines", "basket_cents", "score"}
-    await tab.click("document.querySelector('.chooser summary')")
-    await tab.click("[...document.querySelectorAll('.options label')].find((it) => it.innerText.includes('7d'))")
-    await tab.sees("_7d", ".plot:has([aria-label*=Drift]) .legend")
-    await tab.click("document.querySelectorAll('.numbers summary')[1]")
-    await tab.until("document.querySelectorAll('.numbers')[1].querySelectorAll('tbody tr').length === 51")
+def test_the_plots_show_loss_by_release_and_drift_of_chosen_inputs(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url + LOOP_PAGE)
+    expect_text(page.locator("main"), "Mean Poisson deviance")
+    quality, drift, *_ = page.locator(".legend").all_inner_texts()
+    assert quality.split()[:2] == [FIRST, SECOND]
+    assert set(drift.split()) == {"lines", "basket_cents", "score"}
+    page.locator(".chooser summary").click()
+    page.locator(".options label").filter(has_text="7d").first.click()
+    expect_text(page.locator(".plot:has([aria-label*=Drift]) .legend"), "_7d")
+    numbers = page.locator(".numbers").nth(1)
+    numbers.locator("summary").click()
+    expect(numbers.locator("tbody tr")).to_have_count(51)
 
 
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-async def test_axe_finds_no_fault_and_nothing_is_wider_than_the_screen(
-    harness: PageHarness, tab: Tab, screen: str, dark: bool
+def test_axe_reports_nothing_and_every_view_fits_the_screen(
+    harness: PageHarness, browser: Browser, size: tuple[int, int], dark: bool
 ) -> None:
-    width, height = SCREENS[screen]
-    await tab.look(width=width, height=height, dark=dark)
-    for place in ("/", LOOP_PAGE, "/#/chain/orders:drift", "/#/loop/returns"):
-        await shown(tab, harness.web + place)
-        assert await faults(tab) == [], place
-        assert await tab.evaluate("document.documentElement.scrollWidth") <= width
-    await shown(tab, harness.web + LOOP_PAGE)
-    await tab.button("Approve")
-    await tab.until("document.querySelector('dialog[open] #who')")
-    assert await faults(tab) == []
-    await tab.press("Escape")
-    await tab.click("document.querySelector('.news button')")
-    await tab.until("document.querySelector('dialog[open] pre')")
-    assert await faults(tab) == []
+    with open_page(browser, size, dark=dark) as page:
+        page.add_init_script(path=AXE)
+        for path in ("/", LOOP_PAGE, CHAIN_PAGE, "/#/loop/returns"):
+            open_view(page, harness.url + path)
+            assert axe_violations(page) == [], path
+            assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        open_view(page, harness.url + LOOP_PAGE)
+        button(page, "Approve").click()
+        expect(dialog(page).locator("#who")).to_be_visible()
+        assert axe_violations(page) == []
+        page.keyboard.press("Escape")
+        page.locator(".news button").first.click()
+        expect(dialog(page).locator("pre")).to_be_visible()
+        assert axe_violations(page) == []
 
 
-async def faults(tab: Tab) -> list[Any]:
-    """What axe finds, of whatever weight."""
-    if not await tab.evaluate("Boolean(window.axe)"):
-        await tab.evaluate(AXE.read_text())
-    found = await tab.evaluate("axe.run().then((it) => it.violations)")
-    return [(each["id"], each["impact"], [node["html"][:160] for node in each["nodes"]]) for each in found]
+def axe_violations(page: Page) -> list[Any]:
+    """Return the rule, impact and elements of every violation, whatever its impact."""
+    violations = page.evaluate("axe.run().then((result) => result.violations)")
+    return [
+        (violation["id"], violation["impact"], [node["html"][:160] for node in violation["nodes"]])
+        for violation in violations
+    ]
 
 
-async def test_the_page_asks_nobody_but_its_own_server(harness: PageHarness, tab: Tab) -> None:
-    for place in ("/", LOOP_PAGE, "/#/chain/orders:drift"):
-        await shown(tab, harness.web + place)
-    assert tab.asked
-    assert {each for each in tab.asked if not each.startswith(harness.web)} <= {"about:blank"}
-    assert tab.problems == []
+def test_the_page_sends_requests_to_its_own_server_only(harness: PageHarness, page: Page) -> None:
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    for path in ("/", LOOP_PAGE, CHAIN_PAGE):
+        open_view(page, harness.url + path)
+    assert urls
+    assert [url for url in urls if not url.startswith(harness.url)] == []
+    assert problems(page) == []
 
 
-async def test_a_new_loop_and_its_first_window_appear_by_themselves(harness: PageHarness, tab: Tab) -> None:
-    await shown(tab, harness.web)
-    harness.harness.tell(beginning("returns").events)
-    await tab.sees("no champion yet", "[aria-labelledby=loop-returns]")
+def test_the_first_window_of_a_loop_appears_without_a_reload(harness: PageHarness, page: Page) -> None:
+    open_view(page, harness.url)
+    mark(page)
+    harness.control.tell(history_without_champion("returns").events)
+    expect_text(page.locator("[aria-labelledby=loop-returns]"), "no champion yet")
+    expect_mark(page)
 
 
-async def test_hostile_text_stays_text(harness: PageHarness, tab: Tab) -> None:
+def test_markup_in_an_event_is_shown_as_text(harness: PageHarness, page: Page) -> None:
     text = "<img src=x onerror=alert(1)><script>window.hurt = 1</script>"
-    data = registry.ReleaseRejected(release_id=WAITS, stage="shadow", reason=text)
-    harness.season.tell("hostile", data, "command")
-    harness.told(1)
-    await shown(tab, harness.web)
-    await tab.sees(text[:20], ".happened")
-    assert not await tab.evaluate("window.hurt")
-    assert not await tab.evaluate("document.querySelectorAll('main img').length")
+    data = registry.ReleaseRejected(release_id=PENDING, stage="shadow", reason=text)
+    harness.history.tell("hostile", data, "command")
+    harness.publish(1)
+    open_view(page, harness.url)
+    expect_text(page.locator(".happened"), text[:20])
+    assert page.evaluate("window.hurt") is None
+    expect(page.locator("main img")).to_have_count(0)

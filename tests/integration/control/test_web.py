@@ -222,7 +222,7 @@ async def test_a_browser_is_told_to_run_no_script_but_the_pages(page: aiohttp.Cl
 
 
 async def test_nothing_is_answered_from_half_a_read_model(running: Running, page: aiohttp.ClientSession) -> None:
-    running.page._caught_up = lambda: False
+    running.hide_read_model = True
     for path in ("/api/loops", "/api/stream"):
         async with page.get(path) as answer:
             assert answer.status == 503

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,9 @@ class Harness:
         )
         self.views = Views(self.store, self.index, LOOPS)
 
-    def reader(self, batch: int = 500) -> Reader:
+    def reader(self, batch: int = 500, told: Callable[[], None] = lambda: None) -> Reader:
         consumer, producer = self.broker.batch_consumer(LIFECYCLE, NAME), self.broker.batch_producer()
-        return Reader(self.engine, consumer, producer, self.stop, batch, self._notice, lambda: None)
+        return Reader(self.engine, consumer, producer, self.stop, batch, self._notice, told)
 
     def tell(self, events: Iterable[Envelope[Any]]) -> None:
         """Put events on their topics."""

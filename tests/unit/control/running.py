@@ -43,14 +43,14 @@ class Running:
         beat_s: float = 0.1,
     ) -> None:
         self.harness, self.story = harness, story
+        self.hide_read_model = False
         feed, clock = Feed(), FakeClock()
         producer = harness.broker.lifecycle_producer()
         desk = CommandService(harness.views, harness.engine, clock)
-        self.reader = harness.reader()
-        self.reader._told = feed.tell
+        self.reader = harness.reader(told=feed.tell)
         streams = Streams(harness.store, feed, pages, beat_s)
         answers = Answers(harness.views, plans)
-        self.page = WebServer(answers, desk, streams, self.reader.caught_up, "127.0.0.1", port, ["driftloop.test"])
+        self.page = WebServer(answers, desk, streams, self._caught_up, "127.0.0.1", port, ["driftloop.test"])
         self.service = ControlService(
             servicer=ControlApi(harness.views, self.reader, desk, feed, clock, 2, 0.2),
             reader=self.reader,
@@ -68,6 +68,9 @@ class Running:
         self.address = f"127.0.0.1:{self.service.port}"
         self.client = ControlClient(self.address)
         self.web = f"http://127.0.0.1:{self.page.port}"
+
+    def _caught_up(self) -> bool:
+        return self.reader.caught_up() and not self.hide_read_model
 
     def end(self) -> None:
         """Stop the service."""
