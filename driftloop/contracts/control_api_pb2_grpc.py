@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class ControlStub:
-    """What people and scripts ask the control service. Answers come from its read model of all lifecycle events.
+    """API of the control service, for people and scripts. Answers come from its read model of all lifecycle events.
 
-    Status codes: INVALID_ARGUMENT for what is missing or malformed, NOT_FOUND for names and ids that no event bears,
-    FAILED_PRECONDITION for a command that nothing could follow now, UNAVAILABLE while the read model catches up.
+    Status codes: INVALID_ARGUMENT if a field is missing or malformed, NOT_FOUND if no event contains the name or id,
+    FAILED_PRECONDITION if the command would have no effect now, UNAVAILABLE while the read model catches up.
     """
 
     def __init__(self, channel):
@@ -126,10 +126,10 @@ class ControlStub:
 
 
 class ControlServicer:
-    """What people and scripts ask the control service. Answers come from its read model of all lifecycle events.
+    """API of the control service, for people and scripts. Answers come from its read model of all lifecycle events.
 
-    Status codes: INVALID_ARGUMENT for what is missing or malformed, NOT_FOUND for names and ids that no event bears,
-    FAILED_PRECONDITION for a command that nothing could follow now, UNAVAILABLE while the read model catches up.
+    Status codes: INVALID_ARGUMENT if a field is missing or malformed, NOT_FOUND if no event contains the name or id,
+    FAILED_PRECONDITION if the command would have no effect now, UNAVAILABLE while the read model catches up.
     """
 
     def ListLoops(self, request, context):
@@ -151,14 +151,14 @@ class ControlServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListApprovals(self, request, context):
-        """Releases that wait for a person.
+        """Releases that wait for an approval.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWindows(self, request, context):
-        """Closed windows, newest last: how each release did.
+        """Closed windows with the results of each release, newest last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -171,21 +171,21 @@ class ControlServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamTimeline(self, request, context):
-        """What happened so far, and, with `follow`, what happens from now on.
+        """Past events, and with `follow` also new ones as they occur.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetLineage(self, request, context):
-        """All that led to a prediction, a release, a run or an event.
+        """Everything that led to a prediction, a release, a run or an event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListHistory(self, request, context):
-        """What was live when, for whom, and why.
+        """Serving periods: which releases answered, when, and why.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -234,7 +234,7 @@ class ControlServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Rebuild(self, request, context):
-        """Forget the read model and make it again from the events.
+        """Delete the read model and build it again from the events.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -337,10 +337,10 @@ def add_ControlServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Control:
-    """What people and scripts ask the control service. Answers come from its read model of all lifecycle events.
+    """API of the control service, for people and scripts. Answers come from its read model of all lifecycle events.
 
-    Status codes: INVALID_ARGUMENT for what is missing or malformed, NOT_FOUND for names and ids that no event bears,
-    FAILED_PRECONDITION for a command that nothing could follow now, UNAVAILABLE while the read model catches up.
+    Status codes: INVALID_ARGUMENT if a field is missing or malformed, NOT_FOUND if no event contains the name or id,
+    FAILED_PRECONDITION if the command would have no effect now, UNAVAILABLE while the read model catches up.
     """
 
     @staticmethod
