@@ -73,7 +73,7 @@ def open_database(url: str, *tables: MetaData) -> Engine:
     two never deadlock and none decides on what another is about to change, unless the connection has the option
     `READS`: then it sees the database as it was at its first read, and waits for no writer. SQLite runs in WAL with
     full durability at checkpoints; PostgreSQL takes an advisory lock until the transaction's end
-    (`docs/decisions/0009-one-writer-a-database.md`).
+    (`docs/decisions/0009-one-writer-per-database.md`).
 
     Raises:
         ConfigError: a newer version of driftloop wrote the database.
