@@ -26,7 +26,7 @@ from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import TOPICS, assemble
 from services.monitoring.config import MonitoringSettings
 from services.monitoring.domain.grid import Grid, Reference
-from services.monitoring.ports import Release
+from services.monitoring.ports import ReleaseInfo
 from tests.unit.monitoring.harness import Raw, definition, outgoing, route, watermark
 
 DIGEST = "bench"
@@ -39,7 +39,7 @@ class WideReferences:
         self._names = tuple(f"x{at}" for at in range(inputs))
         self._grid = Grid(np.linspace(-1.5, 1.5, 9), np.full(10, 100), 0)
 
-    def open(self, release: Release) -> Reference:
+    def open(self, release: ReleaseInfo) -> Reference:
         """See the port."""
         grids = dict.fromkeys(self._names, self._grid)
         return Reference(release.release_id, DIGEST, self._names, ("colour",), grids, self._grid)

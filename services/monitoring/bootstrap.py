@@ -15,10 +15,10 @@ from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import Clock, SystemClock
 from driftloop.runner.tables import open_database
 from services.monitoring.adapters.bundles import LocalReferences
-from services.monitoring.adapters.sql import recall
+from services.monitoring.adapters.sql import restore
 from services.monitoring.adapters.tables import metadata
 from services.monitoring.config import MonitoringSettings
-from services.monitoring.domain.monitor import LoopMonitor, Rules
+from services.monitoring.domain.monitor import LoopMonitor, WindowRules
 from services.monitoring.domain.window import SliceRule
 from services.monitoring.handlers import Intake
 from services.monitoring.joiner import Joiner
@@ -61,11 +61,11 @@ def assemble(
     clock: Clock,
 ) -> Joiner:
     """Return the join over these parts, with the state that the database holds."""
-    monitors = {each.loop: monitor(each, consumer.assignment()) for each in loops}
-    checkpoint, releases = recall(engine, monitors)
+    monitors = {loop.loop: make_monitor(loop, consumer.assignment()) for loop in loops}
+    checkpoint, releases = restore(engine, monitors)
     return Joiner(
         name=NAME,
-        intake=Intake(monitors, checkpoint.seen, {(each.loop, each.release_id): each for each in releases}),
+        intake=Intake(monitors, checkpoint.seen, {(release.loop, release.release_id): release for release in releases}),
         checkpoint=checkpoint,
         engine=engine,
         consumer=consumer,
@@ -77,19 +77,19 @@ def assemble(
     )
 
 
-def monitor(loop: LoopDefinition, assignment: Iterable[TopicPartition]) -> LoopMonitor:
+def make_monitor(loop: LoopDefinition, assignment: Iterable[TopicPartition]) -> LoopMonitor:
     """Return the monitor of a loop, which knows how many partitions its topics have."""
-    topics = [each.topic for each in assignment]
+    topics = [partition.topic for partition in assignment]
     return LoopMonitor(
-        rules(loop), outcome_partitions=topics.count(OUTCOMES), prediction_partitions=topics.count(PREDICTIONS)
+        window_rules(loop), outcome_partitions=topics.count(OUTCOMES), prediction_partitions=topics.count(PREDICTIONS)
     )
 
 
-def rules(loop: LoopDefinition) -> Rules:
+def window_rules(loop: LoopDefinition) -> WindowRules:
     """Return the window rules of a loop definition."""
-    slices = [SliceRule(name, each.input, each.max_values) for name, each in sorted(loop.monitoring.slices.items())]
+    slices = [SliceRule(name, rule.input, rule.max_values) for name, rule in sorted(loop.monitoring.slices.items())]
     block_ms, horizon_ms = to_ms(loop.monitoring.block), to_ms(loop.label.horizon)
     corrections_ms = to_ms(loop.label.correction_span)
-    return Rules(
+    return WindowRules(
         loop.loop, loop.label.kind, block_ms, horizon_ms, tuple(slices), len(loop.label.classes), corrections_ms
     )

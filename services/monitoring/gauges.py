@@ -11,26 +11,26 @@ from types import MappingProxyType
 from driftloop.process.telemetry import Gauge
 from services.monitoring import metrics
 from services.monitoring.domain.monitor import LoopMonitor
-from services.monitoring.domain.window import ReleaseSums, Restated, Window
-from services.monitoring.ports import Release
+from services.monitoring.domain.window import ReleaseSums, RestatedWindow, Window
+from services.monitoring.ports import ReleaseInfo
 
 STAGES = MappingProxyType({"champion": 3, "canary": 2, "shadow": 1, "retired": 0, "rejected": -1, "rolled-back": -2})
 Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass
-class Gauges:
+class WindowGauges:
     """Remembers which series a loop's newest window had."""
 
     _shown: dict[tuple[str, str], set[Labels]] = field(default_factory=lambda: defaultdict(set))
 
-    def stages(self, releases: Iterable[Release]) -> None:
+    def show_stages(self, releases: Iterable[ReleaseInfo]) -> None:
         """Show the stages of releases."""
-        for each in releases:
-            if each.stage in STAGES:
-                metrics.STAGE.set(STAGES[each.stage], loop=each.loop, release=each.release_id)
+        for release in releases:
+            if release.stage in STAGES:
+                metrics.STAGE.set(STAGES[release.stage], loop=release.loop, release=release.release_id)
 
-    def watermark(self, monitor: LoopMonitor) -> None:
+    def show_watermark(self, monitor: LoopMonitor) -> None:
         """Show a loop's watermark and the lag of its windows."""
         loop, watermark, closed = monitor.rules.loop, monitor.watermark_ms, monitor.closed_ms
         if watermark is not None:
@@ -38,7 +38,7 @@ class Gauges:
         if watermark is not None and closed is not None:
             metrics.WINDOW_LAG.set((watermark - closed) / 1000, loop=loop)
 
-    def window(self, loop: str, window: Window) -> None:
+    def show_window(self, loop: str, window: Window) -> None:
         """Show a closed window."""
         metrics.WINDOWS.add(loop=loop)
         metrics.WINDOW_END.set(window.end_ms / 1000, loop=loop)
@@ -46,14 +46,14 @@ class Gauges:
         for result in ("joined", "late", "missing", "duplicate", "corrected", "unpredicted", "overdue"):
             metrics.OUTCOMES.add(getattr(window.joins, result), loop=loop, result=result)
         answered: dict[Labels, float] = {
-            _labels(release=each.release_id, role=each.role): each.answered for each in window.releases
+            _labels(release=sums.release_id, role=sums.role): sums.answered for sums in window.releases
         }
         self._show(metrics.ANSWERED, loop, answered)
         self._means(loop, window.releases, metrics.LOSS, metrics.RESIDUAL)
-        psi = {_labels(release=each.release_id, input=each.name): each.psi for each in window.histograms}
+        psi = {_labels(release=hist.release_id, input=hist.name): hist.psi for hist in window.histograms}
         self._show(metrics.PSI, loop, psi)
 
-    def restated(self, loop: str, window: Restated) -> None:
+    def show_restated(self, loop: str, window: RestatedWindow) -> None:
         """Show a closed window whose outcomes were corrected. It is never the newest one: a later close restated it."""
         metrics.RESTATED.add(loop=loop)
         metrics.RESTATED_OUTCOMES.add(window.corrections, loop=loop)
@@ -61,9 +61,9 @@ class Gauges:
         self._means(loop, window.after, metrics.RESTATED_LOSS, metrics.RESTATED_RESIDUAL)
 
     def _means(self, loop: str, sums: Iterable[ReleaseSums], loss: Gauge, residual: Gauge) -> None:
-        joined = {_labels(release=each.release_id, role=each.role): each for each in sums if each.count}
-        self._show(loss, loop, {labels: row.loss / row.count for labels, row in joined.items()})
-        self._show(residual, loop, {labels: row.residual / row.count for labels, row in joined.items()})
+        by_labels = {_labels(release=row.release_id, role=row.role): row for row in sums if row.count}
+        self._show(loss, loop, {labels: row.loss / row.count for labels, row in by_labels.items()})
+        self._show(residual, loop, {labels: row.residual / row.count for labels, row in by_labels.items()})
 
     def _show(self, gauge: Gauge, loop: str, values: dict[Labels, float]) -> None:
         before = self._shown[gauge.name, loop]

@@ -19,8 +19,8 @@ from driftloop.contracts.topics import topic
 from driftloop.process.errors import InvalidEvent
 from services.monitoring import messages, metrics
 from services.monitoring.domain.monitor import LoopMonitor
-from services.monitoring.domain.rows import Outcome
-from services.monitoring.ports import Changes, LoggedPrediction, Release
+from services.monitoring.domain.rows import OutcomeRow
+from services.monitoring.ports import Changes, LoggedPrediction, ReleaseInfo
 
 
 @dataclass
@@ -29,11 +29,11 @@ class Intake:
 
     monitors: Mapping[str, LoopMonitor]
     seen: Mapping[str, SourceOffsets]
-    releases: dict[tuple[str, str], Release]
+    releases: dict[tuple[str, str], ReleaseInfo]
     changes: Changes = field(default_factory=Changes)
     """Changes that are not in the database yet."""
 
-    def take(self, record: Record) -> None:
+    def handle(self, record: Record) -> None:
         """Handle one record.
 
         Raises:
@@ -43,14 +43,14 @@ class Intake:
         if message.loop in self.monitors:
             HANDLERS[type(message)](self, record, message)
 
-    def written(self) -> Changes:
+    def take_changes(self) -> Changes:
         """Return the changes, and start a new list."""
         changes, self.changes = self.changes, Changes()
         return changes
 
     def update_release(self, loop: str, release_id: str, **known: str) -> None:
         """Update what is known of a release."""
-        old = self.releases.get((loop, release_id), Release(loop, release_id))
+        old = self.releases.get((loop, release_id), ReleaseInfo(loop, release_id))
         new = replace(old, **known)
         if new != old:
             self.releases[loop, release_id] = self.changes.releases[f"{loop}/{release_id}"] = new
@@ -87,7 +87,7 @@ def prediction_served(intake: Intake, record: Record, message: predictions.Predi
     row = messages.prediction(message, visible_ms, monitor.rules.classes)
     if message.purpose == predictions.PROBE:
         metrics.PROBES.add(loop=message.loop)
-    elif monitor.add_predictions([row]):
+    elif monitor.join.add_predictions([row]):
         intake.changes.predictions.append(LoggedPrediction(message.loop, row, record.value or b""))
         metrics.PREDICTIONS.add(loop=message.loop)
     else:
@@ -96,22 +96,22 @@ def prediction_served(intake: Intake, record: Record, message: predictions.Predi
 
 def prediction_watermark(intake: Intake, record: Record, message: predictions.PredictionWatermark) -> None:
     """Advance the prediction watermark of a partition."""
-    intake.monitors[message.loop].prediction_watermarks.hear(record.partition, message.watermark_ms)
+    intake.monitors[message.loop].prediction_watermarks.advance(record.partition, message.watermark_ms)
 
 
 def outcomes_accepted(intake: Intake, record: Record, message: ingestion.OutcomesAccepted) -> None:
     """Keep the outcomes that are not redelivered."""
     rows = _fresh(intake.seen[message.loop], record.partition, messages.outcomes(message))
-    intake.monitors[message.loop].add_outcomes(rows)
+    intake.monitors[message.loop].join.add_outcomes(rows)
     intake.changes.outcomes += [(message.loop, row) for row in rows]
 
 
-def _fresh(seen: SourceOffsets, partition: int, rows: Sequence[messages.SourcedOutcome]) -> list[Outcome]:
+def _fresh(seen: SourceOffsets, partition: int, rows: Sequence[messages.SourcedOutcome]) -> list[OutcomeRow]:
     """Return the new rows. Within a partition, the rows of one raw partition arrive in its order."""
     by_source: dict[str, list[messages.SourcedOutcome]] = {}
     for row in rows:
         by_source.setdefault(row.source, []).append(row)
-    fresh: list[Outcome] = []
+    fresh: list[OutcomeRow] = []
     for source, part in by_source.items():
         mask = seen.fresh(f"{partition}<{source}", np.array([row.offset for row in part]))
         fresh += [row.row for row, is_new in zip(part, mask, strict=True) if is_new]
@@ -120,7 +120,7 @@ def _fresh(seen: SourceOffsets, partition: int, rows: Sequence[messages.SourcedO
 
 def outcome_watermark(intake: Intake, record: Record, message: ingestion.OutcomeWatermark) -> None:
     """Advance the outcome watermark of a partition."""
-    intake.monitors[message.loop].outcome_watermarks.hear(record.partition, message.watermark_ms)
+    intake.monitors[message.loop].outcome_watermarks.advance(record.partition, message.watermark_ms)
 
 
 def route_changed(intake: Intake, _record: Record, message: registry.RouteChanged) -> None:

@@ -21,7 +21,7 @@ from services.monitoring.config import MonitoringSettings
 from services.monitoring.domain.grid import Reference
 from services.monitoring.domain.monitor import LoopMonitor
 from services.monitoring.handlers import Intake
-from services.monitoring.ports import Checkpoint, References
+from services.monitoring.ports import JoinCheckpoint, References
 
 
 class Joiner:
@@ -35,7 +35,7 @@ class Joiner:
         *,
         name: str,
         intake: Intake,
-        checkpoint: Checkpoint,
+        checkpoint: JoinCheckpoint,
         engine: Engine,
         consumer: BatchConsumer,
         producer: LifecycleProducer,
@@ -60,7 +60,7 @@ class Joiner:
         self._waiting_since_s: float | None = None
         self._committed: dict[TopicPartition, int] = {}
         self._committed_s = clock.monotonic_s()
-        self._gauges = gauges.Gauges()
+        self._gauges = gauges.WindowGauges()
         self._log = log.get(__name__)
         self._ready = False
 
@@ -77,7 +77,7 @@ class Joiner:
         """
         await self._producer.start()
         self._consumer.seek(self._checkpoint.positions)
-        self._gauges.stages(self._intake.releases.values())
+        self._gauges.show_stages(self._intake.releases.values())
         try:
             await asyncio.to_thread(self.write)
             await self._relay.try_flush()
@@ -114,7 +114,7 @@ class Joiner:
         letters = []
         for record in records:
             try:
-                self._intake.take(record)
+                self._intake.handle(record)
                 self._limit.accepted()
             except InvalidEvent as error:
                 letters.append(self._refuse(record, error))
@@ -124,13 +124,13 @@ class Joiner:
     def write(self) -> None:
         """Close the windows that are due, and write all changes in one transaction."""
         started = self._clock.monotonic_s()
-        changes = self._intake.written()
+        changes = self._intake.take_changes()
         with self._engine.begin() as connection:
             tx = SqlTransaction(connection, self._name, self._clock)
             tx.add(changes)
             all_closed = [self._close_due(tx, monitor) for monitor in self._intake.monitors.values()]
             tx.save(self._intake.monitors, self._checkpoint)
-        self._gauges.stages(changes.releases.values())
+        self._gauges.show_stages(changes.releases.values())
         self._note_waiting(all(all_closed))
         metrics.BATCH_SECONDS.record(self._clock.monotonic_s() - started)
 
@@ -138,17 +138,17 @@ class Joiner:
         """Close the windows that are due; return False if one waits for the reference of a release."""
         loop = monitor.rules.loop
         while (span := monitor.due()) is not None:
-            references = self._references_of(loop, monitor.releases_before(span[1]))
+            references = self._references_of(loop, monitor.join.releases_before(span[1]))
             if references is None:
                 return False
             started = self._clock.monotonic_s()
             closed = monitor.close(references)
             restated = tx.close(monitor.rules, closed)
             metrics.CLOSE_SECONDS.record(self._clock.monotonic_s() - started, loop=loop)
-            self._gauges.window(loop, closed.window)
+            self._gauges.show_window(loop, closed.window)
             for window in restated:
-                self._gauges.restated(loop, window)
-        self._gauges.watermark(monitor)
+                self._gauges.show_restated(loop, window)
+        self._gauges.show_watermark(monitor)
         return True
 
     def _references_of(self, loop: str, names: set[str]) -> Mapping[str, Reference] | None:

@@ -15,8 +15,8 @@ from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.events import ids
 from driftloop.events.envelope import Draft, rfc3339
 from driftloop.process.errors import InvalidEvent
-from services.monitoring.domain.rows import Outcome, Prediction, ReleaseScore
-from services.monitoring.domain.window import ReleaseSums, Restated, Window
+from services.monitoring.domain.rows import OutcomeRow, Prediction, ReleaseScore
+from services.monitoring.domain.window import ReleaseSums, RestatedWindow, Window
 
 OUTCOME_COLUMNS = (
     "event_id", "event_time_ms", "arrival_watermark_ms", "source_topic", "source_partition", "source_offset",
@@ -65,7 +65,7 @@ class SourcedOutcome:
 
     source: str
     offset: int
-    row: Outcome
+    row: OutcomeRow
 
 
 def outcomes(message: ingestion.OutcomesAccepted) -> list[SourcedOutcome]:
@@ -90,7 +90,7 @@ def outcomes(message: ingestion.OutcomesAccepted) -> list[SourcedOutcome]:
 def _outcome(
     event_id: str, time_ms: int, arrival_ms: int, topic: str, partition: int, offset: int, key: str, value: float
 ) -> SourcedOutcome:
-    row = Outcome(f"{topic}/{partition}/{offset}", event_id, key, time_ms, max(time_ms, arrival_ms), float(value))
+    row = OutcomeRow(f"{topic}/{partition}/{offset}", event_id, key, time_ms, max(time_ms, arrival_ms), float(value))
     return SourcedOutcome(f"{topic}/{partition}", offset, row)
 
 
@@ -116,7 +116,7 @@ def window_closed(loop: str, window: Window) -> Draft:
     return Draft(ids.event_id("monitoring.window-closed", loop, window.end_ms), loop, window.end_ms, data)
 
 
-def window_restated(loop: str, restated: Restated, known_by: Window) -> Draft:
+def window_restated(loop: str, restated: RestatedWindow, known_by: Window) -> Draft:
     """Return the event of a restated window; its event time is the end of the window whose close restated it."""
     data = monitoring.WindowRestated(
         loop=loop,

@@ -9,13 +9,13 @@ from typing import Protocol
 from driftloop.bus.dedup import SourceOffsets
 from driftloop.bus.ports import TopicPartition
 from services.monitoring.domain.grid import Reference
-from services.monitoring.domain.monitor import Closed, LoopMonitor, Rules
-from services.monitoring.domain.rows import Outcome, Prediction
-from services.monitoring.domain.window import Restated
+from services.monitoring.domain.monitor import ClosedWindow, LoopMonitor, WindowRules
+from services.monitoring.domain.rows import OutcomeRow, Prediction
+from services.monitoring.domain.window import RestatedWindow
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class ReleaseInfo:
     """What the registry's events say about a release; unknown fields are empty."""
 
     loop: str
@@ -39,12 +39,12 @@ class Changes:
     """Additions to the state from a batch of records."""
 
     predictions: list[LoggedPrediction] = field(default_factory=list)
-    outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
-    releases: dict[str, Release] = field(default_factory=dict)
+    outcomes: list[tuple[str, OutcomeRow]] = field(default_factory=list)
+    releases: dict[str, ReleaseInfo] = field(default_factory=dict)
 
 
 @dataclass
-class Checkpoint:
+class JoinCheckpoint:
     """Position in the input after the last transaction."""
 
     positions: dict[TopicPartition, int] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Transaction(Protocol):
         """Add rows and releases."""
         ...
 
-    def close(self, rules: Rules, closed: Closed) -> Sequence[Restated]:
+    def close(self, rules: WindowRules, closed: ClosedWindow) -> Sequence[RestatedWindow]:
         """Write the effects of a closed window, and put its `monitoring.window-closed` in the outbox.
 
         A `monitoring.window-restated` follows for each earlier window that its corrections change. Returns these
@@ -69,7 +69,7 @@ class Transaction(Protocol):
         """
         ...
 
-    def save(self, monitors: Mapping[str, LoopMonitor], checkpoint: Checkpoint) -> None:
+    def save(self, monitors: Mapping[str, LoopMonitor], checkpoint: JoinCheckpoint) -> None:
         """Save positions and watermarks."""
         ...
 
@@ -77,7 +77,7 @@ class Transaction(Protocol):
 class References(Protocol):
     """Opens the references of releases."""
 
-    def open(self, release: Release) -> Reference:
+    def open(self, release: ReleaseInfo) -> Reference:
         """Return the reference of a release.
 
         Raises:

@@ -12,7 +12,7 @@ from driftloop.model.bundle import REFERENCE, local_path, open_bundle
 from driftloop.model.path_relocation import PathResolver
 from driftloop.process.errors import BundleError
 from services.monitoring.domain.grid import Grid, Reference
-from services.monitoring.ports import Release
+from services.monitoring.ports import ReleaseInfo
 
 _FORMAT = 1
 
@@ -23,14 +23,14 @@ class LocalReferences:
     def __init__(self, resolve_path: PathResolver = local_path) -> None:
         self._locate = resolve_path
 
-    def open(self, release: Release) -> Reference:
+    def open(self, release: ReleaseInfo) -> Reference:
         bundle = open_bundle(self._locate(release.uri), release.digest)
         inputs, score = _grids(bundle.read(REFERENCE), bundle.folder / REFERENCE)
         return Reference(
             release_id=release.release_id,
             input_digest=bundle.manifest.input_digest,
-            numeric=tuple(each.name for each in bundle.manifest.numeric),
-            categorical=tuple(each.name for each in bundle.manifest.categorical),
+            numeric=tuple(field.name for field in bundle.manifest.numeric),
+            categorical=tuple(field.name for field in bundle.manifest.categorical),
             inputs=inputs,
             score=score,
         )
@@ -41,7 +41,7 @@ def _grids(content: bytes, path: Path) -> tuple[dict[str, Grid], Grid | None]:
         data = json.loads(content)
         if data["format"] != _FORMAT:
             raise BundleError(f"{path}: format {data['format']!r}; this version reads {_FORMAT}")
-        return {name: _grid(each) for name, each in data["inputs"].items()}, _grid(data["score"])
+        return {name: _grid(grid) for name, grid in data["inputs"].items()}, _grid(data["score"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"{path}: {error!r}") from error
 

@@ -17,11 +17,11 @@ from driftloop.runner import outbox
 from services.monitoring import messages
 from services.monitoring.adapters import restating
 from services.monitoring.adapters.tables import checkpoint_table, outcomes, predictions, releases
-from services.monitoring.domain.monitor import Closed, LoopMonitor, Rules
-from services.monitoring.domain.rows import Outcome
+from services.monitoring.domain.monitor import ClosedWindow, LoopMonitor, WindowRules
+from services.monitoring.domain.rows import OutcomeRow
 from services.monitoring.domain.watermarks import Watermarks
-from services.monitoring.domain.window import Restated
-from services.monitoring.ports import Changes, Checkpoint, LoggedPrediction, Release
+from services.monitoring.domain.window import RestatedWindow
+from services.monitoring.ports import Changes, JoinCheckpoint, LoggedPrediction, ReleaseInfo
 
 
 class SqlTransaction:
@@ -33,21 +33,21 @@ class SqlTransaction:
         self._clock = clock
 
     def add(self, changes: Changes) -> None:
-        self._many(insert(predictions), [_prediction_row(each) for each in changes.predictions])
+        self._many(insert(predictions), [_prediction_row(prediction) for prediction in changes.predictions])
         self._many(insert(outcomes), [_outcome_row(loop, row) for loop, row in changes.outcomes])
-        for each in changes.releases.values():
-            same = (releases.c.loop == each.loop, releases.c.release_id == each.release_id)
+        for release in changes.releases.values():
+            same = (releases.c.loop == release.loop, releases.c.release_id == release.release_id)
             self._connection.execute(delete(releases).where(*same))
-            self._connection.execute(insert(releases).values(asdict(each)))
+            self._connection.execute(insert(releases).values(asdict(release)))
 
-    def close(self, rules: Rules, closed: Closed) -> Sequence[Restated]:
+    def close(self, rules: WindowRules, closed: ClosedWindow) -> Sequence[RestatedWindow]:
         loop, joined, limit = rules.loop, closed.joined, closed.forget_before_ms
         settle = update(predictions).where(_loop_and(predictions, "prediction_id")).values(record=None)
         self._many(settle, _ids(loop, joined.settled))
         self._many(update(outcomes).where(_loop_and(outcomes, "row_id")).values(kept=1), _ids(loop, joined.kept))
         revalue = update(outcomes).where(_loop_and(outcomes, "row_id")).values(value=bindparam("now"))
-        values = [{"of_loop": loop, "of_id": each.row_id, "now": each.value} for each in joined.revalued.values()]
-        self._many(revalue, values)
+        changed = joined.revalued.values()
+        self._many(revalue, [{"of_loop": loop, "of_id": row.row_id, "now": row.value} for row in changed])
         self._many(delete(outcomes).where(_loop_and(outcomes, "row_id")), _ids(loop, joined.dropped))
         for table, settled in ((predictions, predictions.c.record.is_(None)), (outcomes, outcomes.c.kept == 1)):
             old = (table.c.loop == loop, table.c.visible_ms < limit)
@@ -55,14 +55,14 @@ class SqlTransaction:
         restated = restating.restate(self._connection, rules, joined.corrections)
         restating.keep(self._connection, loop, closed)
         drafts = [messages.window_closed(loop, closed.window)]
-        drafts += [messages.window_restated(loop, each, closed.window) for each in restated]
+        drafts += [messages.window_restated(loop, window, closed.window) for window in restated]
         outbox.put(self._connection, drafts, source=self._source, wall_time_ms=self._clock.now_ms(), cause=None)
         return restated
 
-    def save(self, monitors: Mapping[str, LoopMonitor], checkpoint: Checkpoint) -> None:
+    def save(self, monitors: Mapping[str, LoopMonitor], checkpoint: JoinCheckpoint) -> None:
         body = {
             "positions": [[tp.topic, tp.partition, offset] for tp, offset in checkpoint.positions.items()],
-            "loops": {name: _monitor_state(each, checkpoint.seen[name]) for name, each in monitors.items()},
+            "loops": {name: _monitor_state(monitor, checkpoint.seen[name]) for name, monitor in monitors.items()},
         }
         text = json.dumps(body)
         changed = self._connection.execute(update(checkpoint_table).values(body=text))
@@ -74,33 +74,33 @@ class SqlTransaction:
             self._connection.execute(statement, rows)
 
 
-def recall(engine: Engine, monitors: Mapping[str, LoopMonitor]) -> tuple[Checkpoint, list[Release]]:
+def restore(engine: Engine, monitors: Mapping[str, LoopMonitor]) -> tuple[JoinCheckpoint, list[ReleaseInfo]]:
     """Restore the monitors from the database; return the input positions and the known releases."""
     with engine.connect() as connection:
         body = connection.execute(select(checkpoint_table.c.body)).scalar_one_or_none()
         state = json.loads(body) if body else {"positions": [], "loops": {}}
         for name, monitor in monitors.items():
-            _recall_state(monitor, state["loops"].get(name))
-            _recall_predictions(connection, monitor)
-            _recall_outcomes(connection, monitor)
-        known = [Release(**row._mapping) for row in connection.execute(select(releases)).all()]
+            _restore_state(monitor, state["loops"].get(name))
+            _restore_predictions(connection, monitor)
+            _restore_outcomes(connection, monitor)
+        known = [ReleaseInfo(**row._mapping) for row in connection.execute(select(releases)).all()]
     positions = {TopicPartition(topic, partition): offset for topic, partition, offset in state["positions"]}
     seen = {name: SourceOffsets.from_json(state["loops"].get(name, {}).get("seen", "{}")) for name in monitors}
-    return Checkpoint(positions, seen), known
+    return JoinCheckpoint(positions, seen), known
 
 
-def _prediction_row(each: LoggedPrediction) -> dict[str, Any]:
+def _prediction_row(prediction: LoggedPrediction) -> dict[str, Any]:
     return {
-        "loop": each.loop,
-        "prediction_id": each.row.prediction_id,
-        "key": each.row.key,
-        "decision_ms": each.row.decision_ms,
-        "visible_ms": each.row.visible_ms,
-        "record": each.record,
+        "loop": prediction.loop,
+        "prediction_id": prediction.row.prediction_id,
+        "key": prediction.row.key,
+        "decision_ms": prediction.row.decision_ms,
+        "visible_ms": prediction.row.visible_ms,
+        "record": prediction.record,
     }
 
 
-def _outcome_row(loop: str, row: Outcome) -> dict[str, Any]:
+def _outcome_row(loop: str, row: OutcomeRow) -> dict[str, Any]:
     return {
         "loop": loop,
         "row_id": row.row_id,
@@ -117,8 +117,8 @@ def _loop_and(table: Table, column: str) -> Any:
     return (table.c.loop == bindparam("of_loop")) & (table.c[column] == bindparam("of_id"))
 
 
-def _ids(loop: str, found: Sequence[str]) -> list[dict[str, str]]:
-    return [{"of_loop": loop, "of_id": each} for each in found]
+def _ids(loop: str, ids: Sequence[str]) -> list[dict[str, str]]:
+    return [{"of_loop": loop, "of_id": name} for name in ids]
 
 
 def _monitor_state(monitor: LoopMonitor, seen: SourceOffsets) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _watermark_state(watermarks: Watermarks) -> list[list[int]]:
     return [[partition, watermarks.first[partition], newest] for partition, newest in watermarks.newest.items()]
 
 
-def _recall_state(monitor: LoopMonitor, state: dict[str, Any] | None) -> None:
+def _restore_state(monitor: LoopMonitor, state: dict[str, Any] | None) -> None:
     if state is None:
         return
     monitor.closed_ms = state["closed_ms"]
@@ -143,27 +143,27 @@ def _recall_state(monitor: LoopMonitor, state: dict[str, Any] | None) -> None:
         (monitor.prediction_watermarks, state["predictions"]),
     ):
         for partition, first, newest in rows:
-            watermarks.hear(partition, first)
-            watermarks.hear(partition, newest)
+            watermarks.advance(partition, first)
+            watermarks.advance(partition, newest)
 
 
-def _recall_predictions(connection: Connection, monitor: LoopMonitor) -> None:
+def _restore_predictions(connection: Connection, monitor: LoopMonitor) -> None:
     closed_ms = monitor.closed_ms
     for row in connection.execute(select(predictions).where(predictions.c.loop == monitor.rules.loop)):
         if row.record is None:
-            monitor.join.recall_settled(row.prediction_id, row.key, row.decision_ms, row.visible_ms)
+            monitor.join.restore_settled(row.prediction_id, row.key, row.decision_ms, row.visible_ms)
             continue
-        found = messages.prediction(PredictionServed.FromString(row.record), row.visible_ms, monitor.rules.classes)
+        prediction = messages.prediction(PredictionServed.FromString(row.record), row.visible_ms, monitor.rules.classes)
         if closed_ms is not None and row.visible_ms < closed_ms:
-            monitor.join.recall_open(found)
+            monitor.join.restore_open(prediction)
         else:
-            monitor.join.add_predictions([found])
+            monitor.join.add_predictions([prediction])
 
 
-def _recall_outcomes(connection: Connection, monitor: LoopMonitor) -> None:
+def _restore_outcomes(connection: Connection, monitor: LoopMonitor) -> None:
     for row in connection.execute(select(outcomes).where(outcomes.c.loop == monitor.rules.loop)):
-        found = Outcome(row.row_id, row.event_id, row.key, row.event_ms, row.visible_ms, row.value)
+        outcome = OutcomeRow(row.row_id, row.event_id, row.key, row.event_ms, row.visible_ms, row.value)
         if row.kept:
-            monitor.join.recall_outcome(found)
+            monitor.join.restore_outcome(outcome)
         else:
-            monitor.join.add_outcomes([found])
+            monitor.join.add_outcomes([outcome])

@@ -61,7 +61,7 @@ class Detectors:
         data, window = event.data, champion_window(event)
         rules = {state.table_key(data.loop, rule.name): rule for rule in self._rules[data.loop]}
         before = {key: state.newer(table.get(key), self._saved.get(key)) for key in rules}
-        seen_ms = max((each.end_ms for each in before.values()), default=0)
+        seen_ms = max((old.end_ms for old in before.values()), default=0)
         if 0 < seen_ms < data.start_ms and state.is_new_gap(self._engine, data.loop, data.window_id):
             raise Retriable(f"{data.window_id} of {data.loop} came before the window that ends where it starts")
         return {key: step(rule, before[key], window) for key, rule in rules.items()}
@@ -72,14 +72,14 @@ class Detectors:
         Events that are already in the outbox are not repeated.
         """
         window = event.data
-        alarms = [each.alarm for each in steps.values() if each.alarm is not None]
-        opened = [messages.drift_detected(window.loop, each, window.end_ms) for each in alarms]
+        alarms = [result.alarm for result in steps.values() if result.alarm is not None]
+        opened = [messages.drift_detected(window.loop, alarm, window.end_ms) for alarm in alarms]
         with self._engine.begin() as connection:
             new = {
-                each.rule.name: self._put(connection, draft, None) for each, draft in zip(alarms, opened, strict=True)
+                alarm.rule.name: self._put(connection, draft, None) for alarm, draft in zip(alarms, opened, strict=True)
             }
             self._put(connection, messages.window_decided(window, opened), event)
-            changed = {key: state.to_text(each.state) for key, each in steps.items()}
+            changed = {key: state.to_text(result.state) for key, result in steps.items()}
             if changed:
                 state.save(connection, changed)
         self._saved |= changed
@@ -89,8 +89,8 @@ class Detectors:
     def apply(self, event: Envelope[WindowClosed], steps: Mapping[str, Step], table: MutableMapping[str, str]) -> None:
         """Change the table and set the metrics."""
         loop = event.data.loop
-        for key, each in steps.items():
-            table[key] = state.to_text(each.state)
+        for key, result in steps.items():
+            table[key] = state.to_text(result.state)
         for rule in self._rules[loop]:
             self._show(loop, rule, steps[state.table_key(loop, rule.name)])
         metrics.WINDOWS_DECIDED.add(loop=loop)

@@ -37,7 +37,7 @@ def window_decided(window: monitoring.WindowClosed, opened: Sequence[Draft]) -> 
         window_id=window.window_id,
         end_ms=window.end_ms,
         decider=DECIDER,
-        opened=[each.id for each in opened],
+        opened=[alarm.id for alarm in opened],
     )
     identity = ids.event_id("monitoring.window-decided", window.loop, window.window_id, DECIDER)
     return Draft(identity, window.loop, window.end_ms, data)

@@ -42,10 +42,10 @@ def is_new_gap(engine: Engine, loop: str, window_id: str) -> bool:
 def load(engine: Engine) -> dict[str, str]:
     """Return all states in the database, by their key in the table. Raises like `from_text`."""
     with engine.connect() as connection:
-        found = {row.key: row.state for row in connection.execute(select(states))}
-    for text in found.values():
+        texts = {row.key: row.state for row in connection.execute(select(states))}
+    for text in texts.values():
         from_text(text)
-    return found
+    return texts
 
 
 def save(connection: Connection, changed: Mapping[str, str]) -> None:
@@ -56,7 +56,7 @@ def save(connection: Connection, changed: Mapping[str, str]) -> None:
 
 def newer(one: str | None, other: str | None) -> DetectorState:
     """Return the state that has seen the later window."""
-    return max(from_text(one), from_text(other), key=lambda each: each.end_ms)
+    return max(from_text(one), from_text(other), key=lambda state: state.end_ms)
 
 
 def table_key(loop: str, detector: str) -> str:
@@ -78,10 +78,10 @@ def from_text(text: str | None) -> DetectorState:
     if not text:
         return DetectorState()
     data: dict[str, Any] = json.loads(text)
-    if (found := data.get("format", 1)) != _FORMAT:  # the first version did not write the format
+    if (version := data.get("format", 1)) != _FORMAT:  # the first version did not write the format
         raise ConfigError(
-            f"a detector's state has format {found}, and this driftloop reads {_FORMAT}: another version wrote it; "
+            f"a detector's state has format {version}, and this driftloop reads {_FORMAT}: another version wrote it; "
             "start that one, or set DRIFTLOOP_HOME to another folder"
         )
-    blocks = tuple(Block(**{**each, "psi": dict(each["psi"])}) for each in data["blocks"])
+    blocks = tuple(Block(**{**block, "psi": dict(block["psi"])}) for block in data["blocks"])
     return DetectorState(data["end_ms"], data["release"], blocks, data["episode"])

@@ -75,9 +75,9 @@ def psi(reference: NDArray[np.int64], current: NDArray[np.int64]) -> float:
     """
     if not reference.sum() or not current.sum():
         return 0.0
-    held = (reference > 0) | (current > 0)
-    p = np.maximum(reference[held] / reference.sum(), SHARE_FLOOR)
-    q = np.maximum(current[held] / current.sum(), SHARE_FLOOR)
+    occupied = (reference > 0) | (current > 0)
+    p = np.maximum(reference[occupied] / reference.sum(), SHARE_FLOOR)
+    q = np.maximum(current[occupied] / current.sum(), SHARE_FLOOR)
     return float(np.sum((q - p) * np.log(q / p)))
 
 
@@ -85,4 +85,4 @@ def histogram(release_id: str, name: str, grid: Grid, values: Floats) -> Histogr
     """Return the histogram of values float64 [n]. Missing values are one more bin of the index."""
     counts, missing = counts_on(grid, values)
     moved = psi(np.append(grid.counts, grid.missing), np.append(counts, missing))
-    return Histogram(release_id, name, tuple(int(each) for each in counts), missing, moved)
+    return Histogram(release_id, name, tuple(int(count) for count in counts), missing, moved)

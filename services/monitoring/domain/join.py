@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from services.monitoring.domain.rows import Outcome, Pair, Prediction
+from services.monitoring.domain.rows import OutcomeRow, Pair, Prediction
 
 REMEMBERED_HORIZONS = 4
 """Outcomes and predictions are forgotten this many horizons after they become visible; then a repeat counts as new."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class JoinCounts:
     """Number of predictions and outcomes by result in one window."""
 
@@ -36,13 +36,13 @@ class JoinCounts:
 class Correction:
     """A change of a key's outcome since the previous window closed."""
 
-    outcome: Outcome
+    outcome: OutcomeRow
     """With the new value."""
     was: float
 
 
 @dataclass
-class Joined:
+class JoinResult:
     """Result of closing one window."""
 
     predictions: list[Prediction] = field(default_factory=list)
@@ -55,29 +55,18 @@ class Joined:
     """Row ids of the outcomes remembered for their key."""
     dropped: list[str] = field(default_factory=list)
     """Row ids of the outcomes that are not remembered: later ones of their key."""
-    revalued: dict[str, Outcome] = field(default_factory=dict)
+    revalued: dict[str, OutcomeRow] = field(default_factory=dict)
     """Corrected outcomes with their new values, by key."""
     corrections: list[Correction] = field(default_factory=list)
     """Those that were known before this close and have another value now, in order of key."""
-    late: int = 0
-    missing: int = 0
-    duplicate: int = 0
-    corrected: int = 0
-    unpredicted: int = 0
-    overdue: int = 0
-
-    @property
-    def counts(self) -> JoinCounts:
-        return JoinCounts(
-            len(self.pairs), self.late, self.missing, self.duplicate, self.corrected, self.unpredicted, self.overdue
-        )
+    counts: JoinCounts = field(default_factory=JoinCounts)
 
 
 @dataclass
-class _Key:
+class _KeyState:
     """What the join remembers of a key."""
 
-    outcome: Outcome | None = None
+    outcome: OutcomeRow | None = None
     open: list[Prediction] = field(default_factory=list)
     """Predictions that wait for an outcome."""
     predicted: list[tuple[int, int]] = field(default_factory=list)
@@ -91,7 +80,7 @@ class _Key:
         """Drop what became visible before the limit; return whether anything remains."""
         if self.outcome is not None and self.outcome.visible_ms < limit_ms:
             self.outcome = None
-        self.predicted = [each for each in self.predicted if each[0] >= limit_ms]
+        self.predicted = [times for times in self.predicted if times[0] >= limit_ms]
         return self.outcome is not None or bool(self.predicted)
 
 
@@ -102,10 +91,10 @@ class OutcomeJoin:
         self._horizon_ms = horizon_ms
         self._corrections_ms = corrections_ms
         self._block_ms = block_ms
-        self._keys: dict[str, _Key] = {}
+        self._keys: dict[str, _KeyState] = {}
         self._seen: dict[str, int] = {}
         self._predictions: list[Prediction] = []
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[OutcomeRow] = []
 
     @property
     def memory_ms(self) -> int:
@@ -122,21 +111,21 @@ class OutcomeJoin:
         self._predictions += fresh
         return fresh
 
-    def add_outcomes(self, rows: Iterable[Outcome]) -> None:
+    def add_outcomes(self, rows: Iterable[OutcomeRow]) -> None:
         """Add outcomes. The caller has removed redelivered ones."""
         self._outcomes += rows
 
-    def recall_settled(self, prediction_id: str, key: str, decision_ms: int, visible_ms: int) -> None:
+    def restore_settled(self, prediction_id: str, key: str, decision_ms: int, visible_ms: int) -> None:
         """Restore, after a restart, a prediction that no longer waits for an outcome."""
         self._seen[prediction_id] = visible_ms
         self._key(key).predicted.append((visible_ms, decision_ms))
 
-    def recall_open(self, row: Prediction) -> None:
+    def restore_open(self, row: Prediction) -> None:
         """Restore, after a restart, a prediction of a closed window that still waits for its outcome."""
-        self.recall_settled(row.prediction_id, row.key, row.decision_ms, row.visible_ms)
+        self.restore_settled(row.prediction_id, row.key, row.decision_ms, row.visible_ms)
         self._key(row.key).open.append(row)
 
-    def recall_outcome(self, row: Outcome) -> None:
+    def restore_outcome(self, row: OutcomeRow) -> None:
         """Restore, after a restart, the outcome that is remembered for its key."""
         self._key(row.key).outcome = row
 
@@ -146,13 +135,13 @@ class OutcomeJoin:
         rows = [*waiting, *(row for row in self._predictions if row.visible_ms < end_ms)]
         return {score.release_id for row in rows for score in row.scores}
 
-    def close(self, end_ms: int) -> Joined:
+    def close(self, end_ms: int) -> JoinResult:
         """Decide on everything that became visible before ``end_ms``. Both watermarks must have reached it."""
-        result = Joined()
+        result = JoinResult()
         result.predictions = sorted(self._visible_predictions(end_ms), key=lambda row: row.order)
         for prediction in result.predictions:
             self._open(prediction, result)
-        before: dict[str, Outcome] = {}
+        before: dict[str, OutcomeRow] = {}
         for outcome in sorted(self._visible_outcomes(end_ms), key=lambda row: row.order):
             self._decide(outcome, result, before)
         self._revalue(before, result)
@@ -173,12 +162,12 @@ class OutcomeJoin:
         self._predictions = [row for row in self._predictions if row.visible_ms >= end_ms]
         return now
 
-    def _visible_outcomes(self, end_ms: int) -> Sequence[Outcome]:
+    def _visible_outcomes(self, end_ms: int) -> Sequence[OutcomeRow]:
         now = [row for row in self._outcomes if row.visible_ms < end_ms]
         self._outcomes = [row for row in self._outcomes if row.visible_ms >= end_ms]
         return now
 
-    def _open(self, prediction: Prediction, result: Joined) -> None:
+    def _open(self, prediction: Prediction, result: JoinResult) -> None:
         key = self._key(prediction.key)
         key.predicted.append((prediction.visible_ms, prediction.decision_ms))
         if key.outcome is not None and self._answers(key.outcome, prediction):
@@ -186,7 +175,7 @@ class OutcomeJoin:
         else:
             key.open.append(prediction)
 
-    def _decide(self, outcome: Outcome, result: Joined, before: dict[str, Outcome]) -> None:
+    def _decide(self, outcome: OutcomeRow, result: JoinResult, before: dict[str, OutcomeRow]) -> None:
         key = self._key(outcome.key)
         if key.outcome is not None:
             result.dropped.append(outcome.row_id)
@@ -196,26 +185,26 @@ class OutcomeJoin:
             return
         key.outcome = outcome
         result.kept.append(outcome.row_id)
-        answered = [each for each in key.open if self._answers(outcome, each)]
+        answered = [prediction for prediction in key.open if self._answers(outcome, prediction)]
         for prediction in answered:
             self._pair(prediction, outcome, result)
-        key.open = [each for each in key.open if each not in answered]
+        key.open = [prediction for prediction in key.open if prediction not in answered]
         if not answered:
             predicted = key.was_predicted(outcome.event_ms)
-            result.late += predicted
-            result.unpredicted += not predicted
+            result.counts.late += predicted
+            result.counts.unpredicted += not predicted
 
-    def _corrects(self, outcome: Outcome, held: Outcome, result: Joined) -> bool:
+    def _corrects(self, outcome: OutcomeRow, current: OutcomeRow, result: JoinResult) -> bool:
         """Count a further outcome of a key; return whether its value replaces the current one."""
-        if outcome.value == held.value:
-            result.duplicate += 1
+        if outcome.value == current.value:
+            result.counts.duplicate += 1
             return False
-        result.corrected += 1
-        in_time = outcome.visible_ms < held.visible_ms + self._corrections_ms
-        result.overdue += not in_time
+        result.counts.corrected += 1
+        in_time = outcome.visible_ms < current.visible_ms + self._corrections_ms
+        result.counts.overdue += not in_time
         return in_time
 
-    def _revalue(self, before: Mapping[str, Outcome], result: Joined) -> None:
+    def _revalue(self, before: Mapping[str, OutcomeRow], result: JoinResult) -> None:
         """Give the pairs of this close the newest values of their keys, and list the corrections for closed windows."""
         if not before:
             return
@@ -230,25 +219,26 @@ class OutcomeJoin:
             if now.row_id not in new and now.value != before[name].value
         ]
 
-    def _answers(self, outcome: Outcome, prediction: Prediction) -> bool:
+    def _answers(self, outcome: OutcomeRow, prediction: Prediction) -> bool:
         return (
             prediction.decision_ms <= outcome.event_ms
             and outcome.visible_ms <= prediction.decision_ms + self._horizon_ms
         )
 
-    def _give_up(self, end_ms: int, result: Joined) -> None:
+    def _give_up(self, end_ms: int, result: JoinResult) -> None:
         for key in self._keys.values():
             if not key.open:
                 continue
-            passed = [each for each in key.open if each.decision_ms + self._horizon_ms < end_ms]
-            result.missing += len(passed)
-            result.settled += [each.prediction_id for each in passed]
-            if passed:
-                key.open = [each for each in key.open if each not in passed]
+            expired = [prediction for prediction in key.open if prediction.decision_ms + self._horizon_ms < end_ms]
+            result.counts.missing += len(expired)
+            result.settled += [prediction.prediction_id for prediction in expired]
+            if expired:
+                key.open = [prediction for prediction in key.open if prediction not in expired]
 
-    def _pair(self, prediction: Prediction, outcome: Outcome, result: Joined) -> None:
+    def _pair(self, prediction: Prediction, outcome: OutcomeRow, result: JoinResult) -> None:
         result.pairs.append(Pair(prediction, outcome))
+        result.counts.joined += 1
         result.settled.append(prediction.prediction_id)
 
-    def _key(self, name: str) -> _Key:
-        return self._keys.setdefault(name, _Key())
+    def _key(self, name: str) -> _KeyState:
+        return self._keys.setdefault(name, _KeyState())

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftloop.model.losses import LabelKind
 from services.monitoring.domain.grid import Reference
-from services.monitoring.domain.join import Joined, OutcomeJoin
-from services.monitoring.domain.rows import Outcome, Prediction
+from services.monitoring.domain.join import JoinResult, OutcomeJoin
 from services.monitoring.domain.watermarks import Watermarks
 from services.monitoring.domain.window import SliceRule, Window, summarize
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class WindowRules:
     """The window rules of a loop definition."""
 
     loop: str
@@ -29,11 +28,11 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class ClosedWindow:
     """A closed window, and its effect on the rows."""
 
     window: Window
-    joined: Joined
+    joined: JoinResult
     forget_before_ms: int
     """Settled rows that became visible earlier are forgotten."""
 
@@ -41,7 +40,7 @@ class Closed:
 class LoopMonitor:
     """State of one loop. Not thread-safe. It does not depend on how the input was cut into batches."""
 
-    def __init__(self, rules: Rules, *, outcome_partitions: int, prediction_partitions: int) -> None:
+    def __init__(self, rules: WindowRules, *, outcome_partitions: int, prediction_partitions: int) -> None:
         self.rules = rules
         self.join = OutcomeJoin(rules.horizon_ms, corrections_ms=rules.corrections_ms, block_ms=rules.block_ms)
         self.outcome_watermarks = Watermarks(outcome_partitions)
@@ -53,16 +52,8 @@ class LoopMonitor:
     def watermark_ms(self) -> int | None:
         """Event time up to which outcomes and predictions are complete; None before each partition is known."""
         both = (self.outcome_watermarks.least, self.prediction_watermarks.least)
-        known = [each for each in both if each is not None]
+        known = [watermark for watermark in both if watermark is not None]
         return min(known) if len(known) == len(both) else None
-
-    def add_predictions(self, rows: Iterable[Prediction]) -> list[Prediction]:
-        """Add predictions; return the new ones."""
-        return self.join.add_predictions(rows)
-
-    def add_outcomes(self, rows: Iterable[Outcome]) -> None:
-        """Add outcomes. The caller has removed redelivered ones."""
-        self.join.add_outcomes(rows)
 
     def due(self) -> tuple[int, int] | None:
         """Return start and end of the next window if both watermarks have reached its end, else None.
@@ -74,11 +65,7 @@ class LoopMonitor:
             return None
         return start, start + self.rules.block_ms
 
-    def releases_before(self, end_ms: int) -> set[str]:
-        """Return the releases whose reference is needed to close the window that ends at ``end_ms``."""
-        return self.join.releases_before(end_ms)
-
-    def close(self, references: Mapping[str, Reference]) -> Closed:
+    def close(self, references: Mapping[str, Reference]) -> ClosedWindow:
         """Close the window that is due.
 
         Raises:
@@ -90,7 +77,7 @@ class LoopMonitor:
         joined = self.join.close(span[1])
         window = summarize(joined, span, kind=self.rules.kind, slices=self.rules.slices, references=references)
         self.closed_ms = window.end_ms
-        return Closed(window, joined, self.join.forget(window.end_ms))
+        return ClosedWindow(window, joined, self.join.forget(window.end_ms))
 
     def _next_start(self) -> int | None:
         if self.closed_ms is not None:

@@ -52,11 +52,11 @@ class Prediction:
     @property
     def champion(self) -> str:
         """The champion release, or empty."""
-        return next((each.release_id for each in self.scores if each.role == "champion"), "")
+        return next((score.release_id for score in self.scores if score.role == "champion"), "")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class OutcomeRow:
     """The observed value of a label. Times are UTC milliseconds since the epoch."""
 
     row_id: str
@@ -95,7 +95,7 @@ class Pair:
     """A prediction and the outcome that answers it."""
 
     prediction: Prediction
-    outcome: Outcome
+    outcome: OutcomeRow
 
     @property
     def order(self) -> tuple[int, str]:

@@ -14,7 +14,7 @@ class Watermarks:
     newest: dict[int, int] = field(default_factory=dict)
     first: dict[int, int] = field(default_factory=dict)
 
-    def hear(self, partition: int, watermark_ms: int) -> None:
+    def advance(self, partition: int, watermark_ms: int) -> None:
         """Record a partition's watermark; an older one is ignored."""
         self.newest[partition] = max(watermark_ms, self.newest.get(partition, watermark_ms))
         self.first.setdefault(partition, watermark_ms)
@@ -34,6 +34,6 @@ class Watermarks:
         return _least(self.first.values(), self.partitions)
 
 
-def _least(values: Iterable[int], wanted: int) -> int | None:
-    found = list(values)
-    return min(found) if len(found) >= wanted else None
+def _least(values: Iterable[int], partitions: int) -> int | None:
+    known = list(values)
+    return min(known) if len(known) >= partitions else None

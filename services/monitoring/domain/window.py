@@ -10,7 +10,7 @@ import numpy as np
 
 from driftloop.model.losses import LabelKind, losses, top_label
 from services.monitoring.domain.grid import Histogram, Reference, histogram
-from services.monitoring.domain.join import JoinCounts, Joined
+from services.monitoring.domain.join import JoinCounts, JoinResult
 from services.monitoring.domain.rows import JoinedRow, Pair, Prediction, ReleaseScore
 
 
@@ -69,7 +69,7 @@ class Window:
 
 
 def summarize(
-    joined: Joined,
+    joined: JoinResult,
     span: tuple[int, int],
     *,
     kind: LabelKind,
@@ -90,7 +90,7 @@ def summarize(
 
 
 @dataclass(frozen=True, slots=True)
-class Restated:
+class RestatedWindow:
     """A closed window whose outcomes were corrected."""
 
     start_ms: int
@@ -106,15 +106,15 @@ def restate(before: Sequence[ReleaseSums], rows: Sequence[JoinedRow], kind: Labe
 
     They equal, to the last bit, the sums of a window that closed with these values.
     """
-    by_release: dict[str, list[_Row]] = {each.release_id: [] for each in before}
+    by_release: dict[str, list[_Row]] = {sums.release_id: [] for sums in before}
     for row in rows:
         for score in row.scores:
             by_release[score.release_id].append((score.scores, row.value))
-    return tuple(_sums(each.release_id, each.role, by_release[each.release_id], each.answered, kind) for each in before)
+    return tuple(_sums(sums.release_id, sums.role, by_release[sums.release_id], sums.answered, kind) for sums in before)
 
 
-def _release_sums(joined: Joined, kind: LabelKind) -> tuple[ReleaseSums, ...]:
-    answered = Counter(each.release_id for each in joined.predictions)
+def _release_sums(joined: JoinResult, kind: LabelKind) -> tuple[ReleaseSums, ...]:
+    answered = Counter(prediction.release_id for prediction in joined.predictions)
     roles: dict[str, str] = {}
     rows: dict[str, list[_Row]] = {name: [] for name in answered}
     for pair in joined.pairs:
@@ -122,7 +122,7 @@ def _release_sums(joined: Joined, kind: LabelKind) -> tuple[ReleaseSums, ...]:
             rows.setdefault(score.release_id, []).append((score.scores, pair.outcome.value))
     scored = (*(pair.prediction for pair in joined.pairs), *joined.predictions)
     for prediction in sorted(scored, key=lambda row: row.order):
-        roles |= {each.release_id: each.role for each in prediction.scores}
+        roles |= {score.release_id: score.role for score in prediction.scores}
     return tuple(_sums(name, roles.get(name, ""), rows[name], answered[name], kind) for name in sorted(rows))
 
 
@@ -133,7 +133,7 @@ _Row = tuple[float | tuple[float, ...], float]
 def _sums(release: str, role: str, rows: Sequence[_Row], answered: int, kind: LabelKind) -> ReleaseSums:
     if not rows:
         return ReleaseSums(release, role, 0, 0.0, 0.0, 0.0, 0.0, 0.0, answered)
-    scores = np.array([said for said, _ in rows], dtype=np.float64)
+    scores = np.array([score for score, _ in rows], dtype=np.float64)
     label = np.array([value for _, value in rows], dtype=np.float64)
     score, outcome = top_label(kind, scores, label)
     residual = score - outcome
@@ -151,7 +151,7 @@ def _sums(release: str, role: str, rows: Sequence[_Row], answered: int, kind: La
 
 
 @dataclass(frozen=True, slots=True)
-class _Both:
+class _SharedRow:
     """A joined prediction that champion and challenger scored."""
 
     prediction: Prediction
@@ -163,12 +163,12 @@ class _Both:
 def _paired_sums(
     pairs: Iterable[Pair], kind: LabelKind, slices: Sequence[SliceRule], references: Mapping[str, Reference]
 ) -> tuple[PairedSums, ...]:
-    groups: dict[tuple[str, str], list[_Both]] = {}
+    groups: dict[tuple[str, str], list[_SharedRow]] = {}
     for pair in pairs:
-        roles = {each.role: each for each in pair.prediction.scores}
+        roles = {score.role: score for score in pair.prediction.scores}
         if {"champion", "challenger"} <= roles.keys():
             champion, challenger = roles["champion"], roles["challenger"]
-            row = _Both(pair.prediction, champion, challenger, pair.outcome.value)
+            row = _SharedRow(pair.prediction, champion, challenger, pair.outcome.value)
             groups.setdefault((champion.release_id, challenger.release_id), []).append(row)
     return tuple(
         _pair_sum(names, label, part, kind)
@@ -178,12 +178,12 @@ def _paired_sums(
 
 
 def _parts(
-    rows: list[_Both], slices: Sequence[SliceRule], references: Mapping[str, Reference]
-) -> list[tuple[str, list[_Both]]]:
+    rows: list[_SharedRow], slices: Sequence[SliceRule], references: Mapping[str, Reference]
+) -> list[tuple[str, list[_SharedRow]]]:
     """Return all rows, then the rows of each slice."""
     parts = [("", rows)]
-    for rule in sorted(slices, key=lambda each: each.name):
-        by_value: dict[str, list[_Both]] = {}
+    for rule in sorted(slices, key=lambda rule: rule.name):
+        by_value: dict[str, list[_SharedRow]] = {}
         for row in rows:
             value = input_value(row.prediction, rule.input, references.get(row.prediction.release_id))
             if value is not None:
@@ -204,19 +204,19 @@ def input_value(prediction: Prediction, name: str, reference: Reference | None) 
     return None
 
 
-def _pair_sum(names: tuple[str, str], label: str, rows: Sequence[_Both], kind: LabelKind) -> PairedSums:
-    outcome = np.array([each.outcome for each in rows])
-    champion = losses(kind, np.array([each.champion.scores for each in rows]), outcome)
-    challenger = losses(kind, np.array([each.challenger.scores for each in rows]), outcome)
+def _pair_sum(names: tuple[str, str], label: str, rows: Sequence[_SharedRow], kind: LabelKind) -> PairedSums:
+    outcome = np.array([row.outcome for row in rows])
+    champion = losses(kind, np.array([row.champion.scores for row in rows]), outcome)
+    challenger = losses(kind, np.array([row.challenger.scores for row in rows]), outcome)
     return PairedSums(*names, label, len(rows), float(champion.sum()), float(challenger.sum()))
 
 
 def _histograms(rows: Sequence[Prediction], references: Mapping[str, Reference]) -> tuple[Histogram, ...]:
-    found: list[Histogram] = []
-    for release in sorted({each.release_id for row in rows for each in row.scores}):
+    histograms: list[Histogram] = []
+    for release in sorted({score.release_id for row in rows for score in row.scores}):
         if release in references:
-            found += _release_histograms(rows, references[release])
-    return tuple(found)
+            histograms += _release_histograms(rows, references[release])
+    return tuple(histograms)
 
 
 def _release_histograms(rows: Sequence[Prediction], reference: Reference) -> list[Histogram]:
@@ -224,12 +224,12 @@ def _release_histograms(rows: Sequence[Prediction], reference: Reference) -> lis
     release = reference.release_id
     answered = [row.numeric for row in rows if row.release_id == release and reference.describes(row)]
     table = np.array(answered, dtype=np.float64).reshape(len(answered), len(reference.numeric))
-    found = [
-        histogram(release, name, reference.inputs[name], table[:, place])
-        for place, name in enumerate(reference.numeric)
+    histograms = [
+        histogram(release, name, reference.inputs[name], table[:, column])
+        for column, name in enumerate(reference.numeric)
         if len(answered) and name in reference.inputs
     ]
     if reference.score is not None:
-        scores = np.array([each.score for row in rows for each in row.scores if each.release_id == release])
-        found.append(histogram(release, "score", reference.score, scores))
-    return found
+        scores = np.array([score.score for row in rows for score in row.scores if score.release_id == release])
+        histograms.append(histogram(release, "score", reference.score, scores))
+    return histograms

@@ -32,7 +32,7 @@ from services.monitoring.bootstrap import TOPICS, assemble
 from services.monitoring.config import MonitoringSettings
 from services.monitoring.domain.grid import Grid, Reference
 from services.monitoring.messages import OUTCOME_COLUMNS
-from services.monitoring.ports import Release
+from services.monitoring.ports import ReleaseInfo
 from tests.helpers.clock import FakeClock
 from tests.unit.monitoring.rows import DAY, DIGEST, HOUR
 
@@ -92,7 +92,7 @@ class FakeReferences:
     digest: str = DIGEST
     missing: set[str] = field(default_factory=set)
 
-    def open(self, release: Release) -> Reference:
+    def open(self, release: ReleaseInfo) -> Reference:
         if release.release_id in self.missing:
             raise BundleError(f"{release.uri}: gone")
         grid = Grid(np.array([-1.0, 1.0]), np.array([20, 60, 20]), 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from services.monitoring.domain.grid import Grid, Reference
-from services.monitoring.domain.rows import Outcome, Prediction, ReleaseScore
+from services.monitoring.domain.rows import OutcomeRow, Prediction, ReleaseScore
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -41,10 +41,10 @@ def prediction(
     )
 
 
-def outcome(key: str, hour: float, value: float = 1.0, *, name: str = "", visible: float | None = None) -> Outcome:
+def outcome(key: str, hour: float, value: float = 1.0, *, name: str = "", visible: float | None = None) -> OutcomeRow:
     row = name or f"o-{key}-{hour}-{value}"
     seen = hour if visible is None else visible
-    return Outcome(f"raw/0/{row}", row, key, round(hour * HOUR), round(seen * HOUR), value)
+    return OutcomeRow(f"raw/0/{row}", row, key, round(hour * HOUR), round(seen * HOUR), value)
 
 
 def reference(release: str = "r-1") -> Reference:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitoring.domain.join import REMEMBERED_HORIZONS, Correction, JoinCounts, Joined, OutcomeJoin
-from services.monitoring.domain.rows import Outcome, Prediction
+from services.monitoring.domain.join import REMEMBERED_HORIZONS, Correction, JoinCounts, JoinResult, OutcomeJoin
+from services.monitoring.domain.rows import OutcomeRow, Prediction
 from tests.unit.monitoring.rows import DAY, HOUR, outcome, prediction
 
 HORIZON_H = 36
@@ -19,14 +19,14 @@ def fresh(corrections_h: int = HORIZON_H) -> OutcomeJoin:
     return OutcomeJoin(HORIZON_H * HOUR, corrections_ms=corrections_h * HOUR, block_ms=DAY)
 
 
-def join(predictions: Sequence[Prediction] = (), outcomes: Sequence[Outcome] = ()) -> OutcomeJoin:
+def join(predictions: Sequence[Prediction] = (), outcomes: Sequence[OutcomeRow] = ()) -> OutcomeJoin:
     found = fresh()
     found.add_predictions(predictions)
     found.add_outcomes(outcomes)
     return found
 
 
-def close_days(rows: OutcomeJoin, days: int) -> list[Joined]:
+def close_days(rows: OutcomeJoin, days: int) -> list[JoinResult]:
     closed = []
     for day in range(1, days + 1):
         closed.append(rows.close(day * DAY))
@@ -34,7 +34,7 @@ def close_days(rows: OutcomeJoin, days: int) -> list[Joined]:
     return closed
 
 
-def total(closed: Sequence[Joined]) -> JoinCounts:
+def total(closed: Sequence[JoinResult]) -> JoinCounts:
     sums = [sum(getattr(each.counts, name) for each in closed) for name in JoinCounts.__slots__]
     return JoinCounts(*sums)
 
@@ -62,7 +62,7 @@ def test_an_outcome_long_after_its_horizon_is_late_not_unpredicted() -> None:
 
 def test_a_prediction_without_outcome_is_missing_once_its_horizon_has_passed_and_not_sooner() -> None:
     closed = close_days(join([prediction("a", 12.5)]), 4)
-    assert [each.missing for each in closed] == [0, 0, 1, 0]
+    assert [result.counts.missing for result in closed] == [0, 0, 1, 0]
     assert all(not each.pairs for each in closed)
 
 
@@ -231,14 +231,14 @@ def test_a_join_recalled_from_its_rows_goes_on_as_if_it_had_never_stopped(
     again = fresh()
     for name, row in asked.items():
         if name in settled:
-            again.recall_settled(name, row.key, row.decision_ms, row.visible_ms)
+            again.restore_settled(name, row.key, row.decision_ms, row.visible_ms)
         elif row.visible_ms < restart * DAY:
-            again.recall_open(row)
+            again.restore_open(row)
         else:
             again.add_predictions([row])
     for answer in came:
         if answer.row_id in kept:
-            again.recall_outcome(replace(answer, value=now.get(answer.row_id, answer.value)))
+            again.restore_outcome(replace(answer, value=now.get(answer.row_id, answer.value)))
         elif answer.row_id not in dropped:
             again.add_outcomes([answer])
     for day in range(restart + 1, 9):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from driftloop.model.losses import MEAN_FLOOR, PROBABILITY_FLOOR, losses
 from services.monitoring.domain.grid import Grid, counts_on, histogram, psi
-from services.monitoring.domain.monitor import LoopMonitor, Rules
+from services.monitoring.domain.monitor import LoopMonitor, WindowRules
 from services.monitoring.domain.rows import Prediction, ReleaseScore
 from services.monitoring.domain.window import SliceRule, Window
 from tests.unit.monitoring.rows import DAY, HOUR, outcome, prediction, reference
@@ -21,13 +21,15 @@ REFERENCES = {"r-1": reference("r-1"), "r-2": reference("r-2")}
 
 
 def monitor(slices: tuple[SliceRule, ...] = COLOURS) -> LoopMonitor:
-    return LoopMonitor(Rules("orders", "binary", DAY, 36 * HOUR, slices), outcome_partitions=2, prediction_partitions=2)
+    return LoopMonitor(
+        WindowRules("orders", "binary", DAY, 36 * HOUR, slices), outcome_partitions=2, prediction_partitions=2
+    )
 
 
 def reach(state: LoopMonitor, hour: float) -> None:
     for partition in (0, 1):
-        state.outcome_watermarks.hear(partition, round(hour * HOUR))
-        state.prediction_watermarks.hear(partition, round(hour * HOUR))
+        state.outcome_watermarks.advance(partition, round(hour * HOUR))
+        state.prediction_watermarks.advance(partition, round(hour * HOUR))
 
 
 def closed(state: LoopMonitor) -> list[Window]:
@@ -42,9 +44,9 @@ def one_day(*rows: object) -> Window:
     reach(state, 0)
     for row in rows:
         if hasattr(row, "decision_ms"):
-            state.add_predictions([row])  # type: ignore[list-item]
+            state.join.add_predictions([row])  # type: ignore[list-item]
         else:
-            state.add_outcomes([row])  # type: ignore[list-item]
+            state.join.add_outcomes([row])  # type: ignore[list-item]
     reach(state, 24)
     (window,) = closed(state)
     return window
@@ -53,22 +55,22 @@ def one_day(*rows: object) -> Window:
 def test_a_window_closes_when_all_four_partitions_have_reached_its_end() -> None:
     state = monitor()
     reach(state, 3)
-    state.outcome_watermarks.hear(0, DAY)
-    state.outcome_watermarks.hear(1, DAY)
-    state.prediction_watermarks.hear(0, DAY)
+    state.outcome_watermarks.advance(0, DAY)
+    state.outcome_watermarks.advance(1, DAY)
+    state.prediction_watermarks.advance(0, DAY)
     assert state.due() is None
-    state.prediction_watermarks.hear(1, DAY - 1)
+    state.prediction_watermarks.advance(1, DAY - 1)
     assert state.due() is None
-    state.prediction_watermarks.hear(1, DAY)
+    state.prediction_watermarks.advance(1, DAY)
     assert state.due() == (0, DAY)
 
 
 def test_no_window_closes_before_every_partition_was_heard() -> None:
     state = monitor()
     for hour in (1, 500):
-        state.outcome_watermarks.hear(0, hour * HOUR)
-        state.prediction_watermarks.hear(0, hour * HOUR)
-        state.prediction_watermarks.hear(1, hour * HOUR)
+        state.outcome_watermarks.advance(0, hour * HOUR)
+        state.prediction_watermarks.advance(0, hour * HOUR)
+        state.prediction_watermarks.advance(1, hour * HOUR)
     assert state.due() is None
     with pytest.raises(ValueError, match="no window is due"):
         state.close({})
@@ -158,8 +160,8 @@ def test_a_route_change_within_a_window_makes_two_pairs() -> None:
 def test_histograms_are_of_the_predictions_decided_in_the_window() -> None:
     state = monitor()
     reach(state, 0)
-    state.add_predictions([prediction("a", 1, 0.7, x=-3.0), prediction("b", 2, 0.2, x=math.nan)])
-    state.add_predictions([prediction("c", 30, x=5.0)])
+    state.join.add_predictions([prediction("a", 1, 0.7, x=-3.0), prediction("b", 2, 0.2, x=math.nan)])
+    state.join.add_predictions([prediction("c", 30, x=5.0)])
     reach(state, 48)
     first, second = closed(state)
     assert {each.name: (each.counts, each.missing) for each in first.histograms} == {
@@ -174,7 +176,7 @@ def test_inputs_logged_in_another_order_than_the_bundle_states_are_left_out() ->
     reach(state, 0)
     row = prediction("a", 1)
     object.__setattr__(row, "input_digest", "another")
-    state.add_predictions([row])
+    state.join.add_predictions([row])
     reach(state, 24)
     (window,) = closed(state)
     assert [each.name for each in window.histograms] == ["score"]
@@ -253,11 +255,11 @@ def _fed(streams: dict[str, list[tuple[str, object]]], chance: random.Random) ->
 def _feed(state: LoopMonitor, name: str, kind: str, what: object) -> None:
     if kind == "watermark":
         marks = state.outcome_watermarks if name[0] == "o" else state.prediction_watermarks
-        marks.hear(*what)  # type: ignore[misc]
+        marks.advance(*what)  # type: ignore[misc]
     elif name[0] == "p":
-        state.add_predictions([what])  # type: ignore[list-item]
+        state.join.add_predictions([what])  # type: ignore[list-item]
     else:
-        state.add_outcomes([what])  # type: ignore[list-item]
+        state.join.add_outcomes([what])  # type: ignore[list-item]
 
 
 def of_classes(key: str, champion: tuple[float, ...], challenger: tuple[float, ...] | None = None) -> Prediction:
@@ -269,10 +271,10 @@ def of_classes(key: str, champion: tuple[float, ...], challenger: tuple[float, .
 
 def test_a_window_of_classes_without_an_outcome_has_sums_of_nothing() -> None:
     state = LoopMonitor(
-        Rules("orders", "multiclass", DAY, 36 * HOUR, (), 3), outcome_partitions=2, prediction_partitions=2
+        WindowRules("orders", "multiclass", DAY, 36 * HOUR, (), 3), outcome_partitions=2, prediction_partitions=2
     )
     reach(state, 0)
-    state.add_predictions([of_classes("a", (0.2, 0.2, 0.6))])
+    state.join.add_predictions([of_classes("a", (0.2, 0.2, 0.6))])
     reach(state, 24)
     [sums] = closed(state)[0].releases
     assert (sums.count, sums.loss, sums.answered) == (0, 0.0, 1)
@@ -280,13 +282,13 @@ def test_a_window_of_classes_without_an_outcome_has_sums_of_nothing() -> None:
 
 def test_of_classes_the_sums_are_of_confidence_correctness_and_log_loss() -> None:
     certain, unsure = (0.9, 0.05, 0.05), (0.3, 0.5, 0.2)
-    rules = Rules("orders", "multiclass", DAY, 36 * HOUR, (), 3)
+    rules = WindowRules("orders", "multiclass", DAY, 36 * HOUR, (), 3)
     state = LoopMonitor(rules, outcome_partitions=2, prediction_partitions=2)
     reach(state, 0)
-    state.add_predictions(
+    state.join.add_predictions(
         [of_classes("a", certain, unsure), of_classes("b", unsure, certain), of_classes("c", certain)]
     )
-    state.add_outcomes([outcome("a", 2, 0.0), outcome("b", 2, 2.0)])
+    state.join.add_outcomes([outcome("a", 2, 0.0), outcome("b", 2, 2.0)])
     reach(state, 24)
     (window,) = closed(state)
     champion = {each.release_id: each for each in window.releases}["r-1"]
