@@ -1,4 +1,4 @@
-"""Finds the Python modules that stand in a loop's folder."""
+"""Imports the Python modules of a loop."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from driftloop.process.settings import ROOT
 
 
 def load_module(folder: Path, name: str) -> ModuleType:
-    """Import ``<folder>/<name>.py`` as a module of the package that the folder is.
+    """Import ``<folder>/<name>.py`` as a module of the package ``<folder>``.
 
     Raises:
-        LoopDefinitionError: there is no such file.
+        LoopDefinitionError: the file does not exist or its code fails.
     """
     folder = folder.resolve()
     if not (folder / f"{name}.py").exists():
@@ -27,34 +27,34 @@ def load_module(folder: Path, name: str) -> ModuleType:
     root = ROOT if folder.is_relative_to(ROOT) else folder.parent
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
-    with told_at_its_line(folder / f"{name}.py"):
+    with locate_errors(folder / f"{name}.py"):
         return importlib.import_module(".".join((*folder.relative_to(root).parts, name)))
 
 
 def load_features(loop: str, feature_repo: Path) -> ModuleType:
     """Execute ``<feature_repo>/<loop>.py``, the loop's Feast definitions, as ``feature_repo.<loop>``.
 
-    The folder need not be the package of that name: a system may run over definitions that stand elsewhere.
+    The folder may be outside this checkout.
 
     Raises:
-        LoopDefinitionError: there is no such file.
+        LoopDefinitionError: the file does not exist or its code fails.
     """
     path = feature_repo / f"{loop}.py"
-    wanted = importlib.util.spec_from_file_location(f"feature_repo.{loop}", path)
-    if not path.exists() or wanted is None or wanted.loader is None:
-        raise LoopDefinitionError([f"{path}:1: missing; it holds the loop's Feast definitions"])
-    module = sys.modules[wanted.name] = importlib.util.module_from_spec(wanted)  # dataclasses look it up there
-    with told_at_its_line(path):
-        wanted.loader.exec_module(module)
+    spec = importlib.util.spec_from_file_location(f"feature_repo.{loop}", path)
+    if not path.exists() or spec is None or spec.loader is None:
+        raise LoopDefinitionError([f"{path}:1: missing; write the loop's Feast definitions there"])
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look up their module
+    with locate_errors(path):
+        spec.loader.exec_module(module)
     return module
 
 
 @contextmanager
-def told_at_its_line(path: Path) -> Iterator[None]:
-    """Tell an error of a loop's own code, run from ``path``, at the last line of that folder that led to it.
+def locate_errors(path: Path) -> Iterator[None]:
+    """Convert errors of a loop's own code to LoopDefinitionError with the last line in the folder of ``path``.
 
     Raises:
-        LoopDefinitionError: the code raised.
+        LoopDefinitionError: the code failed.
     """
     try:
         yield
@@ -67,5 +67,6 @@ def told_at_its_line(path: Path) -> Iterator[None]:
 def _line_of(error: Exception, path: Path) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
-    own = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).parent == path.parent]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).parent == path.parent]
     return f"{own[-1].filename}:{own[-1].lineno}" if own else f"{path}:1"

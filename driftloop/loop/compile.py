@@ -16,10 +16,10 @@ from driftloop.process.errors import LoopDefinitionError
 
 
 def compile_protos(folder: Path) -> bytes:
-    """The descriptor set of every ``.proto`` below ``<folder>/protos``, imports included.
+    """Return the descriptor set of all ``.proto`` files below ``<folder>/protos``, including imports.
 
     Raises:
-        LoopDefinitionError: protoc refused a file; says what it said.
+        LoopDefinitionError: protoc rejected a file; has the messages of protoc.
     """
     root = folder / "protos"
     include = resources.files("grpc_tools") / "_proto"
@@ -34,20 +34,22 @@ def compile_protos(folder: Path) -> bytes:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if protoc.returncode:
-            said = protoc.stderr.strip().splitlines() or ["protos:1: protoc refused a file"]
-            raise LoopDefinitionError([str(root / line) if ".proto:" in line else f"{root}:1: {line}" for line in said])
+            lines = protoc.stderr.strip().splitlines() or [f"protoc ended with exit code {protoc.returncode}"]
+            raise LoopDefinitionError(
+                [str(root / line) if ".proto:" in line else f"{root}:1: {line}" for line in lines]
+            )
         return target.read_bytes()
 
 
 def main() -> int:
-    """Compile each folder named on the command line; returns the exit code."""
+    """Compile the folders given on the command line and return the exit code."""
     for name in sys.argv[1:]:
         try:
-            found = compile_protos(Path(name))
+            descriptors = compile_protos(Path(name))
         except LoopDefinitionError as error:
             sys.stderr.write(f"{error}\n")
             return 1
-        (Path(name) / DESCRIPTORS).write_bytes(found)
+        (Path(name) / DESCRIPTORS).write_bytes(descriptors)
     return 0
 
 

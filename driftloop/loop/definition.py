@@ -1,10 +1,11 @@
-"""What a loop declares in ``loops/<name>/loop.yaml``, as frozen models that refuse unknown keys.
+"""Models of ``loops/<name>/loop.yaml``: frozen, and unknown keys are errors.
 
-Spans of time are written as ``90s``, ``15m``, ``24h`` or ``7d`` and held as ``timedelta``.
+Durations are written as ``90s``, ``15m``, ``24h`` or ``7d`` and parsed to ``timedelta``.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from datetime import timedelta
@@ -17,31 +18,32 @@ _UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_span(value: object) -> timedelta:
-    """Turn ``"36h"`` into a timedelta.
+    """Parse a duration such as ``"36h"``.
 
     Raises:
-        ValueError: not a number with one of the units ms, s, m, h, d.
+        ValueError: the value is not a number with one of the units ms, s, m, h, d.
     """
     if isinstance(value, timedelta):
         return value
     match = _SPAN.match(value) if isinstance(value, str) else None
+    shown = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value
     if match is None:
-        raise ValueError(f"{value!r} is not a span of time; write a number and a unit, such as 90s, 15m, 24h or 7d")
+        raise ValueError(f"{shown} is not a duration; use a number and a unit, such as 36h or 2d")
     try:
         return timedelta(seconds=float(match[1]) * _UNIT[match[2]])
     except OverflowError:
-        raise ValueError(f"{value!r} is too long a span of time") from None
+        raise ValueError(f"{shown} is too long; the longest duration is 999999999d") from None
 
 
 def _not_negative(value: timedelta) -> timedelta:
     if value < timedelta(0):
-        raise ValueError("a span of time here must not be negative")
+        raise ValueError("the duration must not be negative")
     return value
 
 
 def _positive(value: timedelta) -> timedelta:
     if value <= timedelta(0):
-        raise ValueError("a span of time here must be above zero")
+        raise ValueError("the duration must be above zero")
     return value
 
 
@@ -54,16 +56,16 @@ EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$
 
 
 def to_ms(span: timedelta) -> int:
-    """A span in whole milliseconds."""
+    """Return a duration in whole milliseconds."""
     return span // timedelta(milliseconds=1)
 
 
 class ReferenceProblem(ValueError):
-    """One part of a definition names another that is not there; ``place`` is its way down the file."""
+    """A key contradicts another key or names a missing one; ``path`` is its path in the file."""
 
-    def __init__(self, place: tuple[str, ...], what: str) -> None:
-        super().__init__(what)
-        self.place = place
+    def __init__(self, path: tuple[str, ...], message: str) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class Model(BaseModel):
@@ -73,69 +75,69 @@ class Model(BaseModel):
 
 
 class FieldRule(Model):
-    """What an event's field must hold beyond its type. A row that breaks it is a dead letter."""
+    """Rules for an event's field, in addition to its type. A row that breaks one becomes a dead letter."""
 
     required: bool = False
-    """A proto3 scalar at its default value (empty, zero) without `optional` counts as absent only for strings."""
+    """Whether the field must be set. Without `optional`, an empty string counts as missing, zero does not."""
     min: float | None = None
-    """Least value, inclusive."""
+    """Smallest allowed value, inclusive."""
     max: float | None = None
-    """Greatest value, inclusive."""
+    """Largest allowed value, inclusive."""
     enum: tuple[str, ...] | None = None
-    """The only strings allowed."""
+    """Allowed strings."""
     max_length: int | None = Field(default=None, ge=1)
-    """Longest string, in characters."""
+    """Maximum length of a string, in characters."""
 
 
 class EventDefinition(Model):
-    """A kind of raw event, on a topic of its own that bears the event type's name."""
+    """A type of raw event. Its topic has the name of the event type."""
 
     message: str
-    """Full name of the protobuf message, to be found in the loop's descriptor set."""
+    """Full name of the protobuf message in the loop's descriptor set."""
     id: str
-    """Field that makes an event unique; a second one with it is a duplicate."""
+    """Field with the unique id of the event. A second event with the same id is a duplicate."""
     key: str
-    """Field that names what the event is about."""
+    """Field with the key of the event's subject."""
     time: str
-    """Field that holds event time, int64 milliseconds since the epoch, UTC."""
+    """Field with the event time: int64, milliseconds since the epoch, UTC."""
     rules: dict[str, FieldRule] = Field(default_factory=dict)
     """Rules by field."""
     derive: dict[str, str] = Field(default_factory=dict)
-    """Columns computed from the fields: name to SQL expression over the event's columns (DuckDB's dialect)."""
+    """Computed columns: name to SQL expression over the event's columns (DuckDB dialect)."""
     feeds: tuple[tuple[str, ...], ...] = ()
-    """Feast entities that the event feeds, each as its join keys (columns of the event)."""
+    """Feast entities that the event feeds. An entity is a list of its join keys (columns of the event)."""
     partitions: int = Field(default=2, ge=1, le=1024)
-    """Partitions of the raw topic."""
+    """Number of partitions of the raw topic."""
 
 
 class TimeRules(Model):
-    """How event time advances."""
+    """Rules for event time and duplicates."""
 
     lateness: Span = timedelta(0)
-    """Allowance of a derived watermark behind the newest event of its partition."""
+    """How far the watermark of a partition stays behind the newest event of that partition."""
     max_advance: PositiveSpan = timedelta(days=2)
-    """An event further ahead of its partition's watermark than this is a dead letter and moves nothing."""
+    """An event further ahead of its partition's watermark becomes a dead letter and does not advance it."""
     idle_timeout: PositiveSpan = timedelta(seconds=30)
-    """Wall time after which a silent partition with a derived watermark no longer holds the others back."""
+    """Wall time without events after which a partition no longer holds back the watermark of the others."""
     duplicate_window: PositiveSpan = timedelta(days=2)
-    """Span of event time in which an event id is remembered."""
+    """How long an event id is remembered, in event time."""
     max_record_bytes: int = Field(default=262_144, ge=64)
-    """A larger record is a dead letter."""
+    """Maximum size of a record. A larger record becomes a dead letter."""
 
 
 class InputDefinition(Model):
-    """A value that a caller sends with a request."""
+    """A value that the caller sends with a prediction request."""
 
     type: Literal["string", "int64", "double"]
     """Triton datatype BYTES, INT64 or FP64."""
     column: str | None = None
-    """Column of the `prediction.from` event that holds it in training; the input's own name if unset."""
+    """Column of the `prediction.from` event that has the value in training. Default: the name of the input."""
     model: bool = True
-    """Whether it is an input of the model, not only a join key."""
+    """Whether the model uses the value. `false`: it is only a join key."""
 
 
 class EntityKey(Model):
-    """Where a join key's value comes from at prediction time: an input, or a constant."""
+    """Source of a join key's value at prediction time: an input or a constant."""
 
     input: str | None = None
     """Name of an input, or of `prediction.key`."""
@@ -150,204 +152,201 @@ class EntityKey(Model):
 
 
 class DecisionTime(Model):
-    """Decision time in terms of the population's event."""
+    """How decision time is computed from the `prediction.from` event."""
 
     column: str
     """Column of the `prediction.from` event, int64 ms."""
     offset: AnySpan = timedelta(0)
-    """Added to it."""
+    """Added to the column's time; may be negative."""
 
 
 class PredictionDefinition(Model):
-    """What is predicted, when, and from what."""
+    """What the model predicts, when, and from which values."""
 
     key: str
-    """Input (and column) that ties a prediction to its outcome."""
+    """Input (and column) that joins a prediction to its outcome."""
     source: EventType = Field(alias="from")
-    """Event type with a row for each thing to be predicted: the population that training is drawn from."""
+    """Event type with one row per prediction. Training rows come from it."""
     decision_time: DecisionTime
-    """The moment the prediction stands for."""
+    """The point in time for which the prediction is made."""
     clock: Literal["request", "now"] = "now"
-    """`request`: the caller states the decision time; `now`: it is the time of the call."""
+    """Source of the decision time. `request`: the caller sends it; `now`: the time of the call."""
     inputs: dict[str, InputDefinition]
-    """Values that the caller sends, by name. The key is always sent and need not stand here."""
+    """Values that the caller sends, by name. The key is always sent; do not list it."""
     join_keys: dict[str, EntityKey]
-    """Every join key of the feature service, by name."""
+    """All join keys of the feature service, by name."""
     feature_service: str
-    """Feast feature service that lists the features."""
+    """Name of the Feast feature service with the model's features."""
     max_feature_age: PositiveSpan = timedelta(days=3650)
-    """A view whose watermark is further behind the decision time is served as missing, and counted."""
+    """If a view's watermark is further than this behind the decision time, its features are served as missing."""
 
 
 class LabelDefinition(Model):
-    """What turned out."""
+    """The actual outcome of a prediction."""
 
     source: EventType = Field(alias="from")
-    """Event type that carries the outcome."""
+    """Event type with the outcome."""
     key: str
-    """Its column that holds the prediction key."""
+    """Column with the prediction key."""
     value: str
-    """Its column that holds the outcome: a boolean, an integer or a double; with `multiclass` a string that names the
-    class, or an integer that is its place in `classes`, from 0."""
+    """Column with the outcome: a boolean, an integer or a double. With `multiclass`: the class name, or its index in
+    `classes` (from 0)."""
     kind: Literal["binary", "regression", "count", "multiclass"]
-    """Decides the loss: log loss, squared error, Poisson deviance, log loss over classes."""
+    """Selects the loss: log loss, squared error, Poisson deviance, or log loss over classes."""
     classes: tuple[ClassName, ...] = ()
-    """With `multiclass`, and only then: the names of all classes, two or more, in the order of the model's scores. An
-    outcome of no such class is a dead letter. They stay as they are while the loop lives: other classes are another
-    loop."""
+    """Names of all classes, two or more, in the order of the model's scores. Only with `multiclass`. An outcome with
+    another class becomes a dead letter. Do not change the classes of an existing loop: create a new loop instead."""
     horizon: PositiveSpan
-    """An outcome later than this after the decision time is late; none by then is missing, never negative."""
+    """Maximum time from decision to outcome. A later outcome is late. Without an outcome by then, it is missing, never
+    negative."""
     corrections: Span | None = None
-    """Another value for a key replaces the one before where it becomes known less than this after the key's first
-    outcome: closed windows are restated, decisions keep the evidence that they had. As long as `horizon` unless set;
-    `0s` takes none."""
+    """How long after a key's first outcome a new value replaces it. Closed windows are restated; decisions keep
+    the evidence that they used. Default: `horizon`. `0s`: corrections are not accepted."""
 
     @property
     def correction_span(self) -> timedelta:
-        """How long after a key's first outcome another value replaces it."""
+        """Effective `corrections`: the horizon if unset."""
         return self.horizon if self.corrections is None else self.corrections
 
     @model_validator(mode="after")
     def _classes_by_kind(self) -> LabelDefinition:
-        place = ("label", "classes")
+        path = ("label", "classes")
         if self.kind != "multiclass" and self.classes:
-            raise ReferenceProblem(place, f"only the kind multiclass has classes, not {self.kind}; leave them out")
+            raise ReferenceProblem(path, f"only the kind multiclass has classes, not {self.kind}; remove the key")
         if self.kind == "multiclass" and not self.classes:
-            raise ReferenceProblem(
-                ("label", "kind"), "multiclass needs `classes` beside it, such as [low, middle, high]"
-            )
+            raise ReferenceProblem(("label", "kind"), "multiclass needs the key `classes`, such as [low, middle, high]")
         if len(self.classes) == 1:
-            raise ReferenceProblem(place, "there must be two or more")
-        twice = [name for name, count in Counter(self.classes).items() if count > 1]
-        if twice:
-            raise ReferenceProblem(place, f"{twice[0]!r} stands there twice; name each class once")
+            raise ReferenceProblem(path, "needs two or more class names")
+        repeated = [name for name, count in Counter(self.classes).items() if count > 1]
+        if repeated:
+            raise ReferenceProblem(path, f"lists {repeated[0]!r} twice; list each class once")
         return self
 
 
 class SliceDefinition(Model):
-    """A field by whose values quality is also reported."""
+    """An input for whose values quality is reported separately."""
 
     input: str
     """One of `prediction.inputs`."""
     max_values: int = Field(default=20, ge=1, le=200)
-    """So many of the window's most frequent values are kept; the others are left out."""
+    """Only this many of the most frequent values in a window are reported."""
 
 
 class DetectorDefinition(Model):
-    """A test on closed windows."""
+    """A drift test on closed windows."""
 
     kind: Literal["block_residual", "block_loss", "psi"]
-    """`block_residual`: mean of (score - outcome) by block against zero, of several classes mean of (probability of the
-    likeliest one - whether it came true); `block_loss`: recent blocks' mean loss
-    against the reference blocks after the release became champion; `psi`: population stability index of an input or
+    """`block_residual`: tests whether the mean of (score - outcome) per block is zero; with `multiclass`, the mean of
+    (probability of the most likely class - 1 if it was right, else 0). `block_loss`: compares the mean loss of recent
+    blocks with the first blocks after the release became champion. `psi`: population stability index of an input or of
     the score."""
     mode: Literal["watch", "trigger"]
-    """Whether an alarm asks for a retrain or is only shown."""
+    """`trigger`: an alarm requests a retrain; `watch`: it is only shown."""
     threshold: float = Field(gt=0)
-    """Alarm above this value of the statistic."""
+    """The detector raises an alarm if the statistic is above this."""
     blocks: int = Field(default=1, ge=1)
-    """Trailing closed blocks in the statistic; fewer is not known yet."""
+    """Number of newest closed blocks in the statistic. With fewer blocks there is no result yet."""
     on: str | None = None
-    """psi only: an input's name, `score`, or unset for the largest over all."""
+    """Only for `psi`: the name of an input, or `score`. Default: the largest index of all inputs and the score."""
     min_rows: int = Field(default=1, ge=1)
-    """Blocks with fewer joined rows are left out."""
+    """Blocks with fewer joined rows are ignored."""
 
 
 class MonitoringDefinition(Model):
     """Windows and detectors."""
 
     block: PositiveSpan = timedelta(days=1)
-    """Length of a block and of a window, aligned to the epoch in UTC, by outcome event time. Losses within a block are
-    taken as dependent, blocks as exchangeable."""
+    """Length of a block, which is also a window. Blocks are aligned to the epoch in UTC and use the event time of the
+    outcome. Statistics treat losses within a block as dependent and blocks as exchangeable."""
     slices: dict[Name, SliceDefinition] = Field(default_factory=dict)
     detectors: dict[Name, DetectorDefinition] = Field(default_factory=dict)
 
 
 class WindowByReason(Model):
-    """How much data a run trains on, by what asked for it."""
+    """How much data a run trains on, by the reason of the run."""
 
     first_champion: PositiveSpan
-    """For the loop's first model."""
+    """The first model of the loop."""
     drift: PositiveSpan
-    """For an alarm of a `trigger` detector."""
+    """An alarm of a `trigger` detector."""
     schedule: PositiveSpan
-    """For the calendar."""
+    """The `training.schedule`."""
     command: PositiveSpan
-    """For a person."""
+    """A command from a user."""
 
 
 class ScheduleDefinition(Model):
-    """Retraining by the calendar of event time."""
+    """Retraining at a fixed interval of event time."""
 
     every: PositiveSpan
-    """Counted from the first event of the loop."""
+    """Interval, counted from the first event of the loop."""
 
 
 class TrainingDefinition(Model):
-    """When and how a model is trained."""
+    """When and how models are trained."""
 
     trainer: str | None = "model:Trainer"
-    """`module:class` in the loop's folder, a `driftloop.model.trainer.Trainer`. `null` if nothing is trained: models
-    come by `driftloop import`, and a reason to train is told and kept until there is a trainer."""
+    """`module:class` in the loop's folder that implements `driftloop.model.trainer.Trainer`. `null`: this system trains
+    nothing, and models come from `driftloop import`. Reasons to train are kept until there is a trainer."""
     first_champion_after: PositiveSpan
     """Event time from the loop's first event to the first training run."""
     window: WindowByReason
     validation: PositiveSpan
-    """The last part of the window in decision time, held out of training."""
+    """Length of the last part of the window, by decision time, that is not used for training."""
     schedule: ScheduleDefinition | None = None
     cooldown: Span = timedelta(0)
-    """Least event time between the end of one chain and the next request."""
+    """Minimum event time between the end of one chain and the next training request."""
     breaker: int = Field(default=5, ge=1)
-    """After so many requests in a row that did not end in a promotion, only a command retrains."""
+    """After this many consecutive requests without a promotion, only a command starts training."""
     seed: int = 0
-    """A run's seed is this plus the number of requests before it."""
+    """Seed of the first run. Each later run adds one."""
     time_limit: PositiveSpan = timedelta(minutes=10)
-    """Wall time after which a run is ended, as failed."""
+    """Wall time after which a run is stopped and fails."""
     memory_limit_mib: int = Field(default=6144, ge=256)
-    """Memory, in MiB, above which a run is ended, as failed."""
+    """Memory in MiB above which a run is stopped and fails."""
     parameters: dict[str, float | int | str | bool] = Field(default_factory=dict)
-    """Handed to the trainer, logged with the run."""
+    """Parameters for the trainer; logged with the run."""
 
     @model_validator(mode="after")
     def _schedule_of_a_trainer(self) -> TrainingDefinition:
         if self.trainer is None and self.schedule is not None:
-            what = "there is no trainer that it could run; leave `schedule` out, or name a trainer"
-            raise ReferenceProblem(("training", "schedule"), what)
+            message = "training.trainer is null, so nothing can be scheduled; remove `schedule` or set a trainer"
+            raise ReferenceProblem(("training", "schedule"), message)
         return self
 
 
 class OfflineGate(Model):
-    """Weeds out broken candidates before they see traffic."""
+    """Limits that a candidate must meet on validation rows before it gets traffic."""
 
     min_rows: int = Field(default=200, ge=1)
-    """Least rows of validation."""
+    """Minimum number of validation rows."""
     min_gain_over_base_rate: float = 0.0
-    """The candidate's validation loss must be below the base rate's by at least this."""
+    """Minimum improvement: loss of the base rate minus loss of the candidate."""
     max_loss_over_champion: float = 0.05
-    """It must not lose to the champion by more than this on the same rows, with certainty (interval's upper end)."""
+    """Maximum loss of the candidate above the champion on the same rows, at the upper end of the interval."""
 
 
 class Step(Model):
     """A stage of the rollout."""
 
     stage: Literal["shadow", "canary"]
-    """`shadow`: scores every request, answers none; `canary`: also answers a share of keys."""
+    """`shadow`: scores every request but answers none; `canary`: also answers a share of the keys."""
     share: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Of keys answered by the challenger; 0 in shadow."""
+    """Share of keys that the challenger answers; 0 in shadow."""
     min_blocks: int = Field(ge=2)
-    """Fewer closed blocks since the stage began is not known yet."""
+    """Minimum number of closed blocks in the stage before a verdict."""
     max_blocks: int = Field(ge=2)
-    """At so many the stage's limit is reached and not-known-yet ends in rejection."""
+    """Maximum number of closed blocks in the stage. Without a verdict by then, the release is rejected."""
     margin: float = 0.0
-    """Better: the interval's lower end is above this. Worse: its upper end is below it."""
+    """The challenger is better if the interval's lower end is above this, and worse if its upper end is below it."""
     evidence: Literal["stage", "release"] = "release"
-    """Paired blocks since this stage, or since the release first scored."""
+    """Which paired blocks count: those since the `stage` began, or since the `release` first scored."""
     approval: bool = False
-    """Whether a person must approve the next stage."""
+    """Whether a user must approve the next stage."""
     approval_within: PositiveSpan | None = None
-    """Event time that a person has for it; `max_blocks` blocks if unset. A rollback is taken at any time."""
+    """Event time within which the approval must come. Default: `max_blocks` blocks. A rollback is always accepted."""
     approval_else: Literal["reject", "proceed"] = "reject"
-    """What happens after that: `reject` ends the release, `proceed` lets the next better verdict move it on."""
+    """What happens after that: `reject` ends the release; `proceed` continues at the next better verdict."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Step:
@@ -356,31 +355,31 @@ class Step(Model):
         if not self.approval and (self.approval_within is not None or self.approval_else != "reject"):
             raise ValueError("approval_within and approval_else need `approval: true`")
         if self.stage == "shadow" and self.share > 0:
-            raise ValueError("a shadow answers nobody: leave `share` out")
+            raise ValueError("a shadow answers no requests; remove `share`")
         if self.stage == "canary" and self.share <= 0:
             raise ValueError("a canary needs a `share` above 0")
         return self
 
 
 class RolloutDefinition(Model):
-    """Stages that a release passes, in order, and how its evidence is judged."""
+    """Stages of a release, in order, and how its evidence is tested."""
 
     steps: tuple[Step, ...] = Field(min_length=1)
     level: float = Field(default=0.95, gt=0.5, lt=1.0)
     """Level of the two-sided bootstrap interval."""
     resamples: int = Field(default=4000, ge=200)
-    """Bootstrap resamples of blocks."""
+    """Number of bootstrap resamples of blocks."""
     seed: int = 0
-    """Of the resampling."""
+    """Seed of the bootstrap."""
 
 
 class LoopDefinition(Model):
-    """One loop: what comes in, what is predicted, how it is watched and kept right."""
+    """One loop: its events, its prediction, its monitoring and its rollout."""
 
     loop: Name
-    """The loop's name, which is its folder's and its model's in Triton."""
+    """Name of the loop, of its folder, and of its model in Triton."""
     description: str
-    """The question that the model answers, for people."""
+    """The question that the model answers."""
     events: dict[EventType, EventDefinition]
     time: TimeRules = TimeRules()
     prediction: PredictionDefinition
@@ -392,18 +391,16 @@ class LoopDefinition(Model):
 
     @model_validator(mode="after")
     def _references(self) -> LoopDefinition:
-        place: tuple[str, ...]
-        for place in (("prediction", "from"), ("label", "from")):
-            event = (self.prediction if place[0] == "prediction" else self.label).source
+        for section, event in (("prediction", self.prediction.source), ("label", self.label.source)):
             if event not in self.events:
-                raise ReferenceProblem(place, f"names {event!r}, which `events` does not declare")
+                raise ReferenceProblem((section, "from"), f"{event!r} is not declared in `events`")
         known = {*self.prediction.inputs, self.prediction.key}
         for join_key, source in self.prediction.join_keys.items():
             if source.input is not None and source.input not in known:
-                place = ("prediction", "join_keys", join_key)
-                raise ReferenceProblem(place, f"names the input {source.input!r}, which is not declared")
-        for name, piece in self.monitoring.slices.items():
-            if piece.input not in self.prediction.inputs:
-                place = ("monitoring", "slices", name)
-                raise ReferenceProblem(place, f"names the input {piece.input!r}, which is not declared")
+                path = ("prediction", "join_keys", join_key)
+                raise ReferenceProblem(path, f"{source.input!r} is not declared in `prediction.inputs`")
+        for name, rule in self.monitoring.slices.items():
+            if rule.input not in self.prediction.inputs:
+                path = ("monitoring", "slices", name)
+                raise ReferenceProblem(path, f"{rule.input!r} is not declared in `prediction.inputs`")
         return self

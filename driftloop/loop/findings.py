@@ -1,4 +1,4 @@
-"""What one part of the system has to say of a loop, and how it says so to another process."""
+"""Problems and effects that a service reports about a loop, and how it prints them for another process."""
 
 from __future__ import annotations
 
@@ -18,51 +18,54 @@ from driftloop.process.errors import LoopDefinitionError
 from driftloop.process.settings import Settings
 
 KINDS = ("topic", "table", "view", "model", "trainer", "run", "detector", "stage")
-"""Kinds of effects, from what comes in to what goes live."""
+"""Kinds of effects, in display order: from input to rollout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Something that will be there, or happen, once the loop runs."""
+    """Something that will exist or happen when the loop runs."""
 
     kind: str
     """One of `KINDS`."""
     name: str
     what: str
-    """The rest of the sentence."""
+    """Description that follows the name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is wrong, a line each as ``file:line: what``, and what will happen."""
+    """Problems, as ``file:line: message``, and effects of a loop."""
 
     problems: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Findings:
-        """The findings that `answer` printed."""
-        return cls(tuple(found["problems"]), tuple(Effect(**each) for each in found["effects"]))
+    def from_json(cls, data: Mapping[str, Any]) -> Findings:
+        """Build the findings of one loop from the output of `answer`."""
+        return cls(tuple(data["problems"]), tuple(Effect(**effect) for effect in data["effects"]))
 
 
 Inspect = Callable[[Loop, Settings], Iterable[Effect]]
-"""Says what a service will make of a loop; raises LoopDefinitionError with all that it would refuse."""
+"""Returns the effects of a loop in a service; raises LoopDefinitionError with all problems."""
 
 
 def answer(inspect: Inspect, arguments: list[str] | None = None) -> int:
-    """Inspect the loops whose folders stand on the command line; prints JSON, findings by loop. Returns the exit code.
+    """Inspect the loop folders given on the command line and print the findings by loop as JSON.
 
-    What a loop's own code prints goes to standard error.
+    Output of a loop's own code goes to standard error.
+
+    Returns:
+        The exit code.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("folders", nargs="+", type=Path)
     os.environ["TZ"] = "UTC"
     time.tzset()
-    settings, found = Settings(), {}
+    settings, findings = Settings(), {}
     with contextlib.redirect_stdout(sys.stderr):
         for folder in parser.parse_args(arguments).folders:
-            found[folder.name] = asdict(_findings(inspect, folder, settings))
-    sys.stdout.write(json.dumps(found) + "\n")
+            findings[folder.name] = asdict(_findings(inspect, folder, settings))
+    sys.stdout.write(json.dumps(findings) + "\n")
     return 0
 
 

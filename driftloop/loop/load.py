@@ -1,4 +1,4 @@
-"""Reads ``loops/<name>``: the definition with its errors at the line, and the descriptor set of its events."""
+"""Reads ``loops/<name>``: the definition, whose errors name the line, and the descriptor set of its events."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ DESCRIPTORS = "events.binpb"
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop's definition and the folder it stands in."""
+    """A loop's definition and its folder."""
 
     definition: LoopDefinition
     folder: Path
 
     @property
     def name(self) -> str:
-        """The loop's name."""
         return self.definition.loop
 
     @cached_property
     def messages(self) -> dict[str, type[Message]]:
-        """Message class of each event type, from the descriptor set beside ``loop.yaml``.
+        """Message class by event type, from the descriptor set beside ``loop.yaml``.
 
         Raises:
             LoopDefinitionError: the set is missing or lacks a message.
@@ -50,17 +49,17 @@ class Loop:
             pool.Add(file)
         return {name: self._message(pool, event.message) for name, event in self.definition.events.items()}
 
-    def line_of(self, *place: str) -> str:
-        """``file:line`` of a key of ``loop.yaml``, for who finds it wrong later than `load_loop`."""
+    def line_of(self, *key_path: str) -> str:
+        """Return ``file:line`` of a key of ``loop.yaml``, for checks that run after `load_loop`."""
         path = self.folder / "loop.yaml"
-        return f"{path}:{_line(_parse(path)[0], place)}"
+        return f"{path}:{_line(_parse(path)[0], key_path)}"
 
     def _message(self, pool: descriptor_pool.DescriptorPool, full_name: str) -> type[Message]:
         try:
             return message_factory.GetMessageClass(pool.FindMessageTypeByName(full_name))
         except KeyError:
             raise LoopDefinitionError(
-                [f"{self.folder / 'loop.yaml'}:1: no message {full_name} in {DESCRIPTORS}"]
+                [f"{self.folder / 'loop.yaml'}:1: {DESCRIPTORS} has no message {full_name}"]
             ) from None
 
 
@@ -68,18 +67,18 @@ def load_loop(folder: Path) -> Loop:
     """Read ``<folder>/loop.yaml``.
 
     Raises:
-        LoopDefinitionError: one line for each problem, with file and line.
+        LoopDefinitionError: the file is not valid; one ``file:line: problem`` per problem.
     """
     path = folder / "loop.yaml"
     tree, data = _parse(path)
     try:
         definition = LoopDefinition.model_validate(data)
     except ValidationError as error:
-        problems = [(_place(each), _say(each)) for each in error.errors()]
-        raise LoopDefinitionError([f"{path}:{_line(tree, at)}: {what}" for at, what in problems]) from error
+        problems = [f"{path}:{_line(tree, _key_path(detail))}: {_message(detail)}" for detail in error.errors()]
+        raise LoopDefinitionError(problems) from error
     if definition.loop != folder.name:
-        what = f"loop is {definition.loop!r}, its folder {folder.name!r}; they must be one"
-        raise LoopDefinitionError([f"{path}:{_line(tree, ('loop',))}: {what}"])
+        message = f"loop is {definition.loop!r} but its folder is {folder.name!r}; give both the same name"
+        raise LoopDefinitionError([f"{path}:{_line(tree, ('loop',))}: {message}"])
     return Loop(definition, folder)
 
 
@@ -92,42 +91,46 @@ def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
         raise LoopDefinitionError([f"{path}:1: cannot be read: {error}"]) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or error
-        raise LoopDefinitionError([f"{path}:{mark.line + 1 if mark else 1}: not YAML: {what}"]) from error
-    if twice := list(_twice(tree)):
-        raise LoopDefinitionError([f"{path}:{line}: {key} stands here a second time" for key, line in twice])
+        problem = getattr(error, "problem", None) or error
+        raise LoopDefinitionError([f"{path}:{mark.line + 1 if mark else 1}: not YAML: {problem}"]) from error
+    if repeated := list(_repeated_keys(tree)):
+        raise LoopDefinitionError([f"{path}:{line}: repeats the key {key}; remove one" for key, line in repeated])
     return tree, data
 
 
 def _compose(text: str) -> yaml.Node | None:
-    """By libyaml, which takes a tenth of the time; what is wrong is told by the other, which knows the line better."""
+    # libyaml takes a tenth of the time; the Python parser reports more exact lines.
     try:
         return yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
         return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
-def _twice(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
-    """Keys that a mapping has twice, with their lines: YAML's loader would let the last win."""
+def _repeated_keys(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
+    """Yield repeated keys with their lines. PyYAML would use the last value without an error."""
     if isinstance(node, yaml.SequenceNode):
-        for each in node.value:
-            yield from _twice(each)
+        for item in node.value:
+            yield from _repeated_keys(item)
     elif isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if str(key.value) in seen:
                 yield str(key.value), key.start_mark.line + 1
             seen.add(str(key.value))
-            yield from _twice(value)
+            yield from _repeated_keys(value)
 
 
 def load_loops(folder: Path, names: Sequence[str] = ()) -> list[Loop]:
-    """Every loop in a folder, or those named, sorted by name; raises as `load_loop` does, with all problems."""
-    found = sorted(path.parent for path in folder.glob("*/loop.yaml"))
-    absent = sorted(set(names) - {path.name for path in found})
-    problems = [f"{folder / name}/loop.yaml:1: there is no such loop" for name in absent]
+    """Load the named loops of a folder, or all of them, sorted by name.
+
+    Raises:
+        LoopDefinitionError: the problems of all these loops.
+    """
+    folders = sorted(path.parent for path in folder.glob("*/loop.yaml"))
+    absent = sorted(set(names) - {path.name for path in folders})
+    problems = [f"{folder / name}/loop.yaml:1: missing; there is no loop with this name" for name in absent]
     loops = []
-    for path in found:
+    for path in folders:
         if names and path.name not in names:
             continue
         try:
@@ -139,23 +142,23 @@ def load_loops(folder: Path, names: Sequence[str] = ()) -> list[Loop]:
     return loops
 
 
-def _place(error: Any) -> tuple[str | int, ...]:
-    cause = error.get("ctx", {}).get("error")
-    return tuple(cause.place) if isinstance(cause, ReferenceProblem) else tuple(error["loc"])
+def _key_path(detail: Any) -> tuple[str | int, ...]:
+    cause = detail.get("ctx", {}).get("error")
+    return cause.path if isinstance(cause, ReferenceProblem) else tuple(detail["loc"])
 
 
-def _say(error: Any) -> str:
-    where = ".".join(str(part) for part in _place(error))
-    cause = error.get("ctx", {}).get("error")
-    message = str(cause) if isinstance(cause, ValueError) else error["msg"]
-    what = {"extra_forbidden": "unknown key", "missing": "missing"}.get(error["type"], message)
-    return f"{where}: {what}" if where else str(what)
+def _message(detail: Any) -> str:
+    key = ".".join(str(part) for part in _key_path(detail))
+    cause = detail.get("ctx", {}).get("error")
+    message = str(cause) if isinstance(cause, ValueError) else detail["msg"]
+    text = {"extra_forbidden": "unknown key", "missing": "missing"}.get(detail["type"], message)
+    return f"{key}: {text}" if key else str(text)
 
 
-def _line(node: yaml.Node | None, location: Iterable[str | int]) -> int:
-    """Line of the deepest node on a location's way, from 1."""
+def _line(node: yaml.Node | None, key_path: Iterable[str | int]) -> int:
+    """Return the line, from 1, of the deepest existing node on a key path."""
     line = 1
-    for part in location:
+    for part in key_path:
         if isinstance(node, yaml.MappingNode):
             pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
             if pair is None:

@@ -1,6 +1,6 @@
 """Writes the reference of ``loop.yaml``, ``docs/loop-yaml.md``: ``python -m driftloop.loop.reference``.
 
-With ``--check`` it only says whether the page is what the models give.
+With ``--check`` it only reports whether the page is current.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ PAGE = ROOT / "docs" / "loop-yaml.md"
 _HEAD = """\
 # loop.yaml
 
-What a loop declares, key by key. `python -m driftloop.loop.reference` makes this page from the models in
-`driftloop/loop/definition.py`; `driftloop check` holds a file against them and says at which line it falls short.
-A span of time is a number and one of the units `ms`, `s`, `m`, `h`, `d`: `90s`, `15m`, `24h`, `7d`. An unknown key is
-refused.
+All keys of a loop's definition. `python -m driftloop.loop.reference` generates this page from the models in
+`driftloop/loop/definition.py`. `driftloop check` checks a file against them and reports each problem with its line.
+A duration is a number and one of the units `ms`, `s`, `m`, `h`, `d`: `90s`, `15m`, `24h`, `7d`. Unknown keys are
+errors.
 """
-_NAMES = {"str": "string", "int": "integer", "float": "number", "bool": "`true` or `false`", "timedelta": "span"}
+_NAMES = {"str": "string", "int": "integer", "float": "number", "bool": "`true` or `false`", "timedelta": "duration"}
 _BOUNDS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
 _BOUNDS |= {"max_length": "at most {} characters", "min_length": "at least {} of them", "pattern": "like `{}`"}
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     sections = list(_sections("", LoopDefinition, {}))
     return "\n".join([_HEAD, *sections])
 
 
 def undocumented() -> list[str]:
-    """``Model.field`` of every field that has no docstring."""
+    """Return ``Model.field`` of all fields without a docstring."""
     return [
         f"{model.__name__}.{name}"
         for model in _models()
@@ -56,31 +56,33 @@ def undocumented() -> list[str]:
 
 
 def _models() -> list[type[Model]]:
-    found = [each for each in vars(definition).values() if inspect.isclass(each) and issubclass(each, Model)]
-    return [each for each in found if each is not Model]
+    classes = [value for value in vars(definition).values() if inspect.isclass(value) and issubclass(value, Model)]
+    return [model for model in classes if model is not Model]
 
 
 def _sections(path: str, model: type[Model], seen: dict[type[Model], str]) -> Iterator[str]:
-    """A section for the model, then one for each model within it; a model that stood before is only pointed to."""
+    """Yield the model's section, then the sections of the models in its fields. A model gets only one section."""
     seen[model] = path
     yield f"## {f'`{path}`' if path else 'The file'}\n\n{_text(inspect.getdoc(model) or '')}\n"
     yield "| key | what | default | |\n|---|---|---|---|"
-    told = _docstrings(model)
+    docstrings = _docstrings(model)
     inner: list[tuple[str, type[Model]]] = []
     for name, field in model.model_fields.items():
         key = field.alias or name
         below = _below(f"{path}.{key}".removeprefix("."), field.annotation)
-        inner += [each for each in below if each[1] not in seen]
-        text = _text(told.get(name, "")) or "; ".join(_text(inspect.getdoc(each) or "") for _, each in below)
+        inner += below
+        text = _text(docstrings.get(name, "")) or "; ".join(
+            _text(inspect.getdoc(section) or "") for _, section in below
+        )
         yield f"| `{key}` | {_kind(field)} | {_default(field)} | {text} |"
     yield ""
-    for place, each in inner:
-        if each not in seen:
-            yield from _sections(place, each, seen)
+    for inner_path, section in inner:
+        if section not in seen:
+            yield from _sections(inner_path, section, seen)
 
 
 def _below(path: str, annotation: Any) -> list[tuple[str, type[Model]]]:
-    """Models within an annotation, with their place in the file."""
+    """Return the models in an annotation with their paths in the file."""
     if inspect.isclass(annotation) and issubclass(annotation, Model):
         return [(path, annotation)]
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -88,7 +90,7 @@ def _below(path: str, annotation: Any) -> list[tuple[str, type[Model]]]:
         return _below(f"{path}.<name>", arguments[1])
     if origin is tuple:
         return _below(f"{path}[]", arguments[0])
-    return [each for argument in arguments for each in _below(path, argument)] if origin in _UNIONS else []
+    return [section for argument in arguments for section in _below(path, argument)] if origin in _UNIONS else []
 
 
 _UNIONS = (Union, types.UnionType)
@@ -101,10 +103,10 @@ def _is_section(annotation: Any) -> bool:
 def _kind(field: FieldInfo) -> str:
     kind = _type(field.annotation)
     bounds = [
-        text.format(getattr(each, name))
-        for each in field.metadata
+        text.format(getattr(constraint, name))
+        for constraint in field.metadata
         for name, text in _BOUNDS.items()
-        if getattr(each, name, None) is not None
+        if getattr(constraint, name, None) is not None
     ]
     return ", ".join([kind, *bounds])
 
@@ -112,13 +114,13 @@ def _kind(field: FieldInfo) -> str:
 def _type(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
-        return " or ".join(f"`{each}`" for each in arguments)
+        return " or ".join(f"`{value}`" for value in arguments)
     if origin is dict:
         return f"mapping of names to {_type(arguments[1])}"
     if origin is tuple:
         return f"list of {_type(arguments[0])}"
     if origin in _UNIONS:
-        return " or ".join(_type(each) for each in arguments if each is not type(None))
+        return " or ".join(_type(member) for member in arguments if member is not type(None))
     if hasattr(annotation, "__metadata__"):  # Annotated
         return _type(annotation.__origin__)
     if inspect.isclass(annotation) and issubclass(annotation, Model):
@@ -140,15 +142,14 @@ def _default(field: FieldInfo) -> str:
 
 
 def _docstrings(model: type[Model]) -> dict[str, str]:
-    """The string below each field."""
     [tree] = ast.parse(inspect.getsource(model)).body
-    found = {}
+    docstrings = {}
     for before, node in itertools.pairwise(tree.body if isinstance(tree, ast.ClassDef) else []):
         if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name):
             match node:
                 case ast.Expr(value=ast.Constant(value=str(text))):
-                    found[before.target.id] = inspect.cleandoc(text)
-    return found
+                    docstrings[before.target.id] = inspect.cleandoc(text)
+    return docstrings
 
 
 def _text(docstring: str) -> str:
@@ -156,9 +157,9 @@ def _text(docstring: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; with --check exits 1 where the page is stale."""
+    """Write the page. With --check, return 1 if it is stale and write nothing."""
     parser = argparse.ArgumentParser(description="Write docs/loop-yaml.md from the models.")
-    parser.add_argument("--check", action="store_true", help="only say whether the page is stale")
+    parser.add_argument("--check", action="store_true", help="only report whether the page is stale")
     if not parser.parse_args(arguments).check:
         PAGE.write_text(page())
         return 0

@@ -1,4 +1,4 @@
-"""Makes the files of a new loop: a loop that is right and runs, to be made one's own."""
+"""Writes the files of a new loop: a valid, runnable example to be adapted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NEWTON = """\
     return added"""
 
 CLASSES = ("good", "fair", "bad")
-"""What a new loop of kind `multiclass` begins with."""
+"""Classes of a new `multiclass` loop."""
 
 _TEMPERATURE = """\
     beyond = raw - raw[np.arange(len(label)), label.astype(int)][:, None]
@@ -44,7 +44,7 @@ _ONE_SCORE = {
     "label_type": "float32",
     "buffer": "shift",
     "calibration": "Shift all scores so that their mean over the validation rows is the labels'.",
-    "found": "What to add to raw scores [n], given the labels [n].",
+    "found": "Return the number to add to raw scores [n], given the labels [n].",
     "settled": "outcome",
 }
 _SCORE_A_CLASS = {
@@ -53,7 +53,7 @@ _SCORE_A_CLASS = {
     "label_type": "int64",
     "buffer": "log_temperature",
     "calibration": "Warm or cool all scores to the least log loss over the validation rows.",
-    "found": "Logarithm of the temperature (Guo et al. 2017) of logits [n, K] by bisection; the loss has one minimum.",
+    "found": "Return the log temperature (Guo et al. 2017) of logits [n, K] by bisection; the loss has one minimum.",
     "settled": "ended_well",
 }
 
@@ -110,17 +110,17 @@ KINDS = tuple(_BY_KIND)
 
 
 def scaffold(name: str, kind: LabelKind, clock: str, loops_dir: Path, feature_repo: Path) -> list[Path]:
-    """Write a new loop; returns its files.
+    """Write a new loop and return its files.
 
     Raises:
         ConfigError: the name is not a valid loop name, or a loop with that name exists.
     """
     if not name.isidentifier() or name != name.lower() or name.startswith("_") or len(name) > 48:
-        raise ConfigError(f"{name!r} cannot be a loop's name; use lower-case letters, digits and _, a letter first")
+        raise ConfigError(f"invalid loop name {name!r}: use lowercase letters, digits and _, starting with a letter")
     folder, features = loops_dir / name, feature_repo / f"{name}.py"
     for path in (folder, features):
         if path.exists():
-            raise ConfigError(f"{path} is there already; choose another name, or remove it first")
+            raise ConfigError(f"{path} exists already; choose another name or remove it first")
     values: dict[str, Any] = {"name": name, "kind": kind, "clock": clock, **_BY_KIND[kind]}
     values["classes"] = CLASSES
     values.setdefault("past", values["drawn"])
@@ -134,16 +134,16 @@ def scaffold(name: str, kind: LabelKind, clock: str, loops_dir: Path, feature_re
         folder / f"test_{name}.py": "test.py.j2",
         features: "features.py.j2",
     }
-    made = [_write(path, template, values) for path, template in files.items()]
-    made.append(folder / DESCRIPTORS)
-    made[-1].write_bytes(compile_protos(folder))
+    paths = [_write(path, template, values) for path, template in files.items()]
+    paths.append(folder / DESCRIPTORS)
+    paths[-1].write_bytes(compile_protos(folder))
     first = span_text(load_loop(folder).definition.training.first_champion_after)
-    made.append(_write(folder / "README.md", "README.md.j2", {**values, "first": first}))
-    return sorted(made)
+    paths.append(_write(folder / "README.md", "README.md.j2", {**values, "first": first}))
+    return sorted(paths)
 
 
 def _write(path: Path, template: str, values: dict[str, Any]) -> Path:
-    # S701: what is written is code and YAML, no HTML
+    # S701: the output is code and YAML, not HTML
     environment = Environment(  # noqa: S701
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=False
     )

@@ -11,7 +11,7 @@ def test_the_page_is_what_the_models_give() -> None:
     assert reference.main(["--check"]) == 0
 
 
-def test_a_page_that_is_not_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_that_differs_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(reference, "PAGE", reference.PAGE.with_name("nowhere.md"))
     assert reference.main(["--check"]) == 1
     assert "run `python -m driftloop.loop.reference`" in capsys.readouterr().err
@@ -25,12 +25,13 @@ def test_every_key_is_explained() -> None:
     "line",
     [
         "## `monitoring.detectors.<name>`",
-        "| `lateness` | span | `0s` | Allowance of a derived watermark behind the newest event of its partition. |",
+        "| `lateness` | duration | `0s` | How far the watermark of a partition stays behind"
+        " the newest event of that partition. |",
         "| `from` | string, at most 96 characters, like `^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*$` | required |",
         "| `kind` | `binary` or `regression` or `count` or `multiclass` | required |",
-        "| `partitions` | integer, at least 1, at most 1024 | `2` | Partitions of the raw topic. |",
+        "| `partitions` | integer, at least 1, at most 1024 | `2` | Number of partitions of the raw topic. |",
         "| `feeds` | list of list of string | none |",
     ],
 )
-def test_a_key_is_told_with_its_type_bounds_and_default(line: str) -> None:
+def test_a_key_is_listed_with_its_type_bounds_and_default(line: str) -> None:
     assert line in reference.page()

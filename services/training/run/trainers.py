@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from driftloop.loop import Loop
-from driftloop.loop.code import told_at_its_line
+from driftloop.loop.code import locate_errors
 from driftloop.model.trainer import Trainer
 from driftloop.process.errors import LoopDefinitionError
 from driftloop.process.settings import ROOT
@@ -39,12 +39,12 @@ def load_trainer(loop: Loop) -> Trainer:
     package = f"loops.{loop.folder.name}"
     _package("loops", loop.folder.parent)
     _package(package, loop.folder)
-    with told_at_its_line(path):
+    with locate_errors(path):
         module = importlib.import_module(f"{package}.{module_name}")
     made = getattr(module, class_name, None)
     if made is None or not callable(getattr(made, "fit", None)):
         raise LoopDefinitionError([f"{where}: trainer: {path} has no class {class_name!r} with a method `fit`"])
-    with told_at_its_line(path):
+    with locate_errors(path):
         trainer: Trainer = made()
     return trainer
 

@@ -59,7 +59,7 @@ def test_a_loop_that_is_right_is_told_what_it_will_bring_about() -> None:
     assert (name, found["problems"]) == ("flights", [])
     assert effects["topic", "flights.departed"].startswith("2 partitions of flights.v1.FlightDeparted")
     assert effects["view", "flights_origin_departed"] == "8 features by origin"
-    assert "asks for flight_id, decision_time_ms, carrier" in effects["model", "flights"]
+    assert "inputs: flight_id, decision_time_ms, carrier" in effects["model", "flights"]
     assert effects["run", "schedule"] == "every 49d of event time, on the last 14d"
     assert effects["stage", "2. canary"] == "answers 10% of keys for 4d"
     assert {kind for kind, _ in effects} == {"table", "view", "trainer", "topic", "model", "run", "detector", "stage"}

@@ -41,14 +41,14 @@ def init(environment: dict[str, str], kind: str) -> list[Path]:
     """Make a loop; returns its files."""
     made = python(environment, "driftloop.ops.cli", "init", f"parcels_{kind}", "--kind", kind, "--json")
     assert made.returncode == 0, made.stderr
-    return [Path(each) for each in json.loads(made.stdout)]
+    return [Path(name) for name in json.loads(made.stdout)]
 
 
 def test_new_loops_of_each_kind_pass_check(environment: dict[str, str], tmp_path: Path) -> None:
     for kind in KINDS:
         files = init(environment, kind)
-        assert all(each.exists() for each in files)
-        assert {each.relative_to(tmp_path).parts[0] for each in files} == {"loops", "feature_repo"}
+        assert all(path.exists() for path in files)
+        assert {path.relative_to(tmp_path).parts[0] for path in files} == {"loops", "feature_repo"}
     checked = python(environment, "driftloop.ops.cli", "check", "--json")
     assert checked.returncode == 0, checked.stdout
     assert list(json.loads(checked.stdout)) == sorted(f"parcels_{kind}" for kind in KINDS)
@@ -57,12 +57,12 @@ def test_new_loops_of_each_kind_pass_check(environment: dict[str, str], tmp_path
         assert linted.returncode == 0, linted.stdout
 
 
-@pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(each, marks=pytest.mark.proof) for each in KINDS[1:])])
+@pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.proof) for kind in KINDS[1:])])
 def test_a_new_loop_passes_its_own_test(environment: dict[str, str], tmp_path: Path, kind: str) -> None:
     init(environment, kind)
     tested = python(
         environment, "pytest", "-q", "-p", "no:cacheprovider", "-o", f"pythonpath={tmp_path}",
-        "-k", "not the_loop_is_right", str(tmp_path / "loops"),
+        "-k", "not definition_is_valid", str(tmp_path / "loops"),
     )  # fmt: skip
     assert "2 passed" in tested.stdout, tested.stdout + tested.stderr
 
@@ -70,7 +70,7 @@ def test_a_new_loop_passes_its_own_test(environment: dict[str, str], tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["Parcels"], "'Parcels' cannot be a loop's name"),
+        (["Parcels"], "invalid loop name 'Parcels'"),
         (["parcels", "--kind", "ordinal"], "'ordinal' is not one of 'binary', 'regression', 'count', 'multiclass'"),
         ([], "Missing argument 'NAME'"),
     ],
@@ -88,6 +88,6 @@ def test_what_is_there_is_not_written_over(environment: dict[str, str], tmp_path
     (tmp_path / "feature_repo" / "parcels.py").write_text("MINE = 1\n")
     done = python(environment, "driftloop.ops.cli", "init", "parcels")
     assert done.returncode == 2
-    assert "parcels.py is there already" in done.stderr
+    assert "parcels.py exists already" in done.stderr
     assert not (tmp_path / "loops" / "parcels").exists()
     assert (tmp_path / "feature_repo" / "parcels.py").read_text() == "MINE = 1\n"

@@ -418,5 +418,5 @@ def test_reasons_that_were_kept_for_want_of_a_trainer_make_a_request_once_there_
 
 
 def test_a_schedule_needs_a_trainer() -> None:
-    with pytest.raises(ValueError, match="there is no trainer that it could run"):
+    with pytest.raises(ValueError, match=r"training\.trainer is null, so nothing can be scheduled"):
         policy(trainer=None, schedule={"every": "7d"})

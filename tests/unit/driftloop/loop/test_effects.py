@@ -23,64 +23,66 @@ ORDERS = load_loop(ROOT / "tests" / "loops" / "orders").definition
         (timedelta(0), "0s"),
     ],
 )
-def test_a_span_is_told_in_the_largest_unit_that_fits(span: timedelta, text: str) -> None:
+def test_duration_uses_the_largest_whole_unit(span: timedelta, text: str) -> None:
     assert span_text(span) == text
 
 
-def test_a_definition_tells_what_will_happen() -> None:
-    told = [(each.kind, each.name, each.what) for each in effects_of(ORDERS)]
-    assert told[0] == (
+def test_effects_cover_topics_runs_detectors_and_stages() -> None:
+    effects = [(effect.kind, effect.name, effect.what) for effect in effects_of(ORDERS)]
+    assert effects[0] == (
         "topic",
         "orders.placed",
-        "2 partitions of orders.v1.Placed; what it refuses goes to orders.placed.dlq",
+        "2 partitions of orders.v1.Placed; dead letters go to orders.placed.dlq",
     )
-    assert ("run", "drift", "when returns raises an alarm, on the last 8d") in told
+    assert ("run", "drift", "when returns raises an alarm, on the last 8d") in effects
     assert (
         "detector",
         "returns",
-        "mean of score less outcome by block, against zero, over the last 10 blocks of 12h; "
-        "above 4 it asks for a retrain",
-    ) in told
-    assert told[-3:] == [
-        ("stage", "1. shadow", "answers nobody for 2d to 6d"),
+        "mean of score - outcome per block, against zero, over the last 10 blocks of 12h; "
+        "above 4 the alarm requests a retrain",
+    ) in effects
+    assert effects[-3:] == [
+        ("stage", "1. shadow", "answers no requests for 2d to 6d"),
         ("stage", "2. canary", "answers 20% of keys for 36h to 4d"),
         ("stage", "3. champion", "answers all keys"),
     ]
 
 
-def test_what_a_loop_does_not_have_is_not_told() -> None:
+def test_absent_schedule_and_detectors_have_no_effects() -> None:
     training = ORDERS.training.model_copy(update={"schedule": None})
     monitoring = ORDERS.monitoring.model_copy(update={"detectors": {}})
-    told = list(effects_of(ORDERS.model_copy(update={"training": training, "monitoring": monitoring})))
-    assert [each.name for each in told if each.kind == "run"] == ["first champion"]
-    assert [each for each in told if each.kind == "detector"] == []
+    effects = list(effects_of(ORDERS.model_copy(update={"training": training, "monitoring": monitoring})))
+    assert [effect.name for effect in effects if effect.kind == "run"] == ["first champion"]
+    assert [effect for effect in effects if effect.kind == "detector"] == []
 
 
-def test_a_step_that_waits_for_a_person_says_so() -> None:
+def test_step_with_approval_mentions_it() -> None:
     first = ORDERS.rollout.steps[0].model_copy(update={"approval": True})
     rollout = ORDERS.rollout.model_copy(update={"steps": (first, *ORDERS.rollout.steps[1:])})
-    [shadow, *_] = [each for each in effects_of(ORDERS.model_copy(update={"rollout": rollout})) if each.kind == "stage"]
-    assert shadow.what == "answers nobody for 2d to 6d; then a person approves"
+    [shadow, *_] = [
+        effect for effect in effects_of(ORDERS.model_copy(update={"rollout": rollout})) if effect.kind == "stage"
+    ]
+    assert shadow.what == "answers no requests for 2d to 6d; then a user must approve"
 
 
 @pytest.mark.parametrize(
-    ("classes", "told"),
+    ("classes", "listed"),
     [
-        (("few", "many"), "2 probabilities: of few, many"),
-        (tuple("abcdefgh"), "8 probabilities: of a, b, c, d, e, f, 2 more"),
+        (("few", "many"), "2 probabilities: few, many"),
+        (tuple("abcdefgh"), "8 probabilities: a, b, c, d, e, f, 2 more"),
     ],
 )
-def test_a_loop_of_classes_says_what_its_score_holds(classes: tuple[str, ...], told: str) -> None:
+def test_multiclass_effects_list_the_classes(classes: tuple[str, ...], listed: str) -> None:
     label = ORDERS.label.model_copy(update={"kind": "multiclass", "classes": classes})
     effects = list(effects_of(ORDERS.model_copy(update={"label": label})))
-    [model] = [each.what for each in effects if each.kind == "model"]
-    assert model.endswith(f"; its score holds {told}")
-    [residual] = [each.what for each in effects if each.name == "returns"]
-    assert residual.startswith("mean probability of the likeliest class less accuracy by block, against zero")
+    [model] = [effect.what for effect in effects if effect.kind == "model"]
+    assert model.endswith(f"; its score has {listed}")
+    [residual] = [effect.what for effect in effects if effect.name == "returns"]
+    assert residual.startswith("mean probability of the most likely class - accuracy per block, against zero")
 
 
-def test_without_a_trainer_no_run_is_told_and_an_alarm_is_only_shown() -> None:
+def test_without_trainer_no_run_is_listed_and_alarms_are_only_shown() -> None:
     training = ORDERS.training.model_copy(update={"trainer": None, "schedule": None})
-    told = list(effects_of(ORDERS.model_copy(update={"training": training})))
-    assert [each.name for each in told if each.kind == "run"] == ["none"]
-    assert all(each.what.endswith("it is shown") for each in told if each.kind == "detector")
+    effects = list(effects_of(ORDERS.model_copy(update={"training": training})))
+    assert [effect.name for effect in effects if effect.kind == "run"] == ["none"]
+    assert all(effect.what.endswith("the alarm is only shown") for effect in effects if effect.kind == "detector")

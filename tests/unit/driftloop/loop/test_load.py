@@ -21,7 +21,7 @@ ORDERS = ROOT / "tests" / "loops" / "orders"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of a loop that is right, to be broken."""
+    """Return the folder of a copy of a valid loop."""
     copy = tmp_path / "orders"
     copy.mkdir()
     for name in ("loop.yaml", "events.binpb"):
@@ -30,17 +30,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _edit(folder: Path, old: str, new: str) -> int:
-    """Replace the one place where ``old`` stands; returns its line."""
+    """Replace the only occurrence of ``old`` and return its line."""
     return replace_once(folder / "loop.yaml", old, new)
 
 
 def _problems(folder: Path) -> list[str]:
-    with pytest.raises(LoopDefinitionError) as refused:
+    with pytest.raises(LoopDefinitionError) as raised:
         load_loop(folder)
-    return [each.removeprefix(f"{folder / 'loop.yaml'}:") for each in refused.value.problems]
+    return [problem.removeprefix(f"{folder / 'loop.yaml'}:") for problem in raised.value.problems]
 
 
-def test_a_right_definition_is_read(folder: Path) -> None:
+def test_valid_definition_is_loaded(folder: Path) -> None:
     loop = load_loop(folder)
     definition = loop.definition
     assert loop.name == "orders"
@@ -50,7 +50,7 @@ def test_a_right_definition_is_read(folder: Path) -> None:
     assert definition.monitoring.detectors["lines"].on == "lines"
 
 
-def test_every_loop_of_the_checkout_is_right() -> None:
+def test_all_loops_of_the_checkout_are_valid() -> None:
     for folder in (ROOT / "loops", ROOT / "tests" / "loops"):
         for loop in load_loops(folder):
             assert set(loop.messages) == set(loop.definition.events)
@@ -61,19 +61,27 @@ def test_every_loop_of_the_checkout_is_right() -> None:
     [
         ("  lateness: 10m", "  latness: 10m", "time.latness: unknown key"),
         ("    key: shop\n", "    key: shop\n    ident: uid\n", "events.shops.shelved.ident: unknown key"),
-        ("  lateness: 10m", "  lateness: -10m", "time.lateness: a span of time here must not be negative"),
-        ("  block: 12h", "  block: -12h", "monitoring.block: a span of time here must be above zero"),
-        ("  block: 12h", "  block: 0s", "monitoring.block: a span of time here must be above zero"),
-        ("  horizon: 60h", "  horizon: -60h", "label.horizon: a span of time here must be above zero"),
-        ("  validation: 2d", "  validation: -2d", "training.validation: a span of time here must be above zero"),
-        ("  cooldown: 12h", "  cooldown: -12h", "training.cooldown: a span of time here must not be negative"),
+        ("  lateness: 10m", "  lateness: -10m", "time.lateness: the duration must not be negative"),
+        ("  block: 12h", "  block: -12h", "monitoring.block: the duration must be above zero"),
+        ("  block: 12h", "  block: 0s", "monitoring.block: the duration must be above zero"),
+        ("  horizon: 60h", "  horizon: -60h", "label.horizon: the duration must be above zero"),
+        ("  validation: 2d", "  validation: -2d", "training.validation: the duration must be above zero"),
+        ("  cooldown: 12h", "  cooldown: -12h", "training.cooldown: the duration must not be negative"),
         (
             "  horizon: 60h",
             "  horizon: 60",
-            "label.horizon: 60 is not a span of time; write a number and a unit, such as",
+            "label.horizon: 60 is not a duration; use a number and a unit, such as 36h or 2d",
         ),
-        ("  horizon: 60h", "  horizon: 2 weeks", "label.horizon: '2 weeks' is not a span of time"),
-        ("  horizon: 60h", "  horizon: 99999999999d", "label.horizon: '99999999999d' is too long a span of time"),
+        (
+            "  horizon: 60h",
+            "  horizon: 2 weeks",
+            'label.horizon: "2 weeks" is not a duration; use a number and a unit, such as 36h or 2d',
+        ),
+        (
+            "  horizon: 60h",
+            "  horizon: 99999999999d",
+            'label.horizon: "99999999999d" is too long; the longest duration is 999999999d',
+        ),
         (
             "  kind: count",
             "  kind: ordinal",
@@ -82,18 +90,18 @@ def test_every_loop_of_the_checkout_is_right() -> None:
         (
             "  kind: count",
             "  kind: count\n  classes: [few, many]",
-            "label.classes: only the kind multiclass has classes, not count; leave them out",
+            "label.classes: only the kind multiclass has classes, not count; remove the key",
         ),
-        ("  kind: count", "  kind: multiclass", "label.kind: multiclass needs `classes` beside it"),
+        ("  kind: count", "  kind: multiclass", "label.kind: multiclass needs the key `classes`"),
         (
             "  kind: count",
             "  kind: multiclass\n  classes: [few]",
-            "label.classes: there must be two or more",
+            "label.classes: needs two or more class names",
         ),
         (
             "  kind: count",
             "  kind: multiclass\n  classes: [few, many, few]",
-            "label.classes: 'few' stands there twice; name each class once",
+            "label.classes: lists 'few' twice; list each class once",
         ),
         (
             "  kind: count",
@@ -104,17 +112,17 @@ def test_every_loop_of_the_checkout_is_right() -> None:
         (
             "  from: orders.placed",
             "  from: orders.posted",
-            "prediction.from: names 'orders.posted', which `events` does not declare",
+            "prediction.from: 'orders.posted' is not declared in `events`",
         ),
         (
             "  from: orders.inspected",
             "  from: orders.seen",
-            "label.from: names 'orders.seen', which `events` does not declare",
+            "label.from: 'orders.seen' is not declared in `events`",
         ),
         (
             "shop: {input: store}",
             "shop: {input: stoer}",
-            "prediction.join_keys.shop: names the input 'stoer', which is not declared",
+            "prediction.join_keys.shop: 'stoer' is not declared in `prediction.inputs`",
         ),
         (
             "shop: {input: store}",
@@ -125,7 +133,7 @@ def test_every_loop_of_the_checkout_is_right() -> None:
         (
             "    channel: {input: channel, max_values: 3}",
             "    channel: {input: chanel}",
-            "monitoring.slices.channel: names the input 'chanel', which is not declared",
+            "monitoring.slices.channel: 'chanel' is not declared in `prediction.inputs`",
         ),
         ("mode: trigger", "mode: page", "monitoring.detectors.returns.mode: Input should be 'watch' or 'trigger'"),
         ("threshold: 4.0", "threshold: 0", "monitoring.detectors.returns.threshold: Input should be greater than 0"),
@@ -134,7 +142,7 @@ def test_every_loop_of_the_checkout_is_right() -> None:
         (
             "{stage: shadow, min",
             "{stage: shadow, share: 0.1, min",
-            "rollout.steps.0: a shadow answers nobody: leave `share` out",
+            "rollout.steps.0: a shadow answers no requests; remove `share`",
         ),
         (
             "min_blocks: 4, max_blocks: 12",
@@ -146,33 +154,33 @@ def test_every_loop_of_the_checkout_is_right() -> None:
             "  memory_limit_mib: 1",
             "training.memory_limit_mib: Input should be greater than or equal to 256",
         ),
-        ("  lateness: 10m", "  lateness: 10m\n  lateness: 20m", "lateness stands here a second time"),
+        ("  lateness: 10m", "  lateness: 10m\n  lateness: 20m", "repeats the key lateness; remove one"),
     ],
 )
-def test_what_is_wrong_is_said_at_its_line(folder: Path, old: str, new: str, problem: str) -> None:
+def test_problem_is_reported_with_its_line(folder: Path, old: str, new: str, problem: str) -> None:
     line = _edit(folder, old, new)
-    [found] = _problems(folder)
-    at, _, what = found.partition(": ")
-    assert what.startswith(problem)
-    assert int(at) in (line, line + 1)
+    [reported] = _problems(folder)
+    number, _, message = reported.partition(": ")
+    assert message.startswith(problem)
+    assert int(number) in (line, line + 1)
 
 
-def test_a_missing_key_is_said_at_the_part_that_lacks_it(folder: Path) -> None:
+def test_missing_key_is_reported_at_its_section(folder: Path) -> None:
     line = _edit(folder, "  horizon: 60h\n", "")
     lines = (folder / "loop.yaml").read_text().splitlines()
     assert _problems(folder) == [f"{lines.index('label:') + 1}: label.horizon: missing"]
     assert line > lines.index("label:")
 
 
-def test_all_problems_are_said_at_once(folder: Path) -> None:
+def test_all_problems_are_reported_at_once(folder: Path) -> None:
     _edit(folder, "  lateness: 10m", "  lateness: -10m")
     _edit(folder, "  kind: count", "  kind: ordinal")
-    assert [each.split(": ")[1] for each in _problems(folder)] == ["time.lateness", "label.kind"]
+    assert [reported.split(": ")[1] for reported in _problems(folder)] == ["time.lateness", "label.kind"]
 
 
-def test_the_loop_must_have_its_folders_name(folder: Path) -> None:
+def test_loop_and_folder_must_have_the_same_name(folder: Path) -> None:
     _edit(folder, "loop: orders", "loop: returns")
-    assert _problems(folder) == ["1: loop is 'returns', its folder 'orders'; they must be one"]
+    assert _problems(folder) == ["1: loop is 'returns' but its folder is 'orders'; give both the same name"]
 
 
 @pytest.mark.parametrize(
@@ -186,62 +194,62 @@ def test_the_loop_must_have_its_folders_name(folder: Path) -> None:
         (b"- a list", "1: "),
     ],
 )
-def test_a_file_that_is_no_definition_is_refused(folder: Path, text: bytes, problem: str) -> None:
+def test_file_that_is_not_a_definition_is_rejected(folder: Path, text: bytes, problem: str) -> None:
     (folder / "loop.yaml").write_bytes(text)
-    [found] = _problems(folder)
-    assert problem in found
+    [reported] = _problems(folder)
+    assert problem in reported
 
 
-def test_a_loop_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_loop_is_named(tmp_path: Path) -> None:
     assert _problems(tmp_path / "orders")[0].startswith("1: cannot be read")
-    with pytest.raises(LoopDefinitionError, match=r"flowers/loop\.yaml:1: there is no such loop"):
+    with pytest.raises(LoopDefinitionError, match=r"flowers/loop\.yaml:1: missing; there is no loop with this name"):
         load_loops(tmp_path, ["flowers"])
 
 
-def test_problems_of_several_loops_come_together(folder: Path) -> None:
+def test_problems_of_all_loops_are_reported_together(folder: Path) -> None:
     other = folder.parent / "other"
     shutil.copytree(folder, other)
     _edit(folder, "  lateness: 10m", "  lateness: -10m")
-    with pytest.raises(LoopDefinitionError) as refused:
+    with pytest.raises(LoopDefinitionError) as raised:
         load_loops(folder.parent)
-    assert len(refused.value.problems) == 2
+    assert len(raised.value.problems) == 2
     assert len(load_loops(ORDERS.parent, ["orders"])) == 1
 
 
-def test_messages_are_found_in_the_descriptor_set(folder: Path) -> None:
+def test_messages_come_from_the_descriptor_set(folder: Path) -> None:
     placed = load_loop(folder).messages["orders.placed"]
     assert placed.DESCRIPTOR.full_name == "orders.v1.Placed"
     assert {"uid", "order_ref", "at_ms"} <= set(placed.DESCRIPTOR.fields_by_name)
 
 
-def test_a_missing_descriptor_set_says_how_it_is_made(folder: Path) -> None:
+def test_error_for_missing_descriptor_set_names_the_compile_command(folder: Path) -> None:
     (folder / "events.binpb").unlink()
     with pytest.raises(LoopDefinitionError, match=r"events.binpb:1: missing; .*python -m driftloop.loop.compile"):
         load_loop(folder).messages  # noqa: B018
 
 
-def test_a_message_that_the_descriptor_set_lacks_is_named(folder: Path) -> None:
+def test_message_missing_from_descriptor_set_is_named(folder: Path) -> None:
     _edit(folder, "message: orders.v1.Placed", "message: orders.v1.Posted")
-    with pytest.raises(LoopDefinitionError, match=r"no message orders\.v1\.Posted"):
+    with pytest.raises(LoopDefinitionError, match=r"events\.binpb has no message orders\.v1\.Posted"):
         load_loop(folder).messages  # noqa: B018
 
 
-def test_descriptor_sets_are_those_of_their_protos() -> None:
+def test_descriptor_sets_match_their_protos() -> None:
     for folder in (path.parent for path in ROOT.glob("*loops/*/protos")):
         assert (folder / "events.binpb").read_bytes() == compile_protos(folder), f"compile {folder} again"
     assert (ORDERS / "events.binpb").read_bytes() == compile_protos(ORDERS)
 
 
-def test_protoc_refuses_a_broken_proto(tmp_path: Path) -> None:
+def test_protoc_errors_are_reported(tmp_path: Path) -> None:
     (tmp_path / "protos").mkdir()
     broken = tmp_path / "protos" / "broken.proto"
     broken.write_text('syntax = "proto3";\nmessage {')
-    with pytest.raises(LoopDefinitionError) as refused:
+    with pytest.raises(LoopDefinitionError) as raised:
         compile_protos(tmp_path)
-    assert refused.value.problems == [f"{broken}:2:9: Expected message name."]
+    assert raised.value.problems == [f"{broken}:2:9: Expected message name."]
 
 
-def test_a_module_of_a_loop_is_imported_from_its_folder(tmp_path: Path) -> None:
+def test_module_is_imported_from_the_loop_folder(tmp_path: Path) -> None:
     (tmp_path / "greenhouse").mkdir()
     (tmp_path / "greenhouse" / "model.py").write_text("ANSWER = 42")
     assert load_module(tmp_path / "greenhouse", "model").ANSWER == 42
@@ -258,39 +266,39 @@ def test_a_module_of_a_loop_is_imported_from_its_folder(tmp_path: Path) -> None:
         ("import json\njson.loads('{')\n", "2: JSONDecodeError: Expecting property name"),
     ],
 )
-def test_code_of_a_loop_that_fails_is_told_at_its_line(tmp_path: Path, text: str, problem: str) -> None:
+def test_error_in_loop_code_is_reported_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
     folder = tmp_path / f"barn{abs(hash(text))}"
     folder.mkdir()
     path = folder / "model.py"
     path.write_text(text)
-    with pytest.raises(LoopDefinitionError) as refused:
+    with pytest.raises(LoopDefinitionError) as raised:
         load_module(folder, "model")
-    assert refused.value.problems[0].startswith(f"{path}:{problem}")
+    assert raised.value.problems[0].startswith(f"{path}:{problem}")
 
 
-def test_a_definition_cannot_be_changed(folder: Path) -> None:
+def test_definition_is_frozen(folder: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_loop(folder).definition.loop = "other"  # type: ignore[misc]
 
 
 @given(st.integers(0, 10**6), st.sampled_from(["ms", "s", "m", "h", "d"]))
-def test_spans_are_a_number_and_a_unit(number: int, unit: str) -> None:
+def test_duration_is_a_number_and_a_unit(number: int, unit: str) -> None:
     milliseconds = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}[unit]
     assert to_ms(parse_span(f"{number}{unit}")) == number * milliseconds
     assert parse_span(f"-{number}{unit}") == -parse_span(f"{number}{unit}")
 
 
-def test_a_span_may_have_a_fraction() -> None:
+def test_duration_may_have_a_fraction() -> None:
     assert parse_span("1.5h") == timedelta(minutes=90)
 
 
 @pytest.mark.parametrize("text", ["", "h", "1", "1 h", "1w", "one day", 5, None, "1h30m", "\u0661h x"])
-def test_nothing_else_is_a_span(text: object) -> None:
-    with pytest.raises(ValueError, match="not a span of time"):
+def test_invalid_duration_is_rejected(text: object) -> None:
+    with pytest.raises(ValueError, match="not a duration"):
         parse_span(text)
 
 
-def test_feature_definitions_are_taken_from_the_folder_that_the_settings_name(tmp_path: Path) -> None:
+def test_feature_definitions_are_loaded_from_the_given_folder(tmp_path: Path) -> None:
     (tmp_path / "greenhouse.py").write_text("VIEWS = ['from elsewhere']\n")
     assert load_features("greenhouse", tmp_path).VIEWS == ["from elsewhere"]
     with pytest.raises(LoopDefinitionError, match="barn"):
@@ -298,6 +306,6 @@ def test_feature_definitions_are_taken_from_the_folder_that_the_settings_name(tm
 
 
 @pytest.mark.parametrize(("line", "hours"), [("", 60), ("\n  corrections: 0s", 0), ("\n  corrections: 10d", 240)])
-def test_corrections_are_taken_as_long_as_the_horizon_unless_said(folder: Path, line: str, hours: int) -> None:
+def test_corrections_default_to_the_horizon(folder: Path, line: str, hours: int) -> None:
     _edit(folder, "  horizon: 60h", f"  horizon: 60h{line}")
     assert to_ms(load_loop(folder).definition.label.correction_span) == hours * 3_600_000
