@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from driftloop.loop import LoopDefinition, to_ms
-from services.serving.router.loop_config import DECISION_TIME, InputType, KeySource, LoopConfig
+from services.serving.domain.loop_config import DECISION_TIME, InputType, KeySource, LoopConfig
 
 MAX_BATCH = 256
 _DATATYPE = {"string": "TYPE_STRING", "int64": "TYPE_INT64", "double": "TYPE_FP64"}

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from driftloop.contracts import predictions_pb2
 from driftloop.model.scores import confidence, finite_rows
-from services.serving.router.arms import is_challenger
+from services.serving.domain.arms import is_challenger
+from services.serving.domain.loop_config import LoopConfig
 from services.serving.router.batch import BadRequest, Batch, RawRequest, RequestRows, concatenate, read_request
 from services.serving.router.join import Columns, Joined, Joiner, OnlineFeatures, columns_of, places_of
-from services.serving.router.loop_config import LoopConfig
 from services.serving.router.routes import Live
 from services.serving.router.sessions import Release, ReleaseError
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.serving.router.loop_config import DECISION_TIME, LoopConfig
+from services.serving.domain.loop_config import DECISION_TIME, LoopConfig
 
 MAX_STRING_BYTES = 1024
 _LATEST_MS = 253_402_300_800_000  # the year 10000

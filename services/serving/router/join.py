@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from driftloop.featurestore.feast_keys import EntityKeys, EntityValue
 from driftloop.model.bundle import Input
+from services.serving.domain.loop_config import KeySource
 from services.serving.router.batch import Batch
-from services.serving.router.loop_config import KeySource
 from services.serving.router.online_sqlite import ViewRequest, ViewRows
 
 

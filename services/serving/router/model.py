@@ -12,9 +12,9 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from driftloop.events.probe import MARKER, PROBE
+from services.serving.domain.loop_config import LoopConfig, read_loop_config
 from services.serving.router.answer import Answer, Refusal, Router
 from services.serving.router.batch import RawRequest
-from services.serving.router.loop_config import LoopConfig, read_loop_config
 from services.serving.router.online_sqlite import OnlineStore
 from services.serving.router.routes import RouteKeeper
 from services.serving.router.sessions import Release, load_release

@@ -13,8 +13,8 @@ from tritonclient.utils import InferenceServerException
 from driftloop.contracts import predictions_pb2, registry_pb2
 from driftloop.model.bundle import open_bundle
 from driftloop.ops.checks.triton import refused_rows
+from services.serving.domain.arms import is_challenger
 from services.serving.route_deployer import RouteRefused
-from services.serving.router.arms import is_challenger
 from services.serving.router.sessions import load_release
 from tests.helpers.eventually import assert_eventually
 from tests.integration.serving.conftest import World, inputs

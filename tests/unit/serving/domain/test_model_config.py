@@ -4,8 +4,8 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from services.serving.domain.loop_config import KeySource, read_loop_config
 from services.serving.domain.model_config import Places, config_pbtxt, input_types, loop_config, model_files
-from services.serving.router.loop_config import KeySource, read_loop_config
 from tests.unit.serving.harness import CLASSES, DEFINITION, OF_CLASSES
 
 PLACES = Places(Path("/o.db"), Path("/releases"), Path("/routes"), Path("/spool"))

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from driftloop.contracts import predictions_pb2
+from services.serving.domain.arms import is_challenger
 from services.serving.domain.model_config import Places, loop_config
 from services.serving.domain.route import ReleaseOnRoute, Route
 from services.serving.router.answer import Answer, Refusal, Router
-from services.serving.router.arms import is_challenger
 from services.serving.router.batch import RawRequest
 from services.serving.router.routes import Live
 from services.serving.router.sessions import Release, ReleaseError

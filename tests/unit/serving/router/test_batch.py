@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from services.serving.domain.loop_config import LoopConfig
 from services.serving.domain.model_config import Places, loop_config
 from services.serving.router.batch import BadRequest, RawRequest, concatenate, read_request
-from services.serving.router.loop_config import LoopConfig
 from tests.unit.serving.harness import DEFINITION, T0
 
 CONFIG = loop_config(DEFINITION, Places(*[Path("/x")] * 4))

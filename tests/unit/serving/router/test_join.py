@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from driftloop.featurestore.feast_keys import EntityKeys
 from driftloop.model.bundle import Input
+from services.serving.domain.loop_config import KeySource
 from services.serving.router.batch import Batch
 from services.serving.router.join import Joined, Joiner, columns_of, places_of
-from services.serving.router.loop_config import KeySource
 from services.serving.router.online_sqlite import ViewRequest, ViewRows
 from tests.unit.serving.harness import CATEGORICAL, DEPOT, LANE, NUMERIC, T0, VIEW_KEYS, WORLD
 

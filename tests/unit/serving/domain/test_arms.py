@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.serving.router.arms import is_challenger, position
+from services.serving.domain.arms import is_challenger, position
 
 
 def test_a_key_keeps_its_place_for_ever() -> None:
