@@ -36,7 +36,7 @@ from services.serving.adapters.staging import FolderReleases
 from services.serving.adapters.triton_grpc import GrpcTriton
 from services.serving.adapters.watermarks import SqliteFeatureWatermarks
 from services.serving.domain.desired import DesiredRoute
-from services.serving.domain.model_config import Places, config_pbtxt
+from services.serving.domain.model_config import RouterPaths, config_pbtxt
 from services.serving.route_deployer import RouteDeployer
 from tests.helpers.triton import TOKEN, Triton
 
@@ -252,8 +252,8 @@ def report(
 def main(seconds: float) -> None:
     """Run all and print."""
     home = Path(tempfile.mkdtemp(prefix="driftloop-bench-"))
-    places = Places(home / "online" / "online.db", home / "releases", home / "routes", home / "spool")
-    store = online_store(places.online_db)
+    paths = RouterPaths(home / "online" / "online.db", home / "releases", home / "routes", home / "spool")
+    store = online_store(paths.online_db)
     models = home / "models"
     bare = models / BARE / "1"
     bare.mkdir(parents=True)
@@ -264,9 +264,9 @@ def main(seconds: float) -> None:
     try:
         control = GrpcTriton(server.address, TOKEN, 5.0, 60.0)
         control.load(BARE)
-        watermarks = SqliteFeatureWatermarks(places.online_db)
+        watermarks = SqliteFeatureWatermarks(paths.online_db)
         made = RouteDeployer(
-            {LOOP: definition(LOOP)}, control, FolderReleases(places.releases), FolderRouterFiles(models, places, 100),
+            {LOOP: definition(LOOP)}, control, FolderReleases(paths.releases), FolderRouterFiles(models, paths, 100),
             watermarks, SystemClock(), threading.Event(), 10.0,
         )  # fmt: skip
         champion, challenger = release(home, "champion", 1), release(home, "challenger", 2)
@@ -276,7 +276,7 @@ def main(seconds: float) -> None:
             if len(releases) > 1:
                 data.challenger.CopyFrom(releases[1])
             event = Envelope("r", "/r", data.DESCRIPTOR.full_name, LOOP, T0, T0, "c", None, None, data)
-            made.establish(DesiredRoute(event, 0))
+            made.deploy(DesiredRoute(event, 0))
 
         def touch(n: int) -> None:
             store.execute(f"UPDATE {WATERMARKS} SET watermark_ms = ?", (T0 + n,))  # noqa: S608

@@ -13,8 +13,8 @@ from services.registry.adapters.mirror_queue import SqlMirrorQueue
 from services.registry.adapters.mlflow_mirror import MlflowRegistry
 from services.registry.adapters.sql import SqlLedger, metadata
 from services.registry.config import RegistrySettings
-from services.registry.handlers import Registry, policy_of, table, tell_gauges
-from services.registry.mirror import Mirror, Pace
+from services.registry.handlers import Registry, rollout_policy, set_gauges, table
+from services.registry.mirror import Mirror, MirrorDelays
 from services.registry.service import RegistryService
 
 NAME = "registry"
@@ -28,10 +28,10 @@ def build(settings: RegistrySettings, stop: threading.Event) -> RegistryService:
     """
     clock = SystemClock()
     loops = load_loops(settings.loops_dir, settings.loops)
-    handlers = table(Registry({loop.name: policy_of(loop.definition) for loop in loops}, SqlLedger))
+    handlers = table(Registry({loop.name: rollout_policy(loop.definition) for loop in loops}, SqlLedger))
     engine = open_database(settings.database_url(NAME), metadata)
     with engine.begin() as connection:
-        tell_gauges([SqlLedger(connection).load(loop.name) for loop in loops])
+        set_gauges([SqlLedger(connection).load(loop.name) for loop in loops])
     lifecycle = LifecycleService(
         name=NAME,
         handlers=handlers,
@@ -42,6 +42,6 @@ def build(settings: RegistrySettings, stop: threading.Event) -> RegistryService:
         clock=clock,
         seed=settings.seed,
     )
-    pace = Pace(settings.mirror_poll_s, settings.mirror_retry_first_s, settings.mirror_retry_longest_s)
+    delays = MirrorDelays(settings.mirror_poll_s, settings.mirror_retry_first_s, settings.mirror_retry_longest_s)
     target = MlflowRegistry(settings.mlflow_uri, settings.mirror_timeout_s)
-    return RegistryService(lifecycle, Mirror(SqlMirrorQueue(engine), target, clock, stop, pace, settings.seed), stop)
+    return RegistryService(lifecycle, Mirror(SqlMirrorQueue(engine), target, clock, stop, delays, settings.seed), stop)

@@ -11,15 +11,15 @@ from driftloop.contracts import training_pb2 as training
 from driftloop.events import ids
 from driftloop.events.envelope import Draft, Envelope
 from services.registry.domain.release import (
-    ApprovalAsked,
+    ApprovalRequested,
     Change,
     Created,
     Entered,
     Fact,
-    LoopState,
+    LoopReleases,
     Promoted,
     Rejected,
-    Release,
+    ReleaseRecord,
     RolledBack,
     Routed,
 )
@@ -41,7 +41,7 @@ def command_ignored(event: Envelope[Any], command: str, because: str) -> Draft:
     return Draft(ids.event_id("registry.command-ignored", loop, event.id), loop, event.time_ms, data)
 
 
-def _draft(state: LoopState, fact: Fact) -> tuple[str, Message]:
+def _draft(state: LoopReleases, fact: Fact) -> tuple[str, Message]:
     loop, release = state.loop, fact.release.release_id if not isinstance(fact, Routed) else ""
     match fact:
         case Created():
@@ -59,19 +59,19 @@ def _draft(state: LoopState, fact: Fact) -> tuple[str, Message]:
             return ids.event_id("registry.release-rolled-back", loop, release, fact.release.epoch), _rolled_back(
                 loop, fact
             )
-        case ApprovalAsked():
+        case ApprovalRequested():
             step = fact.release.step
             return ids.event_id("registry.approval-requested", loop, release, step, state.time_ms), _approval_asked(
                 loop, fact
             )
 
 
-def _ref(release: Release) -> messages.ReleaseRef:
+def _ref(release: ReleaseRecord) -> messages.ReleaseRef:
     bundle = training.Bundle(uri=release.bundle_uri, digest=release.bundle_digest)
     return messages.ReleaseRef(release_id=release.release_id, bundle=bundle)
 
 
-def _created(loop: str, release: Release) -> Message:
+def _created(loop: str, release: ReleaseRecord) -> Message:
     return messages.ReleaseCreated(
         loop=loop, release=_ref(release), request_id=release.request_id, run_id=release.run_id
     )
@@ -135,7 +135,7 @@ def _rolled_back(loop: str, fact: RolledBack) -> Message:
     )
 
 
-def _approval_asked(loop: str, fact: ApprovalAsked) -> Message:
+def _approval_asked(loop: str, fact: ApprovalRequested) -> Message:
     return messages.ApprovalRequested(
         loop=loop, release_id=fact.release.release_id, to_stage=fact.to_stage, deadline_ms=fact.deadline_ms
     )

@@ -20,19 +20,19 @@ from driftloop.process.errors import InvalidEvent
 from driftloop.runner.handler import HandlerTable, Transaction
 from services.registry import metrics
 from services.registry.domain import transitions
-from services.registry.domain.release import Change, LoopState, Release
+from services.registry.domain.release import Change, LoopReleases, ReleaseRecord
 from services.registry.domain.transitions import Policy
-from services.registry.domain.verdict import Outcome, Verdict
+from services.registry.domain.verdict import Verdict, VerdictOutcome
 from services.registry.drafts import command_ignored, drafts
 from services.registry.ports import Ledger
 
 _OFFLINE = "offline"
 _OUTCOMES = {
-    evaluation.BETTER: Outcome.BETTER,
-    evaluation.WORSE: Outcome.WORSE,
-    evaluation.NOT_KNOWN_YET: Outcome.NOT_KNOWN_YET,
+    evaluation.BETTER: VerdictOutcome.BETTER,
+    evaluation.WORSE: VerdictOutcome.WORSE,
+    evaluation.NOT_KNOWN_YET: VerdictOutcome.NOT_KNOWN_YET,
 }
-Transition = Callable[[LoopState], Change]
+Transition = Callable[[LoopReleases], Change]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Registry:
         ledger = self.ledger(tx.connection)
         if data.stage == _OFFLINE:
             candidate = _candidate(event)
-            if ledger.knows(candidate.release_id):
+            if ledger.has_release(candidate.release_id):
                 return []
             change, made = self._apply(
                 event, ledger, lambda state: transitions.judge_offline(state, candidate, verdict, policy)
@@ -131,7 +131,7 @@ class Registry:
         return self.policies[loop]
 
 
-def policy_of(loop: LoopDefinition) -> Policy:
+def rollout_policy(loop: LoopDefinition) -> Policy:
     """Return a loop's rollout policy."""
     return Policy(loop.rollout.steps, to_ms(loop.monitoring.block))
 
@@ -152,11 +152,11 @@ def _verdict(event: Envelope[evaluation.VerdictReached]) -> Verdict:
     )
 
 
-def _candidate(event: Envelope[evaluation.VerdictReached]) -> Release:
+def _candidate(event: Envelope[evaluation.VerdictReached]) -> ReleaseRecord:
     data = event.data
     if not (data.release_id and data.bundle.uri and data.bundle.digest):
         raise InvalidEvent("missing-field", "an offline verdict needs release_id, bundle.uri and bundle.digest")
-    return Release(
+    return ReleaseRecord(
         release_id=data.release_id,
         run_id=data.run_id,
         request_id=data.request_id,
@@ -180,7 +180,7 @@ def _effect(change: Change) -> str:
     return "ignored" if change.ignored else "applied"
 
 
-def tell_gauges(states: Iterable[LoopState]) -> None:
+def set_gauges(states: Iterable[LoopReleases]) -> None:
     """Set the gauges of these loops."""
     for state in states:
         metrics.EPOCH.set(state.epoch, loop=state.loop)
@@ -190,7 +190,7 @@ def tell_gauges(states: Iterable[LoopState]) -> None:
 
 
 def _measure(change: Change, made: Sequence[Draft]) -> None:
-    tell_gauges([change.state])
+    set_gauges([change.state])
     for draft in made:
         if isinstance(draft.data, registry.StageEntered):
             metrics.STAGES.add(loop=change.state.loop, stage=draft.data.stage)

@@ -17,7 +17,7 @@ from services.registry.ports import MirrorQueue, MirrorTask, ModelRegistry
 
 
 @dataclass(frozen=True)
-class Pace:
+class MirrorDelays:
     """Pauses of the mirror, in seconds."""
 
     poll_s: float = 1.0
@@ -29,13 +29,19 @@ class Mirror:
     """Runs on its own thread until stopped."""
 
     def __init__(
-        self, queue: MirrorQueue, target: ModelRegistry, clock: Clock, stop: threading.Event, pace: Pace, seed: int = 0
+        self,
+        queue: MirrorQueue,
+        target: ModelRegistry,
+        clock: Clock,
+        stop: threading.Event,
+        delays: MirrorDelays,
+        seed: int = 0,
     ) -> None:
         self._queue = queue
         self._target = target
         self._clock = clock
         self._stop = stop
-        self._pace = pace
+        self._delays = delays
         self._random = random.Random(seed)  # jitter of a pause
         self._log = log.get(__name__)
 
@@ -43,7 +49,7 @@ class Mirror:
         """Copy queued releases until the stop event is set."""
         while not self._stop.is_set():
             self.drain()
-            self._stop.wait(self._pace.poll_s)
+            self._stop.wait(self._delays.poll_s)
 
     def drain(self) -> int:
         """Copy everything that is due now; return the number of copies."""
@@ -57,8 +63,8 @@ class Mirror:
         try:
             release = self._queue.release(task.release_id)
             version = self._target.ensure_version(task.loop, release, self._queue.version(task.release_id))
-            self._queue.keep_version(task.release_id, version)
-            self._point(task.loop)
+            self._queue.save_version(task.release_id, version)
+            self._set_aliases(task.loop)
             self._queue.done(task)
         except Retriable as problem:
             metrics.MIRROR_FAILURES.add(loop=task.loop)
@@ -68,11 +74,11 @@ class Mirror:
         metrics.MIRRORED.add(loop=task.loop)
         return 1
 
-    def _point(self, loop: str) -> None:
+    def _set_aliases(self, loop: str) -> None:
         """Update the aliases. A release without a version gets its alias with its own copy."""
         versions = {alias: self._queue.version(release_id) for alias, release_id in self._queue.aliases(loop).items()}
         self._target.set_aliases(loop, {alias: version for alias, version in versions.items() if version})
 
     def _pause_ms(self, attempts: int) -> int:
-        longest = min(self._pace.retry_longest_s, self._pace.retry_first_s * 2.0 ** min(attempts, 20))
+        longest = min(self._delays.retry_longest_s, self._delays.retry_first_s * 2.0 ** min(attempts, 20))
         return int(1000 * longest * self._random.uniform(0.5, 1.0))

@@ -6,21 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.registry.domain.release import LoopState, Release
+from services.registry.domain.release import LoopReleases, ReleaseRecord
 
 
 class Ledger(Protocol):
     """The registry's rows, within the caller's transaction. The only source of who is champion."""
 
-    def load(self, loop: str) -> LoopState:
+    def load(self, loop: str) -> LoopReleases:
         """Return a loop's state, or epoch 0 without a champion if the loop has no row."""
         ...
 
-    def knows(self, release_id: str) -> bool:
+    def has_release(self, release_id: str) -> bool:
         """Return whether the release has a row, also if it has ended."""
         ...
 
-    def save(self, before: LoopState, after: LoopState, touched: Sequence[Release]) -> None:
+    def save(self, before: LoopReleases, after: LoopReleases, touched: Sequence[ReleaseRecord]) -> None:
         """Compare and set: write the loop's row if its epoch is still ``before``'s, and the changed releases.
 
         Raises:
@@ -79,7 +79,7 @@ class MirrorQueue(Protocol):
         """Return the version of a release's copy, or an empty string."""
         ...
 
-    def keep_version(self, release_id: str, version: str) -> None:
+    def save_version(self, release_id: str, version: str) -> None:
         """Store the version of a copy."""
         ...
 

@@ -18,21 +18,21 @@ class Agent:
     """`driftloop.process.Service` with three parts. An error in one ends all."""
 
     lifecycle: LifecycleService
-    convergence: RouteReconciler
+    reconciler: RouteReconciler
     shipper: Shipper
     stop: threading.Event
     close: Callable[[], None]
 
     def ready(self) -> bool:
         """Return whether the lifecycle handlers consume, and Triton serves every loop's route."""
-        return self.lifecycle.ready() and self.convergence.ready()
+        return self.lifecycle.ready() and self.reconciler.ready()
 
     async def run(self) -> None:
         """Run until the stop event is set."""
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(2, thread_name_prefix="serving") as threads:
             parts = [
-                asyncio.ensure_future(loop.run_in_executor(threads, self.convergence.run)),
+                asyncio.ensure_future(loop.run_in_executor(threads, self.reconciler.run)),
                 asyncio.ensure_future(loop.run_in_executor(threads, self.shipper.run)),
                 asyncio.ensure_future(self.lifecycle.run()),
             ]

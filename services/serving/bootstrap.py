@@ -21,7 +21,7 @@ from services.serving.adapters.triton_grpc import GrpcTriton
 from services.serving.adapters.watermarks import SqliteFeatureWatermarks
 from services.serving.agent import Agent
 from services.serving.config import ServingSettings
-from services.serving.domain.model_config import Places
+from services.serving.domain.model_config import RouterPaths
 from services.serving.handlers import Handlers
 from services.serving.route_deployer import RouteDeployer
 from services.serving.route_reconciler import RouteReconciler
@@ -30,9 +30,9 @@ from services.serving.shipper import Shipper
 NAME = "serving"
 
 
-def places(settings: ServingSettings) -> Places:
+def router_paths(settings: ServingSettings) -> RouterPaths:
     """Return the paths that the router reads and writes."""
-    return Places(
+    return RouterPaths(
         online_db=settings.online_db,
         releases=settings.triton / "releases",
         routes=settings.triton / "routes",
@@ -52,8 +52,8 @@ def build(settings: ServingSettings, stop: threading.Event) -> Agent:
         settings.triton_call_timeout_s,
         settings.triton_load_timeout_s,
     )
-    where = places(settings)
-    establisher = RouteDeployer(
+    where = router_paths(settings)
+    deployer = RouteDeployer(
         definitions=definitions,
         triton=triton,
         releases=FolderReleases(where.releases, path_resolver(settings.home)),
@@ -74,10 +74,10 @@ def build(settings: ServingSettings, stop: threading.Event) -> Agent:
             clock=clock,
             seed=settings.seed,
         ),
-        convergence=RouteReconciler(
+        reconciler=RouteReconciler(
             loops=sorted(definitions),
             engine=engine,
-            establisher=establisher,
+            deployer=deployer,
             triton=triton,
             clock=clock,
             stop=stop,

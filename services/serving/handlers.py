@@ -10,7 +10,7 @@ from driftloop.process.clock import Clock
 from driftloop.process.errors import InvalidEvent
 from driftloop.runner.handler import HandlerTable, Transaction
 from services.serving.adapters import sql
-from services.serving.domain.desired import complaints
+from services.serving.domain.desired import route_problems
 
 
 class Handlers:
@@ -24,7 +24,7 @@ class Handlers:
         """Store a route if its loop is served here and its epoch is the newest."""
         if event.data.loop not in self._loops:
             return []
-        problems = complaints(event.data)
+        problems = route_problems(event.data)
         if problems:
             raise InvalidEvent("impossible-route", "; ".join(problems))
         if event.data.epoch > sql.newest_epoch(tx.connection, event.data.loop):

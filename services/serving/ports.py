@@ -8,7 +8,7 @@ from typing import Protocol
 from driftloop.loop import LoopDefinition
 from driftloop.model.bundle import Bundle
 from driftloop.process.errors import DriftloopError
-from services.serving.domain.probe import Golden, ProbeAnswer, Value
+from services.serving.domain.probe import GoldenRow, ProbeAnswer, Value
 from services.serving.domain.route import Route, RouteStatus
 
 
@@ -55,7 +55,7 @@ class Releases(Protocol):
         """
         ...
 
-    def golden(self, bundle: Bundle) -> Golden:
+    def golden_row(self, bundle: Bundle) -> GoldenRow:
         """Return the first row of the golden sample.
 
         Raises:

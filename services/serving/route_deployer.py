@@ -12,11 +12,11 @@ from driftloop.process.clock import Clock
 from driftloop.process.errors import BundleError, DriftloopError, Retriable
 from services.serving.domain.desired import DesiredRoute
 from services.serving.domain.model_config import input_types
-from services.serving.domain.probe import complaint, expected_release, probe_id, probe_values
+from services.serving.domain.probe import expected_release, probe_id, probe_problem, probe_values
 from services.serving.domain.route import Route
 from services.serving.ports import FeatureWatermarks, LoadRefused, Releases, RouterFiles, Triton
 
-_LOOK_S = 0.005
+_POLL_S = 0.005
 
 
 class RouteRefused(DriftloopError):
@@ -41,7 +41,7 @@ class RouteDeployer:
     stop: threading.Event
     status_timeout_s: float
 
-    def establish(self, desired: DesiredRoute, withdraws: int = 0) -> str:
+    def deploy(self, desired: DesiredRoute, withdraws: int = 0) -> str:
         """Make the router serve a route; return the probe's prediction id.
 
         Raises:
@@ -92,20 +92,22 @@ class RouteDeployer:
         except LoadRefused as error:
             status = self.files.status(route.loop)
             if status is not None and status.error:
-                raise RouteRefused(status.release_id or desired.newcomer, status.error) from error
-            raise RouteRefused(desired.newcomer, str(error)) from error
+                raise RouteRefused(status.release_id or desired.blamed_release_id, status.error) from error
+            raise RouteRefused(desired.blamed_release_id, str(error)) from error
 
     def _await_router(self, desired: DesiredRoute, route: Route) -> None:
         deadline = self.clock.monotonic_s() + self.status_timeout_s
         while self.clock.monotonic_s() < deadline:
             status = self.files.status(route.loop)
             if status is not None and status.error:
-                raise RouteRefused(status.release_id or desired.newcomer, status.error)
+                raise RouteRefused(status.release_id or desired.blamed_release_id, status.error)
             if status is not None and status.serving == route.epoch:
                 return
-            if self.stop.wait(_LOOK_S):
+            if self.stop.wait(_POLL_S):
                 raise Retriable("the agent stops")
-        raise RouteRefused(desired.newcomer, f"the router did not serve the route within {self.status_timeout_s:g} s")
+        raise RouteRefused(
+            desired.blamed_release_id, f"the router did not serve the route within {self.status_timeout_s:g} s"
+        )
 
     def _probe(self, desired: DesiredRoute, route: Route, bundle: Bundle) -> str:
         definition = self.definitions[route.loop]
@@ -117,7 +119,7 @@ class RouteDeployer:
             answer = self.triton.probe(route.loop, probe_id(route), values, input_types(definition))
         except (BundleError, LoadRefused) as error:
             raise RouteRefused(expected_release(route), f"the probe failed: {error}") from error
-        problem = complaint(route, answer)
+        problem = probe_problem(route, answer)
         if problem:
-            raise RouteRefused(desired.newcomer, problem)
+            raise RouteRefused(desired.blamed_release_id, problem)
         return answer.prediction_id

@@ -23,9 +23,9 @@ from services.serving.domain.desired import CONVERGED, DESIRED, FAILED, DesiredR
 from services.serving.ports import Triton
 from services.serving.route_deployer import RouteDeployer, RouteRefused
 
-_LOOK_S = 0.03
-_WATCH_S = 1.0
-_PAUSE_S = 0.5
+_POLL_S = 0.03
+_WATCH_INTERVAL_S = 1.0
+_RETRY_PAUSE_S = 0.5
 
 
 class RouteReconciler:
@@ -36,7 +36,7 @@ class RouteReconciler:
         *,
         loops: Sequence[str],
         engine: Engine,
-        establisher: RouteDeployer,
+        deployer: RouteDeployer,
         triton: Triton,
         clock: Clock,
         stop: threading.Event,
@@ -44,7 +44,7 @@ class RouteReconciler:
     ) -> None:
         self._loops = loops
         self._engine = engine
-        self._establisher = establisher
+        self._deployer = deployer
         self._triton = triton
         self._clock = clock
         self._stop = stop
@@ -61,7 +61,7 @@ class RouteReconciler:
 
     def run(self) -> None:
         while not self._stop.is_set():
-            self._stop.wait(_LOOK_S if self.step() else _PAUSE_S)
+            self._stop.wait(_POLL_S if self.step() else _RETRY_PAUSE_S)
 
     def step(self) -> bool:
         """Handle every loop once; return whether Triton answered every call."""
@@ -71,13 +71,13 @@ class RouteReconciler:
     def _watch(self) -> None:
         """Check every second whether Triton answers and still has the models."""
         now_s = self._clock.monotonic_s()
-        if self._live and now_s - self._watched < _WATCH_S:
+        if self._live and now_s - self._watched < _WATCH_INTERVAL_S:
             return
         self._watched = now_s
         self._live = self._triton.live()
         metrics.TRITON_LIVE.set(float(self._live))
         for loop in list(self._settled):
-            if not self._live or (self._standing(loop) and not self._loaded(loop)):
+            if not self._live or (self._current_route(loop) and not self._loaded(loop)):
                 self._settled.discard(loop)
 
     def _loaded(self, loop: str) -> bool:
@@ -88,7 +88,7 @@ class RouteReconciler:
 
     def _converge(self, loop: str) -> bool:
         try:
-            desired = self._newest(loop, DESIRED)
+            desired = self._newest_route(loop, DESIRED)
             if desired is not None:
                 self._deploy(desired)
             elif loop not in self._settled:
@@ -107,7 +107,7 @@ class RouteReconciler:
             probe = self._deploy_with_retry(desired, started)
         except RouteRefused as refused:
             self._log.error("route-refused", loop=loop, epoch=epoch, release=refused.release_id, reason=refused.reason)
-            self._go_back(loop, epoch)
+            self._fall_back(loop, epoch)
             self._end(desired, FAILED, desired.failed(refused.release_id, refused.reason))
             return
         duration_s = (self._clock.now_ms() - desired.received_wall_ms) / 1000.0
@@ -120,39 +120,39 @@ class RouteReconciler:
     def _deploy_with_retry(self, desired: DesiredRoute, started: float) -> str:
         """Deploy a route. While Triton does not answer, retry up to the time limit."""
         try:
-            return self._establisher.establish(desired)
+            return self._deployer.deploy(desired)
         except Retriable as error:
             waited_s = self._clock.monotonic_s() - started
             if waited_s < self._triton_timeout_s or self._stop.is_set():
                 raise
-            raise RouteRefused(desired.newcomer, f"after {waited_s:.0f} s: {error}") from error
+            raise RouteRefused(desired.blamed_release_id, f"after {waited_s:.0f} s: {error}") from error
 
-    def _go_back(self, loop: str, failed_epoch: int) -> None:
+    def _fall_back(self, loop: str, failed_epoch: int) -> None:
         """Serve the current route again, or nothing if there is none."""
         self._settled.discard(loop)
         try:
-            standing = self._standing(loop)
-            if standing is None:
-                self._establisher.remove(loop)
+            current = self._current_route(loop)
+            if current is None:
+                self._deployer.remove(loop)
             else:
-                self._establisher.establish(standing, withdraws=failed_epoch)
+                self._deployer.deploy(current, withdraws=failed_epoch)
             self._settled.add(loop)
         except (RouteRefused, Retriable) as error:
             self._log.error("cannot-go-back", loop=loop, problem=str(error))  # `_restore` retries
 
     def _restore(self, loop: str) -> None:
         """Deploy the current route again after a start, or after Triton lost it."""
-        standing = self._standing(loop)
-        if standing is not None:
-            failed = self._newest(loop, FAILED)
-            withdraws = failed.route.epoch if failed and failed.route.epoch > standing.route.epoch else 0
+        current = self._current_route(loop)
+        if current is not None:
+            failed = self._newest_route(loop, FAILED)
+            withdraws = failed.route.epoch if failed and failed.route.epoch > current.route.epoch else 0
             try:
-                self._establisher.establish(standing, withdraws)
+                self._deployer.deploy(current, withdraws)
             except RouteRefused as refused:
                 raise Retriable(f"the current route cannot be served: {refused}") from refused
             metrics.ROUTES.add(loop=loop, outcome="restored")
-            metrics.EPOCH.set(standing.route.epoch, loop=loop)
-            self._log.info("route-restored", loop=loop, epoch=standing.route.epoch)
+            metrics.EPOCH.set(current.route.epoch, loop=loop)
+            self._log.info("route-restored", loop=loop, epoch=current.route.epoch)
         self._settled.add(loop)
 
     def _end(self, desired: DesiredRoute, state: str, draft: Draft) -> None:
@@ -160,14 +160,14 @@ class RouteReconciler:
         route = desired.route
         self._tried_since.pop(f"{route.loop}/{route.epoch}", None)
         with self._engine.begin() as connection:
-            sql.pass_over(connection, route.loop, route.epoch)
+            sql.mark_passed(connection, route.loop, route.epoch)
             sql.set_state(connection, route.loop, route.epoch, state)
             outbox.put(connection, [draft], source="serving", wall_time_ms=self._clock.now_ms(), cause=desired.cause)
         metrics.ROUTES.add(loop=route.loop, outcome=state)
 
-    def _standing(self, loop: str) -> DesiredRoute | None:
-        return self._newest(loop, CONVERGED)
+    def _current_route(self, loop: str) -> DesiredRoute | None:
+        return self._newest_route(loop, CONVERGED)
 
-    def _newest(self, loop: str, state: str) -> DesiredRoute | None:
+    def _newest_route(self, loop: str, state: str) -> DesiredRoute | None:
         with self._engine.connect() as connection:
-            return sql.newest_in(connection, loop, state)
+            return sql.newest_route(connection, loop, state)

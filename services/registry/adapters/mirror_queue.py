@@ -43,7 +43,7 @@ class SqlMirrorQueue:
         row = self._one(select(mirror.c.version).where(mirror.c.release_id == release_id))
         return str(row.version) if row else ""
 
-    def keep_version(self, release_id: str, version: str) -> None:
+    def save_version(self, release_id: str, version: str) -> None:
         self._set(release_id, version=version)
 
     def done(self, task: MirrorTask) -> None:

@@ -23,11 +23,11 @@ _BUNDLE = "bundle"
 _API = "/api/2.0/mlflow/"
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,47}$")
 _ID = re.compile(r"^[A-Za-z0-9._-]{1,128}$")
-_ABSENT = "RESOURCE_DOES_NOT_EXIST"
-_THERE = "RESOURCE_ALREADY_EXISTS"
+_MISSING = "RESOURCE_DOES_NOT_EXIST"
+_EXISTS = "RESOURCE_ALREADY_EXISTS"
 
 
-class Refused(Retriable):
+class MlflowError(Retriable):
     """MLflow answered with an error."""
 
     def __init__(self, call: str, code: str, message: str) -> None:
@@ -93,13 +93,13 @@ class MlflowRegistry:
             if alias in versions:
                 self._api.call("POST", "registered-models/alias", {**named, "version": versions[alias]})
             else:
-                self._absent_is_fine("DELETE", "registered-models/alias", named)
+                self._call_or_empty("DELETE", "registered-models/alias", named)
 
     def _ensure_model(self, loop: str) -> None:
         try:
             self._api.call("POST", "registered-models/create", {"name": loop})
-        except Refused as error:
-            if error.code != _THERE:
+        except MlflowError as error:
+            if error.code != _EXISTS:
                 raise
 
     def _find(self, loop: str, release: MirroredRelease) -> str:
@@ -119,7 +119,7 @@ class MlflowRegistry:
         return str(made["model_version"]["version"])
 
     def _run(self, loop: str, release: MirroredRelease) -> dict[str, Any] | None:
-        experiment = self._absent_is_fine("GET", "experiments/get-by-name", {"experiment_name": loop})
+        experiment = self._call_or_empty("GET", "experiments/get-by-name", {"experiment_name": loop})
         if not experiment:
             return None
         chosen = f"tags.`{RUN_TAG}` = '{release.run_id}'"
@@ -127,11 +127,11 @@ class MlflowRegistry:
         runs = self._api.call("POST", "runs/search", wanted).get("runs", [])
         return dict(runs[0]["info"]) if runs else None
 
-    def _absent_is_fine(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _call_or_empty(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         try:
             return self._api.call(method, path, body)
-        except Refused as error:
-            if error.code != _ABSENT:
+        except MlflowError as error:
+            if error.code != _MISSING:
                 raise
             return {}
 
@@ -160,5 +160,5 @@ def _decoded(path: str, status: int, content: bytes) -> dict[str, Any]:
         data = {"error_code": f"HTTP {status}", "message": content[:200].decode(errors="replace")}
     if status != 200 or not isinstance(data, dict):
         body = data if isinstance(data, dict) else {}
-        raise Refused(path, str(body.get("error_code", f"HTTP {status}")), str(body.get("message", "")))
+        raise MlflowError(path, str(body.get("error_code", f"HTTP {status}")), str(body.get("message", "")))
     return data

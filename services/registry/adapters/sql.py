@@ -24,7 +24,7 @@ from sqlalchemy.exc import IntegrityError
 
 from driftloop.process.errors import Retriable
 from driftloop.runner.tables import versioned
-from services.registry.domain.release import LoopState, Release, Stage
+from services.registry.domain.release import LoopReleases, ReleaseRecord, Stage
 
 metadata = versioned(Path(__file__).parents[1] / "revisions")
 
@@ -76,7 +76,7 @@ mirror = Table(
 )
 """One row per created release; it needs a copy while its generation is above the mirrored one."""
 
-_COLUMNS = tuple(each.name for each in fields(Release))
+_COLUMNS = tuple(each.name for each in fields(ReleaseRecord))
 
 
 class SqlLedger:
@@ -86,13 +86,13 @@ class SqlLedger:
         self._connection = connection
         self._revisions: dict[str, int] = {}
 
-    def load(self, loop: str) -> LoopState:
+    def load(self, loop: str) -> LoopReleases:
         row = self._connection.execute(select(loops).where(loops.c.loop == loop)).first()
         if row is None:
-            return LoopState(loop)
+            return LoopReleases(loop)
         self._revisions[loop] = row.revision
         champion = self._release(row.champion_release_id)
-        return LoopState(
+        return LoopReleases(
             loop=loop,
             epoch=row.epoch,
             time_ms=row.time_ms,
@@ -102,10 +102,10 @@ class SqlLedger:
             former=self._former(champion),
         )
 
-    def knows(self, release_id: str) -> bool:
+    def has_release(self, release_id: str) -> bool:
         return self._release(release_id) is not None
 
-    def save(self, before: LoopState, after: LoopState, touched: Sequence[Release]) -> None:
+    def save(self, before: LoopReleases, after: LoopReleases, touched: Sequence[ReleaseRecord]) -> None:
         values: dict[str, Any] = {
             "epoch": after.epoch,
             "time_ms": after.time_ms,
@@ -133,38 +133,38 @@ class SqlLedger:
             raise Retriable(f"another writer made the row of {loop}") from error
         self._revisions[loop] = 1
 
-    def _compare_and_set(self, before: LoopState, revision: int, values: dict[str, Any]) -> None:
+    def _compare_and_set(self, before: LoopReleases, revision: int, values: dict[str, Any]) -> None:
         same = (loops.c.loop == before.loop) & (loops.c.epoch == before.epoch) & (loops.c.revision == revision)
         result = self._connection.execute(update(loops).where(same).values(revision=revision + 1, **values))
         if result.rowcount != 1:
             raise Retriable(f"another writer changed {before.loop} at epoch {before.epoch}")
         self._revisions[before.loop] = revision + 1
 
-    def _release(self, release_id: str | None) -> Release | None:
+    def _release(self, release_id: str | None) -> ReleaseRecord | None:
         if not release_id:
             return None
         row = self._connection.execute(select(releases).where(releases.c.release_id == release_id)).first()
         return _to_release(row) if row else None
 
-    def _former(self, champion: Release | None) -> tuple[Release, ...]:
+    def _former(self, champion: ReleaseRecord | None) -> tuple[ReleaseRecord, ...]:
         """Return retired champions, from the newest champion's predecessor back to the first."""
-        found: list[Release] = []
+        found: list[ReleaseRecord] = []
         before = self._release(champion.replaced) if champion else None
         while before is not None and before.stage is Stage.RETIRED:
             found.insert(0, before)
             before = self._release(before.replaced)
         return tuple(found)
 
-    def _write(self, loop: str, release: Release) -> None:
+    def _write(self, loop: str, release: ReleaseRecord) -> None:
         values = {name: getattr(release, name) for name in _COLUMNS if name != "release_id"}
         values |= {"stage": release.stage.value, "from_stage": release.from_stage.value, "loop": loop}
         there = releases.c.release_id == release.release_id
         if self._connection.execute(update(releases).where(there).values(values)).rowcount == 0:
             self._connection.execute(insert(releases).values(release_id=release.release_id, **values))
         if release.epoch > 0:
-            self._ask_for_mirroring(loop, release.release_id)
+            self._queue_copy(loop, release.release_id)
 
-    def _ask_for_mirroring(self, loop: str, release_id: str) -> None:
+    def _queue_copy(self, loop: str, release_id: str) -> None:
         again = update(mirror).where(mirror.c.release_id == release_id)
         again = again.values(generation=mirror.c.generation + 1, due_wall_ms=0)
         if self._connection.execute(again).rowcount == 0:
@@ -173,6 +173,6 @@ class SqlLedger:
             self._connection.execute(insert(mirror).values(row))
 
 
-def _to_release(row: Any) -> Release:
+def _to_release(row: Any) -> ReleaseRecord:
     values = {name: row._mapping[name] for name in _COLUMNS}
-    return Release(**{**values, "stage": Stage(row.stage), "from_stage": Stage(row.from_stage)})
+    return ReleaseRecord(**{**values, "stage": Stage(row.stage), "from_stage": Stage(row.from_stage)})

@@ -33,7 +33,7 @@ ENDS = frozenset({Stage.REJECTED, Stage.ROLLED_BACK})
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class ReleaseRecord:
     """A bundle with a name and a stage."""
 
     release_id: str
@@ -60,7 +60,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class LoopState:
+class LoopReleases:
     """A loop's current releases."""
 
     loop: str
@@ -69,10 +69,10 @@ class LoopState:
     time_ms: int = 0
     """Newest event time of a decision; it never decreases."""
     paused: bool = False
-    champion: Release | None = None
-    open: Release | None = None
+    champion: ReleaseRecord | None = None
+    open: ReleaseRecord | None = None
     """The release in shadow or canary, if any."""
-    former: tuple[Release, ...] = ()
+    former: tuple[ReleaseRecord, ...] = ()
     """Retired champions that a rollback can restore, oldest first."""
 
 
@@ -80,14 +80,14 @@ class LoopState:
 class Created:
     """A candidate became a release."""
 
-    release: Release
+    release: ReleaseRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Entered:
     """A release entered its stage."""
 
-    release: Release
+    release: ReleaseRecord
     champion_id: str
     reason: str
 
@@ -97,8 +97,8 @@ class Routed:
     """The answering releases changed."""
 
     epoch: int
-    champion: Release
-    challenger: Release | None
+    champion: ReleaseRecord
+    challenger: ReleaseRecord | None
     stage: Stage
     """The stage that asked for the route."""
 
@@ -107,7 +107,7 @@ class Routed:
 class Promoted:
     """A release became champion by its verdicts."""
 
-    release: Release
+    release: ReleaseRecord
     previous_id: str
     evidence: tuple[str, ...]
 
@@ -116,7 +116,7 @@ class Promoted:
 class Rejected:
     """A candidate or release ended before it answered."""
 
-    release: Release
+    release: ReleaseRecord
     stage: str
     reason: str
     evidence: tuple[str, ...]
@@ -126,7 +126,7 @@ class Rejected:
 class RolledBack:
     """A release that answered was rolled back."""
 
-    release: Release
+    release: ReleaseRecord
     from_stage: Stage
     to_id: str
     reason: str
@@ -134,25 +134,25 @@ class RolledBack:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalAsked:
+class ApprovalRequested:
     """A release waits for an approval before its next stage."""
 
-    release: Release
+    release: ReleaseRecord
     to_stage: Stage
     deadline_ms: int
 
 
-Fact = Created | Entered | Routed | Promoted | Rejected | RolledBack | ApprovalAsked
+Fact = Created | Entered | Routed | Promoted | Rejected | RolledBack | ApprovalRequested
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """The result of an event."""
 
-    state: LoopState
+    state: LoopReleases
     facts: tuple[Fact, ...] = ()
     """In the order of publication."""
-    touched: tuple[Release, ...] = ()
+    touched: tuple[ReleaseRecord, ...] = ()
     """Releases whose row changed."""
     ignored: str = ""
     """Why nothing changed; empty if something did."""

@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 
 from driftloop.loop.definition import Step, to_ms
 from services.registry.domain.release import (
-    ApprovalAsked,
+    ApprovalRequested,
     Change,
     Created,
     Entered,
     Fact,
-    LoopState,
+    LoopReleases,
     Promoted,
     Rejected,
-    Release,
+    ReleaseRecord,
     RolledBack,
     Routed,
     Stage,
 )
-from services.registry.domain.verdict import Outcome, Verdict
+from services.registry.domain.verdict import Verdict, VerdictOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Policy:
         return self.steps[min(index, len(self.steps) - 1)]
 
 
-def judge_offline(state: LoopState, candidate: Release, verdict: Verdict, policy: Policy) -> Change:
+def judge_offline(state: LoopReleases, candidate: ReleaseRecord, verdict: Verdict, policy: Policy) -> Change:
     """Enter the first step on a pass, or become the first champion. Reject on a failure or if the loop is busy."""
-    state = _at(state, verdict.time_ms)
+    state = _advance_time(state, verdict.time_ms)
     obstacle = _obstacle(state, verdict)
     if obstacle:
         ended = replace(candidate, stage=Stage.REJECTED, entered_ms=state.time_ms)
@@ -54,13 +54,13 @@ def judge_offline(state: LoopState, candidate: Release, verdict: Verdict, policy
     return _enter_step(state, candidate, 0, verdict.reason, policy, opened)
 
 
-def judge_stage(state: LoopState, verdict: Verdict, policy: Policy) -> Change:
+def judge_stage(state: LoopReleases, verdict: Verdict, policy: Policy) -> Change:
     """Advance the open release if better; end it if worse or at the limit. Ignore a verdict on another step."""
     release = state.open
-    if release is None or not _is_about(verdict, release):
+    if release is None or not _matches(verdict, release):
         return Change(state, ignored=f"{verdict.release_id} is not in {verdict.stage} step {verdict.step}")
-    state = _at(state, verdict.time_ms)
-    if verdict.outcome is Outcome.WORSE:
+    state = _advance_time(state, verdict.time_ms)
+    if verdict.outcome is VerdictOutcome.WORSE:
         return _end_open(state, release, verdict.reason or "worse than the champion", verdict.evidence)
     step, deadline = policy.step(release.step), release.approval_deadline_ms
     overdue = deadline is not None and verdict.time_ms > deadline
@@ -68,47 +68,47 @@ def judge_stage(state: LoopState, verdict: Verdict, policy: Policy) -> Change:
         return _end_open(state, release, "nobody approved it in time", verdict.evidence)
     if _better(verdict):
         if state.paused or (step.approval and not overdue):
-            return _ask(state, release, policy)
+            return _request_approval(state, release, policy)
         nobody = "nobody objected in time; " if overdue else ""
         return _advance(state, release, nobody + verdict.reason, verdict.evidence, policy)
     if verdict.limit_reached and deadline is None:
         return _end_open(state, release, verdict.reason or "the stage's limit is reached", verdict.evidence)
     if verdict.limit_reached:
-        return _ask(state, release, policy)
+        return _request_approval(state, release, policy)
     return Change(state, ignored="not known yet")
 
 
 def _better(verdict: Verdict) -> bool:
-    return verdict.outcome is Outcome.BETTER
+    return verdict.outcome is VerdictOutcome.BETTER
 
 
 def approve(
-    state: LoopState, release_id: str, reason: str, evidence: tuple[str, ...], time_ms: int, policy: Policy
+    state: LoopReleases, release_id: str, reason: str, evidence: tuple[str, ...], time_ms: int, policy: Policy
 ) -> Change:
     """Advance the release that waits for approval."""
     release = state.open
     if release is None or release.release_id != release_id or release.approval_deadline_ms is None:
         return Change(state, ignored=f"{release_id or 'no release'} does not wait for an approval")
-    return _advance(_at(state, time_ms), release, reason, evidence, policy)
+    return _advance(_advance_time(state, time_ms), release, reason, evidence, policy)
 
 
-def reject(state: LoopState, release_id: str, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
+def reject(state: LoopReleases, release_id: str, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
     """End the open release."""
     if state.open is None or state.open.release_id != release_id:
         return Change(state, ignored=f"{release_id or 'no release'} is not open")
-    return _end_open(_at(state, time_ms), state.open, reason, evidence)
+    return _end_open(_advance_time(state, time_ms), state.open, reason, evidence)
 
 
-def roll_back(state: LoopState, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
+def roll_back(state: LoopReleases, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
     """Roll back the newest change: the open release, or else the champion in favour of the previous one."""
     if state.open is not None:
-        return _end_open(_at(state, time_ms), state.open, reason, evidence, Stage.ROLLED_BACK)
+        return _end_open(_advance_time(state, time_ms), state.open, reason, evidence, Stage.ROLLED_BACK)
     if not state.former:
         return Change(state, ignored="there is no champion to go back to")
-    return _roll_back_champion(_at(state, time_ms), reason, evidence)
+    return _roll_back_champion(_advance_time(state, time_ms), reason, evidence)
 
 
-def fail_route(state: LoopState, epoch: int, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
+def fail_route(state: LoopReleases, epoch: int, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
     """End the release behind the newest route, which could not be served, and publish the previous route again.
 
     A route that only restored an earlier one has no release to end. It stays the desired route, and the agent retries
@@ -116,7 +116,7 @@ def fail_route(state: LoopState, epoch: int, reason: str, evidence: tuple[str, .
     """
     if epoch != state.epoch:
         return Change(state, ignored=f"epoch {epoch} is not the newest, {state.epoch}")
-    state = _at(state, time_ms)
+    state = _advance_time(state, time_ms)
     if state.open is not None:
         return _end_open(state, state.open, reason, evidence)
     champion = state.champion
@@ -127,25 +127,25 @@ def fail_route(state: LoopState, epoch: int, reason: str, evidence: tuple[str, .
     return _roll_back_champion(state, reason, evidence)
 
 
-def set_paused(state: LoopState, paused: bool) -> Change:
+def set_paused(state: LoopReleases, paused: bool) -> Change:
     """Pause or resume. While paused, better only asks for an approval; worse and rollbacks take effect as usual."""
     if state.paused == paused:
         return Change(state, ignored=f"the loop is already {'paused' if paused else 'running'}")
     return Change(replace(state, paused=paused))
 
 
-def _champion(state: LoopState) -> Release:
+def _champion(state: LoopReleases) -> ReleaseRecord:
     if state.champion is None:
         raise RuntimeError(f"{state.loop}: a release is open or rolled back, but the loop has no champion")
     return state.champion
 
 
-def _at(state: LoopState, time_ms: int) -> LoopState:
+def _advance_time(state: LoopReleases, time_ms: int) -> LoopReleases:
     return replace(state, time_ms=max(state.time_ms, time_ms))
 
 
-def _obstacle(state: LoopState, verdict: Verdict) -> str:
-    if verdict.outcome is not Outcome.BETTER:
+def _obstacle(state: LoopReleases, verdict: Verdict) -> str:
+    if verdict.outcome is not VerdictOutcome.BETTER:
         return verdict.reason or "the offline verdict is not a pass"
     if state.open is not None:
         return f"{state.open.release_id} is open; a loop has one open release"
@@ -154,15 +154,15 @@ def _obstacle(state: LoopState, verdict: Verdict) -> str:
     return ""
 
 
-def _is_about(verdict: Verdict, release: Release) -> bool:
+def _matches(verdict: Verdict, release: ReleaseRecord) -> bool:
     same_step = verdict.step is None or verdict.step == release.step
     same = verdict.release_id == release.release_id and verdict.stage == release.stage and same_step
     return same and verdict.time_ms > release.entered_ms
 
 
 def _entered(
-    state: LoopState, release: Release, stage: Stage, epoch: int, *, step: int = -1, share: float = 0.0
-) -> Release:
+    state: LoopReleases, release: ReleaseRecord, stage: Stage, epoch: int, *, step: int = -1, share: float = 0.0
+) -> ReleaseRecord:
     """Return the release in its next stage."""
     return replace(
         release,
@@ -177,7 +177,7 @@ def _entered(
 
 
 def _enter_step(
-    state: LoopState, release: Release, step: int, reason: str, policy: Policy, before: tuple[Fact, ...] = ()
+    state: LoopReleases, release: ReleaseRecord, step: int, reason: str, policy: Policy, before: tuple[Fact, ...] = ()
 ) -> Change:
     champion, epoch, wanted = _champion(state), state.epoch + 1, policy.steps[step]
     entered = _entered(state, release, Stage(wanted.stage), epoch, step=step, share=wanted.share)
@@ -185,14 +185,16 @@ def _enter_step(
     return Change(replace(state, epoch=epoch, open=entered), facts, (entered,))
 
 
-def _advance(state: LoopState, release: Release, reason: str, evidence: tuple[str, ...], policy: Policy) -> Change:
+def _advance(
+    state: LoopReleases, release: ReleaseRecord, reason: str, evidence: tuple[str, ...], policy: Policy
+) -> Change:
     if release.step + 1 < len(policy.steps):
         return _enter_step(state, release, release.step + 1, reason, policy)
     return _promote(state, release, reason, evidence)
 
 
 def _promote(
-    state: LoopState, release: Release, reason: str, evidence: tuple[str, ...], before: tuple[Fact, ...] = ()
+    state: LoopReleases, release: ReleaseRecord, reason: str, evidence: tuple[str, ...], before: tuple[Fact, ...] = ()
 ) -> Change:
     epoch, old = state.epoch + 1, state.champion
     new = _entered(state, release, Stage.CHAMPION, epoch, share=1.0)
@@ -208,7 +210,7 @@ def _promote(
 
 
 def _end_open(
-    state: LoopState, release: Release, reason: str, evidence: tuple[str, ...], stage: Stage | None = None
+    state: LoopReleases, release: ReleaseRecord, reason: str, evidence: tuple[str, ...], stage: Stage | None = None
 ) -> Change:
     """Let the champion answer alone. Reject the release if it never answered, otherwise roll it back."""
     champion, epoch = _champion(state), state.epoch + 1
@@ -221,7 +223,7 @@ def _end_open(
     return Change(replace(state, epoch=epoch, open=None), facts, (ended,))
 
 
-def _roll_back_champion(state: LoopState, reason: str, evidence: tuple[str, ...]) -> Change:
+def _roll_back_champion(state: LoopReleases, reason: str, evidence: tuple[str, ...]) -> Change:
     """Restore the previous champion, or no champion if there was none."""
     champion, epoch = _champion(state), state.epoch + 1
     ended = _entered(state, champion, Stage.ROLLED_BACK, epoch)
@@ -239,7 +241,7 @@ def _roll_back_champion(state: LoopState, reason: str, evidence: tuple[str, ...]
     return Change(after, facts, (ended, restored))
 
 
-def _ask(state: LoopState, release: Release, policy: Policy) -> Change:
+def _request_approval(state: LoopReleases, release: ReleaseRecord, policy: Policy) -> Change:
     """Ask for an approval; the first deadline remains."""
     step = policy.step(release.step)
     last = release.step + 1 >= len(policy.steps)
@@ -249,4 +251,4 @@ def _ask(state: LoopState, release: Release, policy: Policy) -> Change:
         within_ms = to_ms(step.approval_within) if step.approval_within else step.max_blocks * policy.block_ms
         deadline = state.time_ms + within_ms
     waiting = replace(release, approval_deadline_ms=deadline)
-    return Change(replace(state, open=waiting), (ApprovalAsked(waiting, to_stage, deadline),), (waiting,))
+    return Change(replace(state, open=waiting), (ApprovalRequested(waiting, to_stage, deadline),), (waiting,))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Outcome(StrEnum):
+class VerdictOutcome(StrEnum):
     """The outcome of a verdict."""
 
     BETTER = "better"
@@ -20,7 +20,7 @@ class Verdict:
 
     release_id: str
     stage: str
-    outcome: Outcome
+    outcome: VerdictOutcome
     time_ms: int
     """Event time."""
     step: int | None = None

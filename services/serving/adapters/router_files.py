@@ -6,21 +6,21 @@ from pathlib import Path
 
 from driftloop.loop import LoopDefinition
 from driftloop.process.atomic_file import replace_file
-from services.serving.domain.model_config import Places, model_files
+from services.serving.domain.model_config import RouterPaths, model_files
 from services.serving.domain.route import Route, RouteStatus, parse_status
 
 
 class FolderRouterFiles:
     """`services.serving.ports.RouterFiles` on local disk."""
 
-    def __init__(self, models: Path, places: Places, queue_delay_us: int) -> None:
+    def __init__(self, models: Path, paths: RouterPaths, queue_delay_us: int) -> None:
         self._models = models
-        self._places = places
+        self._paths = paths
         self._queue_delay_us = queue_delay_us
 
     def render_model(self, definition: LoopDefinition) -> bool:
         changed = False
-        for name, content in model_files(definition, self._places, self._queue_delay_us).items():
+        for name, content in model_files(definition, self._paths, self._queue_delay_us).items():
             path = self._models / definition.loop / name
             if path.exists() and path.read_bytes() == content:
                 continue
@@ -43,7 +43,7 @@ class FolderRouterFiles:
             return None
 
     def _route(self, loop: str) -> Path:
-        return self._places.routes / f"{loop}.json"
+        return self._paths.routes / f"{loop}.json"
 
     def _status(self, loop: str) -> Path:
-        return self._places.routes / f"{loop}.status.json"
+        return self._paths.routes / f"{loop}.status.json"

@@ -87,13 +87,13 @@ def set_state(connection: Connection, loop: str, epoch: int, state: str) -> None
     connection.execute(update(routes).where(routes.c.loop == loop, routes.c.epoch == epoch).values(state=state))
 
 
-def pass_over(connection: Connection, loop: str, epoch: int) -> None:
+def mark_passed(connection: Connection, loop: str, epoch: int) -> None:
     """Mark untried routes older than an epoch as passed."""
     overtaken = (routes.c.loop == loop) & (routes.c.epoch < epoch) & (routes.c.state == DESIRED)
     connection.execute(update(routes).where(overtaken).values(state=PASSED))
 
 
-def newest_in(connection: Connection, loop: str, state: str) -> DesiredRoute | None:
+def newest_route(connection: Connection, loop: str, state: str) -> DesiredRoute | None:
     """Return the newest route of a loop in a state."""
     query = (
         select(routes).where(routes.c.loop == loop, routes.c.state == state).order_by(routes.c.epoch.desc()).limit(1)

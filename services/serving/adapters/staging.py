@@ -11,7 +11,7 @@ import numpy as np
 from driftloop.model.bundle import GOLDEN, MANIFEST, Bundle, local_path, open_bundle
 from driftloop.model.path_relocation import PathResolver
 from driftloop.process.errors import BundleError
-from services.serving.domain.probe import Golden
+from services.serving.domain.probe import GoldenRow
 
 
 class FolderReleases:
@@ -40,11 +40,11 @@ class FolderReleases:
         partial.replace(target)
         return Bundle(target, bundle.manifest, digest)
 
-    def golden(self, bundle: Bundle) -> Golden:
+    def golden_row(self, bundle: Bundle) -> GoldenRow:
         try:
             with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as arrays:
                 width = len(bundle.manifest.categorical)
                 categorical = arrays["categorical"][0] if width else np.empty(0, dtype=np.str_)
-                return Golden(arrays["numeric"][0].astype(np.float64), categorical.astype(np.str_))
+                return GoldenRow(arrays["numeric"][0].astype(np.float64), categorical.astype(np.str_))
         except (KeyError, IndexError, ValueError, OSError) as error:
             raise BundleError(f"{bundle.folder / GOLDEN} has no sample: {error}") from error

@@ -36,7 +36,7 @@ class DesiredRoute:
         )
 
     @property
-    def newcomer(self) -> str:
+    def blamed_release_id(self) -> str:
         """The release blamed if a failure names none: the challenger, or else the champion."""
         return self.cause.data.challenger.release_id or self.cause.data.champion.release_id
 
@@ -73,7 +73,7 @@ class DesiredRoute:
         return Draft(ids.event_id(kind, data.loop, data.epoch), data.loop, self.cause.time_ms, message)
 
 
-def complaints(data: registry_pb2.RouteChanged) -> list[str]:
+def route_problems(data: registry_pb2.RouteChanged) -> list[str]:
     """Return why a route is invalid; empty if it is valid."""
     found = []
     if data.epoch <= 0:

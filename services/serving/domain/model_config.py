@@ -25,7 +25,7 @@ from services.serving.router.model import TritonPythonModel  # noqa: F401
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class RouterPaths:
     """Paths that the router reads and writes."""
 
     online_db: Path
@@ -35,12 +35,12 @@ class Places:
     """Root of all loops' spools."""
 
 
-def model_files(definition: LoopDefinition, places: Places, queue_delay_us: int) -> dict[str, bytes]:
+def model_files(definition: LoopDefinition, paths: RouterPaths, queue_delay_us: int) -> dict[str, bytes]:
     """Return the content of each file in the model's folder, by relative path."""
     return {
         "config.pbtxt": config_pbtxt(definition, queue_delay_us).encode(),
         "1/model.py": _SHIM.encode(),
-        "1/loop.json": loop_config(definition, places).to_json(),
+        "1/loop.json": loop_config(definition, paths).to_json(),
     }
 
 
@@ -53,7 +53,7 @@ def input_types(definition: LoopDefinition) -> dict[str, InputType]:
     return types | {name: each.type for name, each in prediction.inputs.items()} | {prediction.key: "string"}
 
 
-def loop_config(definition: LoopDefinition, places: Places) -> LoopConfig:
+def loop_config(definition: LoopDefinition, paths: RouterPaths) -> LoopConfig:
     """Return the router's configuration of a loop."""
     prediction = definition.prediction
     return LoopConfig(
@@ -66,10 +66,10 @@ def loop_config(definition: LoopDefinition, places: Places) -> LoopConfig:
             for name, source in prediction.join_keys.items()
         },
         max_feature_age_ms=to_ms(prediction.max_feature_age),
-        online_db=str(places.online_db),
-        releases=str(places.releases),
-        routes=str(places.routes),
-        spool=str(places.spool / definition.loop),
+        online_db=str(paths.online_db),
+        releases=str(paths.releases),
+        routes=str(paths.routes),
+        spool=str(paths.spool / definition.loop),
         classes=definition.label.classes,
     )
 

@@ -20,7 +20,7 @@ _NEUTRAL: dict[str, Value] = {"string": "", "int64": 0, "double": 0.0}
 
 
 @dataclass(frozen=True)
-class Golden:
+class GoldenRow:
     """First row of a bundle's golden sample."""
 
     numeric: NDArray[np.float64]
@@ -53,7 +53,7 @@ def probe_values(
     definition: LoopDefinition,
     route: Route,
     inputs: tuple[Sequence[Input], Sequence[Input]],
-    golden: Golden,
+    golden: GoldenRow,
     decision_time_ms: int,
 ) -> dict[str, Value]:
     """Return a value for each model input, from the golden sample (in the order of ``inputs``) or neutral."""
@@ -74,7 +74,7 @@ def expected_release(route: Route) -> str:
     return route.champion.release_id
 
 
-def complaint(route: Route, answer: ProbeAnswer) -> str:
+def probe_problem(route: Route, answer: ProbeAnswer) -> str:
     """Return what is wrong with a probe's answer, or an empty string."""
     if answer.release_id != expected_release(route):
         return f"{answer.release_id} answered the probe instead of {expected_release(route)}"

@@ -15,9 +15,9 @@ from driftloop.model.scores import confidence, finite_rows
 from services.serving.domain.arms import is_challenger
 from services.serving.domain.loop_config import LoopConfig
 from services.serving.router.batch import BadRequest, Batch, RawRequest, RequestRows, concatenate, read_request
-from services.serving.router.join import Columns, Joined, Joiner, OnlineFeatures, columns_of, places_of
-from services.serving.router.routes import Live
-from services.serving.router.sessions import Release, ReleaseError
+from services.serving.router.join import Columns, Joined, Joiner, OnlineFeatures, column_indices, columns_of
+from services.serving.router.routes import LiveRoute
+from services.serving.router.sessions import LoadedRelease, ReleaseError
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
@@ -49,7 +49,7 @@ class Refusal:
 class _Scorer:
     """A release and the indices of its inputs in the joined columns."""
 
-    release: Release
+    release: LoadedRelease
     role: str
     numeric: NDArray[np.intp] | None
     strings: NDArray[np.intp] | None
@@ -75,7 +75,7 @@ class _Scored:
 class _Plan:
     """A route prepared for answering."""
 
-    live: Live[Release]
+    live: LiveRoute[LoadedRelease]
     joiner: Joiner
     scorers: tuple[_Scorer, ...]
 
@@ -85,7 +85,7 @@ class Router:
     """Answers for one loop; use it from one thread."""
 
     config: LoopConfig
-    live: Callable[[], Live[Release] | None]
+    live: Callable[[], LiveRoute[LoadedRelease] | None]
     online: OnlineFeatures
     spool: Spool
     now_ms: Callable[[], int]
@@ -99,15 +99,15 @@ class Router:
             ReleaseError: the champion failed. Errors of the online store and the spool pass through. No request
                 was answered then.
         """
-        plan = self._current()
+        plan = self._current_plan()
         if plan is None:
             return [Refusal("no release answers for this loop yet")] * len(requests)
         now_ms = self.now_ms()
         checked = [self._check(each, now_ms) for each in requests]
-        good = [each for each in checked if isinstance(each, RequestRows)]
-        if not good:
+        valid = [each for each in checked if isinstance(each, RequestRows)]
+        if not valid:
             return [each for each in checked if isinstance(each, Refusal)]
-        answers = iter(self._answer(plan, good, now_ms))
+        answers = iter(self._answer(plan, valid, now_ms))
         return [each if isinstance(each, Refusal) else next(answers) for each in checked]
 
     def _check(self, raw: RawRequest, now_ms: int) -> RequestRows | Refusal:
@@ -116,7 +116,7 @@ class Router:
         except BadRequest as problem:
             return Refusal(str(problem))
 
-    def _current(self) -> _Plan | None:
+    def _current_plan(self) -> _Plan | None:
         live = self.live()
         if live is None:
             return None
@@ -124,7 +124,7 @@ class Router:
             self._plan = self._prepare(live)
         return self._plan
 
-    def _prepare(self, live: Live[Release]) -> _Plan:
+    def _prepare(self, live: LiveRoute[LoadedRelease]) -> _Plan:
         releases = [live.champion] if live.challenger is None else [live.champion, live.challenger]
         columns = columns_of([each for release in releases for each in (release.numeric, release.categorical)])
         joiner = Joiner(columns, self.config.join_keys, self.config.max_feature_age_ms, self.online)
@@ -137,8 +137,8 @@ class Router:
         scored = _score(plan.scorers, joined)
         arms = _arms(plan.live, batch, scored)
         ids = [each for request in requests for each in self._prediction_ids(request)]
-        answering = np.array([arm.scores[row] for row, arm in enumerate(arms)])
-        sound = finite_rows(answering)
+        answer_scores = np.array([arm.scores[row] for row, arm in enumerate(arms)])
+        finite = finite_rows(answer_scores)
         ages = joined.feature_age_s(batch.decision_ms)
         answers: list[Answer | Refusal] = []
         records: list[bytes] = []
@@ -146,7 +146,7 @@ class Router:
         for request in requests:
             rows = range(start, start + len(request.keys))
             start = rows.stop
-            if not sound[rows.start : rows.stop].all():
+            if not finite[rows.start : rows.stop].all():
                 answers.append(
                     Refusal(f"release {plan.live.champion.release_id} gives no finite score for this request")
                 )
@@ -157,7 +157,7 @@ class Router:
             ]
             answers.append(
                 Answer(
-                    answering[rows.start : rows.stop],
+                    answer_scores[rows.start : rows.stop],
                     ids[rows.start : rows.stop],
                     [arms[row].scorer.release.release_id for row in rows],
                     ages[rows.start : rows.stop],
@@ -173,7 +173,7 @@ class Router:
 
     def _record(
         self,
-        live: Live[Release],
+        live: LiveRoute[LoadedRelease],
         batch: Batch,
         joined: Joined,
         scored: Sequence[_Scored],
@@ -209,9 +209,12 @@ class Router:
         return record.SerializeToString()
 
 
-def _scorer(release: Release, role: str, columns: Columns) -> _Scorer:
+def _scorer(release: LoadedRelease, role: str, columns: Columns) -> _Scorer:
     return _Scorer(
-        release, role, places_of(release.numeric, columns.numeric), places_of(release.categorical, columns.strings)
+        release,
+        role,
+        column_indices(release.numeric, columns.numeric),
+        column_indices(release.categorical, columns.strings),
     )
 
 
@@ -230,7 +233,7 @@ def _score(scorers: Sequence[_Scorer], joined: Joined) -> list[_Scored]:
     return found
 
 
-def _arms(live: Live[Release], batch: Batch, scored: Sequence[_Scored]) -> list[_Scored]:
+def _arms(live: LiveRoute[LoadedRelease], batch: Batch, scored: Sequence[_Scored]) -> list[_Scored]:
     """Return whose score answers each row. The champion also answers if the challenger has no finite score."""
     champion = scored[0]
     if len(scored) == 1 or live.route.challenger_share <= 0 or live.route.challenger is None:

@@ -73,16 +73,16 @@ def columns_of(inputs: Iterable[Sequence[Input]]) -> Columns:
     distinct = {
         (each.source, each.view, each.feature or each.name, each.dtype): each for some in inputs for each in some
     }
-    every = list(distinct.values())
+    distinct_inputs = list(distinct.values())
     by_view: dict[str, tuple[tuple[Input, ...], tuple[Input, ...]]] = {}
-    for view in sorted({each.view for each in every if each.source == "feature"}):
-        mine = [each for each in every if each.source == "feature" and each.view == view]
-        by_view[view] = (_of(mine, "double"), _of(mine, "string"))
-    asked = [each for each in every if each.source == "request"]
+    for view in sorted({each.view for each in distinct_inputs if each.source == "feature"}):
+        of_view = [each for each in distinct_inputs if each.source == "feature" and each.view == view]
+        by_view[view] = (_with_dtype(of_view, "double"), _with_dtype(of_view, "string"))
+    names = [each for each in distinct_inputs if each.source == "request"]
     return Columns(
         views=by_view,
-        numeric=tuple(each for numeric, _ in by_view.values() for each in numeric) + _of(asked, "double"),
-        strings=tuple(each for _, strings in by_view.values() for each in strings) + _of(asked, "string"),
+        numeric=tuple(each for numeric, _ in by_view.values() for each in numeric) + _with_dtype(names, "double"),
+        strings=tuple(each for _, strings in by_view.values() for each in strings) + _with_dtype(names, "string"),
     )
 
 
@@ -100,7 +100,7 @@ class Joiner:
 
     def join(self, batch: Batch) -> Joined:
         """Return all inputs of a batch."""
-        wanted, rows_of = self._wanted(batch)
+        wanted, rows_of = self._view_requests(batch)
         found = self._online.read(wanted)
         numeric: list[NDArray[np.float64]] = []
         strings: list[NDArray[np.object_]] = []
@@ -108,16 +108,16 @@ class Joiner:
         for view, (numbers, texts) in self._columns.views.items():
             if view not in wanted:
                 numeric.append(np.full((len(batch), len(numbers)), np.nan))
-                strings.append(_blank(len(batch), len(texts)))
-                absent = np.ones(len(batch), dtype=np.bool_)
+                strings.append(_empty_strings(len(batch), len(texts)))
+                missing = np.ones(len(batch), dtype=np.bool_)
             else:
                 numeric.append(found[view].numeric[rows_of[view]])
                 strings.append(found[view].strings[rows_of[view]])
-                absent = self._absent(view, batch, found[view], wanted[view], rows_of[view])
-            if absent.any():
-                numeric[-1][absent] = np.nan
-                strings[-1][absent] = ""
-                for row in np.flatnonzero(absent).tolist():
+                missing = self._missing_rows(view, batch, found[view], wanted[view], rows_of[view])
+            if missing.any():
+                numeric[-1][missing] = np.nan
+                strings[-1][missing] = ""
+                for row in np.flatnonzero(missing).tolist():
                     stale[row].append(view)
         self._request_inputs(batch, numeric, strings)
         watermarks = [rows.watermark_ms or 0 for rows in found.values()]
@@ -128,7 +128,7 @@ class Joiner:
             stale=[tuple(each) for each in stale],
         )
 
-    def _wanted(self, batch: Batch) -> tuple[dict[str, ViewRequest], dict[str, NDArray[np.int64]]]:
+    def _view_requests(self, batch: Batch) -> tuple[dict[str, ViewRequest], dict[str, NDArray[np.int64]]]:
         """Return what to read from each view with rows, and per view the index of each batch row's key."""
         wanted: dict[str, ViewRequest] = {}
         rows_of: dict[str, NDArray[np.int64]] = {}
@@ -140,7 +140,7 @@ class Joiner:
             if names not in known:
                 known[names] = self._entity_keys(names, batch)
             keys, rows_of[view] = known[names]
-            wanted[view] = ViewRequest(_features(numbers), _features(texts), keys)
+            wanted[view] = ViewRequest(_feature_names(numbers), _feature_names(texts), keys)
         return wanted, rows_of
 
     def _entity_keys(self, names: tuple[str, ...], batch: Batch) -> tuple[list[bytes], NDArray[np.int64]]:
@@ -155,44 +155,44 @@ class Joiner:
         source = self._sources[name]
         return batch.columns[source.input] if source.input else [source.const] * len(batch)
 
-    def _absent(
+    def _missing_rows(
         self, view: str, batch: Batch, found: ViewRows, request: ViewRequest, rows: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
         """Return the rows for which a view counts as missing, bool [n]."""
         if found.watermark_ms is None:
             return np.ones(len(batch), dtype=np.bool_)
-        absent: NDArray[np.bool_] = batch.decision_ms - found.watermark_ms > self._max_age_ms
+        missing: NDArray[np.bool_] = batch.decision_ms - found.watermark_ms > self._max_age_ms
         if int(batch.decision_ms.min()) < found.watermark_ms:
             written = self._online.written_ms(view, request.entity_keys)[rows]
-            absent |= written > batch.decision_ms
-        return absent
+            missing |= written > batch.decision_ms
+        return missing
 
     def _request_inputs(
         self, batch: Batch, numeric: list[NDArray[np.float64]], strings: list[NDArray[np.object_]]
     ) -> None:
         """Append the inputs that came with the requests."""
         numeric.append(np.empty((len(batch), 0)))
-        strings.append(_blank(len(batch), 0))
-        asked = [each.name for each in self._columns.numeric if each.source == "request"]
-        numeric += [batch.numbers(name).reshape(-1, 1) for name in asked]
-        asked = [each.name for each in self._columns.strings if each.source == "request"]
-        strings += [np.array(batch.columns[name], dtype=np.object_).reshape(-1, 1) for name in asked]
+        strings.append(_empty_strings(len(batch), 0))
+        names = [each.name for each in self._columns.numeric if each.source == "request"]
+        numeric += [batch.numbers(name).reshape(-1, 1) for name in names]
+        names = [each.name for each in self._columns.strings if each.source == "request"]
+        strings += [np.array(batch.columns[name], dtype=np.object_).reshape(-1, 1) for name in names]
 
 
-def places_of(wanted: Sequence[Input], columns: Sequence[Input]) -> NDArray[np.intp] | None:
+def column_indices(wanted: Sequence[Input], columns: Sequence[Input]) -> NDArray[np.intp] | None:
     """Return the indices of a release's inputs in ``columns`` (intp [F]); None if both are the same."""
     place = {(each.source, each.view, each.feature or each.name, each.dtype): at for at, each in enumerate(columns)}
     found = [place[(each.source, each.view, each.feature or each.name, each.dtype)] for each in wanted]
     return None if found == list(range(len(columns))) else np.array(found, dtype=np.intp)
 
 
-def _of(inputs: Iterable[Input], dtype: str) -> tuple[Input, ...]:
+def _with_dtype(inputs: Iterable[Input], dtype: str) -> tuple[Input, ...]:
     return tuple(each for each in inputs if each.dtype == dtype)
 
 
-def _features(inputs: Iterable[Input]) -> tuple[str, ...]:
+def _feature_names(inputs: Iterable[Input]) -> tuple[str, ...]:
     return tuple(each.feature for each in inputs)
 
 
-def _blank(rows: int, columns: int) -> NDArray[np.object_]:
+def _empty_strings(rows: int, columns: int) -> NDArray[np.object_]:
     return np.full((rows, columns), "", dtype=np.object_)

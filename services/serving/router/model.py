@@ -16,8 +16,8 @@ from services.serving.domain.loop_config import LoopConfig, read_loop_config
 from services.serving.router.answer import Answer, Refusal, Router
 from services.serving.router.batch import RawRequest
 from services.serving.router.online_sqlite import OnlineStore
-from services.serving.router.routes import RouteKeeper
-from services.serving.router.sessions import Release, load_release
+from services.serving.router.routes import RouteFollower
+from services.serving.router.sessions import LoadedRelease, load_release
 from services.serving.router.spool import SpoolWriter
 
 
@@ -73,9 +73,9 @@ class _RefusedRows:
             self._rows.increment(sum(map(len, requests)))
 
 
-def _routes(config: LoopConfig) -> RouteKeeper[Release]:
+def _routes(config: LoopConfig) -> RouteFollower[LoadedRelease]:
     releases = Path(config.releases)
-    return RouteKeeper(Path(config.routes), config.loop, lambda ref: load_release(releases, ref, config.classes))
+    return RouteFollower(Path(config.routes), config.loop, lambda ref: load_release(releases, ref, config.classes))
 
 
 def _raw(request: Any) -> RawRequest:

@@ -22,8 +22,8 @@ from driftloop.process.sql_names import quote_name
 _DOUBLE = np.dtype([("tag", "u1"), ("value", "<f8")])
 _DOUBLE_TAG = 0x29
 _BUSY_S = 2.0
-_KEPT_ROWS = 100_000
-_MOST_PARAMETERS = 512
+_MAX_CACHED_ROWS = 100_000
+_MAX_PARAMETERS = 512
 
 Row = tuple[bytes, str, bytes]
 """Entity key, feature name, value."""
@@ -52,7 +52,7 @@ class ViewRows:
 
 
 @dataclass
-class _Kept:
+class _CachedRows:
     numeric: dict[bytes, NDArray[np.float64]] = field(default_factory=dict)
     strings: dict[bytes, list[str]] = field(default_factory=dict)
 
@@ -67,8 +67,8 @@ class OnlineStore:
         self._data_version = -1
         self._tables: frozenset[str] = frozenset()
         self._join_keys: dict[str, tuple[str, ...]] = {}
-        self._kept: dict[tuple[str, tuple[str, ...], tuple[str, ...]], _Kept] = {}
-        self._kept_rows = 0
+        self._cache: dict[tuple[str, tuple[str, ...], tuple[str, ...]], _CachedRows] = {}
+        self._cached_rows = 0
 
     def join_keys(self, view: str) -> tuple[str, ...] | None:
         """Return the join keys of a view, read from a stored key, or None if it has no rows."""
@@ -100,9 +100,9 @@ class OnlineStore:
         found: dict[bytes, int] = {}
         with self._snapshot() as connection:
             if connection is not None and sqlite_table(view) in self._tables:
-                for part in _parts(entity_keys):
-                    sql = f"SELECT entity_key, max(event_ts) FROM {quote_name(sqlite_table(view))} WHERE entity_key IN ({_marks(part)}) GROUP BY 1"  # noqa: E501, S608
-                    found.update(connection.execute(sql, part).fetchall())
+                for chunk in _chunks(entity_keys):
+                    sql = f"SELECT entity_key, max(event_ts) FROM {quote_name(sqlite_table(view))} WHERE entity_key IN ({_placeholders(chunk)}) GROUP BY 1"  # noqa: E501, S608
+                    found.update(connection.execute(sql, chunk).fetchall())
         return np.array([found.get(key, -1) for key in entity_keys], dtype=np.int64) * 1000
 
     def watermarks(self) -> dict[str, int]:
@@ -128,7 +128,7 @@ class OnlineStore:
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
             (version,) = connection.execute("PRAGMA data_version").fetchone()
             if version != self._data_version:
-                self._forget(connection, version)
+                self._reset_cache(connection, version)
             yield connection
         finally:
             connection.execute("COMMIT")
@@ -140,9 +140,9 @@ class OnlineStore:
             )
         return self._connection
 
-    def _forget(self, connection: sqlite3.Connection, version: int) -> None:
-        self._kept.clear()
-        self._kept_rows = 0
+    def _reset_cache(self, connection: sqlite3.Connection, version: int) -> None:
+        self._cache.clear()
+        self._cached_rows = 0
         self._data_version = version
         with closing(connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")) as cursor:
             self._tables = frozenset(name for (name,) in cursor)
@@ -156,16 +156,16 @@ class OnlineStore:
     def _view(
         self, connection: sqlite3.Connection | None, view: str, request: ViewRequest, watermark_ms: int | None
     ) -> ViewRows:
-        kept = self._kept.setdefault((view, request.numeric, request.strings), _Kept())
-        absent = [key for key in request.entity_keys if key not in kept.numeric]
+        cache = self._cache.setdefault((view, request.numeric, request.strings), _CachedRows())
+        absent = [key for key in request.entity_keys if key not in cache.numeric]
         if absent:
-            self._read_rows(connection, view, request, absent, kept)
+            self._read_rows(connection, view, request, absent, cache)
         numeric = np.empty((len(request.entity_keys), len(request.numeric)))
         if request.numeric:
-            numeric[:] = [kept.numeric[key] for key in request.entity_keys]
+            numeric[:] = [cache.numeric[key] for key in request.entity_keys]
         strings = np.empty((len(request.entity_keys), len(request.strings)), dtype=np.object_)
         if request.strings:
-            strings[:] = [kept.strings[key] for key in request.entity_keys]
+            strings[:] = [cache.strings[key] for key in request.entity_keys]
         return ViewRows(watermark_ms, numeric, strings)
 
     def _read_rows(
@@ -174,24 +174,24 @@ class OnlineStore:
         view: str,
         request: ViewRequest,
         keys: Sequence[bytes],
-        kept: _Kept,
+        cache: _CachedRows,
     ) -> None:
-        if self._kept_rows + len(keys) > _KEPT_ROWS:
-            for each in self._kept.values():
+        if self._cached_rows + len(keys) > _MAX_CACHED_ROWS:
+            for each in self._cache.values():
                 each.numeric.clear()
                 each.strings.clear()
-            self._kept_rows = 0
+            self._cached_rows = 0
             keys = request.entity_keys
         rows: list[Row] = []
         if connection is not None and sqlite_table(view) in self._tables:
-            for part in _parts(keys):
-                sql = f"SELECT entity_key, feature_name, value FROM {quote_name(sqlite_table(view))} WHERE entity_key IN ({_marks(part)}) ORDER BY 1, 2"  # noqa: E501, S608
-                rows += connection.execute(sql, part).fetchall()
+            for chunk in _chunks(keys):
+                sql = f"SELECT entity_key, feature_name, value FROM {quote_name(sqlite_table(view))} WHERE entity_key IN ({_placeholders(chunk)}) ORDER BY 1, 2"  # noqa: E501, S608
+                rows += connection.execute(sql, chunk).fetchall()
         place = {key: at for at, key in enumerate(keys)}
-        kept.numeric.update(zip(keys, _numeric(rows, place, request.numeric), strict=True))
+        cache.numeric.update(zip(keys, _numeric(rows, place, request.numeric), strict=True))
         if request.strings:
-            kept.strings.update(zip(keys, _strings(rows, place, request.strings), strict=True))
-        self._kept_rows += len(keys)
+            cache.strings.update(zip(keys, _strings(rows, place, request.strings), strict=True))
+        self._cached_rows += len(keys)
 
 
 def key_names(entity_key: bytes) -> tuple[str, ...]:
@@ -206,25 +206,25 @@ def key_names(entity_key: bytes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+def _chunks(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     """Split keys into parts padded to powers of two with repeats, so few SQL statements exist and stay prepared."""
-    for start in range(0, len(keys), _MOST_PARAMETERS):
-        part = list(keys[start : start + _MOST_PARAMETERS])
-        length = 1 << (len(part) - 1).bit_length()
-        yield part + [part[-1]] * (length - len(part))
+    for start in range(0, len(keys), _MAX_PARAMETERS):
+        chunk = list(keys[start : start + _MAX_PARAMETERS])
+        length = 1 << (len(chunk) - 1).bit_length()
+        yield chunk + [chunk[-1]] * (length - len(chunk))
 
 
-def _marks(part: Sequence[bytes]) -> str:
-    return ("?," * len(part))[:-1]
+def _placeholders(chunk: Sequence[bytes]) -> str:
+    return ("?," * len(chunk))[:-1]
 
 
 def _numeric(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]) -> NDArray[np.float64]:
     """Return float64 [keys, features] from a view's rows, sorted by key and feature."""
-    whole = _whole_rows(rows, place, features) if features else None
-    return _scattered(rows, place, features) if whole is None else whole
+    whole = _complete_rows(rows, place, features) if features else None
+    return _sparse_rows(rows, place, features) if whole is None else whole
 
 
-def _whole_rows(
+def _complete_rows(
     rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]
 ) -> NDArray[np.float64] | None:
     """Handle the usual case without a loop over rows: each key has exactly these features, with no value missing."""
@@ -235,14 +235,14 @@ def _whole_rows(
     order = tuple(sorted(features))
     if names != order * (len(rows) // width) or keys[::width] != keys[width - 1 :: width] or not all(values):
         return None
-    found = _doubles(values).reshape(-1, width)
+    found = _unpack_doubles(values).reshape(-1, width)
     matrix = np.full((len(place), width), np.nan)
     columns = [order.index(feature) for feature in features]
     matrix[[place[key] for key in keys[::width]]] = found[:, columns]
     return matrix
 
 
-def _scattered(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]) -> NDArray[np.float64]:
+def _sparse_rows(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]) -> NDArray[np.float64]:
     """Handle any case, row by row."""
     column = {feature: at for at, feature in enumerate(features)}
     width = len(features)
@@ -250,11 +250,11 @@ def _scattered(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[
     matrix = np.full(len(place) * width, np.nan)
     if found:
         places, values = zip(*found, strict=True)
-        matrix[list(places)] = _doubles(values)
+        matrix[list(places)] = _unpack_doubles(values)
     return matrix.reshape(len(place), width)
 
 
-def _doubles(values: Sequence[bytes]) -> NDArray[np.float64]:
+def _unpack_doubles(values: Sequence[bytes]) -> NDArray[np.float64]:
     packed = b"".join(values)
     if len(packed) == len(values) * _DOUBLE.itemsize:
         found = np.frombuffer(packed, dtype=_DOUBLE)

@@ -1,6 +1,6 @@
 """Follows a loop's route file: loads a new route's releases while the current route answers, then swaps them.
 
-`RouteKeeper.live` returns one reference. A batch reads it once, so a swap takes effect between batches and a running
+`RouteFollower.live` returns one reference. A batch reads it once, so a swap takes effect between batches and a running
 batch ends on the route it began with. The previous route's releases stay loaded, so restoring it needs no load.
 """
 
@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Live(Generic[R]):
+class LiveRoute(Generic[R]):
     """A route with its loaded releases."""
 
     route: Route
@@ -28,7 +28,7 @@ class Live(Generic[R]):
     challenger: R | None
 
 
-class RouteKeeper(Generic[R]):
+class RouteFollower(Generic[R]):
     """Follows the route of one loop. `refresh` runs in one thread; any thread may read `live`."""
 
     def __init__(self, folder: Path, loop: str, load: Callable[[ReleaseOnRoute], R], poll_s: float = 0.02) -> None:
@@ -38,13 +38,13 @@ class RouteKeeper(Generic[R]):
         self._poll_s = poll_s
         self._seen: tuple[int, int] | None = None
         self._newest = 0
-        self._live: Live[R] | None = None
+        self._live: LiveRoute[R] | None = None
         self._warm: dict[ReleaseOnRoute, R] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="routes", daemon=True)
 
     @property
-    def live(self) -> Live[R] | None:
+    def live(self) -> LiveRoute[R] | None:
         """The route that answers now."""
         return self._live
 
@@ -93,7 +93,7 @@ class RouteKeeper(Generic[R]):
         loaded = {ref: self._warm[ref] if ref in self._warm else self._load(ref) for ref in route.releases}
         before = self._live.route.releases if self._live else ()
         challenger = loaded[route.challenger] if route.challenger else None
-        self._live = Live(route, loaded[route.champion], challenger)
+        self._live = LiveRoute(route, loaded[route.champion], challenger)
         kept = {ref: release for ref, release in self._warm.items() if ref in before}
         self._warm = {**kept, **loaded}
 

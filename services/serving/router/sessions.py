@@ -44,7 +44,7 @@ class ReleaseError(Exception):
 
 
 @dataclass(frozen=True)
-class Release:
+class LoadedRelease:
     """A loaded release."""
 
     release_id: str
@@ -72,7 +72,7 @@ class Release:
             raise ReleaseError(self.release_id, f"the graph failed: {error}") from error
 
 
-def load_release(folder: Path, ref: ReleaseOnRoute, classes: tuple[str, ...] = ()) -> Release:
+def load_release(folder: Path, ref: ReleaseOnRoute, classes: tuple[str, ...] = ()) -> LoadedRelease:
     """Open a staged release and reproduce its golden sample. ``classes`` are those of the loop's label.
 
     Raises:
@@ -84,14 +84,14 @@ def load_release(folder: Path, ref: ReleaseOnRoute, classes: tuple[str, ...] = (
         if bundle.manifest.classes != classes:
             named = [", ".join(each) or "none" for each in (bundle.manifest.classes, classes)]
             raise ReleaseError(ref.release_id, f"its classes are {named[0]}; the loop's are {named[1]}")
-        release = _release(bundle, ref.release_id)
-        _reproduce(bundle, release)
+        release = _load(bundle, ref.release_id)
+        _check_golden(bundle, release)
     except BundleError as error:
         raise ReleaseError(ref.release_id, str(error)) from error
     return release
 
 
-def _release(bundle: Bundle, release_id: str) -> Release:
+def _load(bundle: Bundle, release_id: str) -> LoadedRelease:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -101,10 +101,12 @@ def _release(bundle: Bundle, release_id: str) -> Release:
     except ORT_ERRORS as error:
         raise ReleaseError(release_id, f"the graph does not load: {error}") from error
     manifest = bundle.manifest
-    return Release(release_id, manifest.numeric, manifest.categorical, manifest.input_digest, session, manifest.classes)
+    return LoadedRelease(
+        release_id, manifest.numeric, manifest.categorical, manifest.input_digest, session, manifest.classes
+    )
 
 
-def _reproduce(bundle: Bundle, release: Release) -> None:
+def _check_golden(bundle: Bundle, release: LoadedRelease) -> None:
     try:
         with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
             numeric = golden["numeric"].astype(np.float64)

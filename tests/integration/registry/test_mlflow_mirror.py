@@ -19,12 +19,12 @@ from driftloop.process.clock import SystemClock
 from driftloop.process.errors import ConfigError, Retriable
 from driftloop.runner.tables import open_database
 from services.registry.adapters.mirror_queue import SqlMirrorQueue
-from services.registry.adapters.mlflow_mirror import Api, MlflowRegistry, Refused
+from services.registry.adapters.mlflow_mirror import Api, MlflowError, MlflowRegistry
 from services.registry.adapters.sql import SqlLedger, metadata
 from services.registry.domain import transitions as machine
-from services.registry.domain.release import Change, LoopState
-from services.registry.domain.verdict import Outcome
-from services.registry.mirror import Mirror, Pace
+from services.registry.domain.release import Change, LoopReleases
+from services.registry.domain.verdict import VerdictOutcome
+from services.registry.mirror import Mirror, MirrorDelays
 from services.registry.ports import MirroredRelease
 from tests.unit.registry.builders import DAY_MS, SHADOW, candidate, in_stage, offline, policy
 
@@ -79,8 +79,8 @@ class Registry:
     def __init__(self, folder: Path, uri: str, loop: str) -> None:
         self.engine = open_database(f"sqlite:///{folder / 'registry.db'}", metadata)
         self.queue = SqlMirrorQueue(self.engine)
-        self.state = LoopState(loop)
-        self.mirror = Mirror(self.queue, MlflowRegistry(uri, 10.0), SystemClock(), threading.Event(), Pace())
+        self.state = LoopReleases(loop)
+        self.mirror = Mirror(self.queue, MlflowRegistry(uri, 10.0), SystemClock(), threading.Event(), MirrorDelays())
 
     def take(self, change: Change) -> None:
         with self.engine.begin() as connection:
@@ -110,7 +110,7 @@ def test_a_release_is_followed_from_shadow_to_champion_and_back(tmp_path: Path, 
     found = model(uri, "orders")
     assert found["aliases"] == {"champion": "1", "challenger": "2"}
     assert (found["tags"]["2"]["release_id"], found["tags"]["2"]["stage"]) == ("r-2", "shadow")
-    better = in_stage(2, "shadow", 0, Outcome.BETTER, 5 * DAY_MS)
+    better = in_stage(2, "shadow", 0, VerdictOutcome.BETTER, 5 * DAY_MS)
     registry.take(machine.judge_stage(registry.state, better, steps))
     found = model(uri, "orders")
     assert found["aliases"] == {"champion": "2"}
@@ -162,7 +162,7 @@ def test_a_server_that_is_not_there_or_refuses_is_tried_again_later(uri: str) ->
     release = MirroredRelease("r-1", "run-1", "digest", "/b/1", "champion", 1)
     with pytest.raises(Retriable, match="does not answer"):
         MlflowRegistry(f"http://127.0.0.1:{_free_port()}", 2.0).ensure_version("orders", release, "")
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(MlflowError) as caught:
         MlflowRegistry(uri, 10.0).set_aliases("nobody", {"champion": "1"})
     assert caught.value.code == "RESOURCE_DOES_NOT_EXIST"
     with pytest.raises(Retriable, match="is not a name"):

@@ -28,7 +28,7 @@ from services.serving.adapters.triton_grpc import GrpcTriton
 from services.serving.adapters.watermarks import SqliteFeatureWatermarks
 from services.serving.agent import Agent
 from services.serving.domain.desired import DesiredRoute
-from services.serving.domain.model_config import Places
+from services.serving.domain.model_config import RouterPaths
 from services.serving.handlers import Handlers
 from services.serving.route_deployer import RouteDeployer
 from services.serving.route_reconciler import RouteReconciler
@@ -65,7 +65,7 @@ class World:
     definition: LoopDefinition = DEFINITION
 
     def __post_init__(self) -> None:
-        self.places = Places(
+        self.paths = RouterPaths(
             online_db=self.home / "online" / "online.db",
             releases=self.home / "triton" / "releases",
             routes=self.home / "triton" / "routes",
@@ -74,7 +74,7 @@ class World:
         for topic, partitions in ((ROUTES, 1), (CONVERGED, 1), (FAILED, 1), (WATERMARKS, 1), (TOPIC, 2)):
             self.broker.create_topic(topic, partitions)
             self.broker.create_topic(f"{topic}.dlq", 1)
-        self.feast = FeastFile(self.places.online_db)
+        self.feast = FeastFile(self.paths.online_db)
         classes = self.definition.label.classes
         self.a = write_release(self.home, "r-a", 0.0, classes=classes)
         self.b = write_release(self.home, "r-b", 100.0, classes=classes)
@@ -82,13 +82,13 @@ class World:
         self.control = GrpcTriton(self.triton.address, TOKEN, 5.0, 60.0)
         self.client = self.triton.client()
 
-    def establisher(self) -> RouteDeployer:
+    def deployer(self) -> RouteDeployer:
         return RouteDeployer(
             definitions={LOOP: self.definition},
             triton=self.control,
-            releases=FolderReleases(self.places.releases),
-            files=FolderRouterFiles(self.home / "triton" / "models", self.places, 100),
-            watermarks=SqliteFeatureWatermarks(self.places.online_db),
+            releases=FolderReleases(self.paths.releases),
+            files=FolderRouterFiles(self.home / "triton" / "models", self.paths, 100),
+            watermarks=SqliteFeatureWatermarks(self.paths.online_db),
             clock=SystemClock(),
             stop=self.stop,
             status_timeout_s=10.0,
@@ -101,7 +101,7 @@ class World:
         challenger: registry_pb2.ReleaseRef | None = None,
         share: float = 0.0,
     ) -> str:
-        return self.establisher().establish(DesiredRoute(route_changed(epoch, champion, challenger, share), 0))
+        return self.deployer().deploy(DesiredRoute(route_changed(epoch, champion, challenger, share), 0))
 
     def agent(self) -> Agent:
         engine = open_database(f"sqlite:///{self.home / 'serving.db'}", sql.metadata)
@@ -117,17 +117,17 @@ class World:
                 producer=self.broker.lifecycle_producer(),
                 stop=self.stop,
             ),
-            convergence=RouteReconciler(
+            reconciler=RouteReconciler(
                 loops=[LOOP],
                 engine=engine,
-                establisher=self.establisher(),
+                deployer=self.deployer(),
                 triton=triton,
                 clock=clock,
                 stop=self.stop,
                 triton_timeout_s=60.0,
             ),
             shipper=Shipper(
-                {LOOP: SpoolReader(self.places.spool / LOOP, LOOP)},
+                {LOOP: SpoolReader(self.paths.spool / LOOP, LOOP)},
                 sql.SqlSpoolPositions(engine),
                 self.broker.batch_consumer([WATERMARKS], "serving-shipper"),
                 self.broker.batch_producer(),
@@ -152,7 +152,7 @@ class World:
         return [from_record(record, messages).data.epoch for record in self.broker.records(topic)]  # type: ignore[attr-defined]
 
     def spooled(self) -> list[predictions_pb2.PredictionServed]:
-        records, _ = SpoolReader(self.places.spool / LOOP, LOOP).read({})
+        records, _ = SpoolReader(self.paths.spool / LOOP, LOOP).read({})
         return [predictions_pb2.PredictionServed.FromString(record) for record in records]
 
     def inference_count(self) -> int:

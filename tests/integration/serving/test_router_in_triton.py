@@ -40,7 +40,7 @@ def still_answers(world: World) -> None:
 def model_on_the_logged_features(
     world: World, reference: registry_pb2.ReleaseRef, records: list[predictions_pb2.PredictionServed]
 ) -> NDArray[np.float64]:
-    release = load_release(world.places.releases, on_route(reference))
+    release = load_release(world.paths.releases, on_route(reference))
     numeric = np.array([list(record.numeric) for record in records])
     categorical = np.array([list(record.categorical) for record in records], dtype=np.object_)
     return release.score(numeric, categorical)
@@ -209,7 +209,7 @@ def test_of_classes_an_answer_holds_a_number_a_class_and_its_record_too(world_of
     records = world.spooled()[2:]
     assert {record.release_id for record in records} == {"r-a", "r-b"}
     for reference in (world.a, world.b):
-        release = load_release(world.places.releases, on_route(reference), CLASSES)
+        release = load_release(world.paths.releases, on_route(reference), CLASSES)
         numeric = np.array([list(record.numeric) for record in records])
         categorical = np.array([list(record.categorical) for record in records], dtype=np.object_)
         expected = release.score(numeric, categorical)

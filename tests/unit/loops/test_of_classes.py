@@ -33,10 +33,10 @@ from services.evaluation.adapters.holdouts import ParquetHoldouts
 from services.evaluation.domain.judgement import Outcome
 from services.evaluation.offline_evaluation import Judge
 from services.evaluation.ports import Candidate
-from services.serving.domain.model_config import Places, loop_config
+from services.serving.domain.model_config import RouterPaths, loop_config
 from services.serving.domain.route import Route
 from services.serving.router.answer import Answer, Router
-from services.serving.router.routes import Live
+from services.serving.router.routes import LiveRoute
 from services.serving.router.sessions import load_release
 from services.training.run.package import HOLDOUT, write_holdout
 from tests.helpers.clock import FakeClock
@@ -141,8 +141,8 @@ def served(
         each.bundle.uri = str(folder / each.release_id)
     first, second = on_route(champion), on_route(challenger)
     releases = [load_release(folder, ref, CLASSES) for ref in (first, second)]
-    live = Live(Route(LOOP, 1, first, second, 0.5), *releases)
-    spool, config = ListSpool(), loop_config(loop.definition, Places(*[folder] * 4))
+    live = LiveRoute(Route(LOOP, 1, first, second, 0.5), *releases)
+    spool, config = ListSpool(), loop_config(loop.definition, RouterPaths(*[folder] * 4))
     [answer] = Router(config, lambda: live, full_store(), spool, lambda: T0).answer([keyed(*KEYS)])
     assert isinstance(answer, Answer)
     return answer, spool.records

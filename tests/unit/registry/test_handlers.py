@@ -18,7 +18,7 @@ from driftloop.runner.handler import Transaction
 from driftloop.runner.tables import open_database
 from services.registry import metrics
 from services.registry.adapters.sql import SqlLedger, metadata
-from services.registry.handlers import Registry, policy_of, table, tell_gauges
+from services.registry.handlers import Registry, rollout_policy, set_gauges, table
 from tests.unit.evaluation.definitions import DAY_MS, STEPS, loop_definition
 from tests.unit.evaluation.events import envelope
 
@@ -28,7 +28,7 @@ class Service:
 
     def __init__(self, folder: Path, steps: list[dict[str, Any]] | None = None) -> None:
         self.engine = open_database(f"sqlite:///{folder / 'registry.db'}", metadata)
-        self.table = table(Registry({"orders": policy_of(loop_definition(steps=steps))}, SqlLedger))
+        self.table = table(Registry({"orders": rollout_policy(loop_definition(steps=steps))}, SqlLedger))
         self.seen = 0
 
     def take(self, data: Message, day: int = 0, chain: str = "chain of a command") -> Sequence[Draft]:
@@ -38,7 +38,7 @@ class Service:
             return self.table[type(data)](event, Transaction(connection))
 
 
-def offline(number: int, outcome: evaluation.Outcome = evaluation.BETTER) -> evaluation.VerdictReached:
+def offline(number: int, outcome: evaluation.VerdictOutcome = evaluation.BETTER) -> evaluation.VerdictReached:
     return evaluation.VerdictReached(
         loop="orders",
         stage="offline",
@@ -51,7 +51,7 @@ def offline(number: int, outcome: evaluation.Outcome = evaluation.BETTER) -> eva
     )
 
 
-def in_stage(number: int, stage: str, outcome: evaluation.Outcome, step: int = 0) -> evaluation.VerdictReached:
+def in_stage(number: int, stage: str, outcome: evaluation.VerdictOutcome, step: int = 0) -> evaluation.VerdictReached:
     return evaluation.VerdictReached(
         loop="orders",
         stage=stage,
@@ -211,7 +211,7 @@ def test_that_a_release_waits_for_a_person_is_shown_until_it_moves(
     assert shown == [0, 0]
     service.take(in_stage(2, "shadow", evaluation.BETTER), 6)
     with service.engine.begin() as connection:
-        tell_gauges([SqlLedger(connection).load("orders")])  # as a start does
+        set_gauges([SqlLedger(connection).load("orders")])  # as a start does
     assert shown[2:] == [1, 1]
     service.take(control.Approve(loop="orders", release_id="r-2", who="ann"), 7)
     assert shown[4:] == [0]

@@ -11,8 +11,8 @@ from driftloop.runner.tables import open_database
 from services.registry.adapters.mirror_queue import SqlMirrorQueue
 from services.registry.adapters.sql import SqlLedger, metadata
 from services.registry.domain import transitions as machine
-from services.registry.domain.release import Change, LoopState
-from services.registry.domain.verdict import Outcome
+from services.registry.domain.release import Change, LoopReleases
+from services.registry.domain.verdict import VerdictOutcome
 from tests.unit.registry.builders import candidate, offline, policy
 
 
@@ -23,7 +23,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     made.dispose()
 
 
-def save(engine: Engine, before: LoopState, change: Change) -> None:
+def save(engine: Engine, before: LoopReleases, change: Change) -> None:
     with engine.begin() as connection:
         ledger = SqlLedger(connection)
         assert ledger.load(before.loop) == before
@@ -31,22 +31,22 @@ def save(engine: Engine, before: LoopState, change: Change) -> None:
 
 
 def first_champion() -> Change:
-    return machine.judge_offline(LoopState("orders"), candidate(1), offline(1), policy())
+    return machine.judge_offline(LoopReleases("orders"), candidate(1), offline(1), policy())
 
 
 def test_what_is_saved_is_loaded(engine: Engine) -> None:
     change = first_champion()
-    save(engine, LoopState("orders"), change)
+    save(engine, LoopReleases("orders"), change)
     with engine.begin() as connection:
         ledger = SqlLedger(connection)
         assert ledger.load("orders") == change.state
-        assert ledger.load("other") == LoopState("other")
-        assert ledger.knows("r-1")
-        assert not ledger.knows("r-2")
+        assert ledger.load("other") == LoopReleases("other")
+        assert ledger.has_release("r-1")
+        assert not ledger.has_release("r-2")
 
 
 def test_of_two_writers_that_read_the_same_epoch_one_must_try_again(engine: Engine) -> None:
-    save(engine, LoopState("orders"), first_champion())
+    save(engine, LoopReleases("orders"), first_champion())
     with engine.begin() as connection:
         fast, slow = SqlLedger(connection), SqlLedger(connection)
         before = fast.load("orders")
@@ -63,13 +63,13 @@ def test_of_two_writers_that_saw_no_row_one_must_try_again(engine: Engine) -> No
         fast, slow = SqlLedger(connection), SqlLedger(connection)
         assert fast.load("orders") == slow.load("orders")
         change = first_champion()
-        fast.save(LoopState("orders"), change.state, change.touched)
+        fast.save(LoopReleases("orders"), change.state, change.touched)
         with pytest.raises(Retriable):
-            slow.save(LoopState("orders"), change.state, change.touched)
+            slow.save(LoopReleases("orders"), change.state, change.touched)
 
 
 def test_a_change_that_keeps_the_epoch_is_guarded_too(engine: Engine) -> None:
-    save(engine, LoopState("orders"), first_champion())
+    save(engine, LoopReleases("orders"), first_champion())
     with engine.begin() as connection:
         fast, slow = SqlLedger(connection), SqlLedger(connection)
         before = fast.load("orders")
@@ -80,7 +80,7 @@ def test_a_change_that_keeps_the_epoch_is_guarded_too(engine: Engine) -> None:
 
 
 def test_a_converged_epoch_never_goes_back(engine: Engine) -> None:
-    save(engine, LoopState("orders"), first_champion())
+    save(engine, LoopReleases("orders"), first_champion())
     with engine.begin() as connection:
         ledger = SqlLedger(connection)
         ledger.converged("orders", 1)
@@ -90,23 +90,23 @@ def test_a_converged_epoch_never_goes_back(engine: Engine) -> None:
 
 def test_releases_wait_for_their_copy_and_refused_candidates_do_not(engine: Engine) -> None:
     queue = SqlMirrorQueue(engine)
-    save(engine, LoopState("orders"), first_champion())
+    save(engine, LoopReleases("orders"), first_champion())
     state = first_champion().state
-    save(engine, state, machine.judge_offline(state, candidate(2), offline(2, Outcome.WORSE), policy()))
+    save(engine, state, machine.judge_offline(state, candidate(2), offline(2, VerdictOutcome.WORSE), policy()))
     assert queue.backlog() == 1
     task = queue.next(0)
     assert task is not None
     assert (task.release_id, task.attempts) == ("r-1", 0)
     assert queue.aliases("orders") == {"champion": "r-1"}
     assert (queue.release("r-1").stage, queue.release("r-1").bundle_digest) == ("champion", "digest-1")
-    queue.keep_version("r-1", "7")
+    queue.save_version("r-1", "7")
     queue.done(task)
     assert (queue.backlog(), queue.next(0), queue.version("r-1")) == (0, None, "7")
 
 
 def test_a_change_while_it_is_copied_asks_for_another_copy(engine: Engine) -> None:
     queue = SqlMirrorQueue(engine)
-    save(engine, LoopState("orders"), first_champion())
+    save(engine, LoopReleases("orders"), first_champion())
     task = queue.next(0)
     assert task is not None
     state = first_champion().state
@@ -119,7 +119,7 @@ def test_a_change_while_it_is_copied_asks_for_another_copy(engine: Engine) -> No
 
 def test_a_copy_that_failed_is_due_later(engine: Engine) -> None:
     queue = SqlMirrorQueue(engine)
-    save(engine, LoopState("orders"), first_champion())
+    save(engine, LoopReleases("orders"), first_champion())
     task = queue.next(0)
     assert task is not None
     queue.failed(task, 500, "no answer")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from driftloop.process.errors import Retriable
-from services.registry.mirror import Mirror, Pace
+from services.registry.mirror import Mirror, MirrorDelays
 from services.registry.ports import MirroredRelease, MirrorTask
 from tests.helpers.clock import FakeClock
 
@@ -36,7 +36,7 @@ class FakeQueue:
     def version(self, release_id: str) -> str:
         return self.versions.get(release_id, "")
 
-    def keep_version(self, release_id: str, version: str) -> None:
+    def save_version(self, release_id: str, version: str) -> None:
         self.versions[release_id] = version
 
     def done(self, task: MirrorTask) -> None:
@@ -72,7 +72,7 @@ class FakeModels:
 
 def mirror_of(queue: FakeQueue, models: FakeModels) -> tuple[Mirror, FakeClock, threading.Event]:
     clock, stop = FakeClock(), threading.Event()
-    return Mirror(queue, models, clock, stop, Pace(poll_s=0.001)), clock, stop
+    return Mirror(queue, models, clock, stop, MirrorDelays(poll_s=0.001)), clock, stop
 
 
 def queue_of(*names: str) -> FakeQueue:

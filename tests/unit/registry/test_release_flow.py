@@ -32,7 +32,7 @@ from services.evaluation.handlers import Evaluation
 from services.evaluation.handlers import table as evaluation_table
 from services.evaluation.offline_evaluation import Judge
 from services.registry.adapters import sql as registry_sql
-from services.registry.handlers import Registry, policy_of
+from services.registry.handlers import Registry, rollout_policy
 from services.registry.handlers import table as registry_table
 from tests.helpers.clock import FakeClock
 from tests.unit.evaluation.definitions import DAY_MS, STEPS, loop_definition
@@ -75,7 +75,7 @@ class System:
         judge = Judge(bundles, holdouts, clock)
         self.tables: dict[str, HandlerTable] = {
             "evaluation": evaluation_table(Evaluation({LOOP: loop}, judge, clock, evaluation_sql.SqlState)),
-            "registry": registry_table(Registry({LOOP: policy_of(loop)}, registry_sql.SqlLedger)),
+            "registry": registry_table(Registry({LOOP: rollout_policy(loop)}, registry_sql.SqlLedger)),
         }
         self.engines: dict[str, Engine] = {
             "evaluation": open_database(f"sqlite:///{folder / 'evaluation.db'}", evaluation_sql.metadata),

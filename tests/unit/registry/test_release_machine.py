@@ -10,14 +10,14 @@ from sqlalchemy.pool import StaticPool
 
 from services.registry.adapters.sql import SqlLedger, metadata
 from services.registry.domain import transitions as machine
-from services.registry.domain.release import ENDS, OPEN, Change, LoopState, Release, Routed, Stage
-from services.registry.domain.verdict import Outcome, Verdict
+from services.registry.domain.release import ENDS, OPEN, Change, LoopReleases, ReleaseRecord, Routed, Stage
+from services.registry.domain.verdict import Verdict, VerdictOutcome
 from tests.unit.registry.builders import CANARY, SHADOW, WIDER, candidate, offline, policy
 
 LOOP = "orders"
 POLICIES = (policy(SHADOW, CANARY), policy({**SHADOW, "approval": True}, CANARY, {**WIDER, "approval": True}))
 
-MOSTLY_BETTER = st.sampled_from([Outcome.BETTER] * 4 + [Outcome.WORSE, Outcome.NOT_KNOWN_YET])
+MOSTLY_BETTER = st.sampled_from([VerdictOutcome.BETTER] * 4 + [VerdictOutcome.WORSE, VerdictOutcome.NOT_KNOWN_YET])
 """Else few sequences come as far as a second champion."""
 
 
@@ -31,9 +31,9 @@ class Releases(RuleBasedStateMachine):
         self.connection: Connection = ENGINE.connect()
         for table in metadata.sorted_tables:
             self.connection.execute(table.delete())
-        self.state = LoopState(LOOP)
+        self.state = LoopReleases(LOOP)
         self.policy = POLICIES[0]
-        self.rows: dict[str, Release] = {}
+        self.rows: dict[str, ReleaseRecord] = {}
         self.epochs: list[int] = []
         self.now = 0
         self.number = 0
@@ -65,25 +65,25 @@ class Releases(RuleBasedStateMachine):
     @initialize(chosen=st.sampled_from(POLICIES), champions=st.integers(0, 3))
     def begin(self, chosen: machine.Policy, champions: int) -> None:
         for _ in range(champions):
-            self.judge_offline(Outcome.BETTER, 1)
+            self.judge_offline(VerdictOutcome.BETTER, 1)
             while self.state.open is not None:
-                self.judge_what_is_there(Outcome.BETTER, False, 1, True)
+                self.judge_what_is_there(VerdictOutcome.BETTER, False, 1, True)
         self.policy = chosen
 
     @rule(outcome=MOSTLY_BETTER, hours=st.integers(-2, 30))
-    def judge_offline(self, outcome: Outcome, hours: int) -> None:
+    def judge_offline(self, outcome: VerdictOutcome, hours: int) -> None:
         self.number += 1
         self.now += hours
         verdict = offline(self.number, outcome, self.now)
         self.take(machine.judge_offline(self.state, candidate(self.number), verdict, self.policy))
 
     @rule(outcome=MOSTLY_BETTER, limit=st.booleans(), hours=st.integers(0, 100), known_step=st.booleans())
-    def judge_what_is_there(self, outcome: Outcome, limit: bool, hours: int, known_step: bool) -> None:
+    def judge_what_is_there(self, outcome: VerdictOutcome, limit: bool, hours: int, known_step: bool) -> None:
         release = self.state.open
         if release is None:
             return self.judge_offline(outcome, hours)
         self.now += hours
-        reached = limit and outcome is Outcome.NOT_KNOWN_YET
+        reached = limit and outcome is VerdictOutcome.NOT_KNOWN_YET
         step = release.step if known_step else None
         self.newest = Verdict(release.release_id, release.stage, outcome, self.now, step, reached)
         return self.take(machine.judge_stage(self.state, self.newest, self.policy))
@@ -137,7 +137,7 @@ class Releases(RuleBasedStateMachine):
         release = self.state.open
         if release is None:
             return
-        worse = Verdict(release.release_id, release.stage, Outcome.WORSE, release.entered_ms + 1, release.step)
+        worse = Verdict(release.release_id, release.stage, VerdictOutcome.WORSE, release.entered_ms + 1, release.step)
         exits = (
             machine.judge_stage(self.state, worse, self.policy),
             machine.roll_back(self.state, "back", (), self.now),

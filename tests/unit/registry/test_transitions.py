@@ -6,32 +6,32 @@ import pytest
 
 from services.registry.domain import transitions as machine
 from services.registry.domain.release import (
-    ApprovalAsked,
+    ApprovalRequested,
     Change,
     Created,
     Entered,
-    LoopState,
+    LoopReleases,
     Promoted,
     Rejected,
     RolledBack,
     Routed,
     Stage,
 )
-from services.registry.domain.verdict import Outcome, Verdict
+from services.registry.domain.verdict import Verdict, VerdictOutcome
 from tests.unit.registry.builders import CANARY, DAY_MS, SHADOW, WIDER, candidate, in_stage, offline, policy
 
-BETTER, WORSE, UNKNOWN = Outcome.BETTER, Outcome.WORSE, Outcome.NOT_KNOWN_YET
+BETTER, WORSE, UNKNOWN = VerdictOutcome.BETTER, VerdictOutcome.WORSE, VerdictOutcome.NOT_KNOWN_YET
 
 
-def with_champion() -> LoopState:
-    return machine.judge_offline(LoopState("orders"), candidate(1), offline(1), policy()).state
+def with_champion() -> LoopReleases:
+    return machine.judge_offline(LoopReleases("orders"), candidate(1), offline(1), policy()).state
 
 
-def in_shadow() -> LoopState:
+def in_shadow() -> LoopReleases:
     return machine.judge_offline(with_champion(), candidate(2), offline(2, time_ms=DAY_MS), policy()).state
 
 
-def in_canary() -> LoopState:
+def in_canary() -> LoopReleases:
     verdict = in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS)
     return machine.judge_stage(in_shadow(), verdict, policy()).state
 
@@ -51,7 +51,7 @@ def routes(change: Change) -> list[tuple[int, str, str, float]]:
 
 
 def test_the_first_pass_makes_the_first_champion_by_the_same_events() -> None:
-    change = machine.judge_offline(LoopState("orders"), candidate(1), offline(1), policy())
+    change = machine.judge_offline(LoopReleases("orders"), candidate(1), offline(1), policy())
     assert kinds(change) == [Created, Entered, Routed, Promoted]
     assert routes(change) == [(1, "r-1", "", 0.0)]
     assert change.state.champion is not None
@@ -60,7 +60,7 @@ def test_the_first_pass_makes_the_first_champion_by_the_same_events() -> None:
 
 
 @pytest.mark.parametrize("outcome", [WORSE, UNKNOWN])
-def test_a_candidate_that_fails_offline_is_rejected_and_never_a_release(outcome: Outcome) -> None:
+def test_a_candidate_that_fails_offline_is_rejected_and_never_a_release(outcome: VerdictOutcome) -> None:
     change = machine.judge_offline(with_champion(), candidate(2), offline(2, outcome), policy())
     assert kinds(change) == [Rejected]
     assert change.state == with_champion()
@@ -99,7 +99,7 @@ def test_better_goes_from_step_to_step_and_in_the_last_one_to_champion() -> None
 
 
 @pytest.mark.parametrize(("outcome", "limit"), [(WORSE, False), (UNKNOWN, True)])
-def test_a_shadow_that_fails_is_rejected(outcome: Outcome, limit: bool) -> None:
+def test_a_shadow_that_fails_is_rejected(outcome: VerdictOutcome, limit: bool) -> None:
     change = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, outcome, 4 * DAY_MS, limit=limit), policy())
     assert kinds(change) == [Entered, Routed, Rejected]
     assert routes(change) == [(3, "r-1", "", 0.0)]
@@ -107,7 +107,7 @@ def test_a_shadow_that_fails_is_rejected(outcome: Outcome, limit: bool) -> None:
 
 
 @pytest.mark.parametrize(("outcome", "limit"), [(WORSE, False), (UNKNOWN, True)])
-def test_a_canary_that_fails_is_rolled_back(outcome: Outcome, limit: bool) -> None:
+def test_a_canary_that_fails_is_rolled_back(outcome: VerdictOutcome, limit: bool) -> None:
     change = machine.judge_stage(in_canary(), in_stage(2, "canary", 1, outcome, 9 * DAY_MS, limit=limit), policy())
     assert kinds(change) == [Entered, Routed, RolledBack]
     fact = change.facts[2]
@@ -140,9 +140,9 @@ def test_a_verdict_on_anything_but_the_open_step_changes_nothing(verdict: Verdic
 def test_a_step_that_needs_approval_waits_for_it_in_its_stage() -> None:
     steps = policy({**SHADOW, "approval": True}, CANARY)
     asked = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), steps)
-    assert kinds(asked) == [ApprovalAsked]
+    assert kinds(asked) == [ApprovalRequested]
     fact = asked.facts[0]
-    assert isinstance(fact, ApprovalAsked)
+    assert isinstance(fact, ApprovalRequested)
     assert (fact.to_stage, fact.deadline_ms) == (Stage.CANARY, (4 + 5) * DAY_MS)
     assert asked.state.open is not None
     assert asked.state.open.stage is Stage.SHADOW
@@ -150,7 +150,7 @@ def test_a_step_that_needs_approval_waits_for_it_in_its_stage() -> None:
     assert routes(let_on) == [(3, "r-1", "r-2", 0.1)]
 
 
-def waiting() -> tuple[LoopState, machine.Policy]:
+def waiting() -> tuple[LoopReleases, machine.Policy]:
     steps = policy({**SHADOW, "approval": True}, CANARY)
     return machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), steps).state, steps
 
@@ -161,12 +161,12 @@ def test_while_it_waits_each_window_reminds_and_the_first_deadline_stands(limit:
     outcome = UNKNOWN if limit else BETTER
     change = machine.judge_stage(state, in_stage(2, "shadow", 0, outcome, 6 * DAY_MS, limit=limit), steps)
     fact = change.facts[0]
-    assert isinstance(fact, ApprovalAsked)
+    assert isinstance(fact, ApprovalRequested)
     assert fact.deadline_ms == (4 + 5) * DAY_MS
 
 
 @pytest.mark.parametrize(("outcome", "day"), [(WORSE, 6), (BETTER, 10), (UNKNOWN, 10)])
-def test_waiting_has_exits_to_rejection(outcome: Outcome, day: int) -> None:
+def test_waiting_has_exits_to_rejection(outcome: VerdictOutcome, day: int) -> None:
     state, steps = waiting()
     change = machine.judge_stage(state, in_stage(2, "shadow", 0, outcome, day * DAY_MS), steps)
     assert kinds(change) == [Entered, Routed, Rejected]
@@ -185,7 +185,7 @@ def test_the_policy_says_how_long_a_person_may_take(policy_: machine.Policy) -> 
 @pytest.mark.parametrize(
     ("outcome", "day", "limit", "facts"),
     [
-        (BETTER, 6, False, [ApprovalAsked]),
+        (BETTER, 6, False, [ApprovalRequested]),
         (BETTER, 7, False, [Entered, Routed]),
         (BETTER, 7, True, [Entered, Routed]),
         (UNKNOWN, 7, False, []),
@@ -194,7 +194,7 @@ def test_the_policy_says_how_long_a_person_may_take(policy_: machine.Policy) -> 
     ],
 )
 def test_where_silence_is_consent_the_next_better_verdict_after_the_deadline_moves_it_on(
-    outcome: Outcome, day: int, limit: bool, facts: list[type]
+    outcome: VerdictOutcome, day: int, limit: bool, facts: list[type]
 ) -> None:
     steps = policy(OBJECT, CANARY)
     state = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), steps).state
@@ -209,7 +209,9 @@ def test_in_a_paused_loop_silence_is_no_consent() -> None:
     steps = policy(OBJECT, CANARY)
     state = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), steps).state
     paused = machine.set_paused(state, True).state
-    assert kinds(machine.judge_stage(paused, in_stage(2, "shadow", 0, BETTER, 9 * DAY_MS), steps)) == [ApprovalAsked]
+    assert kinds(machine.judge_stage(paused, in_stage(2, "shadow", 0, BETTER, 9 * DAY_MS), steps)) == [
+        ApprovalRequested
+    ]
 
 
 def test_a_person_may_reject_what_is_open() -> None:
@@ -271,7 +273,7 @@ def test_a_failed_route_that_is_old_or_only_fell_back_changes_nothing() -> None:
 def test_while_paused_better_asks_worse_ends_and_candidates_are_turned_away() -> None:
     paused = machine.set_paused(in_shadow(), True).state
     asked = machine.judge_stage(paused, in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), policy())
-    assert kinds(asked) == [ApprovalAsked]
+    assert kinds(asked) == [ApprovalRequested]
     resumed = machine.set_paused(asked.state, False).state
     on = machine.judge_stage(resumed, in_stage(2, "shadow", 0, BETTER, 5 * DAY_MS), policy())
     assert routes(on) == [(3, "r-1", "r-2", 0.1)]

@@ -11,7 +11,7 @@ import numpy as np
 from driftloop.loop import LoopDefinition
 from driftloop.model.bundle import Bundle, Manifest
 from driftloop.process.errors import BundleError, Retriable
-from services.serving.domain.probe import Golden, ProbeAnswer, Value
+from services.serving.domain.probe import GoldenRow, ProbeAnswer, Value
 from services.serving.domain.route import Route, RouteStatus
 from services.serving.ports import LoadRefused
 from tests.unit.serving.harness import CATEGORICAL, LOOP, NUMERIC
@@ -118,8 +118,8 @@ class FakeReleases:
         manifest = Manifest(self.loop, "run", "binary", "service", NUMERIC, CATEGORICAL, {})
         return Bundle(Path(uri), manifest, digest)
 
-    def golden(self, bundle: Bundle) -> Golden:
-        return Golden(np.zeros(len(NUMERIC)), np.array([""] * len(CATEGORICAL)))
+    def golden_row(self, bundle: Bundle) -> GoldenRow:
+        return GoldenRow(np.zeros(len(NUMERIC)), np.array([""] * len(CATEGORICAL)))
 
 
 @dataclass

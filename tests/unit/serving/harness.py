@@ -148,7 +148,7 @@ def graph(bias: float, classes: int = 0) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def golden(bias: float, error: float = 0.0, classes: int = 0) -> bytes:
+def golden_sample(bias: float, error: float = 0.0, classes: int = 0) -> bytes:
     """A golden sample of 32 rows; ``error`` is added to the expected scores."""
     random = np.random.default_rng(7)
     numeric = random.normal(size=(32, len(NUMERIC)))
@@ -177,7 +177,7 @@ def write_release(
     )
     files = {
         "model.onnx": graph(bias, len(classes)),
-        "golden.npz": golden(bias, error, len(classes)),
+        "golden.npz": golden_sample(bias, error, len(classes)),
         "reference.json": b"{}",
     }
     folder = root / f"bundle-{release_id}"

@@ -47,7 +47,7 @@ class Agent:
 
     def restart(self) -> None:
         stop = threading.Event()
-        establisher = RouteDeployer(
+        deployer = RouteDeployer(
             {LOOP: DEFINITION},
             self.triton,
             self.releases,
@@ -57,10 +57,10 @@ class Agent:
             stop,
             status_timeout_s=0.05,
         )
-        self.convergence = RouteReconciler(
+        self.reconciler = RouteReconciler(
             loops=[LOOP],
             engine=self.engine,
-            establisher=establisher,
+            deployer=deployer,
             triton=self.triton,
             clock=self.clock,
             stop=stop,
@@ -74,7 +74,7 @@ class Agent:
     def go(self, *events: Envelope[registry_pb2.RouteChanged]) -> None:
         for event in events:
             self.ask(event)
-            self.convergence.step()
+            self.reconciler.step()
 
     def sent(self) -> list[Envelope[Any]]:
         messages = [serving_pb2.RouteConverged, serving_pb2.RouteFailed]
@@ -97,7 +97,7 @@ def test_the_first_champion_is_staged_loaded_and_probed(agent: Agent) -> None:
     assert (event.data.champion_release_id, event.data.probe_prediction_id) == ("r-a", "probe-parcels-1")
     assert (event.correlation_id, event.causation_id, event.time_ms) == ("chain-1", "route-1", T0)
     assert (agent.triton.loads, agent.triton.probes) == (1, ["probe-parcels-1"])
-    assert agent.convergence.ready()
+    assert agent.reconciler.ready()
 
 
 def test_a_later_route_is_swapped_without_a_load(agent: Agent) -> None:
@@ -117,8 +117,8 @@ def test_an_event_that_comes_again_changes_nothing(agent: Agent) -> None:
 def test_only_the_newest_of_waiting_routes_is_served(agent: Agent) -> None:
     agent.ask(route_changed(1, A))
     agent.ask(route_changed(2, B))
-    agent.convergence.step()
-    agent.convergence.step()
+    agent.reconciler.step()
+    agent.reconciler.step()
     assert agent.outcomes() == [("RouteConverged", 2)]
 
 
@@ -139,7 +139,7 @@ def test_a_release_that_the_router_refuses_fails_its_route(agent: Agent) -> None
     failed = agent.sent()[1].data
     assert (failed.release_id, failed.reason) == ("r-b", "the golden sample gives other scores here")
     assert [(route.epoch, route.withdraws) for route in agent.files.announced] == [(1, 0), (2, 0), (1, 2)]
-    assert agent.convergence.ready()
+    assert agent.reconciler.ready()
 
 
 def test_a_probe_that_another_release_answers_fails_the_route_and_withdraws_it(agent: Agent) -> None:
@@ -178,10 +178,10 @@ def test_triton_that_does_not_answer_is_waited_for(agent: Agent) -> None:
     agent.triton.up = False
     agent.go(route_changed(1, A))
     assert agent.outcomes() == []
-    assert not agent.convergence.ready()
+    assert not agent.reconciler.ready()
     agent.triton.up = True
     agent.clock.move(10)
-    agent.convergence.step()
+    agent.reconciler.step()
     assert agent.outcomes() == [("RouteConverged", 1)]
 
 
@@ -189,7 +189,7 @@ def test_triton_that_stays_away_fails_the_route_in_the_end(agent: Agent) -> None
     agent.triton.up = False
     agent.go(route_changed(1, A))
     agent.clock.move(61)
-    agent.convergence.step()
+    agent.reconciler.step()
     assert agent.outcomes() == [("RouteFailed", 1)]
 
 
@@ -197,7 +197,7 @@ def test_after_triton_restarts_the_standing_route_is_served_again_silently(agent
     agent.go(route_changed(1, A), route_changed(2, A, B, 0.1))
     agent.triton.crash()
     agent.clock.move(5)
-    agent.convergence.step()
+    agent.reconciler.step()
     assert agent.files.answering is not None
     assert agent.files.answering.epoch == 2
     assert agent.triton.loads == 2
@@ -207,16 +207,16 @@ def test_after_triton_restarts_the_standing_route_is_served_again_silently(agent
 def test_a_restarted_agent_serves_what_stands_and_says_nothing_twice(agent: Agent) -> None:
     agent.go(route_changed(1, A))
     agent.restart()
-    assert not agent.convergence.ready()
-    agent.convergence.step()
-    assert agent.convergence.ready()
+    assert not agent.reconciler.ready()
+    agent.reconciler.step()
+    assert agent.reconciler.ready()
     assert agent.outcomes() == [("RouteConverged", 1)]
 
 
 def test_an_agent_killed_before_it_began_goes_on(agent: Agent) -> None:
     agent.ask(route_changed(1, A))
     agent.restart()
-    agent.convergence.step()
+    agent.reconciler.step()
     assert agent.outcomes() == [("RouteConverged", 1)]
 
 
@@ -225,7 +225,7 @@ def test_after_a_failed_route_and_a_restart_the_former_one_stands(agent: Agent) 
     agent.go(route_changed(1, A), route_changed(2, B))
     agent.triton.crash()
     agent.restart()
-    agent.convergence.step()
+    agent.reconciler.step()
     assert agent.files.answering is not None
     assert (agent.files.answering.epoch, agent.files.answering.withdraws) == (1, 2)
 

@@ -5,10 +5,10 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from services.serving.domain.loop_config import KeySource, read_loop_config
-from services.serving.domain.model_config import Places, config_pbtxt, input_types, loop_config, model_files
+from services.serving.domain.model_config import RouterPaths, config_pbtxt, input_types, loop_config, model_files
 from tests.unit.serving.harness import CLASSES, DEFINITION, OF_CLASSES
 
-PLACES = Places(Path("/o.db"), Path("/releases"), Path("/routes"), Path("/spool"))
+PLACES = RouterPaths(Path("/o.db"), Path("/releases"), Path("/routes"), Path("/spool"))
 
 
 def test_triton_reads_the_rendered_configuration() -> None:

@@ -1,13 +1,13 @@
 import numpy as np
 
 from services.serving.domain.arms import is_challenger
-from services.serving.domain.probe import Golden, ProbeAnswer, complaint, expected_release, probe_values
+from services.serving.domain.probe import GoldenRow, ProbeAnswer, expected_release, probe_problem, probe_values
 from services.serving.domain.route import ReleaseOnRoute, Route
 from tests.unit.serving.harness import CATEGORICAL, DEFINITION, NUMERIC, T0
 
 A, B = ReleaseOnRoute("r-a", "a"), ReleaseOnRoute("r-b", "b")
 ROUTE = Route("parcels", 4, A)
-GOLDEN = Golden(np.array([1.0, 2.0, 3.0, 4.0, 0.25]), np.array(["calm", "south"]))
+GOLDEN = GoldenRow(np.array([1.0, 2.0, 3.0, 4.0, 0.25]), np.array(["calm", "south"]))
 
 
 def test_a_probe_asks_with_golden_values_and_neutral_ones() -> None:
@@ -33,8 +33,10 @@ def test_the_key_decides_who_must_answer() -> None:
 
 
 def test_what_is_wrong_with_an_answer_is_said() -> None:
-    assert complaint(ROUTE, ProbeAnswer("r-a", "probe-parcels-4", (0.5,))) == ""
-    assert "r-b answered the probe instead of r-a" in complaint(ROUTE, ProbeAnswer("r-b", "probe-parcels-4", (0.5,)))
-    assert "prediction id" in complaint(ROUTE, ProbeAnswer("r-a", "another", (0.5,)))
-    assert "score is nan" in complaint(ROUTE, ProbeAnswer("r-a", "probe-parcels-4", (float("nan"),)))
-    assert "score is 0.5, inf" in complaint(ROUTE, ProbeAnswer("r-a", "probe-parcels-4", (0.5, float("inf"))))
+    assert probe_problem(ROUTE, ProbeAnswer("r-a", "probe-parcels-4", (0.5,))) == ""
+    assert "r-b answered the probe instead of r-a" in probe_problem(
+        ROUTE, ProbeAnswer("r-b", "probe-parcels-4", (0.5,))
+    )
+    assert "prediction id" in probe_problem(ROUTE, ProbeAnswer("r-a", "another", (0.5,)))
+    assert "score is nan" in probe_problem(ROUTE, ProbeAnswer("r-a", "probe-parcels-4", (float("nan"),)))
+    assert "score is 0.5, inf" in probe_problem(ROUTE, ProbeAnswer("r-a", "probe-parcels-4", (0.5, float("inf"))))

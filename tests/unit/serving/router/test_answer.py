@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from driftloop.contracts import predictions_pb2
 from services.serving.domain.arms import is_challenger
-from services.serving.domain.model_config import Places, loop_config
+from services.serving.domain.model_config import RouterPaths, loop_config
 from services.serving.domain.route import ReleaseOnRoute, Route
 from services.serving.router.answer import Answer, Refusal, Router
 from services.serving.router.batch import RawRequest
-from services.serving.router.routes import Live
-from services.serving.router.sessions import Release, ReleaseError
+from services.serving.router.routes import LiveRoute
+from services.serving.router.sessions import LoadedRelease, ReleaseError
 from services.serving.router.spool import SpoolError
 from tests.unit.serving.harness import CATEGORICAL, CLASSES, DEFINITION, DEPOT, NUMERIC, T0, probabilities
 from tests.unit.serving.router.test_batch import raw, tensors
 from tests.unit.serving.router.test_join import full_store
 
-CONFIG = loop_config(DEFINITION, Places(*[Path("/x")] * 4))
+CONFIG = loop_config(DEFINITION, RouterPaths(*[Path("/x")] * 4))
 Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -53,16 +53,16 @@ def total(numeric: NDArray[np.float64]) -> NDArray[np.float64]:
     return summed
 
 
-def release(name: str, score: Score = total) -> Release:
-    return Release(name, NUMERIC, CATEGORICAL, f"inputs-of-{name}", Session(score))
+def release(name: str, score: Score = total) -> LoadedRelease:
+    return LoadedRelease(name, NUMERIC, CATEGORICAL, f"inputs-of-{name}", Session(score))
 
 
 def router(
-    champion: Release, challenger: Release | None = None, share: float = 0.0, spool: ListSpool | None = None
+    champion: LoadedRelease, challenger: LoadedRelease | None = None, share: float = 0.0, spool: ListSpool | None = None
 ) -> tuple[Router, ListSpool]:
     refs = [ReleaseOnRoute(each.release_id, "d") for each in (champion, challenger) if each is not None]
     route = Route("parcels", 3, refs[0], refs[1] if challenger else None, share)
-    live = Live(route, champion, challenger)
+    live = LiveRoute(route, champion, challenger)
     spool = spool or ListSpool()
     drawn = iter(f"drawn-{n}" for n in range(1000))
     return Router(CONFIG, lambda: live, full_store(), spool, lambda: T0 + 99, lambda: next(drawn)), spool
@@ -202,8 +202,8 @@ class ClassSession(Session):
         return [probabilities(self.score(feed["numeric"]), 3)]
 
 
-def of_classes(name: str, score: Score = total) -> Release:
-    return Release(name, NUMERIC, CATEGORICAL, f"inputs-of-{name}", ClassSession(score), CLASSES)
+def of_classes(name: str, score: Score = total) -> LoadedRelease:
+    return LoadedRelease(name, NUMERIC, CATEGORICAL, f"inputs-of-{name}", ClassSession(score), CLASSES)
 
 
 def test_of_classes_the_answer_holds_each_and_the_record_the_likeliest_and_each() -> None:

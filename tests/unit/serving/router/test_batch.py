@@ -6,11 +6,11 @@ import pytest
 from numpy.typing import NDArray
 
 from services.serving.domain.loop_config import LoopConfig
-from services.serving.domain.model_config import Places, loop_config
+from services.serving.domain.model_config import RouterPaths, loop_config
 from services.serving.router.batch import BadRequest, RawRequest, concatenate, read_request
 from tests.unit.serving.harness import DEFINITION, T0
 
-CONFIG = loop_config(DEFINITION, Places(*[Path("/x")] * 4))
+CONFIG = loop_config(DEFINITION, RouterPaths(*[Path("/x")] * 4))
 
 
 def tensors(n: int = 1, **changes: Any) -> dict[str, NDArray[Any]]:

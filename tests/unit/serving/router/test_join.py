@@ -9,7 +9,7 @@ from driftloop.featurestore.feast_keys import EntityKeys
 from driftloop.model.bundle import Input
 from services.serving.domain.loop_config import KeySource
 from services.serving.router.batch import Batch
-from services.serving.router.join import Joined, Joiner, columns_of, places_of
+from services.serving.router.join import Joined, Joiner, column_indices, columns_of
 from services.serving.router.online_sqlite import ViewRequest, ViewRows
 from tests.unit.serving.harness import CATEGORICAL, DEPOT, LANE, NUMERIC, T0, VIEW_KEYS, WORLD
 
@@ -152,10 +152,10 @@ def test_releases_with_different_inputs_share_a_join() -> None:
     columns = columns_of([NUMERIC, CATEGORICAL, other, ()])
     assert len(columns.numeric) == len(NUMERIC)
     joined = Joiner(columns, SOURCES, HOUR, full_store()).join(batch(T0))
-    place = places_of(other, columns.numeric)
+    place = column_indices(other, columns.numeric)
     assert place is not None
     assert joined.numeric[:, place].tolist() == [[0.5, 6.0]]
 
 
 def test_inputs_in_the_joined_order_are_not_copied() -> None:
-    assert places_of(COLUMNS.numeric, COLUMNS.numeric) is None
+    assert column_indices(COLUMNS.numeric, COLUMNS.numeric) is None

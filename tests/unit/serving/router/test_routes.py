@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.serving.domain.route import ReleaseOnRoute, Route, RouteStatus, is_newer, parse_route, parse_status
-from services.serving.router.routes import RouteKeeper
+from services.serving.router.routes import RouteFollower
 from services.serving.router.sessions import ReleaseError
 
 A, B, C, D = (ReleaseOnRoute(f"r-{name}", f"digest-{name}") for name in "abcd")
@@ -27,9 +27,9 @@ class Loader:
         return ref.release_id
 
 
-def keeper(folder: Path) -> tuple[RouteKeeper[str], Loader]:
+def follower(folder: Path) -> tuple[RouteFollower[str], Loader]:
     loader = Loader()
-    return RouteKeeper(folder, "parcels", loader), loader
+    return RouteFollower(folder, "parcels", loader), loader
 
 
 def announce(folder: Path, route: Route) -> None:
@@ -38,7 +38,7 @@ def announce(folder: Path, route: Route) -> None:
     partial.replace(folder / "parcels.json")
 
 
-def follow(routes: RouteKeeper[str], folder: Path, route: Route) -> RouteStatus:
+def follow(routes: RouteFollower[str], folder: Path, route: Route) -> RouteStatus:
     announce(folder, route)
     status = routes.refresh()
     assert status is not None
@@ -46,26 +46,26 @@ def follow(routes: RouteKeeper[str], folder: Path, route: Route) -> RouteStatus:
     return status
 
 
-def answering(routes: RouteKeeper[str]) -> tuple[int, str, str | None]:
+def answering(routes: RouteFollower[str]) -> tuple[int, str, str | None]:
     assert routes.live is not None
     return routes.live.route.epoch, routes.live.champion, routes.live.challenger
 
 
 def test_a_route_is_loaded_and_answers(tmp_path: Path) -> None:
-    routes, _ = keeper(tmp_path)
+    routes, _ = follower(tmp_path)
     assert routes.refresh() is None
     assert follow(routes, tmp_path, Route("parcels", 1, A, B, 0.1)) == RouteStatus(1, serving=1)
     assert answering(routes) == (1, "r-a", "r-b")
 
 
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
-    routes, _ = keeper(tmp_path)
+    routes, _ = follower(tmp_path)
     follow(routes, tmp_path, Route("parcels", 1, A))
     assert routes.refresh() is None
 
 
 def test_an_older_epoch_is_ignored(tmp_path: Path) -> None:
-    routes, _ = keeper(tmp_path)
+    routes, _ = follower(tmp_path)
     follow(routes, tmp_path, Route("parcels", 5, A))
     status = follow(routes, tmp_path, Route("parcels", 4, B))
     assert (status.error, status.serving) == ("epoch 4 is older than 5", 5)
@@ -73,7 +73,7 @@ def test_an_older_epoch_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_release_that_stays_is_loaded_once_and_the_former_one_is_kept(tmp_path: Path) -> None:
-    routes, loader = keeper(tmp_path)
+    routes, loader = follower(tmp_path)
     follow(routes, tmp_path, Route("parcels", 1, A))
     follow(routes, tmp_path, Route("parcels", 2, A, B, 0.1))
     follow(routes, tmp_path, Route("parcels", 3, B))
@@ -86,7 +86,7 @@ def test_a_release_that_stays_is_loaded_once_and_the_former_one_is_kept(tmp_path
 
 
 def test_a_route_that_cannot_be_loaded_leaves_the_old_one(tmp_path: Path) -> None:
-    routes, _ = keeper(tmp_path)
+    routes, _ = follower(tmp_path)
     follow(routes, tmp_path, Route("parcels", 1, A))
     status = follow(routes, tmp_path, Route("parcels", 2, A, BROKEN, 0.5))
     assert status == RouteStatus(2, "does not load", "r-broken", serving=1)
@@ -94,14 +94,14 @@ def test_a_route_that_cannot_be_loaded_leaves_the_old_one(tmp_path: Path) -> Non
 
 
 def test_the_old_route_comes_back_under_its_own_epoch_after_a_refused_one(tmp_path: Path) -> None:
-    routes, _ = keeper(tmp_path)
+    routes, _ = follower(tmp_path)
     follow(routes, tmp_path, Route("parcels", 1, A))
     follow(routes, tmp_path, Route("parcels", 2, BROKEN))
     assert follow(routes, tmp_path, Route("parcels", 1, A, withdraws=2)) == RouteStatus(1, serving=1)
 
 
 def test_a_route_that_answers_can_be_withdrawn(tmp_path: Path) -> None:
-    routes, _ = keeper(tmp_path)
+    routes, _ = follower(tmp_path)
     follow(routes, tmp_path, Route("parcels", 1, A))
     follow(routes, tmp_path, Route("parcels", 2, B))
     assert follow(routes, tmp_path, Route("parcels", 1, A, withdraws=2)).serving == 1
@@ -110,12 +110,12 @@ def test_a_route_that_answers_can_be_withdrawn(tmp_path: Path) -> None:
 
 
 def test_a_new_router_takes_a_route_that_withdrew_another(tmp_path: Path) -> None:
-    routes, _ = keeper(tmp_path)
+    routes, _ = follower(tmp_path)
     assert follow(routes, tmp_path, Route("parcels", 1, A, withdraws=2)).serving == 1
 
 
 def test_a_file_that_is_no_route_changes_nothing(tmp_path: Path) -> None:
-    routes, _ = keeper(tmp_path)
+    routes, _ = follower(tmp_path)
     follow(routes, tmp_path, Route("parcels", 1, A))
     (tmp_path / "parcels.json").write_text('{"loop": "parcels"}')
     status = routes.refresh()
@@ -125,7 +125,7 @@ def test_a_file_that_is_no_route_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_thread_follows_the_file(tmp_path: Path) -> None:
-    routes, _ = keeper(tmp_path)
+    routes, _ = follower(tmp_path)
     announce(tmp_path, Route("parcels", 1, A))
     routes.start()
     try:
