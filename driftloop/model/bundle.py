@@ -73,7 +73,7 @@ class Manifest:
     @property
     def input_digest(self) -> str:
         """sha256 (hex) of the ordered input names. It identifies the columns of a logged prediction."""
-        names = [[each.name for each in self.numeric], [each.name for each in self.categorical]]
+        names = [[column.name for column in columns] for columns in (self.numeric, self.categorical)]
         return hashlib.sha256(json.dumps(names, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -93,7 +93,7 @@ class Bundle:
         """
         if name not in self.manifest.files:
             raise BundleError(f"{self.folder}: the bundle has no {name}")
-        return _checked(self.folder / name, self.manifest.files[name])
+        return _read_verified(self.folder / name, self.manifest.files[name])
 
 
 def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> str:
@@ -122,13 +122,13 @@ def open_bundle(folder: Path, digest: str) -> Bundle:
         BundleError: the manifest or a file is missing, or differs.
     """
     content = _read(folder / MANIFEST)
-    found = hashlib.sha256(content).hexdigest()
-    if found != digest:
-        raise BundleError(f"{folder / MANIFEST}: sha256 is {found}, the release says {digest}")
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != digest:
+        raise BundleError(f"{folder / MANIFEST}: sha256 is {actual}, the release says {digest}")
     manifest = parse_manifest(content)
     for name, expected in manifest.files.items():
         _check_name(folder, name)
-        _checked(folder / name, expected)
+        _read_verified(folder / name, expected)
     return Bundle(folder, manifest, digest)
 
 
@@ -154,10 +154,10 @@ def parse_manifest(content: bytes) -> Manifest:
         data = json.loads(content)
         if data.get("format") != FORMAT:
             raise BundleError(f"bundle format {data.get('format')!r}; this version reads {FORMAT}")
-        data["numeric"] = tuple(Input(**each) for each in data["numeric"])
-        data["categorical"] = tuple(Input(**each) for each in data["categorical"])
+        data["numeric"] = tuple(Input(**fields) for fields in data["numeric"])
+        data["categorical"] = tuple(Input(**fields) for fields in data["categorical"])
         data["classes"] = tuple(data.get("classes", ()))
-        data["files"] = {name: FileDigest(**each) for name, each in data["files"].items()}
+        data["files"] = {name: FileDigest(**fields) for name, fields in data["files"].items()}
         return Manifest(**data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"not a manifest: {error}") from error
@@ -168,11 +168,11 @@ def _check_name(folder: Path, name: str) -> None:
         raise BundleError(f"{folder}: {name!r} is not a plain file name")
 
 
-def _checked(path: Path, expected: FileDigest) -> bytes:
+def _read_verified(path: Path, expected: FileDigest) -> bytes:
     content = _read(path)
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected.sha256:
-        raise BundleError(f"{path}: sha256 is {found}, the manifest says {expected.sha256}")
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected.sha256:
+        raise BundleError(f"{path}: sha256 is {actual}, the manifest says {expected.sha256}")
     return content
 
 

@@ -23,7 +23,7 @@ _CODES = "codes"
 
 def encode(vocabulary: Sequence[str], words: Sequence[str]) -> list[int]:
     """Return the codes of words, as the exported graph computes them."""
-    code = {word: place + 1 for place, word in enumerate(vocabulary)}
+    code = {word: index + 1 for index, word in enumerate(vocabulary)}
     return [code.get(word, UNKNOWN) for word in words]
 
 
@@ -43,11 +43,11 @@ def export(module: torch.nn.Module, *, numeric: int, vocabularies: Sequence[Sequ
     Raises:
         onnx.checker.ValidationError: the merged graph is not a valid model.
     """
-    graph = _exported(module, numeric, len(vocabularies))
+    graph = _export_numbers(module, numeric, len(vocabularies))
     if vocabularies:
         preamble = _preamble(vocabularies, graph.ir_version)
         graph = compose.merge_models(preamble, graph, io_map=[(_CODES, _CODES)])
-    ordered = sorted(graph.graph.input, key=lambda each: each.name != "numeric")
+    ordered = sorted(graph.graph.input, key=lambda value: value.name != "numeric")
     del graph.graph.input[:]
     graph.graph.input.extend(ordered)
     graph.producer_name, graph.producer_version, graph.doc_string = "driftloop", "", ""
@@ -55,7 +55,7 @@ def export(module: torch.nn.Module, *, numeric: int, vocabularies: Sequence[Sequ
     return bytes(graph.SerializeToString(deterministic=True))
 
 
-def _exported(module: torch.nn.Module, numeric: int, categorical: int) -> onnx.ModelProto:
+def _export_numbers(module: torch.nn.Module, numeric: int, categorical: int) -> onnx.ModelProto:
     example: tuple[torch.Tensor, ...] = (torch.zeros(2, numeric, dtype=torch.float64),)
     names = ["numeric"]
     if categorical:
@@ -79,7 +79,7 @@ def _exported(module: torch.nn.Module, numeric: int, categorical: int) -> onnx.M
 
 def _preamble(vocabularies: Sequence[Sequence[str]], ir_version: int) -> onnx.ModelProto:
     """Map ``categorical`` string [n, C] to ``codes`` int64 [n, C], with one vocabulary per column."""
-    columns = [f"column_{place}" for place in range(len(vocabularies))]
+    columns = [f"column_{index}" for index in range(len(vocabularies))]
     words = [f"{name}_words" for name in columns]
     nodes = [helper.make_node("Split", ["categorical", "each"], words, axis=1)]
     for name, source, vocabulary in zip(columns, words, vocabularies, strict=True):
@@ -95,13 +95,13 @@ def _preamble(vocabularies: Sequence[Sequence[str]], ir_version: int) -> onnx.Mo
             )
         )
     nodes.append(helper.make_node("Concat", columns, [_CODES], axis=1))
-    each = helper.make_tensor("each", TensorProto.INT64, [len(columns)], [1] * len(columns))
+    sizes = helper.make_tensor("each", TensorProto.INT64, [len(columns)], [1] * len(columns))
     graph = helper.make_graph(
         nodes,
         "vocabulary",
         [helper.make_tensor_value_info("categorical", TensorProto.STRING, ["n", len(columns)])],
         [helper.make_tensor_value_info(_CODES, TensorProto.INT64, ["n", len(columns)])],
-        [each],
+        [sizes],
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=ir_version)

@@ -21,15 +21,15 @@ PathResolver = Callable[[str], Path]
 def path_resolver(home: Path) -> PathResolver:
     """Return a resolver for paths in a home's events; it reads the list once."""
     former = relocated_homes(home)
-    now = home.resolve()
+    current = home.resolve()
 
     def resolve_path(uri: str) -> Path:
         path = local_path(uri)
-        if path.is_relative_to(now) or path.is_relative_to(home):
+        if path.is_relative_to(current) or path.is_relative_to(home):
             return path
-        for each in former:
-            if path.is_relative_to(each):
-                return now / path.relative_to(each)
+        for folder in former:
+            if path.is_relative_to(folder):
+                return current / path.relative_to(folder)
         return path
 
     return resolve_path
@@ -38,10 +38,10 @@ def path_resolver(home: Path) -> PathResolver:
 def relocated_homes(home: Path) -> tuple[Path, ...]:
     """Return the former folders of a home."""
     path = home / FILE
-    return tuple(Path(each) for each in json.loads(path.read_text())) if path.exists() else ()
+    return tuple(Path(folder) for folder in json.loads(path.read_text())) if path.exists() else ()
 
 
-def record_relocation(home: Path, more: Iterable[str]) -> None:
+def record_relocation(home: Path, folders: Iterable[str]) -> None:
     """Add former folders to a home's list."""
-    found = dict.fromkeys([*map(str, relocated_homes(home)), *more])
-    (home / FILE).write_text(json.dumps(list(found), indent=1))
+    distinct = dict.fromkeys([*map(str, relocated_homes(home)), *folders])
+    (home / FILE).write_text(json.dumps(list(distinct), indent=1))

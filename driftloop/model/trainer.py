@@ -30,14 +30,14 @@ class TrainingSet:
     categorical_names: Sequence[str]
     classes: Sequence[str] = ()
 
-    def rows(self, chosen: NDArray[np.bool_] | slice) -> TrainingSet:
+    def rows(self, selection: NDArray[np.bool_] | slice) -> TrainingSet:
         """Return a subset of the rows."""
         return TrainingSet(
-            self.numeric[chosen],
-            self.categorical[chosen],
-            self.label[chosen],
-            self.decision_time_ms[chosen],
-            self.key[chosen],
+            self.numeric[selection],
+            self.categorical[selection],
+            self.label[selection],
+            self.decision_time_ms[selection],
+            self.key[selection],
             self.numeric_names,
             self.categorical_names,
             self.classes,

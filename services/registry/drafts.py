@@ -28,9 +28,9 @@ from services.registry.domain.release import (
 def drafts(change: Change, chain: str) -> list[Draft]:
     """Return the events of a change, all in one chain, at the event time of its decision."""
     state = change.state
-    made = [_draft(state, fact) for fact in change.facts]
+    events = [_draft(state, fact) for fact in change.facts]
     return [
-        Draft(id=event_id, loop=state.loop, time_ms=state.time_ms, data=data, chain=chain) for event_id, data in made
+        Draft(id=event_id, loop=state.loop, time_ms=state.time_ms, data=data, chain=chain) for event_id, data in events
     ]
 
 

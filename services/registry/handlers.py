@@ -51,18 +51,18 @@ class Registry:
             candidate = _candidate(event)
             if ledger.has_release(candidate.release_id):
                 return []
-            change, made = self._apply(
+            change, events = self._apply(
                 event, ledger, lambda state: transitions.judge_offline(state, candidate, verdict, policy)
             )
         else:
-            change, made = self._apply(event, ledger, lambda state: transitions.judge_stage(state, verdict, policy))
+            change, events = self._apply(event, ledger, lambda state: transitions.judge_stage(state, verdict, policy))
         metrics.VERDICTS.add(loop=data.loop, stage=data.stage, effect=_effect(change))
-        return made
+        return events
 
     def approve(self, event: Envelope[control.Approve], tx: Transaction) -> Sequence[Draft]:
         """Advance the release that waits for approval."""
         data = event.data
-        policy, why = self._policy(data.loop), _why(event, "approved")
+        policy, why = self._policy(data.loop), _reason(event, "approved")
         return self._command(
             event,
             tx,
@@ -71,14 +71,14 @@ class Registry:
 
     def reject(self, event: Envelope[control.Reject], tx: Transaction) -> Sequence[Draft]:
         """End the open release."""
-        release_id, why = event.data.release_id, _why(event, "rejected")
+        release_id, why = event.data.release_id, _reason(event, "rejected")
         return self._command(
             event, tx, lambda state: transitions.reject(state, release_id, why, (event.id,), event.time_ms)
         )
 
     def roll_back(self, event: Envelope[control.Rollback], tx: Transaction) -> Sequence[Draft]:
         """Roll back the newest change."""
-        why = _why(event, "rolled back")
+        why = _reason(event, "rolled back")
         return self._command(event, tx, lambda state: transitions.roll_back(state, why, (event.id,), event.time_ms))
 
     def pause(self, event: Envelope[control.Pause], tx: Transaction) -> Sequence[Draft]:
@@ -94,12 +94,12 @@ class Registry:
         data = event.data
         metrics.ROUTES_FAILED.add(loop=data.loop)
         why = f"route {data.epoch} failed on {data.release_id or 'no release'}: {data.reason}"
-        _, made = self._apply(
+        _, events = self._apply(
             event,
             self.ledger(tx.connection),
             lambda state: transitions.fail_route(state, data.epoch, why, (event.id,), event.time_ms),
         )
-        return made
+        return events
 
     def route_converged(self, event: Envelope[serving.RouteConverged], tx: Transaction) -> Sequence[Draft]:
         """Record the route that the router serves."""
@@ -109,10 +109,10 @@ class Registry:
 
     def _command(self, event: Envelope[Any], tx: Transaction, transition: Transition) -> Sequence[Draft]:
         self._policy(event.data.loop)
-        change, made = self._apply(event, self.ledger(tx.connection), transition)
+        change, events = self._apply(event, self.ledger(tx.connection), transition)
         name = event.data.DESCRIPTOR.name.lower()
         metrics.COMMANDS.add(loop=event.data.loop, command=name, effect=_effect(change))
-        return [command_ignored(event, name, change.ignored)] if change.ignored else made
+        return [command_ignored(event, name, change.ignored)] if change.ignored else events
 
     def _apply(self, event: Envelope[Any], ledger: Ledger, transition: Transition) -> tuple[Change, list[Draft]]:
         before = ledger.load(event.data.loop)
@@ -121,9 +121,9 @@ class Registry:
             log.get(__name__).info("ignored", type=event.type, cause=event.id, because=change.ignored)
             return change, []
         ledger.save(before, change.state, change.touched)
-        made = drafts(change, _chain(change, event))
-        _measure(change, made)
-        return change, made
+        events = drafts(change, _chain(change, event))
+        _measure(change, events)
+        return change, events
 
     def _policy(self, loop: str) -> Policy:
         if loop not in self.policies:
@@ -166,7 +166,7 @@ def _candidate(event: Envelope[evaluation.VerdictReached]) -> ReleaseRecord:
     )
 
 
-def _why(event: Envelope[Any], done: str) -> str:
+def _reason(event: Envelope[Any], done: str) -> str:
     who, why = event.data.who, event.data.why
     return f"{done} by {who or 'somebody'}" + (f": {why}" if why else "")
 
@@ -189,9 +189,9 @@ def set_gauges(states: Iterable[LoopReleases]) -> None:
         metrics.APPROVALS_WAITING.set(int(waits), loop=state.loop)
 
 
-def _measure(change: Change, made: Sequence[Draft]) -> None:
+def _measure(change: Change, events: Sequence[Draft]) -> None:
     set_gauges([change.state])
-    for draft in made:
+    for draft in events:
         if isinstance(draft.data, registry.StageEntered):
             metrics.STAGES.add(loop=change.state.loop, stage=draft.data.stage)
 

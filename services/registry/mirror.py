@@ -53,11 +53,11 @@ class Mirror:
 
     def drain(self) -> int:
         """Copy everything that is due now; return the number of copies."""
-        made = 0
+        copies = 0
         while not self._stop.is_set() and (task := self._queue.next(self._clock.now_ms())) is not None:
-            made += self._copy(task)
+            copies += self._copy(task)
         metrics.MIRROR_BACKLOG.set(self._queue.backlog())
-        return made
+        return copies
 
     def _copy(self, task: MirrorTask) -> int:
         try:

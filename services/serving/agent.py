@@ -40,8 +40,8 @@ class Agent:
                 await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 self.stop.set()
-                ended = await asyncio.gather(*parts, return_exceptions=True)
+                results = await asyncio.gather(*parts, return_exceptions=True)
         self.close()
-        for each in ended:
-            if isinstance(each, BaseException):
-                raise each
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result

@@ -52,12 +52,12 @@ def build(settings: ServingSettings, stop: threading.Event) -> Agent:
         settings.triton_call_timeout_s,
         settings.triton_load_timeout_s,
     )
-    where = router_paths(settings)
+    paths = router_paths(settings)
     deployer = RouteDeployer(
         definitions=definitions,
         triton=triton,
-        releases=FolderReleases(where.releases, path_resolver(settings.home)),
-        files=FolderRouterFiles(settings.triton / "models", where, settings.queue_delay_us),
+        releases=FolderReleases(paths.releases, path_resolver(settings.home)),
+        files=FolderRouterFiles(settings.triton / "models", paths, settings.queue_delay_us),
         watermarks=SqliteFeatureWatermarks(settings.online_db),
         clock=clock,
         stop=stop,

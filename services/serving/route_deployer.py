@@ -79,7 +79,7 @@ class RouteDeployer:
     def _unknown_inputs(self, bundle: Bundle) -> str:
         known = input_types(self.definitions[bundle.manifest.loop])
         inputs = (*bundle.manifest.numeric, *bundle.manifest.categorical)
-        unknown = [each.name for each in inputs if each.source == "request" and each.name not in known]
+        unknown = [column.name for column in inputs if column.source == "request" and column.name not in known]
         return f"requests do not have its inputs {', '.join(unknown)}" if unknown else ""
 
     def _load(self, desired: DesiredRoute, route: Route) -> None:
@@ -113,7 +113,7 @@ class RouteDeployer:
         definition = self.definitions[route.loop]
         manifest = bundle.manifest
         try:
-            golden = self.releases.golden(bundle)
+            golden = self.releases.golden_row(bundle)
             now_ms = self.watermarks.newest_ms(route.loop)
             values = probe_values(definition, route, (manifest.numeric, manifest.categorical), golden, now_ms)
             answer = self.triton.probe(route.loop, probe_id(route), values, input_types(definition))

@@ -103,9 +103,9 @@ class MlflowRegistry:
                 raise
 
     def _find(self, loop: str, release: MirroredRelease) -> str:
-        chosen = f"name = '{loop}' and tags.release_id = '{release.release_id}'"
-        found = self._api.call("GET", "model-versions/search", {"filter": chosen, "max_results": 1})
-        versions = found.get("model_versions", [])
+        criteria = f"name = '{loop}' and tags.release_id = '{release.release_id}'"
+        answer = self._api.call("GET", "model-versions/search", {"filter": criteria, "max_results": 1})
+        versions = answer.get("model_versions", [])
         return str(versions[0]["version"]) if versions else ""
 
     def _create(self, loop: str, release: MirroredRelease) -> str:
@@ -115,15 +115,15 @@ class MlflowRegistry:
         if run:
             source = {"source": f"{run['artifact_uri']}/{_BUNDLE}", "run_id": run["run_id"]}
         tags = [{"key": key, "value": value} for key, value in _tags(release).items()]
-        made = self._api.call("POST", "model-versions/create", {"name": loop, **source, "tags": tags})
-        return str(made["model_version"]["version"])
+        answer = self._api.call("POST", "model-versions/create", {"name": loop, **source, "tags": tags})
+        return str(answer["model_version"]["version"])
 
     def _run(self, loop: str, release: MirroredRelease) -> dict[str, Any] | None:
         experiment = self._call_or_empty("GET", "experiments/get-by-name", {"experiment_name": loop})
         if not experiment:
             return None
-        chosen = f"tags.`{RUN_TAG}` = '{release.run_id}'"
-        wanted = {"experiment_ids": [experiment["experiment"]["experiment_id"]], "filter": chosen, "max_results": 1}
+        criteria = f"tags.`{RUN_TAG}` = '{release.run_id}'"
+        wanted = {"experiment_ids": [experiment["experiment"]["experiment_id"]], "filter": criteria, "max_results": 1}
         runs = self._api.call("POST", "runs/search", wanted).get("runs", [])
         return dict(runs[0]["info"]) if runs else None
 

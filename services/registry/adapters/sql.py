@@ -76,7 +76,7 @@ mirror = Table(
 )
 """One row per created release; it needs a copy while its generation is above the mirrored one."""
 
-_COLUMNS = tuple(each.name for each in fields(ReleaseRecord))
+_COLUMNS = tuple(column.name for column in fields(ReleaseRecord))
 
 
 class SqlLedger:
@@ -130,7 +130,7 @@ class SqlLedger:
             with self._connection.begin_nested():
                 self._connection.execute(insert(loops).values(loop=loop, revision=1, converged_epoch=0, **values))
         except IntegrityError as error:
-            raise Retriable(f"another writer made the row of {loop}") from error
+            raise Retriable(f"another writer created the row of {loop}") from error
         self._revisions[loop] = 1
 
     def _compare_and_set(self, before: LoopReleases, revision: int, values: dict[str, Any]) -> None:
@@ -148,18 +148,18 @@ class SqlLedger:
 
     def _former(self, champion: ReleaseRecord | None) -> tuple[ReleaseRecord, ...]:
         """Return retired champions, from the newest champion's predecessor back to the first."""
-        found: list[ReleaseRecord] = []
+        former: list[ReleaseRecord] = []
         before = self._release(champion.replaced) if champion else None
         while before is not None and before.stage is Stage.RETIRED:
-            found.insert(0, before)
+            former.insert(0, before)
             before = self._release(before.replaced)
-        return tuple(found)
+        return tuple(former)
 
     def _write(self, loop: str, release: ReleaseRecord) -> None:
         values = {name: getattr(release, name) for name in _COLUMNS if name != "release_id"}
         values |= {"stage": release.stage.value, "from_stage": release.from_stage.value, "loop": loop}
-        there = releases.c.release_id == release.release_id
-        if self._connection.execute(update(releases).where(there).values(values)).rowcount == 0:
+        same = releases.c.release_id == release.release_id
+        if self._connection.execute(update(releases).where(same).values(values)).rowcount == 0:
             self._connection.execute(insert(releases).values(release_id=release.release_id, **values))
         if release.epoch > 0:
             self._queue_copy(loop, release.release_id)

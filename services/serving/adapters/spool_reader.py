@@ -23,14 +23,14 @@ class SpoolReader:
 
     def read(self, positions: Mapping[int, int]) -> tuple[Sequence[bytes], dict[int, int]]:
         """Return at most 16 MiB of each segment."""
-        found: list[bytes] = []
-        after = {}
+        records: list[bytes] = []
+        new_positions = {}
         for number in segments(self._folder):
             start = positions.get(number, 0)
-            records, taken = unframe(self._bytes(number, start))
-            found += records
-            after[number] = start + taken
-        return found, after
+            framed, length = unframe(self._bytes(number, start))
+            records += framed
+            new_positions[number] = start + length
+        return records, new_positions
 
     def drop_complete(self, positions: Mapping[int, int]) -> dict[int, int]:
         """Keep the newest segment, because the next segment's number follows from it."""
@@ -49,12 +49,12 @@ class SpoolReader:
             except BlockingIOError:
                 return False
             file.seek(position)
-            left = file.read(_CHUNK)
-        if unframe(left)[1]:
+            tail = file.read(_CHUNK)
+        if unframe(tail)[1]:
             return False
-        if left:
+        if tail:
             metrics.TORN.add(loop=self._loop)
-            self._log.warning("torn-tail", loop=self._loop, segment=number, bytes=len(left))
+            self._log.warning("torn-tail", loop=self._loop, segment=number, bytes=len(tail))
         return True
 
     def _bytes(self, number: int, start: int) -> bytes:

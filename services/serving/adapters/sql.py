@@ -114,7 +114,7 @@ class SqlSpoolPositions:
             return {row.segment: row.position for row in connection.execute(query)}
 
     def save(self, loop: str, positions: Mapping[int, int]) -> None:
-        rows = [{"loop": loop, "segment": segment, "position": at} for segment, at in positions.items()]
+        rows = [{"loop": loop, "segment": segment, "position": position} for segment, position in positions.items()]
         with self._engine.begin() as connection:
             connection.execute(delete(spool_positions).where(spool_positions.c.loop == loop))
             if rows:

@@ -18,7 +18,7 @@ class FolderReleases:
     """`services.serving.ports.Releases` on local disk."""
 
     def __init__(self, folder: Path, resolve_path: PathResolver = local_path) -> None:
-        self._folder, self._locate = folder, resolve_path
+        self._folder, self._resolve_path = folder, resolve_path
 
     def stage(self, release_id: str, uri: str, digest: str) -> Bundle:
         target = self._folder / release_id
@@ -27,7 +27,7 @@ class FolderReleases:
                 return open_bundle(target, digest)
             except BundleError:
                 shutil.rmtree(target)  # an incomplete copy, or another bundle: copy it again
-        bundle = open_bundle(self._locate(uri), digest)
+        bundle = open_bundle(self._resolve_path(uri), digest)
         partial = self._folder / f".{release_id}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)

@@ -75,17 +75,17 @@ class DesiredRoute:
 
 def route_problems(data: registry_pb2.RouteChanged) -> list[str]:
     """Return why a route is invalid; empty if it is valid."""
-    found = []
+    problems = []
     if data.epoch <= 0:
-        found.append(f"epoch is {data.epoch}; it starts at 1")
+        problems.append(f"epoch is {data.epoch}; it starts at 1")
     if not 0.0 <= data.challenger_share <= 1.0:
-        found.append(f"challenger_share is {data.challenger_share}; it must be in [0, 1]")
-    found += [
+        problems.append(f"challenger_share is {data.challenger_share}; it must be in [0, 1]")
+    problems += [
         f"{ref.release_id!r} is not a release id"
         for ref in (data.champion, *([data.challenger] if data.HasField("challenger") else []))
         if not _PLAIN.match(ref.release_id)
     ]
-    return found
+    return problems
 
 
 def _on_route(ref: registry_pb2.ReleaseRef) -> ReleaseOnRoute:

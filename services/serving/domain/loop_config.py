@@ -57,8 +57,8 @@ def read_loop_config(path: Path) -> LoopConfig:
         ValueError: the file is invalid or its format is unknown.
     """
     data = json.loads(path.read_bytes())
-    if (found := data.pop("format", 1)) != FORMAT:  # the first files had no format field
-        raise ValueError(f"{path} has format {found}; this version reads {FORMAT}")
+    if (version := data.pop("format", 1)) != FORMAT:  # the first files had no format field
+        raise ValueError(f"{path} has format {version}; this version reads {FORMAT}")
     try:
         data["join_keys"] = {name: KeySource(**source) for name, source in data["join_keys"].items()}
         return LoopConfig(**{**data, "classes": tuple(data["classes"])})

@@ -50,7 +50,7 @@ def input_types(definition: LoopDefinition) -> dict[str, InputType]:
     types: dict[str, InputType] = {prediction.key: "string"}
     if prediction.clock == "request":
         types[DECISION_TIME] = "int64"
-    return types | {name: each.type for name, each in prediction.inputs.items()} | {prediction.key: "string"}
+    return types | {name: source.type for name, source in prediction.inputs.items()} | {prediction.key: "string"}
 
 
 def loop_config(definition: LoopDefinition, paths: RouterPaths) -> LoopConfig:
@@ -60,7 +60,7 @@ def loop_config(definition: LoopDefinition, paths: RouterPaths) -> LoopConfig:
         loop=definition.loop,
         key=prediction.key,
         clock=prediction.clock,
-        inputs={name: each.type for name, each in prediction.inputs.items()},
+        inputs={name: source.type for name, source in prediction.inputs.items()},
         join_keys={
             name: KeySource(input=source.input or "", const=source.const or "")
             for name, source in prediction.join_keys.items()

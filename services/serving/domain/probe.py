@@ -57,10 +57,14 @@ def probe_values(
     decision_time_ms: int,
 ) -> dict[str, Value]:
     """Return a value for each model input, from the golden sample (in the order of ``inputs``) or neutral."""
-    numeric, categorical = inputs
-    known = {**_asked(numeric, golden.numeric.tolist()), **_asked(categorical, golden.categorical.tolist())}
+    known = {
+        column.name: value
+        for columns, row in zip(inputs, (golden.numeric, golden.categorical), strict=True)
+        for column, value in zip(columns, row.tolist(), strict=True)
+        if column.source == "request"
+    }
     types = input_types(definition)
-    values = {name: _fitting(known.get(name, _NEUTRAL[kind]), kind) for name, kind in types.items()}
+    values = {name: _convert(known.get(name, _NEUTRAL[kind]), kind) for name, kind in types.items()}
     if DECISION_TIME in types:
         values[DECISION_TIME] = max(decision_time_ms, 1)
     return {**values, definition.prediction.key: probe_key(route)}
@@ -85,11 +89,7 @@ def probe_problem(route: Route, answer: ProbeAnswer) -> str:
     return ""
 
 
-def _asked(inputs: Sequence[Input], values: Sequence[Value]) -> dict[str, Value]:
-    return {each.name: value for each, value in zip(inputs, values, strict=True) if each.source == "request"}
-
-
-def _fitting(value: Value, kind: str) -> Value:
+def _convert(value: Value, kind: str) -> Value:
     """Convert a value to an input's type. A missing integer becomes 0."""
     if kind != "int64":
         return value

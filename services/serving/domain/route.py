@@ -65,8 +65,8 @@ def parse_route(content: bytes) -> Route:
     """
     try:
         data = json.loads(content)
-        if (found := data.pop("format", 1)) != FORMAT:  # the first files had no format field
-            raise ValueError(f"the route has format {found}; this version reads {FORMAT}")
+        if (version := data.pop("format", 1)) != FORMAT:  # the first files had no format field
+            raise ValueError(f"the route has format {version}; this version reads {FORMAT}")
         data["champion"] = ReleaseOnRoute(**data["champion"])
         data["challenger"] = ReleaseOnRoute(**data["challenger"]) if data["challenger"] else None
         return Route(**data)

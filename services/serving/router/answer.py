@@ -103,12 +103,12 @@ class Router:
         if plan is None:
             return [Refusal("no release answers for this loop yet")] * len(requests)
         now_ms = self.now_ms()
-        checked = [self._check(each, now_ms) for each in requests]
-        valid = [each for each in checked if isinstance(each, RequestRows)]
+        checked = [self._check(request, now_ms) for request in requests]
+        valid = [request for request in checked if isinstance(request, RequestRows)]
         if not valid:
-            return [each for each in checked if isinstance(each, Refusal)]
+            return [refusal for refusal in checked if isinstance(refusal, Refusal)]
         answers = iter(self._answer(plan, valid, now_ms))
-        return [each if isinstance(each, Refusal) else next(answers) for each in checked]
+        return [result if isinstance(result, Refusal) else next(answers) for result in checked]
 
     def _check(self, raw: RawRequest, now_ms: int) -> RequestRows | Refusal:
         try:
@@ -126,7 +126,7 @@ class Router:
 
     def _prepare(self, live: LiveRoute[LoadedRelease]) -> _Plan:
         releases = [live.champion] if live.challenger is None else [live.champion, live.challenger]
-        columns = columns_of([each for release in releases for each in (release.numeric, release.categorical)])
+        columns = columns_of([inputs for release in releases for inputs in (release.numeric, release.categorical)])
         joiner = Joiner(columns, self.config.join_keys, self.config.max_feature_age_ms, self.online)
         roles = (CHAMPION, CHALLENGER)
         return _Plan(live, joiner, tuple(_scorer(r, role, columns) for r, role in zip(releases, roles, strict=False)))
@@ -136,7 +136,7 @@ class Router:
         joined = plan.joiner.join(batch)
         scored = _score(plan.scorers, joined)
         arms = _arms(plan.live, batch, scored)
-        ids = [each for request in requests for each in self._prediction_ids(request)]
+        ids = [prediction_id for request in requests for prediction_id in self._prediction_ids(request)]
         answer_scores = np.array([arm.scores[row] for row, arm in enumerate(arms)])
         finite = finite_rows(answer_scores)
         ages = joined.feature_age_s(batch.decision_ms)
@@ -200,12 +200,12 @@ class Router:
             purpose=predictions_pb2.PROBE if probe else predictions_pb2.CLIENT,
             stale_views=joined.stale[row],
         )
-        for each in scored:
-            if each.finite[row]:
-                release_id = each.scorer.release.release_id
-                entry = record.scores.add(release_id=release_id, role=each.scorer.role, score=each.top[row])
-                if each.scores.ndim > 1:
-                    entry.class_scores.extend(each.scores[row].tolist())
+        for result in scored:
+            if result.finite[row]:
+                release_id = result.scorer.release.release_id
+                entry = record.scores.add(release_id=release_id, role=result.scorer.role, score=result.top[row])
+                if result.scores.ndim > 1:
+                    entry.class_scores.extend(result.scores[row].tolist())
         return record.SerializeToString()
 
 
@@ -220,7 +220,7 @@ def _scorer(release: LoadedRelease, role: str, columns: Columns) -> _Scorer:
 
 def _score(scorers: Sequence[_Scorer], joined: Joined) -> list[_Scored]:
     """Return the champion's scores, then the challenger's; NaN if the challenger fails."""
-    found: list[_Scored] = []
+    scored: list[_Scored] = []
     for scorer in scorers:
         numeric, strings = scorer.inputs(joined)
         try:
@@ -228,9 +228,9 @@ def _score(scorers: Sequence[_Scorer], joined: Joined) -> list[_Scored]:
         except ReleaseError:
             if scorer.role == CHAMPION:
                 raise
-            scores = np.full_like(found[0].scores, np.nan)
-        found.append(_Scored(scorer, numeric, strings, scores, confidence(scores), finite_rows(scores)))
-    return found
+            scores = np.full_like(scored[0].scores, np.nan)
+        scored.append(_Scored(scorer, numeric, strings, scores, confidence(scores), finite_rows(scores)))
+    return scored
 
 
 def _arms(live: LiveRoute[LoadedRelease], batch: Batch, scored: Sequence[_Scored]) -> list[_Scored]:

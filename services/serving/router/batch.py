@@ -84,16 +84,12 @@ def read_request(raw: RawRequest, config: LoopConfig, now_ms: int) -> RequestRow
 
 def concatenate(requests: Sequence[RequestRows]) -> Batch:
     """Combine the rows of all requests, in order; at least one request is required."""
-    if len(requests) == 1:
-        only = requests[0]
-        return Batch(
-            only.keys, np.array(only.decision_ms, dtype=np.int64), {k: list(v) for k, v in only.columns.items()}
-        )
     return Batch(
-        keys=list(chain.from_iterable(each.keys for each in requests)),
-        decision_ms=np.array(list(chain.from_iterable(each.decision_ms for each in requests)), dtype=np.int64),
+        keys=list(chain.from_iterable(request.keys for request in requests)),
+        decision_ms=np.array([time_ms for request in requests for time_ms in request.decision_ms], dtype=np.int64),
         columns={
-            name: list(chain.from_iterable(each.columns[name] for each in requests)) for name in requests[0].columns
+            name: list(chain.from_iterable(request.columns[name] for request in requests))
+            for name in requests[0].columns
         },
     )
 

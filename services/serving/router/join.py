@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -70,19 +71,15 @@ class Joined:
 
 def columns_of(inputs: Iterable[Sequence[Input]]) -> Columns:
     """Return the columns that cover the inputs of several releases."""
-    distinct = {
-        (each.source, each.view, each.feature or each.name, each.dtype): each for some in inputs for each in some
-    }
-    distinct_inputs = list(distinct.values())
-    by_view: dict[str, tuple[tuple[Input, ...], tuple[Input, ...]]] = {}
-    for view in sorted({each.view for each in distinct_inputs if each.source == "feature"}):
-        of_view = [each for each in distinct_inputs if each.source == "feature" and each.view == view]
-        by_view[view] = (_with_dtype(of_view, "double"), _with_dtype(of_view, "string"))
-    names = [each for each in distinct_inputs if each.source == "request"]
+    distinct = {_identity(column): column for columns in inputs for column in columns}.values()
+    features = [column for column in distinct if column.source == "feature"]
+    names = sorted({column.view for column in features})
+    views = {view: _by_dtype([column for column in features if column.view == view]) for view in names}
+    numeric, strings = _by_dtype([column for column in distinct if column.source == "request"])
     return Columns(
-        views=by_view,
-        numeric=tuple(each for numeric, _ in by_view.values() for each in numeric) + _with_dtype(names, "double"),
-        strings=tuple(each for _, strings in by_view.values() for each in strings) + _with_dtype(names, "string"),
+        views=views,
+        numeric=(*chain.from_iterable(numbers for numbers, _ in views.values()), *numeric),
+        strings=(*chain.from_iterable(texts for _, texts in views.values()), *strings),
     )
 
 
@@ -101,7 +98,7 @@ class Joiner:
     def join(self, batch: Batch) -> Joined:
         """Return all inputs of a batch."""
         wanted, rows_of = self._view_requests(batch)
-        found = self._online.read(wanted)
+        views = self._online.read(wanted)
         numeric: list[NDArray[np.float64]] = []
         strings: list[NDArray[np.object_]] = []
         stale: list[list[str]] = [[] for _ in range(len(batch))]
@@ -111,21 +108,21 @@ class Joiner:
                 strings.append(_empty_strings(len(batch), len(texts)))
                 missing = np.ones(len(batch), dtype=np.bool_)
             else:
-                numeric.append(found[view].numeric[rows_of[view]])
-                strings.append(found[view].strings[rows_of[view]])
-                missing = self._missing_rows(view, batch, found[view], wanted[view], rows_of[view])
+                numeric.append(views[view].numeric[rows_of[view]])
+                strings.append(views[view].strings[rows_of[view]])
+                missing = self._missing_rows(view, batch, views[view], wanted[view], rows_of[view])
             if missing.any():
                 numeric[-1][missing] = np.nan
                 strings[-1][missing] = ""
                 for row in np.flatnonzero(missing).tolist():
                     stale[row].append(view)
         self._request_inputs(batch, numeric, strings)
-        watermarks = [rows.watermark_ms or 0 for rows in found.values()]
+        watermarks = [rows.watermark_ms or 0 for rows in views.values()]
         return Joined(
             numeric=np.concatenate(numeric, axis=1),
             strings=np.concatenate(strings, axis=1),
             watermark_ms=min(watermarks, default=0),
-            stale=[tuple(each) for each in stale],
+            stale=[tuple(names) for names in stale],
         )
 
     def _view_requests(self, batch: Batch) -> tuple[dict[str, ViewRequest], dict[str, NDArray[np.int64]]]:
@@ -147,22 +144,22 @@ class Joiner:
         """Return a batch's distinct serialised keys, and the index of each row's key (int64 [n])."""
         serializer = self._serializers.setdefault(names, EntityKeys(names))
         columns = [self._key_column(name, batch) for name in names]
-        place: dict[tuple[EntityValue, ...], int] = {}
-        rows = [place.setdefault(values, len(place)) for values in zip(*columns, strict=True)]
-        return [serializer.serialize(values) for values in place], np.array(rows, dtype=np.int64)
+        index: dict[tuple[EntityValue, ...], int] = {}
+        rows = [index.setdefault(values, len(index)) for values in zip(*columns, strict=True)]
+        return [serializer.serialize(values) for values in index], np.array(rows, dtype=np.int64)
 
     def _key_column(self, name: str, batch: Batch) -> Sequence[EntityValue]:
         source = self._sources[name]
         return batch.columns[source.input] if source.input else [source.const] * len(batch)
 
     def _missing_rows(
-        self, view: str, batch: Batch, found: ViewRows, request: ViewRequest, rows: NDArray[np.int64]
+        self, view: str, batch: Batch, stored: ViewRows, request: ViewRequest, rows: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
         """Return the rows for which a view counts as missing, bool [n]."""
-        if found.watermark_ms is None:
+        if stored.watermark_ms is None:
             return np.ones(len(batch), dtype=np.bool_)
-        missing: NDArray[np.bool_] = batch.decision_ms - found.watermark_ms > self._max_age_ms
-        if int(batch.decision_ms.min()) < found.watermark_ms:
+        missing: NDArray[np.bool_] = batch.decision_ms - stored.watermark_ms > self._max_age_ms
+        if int(batch.decision_ms.min()) < stored.watermark_ms:
             written = self._online.written_ms(view, request.entity_keys)[rows]
             missing |= written > batch.decision_ms
         return missing
@@ -173,25 +170,29 @@ class Joiner:
         """Append the inputs that came with the requests."""
         numeric.append(np.empty((len(batch), 0)))
         strings.append(_empty_strings(len(batch), 0))
-        names = [each.name for each in self._columns.numeric if each.source == "request"]
+        names = [column.name for column in self._columns.numeric if column.source == "request"]
         numeric += [batch.numbers(name).reshape(-1, 1) for name in names]
-        names = [each.name for each in self._columns.strings if each.source == "request"]
+        names = [column.name for column in self._columns.strings if column.source == "request"]
         strings += [np.array(batch.columns[name], dtype=np.object_).reshape(-1, 1) for name in names]
 
 
 def column_indices(wanted: Sequence[Input], columns: Sequence[Input]) -> NDArray[np.intp] | None:
     """Return the indices of a release's inputs in ``columns`` (intp [F]); None if both are the same."""
-    place = {(each.source, each.view, each.feature or each.name, each.dtype): at for at, each in enumerate(columns)}
-    found = [place[(each.source, each.view, each.feature or each.name, each.dtype)] for each in wanted]
-    return None if found == list(range(len(columns))) else np.array(found, dtype=np.intp)
+    index_of = {_identity(column): index for index, column in enumerate(columns)}
+    indices = [index_of[_identity(column)] for column in wanted]
+    return None if indices == list(range(len(columns))) else np.array(indices, dtype=np.intp)
 
 
-def _with_dtype(inputs: Iterable[Input], dtype: str) -> tuple[Input, ...]:
-    return tuple(each for each in inputs if each.dtype == dtype)
+def _identity(column: Input) -> tuple[str, ...]:
+    return column.source, column.view, column.feature or column.name, column.dtype
+
+
+def _by_dtype(inputs: Sequence[Input]) -> tuple[tuple[Input, ...], tuple[Input, ...]]:
+    return tuple(i for i in inputs if i.dtype == "double"), tuple(i for i in inputs if i.dtype == "string")
 
 
 def _feature_names(inputs: Iterable[Input]) -> tuple[str, ...]:
-    return tuple(each.feature for each in inputs)
+    return tuple(column.feature for column in inputs)
 
 
 def _empty_strings(rows: int, columns: int) -> NDArray[np.object_]:

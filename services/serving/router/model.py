@@ -43,12 +43,14 @@ class TritonPythonModel:
         raw = [_raw(request) for request in requests]
         try:
             answers = self._router.answer(raw)
-        except Exception as error:  # noqa: BLE001  # the edge of this process: its callers are told, the next batch goes on
+        except Exception as error:  # noqa: BLE001  # callers get the error, and the next batch continues
             pb_utils.Logger.log_error(f"batch failed: {error!r}")
             self._refused.add(raw)
             return [_failed(f"{type(error).__name__}: {error}", pb_utils.TritonError.UNAVAILABLE)] * len(requests)
-        self._refused.add([request for request, each in zip(raw, answers, strict=True) if isinstance(each, Refusal)])
-        return [_response(each) for each in answers]
+        self._refused.add(
+            [request for request, answer in zip(raw, answers, strict=True) if isinstance(answer, Refusal)]
+        )
+        return [_response(answer) for answer in answers]
 
     def finalize(self) -> None:
         """Stop the route thread and close the files."""

@@ -97,13 +97,13 @@ class OnlineStore:
 
     def written_ms(self, view: str, entity_keys: Sequence[bytes]) -> NDArray[np.int64]:
         """Return the event time of each entity's row (int64 [k], whole seconds in ms), or -1 without a row."""
-        found: dict[bytes, int] = {}
+        seconds: dict[bytes, int] = {}
         with self._snapshot() as connection:
             if connection is not None and sqlite_table(view) in self._tables:
                 for chunk in _chunks(entity_keys):
                     sql = f"SELECT entity_key, max(event_ts) FROM {quote_name(sqlite_table(view))} WHERE entity_key IN ({_placeholders(chunk)}) GROUP BY 1"  # noqa: E501, S608
-                    found.update(connection.execute(sql, chunk).fetchall())
-        return np.array([found.get(key, -1) for key in entity_keys], dtype=np.int64) * 1000
+                    seconds.update(connection.execute(sql, chunk).fetchall())
+        return np.array([seconds.get(key, -1) for key in entity_keys], dtype=np.int64) * 1000
 
     def watermarks(self) -> dict[str, int]:
         """Return the watermark (ms) of each view of the loop."""
@@ -177,9 +177,9 @@ class OnlineStore:
         cache: _CachedRows,
     ) -> None:
         if self._cached_rows + len(keys) > _MAX_CACHED_ROWS:
-            for each in self._cache.values():
-                each.numeric.clear()
-                each.strings.clear()
+            for cached in self._cache.values():
+                cached.numeric.clear()
+                cached.strings.clear()
             self._cached_rows = 0
             keys = request.entity_keys
         rows: list[Row] = []
@@ -187,10 +187,10 @@ class OnlineStore:
             for chunk in _chunks(keys):
                 sql = f"SELECT entity_key, feature_name, value FROM {quote_name(sqlite_table(view))} WHERE entity_key IN ({_placeholders(chunk)}) ORDER BY 1, 2"  # noqa: E501, S608
                 rows += connection.execute(sql, chunk).fetchall()
-        place = {key: at for at, key in enumerate(keys)}
-        cache.numeric.update(zip(keys, _numeric(rows, place, request.numeric), strict=True))
+        index = {key: row for row, key in enumerate(keys)}
+        cache.numeric.update(zip(keys, _numeric(rows, index, request.numeric), strict=True))
         if request.strings:
-            cache.strings.update(zip(keys, _strings(rows, place, request.strings), strict=True))
+            cache.strings.update(zip(keys, _strings(rows, index, request.strings), strict=True))
         self._cached_rows += len(keys)
 
 
@@ -198,11 +198,11 @@ def key_names(entity_key: bytes) -> tuple[str, ...]:
     """Return the join key names in a serialised entity key, in its order (see `driftloop.featurestore.feast_keys`)."""
     (count,) = struct.unpack_from("<I", entity_key, 0)
     names = []
-    at = 4
+    offset = 4
     for _ in range(count):
-        (length,) = struct.unpack_from("<I", entity_key, at + 4)
-        names.append(entity_key[at + 8 : at + 8 + length].decode())
-        at += 8 + length
+        (length,) = struct.unpack_from("<I", entity_key, offset + 4)
+        names.append(entity_key[offset + 8 : offset + 8 + length].decode())
+        offset += 8 + length
     return tuple(names)
 
 
@@ -218,14 +218,14 @@ def _placeholders(chunk: Sequence[bytes]) -> str:
     return ("?," * len(chunk))[:-1]
 
 
-def _numeric(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]) -> NDArray[np.float64]:
+def _numeric(rows: Sequence[Row], index: Mapping[bytes, int], features: tuple[str, ...]) -> NDArray[np.float64]:
     """Return float64 [keys, features] from a view's rows, sorted by key and feature."""
-    whole = _complete_rows(rows, place, features) if features else None
-    return _sparse_rows(rows, place, features) if whole is None else whole
+    matrix = _complete_rows(rows, index, features) if features else None
+    return _sparse_rows(rows, index, features) if matrix is None else matrix
 
 
 def _complete_rows(
-    rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]
+    rows: Sequence[Row], index: Mapping[bytes, int], features: tuple[str, ...]
 ) -> NDArray[np.float64] | None:
     """Handle the usual case without a loop over rows: each key has exactly these features, with no value missing."""
     width = len(features)
@@ -235,39 +235,37 @@ def _complete_rows(
     order = tuple(sorted(features))
     if names != order * (len(rows) // width) or keys[::width] != keys[width - 1 :: width] or not all(values):
         return None
-    found = _unpack_doubles(values).reshape(-1, width)
-    matrix = np.full((len(place), width), np.nan)
+    matrix = np.full((len(index), width), np.nan)
     columns = [order.index(feature) for feature in features]
-    matrix[[place[key] for key in keys[::width]]] = found[:, columns]
+    matrix[[index[key] for key in keys[::width]]] = _unpack_doubles(values).reshape(-1, width)[:, columns]
     return matrix
 
 
-def _sparse_rows(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]) -> NDArray[np.float64]:
+def _sparse_rows(rows: Sequence[Row], index: Mapping[bytes, int], features: tuple[str, ...]) -> NDArray[np.float64]:
     """Handle any case, row by row."""
-    column = {feature: at for at, feature in enumerate(features)}
+    column = {feature: position for position, feature in enumerate(features)}
     width = len(features)
-    found = [(place[key] * width + column[name], value) for key, name, value in rows if value and name in column]
-    matrix = np.full(len(place) * width, np.nan)
-    if found:
-        places, values = zip(*found, strict=True)
-        matrix[list(places)] = _unpack_doubles(values)
-    return matrix.reshape(len(place), width)
+    cells = {index[key] * width + column[name]: value for key, name, value in rows if value and name in column}
+    matrix = np.full(len(index) * width, np.nan)
+    if cells:
+        matrix[list(cells)] = _unpack_doubles(list(cells.values()))
+    return matrix.reshape(len(index), width)
 
 
 def _unpack_doubles(values: Sequence[bytes]) -> NDArray[np.float64]:
     packed = b"".join(values)
     if len(packed) == len(values) * _DOUBLE.itemsize:
-        found = np.frombuffer(packed, dtype=_DOUBLE)
-        if bool((found["tag"] == _DOUBLE_TAG).all()):
-            return found["value"].astype(np.float64)
+        doubles = np.frombuffer(packed, dtype=_DOUBLE)
+        if bool((doubles["tag"] == _DOUBLE_TAG).all()):
+            return doubles["value"].astype(np.float64)
     raise sqlite3.DataError("the value of a numeric feature is not a double")
 
 
-def _strings(rows: Sequence[Row], place: Mapping[bytes, int], features: tuple[str, ...]) -> list[list[str]]:
-    column = {feature: at for at, feature in enumerate(features)}
-    found = [[""] * len(features) for _ in place]
+def _strings(rows: Sequence[Row], index: Mapping[bytes, int], features: tuple[str, ...]) -> list[list[str]]:
+    column = {feature: position for position, feature in enumerate(features)}
+    texts = [[""] * len(features) for _ in index]
     for key, name, value in rows:
         if name in column:
             unpacked = unpack_value(value)
-            found[place[key]][column[name]] = "" if unpacked is None else str(unpacked)
-    return found
+            texts[index[key]][column[name]] = "" if unpacked is None else str(unpacked)
+    return texts

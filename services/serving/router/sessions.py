@@ -82,8 +82,8 @@ def load_release(folder: Path, ref: ReleaseOnRoute, classes: tuple[str, ...] = (
     try:
         bundle = open_bundle(folder / ref.release_id, ref.digest)
         if bundle.manifest.classes != classes:
-            named = [", ".join(each) or "none" for each in (bundle.manifest.classes, classes)]
-            raise ReleaseError(ref.release_id, f"its classes are {named[0]}; the loop's are {named[1]}")
+            of_release, of_loop = (", ".join(names) or "none" for names in (bundle.manifest.classes, classes))
+            raise ReleaseError(ref.release_id, f"its classes are {of_release}; the loop's are {of_loop}")
         release = _load(bundle, ref.release_id)
         _check_golden(bundle, release)
     except BundleError as error:
@@ -114,6 +114,6 @@ def _check_golden(bundle: Bundle, release: LoadedRelease) -> None:
             categorical = golden["categorical"] if release.categorical else np.empty((len(expected), 0), dtype=str)
     except (KeyError, ValueError, OSError) as error:
         raise ReleaseError(release.release_id, f"{GOLDEN} cannot be read: {error}") from error
-    found = release.score(numeric, categorical.astype(np.object_))
-    if found.shape != expected.shape or not np.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
+    scores = release.score(numeric, categorical.astype(np.object_))
+    if scores.shape != expected.shape or not np.allclose(scores, expected, rtol=TOLERANCE, atol=TOLERANCE):
         raise ReleaseError(release.release_id, "the golden sample gives other scores here")

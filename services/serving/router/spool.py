@@ -34,15 +34,15 @@ def frame(records: Sequence[bytes]) -> bytes:
 def unframe(data: bytes) -> tuple[list[bytes], int]:
     """Return the records of the whole frames at the start of ``data``, and where the first incomplete frame begins."""
     records: list[bytes] = []
-    at = 0
-    while at + HEADER.size <= len(data):
-        size, checksum = HEADER.unpack_from(data, at)
-        body = data[at + HEADER.size : at + HEADER.size + size]
+    offset = 0
+    while offset + HEADER.size <= len(data):
+        size, checksum = HEADER.unpack_from(data, offset)
+        body = data[offset + HEADER.size : offset + HEADER.size + size]
         if len(body) < size or zlib.crc32(body) != checksum:
             break
         records += _records(body)
-        at += HEADER.size + size
-    return records, at
+        offset += HEADER.size + size
+    return records, offset
 
 
 def segments(folder: Path) -> list[int]:
@@ -78,13 +78,13 @@ class SpoolWriter:
             self._roll()
         self._torn = True
         try:
-            taken = os.write(self._file, data)
+            written = os.write(self._file, data)
         except OSError as error:
             raise SpoolError(f"{self._folder}: {error.strerror}") from error
-        if taken < len(data):
-            raise SpoolError(f"{self._folder}: wrote {taken} of {len(data)} bytes")
+        if written < len(data):
+            raise SpoolError(f"{self._folder}: wrote {written} of {len(data)} bytes")
         self._torn = False
-        self._written += taken
+        self._written += written
 
     def close(self) -> None:
         """Complete the segment."""
@@ -92,11 +92,11 @@ class SpoolWriter:
 
     def _roll(self) -> None:
         try:
-            following = self._begin()
+            file = self._begin()
         except OSError as error:
             raise SpoolError(f"{self._folder}: {error.strerror}") from error
         os.close(self._file)
-        self._file, self._written, self._torn = following, 0, False
+        self._file, self._written, self._torn = file, 0, False
 
     def _begin(self) -> int:
         number = max(segments(self._folder), default=0) + 1
@@ -112,11 +112,11 @@ class SpoolWriter:
 
 
 def _records(body: bytes) -> list[bytes]:
-    found = []
-    at = 0
-    while at < len(body):
-        (size,) = LENGTH.unpack_from(body, at)
-        at += LENGTH.size
-        found.append(body[at : at + size])
-        at += size
-    return found
+    records = []
+    offset = 0
+    while offset < len(body):
+        (size,) = LENGTH.unpack_from(body, offset)
+        offset += LENGTH.size
+        records.append(body[offset : offset + size])
+        offset += size
+    return records

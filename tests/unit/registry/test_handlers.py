@@ -38,7 +38,7 @@ class Service:
             return self.table[type(data)](event, Transaction(connection))
 
 
-def offline(number: int, outcome: evaluation.VerdictOutcome = evaluation.BETTER) -> evaluation.VerdictReached:
+def offline(number: int, outcome: evaluation.Outcome = evaluation.BETTER) -> evaluation.VerdictReached:
     return evaluation.VerdictReached(
         loop="orders",
         stage="offline",
@@ -51,7 +51,7 @@ def offline(number: int, outcome: evaluation.VerdictOutcome = evaluation.BETTER)
     )
 
 
-def in_stage(number: int, stage: str, outcome: evaluation.VerdictOutcome, step: int = 0) -> evaluation.VerdictReached:
+def in_stage(number: int, stage: str, outcome: evaluation.Outcome, step: int = 0) -> evaluation.VerdictReached:
     return evaluation.VerdictReached(
         loop="orders",
         stage=stage,

@@ -48,5 +48,5 @@ def test_a_staged_copy_that_was_changed_is_replaced(tmp_path: Path) -> None:
 def test_the_first_golden_row_is_a_probes(tmp_path: Path) -> None:
     reference = write_release(tmp_path, "r-1", 0.0)
     releases = FolderReleases(tmp_path / "releases")
-    golden = releases.golden(releases.stage("r-1", reference.bundle.uri, reference.bundle.digest))
+    golden = releases.golden_row(releases.stage("r-1", reference.bundle.uri, reference.bundle.digest))
     assert (golden.numeric.shape, golden.categorical.shape) == ((len(NUMERIC),), (len(CATEGORICAL),))
