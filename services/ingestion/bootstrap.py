@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +13,7 @@ from driftloop.contracts.ingestion_pb2 import OutcomesAccepted, RowsAccepted
 from driftloop.contracts.topics import topic_of
 from driftloop.loop import Loop, load_loops
 from driftloop.process.clock import Clock, SystemClock
+from driftloop.runner.batch_loop import BatchLoop, LoopOptions
 from driftloop.runner.tables import open_database
 from services.ingestion.adapters.delta import DeltaLake
 from services.ingestion.adapters.derive import DuckDbDerive, connect
@@ -44,7 +44,7 @@ class World:
     clock: Clock
 
 
-def build(settings: IngestionSettings, stop: threading.Event) -> Ingestion:
+def build(settings: IngestionSettings, stop: threading.Event) -> BatchLoop:
     """Build the service on Kafka, Delta and SQL.
 
     Raises:
@@ -76,28 +76,35 @@ def topics(loops: Iterable[Loop]) -> list[str]:
 
 
 def assemble(
-    loops: Sequence[CompiledLoop], world: World, settings: IngestionSettings, stop: threading.Event
-) -> Ingestion:
+    loops: Sequence[CompiledLoop],
+    world: World,
+    settings: IngestionSettings,
+    stop: threading.Event,
+    *,
+    background_flush: bool = True,
+) -> BatchLoop:
     """Build the service on any adapters."""
     messages = [Messages(loop.name, world.clock) for loop in loops]
-    pipelines = [_pipeline(loop, each, world) for loop, each in zip(loops, messages, strict=True)]
+    pipelines = [_pipeline(loop, sender, world) for loop, sender in zip(loops, messages, strict=True)]
     idle = IdlePartitions(world.consumer.assignment(), _timeouts_s(loops), world.clock)
     reader = Reader(world.consumer, world.journal, idle, world.clock, settings.poll_records)
-    flushing = ThreadPoolExecutor(1, thread_name_prefix="flush")
-    parts = Parts(
-        world.consumer, world.producer, reader, world.journal, world.lake, pipelines, messages, flushing, world.clock
-    )
-    return Ingestion(parts, settings, stop)
+    parts = Parts(world.producer, reader, world.journal, world.lake, pipelines, messages, world.clock)
+    # the checkpoint counts: the group's offsets only show the lag, so a refused commit waits for the next one
+    options = LoopOptions(background_flush, commit_required=False, lag_every_s=settings.lag_every_s)
+    return BatchLoop(
+        Ingestion(parts, settings), world.consumer, stop, world.clock,
+        options=options, resources=[world.journal], producer=world.producer,
+    )  # fmt: skip
 
 
 def _pipeline(loop: CompiledLoop, messages: Messages, world: World) -> Pipeline:
-    mine = [place for place in world.consumer.assignment() if place.topic in loop.schemas]
-    clocks: dict[TopicPartition, PartitionClock] = dict.fromkeys(mine, PartitionClock())
+    partitions = [partition for partition in world.consumer.assignment() if partition.topic in loop.schemas]
+    clocks: dict[TopicPartition, PartitionClock] = dict.fromkeys(partitions, PartitionClock())
     rows_to, outcomes_to = (
         Partitioner(world.producer.partitions(topic_of(message).name)) for message in (RowsAccepted, OutcomesAccepted)
     )
-    handlers = stages_by_event_type(loop.schemas, loop.derives, loop.time, {loop.feeds.label: loop.feeds.outcome})
-    return Pipeline(loop.name, handlers, loop.feeds, LoopClock(clocks), messages, rows_to, outcomes_to)
+    stages = stages_by_event_type(loop.schemas, loop.derives, loop.time, {loop.feeds.label: loop.feeds.outcome})
+    return Pipeline(loop.name, stages, loop.feeds, LoopClock(clocks), messages, rows_to, outcomes_to)
 
 
 def _timeouts_s(loops: Sequence[CompiledLoop]) -> Mapping[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +15,11 @@ import pytest
 from driftloop.bus.ports import TopicPartition
 from services.ingestion.bootstrap import World
 from services.ingestion.ports import TableVersion, Unflushed
+from tests.helpers.fuse import Fuse, Killed
 from tests.unit.ingestion.fixtures import PAID, PLACED, Producer, paid, placed, write_loop
-from tests.unit.ingestion.harness import OUTCOMES, ROWS, IngestionHarness, consume, envelopes, take_all
+from tests.unit.ingestion.harness import OUTCOMES, ROWS, IngestionHarness, consume, envelopes, read_all
 
 pytestmark = pytest.mark.integration
-
-
-class Killed(BaseException):
-    """What no code catches."""
-
-
-@dataclass
-class Fuse:
-    """Kills at its n-th spark."""
-
-    at: int
-    sparks: int = 0
-
-    def spark(self) -> None:
-        self.sparks += 1
-        if self.sparks == self.at:
-            raise Killed
 
 
 class Fused:
@@ -88,7 +72,7 @@ class FusedLake(Fused):
 
 def fused(world: World, fuse: Fuse) -> World:
     consumer: Any = Fused(world.consumer, fuse, "poll", "commit")
-    journal: Any = Fused(world.journal, fuse, "note", "checkpoint")
+    journal: Any = Fused(world.journal, fuse, "append", "checkpoint")
     producer: Any = FusedProducer(world.producer, fuse, "flush")
     lake: Any = FusedLake(world.lake, fuse)
     return replace(world, consumer=consumer, journal=journal, producer=producer, lake=lake)
@@ -136,7 +120,7 @@ def make(folder: Path, **settings: Any) -> IngestionHarness:
 def run(harness: IngestionHarness, fuse: Fuse) -> None:
     service = harness.service(lambda world: fused(world, fuse))
     service.start()
-    take_all(service, harness.broker)
+    read_all(service)
     service.finish()
 
 
@@ -204,7 +188,7 @@ def test_a_checkpoint_forgets_what_it_covers(tmp_path: Path) -> None:
     harness = make(tmp_path)
     run(harness, Fuse(0))
     before = len(envelopes(harness.broker, ROWS))
-    checkpoint, noted = harness.service()._parts.journal.load()
+    checkpoint, noted = harness.journal().load()
     assert noted == []
     assert (
         checkpoint.positions[TopicPartition(PLACED, 0)]

@@ -16,27 +16,11 @@ from services.features.domain.engine import Advance, FeatureRows
 from services.features.domain.views import Feed, ViewSpec
 from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint, ViewVersion
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class Fuse:
-    """Raises `Killed` when it is touched for the n-th time."""
-
-    def __init__(self, at: int | None = None) -> None:
-        self.at = at
-        self.touched = 0
-
-    def touch(self) -> None:
-        self.touched += 1
-        if self.touched == self.at:
-            raise Killed
+from tests.helpers.fuse import Fuse
 
 
 class FakeOnline:
-    """`OnlineStore` in dictionaries; ``fuse`` is touched before and after the commit."""
+    """`OnlineStore` in dictionaries; ``fuse`` sparks before and after the commit."""
 
     def __init__(self, fuse: Fuse | None = None) -> None:
         self.fuse = fuse or Fuse()
@@ -44,7 +28,7 @@ class FakeOnline:
         self.right: dict[str, int] = {}
 
     def write(self, loop: str, views: Sequence[ViewSpec], advance: Advance) -> int:
-        self.fuse.touch()
+        self.fuse.spark()
         behind = {view.view for view in views if self.right.get(view.view, -1) < advance.watermark_ms}
         for view in advance.views:
             if view.spec.view in behind:
@@ -52,7 +36,7 @@ class FakeOnline:
                 for at, key in enumerate(view.keys):
                     table[key] = (advance.watermark_ms, [column[at] for column in view.columns])
         self.right.update(dict.fromkeys(behind, advance.watermark_ms))
-        self.fuse.touch()
+        self.fuse.spark()
         return advance.rows
 
     def watermarks(self, loop: str) -> Mapping[str, int]:
@@ -75,7 +59,7 @@ class FakeOffline:
     ) -> list[ViewVersion]:
         versions = []
         for spec in specs:
-            self.fuse.touch()
+            self.fuse.spark()
             stands = self.stands.get(spec.view, -1)
             new = [each for each in rows if each.spec.view == spec.view and each.watermark_ms > stands]
             if new:
@@ -101,9 +85,9 @@ class FakeCheckpoints:
         return self.newest
 
     def save(self, checkpoint: Checkpoint) -> None:
-        self.fuse.touch()
+        self.fuse.spark()
         self.newest = checkpoint
-        self.fuse.touch()
+        self.fuse.spark()
 
 
 class SameThread(Executor):

@@ -19,12 +19,11 @@ from services.features.ports import Checkpoint
 from services.features.restore import restored
 from services.features.service import FeaturesService, Parts
 from tests.helpers.clock import FakeClock
+from tests.helpers.fuse import Fuse, Killed
 from tests.unit.features.fakes import (
     FakeCheckpoints,
     FakeOffline,
     FakeOnline,
-    Fuse,
-    Killed,
     SameThread,
     accepted,
     broker,
@@ -169,8 +168,8 @@ def test_killed_anywhere_it_ends_with_the_same_rows_online_and_offline(at: int, 
 
 
 def test_the_kills_above_cover_every_store_call(undisturbed: World) -> None:
-    touched = undisturbed.online.fuse.touched + undisturbed.offline.fuse.touched + undisturbed.checkpoints.fuse.touched
-    assert touched == STORE_CALLS
+    sparks = undisturbed.online.fuse.sparks + undisturbed.offline.fuse.sparks + undisturbed.checkpoints.fuse.sparks
+    assert sparks == STORE_CALLS
 
 
 def test_what_ingestion_sends_again_changes_nothing(undisturbed: World) -> None:

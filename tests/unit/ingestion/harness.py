@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 
@@ -26,31 +25,18 @@ from driftloop.contracts.ingestion_pb2 import (
 from driftloop.events.envelope import Envelope, from_record
 from driftloop.featurestore.lake import Table
 from driftloop.loop import Loop
+from driftloop.runner.batch_loop import BatchLoop
 from driftloop.runner.tables import open_database
 from services.ingestion.adapters.delta import DeltaLake
 from services.ingestion.adapters.sql import SqlJournal, metadata
 from services.ingestion.bootstrap import World, assemble, compile_loops, topics
 from services.ingestion.config import IngestionSettings
-from services.ingestion.service import Ingestion
 from tests.helpers.clock import FakeClock
 
 ROWS = "ingestion.rows-accepted.v1"
 OUTCOMES = "ingestion.outcomes-accepted.v1"
 FLUSHED = "ingestion.lake-flushed.v1"
 PROBE_ANSWERS = "ingestion.probe-judged.v1"
-T = TypeVar("T")
-
-
-class Inline(Executor):
-    """Does the work at once, where it is asked for."""
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        done: Future[T] = Future()
-        try:
-            done.set_result(fn(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
-            done.set_exception(error)
-        return done
 
 
 @dataclass
@@ -70,26 +56,26 @@ class IngestionHarness:
         for name, partitions in ((ROWS, 2), (OUTCOMES, 2), (FLUSHED, 1), (PROBE_ANSWERS, 1)):
             self.broker.create_topic(name, partitions)
 
-    def service(self, wrap: Callable[[World], World] = lambda world: world) -> Ingestion:
+    def journal(self) -> SqlJournal:
+        return SqlJournal(open_database(f"sqlite:///{self.home / 'ingestion.db'}", metadata))
+
+    def service(self, wrap: Callable[[World], World] = lambda world: world) -> BatchLoop:
         """A process that starts, or starts again."""
         settings = IngestionSettings(home=self.home, **{"poll_timeout_s": 0.001, **self.settings})
         world = World(
             consumer=self.broker.batch_consumer(topics(self.loops), "ingestion"),
             producer=self.broker.batch_producer(),
-            journal=SqlJournal(open_database(f"sqlite:///{self.home / 'ingestion.db'}", metadata)),
+            journal=self.journal(),
             lake=DeltaLake(self.home / "lake"),
             clock=self.clock,
         )
-        service = assemble(compile_loops(self.loops), wrap(world), settings, threading.Event())
-        service._parts.flushing.shutdown()
-        service._parts = replace(service._parts, flushing=Inline())
-        return service
+        return assemble(compile_loops(self.loops), wrap(world), settings, threading.Event(), background_flush=False)
 
     def ingest(self) -> None:
         """Start, take all that is there, bring the lake up to date, stop."""
         service = self.service()
         service.start()
-        take_all(service, self.broker)
+        read_all(service)
         service.finish()
 
     def table(self, *names: str) -> pa.Table:
@@ -115,11 +101,10 @@ class IngestionHarness:
         return list(unique.values())
 
 
-def take_all(service: Ingestion, broker: MemoryBroker) -> None:
-    """Step until every raw record is read and handled."""
-    consumer = service._parts.consumer
-    while any(service._parts.reader.positions.get(tp, 0) < end for tp, end in consumer.end_offsets().items()):
-        service.step()
+def read_all(service: BatchLoop) -> None:
+    """Step until no raw record is left to read."""
+    while service.step():
+        pass
 
 
 def envelopes(broker: MemoryBroker, topic: str) -> list[tuple[Record, Envelope[Any]]]:
@@ -176,3 +161,9 @@ def consume(broker: MemoryBroker, topic: str) -> dict[int, Seen]:
                 if offsets.fresh(name, pa.array([row["source_offset"]]).to_numpy())[0]:
                     seen[place].items.append(("row", stream, tuple(row.items())))
     return dict(seen)
+
+
+def newest_watermark(harness: IngestionHarness) -> int | None:
+    """The newest published watermark, or None."""
+    watermarks = [mark for partition in consume(harness.broker, ROWS).values() for mark in partition.watermarks()]
+    return max(watermarks, default=None)

@@ -14,9 +14,19 @@ from driftloop.contracts.ingestion_pb2 import ProbeJudged
 from driftloop.events.probe import probe_headers
 from driftloop.loop import load_loop
 from driftloop.ops.system.event_probe import probe_record
+from driftloop.process.errors import TooManyDeadLetters
 from driftloop.process.settings import ROOT
 from tests.unit.ingestion.fixtures import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed
-from tests.unit.ingestion.harness import FLUSHED, OUTCOMES, PROBE_ANSWERS, ROWS, IngestionHarness, envelopes, take_all
+from tests.unit.ingestion.harness import (
+    FLUSHED,
+    OUTCOMES,
+    PROBE_ANSWERS,
+    ROWS,
+    IngestionHarness,
+    envelopes,
+    newest_watermark,
+    read_all,
+)
 
 HEADERS = probe_headers("p1")
 
@@ -149,14 +159,14 @@ def test_a_partition_with_probes_only_is_still_idle(harness: IngestionHarness, p
     service = harness.service()
     service.start()
     producer.json(PLACED, placed("a", 5))
-    take_all(service, harness.broker)
+    read_all(service)
     harness.clock.move(29)
     producer.json(PLACED, placed("b", 6))
     probe(producer, paid("t"), PAID)
-    take_all(service, harness.broker)
+    read_all(service)
     harness.clock.move(2)
     service.step()
-    assert service._parts.pipelines[0].clock.watermark_ms == START_MS + 5 * HOUR_MS
+    assert newest_watermark(harness) == START_MS + 5 * HOUR_MS
 
 
 def test_refused_probes_neither_reset_nor_extend_the_dead_letter_count(
@@ -169,23 +179,22 @@ def test_refused_probes_neither_reset_nor_extend_the_dead_letter_count(
             producer.raw(PLACED, b"noise")
     harness.ingest()
     assert len(harness.letters(PLACED)) == 3
+    harness.settings["dead_letter_limit"] = 1
     producer.raw(PLACED, b"noise")
-    service = harness.service()
-    service.start()
-    take_all(service, harness.broker)
-    assert service._limit._in_a_row == 1
-    assert len(answers(harness)) == 10
+    probe(producer, placed("t", shop="west"))
+    harness.ingest()
+    assert len(answers(harness)) == 11
 
 
 def test_accepted_probes_do_not_reset_the_dead_letter_count(harness: IngestionHarness, producer: Producer) -> None:
-    harness.settings = {"poll_records": 1}
+    harness.settings = {"poll_records": 1, "dead_letter_limit": 2}
     service = harness.service()
     service.start()
     for _ in range(3):
         producer.raw(PLACED, b"noise")
         probe(producer, placed("t"))
-    take_all(service, harness.broker)
-    assert service._limit._in_a_row == 3
+    with pytest.raises(TooManyDeadLetters):
+        read_all(service)
 
 
 def test_a_redelivered_probe_gets_the_same_answer(harness: IngestionHarness, producer: Producer) -> None:
@@ -193,7 +202,7 @@ def test_a_redelivered_probe_gets_the_same_answer(harness: IngestionHarness, pro
     producer.json(PLACED, placed("a"))
     killed = harness.service()
     killed.start()
-    take_all(killed, harness.broker)
+    read_all(killed)
     harness.ingest()
     first, second = (replace(event, wall_time_ms=0) for _, event in envelopes(harness.broker, PROBE_ANSWERS))
     assert first == second
@@ -207,13 +216,13 @@ def test_after_idle_input_the_journal_holds_no_batch_of_probes(harness: Ingestio
     service = harness.service()
     service.start()
     probe(producer, placed("t"))
-    take_all(service, harness.broker)
+    read_all(service)
     assert harness.broker.committed("ingestion") == {}
     harness.clock.move(0.4)
     service.step()  # starts the checkpoint
     service.step()
     assert sum(harness.broker.committed("ingestion").values()) == 1
-    assert service._parts.journal.load()[1] == []
+    assert harness.journal().load()[1] == []
     assert envelopes(harness.broker, FLUSHED) == []
 
 
@@ -222,7 +231,7 @@ def test_after_a_graceful_stop_the_journal_holds_no_batch_of_probes(
 ) -> None:
     probe(producer, placed("t"))
     harness.ingest()
-    assert harness.service()._parts.journal.load()[1] == []
+    assert harness.journal().load()[1] == []
 
 
 def test_another_value_of_the_marker_is_not_a_probe(harness: IngestionHarness, producer: Producer) -> None:

@@ -13,7 +13,6 @@ from driftloop.bus.partition import partition_of
 from driftloop.featurestore.lake import Table
 from driftloop.loop import load_loop
 from driftloop.process.errors import TooManyDeadLetters
-from services.ingestion.service import Ingestion
 from tests.unit.ingestion.fixtures import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed, write_loop
 from tests.unit.ingestion.harness import (
     FLUSHED,
@@ -23,7 +22,8 @@ from tests.unit.ingestion.harness import (
     batch,
     consume,
     envelopes,
-    take_all,
+    newest_watermark,
+    read_all,
     taken,
 )
 
@@ -129,22 +129,18 @@ def test_a_derived_watermark_lags_the_newest_event_by_the_lateness(
     ]
 
 
-def _watermark(service: Ingestion) -> int | None:
-    return service._parts.pipelines[0].clock.watermark_ms
-
-
 def test_an_idle_partition_does_not_hold_the_loop_back(harness: IngestionHarness, producer: Producer) -> None:
     service = harness.service()
     service.start()
     producer.json(PLACED, placed("a", 5))
-    take_all(service, harness.broker)
-    assert _watermark(service) is None
+    read_all(service)
+    assert newest_watermark(harness) is None
     harness.clock.move(29)
     producer.json(PLACED, placed("b", 6))
     service.step()
     harness.clock.move(2)
     service.step()
-    assert _watermark(service) == START_MS + 5 * HOUR_MS
+    assert newest_watermark(harness) == START_MS + 5 * HOUR_MS
     producer.json(PAID, paid("c", 1))
     service.step()
     service.finish()
@@ -287,7 +283,7 @@ def test_the_lake_is_flushed_when_input_rests_and_says_where_it_stands(
     producer.watermark(0)
     producer.json(PLACED, placed("a", 0.5))
     producer.watermark(1)
-    take_all(service, harness.broker)
+    read_all(service)
     assert envelopes(harness.broker, FLUSHED) == []
     harness.clock.move(0.4)
     service.step()
@@ -313,7 +309,7 @@ def test_the_lake_is_flushed_by_rows_and_by_span_of_event_time(
     for hour in range(8):
         producer.json(PLACED, placed(f"e{hour}", hour))
         producer.watermark(hour)
-        take_all(service, harness.broker)
+        read_all(service)
     assert 2 <= len(envelopes(harness.broker, FLUSHED)) <= 4
 
 
