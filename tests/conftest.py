@@ -1,4 +1,4 @@
-"""Fixtures that every folder of tests may use, and what holds for all of them."""
+"""Fixtures for all tests, and settings that apply to all of them."""
 
 from typing import Any
 
@@ -10,16 +10,17 @@ pytest.register_assert_rewrite("tests.helpers.bus")
 
 pytest_plugins = ["tests.helpers.kafka", "tests.helpers.triton"]
 
-# Whether a test passes depends on the code alone: not on how busy the machine is, nor on the examples of the day.
-# To look for new ones: pytest --hypothesis-profile=search
+# Tests are deterministic and independent of machine load: no deadlines and the same examples in every run.
+# To search for new examples: pytest --hypothesis-profile=search
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", settings.get_profile("search"), derandomize=True)
 settings.load_profile("same")
 
 
 class _ByWhatIsStarted(LoadScopeScheduling):
-    """With ``-n``: tests of a file run in one process, as they share what it starts; those of a folder of whole systems
-    do too."""
+    """With ``-n``: run the tests of a file in one process, because they share fixtures; tests/e2e folders share a
+    system.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]

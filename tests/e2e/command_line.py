@@ -1,4 +1,4 @@
-"""A whole system of its own for a test: its own ports, its own state, the same command line that people use."""
+"""A system for one test: its own ports and state, driven by the command line."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class CommandLine:
-    """``driftloop`` with an environment of its own."""
+    """Runs ``driftloop`` with its own environment."""
 
     environment: dict[str, str]
     out: Path
 
     def run(self, *arguments: str, timeout_s: float = 900.0) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+        """Run a command and wait for its end."""
         with self.start(*arguments) as process:
             try:
                 out, errors = process.communicate(timeout=timeout_s)
@@ -37,7 +37,7 @@ class CommandLine:
         return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command beside others; the caller waits for it."""
+        """Start a command; the caller waits for its end."""
         return subprocess.Popen(
             [sys.executable, "-m", "driftloop.ops.cli", *arguments],
             cwd=ROOT, env=self.environment, text=True,
@@ -45,13 +45,13 @@ class CommandLine:
         )  # fmt: skip
 
     def report(self) -> dict[str, Any]:
-        """The report that a demo left."""
+        """Return the report that a demo wrote."""
         found: dict[str, Any] = json.loads((self.out / "report.json").read_text())
         return found
 
 
 def printed_together(clients: Mapping[K, subprocess.Popen[str]], timeout_s: float) -> dict[K, Any]:
-    """What commands that run beside each other print as JSON, once each has ended well; none is left running."""
+    """Return the JSON output of commands that run at the same time; all must succeed, and none is left running."""
     said = {}
     try:
         for name, client in clients.items():
@@ -67,7 +67,7 @@ def printed_together(clients: Mapping[K, subprocess.Popen[str]], timeout_s: floa
 
 @contextmanager
 def system(folder: Path, more: Mapping[str, str]) -> Iterator[CommandLine]:
-    """A command line over a folder, with ports that nobody uses and more settings; what it started is stopped."""
+    """Yield a command line over a folder, with free ports and extra settings; stop the system at the end."""
     environment = {
         **{name: value for name, value in os.environ.items() if name not in tcp_ports.OFFSETS},
         "TZ": "UTC",

@@ -1,4 +1,4 @@
-"""Systems that tests share."""
+"""Systems shared between tests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from tests.e2e.command_line import CommandLine, system
 
 @pytest.fixture(scope="module")
 def driftloop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """A command line over an empty home; nothing runs yet."""
+    """Yield a command line over an empty home; nothing is started."""
     with system(tmp_path_factory.mktemp("system"), {}) as line:
         yield line

@@ -1,4 +1,4 @@
-"""What two reports over the same days must have in common, whatever befell one of the runs."""
+"""What must be equal in two reports over the same days, even if one run was interrupted or restarted."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from typing import Any
 
 PARTS = ("ingestion", "predictions", "outcomes", "releases", "quality", "chains")
-"""Counts of accepted rows, dead letters and duplicates; unique predictions by release; outcomes joined and missing;
-releases with stages and verdicts, and losses; and which events stand in which chains."""
+"""Counts of accepted rows, dead letters and duplicates; unique predictions by release; joined and missing outcomes;
+releases with stages and verdicts; losses; and the events of each chain.
+"""
 
 LAST_DIGITS = 1e-12
-"""Of a double. ONNX Runtime gives a row other last bits in a batch of another size, with AVX-512 at least, and a caller
-that begins again asks for the rest of its step only."""
+"""Relative and absolute tolerance for float64. ONNX Runtime returns other last bits for a row in a batch of another
+size
+(at least with AVX-512), and a caller that resumes requests only the rest of its step.
+"""
 
 
 def part(report: dict[str, Any], name: str) -> Any:
-    """A part of a report, in an order that does not hang on publication's."""
+    """Return a section of a report in an order that does not depend on the order of publication."""
     if name != "chains":
         return report[name]
     chains = [sorted((each["event_time"], each["type"], each["id"]) for each in chain) for chain in report["chains"]]
@@ -24,7 +27,7 @@ def part(report: dict[str, Any], name: str) -> Any:
 
 
 def differences(one: Any, other: Any, at: str = "") -> Iterator[str]:
-    """Where two reports' parts differ; numbers with a fraction may in their last digits."""
+    """Yield where two sections differ; floats may differ in their last digits."""
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         for name in one:
             yield from differences(one[name], other[name], f"{at}.{name}")

@@ -1,4 +1,4 @@
-"""A command as a terminal runs it, in a session whose foreground group gets Ctrl-C; and all that it starts."""
+"""A command as a terminal runs it, in a session whose foreground group gets Ctrl-C, and all processes that it starts."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LOOK_S = 0.1
 
 @dataclass
 class Seen:
-    """Processes that had to do with a folder: they were told of it, or stood in a session of one that was."""
+    """Processes of a folder: their environment names it, or their session has such a process."""
 
     folder: str
     processes: set[psutil.Process] = field(default_factory=set)
     sessions: set[int] = field(default_factory=set)
 
     def look(self) -> None:
-        """Take note of those that run now. This process and its session are none of them."""
+        """Record the processes that run now, without this process and its session."""
         own = os.getsid(0)
         for process in psutil.process_iter():
             with suppress(psutil.Error, ProcessLookupError):
@@ -41,15 +41,15 @@ class Seen:
                     self.sessions.add(session)
 
     def left(self) -> list[str]:
-        """Those of them that run now, as people read it."""
+        """Return the recorded processes that still run, as text."""
         self.look()
         return [line for each in self.processes if (line := _line(each))]
 
 
 def _line(process: psutil.Process) -> str:
-    """Empty where it has ended."""
+    """Return one line for a process, empty if it has ended."""
     try:
-        ended = process.status() == psutil.STATUS_ZOMBIE  # its current parent has not reaped it yet
+        ended = process.status() == psutil.STATUS_ZOMBIE  # its parent has not reaped it yet
         return "" if ended else f"{process.pid} {process.status()} {' '.join(process.cmdline())[:200]}"
     except psutil.NoSuchProcess:
         return ""
@@ -63,18 +63,18 @@ class Session:
     log: Path
 
     def interrupt(self) -> None:
-        """Ctrl-C."""
+        """Send Ctrl-C."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGINT)
 
     def ended_within(self, timeout_s: float) -> bool:
-        """Wait for its end; whether it came."""
+        """Wait for the end of the command; return whether it ended in time."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout_s)
         return self.process.returncode is not None
 
     def says_within(self, word: str, timeout_s: float) -> bool:
-        """Wait until it has said a word; False where it ended before, or it took too long."""
+        """Wait until the output contains a word; return False if the command ended first or took too long."""
         deadline = time.monotonic() + timeout_s
         while word not in self.said() and time.monotonic() < deadline:
             if self.ended_within(_LOOK_S):
@@ -82,13 +82,13 @@ class Session:
         return word in self.said()
 
     def said(self) -> str:
-        """What it has printed."""
+        """Return the output so far."""
         return self.log.read_text(errors="replace")
 
 
 @contextmanager
 def session(environment: Mapping[str, str], log: Path, seen: Seen, *arguments: str) -> Iterator[Session]:
-    """Run ``driftloop`` with these arguments, looking at what it starts all the time; it is gone at the end."""
+    """Run ``driftloop`` with these arguments and record all processes that it starts; kill it at the end."""
     stop = threading.Event()
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -112,7 +112,7 @@ def _look_on(seen: Seen, stop: threading.Event) -> None:
 
 
 def listening(base: int) -> list[int]:
-    """Ports of a base that something listens on."""
+    """Return the open ports of a port base."""
     wanted = {base + offset for offset in tcp_ports.OFFSETS.values()}
     found = psutil.net_connections("tcp")
     return sorted({each.laddr.port for each in found if each.laddr and each.status == psutil.CONN_LISTEN} & wanted)

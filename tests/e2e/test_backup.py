@@ -1,4 +1,4 @@
-"""A backup in the middle of a replay, restored elsewhere: both systems then come to the same end."""
+"""A backup during a replay, restored elsewhere: both systems reach the same end."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ from tests.loops.orders.source import DAY_MS, START_MS
 pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(1800)]
 
 _DECISIONS = ("monitoring", "training", "evaluation", "registry", "serving")
-"""Whose events say what was seen and decided. Others tell of flushes, which a restart moves."""
+"""Domains whose events record observations and decisions. Other events record flushes, which depend on restarts."""
 _MIDDLE_MS = START_MS + 14 * DAY_MS
-"""After the first champion, amid the days on which more comes back."""
+"""After the first champion, during the days with more returns."""
 _REPLAYED_S = 900.0
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What a system held at the end of the replay."""
+    """What a system had stored at the end of the replay."""
 
     settings: Settings
     events: Sequence[Envelope[Any]]
@@ -59,12 +59,12 @@ class Ended:
     bundles: dict[str, Bundle]
 
     def decisions(self) -> list[tuple[int, str, str, str]]:
-        """Every event of a decision: time, type, id and chain."""
+        """Return time, type, id and chain of every decision event."""
         found = [each for each in self.events if each.type.split(".")[1] in _DECISIONS]
         return sorted((each.time_ms, each.type, each.id, each.correlation_id) for each in found)
 
     def answers(self) -> Predictions:
-        """Every prediction that the replay asked for, in the order of its keys, each of which stands once."""
+        """Return the predictions that the replay requested, sorted by key; each key must be unique."""
         asked = self.predictions.take(~self.predictions.probe)
         assert len(set(asked.key)) == len(asked)
         return asked.take(np.argsort(asked.key))
@@ -72,15 +72,15 @@ class Ended:
 
 @dataclass
 class Story:
-    """A system that was backed up and went on, and one made of its backup."""
+    """A system that was backed up and continued, and one that was restored from the backup."""
 
     said: dict[str, Any]
-    """What `backup` told."""
+    """Output of `backup`."""
     answered: int
-    """Requests answered while it was made."""
+    """Requests answered during the backup."""
     failed: list[str]
     first: Ended
-    """As it ended in the home that was backed up."""
+    """End state in the home that was backed up."""
     second: Ended
     refused: dict[str, Any] = field(default_factory=dict)
 
@@ -101,7 +101,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             assert made.returncode == 0, made.stderr
         first = _ended(settings, since_ms)
         refused = line.run("restore", str(copy), "--force")
-    Path(line.environment["DRIFTLOOP_HOME"]).rename(gone)  # so that nothing can be read where it stood
+    Path(line.environment["DRIFTLOOP_HOME"]).rename(gone)  # so that nothing can be read from the old path
     with system(folder, {**more, "DRIFTLOOP_HOME": str(folder / "elsewhere")}) as line:
         restored = line.run("restore", str(copy))
         assert restored.returncode == 0, restored.stderr
@@ -186,7 +186,7 @@ def _is_past(settings: Settings, watermark_ms: int) -> bool:
 
 @contextmanager
 def _replaying(line: CommandLine, *more: str) -> Iterator[None]:
-    """Both clients beside a block, and to their end after it."""
+    """Run both clients beside a block, then wait for their end."""
     start, end = SPANS[ORDERS]
     arguments = (ORDERS, "--start", start, "--end", end, "--step", STEP, *more, *PATIENCE)
     clients = [line.start(command, *arguments) for command in ("call", "replay")]
@@ -209,7 +209,7 @@ class _Asked:
 
 @contextmanager
 def _asking(settings: Settings) -> Iterator[_Asked]:
-    """Ask for predictions, one after the other, for the length of a block."""
+    """Request predictions one after the other during a block."""
     asked, stop = _Asked(), threading.Event()
     asking = threading.Thread(target=_ask, args=(settings, asked, stop))
     asking.start()

@@ -1,4 +1,4 @@
-"""A wrong loop.yaml is refused by ``driftloop up``: a clear line with file and line, exit code 2, nothing left up."""
+"""``driftloop up`` refuses a wrong loop.yaml: one line with file and line, exit code 2, nothing left running."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
             "  feature_service: flights_v9",
             "feature_service:",
             "no feature service",
-            marks=pytest.mark.proof,  # found by a service, after all have been started
+            marks=pytest.mark.proof,  # a service detects it, after all have been started
         ),
         (
             "window: {first_champion: 28d, drift: 56d",

@@ -1,6 +1,6 @@
-"""Models of three libraries, brought as first champions into loops that `driftloop init` has made.
+"""Models of three libraries, imported as first champions into loops that `driftloop init` created.
 
-One of the loops is README's, and its models are brought by README's commands as they stand.
+One of the loops is the README's, and its models are imported by the README's commands, unchanged.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class ImportedModel:
     make: Callable[[], Exported]
     options: tuple[str, ...]
     asks: Callable[[Exported, float, str], float]
-    """What it says itself of a case of this size and place."""
+    """Return the library's own score for a case of this size and place."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """What `import` printed: what has come of it, and the command's event where that was printed, too."""
+    """Output of `import`: its effect, and the command's event id if it was printed."""
 
     effect: str
     event_id: str = ""
@@ -63,7 +63,7 @@ def of_two_sizes(model: Exported, size: float, place: str) -> float:
 
 
 def of_a_feature(model: Exported, size: float, place: str) -> float:
-    """The regression's first column is how often the place was measured in the last hour."""
+    """Score a case; the regression's first column is the number of measurements of the place in the last hour."""
     return float(model.scores(np.array([[generated_past.MEASURED[place], size]]), np.array([place], dtype=object))[0])
 
 
@@ -77,14 +77,14 @@ def named_counts() -> Exported:
 
 
 def matrix_of_counts() -> Exported:
-    """Its second column is the sum of the last hour's measurements, each of which is 1."""
+    """Return a model whose second column is the sum of the last hour's measurements, each of which is 1."""
     size, place = generated_past.cases()
     measured = np.vectorize(generated_past.MEASURED.__getitem__)(place)
     return exported.xgboost_on("count", np.column_stack([size, measured]), generated_past.outcomes("count"))
 
 
 README = "parcels"
-"""The loop that README brings models into: named columns, then a matrix, then from MLflow."""
+"""The README's loop: it imports a model with named columns, then one with a matrix, then one from MLflow."""
 MODELS: Mapping[str, ImportedModel] = {
     "wins": ImportedModel("binary", exported.sklearn_pipeline, ("--columns", "reading=size"), of_two_sizes),
     README: ImportedModel("count", named_counts, (), of_size_and_place),
@@ -94,12 +94,12 @@ MODELS: Mapping[str, ImportedModel] = {
     ),
 }  # fmt: skip
 TRAINED = "wins"
-"""The loop that has a trainer."""
+"""The loop with a trainer."""
 
 
 @dataclass(frozen=True)
 class Loops:
-    """The system after the imports, and what was said on the way."""
+    """The system after the imports, and the output of commands on the way."""
 
     line: CommandLine
     models: Mapping[str, Exported]
@@ -108,7 +108,7 @@ class Loops:
     said: Mapping[str, Said]
     """By loop."""
     reader: Shell
-    """Stands where `model.onnx` does."""
+    """A shell in the folder with `model.onnx`."""
 
     def events(self, loop: str, kind: type[Any]) -> list[Envelope[Any]]:
         every = read_events(settings_of(self.line).kafka_bootstrap)
@@ -133,7 +133,7 @@ def with_commands(line: CommandLine) -> dict[str, str]:
 
 
 def as_the_readme_says(reader: Shell, model: Exported, place: int) -> str:
-    """Bring a model by one of README's commands; returns what it printed."""
+    """Import a model with one of the README's commands and return its output."""
     [block] = [each for each in blocks(ROOT / "README.md", "sh") if "driftloop import" in each.text]
     text = block.text.splitlines()[place]
     assert text.startswith(f"driftloop import {README} ")
@@ -149,7 +149,7 @@ def places(folder: Path) -> dict[str, str]:
 
 
 def make(line: CommandLine, folder: Path, name: str) -> Exported:
-    """A loop as `driftloop init` makes it, without a trainer where it shall have none; and the model to bring."""
+    """Create a loop with `driftloop init`, remove its trainer unless it is `TRAINED`, and return the model to import."""
     told = MODELS[name]
     good(line.run("init", name, "--kind", told.kind, "--clock", "request"))
     generated_past.write(folder / "loops" / name, name, told.kind)
@@ -179,7 +179,7 @@ def status(line: CommandLine) -> Any:
 
 
 def replay(line: CommandLine, span: tuple[str, str], *more: str, callers: bool = False) -> dict[str, Any]:
-    """Replay all loops at once; returns what each caller said."""
+    """Replay all loops at once and return the output of each caller."""
     about = ("--start", span[0], "--end", span[1], *STEP, *PATIENCE)
     clients = {("replay", name): line.start("replay", name, *about, *more) for name in MODELS}
     if callers:
@@ -260,7 +260,7 @@ def test_a_model_for_a_loop_with_a_champion_is_its_challenger(loops: Loops, tmp_
 
 
 def log_in_mlflow(loops: Loops, model: Exported, name: str, versions: int) -> None:
-    """As somebody else does who keeps models there, with the names of its columns."""
+    """Log a model in MLflow with the names of its columns, as another team does."""
     import mlflow
     import onnx
     from mlflow.models import ModelSignature

@@ -1,6 +1,6 @@
-"""Ctrl-C at any moment leaves no process, and what goes on afterwards ends like what was never interrupted.
+"""After Ctrl-C at any moment no process is left, and a resumed demo ends like an uninterrupted one.
 
-At three moments, so that it stays short. For more::
+Three moments by default, to stay short. For more::
 
     INTERRUPTS=20 INTERRUPTS_SEED=7 pytest tests/e2e/test_interrupts.py --log-cli-level=INFO
 """
@@ -27,39 +27,39 @@ from tests.e2e.two_loops.together import FLIGHTS, definitions
 MOMENTS = int(os.environ.get("INTERRUPTS", "3"))
 SEED = int(os.environ.get("INTERRUPTS_SEED", "0"))
 _STOP_S = 120.0
-"""Longest wait for a command that was interrupted."""
+"""Longest wait for an interrupted command."""
 _START_S = 300.0
 _REPLAYS = "event time"
-"""A demo says so from when its replay begins."""
+"""A demo prints this when its replay starts."""
 _AGAIN_S = 3.0
-"""A second Ctrl-C comes within these."""
+"""A second Ctrl-C comes within this time."""
 
 _LOG = logging.getLogger(__name__)
 _INTERRUPTED = (130, -signal.SIGINT)
-"""Exit codes; the second where the command's own modules were still being read."""
+"""Exit codes; the second applies while the command's own modules are being imported."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(900 + 150 * MOMENTS)]
 
 
 @dataclass
 class Interrupted:
-    """A demo that was interrupted and resumed to its end, and one that was not."""
+    """A demo that was interrupted and resumed to its end, and an uninterrupted one."""
 
     quiet: dict[str, Any]
     report: dict[str, Any]
     codes: list[int]
-    """Exit codes of what was interrupted."""
+    """Exit codes of the interrupted commands."""
     seen: int = 0
-    """Processes that were started."""
+    """Number of processes that were started."""
     left: list[str] = field(default_factory=list)
-    """What ran after a command had ended, or listened."""
+    """Processes and ports that were left after a command had ended."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When a command is interrupted: seconds after its start, or after it has said a word.
+    """When to interrupt a command: seconds after its start, or after it has printed a word.
 
-    And again ``again_s`` later, where that is not 0.
+    If ``again_s`` is not 0, a second interrupt follows after that time.
     """
 
     after_s: float
@@ -68,9 +68,10 @@ class Moment:
 
 
 def moments(count: int, seed: int, ready_s: float, total_s: float) -> Iterator[Moment]:
-    """One in each of ``count`` equal parts of a demo that was ready after ``ready_s`` and done after ``total_s``.
+    """Yield a moment in each of ``count`` equal parts of a demo that was ready after ``ready_s`` and done after
+    ``total_s``.
 
-    A demo that goes on has to start again; once it replays, it needs as long as the one before would have.
+    A resumed demo has to start again; from its replay on it takes as long as the uninterrupted demo.
     """
     chance = random.Random(seed)
     reached_s = 0.0
@@ -95,7 +96,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
         for number, moment in enumerate(moments(MOMENTS, SEED, times["ready"], times["total"])):
             code, left = _interrupt(line, folder / f"{number}.log", moment, found, *arguments, "--out", str(out))
             found.left += left
-            if code == 0:  # it was done before
+            if code == 0:  # the demo had ended before the interrupt
                 break
             found.codes.append(code)
             begun = Path(line.environment["DRIFTLOOP_HOME"], "demo", "demo.json").exists()
@@ -109,7 +110,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
 def _interrupt(
     line: CommandLine, log: Path, moment: Moment, found: Interrupted, *arguments: str
 ) -> tuple[int, list[str]]:
-    """Run a command until a moment and interrupt it; returns its exit code, and what then runs or listens."""
+    """Interrupt a command at a moment; return its exit code and the processes and ports that are left."""
     seen = Seen(str(log.parent))
     with session(line.environment, log, seen, *arguments) as running:
         if running.says_within(moment.word, _START_S) and not running.ended_within(moment.after_s):
@@ -152,7 +153,7 @@ def test_an_interrupted_start_leaves_nothing_and_the_next_one_comes_up(tmp_path:
             moment = Moment(chance.uniform(0.5, 15.0), chance.choice((0.0, 0.5)))
             code, runs = _interrupt(line, tmp_path / f"up-{number}.log", moment, found, "up")
             assert bool(runs) == (code == 0), runs
-            if runs:  # it was up before the interrupt
+            if runs:  # the system was up before the interrupt
                 line.run("down", timeout_s=90.0)
         ended = line.run("up")
         assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""A demo whose services are killed in the middle of their work ends like one in which nothing was."""
+"""A demo whose services are killed during their work ends like an undisturbed one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(1230)]
 
 @dataclass(frozen=True)
 class Runs:
-    """Reports over the same days: nothing killed, and one service of each kind killed."""
+    """Reports over the same days: without kills, and with one kill per kind of service."""
 
     quiet: dict[str, Any]
     killed: dict[str, Any]
@@ -26,7 +26,7 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Both demos, one after the other."""
+    """Run both demos, one after the other."""
     folder = tmp_path_factory.mktemp("kills")
     with system(folder, definitions(folder, [FLIGHTS])) as line:
         quiet = demo(CommandLine(line.environment, folder / "quiet"))

@@ -1,4 +1,4 @@
-"""With outcomes permuted by day there is nothing to find, and nothing is made of it."""
+"""With outcomes permuted by day there is nothing to detect, and nothing is promoted."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.e2e.command_line import CommandLine
 pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(930)]
 
 SEED, END = "1", "2013-03-05"
-"""A permutation by which the first model passes its gate, and a day by which the next candidate is judged."""
+"""A permutation whose first model passes its gate, and a day when the next candidate has a verdict."""
 
 
 @pytest.fixture(scope="module")
 def told(driftloop: CommandLine) -> str:
-    """What a demo with permuted outcomes says; it ends well."""
+    """Return the output of a demo with permuted outcomes; it must succeed."""
     permuted = ("--permute-labels", SEED)
     ended = driftloop.run("demo", "--step", "6h", "--end", END, *permuted, "--out", str(driftloop.out))
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""README's commands that start and stop a system, on one of their own; the others are run beside one that is up."""
+"""The README's commands that start and stop a system, on their own system; others run on the shared one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipped story: nothing late, and every decision on the day that the simulation says."""
+"""The shipped story: no late rows, and every decision on the day that the simulation predicts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(930)]
 
 @pytest.fixture(scope="module")
 def report(driftloop: CommandLine) -> dict[str, Any]:
-    """A demo over the shipped days, to two days after the promotion, in steps of six hours."""
+    """Run the demo over the shipped days, until two days after the promotion, in steps of six hours."""
     ended = driftloop.run("demo", "--step", "6h", "--end", "2013-05-10", "--out", str(driftloop.out))
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
     return driftloop.report()
@@ -46,7 +46,7 @@ def test_evidence_resolves(report: dict[str, Any]) -> None:
 
 
 def test_it_is_the_story_that_the_simulation_tells(report: dict[str, Any]) -> None:
-    """Seed 0 of the table in `loops/flights/README.md`; decisions fall on the same days, computed twice."""
+    """Seed 0 of the table in `loops/flights/README.md`: two implementations decide on the same days."""
     alarm = report["chain"][0]
     stages = [[(stage["stage"], stage["at"][:10]) for stage in release["stages"]] for release in report["releases"]]
     assert alarm["event_time"].startswith("2013-04-24")

@@ -1,4 +1,4 @@
-"""docs/tutorial.md does what it says: each of its commands and files, in order, in a checkout of its own."""
+"""docs/tutorial.md is correct: each of its commands and files, in order, in its own checkout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(1800)]
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 NOT_COPIED = shutil.ignore_patterns(".*", "var", "out", "__pycache__", "*.egg-info")
-"""Of the checkout: what people and tools have made in it."""
+"""Files of a checkout that people and tools have created."""
 PROMISED_S = 15 * 60
 _CHANGING = re.compile(r"\b(?:run|r)-[0-9a-f]{12}\b|\b[0-9a-f]{8,}\b|[+-]?\d[\d,.]*")
 """Ids and numbers."""
@@ -40,26 +40,26 @@ _CHANGING = re.compile(r"\b(?:run|r)-[0-9a-f]{12}\b|\b[0-9a-f]{8,}\b|[+-]?\d[\d,
 
 @dataclass(frozen=True)
 class Followed:
-    """The tutorial, followed to its end."""
+    """The tutorial, run to its end."""
 
     base: int
     ran: Sequence[tuple[Ran, str]]
-    """Each block, and what the page shows beside it."""
+    """Each block, and the output that the page shows for it."""
     events: Sequence[Envelope[Any]]
-    """Of its loop, as they stood before the system was stopped."""
+    """Events of the tutorial's loop before the system was stopped."""
 
     def of(self, *kinds: type[Message]) -> list[Any]:
-        """Messages of some kinds in the order of their publication."""
+        """Return the messages of some types in order of publication."""
         return [event.data for event in self.events if isinstance(event.data, kinds)]
 
     def said(self, command: str) -> str:
-        """What the last block with this command printed."""
+        """Return the output of the last block with this command."""
         return [each.output for each, _ in self.ran if command in each.block.text][-1]
 
 
 @contextmanager
 def checkout(folder: Path) -> Iterator[tuple[Path, dict[str, str], Settings]]:
-    """A copy of this checkout that shares what set-up has brought; its environment, and its settings."""
+    """Yield a copy of this checkout that shares its set-up, with its environment and its settings."""
     copy = folder / "driftloop"
     shutil.copytree(ROOT, copy, ignore=NOT_COPIED)
     (copy / ".env").write_text((ROOT / ".env").read_text())
@@ -88,7 +88,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Followed:
 
 
 def addresses(here: Settings) -> Mapping[str, str]:
-    """The addresses that documents name, which are those of `.env`, to those of a system that has others."""
+    """Map the addresses in documents, which are those of `.env`, to those of a system with other ports."""
     told = Settings(port_base=0)
     return {told.kafka_bootstrap: here.kafka_bootstrap, told.triton_grpc: here.triton_grpc}
 

@@ -1,4 +1,4 @@
-"""Loops of all kinds of label in one system, lived through once for the tests of this folder."""
+"""Loops of all kinds of label in one system, replayed once for the tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""New loops as `driftloop init` makes them, one of each kind of label, in one system: two weeks and two days."""
+"""New loops from `driftloop init`, one of each kind of label, in one system: two weeks and two days."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from tests.e2e.two_loops.together import STEP, STEP_MS, replay, settings_of, up
 
 HOUR_MS = 3_600_000
 WEEKS = ("2026-01-01", "2026-01-15")
-"""Until the first champion, which a new loop trains after 14 days."""
+"""Until the first champion: a new loop trains it after 14 days."""
 DAY = ("2026-01-15", "2026-01-16")
-"""Answered by it."""
+"""The first champion answers on this day."""
 NEXT_DAY = ("2026-01-16", "2026-01-17")
 DAY_MS = 1_768_435_200_000
 """Midnight of `DAY`, UTC."""
@@ -37,13 +37,13 @@ NEXT_DAY_MS = DAY_MS + 24 * HOUR_MS
 LOOPS = {kind: f"cases_{kind}" for kind in KINDS}
 CORRECTED = LOOPS["count"]
 OUTCOMES: Mapping[str, Any] = {"binary": 1, "regression": 120.5, "count": 3, "multiclass": "fair"}
-"""Of the case that a person sends, by kind."""
+"""Outcome of the case that the test sends, by kind."""
 CASE = "sent-by-hand"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a plain client was answered: ``score`` float64 [1], or [K] with K classes."""
+    """Answer to a plain client: ``score`` is float64 [1], or [K] with K classes."""
 
     score: np.ndarray[Any, np.dtype[np.float64]]
     release: str
@@ -52,29 +52,29 @@ class Answer:
 
 @dataclass(frozen=True)
 class LoopEvents:
-    """What the system held at its end, and what was said on the way."""
+    """What the system had stored at its end, and the output of commands on the way."""
 
     checked: Mapping[str, Any]
-    """What `driftloop check` found, by loop."""
+    """Output of `driftloop check`, by loop."""
     answers: Mapping[str, Answer]
     """By loop."""
     events: Sequence[Envelope[Any]]
     before: Sequence[Envelope[Any]]
-    """Events of the corrected loop as they stood before the correction."""
+    """Events of the corrected loop before the correction."""
     predictions: Mapping[str, Predictions]
     checks: Mapping[str, Findings]
     timeline: str
     """Of the corrected loop."""
     card: str
-    """The model card of the first champion of classes."""
+    """Model card of the first multiclass champion."""
 
     def of(self, loop: str, kind: type[Message] = Message) -> list[Envelope[Any]]:
-        """Events of one loop with this message, in the order of their publication."""
+        """Return the events of a loop with this message type, in order of publication."""
         return [event for event in self.events if event.loop == loop and isinstance(event.data, kind)]
 
 
 def live_through(folder: Path) -> LoopEvents:
-    """Make the loops, bring the system up, live through their season, and stop the system."""
+    """Create the loops, start the system, replay all days, and stop the system."""
     (folder / "loops").mkdir()
     (folder / "features").mkdir()
     (folder / "features" / "feature_store.yaml").symlink_to(ROOT / "feature_repo" / "feature_store.yaml")
@@ -108,20 +108,20 @@ def live_through(folder: Path) -> LoopEvents:
 
 
 def said(line: CommandLine, *arguments: str) -> str:
-    """What a command that succeeds prints."""
+    """Return the output of a command that must succeed."""
     ended = line.run(*arguments, timeout_s=300.0)
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
     return ended.stdout
 
 
 def _weeks(line: CommandLine) -> None:
-    """The first two weeks of all loops at once, in which nobody asks for predictions."""
+    """Replay the first two weeks of all loops at once, without prediction requests."""
     span = ("--start", WEEKS[0], "--end", WEEKS[1], "--step", STEP, "--no-caller")
     printed_together({loop: line.start("replay", loop, *span) for loop in LOOPS.values()}, 900.0)
 
 
 def _by_hand(settings: Settings, kind: str, loop: str) -> Answer:
-    """A case by a plain producer and a plain client: asked about, predicted, and settled eight hours later."""
+    """Send one case with a plain producer and a plain client: request a prediction, then settle it eight hours later."""
     asked = {"event_id": "asked-by-hand", "event_time_ms": DAY_MS, "decide_at_ms": DAY_MS + HOUR_MS}
     _send(settings, f"{loop}.asked", {**asked, "case_id": CASE, "place": "north", "size": 1.5})
     values: dict[str, str | float] = {

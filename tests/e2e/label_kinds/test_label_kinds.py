@@ -1,4 +1,4 @@
-"""From `init` to a corrected outcome, for every kind of label: four new loops beside each other in one system."""
+"""From `init` to a corrected outcome, for every kind of label: four new loops in one system."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIRST = [
     registry.ChampionPromoted,
     serving.RouteConverged,
 ]
-"""What a first champion's chain consists of."""
+"""Events in the chain of a first champion."""
 each_loop = pytest.mark.parametrize("loop", LOOPS.values())
 
 

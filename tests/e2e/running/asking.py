@@ -1,4 +1,4 @@
-"""How tests speak to the running system as people do, and bring a release to where people have a say."""
+"""Run commands on the running system, and bring a release to a stage where people can act."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WHY = ("--why", "a test asks", "--who", "anna")
 
 
 def say(running: Running, *arguments: str, code: int = 0) -> str:
-    """What a command prints, run in this process: to start one takes longer than most commands."""
+    """Return the output of a command, run in this process because starting a process takes longer than most commands."""
     out, errors = io.StringIO(), io.StringIO()
     with (
         mock.patch.dict(os.environ, running.line.environment),
@@ -52,7 +52,7 @@ def state(running: Running) -> LoopState:
 
 
 def judged(running: Running, release: str, stage: str, outcome: evaluation.Outcome, at: LoopState) -> None:
-    """Say a verdict on the champion's bundle under another release's name, as the evaluation service would."""
+    """Publish a verdict on the champion's bundle under another release's name, as the evaluation service does."""
     bundle = Bundle(uri=str(running.bundle().folder), digest=running.bundle().digest)
     data = evaluation.VerdictReached(
         loop=running.loop.name, stage=stage, release_id=release, outcome=outcome, bundle=bundle,
@@ -70,7 +70,7 @@ def judged(running: Running, release: str, stage: str, outcome: evaluation.Outco
 
 
 def brought_to(running: Running, release: str, stage: str) -> None:
-    """Let a release stand in a stage, and the router answer so."""
+    """Bring a release to a stage and wait until the router has applied the route."""
     loop = running.loop.name
     judged(running, release, "offline", evaluation.BETTER, state(running))
     assert_eventually(lambda: (at := state(running)).release == release and at.converged_epoch == at.epoch)

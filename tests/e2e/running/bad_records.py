@@ -1,4 +1,4 @@
-"""Records that ingestion must turn away, and what it must say of each."""
+"""Records that ingestion must reject, with the expected reason."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from driftloop.bus.ports import Outgoing
 
 TOPIC = "flights.cancelled"
 KEY = b"bad-input"
-"""One key, so that all stand in one partition, in order."""
+"""One key, so that all records are in one partition, in order."""
 DAY_MS = 86_400_000
 JSON, PROTOBUF = b"application/json", b"application/protobuf"
 
 
 @dataclass(frozen=True)
 class BadRecord:
-    """``reason`` as the dead letter has it."""
+    """``reason`` is the header of the dead letter."""
 
     name: str
     value: bytes
@@ -25,12 +25,11 @@ class BadRecord:
     reason: str
 
     def record(self) -> Outgoing:
-        """As it is sent."""
         return Outgoing(TOPIC, self.value, KEY, (("content-type", self.content_type),))
 
 
 def event(name: str, at_ms: int, **fields: Any) -> dict[str, Any]:
-    """A good event with some fields otherwise; None leaves a field out."""
+    """Return a valid event with some fields replaced; None removes a field."""
     good = {
         "event_id": name,
         "event_time_ms": at_ms,
@@ -43,12 +42,12 @@ def event(name: str, at_ms: int, **fields: Any) -> dict[str, Any]:
 
 
 def good(name: str, at_ms: int) -> Outgoing:
-    """A record that is accepted."""
+    """Return a record that is accepted."""
     return Outgoing(TOPIC, json.dumps(event(name, at_ms)).encode(), KEY, (("content-type", JSON),))
 
 
 def bad_records(now_ms: int, limit_bytes: int) -> list[BadRecord]:
-    """One of each kind; ``now_ms`` is the watermark, ``limit_bytes`` what a record may be long."""
+    """Return one bad record of each kind; ``now_ms`` is the watermark, ``limit_bytes`` the maximum size of a record."""
 
     def json_of(name: str, reason: str, at_ms: Any = now_ms, **fields: Any) -> BadRecord:
         return BadRecord(name, json.dumps(event(name, at_ms, **fields)).encode(), JSON, reason)

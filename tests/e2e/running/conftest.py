@@ -1,4 +1,4 @@
-"""The running system that this folder's tests share; each leaves it as good as it found it."""
+"""The running system that the tests of this folder share; each test leaves it intact."""
 
 from __future__ import annotations
 

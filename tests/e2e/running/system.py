@@ -1,4 +1,4 @@
-"""A system that runs: a demo of ten weeks with late rows, in which drift brings a promotion, left up."""
+"""A running system: a demo of ten weeks with late rows and a drift promotion, left up."""
 
 from __future__ import annotations
 
@@ -28,53 +28,52 @@ from tests.e2e.command_line import CommandLine, system
 from tests.e2e.two_loops.together import FLIGHTS, STEP, definitions, settings_of
 
 LATE = ("--late-share", "0.01", "--late-by", "9h")
-"""Longer than a step, so that a watermark always passes meanwhile."""
+"""Longer than a step, so that a watermark always advances before the late row."""
 STORY = ("demo", "--start", "2013-01-14", "--end", "2013-03-25", "--step", "3h", *LATE)
-"""The first champion comes on February 12, an alarm on February 26, and by March 23 a candidate has been refused."""
+"""The first champion comes on February 12, an alarm on February 26, and a candidate is rejected before March 23."""
 END_MS = 1_364_169_600_000
 FIRST_WEEKS = ("demo", "--end", "2013-02-10", "--step", STEP, *LATE)
-"""The first champion comes on January 29; after ten blocks of it the detectors have a statistic."""
+"""The first champion comes on January 29; the detectors have a statistic after ten blocks of it."""
 _REQUESTS_MS = 10 * 86_400_000
 PROBE = {"driftloop-purpose": "probe"}
 
 
 @dataclass(frozen=True)
 class Running:
-    """A system, and what is known of it from outside."""
+    """A running system and how to reach it."""
 
     line: CommandLine
     settings: Settings
     loop: Loop
     report: dict[str, Any]
-    """What the demo left."""
 
     @property
     def watermark_ms(self) -> int:
-        """Where the replay ended."""
+        """End of the replay."""
         return END_MS
 
     def pids(self) -> dict[str, list[int]]:
-        """Processes of each part."""
+        """Return the process ids of each part."""
         said = json.loads(self.line.run("status", "--json").stdout)
         return {part["name"]: part["pids"] for part in said["parts"]}
 
     def topic(self, *topics: str) -> list[Record]:
-        """All records of some topics."""
+        """Return all records of some topics."""
         return list(read_topics(self.settings.kafka_bootstrap, topics))
 
     def predictions(self) -> Predictions:
-        """The prediction log, probes included."""
+        """Return the prediction log, including probes."""
         return read_predictions(self.topic(PREDICTIONS), self.loop.name)
 
     def bundle(self) -> Bundle:
-        """The champion's."""
+        """Return the champion's bundle."""
         events = read_events(self.settings.kafka_bootstrap)
         [state] = loop_states(each for each in events if each.loop == self.loop.name)
         return bundles(events)[state.champion]
 
     @cached_property
     def requests(self) -> pa.Table:
-        """What a caller could ask for of the last days, decided where the replay ended: then no feature is too old."""
+        """Requests of the last days, decided at the end of the replay, so that no feature is too old."""
         events = load_module(self.loop.folder, "source").events(END_MS - _REQUESTS_MS, END_MS)
         asked: pa.Table = load_module(self.loop.folder, "requests").requests(events)
         now = pa.array([self.watermark_ms] * asked.num_rows, pa.int64())
@@ -82,17 +81,17 @@ class Running:
 
     @contextmanager
     def client(self) -> Iterator[triton.InferenceServerClient]:
-        """A plain client."""
+        """Yield a plain Triton client."""
         with triton.InferenceServerClient(self.settings.triton_grpc) as client:
             yield client
 
     def tensors(self, client: triton.InferenceServerClient, rows: pa.Table) -> list[triton.InferInput]:
-        """Inputs of a good request."""
+        """Return the inputs of a valid request."""
         return Caller(client, self.loop.name, self.loop.definition.prediction).inputs(rows)
 
 
 def infer(client: triton.InferenceServerClient, model: str, inputs: Sequence[triton.InferInput], name: str) -> Any:
-    """Ask as a probe does, so that nothing is counted as traffic."""
+    """Send a request as a probe, so that it does not count as traffic."""
     return client.infer(model, inputs, request_id=name, parameters=PROBE, client_timeout=60.0)
 
 
@@ -107,7 +106,7 @@ def brought_up(folder: Path) -> Iterator[Running]:
 
 
 def demo(line: CommandLine, *more: str, days: Sequence[str] = FIRST_WEEKS) -> dict[str, Any]:
-    """Run a demo; returns its report."""
+    """Run a demo and return its report."""
     ended = line.run(*days, "--out", str(line.out), "--json", *more)
     assert ended.returncode == 0, ended.stdout + ended.stderr[-4000:]
     assert json.loads(ended.stdout) == {"passed": True, "problems": [], "report": str(line.out / "report.json")}

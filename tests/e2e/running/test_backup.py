@@ -1,4 +1,4 @@
-"""The running system is copied, and goes on; what comes out of a copy is in `tests/e2e/test_backup.py`."""
+"""Back up the running system; `tests/e2e/test_backup.py` tests the restored system."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.surface]
 
 @pytest.fixture
 def folder(running: Running) -> Iterator[Path]:
-    """A place for copies beside the home."""
+    """Return a folder for backups beside the home."""
     found = running.line.out / "copies"
     yield found
     shutil.rmtree(found, ignore_errors=True)

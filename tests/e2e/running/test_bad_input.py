@@ -1,4 +1,4 @@
-"""Bad input is answered as said; nothing that was accepted is lost, and nothing crashes."""
+"""Bad input is rejected with the documented reason; accepted rows are kept, and no process ends."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ Change = Callable[[triton.InferInput], triton.InferInput | None]
 
 @dataclass(frozen=True)
 class Answered:
-    """What became of the bad records, each sent before a good one."""
+    """The result of sending each bad record followed by a good one."""
 
     sent: dict[str, BadRecord]
     letters: dict[str, Record]
     """By name of the bad record."""
     accepted: list[str]
-    """Ids in the lake that are of this test, as often as they stand there."""
+    """Ids of this test's rows in the lake, with repetitions."""
     rejected: list[dict[str, Any]]
     pids: tuple[dict[str, list[int]], dict[str, list[int]]]
 
 
 @pytest.fixture(scope="module")
 def answered(running: Running) -> Answered:
-    """Send each bad record with a good one behind it, the first good one twice, and wait for the last."""
+    """Send each bad record followed by a good one, the first good one twice, and wait for the last."""
     now_ms = running.watermark_ms + 1000
     bad = bad_records(now_ms, running.loop.definition.time.max_record_bytes)
     before = running.pids()

@@ -1,4 +1,4 @@
-"""Commands that need no control service, as a table and as JSON; and a wrong argument to each command that there is."""
+"""Commands that do not need the control service, as a table and as JSON; and a wrong argument for every command."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ WRONG = [
     (("completion",), "Choose from: bash, zsh, fish"),
     (("completion", "tcsh"), "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
 ]
-"""A command line, to what its one line says."""
+"""A command line and a part of its one-line error."""
 
 
 @pytest.mark.parametrize(("arguments", "says"), WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
@@ -103,7 +103,7 @@ def test_the_doctor_finds_nothing_wrong(running: Running) -> None:
 
 
 def test_a_loop_is_made_and_checked_beside_a_system_that_runs(running: Running) -> None:
-    """For scripts; as people read it, README's commands show it."""
+    """Tests the JSON output; the README's commands cover the text output."""
     try:
         made = say_json(running, "init", "made")
         assert any(each.endswith("made/loop.yaml") for each in made)

@@ -1,4 +1,4 @@
-"""People ask the running system, and tell it what to do: every command, as a table and as JSON."""
+"""Every command to query and control the running system, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.surface]
 
 CONVERGED_S = 5.0
 DAYS = 35
-"""Of the story's, at least, are days with a window."""
+"""The replay has at least this many days with a window."""
 
 
 @pytest.fixture(scope="module")

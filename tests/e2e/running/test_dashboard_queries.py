@@ -1,4 +1,4 @@
-"""Each query of the dashboards finds something on a real Prometheus that scraped a real run; alerts are evaluated."""
+"""Each dashboard query returns data from a real Prometheus that scraped a real run; alerts are evaluated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [
 
 LABELS_OF = re.compile(r"label_values\((\w+), (\w+)\)")
 SEEN_S = 7200
-"""A dashboard's range, which holds the whole run."""
+"""A dashboard's time range; it covers the whole run."""
 
 
 @pytest.mark.parametrize("expression", [each for each in expressions() if not LABELS_OF.match(each)])

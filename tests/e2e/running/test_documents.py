@@ -1,4 +1,4 @@
-"""What README.md and docs/clients.md tell people to run is run as it stands, and has the effect that they say."""
+"""The commands in README.md and docs/clients.md run unchanged and have the described effect."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.surface]
 
 README, CLIENTS = ROOT / "README.md", ROOT / "docs" / "clients.md"
 OF_A_CHECKOUT = (".local", "protos", "loops")
-"""What snippets read where they stand: in a checkout. They write there, too, so it is a folder of links."""
+"""Folders of a checkout that snippets read. Snippets also write to the folder, so it holds links."""
 TOOLS = {"kcat": "kcat", "java": "javac", "go": "go", "protoc": "protoc", "grpcurl": "grpcurl", "jq": "jq"}
-"""What a snippet runs, to what must be there."""
+"""A command in a snippet, and the tool that it needs."""
 FETCHED = ROOT / ".local" / "stamps" / "clients"
 COMMAND = re.compile(r"(?:^|[|({])\s*(\w+)", re.MULTILINE)
 EVENT_ID = re.compile(r"""event_id(?:": |=)"([^"]+)""")
 REQUEST_ID = re.compile(r'"([a-z]+-predicts)"')
 PATIENCE_S = 400.0
-"""For a snippet that compiles Go or Java for the first time, on a machine that does ten other things."""
+"""Enough for a snippet that compiles Go or Java for the first time on a busy machine."""
 
 ELSEWHERE = ("make demo", "make test", "driftloop import")
-"""Whole runs; and what needs a model's file and a loop without a champion: tests/e2e/test_import.py runs them."""
+"""Whole runs, and commands that need a model file and a loop without a champion: see tests/e2e/test_import.py."""
 FOLLOWS = "driftloop timeline -f"
 STOPS = "driftloop down"
-"""Stops the system that others need: tests/e2e/test_readme.py has one of its own."""
+"""Stops the system that other tests need; tests/e2e/test_readme.py has its own."""
 
 
 SAYS = {
@@ -55,11 +55,11 @@ SAYS = {
     "driftloop init parcels --kind count": "`driftloop check parcels`",
     "driftloop check parcels": "parcels is right",
 }
-"""README's commands, to something that they print."""
+"""The README's commands, and a part of their output."""
 
 
 def environment(running: Running) -> dict[str, str]:
-    """The system's, with the commands of set-up on the path and Go's downloads below .local."""
+    """Return the system's environment with the commands of set-up on the path and Go's downloads below .local."""
     told = subprocess.run(
         ["bash", "-c", "source infra/setup/go.sh; env -0"],
         cwd=ROOT, env={**running.line.environment, "ROOT": str(ROOT)}, check=True, capture_output=True, text=True,
@@ -70,13 +70,13 @@ def environment(running: Running) -> dict[str, str]:
 
 
 def addresses(running: Running) -> dict[str, str]:
-    """The addresses that documents name, to those of the system that runs: all that is changed in a snippet."""
+    """Map the addresses in documents to those of the running system: the only change to a snippet."""
     return {tcp_ports.local(name, 0): running.settings.local(name) for name in tcp_ports.names()}
 
 
 @pytest.fixture
 def reader(running: Running, tmp_path: Path) -> Iterator[Shell]:
-    """A shell in something like a checkout."""
+    """Yield a shell in a folder that looks like a checkout."""
     for name in OF_A_CHECKOUT:
         (tmp_path / name).symlink_to(ROOT / name)
     with shell(tmp_path, environment(running), addresses(running)) as found:
@@ -110,7 +110,7 @@ def test_each_event_of_a_snippet_is_accepted_once(running: Running, reader: Shel
 
 
 def accepted(running: Running, snippets: list[Block]) -> Counter[str]:
-    """The snippets' events in the lake, by id."""
+    """Count the snippets' events in the lake, by id."""
     sent = {found for each in snippets for found in EVENT_ID.findall(each.text)}
     rows = Table(running.settings.lake / running.loop.name / "events" / "weather.observed").read()
     return Counter(each for each in rows.column("event_id").to_pylist() if each in sent)
@@ -142,7 +142,7 @@ def test_each_prediction_of_a_snippet_is_logged_with_the_release_and_score_that_
 
 
 def logged(running: Running, name: str) -> tuple[str, float]:
-    """Release and score of a prediction in the log."""
+    """Return the release and score of a prediction in the log."""
 
     def look() -> list[tuple[str, float]]:
         log = running.predictions()
@@ -165,7 +165,7 @@ def test_control_is_asked_and_told_by_grpcurl(running: Running, reader: Shell) -
 
 
 def commands() -> list[Block]:
-    """README's shell commands one by one, but for those that are held elsewhere."""
+    """Return the README's shell commands one by one, without those that other tests run."""
     found = []
     for block in blocks(README, "sh"):
         whole = block.text.replace("\\\n", " ").splitlines()
@@ -174,7 +174,7 @@ def commands() -> list[Block]:
 
 
 def plain(command: Block) -> str:
-    """Without its comment and its argument in quotes."""
+    """Return a command without its comment."""
     return re.split(r"\s{2,}#|\s#", command.text)[0].strip()
 
 
@@ -183,10 +183,10 @@ ONE_BY_ONE = [each for each in commands() if plain(each) not in (FOLLOWS, STOPS)
 
 @pytest.fixture(scope="module")
 def undone(running: Running) -> Iterator[None]:
-    """Take away what README's commands leave: the loop that `init` made."""
+    """Remove what the README's commands leave: the loop that `init` created."""
     yield
     folder = running.settings.loops_dir / "parcels"
-    if folder.exists():  # or `init` was not run, or failed
+    if folder.exists():  # absent if `init` was not run, or failed
         shutil.rmtree(folder)
         (running.settings.feature_repo / "parcels.py").unlink()
 

@@ -1,4 +1,4 @@
-"""What the router reads is what Feast reads, and late rows are the only reason for another value."""
+"""The router reads the same features as Feast, and late rows are the only reason for a different value."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _some_requests(running: Running) -> pa.Table:
 
 
 def _in_the_log(running: Running) -> Predictions:
-    """The keys' predictions, once the log has all."""
+    """Wait until the log has all the keys' predictions, and return them."""
 
     def look() -> list[Predictions]:
         log = running.predictions()
@@ -76,7 +76,7 @@ def _feasts(running: Running, log: Predictions, asked: pa.Table, names: list[str
 
 @pytest.fixture(scope="module")
 def late(running: Running) -> LateFindings:
-    """Differences between served features and all rows at their event time, in the champion's first days."""
+    """Compare served features with all rows at their event time, in the champion's first days."""
     topics = list(running.loop.definition.events)
     raw = recount(_first_days(of_topics(running.topic(*topics), topics)), running.loop)
     log = running.predictions()
@@ -85,7 +85,7 @@ def late(running: Running) -> LateFindings:
 
 
 def _first_days(records: Iterable[Record]) -> Iterator[Record]:
-    """Those of each partition up to a watermark a day behind these, by when all rows of them have come."""
+    """Yield the records of each partition until a watermark one day later, when all rows of these days have arrived."""
     over: set[tuple[str, int]] = set()
     for record in records:
         place = (record.topic, record.partition)

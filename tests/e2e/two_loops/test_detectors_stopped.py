@@ -1,4 +1,4 @@
-"""No detector, no alarm; and the alarm that comes late is the one that would have come in time."""
+"""Without detectors there is no alarm; started later, they raise the same alarm as in an undisturbed run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNTIL_ALARM = ("2020-09-13", "2020-09-30")
 
 @dataclass(frozen=True)
 class Stopped:
-    """Orders replayed with the detectors' process stopped, and what it said when it ran again."""
+    """Orders replayed with the detectors stopped, and the events after they were started again."""
 
     before: list[Envelope[monitoring.DriftDetected]]
     decided_before: set[str]
@@ -68,7 +68,7 @@ def test_started_again_they_raise_the_alarm_that_an_undisturbed_run_raises(
 
 
 def _supervise(line: CommandLine, command: str, part: str) -> None:
-    """Have the supervisor stop or start one part, and wait until it has."""
+    """Stop or start one part through the supervisor, and wait until that is done."""
     endpoint = f"tcp://{settings_of(line).local('SUPERVISOR_PORT')}"
     circusctl = Path(sys.executable).with_name("circusctl")
     subprocess.run(

@@ -1,4 +1,4 @@
-"""Two loops in one system, replayed at once: each goes its way, and nothing of one gets into the other."""
+"""Two loops in one system, replayed at once: neither affects the other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(930)]
 LOOPS = (FLIGHTS, ORDERS)
 RETURNS = ("order_ref", "at_ms", "returned")
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[a-z]+-[0-9a-f]{12}\b")
-"""An event's id; a release's, a run's or a request's."""
+"""The id of an event, release, run or request."""
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -92,7 +92,7 @@ def test_rows_in_the_lake_are_of_their_own_loop(together: Together) -> None:
     words = {loop: _words(home / "lake" / loop) for loop in LOOPS}
     assert set(SHOPS) < words[ORDERS]
     assert {"EWR", "JFK", "LGA"} < words[FLIGHTS]
-    assert words[FLIGHTS] & words[ORDERS] <= {"", "all"}  # a constant join key of both
+    assert words[FLIGHTS] & words[ORDERS] <= {"", "all"}  # a constant join key of both loops
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -146,13 +146,13 @@ def _ids(event: Envelope[Any]) -> Iterable[str]:
 
 
 def _keys(found: Together, loop: str) -> set[str]:
-    """Keys of the loop's population, from its lake."""
+    """Return the keys of the loop's source events in its lake."""
     rule = found.loops[loop].definition.prediction
     return set(Table(found.settings.lake / loop / "events" / rule.source).read()[rule.key].to_pylist())
 
 
 def _words(folder: Path) -> set[str]:
-    """Every string in every table of a loop's part of the lake."""
+    """Return every string in every table of a loop's part of the lake."""
     tables = [Table(log.parent).read() for log in sorted(folder.rglob("_delta_log"))]
     assert len(tables) > 6
     return {value for table in tables for column in table.columns for value in _strings(column)}
@@ -165,5 +165,5 @@ def _strings(column: pa.ChunkedArray) -> set[str]:
 
 
 def _end_ms(together: Together, loop: str) -> int:
-    """The newest watermark that the features of a loop have told of."""
+    """Return the newest watermark that the features of a loop have published."""
     return max(event.time_ms for event in together.of(loop) if event.type.endswith(".WatermarkAdvanced"))

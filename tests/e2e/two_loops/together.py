@@ -24,31 +24,31 @@ from tests.e2e.command_line import CommandLine, printed_together, system
 FLIGHTS, ORDERS = "flights", "orders"
 STEP, STEP_MS = "6h", 6 * 3_600_000
 SPANS = {FLIGHTS: ("2012-12-31", "2013-01-31"), ORDERS: ("2020-09-13", "2020-10-07")}
-"""January, which ends two days after the first champion; and all orders."""
+"""January, which ends two days after the first champion, and all orders."""
 PATIENCE = ("--timeout", "300")
-"""Of a client, for one step: a machine that is busy trains slowly."""
+"""A client's timeout for one step: training is slow on a busy machine."""
 EVENTS = (*LIFECYCLE, topic_of(replay_pb2.StepAsked).name, "features.watermark-advanced.v1")
 
 
 @dataclass(frozen=True)
 class Together:
-    """What a system held after a replay of both loops, and what the checks found in it."""
+    """What a system had stored after a replay of both loops, and the results of the checks."""
 
     settings: Settings
     loops: Mapping[str, Loop]
     events: Sequence[Envelope[Any]]
     predictions: Mapping[str, Predictions]
     asked: Mapping[str, Mapping[str, int]]
-    """What each caller says of its predictions: answered, failed."""
+    """Counts of answered and failed predictions from each caller."""
     checks: Mapping[str, Findings]
 
     def of(self, loop: str, kind: type[Message] = Message) -> list[Envelope[Any]]:
-        """Events of one loop with this message, in the order of their publication."""
+        """Return the events of a loop with this message type, in order of publication."""
         return [event for event in self.events if event.loop == loop and isinstance(event.data, kind)]
 
 
 def replay_together(folder: Path) -> Together:
-    """Bring a system up in a folder, replay both loops, read and check what it holds, and stop it."""
+    """Start a system in a folder, replay both loops, read and check its state, and stop it."""
     with system(folder, definitions(folder)) as line:
         up(line)
         asked = replay(line, SPANS)
@@ -62,7 +62,7 @@ def replay_together(folder: Path) -> Together:
 
 
 def definitions(folder: Path, loops: Sequence[str] = (FLIGHTS, ORDERS)) -> dict[str, str]:
-    """Folders that hold these loops and their features, as settings of a system."""
+    """Link these loops and their features into a folder; return the system's settings for it."""
     places = {FLIGHTS: (ROOT / "loops", ROOT / "feature_repo")}
     places[ORDERS] = (ROOT / "tests" / "loops", ROOT / "tests" / "loops" / "feature_repo")
     (folder / "loops").mkdir()
@@ -75,7 +75,7 @@ def definitions(folder: Path, loops: Sequence[str] = (FLIGHTS, ORDERS)) -> dict[
 
 
 def settings_of(line: CommandLine) -> Settings:
-    """The settings of a command line's system, for this process."""
+    """Return a command line's settings, for use in this process."""
     environment = line.environment
     return Settings(
         home=Path(environment["DRIFTLOOP_HOME"]),
@@ -92,7 +92,7 @@ def up(line: CommandLine) -> None:
 
 
 def replay(line: CommandLine, spans: Mapping[str, tuple[str, str]], *more: str) -> dict[str, dict[str, int]]:
-    """Replay loops at once, a producer and a caller each; returns what the callers said."""
+    """Replay loops at once, with a producer and a caller each; return the output of the callers."""
     clients = {}
     for loop, (start, end) in spans.items():
         for command in ("call", "replay"):
