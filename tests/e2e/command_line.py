@@ -46,34 +46,34 @@ class CommandLine:
 
     def report(self) -> dict[str, Any]:
         """Return the report that a demo wrote."""
-        found: dict[str, Any] = json.loads((self.out / "report.json").read_text())
-        return found
+        report: dict[str, Any] = json.loads((self.out / "report.json").read_text())
+        return report
 
 
-def printed_together(clients: Mapping[K, subprocess.Popen[str]], timeout_s: float) -> dict[K, Any]:
+def collect_json(clients: Mapping[K, subprocess.Popen[str]], timeout_s: float) -> dict[K, Any]:
     """Return the JSON output of commands that run at the same time; all must succeed, and none is left running."""
-    said = {}
+    output = {}
     try:
         for name, client in clients.items():
             out, errors = client.communicate(timeout=timeout_s)
             assert client.returncode == 0, f"{name}: {errors[-2000:]}"
-            said[name] = json.loads(out)
+            output[name] = json.loads(out)
     finally:
         for client in clients.values():
             client.kill()
             client.communicate()
-    return said
+    return output
 
 
 @contextmanager
-def system(folder: Path, more: Mapping[str, str]) -> Iterator[CommandLine]:
+def system(folder: Path, settings: Mapping[str, str]) -> Iterator[CommandLine]:
     """Yield a command line over a folder, with free ports and extra settings; stop the system at the end."""
     environment = {
         **{name: value for name, value in os.environ.items() if name not in tcp_ports.OFFSETS},
         "TZ": "UTC",
         tcp_ports.BASE: str(free_port_base()),
         "DRIFTLOOP_HOME": str(folder / "home"),
-        **more,
+        **settings,
     }
     line = CommandLine(environment, folder / "out")
     try:

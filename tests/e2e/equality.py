@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-PARTS = ("ingestion", "predictions", "outcomes", "releases", "quality", "chains")
+SECTIONS = ("ingestion", "predictions", "outcomes", "releases", "quality", "chains")
 """Counts of accepted rows, dead letters and duplicates; unique predictions by release; joined and missing outcomes;
 releases with stages and verdicts; losses; and the events of each chain.
 """
@@ -18,24 +18,26 @@ size
 """
 
 
-def part(report: dict[str, Any], name: str) -> Any:
+def section(report: dict[str, Any], name: str) -> Any:
     """Return a section of a report in an order that does not depend on the order of publication."""
     if name != "chains":
         return report[name]
-    chains = [sorted((each["event_time"], each["type"], each["id"]) for each in chain) for chain in report["chains"]]
+    chains = [
+        sorted((event["event_time"], event["type"], event["id"]) for event in chain) for chain in report["chains"]
+    ]
     return sorted(chains)
 
 
-def differences(one: Any, other: Any, at: str = "") -> Iterator[str]:
+def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
     """Yield where two sections differ; floats may differ in their last digits."""
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         for name in one:
-            yield from differences(one[name], other[name], f"{at}.{name}")
+            yield from differences(one[name], other[name], f"{path}.{name}")
     elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
         for index, (first, second) in enumerate(zip(one, other, strict=True)):
-            yield from differences(first, second, f"{at}[{index}]")
+            yield from differences(first, second, f"{path}[{index}]")
     elif not _equal(one, other):
-        yield f"{at}: {one!r} and {other!r}"
+        yield f"{path}: {one!r} and {other!r}"
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -1,4 +1,4 @@
-"""A command as a terminal runs it, in a session whose foreground group gets Ctrl-C, and all processes that it starts."""
+"""A command as a terminal runs it, in a session whose foreground group gets Ctrl-C, and the processes it starts."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ import psutil
 from driftloop.process import tcp_ports
 from driftloop.process.settings import ROOT
 
-_LOOK_S = 0.1
+_RECORD_S = 0.1
 
 
 @dataclass
-class Seen:
+class ProcessRecorder:
     """Processes of a folder: their environment names it, or their session has such a process."""
 
     folder: str
     processes: set[psutil.Process] = field(default_factory=set)
     sessions: set[int] = field(default_factory=set)
 
-    def look(self) -> None:
+    def record(self) -> None:
         """Record the processes that run now, without this process and its session."""
         own = os.getsid(0)
         for process in psutil.process_iter():
             with suppress(psutil.Error, ProcessLookupError):
                 session = os.getsid(process.pid)
-                told = session in self.sessions or any(self.folder in each for each in process.environ().values())
-                if told and session != own:
+                belongs = session in self.sessions or any(self.folder in value for value in process.environ().values())
+                if belongs and session != own:
                     self.processes.add(process)
                     self.sessions.add(session)
 
-    def left(self) -> list[str]:
+    def still_running(self) -> list[str]:
         """Return the recorded processes that still run, as text."""
-        self.look()
-        return [line for each in self.processes if (line := _line(each))]
+        self.record()
+        return [line for process in self.processes if (line := _line(process))]
 
 
 def _line(process: psutil.Process) -> str:
@@ -73,21 +73,21 @@ class Session:
             self.process.wait(timeout_s)
         return self.process.returncode is not None
 
-    def says_within(self, word: str, timeout_s: float) -> bool:
+    def prints_within(self, word: str, timeout_s: float) -> bool:
         """Wait until the output contains a word; return False if the command ended first or took too long."""
         deadline = time.monotonic() + timeout_s
-        while word not in self.said() and time.monotonic() < deadline:
-            if self.ended_within(_LOOK_S):
+        while word not in self.output() and time.monotonic() < deadline:
+            if self.ended_within(_RECORD_S):
                 return False
-        return word in self.said()
+        return word in self.output()
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return the output so far."""
         return self.log.read_text(errors="replace")
 
 
 @contextmanager
-def session(environment: Mapping[str, str], log: Path, seen: Seen, *arguments: str) -> Iterator[Session]:
+def session(environment: Mapping[str, str], log: Path, recorder: ProcessRecorder, *arguments: str) -> Iterator[Session]:
     """Run ``driftloop`` with these arguments and record all processes that it starts; kill it at the end."""
     stop = threading.Event()
     with log.open("wb") as out:
@@ -95,24 +95,31 @@ def session(environment: Mapping[str, str], log: Path, seen: Seen, *arguments: s
             [sys.executable, "-m", "driftloop.ops.cli", *arguments],
             cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
-    looking = threading.Thread(target=_look_on, args=(seen, stop), daemon=True)
-    looking.start()
+    watcher = threading.Thread(target=_record_until, args=(recorder, stop), daemon=True)
+    watcher.start()
     try:
         yield Session(process, log)
     finally:
         process.kill()
         process.wait(30.0)
         stop.set()
-        looking.join(30.0)
+        watcher.join(30.0)
 
 
-def _look_on(seen: Seen, stop: threading.Event) -> None:
-    while not stop.wait(_LOOK_S):
-        seen.look()
+def _record_until(recorder: ProcessRecorder, stop: threading.Event) -> None:
+    while not stop.wait(_RECORD_S):
+        recorder.record()
 
 
-def listening(base: int) -> list[int]:
+def open_ports(base: int) -> list[int]:
     """Return the open ports of a port base."""
     wanted = {base + offset for offset in tcp_ports.OFFSETS.values()}
-    found = psutil.net_connections("tcp")
-    return sorted({each.laddr.port for each in found if each.laddr and each.status == psutil.CONN_LISTEN} & wanted)
+    connections = psutil.net_connections("tcp")
+    return sorted(
+        {
+            connection.laddr.port
+            for connection in connections
+            if connection.laddr and connection.status == psutil.CONN_LISTEN
+        }
+        & wanted
+    )

@@ -48,7 +48,7 @@ _REPLAYED_S = 900.0
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndState:
     """What a system had stored at the end of the replay."""
 
     settings: Settings
@@ -60,104 +60,104 @@ class Ended:
 
     def decisions(self) -> list[tuple[int, str, str, str]]:
         """Return time, type, id and chain of every decision event."""
-        found = [each for each in self.events if each.type.split(".")[1] in _DECISIONS]
-        return sorted((each.time_ms, each.type, each.id, each.correlation_id) for each in found)
+        events = [event for event in self.events if event.type.split(".")[1] in _DECISIONS]
+        return sorted((event.time_ms, event.type, event.id, event.correlation_id) for event in events)
 
     def answers(self) -> Predictions:
         """Return the predictions that the replay requested, sorted by key; each key must be unique."""
-        asked = self.predictions.take(~self.predictions.probe)
-        assert len(set(asked.key)) == len(asked)
-        return asked.take(np.argsort(asked.key))
+        requested = self.predictions.take(~self.predictions.probe)
+        assert len(set(requested.key)) == len(requested)
+        return requested.take(np.argsort(requested.key))
 
 
 @dataclass
-class Story:
+class BackupRun:
     """A system that was backed up and continued, and one that was restored from the backup."""
 
-    said: dict[str, Any]
+    output: dict[str, Any]
     """Output of `backup`."""
     answered: int
     """Requests answered during the backup."""
     failed: list[str]
-    first: Ended
+    first: EndState
     """End state in the home that was backed up."""
-    second: Ended
+    second: EndState
     refused: dict[str, Any] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+def backup_run(tmp_path_factory: pytest.TempPathFactory) -> BackupRun:
     folder = tmp_path_factory.mktemp("backup")
-    more = definitions(folder, [ORDERS])
-    copy, gone = folder / "copy", folder / "gone"
-    with system(folder, more) as line:
+    loops = definitions(folder, [ORDERS])
+    copy, moved = folder / "copy", folder / "moved"
+    with system(folder, loops) as line:
         since_ms = SystemClock().now_ms()
         up(line)
         with _replaying(line):
             settings = settings_of(line)
             assert_eventually(lambda: _is_past(settings, _MIDDLE_MS), _REPLAYED_S, "the middle")
-            with _asking(settings) as asked:
-                made = line.run("backup", str(copy), "--json")
-            assert made.returncode == 0, made.stderr
-        first = _ended(settings, since_ms)
+            with _requesting(settings) as requests:
+                backup_command = line.run("backup", str(copy), "--json")
+            assert backup_command.returncode == 0, backup_command.stderr
+        first = _end_state(settings, since_ms)
         refused = line.run("restore", str(copy), "--force")
-    Path(line.environment["DRIFTLOOP_HOME"]).rename(gone)  # so that nothing can be read from the old path
-    with system(folder, {**more, "DRIFTLOOP_HOME": str(folder / "elsewhere")}) as line:
+    Path(line.environment["DRIFTLOOP_HOME"]).rename(moved)  # so that nothing can be read from the old path
+    with system(folder, {**loops, "DRIFTLOOP_HOME": str(folder / "elsewhere")}) as line:
         restored = line.run("restore", str(copy))
         assert restored.returncode == 0, restored.stderr
         since_ms = SystemClock().now_ms()
         up(line)
         with _replaying(line, "--resume"):
             pass
-        second = _ended(settings_of(line), since_ms)
-    story = Story(json.loads(made.stdout), asked.answered, asked.failed, first, second)
-    story.refused = {"code": refused.returncode, "lines": refused.stderr.splitlines()}
-    return story
+        second = _end_state(settings_of(line), since_ms)
+    backup_run = BackupRun(json.loads(backup_command.stdout), requests.answered, requests.failed, first, second)
+    backup_run.refused = {"code": refused.returncode, "lines": refused.stderr.splitlines()}
+    return backup_run
 
 
-def test_predictions_are_answered_while_it_is_made(story: Story) -> None:
-    assert story.failed == []
-    assert story.answered > 0
-    assert story.said["still_s"] > 0
+def test_predictions_are_answered_during_the_backup(backup_run: BackupRun) -> None:
+    assert backup_run.failed == []
+    assert backup_run.answered > 0
+    assert backup_run.output["still_s"] > 0
 
 
-def test_it_tells_of_what_moment_it_is(story: Story) -> None:
-    told = story.said["loops"][ORDERS]
-    assert told["watermark_ms"] >= _MIDDLE_MS
-    assert told["champion"] in story.first.bundles
-    assert story.said["files"] > 100
+def test_the_output_names_the_moment_of_the_backup(backup_run: BackupRun) -> None:
+    backup = backup_run.output["loops"][ORDERS]
+    assert backup["watermark_ms"] >= _MIDDLE_MS
+    assert backup["champion"] in backup_run.first.bundles
+    assert backup_run.output["files"] > 100
 
 
-def test_both_come_to_the_same_decisions_in_the_same_chains(story: Story) -> None:
-    assert len(story.first.decisions()) > 100
-    assert story.second.decisions() == story.first.decisions()
+def test_both_systems_make_the_same_decisions_in_the_same_chains(backup_run: BackupRun) -> None:
+    assert len(backup_run.first.decisions()) > 100
+    assert backup_run.second.decisions() == backup_run.first.decisions()
 
 
-def test_both_give_the_same_answers(story: Story) -> None:
-    first, second = story.first.answers(), story.second.answers()
+def test_both_systems_give_the_same_answers(backup_run: BackupRun) -> None:
+    first, second = backup_run.first.answers(), backup_run.second.answers()
     assert len(first) > 500
     for name in ("key", "decision_time_ms", "release", "arm", "epoch", "numeric", "categorical"):
         np.testing.assert_array_equal(getattr(second, name), getattr(first, name), err_msg=name)
     np.testing.assert_allclose(second.score, first.score, rtol=LAST_DIGITS, atol=0.0)
 
 
-def test_both_have_the_same_champion(story: Story) -> None:
-    assert story.first.state.champion
-    assert (story.second.state.champion, story.second.state.epoch) == (
-        story.first.state.champion,
-        story.first.state.epoch,
+def test_both_systems_have_the_same_champion(backup_run: BackupRun) -> None:
+    assert backup_run.first.state.champion
+    assert (backup_run.second.state.champion, backup_run.second.state.epoch) == (
+        backup_run.first.state.champion,
+        backup_run.first.state.epoch,
     )
 
 
 @pytest.mark.parametrize("which", ["first", "second"])
-def test_every_check_is_equal_and_compared_something(story: Story, which: str) -> None:
-    found: Ended = getattr(story, which)
-    assert [each for each in found.checks.checks if each.unequal] == []
-    assert found.checks.counts.skew_compared > 1000
+def test_every_check_is_equal_and_compared_something(backup_run: BackupRun, which: str) -> None:
+    state: EndState = getattr(backup_run, which)
+    assert [check for check in state.checks.checks if check.unequal] == []
+    assert state.checks.counts.skew_compared > 1000
 
 
-def test_both_counted_the_same(story: Story) -> None:
-    first, second = story.first.checks.counts, story.second.checks.counts
+def test_both_systems_have_the_same_counts(backup_run: BackupRun) -> None:
+    first, second = backup_run.first.checks.counts, backup_run.second.checks.counts
     assert sum(first.accepted.values()) > 5_000
     assert (second.accepted, second.dead_lettered, second.duplicates, second.skew_compared) == (
         first.accepted,
@@ -167,21 +167,21 @@ def test_both_counted_the_same(story: Story) -> None:
     )
 
 
-def test_what_events_name_in_the_former_home_is_read_in_the_new_one(story: Story) -> None:
-    home = story.second.settings.home.resolve()
-    assert story.second.bundles.keys() == story.first.bundles.keys()
-    assert all(each.folder.is_relative_to(home) for each in story.second.bundles.values())
+def test_paths_into_the_old_home_are_read_in_the_new_home(backup_run: BackupRun) -> None:
+    home = backup_run.second.settings.home.resolve()
+    assert backup_run.second.bundles.keys() == backup_run.first.bundles.keys()
+    assert all(bundle.folder.is_relative_to(home) for bundle in backup_run.second.bundles.values())
 
 
-def test_nothing_is_restored_over_a_system_that_runs(story: Story) -> None:
-    assert story.refused["code"] == 2
-    [said] = story.refused["lines"]
-    assert "driftloop down" in said
+def test_a_running_system_is_not_overwritten(backup_run: BackupRun) -> None:
+    assert backup_run.refused["code"] == 2
+    [line] = backup_run.refused["lines"]
+    assert "driftloop down" in line
 
 
 def _is_past(settings: Settings, watermark_ms: int) -> bool:
-    found = loops_of(settings).get(ORDERS)
-    return found is not None and bool(found.champion) and (found.watermark_ms or 0) >= watermark_ms
+    loop = loops_of(settings).get(ORDERS)
+    return loop is not None and bool(loop.champion) and (loop.watermark_ms or 0) >= watermark_ms
 
 
 @contextmanager
@@ -202,25 +202,25 @@ def _replaying(line: CommandLine, *more: str) -> Iterator[None]:
 
 
 @dataclass
-class _Asked:
+class _Requests:
     answered: int = 0
     failed: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def _asking(settings: Settings) -> Iterator[_Asked]:
+def _requesting(settings: Settings) -> Iterator[_Requests]:
     """Request predictions one after the other during a block."""
-    asked, stop = _Asked(), threading.Event()
-    asking = threading.Thread(target=_ask, args=(settings, asked, stop))
-    asking.start()
+    requests, stop = _Requests(), threading.Event()
+    sender = threading.Thread(target=_send_requests, args=(settings, requests, stop))
+    sender.start()
     try:
-        yield asked
+        yield requests
     finally:
         stop.set()
-        asking.join(60.0)
+        sender.join(60.0)
 
 
-def _ask(settings: Settings, asked: _Asked, stop: threading.Event) -> None:
+def _send_requests(settings: Settings, requests: _Requests, stop: threading.Event) -> None:
     loop = load_loop(settings.loops_dir / ORDERS)
     events = load_module(loop.folder, "source").events(START_MS, START_MS + DAY_MS)
     rows: pa.Table = load_module(loop.folder, "requests").requests(events).slice(0, 4)
@@ -230,16 +230,16 @@ def _ask(settings: Settings, asked: _Asked, stop: threading.Event) -> None:
         caller = Caller(client, ORDERS, loop.definition.prediction)
         while not stop.is_set():
             try:
-                infer(client, ORDERS, caller.inputs(rows), f"probe-backup-{asked.answered}")
-                asked.answered += 1
+                infer(client, ORDERS, caller.inputs(rows), f"probe-backup-{requests.answered}")
+                requests.answered += 1
             except triton.InferenceServerException as error:
-                asked.failed.append(str(error))
+                requests.failed.append(str(error))
 
 
-def _ended(settings: Settings, since_ms: int) -> Ended:
+def _end_state(settings: Settings, since_ms: int) -> EndState:
     loop = load_loop(settings.loops_dir / ORDERS)
     events = read_events(settings.kafka_bootstrap)
     [state] = loop_states(events)
     predictions = read_predictions(read_topics(settings.kafka_bootstrap, [PREDICTIONS]), ORDERS)
     checks = run_checks(settings, loop, STEP_MS, since_ms=since_ms, say=print)
-    return Ended(settings, events, predictions, state, checks, bundles(events, path_resolver(settings.home)))
+    return EndState(settings, events, predictions, state, checks, bundles(events, path_resolver(settings.home)))

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
         ),
     ],
 )
-def test_up_says_what_is_wrong_where(tmp_path: Path, before: str, after: str, key: str, says: str) -> None:
+def test_up_names_the_file_line_and_mistake(tmp_path: Path, before: str, after: str, key: str, says: str) -> None:
     settings = definitions(tmp_path, [FLIGHTS])
     path = tmp_path / "loops" / FLIGHTS / "loop.yaml"
     shipped = path.parent.resolve()
@@ -41,12 +41,12 @@ def test_up_says_what_is_wrong_where(tmp_path: Path, before: str, after: str, ke
     text = path.read_text()
     assert before in text
     path.write_text(text.replace(before, after))
-    line = next(at for at, each in enumerate(path.read_text().splitlines(), 1) if key in each)
+    line = next(at for at, content in enumerate(path.read_text().splitlines(), 1) if key in content)
     with system(tmp_path, settings) as driftloop:
         ended = driftloop.run("up", timeout_s=400.0)
         assert ended.returncode == 2, ended.stdout + ended.stderr
-        [said] = ended.stderr.strip().splitlines()
-        assert f"{path}:{line}: " in said
-        assert says in said
+        [error] = ended.stderr.strip().splitlines()
+        assert f"{path}:{line}: " in error
+        assert says in error
         assert "Traceback" not in ended.stdout + ended.stderr
         assert "nothing was running" in driftloop.run("down").stdout

@@ -23,7 +23,7 @@ from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import read_events
 from driftloop.process.settings import ROOT
-from tests.e2e.command_line import CommandLine, printed_together, system
+from tests.e2e.command_line import CommandLine, collect_json, system
 from tests.e2e.two_loops.together import settings_of, up
 from tests.helpers import exported, generated_past
 from tests.helpers.editing import replace_once
@@ -46,28 +46,28 @@ class ImportedModel:
     kind: str
     make: Callable[[], Exported]
     options: tuple[str, ...]
-    asks: Callable[[Exported, float, str], float]
+    score: Callable[[Exported, float, str], float]
     """Return the library's own score for a case of this size and place."""
 
 
 @dataclass(frozen=True)
-class Said:
+class ImportOutput:
     """Output of `import`: its effect, and the command's event id if it was printed."""
 
     effect: str
     event_id: str = ""
 
 
-def of_two_sizes(model: Exported, size: float, place: str) -> float:
+def score_by_two_sizes(model: Exported, size: float, place: str) -> float:
     return float(model.scores(np.array([[size, size]]), np.array([place], dtype=object))[0])
 
 
-def of_a_feature(model: Exported, size: float, place: str) -> float:
+def score_by_feature(model: Exported, size: float, place: str) -> float:
     """Score a case; the regression's first column is the number of measurements of the place in the last hour."""
     return float(model.scores(np.array([[generated_past.MEASURED[place], size]]), np.array([place], dtype=object))[0])
 
 
-def of_size_and_place(model: Exported, size: float, place: str) -> float:
+def score_by_size_and_place(model: Exported, size: float, place: str) -> float:
     return float(model.scores(np.array([[size]]), np.array([place], dtype=object))[0])
 
 
@@ -86,11 +86,11 @@ def matrix_of_counts() -> Exported:
 README = "parcels"
 """The README's loop: it imports a model with named columns, then one with a matrix, then one from MLflow."""
 MODELS: Mapping[str, ImportedModel] = {
-    "wins": ImportedModel("binary", exported.sklearn_pipeline, ("--columns", "reading=size"), of_two_sizes),
-    README: ImportedModel("count", named_counts, (), of_size_and_place),
+    "wins": ImportedModel("binary", exported.sklearn_pipeline, ("--columns", "reading=size"), score_by_two_sizes),
+    README: ImportedModel("count", named_counts, (), score_by_size_and_place),
     "values": ImportedModel(
         "regression", lambda: exported.torch_matrix(1), ("--columns", "values_measured:count_amount_3600s,size"),
-        of_a_feature,
+        score_by_feature,
     ),
 }  # fmt: skip
 TRAINED = "wins"
@@ -105,71 +105,71 @@ class Loops:
     models: Mapping[str, Exported]
     before: Mapping[str, Any]
     """Status before the imports, by loop."""
-    said: Mapping[str, Said]
+    output: Mapping[str, ImportOutput]
     """By loop."""
     reader: Shell
     """A shell in the folder with `model.onnx`."""
 
     def events(self, loop: str, kind: type[Any]) -> list[Envelope[Any]]:
-        every = read_events(settings_of(self.line).kafka_bootstrap)
-        return [each for each in every if each.loop == loop and isinstance(each.data, kind)]
+        events = read_events(settings_of(self.line).kafka_bootstrap)
+        return [event for event in events if event.loop == loop and isinstance(event.data, kind)]
 
 
 @pytest.fixture(scope="module")
 def loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loops]:
     folder = tmp_path_factory.mktemp("import")
-    with system(folder, places(folder)) as line, shell(folder, with_commands(line)) as reader:
-        models = {name: make(line, folder, name) for name in MODELS}
+    with system(folder, empty_definitions(folder)) as line, shell(folder, with_commands(line)) as reader:
+        models = {name: create_loop(line, folder, name) for name in MODELS}
         up(line)
         replay(line, BEFORE, "--no-caller")
-        before = {each["loop"]: each for each in status(line)["loops"]}
-        said = {name: bring(line, folder, name) for name in MODELS if name != README}
-        last = as_the_readme_says(reader, models[README], 0).splitlines()[-1]
-        yield Loops(line, models, before, {**said, README: Said(last.rpartition(" after ")[0])}, reader)
+        before = {loop["loop"]: loop for loop in status(line)["loops"]}
+        outputs = {name: import_model(line, folder, name) for name in MODELS if name != README}
+        last = import_by_readme(reader, models[README], 0).splitlines()[-1]
+        yield Loops(line, models, before, {**outputs, README: ImportOutput(last.rpartition(" after ")[0])}, reader)
 
 
 def with_commands(line: CommandLine) -> dict[str, str]:
     return {**line.environment, "PATH": f"{ROOT / '.local' / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
-def as_the_readme_says(reader: Shell, model: Exported, place: int) -> str:
+def import_by_readme(reader: Shell, model: Exported, number: int) -> str:
     """Import a model with one of the README's commands and return its output."""
-    [block] = [each for each in blocks(ROOT / "README.md", "sh") if "driftloop import" in each.text]
-    text = block.text.splitlines()[place]
+    [block] = [snippet for snippet in blocks(ROOT / "README.md", "sh") if "driftloop import" in snippet.text]
+    text = block.text.splitlines()[number]
     assert text.startswith(f"driftloop import {README} ")
     (reader.folder / "model.onnx").write_bytes(model.onnx)
     return reader.run(replace(block, text=text), 400.0).output
 
 
-def places(folder: Path) -> dict[str, str]:
+def empty_definitions(folder: Path) -> dict[str, str]:
     (folder / "loops").mkdir()
     (folder / "features").mkdir()
     shutil.copy(ROOT / "feature_repo" / "feature_store.yaml", folder / "features")
     return {"DRIFTLOOP_LOOPS_DIR": str(folder / "loops"), "DRIFTLOOP_FEATURE_REPO": str(folder / "features")}
 
 
-def make(line: CommandLine, folder: Path, name: str) -> Exported:
-    """Create a loop with `driftloop init`, remove its trainer unless it is `TRAINED`, and return the model to import."""
-    told = MODELS[name]
-    good(line.run("init", name, "--kind", told.kind, "--clock", "request"))
-    generated_past.write(folder / "loops" / name, name, told.kind)
+def create_loop(line: CommandLine, folder: Path, name: str) -> Exported:
+    """Create a loop with `driftloop init`, without a trainer unless it is `TRAINED`; return the model to import."""
+    imported = MODELS[name]
+    checked_output(line.run("init", name, "--kind", imported.kind, "--clock", "request"))
+    generated_past.write(folder / "loops" / name, name, imported.kind)
     if name != TRAINED:
         text = folder / "loops" / name / "loop.yaml"
         replace_once(text, "trainer: model:Trainer", "trainer: null")
         replace_once(text, "  schedule: {every: 28d}\n", "")
         (folder / "loops" / name / "model.py").unlink()
-    model = told.make()
+    model = imported.make()
     (folder / f"{name}.onnx").write_bytes(model.onnx)
     return model
 
 
-def bring(line: CommandLine, folder: Path, name: str) -> Said:
+def import_model(line: CommandLine, folder: Path, name: str) -> ImportOutput:
     options = (*MODELS[name].options, *WHY, *PATIENCE, "--json")
-    said = json.loads(good(line.run("import", name, "--onnx", str(folder / f"{name}.onnx"), *options)))
-    return Said(said["effect"], said["event_id"])
+    output = json.loads(checked_output(line.run("import", name, "--onnx", str(folder / f"{name}.onnx"), *options)))
+    return ImportOutput(output["effect"], output["event_id"])
 
 
-def good(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
+def checked_output(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
     assert done.returncode == code, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout if code == 0 else done.stderr
 
@@ -180,28 +180,28 @@ def status(line: CommandLine) -> Any:
 
 def replay(line: CommandLine, span: tuple[str, str], *more: str, callers: bool = False) -> dict[str, Any]:
     """Replay all loops at once and return the output of each caller."""
-    about = ("--start", span[0], "--end", span[1], *STEP, *PATIENCE)
-    clients = {("replay", name): line.start("replay", name, *about, *more) for name in MODELS}
+    span_options = ("--start", span[0], "--end", span[1], *STEP, *PATIENCE)
+    clients = {("replay", name): line.start("replay", name, *span_options, *more) for name in MODELS}
     if callers:
-        clients |= {("call", name): line.start("call", name, *about) for name in MODELS}
-    said = printed_together(clients, 900.0)
-    return {name: said[command, name] for command, name in said if command == "call"}
+        clients |= {("call", name): line.start("call", name, *span_options) for name in MODELS}
+    outputs = collect_json(clients, 900.0)
+    return {name: outputs[command, name] for command, name in outputs if command == "call"}
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_an_imported_model_is_the_first_champion_and_answers_as_it_does_itself(loops: Loops, name: str) -> None:
+def test_an_imported_model_becomes_the_first_champion_with_its_own_scores(loops: Loops, name: str) -> None:
     [promoted] = loops.events(name, registry.ChampionPromoted)[:1]
     assert promoted.data.previous_release_id == ""
-    said = loops.said[name]
-    assert said.effect == f"{promoted.data.release_id} answers, the loop's champion"
-    asked = next(each for each in loops.events(name, training.RetrainRequested) if each.data.HasField("model"))
-    assert promoted.correlation_id == asked.correlation_id
-    assert said.event_id == ("" if name == README else promoted.correlation_id)
+    output = loops.output[name]
+    assert output.effect == f"{promoted.data.release_id} answers, the loop's champion"
+    request = next(event for event in loops.events(name, training.RetrainRequested) if event.data.HasField("model"))
+    assert promoted.correlation_id == request.correlation_id
+    assert output.event_id == ("" if name == README else promoted.correlation_id)
     with triton.InferenceServerClient(settings_of(loops.line).triton_grpc) as client:
         for size, place in ((-0.4, "north"), (0.9, "south")):
             answer = client.infer(name, tensors(size, place), client_timeout=60.0)
             assert answer.as_numpy("release_id").item().decode() == promoted.data.release_id
-            expected = MODELS[name].asks(loops.models[name], size, place)
+            expected = MODELS[name].score(loops.models[name], size, place)
             assert answer.as_numpy("score").item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
@@ -211,52 +211,56 @@ def tensors(size: float, place: str) -> list[triton.InferInput]:
         "case_id": ("BYTES", "asked-by-the-test"), "decision_time_ms": ("INT64", at_ms),
         "place": ("BYTES", place), "size": ("FP64", size),
     }  # fmt: skip
-    found = []
+    inputs = []
     for name, (datatype, value) in values.items():
         tensor = triton.InferInput(name, [1, 1], datatype)
         dtype = {"BYTES": object, "INT64": np.int64, "FP64": np.float64}[datatype]
         tensor.set_data_from_numpy(np.array([[value]], dtype=dtype))
-        found.append(tensor)
-    return found
+        inputs.append(tensor)
+    return inputs
 
 
-def test_a_loop_without_a_trainer_says_so_and_one_with_a_trainer_retrains_from_there(loops: Loops) -> None:
+def test_a_loop_without_a_trainer_says_so_and_one_with_a_trainer_retrains(loops: Loops) -> None:
     line = loops.line
     for name in MODELS:
-        told = [each.data.because for each in loops.events(name, training.ReasonCoalesced)]
-        assert ("no-trainer" in told) == (name != TRAINED)
+        reasons = [event.data.because for event in loops.events(name, training.ReasonCoalesced)]
+        assert ("no-trainer" in reasons) == (name != TRAINED)
         assert (loops.before[name]["untrained"] == "first-champion") == (name != TRAINED)
-        assert not [each for each in loops.events(name, training.RetrainRequested) if not each.data.HasField("model")]
+        assert not [
+            event for event in loops.events(name, training.RetrainRequested) if not event.data.HasField("model")
+        ]
     answered = replay(line, AFTER, callers=True)
-    assert {name: each["failed"] for name, each in answered.items()} == dict.fromkeys(MODELS, 0)
-    assert all(each["answered"] > 100 for each in answered.values())
+    assert {name: counts["failed"] for name, counts in answered.items()} == dict.fromkeys(MODELS, 0)
+    assert all(value["answered"] > 100 for value in answered.values())
     for name in MODELS.keys() - {TRAINED}:
-        refused = good(line.run("retrain", name, *WHY, *PATIENCE), code=3)
+        refused = checked_output(line.run("retrain", name, *WHY, *PATIENCE), code=3)
         assert refused.strip().splitlines() == [
             f"driftloop: nothing is trained: {name} has no trainer; bring a model with "
             f"`driftloop import {name} --onnx FILE`"
         ]
-        assert "no trainer" in good(line.run("timeline", name))
-    assert "training is asked for" in good(line.run("retrain", TRAINED, *WHY, *PATIENCE))
+        assert "no trainer" in checked_output(line.run("timeline", name))
+    assert "training is asked for" in checked_output(line.run("retrain", TRAINED, *WHY, *PATIENCE))
 
-    def judged() -> bool:
+    def has_verdict() -> bool:
         ends = [*loops.events(TRAINED, registry.StageEntered), *loops.events(TRAINED, registry.ReleaseRejected)]
-        return any(each.data.stage in ("shadow", "offline") for each in ends)
+        return any(end.data.stage in ("shadow", "offline") for end in ends)
 
-    assert_eventually(judged, 300.0, "a trained candidate beside the imported champion, or its refusal")
-    [trained] = [each for each in loops.events(TRAINED, training.CandidateTrained) if each.data.training_rows]
+    assert_eventually(has_verdict, 300.0, "a trained candidate beside the imported champion, or its refusal")
+    [trained] = [event for event in loops.events(TRAINED, training.CandidateTrained) if event.data.training_rows]
     assert [reason.kind for reason in trained.data.reasons] == ["command"]
 
 
-def test_a_model_for_a_loop_with_a_champion_is_its_challenger(loops: Loops, tmp_path: Path) -> None:
+def test_a_model_imported_beside_a_champion_becomes_challenger(loops: Loops, tmp_path: Path) -> None:
     path = tmp_path / "logits.onnx"
     path.write_bytes(exported.torch_matrix(1).onnx)
-    refused = good(loops.line.run("import", README, "--onnx", str(path), "--columns", "size,size", *WHY, *PATIENCE), 3)
+    refused = checked_output(
+        loops.line.run("import", README, "--onnx", str(path), "--columns", "size,size", *WHY, *PATIENCE), 3
+    )
     assert "--link exp" in refused
-    assert "is judged beside the champion" in as_the_readme_says(loops.reader, matrix_of_counts(), 1)
-    good(loops.line.run("rollback", README, *WHY))
+    assert "is has_verdict beside the champion" in import_by_readme(loops.reader, matrix_of_counts(), 1)
+    checked_output(loops.line.run("rollback", README, *WHY))
     log_in_mlflow(loops, matrix_of_counts(), "parcel-counts", versions=3)
-    assert "is judged beside the champion" in as_the_readme_says(loops.reader, matrix_of_counts(), 2)
+    assert "is has_verdict beside the champion" in import_by_readme(loops.reader, matrix_of_counts(), 2)
 
 
 def log_in_mlflow(loops: Loops, model: Exported, name: str, versions: int) -> None:
@@ -270,7 +274,7 @@ def log_in_mlflow(loops: Loops, model: Exported, name: str, versions: int) -> No
     mlflow.set_tracking_uri(settings_of(loops.line).mlflow_uri)
     mlflow.create_experiment(name, str(loops.line.out.parent / "artifacts"))
     mlflow.set_experiment(name)
-    signature = ModelSignature(Schema([ColSpec("float", each) for each in columns]))
+    signature = ModelSignature(Schema([ColSpec("float", column) for column in columns]))
     for _ in range(versions):
         with mlflow.start_run():
             mlflow.onnx.log_model(
@@ -294,6 +298,6 @@ def log_in_mlflow(loops: Loops, model: Exported, name: str, versions: int) -> No
 )
 def test_a_wrong_argument_is_one_line(loops: Loops, arguments: tuple[str, ...], says: str) -> None:
     folder = loops.line.out.parent
-    words = [str(folder / each) if (folder / each).is_file() else each for each in arguments]
-    [line] = good(loops.line.run("import", *words), code=2).strip().splitlines()
+    words = [str(folder / argument) if (folder / argument).is_file() else argument for argument in arguments]
+    [line] = checked_output(loops.line.run("import", *words), code=2).strip().splitlines()
     assert says in line

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.command_line import CommandLine, system
-from tests.e2e.equality import PARTS, differences, part
+from tests.e2e.equality import SECTIONS, differences, section
 from tests.e2e.running.system import FIRST_WEEKS, demo
-from tests.e2e.session import Seen, listening, session
+from tests.e2e.session import ProcessRecorder, open_ports, session
 from tests.e2e.two_loops.together import FLIGHTS, definitions
 
 MOMENTS = int(os.environ.get("INTERRUPTS", "3"))
@@ -49,7 +49,7 @@ class Interrupted:
     report: dict[str, Any]
     codes: list[int]
     """Exit codes of the interrupted commands."""
-    seen: int = 0
+    started: int = 0
     """Number of processes that were started."""
     left: list[str] = field(default_factory=list)
     """Processes and ports that were left after a command had ended."""
@@ -90,70 +90,70 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
         quiet = demo(line)
     folder = tmp_path_factory.mktemp("interrupted")
     with system(folder, definitions(folder, [FLIGHTS])) as line:
-        found = Interrupted(quiet, {}, [])
+        result = Interrupted(quiet, {}, [])
         times, out = quiet["timings_s"], line.out
         arguments: tuple[str, ...] = FIRST_WEEKS
         for number, moment in enumerate(moments(MOMENTS, SEED, times["ready"], times["total"])):
-            code, left = _interrupt(line, folder / f"{number}.log", moment, found, *arguments, "--out", str(out))
-            found.left += left
+            code, left = _interrupt(line, folder / f"{number}.log", moment, result, *arguments, "--out", str(out))
+            result.left += left
             if code == 0:  # the demo had ended before the interrupt
                 break
-            found.codes.append(code)
-            begun = Path(line.environment["DRIFTLOOP_HOME"], "demo", "demo.json").exists()
-            arguments = ("demo", "--resume") if begun else FIRST_WEEKS
+            result.codes.append(code)
+            has_started = Path(line.environment["DRIFTLOOP_HOME"], "demo", "demo.json").exists()
+            arguments = ("demo", "--resume") if has_started else FIRST_WEEKS
         ended = line.run(*arguments, "--out", str(out), timeout_s=900.0)
         assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
-        found.report = line.report()
-    return found
+        result.report = line.report()
+    return result
 
 
 def _interrupt(
-    line: CommandLine, log: Path, moment: Moment, found: Interrupted, *arguments: str
+    line: CommandLine, log: Path, moment: Moment, result: Interrupted, *arguments: str
 ) -> tuple[int, list[str]]:
     """Interrupt a command at a moment; return its exit code and the processes and ports that are left."""
-    seen = Seen(str(log.parent))
-    with session(line.environment, log, seen, *arguments) as running:
-        if running.says_within(moment.word, _START_S) and not running.ended_within(moment.after_s):
+    recorder = ProcessRecorder(str(log.parent))
+    with session(line.environment, log, recorder, *arguments) as running:
+        if running.prints_within(moment.word, _START_S) and not running.ended_within(moment.after_s):
             running.interrupt()
             if moment.again_s and not running.ended_within(moment.again_s):
                 running.interrupt()
-            assert running.ended_within(_STOP_S), f"{_STOP_S} s after Ctrl-C it still runs:\n{running.said()[-3000:]}"
+            assert running.ended_within(_STOP_S), f"{_STOP_S} s after Ctrl-C it still runs:\n{running.output()[-3000:]}"
         code = running.process.returncode
     _LOG.info("%s: %s, exit code %d", " ".join(arguments[:2]), moment, code)
-    left = [*seen.left(), *(f"port {port}" for port in listening(int(line.environment["PORT_BASE"])))]
-    found.seen += len(seen.processes)
-    assert code in (0, *_INTERRUPTED), running.said()[-3000:]
-    return int(code), [f"{arguments[0]} after {moment}: {each}" for each in left]
+    left = [*recorder.still_running(), *(f"port {port}" for port in open_ports(int(line.environment["PORT_BASE"])))]
+    result.started += len(recorder.processes)
+    assert code in (0, *_INTERRUPTED), running.output()[-3000:]
+    return int(code), [f"{arguments[0]} after {moment}: {entry}" for entry in left]
 
 
 def test_nothing_runs_or_listens_after_an_interrupt(interrupted: Interrupted) -> None:
     assert interrupted.left == []
     assert interrupted.codes
-    assert interrupted.seen >= 15  # demo, supervisor, parts, clients
+    assert interrupted.started >= 15  # demo, supervisor, parts, clients
     assert set(interrupted.codes) <= set(_INTERRUPTED)
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_what_went_on_ends_like_what_was_not_interrupted(interrupted: Interrupted, name: str) -> None:
-    assert part(interrupted.quiet, name)
-    assert list(differences(part(interrupted.report, name), part(interrupted.quiet, name))) == []
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_resumed_demo_ends_like_an_uninterrupted_one(interrupted: Interrupted, name: str) -> None:
+    assert section(interrupted.quiet, name)
+    assert list(differences(section(interrupted.report, name), section(interrupted.quiet, name))) == []
 
 
-def test_every_check_is_equal_after_going_on(interrupted: Interrupted) -> None:
+def test_every_check_is_equal_after_resuming(interrupted: Interrupted) -> None:
     assert interrupted.report["resumed"]
     assert [check for check in interrupted.report["checks"] if check["unequal"]] == []
-    names = [{check["name"] for check in each["checks"]} for each in (interrupted.quiet, interrupted.report)]
+    names = [{check["name"] for check in report["checks"]} for report in (interrupted.quiet, interrupted.report)]
     assert names[0] == names[1]
 
 
 def test_an_interrupted_start_leaves_nothing_and_the_next_one_comes_up(tmp_path: Path) -> None:
     with system(tmp_path, definitions(tmp_path, [FLIGHTS])) as line:
-        chance, found = random.Random(SEED), Interrupted({}, {}, [])
+        chance, result = random.Random(SEED), Interrupted({}, {}, [])
         for number in range(MOMENTS):
             moment = Moment(chance.uniform(0.5, 15.0), chance.choice((0.0, 0.5)))
-            code, runs = _interrupt(line, tmp_path / f"up-{number}.log", moment, found, "up")
-            assert bool(runs) == (code == 0), runs
-            if runs:  # the system was up before the interrupt
+            code, left = _interrupt(line, tmp_path / f"up-{number}.log", moment, result, "up")
+            assert bool(left) == (code == 0), left
+            if left:  # the system was up before the interrupt
                 line.run("down", timeout_s=90.0)
         ended = line.run("up")
         assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]

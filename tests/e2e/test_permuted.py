@@ -15,7 +15,7 @@ SEED, END = "1", "2013-03-05"
 
 
 @pytest.fixture(scope="module")
-def told(driftloop: CommandLine) -> str:
+def output(driftloop: CommandLine) -> str:
     """Return the output of a demo with permuted outcomes; it must succeed."""
     permuted = ("--permute-labels", SEED)
     ended = driftloop.run("demo", "--step", "6h", "--end", END, *permuted, "--out", str(driftloop.out))
@@ -24,19 +24,19 @@ def told(driftloop: CommandLine) -> str:
 
 
 @pytest.fixture(scope="module")
-def report(driftloop: CommandLine, told: str) -> dict[str, Any]:
+def report(driftloop: CommandLine, output: str) -> dict[str, Any]:
     return driftloop.report()
 
 
-def test_no_drift_promotion_happens_and_the_demo_says_so(told: str, report: dict[str, Any]) -> None:
+def test_no_drift_promotion_happens_and_the_demo_says_so(output: str, report: dict[str, Any]) -> None:
     assert report["chain"] == []
-    assert "no drift promotion happened" in told
+    assert "no drift promotion happened" in output
 
 
 def test_outcomes_are_still_joined_to_the_predictions_of_a_champion(report: dict[str, Any]) -> None:
     assert report["outcomes"]["joined"] > 20_000
 
 
-def test_a_candidate_that_learned_from_noise_is_refused(report: dict[str, Any]) -> None:
+def test_a_candidate_trained_on_noise_is_rejected(report: dict[str, Any]) -> None:
     ends = [release["stages"][-1]["stage"] for release in report["releases"]]
     assert ends == ["champion", "rejected"]

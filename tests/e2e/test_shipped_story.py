@@ -19,13 +19,13 @@ def report(driftloop: CommandLine) -> dict[str, Any]:
     return driftloop.report()
 
 
-def test_one_promotion_comes_out_of_a_drift_alarm(report: dict[str, Any]) -> None:
-    types = [each["type"].rsplit(".", 1)[-1] for each in report["chain"]]
+def test_a_drift_alarm_leads_to_one_promotion(report: dict[str, Any]) -> None:
+    types = [event["type"].rsplit(".", 1)[-1] for event in report["chain"]]
     assert types[0] == "DriftDetected"
     assert types[-1] == "ChampionPromoted"
 
 
-def test_a_scheduled_candidate_is_refused(report: dict[str, Any]) -> None:
+def test_a_scheduled_candidate_is_rejected(report: dict[str, Any]) -> None:
     stages = [[stage["stage"] for stage in release["stages"]] for release in report["releases"]]
     assert ["shadow", "rejected"] in stages
 
@@ -45,7 +45,7 @@ def test_evidence_resolves(report: dict[str, Any]) -> None:
     assert len(alarm["evidence_ids"]) >= 14
 
 
-def test_it_is_the_story_that_the_simulation_tells(report: dict[str, Any]) -> None:
+def test_decisions_match_the_simulation(report: dict[str, Any]) -> None:
     """Seed 0 of the table in `loops/flights/README.md`: two implementations decide on the same days."""
     alarm = report["chain"][0]
     stages = [[(stage["stage"], stage["at"][:10]) for stage in release["stages"]] for release in report["releases"]]

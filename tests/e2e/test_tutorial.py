@@ -24,7 +24,7 @@ from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import read_events
 from driftloop.process import tcp_ports
 from driftloop.process.settings import ROOT, Settings
-from tests.e2e.session import listening
+from tests.e2e.session import open_ports
 from tests.helpers.markdown import Ran, blocks, shell
 from tests.helpers.ports import free_port_base
 
@@ -39,7 +39,7 @@ _CHANGING = re.compile(r"\b(?:run|r)-[0-9a-f]{12}\b|\b[0-9a-f]{8,}\b|[+-]?\d[\d,
 
 
 @dataclass(frozen=True)
-class Followed:
+class TutorialRun:
     """The tutorial, run to its end."""
 
     base: int
@@ -48,13 +48,13 @@ class Followed:
     events: Sequence[Envelope[Any]]
     """Events of the tutorial's loop before the system was stopped."""
 
-    def of(self, *kinds: type[Message]) -> list[Any]:
+    def messages(self, *kinds: type[Message]) -> list[Any]:
         """Return the messages of some types in order of publication."""
         return [event.data for event in self.events if isinstance(event.data, kinds)]
 
-    def said(self, command: str) -> str:
+    def output_of(self, command: str) -> str:
         """Return the output of the last block with this command."""
-        return [each.output for each, _ in self.ran if command in each.block.text][-1]
+        return [ran.output for ran, _ in self.ran if command in ran.block.text][-1]
 
 
 @contextmanager
@@ -75,30 +75,30 @@ def checkout(folder: Path) -> Iterator[tuple[Path, dict[str, str], Settings]]:
 
 
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory: pytest.TempPathFactory) -> Followed:
-    found = blocks(TUTORIAL)
-    steps = [each for each in found if each.language != "text"]
-    shown = {before: after.text for before, after in pairwise(found) if after.language == "text"}
+def tutorial(tmp_path_factory: pytest.TempPathFactory) -> TutorialRun:
+    tutorial_blocks = blocks(TUTORIAL)
+    steps = [block for block in tutorial_blocks if block.language != "text"]
+    shown = {before: after.text for before, after in pairwise(tutorial_blocks) if after.language == "text"}
     with checkout(tmp_path_factory.mktemp("tutorial")) as (folder, environment, settings):
         with shell(folder, environment, addresses(settings)) as bash:
-            ran = [(bash.run(each, timeout_s=900.0), shown.get(each, "")) for each in steps[:-1]]
-            events = [each for each in read_events(settings.kafka_bootstrap) if each.loop == "parcels"]
+            ran = [(bash.run(step, timeout_s=900.0), shown.get(step, "")) for step in steps[:-1]]
+            events = [event for event in read_events(settings.kafka_bootstrap) if event.loop == "parcels"]
             ran.append((bash.run(steps[-1]), ""))
-        return Followed(settings.port_base, ran, events)
+        return TutorialRun(settings.port_base, ran, events)
 
 
-def addresses(here: Settings) -> Mapping[str, str]:
+def addresses(settings: Settings) -> Mapping[str, str]:
     """Map the addresses in documents, which are those of `.env`, to those of a system with other ports."""
-    told = Settings(port_base=0)
-    return {told.kafka_bootstrap: here.kafka_bootstrap, told.triton_grpc: here.triton_grpc}
+    documented = Settings(port_base=0)
+    return {documented.kafka_bootstrap: settings.kafka_bootstrap, documented.triton_grpc: settings.triton_grpc}
 
 
-def test_it_takes_less_than_it_promises(followed: Followed) -> None:
-    assert sum(each.seconds for each, _ in followed.ran) < PROMISED_S
+def test_the_tutorial_takes_less_time_than_promised(tutorial: TutorialRun) -> None:
+    assert sum(ran.seconds for ran, _ in tutorial.ran) < PROMISED_S
 
 
-def test_commands_print_what_the_page_shows(followed: Followed) -> None:
-    shown = [(ran, text) for ran, text in followed.ran if text]
+def test_commands_print_what_the_page_shows(tutorial: TutorialRun) -> None:
+    shown = [(ran, text) for ran, text in tutorial.ran if text]
     assert len(shown) == 3
     for ran, text in shown:
         printed = [_CHANGING.sub("#", line) for line in ran.output.splitlines()]
@@ -106,34 +106,34 @@ def test_commands_print_what_the_page_shows(followed: Followed) -> None:
             assert _CHANGING.sub("#", line) in printed, f"{ran.block}: {ran.output}"
 
 
-def test_a_first_champion_answers_and_says_where_it_comes_from(followed: Followed) -> None:
-    [promoted] = followed.of(registry.ChampionPromoted)
-    assert f"champion {promoted.release_id}" in followed.said("driftloop wait parcels --for champion")
-    answer = dict(line.split(maxsplit=1) for line in followed.said("ask.py mine").splitlines() if line)
+def test_the_first_champion_answers_and_its_lineage_is_shown(tutorial: TutorialRun) -> None:
+    [promoted] = tutorial.messages(registry.ChampionPromoted)
+    assert f"champion {promoted.release_id}" in tutorial.output_of("driftloop wait parcels --for champion")
+    answer = dict(line.split(maxsplit=1) for line in tutorial.output_of("ask.py mine").splitlines() if line)
     assert answer["release_id"] == promoted.release_id
     assert answer["feature_age_s"] == "3600.0"
-    lineage = followed.said("lineage ask-mine")
+    lineage = tutorial.output_of("lineage ask-mine")
     assert all(word in lineage for word in ("ask-mine", promoted.release_id, "parcels.settled"))
 
 
-def test_a_day_closes_with_its_outcomes_and_is_restated_for_the_corrected_one(followed: Followed) -> None:
-    closed = followed.of(monitoring.WindowClosed)
-    assert "outcomes joined" in followed.said("timeline parcels --all")
-    [restated] = followed.of(monitoring.WindowRestated)
-    [about] = [each for each in closed if each.window_id == restated.window_id]
-    assert about.joins.joined > 50
+def test_a_corrected_outcome_restates_its_day(tutorial: TutorialRun) -> None:
+    closed = tutorial.messages(monitoring.WindowClosed)
+    assert "outcomes joined" in tutorial.output_of("timeline parcels --all")
+    [restated] = tutorial.messages(monitoring.WindowRestated)
+    [corrected] = [window for window in closed if window.window_id == restated.window_id]
+    assert corrected.joins.joined > 50
     assert restated.corrections == 1
 
 
-def test_a_candidate_that_a_person_asked_for_is_taken_back_in_shadow(followed: Followed) -> None:
-    [asked], [taken] = followed.of(control.Retrain), followed.of(control.Rollback)
-    assert (asked.why, taken.why) == ("trying it out", "that will do")
-    [back] = followed.of(registry.ReleaseRolledBack)
-    assert back.from_stage == "shadow"
-    assert f"{back.release_id} in shadow" in followed.said("driftloop wait parcels\n")
-    assert "that will do" in followed.said("driftloop history parcels")
+def test_a_requested_candidate_is_rolled_back_in_shadow(tutorial: TutorialRun) -> None:
+    [retrain], [rollback] = tutorial.messages(control.Retrain), tutorial.messages(control.Rollback)
+    assert (retrain.why, rollback.why) == ("trying it out", "that will do")
+    [rolled_back] = tutorial.messages(registry.ReleaseRolledBack)
+    assert rolled_back.from_stage == "shadow"
+    assert f"{rolled_back.release_id} in shadow" in tutorial.output_of("driftloop wait parcels\n")
+    assert "that will do" in tutorial.output_of("driftloop history parcels")
 
 
-def test_nothing_is_left_at_its_end(followed: Followed) -> None:
-    assert "stopped" in followed.said("driftloop down")
-    assert listening(followed.base) == []
+def test_nothing_runs_after_the_tutorial(tutorial: TutorialRun) -> None:
+    assert "stopped" in tutorial.output_of("driftloop down")
+    assert open_ports(tutorial.base) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from keyword import iskeyword
 
 import click
@@ -91,19 +92,24 @@ def cli() -> None:
     """
 
 
-def main() -> None:
-    """Entry point. A user's mistake is one line and exit code 2, a system that fails is one line and 1."""
+def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -> None:
+    """Entry point. A user's mistake is one line and exit code 2, a system that fails is one line and 1.
+
+    ``arguments`` default to those of the process.
+    """
     os.environ["TZ"] = "UTC"  # for Feast, here and in every process that is started from here
     time.tzset()
     try:
-        code = cli(prog_name="driftloop", standalone_mode=False)  # click catches a command's Exit and returns its code
+        code = command(
+            arguments, prog_name="driftloop", standalone_mode=False
+        )  # click catches a command's Exit and returns its code
         sys.exit(code or 0)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "driftloop"
+        path = error.ctx.command_path if error.ctx else "driftloop"
         message = " ".join(error.format_message().split())
-        click.echo(f"{command}: {message.rstrip('.')}. See `{command} --help`.", err=True)
+        click.echo(f"{path}: {message.rstrip('.')}. See `{path} --help`.", err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.label_kinds.harness import LoopEvents, live_through
+from tests.e2e.label_kinds.harness import ReplayResult, replay_all
 
 
 @pytest.fixture(scope="package")
-def season(tmp_path_factory: pytest.TempPathFactory) -> LoopEvents:
+def result(tmp_path_factory: pytest.TempPathFactory) -> ReplayResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")
-        return live_through(tmp_path_factory.mktemp("kinds"))
+        return replay_all(tmp_path_factory.mktemp("kinds"))

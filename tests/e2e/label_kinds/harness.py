@@ -22,7 +22,7 @@ from driftloop.ops.checks.predictions import Predictions, read_predictions
 from driftloop.ops.checks.run import PREDICTIONS
 from driftloop.ops.checks.run import run as run_checks
 from driftloop.process.settings import ROOT, Settings
-from tests.e2e.command_line import CommandLine, printed_together, system
+from tests.e2e.command_line import CommandLine, collect_json, system
 from tests.e2e.two_loops.together import STEP, STEP_MS, replay, settings_of, up
 
 HOUR_MS = 3_600_000
@@ -51,7 +51,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class LoopEvents:
+class ReplayResult:
     """What the system had stored at its end, and the output of commands on the way."""
 
     checked: Mapping[str, Any]
@@ -73,20 +73,20 @@ class LoopEvents:
         return [event for event in self.events if event.loop == loop and isinstance(event.data, kind)]
 
 
-def live_through(folder: Path) -> LoopEvents:
+def replay_all(folder: Path) -> ReplayResult:
     """Create the loops, start the system, replay all days, and stop the system."""
     (folder / "loops").mkdir()
     (folder / "features").mkdir()
     (folder / "features" / "feature_store.yaml").symlink_to(ROOT / "feature_repo" / "feature_store.yaml")
-    places = {"DRIFTLOOP_LOOPS_DIR": str(folder / "loops"), "DRIFTLOOP_FEATURE_REPO": str(folder / "features")}
-    with system(folder, places) as line:
+    settings_dirs = {"DRIFTLOOP_LOOPS_DIR": str(folder / "loops"), "DRIFTLOOP_FEATURE_REPO": str(folder / "features")}
+    with system(folder, settings_dirs) as line:
         for kind, loop in LOOPS.items():
-            said(line, "init", loop, "--kind", kind, "--clock", "request")
-        checked = json.loads(said(line, "check", "--json"))
+            output_of(line, "init", loop, "--kind", kind, "--clock", "request")
+        checked = json.loads(output_of(line, "check", "--json"))
         up(line)
         settings = settings_of(line)
-        _weeks(line)
-        answers = {loop: _by_hand(settings, kind, loop) for kind, loop in LOOPS.items()}
+        _replay_first_weeks(line)
+        answers = {loop: _send_case(settings, kind, loop) for kind, loop in LOOPS.items()}
         replay(line, dict.fromkeys(LOOPS.values(), DAY))
         before = [event for event in read_events(settings.kafka_bootstrap) if event.loop == CORRECTED]
         _send(settings, f"{CORRECTED}.settled", _settled("corrected", NEXT_DAY_MS + HOUR_MS, OUTCOMES["count"] + 4))
@@ -94,34 +94,34 @@ def live_through(folder: Path) -> LoopEvents:
         loops = {loop.name: loop for loop in load_loops(settings.loops_dir)}
         log = list(read_topics(settings.kafka_bootstrap, [PREDICTIONS]))
         champion = answers[LOOPS["multiclass"]].release
-        said(line, "report", champion, "-o", str(folder / "card.html"))
-        return LoopEvents(
+        output_of(line, "report", champion, "-o", str(folder / "card.html"))
+        return ReplayResult(
             checked,
             answers,
             read_events(settings.kafka_bootstrap),
             before,
             {name: read_predictions(log, name) for name in loops},
             {name: run_checks(settings, loop, STEP_MS, say=print) for name, loop in loops.items()},
-            said(line, "timeline", CORRECTED, "-n", "0"),
+            output_of(line, "timeline", CORRECTED, "-n", "0"),
             (folder / "card.html").read_text(),
         )
 
 
-def said(line: CommandLine, *arguments: str) -> str:
+def output_of(line: CommandLine, *arguments: str) -> str:
     """Return the output of a command that must succeed."""
     ended = line.run(*arguments, timeout_s=300.0)
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
     return ended.stdout
 
 
-def _weeks(line: CommandLine) -> None:
+def _replay_first_weeks(line: CommandLine) -> None:
     """Replay the first two weeks of all loops at once, without prediction requests."""
     span = ("--start", WEEKS[0], "--end", WEEKS[1], "--step", STEP, "--no-caller")
-    printed_together({loop: line.start("replay", loop, *span) for loop in LOOPS.values()}, 900.0)
+    collect_json({loop: line.start("replay", loop, *span) for loop in LOOPS.values()}, 900.0)
 
 
-def _by_hand(settings: Settings, kind: str, loop: str) -> Answer:
-    """Send one case with a plain producer and a plain client: request a prediction, then settle it eight hours later."""
+def _send_case(settings: Settings, kind: str, loop: str) -> Answer:
+    """Send one case with a plain producer and a plain client, and settle it eight hours later."""
     asked = {"event_id": "asked-by-hand", "event_time_ms": DAY_MS, "decide_at_ms": DAY_MS + HOUR_MS}
     _send(settings, f"{loop}.asked", {**asked, "case_id": CASE, "place": "north", "size": 1.5})
     values: dict[str, str | float] = {

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.running.system import Running, brought_up
+from tests.e2e.running.system import Running, running_demo
 
 
 @pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")
-        with brought_up(tmp_path_factory.mktemp("running")) as found:
-            yield found
+        with running_demo(tmp_path_factory.mktemp("running")) as running:
+            yield running

@@ -54,8 +54,8 @@ class Running:
 
     def pids(self) -> dict[str, list[int]]:
         """Return the process ids of each part."""
-        said = json.loads(self.line.run("status", "--json").stdout)
-        return {part["name"]: part["pids"] for part in said["parts"]}
+        status = json.loads(self.line.run("status", "--json").stdout)
+        return {part["name"]: part["pids"] for part in status["parts"]}
 
     def topic(self, *topics: str) -> list[Record]:
         """Return all records of some topics."""
@@ -68,16 +68,16 @@ class Running:
     def bundle(self) -> Bundle:
         """Return the champion's bundle."""
         events = read_events(self.settings.kafka_bootstrap)
-        [state] = loop_states(each for each in events if each.loop == self.loop.name)
+        [state] = loop_states(event for event in events if event.loop == self.loop.name)
         return bundles(events)[state.champion]
 
     @cached_property
     def requests(self) -> pa.Table:
         """Requests of the last days, decided at the end of the replay, so that no feature is too old."""
         events = load_module(self.loop.folder, "source").events(END_MS - _REQUESTS_MS, END_MS)
-        asked: pa.Table = load_module(self.loop.folder, "requests").requests(events)
-        now = pa.array([self.watermark_ms] * asked.num_rows, pa.int64())
-        return asked.set_column(asked.schema.get_field_index("decision_time_ms"), "decision_time_ms", now)
+        requests: pa.Table = load_module(self.loop.folder, "requests").requests(events)
+        now = pa.array([self.watermark_ms] * requests.num_rows, pa.int64())
+        return requests.set_column(requests.schema.get_field_index("decision_time_ms"), "decision_time_ms", now)
 
     @contextmanager
     def client(self) -> Iterator[triton.InferenceServerClient]:
@@ -96,7 +96,7 @@ def infer(client: triton.InferenceServerClient, model: str, inputs: Sequence[tri
 
 
 @contextmanager
-def brought_up(folder: Path) -> Iterator[Running]:
+def running_demo(folder: Path) -> Iterator[Running]:
     """Run the demo, leave it up, and stop it at the end."""
     with system(folder, definitions(folder, [FLIGHTS])) as line:
         report = demo(line, "--keep", days=STORY)

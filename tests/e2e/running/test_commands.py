@@ -11,7 +11,7 @@ import pytest
 from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Outgoing
 from driftloop.ops import cli
-from tests.e2e.running.asking import WHY, say, say_json
+from tests.e2e.running.commands import WHY, run_command, run_json
 from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually
 
@@ -68,48 +68,48 @@ WRONG = [
 
 @pytest.mark.parametrize(("arguments", "says"), WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
 def test_a_wrong_argument_is_one_line(running: Running, arguments: tuple[str, ...], says: str) -> None:
-    [line] = say(running, *arguments, code=2).strip().splitlines()
+    [line] = run_command(running, *arguments, code=2).strip().splitlines()
     assert line.startswith("driftloop")
     assert says in line
 
 
-def test_every_command_is_given_a_wrong_argument() -> None:
+def test_every_command_has_a_wrong_argument() -> None:
     assert {arguments[0] for arguments, _ in WRONG} == set(COMMANDS)
 
 
-def test_what_is_up_is_left_as_it_is(running: Running) -> None:
+def test_up_leaves_a_running_system_as_it_is(running: Running) -> None:
     before = running.pids()
-    assert say(running, "up").endswith("was up already\n")
-    told = say_json(running, "up")
-    assert told["already"]
-    assert {"kafka", "triton", "ingestion", "control"} <= told["ready_s"].keys()
+    assert run_command(running, "up").endswith("was up already\n")
+    output = run_json(running, "up")
+    assert output["already"]
+    assert {"kafka", "triton", "ingestion", "control"} <= output["ready_s"].keys()
     assert running.pids() == before
 
 
 def test_the_status_shows_parts_and_loops(running: Running) -> None:
-    told = say_json(running, "status")
-    assert all(each["ready"] for each in told["parts"])
-    shown = say(running, "status")
-    for each in (*told["parts"], *told["loops"]):
-        assert (each.get("name") or each["loop"]) in shown
-    assert told["loops"][0]["champion"] in shown
+    output = run_json(running, "status")
+    assert all(part["ready"] for part in output["parts"])
+    shown = run_command(running, "status")
+    for entry in (*output["parts"], *output["loops"]):
+        assert (entry.get("name") or entry["loop"]) in shown
+    assert output["loops"][0]["champion"] in shown
 
 
-def test_the_doctor_finds_nothing_wrong(running: Running) -> None:
-    told = say_json(running, "doctor")
-    assert [each for each in told if each["state"] == "wrong"] == []
-    shown = say(running, "doctor")
-    assert all(each["name"] in shown for each in told)
+def test_the_doctor_reports_no_problem(running: Running) -> None:
+    output = run_json(running, "doctor")
+    assert [finding for finding in output if finding["state"] == "wrong"] == []
+    shown = run_command(running, "doctor")
+    assert all(finding["name"] in shown for finding in output)
 
 
-def test_a_loop_is_made_and_checked_beside_a_system_that_runs(running: Running) -> None:
+def test_a_loop_is_created_and_checked_beside_a_running_system(running: Running) -> None:
     """Tests the JSON output; the README's commands cover the text output."""
     try:
-        made = say_json(running, "init", "made")
-        assert any(each.endswith("made/loop.yaml") for each in made)
-        told = say_json(running, "check", "made")["made"]
-        assert told["problems"] == []
-        assert {each["kind"] for each in told["effects"]} >= {"topic"}
+        files = run_json(running, "init", "made")
+        assert any(path.endswith("made/loop.yaml") for path in files)
+        output = run_json(running, "check", "made")["made"]
+        assert output["problems"] == []
+        assert {effect["kind"] for effect in output["effects"]} >= {"topic"}
     finally:
         shutil.rmtree(running.settings.loops_dir / "made")
         (running.settings.feature_repo / "made.py").unlink()
@@ -117,20 +117,22 @@ def test_a_loop_is_made_and_checked_beside_a_system_that_runs(running: Running) 
 
 def test_a_dead_letter_is_listed_shown_and_replayed(running: Running) -> None:
     topic = "weather.observed"
-    before = len(say_json(running, "dlq", "list", topic))
+    before = len(run_json(running, "dlq", "list", topic))
     producer = KafkaBatchProducer(running.settings.kafka_bootstrap)
     producer.send([Outgoing(topic, b'{"event_id": "warm-1", "temperature_f": ', None)])
     producer.close()
-    listed = assert_eventually(lambda: say_json(running, "dlq", "list", topic)[before:], 60.0, "the dead letter")
+    listed = assert_eventually(lambda: run_json(running, "dlq", "list", topic)[before:], 60.0, "the dead letter")
     offset = str(listed[0]["offset"])
     assert listed[0]["reason"] == "malformed-json"
-    assert "malformed-json" in say(running, "dlq", "list", topic)
-    assert say_json(running, "dlq", "show", topic, offset)["sha256"] in say(running, "dlq", "show", topic, offset)
-    assert len(say_json(running, "dlq", "replay", topic, offset, *WHY)["sent"]) == 1
-    assert "sent 0 to weather.observed again" in say(running, "dlq", "replay", topic, offset, *WHY)
+    assert "malformed-json" in run_command(running, "dlq", "list", topic)
+    assert run_json(running, "dlq", "show", topic, offset)["sha256"] in run_command(
+        running, "dlq", "show", topic, offset
+    )
+    assert len(run_json(running, "dlq", "replay", topic, offset, *WHY)["sent"]) == 1
+    assert "sent 0 to weather.observed again" in run_command(running, "dlq", "replay", topic, offset, *WHY)
 
 
-def test_completion_is_a_script_that_its_shell_takes(running: Running) -> None:
-    script = say(running, "completion", "bash")
+def test_completion_is_a_valid_shell_script(running: Running) -> None:
+    script = run_command(running, "completion", "bash")
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     assert "driftloop" in script

@@ -12,7 +12,7 @@ from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.events.event_log import read_events
 from driftloop.ops.control_client import ControlClient
-from tests.e2e.running.asking import WHY, brought_to, say, say_json, state
+from tests.e2e.running.commands import WHY, bring_to_stage, run_command, run_json, state
 from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually
 
@@ -29,114 +29,114 @@ def control(running: Running) -> Iterator[ControlClient]:
         yield client
 
 
-def test_the_timeline_tells_the_story(running: Running) -> None:
-    told = say(running, "timeline", running.loop.name, "-n", "0")
+def test_the_timeline_shows_alarm_promotion_and_rejection(running: Running) -> None:
+    output = run_command(running, "timeline", running.loop.name, "-n", "0")
     for word in ("ALARM", "PROMOTED", "REJECTED", "enters canary"):
-        assert word in told
-    newest = [json.loads(line) for line in say(running, "timeline", "--json", "-n", "3").splitlines()]
+        assert word in output
+    newest = [json.loads(line) for line in run_command(running, "timeline", "--json", "-n", "3").splitlines()]
     assert len(newest) == 3
-    assert all(each["line"] and each["payload"] for each in newest)
+    assert all(event["line"] and event["payload"] for event in newest)
 
 
-def test_history_says_what_was_live_when_and_why(running: Running) -> None:
-    serving_periods = say_json(running, "history", running.loop.name)
-    assert [each["epoch"] for each in serving_periods] == list(range(1, len(serving_periods) + 1))
-    assert all(each["because"] and each["who"] == "driftloop" for each in serving_periods)
-    assert all("converged" in each for each in serving_periods)
-    [then] = say_json(running, "history", running.loop.name, "--at", "2013-02-20")
+def test_history_shows_what_was_live_when_and_why(running: Running) -> None:
+    serving_periods = run_json(running, "history", running.loop.name)
+    assert [period["epoch"] for period in serving_periods] == list(range(1, len(serving_periods) + 1))
+    assert all(period["because"] and period["who"] == "driftloop" for period in serving_periods)
+    assert all("converged" in period for period in serving_periods)
+    [then] = run_json(running, "history", running.loop.name, "--at", "2013-02-20")
     assert then["champion"] == serving_periods[0]["champion"]
-    assert then["champion"] in say(running, "history")
+    assert then["champion"] in run_command(running, "history")
 
 
-def test_kpis_and_reports_are_made_from_the_log(running: Running) -> None:
+def test_kpis_and_reports_come_from_the_log(running: Running) -> None:
     loop = running.loop.name
-    found = say_json(running, "kpis", loop)
-    assert loop in json.dumps(found)
-    assert "time to repair" in say(running, "kpis", loop)
+    kpis = run_json(running, "kpis", loop)
+    assert loop in json.dumps(kpis)
+    assert "time to repair" in run_command(running, "kpis", loop)
     page = running.line.out / "loop.html"
-    say(running, "report", loop, "-o", str(page))
+    run_command(running, "report", loop, "-o", str(page))
     assert "What changed" in page.read_text()
     card = running.line.out / "card.html"
-    say(running, "report", state(running).champion, "-o", str(card))
+    run_command(running, "report", state(running).champion, "-o", str(card))
     assert state(running).champion in card.read_text()
-    assert say_json(running, "report", loop)["loop"] == loop
+    assert run_json(running, "report", loop)["loop"] == loop
 
 
 def test_every_id_in_the_lineage_of_a_prediction_resolves(running: Running, control: ControlClient) -> None:
     served = running.predictions()
     name = str(served.id[~served.probe][-1])
-    found = control.call("GetLineage", api.GetLineageRequest(id=name))
-    assert {each.kind for each in found.nodes} >= {
+    lineage = control.call("GetLineage", api.GetLineageRequest(id=name))
+    assert {node.kind for node in lineage.nodes} >= {
         "prediction", "route", "release", "bundle", "run", "request", "alarm", "verdict", "window", "table",
     }  # fmt: skip
-    for each in found.nodes:
-        again = control.call("GetLineage", api.GetLineageRequest(id=each.id))
-        assert again.nodes[0].id == each.id
-    assert name in say(running, "lineage", name)
-    assert say_json(running, "lineage", name)["nodes"][0]["kind"] == "prediction"
-    of_the_loop = say_json(running, "lineage", running.loop.name)["nodes"][0]
-    assert (of_the_loop["kind"], of_the_loop["id"]) == ("release", state(running).champion)
+    for node in lineage.nodes:
+        again = control.call("GetLineage", api.GetLineageRequest(id=node.id))
+        assert again.nodes[0].id == node.id
+    assert name in run_command(running, "lineage", name)
+    assert run_json(running, "lineage", name)["nodes"][0]["kind"] == "prediction"
+    loop_lineage = run_json(running, "lineage", running.loop.name)["nodes"][0]
+    assert (loop_lineage["kind"], loop_lineage["id"]) == ("release", state(running).champion)
 
 
-def test_a_read_model_made_again_is_equal(running: Running, control: ControlClient) -> None:
+def test_a_rebuilt_read_model_is_equal(running: Running, control: ControlClient) -> None:
     def everything() -> list[Any]:
-        asked = [("ListLoops", api.ListLoopsRequest()), ("ListReleases", api.ListReleasesRequest())]
-        asked.append(("ListHistory", api.ListHistoryRequest()))
-        asked.append(("ListWindows", api.ListWindowsRequest(loop=running.loop.name)))
-        answers = [control.call(name, request) for name, request in asked]
+        requests = [("ListLoops", api.ListLoopsRequest()), ("ListReleases", api.ListReleasesRequest())]
+        requests.append(("ListHistory", api.ListHistoryRequest()))
+        requests.append(("ListWindows", api.ListWindowsRequest(loop=running.loop.name)))
+        answers = [control.call(name, request) for name, request in requests]
         timeline = list(control.timeline(api.StreamTimelineRequest(all=True, payload=True)))
-        for each in timeline:
-            each.position = 0
+        for event in timeline:
+            event.position = 0
         return [*answers, timeline]
 
     before = everything()
-    found = say_json(running, "rebuild")
-    assert found["events"] == len(before[-1])
-    assert len(before[-1]) > DAYS * 4, "each day's window, and what three deciders said of it"
+    rebuilt = run_json(running, "rebuild")
+    assert rebuilt["events"] == len(before[-1])
+    assert len(before[-1]) > DAYS * 4, "a window and three decisions per day"
     assert everything() == before
 
 
 @pytest.mark.parametrize("stage", ["shadow", "waiting", "canary"])
-def test_a_rollback_of_an_open_release_converges_and_stands_in_the_history(running: Running, stage: str) -> None:
+def test_a_rollback_of_an_open_release_converges_and_is_in_the_history(running: Running, stage: str) -> None:
     before = state(running).champion
-    brought_to(running, f"r-to-roll-back-in-{stage}", stage)
-    told = say_json(running, "rollback", running.loop.name, *WHY)
-    assert told["seconds"] < CONVERGED_S
-    found = state(running)
-    assert (found.champion, found.release) == (before, "")
-    newest = say_json(running, "history", running.loop.name)[-1]
+    bring_to_stage(running, f"r-to-roll-back-in-{stage}", stage)
+    result = run_json(running, "rollback", running.loop.name, *WHY)
+    assert result["seconds"] < CONVERGED_S
+    after = state(running)
+    assert (after.champion, after.release) == (before, "")
+    newest = run_json(running, "history", running.loop.name)[-1]
     assert newest["who"] == "anna"
     assert newest["because"] == "rolled back by anna: a test asks"
 
 
-def test_a_release_that_waits_goes_on_when_a_person_approves(running: Running) -> None:
-    brought_to(running, "r-to-approve", "waiting")
-    waiting = next(each for each in say_json(running, "status")["loops"] if each["loop"] == running.loop.name)
+def test_an_approved_release_enters_the_next_stage(running: Running) -> None:
+    bring_to_stage(running, "r-to-approve", "waiting")
+    waiting = next(loop for loop in run_json(running, "status")["loops"] if loop["loop"] == running.loop.name)
     assert waiting["waiting"]["release"] == "r-to-approve"
-    told = say_json(running, "approve", running.loop.name, "r-to-approve", *WHY)
-    assert told["seconds"] < CONVERGED_S
+    result = run_json(running, "approve", running.loop.name, "r-to-approve", *WHY)
+    assert result["seconds"] < CONVERGED_S
     assert state(running).stage == "canary"
-    assert "is not open" not in say(running, "reject", running.loop.name, "r-to-approve", *WHY)
+    assert "is not open" not in run_command(running, "reject", running.loop.name, "r-to-approve", *WHY)
     assert state(running).release == ""
 
 
-def test_a_champion_is_rolled_back_to_the_one_before(running: Running) -> None:
+def test_a_champion_is_rolled_back_to_the_previous_one(running: Running) -> None:
     before = state(running)
     assert before.former
-    told = say(running, "rollback", running.loop.name, *WHY)
-    assert f"champion {before.former[-1]}" in told
+    output = run_command(running, "rollback", running.loop.name, *WHY)
+    assert f"champion {before.former[-1]}" in output
     assert state(running).champion == before.former[-1]
-    said = say(running, "rollback", running.loop.name, *WHY, code=3)
-    assert "no champion before" in said
+    error = run_command(running, "rollback", running.loop.name, *WHY, code=3)
+    assert "no champion before" in error
 
 
-def test_a_person_asks_for_a_candidate(running: Running) -> None:
-    told = say_json(running, "retrain", running.loop.name, *WHY)
-    assert told["effect"] == "training is asked for"
+def test_a_requested_candidate_is_trained(running: Running) -> None:
+    result = run_json(running, "retrain", running.loop.name, *WHY)
+    assert result["effect"] == "training is asked for"
 
     def ended() -> bool:
         events = read_events(running.settings.kafka_bootstrap)
-        return any(each.correlation_id == told["correlation_id"] and is_end(each.data) for each in events)
+        return any(event.correlation_id == result["correlation_id"] and is_end(event.data) for event in events)
 
     def is_end(data: Any) -> bool:
         shadow = isinstance(data, registry.StageEntered) and data.stage == "shadow"
@@ -144,13 +144,13 @@ def test_a_person_asks_for_a_candidate(running: Running) -> None:
 
     assert_eventually(ended, 300.0, "the candidate in shadow, or refused")
     if release := state(running).release:
-        say(running, "reject", running.loop.name, release, *WHY)
+        run_command(running, "reject", running.loop.name, release, *WHY)
 
 
-def test_pause_and_resume_are_on_record(running: Running) -> None:
+def test_pause_and_resume_are_recorded(running: Running) -> None:
     loop = running.loop.name
-    assert "paused" in say(running, "pause", loop, *WHY)
+    assert "paused" in run_command(running, "pause", loop, *WHY)
     assert state(running).paused
-    assert "paused already" in say(running, "pause", loop, *WHY, code=3)
-    assert say_json(running, "resume", loop, *WHY)["effect"] == "resumed"
+    assert "paused already" in run_command(running, "pause", loop, *WHY, code=3)
+    assert run_json(running, "resume", loop, *WHY)["effect"] == "resumed"
     assert not state(running).paused

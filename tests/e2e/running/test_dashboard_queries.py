@@ -25,20 +25,20 @@ pytestmark = [
 ]
 
 LABELS_OF = re.compile(r"label_values\((\w+), (\w+)\)")
-SEEN_S = 7200
+RANGE_S = 7200
 """A dashboard's time range; it covers the whole run."""
 
 
-@pytest.mark.parametrize("expression", [each for each in expressions() if not LABELS_OF.match(each)])
-def test_a_panels_query_has_a_number_to_show(running: Running, expression: str) -> None:
+@pytest.mark.parametrize("expression", [query for query in expressions() if not LABELS_OF.match(query)])
+def test_a_panel_query_returns_a_number(running: Running, expression: str) -> None:
     query = expression.replace("$loop", running.loop.name)
     series = assert_eventually(lambda: _series(running, query), 30.0, query)
-    values = [float(value) for each in series for _, value in each["values"]]
+    values = [float(value) for one in series for _, value in one["values"]]
     assert any(math.isfinite(value) for value in values)
 
 
-@pytest.mark.parametrize("expression", [each for each in expressions() if LABELS_OF.match(each)])
-def test_a_variables_query_offers_the_loop(running: Running, expression: str) -> None:
+@pytest.mark.parametrize("expression", [query for query in expressions() if LABELS_OF.match(query)])
+def test_a_variable_query_includes_the_loop(running: Running, expression: str) -> None:
     [(metric, label)] = LABELS_OF.findall(expression)
     assert running.loop.name in _ask(running, f"label/{label}/values", {"match[]": metric})
 
@@ -46,7 +46,7 @@ def test_a_variables_query_offers_the_loop(running: Running, expression: str) ->
 def test_prometheus_reaches_every_target(running: Running) -> None:
     targets = _ask(running, "targets", {"state": "active"})["activeTargets"]
     assert len(targets) == 10
-    assert [each for each in targets if each["health"] != "up"] == []
+    assert [target for target in targets if target["health"] != "up"] == []
 
 
 def test_prometheus_evaluates_every_alert(running: Running) -> None:
@@ -61,13 +61,13 @@ def _health_of_alerts(running: Running) -> dict[str, str]:
 
 def _series(running: Running, query: str) -> list[dict[str, Any]]:
     now = time.time()
-    found: list[dict[str, Any]] = _ask(
-        running, "query_range", {"query": query, "start": f"{now - SEEN_S}", "end": f"{now}", "step": "5"}
+    series: list[dict[str, Any]] = _ask(
+        running, "query_range", {"query": query, "start": f"{now - RANGE_S}", "end": f"{now}", "step": "5"}
     )["result"]
-    return found
+    return series
 
 
-def _ask(running: Running, what: str, parameters: dict[str, str]) -> Any:
-    url = f"http://{running.settings.local('PROMETHEUS_PORT')}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
+def _ask(running: Running, path: str, parameters: dict[str, str]) -> Any:
+    url = f"http://{running.settings.local('PROMETHEUS_PORT')}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
     with urllib.request.urlopen(url, timeout=10) as answer:
         return json.load(answer)["data"]

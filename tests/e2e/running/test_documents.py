@@ -18,7 +18,7 @@ import pytest
 from driftloop.featurestore.lake import Table
 from driftloop.process import tcp_ports
 from driftloop.process.settings import ROOT
-from tests.e2e.running.asking import WHY, brought_to, say, say_json, state
+from tests.e2e.running.commands import WHY, bring_to_stage, run_command, run_json, state
 from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.markdown import Block, Ran, Shell, blocks, sections, shell
@@ -26,7 +26,7 @@ from tests.helpers.markdown import Block, Ran, Shell, blocks, sections, shell
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.surface]
 
 README, CLIENTS = ROOT / "README.md", ROOT / "docs" / "clients.md"
-OF_A_CHECKOUT = (".local", "protos", "loops")
+CHECKOUT_FOLDERS = (".local", "protos", "loops")
 """Folders of a checkout that snippets read. Snippets also write to the folder, so it holds links."""
 TOOLS = {"kcat": "kcat", "java": "javac", "go": "go", "protoc": "protoc", "grpcurl": "grpcurl", "jq": "jq"}
 """A command in a snippet, and the tool that it needs."""
@@ -44,7 +44,7 @@ STOPS = "driftloop down"
 """Stops the system that other tests need; tests/e2e/test_readme.py has its own."""
 
 
-SAYS = {
+EXPECTED_OUTPUT = {
     "driftloop up": "was up already",
     "driftloop status": "kafka",
     "driftloop kpis": "time to repair",
@@ -60,13 +60,13 @@ SAYS = {
 
 def environment(running: Running) -> dict[str, str]:
     """Return the system's environment with the commands of set-up on the path and Go's downloads below .local."""
-    told = subprocess.run(
+    printed = subprocess.run(
         ["bash", "-c", "source infra/setup/go.sh; env -0"],
         cwd=ROOT, env={**running.line.environment, "ROOT": str(ROOT)}, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    found = dict(each.split("=", 1) for each in told.stdout.split("\0") if each)
-    bins = [found["GOBIN"], str(ROOT / ".local" / "venv" / "bin"), found["PATH"]]
-    return {**found, "PATH": os.pathsep.join(bins), "PYTHONPATH": str(ROOT)}
+    variables = dict(part.split("=", 1) for part in printed.stdout.split("\0") if part)
+    bins = [variables["GOBIN"], str(ROOT / ".local" / "venv" / "bin"), variables["PATH"]]
+    return {**variables, "PATH": os.pathsep.join(bins), "PYTHONPATH": str(ROOT)}
 
 
 def addresses(running: Running) -> dict[str, str]:
@@ -77,23 +77,23 @@ def addresses(running: Running) -> dict[str, str]:
 @pytest.fixture
 def reader(running: Running, tmp_path: Path) -> Iterator[Shell]:
     """Yield a shell in a folder that looks like a checkout."""
-    for name in OF_A_CHECKOUT:
+    for name in CHECKOUT_FOLDERS:
         (tmp_path / name).symlink_to(ROOT / name)
-    with shell(tmp_path, environment(running), addresses(running)) as found:
-        yield found
+    with shell(tmp_path, environment(running), addresses(running)) as reader:
+        yield reader
 
 
 def skip_without_tools(snippets: list[Block], path: str) -> None:
-    words = {word for each in snippets if not each.options for word in COMMAND.findall(each.text)}
+    words = {word for snippet in snippets if not snippet.options for word in COMMAND.findall(snippet.text)}
     missing = [need for name, need in TOOLS.items() if name in words and shutil.which(need, path=path) is None]
     if words & {"go", "grpcurl"} and not FETCHED.exists():
-        missing.append("what Go has to fetch and compile first")
+        missing.append("Go modules")
     if missing:
         pytest.skip(f"{', '.join(missing)} missing here; `make setup CLIENTS=1` brings it")
 
 
 def run(reader: Shell, snippets: list[Block]) -> list[Ran]:
-    return [reader.run(each, PATIENCE_S) for each in snippets if each.language == "sh" or each.options]
+    return [reader.run(snippet, PATIENCE_S) for snippet in snippets if snippet.language == "sh" or snippet.options]
 
 
 PRODUCING = [name for name in sections(CLIENTS) if name.startswith("Produce events")]
@@ -111,31 +111,31 @@ def test_each_event_of_a_snippet_is_accepted_once(running: Running, reader: Shel
 
 def accepted(running: Running, snippets: list[Block]) -> Counter[str]:
     """Count the snippets' events in the lake, by id."""
-    sent = {found for each in snippets for found in EVENT_ID.findall(each.text)}
+    sent = {name for snippet in snippets for name in EVENT_ID.findall(snippet.text)}
     rows = Table(running.settings.lake / running.loop.name / "events" / "weather.observed").read()
-    return Counter(each for each in rows.column("event_id").to_pylist() if each in sent)
+    return Counter(value for value in rows.column("event_id").to_pylist() if value in sent)
 
 
 def accepted_once_more(running: Running, snippets: list[Block], before: Counter[str]) -> None:
-    sent = Counter(found for each in snippets for found in EVENT_ID.findall(each.text))
+    sent = Counter(name for snippet in snippets for name in EVENT_ID.findall(snippet.text))
     assert sent
     assert_eventually(lambda: accepted(running, snippets) - before == sent, 120.0, f"{sent} in the lake")
 
 
-def test_no_id_of_an_event_stands_in_two_snippets() -> None:
-    every = [found for path in (README, CLIENTS) for each in blocks(path) for found in EVENT_ID.findall(each.text)]
-    assert len(set(every)) == len(every) > 5
+def test_every_event_id_is_used_in_one_snippet() -> None:
+    names = [name for path in (README, CLIENTS) for block in blocks(path) for name in EVENT_ID.findall(block.text)]
+    assert len(set(names)) == len(names) > 5
 
 
 @pytest.mark.parametrize("section", ASKING)
-def test_each_prediction_of_a_snippet_is_logged_with_the_release_and_score_that_it_printed(
+def test_each_prediction_of_a_snippet_is_logged_with_the_printed_release_and_score(
     running: Running, reader: Shell, section: str
 ) -> None:
     snippets = sections(CLIENTS)[section]
     skip_without_tools(snippets, environment(running)["PATH"])
-    said = "".join(each.output for each in run(reader, snippets))
-    [name] = {found for each in snippets for found in REQUEST_ID.findall(each.text)}
-    printed = dict(re.findall(r"^(score|release_id)\s+(\S+)$", said, re.MULTILINE))
+    output = "".join(snippet_run.output for snippet_run in run(reader, snippets))
+    [name] = {name for snippet in snippets for name in REQUEST_ID.findall(snippet.text)}
+    printed = dict(re.findall(r"^(score|release_id)\s+(\S+)$", output, re.MULTILINE))
     release, score = logged(running, name)
     assert printed["release_id"] == release == state(running).champion
     assert float(printed["score"]) == pytest.approx(score, abs=1e-9)
@@ -144,33 +144,33 @@ def test_each_prediction_of_a_snippet_is_logged_with_the_release_and_score_that_
 def logged(running: Running, name: str) -> tuple[str, float]:
     """Return the release and score of a prediction in the log."""
 
-    def look() -> list[tuple[str, float]]:
+    def find() -> list[tuple[str, float]]:
         log = running.predictions()
-        found = log.take(log.id == name)
-        return list(zip(found.release, found.score, strict=True))
+        predictions = log.take(log.id == name)
+        return list(zip(predictions.release, predictions.score, strict=True))
 
-    [found] = assert_eventually(look, 60.0, f"{name} in the prediction log")
-    return found
+    [release_and_score] = assert_eventually(find, 60.0, f"{name} in the prediction log")
+    return release_and_score
 
 
-def test_control_is_asked_and_told_by_grpcurl(running: Running, reader: Shell) -> None:
+def test_grpcurl_queries_and_commands_control(running: Running, reader: Shell) -> None:
     snippets = sections(CLIENTS)["Query control"]
     skip_without_tools(snippets, environment(running)["PATH"])
-    asked, told = run(reader, snippets)
-    assert state(running).champion in asked.output
-    accepted = re.findall(r'"event_id": "([^"]+)"', told.output)
+    queried, paused = run(reader, snippets)
+    assert state(running).champion in queried.output
+    accepted = re.findall(r'"event_id": "([^"]+)"', paused.output)
     assert_eventually(lambda: not state(running).paused, 60.0, "the loop goes on")
-    newest = [json.loads(each) for each in say(running, "timeline", "--all", "--json", "-n", "20").splitlines()]
-    assert [each["id"] for each in newest if each["id"] in accepted] == accepted
+    newest = [json.loads(line) for line in run_command(running, "timeline", "--all", "--json", "-n", "20").splitlines()]
+    assert [event["id"] for event in newest if event["id"] in accepted] == accepted
 
 
 def commands() -> list[Block]:
     """Return the README's shell commands one by one, without those that other tests run."""
-    found = []
+    commands = []
     for block in blocks(README, "sh"):
-        whole = block.text.replace("\\\n", " ").splitlines()
-        found += [replace(block, text=each) for each in whole if not each.startswith(ELSEWHERE)]
-    return found
+        lines = block.text.replace("\\\n", " ").splitlines()
+        commands += [replace(block, text=line) for line in lines if not line.startswith(ELSEWHERE)]
+    return commands
 
 
 def plain(command: Block) -> str:
@@ -178,11 +178,11 @@ def plain(command: Block) -> str:
     return re.split(r"\s{2,}#|\s#", command.text)[0].strip()
 
 
-ONE_BY_ONE = [each for each in commands() if plain(each) not in (FOLLOWS, STOPS)]
+ONE_BY_ONE = [command for command in commands() if plain(command) not in (FOLLOWS, STOPS)]
 
 
 @pytest.fixture(scope="module")
-def undone(running: Running) -> Iterator[None]:
+def remove_created_loop(running: Running) -> Iterator[None]:
     """Remove what the README's commands leave: the loop that `init` created."""
     yield
     folder = running.settings.loops_dir / "parcels"
@@ -191,23 +191,23 @@ def undone(running: Running) -> Iterator[None]:
         (running.settings.feature_repo / "parcels.py").unlink()
 
 
-@pytest.mark.usefixtures("undone")
+@pytest.mark.usefixtures("remove_created_loop")
 @pytest.mark.parametrize("command", ONE_BY_ONE, ids=plain)
 def test_a_command_of_the_readme_does_what_it_says(running: Running, reader: Shell, command: Block) -> None:
     skip_without_tools([command], environment(running)["PATH"])
     if "rollback" in command.text:
-        brought_to(running, "r-of-the-readme", "shadow")
+        bring_to_stage(running, "r-of-the-readme", "shadow")
     before = accepted(running, [command])
     ran = reader.run(command, PATIENCE_S)
-    assert SAYS.get(plain(command), "") in ran.output
+    assert EXPECTED_OUTPUT.get(plain(command), "") in ran.output
     if "rollback" in command.text:
         assert state(running).release == ""
     if EVENT_ID.search(command.text):
         accepted_once_more(running, [command], before)
 
 
-def test_what_is_known_of_the_readmes_commands_is_of_its_commands() -> None:
-    assert SAYS.keys() <= set(map(plain, ONE_BY_ONE))
+def test_expected_output_is_for_commands_of_the_readme() -> None:
+    assert EXPECTED_OUTPUT.keys() <= set(map(plain, ONE_BY_ONE))
 
 
 def test_the_readme_follows_the_timeline(running: Running) -> None:
@@ -217,10 +217,10 @@ def test_the_readme_follows_the_timeline(running: Running) -> None:
     ) as process:
         try:
             assert process.stdout is not None
-            assert next(process.stdout), "what happened before"
-            say(running, "pause", running.loop.name, "--who", "anna", "--why", "the readme is followed")
-            say(running, "resume", running.loop.name, *WHY)
-            assert next(each for each in process.stdout if "the readme is followed" in each)
+            assert next(process.stdout), "earlier events"
+            run_command(running, "pause", running.loop.name, "--who", "anna", "--why", "the readme is run")
+            run_command(running, "resume", running.loop.name, *WHY)
+            assert next(line for line in process.stdout if "the readme is run" in line)
             process.send_signal(signal.SIGINT)
             assert process.wait(30.0) == 130
         finally:
@@ -229,11 +229,11 @@ def test_the_readme_follows_the_timeline(running: Running) -> None:
 
 def test_the_readmes_prediction_is_answered_by_the_champion(running: Running, reader: Shell) -> None:
     [snippet] = blocks(README, "python")
-    said = reader.run(snippet, PATIENCE_S).output
-    assert say_json(running, "status")["loops"][0]["champion"] in said
+    output = reader.run(snippet, PATIENCE_S).output
+    assert run_json(running, "status")["loops"][0]["champion"] in output
 
 
-def test_every_make_target_of_the_documents_is_there() -> None:
+def test_every_make_target_in_the_documents_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     texts = [path.read_text() for path in (README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"))]
     named = {name for text in texts for name in re.findall(r"(?:^|`)(?:\w+=\S+ )?make ([a-z-]+)", text, re.MULTILINE)}

@@ -33,19 +33,21 @@ DAY_MS = 86_400_000
 
 
 def test_a_thousand_keys_read_through_the_router_equal_feasts_online_features(running: Running) -> None:
-    asked = _some_requests(running)
+    requests = _some_requests(running)
     with running.client() as client:
         for start in range(0, KEYS, BATCH):
-            batch = asked.slice(start, BATCH)
+            batch = requests.slice(start, BATCH)
             infer(client, running.loop.name, running.tensors(client, batch), f"keys-{start}")
-    log = _in_the_log(running)
-    features = [(at, each) for at, each in enumerate(running.bundle().manifest.numeric) if each.source == "feature"]
-    wanted = _feasts(running, log, asked, [f"{each.view}:{each.feature}" for _, each in features])
+    log = _logged_predictions(running)
+    features = [
+        (at, column) for at, column in enumerate(running.bundle().manifest.numeric) if column.source == "feature"
+    ]
+    online = _online_features(running, log, requests, [f"{column.view}:{column.feature}" for _, column in features])
     compared = 0
-    for at, each in features:
-        said, feasts = log.numeric[:, at], wanted[f"{each.view}__{each.feature}"]
-        assert not unequal(said, feasts).any(), each.name
-        compared += int(np.isfinite(feasts).sum())
+    for at, column in features:
+        served, expected = log.numeric[:, at], online[f"{column.view}__{column.feature}"]
+        assert not unequal(served, expected).any(), column.name
+        compared += int(np.isfinite(expected).sum())
     assert compared > KEYS * len(features) * 0.8, "most keys have features"
 
 
@@ -54,19 +56,21 @@ def _some_requests(running: Running) -> pa.Table:
     return requests.take(np.sort(np.random.default_rng(SEED).choice(requests.num_rows, KEYS, replace=False)))
 
 
-def _in_the_log(running: Running) -> Predictions:
+def _logged_predictions(running: Running) -> Predictions:
     """Wait until the log has all the keys' predictions, and return them."""
 
-    def look() -> list[Predictions]:
+    def find() -> list[Predictions]:
         log = running.predictions()
-        found = log.take(np.array([each.startswith("keys-") for each in log.id]))
-        return [found] if len(found) == KEYS else []
+        predictions = log.take(np.array([name.startswith("keys-") for name in log.id]))
+        return [predictions] if len(predictions) == KEYS else []
 
-    return assert_eventually(look, 60.0, "the predictions in the log")[0]
+    return assert_eventually(find, 60.0, "the predictions in the log")[0]
 
 
-def _feasts(running: Running, log: Predictions, asked: pa.Table, names: list[str]) -> dict[str, NDArray[np.float64]]:
-    keys = join_keys(running.loop, list(log.key), asked.to_pylist())
+def _online_features(
+    running: Running, log: Predictions, requests: pa.Table, names: list[str]
+) -> dict[str, NDArray[np.float64]]:
+    keys = join_keys(running.loop, list(log.key), requests.to_pylist())
     rows = [dict(zip(keys, values, strict=True)) for values in zip(*keys.values(), strict=True)]
     store: Any = open_store(running.settings)
     answer = store.get_online_features(features=names, entity_rows=rows, full_feature_names=True).to_dict()
@@ -80,36 +84,36 @@ def late(running: Running) -> LateFindings:
     topics = list(running.loop.definition.events)
     raw = recount(_first_days(of_topics(running.topic(*topics), topics)), running.loop)
     log = running.predictions()
-    asked = log.take(~log.probe & (log.decision_time_ms < UNTIL_MS))
-    return late_rows(asked, running.bundle(), running.loop, raw, running.settings, SAMPLE, SEED)
+    requests = log.take(~log.probe & (log.decision_time_ms < UNTIL_MS))
+    return late_rows(requests, running.bundle(), running.loop, raw, running.settings, SAMPLE, SEED)
 
 
 def _first_days(records: Iterable[Record]) -> Iterator[Record]:
     """Yield the records of each partition until a watermark one day later, when all rows of these days have arrived."""
-    over: set[tuple[str, int]] = set()
+    finished: set[tuple[str, int]] = set()
     for record in records:
-        place = (record.topic, record.partition)
-        if place not in over:
+        partition = (record.topic, record.partition)
+        if partition not in finished:
             yield record
             mark = record.header("driftloop-watermark")
             if mark is not None and int(mark) >= UNTIL_MS + DAY_MS:
-                over.add(place)
+                finished.add(partition)
 
 
-def test_every_difference_from_all_rows_at_their_event_time_names_its_late_event(late: LateFindings) -> None:
+def test_every_difference_names_its_late_event(late: LateFindings) -> None:
     assert len(late.differences) > 100
     assert late.check.unequal == 0, late.check.detail
-    assert all(each.late for each in late.differences)
+    assert all(difference.late for difference in late.differences)
 
 
-def test_what_is_named_came_late(running: Running, late: LateFindings) -> None:
-    named = {event for each in late.differences for event in each.late}
+def test_named_events_are_late(running: Running, late: LateFindings) -> None:
+    named = {event for difference in late.differences for event in difference.late}
     assert len(named) > 20
     assert named <= _late_in_the_lake(running)
 
 
-def test_about_one_row_in_a_hundred_came_late(running: Running) -> None:
-    stored = sum(_rows(running, each).num_rows for each in running.loop.definition.events)
+def test_about_one_row_in_a_hundred_is_late(running: Running) -> None:
+    stored = sum(_rows(running, event).num_rows for event in running.loop.definition.events)
     assert 0.005 < len(_late_in_the_lake(running)) / stored < 0.015
 
 
@@ -118,9 +122,9 @@ def _rows(running: Running, event_type: str) -> pa.Table:
 
 
 def _late_in_the_lake(running: Running) -> set[str]:
-    found: set[str] = set()
+    event_ids: set[str] = set()
     for event_type in running.loop.definition.events:
         rows = _rows(running, event_type)
         is_late = rows.column("event_time_ms").to_numpy() < rows.column("arrival_watermark_ms").to_numpy()
-        found |= set(rows.column("event_id").filter(pa.array(is_late)).to_pylist())
-    return found
+        event_ids |= set(rows.column("event_id").filter(pa.array(is_late)).to_pylist())
+    return event_ids

@@ -9,25 +9,25 @@ from tests.e2e.running.system import Running
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 
-def test_one_promotion_comes_out_of_a_drift_alarm(running: Running) -> None:
-    types = [each["type"].rsplit(".", 1)[-1] for each in running.report["chain"]]
+def test_a_drift_alarm_leads_to_one_promotion(running: Running) -> None:
+    types = [event["type"].rsplit(".", 1)[-1] for event in running.report["chain"]]
     assert types[0] == "DriftDetected"
     assert types[-1] == "ChampionPromoted"
-    promoted = [each for chain in running.report["chains"] for each in chain if each["type"].endswith("Promoted")]
-    assert len(promoted) == 2, "the first champion's, and that one"
+    promoted = [event for chain in running.report["chains"] for event in chain if event["type"].endswith("Promoted")]
+    assert len(promoted) == 2, "the first champion and the drift promotion"
 
 
-def test_its_evidence_is_named(running: Running) -> None:
+def test_the_alarm_names_its_evidence(running: Running) -> None:
     assert len(running.report["chain"][0]["evidence_ids"]) >= 14
 
 
-def test_a_scheduled_candidate_is_refused(running: Running) -> None:
+def test_a_scheduled_candidate_is_rejected(running: Running) -> None:
     stages = [[stage["stage"] for stage in release["stages"]] for release in running.report["releases"]]
     assert ["shadow", "rejected"] in stages
 
 
 def test_with_late_rows_every_check_is_equal_and_compared_something(running: Running) -> None:
-    assert [each for each in running.report["checks"] if each["unequal"]] == []
+    assert [check for check in running.report["checks"] if check["unequal"]] == []
     assert running.report["skew"]["compared"] > 1_000_000
 
 

@@ -30,7 +30,7 @@ class Stopped:
     """Orders replayed with the detectors stopped, and the events after they were started again."""
 
     before: list[Envelope[monitoring.DriftDetected]]
-    decided_before: set[str]
+    deciders_before: set[str]
     after: list[Envelope[monitoring.DriftDetected]]
     windows: list[Envelope[monitoring.WindowClosed]]
 
@@ -51,17 +51,17 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
     return Stopped(before, decided, after, windows)
 
 
-def test_with_the_detectors_stopped_there_is_no_alarm(stopped: Stopped) -> None:
+def test_stopped_detectors_raise_no_alarm(stopped: Stopped) -> None:
     assert stopped.before == []
-    assert stopped.decided_before == {"evaluation", "training"}
+    assert stopped.deciders_before == {"evaluation", "training"}
     assert len(stopped.windows) > 20
 
 
-def test_started_again_they_raise_the_alarm_that_an_undisturbed_run_raises(
+def test_restarted_detectors_raise_the_same_alarm_as_in_an_undisturbed_run(
     stopped: Stopped, together: Together
 ) -> None:
     [alarm] = stopped.after
-    [undisturbed] = [each for each in together.of(ORDERS, monitoring.DriftDetected) if each.data.mode == "trigger"]
+    [undisturbed] = [event for event in together.of(ORDERS, monitoring.DriftDetected) if event.data.mode == "trigger"]
     assert alarm.id == undisturbed.id
     assert alarm.data == undisturbed.data  # release, episode, statistic and evidence
     assert set(alarm.data.evidence_ids) <= {event.id for event in stopped.windows}

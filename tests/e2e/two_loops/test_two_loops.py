@@ -34,33 +34,33 @@ ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[a-z]+-[0-9a-f]{
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_each_loop_makes_a_champion_of_its_own_and_is_served_by_it(together: Together, loop: str) -> None:
+def test_each_loop_has_its_own_champion_and_is_served_by_it(together: Together, loop: str) -> None:
     first = together.of(loop, registry.ChampionPromoted)[0].data
     assert first.previous_release_id == ""
-    assert together.asked[loop]["failed"] == 0
+    assert together.calls[loop]["failed"] == 0
     predictions = together.predictions[loop]
-    assert together.asked[loop]["answered"] == (~predictions.probe).sum() > 500
+    assert together.calls[loop]["answered"] == (~predictions.probe).sum() > 500
     assert first.release_id in set(predictions.release)
 
 
-def test_the_alarm_of_orders_goes_through_shadow_and_canary_to_its_end(together: Together) -> None:
-    [alarm] = [each for each in together.of(ORDERS, monitoring.DriftDetected) if each.data.mode == "trigger"]
+def test_the_alarm_of_orders_leads_through_shadow_and_canary_to_an_end(together: Together) -> None:
+    [alarm] = [event for event in together.of(ORDERS, monitoring.DriftDetected) if event.data.mode == "trigger"]
     own = together.of(ORDERS)
-    [story] = [each for each in chains.chains(own, ORDERS) if each.opened_by_alarm]
+    [story] = [story_chain for story_chain in chains.chains(own, ORDERS) if story_chain.opened_by_alarm]
     assert story.events[0].id == alarm.id
-    stages = [each.data.stage for each in story.events if isinstance(each.data, registry.StageEntered)]
+    stages = [event.data.stage for event in story.events if isinstance(event.data, registry.StageEntered)]
     assert stages[:2] == ["shadow", "canary"]
     assert len(story.ends) == 1
-    kept = [each for each in own if isinstance(each.data, training.ReasonCoalesced)]
+    kept = [event for event in own if isinstance(event.data, training.ReasonCoalesced)]
     assert chains.unended([story], kept) == []
-    verdicts = [each.data for each in story.events if isinstance(each.data, evaluation.VerdictReached)]
-    assert [(each.stage, each.outcome) for each in verdicts if each.outcome == evaluation.BETTER][:2] == [
+    verdicts = [event.data for event in story.events if isinstance(event.data, evaluation.VerdictReached)]
+    assert [(verdict.stage, verdict.outcome) for verdict in verdicts if verdict.outcome == evaluation.BETTER][:2] == [
         ("offline", evaluation.BETTER),
         ("shadow", evaluation.BETTER),
     ]
 
 
-def test_no_id_crosses(together: Together) -> None:
+def test_the_loops_share_no_id(together: Together) -> None:
     named = {loop: set(chain(*map(_ids, together.of(loop)))) for loop in LOOPS}
     assert min(map(len, named.values())) > 100
     assert named[FLIGHTS] & named[ORDERS] == set()
@@ -68,7 +68,7 @@ def test_no_id_crosses(together: Together) -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_what_an_event_names_is_of_its_own_loop(together: Together, loop: str) -> None:
+def test_events_refer_to_events_of_their_own_loop(together: Together, loop: str) -> None:
     events = together.of(loop)
     known = {event.id for event in events}
     causes = {event.causation_id for event in events if event.causation_id}
@@ -79,15 +79,15 @@ def test_what_an_event_names_is_of_its_own_loop(together: Together, loop: str) -
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_predictions_are_of_their_own_loops_keys_and_releases(together: Together, loop: str) -> None:
+def test_predictions_use_keys_and_releases_of_their_own_loop(together: Together, loop: str) -> None:
     predictions = together.predictions[loop]
     releases = {event.data.release.release_id for event in together.of(loop, registry.ReleaseCreated)}
     assert set(predictions.release) | set(chain(*predictions.scores)) <= releases
-    asked = {key for key, probe in zip(predictions.key, predictions.probe, strict=True) if not probe}
-    assert asked <= _keys(together, loop)
+    requested = {key for key, probe in zip(predictions.key, predictions.probe, strict=True) if not probe}
+    assert requested <= _keys(together, loop)
 
 
-def test_rows_in_the_lake_are_of_their_own_loop(together: Together) -> None:
+def test_the_lake_keeps_the_rows_of_the_loops_apart(together: Together) -> None:
     home = together.settings.home
     words = {loop: _words(home / "lake" / loop) for loop in LOOPS}
     assert set(SHOPS) < words[ORDERS]
@@ -96,7 +96,7 @@ def test_rows_in_the_lake_are_of_their_own_loop(together: Together) -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_online_features_and_their_watermarks_are_of_their_own_loop(together: Together, loop: str) -> None:
+def test_online_features_and_watermarks_belong_to_their_own_loop(together: Together, loop: str) -> None:
     settings = together.settings
     with sqlite3.connect(f"file:{settings.online_db}?mode=ro", uri=True) as online:
         marks = online.execute("select view, watermark_ms from driftloop_watermarks where loop = ?", [loop]).fetchall()
@@ -105,22 +105,22 @@ def test_online_features_and_their_watermarks_are_of_their_own_loop(together: To
         }
     assert {view for view, _ in marks} == {path.name for path in (settings.lake / loop / "views").iterdir()}
     assert {at for _, at in marks} == {_end_ms(together, loop)}
-    for view, found in keys.items():
-        of_orders = {any(name.encode() in key for name in (*SHOPS, "all")) for (key,) in found}
+    for view, rows in keys.items():
+        of_orders = {any(name.encode() in key for name in (*SHOPS, "all")) for (key,) in rows}
         assert of_orders == {loop == ORDERS or "network" in view}, view
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_every_check_is_equal(together: Together, loop: str) -> None:
     checks: list[Check] = list(together.checks[loop].checks)
-    assert [each for each in checks if each.unequal] == []
-    compared = {each.name: each.compared for each in checks}
+    assert [check for check in checks if check.unequal] == []
+    compared = {check.name: check.compared for check in checks}
     assert compared["features, by brute force"] > 1_000
     assert compared["features, by Feast's join"] > 1_000
 
 
-def test_a_missing_outcome_is_counted_missing_and_enters_no_loss(together: Together) -> None:
-    rule = together.loops[ORDERS].definition
+def test_a_missing_outcome_is_counted_and_is_in_no_loss(together: Together) -> None:
+    definition = together.loops[ORDERS].definition
     until_ms = max(event.data.end_ms for event in together.of(ORDERS, monitoring.WindowClosed))
     inspected = zip(*(invent(STORY)["orders.inspected"][name].to_pylist() for name in RETURNS), strict=True)
     values = {key: (at, returned) for key, at, returned in inspected if at < until_ms}
@@ -128,13 +128,13 @@ def test_a_missing_outcome_is_counted_missing_and_enters_no_loss(together: Toget
     decided = dict(
         zip(predictions.key[~predictions.probe], predictions.decision_time_ms[~predictions.probe], strict=True)
     )
-    horizon = to_ms(rule.label.horizon)
+    horizon = to_ms(definition.label.horizon)
     joined = {key for key, at in decided.items() if key in values and values[key][0] <= at + horizon}
     missing = {key for key, at in decided.items() if key not in joined and at + horizon < until_ms}
-    said = outcomes(together.of(ORDERS))
+    output = outcomes(together.of(ORDERS))
     assert len(missing) > 200
-    assert (said["joined"], said["missing"]) == (len(joined), len(missing))
-    assert said["late"] > 20
+    assert (output["joined"], output["missing"]) == (len(joined), len(missing))
+    assert output["late"] > 20
     answered = [row for event in together.of(ORDERS, monitoring.WindowClosed) for row in event.data.releases]
     champions = [row for row in answered if row.role == "champion"]
     assert sum(row.count for row in champions) == len(joined)
@@ -145,10 +145,10 @@ def _ids(event: Envelope[Any]) -> Iterable[str]:
     return ID.findall(f"{event.id} {event.correlation_id} {event.causation_id} {event.data}")
 
 
-def _keys(found: Together, loop: str) -> set[str]:
+def _keys(together: Together, loop: str) -> set[str]:
     """Return the keys of the loop's source events in its lake."""
-    rule = found.loops[loop].definition.prediction
-    return set(Table(found.settings.lake / loop / "events" / rule.source).read()[rule.key].to_pylist())
+    definition = together.loops[loop].definition.prediction
+    return set(Table(together.settings.lake / loop / "events" / definition.source).read()[definition.key].to_pylist())
 
 
 def _words(folder: Path) -> set[str]:

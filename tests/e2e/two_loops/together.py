@@ -19,7 +19,7 @@ from driftloop.ops.checks.predictions import Predictions, read_predictions
 from driftloop.ops.checks.run import PREDICTIONS
 from driftloop.ops.checks.run import run as run_checks
 from driftloop.process.settings import ROOT, Settings
-from tests.e2e.command_line import CommandLine, printed_together, system
+from tests.e2e.command_line import CommandLine, collect_json, system
 
 FLIGHTS, ORDERS = "flights", "orders"
 STEP, STEP_MS = "6h", 6 * 3_600_000
@@ -38,7 +38,7 @@ class Together:
     loops: Mapping[str, Loop]
     events: Sequence[Envelope[Any]]
     predictions: Mapping[str, Predictions]
-    asked: Mapping[str, Mapping[str, int]]
+    calls: Mapping[str, Mapping[str, int]]
     """Counts of answered and failed predictions from each caller."""
     checks: Mapping[str, Findings]
 
@@ -51,26 +51,26 @@ def replay_together(folder: Path) -> Together:
     """Start a system in a folder, replay both loops, read and check its state, and stop it."""
     with system(folder, definitions(folder)) as line:
         up(line)
-        asked = replay(line, SPANS)
+        calls = replay(line, SPANS)
         settings = settings_of(line)
         loops = {loop.name: loop for loop in load_loops(settings.loops_dir)}
         events = read_events(settings.kafka_bootstrap, EVENTS)
         log = list(read_topics(settings.kafka_bootstrap, [PREDICTIONS]))
         predictions = {name: read_predictions(log, name) for name in loops}
         checks = {name: run_checks(settings, loop, STEP_MS, say=print) for name, loop in loops.items()}
-    return Together(settings, loops, events, predictions, asked, checks)
+    return Together(settings, loops, events, predictions, calls, checks)
 
 
 def definitions(folder: Path, loops: Sequence[str] = (FLIGHTS, ORDERS)) -> dict[str, str]:
     """Link these loops and their features into a folder; return the system's settings for it."""
-    places = {FLIGHTS: (ROOT / "loops", ROOT / "feature_repo")}
-    places[ORDERS] = (ROOT / "tests" / "loops", ROOT / "tests" / "loops" / "feature_repo")
+    folders = {FLIGHTS: (ROOT / "loops", ROOT / "feature_repo")}
+    folders[ORDERS] = (ROOT / "tests" / "loops", ROOT / "tests" / "loops" / "feature_repo")
     (folder / "loops").mkdir()
     (folder / "features").mkdir()
     (folder / "features" / "feature_store.yaml").symlink_to(ROOT / "feature_repo" / "feature_store.yaml")
     for loop in loops:
-        (folder / "loops" / loop).symlink_to(places[loop][0] / loop)
-        (folder / "features" / f"{loop}.py").symlink_to(places[loop][1] / f"{loop}.py")
+        (folder / "loops" / loop).symlink_to(folders[loop][0] / loop)
+        (folder / "features" / f"{loop}.py").symlink_to(folders[loop][1] / f"{loop}.py")
     return {"DRIFTLOOP_LOOPS_DIR": str(folder / "loops"), "DRIFTLOOP_FEATURE_REPO": str(folder / "features")}
 
 
@@ -99,5 +99,5 @@ def replay(line: CommandLine, spans: Mapping[str, tuple[str, str]], *more: str) 
             clients[command, loop] = line.start(
                 command, loop, "--start", start, "--end", end, "--step", STEP, *more, *PATIENCE
             )
-    said = printed_together(clients, 600.0)
-    return {loop: said["call", loop] for loop in spans}
+    output = collect_json(clients, 600.0)
+    return {loop: output["call", loop] for loop in spans}

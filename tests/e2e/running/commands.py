@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
-from unittest import mock
 
 import pytest
 
@@ -26,37 +23,34 @@ from tests.helpers.eventually import assert_eventually
 WHY = ("--why", "a test asks", "--who", "anna")
 
 
-def say(running: Running, *arguments: str, code: int = 0) -> str:
-    """Return the output of a command, run in this process because starting a process takes longer than most commands."""
+def run_command(running: Running, *arguments: str, code: int = 0) -> str:
+    """Run a command in this process, which is faster than in a new one, and return its output."""
     out, errors = io.StringIO(), io.StringIO()
-    with (
-        mock.patch.dict(os.environ, running.line.environment),
-        mock.patch.object(sys, "argv", ["driftloop", *arguments]),
-        redirect_stdout(out),
-        redirect_stderr(errors),
-        pytest.raises(SystemExit) as ended,
-    ):
-        main()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
+        for name, value in running.line.environment.items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
     assert ended.value.code == code, out.getvalue() + errors.getvalue()
     return (out if code == 0 else errors).getvalue()
 
 
-def say_json(running: Running, *arguments: str) -> Any:
-    return json.loads(say(running, *arguments, "--json"))
+def run_json(running: Running, *arguments: str) -> Any:
+    return json.loads(run_command(running, *arguments, "--json"))
 
 
 def state(running: Running) -> LoopState:
-    events = [each for each in read_events(running.settings.kafka_bootstrap) if each.loop == running.loop.name]
-    [found] = loop_states(events)
-    return found
+    events = [event for event in read_events(running.settings.kafka_bootstrap) if event.loop == running.loop.name]
+    [loop_state] = loop_states(events)
+    return loop_state
 
 
-def judged(running: Running, release: str, stage: str, outcome: evaluation.Outcome, at: LoopState) -> None:
+def publish_verdict(running: Running, release: str, stage: str, outcome: evaluation.Outcome, at: LoopState) -> None:
     """Publish a verdict on the champion's bundle under another release's name, as the evaluation service does."""
     bundle = Bundle(uri=str(running.bundle().folder), digest=running.bundle().digest)
     data = evaluation.VerdictReached(
         loop=running.loop.name, stage=stage, release_id=release, outcome=outcome, bundle=bundle,
-        run_id=f"run-of-{release}", request_id=f"request-of-{release}", reasons=["a test says so"],
+        run_id=f"run-of-{release}", request_id=f"request-of-{release}", reasons=["a test"],
         champion_release_id=at.champion,
     )  # fmt: skip
     name = f"{release}-{stage}-{time.time_ns()}"
@@ -69,17 +63,17 @@ def judged(running: Running, release: str, stage: str, outcome: evaluation.Outco
     producer.close()
 
 
-def brought_to(running: Running, release: str, stage: str) -> None:
+def bring_to_stage(running: Running, release: str, stage: str) -> None:
     """Bring a release to a stage and wait until the router has applied the route."""
     loop = running.loop.name
-    judged(running, release, "offline", evaluation.BETTER, state(running))
+    publish_verdict(running, release, "offline", evaluation.BETTER, state(running))
     assert_eventually(lambda: (at := state(running)).release == release and at.converged_epoch == at.epoch)
     if stage == "waiting":
-        say(running, "pause", loop, *WHY)
+        run_command(running, "pause", loop, *WHY)
     if stage in ("waiting", "canary"):
-        judged(running, release, "shadow", evaluation.BETTER, state(running))
+        publish_verdict(running, release, "shadow", evaluation.BETTER, state(running))
     if stage == "waiting":
         assert_eventually(lambda: state(running).waiting)
-        say(running, "resume", loop, *WHY)
+        run_command(running, "resume", loop, *WHY)
     elif stage == "canary":
         assert_eventually(lambda: (at := state(running)).stage == "canary" and at.converged_epoch == at.epoch)
