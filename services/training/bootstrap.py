@@ -25,7 +25,7 @@ from services.training.config import TrainingSettings
 from services.training.domain.matching import ImportPlan, Link
 from services.training.handlers import table
 from services.training.ports import Launcher
-from services.training.spec import Imported, RunSpec, TableAt
+from services.training.spec import ImportSpec, RunSpec, TableVersion
 from services.training.worker import Worker
 
 NAME = "training"
@@ -131,7 +131,7 @@ def run_environment(settings: TrainingSettings) -> dict[str, str]:
 def spec_of(settings: TrainingSettings, loop: Loop, run: sql.Run) -> RunSpec:
     """Return the manifest of a run."""
     home = settings.home.resolve()
-    request, pinned = run.request, run.pinned or sql.Pinned({}, {})
+    request, pinned = run.request, run.pinned or sql.PinnedTables({}, {})
     is_server = settings.mlflow_uri.startswith("http")
     return RunSpec(
         loop=run.loop,
@@ -152,22 +152,23 @@ def spec_of(settings: TrainingSettings, loop: Loop, run: sql.Run) -> RunSpec:
         folder=str(home / "training" / run.loop / run.run_id),
         bundle_folder=str(settings.bundles.resolve() / run.loop / run.run_id),
         environment_lock=str(ROOT / "requirements.lock"),
-        imported=imported_of(home, request.model) if request.HasField("model") else None,
+        imported=_import_spec(home, request.model) if request.HasField("model") else None,
         threads=settings.run_threads,
     )
 
 
-def imported_of(home: Path, model: control.ImportedModel) -> Imported:
+def _import_spec(home: Path, model: control.ImportedModel) -> ImportSpec:
     """Return the part of a run's manifest that describes an imported model."""
-    inputs = tuple((each.name, tuple(each.columns)) for each in model.inputs)
-    asking = ImportPlan(inputs, model.output, tuple(model.score_columns), cast("Link", model.link))
-    return Imported(str(home / model.uri), model.sha256, model.source, asking)
+    inputs = tuple((tensor.name, tuple(tensor.columns)) for tensor in model.inputs)
+    plan = ImportPlan(inputs, model.output, tuple(model.score_columns), cast("Link", model.link))
+    return ImportSpec(str(home / model.uri), model.sha256, model.source, plan)
 
 
-def _tables(home: Path, tables: Mapping[str, TableAt]) -> dict[str, TableAt]:
+def _tables(home: Path, tables: Mapping[str, TableVersion]) -> dict[str, TableVersion]:
     """Make table paths absolute. A stored path may be relative to the home, or absolute below a former home."""
-    found, resolve_path = {}, path_resolver(home)
-    for name, each in tables.items():
-        path = each.path if "://" in each.path else str(home.resolve() / resolve_path(each.path))
-        found[name] = TableAt(path, each.version)
-    return found
+    resolve_path = path_resolver(home)
+
+    def absolute(path: str) -> str:
+        return path if "://" in path else str(home.resolve() / resolve_path(path))
+
+    return {name: TableVersion(absolute(table.path), table.version) for name, table in tables.items()}

@@ -20,10 +20,10 @@ def inspect(loop: Loop, _settings: Settings) -> Iterator[Effect]:
     Raises:
         LoopDefinitionError: the trainer cannot be loaded, or an event lacks a column that a run reads.
     """
-    problems = list(_absent_columns(loop))
+    problems = list(_missing_columns(loop))
     training = loop.definition.training
     limits = f"{training.memory_limit_mib} MiB and {span_text(training.time_limit)} at most"
-    effect = Effect("trainer", "none", f"nothing is trained: models come by `driftloop import {loop.name}`; {limits}")
+    effect = Effect("trainer", "none", f"no model is trained; import one with `driftloop import {loop.name}`; {limits}")
     try:
         if training.trainer is not None:
             trainer = load_trainer(loop)
@@ -37,25 +37,27 @@ def inspect(loop: Loop, _settings: Settings) -> Iterator[Effect]:
     yield effect
 
 
-def _absent_columns(loop: Loop) -> Iterator[str]:
+def _missing_columns(loop: Loop) -> Iterator[str]:
     prediction, label = loop.definition.prediction, loop.definition.label
-    places: dict[str, tuple[str, ...]] = {
+    keys: dict[str, tuple[str, ...]] = {
         prediction.decision_time.column: ("prediction", "decision_time"),
         prediction.key: ("prediction", "key"),
     }
-    places |= {each.column or name: ("prediction", "inputs", name) for name, each in prediction.inputs.items()}
-    yield from _lacking(loop, prediction.source, population.columns_of(prediction), places)
-    places = {label.key: ("label", "key"), label.value: ("label", "value")}
-    yield from _lacking(loop, label.source, population.outcome_columns_of(label), places)
+    keys |= {i.column or name: ("prediction", "inputs", name) for name, i in prediction.inputs.items()}
+    yield from _check_columns(loop, prediction.source, population.columns_of(prediction), keys)
+    keys = {label.key: ("label", "key"), label.value: ("label", "value")}
+    yield from _check_columns(loop, label.source, population.outcome_columns_of(label), keys)
 
 
-def _lacking(loop: Loop, event_type: str, columns: Iterable[str], places: dict[str, tuple[str, ...]]) -> Iterator[str]:
+def _check_columns(
+    loop: Loop, event_type: str, columns: Iterable[str], keys: dict[str, tuple[str, ...]]
+) -> Iterator[str]:
     event = loop.definition.events[event_type]
     fields = set(loop.messages[event_type].DESCRIPTOR.fields_by_name)
     known = {*fields, *event.derive, *population.TIMES, *population.POSITION}
     for column in columns:
         if column not in known:
-            yield f"{loop.line_of(*places[column])}: {event_type} has no column {column!r}"
+            yield f"{loop.line_of(*keys[column])}: {event_type} has no column {column!r}"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import features_pb2 as features
@@ -19,11 +18,11 @@ from driftloop.runner.handler import HandlerTable, Transaction
 from services.training import metrics
 from services.training.adapters import sql
 from services.training.domain import controller
-from services.training.domain.state import LoopState, Outcome, Reason, Requested
+from services.training.domain.state import Answer, Reason, Requested, RetrainState
 from services.training.messages import drafts_of, window_decided
-from services.training.spec import TableAt
+from services.training.spec import TableVersion
 
-Change = Callable[[LoopState], LoopState]
+Change = Callable[[RetrainState], RetrainState]
 
 
 class Handlers:
@@ -36,8 +35,8 @@ class Handlers:
         data = event.data
         policy = self._policy(data.loop)
         window = controller.Window(event.id, data.start_ms, data.end_ms, data.champion_release_id)
-        state, outcomes = controller.window_closed(sql.load_state(tx.connection, data.loop), policy, window)
-        drafts = self._keep(tx, state, outcomes, event.time_ms)
+        state, answers = controller.close_window(sql.load_state(tx.connection, data.loop), policy, window)
+        drafts = self._save(tx, state, answers, event.time_ms)
         return [*drafts, window_decided(data, drafts)]
 
     def drift_detected(self, event: Envelope[monitoring.DriftDetected], tx: Transaction) -> Sequence[Draft]:
@@ -49,13 +48,13 @@ class Handlers:
         reason = Reason(
             "drift", event.id, event.time_ms, detail, event.correlation_id, data.release_id, tuple(data.evidence_ids)
         )
-        return self._consider(tx, data.loop, policy, reason)
+        return self._add_reason(tx, data.loop, policy, reason)
 
     def retrain(self, event: Envelope[control.Retrain], tx: Transaction) -> Sequence[Draft]:
         data = event.data
         policy = self._policy(data.loop)
         detail = f"{data.who}: {data.why}"
-        return self._consider(
+        return self._add_reason(
             tx, data.loop, policy, Reason("command", event.id, event.time_ms, detail, event.correlation_id)
         )
 
@@ -69,48 +68,48 @@ class Handlers:
         model = data.model.SerializeToString(deterministic=True).hex()
         detail = f"{data.who}: {data.why} ({data.model.source})"
         reason = Reason("import", event.id, event.time_ms, detail, event.correlation_id, model=model)
-        return self._consider(tx, data.loop, policy, reason)
+        return self._add_reason(tx, data.loop, policy, reason)
 
     def pause(self, event: Envelope[control.Pause], tx: Transaction) -> Sequence[Draft]:
-        return self._change(tx, event.data.loop, lambda state: controller.paused(state, value=True))
+        return self._change(tx, event.data.loop, lambda state: controller.set_paused(state, value=True))
 
     def resume(self, event: Envelope[control.Resume], tx: Transaction) -> Sequence[Draft]:
-        return self._change(tx, event.data.loop, lambda state: controller.paused(state, value=False))
+        return self._change(tx, event.data.loop, lambda state: controller.set_paused(state, value=False))
 
     def release_created(self, event: Envelope[registry.ReleaseCreated], tx: Transaction) -> Sequence[Draft]:
         data = event.data
-        return self._change(tx, data.loop, lambda state: controller.candidate_trained(state, data.request_id))
+        return self._change(tx, data.loop, lambda state: controller.open_release(state, data.request_id))
 
     def stage_entered(self, event: Envelope[registry.StageEntered], tx: Transaction) -> Sequence[Draft]:
         data = event.data
-        return self._change(tx, data.loop, lambda s: controller.stage_entered(s, data.release_id, data.stage))
+        return self._change(tx, data.loop, lambda s: controller.enter_stage(s, data.release_id, data.stage))
 
     def champion_promoted(self, event: Envelope[registry.ChampionPromoted], tx: Transaction) -> Sequence[Draft]:
         data, at_ms = event.data, event.time_ms
-        return self._change(tx, data.loop, lambda s: controller.champion_promoted(s, data.release_id, at_ms))
+        return self._change(tx, data.loop, lambda s: controller.promote_champion(s, data.release_id, at_ms))
 
     def release_rejected(self, event: Envelope[registry.ReleaseRejected], tx: Transaction) -> Sequence[Draft]:
         data, at_ms = event.data, event.time_ms
-        return self._change(tx, data.loop, lambda s: controller.release_rejected(s, data.release_id, at_ms))
+        return self._change(tx, data.loop, lambda s: controller.reject_release(s, data.release_id, at_ms))
 
     def release_rolled_back(self, event: Envelope[registry.ReleaseRolledBack], tx: Transaction) -> Sequence[Draft]:
         data, at_ms = event.data, event.time_ms
 
-        def change(state: LoopState) -> LoopState:
-            return controller.release_rolled_back(state, data.release_id, data.to_release_id, at_ms)
+        def change(state: RetrainState) -> RetrainState:
+            return controller.roll_back_release(state, data.release_id, data.to_release_id, at_ms)
 
         return self._change(tx, data.loop, change)
 
     def lake_flushed(self, event: Envelope[ingestion.LakeFlushed], tx: Transaction) -> Sequence[Draft]:
         self._policy(event.data.loop)
-        tables = {each.name: TableAt(each.path, each.version) for each in event.data.tables}
+        tables = {table.name: TableVersion(table.path, table.version) for table in event.data.tables}
         seen = sql.Coverage(event.data.watermark_ms, tables)
         sql.extend_coverage(tx.connection, event.data.loop, "lake", seen)
         return []
 
     def offline_flushed(self, event: Envelope[features.OfflineFlushed], tx: Transaction) -> Sequence[Draft]:
         self._policy(event.data.loop)
-        tables = {each.view: TableAt(each.path, each.version) for each in event.data.views}
+        tables = {view.view: TableVersion(view.path, view.version) for view in event.data.views}
         seen = sql.Coverage(event.data.watermark_ms, tables)
         sql.extend_coverage(tx.connection, event.data.loop, "offline", seen)
         return []
@@ -119,40 +118,40 @@ class Handlers:
         self._policy(event.data.loop)
         chain = sql.load_state(tx.connection, event.data.loop).chain
         if chain is not None and chain.request_id == event.data.request_id:
-            sql.want_run(tx.connection, chain.run_id, event)
+            sql.add_run(tx.connection, chain.run_id, event)
         else:
             log.get(__name__).warning("request-not-open", request_id=event.data.request_id)
         return []
 
-    def _consider(self, tx: Transaction, loop: str, policy: TrainingDefinition, reason: Reason) -> list[Draft]:
-        state, outcomes = controller.reason_came(sql.load_state(tx.connection, loop), policy, reason)
-        return self._keep(tx, state, outcomes, reason.event_time_ms)
+    def _add_reason(self, tx: Transaction, loop: str, policy: TrainingDefinition, reason: Reason) -> list[Draft]:
+        state, answers = controller.add_reason(sql.load_state(tx.connection, loop), policy, reason)
+        return self._save(tx, state, answers, reason.event_time_ms)
 
     def _change(self, tx: Transaction, loop: str, change: Change) -> list[Draft]:
         self._policy(loop)
-        return self._keep(tx, change(sql.load_state(tx.connection, loop)), (), 0)
+        return self._save(tx, change(sql.load_state(tx.connection, loop)), (), 0)
 
-    def _keep(self, tx: Transaction, state: LoopState, outcomes: Sequence[Outcome], time_ms: int) -> list[Draft]:
+    def _save(self, tx: Transaction, state: RetrainState, answers: Sequence[Answer], time_ms: int) -> list[Draft]:
         sql.save_state(tx.connection, state)
-        metrics.tell(state)
-        for outcome in outcomes:
-            if isinstance(outcome, Requested):
+        metrics.set_gauges(state)
+        for answer in answers:
+            if isinstance(answer, Requested):
                 metrics.REQUESTS.add(loop=state.loop)
             else:
-                metrics.COALESCED.add(loop=state.loop, because=outcome.because)
-        return drafts_of(state.loop, outcomes, time_ms)
+                metrics.COALESCED.add(loop=state.loop, because=answer.because)
+        return drafts_of(state.loop, answers, time_ms)
 
     def _policy(self, loop: str) -> TrainingDefinition:
         try:
             return self._policies[loop]
         except KeyError:
-            raise InvalidEvent("unknown-loop", f"no loop {loop!r} runs here") from None
+            raise InvalidEvent("unknown-loop", f"no loop {loop!r} is defined here") from None
 
 
 def table(policies: Mapping[str, TrainingDefinition]) -> HandlerTable:
     """Return the handler table."""
     handlers = Handlers(policies)
-    found: dict[type[Any], Any] = {
+    return {
         monitoring.WindowClosed: handlers.window_closed,
         monitoring.DriftDetected: handlers.drift_detected,
         control.Retrain: handlers.retrain,
@@ -168,4 +167,3 @@ def table(policies: Mapping[str, TrainingDefinition]) -> HandlerTable:
         features.OfflineFlushed: handlers.offline_flushed,
         training.RetrainRequested: handlers.retrain_requested,
     }
-    return found

@@ -9,14 +9,14 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
 from driftloop.events import ids
 from driftloop.events.envelope import Draft
-from services.training.domain.state import Coalesced, Outcome, Reason, Requested
+from services.training.domain.state import Answer, Coalesced, Reason, Requested
 
 DECIDER = "training"
 
 
-def drafts_of(loop: str, outcomes: Sequence[Outcome], time_ms: int) -> list[Draft]:
+def drafts_of(loop: str, answers: Sequence[Answer], time_ms: int) -> list[Draft]:
     """Return an event per answer, in order. ``time_ms`` is the event time of the handled event."""
-    return [_requested(loop, o) if isinstance(o, Requested) else _coalesced(loop, o, time_ms) for o in outcomes]
+    return [_requested(loop, a) if isinstance(a, Requested) else _coalesced(loop, a, time_ms) for a in answers]
 
 
 def window_decided(window: monitoring.WindowClosed, opened: Sequence[Draft]) -> Draft:
@@ -32,31 +32,31 @@ def window_decided(window: monitoring.WindowClosed, opened: Sequence[Draft]) -> 
     return Draft(identity, window.loop, window.end_ms, decided)
 
 
-def _requested(loop: str, outcome: Requested) -> Draft:
+def _requested(loop: str, answer: Requested) -> Draft:
     message = training.RetrainRequested(
         loop=loop,
-        request_id=outcome.chain.request_id,
-        reasons=[_reason(each) for each in outcome.reasons],
-        window_start_ms=outcome.window_start_ms,
-        window_end_ms=outcome.window_end_ms,
-        seed=outcome.seed,
-        evidence_ids=outcome.evidence,
-        model=control.ImportedModel.FromString(bytes.fromhex(outcome.model)) if outcome.model else None,
+        request_id=answer.chain.request_id,
+        reasons=[_reason(reason) for reason in answer.reasons],
+        window_start_ms=answer.window_start_ms,
+        window_end_ms=answer.window_end_ms,
+        seed=answer.seed,
+        evidence_ids=answer.evidence,
+        model=control.ImportedModel.FromString(bytes.fromhex(answer.model)) if answer.model else None,
     )
-    identity = ids.event_id("training.retrain-requested", loop, outcome.chain.request_id)
-    chain = outcome.correlation_id or identity
-    cause = next((each.event_id for each in outcome.reasons if each.chain == chain), None)
-    return Draft(identity, loop, outcome.window_end_ms, message, chain=chain, cause_id=cause)
+    identity = ids.event_id("training.retrain-requested", loop, answer.chain.request_id)
+    chain = answer.correlation_id or identity
+    cause = next((reason.event_id for reason in answer.reasons if reason.chain == chain), None)
+    return Draft(identity, loop, answer.window_end_ms, message, chain=chain, cause_id=cause)
 
 
-def _coalesced(loop: str, outcome: Coalesced, time_ms: int) -> Draft:
-    reason = _reason(outcome.reason)
-    if outcome.because == "superseded":
-        reason.detail += f"; dropped, as the champion is {outcome.blocked_by or 'another'} by now"
-    message = training.ReasonCoalesced(loop=loop, reason=reason, because=outcome.because, blocked_by=outcome.blocked_by)
-    state = "dropped" if outcome.because == "superseded" else "kept"
+def _coalesced(loop: str, answer: Coalesced, time_ms: int) -> Draft:
+    reason = _reason(answer.reason)
+    if answer.because == "superseded":
+        reason.detail += f"; dropped, because the champion is now {answer.blocked_by or 'another release'}"
+    message = training.ReasonCoalesced(loop=loop, reason=reason, because=answer.because, blocked_by=answer.blocked_by)
+    state = "dropped" if answer.because == "superseded" else "kept"
     identity = ids.event_id("training.reason-coalesced", loop, reason.kind, reason.event_id, state)
-    return Draft(identity, loop, time_ms, message, chain=outcome.reason.chain or None)
+    return Draft(identity, loop, time_ms, message, chain=answer.reason.chain or None)
 
 
 def _reason(reason: Reason) -> training.Reason:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from driftloop.process.telemetry import Counter, Gauge, Histogram
-from services.training.domain.state import LoopState
+from services.training.domain.state import RetrainState
 
-REQUESTS = Counter("driftloop_training_requests", "Runs asked for.", ("loop",))
+REQUESTS = Counter("driftloop_training_requests", "Runs requested.", ("loop",))
 COALESCED = Counter(
     "driftloop_training_reasons_coalesced", "Reasons to train that were kept or dropped.", ("loop", "because")
 )
 KEPT = Gauge("driftloop_training_reasons_kept", "Reasons that wait for a request.", ("loop",))
 CHAIN_OPEN = Gauge("driftloop_training_chain_open", "1 while a run or a release of the loop is open.", ("loop",))
 CONSECUTIVE_FAILURES = Gauge(
-    "driftloop_training_in_vain", "Chains in a row that ended without a promotion; the breaker counts them.", ("loop",)
+    "driftloop_training_in_vain",
+    "Consecutive chains without a promotion; the breaker counts them.",
+    ("loop",),
 )
-PAUSED = Gauge("driftloop_training_paused", "1 while a person has paused retraining.", ("loop",))
-LAUNCHES = Counter("driftloop_training_launches", "Processes started for runs, repeats included.", ("loop",))
+PAUSED = Gauge("driftloop_training_paused", "1 while retraining is paused.", ("loop",))
+LAUNCHES = Counter("driftloop_training_launches", "Processes started for runs, including repeats.", ("loop",))
 RUNS = Counter(
     "driftloop_training_runs", "Runs that ended, by how: trained, or the reason of failure.", ("loop", "end")
 )
@@ -23,7 +25,7 @@ RUN_SECONDS = Histogram("driftloop_training_run_seconds", "Wall time of a run th
 RUN_MEMORY = Gauge("driftloop_training_run_memory_mib", "Proportional memory of the run's processes now.", ("loop",))
 
 
-def tell(state: LoopState) -> None:
+def set_gauges(state: RetrainState) -> None:
     """Set the gauges of a loop."""
     KEPT.set(len(state.kept), loop=state.loop)
     CHAIN_OPEN.set(0 if state.chain is None else 1, loop=state.loop)

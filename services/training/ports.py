@@ -13,13 +13,13 @@ from services.training.spec import Result, RunSpec
 class Observation:
     """The state of a run.
 
-    ``absent``: no process and no result. ``ended`` without a result: the process died, see ``last_words``.
+    ``absent``: no process and no result. ``ended`` without a result: the process died, see ``stderr_tail``.
     """
 
     phase: Literal["absent", "running", "ended"]
     memory_mib: float = 0.0
     result: Result | None = None
-    last_words: str = ""
+    stderr_tail: str = ""
 
 
 class Launcher(Protocol):

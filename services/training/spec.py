@@ -23,7 +23,7 @@ FailureReason = Literal["timeout", "memory", "error", "data"]
 
 
 @dataclass(frozen=True, slots=True)
-class TableAt:
+class TableVersion:
     """A Delta table at a version."""
 
     path: str
@@ -31,7 +31,7 @@ class TableAt:
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportSpec:
     """A model trained elsewhere."""
 
     path: str
@@ -40,7 +40,7 @@ class Imported:
     """Digest of the file, hex."""
     source: str
     """The file or MLflow model that the user named."""
-    asking: ImportPlan
+    plan: ImportPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class RunSpec:
     window_start_ms: int
     window_end_ms: int
     seed: int
-    events: Mapping[str, TableAt]
+    events: Mapping[str, TableVersion]
     """The lake's tables by event type."""
-    views: Mapping[str, TableAt]
+    views: Mapping[str, TableVersion]
     """Offline views by name."""
     home: str
     feature_repo: str
@@ -71,7 +71,7 @@ class RunSpec:
     bundle_folder: str
     environment_lock: str
     """File whose sha256 identifies the environment; empty if there is none."""
-    imported: Imported | None = None
+    imported: ImportSpec | None = None
     """The model to pack; None if one is to be trained."""
     threads: int = 1
     """Threads of the training framework and ONNX Runtime. With one thread, the same manifest gives the same weights."""
@@ -114,16 +114,17 @@ def read_spec(path: Path) -> RunSpec:
     """
     data = json.loads(path.read_text())
     for part in ("events", "views"):
-        data[part] = {name: TableAt(**each) for name, each in data[part].items()}
+        data[part] = {name: TableVersion(**table) for name, table in data[part].items()}
     imported = data.pop("imported", None)
     return RunSpec(**{**data, "reasons": tuple(data["reasons"])}, imported=_imported(imported) if imported else None)
 
 
-def _imported(data: Mapping[str, Any]) -> Imported:
-    asking = data["asking"]
-    inputs = tuple((name, tuple(columns)) for name, columns in asking["inputs"])
-    told = ImportPlan(inputs, asking["output"], tuple(asking["score_columns"]), asking["link"])
-    return Imported(**{**data, "asking": told})
+def _imported(data: Mapping[str, Any]) -> ImportSpec:
+    plan = data["plan"]
+    inputs = tuple((name, tuple(columns)) for name, columns in plan["inputs"])
+    return ImportSpec(
+        **{**data, "plan": ImportPlan(inputs, plan["output"], tuple(plan["score_columns"]), plan["link"])}
+    )
 
 
 def write_result(folder: Path, result: Result) -> None:

@@ -25,6 +25,7 @@ from driftloop.runner import outbox
 from services.training import metrics
 from services.training.adapters import sql
 from services.training.domain import controller
+from services.training.domain.state import RetrainState
 from services.training.ports import Launcher, Observation
 from services.training.spec import Failed, Result, RunSpec, Trained
 
@@ -81,7 +82,7 @@ class Worker:
             if pinned is None:
                 return
             draft = _run_started(run, pinned)
-            self._put(connection, run, draft)
+            self._publish(connection, run, draft)
             run = replace(run, phase="running", pinned=pinned, event_id=draft.id)
             sql.save_run(connection, run)
         self._launch(run)
@@ -96,28 +97,29 @@ class Worker:
 
     def _watch(self, run: sql.Run) -> None:
         folder = Path(self.spec_of(run).folder)
-        seen = self.launcher.observe(folder)
-        metrics.RUN_MEMORY.set(seen.memory_mib, loop=run.loop)
-        broken = self._broken_limit(run, seen)
-        if seen.phase == "ended":
-            self._finish(run, seen.result or Failed("error", seen.last_words))
+        observation = self.launcher.observe(folder)
+        metrics.RUN_MEMORY.set(observation.memory_mib, loop=run.loop)
+        broken = self._broken_limit(run, observation)
+        if observation.phase == "ended":
+            self._finish(run, observation.result or Failed("error", observation.stderr_tail))
         elif broken is not None:
             self.launcher.stop(folder)
             self._finish(run, self.launcher.observe(folder).result or broken)
-        elif seen.phase == "absent" and run.launches < _LAUNCHES:
+        elif observation.phase == "absent" and run.launches < _LAUNCHES:
             self._launch(run)
-        elif seen.phase == "absent":
-            self._finish(run, Failed("error", f"the process vanished {run.launches} times without a word"))
+        elif observation.phase == "absent":
+            self._finish(run, Failed("error", f"the process vanished {run.launches} times without a result"))
 
-    def _broken_limit(self, run: sql.Run, seen: Observation) -> Failed | None:
-        if seen.phase != "running":
+    def _broken_limit(self, run: sql.Run, observation: Observation) -> Failed | None:
+        if observation.phase != "running":
             return None
         policy = self.policies[run.loop]
         elapsed_ms = self.clock.now_ms() - (run.launched_wall_ms or 0)
         if elapsed_ms > to_ms(policy.time_limit):
             return Failed("timeout", f"still running after {elapsed_ms / 1000:.0f} s; the limit is {policy.time_limit}")
-        if seen.memory_mib > policy.memory_limit_mib:
-            return Failed("memory", f"{seen.memory_mib:.0f} MiB in use; the limit is {policy.memory_limit_mib} MiB")
+        memory_mib, limit_mib = observation.memory_mib, policy.memory_limit_mib
+        if memory_mib > limit_mib:
+            return Failed("memory", f"{memory_mib:.0f} MiB in use; the limit is {limit_mib} MiB")
         return None
 
     def _finish(self, run: sql.Run, result: Result) -> None:
@@ -127,31 +129,22 @@ class Worker:
             request = run.request
             if isinstance(result, Trained):
                 draft = _candidate_trained(run, result)
-                state = controller.candidate_trained(state, request.request_id)
+                state = controller.open_release(state, request.request_id)
             else:
                 draft = _run_failed(run, result)
-                state = controller.run_failed(state, request.request_id, request.window_end_ms)
-            self._put(connection, run, draft)
+                state = controller.fail_run(state, request.request_id, request.window_end_ms)
+            self._publish(connection, run, draft)
             sql.save_state(connection, state)
             sql.save_run(connection, replace(run, phase="done", event_id=draft.id))
-        self._tell(run, result, state)
+        _record_metrics(run, result, state)
         log.get(__name__).info("run-ended", loop=run.loop, run_id=run.run_id, trained=trained)
 
-    def _tell(self, run: sql.Run, result: Result, state: Any) -> None:
-        metrics.tell(state)
-        metrics.RUN_MEMORY.set(0, loop=run.loop)
-        if isinstance(result, Trained):
-            metrics.RUNS.add(loop=run.loop, end="trained")
-            metrics.RUN_SECONDS.record(result.duration_s, loop=run.loop)
-        else:
-            metrics.RUNS.add(loop=run.loop, end=result.reason)
-
-    def _put(self, connection: Connection, run: sql.Run, draft: Draft) -> None:
+    def _publish(self, connection: Connection, run: sql.Run, draft: Draft) -> None:
         wall_time_ms = self.clock.now_ms()
         outbox.put(connection, [draft], source=self.source, wall_time_ms=wall_time_ms, cause=_cause(run))
 
 
-def _pinned(connection: Connection, run: sql.Run) -> sql.Pinned | None:
+def _pinned(connection: Connection, run: sql.Run) -> sql.PinnedTables | None:
     """Return the tables that cover the run's window, or None if some do not yet."""
     lake = sql.load_coverage(connection, run.loop, "lake")
     offline = sql.load_coverage(connection, run.loop, "offline")
@@ -159,10 +152,20 @@ def _pinned(connection: Connection, run: sql.Run) -> sql.Pinned | None:
         return None
     if min(lake.watermark_ms, offline.watermark_ms) < run.request.window_end_ms:
         return None
-    return sql.Pinned(lake.tables, offline.tables)
+    return sql.PinnedTables(lake.tables, offline.tables)
 
 
-def _run_started(run: sql.Run, pinned: sql.Pinned) -> Draft:
+def _record_metrics(run: sql.Run, result: Result, state: RetrainState) -> None:
+    metrics.set_gauges(state)
+    metrics.RUN_MEMORY.set(0, loop=run.loop)
+    if isinstance(result, Trained):
+        metrics.RUNS.add(loop=run.loop, end="trained")
+        metrics.RUN_SECONDS.record(result.duration_s, loop=run.loop)
+    else:
+        metrics.RUNS.add(loop=run.loop, end=result.reason)
+
+
+def _run_started(run: sql.Run, pinned: sql.PinnedTables) -> Draft:
     message = training.RunStarted(
         loop=run.loop,
         request_id=run.request.request_id,

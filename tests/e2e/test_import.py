@@ -289,10 +289,10 @@ def log_in_mlflow(loops: Loops, model: Exported, name: str, versions: int) -> No
         (("wins", *WHY), "Give one of --onnx FILE and --mlflow URI."),
         (("wins", "--onnx", "absent.onnx", *WHY), "does not exist"),
         (("wins", "--onnx", "wins.onnx"), "Missing option '--why'"),
-        (("wins", "--onnx", "wins.onnx", *WHY), "'reading' takes 1 columns, and bears no name of the loop's inputs"),
-        (("wins", "--onnx", "loops/wins/loop.yaml", *WHY), "no ONNX model"),
+        (("wins", "--onnx", "wins.onnx", *WHY), "'reading' takes 1 columns and its name is not an input of the loop"),
+        (("wins", "--onnx", "loops/wins/loop.yaml", *WHY), "not a readable ONNX model"),
         (("wins", "--onnx", "wins.onnx", "--columns", "reading=weight", *WHY), "the loop has no input 'weight'"),
-        (("wins", "--mlflow", "models:/nothing/1", *WHY), "does not give it"),
+        (("wins", "--mlflow", "models:/nothing/1", *WHY), "cannot provide it"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

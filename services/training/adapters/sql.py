@@ -13,8 +13,8 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, i
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
 from driftloop.runner.tables import versioned
-from services.training.domain.state import LoopState, parse_state
-from services.training.spec import TableAt
+from services.training.domain.state import RetrainState, parse_state
+from services.training.spec import TableVersion
 
 Part = Literal["lake", "offline"]
 
@@ -59,15 +59,15 @@ class Coverage:
     """Tables by name that are complete up to a watermark (UTC milliseconds since the epoch)."""
 
     watermark_ms: int
-    tables: Mapping[str, TableAt]
+    tables: Mapping[str, TableVersion]
 
 
 @dataclass(frozen=True, slots=True)
-class Pinned:
+class PinnedTables:
     """Versions of event tables and offline views that a run reads, fixed at its first launch."""
 
-    events: Mapping[str, TableAt]
-    views: Mapping[str, TableAt]
+    events: Mapping[str, TableVersion]
+    views: Mapping[str, TableVersion]
 
     def to_json(self) -> str:
         return json.dumps({"events": _plain(self.events), "views": _plain(self.views)}, sort_keys=True)
@@ -84,19 +84,19 @@ class Run:
     correlation_id: str
     traceparent: str | None
     phase: Literal["waiting", "running", "done"] = "waiting"
-    pinned: Pinned | None = None
+    pinned: PinnedTables | None = None
     launches: int = 0
     launched_wall_ms: int | None = None
 
 
-def load_state(connection: Connection, loop: str) -> LoopState:
+def load_state(connection: Connection, loop: str) -> RetrainState:
     """Return a loop's state, or a new one, and lock it until the transaction ends."""
     query = select(loops.c.state).where(loops.c.loop == loop).with_for_update()
     text = connection.execute(query).scalar()
-    return parse_state(text) if text is not None else LoopState(loop)
+    return parse_state(text) if text is not None else RetrainState(loop)
 
 
-def save_state(connection: Connection, state: LoopState) -> None:
+def save_state(connection: Connection, state: RetrainState) -> None:
     """Insert or update a loop's state."""
     changed = connection.execute(update(loops).where(loops.c.loop == state.loop).values(state=state.to_json()))
     if changed.rowcount == 0:
@@ -126,7 +126,7 @@ def extend_coverage(connection: Connection, loop: str, part: Part, seen: Coverag
         connection.execute(update(coverage).where(*where).values(**row))
 
 
-def want_run(connection: Connection, run_id: str, event: Envelope[training.RetrainRequested]) -> None:
+def add_run(connection: Connection, run_id: str, event: Envelope[training.RetrainRequested]) -> None:
     """Add a run for a request. Idempotent."""
     if connection.execute(select(runs.c.run_id).where(runs.c.run_id == run_id)).first() is not None:
         return
@@ -177,12 +177,12 @@ def _run(row: Any) -> Run:
     if row.pinned is None:
         return run
     data = json.loads(row.pinned)
-    return replace(run, pinned=Pinned(_tables(data["events"]), _tables(data["views"])))
+    return replace(run, pinned=PinnedTables(_tables(data["events"]), _tables(data["views"])))
 
 
-def _plain(tables: Mapping[str, TableAt]) -> dict[str, list[str | int]]:
+def _plain(tables: Mapping[str, TableVersion]) -> dict[str, list[str | int]]:
     return {name: [table.path, table.version] for name, table in tables.items()}
 
 
-def _tables(data: Mapping[str, tuple[str, int]]) -> dict[str, TableAt]:
-    return {name: TableAt(path, version) for name, (path, version) in data.items()}
+def _tables(data: Mapping[str, tuple[str, int]]) -> dict[str, TableVersion]:
+    return {name: TableVersion(path, version) for name, (path, version) in data.items()}

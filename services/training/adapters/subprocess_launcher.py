@@ -71,7 +71,7 @@ class SubprocessLauncher:
         if process is None:
             return Observation("absent")
         del self._processes[folder]
-        return Observation("ended", last_words=_last_words(folder, process.returncode))
+        return Observation("ended", stderr_tail=_stderr_tail(folder, process.returncode))
 
     def stop(self, folder: Path) -> None:
         process = self._processes.pop(folder, None)
@@ -138,6 +138,6 @@ def _memory_mib(pid: int | None) -> float:
     return total / 2**20
 
 
-def _last_words(folder: Path, code: int) -> str:
+def _stderr_tail(folder: Path, code: int) -> str:
     text = (folder / STDERR).read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
     return "\n".join([f"exit code {code}", *text.splitlines()[-_TAIL_LINES:]])

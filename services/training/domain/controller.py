@@ -14,7 +14,7 @@ are kept. At the next window end without an obstacle, one request lists all of t
 | the cooldown after a chain | all except an import and a first champion, which is retried after the next window |
 
 The run of an import packs the model and trains nothing. The oldest import goes first and alone; other reasons wait.
-The breaker does not count imports, because their outcome does not depend on the trainer.
+The breaker does not count imports, because their answer does not depend on the trainer.
 
 A drift alarm about a former champion is dropped, and so is a first-champion reason if there is a champion. Both get
 the answer `superseded`, because training for them is no longer useful.
@@ -27,17 +27,17 @@ from dataclasses import dataclass, replace
 from driftloop.loop.definition import TrainingDefinition, to_ms
 from services.training.domain.state import (
     STRENGTH,
+    Answer,
     Because,
     Chain,
     Coalesced,
-    LoopState,
-    Outcome,
     Reason,
     Requested,
+    RetrainState,
     chain_of,
 )
 
-Step = tuple[LoopState, tuple[Outcome, ...]]
+StateAndAnswers = tuple[RetrainState, tuple[Answer, ...]]
 
 _REMEMBERED = 256
 
@@ -52,20 +52,20 @@ class Window:
     champion: str = ""
 
 
-def window_closed(state: LoopState, policy: TrainingDefinition, window: Window) -> Step:
+def close_window(state: RetrainState, policy: TrainingDefinition, window: Window) -> StateAndAnswers:
     """Move the clock to a window's end, and decide due and kept reasons. A window that is not newer has no effect."""
     if state.clock_ms is not None and window.end_ms <= state.clock_ms:
         return state, ()
     started_ms = window.start_ms if state.started_ms is None else state.started_ms
     state = replace(state, started_ms=started_ms, clock_ms=window.end_ms)
-    periods = _periods(state, policy)
-    due = _due(state, policy, window, new_period=periods > state.periods)
+    periods = _completed_periods(state, policy)
+    due = _due_reasons(state, policy, window, new_period=periods > state.periods)
     return _decide(replace(state, periods=periods), policy, due, window.end_ms)
 
 
-def reason_came(state: LoopState, policy: TrainingDefinition, reason: Reason) -> Step:
+def add_reason(state: RetrainState, policy: TrainingDefinition, reason: Reason) -> StateAndAnswers:
     """Decide an alarm, a command or an import. A reason that already has an answer has no effect."""
-    if _label(reason) in state.answered:
+    if _answer_key(reason) in state.answered:
         return state, ()
     at_ms = reason.event_time_ms
     if reason.kind in ("command", "import") and state.clock_ms is not None:
@@ -73,21 +73,21 @@ def reason_came(state: LoopState, policy: TrainingDefinition, reason: Reason) ->
     return _decide(state, policy, (reason,), at_ms)
 
 
-def candidate_trained(state: LoopState, request_id: str) -> LoopState:
+def open_release(state: RetrainState, request_id: str) -> RetrainState:
     """Mark the release as open, because the open request's run ended with a bundle."""
     if state.chain is None or state.chain.request_id != request_id:
         return state
     return replace(state, chain=replace(state.chain, phase="release-open"))
 
 
-def run_failed(state: LoopState, request_id: str, at_ms: int) -> LoopState:
+def fail_run(state: RetrainState, request_id: str, at_ms: int) -> RetrainState:
     """End the chain, because the open request's run ended without a bundle."""
     if state.chain is None or state.chain.request_id != request_id:
         return state
-    return _ended(state, at_ms, consecutive_failures=True)
+    return _end_chain(state, at_ms, failed=True)
 
 
-def stage_entered(state: LoopState, release_id: str, stage: str) -> LoopState:
+def enter_stage(state: RetrainState, release_id: str, stage: str) -> RetrainState:
     """Record the stage of the open release."""
     if not _is_open(state, release_id):
         return state
@@ -95,63 +95,61 @@ def stage_entered(state: LoopState, release_id: str, stage: str) -> LoopState:
     return replace(state, chain=replace(chain, phase="release-open", stage=stage))
 
 
-def champion_promoted(state: LoopState, release_id: str, at_ms: int) -> LoopState:
+def promote_champion(state: RetrainState, release_id: str, at_ms: int) -> RetrainState:
     """Set the champion, and end the chain if the open release is promoted."""
     state = _set_champion(state, release_id)
-    return _ended(state, at_ms, consecutive_failures=False) if _is_open(state, release_id) else state
+    return _end_chain(state, at_ms, failed=False) if _is_open(state, release_id) else state
 
 
-def release_rejected(state: LoopState, release_id: str, at_ms: int) -> LoopState:
+def reject_release(state: RetrainState, release_id: str, at_ms: int) -> RetrainState:
     """End the chain if the open release, or a candidate that never became one, is rejected."""
-    return _ended(state, at_ms, consecutive_failures=True) if _is_open(state, release_id) else state
+    return _end_chain(state, at_ms, failed=True) if _is_open(state, release_id) else state
 
 
-def release_rolled_back(state: LoopState, release_id: str, to_release_id: str, at_ms: int) -> LoopState:
+def roll_back_release(state: RetrainState, release_id: str, to_release_id: str, at_ms: int) -> RetrainState:
     """Restore the previous champion if the champion is rolled back. End the chain if the open release is."""
     if release_id == state.champion:
         state = _set_champion(state, to_release_id)
-    return _ended(state, at_ms, consecutive_failures=True) if _is_open(state, release_id) else state
+    return _end_chain(state, at_ms, failed=True) if _is_open(state, release_id) else state
 
 
-def paused(state: LoopState, value: bool) -> LoopState:
+def set_paused(state: RetrainState, value: bool) -> RetrainState:
     """Pause or resume retraining. Kept reasons are decided at the end of the next window."""
     return replace(state, paused=value)
 
 
-def _decide(state: LoopState, policy: TrainingDefinition, new: tuple[Reason, ...], at_ms: int) -> Step:
-    old = [reason for reason in (*state.kept, *new) if _superseded(state, reason)]
-    live = tuple(sorted((r for r in (*state.kept, *new) if r not in old), key=lambda r: (r.event_time_ms, r.event_id)))
-    dropped = tuple(Coalesced(reason, "superseded", state.champion) for reason in old)
-    state = _answered(replace(state, kept=live), new)
-    if not live:
-        return state, dropped
-    turn = _whose_turn(live)
-    said: tuple[Outcome, ...] = dropped
-    if _obstacle(state, policy, turn, at_ms) is None:
-        state, requested = _request(state, policy, turn, at_ms)
-        said = (*dropped, requested)
-    waiting = tuple(each for each in new if each in state.kept)
-    return state, (*said, *(_coalesced(state, policy, each, turn, at_ms) for each in waiting))
+def _decide(state: RetrainState, policy: TrainingDefinition, new: tuple[Reason, ...], at_ms: int) -> StateAndAnswers:
+    reasons = (*state.kept, *new)
+    old = [reason for reason in reasons if _is_superseded(state, reason)]
+    live = tuple(sorted((r for r in reasons if r not in old), key=lambda r: (r.event_time_ms, r.event_id)))
+    answers: list[Answer] = [Coalesced(reason, "superseded", state.champion) for reason in old]
+    state = _record_answers(replace(state, kept=live), new)
+    if live:
+        next_reasons = _next_reasons(live)
+        if _find_obstacle(state, policy, next_reasons, at_ms) is None:
+            state, requested = _make_request(state, policy, next_reasons, at_ms)
+            answers.append(requested)
+        answers += [_coalesce(state, policy, reason, next_reasons, at_ms) for reason in new if reason in state.kept]
+    return state, tuple(answers)
 
 
-def _whose_turn(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+def _next_reasons(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
     """Return the oldest import alone, or all reasons if there is no import."""
-    imports = [each for each in reasons if each.kind == "import"]
-    return (imports[0],) if imports else reasons
+    return next(((reason,) for reason in reasons if reason.kind == "import"), reasons)
 
 
-def _coalesced(
-    state: LoopState, policy: TrainingDefinition, reason: Reason, turn: tuple[Reason, ...], at_ms: int
+def _coalesce(
+    state: RetrainState, policy: TrainingDefinition, reason: Reason, next_reasons: tuple[Reason, ...], at_ms: int
 ) -> Coalesced:
-    """Return the answer to a kept reason. If it is not its turn, its own obstacle counts."""
-    obstacle = _obstacle(state, policy, turn if reason in turn else (reason,), at_ms)
+    """Return the answer to a kept reason. Outside the next request, its own obstacle counts."""
+    obstacle = _find_obstacle(state, policy, next_reasons if reason in next_reasons else (reason,), at_ms)
     if obstacle is None:
-        raise AssertionError(f"nothing stands in the way of {reason}, and it was kept")
+        raise AssertionError(f"{reason} was kept without an obstacle")
     return Coalesced(reason, *obstacle)
 
 
-def _obstacle(
-    state: LoopState, policy: TrainingDefinition, reasons: tuple[Reason, ...], at_ms: int
+def _find_obstacle(
+    state: RetrainState, policy: TrainingDefinition, reasons: tuple[Reason, ...], at_ms: int
 ) -> tuple[Because, str] | None:
     kinds = {reason.kind for reason in reasons}
     if state.chain is not None:
@@ -172,70 +170,72 @@ def _obstacle(
     return None
 
 
-def _request(
-    state: LoopState, policy: TrainingDefinition, reasons: tuple[Reason, ...], at_ms: int
-) -> tuple[LoopState, Requested]:
+def _make_request(
+    state: RetrainState, policy: TrainingDefinition, reasons: tuple[Reason, ...], at_ms: int
+) -> tuple[RetrainState, Requested]:
     chain = chain_of(state.loop, reasons)
     strongest = min((reason.kind for reason in reasons), key=STRENGTH.index)
     length = getattr(policy.window, "command" if strongest == "import" else strongest.replace("-", "_"))
     requested = Requested(chain, reasons, at_ms - to_ms(length), at_ms, policy.seed + state.requests)
-    waiting = tuple(each for each in state.kept if each not in reasons)
+    waiting = tuple(reason for reason in state.kept if reason not in reasons)
     return replace(state, chain=chain, kept=waiting, requests=state.requests + 1), requested
 
 
-def _due(state: LoopState, policy: TrainingDefinition, window: Window, *, new_period: bool) -> tuple[Reason, ...]:
+def _due_reasons(
+    state: RetrainState, policy: TrainingDefinition, window: Window, *, new_period: bool
+) -> tuple[Reason, ...]:
     has_champion = bool(state.champion or window.champion)
     if has_champion and new_period:
-        detail = f"period {_periods(state, policy)} of the schedule has gone by"
+        detail = f"period {_completed_periods(state, policy)} of the schedule is over"
         return (Reason("schedule", window.event_id, window.end_ms, detail),)
-    if not has_champion and _first_champion_due(state, policy, window):
+    if not has_champion and _is_first_champion_due(state, policy, window):
         return (Reason("first-champion", window.event_id, window.end_ms, "the loop has no champion yet"),)
     return ()
 
 
-def _first_champion_due(state: LoopState, policy: TrainingDefinition, window: Window) -> bool:
+def _is_first_champion_due(state: RetrainState, policy: TrainingDefinition, window: Window) -> bool:
     if state.chain is not None or any(reason.kind == "first-champion" for reason in state.kept):
         return False
     if state.ended_ms is not None and window.end_ms <= state.ended_ms:
         return False
     if policy.trainer is None:
-        return True  # no first training to wait for: report at once that a model must be imported
+        return True  # report at once that a model must be imported
     return window.end_ms - (state.started_ms or 0) >= to_ms(policy.first_champion_after)
 
 
-def _periods(state: LoopState, policy: TrainingDefinition) -> int:
+def _completed_periods(state: RetrainState, policy: TrainingDefinition) -> int:
     if policy.schedule is None or state.started_ms is None or state.clock_ms is None:
         return 0
     return (state.clock_ms - state.started_ms) // to_ms(policy.schedule.every)
 
 
-def _superseded(state: LoopState, reason: Reason) -> bool:
+def _is_superseded(state: RetrainState, reason: Reason) -> bool:
     if reason.kind == "drift":
         return bool(reason.release_id) and reason.release_id in state.former
     return reason.kind == "first-champion" and bool(state.champion)
 
 
-def _is_open(state: LoopState, release_id: str) -> bool:
+def _is_open(state: RetrainState, release_id: str) -> bool:
     return state.chain is not None and state.chain.release_id == release_id
 
 
-def _set_champion(state: LoopState, release_id: str) -> LoopState:
+def _set_champion(state: RetrainState, release_id: str) -> RetrainState:
     if release_id == state.champion:
         return state
-    former = tuple(each for each in (*state.former, state.champion) if each and each != release_id)
+    former = tuple(name for name in (*state.former, state.champion) if name and name != release_id)
     return replace(state, champion=release_id, former=former[-_REMEMBERED:])
 
 
-def _ended(state: LoopState, at_ms: int, *, consecutive_failures: bool) -> LoopState:
-    told_of_trainer = state.chain is None or not state.chain.imported
-    count = state.consecutive_failures + int(told_of_trainer) if consecutive_failures else 0
-    return replace(state, chain=None, ended_ms=at_ms, consecutive_failures=count)
+def _end_chain(state: RetrainState, at_ms: int, *, failed: bool) -> RetrainState:
+    counts = state.chain is None or not state.chain.imported
+    failures = state.consecutive_failures + int(counts) if failed else 0
+    return replace(state, chain=None, ended_ms=at_ms, consecutive_failures=failures)
 
 
-def _answered(state: LoopState, reasons: tuple[Reason, ...]) -> LoopState:
-    every = (*state.answered, *(_label(reason) for reason in reasons))
-    return replace(state, answered=every[-_REMEMBERED:])
+def _record_answers(state: RetrainState, reasons: tuple[Reason, ...]) -> RetrainState:
+    keys = (*state.answered, *(_answer_key(reason) for reason in reasons))
+    return replace(state, answered=keys[-_REMEMBERED:])
 
 
-def _label(reason: Reason) -> str:
+def _answer_key(reason: Reason) -> str:
     return f"{reason.kind}:{reason.event_id}"

@@ -6,7 +6,7 @@ Pure. Matches by name where the model has names, and never guesses an order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,10 +18,10 @@ LINKS: tuple[Link, ...] = ("identity", "sigmoid", "softmax", "exp")
 
 NUMBERS = ("float", "double", "float16", "int64", "int32")
 """ONNX element types of inputs that take the loop's numbers."""
-WHOLE = ("int64", "int32")
+INTEGERS = ("int64", "int32")
 TEXT = "string"
 _SCORES = ("float", "double", "float16")
-_ONE = ("1", "1.0", "true")
+_TRUE_NAMES = ("1", "1.0", "true")
 
 
 class Mismatch(ValueError):
@@ -68,26 +68,26 @@ class ImportPlan:
 
 
 def match_inputs(
-    tensors: Sequence[Tensor], own: Sequence[Input], options: ImportOptions
+    tensors: Sequence[Tensor], loop_inputs: Sequence[Input], options: ImportOptions
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return the loop's inputs for each input of a graph.
 
     Raises:
         Mismatch: names or an order are missing, or types or widths differ.
     """
-    known = names_of(own)
-    columns = _by_tensor(tensors, options.columns)
-    found = []
+    known = inputs_by_name(loop_inputs)
+    columns = _columns_by_tensor(tensors, options.columns)
+    matches = []
     for tensor in tensors:
-        width = _width(tensor)
-        names = columns.get(tensor.name) or _own_name(tensor, width, known)
+        width = width_of(tensor)
+        names = columns.get(tensor.name) or _matching_name(tensor, width, known)
         if not names:
             raise Mismatch(
-                f"its input {tensor.name!r} takes {width or 'some'} columns, and bears no name of the loop's inputs: "
-                f"say which, in order, with --columns {tensor.name}=...; the loop has {_list(own)}"
+                f"input {tensor.name!r} takes {width or 'some'} columns and its name is not an input of the loop: "
+                f"list its columns in order with --columns {tensor.name}=...; the loop has {_names(loop_inputs)}"
             )
-        found.append((tensor.name, tuple(each.name for each in _fitting(tensor, width, names, known, own))))
-    return tuple(found)
+        matches.append((tensor.name, tuple(_input_names(tensor, width, names, known))))
+    return tuple(matches)
 
 
 def match_output(
@@ -98,119 +98,123 @@ def match_output(
     Raises:
         Mismatch: no output or several outputs fit, or the columns differ from the label's kind.
     """
-    tensor = _score_tensor(tensors, kind, options.output)
-    width = _width(tensor) or 1
+    tensor = _find_score_output(tensors, kind, options.output)
+    width = width_of(tensor) or 1
     if kind == "multiclass":
         return tensor.name, _class_columns(tensor, width, classes, options)
     if kind == "binary" and width == 2:
-        return tensor.name, (_positive(tensor, options),)
+        return tensor.name, (_positive_column(tensor, options),)
     if width != 1:
         needed = "the probability of 1, alone or beside that of 0" if kind == "binary" else "one number"
-        raise Mismatch(f"its output {tensor.name!r} has {width} columns; a loop of the kind {kind} needs {needed}")
+        raise Mismatch(f"output {tensor.name!r} has {width} columns, but a {kind} loop needs {needed}")
     return tensor.name, (0,)
 
 
-def _by_tensor(tensors: Sequence[Tensor], columns: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    given = dict(columns)
-    there = ", ".join(each.name for each in tensors)
-    if "" in given:
+def _columns_by_tensor(tensors: Sequence[Tensor], columns: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    by_tensor = dict(columns)
+    if "" in by_tensor:
         if len(tensors) != 1:
-            raise Mismatch(f"it has the inputs {there}: say --columns INPUT=NAME,NAME,... for each")
-        given[tensors[0].name] = given.pop("")
-    for name in given.keys() - {each.name for each in tensors}:
-        raise Mismatch(f"--columns names {name!r}, which is no input of the model; it has {there}")
-    return given
+            raise Mismatch(f"it has the inputs {_names(tensors)}: use --columns INPUT=NAME,NAME,... for each")
+        by_tensor[tensors[0].name] = by_tensor.pop("")
+    for name in by_tensor.keys() - {tensor.name for tensor in tensors}:
+        raise Mismatch(f"--columns names {name!r}, which is not an input of the model; it has {_names(tensors)}")
+    return by_tensor
 
 
-def names_of(own: Sequence[Input]) -> dict[str, Input]:
+def inputs_by_name(loop_inputs: Sequence[Input]) -> dict[str, Input]:
     """Return the loop's inputs by full name, by ``view:feature``, and by feature name if it is unique."""
-    found = {each.name: each for each in own}
-    alone = Counter(each.feature or each.name for each in own)
-    for each in own:
-        if each.feature:
-            found.setdefault(f"{each.view}:{each.feature}", each)
-            if alone[each.feature] == 1:
-                found.setdefault(each.feature, each)
-    return found
+    by_name = {loop_input.name: loop_input for loop_input in loop_inputs}
+    counts = Counter(loop_input.feature or loop_input.name for loop_input in loop_inputs)
+    for loop_input in loop_inputs:
+        if loop_input.feature:
+            by_name.setdefault(f"{loop_input.view}:{loop_input.feature}", loop_input)
+            if counts[loop_input.feature] == 1:
+                by_name.setdefault(loop_input.feature, loop_input)
+    return by_name
 
 
-def _own_name(tensor: Tensor, width: int | None, known: Mapping[str, Input]) -> tuple[str, ...]:
+def _matching_name(tensor: Tensor, width: int | None, known: Mapping[str, Input]) -> tuple[str, ...]:
     return (tensor.name,) if width in (1, None) and tensor.name in known else ()
 
 
-def _width(tensor: Tensor) -> int | None:
-    """Return the number of columns, or None if the graph leaves it open."""
+def width_of(tensor: Tensor) -> int | None:
+    """Return the number of columns, or None if the graph leaves it open.
+
+    Raises:
+        Mismatch: the tensor is not a row of columns for each of any number of rows.
+    """
     if tensor.shape is None:
         return None
     if not 1 <= len(tensor.shape) <= 2:
-        raise Mismatch(f"its {tensor.name!r} has {len(tensor.shape)} axes; a row must be a row of columns")
+        raise Mismatch(f"{tensor.name!r} has {len(tensor.shape)} axes; it must have rows and columns")
     if tensor.shape[0] is not None:
-        raise Mismatch(
-            f"its {tensor.name!r} is made for {tensor.shape[0]} rows at a time: export it for any number of rows"
-        )
+        raise Mismatch(f"{tensor.name!r} takes exactly {tensor.shape[0]} rows: export it for any number of rows")
     return tensor.shape[1] if len(tensor.shape) == 2 else 1
 
 
-def _fitting(
-    tensor: Tensor, width: int | None, names: Sequence[str], known: Mapping[str, Input], own: Sequence[Input]
-) -> Iterator[Input]:
-    if width is not None and len(names) != width:
-        raise Mismatch(f"its input {tensor.name!r} takes {width} columns, not the {len(names)} that --columns names")
+def check_input_type(tensor: Tensor) -> None:
+    """Raise Mismatch if a graph's input takes neither numbers nor strings."""
     if tensor.dtype not in (*NUMBERS, TEXT):
-        raise Mismatch(f"its input {tensor.name!r} takes {tensor.dtype}; it must be a number or a string")
+        raise Mismatch(f"input {tensor.name!r} takes {tensor.dtype}; it must take numbers or strings")
+
+
+def _input_names(tensor: Tensor, width: int | None, names: Sequence[str], known: Mapping[str, Input]) -> Iterator[str]:
+    if width is not None and len(names) != width:
+        raise Mismatch(f"input {tensor.name!r} takes {width} columns, but --columns names {len(names)}")
+    check_input_type(tensor)
     for name in names:
         if name not in known:
-            raise Mismatch(f"the loop has no input {name!r}; it has {_list(own)}")
-        if (known[name].dtype == "string") != (tensor.dtype == TEXT):
-            raise Mismatch(f"its input {tensor.name!r} takes {tensor.dtype}, but {name} is a {known[name].dtype}")
-        yield known[name]
+            raise Mismatch(f"the loop has no input {name!r}; it has {_names(dict.fromkeys(known.values()))}")
+        loop_input = known[name]
+        if (loop_input.dtype == "string") != (tensor.dtype == TEXT):
+            raise Mismatch(f"input {tensor.name!r} takes {tensor.dtype}, but {name} is a {loop_input.dtype}")
+        yield loop_input.name
 
 
-def _list(own: Sequence[Input]) -> str:
-    return ", ".join(each.name for each in own)
+def _names(items: Iterable[Input | Tensor]) -> str:
+    return ", ".join(item.name for item in items)
 
 
-def _score_tensor(tensors: Sequence[Tensor], kind: LabelKind, wish: str) -> Tensor:
-    able = [each for each in tensors if each.dtype in _SCORES]
-    there = ", ".join(each.name for each in able)
-    if wish:
-        chosen = [each for each in able if each.name == wish]
-        if not chosen:
-            raise Mismatch(f"it has no output {wish!r} of numbers; it has {there or 'none'}")
-        return chosen[0]
-    if len(able) == 1:
-        return able[0]
-    if able:
-        raise Mismatch(f"it has the outputs {there}: say which holds the scores, with --output")
-    needed = "export it with its probabilities" if kind in ("binary", "multiclass") else "export it with its score"
-    raise Mismatch(f"it gives no number, only {', '.join(each.name for each in tensors)}: {needed}")
+def _find_score_output(tensors: Sequence[Tensor], kind: LabelKind, wanted: str) -> Tensor:
+    numeric = [tensor for tensor in tensors if tensor.dtype in _SCORES]
+    if wanted:
+        for tensor in numeric:
+            if tensor.name == wanted:
+                return tensor
+        raise Mismatch(f"it has no numeric output {wanted!r}; it has {_names(numeric) or 'none'}")
+    if len(numeric) == 1:
+        return numeric[0]
+    if numeric:
+        raise Mismatch(f"it has the outputs {_names(numeric)}: name the one with the scores with --output")
+    needed = "probabilities" if kind in ("binary", "multiclass") else "score"
+    raise Mismatch(f"it has no numeric output, only {_names(tensors)}: export it with its {needed}")
 
 
-def _positive(tensor: Tensor, options: ImportOptions) -> int:
+def _positive_column(tensor: Tensor, options: ImportOptions) -> int:
     """Return the column of the loop's 1: the second if neither the graph nor the options name the classes."""
     names = tuple(options.classes) or tensor.classes
     if not names and not options.positive:
         return 1
-    ones = [options.positive.lower()] if options.positive else list(_ONE)
-    found = [place for place, name in enumerate(names) if name.lower() in ones]
-    if len(found) != 1:
-        there = f"its classes are {', '.join(names)}" if names else "its classes bear no names"
-        how = "" if names else "name them in order, with --classes, and "
-        raise Mismatch(f"{there}: {how}say which is the loop's 1, with --positive")
-    return found[0]
+    positives = [options.positive.lower()] if options.positive else list(_TRUE_NAMES)
+    columns = [column for column, name in enumerate(names) if name.lower() in positives]
+    if len(columns) == 1:
+        return columns[0]
+    if not names:
+        raise Mismatch("its classes have no names: list them in order with --classes, and the loop's 1 with --positive")
+    raise Mismatch(f"its classes are {', '.join(names)}: name the one that is the loop's 1 with --positive")
 
 
 def _class_columns(tensor: Tensor, width: int, classes: Sequence[str], options: ImportOptions) -> tuple[int, ...]:
     """Return the column of each loop class, in the loop's order if neither graph nor options name them."""
     if width != len(classes):
-        raise Mismatch(f"its output {tensor.name!r} has {width} columns; the loop has {len(classes)} classes")
+        raise Mismatch(f"output {tensor.name!r} has {width} columns, but the loop has {len(classes)} classes")
     names = tuple(options.classes) or tensor.classes
-    places = [str(place) for place in range(width)]
-    if not names or sorted(names) == sorted(places) != sorted(classes):
-        names = tuple(classes[int(name)] for name in names or places)
+    numbers = [str(column) for column in range(width)]
+    if not names or sorted(names) == sorted(numbers) != sorted(classes):
+        names = tuple(classes[int(name)] for name in names or numbers)
     if sorted(names) != sorted(classes):
         raise Mismatch(
-            f"its classes are {', '.join(names)}, the loop's {', '.join(classes)}: name the columns of "
-            f"{tensor.name!r} in order by the loop's names, with --classes"
+            f"its classes are {', '.join(names)}, the loop's are {', '.join(classes)}: list the columns of "
+            f"{tensor.name!r} in order, by the loop's names, with --classes"
         )
     return tuple(names.index(name) for name in classes)

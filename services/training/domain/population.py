@@ -27,7 +27,7 @@ _ORDER = "visible_from_ms"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Decisions:
     """Decisions to predict. All fields have n rows, in order of (decision time, key)."""
 
     key: pa.Array
@@ -39,13 +39,15 @@ class Asked:
     repeated: int
     """Number of dropped rows whose key repeats; the first visible row counts."""
 
-    def where(self, chosen: NDArray[np.bool_]) -> Asked:
+    def select(self, chosen: NDArray[np.bool_]) -> Decisions:
         """Return the rows that a mask selects."""
         mask = pa.array(chosen)
-        return Asked(self.key.filter(mask), self.decision_time_ms.filter(mask), self.rows.filter(mask), self.repeated)
+        return Decisions(
+            self.key.filter(mask), self.decision_time_ms.filter(mask), self.rows.filter(mask), self.repeated
+        )
 
 
-def asked_between(rows: pa.Table, prediction: PredictionDefinition, start_ms: int, end_ms: int) -> Asked:
+def decisions_between(rows: pa.Table, prediction: PredictionDefinition, start_ms: int, end_ms: int) -> Decisions:
     """Return rows with a decision time in ``[start_ms, end_ms)`` that were visible before ``end_ms``."""
     offset_ms = to_ms(prediction.decision_time.offset)
     decision = pc.add(pc.cast(rows[prediction.decision_time.column], pa.int64()), offset_ms)
@@ -53,17 +55,17 @@ def asked_between(rows: pa.Table, prediction: PredictionDefinition, start_ms: in
     chosen = pc.and_(inside, _visible_before(rows, end_ms))
     rows, decision = rows.filter(chosen), decision.filter(chosen)
     key = pc.cast(rows[prediction.key], pa.string())
-    first = _first_of_each(key, rows)
+    first = _first_per_key(key, rows)
     order = pc.sort_indices(
         pa.table({DECISION_TIME: decision.take(first), KEY: key.take(first)}),
         sort_keys=[(DECISION_TIME, "ascending"), (KEY, "ascending")],
     )
-    taken = first.take(order)
-    return Asked(
-        key=_flat(key.take(taken)),
-        decision_time_ms=_flat(decision.take(taken)),
-        rows=rows.take(taken),
-        repeated=rows.num_rows - len(taken),
+    first = first.take(order)
+    return Decisions(
+        key=_combined(key.take(first)),
+        decision_time_ms=_combined(decision.take(first)),
+        rows=rows.take(first),
+        repeated=rows.num_rows - len(first),
     )
 
 
@@ -75,11 +77,11 @@ def known_outcomes(rows: pa.Table, label: LabelDefinition, end_ms: int) -> pa.Ta
     """
     rows = rows.filter(_visible_before(rows, end_ms))
     if label.classes:
-        at = rows.column_names.index(label.value)
-        rows = rows.set_column(at, label.value, class_index(rows[label.value], label.classes))
+        index = rows.column_names.index(label.value)
+        rows = rows.set_column(index, label.value, class_index(rows[label.value], label.classes))
     rows = rows.filter(pc.is_valid(rows[label.value]))
     key = pc.cast(rows[label.key], pa.string())
-    first, last = _first_and_corrected(key, rows, to_ms(label.correction_span))
+    first, last = _first_and_last_per_key(key, rows, to_ms(label.correction_span))
     return pa.table(
         {
             KEY: key.take(first),
@@ -89,13 +91,11 @@ def known_outcomes(rows: pa.Table, label: LabelDefinition, end_ms: int) -> pa.Ta
     )
 
 
-def labels_of(asked: Asked, outcomes: pa.Table, horizon_ms: int) -> NDArray[np.float64]:
+def labels_of(decisions: Decisions, outcomes: pa.Table, horizon_ms: int) -> NDArray[np.float64]:
     """Return the label of each row, float64 [n]; NaN if no outcome within the horizon is known."""
-    found = pc.index_in(asked.key, value_set=outcomes[KEY].combine_chunks())
-    label = _floats(outcomes[LABEL].take(found))
-    late = pc.greater(
-        outcomes[OUTCOME_TIME].take(found), pc.add(pa.chunked_array([asked.decision_time_ms]), horizon_ms)
-    )
+    outcomes = outcomes.take(pc.index_in(decisions.key, value_set=outcomes[KEY].combine_chunks()))
+    label = _floats(outcomes[LABEL])
+    late = pc.greater(outcomes[OUTCOME_TIME], pc.add(pa.chunked_array([decisions.decision_time_ms]), horizon_ms))
     return np.where(pc.fill_null(late, True).to_numpy(zero_copy_only=False), np.nan, label)
 
 
@@ -107,22 +107,22 @@ def input_column(rows: pa.Table, name: str, declared: InputDefinition) -> NDArra
     return _floats(_number(column))
 
 
-def join_key_column(asked: Asked, prediction: PredictionDefinition, name: str) -> pa.Array:
+def join_key_column(decisions: Decisions, prediction: PredictionDefinition, name: str) -> pa.Array:
     """Return a join key of the feature service: a constant, the prediction key, or an input's column."""
     source = prediction.join_keys[name]
     if source.input is None:
-        return pa.array([source.const] * len(asked.key), pa.string())
+        return pa.array([source.const] * len(decisions.key), pa.string())
     if source.input in prediction.inputs:
         column = prediction.inputs[source.input].column or source.input
-        return _flat(asked.rows[column])
-    return _flat(asked.rows[prediction.key])
+        return _combined(decisions.rows[column])
+    return _combined(decisions.rows[prediction.key])
 
 
 def columns_of(prediction: PredictionDefinition) -> tuple[str, ...]:
     """Return the columns of the prediction's source event that a run reads."""
     inputs = [declared.column or name for name, declared in prediction.inputs.items()]
-    every = [prediction.key, prediction.decision_time.column, *inputs, *TIMES, *POSITION]
-    return tuple(dict.fromkeys(every))
+    names = [prediction.key, prediction.decision_time.column, *inputs, *TIMES, *POSITION]
+    return tuple(dict.fromkeys(names))
 
 
 def outcome_columns_of(label: LabelDefinition) -> tuple[str, ...]:
@@ -138,28 +138,28 @@ def _visible_from(rows: pa.Table) -> pa.ChunkedArray:
     return pc.max_element_wise(*(pc.cast(rows[name], pa.int64()) for name in TIMES))
 
 
-def _first_of_each(key: pa.ChunkedArray, rows: pa.Table) -> pa.Array:
+def _first_per_key(key: pa.ChunkedArray, rows: pa.Table) -> pa.Array:
     """Return the index of each key's first visible row, in order of visibility; ties by topic position."""
-    order, codes = _coming(key, rows)
+    order, codes = _visibility_order(key, rows)
     _, first = np.unique(codes, return_index=True)
     return order.take(pa.array(np.sort(first), pa.int64()))
 
 
-def _first_and_corrected(key: pa.ChunkedArray, rows: pa.Table, span_ms: int) -> tuple[pa.Array, pa.Array]:
+def _first_and_last_per_key(key: pa.ChunkedArray, rows: pa.Table, span_ms: int) -> tuple[pa.Array, pa.Array]:
     """Return `_first_per_key`, and the index of each key's last row visible less than ``span_ms`` after its first."""
-    order, codes = _coming(key, rows)
+    order, codes = _visibility_order(key, rows)
     visible = _visible_from(rows).take(order).to_numpy()
     _, first = np.unique(codes, return_index=True)
     first = np.sort(first)
-    place = np.empty(len(first), dtype=np.int64)
-    place[codes[first]] = np.arange(len(first))
-    last, of = first.copy(), place[codes]
-    taken = np.flatnonzero(visible < visible[first][of] + span_ms)
-    np.maximum.at(last, of[taken], taken)
+    key_of_code = np.empty(len(first), dtype=np.int64)
+    key_of_code[codes[first]] = np.arange(len(first))
+    last, key_of_row = first.copy(), key_of_code[codes]
+    within_span = np.flatnonzero(visible < visible[first][key_of_row] + span_ms)
+    np.maximum.at(last, key_of_row[within_span], within_span)
     return order.take(pa.array(first, pa.int64())), order.take(pa.array(last, pa.int64()))
 
 
-def _coming(key: pa.ChunkedArray, rows: pa.Table) -> tuple[pa.Array, NDArray[np.int64]]:
+def _visibility_order(key: pa.ChunkedArray, rows: pa.Table) -> tuple[pa.Array, NDArray[np.int64]]:
     """Return row indices in order of visibility, and in that order an int64 [n] code per key."""
     order = pc.sort_indices(
         pa.table({_ORDER: _visible_from(rows), **{name: rows[name] for name in POSITION}}),
@@ -180,5 +180,5 @@ def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
 
 
-def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+def _combined(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -17,9 +17,9 @@ def auc(score: Floats, label: Floats) -> float:
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if positives == 0 or negatives == 0:
         return float("nan")
-    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    _, level, count = np.unique(score, return_inverse=True, return_counts=True)
     rank = np.cumsum(count) - (count - 1) / 2
-    above = rank[place][positive].sum() - positives * (positives + 1) / 2
+    above = rank[level][positive].sum() - positives * (positives + 1) / 2
     return float(above / (positives * negatives))
 
 
@@ -32,17 +32,17 @@ def metrics(kind: LabelKind, score: Floats, label: Floats, training_label: Float
     1 if that class is correct, and ``base_rate`` is the training share of the most frequent class.
     """
     base = constant_scores(kind, training_label, score)
-    said, came = top_label(kind, score, label)
-    found = {
+    predicted, observed = top_label(kind, score, label)
+    values = {
         "loss": float(losses(kind, score, label).mean()),
         "base_loss": float(losses(kind, base, label).mean()),
         "base_rate": float(base[0].max()),
-        "label_mean": float(came.mean()),
-        "score_mean": float(said.mean()),
-        "calibration": float((said - came).mean()),
+        "label_mean": float(observed.mean()),
+        "score_mean": float(predicted.mean()),
+        "calibration": float((predicted - observed).mean()),
     }
     if kind == "binary":
-        found["auc"] = auc(score, label)
+        values["auc"] = auc(score, label)
     if kind == "multiclass":
-        found["accuracy"] = float(came.mean())
-    return {name: value for name, value in found.items() if np.isfinite(value)}
+        values["accuracy"] = float(observed.mean())
+    return {name: value for name, value in values.items() if np.isfinite(value)}

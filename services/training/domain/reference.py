@@ -8,7 +8,7 @@ includes its lower edge. NaN counts only in ``missing``.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -45,10 +45,6 @@ def histogram(values: Floats, bins: int = BINS) -> Histogram:
 
 def reference(numeric: Floats, names: Sequence[str], score: Floats) -> bytes:
     """Return ``reference.json`` of ``numeric`` float64 [n, F] and ``score`` float64 [n]."""
-    inputs = {name: histogram(numeric[:, place]) for place, name in enumerate(names)}
-    return _json({name: asdict(each) for name, each in inputs.items()}, asdict(histogram(score)))
-
-
-def _json(inputs: Mapping[str, object], score: object) -> bytes:
-    data = {"format": FORMAT, "inputs": inputs, "score": score}
+    inputs = {name: asdict(histogram(column)) for name, column in zip(names, numeric.T, strict=True)}
+    data = {"format": FORMAT, "inputs": inputs, "score": asdict(histogram(score))}
     return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()

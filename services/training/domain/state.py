@@ -44,7 +44,7 @@ class Chain:
     stage: str = ""
     """The newest rollout stage of the release."""
     imported: bool = False
-    """Whether its model was imported, so that its outcome does not count for the trainer."""
+    """Whether its model was imported, so that its answer does not count for the trainer."""
 
     @property
     def blocks_by(self) -> str:
@@ -57,7 +57,7 @@ _STORED_FAILURES = "in_vain"
 
 
 @dataclass(frozen=True, slots=True)
-class LoopState:
+class RetrainState:
     """The controller's view of a loop. Times are UTC milliseconds since the epoch."""
 
     loop: str
@@ -88,14 +88,14 @@ class LoopState:
         return json.dumps(data, sort_keys=True)
 
 
-def parse_state(text: str) -> LoopState:
-    """Read the text of `LoopState.to_json`."""
+def parse_state(text: str) -> RetrainState:
+    """Read the text of `RetrainState.to_json`."""
     data = json.loads(text)
     data["consecutive_failures"] = data.pop(_STORED_FAILURES)
     chain = Chain(**data.pop("chain")) if data["chain"] else data.pop("chain")
-    kept = tuple(Reason(**{**each, "evidence": tuple(each["evidence"])}) for each in data.pop("kept"))
+    kept = tuple(Reason(**{**fields, "evidence": tuple(fields["evidence"])}) for fields in data.pop("kept"))
     former, answered = tuple(data.pop("former")), tuple(data.pop("answered"))
-    return LoopState(**data, former=former, answered=answered, chain=chain, kept=kept)
+    return RetrainState(**data, former=former, answered=answered, chain=chain, kept=kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,7 @@ class Requested:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Return the distinct events that the request rests on."""
-        every = [each for reason in self.reasons for each in (reason.event_id, *reason.evidence)]
-        return tuple(dict.fromkeys(every))
+        return tuple(dict.fromkeys(name for reason in self.reasons for name in (reason.event_id, *reason.evidence)))
 
     @property
     def model(self) -> str:
@@ -134,7 +133,7 @@ class Requested:
         return next((reason.chain for reason in self.reasons if reason.chain), "")
 
 
-Outcome = Coalesced | Requested
+Answer = Coalesced | Requested
 
 
 def chain_of(loop: str, reasons: tuple[Reason, ...]) -> Chain:

@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +30,19 @@ from services.training.domain.matching import (
     ImportPlan,
     Mismatch,
     Tensor,
+    inputs_by_name,
     match_inputs,
     match_output,
-    names_of,
 )
 from services.training.importing import graph, mlflow_model
-from services.training.run.inputs import model_inputs
+from services.training.inputs import model_inputs
 
 FOLDER = "imports"
 """Folder below the home."""
 
 
 @dataclass(frozen=True)
-class ImportedModel:
+class ModelFile:
     """A model file as one piece, and the column names that came with it."""
 
     content: bytes
@@ -53,48 +53,48 @@ def main(arguments: list[str] | None = None) -> int:
     """Check a model; return exit code 0 whatever the result."""
     os.environ["TZ"] = "UTC"
     time.tzset()
-    asked = _parser().parse_args(arguments)
-    settings = Settings()
+    options = _parser().parse_args(arguments)
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            answer = look(asked, settings)
+            answer = check_import(options, Settings())
         except Mismatch as error:
             answer = {"problem": str(error)}
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0
 
 
-def look(asked: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+def check_import(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """Return the model as the command takes it, and store its file.
 
     Raises:
         Mismatch: the loop cannot use it.
     """
-    definition = load_loop(asked.folder).definition
+    definition = load_loop(options.folder).definition
     with tempfile.TemporaryDirectory() as scratch:
-        brought = _brought(asked, settings, Path(scratch))
-    found = graph.opened(brought.content)
-    own = _own_inputs(settings, definition)
-    options = _wishes(asked, found.inputs, own, brought.columns)
-    classes = definition.label.classes
-    asking = ImportPlan(
-        match_inputs(found.inputs, own, options),
-        *match_output(found.outputs, definition.label.kind, classes, options),
-        options.link,
+        file = _read_model(options, settings, Path(scratch))
+    model = graph.open_graph(file.content)
+    loop_inputs = _loop_inputs(settings, definition)
+    import_options = _import_options(options, model.inputs, loop_inputs, file.columns)
+    label = definition.label
+    plan = ImportPlan(
+        match_inputs(model.inputs, loop_inputs, import_options),
+        *match_output(model.outputs, label.kind, label.classes, import_options),
+        import_options.link,
     )
-    digest = hashlib.sha256(brought.content).hexdigest()
+    digest = hashlib.sha256(file.content).hexdigest()
     uri = f"{FOLDER}/{digest}.onnx"
-    _keep(settings.home / uri, brought.content)
-    model = {
+    if not (settings.home / uri).exists():
+        replace_file(settings.home / uri, file.content)
+    command = {
         "uri": uri,
         "sha256": digest,
-        "source": Path(asked.onnx).name or asked.mlflow,
-        "inputs": [{"name": name, "columns": list(columns)} for name, columns in asking.inputs],
-        "output": asking.output,
-        "score_columns": list(asking.score_columns),
-        "link": asking.link,
+        "source": Path(options.onnx).name or options.mlflow,
+        "inputs": [{"name": name, "columns": list(columns)} for name, columns in plan.inputs],
+        "output": plan.output,
+        "score_columns": list(plan.score_columns),
+        "link": plan.link,
     }
-    return {"model": model, "notes": list(_notes(asking))}
+    return {"model": command, "notes": _notes(plan)}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,14 +110,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _brought(asked: argparse.Namespace, settings: Settings, scratch: Path) -> ImportedModel:
-    if asked.onnx:
-        return ImportedModel(graph.read(Path(asked.onnx)))
-    logged = mlflow_model.fetch(asked.mlflow, settings.mlflow_uri, scratch)
-    return ImportedModel(graph.read(logged.path), logged.columns)
+def _read_model(options: argparse.Namespace, settings: Settings, scratch: Path) -> ModelFile:
+    if options.onnx:
+        return ModelFile(graph.read(Path(options.onnx)))
+    logged = mlflow_model.fetch(options.mlflow, settings.mlflow_uri, scratch)
+    return ModelFile(graph.read(logged.path), logged.columns)
 
 
-def _own_inputs(settings: Settings, definition: LoopDefinition) -> list[Input]:
+def _loop_inputs(settings: Settings, definition: LoopDefinition) -> list[Input]:
     feast_import.load()
     from feast.errors import FeatureServiceNotFoundException
 
@@ -127,39 +127,33 @@ def _own_inputs(settings: Settings, definition: LoopDefinition) -> list[Input]:
         return model_inputs(open_store(settings), definition.prediction)
     except FeatureServiceNotFoundException as error:
         service = definition.prediction.feature_service
-        raise Mismatch(f"the features {service} are not there yet: start the system with `driftloop up`") from error
+        raise Mismatch(f"the feature service {service} does not exist yet: run `driftloop up`") from error
 
 
-def _wishes(
-    asked: argparse.Namespace, inputs: tuple[Tensor, ...], own: list[Input], signature: tuple[str, ...]
+def _import_options(
+    options: argparse.Namespace, inputs: tuple[Tensor, ...], loop_inputs: list[Input], signature: tuple[str, ...]
 ) -> ImportOptions:
     """Return the given options. If they name no columns, MLflow's signature names those of a single matrix."""
-    columns = dict(_columns(each) for each in asked.columns)
-    options = ImportOptions(columns, asked.output, _split(asked.classes), asked.positive, asked.link)
-    if columns or not signature or len(inputs) != 1 or not set(signature) <= names_of(own).keys():
-        return options
-    return replace(options, columns={"": signature})
+    columns = dict(_columns(text) for text in options.columns)
+    if not columns and signature and len(inputs) == 1 and set(signature) <= inputs_by_name(loop_inputs).keys():
+        columns = {"": list(signature)}
+    return ImportOptions(columns, options.output, _split(options.classes), options.positive, options.link)
 
 
 def _columns(text: str) -> tuple[str, list[str]]:
     """Parse ``INPUT=a,b`` or ``a,b``."""
-    name, equals, columns = text.rpartition("=")
-    return (name if equals else ""), _split(columns)
+    name, _, columns = text.rpartition("=")
+    return name, _split(columns)
 
 
 def _split(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",") if each.strip()]
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _keep(path: Path, content: bytes) -> None:
-    if not path.exists():
-        replace_file(path, content)
-
-
-def _notes(asking: ImportPlan) -> list[str]:
-    inputs = [f"{name} takes {', '.join(columns)}" for name, columns in asking.inputs]
-    where = f"column {', '.join(map(str, asking.score_columns))} of {asking.output}"
-    return [*inputs, f"the score is {where}" + ("" if asking.link == "identity" else f" through {asking.link}")]
+def _notes(plan: ImportPlan) -> list[str]:
+    inputs = [f"{name} takes {', '.join(columns)}" for name, columns in plan.inputs]
+    source = f"column {', '.join(map(str, plan.score_columns))} of {plan.output}"
+    return [*inputs, f"the score is {source}" + ("" if plan.link == "identity" else f" through {plan.link}")]
 
 
 if __name__ == "__main__":

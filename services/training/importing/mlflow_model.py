@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
+from services.training import mlflow_import
 from services.training.domain.matching import Mismatch
-from services.training.importing import runtime
+from services.training.importing.error_text import first_line
 
 _MLMODEL = "MLmodel"
 _EXPORTS = {
@@ -36,50 +37,48 @@ def fetch(uri: str, tracking_uri: str, scratch: Path) -> LoggedModel:
     Raises:
         Mismatch: the model is missing, or has no ONNX flavor.
     """
-    folder = _downloaded(uri, tracking_uri, scratch) if ":/" in uri else Path(uri)
-    told = _told(folder)
-    flavours = told.get("flavors", {})
-    if "onnx" not in flavours:
-        raise Mismatch(_no_onnx(flavours))
-    return LoggedModel(folder / flavours["onnx"].get("data", "model.onnx"), _columns(told))
+    folder = _download(uri, tracking_uri, scratch) if ":/" in uri else Path(uri)
+    metadata = _read_metadata(folder)
+    flavors = metadata.get("flavors", {})
+    if "onnx" not in flavors:
+        raise Mismatch(_no_onnx(flavors))
+    return LoggedModel(folder / flavors["onnx"].get("data", "model.onnx"), _columns(metadata))
 
 
-def _downloaded(uri: str, tracking_uri: str, scratch: Path) -> Path:
-    from services.training.run import tracking
-
-    tracking.prepare()
+def _download(uri: str, tracking_uri: str, scratch: Path) -> Path:
+    mlflow_import.load()
     import mlflow
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    where = os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri
-    mlflow.set_tracking_uri(where)  # also sets the registry's address, which an argument of the download does not
+    address = os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri
+    mlflow.set_tracking_uri(address)  # also sets the registry's address, which an argument of the download does not
     try:
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(scratch)))
     except (MlflowException, OSError, ValueError) as error:
-        raise Mismatch(f"MLflow at {where} does not give it: {runtime.reason(error)}") from error
+        raise Mismatch(f"MLflow at {address} cannot provide it: {first_line(error)}") from error
 
 
-def _told(folder: Path) -> dict[str, Any]:
+def _read_metadata(folder: Path) -> dict[str, Any]:
     path = folder / _MLMODEL
     try:
-        found = yaml.safe_load(path.read_text())
+        metadata = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
-        raise Mismatch(f"there is no {_MLMODEL} file of MLflow in {folder}") from error
-    if not isinstance(found, dict):
-        raise Mismatch(f"{path} is no {_MLMODEL} file of MLflow")
-    return found
+        raise Mismatch(f"{folder} has no readable {_MLMODEL} file of MLflow") from error
+    if not isinstance(metadata, dict):
+        raise Mismatch(f"{path} is not an {_MLMODEL} file of MLflow")
+    return metadata
 
 
-def _no_onnx(flavours: dict[str, Any]) -> str:
-    there = ", ".join(name for name in flavours if name != "python_function") or "none"
-    export = next((text for name, text in _EXPORTS.items() if name in flavours), "its library's exporter")
+def _no_onnx(flavors: dict[str, Any]) -> str:
+    names = ", ".join(name for name in flavors if name != "python_function") or "none"
+    export = next((text for name, text in _EXPORTS.items() if name in flavors), "its library's exporter")
     return (
-        f"it is of the flavour {there}, not onnx, and driftloop runs no pickled code: export it with {export} and "
-        "bring the file with --onnx, or log it with mlflow.onnx.log_model"
+        f"it has the MLflow flavor {names}, not onnx, and driftloop runs no pickled code: export it with {export} and "
+        "import the file with --onnx, or log it with mlflow.onnx.log_model"
     )
 
 
-def _columns(told: dict[str, Any]) -> tuple[str, ...]:
-    listed = json.loads((told.get("signature") or {}).get("inputs") or "[]")
-    return tuple(each["name"] for each in listed if each.get("name") and each.get("type") != "tensor")
+def _columns(metadata: dict[str, Any]) -> tuple[str, ...]:
+    columns = json.loads((metadata.get("signature") or {}).get("inputs") or "[]")
+    return tuple(column["name"] for column in columns if column.get("name") and column.get("type") != "tensor")

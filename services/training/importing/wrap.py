@@ -19,7 +19,7 @@ _OURS = "driftloop/"
 def wrap(
     model: ModelProto,
     inputs: Sequence[Tensor],
-    asking: ImportPlan,
+    plan: ImportPlan,
     numeric: Sequence[Input],
     categorical: Sequence[Input],
     fills: Mapping[str, float],
@@ -27,9 +27,9 @@ def wrap(
     """Return the serialised model for a bundle.
 
     Args:
-        model: result of `services.training.importing.graph.plain`.
+        model: `services.training.importing.graph.Graph.model`.
         inputs: the model's own inputs.
-        asking: how the loop calls the model.
+        plan: how the loop calls the model.
         numeric: the loop's F numeric inputs, in order.
         categorical: the loop's C string inputs, in order.
         fills: replacement for a missing number by the loop's input name; without one, NaN is passed on.
@@ -41,86 +41,80 @@ def wrap(
     Raises:
         onnx.checker.ValidationError: the graph is not a valid model.
     """
-    found = compose.add_prefix(model, _PREFIX)
-    graph = _Ours(numeric, categorical, fills)
+    wrapped = compose.add_prefix(model, _PREFIX)
+    graph = _GraphBuilder(numeric, categorical, fills)
     for tensor in inputs:
-        graph.ask(tensor, dict(asking.inputs)[tensor.name])
+        graph.add_model_input(tensor, dict(plan.inputs)[tensor.name])
     before = len(graph.nodes)
-    graph.score(asking)
-    nodes = [*graph.nodes[:before], *_without_maps(found), *graph.nodes[before:]]
-    for field, values in (("node", nodes), ("input", graph.inputs()), ("output", [_output(len(asking.score_columns))])):
-        del getattr(found.graph, field)[:]
-        getattr(found.graph, field).extend(values)
-    found.graph.initializer.extend(graph.constants)
-    found.graph.name, found.graph.doc_string = "imported", ""
-    found.producer_name, found.producer_version, found.doc_string = "driftloop", "", ""
-    onnx.checker.check_model(found)
-    return bytes(found.SerializeToString(deterministic=True))
+    graph.add_score(plan)
+    own_nodes = [node for node in wrapped.graph.node if node.op_type != "ZipMap"]
+    nodes = [*graph.nodes[:before], *own_nodes, *graph.nodes[before:]]
+    output = helper.make_tensor_value_info("score", TensorProto.DOUBLE, ["n", len(plan.score_columns)])
+    for field, values in (("node", nodes), ("input", graph.inputs()), ("output", [output])):
+        del getattr(wrapped.graph, field)[:]
+        getattr(wrapped.graph, field).extend(values)
+    wrapped.graph.initializer.extend(graph.constants)
+    wrapped.graph.name, wrapped.graph.doc_string = "imported", ""
+    wrapped.producer_name, wrapped.producer_version, wrapped.doc_string = "driftloop", "", ""
+    onnx.checker.check_model(wrapped)
+    return bytes(wrapped.SerializeToString(deterministic=True))
 
 
-def _without_maps(model: ModelProto) -> list[NodeProto]:
-    return [node for node in model.graph.node if node.op_type != "ZipMap"]
-
-
-def _output(width: int) -> Any:
-    return helper.make_tensor_value_info("score", TensorProto.DOUBLE, ["n", width])
-
-
-class _Ours:
+class _GraphBuilder:
     """Builds the nodes and constants around a model. Every operator means the same from opset 9 on."""
 
     def __init__(self, numeric: Sequence[Input], categorical: Sequence[Input], fills: Mapping[str, float]) -> None:
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
-        self._numeric = [each.name for each in numeric]
-        self._categorical = [each.name for each in categorical]
+        self._columns = {
+            "numeric": [number.name for number in numeric],
+            "categorical": [string.name for string in categorical],
+        }
         self._fills = fills
 
     def inputs(self) -> list[Any]:
         """Return the loop's inputs as value infos."""
-        found = []
-        if self._numeric:
-            found.append(helper.make_tensor_value_info("numeric", TensorProto.DOUBLE, ["n", len(self._numeric)]))
-        if self._categorical:
-            found.append(
-                helper.make_tensor_value_info("categorical", TensorProto.STRING, ["n", len(self._categorical)])
-            )
-        return found
+        types = {"numeric": TensorProto.DOUBLE, "categorical": TensorProto.STRING}
+        return [
+            helper.make_tensor_value_info(name, types[name], ["n", len(columns)])
+            for name, columns in self._columns.items()
+            if columns
+        ]
 
-    def ask(self, tensor: Tensor, columns: Sequence[str]) -> None:
+    def add_model_input(self, tensor: Tensor, columns: Sequence[str]) -> None:
         """Build a model input from the loop's columns."""
-        own = self._categorical if tensor.dtype == TEXT else self._numeric
-        places = self._constant(np.array([own.index(name) for name in columns], dtype=np.int64))
-        found = self._node("Gather", ["categorical" if tensor.dtype == TEXT else "numeric", places], axis=1)
+        source = "categorical" if tensor.dtype == TEXT else "numeric"
+        indices = self._constant(np.array([self._columns[source].index(name) for name in columns], dtype=np.int64))
+        value = self._node("Gather", [source, indices], axis=1)
         if tensor.dtype != TEXT:
-            found = self._cast(self._filled(found, columns), tensor.dtype)
-        flat = tensor.shape is not None and len(tensor.shape) == 1
-        shape = self._constant(np.array([-1] if flat else [-1, len(columns)], dtype=np.int64))
-        self._node("Reshape", [found, shape], f"{_PREFIX}{tensor.name}")
+            value = self._cast(self._filled(value, columns), tensor.dtype)
+        is_flat = tensor.shape is not None and len(tensor.shape) == 1
+        shape = self._constant(np.array([-1] if is_flat else [-1, len(columns)], dtype=np.int64))
+        self._node("Reshape", [value, shape], f"{_PREFIX}{tensor.name}")
 
-    def score(self, asking: ImportPlan) -> None:
+    def add_score(self, plan: ImportPlan) -> None:
         """Build the loop's score from a model output."""
-        columns = asking.score_columns
-        found = self._cast(f"{_PREFIX}{asking.output}", "double")
-        if asking.link == "softmax":
-            found = self._node("Softmax", [found], axis=1)
-        elif asking.link != "identity":
-            found = self._node({"sigmoid": "Sigmoid", "exp": "Exp"}[asking.link], [found])
+        columns = plan.score_columns
+        value = self._cast(f"{_PREFIX}{plan.output}", "double")
+        if plan.link == "softmax":
+            value = self._node("Softmax", [value], axis=1)
+        elif plan.link != "identity":
+            value = self._node({"sigmoid": "Sigmoid", "exp": "Exp"}[plan.link], [value])
         if len(columns) == 1 and columns[0] == 0:
-            found = self._node("Reshape", [found, self._constant(np.array([0, -1], dtype=np.int64))])
-        found = self._node("Gather", [found, self._constant(np.array(columns, dtype=np.int64))], axis=1)
+            value = self._node("Reshape", [value, self._constant(np.array([0, -1], dtype=np.int64))])
+        value = self._node("Gather", [value, self._constant(np.array(columns, dtype=np.int64))], axis=1)
         if len(columns) > 1:
             ones = self._constant(np.ones((len(columns), 1)))
-            found = self._node("Div", [found, self._node("MatMul", [found, ones])])
+            value = self._node("Div", [value, self._node("MatMul", [value, ones])])
         shape = self._constant(np.array([-1, len(columns)], dtype=np.int64))
-        self._node("Reshape", [found, shape], "score")
+        self._node("Reshape", [value, shape], "score")
 
-    def _filled(self, found: str, columns: Sequence[str]) -> str:
+    def _filled(self, value: str, columns: Sequence[str]) -> str:
         if not any(name in self._fills for name in columns):
-            return found
-        values = np.array([[self._fills.get(name, np.nan) for name in columns]])
-        missing = self._node("IsNaN", [self._cast(found, "float")])
-        return self._node("Where", [missing, self._constant(values), found])
+            return value
+        fills = np.array([[self._fills.get(name, np.nan) for name in columns]])
+        missing = self._node("IsNaN", [self._cast(value, "float")])
+        return self._node("Where", [missing, self._constant(fills), value])
 
     def _cast(self, source: str, dtype: str) -> str:
         return self._node("Cast", [source], to=TensorProto.DataType.Value(dtype.upper()))

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from driftloop.process import log
-from services.training.run.errors import DataError, ModelError
-from services.training.run.exit import leave
+from services.training.errors import DataError, ModelError
+from services.training.run.exit import exit_now
 from services.training.run.pipeline import execute
 from services.training.spec import PID, Failed, Result, read_spec, write_result
 
@@ -33,4 +33,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())

@@ -36,12 +36,12 @@ class Dataset:
 
     def digest(self) -> str:
         """Return the sha256 (hex) of names and values in order."""
-        found = hashlib.sha256(json.dumps([self.rows.numeric_names, self.rows.categorical_names]).encode())
+        digest = hashlib.sha256(json.dumps([self.rows.numeric_names, self.rows.categorical_names]).encode())
         for numbers in (self.rows.numeric, self.rows.label, self.rows.decision_time_ms):
-            found.update(np.ascontiguousarray(numbers).tobytes())
-        for words in (self.rows.key, *self.rows.categorical.T):
-            found.update("\x1f".join(words).encode())
-        return found.hexdigest()
+            digest.update(np.ascontiguousarray(numbers).tobytes())
+        for texts in (self.rows.key, *self.rows.categorical.T):
+            digest.update("\x1f".join(texts).encode())
+        return digest.hexdigest()
 
 
 def write_dataset(path: Path, dataset: Dataset) -> None:
@@ -52,11 +52,11 @@ def write_dataset(path: Path, dataset: Dataset) -> None:
         _TIME: pa.array(rows.decision_time_ms),
         _LABEL: pa.array(rows.label),
     }
-    columns |= {f"n{place}": pa.array(column) for place, column in enumerate(rows.numeric.T)}
-    columns |= {f"c{place}": pa.array(column, pa.string()) for place, column in enumerate(rows.categorical.T)}
+    columns |= {f"n{index}": pa.array(column) for index, column in enumerate(rows.numeric.T)}
+    columns |= {f"c{index}": pa.array(column, pa.string()) for index, column in enumerate(rows.categorical.T)}
     meta = {
-        "numeric": [asdict(each) for each in dataset.numeric],
-        "categorical": [asdict(each) for each in dataset.categorical],
+        "numeric": [asdict(number) for number in dataset.numeric],
+        "categorical": [asdict(string) for string in dataset.categorical],
         "counts": dict(dataset.counts),
         "classes": list(rows.classes),
     }
@@ -74,16 +74,16 @@ def read_dataset(path: Path) -> Dataset:
     with pa.OSFile(str(path), "rb") as source:
         table = pa.ipc.open_file(source).read_all()
     meta = json.loads(table.schema.metadata[_META])
-    numeric = tuple(Input(**each) for each in meta["numeric"])
-    categorical = tuple(Input(**each) for each in meta["categorical"])
+    numeric = tuple(Input(**fields) for fields in meta["numeric"])
+    categorical = tuple(Input(**fields) for fields in meta["categorical"])
     rows = TrainingSet(
-        numeric=matrix([table[f"n{place}"].to_numpy() for place in range(len(numeric))], table.num_rows),
-        categorical=words([table[f"c{place}"].to_numpy() for place in range(len(categorical))], table.num_rows),
+        numeric=matrix([table[f"n{index}"].to_numpy() for index in range(len(numeric))], table.num_rows),
+        categorical=text_matrix([table[f"c{index}"].to_numpy() for index in range(len(categorical))], table.num_rows),
         label=table[_LABEL].to_numpy(),
         decision_time_ms=table[_TIME].to_numpy(),
         key=np.asarray(table[_KEY].to_numpy(), dtype=object),
-        numeric_names=[each.name for each in numeric],
-        categorical_names=[each.name for each in categorical],
+        numeric_names=[number.name for number in numeric],
+        categorical_names=[string.name for string in categorical],
         classes=tuple(meta["classes"]),
     )
     return Dataset(numeric, categorical, rows, meta["counts"])
@@ -94,9 +94,9 @@ def matrix(columns: Sequence[NDArray[np.float64]], rows: int) -> NDArray[np.floa
     return np.column_stack(columns).astype(np.float64, copy=False) if columns else np.empty((rows, 0))
 
 
-def words(columns: Sequence[NDArray[np.object_]], rows: int) -> NDArray[np.object_]:
+def text_matrix(columns: Sequence[NDArray[np.object_]], rows: int) -> NDArray[np.object_]:
     """Stack columns of str [n] to object [n, C]; [n, 0] without columns."""
-    found = np.empty((rows, len(columns)), dtype=object)
-    for place, column in enumerate(columns):
-        found[:, place] = column
-    return found
+    values = np.empty((rows, len(columns)), dtype=object)
+    for index, column in enumerate(columns):
+        values[:, index] = column
+    return values

@@ -6,7 +6,7 @@ import os
 import sys
 
 
-def leave(code: int) -> None:
+def exit_now(code: int) -> None:
     """End the process at once. An orderly shutdown of torch, Feast and MLflow takes a second and writes nothing."""
     sys.stdout.flush()
     sys.stderr.flush()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from driftloop.model.onnx_session import open_session
 from driftloop.model.scores import as_scores, finite_rows
 from driftloop.model.trainer import TrainingSet
-from services.training.run.errors import ModelError
+from services.training.errors import ModelError
 
 TOLERANCE = 1e-6
 """Maximum difference of the export's scores from the trainer's, relative to max(1, |score|)."""
@@ -26,9 +27,11 @@ def checked_scores(model: bytes, data: TrainingSet, expected: Floats, threads: i
     if not np.isfinite(score).all():
         raise ModelError(f"{int((~finite_rows(score)).sum())} of {len(score)} scores are not finite")
     if expected.shape != score.shape:
-        raise ModelError(f"predictions have shape {list(expected.shape)}, scores {list(score.shape)}: they must be one")
+        raise ModelError(
+            f"predictions have shape {list(expected.shape)}, but scores have {list(score.shape)}: they must be equal"
+        )
     if data.classes and not _distributions(score):
-        raise ModelError(f"a row's scores must be probabilities of its {len(data.classes)} classes, with the sum 1")
+        raise ModelError(f"each row must have probabilities of its {len(data.classes)} classes that sum to 1")
     difference = float((np.abs(score - expected) / np.maximum(1.0, np.abs(expected))).max(initial=0.0))
     if not difference <= TOLERANCE:
         raise ModelError(f"the ONNX export differs from the trained model by {difference:.3g}, above {TOLERANCE:g}")
@@ -41,15 +44,9 @@ def run(model: bytes, data: TrainingSet, threads: int) -> Floats:
     Raises:
         ModelError: the scores have the wrong shape.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    inputs = {"numeric": data.numeric, "categorical": data.categorical}
-    wanted = {each.name for each in session.get_inputs()}
-    (score,) = session.run(["score"], {name: values for name, values in inputs.items() if name in wanted})
+    session = open_session(model, threads)
+    arrays = {"numeric": data.numeric, "categorical": data.categorical}
+    (score,) = session.run(["score"], {value.name: arrays[value.name] for value in session.get_inputs()})
     try:
         return as_scores(score, len(data.label), len(data.classes))
     except ValueError as error:

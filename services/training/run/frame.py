@@ -25,11 +25,11 @@ from driftloop.model.trainer import TrainingSet
 from driftloop.process import log
 from driftloop.process.settings import Settings
 from services.training.domain import population
-from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, matrix, words, write_dataset
-from services.training.run.errors import DataError
-from services.training.run.exit import leave
-from services.training.run.inputs import request_input, service_inputs
-from services.training.spec import RunSpec, TableAt, read_spec
+from services.training.errors import DataError
+from services.training.inputs import request_input, service_inputs
+from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, matrix, text_matrix, write_dataset
+from services.training.run.exit import exit_now
+from services.training.spec import RunSpec, TableVersion, read_spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,22 +43,22 @@ def build(spec: RunSpec, definition: LoopDefinition) -> Dataset:
     Raises:
         DataError: a table is missing, or no row of the window has a known outcome.
     """
-    asked, label, counts = _labelled(spec, definition)
+    decisions, label, counts = _labelled(spec, definition)
     prediction = definition.prediction
-    keys = {name: population.join_key_column(asked, prediction, name) for name in prediction.join_keys}
-    times = pa.array(asked.decision_time_ms.to_numpy() * 1000, pa.timestamp("us", tz="UTC"))
+    keys = {name: population.join_key_column(decisions, prediction, name) for name in prediction.join_keys}
+    times = pa.array(decisions.decision_time_ms.to_numpy() * 1000, pa.timestamp("us", tz="UTC"))
     features = _features(spec, prediction.feature_service, pa.table({**keys, "event_timestamp": times}).to_pandas())
-    columns = _Columns(asked.rows.num_rows)
+    columns = _Columns(decisions.rows.num_rows)
     columns.add_features(features)
-    columns.add_inputs(asked.rows, definition)
+    columns.add_inputs(decisions.rows, definition)
     rows = TrainingSet(
         numeric=matrix(list(columns.numbers.values()), columns.rows),
-        categorical=words(list(columns.strings.values()), columns.rows),
+        categorical=text_matrix(list(columns.strings.values()), columns.rows),
         label=label,
-        decision_time_ms=asked.decision_time_ms.to_numpy(),
-        key=np.asarray(asked.key.to_numpy(zero_copy_only=False), dtype=object),
-        numeric_names=[each.name for each in columns.numbers],
-        categorical_names=[each.name for each in columns.strings],
+        decision_time_ms=decisions.decision_time_ms.to_numpy(),
+        key=np.asarray(decisions.key.to_numpy(zero_copy_only=False), dtype=object),
+        numeric_names=[number.name for number in columns.numbers],
+        categorical_names=[string.name for string in columns.strings],
         classes=definition.label.classes,
     )
     return Dataset(tuple(columns.numbers), tuple(columns.strings), rows, counts)
@@ -74,11 +74,11 @@ class _Columns:
 
     def add_features(self, features: Mapping[Input, pd.Series[Any]]) -> None:
         """Add the columns of Feast's join."""
-        for each, column in features.items():
-            if each.dtype == "string":
-                self.strings[each] = column.fillna("").astype(object).to_numpy()
+        for feature, column in features.items():
+            if feature.dtype == "string":
+                self.strings[feature] = column.fillna("").astype(object).to_numpy()
             else:
-                self.numbers[each] = column.astype("float64").to_numpy()
+                self.numbers[feature] = column.astype("float64").to_numpy()
 
     def add_inputs(self, rows: pa.Table, definition: LoopDefinition) -> None:
         """Add the inputs that a caller would send."""
@@ -86,47 +86,47 @@ class _Columns:
             if not declared.model:
                 continue
             if name in _RESERVED:
-                raise DataError(f"an input must not be called {name!r}: the holdout has a column of that name")
+                raise DataError(f"input {name!r} has the name of a holdout column; rename the input in loop.yaml")
             column = population.input_column(rows, name, declared)
-            own = request_input(name, declared)
-            (self.strings if own.dtype == "string" else self.numbers)[own] = column
+            model_input = request_input(name, declared)
+            (self.strings if model_input.dtype == "string" else self.numbers)[model_input] = column
 
 
-def _labelled(spec: RunSpec, definition: LoopDefinition) -> tuple[population.Asked, Any, dict[str, int]]:
+def _labelled(spec: RunSpec, definition: LoopDefinition) -> tuple[population.Decisions, Any, dict[str, int]]:
     prediction, label = definition.prediction, definition.label
     source = _table(spec, prediction.source)
     column, offset_ms = prediction.decision_time.column, to_ms(prediction.decision_time.offset)
-    decided = (pads.field(column) >= spec.window_start_ms - offset_ms) & (
+    in_window = (pads.field(column) >= spec.window_start_ms - offset_ms) & (
         pads.field(column) < spec.window_end_ms - offset_ms
     )
-    rows = source.to_table(columns=list(population.columns_of(prediction)), filter=decided)
-    asked = population.asked_between(rows, prediction, spec.window_start_ms, spec.window_end_ms)
+    rows = source.to_table(columns=list(population.columns_of(prediction)), filter=in_window)
+    decisions = population.decisions_between(rows, prediction, spec.window_start_ms, spec.window_end_ms)
     outcomes = _table(spec, label.source).to_table(
         columns=list(population.outcome_columns_of(label)), filter=pads.field("event_time_ms") < spec.window_end_ms
     )
     value = population.labels_of(
-        asked, population.known_outcomes(outcomes, label, spec.window_end_ms), to_ms(label.horizon)
+        decisions, population.known_outcomes(outcomes, label, spec.window_end_ms), to_ms(label.horizon)
     )
     known = ~np.isnan(value)
     counts = {
-        "population": len(asked.key) + asked.repeated,
-        "repeated": asked.repeated,
+        "population": len(decisions.key) + decisions.repeated,
+        "repeated": decisions.repeated,
         "without_outcome": int((~known).sum()),
         "labelled": int(known.sum()),
     }
     if not counts["labelled"]:
         raise DataError(f"no row of the window has a known outcome: {counts}")
-    return asked.where(known), value[known], counts
+    return decisions.select(known), value[known], counts
 
 
 def _table(spec: RunSpec, event_type: str) -> pads.Dataset:
-    table: TableAt | None = spec.events.get(event_type)
+    table: TableVersion | None = spec.events.get(event_type)
     if table is None:
-        raise DataError(f"the lake has no table of {event_type} yet")
+        raise DataError(f"the lake has no table for {event_type} yet")
     try:
         return DeltaTable(table.path, version=table.version).to_pyarrow_dataset()
     except TableNotFoundError as error:
-        raise DataError(f"{table.path} is no Delta table") from error
+        raise DataError(f"{table.path} is not a Delta table") from error
 
 
 def _features(spec: RunSpec, service_name: str, entities: pd.DataFrame) -> dict[Input, pd.Series[Any]]:
@@ -139,7 +139,7 @@ def _features(spec: RunSpec, service_name: str, entities: pd.DataFrame) -> dict[
     inputs = service_inputs(store, service_name)
     versions = {name: table.version for name, table in spec.views.items()}
     frame = training_frame(store, service_name, entities, versions)
-    return {each: frame[each.name] for each in inputs}
+    return {feature: frame[feature.name] for feature in inputs}
 
 
 def main() -> int:
@@ -159,4 +159,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from driftloop.loop import Loop, load_loop, to_ms
 from driftloop.model.losses import losses
 from driftloop.model.scores import finite_rows
-from driftloop.model.trainer import Fitted, ImportedModel, TrainingSet
+from driftloop.model.trainer import Fitted, TrainingSet
 from driftloop.process import log
 from driftloop.process.settings import ROOT
+from services.training import mlflow_import
 from services.training.domain import quality
+from services.training.errors import DataError, ModelError
 from services.training.run import package, tracking
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, read_dataset
-from services.training.run.errors import DataError, ModelError
 from services.training.run.export import checked_scores, run
 from services.training.run.trainers import code_digest, load_trainer
 from services.training.spec import RunSpec, Trained
@@ -38,28 +39,28 @@ def execute(spec: RunSpec, spec_path: Path) -> Trained:
         ModelError: the model's scores are not finite, or its export differs.
         RuntimeError: the frame's process died.
     """
-    stages = _Stages(spec.run_id)
+    steps = _Steps(spec.run_id)
     loop = load_loop(Path(spec.loop_folder))
     with _frame_process(spec_path) as frame:
-        with stages.of("imports"):
-            fit = _imported if spec.imported else _trained(loop)
-            tracking.prepare()
-        with stages.of("frame"):
+        with steps.of("imports"):
+            fit = _import_model if spec.imported else _trainer_fit(loop)
+            mlflow_import.load()
+        with steps.of("frame"):
             dataset = _wait_for_frame(frame, Path(spec.folder))
     parts = _parts(spec, loop, dataset)
-    with stages.of("fit"):
-        fitted = fit(spec, loop, dataset, parts)
-    with stages.of("pack"):
-        packed = _pack(spec, loop, dataset, parts, fitted)
-    with stages.of("log"):
-        mlflow_run_id = tracking.log_run(spec, _logged(packed, dataset, stages.seconds), Path(spec.bundle_folder))
+    with steps.of("fit"):
+        fitted, origin = fit(spec, loop, dataset, parts)
+    with steps.of("pack"):
+        packed = _pack(spec, loop, dataset, parts, fitted, origin)
+    with steps.of("log"):
+        mlflow_run_id = tracking.log_run(spec, _logged(packed, dataset, steps.seconds), Path(spec.bundle_folder))
     return Trained(
         mlflow_run_id=mlflow_run_id,
         bundle_uri=spec.bundle_folder,
         bundle_digest=packed.digest,
         holdout_uri=str(Path(spec.bundle_folder) / package.HOLDOUT),
         training_rows=0 if spec.imported else len(parts.train.label),
-        duration_s=sum(stages.seconds.values()),
+        duration_s=sum(steps.seconds.values()),
         metrics=packed.metrics,
     )
 
@@ -81,11 +82,12 @@ def split(rows: TrainingSet, validation_start_ms: int) -> Split:
     """
     late = rows.decision_time_ms >= validation_start_ms
     if late.all() or not late.any():
-        raise DataError(f"{int((~late).sum())} rows to train on and {int(late.sum())} to validate: both are needed")
+        raise DataError(f"{int((~late).sum())} rows to train and {int(late.sum())} to validate: both must be above 0")
     return Split(rows.rows(~late), rows.rows(late), validation_start_ms)
 
 
-Fit = Callable[[RunSpec, Loop, Dataset, Split], Fitted]
+Fit = Callable[[RunSpec, Loop, Dataset, Split], tuple[Fitted, Mapping[str, object]]]
+"""Returns the model, and the origin of an imported one."""
 
 
 def _parts(spec: RunSpec, loop: Loop, dataset: Dataset) -> Split:
@@ -95,24 +97,25 @@ def _parts(spec: RunSpec, loop: Loop, dataset: Dataset) -> Split:
     return split(dataset.rows, spec.window_end_ms - to_ms(loop.definition.training.validation))
 
 
-def _trained(loop: Loop) -> Fit:
+def _trainer_fit(loop: Loop) -> Fit:
     """Load the trainer, while the other process joins the frame."""
     trainer = load_trainer(loop)
 
-    def fit(spec: RunSpec, loop: Loop, _dataset: Dataset, parts: Split) -> Fitted:
+    def fit(spec: RunSpec, loop: Loop, _dataset: Dataset, parts: Split) -> tuple[Fitted, Mapping[str, object]]:
         parameters = loop.definition.training.parameters
-        return trainer.fit(parts.train, parts.validation, parameters=parameters, seed=spec.seed)
+        return trainer.fit(parts.train, parts.validation, parameters=parameters, seed=spec.seed), {}
 
     return fit
 
 
-def _imported(spec: RunSpec, loop: Loop, dataset: Dataset, parts: Split) -> Fitted:
-    from services.training.importing.imported import take
+def _import_model(spec: RunSpec, loop: Loop, dataset: Dataset, parts: Split) -> tuple[Fitted, Mapping[str, object]]:
+    from services.training.importing.imported_model import load_imported_model
 
     if spec.imported is None:
         raise AssertionError("no model was imported")
     inputs = (dataset.numeric, dataset.categorical)
-    return take(spec.imported, parts.validation, inputs, loop.definition.label.kind, spec.threads)
+    model = load_imported_model(spec.imported, parts.validation, inputs, loop.definition.label.kind, spec.threads)
+    return model, model.manifest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,9 @@ class _Packed:
     metrics: Mapping[str, float]
 
 
-def _pack(spec: RunSpec, loop: Loop, dataset: Dataset, parts: Split, fitted: Fitted) -> _Packed:
+def _pack(
+    spec: RunSpec, loop: Loop, dataset: Dataset, parts: Split, fitted: Fitted, origin: Mapping[str, object]
+) -> _Packed:
     kind = loop.definition.label.kind
     predicted = fitted.predict(parts.validation)
     if not np.isfinite(predicted).all():
@@ -138,8 +143,8 @@ def _pack(spec: RunSpec, loop: Loop, dataset: Dataset, parts: Split, fitted: Fit
         validation_start_ms=parts.validation_start_ms,
         code=code_digest(loop.folder),
     )
-    if spec.imported and isinstance(fitted, ImportedModel):
-        training |= {"trainer": "", "parameters": {}, "origin": dict(fitted.manifest())}
+    if origin:
+        training |= {"trainer": "", "parameters": {}, "origin": origin}
     digest = package.write(
         spec,
         loop.definition,
@@ -186,12 +191,12 @@ def _wait_for_frame(process: subprocess.Popen[bytes], folder: Path) -> Dataset:
     if code == DATA_PROBLEM:
         raise DataError((folder / PROBLEM).read_text())
     if code != 0:
-        raise RuntimeError(f"the process that joins the frame ended with code {code}")
+        raise RuntimeError(f"the process that joins the frame ended with exit code {code}")
     return read_dataset(folder / FRAME)
 
 
 @dataclass
-class _Stages:
+class _Steps:
     """Measures and logs the wall time of each step, in seconds."""
 
     run_id: str

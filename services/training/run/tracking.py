@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,30 +11,7 @@ from services.training.spec import RunSpec
 
 RUN_TAG = "driftloop.run_id"
 """Tag that identifies a run across launches."""
-_LONGEST = 500
-_ENVIRONMENT = {
-    "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
-
-
-def prepare() -> None:
-    """Import MLflow (3 s) so that nothing in its stores can run code. Runs while the frame is joined."""
-    os.environ.update(_ENVIRONMENT)
-    import mlflow.tracking  # noqa: F401  # imported for its cost, used below
-    from mlflow.utils import plugins
-
-    plugins._get_entry_points = _entry_points
-
-
-def _entry_points(group: str) -> Any:
-    """Return MLflow's plugins without Feast's, which adds headers that we do not send and loads all of Feast: 6 s."""
-    return () if group == "mlflow.request_header_provider" else importlib.metadata.entry_points(group=group)
+_MAX_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +39,30 @@ def log_run(spec: RunSpec, logged: Logged, folder: Path) -> str:
     client.log_batch(
         run.info.run_id,
         metrics=[Metric(name, value, at_ms, 0) for name, value in sorted(logged.metrics.items())],
-        params=[Param(name, value[:_LONGEST]) for name, value in sorted(logged.parameters.items())],
+        params=[Param(name, value[:_MAX_LENGTH]) for name, value in sorted(logged.parameters.items())],
         tags=[RunTag(name, value) for name, value in sorted(logged.tags.items())],
     )
     client.log_artifacts(run.info.run_id, str(folder), "bundle")
     client.set_terminated(run.info.run_id)
-    _forget_others(client, experiment, spec.run_id, str(run.info.run_id))
+    _delete_other_runs(client, experiment, spec.run_id, str(run.info.run_id))
     return str(run.info.run_id)
 
 
 def _experiment(client: Any, spec: RunSpec) -> str:
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(spec.loop)
-    if found is None:
+    experiment = client.get_experiment_by_name(spec.loop)
+    if experiment is None:
         try:
             return str(client.create_experiment(spec.loop, spec.mlflow_artifacts or None))
         except MlflowException:
-            found = client.get_experiment_by_name(spec.loop)
-            if found is None:
+            experiment = client.get_experiment_by_name(spec.loop)
+            if experiment is None:
                 raise
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
-def _forget_others(client: Any, experiment: str, run_id: str, kept: str) -> None:
+def _delete_other_runs(client: Any, experiment: str, run_id: str, kept: str) -> None:
     """Delete the entry of an earlier launch of the same run that was killed."""
     for run in client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run_id}'"):
         if run.info.run_id != kept:

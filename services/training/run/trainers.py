@@ -15,7 +15,7 @@ from driftloop.model.trainer import Trainer
 from driftloop.process.errors import LoopDefinitionError
 from driftloop.process.settings import ROOT
 
-_OWN_SOURCES = (
+_SHARED_SOURCES = (
     "services/training", "driftloop/model/trainer.py", "driftloop/model/bundle.py", "driftloop/model/classes.py",
     "driftloop/model/onnx_export.py", "driftloop/model/scores.py",
 )  # fmt: skip
@@ -30,22 +30,22 @@ def load_trainer(loop: Loop) -> Trainer:
     where = loop.line_of("training", "trainer")
     if loop.definition.training.trainer is None:
         raise LoopDefinitionError(
-            [f"{where}: trainer: there is none; name a class of the loop's folder, such as model:Trainer"]
+            [f"{where}: trainer is not set; name a class in the loop's folder, such as model:Trainer"]
         )
     module_name, _, class_name = loop.definition.training.trainer.partition(":")
     path = loop.folder / f"{module_name}.py"
     if not path.exists():
-        raise LoopDefinitionError([f"{where}: trainer: there is no {path}"])
+        raise LoopDefinitionError([f"{where}: trainer: {path} does not exist"])
     package = f"loops.{loop.folder.name}"
-    _package("loops", loop.folder.parent)
-    _package(package, loop.folder)
+    _make_importable("loops", loop.folder.parent)
+    _make_importable(package, loop.folder)
     with locate_errors(path):
         module = importlib.import_module(f"{package}.{module_name}")
-    made = getattr(module, class_name, None)
-    if made is None or not callable(getattr(made, "fit", None)):
+    trainer_class = getattr(module, class_name, None)
+    if trainer_class is None or not callable(getattr(trainer_class, "fit", None)):
         raise LoopDefinitionError([f"{where}: trainer: {path} has no class {class_name!r} with a method `fit`"])
     with locate_errors(path):
-        trainer: Trainer = made()
+        trainer: Trainer = trainer_class()
     return trainer
 
 
@@ -53,25 +53,25 @@ def code_digest(folder: Path) -> str:
     """Return the sha256 (hex) of the loop's imported modules and of the code that trains and packs."""
     prefix = f"loops.{folder.name}."
     loaded = [module.__file__ for name, module in sys.modules.items() if name.startswith(prefix)]
-    found = hashlib.sha256()
-    for label, path in sorted({*_labelled(folder, (Path(each) for each in loaded if each)), *_own()}):
-        found.update(f"{label}\x1f{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return found.hexdigest()
+    digest = hashlib.sha256()
+    for label, path in sorted({*_labelled(folder, (Path(file) for file in loaded if file)), *_shared_sources()}):
+        digest.update(f"{label}\x1f{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _labelled(root: Path, paths: Iterable[Path]) -> list[tuple[str, Path]]:
     return [(str(path.relative_to(root)), path) for path in paths]
 
 
-def _own() -> list[tuple[str, Path]]:
+def _shared_sources() -> list[tuple[str, Path]]:
     files: list[Path] = []
-    for source in _OWN_SOURCES:
+    for source in _SHARED_SOURCES:
         path = ROOT / source
         files += path.rglob("*.py") if path.is_dir() else [path]
     return _labelled(ROOT, files)
 
 
-def _package(name: str, folder: Path) -> None:
+def _make_importable(name: str, folder: Path) -> None:
     """Make a folder importable under a name, even if another package has that name."""
     package = ModuleType(name)
     package.__path__ = [str(folder)]

@@ -31,7 +31,7 @@ from services.training.adapters import sql
 from services.training.bootstrap import spec_of
 from services.training.config import TrainingSettings
 from services.training.run.dataset import FRAME, read_dataset
-from services.training.spec import Failed, Result, RunSpec, TableAt, read_result, read_spec, write_spec
+from services.training.spec import Failed, Result, RunSpec, TableVersion, read_result, read_spec, write_spec
 from tests.integration.training.orders_home import LOOPS, Home, make_home
 from tests.loops.orders.source import DAY_MS, START_MS, Story, invent
 
@@ -63,8 +63,10 @@ class Desk:
             loop="orders", request_id=name, window_start_ms=START_MS, window_end_ms=END_MS, model=model,
             reasons=[training.Reason(kind="import", event_id="e")],
         )  # fmt: skip
-        tables = [{name: TableAt(*each) for name, each in part.items()} for part in (self.home.events, self.home.views)]
-        run = sql.Run(name, "orders", request, "e", "e", None, pinned=sql.Pinned(*tables))
+        tables = [
+            {name: TableVersion(*each) for name, each in part.items()} for part in (self.home.events, self.home.views)
+        ]
+        run = sql.Run(name, "orders", request, "e", "e", None, pinned=sql.PinnedTables(*tables))
         path = write_spec(spec_of(settings, load_loop(LOOPS / "orders"), run))
         done = subprocess.run(
             [sys.executable, "-X", "importtime", "-m", "services.training.run", "--spec", str(path)],
@@ -156,14 +158,14 @@ def test_what_mlflow_holds_as_onnx_is_taken_with_the_names_of_its_signature(
 
 def test_another_flavour_is_told_how_to_export_it(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text(yaml.safe_dump({"flavors": {"python_function": {}, "sklearn": {}}}))
-    with pytest.raises(ConfigError, match=r"of the flavour sklearn, not onnx.*skl2onnx\.to_onnx.*--onnx"):
+    with pytest.raises(ConfigError, match=r"MLflow flavor sklearn, not onnx.*skl2onnx\.to_onnx.*--onnx"):
         desk.look(f"--mlflow={tmp_path}")
-    with pytest.raises(ConfigError, match="there is no MLmodel file"):
+    with pytest.raises(ConfigError, match="has no readable MLmodel file"):
         desk.look(f"--mlflow={tmp_path.parent}")
 
 
 def test_columns_that_do_not_fit_the_loops_features_are_told(desk: Desk) -> None:
-    with pytest.raises(ConfigError, match=r"say which, in order, with --columns features=.*shelf_units"):
+    with pytest.raises(ConfigError, match=r"list its columns in order with --columns features=.*shelf_units"):
         desk.look(f"--onnx={desk.file}")
     with pytest.raises(ConfigError, match="channel is a string"):
         desk.look(f"--onnx={desk.file}", "--columns=lines,channel")
@@ -177,7 +179,7 @@ def test_scores_of_another_kind_fail_the_run_in_a_line(desk: Desk) -> None:
     _, failed, _ = desk.run(model, "negative")
     assert isinstance(failed, Failed)
     assert failed.reason == "error"
-    assert "an expected count is never below 0; import it with --link exp" in failed.detail
+    assert "an expected count is never below 0; use --link exp" in failed.detail
     assert len(failed.detail.splitlines()) == 1
 
 

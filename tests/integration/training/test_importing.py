@@ -18,11 +18,11 @@ from driftloop.model.bundle import Input
 from driftloop.model.losses import LabelKind
 from driftloop.model.trainer import TrainingSet
 from services.training.domain.matching import ImportOptions, ImportPlan, Link, Mismatch, match_inputs, match_output
-from services.training.importing.graph import opened, read
-from services.training.importing.imported import ImportedModel, take
-from services.training.run.errors import ModelError
+from services.training.errors import ModelError
+from services.training.importing.graph import open_graph, read
+from services.training.importing.imported_model import ImportedModel, load_imported_model
 from services.training.run.export import checked_scores
-from services.training.spec import Imported
+from services.training.spec import ImportSpec
 from tests.helpers import exported
 from tests.helpers.exported import CLASSES, Exported
 
@@ -57,15 +57,15 @@ def rows(kind: str, count: int = 60) -> TrainingSet:
 def brought(
     content: bytes, kind: LabelKind, folder: Path, options: ImportOptions, data: TrainingSet | None = None
 ) -> ImportedModel:
-    """The model as an import would take it."""
+    """The model as an import would load_imported_model it."""
     path = folder / "model.onnx"
     path.write_bytes(content)
-    graph = opened(content)
+    graph = open_graph(content)
     classes = LOOP_CLASSES if kind == "multiclass" else ()
     inputs = match_inputs(graph.inputs, [*NUMERIC, *CATEGORICAL], options)
-    asking = ImportPlan(inputs, *match_output(graph.outputs, kind, classes, options), options.link)
-    origin = Imported(str(path), hashlib.sha256(content).hexdigest(), "model.onnx", asking)
-    return take(origin, data or rows(kind), (NUMERIC, CATEGORICAL), kind, threads=1)
+    plan = ImportPlan(inputs, *match_output(graph.outputs, kind, classes, options), options.link)
+    origin = ImportSpec(str(path), hashlib.sha256(content).hexdigest(), "model.onnx", plan)
+    return load_imported_model(origin, data or rows(kind), (NUMERIC, CATEGORICAL), kind, threads=1)
 
 
 def scores(model: ImportedModel, data: TrainingSet) -> NDArray[np.float64]:
@@ -143,7 +143,7 @@ def test_an_encoder_that_stops_at_a_new_word_is_refused_with_what_would_do() -> 
     graph = helper.make_graph([strict], "strict", [place], [hot])
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     with pytest.raises(Mismatch, match=r"cannot run it on 3 rows: .*handle_unknown=\"ignore\""):
-        opened(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+        open_graph(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
 
 
 def with_a_gap(data: TrainingSet) -> TrainingSet:
@@ -228,22 +228,22 @@ def test_weights_in_files_beside_the_model_become_part_of_it(tmp_path: Path) -> 
 
 def test_what_cannot_be_asked_is_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"no model")
-    with pytest.raises(Mismatch, match="no ONNX model"):
+    with pytest.raises(Mismatch, match="not a readable ONNX model"):
         read(tmp_path / "no.onnx")
-    with pytest.raises(Mismatch, match="no ONNX model"):
+    with pytest.raises(Mismatch, match="not a readable ONNX model"):
         read(tmp_path / "absent.onnx")
-    with pytest.raises(Mismatch, match="made for 1 rows at a time: export it for any number of rows"):
-        opened(exported.torch_matrix(1, fixed=True).onnx)
+    with pytest.raises(Mismatch, match="takes exactly 1 rows: export it for any number of rows"):
+        open_graph(exported.torch_matrix(1, fixed=True).onnx)
     old = graph_of({"x": (1, ["n", 1])}, [helper.make_node("Relu", ["x"], ["y"])], {"y": (1, ["n", 1])}, opset=8)
     with pytest.raises(Mismatch, match="opset 8: export it with opset 9 or newer"):
-        opened(old)
+        open_graph(old)
     strange = graph_of({"x": (1, ["n", 1])}, [helper.make_node("Glow", ["x"], ["y"])], {"y": (1, ["n", 1])})
     with pytest.raises(Mismatch, match=r"ONNX Runtime cannot load it: .*Glow"):
-        opened(strange)
+        open_graph(strange)
 
 
 def test_another_file_than_the_one_that_was_imported_is_refused(tmp_path: Path) -> None:
     model = brought(exported.torch_matrix(1).onnx, "regression", tmp_path, ImportOptions(FEATURES))
     Path(model.origin.path).write_bytes(exported.torch_matrix(2).onnx)
     with pytest.raises(ModelError, match="not the file that was imported"):
-        take(model.origin, rows("regression"), (NUMERIC, CATEGORICAL), "regression", threads=1)
+        load_imported_model(model.origin, rows("regression"), (NUMERIC, CATEGORICAL), "regression", threads=1)

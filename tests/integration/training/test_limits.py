@@ -13,7 +13,7 @@ from driftloop.runner import outbox
 from driftloop.runner.tables import open_database
 from services.training.adapters import sql
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
-from services.training.domain.state import Chain, LoopState
+from services.training.domain.state import Chain, RetrainState
 from services.training.worker import Worker
 from tests.integration.training.runs import eventually, program, spec_for
 from tests.unit.training.policies import policy
@@ -28,8 +28,8 @@ def failure_of(home: Path, text: str, **limits: object) -> training.RunFailed:
     """How a run with a stand-in program fails under some limits."""
     engine = open_database(f"sqlite:///{home}/training.db", sql.metadata)
     with engine.begin() as connection:
-        sql.save_state(connection, LoopState("orders", chain=Chain("request-1", "run-1", "r-1")))
-        sql.want_run(connection, "run-1", EVENT)
+        sql.save_state(connection, RetrainState("orders", chain=Chain("request-1", "run-1", "r-1")))
+        sql.add_run(connection, "run-1", EVENT)
         parts: tuple[sql.Part, ...] = ("lake", "offline")
         for part in parts:
             sql.extend_coverage(connection, "orders", part, sql.Coverage(5000, {}))

@@ -40,7 +40,7 @@ from services.training.bootstrap import NAME, assemble, run_environment
 from services.training.config import TrainingSettings
 from services.training.handlers import table
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, read_dataset
-from services.training.spec import SPEC, TableAt, Trained, read_result, read_spec, write_spec
+from services.training.spec import SPEC, TableVersion, Trained, read_result, read_spec, write_spec
 from tests.helpers.editing import replace_once
 from tests.integration.training.orders_home import LOOPS, Home, make_home
 from tests.loops.orders.source import DAY_MS, HOUR_MS, START_MS, Story, invent
@@ -240,7 +240,7 @@ def test_a_label_of_classes_is_trained_on_packed_and_read_back(finished: Finishe
         spec,
         loop_folder=str(_loop_of_classes(tmp_path)),
         run_id="classes",
-        events={**spec.events, "orders.inspected": TableAt(str(tmp_path / "inspected"), version)},
+        events={**spec.events, "orders.inspected": TableVersion(str(tmp_path / "inspected"), version)},
         mlflow_uri=f"sqlite:///{tmp_path}/mlflow.db",
         mlflow_artifacts=str(tmp_path / "artifacts"),
         folder=str(tmp_path / "run"),

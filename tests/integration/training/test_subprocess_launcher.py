@@ -52,8 +52,8 @@ def test_a_crash_leaves_its_last_lines(tmp_path: Path) -> None:
 
     eventually(ended)
     assert seen[-1].result is None
-    assert seen[-1].last_words.startswith("exit code 1\n")
-    assert seen[-1].last_words.endswith("ValueError: no such column")
+    assert seen[-1].stderr_tail.startswith("exit code 1\n")
+    assert seen[-1].stderr_tail.endswith("ValueError: no such column")
 
 
 def test_memory_is_that_of_all_its_processes(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class HandLauncher:
 
     def stop(self, folder: Path) -> None:
         self.stopped.append(folder)
-        self.runs[folder] = Observation("ended", result=self.result_at_stop, last_words="killed")
+        self.runs[folder] = Observation("ended", result=self.result_at_stop, stderr_tail="killed")
 
     def close(self) -> None:
         for folder in list(self.runs):
@@ -40,6 +40,6 @@ class HandLauncher:
         """Of the newest run."""
         return Path(self.launched[-1].folder)
 
-    def end(self, result: Result | None, last_words: str = "") -> None:
+    def end(self, result: Result | None, stderr_tail: str = "") -> None:
         """The newest run ends."""
-        self.runs[self.folder] = Observation("ended", result=result, last_words=last_words)
+        self.runs[self.folder] = Observation("ended", result=result, stderr_tail=stderr_tail)

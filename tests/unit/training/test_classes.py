@@ -15,9 +15,9 @@ from driftloop.model.losses import losses
 from driftloop.model.trainer import TrainingSet
 from services.evaluation.adapters.bundles import LocalBundles
 from services.evaluation.adapters.holdouts import ParquetHoldouts
+from services.training.errors import ModelError
 from services.training.run import package
 from services.training.run.dataset import Dataset, read_dataset, write_dataset
-from services.training.run.errors import ModelError
 from services.training.run.export import checked_scores, run
 from tests.unit.serving.harness import CATEGORICAL, CLASSES, NUMERIC, OF_CLASSES, graph, probabilities, score
 from tests.unit.training.test_package import spec_in
@@ -79,13 +79,13 @@ def test_a_graph_of_another_number_of_classes_is_refused(rows: TrainingSet) -> N
 
 
 def test_predictions_of_another_shape_than_the_exports_are_refused(rows: TrainingSet) -> None:
-    with pytest.raises(ModelError, match=r"predictions have shape \[40\], scores \[40, 3\]"):
+    with pytest.raises(ModelError, match=r"predictions have shape \[40\], but scores have \[40, 3\]"):
         checked_scores(graph(0.0, 3), rows, predicted(rows)[:, 0], 1)
 
 
 def test_scores_that_are_no_probabilities_are_refused(rows: TrainingSet) -> None:
     one = replace(rows, classes=("only",))
-    with pytest.raises(ModelError, match="must be probabilities of its 1 classes"):
+    with pytest.raises(ModelError, match="must have probabilities of its 1 classes"):
         checked_scores(graph(0.0), one, run(graph(0.0), one, 1), 1)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from driftloop.loop.definition import TrainingDefinition
 from services.training.domain import controller
 from services.training.domain.controller import Window
-from services.training.domain.state import Coalesced, LoopState, Outcome, Reason, Requested, parse_state
+from services.training.domain.state import Answer, Coalesced, Reason, Requested, RetrainState, parse_state
 from tests.unit.training.policies import DAY_MS, policy
 
 
@@ -20,40 +20,40 @@ class Loop:
 
     def __init__(self, policy: TrainingDefinition) -> None:
         self.policy = policy
-        self.state = LoopState("shop")
-        self.said: list[Outcome] = []
+        self.state = RetrainState("shop")
+        self.answers: list[Answer] = []
 
-    def day(self, end: int, champion: str = "") -> tuple[Outcome, ...]:
+    def day(self, end: int, champion: str = "") -> tuple[Answer, ...]:
         window = Window(f"window-{end}", (end - 1) * DAY_MS, end * DAY_MS, champion)
-        return self._took(controller.window_closed(self.state, self.policy, window))
+        return self._took(controller.close_window(self.state, self.policy, window))
 
-    def drift(self, name: str, day: float, release: str = "") -> tuple[Outcome, ...]:
+    def drift(self, name: str, day: float, release: str = "") -> tuple[Answer, ...]:
         reason = Reason("drift", name, int(day * DAY_MS), "calibration", f"chain-{name}", release, ("w1", "w2"))
-        return self._took(controller.reason_came(self.state, self.policy, reason))
+        return self._took(controller.add_reason(self.state, self.policy, reason))
 
-    def command(self, name: str, day: float) -> tuple[Outcome, ...]:
+    def command(self, name: str, day: float) -> tuple[Answer, ...]:
         reason = Reason("command", name, int(day * DAY_MS), "ann: try", f"chain-{name}")
-        return self._took(controller.reason_came(self.state, self.policy, reason))
+        return self._took(controller.add_reason(self.state, self.policy, reason))
 
     def promote(self, day: int) -> str:
         assert self.state.chain is not None
         release = self.state.chain.release_id
-        self.state = controller.candidate_trained(self.state, self.state.chain.request_id)
-        self.state = controller.champion_promoted(self.state, release, day * DAY_MS)
+        self.state = controller.open_release(self.state, self.state.chain.request_id)
+        self.state = controller.promote_champion(self.state, release, day * DAY_MS)
         return release
 
     def reject(self, day: int) -> None:
         assert self.state.chain is not None
-        self.state = controller.release_rejected(self.state, self.state.chain.release_id, day * DAY_MS)
+        self.state = controller.reject_release(self.state, self.state.chain.release_id, day * DAY_MS)
 
     def fail(self, day: int) -> None:
         assert self.state.chain is not None
-        self.state = controller.run_failed(self.state, self.state.chain.request_id, day * DAY_MS)
+        self.state = controller.fail_run(self.state, self.state.chain.request_id, day * DAY_MS)
 
-    def _took(self, step: controller.Step) -> tuple[Outcome, ...]:
-        self.state, said = step
-        self.said += said
-        return said
+    def _took(self, step: controller.StateAndAnswers) -> tuple[Answer, ...]:
+        self.state, answers = step
+        self.answers += answers
+        return answers
 
 
 def with_champion(**changes: Any) -> Loop:
@@ -64,14 +64,14 @@ def with_champion(**changes: Any) -> Loop:
     return loop
 
 
-def only_request(said: tuple[Outcome, ...]) -> Requested:
-    (request,) = said
+def only_request(answers: tuple[Answer, ...]) -> Requested:
+    (request,) = answers
     assert isinstance(request, Requested)
     return request
 
 
-def only_coalesced(said: tuple[Outcome, ...]) -> Coalesced:
-    (coalesced,) = said
+def only_coalesced(answers: tuple[Answer, ...]) -> Coalesced:
+    (coalesced,) = answers
     assert isinstance(coalesced, Coalesced)
     return coalesced
 
@@ -126,7 +126,7 @@ def test_reasons_that_come_while_a_chain_is_open_make_one_request_later(trained:
     loop = with_champion()
     open_chain = only_request(loop.drift("a", 5)).chain
     if trained:
-        loop.state = controller.candidate_trained(loop.state, open_chain.request_id)
+        loop.state = controller.open_release(loop.state, open_chain.request_id)
     kept = [only_coalesced(loop.drift("b", 6)), only_coalesced(loop.command("c", 6))]
     assert {each.because for each in kept} == {because}
     assert {each.blocked_by for each in kept} == {open_chain.release_id if trained else open_chain.request_id}
@@ -164,7 +164,7 @@ def test_an_alarm_about_a_champion_that_was_restored_counts_again() -> None:
     first = loop.state.champion
     loop.drift("a", 5, first)
     second = loop.promote(6)
-    loop.state = controller.release_rolled_back(loop.state, second, first, 7 * DAY_MS)
+    loop.state = controller.roll_back_release(loop.state, second, first, 7 * DAY_MS)
     assert loop.state.champion == first
     assert isinstance(loop.drift("b", 8, first)[0], Requested)
 
@@ -191,10 +191,10 @@ def test_a_cooldown_keeps_reasons_until_it_is_over() -> None:
 
 def test_a_pause_keeps_even_commands_until_the_window_after_it_ends() -> None:
     loop = with_champion()
-    loop.state = controller.paused(loop.state, value=True)
+    loop.state = controller.set_paused(loop.state, value=True)
     assert only_coalesced(loop.command("c", 4)).because == "paused"
     assert loop.day(4) == ()
-    loop.state = controller.paused(loop.state, value=False)
+    loop.state = controller.set_paused(loop.state, value=False)
     assert only_request(loop.day(5)).window_end_ms == 5 * DAY_MS
 
 
@@ -220,11 +220,11 @@ def test_events_about_other_releases_and_requests_change_nothing() -> None:
     loop = with_champion()
     loop.drift("a", 5)
     before = loop.state
-    state = controller.run_failed(before, "another", 0)
-    state = controller.candidate_trained(state, "another")
-    state = controller.release_rejected(state, "another", 0)
-    state = controller.stage_entered(state, "another", "shadow")
-    assert controller.release_rolled_back(state, "another", "", 0) == before
+    state = controller.fail_run(before, "another", 0)
+    state = controller.open_release(state, "another")
+    state = controller.reject_release(state, "another", 0)
+    state = controller.enter_stage(state, "another", "shadow")
+    assert controller.roll_back_release(state, "another", "", 0) == before
 
 
 Action = tuple[str, int]
@@ -247,7 +247,7 @@ policies = st.builds(
 
 
 def play(policy: TrainingDefinition, script: list[Action], times: int) -> tuple[Loop, list[str]]:
-    """Deliver each event of a script so many times; says what was said and which reasons came from outside."""
+    """Deliver each event of a script so many times; says what was answers and which reasons came from outside."""
     loop, day = Loop(policy), 0
     given_reasons: list[str] = []
     for number, (action, _) in enumerate(script):
@@ -255,10 +255,10 @@ def play(policy: TrainingDefinition, script: list[Action], times: int) -> tuple[
         chain = loop.state.chain
         for _ in range(times):
             open_before = loop.state.chain
-            said = deliver(
+            answers = deliver(
                 loop, action, number, day, chain.request_id if chain else "", chain.release_id if chain else ""
             )
-            requests = [each for each in said if isinstance(each, Requested)]
+            requests = [each for each in answers if isinstance(each, Requested)]
             assert len(requests) <= 1
             assert not (requests and open_before is not None)
         if action in ("drift", "old-drift", "command"):
@@ -267,7 +267,7 @@ def play(policy: TrainingDefinition, script: list[Action], times: int) -> tuple[
     return loop, given_reasons
 
 
-def deliver(loop: Loop, action: str, number: int, day: int, request: str, release: str) -> tuple[Outcome, ...]:
+def deliver(loop: Loop, action: str, number: int, day: int, request: str, release: str) -> tuple[Answer, ...]:
     former = loop.state.former[0] if loop.state.former else "r-none"
     reasons = {
         "day": lambda: loop.day(day),
@@ -281,15 +281,15 @@ def deliver(loop: Loop, action: str, number: int, day: int, request: str, releas
     return ()
 
 
-def changed(state: LoopState, action: str, request: str, release: str, at_ms: int) -> LoopState:
-    changes: dict[str, Callable[[], LoopState]] = {
-        "pause": lambda: controller.paused(state, value=True),
-        "resume": lambda: controller.paused(state, value=False),
-        "train": lambda: controller.candidate_trained(state, request),
-        "fail": lambda: controller.run_failed(state, request, at_ms),
-        "promote": lambda: controller.champion_promoted(state, release, at_ms),
-        "reject": lambda: controller.release_rejected(state, release, at_ms),
-        "back": lambda: controller.release_rolled_back(state, release, "", at_ms),
+def changed(state: RetrainState, action: str, request: str, release: str, at_ms: int) -> RetrainState:
+    changes: dict[str, Callable[[], RetrainState]] = {
+        "pause": lambda: controller.set_paused(state, value=True),
+        "resume": lambda: controller.set_paused(state, value=False),
+        "train": lambda: controller.open_release(state, request),
+        "fail": lambda: controller.fail_run(state, request, at_ms),
+        "promote": lambda: controller.promote_champion(state, release, at_ms),
+        "reject": lambda: controller.reject_release(state, release, at_ms),
+        "back": lambda: controller.roll_back_release(state, release, "", at_ms),
     }
     return changes[action]()
 
@@ -300,11 +300,11 @@ def test_two_requests_are_never_open_and_every_reason_has_its_answer(
     rules: TrainingDefinition, script: list[Action]
 ) -> None:
     loop, given_reasons = play(rules, script, times=1)
-    named = [r.event_id for o in loop.said for r in (o.reasons if isinstance(o, Requested) else (o.reason,))]
+    named = [r.event_id for o in loop.answers for r in (o.reasons if isinstance(o, Requested) else (o.reason,))]
     assert set(given_reasons) <= set(named)
-    requested = [r.event_id for o in loop.said if isinstance(o, Requested) for r in o.reasons]
+    requested = [r.event_id for o in loop.answers if isinstance(o, Requested) for r in o.reasons]
     assert len(requested) == len(set(requested))
-    ids = [o.chain.request_id for o in loop.said if isinstance(o, Requested)]
+    ids = [o.chain.request_id for o in loop.answers if isinstance(o, Requested)]
     assert len(ids) == len(set(ids))
 
 
@@ -313,7 +313,7 @@ def test_two_requests_are_never_open_and_every_reason_has_its_answer(
 def test_events_that_come_twice_say_and_change_nothing_more(rules: TrainingDefinition, script: list[Action]) -> None:
     once, _ = play(rules, script, times=1)
     twice, _ = play(rules, script, times=2)
-    assert twice.said == once.said
+    assert twice.answers == once.answers
     assert twice.state == once.state
 
 
@@ -323,17 +323,17 @@ def test_no_kept_reason_is_forgotten(rules: TrainingDefinition, script: list[Act
     loop, _ = play(rules, script, times=1)
     if loop.state.chain is not None:
         loop.reject(1000)
-    loop.state = replace(controller.paused(loop.state, value=False), consecutive_failures=0)
+    loop.state = replace(controller.set_paused(loop.state, value=False), consecutive_failures=0)
     kept = {reason.event_id for reason in loop.state.kept}
-    said = loop.day(1010)
-    answered = {r.event_id for o in said for r in (o.reasons if isinstance(o, Requested) else (o.reason,))}
+    answers = loop.day(1010)
+    answered = {r.event_id for o in answers for r in (o.reasons if isinstance(o, Requested) else (o.reason,))}
     assert kept <= answered
     assert loop.state.kept == ()
 
 
-def bring(loop: Loop, name: str, day: float) -> tuple[Outcome, ...]:
+def bring(loop: Loop, name: str, day: float) -> tuple[Answer, ...]:
     reason = Reason("import", name, int(day * DAY_MS), "ann: ours (model.onnx)", f"chain-{name}", model="00")
-    return loop._took(controller.reason_came(loop.state, loop.policy, reason))
+    return loop._took(controller.add_reason(loop.state, loop.policy, reason))
 
 
 def untrained(**changes: Any) -> Loop:
@@ -402,8 +402,8 @@ def test_without_a_trainer_every_reason_is_kept_and_says_so_and_an_import_goes_t
     assert isinstance(bring(loop, "a", 2)[0], Requested)
     release = loop.promote(2)
     assert [each.because for each in loop.day(3) if isinstance(each, Coalesced)] == ["superseded"]
-    for said in (loop.drift("d", 4, release), loop.command("c", 4)):
-        assert [each.because for each in said if isinstance(each, Coalesced)] == ["no-trainer"]
+    for answers in (loop.drift("d", 4, release), loop.command("c", 4)):
+        assert [each.because for each in answers if isinstance(each, Coalesced)] == ["no-trainer"]
     assert isinstance(bring(loop, "b", 4)[0], Requested)
     assert parse_state(loop.state.to_json()) == loop.state
 

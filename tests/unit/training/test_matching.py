@@ -42,18 +42,18 @@ def test_single_columns_find_their_names() -> None:
 @pytest.mark.parametrize(
     ("tensors", "asked", "says"),
     [
-        ([MATRIX], options(), "takes 2 columns, and bears no name of the loop's inputs: say which, in order"),
-        ([MATRIX], options("lines"), "takes 2 columns, not the 1 that --columns names"),
+        ([MATRIX], options(), "takes 2 columns and its name is not an input of the loop: list its columns in order"),
+        ([MATRIX], options("lines"), "takes 2 columns, but --columns names 1"),
         ([MATRIX], options("lines", "channel"), "takes float, but channel is a string"),
         (
             [MATRIX],
             ImportOptions({"other": ["lines"]}),
-            "--columns names 'other', which is no input of the model; it has f",
+            "--columns names 'other', which is not an input of the model; it has f",
         ),
-        ([MATRIX, MATRIX], options("lines"), "say --columns INPUT=NAME,NAME,... for each"),
+        ([MATRIX, MATRIX], options("lines"), "use --columns INPUT=NAME,NAME,... for each"),
         ([Tensor("channel", "float", (None, 1))], options(), "takes float, but channel is a string"),
-        ([Tensor("lines", "bool", (None, 1))], options(), "takes bool; it must be a number or a string"),
-        ([Tensor("lines", "float", (1, 1))], options(), "made for 1 rows at a time"),
+        ([Tensor("lines", "bool", (None, 1))], options(), "takes bool; it must take numbers or strings"),
+        ([Tensor("lines", "float", (1, 1))], options(), "takes exactly 1 rows"),
         ([Tensor("lines", "float", (None, 1, 1))], options(), "has 3 axes"),
     ],
 )
@@ -98,14 +98,19 @@ def test_the_score_is_found_among_the_outputs(
     ("tensors", "kind", "asked", "says"),
     [
         ([output(1, dtype="int64", name="label")], "binary", options(), "only label: export it with its probabilities"),
-        ([output(1), output(1, name="b")], "count", options(), "the outputs scores, b: say which holds the scores"),
-        ([output(1)], "count", options(output="c"), "it has no output 'c' of numbers; it has scores"),
-        ([output(2, "kept", "back")], "binary", options(), "its classes are kept, back: say which is the loop's 1"),
-        ([output(2)], "binary", options(positive="x"), "bear no names: name them in order, with --classes"),
-        ([output(3)], "binary", options(), "has 3 columns; a loop of the kind binary needs the probability of 1"),
-        ([output(2)], "regression", options(), "has 2 columns; a loop of the kind regression needs one number"),
-        ([output(2)], "multiclass", options(), "has 2 columns; the loop has 3 classes"),
-        ([output(3, "a", "b", "c")], "multiclass", options(), "its classes are a, b, c, the loop's none, few, many"),
+        ([output(1), output(1, name="b")], "count", options(), "the outputs scores, b: name the one with the scores"),
+        ([output(1)], "count", options(output="c"), "it has no numeric output 'c'; it has scores"),
+        ([output(2, "kept", "back")], "binary", options(), "are kept, back: name the one that is the loop's 1"),
+        ([output(2)], "binary", options(positive="x"), "have no names: list them in order with --classes"),
+        ([output(3)], "binary", options(), "has 3 columns, but a binary loop needs the probability of 1"),
+        ([output(2)], "regression", options(), "has 2 columns, but a regression loop needs one number"),
+        ([output(2)], "multiclass", options(), "has 2 columns, but the loop has 3 classes"),
+        (
+            [output(3, "a", "b", "c")],
+            "multiclass",
+            options(),
+            "its classes are a, b, c, the loop's are none, few, many",
+        ),
     ],
 )
 def test_outputs_that_hold_no_score_are_told(tensors: list[Tensor], kind: Any, asked: ImportOptions, says: str) -> None:

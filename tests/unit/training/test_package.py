@@ -13,13 +13,13 @@ from driftloop.loop import load_loop
 from driftloop.model.bundle import Input, open_bundle
 from driftloop.model.trainer import TrainingSet
 from driftloop.process.errors import LoopDefinitionError
+from services.training.errors import DataError, ModelError
 from services.training.run import package
 from services.training.run.dataset import Dataset, read_dataset, write_dataset
-from services.training.run.errors import DataError, ModelError
 from services.training.run.export import checked_scores
 from services.training.run.pipeline import split
 from services.training.run.trainers import code_digest, load_trainer
-from services.training.spec import RunSpec, TableAt, Trained, read_result, read_spec, write_result, write_spec
+from services.training.spec import RunSpec, TableVersion, Trained, read_result, read_spec, write_result, write_spec
 
 ORDERS = load_loop(Path(__file__).resolve().parents[2] / "loops" / "orders")
 PARAMETERS = ORDERS.definition.training.parameters
@@ -54,8 +54,8 @@ def spec_in(folder: Path) -> RunSpec:
         window_start_ms=0,
         window_end_ms=80_000,
         seed=7,
-        events={"orders.placed": TableAt("/lake/placed", 3)},
-        views={"view": TableAt("/lake/view", 5)},
+        events={"orders.placed": TableVersion("/lake/placed", 3)},
+        views={"view": TableVersion("/lake/view", 5)},
         home="/home",
         feature_repo="/repo",
         state_url="",
@@ -148,7 +148,7 @@ def test_an_unknown_word_and_a_missing_number_are_scored_alike_in_both() -> None
 
 
 def test_a_window_with_one_side_only_is_refused() -> None:
-    with pytest.raises(DataError, match="80 rows to train on and 0 to validate"):
+    with pytest.raises(DataError, match="80 rows to train and 0 to validate"):
         split(made_up().rows, 80_000)
 
 
@@ -177,7 +177,7 @@ def test_the_digest_sees_any_change_of_the_rows() -> None:
 
 
 def test_a_trainer_that_is_not_there_is_an_error_of_the_loop() -> None:
-    for name, told in (("nothing:Trainer", "there is no .*nothing.py"), ("model:Nobody", ".*has no class 'Nobody'")):
+    for name, told in (("nothing:Trainer", ".*nothing.py does not exist"), ("model:Nobody", ".*has no class 'Nobody'")):
         training = ORDERS.definition.training.model_copy(update={"trainer": name})
         definition = ORDERS.definition.model_copy(update={"training": training})
         with pytest.raises(LoopDefinitionError, match=rf"loop\.yaml:\d+: trainer: {told}"):

@@ -48,9 +48,9 @@ def accepted(rows: list[dict[str, Any]], columns: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist(filled)
 
 
-def asked(*rows: dict[str, Any], start_ms: int = 0, end_ms: int = 100_000) -> population.Asked:
+def asked(*rows: dict[str, Any], start_ms: int = 0, end_ms: int = 100_000) -> population.Decisions:
     columns = {"ref": "a", "planned_ms": 1000, "where": "north", "size": 1, "weight": 1.0}
-    return population.asked_between(accepted(list(rows), columns), PREDICTION, start_ms, end_ms)
+    return population.decisions_between(accepted(list(rows), columns), PREDICTION, start_ms, end_ms)
 
 
 def outcomes(*rows: dict[str, Any], end_ms: int = 100_000) -> pa.Table:

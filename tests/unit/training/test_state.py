@@ -3,13 +3,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from services.training.domain.state import LoopState, parse_state
+from services.training.domain.state import RetrainState, parse_state
 
 FIRST_SCHEMA = Path(__file__).parents[2] / "integration" / "driftloop" / "first_schema" / "training.sql"
 
 
 def test_a_state_survives_its_text() -> None:
-    state = LoopState("orders", champion="r-1", former=("r-0",), consecutive_failures=3, requests=4)
+    state = RetrainState("orders", champion="r-1", former=("r-0",), consecutive_failures=3, requests=4)
     assert parse_state(state.to_json()) == state
 
 

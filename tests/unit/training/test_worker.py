@@ -17,9 +17,9 @@ from driftloop.runner.tables import open_database
 from services.training.adapters import sql
 from services.training.bootstrap import spec_of
 from services.training.config import TrainingSettings
-from services.training.domain.state import Chain, LoopState
+from services.training.domain.state import Chain, RetrainState
 from services.training.ports import Observation
-from services.training.spec import Failed, TableAt
+from services.training.spec import Failed, TableVersion
 from services.training.worker import Worker
 from tests.helpers.clock import FakeClock
 from tests.unit.training.fakes import TRAINED, HandLauncher
@@ -57,7 +57,7 @@ class Harness:
     clock: FakeClock
 
     def cover(self, part: sql.Part, watermark_ms: int, **versions: int) -> None:
-        tables = {name: TableAt(f"lake/{name}", version) for name, version in versions.items()}
+        tables = {name: TableVersion(f"lake/{name}", version) for name, version in versions.items()}
         with self.engine.begin() as connection:
             sql.extend_coverage(connection, "orders", part, sql.Coverage(watermark_ms, tables))
 
@@ -79,7 +79,7 @@ class Harness:
         found: training.RunFailed = event.data
         return found
 
-    def state(self) -> LoopState:
+    def state(self) -> RetrainState:
         with self.engine.begin() as connection:
             return sql.load_state(connection, "orders")
 
@@ -93,9 +93,9 @@ def loop() -> Loop:
 def harness(tmp_path: Path, loop: Loop) -> Harness:
     engine = open_database(f"sqlite:///{tmp_path}/training.db", sql.metadata)
     with engine.begin() as connection:
-        sql.save_state(connection, LoopState("orders", chain=Chain("request-1", "run-1", "r-1")))
-        sql.want_run(connection, "run-1", EVENT)
-        sql.want_run(connection, "run-1", EVENT)
+        sql.save_state(connection, RetrainState("orders", chain=Chain("request-1", "run-1", "r-1")))
+        sql.add_run(connection, "run-1", EVENT)
+        sql.add_run(connection, "run-1", EVENT)
     return made(engine, loop, tmp_path, HandLauncher(), FakeClock())
 
 

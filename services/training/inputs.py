@@ -17,20 +17,20 @@ def model_inputs(store: Any, prediction: PredictionDefinition) -> list[Input]:
     Raises:
         feast.errors.FeatureServiceNotFoundException: the features service has not applied its definitions yet.
     """
-    asked = [request_input(name, each) for name, each in prediction.inputs.items() if each.model]
-    return [*service_inputs(store, prediction.feature_service), *asked]
+    request = [request_input(name, declared) for name, declared in prediction.inputs.items() if declared.model]
+    return [*service_inputs(store, prediction.feature_service), *request]
 
 
 def service_inputs(store: Any, service_name: str) -> list[Input]:
     """Return the features of a feature service as inputs."""
-    found = []
+    inputs = []
     for projection in store.get_feature_service(service_name).feature_view_projections:
         view = projection.name_to_use()
         for feature in projection.features:
             is_text = str(feature.dtype) == "String"
             name, dtype = f"{view}__{feature.name}", _TEXT if is_text else _NUMBER
-            found.append(Input(name, "feature", dtype, projection.name, feature.name))
-    return found
+            inputs.append(Input(name, "feature", dtype, projection.name, feature.name))
+    return inputs
 
 
 def request_input(name: str, declared: InputDefinition) -> Input:

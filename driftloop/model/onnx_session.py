@@ -1,0 +1,29 @@
+"""Opens ONNX models with the options that all services share."""
+
+from __future__ import annotations
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+ONNX_ERRORS = (
+    state.EPFail,
+    state.Fail,
+    state.InvalidArgument,
+    state.InvalidGraph,
+    state.InvalidProtobuf,
+    state.NoModel,
+    state.NotImplemented,
+    state.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+"""Exceptions of ONNX Runtime, which share no base class."""
+
+
+def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """Load a model on the CPU; raise one of `ONNX_ERRORS` if it cannot run here."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
