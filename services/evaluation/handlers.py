@@ -53,17 +53,17 @@ class Evaluation:
         """Store a window's paired sums, judge the open release, and answer the window."""
         window, state = event.data, self.state(tx.connection)
         loop = self._loop(window.loop)
-        state.add_blocks(window.loop, event.id, [_block(each) for each in window.paired])
+        state.add_blocks(window.loop, event.id, [_block(pair) for pair in window.paired])
         entry = state.open_stage(window.loop)
         verdicts = []
         if entry is not None and window.start_ms >= entry.entered_ms:
             verdicts = self._verdict(loop, entry, event, state)
-        return [*verdicts, messages.window_decided(window, event.time_ms, [each.id for each in verdicts])]
+        return [*verdicts, messages.window_decided(window, event.time_ms, [verdict.id for verdict in verdicts])]
 
     def stage_entered(self, event: Envelope[registry.StageEntered], tx: Transaction) -> Sequence[Draft]:
         """Store the open release, its start and its champion; or the new champion."""
         data, state = event.data, self.state(tx.connection)
-        noted = state.enter(
+        is_new = state.enter(
             StageEntry(
                 loop=data.loop,
                 release_id=data.release_id,
@@ -76,9 +76,9 @@ class Evaluation:
                 event_id=event.id,
             )
         )
-        if noted and data.stage == _CHAMPION:
+        if is_new and data.stage == _CHAMPION:
             state.set_champion(data.loop, data.release_id, data.epoch)
-        elif noted and data.release_id == state.champion(data.loop):
+        elif is_new and data.release_id == state.champion(data.loop):
             state.set_champion(data.loop, data.champion_release_id, data.epoch)
         return []
 
@@ -147,11 +147,11 @@ def _block(pair: monitoring.PairedBlock) -> Block:
 
 def _count(loop: str, stage: str, judgement: Judgement) -> None:
     metrics.VERDICTS.add(loop=loop, stage=stage, outcome=judgement.outcome)
-    found = judgement.interval
-    if found is not None:
-        metrics.STAGE_BLOCKS.set(found.blocks, loop=loop, stage=stage)
+    gain = judgement.interval
+    if gain is not None:
+        metrics.STAGE_BLOCKS.set(gain.blocks, loop=loop, stage=stage)
         for bound in ("estimate", "lower", "upper"):
-            metrics.GAIN.set(getattr(found, bound), loop=loop, bound=bound)
+            metrics.GAIN.set(getattr(gain, bound), loop=loop, bound=bound)
 
 
 def table(service: Evaluation) -> HandlerTable:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from driftloop.contracts import evaluation_pb2 as messages
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
 from driftloop.events import ids
 from driftloop.events.envelope import Draft
-from services.evaluation.domain.judgement import Interval, Judgement, Outcome
+from services.evaluation.domain.judgement import Interval, Judgement
 from services.evaluation.ports import Candidate, StageEntry
 
 DECIDER = "evaluation"
-
-_OUTCOMES: dict[Outcome, messages.Outcome] = {
-    Outcome.BETTER: messages.BETTER,
-    Outcome.WORSE: messages.WORSE,
-    Outcome.NOT_KNOWN_YET: messages.NOT_KNOWN_YET,
-}
 
 
 def release_id(loop: str, run_id: str) -> str:
@@ -79,23 +74,15 @@ def _verdict(judgement: Judgement, loop: str, verdict_id: str, stage: str, relea
         verdict_id=verdict_id,
         stage=stage,
         release_id=release,
-        outcome=_OUTCOMES[judgement.outcome],
+        outcome=judgement.outcome.name,
         interval=None if judgement.interval is None else _interval(judgement.interval),
         margin=judgement.margin,
         reasons=judgement.reasons,
         limit_reached=judgement.limit_reached,
         metrics=judgement.metrics,
-        slices=[messages.Slice(name=name, interval=_interval(each)) for name, each in judgement.slices.items()],
+        slices=[messages.Slice(name=name, interval=_interval(gain)) for name, gain in judgement.slices.items()],
     )
 
 
-def _interval(found: Interval) -> messages.Interval:
-    return messages.Interval(
-        estimate=found.estimate,
-        lower=found.lower,
-        upper=found.upper,
-        level=found.level,
-        blocks=found.blocks,
-        rows=found.rows,
-        resamples=found.resamples,
-    )
+def _interval(interval: Interval) -> messages.Interval:
+    return messages.Interval(**asdict(interval))

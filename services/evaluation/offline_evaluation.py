@@ -49,21 +49,21 @@ class Judge:
             return offline.refused(str(problem))
         if holdout.score.shape != score.shape:
             shapes = f"{list(holdout.score.shape)} and {list(score.shape)}"
-            return offline.refused(f"scores of the training run and of the model have other shapes: {shapes}")
-        drifted = _difference(score, holdout.score)
-        if drifted > RECORDED_TOLERANCE:
-            return offline.refused(f"scores differ from those of the training run by up to {drifted:.2g}")
+            return offline.refused(f"scores of the training run and of the model have different shapes: {shapes}")
+        difference = _difference(score, holdout.score)
+        if difference > RECORDED_TOLERANCE:
+            return offline.refused(f"scores differ from those of the training run by up to {difference:.2g}")
         other, why = self._champion_scores(champion, holdout, scorer.classes)
-        trial = offline.Trial(scorer.kind, holdout.label, score, holdout.decision_time_ms, other, why)
-        found = offline.judge(trial, loop.offline, to_ms(loop.monitoring.block), resampling(loop), subject)
+        scores = offline.HoldoutScores(scorer.kind, holdout.label, score, holdout.decision_time_ms, other, why)
+        judgement = offline.judge(scores, loop.offline, to_ms(loop.monitoring.block), resampling(loop), subject)
         measured = {"golden_difference": golden, "row_latency_ms_p50": self._latency_ms(scorer, holdout)}
-        return replace(found, metrics={**found.metrics, **measured})
+        return replace(judgement, metrics={**judgement.metrics, **measured})
 
     def _champion_scores(
         self, champion: Candidate | None, holdout: Holdout, classes: Sequence[str]
     ) -> tuple[Floats | None, str]:
         if champion is None:
-            return None, "there is none"
+            return None, "there is no champion"
         try:
             scorer = self.bundles.open(champion.bundle_uri, champion.bundle_digest)
             if tuple(scorer.classes) != tuple(classes):

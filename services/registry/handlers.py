@@ -13,6 +13,7 @@ from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.events.envelope import Draft, Envelope
+from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.events.verdicts import verdict_step
 from driftloop.loop.definition import LoopDefinition, to_ms
 from driftloop.process import log
@@ -22,16 +23,11 @@ from services.registry import metrics
 from services.registry.domain import transitions
 from services.registry.domain.release import Change, LoopReleases, ReleaseRecord
 from services.registry.domain.transitions import Policy
-from services.registry.domain.verdict import Verdict, VerdictOutcome
+from services.registry.domain.verdict import Verdict
 from services.registry.drafts import command_ignored, drafts
 from services.registry.ports import Ledger
 
 _OFFLINE = "offline"
-_OUTCOMES = {
-    evaluation.BETTER: VerdictOutcome.BETTER,
-    evaluation.WORSE: VerdictOutcome.WORSE,
-    evaluation.NOT_KNOWN_YET: VerdictOutcome.NOT_KNOWN_YET,
-}
 Transition = Callable[[LoopReleases], Change]
 
 
@@ -138,12 +134,12 @@ def rollout_policy(loop: LoopDefinition) -> Policy:
 
 def _verdict(event: Envelope[evaluation.VerdictReached]) -> Verdict:
     data = event.data
-    if data.outcome not in _OUTCOMES:
+    if data.outcome == evaluation.OUTCOME_UNSPECIFIED:
         raise InvalidEvent("missing-field", "a verdict needs an outcome")
     return Verdict(
         release_id=data.release_id,
         stage=data.stage,
-        outcome=_OUTCOMES[data.outcome],
+        outcome=VerdictOutcome[evaluation.Outcome.Name(data.outcome)],
         time_ms=event.time_ms,
         step=verdict_step(data),
         limit_reached=data.limit_reached,

@@ -50,10 +50,10 @@ class ParquetHoldout:
         return np.column_stack(columns) if columns else np.empty((len(self._table), 0))
 
     def categorical(self, names: Sequence[str]) -> Objects:
-        found = np.empty((len(self._table), len(names)), dtype=object)
+        values = np.empty((len(self._table), len(names)), dtype=object)
         for position, name in enumerate(names):
-            found[:, position] = pc.fill_null(pc.cast(self._table[name], pa.string()), "").to_numpy()
-        return found
+            values[:, position] = pc.fill_null(pc.cast(self._table[name], pa.string()), "").to_numpy()
+        return values
 
     def _floats(self, name: str) -> Floats:
         column = pc.cast(self._table[name], pa.float64())
@@ -64,10 +64,10 @@ class ParquetHoldouts:
     """`services.evaluation.ports.Holdouts` on local disk."""
 
     def __init__(self, resolve_path: PathResolver = local_path) -> None:
-        self._locate = resolve_path
+        self._resolve_path = resolve_path
 
     def read(self, uri: str) -> Holdout:
-        path = self._locate(uri)
+        path = self._resolve_path(uri)
         try:
             table = pq.read_table(path)
         except (OSError, pa.ArrowInvalid) as error:

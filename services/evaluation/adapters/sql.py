@@ -100,8 +100,8 @@ class SqlState:
         return Candidate(**row._mapping) if row else None
 
     def enter(self, entry: StageEntry) -> bool:
-        there = select(stages.c.epoch).where(stages.c.release_id == entry.release_id)
-        epoch = self._connection.execute(there).scalar()
+        stored = select(stages.c.epoch).where(stages.c.release_id == entry.release_id)
+        epoch = self._connection.execute(stored).scalar()
         if epoch is not None and epoch >= entry.epoch:
             return False
         values = {name: getattr(entry, name) for name in StageEntry.__slots__}
@@ -140,8 +140,8 @@ class SqlState:
         by_slice: dict[str, list[Any]] = defaultdict(list)
         for row in self._connection.execute(_of_pair(entry).order_by(paired.c.block_start_ms, paired.c.id)):
             by_slice[row.slice].append(row)
-        whole = _losses(by_slice.pop("", []))
-        return Evidence(whole, {name: _losses(rows) for name, rows in by_slice.items()}, entry.entered_ms)
+        all_rows = _losses(by_slice.pop("", []))
+        return Evidence(all_rows, {name: _losses(rows) for name, rows in by_slice.items()}, entry.entered_ms)
 
     def evidence_ids(self, entry: StageEntry, since_ms: int | None) -> list[str]:
         chosen = _of_pair(entry).where(paired.c.slice == "", paired.c.rows > 0).order_by(paired.c.id)

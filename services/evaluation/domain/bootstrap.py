@@ -89,10 +89,10 @@ def _resampled(difference: Floats, rows: Integers, how: Resampling, subject: str
     count = len(rows)
     random = np.random.default_rng([how.seed, uuid.uuid5(uuid.NAMESPACE_OID, subject).int])
     chances = np.full(count, 1.0 / count)
-    found = np.empty(how.resamples)
+    statistics = np.empty(how.resamples)
     step = max(1, _DRAWS_AT_ONCE // count)
     for start in range(0, how.resamples, step):
         size = min(step, how.resamples - start)
         times = random.multinomial(count, chances, size=size)
-        found[start : start + size] = (times @ difference) / (times @ rows)
-    return found
+        statistics[start : start + size] = (times @ difference) / (times @ rows)
+    return statistics

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-
-class Outcome(StrEnum):
-    """The three outcomes of a verdict. Too little evidence is NOT_KNOWN_YET, never a pass."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    NOT_KNOWN_YET = "not-known-yet"
+from driftloop.events.verdict_outcome import VerdictOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +28,7 @@ class Interval:
 class Judgement:
     """The content of a verdict."""
 
-    outcome: Outcome
+    outcome: VerdictOutcome
     reasons: tuple[str, ...]
     interval: Interval | None = None
     """None if fewer than two blocks have rows, because one block has no spread to resample."""

@@ -11,18 +11,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.loop.definition import OfflineGate
 from driftloop.model.losses import LabelKind, constant_scores, losses
 from driftloop.model.scores import finite_rows
 from services.evaluation.domain.bootstrap import Resampling, by_block, interval
-from services.evaluation.domain.judgement import Interval, Judgement, Outcome
+from services.evaluation.domain.judgement import Interval, Judgement
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Trial:
+class HoldoutScores:
     """A candidate's scores on the holdout, and the champion's if it can score these rows."""
 
     kind: LabelKind
@@ -40,10 +41,10 @@ class Trial:
 
 def refused(reason: str) -> Judgement:
     """Return the refusal of a candidate whose scores cannot be used."""
-    return Judgement(Outcome.WORSE, (reason,))
+    return Judgement(VerdictOutcome.WORSE, (reason,))
 
 
-def judge(trial: Trial, gate: OfflineGate, block_ms: int, how: Resampling, subject: str) -> Judgement:
+def judge(scores: HoldoutScores, gate: OfflineGate, block_ms: int, how: Resampling, subject: str) -> Judgement:
     """Judge a candidate by all gates; every failed gate adds its reason.
 
     Gates: minimum rows; finite scores; loss below the base rate's by ``min_gain_over_base_rate``; not worse than the
@@ -51,43 +52,46 @@ def judge(trial: Trial, gate: OfflineGate, block_ms: int, how: Resampling, subje
     the mean label of the same rows, or the class shares. Without a champion's scores the interval compares with the
     base rate.
     """
-    rows = len(trial.label)
+    rows = len(scores.label)
     if rows < max(1, gate.min_rows):
-        return refused(f"{rows} rows held out; the policy's least is {gate.min_rows}")
-    broken = int(np.count_nonzero(~finite_rows(trial.score)))
+        return refused(f"{rows} rows held out; the policy's minimum is {gate.min_rows}")
+    broken = int(np.count_nonzero(~finite_rows(scores.score)))
     if broken:
         return refused(f"{broken} of {rows} scores are not finite")
-    if trial.champion is not None and not np.isfinite(trial.champion).all():
-        trial = replace(trial, champion=None, no_champion="its scores on these rows are not all finite")
-    own = losses(trial.kind, trial.score, trial.label)
-    base = losses(trial.kind, constant_scores(trial.kind, trial.label, trial.score), trial.label)
-    other = base if trial.champion is None else losses(trial.kind, trial.champion, trial.label)
-    found = _compare(trial, own, other, block_ms, how, subject)
+    if scores.champion is not None and not np.isfinite(scores.champion).all():
+        scores = replace(scores, champion=None, no_champion="its scores on these rows are not all finite")
+    own = losses(scores.kind, scores.score, scores.label)
+    base = losses(scores.kind, constant_scores(scores.kind, scores.label, scores.score), scores.label)
+    other = base if scores.champion is None else losses(scores.kind, scores.champion, scores.label)
+    gain = _compare(scores, own, other, block_ms, how, subject)
     metrics = {"rows": float(rows), "loss": float(own.mean()), "base_loss": float(base.mean())}
-    if trial.champion is not None:
+    if scores.champion is not None:
         metrics["champion_loss"] = float(other.mean())
-    verdicts = [_against_base(metrics, gate), _against_champion(trial, found, gate)]
+    verdicts = [_against_base(metrics, gate), _against_champion(scores, gain, gate)]
     passed = all(ok for ok, _ in verdicts)
-    outcome = Outcome.BETTER if passed else Outcome.WORSE
+    outcome = VerdictOutcome.BETTER if passed else VerdictOutcome.WORSE
     reasons = tuple(reason for ok, reason in verdicts if passed or not ok)
-    return Judgement(outcome, reasons, found, -gate.max_loss_over_champion, metrics=metrics)
+    return Judgement(outcome, reasons, gain, -gate.max_loss_over_champion, metrics=metrics)
 
 
-def _compare(trial: Trial, own: Floats, other: Floats, block_ms: int, how: Resampling, subject: str) -> Interval | None:
+def _compare(
+    scores: HoldoutScores, own: Floats, other: Floats, block_ms: int, how: Resampling, subject: str
+) -> Interval | None:
     ones = np.ones(len(own), dtype=np.int64)
-    return interval(by_block(trial.decision_time_ms // block_ms, other, own, ones), how, subject)
+    return interval(by_block(scores.decision_time_ms // block_ms, other, own, ones), how, subject)
 
 
 def _against_base(metrics: dict[str, float], gate: OfflineGate) -> tuple[bool, str]:
     gain, least = metrics["base_loss"] - metrics["loss"], gate.min_gain_over_base_rate
-    return (gain > 0 if least == 0 else gain >= least), f"gain over the base rate {gain:+.4f}, asked for {least:g}"
+    passed = gain > 0 if least == 0 else gain >= least
+    return passed, f"gain over the base rate {gain:+.4f}, minimum {least:g}"
 
 
-def _against_champion(trial: Trial, found: Interval | None, gate: OfflineGate) -> tuple[bool, str]:
-    if trial.champion is None:
-        return True, f"not compared with a champion: {trial.no_champion}"
-    if found is None:
-        return True, "the rows lie in one block: the difference to the champion is not known"
-    clearly_worse = found.upper < -gate.max_loss_over_champion
-    said = "clearly worse than the champion" if clearly_worse else "not clearly worse than the champion"
-    return not clearly_worse, f"{said}: gain {found}, allowed loss {gate.max_loss_over_champion:g}"
+def _against_champion(scores: HoldoutScores, gain: Interval | None, gate: OfflineGate) -> tuple[bool, str]:
+    if scores.champion is None:
+        return True, f"not compared with a champion: {scores.no_champion}"
+    if gain is None:
+        return True, "all rows are in one block: the difference to the champion is not known"
+    clearly_worse = gain.upper < -gate.max_loss_over_champion
+    finding = "clearly worse than the champion" if clearly_worse else "not clearly worse than the champion"
+    return not clearly_worse, f"{finding}: gain {gain}, allowed loss {gate.max_loss_over_champion:g}"

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.loop.definition import Step
 from services.evaluation.domain.bootstrap import BlockSums, Resampling, by_block, interval
-from services.evaluation.domain.judgement import Interval, Judgement, Outcome
+from services.evaluation.domain.judgement import Interval, Judgement
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -45,7 +46,7 @@ class PairedLosses:
 class Evidence:
     """The evidence for a verdict in a stage."""
 
-    whole: PairedLosses
+    all_rows: PairedLosses
     """Sums over all rows since the release first scored."""
     slices: Mapping[str, PairedLosses] = field(default_factory=dict)
     """The same sums by ``field=value``."""
@@ -59,39 +60,40 @@ def judge(evidence: Evidence, step: Step, how: Resampling, subject: str) -> Judg
     Fewer stage blocks than ``min_blocks`` gives NOT_KNOWN_YET, whatever the interval. If a verdict is still
     NOT_KNOWN_YET at ``max_blocks`` stage blocks, ``limit_reached`` is set. Slices are reported and decide nothing.
     """
-    stage_blocks = len(evidence.whole.since(evidence.stage_start_ms).blocks())
+    stage_blocks = len(evidence.all_rows.since(evidence.stage_start_ms).blocks())
     start_ms = evidence.stage_start_ms if step.evidence == "stage" else None
-    found = interval(_chosen(evidence.whole, start_ms), how, subject)
+    gain = interval(_blocks_since(evidence.all_rows, start_ms), how, subject)
     slices = {
-        name: each
+        name: slice_gain
         for name, losses in sorted(evidence.slices.items())
-        if (each := interval(_chosen(losses, start_ms), how, f"{subject}/{name}")) is not None
+        if (slice_gain := interval(_blocks_since(losses, start_ms), how, f"{subject}/{name}")) is not None
     }
-    outcome, reason = _decide(found, stage_blocks, step)
-    limit = outcome is Outcome.NOT_KNOWN_YET and stage_blocks >= step.max_blocks
+    outcome, reason = _decide(gain, stage_blocks, step)
+    limit = outcome is VerdictOutcome.NOT_KNOWN_YET and stage_blocks >= step.max_blocks
     reasons = [reason]
     if limit:
         reasons.append(f"the stage's limit of {step.max_blocks} blocks is reached")
     reasons += _slice_reasons(slices, step.margin)
-    return Judgement(outcome, tuple(reasons), found, step.margin, limit, {"stage_blocks": stage_blocks}, slices)
+    return Judgement(outcome, tuple(reasons), gain, step.margin, limit, {"stage_blocks": stage_blocks}, slices)
 
 
-def _chosen(losses: PairedLosses, start_ms: int | None) -> BlockSums:
+def _blocks_since(losses: PairedLosses, start_ms: int | None) -> BlockSums:
     return (losses if start_ms is None else losses.since(start_ms)).blocks()
 
 
-def _decide(found: Interval | None, stage_blocks: int, step: Step) -> tuple[Outcome, str]:
+def _decide(gain: Interval | None, stage_blocks: int, step: Step) -> tuple[VerdictOutcome, str]:
     if stage_blocks < step.min_blocks:
-        return Outcome.NOT_KNOWN_YET, f"{stage_blocks} blocks with paired rows; the policy's least is {step.min_blocks}"
-    if found is None:
-        return Outcome.NOT_KNOWN_YET, "fewer than two blocks with paired rows"
-    gain = f"gain {found} over {found.blocks} blocks, {found.rows} rows"
-    if found.lower > step.margin:
-        return Outcome.BETTER, f"{gain}: above the margin {step.margin:g}"
-    if found.upper < step.margin:
-        return Outcome.WORSE, f"{gain}: below the margin {step.margin:g}"
-    return Outcome.NOT_KNOWN_YET, f"{gain}: the margin {step.margin:g} lies within"
+        reason = f"{stage_blocks} blocks with paired rows; the policy's minimum is {step.min_blocks}"
+        return VerdictOutcome.NOT_KNOWN_YET, reason
+    if gain is None:
+        return VerdictOutcome.NOT_KNOWN_YET, "fewer than two blocks with paired rows"
+    text = f"gain {gain} over {gain.blocks} blocks, {gain.rows} rows"
+    if gain.lower > step.margin:
+        return VerdictOutcome.BETTER, f"{text}: above the margin {step.margin:g}"
+    if gain.upper < step.margin:
+        return VerdictOutcome.WORSE, f"{text}: below the margin {step.margin:g}"
+    return VerdictOutcome.NOT_KNOWN_YET, f"{text}: the margin {step.margin:g} is inside"
 
 
 def _slice_reasons(slices: Mapping[str, Interval], margin: float) -> list[str]:
-    return [f"slice {name} loses: {each}" for name, each in slices.items() if each.upper < min(margin, 0.0)]
+    return [f"slice {name} loses: {gain}" for name, gain in slices.items() if gain.upper < min(margin, 0.0)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.loop.definition import Step, to_ms
 from services.registry.domain.release import (
     ApprovalRequested,
@@ -24,7 +25,7 @@ from services.registry.domain.release import (
     Routed,
     Stage,
 )
-from services.registry.domain.verdict import Verdict, VerdictOutcome
+from services.registry.domain.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

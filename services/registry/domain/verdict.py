@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class VerdictOutcome(StrEnum):
-    """The outcome of a verdict."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    NOT_KNOWN_YET = "not-known-yet"
+from driftloop.events.verdict_outcome import VerdictOutcome
 
 
 @dataclass(frozen=True, slots=True)

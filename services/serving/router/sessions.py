@@ -8,30 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from driftloop.model.bundle import GOLDEN, MODEL, Bundle, Input, open_bundle
+from driftloop.model.onnx_session import ONNX_ERRORS, open_session
 from driftloop.model.scores import as_scores
 from driftloop.process.errors import BundleError
 from services.serving.domain.route import ReleaseOnRoute
 
 TOLERANCE = 1e-6
 """Maximum difference from the golden scores, absolute and relative."""
-ORT_ERRORS = (
-    ort.EPFail,
-    ort.Fail,
-    ort.InvalidArgument,
-    ort.InvalidGraph,
-    ort.InvalidProtobuf,
-    ort.NoModel,
-    ort.NotImplemented,
-    ort.RuntimeException,
-    RuntimeError,
-    ValueError,
-)
-"""Errors of the runtime; they have no common base."""
 
 
 class ReleaseError(Exception):
@@ -68,7 +54,7 @@ class LoadedRelease:
         try:
             (score,) = self.session.run(["score"], feed)
             return as_scores(score, len(numeric), len(self.classes))
-        except ORT_ERRORS as error:
+        except ONNX_ERRORS as error:
             raise ReleaseError(self.release_id, f"the graph failed: {error}") from error
 
 
@@ -92,13 +78,9 @@ def load_release(folder: Path, ref: ReleaseOnRoute, classes: tuple[str, ...] = (
 
 
 def _load(bundle: Bundle, release_id: str) -> LoadedRelease:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(bundle.read(MODEL), options, providers=["CPUExecutionProvider"])
-    except ORT_ERRORS as error:
+        session = open_session(bundle.read(MODEL))
+    except ONNX_ERRORS as error:
         raise ReleaseError(release_id, f"the graph does not load: {error}") from error
     manifest = bundle.manifest
     return LoadedRelease(

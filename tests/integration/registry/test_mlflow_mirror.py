@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.process.clock import SystemClock
 from driftloop.process.errors import ConfigError, Retriable
 from driftloop.runner.tables import open_database
@@ -23,7 +24,6 @@ from services.registry.adapters.mlflow_mirror import Api, MlflowError, MlflowReg
 from services.registry.adapters.sql import SqlLedger, metadata
 from services.registry.domain import transitions as machine
 from services.registry.domain.release import Change, LoopReleases
-from services.registry.domain.verdict import VerdictOutcome
 from services.registry.mirror import Mirror, MirrorDelays
 from services.registry.ports import MirroredRelease
 from tests.unit.registry.builders import DAY_MS, SHADOW, candidate, in_stage, offline, policy

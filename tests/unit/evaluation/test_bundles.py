@@ -97,7 +97,7 @@ def test_another_golden_score_shows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("files", "problem"),
-    [({MODEL: b"no model"}, "is no model"), ({GOLDEN: b"no sample"}, "golden.npz")],
+    [({MODEL: b"no model"}, "is not an ONNX model"), ({GOLDEN: b"no sample"}, "golden.npz")],
 )
 def test_a_file_that_is_not_what_it_should_be_is_a_bundle_error(
     tmp_path: Path, files: dict[str, bytes], problem: str

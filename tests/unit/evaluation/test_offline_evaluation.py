@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.evaluation.domain.judgement import Judgement, Outcome
+from driftloop.events.verdict_outcome import VerdictOutcome
+from services.evaluation.domain.judgement import Judgement
 from services.evaluation.offline_evaluation import Judge
 from services.evaluation.ports import Candidate, Floats
 from tests.helpers.clock import FakeClock
@@ -29,7 +30,7 @@ def judged(
 
 def test_a_sound_candidate_passes_with_its_latency_measured() -> None:
     found = judged(FakeScorer(), holdout=FakeHoldout())
-    assert found.outcome is Outcome.BETTER
+    assert found.outcome is VerdictOutcome.BETTER
     assert found.metrics["row_latency_ms_p50"] == pytest.approx(1.0)
     assert found.metrics["golden_difference"] == 0.0
 
@@ -51,7 +52,7 @@ def test_whatever_is_wrong_with_its_files_is_a_refusal_with_its_reason(
     scorer: FakeScorer | None, holdout: FakeHoldout | None, reason: str
 ) -> None:
     found = judged(scorer, holdout=holdout)
-    assert found.outcome is Outcome.WORSE
+    assert found.outcome is VerdictOutcome.WORSE
     assert reason in found.reasons[0]
 
 
@@ -69,7 +70,7 @@ def test_the_champion_scores_the_same_rows() -> None:
 )
 def test_a_champion_that_cannot_score_them_is_said_and_skipped(old: FakeScorer, reason: str) -> None:
     found = judged(FakeScorer(), old, FakeHoldout())
-    assert found.outcome is Outcome.BETTER
+    assert found.outcome is VerdictOutcome.BETTER
     assert "champion_loss" not in found.metrics
     assert any(reason in each for each in found.reasons)
 
@@ -87,4 +88,4 @@ def test_a_holdout_with_scores_of_another_shape_is_refused() -> None:
             return np.full((self.rows, 2), 0.5)
 
     [reason] = judged(FakeScorer(), holdout=OfClasses()).reasons
-    assert "other shapes: [400, 2] and [400]" in reason
+    assert "different shapes: [400, 2] and [400]" in reason

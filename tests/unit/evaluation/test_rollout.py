@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.loop.definition import Step
 from services.evaluation.domain.bootstrap import Resampling
-from services.evaluation.domain.judgement import Outcome
 from services.evaluation.domain.rollout import Evidence, PairedLosses, judge
 
 HOW = Resampling(level=0.95, resamples=1000, seed=0)
@@ -29,20 +29,20 @@ def step(**changes: Any) -> Step:
 @pytest.mark.parametrize(
     ("gains", "margin", "outcome", "limit"),
     [
-        ([0.05, 0.06, 0.04, 0.05], 0.0, Outcome.BETTER, False),
-        ([-0.05, -0.06, -0.04, -0.05], 0.0, Outcome.WORSE, False),
-        ([0.05, -0.06, 0.04, -0.05], 0.0, Outcome.NOT_KNOWN_YET, False),
-        ([0.05, 0.06, 0.04], 0.0, Outcome.NOT_KNOWN_YET, False),
-        ([-0.05, -0.06, -0.04], 0.0, Outcome.NOT_KNOWN_YET, False),
-        ([0.05, 0.06, 0.04, 0.05], 0.1, Outcome.WORSE, False),
-        ([-0.05, -0.06, -0.04, -0.05], -0.1, Outcome.BETTER, False),
-        ([0.05, -0.05] * 4, 0.0, Outcome.NOT_KNOWN_YET, True),
-        ([0.05, 0.06] * 4, 0.0, Outcome.BETTER, False),
-        ([], 0.0, Outcome.NOT_KNOWN_YET, False),
+        ([0.05, 0.06, 0.04, 0.05], 0.0, VerdictOutcome.BETTER, False),
+        ([-0.05, -0.06, -0.04, -0.05], 0.0, VerdictOutcome.WORSE, False),
+        ([0.05, -0.06, 0.04, -0.05], 0.0, VerdictOutcome.NOT_KNOWN_YET, False),
+        ([0.05, 0.06, 0.04], 0.0, VerdictOutcome.NOT_KNOWN_YET, False),
+        ([-0.05, -0.06, -0.04], 0.0, VerdictOutcome.NOT_KNOWN_YET, False),
+        ([0.05, 0.06, 0.04, 0.05], 0.1, VerdictOutcome.WORSE, False),
+        ([-0.05, -0.06, -0.04, -0.05], -0.1, VerdictOutcome.BETTER, False),
+        ([0.05, -0.05] * 4, 0.0, VerdictOutcome.NOT_KNOWN_YET, True),
+        ([0.05, 0.06] * 4, 0.0, VerdictOutcome.BETTER, False),
+        ([], 0.0, VerdictOutcome.NOT_KNOWN_YET, False),
     ],
 )
 def test_a_verdict_is_where_the_interval_lies_to_the_margin(
-    gains: list[float], margin: float, outcome: Outcome, limit: bool
+    gains: list[float], margin: float, outcome: VerdictOutcome, limit: bool
 ) -> None:
     found = judge(Evidence(paired(gains)), step(margin=margin), HOW, "verdict")
     assert (found.outcome, found.limit_reached) == (outcome, limit)
@@ -52,9 +52,11 @@ def test_a_verdict_is_where_the_interval_lies_to_the_margin(
 def test_blocks_with_no_paired_row_do_not_count() -> None:
     empty = paired([9.0, 9.0, 9.0], rows=0, first_block=50)
     full = paired([0.05, 0.06, 0.04])
-    whole = PairedLosses(*(np.concatenate([getattr(full, n), getattr(empty, n)]) for n in PairedLosses.__annotations__))
-    found = judge(Evidence(whole), step(), HOW, "verdict")
-    assert found.outcome is Outcome.NOT_KNOWN_YET
+    all_rows = PairedLosses(
+        *(np.concatenate([getattr(full, n), getattr(empty, n)]) for n in PairedLosses.__annotations__)
+    )
+    found = judge(Evidence(all_rows), step(), HOW, "verdict")
+    assert found.outcome is VerdictOutcome.NOT_KNOWN_YET
     assert found.metrics["stage_blocks"] == 3
     assert found.interval is not None
     assert found.interval.rows == 300
@@ -67,18 +69,18 @@ def test_stage_evidence_forgets_what_came_before_the_stage() -> None:
     assert by_release.interval is not None
     assert by_stage.interval is not None
     assert (by_release.interval.blocks, by_stage.interval.blocks) == (10, 4)
-    assert by_stage.outcome is Outcome.WORSE
+    assert by_stage.outcome is VerdictOutcome.WORSE
 
 
 def test_release_evidence_still_needs_the_stage_its_own_blocks() -> None:
     evidence = Evidence(paired([0.05] * 6 + [0.06]), stage_start_ms=6)
-    assert judge(evidence, step(evidence="release"), HOW, "verdict").outcome is Outcome.NOT_KNOWN_YET
+    assert judge(evidence, step(evidence="release"), HOW, "verdict").outcome is VerdictOutcome.NOT_KNOWN_YET
 
 
 def test_a_slice_that_loses_is_told_and_does_not_decide() -> None:
     slices = {"shop=north": paired([-0.2] * 4), "shop=south": paired([0.2] * 4), "shop=new": paired([1.0])}
     found = judge(Evidence(paired([0.05, 0.06, 0.04, 0.05]), slices), step(), HOW, "verdict")
-    assert found.outcome is Outcome.BETTER
+    assert found.outcome is VerdictOutcome.BETTER
     assert sorted(found.slices) == ["shop=north", "shop=south"]
     assert [reason for reason in found.reasons if reason.startswith("slice shop=north loses")]
     assert not [reason for reason in found.reasons if "shop=south" in reason]

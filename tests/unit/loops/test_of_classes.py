@@ -18,6 +18,7 @@ from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
+from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.loop import Loop, load_loop
 from driftloop.model.bundle import open_bundle
 from driftloop.model.losses import losses
@@ -30,7 +31,6 @@ from driftloop.ops.checks.windows import recount_windows, told_windows, window_c
 from driftloop.ops.report.releases import outcomes
 from services.evaluation.adapters.bundles import LocalBundles
 from services.evaluation.adapters.holdouts import ParquetHoldouts
-from services.evaluation.domain.judgement import Outcome
 from services.evaluation.offline_evaluation import Judge
 from services.evaluation.ports import Candidate
 from services.serving.domain.model_config import RouterPaths, loop_config
@@ -206,7 +206,7 @@ def test_a_release_that_says_the_same_of_every_row_is_no_gain_over_the_base_rate
     assert found.metrics["loss"] == pytest.approx(losses("multiclass", score, rows.label).mean())
     shares = np.bincount(rows.label.astype(int), minlength=3) / len(KEYS)
     assert found.metrics["base_loss"] == pytest.approx(-(shares * np.log(shares)).sum())
-    assert found.outcome is Outcome.WORSE
+    assert found.outcome is VerdictOutcome.WORSE
     assert [each.partition(" -")[0] for each in found.reasons] == ["gain over the base rate"]
 
 

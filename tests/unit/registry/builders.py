@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.loop.definition import Step
 from services.registry.domain.release import ReleaseRecord
 from services.registry.domain.transitions import Policy
-from services.registry.domain.verdict import Verdict, VerdictOutcome
+from services.registry.domain.verdict import Verdict
 
 DAY_MS = 86_400_000
 

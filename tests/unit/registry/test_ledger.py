@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.process.errors import Retriable
 from driftloop.runner.tables import open_database
 from services.registry.adapters.mirror_queue import SqlMirrorQueue
 from services.registry.adapters.sql import SqlLedger, metadata
 from services.registry.domain import transitions as machine
 from services.registry.domain.release import Change, LoopReleases
-from services.registry.domain.verdict import VerdictOutcome
 from tests.unit.registry.builders import candidate, offline, policy
 
 

@@ -8,10 +8,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
 
+from driftloop.events.verdict_outcome import VerdictOutcome
 from services.registry.adapters.sql import SqlLedger, metadata
 from services.registry.domain import transitions as machine
 from services.registry.domain.release import ENDS, OPEN, Change, LoopReleases, ReleaseRecord, Routed, Stage
-from services.registry.domain.verdict import Verdict, VerdictOutcome
+from services.registry.domain.verdict import Verdict
 from tests.unit.registry.builders import CANARY, SHADOW, WIDER, candidate, offline, policy
 
 LOOP = "orders"

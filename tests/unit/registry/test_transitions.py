@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from driftloop.events.verdict_outcome import VerdictOutcome
 from services.registry.domain import transitions as machine
 from services.registry.domain.release import (
     ApprovalRequested,
@@ -17,7 +18,7 @@ from services.registry.domain.release import (
     Routed,
     Stage,
 )
-from services.registry.domain.verdict import Verdict, VerdictOutcome
+from services.registry.domain.verdict import Verdict
 from tests.unit.registry.builders import CANARY, DAY_MS, SHADOW, WIDER, candidate, in_stage, offline, policy
 
 BETTER, WORSE, UNKNOWN = VerdictOutcome.BETTER, VerdictOutcome.WORSE, VerdictOutcome.NOT_KNOWN_YET
