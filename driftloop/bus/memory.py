@@ -77,6 +77,11 @@ class MemoryBroker:
         with self._changed:
             return dict(self._committed[group])
 
+    def forget_commits(self) -> None:
+        """Make every group start from the beginning of its topics."""
+        with self._changed:
+            self._committed.clear()
+
     def _append(self, record: Outgoing) -> None:
         count = self.partitions(record.topic)
         if record.partition is not None:

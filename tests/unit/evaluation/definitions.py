@@ -1,4 +1,4 @@
-"""A loop definition for tests, with the parts given that a test is about."""
+"""A loop definition for tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def loop_definition(
     offline: dict[str, Any] | None = None,
     resamples: int = 500,
 ) -> LoopDefinition:
-    """A loop with blocks of a day."""
+    """Return a loop with blocks of one day."""
     return LoopDefinition.model_validate(
         {
             "loop": name,

@@ -10,7 +10,7 @@ from driftloop.events.envelope import Envelope
 
 
 def envelope(event_id: str, data: Message, time_ms: int, chain: str = "chain") -> Envelope[Any]:
-    """An event as a handler gets it."""
+    """Return an event as a handler receives it."""
     return Envelope(
         id=event_id,
         source="/driftloop/test",

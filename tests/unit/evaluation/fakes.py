@@ -14,7 +14,7 @@ from services.evaluation.ports import Floats, Holdout, Integers, Objects, Scorer
 
 @dataclass
 class FakeScorer:
-    """Scores by a weighted mean of its one numeric input and a half."""
+    """Scores the weighted mean of its numeric input and 0.5."""
 
     weight: float = 1.0
     numeric: Sequence[str] = ("truth",)
@@ -47,7 +47,7 @@ class FakeBundles:
 
 @dataclass
 class FakeHoldout:
-    """Rows of four days whose `truth` is the chance of their label."""
+    """Rows of four days; `truth` is the probability of label 1."""
 
     rows: int = 400
     recorded_weight: float = 1.0

@@ -20,7 +20,7 @@ from services.evaluation.adapters.holdouts import ParquetHoldouts
 
 
 def model(categories: bool) -> bytes:
-    """score = sigmoid(sum of numeric), plus one where the category is "big"."""
+    """score = sigmoid(sum of numeric, plus 1 if the category is "big")."""
     inputs = [helper.make_tensor_value_info("numeric", TensorProto.DOUBLE, [None, 2])]
     nodes = [helper.make_node("ReduceSum", ["numeric", "axis"], ["sum"], keepdims=1)]
     if categories:
@@ -51,9 +51,9 @@ def model(categories: bool) -> bytes:
         [numpy_helper.from_array(np.array([1]), "axis")],
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
-    made = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-    onnx.checker.check_model(made)
-    return bytes(made.SerializeToString())
+    wrapped = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    onnx.checker.check_model(wrapped)
+    return bytes(wrapped.SerializeToString())
 
 
 def golden(expected: Any, categories: bool) -> bytes:
@@ -86,11 +86,11 @@ def test_a_bundle_scores_and_reproduces_its_golden_sample(tmp_path: Path, catego
     rows = 9000
     numeric = np.random.default_rng(0).normal(size=(rows, 2))
     kinds = np.full((rows, len(scorer.categorical)), "big", dtype=object)
-    wanted = sigmoid(numeric.sum(axis=1) + (1 if categories else 0))
-    assert np.abs(scorer.score(numeric, kinds) - wanted).max() < 1e-6
+    expected = sigmoid(numeric.sum(axis=1) + (1 if categories else 0))
+    assert np.abs(scorer.score(numeric, kinds) - expected).max() < 1e-6
 
 
-def test_another_golden_score_shows(tmp_path: Path) -> None:
+def test_a_different_golden_score_is_detected(tmp_path: Path) -> None:
     digest = bundle(tmp_path, files={GOLDEN: golden(np.array([0.9, np.nan]), True)})
     assert LocalBundles().open(f"file://{tmp_path}", digest).golden_difference() == np.inf
 
@@ -99,9 +99,7 @@ def test_another_golden_score_shows(tmp_path: Path) -> None:
     ("files", "problem"),
     [({MODEL: b"no model"}, "is not an ONNX model"), ({GOLDEN: b"no sample"}, "golden.npz")],
 )
-def test_a_file_that_is_not_what_it_should_be_is_a_bundle_error(
-    tmp_path: Path, files: dict[str, bytes], problem: str
-) -> None:
+def test_an_invalid_file_is_a_bundle_error(tmp_path: Path, files: dict[str, bytes], problem: str) -> None:
     digest = bundle(tmp_path, files=files)
     with pytest.raises(BundleError, match=problem):
         LocalBundles().open(str(tmp_path), digest).golden_difference()
@@ -114,7 +112,7 @@ def test_a_changed_file_is_a_bundle_error(tmp_path: Path) -> None:
         LocalBundles().open(str(tmp_path), digest)
 
 
-def test_inputs_of_another_shape_are_a_bundle_error(tmp_path: Path) -> None:
+def test_inputs_of_a_wrong_shape_are_a_bundle_error(tmp_path: Path) -> None:
     scorer = LocalBundles().open(str(tmp_path), bundle(tmp_path))
     with pytest.raises(BundleError, match="refuses its inputs"):
         scorer.score(np.zeros((3, 5)), np.full((3, 1), "", dtype=object))
@@ -125,7 +123,7 @@ def test_only_local_files_are_read() -> None:
         local_path("s3://bucket/bundle")
 
 
-def test_a_holdout_gives_columns_by_name_with_missing_values(tmp_path: Path) -> None:
+def test_a_holdout_returns_columns_by_name_with_missing_values(tmp_path: Path) -> None:
     table = pa.table(
         {
             "size": pa.array(["big", None]),
@@ -138,13 +136,13 @@ def test_a_holdout_gives_columns_by_name_with_missing_values(tmp_path: Path) -> 
         }
     )
     pq.write_table(table, tmp_path / "holdout.parquet")
-    found = ParquetHoldouts().read(str(tmp_path / "holdout.parquet"))
-    assert found.label.tolist() == [1.0, 0.0]
-    assert found.numeric(["a", "b"])[:, 0].tolist() == [0.5, 2.0]
-    assert np.isnan(found.numeric(["a", "b"])[1, 1])
-    assert found.categorical(["size"]).tolist() == [["big"], [""]]
-    assert found.missing(["a", "z"]) == ["z"]
-    assert found.decision_time_ms.dtype == np.int64
+    holdout = ParquetHoldouts().read(str(tmp_path / "holdout.parquet"))
+    assert holdout.label.tolist() == [1.0, 0.0]
+    assert holdout.numeric(["a", "b"])[:, 0].tolist() == [0.5, 2.0]
+    assert np.isnan(holdout.numeric(["a", "b"])[1, 1])
+    assert holdout.categorical(["size"]).tolist() == [["big"], [""]]
+    assert holdout.missing(["a", "z"]) == ["z"]
+    assert holdout.decision_time_ms.dtype == np.int64
 
 
 def test_a_holdout_that_cannot_be_used_is_a_bundle_error(tmp_path: Path) -> None:

@@ -96,97 +96,95 @@ def entered(release: str, stage: str, epoch: int, step: int = -1, loop: str = "o
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    made = Service(tmp_path)
-    yield made
-    made.engine.dispose()
+    running = Service(tmp_path)
+    yield running
+    running.engine.dispose()
 
 
 @pytest.fixture
 def shadowing(service: Service) -> Service:
-    """A champion, and a challenger in shadow since day 10."""
+    """Return a service with a champion, and a challenger in shadow since day 10."""
     service.take(entered(OLD, "champion", 1))
     service.take(entered(NEW, "shadow", 2, step=0), 10 * DAY_MS, chain="chain of the release")
     return service
 
 
 def verdict(drafts: Sequence[Draft]) -> evaluation.VerdictReached:
-    found = [draft.data for draft in drafts if isinstance(draft.data, evaluation.VerdictReached)]
-    assert len(found) == 1
-    return found[0]
+    [reached] = [draft.data for draft in drafts if isinstance(draft.data, evaluation.VerdictReached)]
+    return reached
 
 
 def decided(drafts: Sequence[Draft]) -> monitoring.WindowDecided:
-    found = [draft.data for draft in drafts if isinstance(draft.data, monitoring.WindowDecided)]
-    assert len(found) == 1
-    return found[0]
+    [answer] = [draft.data for draft in drafts if isinstance(draft.data, monitoring.WindowDecided)]
+    return answer
 
 
 def test_the_first_candidate_is_compared_with_the_base_rate(service: Service) -> None:
     drafts = service.take(trained("old"), 5 * DAY_MS)
-    found = verdict(drafts)
-    assert (found.stage, found.outcome) == ("offline", evaluation.BETTER)
-    assert (found.release_id, found.run_id, found.request_id) == (OLD, "old", "request")
-    assert (found.champion_release_id, found.bundle.uri) == ("", "/b/old")
-    assert found.interval.lower > 0
-    assert found.verdict_id == drafts[0].id
+    reached = verdict(drafts)
+    assert (reached.stage, reached.outcome) == ("offline", evaluation.BETTER)
+    assert (reached.release_id, reached.run_id, reached.request_id) == (OLD, "old", "request")
+    assert (reached.champion_release_id, reached.bundle.uri) == ("", "/b/old")
+    assert reached.interval.lower > 0
+    assert reached.verdict_id == drafts[0].id
     assert drafts[0].time_ms == 5 * DAY_MS
 
 
 def test_a_later_candidate_is_compared_with_the_champion(service: Service) -> None:
     service.take(trained("old"))
     service.take(entered(OLD, "champion", 1))
-    found = verdict(service.take(trained("new"), DAY_MS))
-    assert found.champion_release_id == OLD
-    assert found.metrics["champion_loss"] > found.metrics["loss"]
+    reached = verdict(service.take(trained("new"), DAY_MS))
+    assert reached.champion_release_id == OLD
+    assert reached.metrics["champion_loss"] > reached.metrics["loss"]
 
 
-def test_a_candidate_whose_bundle_is_not_there_gets_its_verdict_all_the_same(service: Service) -> None:
-    found = verdict(service.take(trained("lost")))
-    assert found.outcome == evaluation.WORSE
-    assert not found.HasField("interval")
+def test_a_candidate_without_a_bundle_gets_a_verdict(service: Service) -> None:
+    reached = verdict(service.take(trained("lost")))
+    assert reached.outcome == evaluation.WORSE
+    assert not reached.HasField("interval")
 
 
-def test_every_window_is_answered_and_without_an_open_release_nothing_is_opened(service: Service) -> None:
+def test_a_window_without_an_open_release_is_answered_and_opens_nothing(service: Service) -> None:
     answer = decided(service.close_window(1))
     assert (answer.decider, answer.window_id, list(answer.opened)) == ("evaluation", "w-1", [])
 
 
-def test_each_window_in_shadow_gets_one_verdict_in_the_chain_of_the_release(shadowing: Service) -> None:
+def test_each_window_in_shadow_gets_one_verdict_in_the_releases_chain(shadowing: Service) -> None:
     drafts = shadowing.close_window(10, 0.1)
-    found = verdict(drafts)
-    assert (found.stage, found.outcome, found.limit_reached) == ("shadow", evaluation.NOT_KNOWN_YET, False)
-    assert (found.champion_release_id, found.release_id, found.step) == (OLD, NEW, 0)
+    reached = verdict(drafts)
+    assert (reached.stage, reached.outcome, reached.limit_reached) == ("shadow", evaluation.NOT_KNOWN_YET, False)
+    assert (reached.champion_release_id, reached.release_id, reached.step) == (OLD, NEW, 0)
     assert drafts[0].chain == "chain of the release"
     assert list(decided(drafts).opened) == [drafts[0].id]
-    assert drafts[0].id == found.verdict_id
+    assert drafts[0].id == reached.verdict_id
 
 
-def test_enough_good_blocks_are_better_and_name_their_evidence(shadowing: Service) -> None:
+def test_enough_good_blocks_are_better_and_list_their_evidence(shadowing: Service) -> None:
     for day in (10, 11):
         shadowing.close_window(day, 0.1)
-    found = verdict(shadowing.close_window(12, 0.1))
-    assert found.outcome == evaluation.BETTER
-    assert list(found.evidence_ids) == ["closed-10-orders", "closed-11-orders", "closed-12-orders"]
-    assert (found.interval.blocks, found.interval.rows) == (3, 300)
-    assert [piece.name for piece in found.slices] == ["shop=north"]
+    reached = verdict(shadowing.close_window(12, 0.1))
+    assert reached.outcome == evaluation.BETTER
+    assert list(reached.evidence_ids) == ["closed-10-orders", "closed-11-orders", "closed-12-orders"]
+    assert (reached.interval.blocks, reached.interval.rows) == (3, 300)
+    assert [part.name for part in reached.slices] == ["shop=north"]
 
 
 def test_windows_without_paired_rows_wait(shadowing: Service) -> None:
     for day in range(10, 30):
-        found = verdict(shadowing.close_window(day))
-        assert (found.outcome, found.limit_reached) == (evaluation.NOT_KNOWN_YET, False)
+        reached = verdict(shadowing.close_window(day))
+        assert (reached.outcome, reached.limit_reached) == (evaluation.NOT_KNOWN_YET, False)
 
 
-def test_a_window_that_began_before_the_stage_opens_nothing_and_its_pairs_are_kept(shadowing: Service) -> None:
+def test_a_window_from_before_the_stage_opens_nothing_but_its_pairs_are_stored(shadowing: Service) -> None:
     assert list(decided(shadowing.close_window(9, 0.1)).opened) == []
     for day in (10, 11):
         shadowing.close_window(day, 0.1)
-    found = verdict(shadowing.close_window(12, 0.1))
-    assert found.interval.blocks == 4
-    assert found.metrics["stage_blocks"] == 3
+    reached = verdict(shadowing.close_window(12, 0.1))
+    assert reached.interval.blocks == 4
+    assert reached.metrics["stage_blocks"] == 3
 
 
-def test_a_window_that_overtook_its_stage_is_caught_up_with_by_the_next(service: Service) -> None:
+def test_the_next_window_judges_pairs_that_arrived_before_the_stage(service: Service) -> None:
     service.take(entered(OLD, "champion", 1))
     assert list(decided(service.close_window(10, 0.1)).opened) == []
     service.take(entered(NEW, "shadow", 2, step=0), 10 * DAY_MS)
@@ -214,18 +212,18 @@ def test_a_canary_counts_from_its_own_start(shadowing: Service) -> None:
         entered(NEW, "champion", 3),
     ],
 )
-def test_a_release_that_ended_is_judged_no_more(shadowing: Service, end: Message) -> None:
+def test_an_ended_release_is_no_longer_judged(shadowing: Service, end: Message) -> None:
     shadowing.take(end, 11 * DAY_MS)
     assert list(decided(shadowing.close_window(12, 0.1)).opened) == []
 
 
-def test_a_stage_of_an_older_epoch_that_comes_late_is_passed_over(shadowing: Service) -> None:
+def test_a_late_stage_with_an_older_epoch_is_ignored(shadowing: Service) -> None:
     shadowing.take(entered(NEW, "rejected", 3), 11 * DAY_MS)
     shadowing.take(entered(NEW, "shadow", 2, step=0), 10 * DAY_MS)
     assert list(decided(shadowing.close_window(12, 0.1)).opened) == []
 
 
-def test_a_champion_taken_back_is_champion_no_more(service: Service) -> None:
+def test_a_rolled_back_champion_is_no_longer_champion(service: Service) -> None:
     service.take(trained("old"))
     service.take(trained("new"))
     service.take(entered(OLD, "champion", 1))
@@ -236,7 +234,7 @@ def test_a_champion_taken_back_is_champion_no_more(service: Service) -> None:
     assert verdict(service.take(trained("new"), event_id="again")).champion_release_id == OLD
 
 
-def test_a_first_champion_taken_back_leaves_none(service: Service) -> None:
+def test_rolling_back_the_first_champion_leaves_no_champion(service: Service) -> None:
     service.take(trained("old"))
     service.take(entered(OLD, "champion", 1))
     gone = entered(OLD, "rolled-back", 2)
@@ -252,16 +250,16 @@ def test_loops_do_not_mix(shadowing: Service) -> None:
 
 
 def test_the_same_windows_give_the_same_verdicts(tmp_path: Path) -> None:
-    found = []
+    verdicts = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         service = Service(tmp_path / name)
         service.take(entered(NEW, "shadow", 2, step=0), 10 * DAY_MS)
         for day in range(10, 15):
             service.close_window(day, 0.01)
-        found.append([draft.data.SerializeToString(deterministic=True) for draft in service.sent])
+        verdicts.append([draft.data.SerializeToString(deterministic=True) for draft in service.sent])
         service.engine.dispose()
-    assert found[0] == found[1]
+    assert verdicts[0] == verdicts[1]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +270,7 @@ def test_the_same_windows_give_the_same_verdicts(tmp_path: Path) -> None:
         (monitoring.WindowClosed(loop="nobody", window_id="w"), "unknown-loop"),
     ],
 )
-def test_an_event_that_can_never_be_handled_is_invalid(service: Service, data: Message, reason: str) -> None:
+def test_an_event_that_cannot_be_handled_is_invalid(service: Service, data: Message, reason: str) -> None:
     with pytest.raises(InvalidEvent) as caught:
         service.take(data)
     assert caught.value.reason == reason

@@ -28,11 +28,11 @@ def judged(
     return judge.judge(loop_definition(), candidate("new"), "/holdout", champion, "verdict")
 
 
-def test_a_sound_candidate_passes_with_its_latency_measured() -> None:
-    found = judged(FakeScorer(), holdout=FakeHoldout())
-    assert found.outcome is VerdictOutcome.BETTER
-    assert found.metrics["row_latency_ms_p50"] == pytest.approx(1.0)
-    assert found.metrics["golden_difference"] == 0.0
+def test_a_good_candidate_passes_and_its_latency_is_measured() -> None:
+    judgement = judged(FakeScorer(), holdout=FakeHoldout())
+    assert judgement.outcome is VerdictOutcome.BETTER
+    assert judgement.metrics["row_latency_ms_p50"] == pytest.approx(1.0)
+    assert judgement.metrics["golden_difference"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,17 @@ def test_a_sound_candidate_passes_with_its_latency_measured() -> None:
         (FakeScorer(), FakeHoldout(rows=0), "0 rows held out"),
     ],
 )
-def test_whatever_is_wrong_with_its_files_is_a_refusal_with_its_reason(
+def test_wrong_files_are_refused_with_a_reason(
     scorer: FakeScorer | None, holdout: FakeHoldout | None, reason: str
 ) -> None:
-    found = judged(scorer, holdout=holdout)
-    assert found.outcome is VerdictOutcome.WORSE
-    assert reason in found.reasons[0]
+    judgement = judged(scorer, holdout=holdout)
+    assert judgement.outcome is VerdictOutcome.WORSE
+    assert reason in judgement.reasons[0]
 
 
 def test_the_champion_scores_the_same_rows() -> None:
-    found = judged(FakeScorer(weight=0.4), FakeScorer(weight=1.0), FakeHoldout(recorded_weight=0.4))
-    assert found.metrics["champion_loss"] < found.metrics["loss"]
+    judgement = judged(FakeScorer(weight=0.4), FakeScorer(weight=1.0), FakeHoldout(recorded_weight=0.4))
+    assert judgement.metrics["champion_loss"] < judgement.metrics["loss"]
 
 
 @pytest.mark.parametrize(
@@ -68,20 +68,20 @@ def test_the_champion_scores_the_same_rows() -> None:
         (FakeScorer(refuses=True), "cannot be read"),
     ],
 )
-def test_a_champion_that_cannot_score_them_is_said_and_skipped(old: FakeScorer, reason: str) -> None:
-    found = judged(FakeScorer(), old, FakeHoldout())
-    assert found.outcome is VerdictOutcome.BETTER
-    assert "champion_loss" not in found.metrics
-    assert any(reason in each for each in found.reasons)
+def test_a_champion_that_cannot_score_the_rows_is_skipped_with_a_reason(old: FakeScorer, reason: str) -> None:
+    judgement = judged(FakeScorer(), old, FakeHoldout())
+    assert judgement.outcome is VerdictOutcome.BETTER
+    assert "champion_loss" not in judgement.metrics
+    assert any(reason in text for text in judgement.reasons)
 
 
-def test_a_champion_of_other_classes_is_left_out_of_it() -> None:
-    found = judged(FakeScorer(), FakeScorer(classes=("a", "b")), FakeHoldout())
-    assert "champion_loss" not in found.metrics
-    assert any("r-old scores other classes: a, b" in reason for reason in found.reasons)
+def test_a_champion_with_other_classes_is_not_compared() -> None:
+    judgement = judged(FakeScorer(), FakeScorer(classes=("a", "b")), FakeHoldout())
+    assert "champion_loss" not in judgement.metrics
+    assert any("r-old scores other classes: a, b" in reason for reason in judgement.reasons)
 
 
-def test_a_holdout_with_scores_of_another_shape_is_refused() -> None:
+def test_a_holdout_with_scores_of_a_different_shape_is_refused() -> None:
     class OfClasses(FakeHoldout):
         @property
         def score(self) -> Floats:

@@ -41,28 +41,28 @@ def step(**changes: Any) -> Step:
         ([], 0.0, VerdictOutcome.NOT_KNOWN_YET, False),
     ],
 )
-def test_a_verdict_is_where_the_interval_lies_to_the_margin(
+def test_the_verdict_follows_from_interval_and_margin(
     gains: list[float], margin: float, outcome: VerdictOutcome, limit: bool
 ) -> None:
-    found = judge(Evidence(paired(gains)), step(margin=margin), HOW, "verdict")
-    assert (found.outcome, found.limit_reached) == (outcome, limit)
-    assert found.reasons
+    judgement = judge(Evidence(paired(gains)), step(margin=margin), HOW, "verdict")
+    assert (judgement.outcome, judgement.limit_reached) == (outcome, limit)
+    assert judgement.reasons
 
 
-def test_blocks_with_no_paired_row_do_not_count() -> None:
+def test_blocks_without_paired_rows_do_not_count() -> None:
     empty = paired([9.0, 9.0, 9.0], rows=0, first_block=50)
     full = paired([0.05, 0.06, 0.04])
     all_rows = PairedLosses(
         *(np.concatenate([getattr(full, n), getattr(empty, n)]) for n in PairedLosses.__annotations__)
     )
-    found = judge(Evidence(all_rows), step(), HOW, "verdict")
-    assert found.outcome is VerdictOutcome.NOT_KNOWN_YET
-    assert found.metrics["stage_blocks"] == 3
-    assert found.interval is not None
-    assert found.interval.rows == 300
+    judgement = judge(Evidence(all_rows), step(), HOW, "verdict")
+    assert judgement.outcome is VerdictOutcome.NOT_KNOWN_YET
+    assert judgement.metrics["stage_blocks"] == 3
+    assert judgement.interval is not None
+    assert judgement.interval.rows == 300
 
 
-def test_stage_evidence_forgets_what_came_before_the_stage() -> None:
+def test_stage_evidence_ignores_blocks_before_the_stage() -> None:
     evidence = Evidence(paired([0.5] * 6 + [-0.05, -0.06, -0.04, -0.05]), stage_start_ms=6)
     by_release = judge(evidence, step(evidence="release"), HOW, "verdict")
     by_stage = judge(evidence, step(evidence="stage"), HOW, "verdict")
@@ -72,15 +72,15 @@ def test_stage_evidence_forgets_what_came_before_the_stage() -> None:
     assert by_stage.outcome is VerdictOutcome.WORSE
 
 
-def test_release_evidence_still_needs_the_stage_its_own_blocks() -> None:
+def test_release_evidence_still_needs_the_minimum_of_stage_blocks() -> None:
     evidence = Evidence(paired([0.05] * 6 + [0.06]), stage_start_ms=6)
     assert judge(evidence, step(evidence="release"), HOW, "verdict").outcome is VerdictOutcome.NOT_KNOWN_YET
 
 
-def test_a_slice_that_loses_is_told_and_does_not_decide() -> None:
+def test_a_losing_slice_is_reported_and_does_not_decide() -> None:
     slices = {"shop=north": paired([-0.2] * 4), "shop=south": paired([0.2] * 4), "shop=new": paired([1.0])}
-    found = judge(Evidence(paired([0.05, 0.06, 0.04, 0.05]), slices), step(), HOW, "verdict")
-    assert found.outcome is VerdictOutcome.BETTER
-    assert sorted(found.slices) == ["shop=north", "shop=south"]
-    assert [reason for reason in found.reasons if reason.startswith("slice shop=north loses")]
-    assert not [reason for reason in found.reasons if "shop=south" in reason]
+    judgement = judge(Evidence(paired([0.05, 0.06, 0.04, 0.05]), slices), step(), HOW, "verdict")
+    assert judgement.outcome is VerdictOutcome.BETTER
+    assert sorted(judgement.slices) == ["shop=north", "shop=south"]
+    assert [reason for reason in judgement.reasons if reason.startswith("slice shop=north loses")]
+    assert not [reason for reason in judgement.reasons if "shop=south" in reason]

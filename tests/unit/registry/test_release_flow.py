@@ -239,7 +239,7 @@ async def test_the_whole_log_read_again_changes_nothing(tmp_path: Path) -> None:
     async with system.running():
         await tell_a_promotion(system)
     before = [event.id for event in system.events(*_ALL)]
-    system.broker._committed.clear()
+    system.broker.forget_commits()
     async with system.running():
         await system.until(system.at_rest)
     assert [event.id for event in system.events(*_ALL)] == before
