@@ -1,4 +1,4 @@
-"""The suites of `tests/unit/training` on PostgreSQL."""
+"""Runs tests of `tests/unit/training` on PostgreSQL."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""A home with real orders in it: the lake's event tables, offline views and Feast's registry, all made by the test.
+"""Writes a home with orders: the lake's event tables, offline views and Feast's registry.
 
-The views are counted by brute force each hour, so that nothing of the features service is needed to test a run.
+The views are computed by brute force per hour, so tests of a run do not need the features service.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Home:
 
 
 def make_home(folder: Path, story: Story) -> Home:
-    """Write everything below a folder."""
+    """Write the home's files below a folder."""
     settings = Settings(home=folder, loops_dir=LOOPS, loops=("orders",), feature_repo=FEATURE_REPO)
     raw = invent(story)
     accepted = {name: _accepted(name, table) for name, table in raw.items()}
@@ -52,7 +52,7 @@ def _write(path: Path, rows: pa.Table) -> tuple[str, int]:
 
 
 def _accepted(event_type: str, rows: pa.Table) -> pa.Table:
-    """Rows with the standard columns, as if a watermark had come each hour."""
+    """Return rows with the standard columns, with a watermark each hour."""
     at_ms = rows["at_ms"].to_numpy()
     standard = {
         "event_id": rows["uid"],
@@ -114,5 +114,5 @@ def _apply(settings: Settings) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules["feature_repo.orders"] = module
     spec.loader.exec_module(module)
-    objects = [each for each in vars(module).values() if isinstance(each, Entity | FeatureView | FeatureService)]
+    objects = [value for value in vars(module).values() if isinstance(value, Entity | FeatureView | FeatureService)]
     open_store(settings).apply(objects)

@@ -1,4 +1,4 @@
-"""Small programs that stand in for a run, and a spec for them."""
+"""Small programs that replace a run, and a spec for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATIENCE_S = 60.0
 
 
 def program(text: str) -> list[str]:
-    """A command that runs some Python with the run's folder in `folder`, as `services.training.run` would be."""
+    """Return a command that runs Python code with the run's folder in `folder`, like `services.training.run`."""
     head = "import json, os, sys, time, pathlib; folder = pathlib.Path(sys.argv[-1]).parent\n"
     return [sys.executable, "-c", head + text]
 
@@ -42,8 +42,8 @@ def spec_for(folder: Path) -> RunSpec:
 
 
 def eventually(holds: Callable[[], bool]) -> None:
-    """Wait, bounded, until something holds."""
+    """Wait until a condition is true, up to a limit."""
     end = time.monotonic() + PATIENCE_S
     while not holds():
-        assert time.monotonic() < end, "it did not come to hold in time"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.02)

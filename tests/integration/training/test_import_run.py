@@ -1,4 +1,4 @@
-"""A model brought to the loop of orders: looked at with its real features, then packed by a real run."""
+"""Tests of an import into the orders loop: checked with its real features, then packed by a real run."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ INPUTS = ("lines", "orders_shop_shelf__shelf_units")
 
 
 @dataclass(frozen=True)
-class Desk:
-    """A home, and a file to bring to it."""
+class ImportHarness:
+    """A home, and a model file to import."""
 
     home: Home
     file: Path
@@ -53,18 +53,18 @@ class Desk:
     def settings(self) -> Settings:
         return self.home.settings.model_copy(update={"mlflow_uri": f"sqlite:///{self.home.settings.home}/mlflow.db"})
 
-    def look(self, *options: str) -> dict[str, Any]:
+    def check(self, *options: str) -> dict[str, Any]:
         return look(self.settings, LOOPS / "orders", options)
 
     def run(self, model: control.ImportedModel, name: str) -> tuple[RunSpec, Result, str]:
-        """Pack a model; returns what was told, the result, and what the process imported."""
+        """Pack a model; return the spec, the result, and the import times of the process."""
         settings = TrainingSettings.model_validate(self.settings.model_dump() | {"loops": ("orders",)})
         request = training.RetrainRequested(
             loop="orders", request_id=name, window_start_ms=START_MS, window_end_ms=END_MS, model=model,
             reasons=[training.Reason(kind="import", event_id="e")],
         )  # fmt: skip
         tables = [
-            {name: TableVersion(*each) for name, each in part.items()} for part in (self.home.events, self.home.views)
+            {name: TableVersion(*table) for name, table in part.items()} for part in (self.home.events, self.home.views)
         ]
         run = sql.Run(name, "orders", request, "e", "e", None, pinned=sql.PinnedTables(*tables))
         path = write_spec(spec_of(settings, load_loop(LOOPS / "orders"), run))
@@ -79,18 +79,18 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImportHarness]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")
         feast_import.load()
         home = make_home(tmp_path_factory.mktemp("home"), Story(days=8, orders_a_day=120))
         file = tmp_path_factory.mktemp("file") / "returns.onnx"
         file.write_bytes(trees())
-        yield Desk(home, file)
+        yield ImportHarness(home, file)
 
 
 def trees() -> bytes:
-    """Expected returns by the number of lines, from XGBoost; a column that says nothing stands first."""
+    """Return an XGBoost model of returns by number of lines, with an uninformative second column."""
     import xgboost
     from onnxmltools import convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
@@ -105,12 +105,12 @@ def trees() -> bytes:
     return bytes(exported.SerializeToString())
 
 
-def test_a_model_is_looked_at_kept_and_packed_with_the_loops_own_rows(desk: Desk) -> None:
-    found = desk.look(f"--onnx={desk.file}", f"--columns={','.join(COLUMNS)}")
-    assert found["notes"] == [f"features takes {', '.join(INPUTS)}", "the score is column 0 of variable"]
-    model = ParseDict(found["model"], control.ImportedModel())
-    assert (desk.settings.home / model.uri).is_file()
-    spec, packed, imported = desk.run(model, "packed")
+def test_a_model_is_checked_stored_and_packed_with_the_loops_rows(harness: ImportHarness) -> None:
+    checked = harness.check(f"--onnx={harness.file}", f"--columns={','.join(COLUMNS)}")
+    assert checked["notes"] == [f"features takes {', '.join(INPUTS)}", "the score is column 0 of variable"]
+    model = ParseDict(checked["model"], control.ImportedModel())
+    assert (harness.settings.home / model.uri).is_file()
+    spec, packed, imported = harness.run(model, "packed")
     assert not isinstance(packed, Failed), packed
     loaded = set(re.findall(r"\| +(\w+)$", imported, re.MULTILINE))
     assert loaded & {"onnx", "onnxruntime", "torch"} == {"onnx", "onnxruntime"}
@@ -134,49 +134,49 @@ def test_a_model_is_looked_at_kept_and_packed_with_the_loops_own_rows(desk: Desk
     assert len(holdout.label) == len(rows.label)
 
 
-def test_what_mlflow_holds_as_onnx_is_taken_with_the_names_of_its_signature(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+def test_an_onnx_model_in_mlflow_is_imported_with_the_names_of_its_signature(
+    harness: ImportHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    mlflow.set_tracking_uri(desk.settings.mlflow_uri)
-    mlflow.create_experiment("returns", str(desk.settings.home / "artifacts"))
+    mlflow.set_tracking_uri(harness.settings.mlflow_uri)
+    mlflow.create_experiment("returns", str(harness.settings.home / "artifacts"))
     mlflow.set_experiment("returns")
-    signature = ModelSignature(Schema([ColSpec("float", each) for each in COLUMNS]))
+    signature = ModelSignature(Schema([ColSpec("float", name) for name in COLUMNS]))
     with mlflow.start_run():
         mlflow.onnx.log_model(
-            onnx.load(str(desk.file)), name="model", registered_model_name="returns", signature=signature
+            onnx.load(str(harness.file)), name="model", registered_model_name="returns", signature=signature
         )
     monkeypatch.delenv("MLFLOW_TRACKING_URI")  # MLflow sets it above; an import has only the system's settings
-    direct = desk.look(f"--onnx={desk.file}", f"--columns={','.join(COLUMNS)}")["model"]
-    logged = desk.look("--mlflow=models:/returns/1")["model"]
+    direct = harness.check(f"--onnx={harness.file}", f"--columns={','.join(COLUMNS)}")["model"]
+    logged = harness.check("--mlflow=models:/returns/1")["model"]
     assert logged["source"] == "models:/returns/1"
     assert {**logged, "source": "", "uri": "", "sha256": ""} == {**direct, "source": "", "uri": "", "sha256": ""}
 
 
-def test_another_flavour_is_told_how_to_export_it(desk: Desk, tmp_path: Path) -> None:
+def test_another_flavor_is_refused_with_its_exporter(harness: ImportHarness, tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text(yaml.safe_dump({"flavors": {"python_function": {}, "sklearn": {}}}))
     with pytest.raises(ConfigError, match=r"MLflow flavor sklearn, not onnx.*skl2onnx\.to_onnx.*--onnx"):
-        desk.look(f"--mlflow={tmp_path}")
+        harness.check(f"--mlflow={tmp_path}")
     with pytest.raises(ConfigError, match="has no readable MLmodel file"):
-        desk.look(f"--mlflow={tmp_path.parent}")
+        harness.check(f"--mlflow={tmp_path.parent}")
 
 
-def test_columns_that_do_not_fit_the_loops_features_are_told(desk: Desk) -> None:
+def test_columns_that_do_not_match_the_loops_features_are_reported(harness: ImportHarness) -> None:
     with pytest.raises(ConfigError, match=r"list its columns in order with --columns features=.*shelf_units"):
-        desk.look(f"--onnx={desk.file}")
+        harness.check(f"--onnx={harness.file}")
     with pytest.raises(ConfigError, match="channel is a string"):
-        desk.look(f"--onnx={desk.file}", "--columns=lines,channel")
+        harness.check(f"--onnx={harness.file}", "--columns=lines,channel")
 
 
-def test_scores_of_another_kind_fail_the_run_in_a_line(desk: Desk) -> None:
+def test_scores_of_another_kind_fail_the_run_with_one_line(harness: ImportHarness) -> None:
     content = negative()
-    file = desk.file.with_name("negative.onnx")
+    file = harness.file.with_name("negative.onnx")
     file.write_bytes(content)
-    model = ParseDict(desk.look(f"--onnx={file}")["model"], control.ImportedModel())
-    _, failed, _ = desk.run(model, "negative")
+    model = ParseDict(harness.check(f"--onnx={file}")["model"], control.ImportedModel())
+    _, failed, _ = harness.run(model, "negative")
     assert isinstance(failed, Failed)
     assert failed.reason == "error"
     assert "an expected count is never below 0; use --link exp" in failed.detail

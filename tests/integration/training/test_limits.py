@@ -1,4 +1,4 @@
-"""A worker with real processes: what breaks a limit is killed, and told."""
+"""Tests of limits with real processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVENT = Envelope("requested", "", "", "orders", 5000, 0, "chain", None, None, RE
 
 
 def failure_of(home: Path, text: str, **limits: object) -> training.RunFailed:
-    """How a run with a stand-in program fails under some limits."""
+    """Return the failure of a run with a small program under some limits."""
     engine = open_database(f"sqlite:///{home}/training.db", sql.metadata)
     with engine.begin() as connection:
         sql.save_state(connection, RetrainState("orders", chain=Chain("request-1", "run-1", "r-1")))
@@ -48,18 +48,18 @@ def failure_of(home: Path, text: str, **limits: object) -> training.RunFailed:
     return training.RunFailed.FromString(outbox.unsent(engine, 10)[1].record.value or b"")
 
 
-def test_a_run_that_overstays_is_killed(tmp_path: Path) -> None:
+def test_a_run_over_its_time_limit_is_killed(tmp_path: Path) -> None:
     failure = failure_of(tmp_path, "time.sleep(60)", time_limit="500ms")
     assert failure.reason == "timeout"
 
 
-def test_a_run_that_takes_too_much_memory_is_killed(tmp_path: Path) -> None:
+def test_a_run_over_its_memory_limit_is_killed(tmp_path: Path) -> None:
     failure = failure_of(tmp_path, "x = b'1' * (400 << 20)\ntime.sleep(60)", memory_limit_mib=256)
     assert failure.reason == "memory"
     assert "the limit is 256 MiB" in failure.detail
 
 
-def test_a_run_that_dies_tells_its_last_words(tmp_path: Path) -> None:
+def test_a_run_that_dies_is_reported_with_its_error(tmp_path: Path) -> None:
     failure = failure_of(tmp_path, "raise RuntimeError('out of luck')")
     assert failure.reason == "error"
     assert "out of luck" in failure.detail

@@ -1,4 +1,4 @@
-"""The service as a process on a real Kafka: it is killed, the same events come again, each has one answer."""
+"""Tests of the service process on a real Kafka: after a kill and repeated events, each event has one answer."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def bootstrap(tmp_path: Path) -> Iterator[str]:
 
 @dataclass
 class Service:
-    """`python -m services.training`, started and killed at will."""
+    """Starts and stops `python -m services.training`."""
 
     bootstrap: str
     home: Path
@@ -87,13 +87,13 @@ class Service:
 
 def answers(url: str) -> bool:
     try:
-        with urlopen(url, timeout=1) as found:
-            return bool(found.status == 200)
+        with urlopen(url, timeout=1) as response:
+            return bool(response.status == 200)
     except (URLError, TimeoutError, ConnectionError):
         return False
 
 
-def told(message: Message, time_ms: int, *parts: str | int) -> Envelope[Message]:
+def event(message: Message, time_ms: int, *parts: str | int) -> Envelope[Message]:
     draft = Draft(ids.event_id(message.DESCRIPTOR.full_name, *parts), "orders", time_ms, message)
     return from_draft(draft, source="test", wall_time_ms=0, cause=None, traceparent=None)
 
@@ -102,38 +102,38 @@ def window(number: int) -> Envelope[Message]:
     end_ms = START_MS + number * 12 * HOUR_MS
     start_ms = end_ms - 12 * HOUR_MS
     closed = monitoring.WindowClosed(loop="orders", window_id=f"w{number}", start_ms=start_ms, end_ms=end_ms)
-    return told(closed, end_ms, number)
+    return event(closed, end_ms, number)
 
 
 @pytest.fixture
 def service(bootstrap: str, tmp_path: Path) -> Iterator[Service]:
-    found = Service(bootstrap, tmp_path / "home")
-    yield found
-    if found.process is not None and found.process.poll() is None:
-        found.end(signal.SIGKILL)
+    service = Service(bootstrap, tmp_path / "home")
+    yield service
+    if service.process is not None and service.process.poll() is None:
+        service.end(signal.SIGKILL)
 
 
 def test_a_killed_controller_answers_each_event_once(service: Service) -> None:
     topics = ["monitoring.window-decided.v1", "training.retrain-requested.v1", "training.reason-coalesced.v1"]
     producer = KafkaBatchProducer(service.bootstrap)
 
-    def tell(*events: Envelope[Any]) -> None:
+    def publish(*events: Envelope[Any]) -> None:
         producer.send([to_record(event) for event in events])
         producer.flush()
 
-    def heard(kind: str) -> set[str]:
+    def event_ids(kind: str) -> set[str]:
         return {event.id for event in read_events(service.bootstrap, topics) if event.type.endswith(kind)}
 
     service.start()
-    tell(*(window(number) for number in range(1, 21)))
-    eventually(lambda: len(heard("WindowDecided")) >= 10)
+    publish(*(window(number) for number in range(1, 21)))
+    eventually(lambda: len(event_ids("WindowDecided")) >= 10)
     service.end(signal.SIGKILL)
-    tell(*(window(number) for number in range(1, WINDOWS + 1)))
+    publish(*(window(number) for number in range(1, WINDOWS + 1)))
     service.start()
-    eventually(lambda: len(heard("WindowDecided")) == WINDOWS)
+    eventually(lambda: len(event_ids("WindowDecided")) == WINDOWS)
     command = control.Retrain(loop="orders", who="ann", why="try")
-    tell(*[told(command, START_MS, "command")] * 2)
-    eventually(lambda: len(heard("ReasonCoalesced")) == 1)
-    assert len(heard("RetrainRequested")) == 1
+    publish(*[event(command, START_MS, "command")] * 2)
+    eventually(lambda: len(event_ids("ReasonCoalesced")) == 1)
+    assert len(event_ids("RetrainRequested")) == 1
     producer.close()
     assert service.end(signal.SIGTERM) == 0

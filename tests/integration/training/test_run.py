@@ -1,4 +1,4 @@
-"""One real run: the bus in memory in Kafka's place, all else real (Delta, Feast, MLflow, ONNX Runtime, processes)."""
+"""Tests of one run with an in-memory bus and real Delta, Feast, MLflow, ONNX Runtime and processes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ RUN_POLLS = 3000
 
 @dataclass(frozen=True)
 class Finished:
-    """What the service said, and where the run left its files."""
+    """The service's events, and the run's folder."""
 
     home: Home
     started: Envelope[Any]
@@ -64,8 +64,8 @@ class Finished:
 
     @property
     def bundle(self) -> Bundle:
-        found = self.candidate.data.bundle
-        return open_bundle(Path(found.uri), found.digest)
+        bundle = self.candidate.data.bundle
+        return open_bundle(Path(bundle.uri), bundle.digest)
 
     @property
     def dataset(self) -> Dataset:
@@ -108,14 +108,15 @@ async def first_champion(home: Home) -> tuple[Envelope[Any], Envelope[Any]]:
     )
     running = asyncio.create_task(service.run())
     try:
-        broker.append([to_record(event) for event in _told(home)])
-        return await _hear(broker, "training.run-started.v1"), await _hear(broker, "training.candidate-trained.v1")
+        broker.append([to_record(event) for event in _events(home)])
+        started = await _wait_for(broker, "training.run-started.v1")
+        return started, await _wait_for(broker, "training.candidate-trained.v1")
     finally:
         stop.set()
         await asyncio.wait_for(running, 20)
 
 
-def _told(home: Home) -> Iterator[Envelope[Any]]:
+def _events(home: Home) -> Iterator[Envelope[Any]]:
     for number in range(1, WINDOWS + 1):
         end_ms = START_MS + number * 12 * HOUR_MS
         start_ms = end_ms - 12 * HOUR_MS
@@ -132,17 +133,17 @@ def _event(message: Any) -> Envelope[Any]:
     return from_draft(draft, source="test", wall_time_ms=0, cause=None, traceparent=None)
 
 
-async def _hear(broker: MemoryBroker, name: str) -> Envelope[Any]:
+async def _wait_for(broker: MemoryBroker, name: str) -> Envelope[Any]:
     consumer = broker.lifecycle_consumer([name], "test")
     failures = broker.lifecycle_consumer(["training.run-failed.v1"], "test")
     for _ in range(RUN_POLLS):
         for record in await consumer.poll(1, 0.1):
-            return from_record(record, [message_class(each) for each in topic(name).messages])
+            return from_record(record, [message_class(message) for message in topic(name).messages])
         assert [record.value for record in await failures.poll(1, 0.0)] == []
     raise AssertionError(f"nothing came on {name}")
 
 
-def test_the_candidate_beats_the_base_rate_and_names_its_data(finished: Finished) -> None:
+def test_the_candidate_beats_the_base_rate_and_records_its_data(finished: Finished) -> None:
     candidate = finished.candidate.data
     assert candidate.metrics["loss"] < candidate.metrics["base_loss"]
     assert abs(candidate.metrics["calibration"]) < 0.05
@@ -153,9 +154,9 @@ def test_the_candidate_beats_the_base_rate_and_names_its_data(finished: Finished
     assert finished.bundle.manifest.training["rows"] == candidate.training_rows
 
 
-def test_inputs_stand_in_the_services_order_then_the_requests(finished: Finished) -> None:
+def test_inputs_are_features_then_request_inputs(finished: Finished) -> None:
     manifest = finished.bundle.manifest
-    assert [each.name for each in manifest.numeric] == [
+    assert [number.name for number in manifest.numeric] == [
         "orders_shop_returns__count_items_back_86400s",
         "orders_shop_returns__sum_items_back_86400s",
         "orders_shop_returns__count_items_back_604800s",
@@ -168,11 +169,11 @@ def test_inputs_stand_in_the_services_order_then_the_requests(finished: Finished
         "lines",
         "basket_cents",
     ]
-    assert [each.name for each in manifest.categorical] == ["channel"]
-    assert {each.source for each in manifest.numeric[:9]} == {"feature"}
+    assert [string.name for string in manifest.categorical] == ["channel"]
+    assert {number.source for number in manifest.numeric[:9]} == {"feature"}
 
 
-def test_labels_are_those_known_at_the_windows_end_and_no_others(finished: Finished) -> None:
+def test_labels_are_those_known_at_the_windows_end(finished: Finished) -> None:
     rows, raw = finished.dataset.rows, invent(STORY)
     placed = {row["order_ref"]: row["promised_ms"] for row in raw["orders.placed"].to_pylist()}
     known = {
@@ -189,22 +190,22 @@ def test_features_are_those_available_at_each_decision(finished: Finished) -> No
     rows, raw = finished.dataset.rows, invent(STORY)
     shops = {row["order_ref"]: row["shop"] for row in raw["orders.placed"].to_pylist()}
     returned = raw["orders.inspected"]
-    place = list(rows.numeric_names).index("orders_shop_returns__sum_items_back_604800s")
+    column = list(rows.numeric_names).index("orders_shop_returns__sum_items_back_604800s")
     for row in np.random.default_rng(0).choice(len(rows.key), 100, replace=False):
         hour = rows.decision_time_ms[row] // HOUR_MS * HOUR_MS
         inside = pc.and_(pc.greater_equal(returned["at_ms"], hour - 7 * DAY_MS), pc.less(returned["at_ms"], hour))
         of_shop = returned.filter(pc.and_(inside, pc.equal(returned["shop"], shops[rows.key[row]])))
-        assert rows.numeric[row, place] == (pc.sum(of_shop["returned"]).as_py() or 0.0)
+        assert rows.numeric[row, column] == (pc.sum(of_shop["returned"]).as_py() or 0.0)
 
 
-def test_the_holdout_is_the_windows_last_part_with_its_scores(finished: Finished) -> None:
+def test_the_holdout_is_the_last_part_of_the_window_with_scores(finished: Finished) -> None:
     holdout = pq.read_table(finished.candidate.data.holdout_uri)
     assert pc.min(holdout["decision_time_ms"]).as_py() >= END_MS - 2 * DAY_MS
     assert holdout.num_rows == finished.bundle.manifest.training["validation_rows"]
     assert pc.mean(holdout["score"]).as_py() == pytest.approx(finished.candidate.data.metrics["score_mean"])
 
 
-def test_mlflow_holds_the_run(finished: Finished) -> None:
+def test_the_run_is_logged_to_mlflow(finished: Finished) -> None:
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=f"sqlite:///{finished.home.settings.home}/mlflow.db")
@@ -216,11 +217,11 @@ def test_mlflow_holds_the_run(finished: Finished) -> None:
     assert run.data.tags["bundle_sha256"] == finished.candidate.data.bundle.digest
     assert run.data.tags["seed"] == "7"
     assert json.loads(run.data.tags["lake_versions"])["orders.placed"] == finished.home.events["orders.placed"][1]
-    names = {Path(each.path).name for each in client.list_artifacts(run.info.run_id, "bundle")}
+    names = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "bundle")}
     assert names >= {"manifest.json", "model.onnx", "reference.json", "golden.npz"}
 
 
-def test_the_same_run_gives_the_same_bundle_whatever_came_to_the_lake_since(finished: Finished) -> None:
+def test_the_same_run_gives_the_same_bundle_after_the_lake_has_grown(finished: Finished) -> None:
     spec = read_spec(finished.folder / SPEC)
     for path, at in (*finished.home.events.values(), *finished.home.views.values()):
         Table(Path(path)).append(Table(Path(path)).read(at).slice(0, 50), {})
@@ -232,7 +233,7 @@ def test_the_same_run_gives_the_same_bundle_whatever_came_to_the_lake_since(fini
     assert _logged_runs(finished) == [again.mlflow_run_id]
 
 
-def test_a_label_of_classes_is_trained_on_packed_and_read_back(finished: Finished, tmp_path: Path) -> None:
+def test_a_loop_with_classes_is_trained_packed_and_read(finished: Finished, tmp_path: Path) -> None:
     spec = read_spec(finished.folder / SPEC)
     inspected = Table(tmp_path / "inspected")
     version = inspected.append(_with_classes(Table(Path(spec.events["orders.inspected"].path)).read()), {})
@@ -266,18 +267,18 @@ CLASSES = ("none", "few", "many")
 
 
 def _with_classes(rows: pa.Table) -> pa.Table:
-    """The column that the changed loop derives."""
+    """Add the column that the changed loop derives."""
     returned = rows["returned"]
     name = pc.if_else(pc.equal(returned, 0), "none", pc.if_else(pc.less(returned, 3), "few", "many"))
     return rows.append_column("how_many", name)
 
 
 def _loop_of_classes(folder: Path) -> Path:
-    """The loop of orders with another label, and the model that `driftloop init` makes for one."""
+    """Return the orders loop with a class label, and the model that `driftloop init` generates for one."""
     loop = folder / "loops" / "orders"
     shutil.copytree(LOOPS / "orders", loop)
-    scaffold("orders", "multiclass", "request", folder / "made", folder / "made_features")
-    shutil.copy(folder / "made" / "orders" / "model.py", loop / "model.py")
+    scaffold("orders", "multiclass", "request", folder / "scaffold", folder / "scaffold_features")
+    shutil.copy(folder / "scaffold" / "orders" / "model.py", loop / "model.py")
     derived = "CASE WHEN returned = 0 THEN 'none' WHEN returned < 3 THEN 'few' ELSE 'many' END"
     for old, new in (
         ("value: returned", "value: how_many"),
@@ -289,7 +290,7 @@ def _loop_of_classes(folder: Path) -> Path:
     return loop
 
 
-def test_a_window_without_data_says_so(finished: Finished, tmp_path: Path) -> None:
+def test_a_window_without_data_is_reported(finished: Finished, tmp_path: Path) -> None:
     spec = read_spec(finished.folder / SPEC)
     early = replace(spec, window_start_ms=0, window_end_ms=START_MS, folder=str(tmp_path))
     assert _run("services.training.run.frame", write_spec(early), check=False) == DATA_PROBLEM

@@ -35,14 +35,14 @@ def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_result_is_seen_and_the_environment_reaches_the_run(tmp_path: Path) -> None:
+def test_a_result_is_observed_and_the_run_gets_the_environment(tmp_path: Path) -> None:
     launcher = launched(tmp_path, RESULT)
     eventually(lambda: launcher.observe(tmp_path).phase == "ended")
     assert launcher.observe(tmp_path).result == Failed("data", "none")
     assert gone(pid_of(tmp_path))
 
 
-def test_a_crash_leaves_its_last_lines(tmp_path: Path) -> None:
+def test_a_crash_is_observed_with_the_end_of_its_stderr(tmp_path: Path) -> None:
     launcher = launched(tmp_path, "raise ValueError('no such column')")
     seen = []
 
@@ -56,7 +56,7 @@ def test_a_crash_leaves_its_last_lines(tmp_path: Path) -> None:
     assert seen[-1].stderr_tail.endswith("ValueError: no such column")
 
 
-def test_memory_is_that_of_all_its_processes(tmp_path: Path) -> None:
+def test_memory_includes_all_processes_of_a_run(tmp_path: Path) -> None:
     hog = "x = b'1' * (150 << 20); import time; time.sleep(60)"
     child = f"import subprocess; subprocess.Popen([sys.executable, '-c', {hog!r}])\n"
     launcher = launched(tmp_path, child + "y = b'2' * (100 << 20)\n" + SLEEP)
@@ -77,7 +77,7 @@ def test_stop_ends_the_whole_group(tmp_path: Path) -> None:
     assert launcher.observe(tmp_path).phase == "absent"
 
 
-def test_a_run_has_a_session_of_its_own_and_is_nice(tmp_path: Path) -> None:
+def test_a_run_has_its_own_session_and_low_priority(tmp_path: Path) -> None:
     launcher = launched(tmp_path, "(folder / 'nice').write_text(str(os.nice(0)))\n" + SLEEP)
     try:
         eventually(lambda: (tmp_path / "nice").exists() and (tmp_path / "nice").read_text() != "")
@@ -98,12 +98,12 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def orphan(folder: Path, text: str) -> None:
-    """Launch a run from a process that is killed at once."""
+    """Launch a run from a process that then kills itself."""
     died = subprocess.run([sys.executable, "-c", LAUNCH_AND_DIE, str(folder), text], check=False)
     assert died.returncode == -signal.SIGKILL
 
 
-def test_a_run_whose_launcher_was_killed_is_found_alive_and_not_started_twice(tmp_path: Path) -> None:
+def test_a_live_run_of_a_killed_launcher_is_not_started_twice(tmp_path: Path) -> None:
     orphan(tmp_path, SLEEP)
     launcher = SubprocessLauncher({}, program(RESULT))
     try:
@@ -120,13 +120,13 @@ def test_a_run_whose_launcher_was_killed_is_found_alive_and_not_started_twice(tm
     assert gone(pid)
 
 
-def test_a_result_of_a_run_whose_launcher_was_killed_is_found(tmp_path: Path) -> None:
+def test_the_result_of_a_killed_launchers_run_is_observed(tmp_path: Path) -> None:
     orphan(tmp_path, RESULT)
     launcher = SubprocessLauncher({}, program(SLEEP))
     eventually(lambda: launcher.observe(tmp_path).result == Failed("data", "orphan"))
 
 
-def test_a_run_that_died_with_its_launcher_is_absent_and_can_be_launched_again(tmp_path: Path) -> None:
+def test_a_run_that_died_with_its_launcher_can_be_relaunched(tmp_path: Path) -> None:
     orphan(tmp_path, "os.kill(os.getpid(), 9)")
     launcher = SubprocessLauncher({"WORD": "second"}, program(RESULT))
     eventually(lambda: launcher.observe(tmp_path).phase == "absent")

@@ -1,4 +1,4 @@
-"""Fakes at the training service's ports."""
+"""Fakes of the training service's ports."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ TRAINED = Trained("mlflow-1", "/bundles/1", "d1gest", "/bundles/1/holdout.parque
 
 
 @dataclass
-class HandLauncher:
-    """Runs that tests end by hand. It forgets nothing when the worker is made again, as the machine would not."""
+class ManualLauncher:
+    """Launches runs that the test ends. Its runs remain when the worker is created again."""
 
     launched: list[RunSpec] = field(default_factory=list)
     runs: dict[Path, Observation] = field(default_factory=dict)
@@ -37,9 +37,9 @@ class HandLauncher:
 
     @property
     def folder(self) -> Path:
-        """Of the newest run."""
+        """Return the folder of the newest run."""
         return Path(self.launched[-1].folder)
 
     def end(self, result: Result | None, stderr_tail: str = "") -> None:
-        """The newest run ends."""
+        """End the newest run."""
         self.runs[self.folder] = Observation("ended", result=result, stderr_tail=stderr_tail)

@@ -1,4 +1,4 @@
-"""Training rules for tests."""
+"""Training policies for tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ DAY_MS = 86_400_000
 
 
 def policy(**changes: Any) -> TrainingDefinition:
-    """First champion after 3 days, no schedule, no cooldown, breaker at 3; windows of 4, 8, 2 and 6 days."""
+    """Return a policy for tests.
+
+    First champion after 3 days, no schedule, no cooldown, breaker at 3; windows of 4, 8, 2 and 6 days.
+    """
     defaults: dict[str, Any] = {
         "first_champion_after": "3d",
         "window": {"first_champion": "4d", "drift": "8d", "schedule": "2d", "command": "6d"},

@@ -1,4 +1,4 @@
-"""What a run leaves where the label has classes."""
+"""Tests of a run's bundle and holdout when the label has classes."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def rows() -> TrainingSet:
         label=random.integers(0, 3, ROWS).astype(np.float64),
         decision_time_ms=np.arange(ROWS),
         key=np.array([f"p{n}" for n in range(ROWS)], dtype=object),
-        numeric_names=[each.name for each in NUMERIC],
-        categorical_names=[each.name for each in CATEGORICAL],
+        numeric_names=[number.name for number in NUMERIC],
+        categorical_names=[string.name for string in CATEGORICAL],
         classes=CLASSES,
     )
 
@@ -44,53 +44,53 @@ def predicted(rows: TrainingSet) -> np.ndarray[tuple[int, ...], np.dtype[np.floa
     return probabilities(score(rows.numeric, rows.categorical, 0.0), 3)
 
 
-def test_the_bundle_names_the_classes_and_scores_each(rows: TrainingSet, tmp_path: Path) -> None:
-    found = checked_scores(graph(0.0, 3), rows, predicted(rows), 1)
+def test_the_bundle_names_and_scores_the_classes(rows: TrainingSet, tmp_path: Path) -> None:
+    scores = checked_scores(graph(0.0, 3), rows, predicted(rows), 1)
     digest = package.write(
         spec_in(tmp_path),
         OF_CLASSES,
         Dataset(NUMERIC, CATEGORICAL, rows, {}),
         model=graph(0.0, 3),
         train=rows,
-        train_score=found,
+        train_score=scores,
         holdout=rows,
-        score=found,
+        score=scores,
         training={},
     )
     bundle = open_bundle(tmp_path / "bundle", digest)
     assert (bundle.manifest.label_kind, bundle.manifest.classes) == ("multiclass", CLASSES)
     edges = json.loads(bundle.read("reference.json"))["score"]["edges"]
-    assert found.max(axis=1).min() < edges[0] < edges[-1] < found.max(axis=1).max()
+    assert scores.max(axis=1).min() < edges[0] < edges[-1] < scores.max(axis=1).max()
     with np.load(io.BytesIO(bundle.read("golden.npz")), allow_pickle=False) as sample:
         assert sample["score"].shape == (32, 3)
     holdout = ParquetHoldouts().read(str(tmp_path / "bundle" / package.HOLDOUT))
-    np.testing.assert_array_equal(holdout.score, found)
+    np.testing.assert_array_equal(holdout.score, scores)
     scorer = LocalBundles().open(str(tmp_path / "bundle"), digest)
     assert tuple(scorer.classes) == CLASSES
     assert scorer.golden_difference() < 1e-9
     again = scorer.score(holdout.numeric(scorer.numeric), holdout.categorical(scorer.categorical))
-    assert losses(scorer.kind, again, holdout.label) == pytest.approx(losses("multiclass", found, rows.label))
+    assert losses(scorer.kind, again, holdout.label) == pytest.approx(losses("multiclass", scores, rows.label))
     assert scorer.score(np.empty((0, len(NUMERIC))), np.empty((0, len(CATEGORICAL)), dtype=object)).shape == (0, 3)
 
 
-def test_a_graph_of_another_number_of_classes_is_refused(rows: TrainingSet) -> None:
+def test_a_graph_with_a_wrong_number_of_classes_is_refused(rows: TrainingSet) -> None:
     with pytest.raises(ModelError, match=r"scores have shape \[40, 2\]; expected \[40, 3\]"):
         run(graph(0.0, 2), rows, 1)
 
 
-def test_predictions_of_another_shape_than_the_exports_are_refused(rows: TrainingSet) -> None:
+def test_predictions_of_a_different_shape_than_the_exports_are_refused(rows: TrainingSet) -> None:
     with pytest.raises(ModelError, match=r"predictions have shape \[40\], but scores have \[40, 3\]"):
         checked_scores(graph(0.0, 3), rows, predicted(rows)[:, 0], 1)
 
 
-def test_scores_that_are_no_probabilities_are_refused(rows: TrainingSet) -> None:
+def test_scores_that_are_not_probabilities_are_refused(rows: TrainingSet) -> None:
     one = replace(rows, classes=("only",))
     with pytest.raises(ModelError, match="must have probabilities of its 1 classes"):
         checked_scores(graph(0.0), one, run(graph(0.0), one, 1), 1)
 
 
-def test_the_classes_survive_the_frames_file(rows: TrainingSet, tmp_path: Path) -> None:
+def test_classes_can_be_written_and_read_with_the_frame(rows: TrainingSet, tmp_path: Path) -> None:
     write_dataset(tmp_path / "frame.arrow", Dataset(NUMERIC, CATEGORICAL, rows, {}))
-    found = read_dataset(tmp_path / "frame.arrow").rows
-    assert tuple(found.classes) == CLASSES
-    assert tuple(found.rows(slice(3)).classes) == CLASSES
+    stored = read_dataset(tmp_path / "frame.arrow").rows
+    assert tuple(stored.classes) == CLASSES
+    assert tuple(stored.rows(slice(3)).classes) == CLASSES

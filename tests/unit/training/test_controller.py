@@ -16,7 +16,7 @@ from tests.unit.training.policies import DAY_MS, policy
 
 
 class Loop:
-    """A controller with a loop under test; windows are days."""
+    """Calls the controller for one loop; windows are days."""
 
     def __init__(self, policy: TrainingDefinition) -> None:
         self.policy = policy
@@ -25,15 +25,15 @@ class Loop:
 
     def day(self, end: int, champion: str = "") -> tuple[Answer, ...]:
         window = Window(f"window-{end}", (end - 1) * DAY_MS, end * DAY_MS, champion)
-        return self._took(controller.close_window(self.state, self.policy, window))
+        return self.apply(controller.close_window(self.state, self.policy, window))
 
     def drift(self, name: str, day: float, release: str = "") -> tuple[Answer, ...]:
         reason = Reason("drift", name, int(day * DAY_MS), "calibration", f"chain-{name}", release, ("w1", "w2"))
-        return self._took(controller.add_reason(self.state, self.policy, reason))
+        return self.apply(controller.add_reason(self.state, self.policy, reason))
 
     def command(self, name: str, day: float) -> tuple[Answer, ...]:
         reason = Reason("command", name, int(day * DAY_MS), "ann: try", f"chain-{name}")
-        return self._took(controller.add_reason(self.state, self.policy, reason))
+        return self.apply(controller.add_reason(self.state, self.policy, reason))
 
     def promote(self, day: int) -> str:
         assert self.state.chain is not None
@@ -50,7 +50,7 @@ class Loop:
         assert self.state.chain is not None
         self.state = controller.fail_run(self.state, self.state.chain.request_id, day * DAY_MS)
 
-    def _took(self, step: controller.StateAndAnswers) -> tuple[Answer, ...]:
+    def apply(self, step: controller.StateAndAnswers) -> tuple[Answer, ...]:
         self.state, answers = step
         self.answers += answers
         return answers
@@ -76,7 +76,7 @@ def only_coalesced(answers: tuple[Answer, ...]) -> Coalesced:
     return coalesced
 
 
-def test_the_first_champion_is_asked_for_once_the_loop_is_old_enough() -> None:
+def test_the_first_champion_is_requested_when_the_loop_is_old_enough() -> None:
     loop = Loop(policy())
     assert loop.day(1) == loop.day(2) == ()
     request = only_request(loop.day(3))
@@ -87,7 +87,7 @@ def test_the_first_champion_is_asked_for_once_the_loop_is_old_enough() -> None:
     assert loop.day(4) == ()
 
 
-def test_a_first_champion_that_failed_is_tried_again_after_the_next_window_despite_a_cooldown() -> None:
+def test_a_failed_first_champion_is_retried_after_the_next_window_despite_a_cooldown() -> None:
     loop = Loop(policy(cooldown="5d"))
     for day in (1, 2, 3):
         loop.day(day)
@@ -97,7 +97,7 @@ def test_a_first_champion_that_failed_is_tried_again_after_the_next_window_despi
     assert request.window_end_ms == 4 * DAY_MS
 
 
-def test_the_breaker_ends_retries_until_a_command_and_is_said_once() -> None:
+def test_the_breaker_ends_retries_until_a_command_and_is_reported_once() -> None:
     loop = Loop(policy())
     for day in range(1, 6):
         loop.day(day)
@@ -113,7 +113,7 @@ def test_the_breaker_ends_retries_until_a_command_and_is_said_once() -> None:
     assert loop.state.consecutive_failures == 0
 
 
-def test_drift_asks_at_once_in_the_chain_that_the_alarm_opened() -> None:
+def test_drift_requests_a_run_at_once_in_the_alarms_chain() -> None:
     loop = with_champion()
     request = only_request(loop.drift("alarm", 9, loop.state.champion))
     assert request.correlation_id == "chain-alarm"
@@ -122,14 +122,14 @@ def test_drift_asks_at_once_in_the_chain_that_the_alarm_opened() -> None:
 
 
 @pytest.mark.parametrize(("trained", "because"), [(False, "run-open"), (True, "release-open")])
-def test_reasons_that_come_while_a_chain_is_open_make_one_request_later(trained: bool, because: str) -> None:
+def test_reasons_during_an_open_chain_make_one_request_later(trained: bool, because: str) -> None:
     loop = with_champion()
     open_chain = only_request(loop.drift("a", 5)).chain
     if trained:
         loop.state = controller.open_release(loop.state, open_chain.request_id)
     kept = [only_coalesced(loop.drift("b", 6)), only_coalesced(loop.command("c", 6))]
-    assert {each.because for each in kept} == {because}
-    assert {each.blocked_by for each in kept} == {open_chain.release_id if trained else open_chain.request_id}
+    assert {answer.because for answer in kept} == {because}
+    assert {answer.blocked_by for answer in kept} == {open_chain.release_id if trained else open_chain.request_id}
     assert loop.day(6) == ()
     loop.reject(6)
     request = only_request(loop.day(7))
@@ -139,7 +139,7 @@ def test_reasons_that_come_while_a_chain_is_open_make_one_request_later(trained:
     assert request.seed == 102
 
 
-def test_a_kept_alarm_about_a_former_champion_is_dropped_and_said() -> None:
+def test_a_kept_alarm_about_a_former_champion_is_dropped_and_reported() -> None:
     loop = with_champion()
     first = loop.state.champion
     loop.drift("a", 5, first)
@@ -159,7 +159,7 @@ def test_an_alarm_about_a_former_champion_is_answered_but_never_kept() -> None:
     assert loop.day(8) == ()
 
 
-def test_an_alarm_about_a_champion_that_was_restored_counts_again() -> None:
+def test_an_alarm_about_a_restored_champion_counts() -> None:
     loop = with_champion()
     first = loop.state.champion
     loop.drift("a", 5, first)
@@ -189,7 +189,7 @@ def test_a_cooldown_keeps_reasons_until_it_is_over() -> None:
     assert [reason.event_id for reason in only_request(loop.day(5)).reasons] == ["a"]
 
 
-def test_a_pause_keeps_even_commands_until_the_window_after_it_ends() -> None:
+def test_a_pause_keeps_commands_until_the_next_window_end() -> None:
     loop = with_champion()
     loop.state = controller.set_paused(loop.state, value=True)
     assert only_coalesced(loop.command("c", 4)).because == "paused"
@@ -198,7 +198,7 @@ def test_a_pause_keeps_even_commands_until_the_window_after_it_ends() -> None:
     assert only_request(loop.day(5)).window_end_ms == 5 * DAY_MS
 
 
-def test_a_command_looks_no_further_than_the_newest_window() -> None:
+def test_the_window_of_a_command_ends_with_the_newest_window() -> None:
     loop = with_champion()
     assert only_request(loop.command("c", 4000)).window_end_ms == 3 * DAY_MS
 
@@ -209,14 +209,14 @@ def test_a_command_before_any_window_waits_for_one() -> None:
     assert only_request(loop.day(1)).window_end_ms == DAY_MS
 
 
-def test_a_direct_reason_takes_kept_ones_along() -> None:
+def test_a_new_reason_is_requested_together_with_kept_ones() -> None:
     loop = with_champion(cooldown="2d")
     loop.drift("a", 4)
     request = only_request(loop.drift("b", 5.5))
     assert [reason.event_id for reason in request.reasons] == ["a", "b"]
 
 
-def test_events_about_other_releases_and_requests_change_nothing() -> None:
+def test_events_about_other_releases_and_requests_have_no_effect() -> None:
     loop = with_champion()
     loop.drift("a", 5)
     before = loop.state
@@ -247,7 +247,7 @@ policies = st.builds(
 
 
 def play(policy: TrainingDefinition, script: list[Action], times: int) -> tuple[Loop, list[str]]:
-    """Deliver each event of a script so many times; says what was answers and which reasons came from outside."""
+    """Deliver each event of a script a number of times; return the loop and the ids of external reasons."""
     loop, day = Loop(policy), 0
     given_reasons: list[str] = []
     for number, (action, _) in enumerate(script):
@@ -258,7 +258,7 @@ def play(policy: TrainingDefinition, script: list[Action], times: int) -> tuple[
             answers = deliver(
                 loop, action, number, day, chain.request_id if chain else "", chain.release_id if chain else ""
             )
-            requests = [each for each in answers if isinstance(each, Requested)]
+            requests = [answer for answer in answers if isinstance(answer, Requested)]
             assert len(requests) <= 1
             assert not (requests and open_before is not None)
         if action in ("drift", "old-drift", "command"):
@@ -296,7 +296,7 @@ def changed(state: RetrainState, action: str, request: str, release: str, at_ms:
 
 @settings(max_examples=150, deadline=None)
 @given(policies, actions)
-def test_two_requests_are_never_open_and_every_reason_has_its_answer(
+def test_at_most_one_request_is_open_and_every_reason_is_answered(
     rules: TrainingDefinition, script: list[Action]
 ) -> None:
     loop, given_reasons = play(rules, script, times=1)
@@ -310,7 +310,7 @@ def test_two_requests_are_never_open_and_every_reason_has_its_answer(
 
 @settings(max_examples=150, deadline=None)
 @given(policies, actions)
-def test_events_that_come_twice_say_and_change_nothing_more(rules: TrainingDefinition, script: list[Action]) -> None:
+def test_repeated_events_have_no_effect(rules: TrainingDefinition, script: list[Action]) -> None:
     once, _ = play(rules, script, times=1)
     twice, _ = play(rules, script, times=2)
     assert twice.answers == once.answers
@@ -319,7 +319,7 @@ def test_events_that_come_twice_say_and_change_nothing_more(rules: TrainingDefin
 
 @settings(max_examples=100, deadline=None)
 @given(policies, actions)
-def test_no_kept_reason_is_forgotten(rules: TrainingDefinition, script: list[Action]) -> None:
+def test_every_kept_reason_is_answered_later(rules: TrainingDefinition, script: list[Action]) -> None:
     loop, _ = play(rules, script, times=1)
     if loop.state.chain is not None:
         loop.reject(1000)
@@ -331,22 +331,22 @@ def test_no_kept_reason_is_forgotten(rules: TrainingDefinition, script: list[Act
     assert loop.state.kept == ()
 
 
-def bring(loop: Loop, name: str, day: float) -> tuple[Answer, ...]:
+def import_model(loop: Loop, name: str, day: float) -> tuple[Answer, ...]:
     reason = Reason("import", name, int(day * DAY_MS), "ann: ours (model.onnx)", f"chain-{name}", model="00")
-    return loop._took(controller.add_reason(loop.state, loop.policy, reason))
+    return loop.apply(controller.add_reason(loop.state, loop.policy, reason))
 
 
 def untrained(**changes: Any) -> Loop:
     return Loop(policy(trainer=None, **changes))
 
 
-def test_an_import_is_a_request_of_its_own_with_the_model_that_came() -> None:
+def test_an_import_makes_its_own_request_with_its_model() -> None:
     loop = Loop(policy())
     loop.day(1)
-    [asked] = bring(loop, "a", 1.5)
-    assert isinstance(asked, Requested)
-    assert (asked.model, asked.correlation_id) == ("00", "chain-a")
-    assert (asked.window_start_ms, asked.window_end_ms) == (-5 * DAY_MS, DAY_MS)
+    [requested] = import_model(loop, "a", 1.5)
+    assert isinstance(requested, Requested)
+    assert (requested.model, requested.correlation_id) == ("00", "chain-a")
+    assert (requested.window_start_ms, requested.window_end_ms) == (-5 * DAY_MS, DAY_MS)
     release = loop.promote(1)
     assert loop.state.champion == release
     assert loop.day(4) == ()  # there is a first champion: none is trained
@@ -354,67 +354,67 @@ def test_an_import_is_a_request_of_its_own_with_the_model_that_came() -> None:
 
 def test_an_import_before_the_first_window_waits_for_it() -> None:
     loop = Loop(policy())
-    [kept] = bring(loop, "a", 0.5)
+    [kept] = import_model(loop, "a", 0.5)
     assert isinstance(kept, Coalesced)
     assert kept.because == "no-window"
-    [asked] = loop.day(1)
-    assert isinstance(asked, Requested)
-    assert [reason.event_id for reason in asked.reasons] == ["a"]
+    [requested] = loop.day(1)
+    assert isinstance(requested, Requested)
+    assert [reason.event_id for reason in requested.reasons] == ["a"]
 
 
-def test_other_reasons_wait_until_an_import_has_come_to_its_end() -> None:
+def test_other_reasons_wait_until_an_import_has_ended() -> None:
     loop = with_champion()
-    bring(loop, "a", 5)
+    import_model(loop, "a", 5)
     [kept] = loop.command("b", 5)
     assert isinstance(kept, Coalesced)
     assert kept.because == "run-open"
-    [second] = bring(loop, "c", 5)
+    [second] = import_model(loop, "c", 5)
     assert isinstance(second, Coalesced)
     loop.reject(6)
-    [asked] = loop.day(7)
-    assert isinstance(asked, Requested)
-    assert [reason.event_id for reason in asked.reasons] == ["c"]
+    [requested] = loop.day(7)
+    assert isinstance(requested, Requested)
+    assert [reason.event_id for reason in requested.reasons] == ["c"]
     loop.reject(7)
-    [asked] = loop.day(8)
-    assert isinstance(asked, Requested)
-    assert [reason.event_id for reason in asked.reasons] == ["b"]
+    [requested] = loop.day(8)
+    assert isinstance(requested, Requested)
+    assert [reason.event_id for reason in requested.reasons] == ["b"]
 
 
-def test_refused_imports_open_no_breaker_and_an_open_one_lets_them_pass() -> None:
+def test_the_breaker_neither_counts_nor_stops_imports() -> None:
     loop = with_champion(breaker=1)
     for day in range(5, 8):
-        assert isinstance(bring(loop, f"import-{day}", day)[0], Requested)
+        assert isinstance(import_model(loop, f"import-{day}", day)[0], Requested)
         loop.reject(day)
         loop.day(day)
     assert loop.state.consecutive_failures == 0
     assert isinstance(loop.drift("d", 8)[0], Requested)
     loop.reject(8)
-    assert [each.because for each in loop.drift("e", 8) if isinstance(each, Coalesced)] == ["breaker"]
-    assert isinstance(bring(loop, "f", 8)[0], Requested)
+    assert [answer.because for answer in loop.drift("e", 8) if isinstance(answer, Coalesced)] == ["breaker"]
+    assert isinstance(import_model(loop, "f", 8)[0], Requested)
 
 
-def test_without_a_trainer_every_reason_is_kept_and_says_so_and_an_import_goes_through() -> None:
+def test_without_a_trainer_only_imports_are_requested() -> None:
     loop = untrained()
     [first] = loop.day(1)
     assert isinstance(first, Coalesced)
     assert (first.reason.kind, first.because) == ("first-champion", "no-trainer")
     assert loop.day(2) == ()
-    assert isinstance(bring(loop, "a", 2)[0], Requested)
+    assert isinstance(import_model(loop, "a", 2)[0], Requested)
     release = loop.promote(2)
-    assert [each.because for each in loop.day(3) if isinstance(each, Coalesced)] == ["superseded"]
+    assert [answer.because for answer in loop.day(3) if isinstance(answer, Coalesced)] == ["superseded"]
     for answers in (loop.drift("d", 4, release), loop.command("c", 4)):
-        assert [each.because for each in answers if isinstance(each, Coalesced)] == ["no-trainer"]
-    assert isinstance(bring(loop, "b", 4)[0], Requested)
+        assert [answer.because for answer in answers if isinstance(answer, Coalesced)] == ["no-trainer"]
+    assert isinstance(import_model(loop, "b", 4)[0], Requested)
     assert parse_state(loop.state.to_json()) == loop.state
 
 
-def test_reasons_that_were_kept_for_want_of_a_trainer_make_a_request_once_there_is_one() -> None:
+def test_reasons_kept_without_a_trainer_make_a_request_when_there_is_one() -> None:
     loop = untrained()
     loop.day(1)
     loop.policy = policy()
-    [asked] = loop.day(2)
-    assert isinstance(asked, Requested)
-    assert [reason.kind for reason in asked.reasons] == ["first-champion"]
+    [requested] = loop.day(2)
+    assert isinstance(requested, Requested)
+    assert [reason.kind for reason in requested.reasons] == ["first-champion"]
 
 
 def test_a_schedule_needs_a_trainer() -> None:

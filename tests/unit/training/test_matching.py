@@ -22,25 +22,25 @@ def options(*columns: str, **more: Any) -> ImportOptions:
     return ImportOptions({"": columns} if columns else {}, **more)
 
 
-def test_a_matrix_takes_the_columns_that_are_named_in_their_order() -> None:
+def test_a_matrix_takes_the_named_columns_in_order() -> None:
     assert match_inputs([MATRIX], OWN, options("lines", "shelf__units")) == (("features", ("lines", "shelf__units")),)
 
 
-def test_a_feature_goes_by_its_view_and_by_its_own_name_where_that_is_its_alone() -> None:
-    [(_, found)] = match_inputs([MATRIX], OWN, options("shelf:units", "count"))
-    assert found == ("shelf__units", "returns__count")
+def test_a_feature_is_named_by_view_or_by_its_unique_name() -> None:
+    [(_, names)] = match_inputs([MATRIX], OWN, options("shelf:units", "count"))
+    assert names == ("shelf__units", "returns__count")
     with pytest.raises(Mismatch, match="the loop has no input 'units'; it has shelf__units, returns__units"):
         match_inputs([MATRIX], OWN, options("units", "count"))
 
 
-def test_single_columns_find_their_names() -> None:
+def test_single_columns_match_by_name() -> None:
     tensors = [Tensor("channel", "string", (None, 1)), Tensor("lines", "int64", (None,)), Tensor("x", "double", None)]
-    found = match_inputs(tensors, OWN, ImportOptions({"x": ["count"]}))
-    assert found == (("channel", ("channel",)), ("lines", ("lines",)), ("x", ("returns__count",)))
+    matches = match_inputs(tensors, OWN, ImportOptions({"x": ["count"]}))
+    assert matches == (("channel", ("channel",)), ("lines", ("lines",)), ("x", ("returns__count",)))
 
 
 @pytest.mark.parametrize(
-    ("tensors", "asked", "says"),
+    ("tensors", "given", "message"),
     [
         ([MATRIX], options(), "takes 2 columns and its name is not an input of the loop: list its columns in order"),
         ([MATRIX], options("lines"), "takes 2 columns, but --columns names 1"),
@@ -57,10 +57,10 @@ def test_single_columns_find_their_names() -> None:
         ([Tensor("lines", "float", (None, 1, 1))], options(), "has 3 axes"),
     ],
 )
-def test_inputs_that_do_not_fit_are_told(tensors: list[Tensor], asked: ImportOptions, says: str) -> None:
-    with pytest.raises(Mismatch) as told:
-        match_inputs(tensors, OWN, asked)
-    assert says in str(told.value)
+def test_inputs_that_do_not_match_are_reported(tensors: list[Tensor], given: ImportOptions, message: str) -> None:
+    with pytest.raises(Mismatch) as error:
+        match_inputs(tensors, OWN, given)
+    assert message in str(error.value)
 
 
 def output(width: int, *classes: str, name: str = "scores", dtype: str = "float") -> Tensor:
@@ -68,7 +68,7 @@ def output(width: int, *classes: str, name: str = "scores", dtype: str = "float"
 
 
 @pytest.mark.parametrize(
-    ("tensors", "kind", "asked", "columns"),
+    ("tensors", "kind", "given", "columns"),
     [
         ([output(1)], "regression", options(), (0,)),
         ([Tensor("scores", "double", (None,))], "count", options(), (0,)),
@@ -87,15 +87,15 @@ def output(width: int, *classes: str, name: str = "scores", dtype: str = "float"
         ([output(1, name="other"), output(1)], "count", options(output="scores"), (0,)),
     ],
 )
-def test_the_score_is_found_among_the_outputs(
-    tensors: list[Tensor], kind: Any, asked: ImportOptions, columns: tuple[int, ...]
+def test_the_score_is_selected_among_the_outputs(
+    tensors: list[Tensor], kind: Any, given: ImportOptions, columns: tuple[int, ...]
 ) -> None:
     classes = CLASSES if kind == "multiclass" else ()
-    assert match_output(tensors, kind, classes, asked) == ("scores", columns)
+    assert match_output(tensors, kind, classes, given) == ("scores", columns)
 
 
 @pytest.mark.parametrize(
-    ("tensors", "kind", "asked", "says"),
+    ("tensors", "kind", "given", "message"),
     [
         ([output(1, dtype="int64", name="label")], "binary", options(), "only label: export it with its probabilities"),
         ([output(1), output(1, name="b")], "count", options(), "the outputs scores, b: name the one with the scores"),
@@ -113,7 +113,9 @@ def test_the_score_is_found_among_the_outputs(
         ),
     ],
 )
-def test_outputs_that_hold_no_score_are_told(tensors: list[Tensor], kind: Any, asked: ImportOptions, says: str) -> None:
-    with pytest.raises(Mismatch) as told:
-        match_output(tensors, kind, CLASSES if kind == "multiclass" else (), asked)
-    assert says in str(told.value)
+def test_outputs_without_a_score_are_reported(
+    tensors: list[Tensor], kind: Any, given: ImportOptions, message: str
+) -> None:
+    with pytest.raises(Mismatch) as error:
+        match_output(tensors, kind, CLASSES if kind == "multiclass" else (), given)
+    assert message in str(error.value)

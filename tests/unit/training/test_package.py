@@ -25,18 +25,18 @@ ORDERS = load_loop(Path(__file__).resolve().parents[2] / "loops" / "orders")
 PARAMETERS = ORDERS.definition.training.parameters
 
 
-def made_up(rows: int = 80, seed: int = 0) -> Dataset:
+def generated(rows: int = 80, seed: int = 0) -> Dataset:
     random = np.random.default_rng(seed)
     numeric = random.gamma(2.0, 3.0, (rows, 2))
     numeric[::7, 0] = np.nan
-    words = random.choice(np.array(["web", "phone", ""], dtype=object), (rows, 1))
-    label = random.poisson(np.nan_to_num(numeric[:, 1]) / 4 * (words[:, 0] == "web") + 0.2).astype(float)
+    texts = random.choice(np.array(["web", "phone", ""], dtype=object), (rows, 1))
+    label = random.poisson(np.nan_to_num(numeric[:, 1]) / 4 * (texts[:, 0] == "web") + 0.2).astype(float)
     data = TrainingSet(
         numeric=numeric,
-        categorical=words,
+        categorical=texts,
         label=label,
         decision_time_ms=np.arange(rows, dtype=np.int64) * 1000,
-        key=np.array([f"k{place}" for place in range(rows)], dtype=object),
+        key=np.array([f"k{index}" for index in range(rows)], dtype=object),
         numeric_names=["view__sum", "lines"],
         categorical_names=["channel"],
     )
@@ -68,8 +68,8 @@ def spec_in(folder: Path) -> RunSpec:
 
 
 def packed(folder: Path) -> tuple[str, Any]:
-    """Digest of a bundle of the made-up rows, and the holdout's part of them."""
-    dataset = made_up()
+    """Return the digest of a bundle of generated rows, and their validation rows."""
+    dataset = generated()
     parts = split(dataset.rows, 60_000)
     fitted = load_trainer(ORDERS).fit(parts.train, parts.validation, parameters=PARAMETERS, seed=7)
     model = fitted.to_onnx()
@@ -100,7 +100,7 @@ def test_the_same_manifest_and_rows_give_the_same_bundle(tmp_path: Path) -> None
     assert set(bundle.manifest.files) == {"model.onnx", "reference.json", "golden.npz"}
     assert bundle.manifest.training["lake_versions"] == {"orders.placed": 3}
     assert (bundle.manifest.training["rows"], bundle.manifest.training["validation_rows"]) == (60, 20)
-    assert bundle.manifest.training["frame_sha256"] == made_up().digest()
+    assert bundle.manifest.training["frame_sha256"] == generated().digest()
 
 
 def test_the_golden_sample_needs_no_pickle_and_is_reproduced(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_the_golden_sample_needs_no_pickle_and_is_reproduced(tmp_path: Path) -> 
     bundle = open_bundle(tmp_path / "bundle", digest)
     with np.load(io.BytesIO(bundle.read("golden.npz")), allow_pickle=False) as sample:
         rows = replace(
-            made_up().rows.rows(slice(0, len(sample["score"]))),
+            generated().rows.rows(slice(0, len(sample["score"]))),
             numeric=sample["numeric"],
             categorical=sample["categorical"].astype(object),
         )
@@ -123,46 +123,46 @@ def test_the_holdout_has_inputs_label_score_time_and_key(tmp_path: Path) -> None
     np.testing.assert_array_equal(table["view__sum"].to_numpy(), validation.numeric[:, 0])
 
 
-def test_a_sample_without_strings_has_no_strings() -> None:
-    rows = replace(made_up().rows, categorical=np.empty((80, 0), dtype=object), categorical_names=[])
+def test_a_golden_sample_without_strings_has_no_string_array() -> None:
+    rows = replace(generated().rows, categorical=np.empty((80, 0), dtype=object), categorical_names=[])
     with np.load(io.BytesIO(package.golden(rows, rows.label)), allow_pickle=False) as sample:
         assert set(sample) == {"numeric", "score"}
         assert len(sample["score"]) == 32
 
 
-def test_an_export_that_differs_is_refused() -> None:
-    rows = made_up().rows
+def test_an_export_with_different_scores_is_refused() -> None:
+    rows = generated().rows
     fitted = load_trainer(ORDERS).fit(rows, rows, parameters=PARAMETERS, seed=0)
-    off = fitted.predict(rows) + 1e-4
+    different = fitted.predict(rows) + 1e-4
     with pytest.raises(ModelError, match=r"differs from the trained model by 0\.0001"):
-        checked_scores(fitted.to_onnx(), rows, off, 1)
+        checked_scores(fitted.to_onnx(), rows, different, 1)
 
 
-def test_an_unknown_word_and_a_missing_number_are_scored_alike_in_both() -> None:
-    rows = made_up().rows
+def test_the_export_scores_unknown_texts_and_missing_numbers_like_the_trainer() -> None:
+    rows = generated().rows
     fitted = load_trainer(ORDERS).fit(rows, rows, parameters=PARAMETERS, seed=0)
-    odd = replace(
+    unusual = replace(
         rows, numeric=np.full_like(rows.numeric, np.nan), categorical=np.full_like(rows.categorical, "pigeon")
     )
-    checked_scores(fitted.to_onnx(), odd, fitted.predict(odd), 1)
+    checked_scores(fitted.to_onnx(), unusual, fitted.predict(unusual), 1)
 
 
-def test_a_window_with_one_side_only_is_refused() -> None:
+def test_a_window_with_rows_on_one_side_only_is_refused() -> None:
     with pytest.raises(DataError, match="80 rows to train and 0 to validate"):
-        split(made_up().rows, 80_000)
+        split(generated().rows, 80_000)
 
 
-def test_a_dataset_survives_its_file(tmp_path: Path) -> None:
-    dataset = made_up()
+def test_a_dataset_can_be_written_and_read(tmp_path: Path) -> None:
+    dataset = generated()
     write_dataset(tmp_path / "frame.arrow", dataset)
-    found = read_dataset(tmp_path / "frame.arrow")
-    assert found.digest() == dataset.digest()
-    assert (found.numeric, found.categorical, found.counts) == (dataset.numeric, dataset.categorical, dataset.counts)
-    np.testing.assert_array_equal(found.rows.numeric, dataset.rows.numeric)
+    stored = read_dataset(tmp_path / "frame.arrow")
+    assert stored.digest() == dataset.digest()
+    assert (stored.numeric, stored.categorical, stored.counts) == (dataset.numeric, dataset.categorical, dataset.counts)
+    np.testing.assert_array_equal(stored.rows.numeric, dataset.rows.numeric)
 
 
-def test_the_digest_sees_any_change_of_the_rows() -> None:
-    rows = made_up().rows
+def test_the_digest_changes_with_the_rows() -> None:
+    rows = generated().rows
     digests = {
         Dataset((), (), changed, {}).digest()
         for changed in (
@@ -176,15 +176,18 @@ def test_the_digest_sees_any_change_of_the_rows() -> None:
     assert len(digests) == 5
 
 
-def test_a_trainer_that_is_not_there_is_an_error_of_the_loop() -> None:
-    for name, told in (("nothing:Trainer", ".*nothing.py does not exist"), ("model:Nobody", ".*has no class 'Nobody'")):
+def test_a_missing_trainer_is_an_error_of_the_loop() -> None:
+    for name, message in (
+        ("nothing:Trainer", ".*nothing.py does not exist"),
+        ("model:Nobody", ".*has no class 'Nobody'"),
+    ):
         training = ORDERS.definition.training.model_copy(update={"trainer": name})
         definition = ORDERS.definition.model_copy(update={"training": training})
-        with pytest.raises(LoopDefinitionError, match=rf"loop\.yaml:\d+: trainer: {told}"):
+        with pytest.raises(LoopDefinitionError, match=rf"loop\.yaml:\d+: trainer: {message}"):
             load_trainer(replace(ORDERS, definition=definition))
 
 
-def test_spec_and_result_survive_their_files(tmp_path: Path) -> None:
+def test_spec_and_result_can_be_written_and_read(tmp_path: Path) -> None:
     spec = spec_in(tmp_path)
     assert read_spec(write_spec(spec)) == spec
     result = Trained("m", "/b", "d", "/h", 10, 1.5, {"loss": 0.25})

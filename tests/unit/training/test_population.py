@@ -15,7 +15,7 @@ from services.training.domain import population
 PREDICTION = PredictionDefinition.model_validate(
     {
         "key": "ref",
-        "from": "asked",
+        "from": "questions",
         "decision_time": {"column": "planned_ms", "offset": "-1s"},
         "inputs": {
             "place": {"type": "string", "column": "where"},
@@ -27,28 +27,28 @@ PREDICTION = PredictionDefinition.model_validate(
     }
 )
 LABEL = LabelDefinition.model_validate(
-    {"from": "told", "key": "ref", "value": "good", "kind": "binary", "horizon": "10s"}
+    {"from": "answers", "key": "ref", "value": "good", "kind": "binary", "horizon": "10s"}
 )
 
 
 def accepted(rows: list[dict[str, Any]], columns: dict[str, Any]) -> pa.Table:
-    """Rows with standard columns; ``late`` says by how much the watermark was ahead."""
+    """Return rows with the standard columns of accepted rows."""
     filled = [
         {
             "event_time_ms": 0,
             "arrival_watermark_ms": 0,
             "source_topic": "t",
             "source_partition": 0,
-            "source_offset": place,
+            "source_offset": offset,
             **columns,
             **row,
         }
-        for place, row in enumerate(rows)
+        for offset, row in enumerate(rows)
     ]
     return pa.Table.from_pylist(filled)
 
 
-def asked(*rows: dict[str, Any], start_ms: int = 0, end_ms: int = 100_000) -> population.Decisions:
+def decisions(*rows: dict[str, Any], start_ms: int = 0, end_ms: int = 100_000) -> population.Decisions:
     columns = {"ref": "a", "planned_ms": 1000, "where": "north", "size": 1, "weight": 1.0}
     return population.decisions_between(accepted(list(rows), columns), PREDICTION, start_ms, end_ms)
 
@@ -57,65 +57,65 @@ def outcomes(*rows: dict[str, Any], end_ms: int = 100_000) -> pa.Table:
     return population.known_outcomes(accepted(list(rows), {"ref": "a", "good": True}), LABEL, end_ms)
 
 
-def test_the_window_is_closed_at_its_start_and_open_at_its_end_in_decision_time() -> None:
+def test_the_window_includes_its_start_and_excludes_its_end() -> None:
     rows = [{"ref": str(ms), "planned_ms": ms} for ms in (5999, 6000, 8999, 9000)]
-    assert asked(*rows, start_ms=5000, end_ms=8000).key.to_pylist() == ["6000", "8999"]
+    assert decisions(*rows, start_ms=5000, end_ms=8000).key.to_pylist() == ["6000", "8999"]
 
 
 def test_rows_come_in_order_of_decision_time_then_key() -> None:
     rows = [{"ref": ref, "planned_ms": ms} for ref, ms in (("c", 3000), ("b", 2000), ("a", 3000))]
-    found = asked(*rows)
-    assert found.key.to_pylist() == ["b", "a", "c"]
-    assert found.decision_time_ms.to_pylist() == [1000, 2000, 2000]
+    chosen = decisions(*rows)
+    assert chosen.key.to_pylist() == ["b", "a", "c"]
+    assert chosen.decision_time_ms.to_pylist() == [1000, 2000, 2000]
 
 
 def test_the_first_visible_row_of_a_key_counts() -> None:
-    found = asked(
+    chosen = decisions(
         {"size": 1, "event_time_ms": 10, "arrival_watermark_ms": 50},
         {"size": 2, "event_time_ms": 20},
         {"size": 3, "event_time_ms": 20},
     )
-    assert found.rows["size"].to_pylist() == [2]
-    assert found.repeated == 2
+    assert chosen.rows["size"].to_pylist() == [2]
+    assert chosen.repeated == 2
 
 
-def test_a_row_that_came_after_the_windows_end_is_not_asked() -> None:
-    assert len(asked({"arrival_watermark_ms": 100_000}).key) == 0
+def test_a_row_visible_after_the_windows_end_is_left_out() -> None:
+    assert len(decisions({"arrival_watermark_ms": 100_000}).key) == 0
 
 
-def test_an_outcome_that_was_not_visible_at_the_windows_end_is_left_out() -> None:
-    label = population.labels_of(asked({}), outcomes({"event_time_ms": 5000}, end_ms=5000), 10_000)
+def test_an_outcome_visible_after_the_windows_end_is_left_out() -> None:
+    label = population.labels_of(decisions({}), outcomes({"event_time_ms": 5000}, end_ms=5000), 10_000)
     assert np.isnan(label).all()
     late = outcomes({"event_time_ms": 1000, "arrival_watermark_ms": 5000}, end_ms=5000)
-    assert np.isnan(population.labels_of(asked({}), late, 10_000)).all()
+    assert np.isnan(population.labels_of(decisions({}), late, 10_000)).all()
 
 
 def test_an_outcome_after_the_horizon_is_missing_and_not_negative() -> None:
-    told = outcomes({"ref": "a", "event_time_ms": 10_000}, {"ref": "b", "event_time_ms": 10_001})
-    label = population.labels_of(asked({"ref": "a"}, {"ref": "b"}, {"ref": "c"}), told, 10_000)
+    outcome_table = outcomes({"ref": "a", "event_time_ms": 10_000}, {"ref": "b", "event_time_ms": 10_001})
+    label = population.labels_of(decisions({"ref": "a"}, {"ref": "b"}, {"ref": "c"}), outcome_table, 10_000)
     np.testing.assert_array_equal(label, [1.0, np.nan, np.nan])
 
 
-def test_the_first_visible_outcome_says_whether_it_is_late_and_its_correction_what_it_is() -> None:
-    told = outcomes({"good": False, "event_time_ms": 3000}, {"good": True, "event_time_ms": 12_000})
-    assert population.labels_of(asked({}), told, 10_000).tolist() == [1.0]
+def test_the_first_visible_outcome_gives_the_time_and_its_correction_the_label() -> None:
+    outcome_table = outcomes({"good": False, "event_time_ms": 3000}, {"good": True, "event_time_ms": 12_000})
+    assert population.labels_of(decisions({}), outcome_table, 10_000).tolist() == [1.0]
 
 
-def test_a_null_outcome_is_none() -> None:
-    told = outcomes({"good": None, "event_time_ms": 3000}, {"good": True, "event_time_ms": 4000})
-    assert population.labels_of(asked({}), told, 10_000).tolist() == [1.0]
+def test_a_null_outcome_is_ignored() -> None:
+    outcome_table = outcomes({"good": None, "event_time_ms": 3000}, {"good": True, "event_time_ms": 4000})
+    assert population.labels_of(decisions({}), outcome_table, 10_000).tolist() == [1.0]
 
 
 def test_inputs_come_from_their_columns_with_missing_values_marked() -> None:
-    found = asked({"where": None, "size": None, "weight": 2.5}).rows
-    assert population.input_column(found, "place", PREDICTION.inputs["place"]).tolist() == [""]
-    assert np.isnan(population.input_column(found, "size", PREDICTION.inputs["size"])).all()
-    assert population.input_column(found, "weight", PREDICTION.inputs["weight"]).tolist() == [2.5]
+    chosen = decisions({"where": None, "size": None, "weight": 2.5}).rows
+    assert population.input_column(chosen, "place", PREDICTION.inputs["place"]).tolist() == [""]
+    assert np.isnan(population.input_column(chosen, "size", PREDICTION.inputs["size"])).all()
+    assert population.input_column(chosen, "weight", PREDICTION.inputs["weight"]).tolist() == [2.5]
 
 
 def test_join_keys_are_constants_inputs_or_the_key() -> None:
-    found = asked({"ref": "k", "where": "south"})
-    keys = {name: population.join_key_column(found, PREDICTION, name).to_pylist() for name in PREDICTION.join_keys}
+    chosen = decisions({"ref": "k", "where": "south"})
+    keys = {name: population.join_key_column(chosen, PREDICTION, name).to_pylist() for name in PREDICTION.join_keys}
     assert keys == {"all": ["x"], "place": ["south"], "ref": ["k"]}
 
 
@@ -130,69 +130,71 @@ def test_labels_equal_a_loop_over_the_rows(
 ) -> None:
     end_ms = end_s * 1000
     rows = [{"ref": ref, "event_time_ms": at * 1000, "planned_ms": ms * 1000} for ref, at, ms, _ in questions]
-    told = [
+    outcome_list = [
         {"ref": ref, "event_time_ms": at * 1000, "arrival_watermark_ms": mark * 1000, "good": good}
         for ref, at, mark, good in answers
     ]
-    found = asked(*rows, end_ms=end_ms)
-    label = population.labels_of(found, outcomes(*told, end_ms=end_ms), 10_000)
-    for key, decision_ms, value in zip(found.key.to_pylist(), found.decision_time_ms.to_pylist(), label, strict=True):
-        expected = _label(key, decision_ms, told, end_ms)
+    chosen = decisions(*rows, end_ms=end_ms)
+    label = population.labels_of(chosen, outcomes(*outcome_list, end_ms=end_ms), 10_000)
+    for key, decision_ms, value in zip(chosen.key.to_pylist(), chosen.decision_time_ms.to_pylist(), label, strict=True):
+        expected = _label(key, decision_ms, outcome_list, end_ms)
         assert value == expected or (np.isnan(value) and expected is None)
 
 
-def _label(key: str, decision_ms: int, told: list[dict[str, Any]], end_ms: int) -> float | None:
-    seen = [
-        (max(each["event_time_ms"], each["arrival_watermark_ms"]), place, each)
-        for place, each in enumerate(told)
-        if each["ref"] == key
+def _label(key: str, decision_ms: int, rows: list[dict[str, Any]], end_ms: int) -> float | None:
+    of_key = [
+        (max(row["event_time_ms"], row["arrival_watermark_ms"]), index, row)
+        for index, row in enumerate(rows)
+        if row["ref"] == key
     ]
-    visible = [each for each in seen if each[0] < end_ms]
+    visible = sorted((entry for entry in of_key if entry[0] < end_ms), key=lambda entry: entry[:2])
     if not visible:
         return None
-    visible.sort(key=lambda each: each[:2])
-    last = [each for at, _, each in visible if at < visible[0][0] + 10_000][-1]
-    return float(last["good"]) if visible[0][2]["event_time_ms"] <= decision_ms + 10_000 else None
+    first_ms, _, first = visible[0]
+    last = [row for at_ms, _, row in visible if at_ms < first_ms + 10_000][-1]
+    return float(last["good"]) if first["event_time_ms"] <= decision_ms + 10_000 else None
 
 
 @pytest.mark.parametrize(
     ("values", "kind"), [(["bad", None, "", "no class", "good"], pa.string()), ([1, None, -1, 2, 0], pa.int64())]
 )
-def test_of_classes_the_label_is_the_place_of_what_is_one(values: list[object], kind: pa.DataType) -> None:
-    told = accepted([{"ref": "a", "event_time_ms": at} for at in range(5)], {})
-    told = told.append_column("good", pa.array(values, kind))
+def test_with_classes_the_label_is_the_index_of_a_known_class(values: list[object], kind: pa.DataType) -> None:
+    outcome_table = accepted([{"ref": "a", "event_time_ms": at} for at in range(5)], {})
+    outcome_table = outcome_table.append_column("good", pa.array(values, kind))
     label = LABEL.model_copy(update={"kind": "multiclass", "classes": ("good", "bad")})
-    assert population.known_outcomes(told.slice(0, 4), label, 100)["label"].to_pylist() == [1.0]
-    assert population.known_outcomes(told, label, 100)["label"].to_pylist() == [0.0]
+    assert population.known_outcomes(outcome_table.slice(0, 4), label, 100)["label"].to_pylist() == [1.0]
+    assert population.known_outcomes(outcome_table, label, 100)["label"].to_pylist() == [0.0]
 
 
-def told_of(*outcomes: tuple[str, int, bool]) -> pa.Table:
+def outcome_rows(*outcomes: tuple[str, int, bool]) -> pa.Table:
     return accepted([{"ref": key, "event_time_ms": at, "good": value} for key, at, value in outcomes], {})
 
 
-def test_a_correction_within_its_span_is_the_label_and_the_first_outcome_its_time() -> None:
+def test_a_correction_within_its_span_changes_the_label_but_not_the_time() -> None:
     label = LABEL.model_copy(update={"corrections": timedelta(milliseconds=10)})
-    rows = told_of(("a", 1, True), ("b", 2, True), ("a", 5, False), ("b", 12, False), ("a", 9, True), ("a", 10, False))
-    found = population.known_outcomes(rows, label, 100)
-    assert found.to_pydict() == {"key": ["a", "b"], "label": [0.0, 1.0], "outcome_time_ms": [1, 2]}
+    rows = outcome_rows(
+        ("a", 1, True), ("b", 2, True), ("a", 5, False), ("b", 12, False), ("a", 9, True), ("a", 10, False)
+    )
+    known = population.known_outcomes(rows, label, 100)
+    assert known.to_pydict() == {"key": ["a", "b"], "label": [0.0, 1.0], "outcome_time_ms": [1, 2]}
 
 
-def test_a_correction_that_is_not_visible_yet_is_not_known() -> None:
-    rows = told_of(("a", 1, True), ("a", 50, False))
+def test_a_correction_that_is_not_visible_yet_is_ignored() -> None:
+    rows = outcome_rows(("a", 1, True), ("a", 50, False))
     assert population.known_outcomes(rows, LABEL, 50)["label"].to_pylist() == [1.0]
     assert population.known_outcomes(rows, LABEL, 51)["label"].to_pylist() == [0.0]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 40), st.booleans()), max_size=20), st.integers(0, 15))
-def test_labels_equal_taking_one_outcome_after_the_other(outcomes: list[tuple[str, int, bool]], span: int) -> None:
+def test_labels_equal_processing_outcomes_one_by_one(outcomes: list[tuple[str, int, bool]], span: int) -> None:
     label = LABEL.model_copy(update={"corrections": timedelta(milliseconds=span)})
     first: dict[str, int] = {}
     value: dict[str, float] = {}
-    for key, at, good in sorted(outcomes, key=lambda each: each[1]):
+    for key, at, good in sorted(outcomes, key=lambda outcome: outcome[1]):
         if key not in first or at < first[key] + span:
             value[key] = float(good)
         first.setdefault(key, at)
     if outcomes:
-        found = population.known_outcomes(told_of(*outcomes), label, 100).to_pydict()
-        assert dict(zip(found["key"], found["label"], strict=True)) == value
-        assert dict(zip(found["key"], found["outcome_time_ms"], strict=True)) == first
+        known = population.known_outcomes(outcome_rows(*outcomes), label, 100).to_pydict()
+        assert dict(zip(known["key"], known["label"], strict=True)) == value
+        assert dict(zip(known["key"], known["outcome_time_ms"], strict=True)) == first

@@ -22,7 +22,7 @@ from services.training.domain.quality import auc, metrics
         ("count", 2.0, 3.0, 2 * (3 * math.log(1.5) - 1)),
     ],
 )
-def test_losses_are_those_of_the_textbook(kind: LabelKind, score: float, label: float, loss: float) -> None:
+def test_losses_follow_their_formulas(kind: LabelKind, score: float, label: float, loss: float) -> None:
     assert losses(kind, np.array([score]), np.array([label]))[0] == pytest.approx(loss, rel=1e-9)
 
 
@@ -30,13 +30,13 @@ def test_losses_are_those_of_the_textbook(kind: LabelKind, score: float, label: 
 def test_auc_equals_counting_pairs(rows: list[tuple[int, bool]]) -> None:
     score, label = np.array([r[0] for r in rows], float), np.array([r[1] for r in rows], float)
     above = [(p > n) + 0.5 * (p == n) for p in score[label > 0] for n in score[label == 0]]
-    found = auc(score, label)
-    assert math.isnan(found) if not above else found == pytest.approx(np.mean(above))
+    area = auc(score, label)
+    assert math.isnan(area) if not above else area == pytest.approx(np.mean(above))
 
 
 def test_metrics_compare_with_the_training_mean() -> None:
-    found = metrics("regression", np.array([1.0, 3.0]), np.array([1.0, 2.0]), np.array([0.0, 2.0]))
-    assert found == {
+    values = metrics("regression", np.array([1.0, 3.0]), np.array([1.0, 2.0]), np.array([0.0, 2.0]))
+    assert values == {
         "loss": 0.5,
         "base_loss": 0.5,
         "base_rate": 1.0,
@@ -46,14 +46,14 @@ def test_metrics_compare_with_the_training_mean() -> None:
     }
 
 
-def test_an_auc_that_cannot_be_is_left_out() -> None:
+def test_an_undefined_auc_is_left_out() -> None:
     assert "auc" not in metrics("binary", np.array([0.5]), np.array([1.0]), np.array([1.0, 0.0]))
 
 
-def test_of_classes_metrics_are_of_the_likeliest_and_compare_with_the_shares_in_training() -> None:
+def test_with_classes_metrics_use_the_likeliest_class_and_the_training_shares() -> None:
     score = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
-    found = metrics("multiclass", score, np.array([0.0, 1.0]), np.array([0.0, 0.0, 1.0, 2.0]))
-    assert found == pytest.approx(
+    values = metrics("multiclass", score, np.array([0.0, 1.0]), np.array([0.0, 0.0, 1.0, 2.0]))
+    assert values == pytest.approx(
         {
             "loss": -(math.log(0.7) + math.log(0.3)) / 2,
             "base_loss": -(math.log(0.5) + math.log(0.25)) / 2,

@@ -13,21 +13,21 @@ values = st.lists(st.one_of(st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0, flo
 
 @given(values)
 def test_every_value_is_counted_once_on_an_ascending_grid(column: list[float]) -> None:
-    found = histogram(np.array(column, dtype=float))
-    assert sum(found.counts) + found.missing == len(column)
-    assert found.missing == sum(np.isnan(column))
-    assert len(found.counts) == len(found.edges) + 1 <= BINS
-    assert list(found.edges) == sorted(set(found.edges))
-    assert all(found.counts) or not sum(found.counts)
+    bins = histogram(np.array(column, dtype=float))
+    assert sum(bins.counts) + bins.missing == len(column)
+    assert bins.missing == sum(np.isnan(column))
+    assert len(bins.counts) == len(bins.edges) + 1 <= BINS
+    assert list(bins.edges) == sorted(set(bins.edges))
+    assert all(bins.counts) or not sum(bins.counts)
 
 
-def test_bins_of_a_smooth_column_hold_about_equal_counts() -> None:
+def test_bins_of_a_smooth_column_have_equal_counts() -> None:
     assert histogram(np.arange(1000.0)).counts == (100,) * 10
 
 
-def test_a_bin_holds_its_lower_edge() -> None:
-    found = histogram(np.array([0.0] * 9 + [1.0] * 11))
-    assert (found.edges, found.counts) == ((1.0,), (9, 11))
+def test_a_bin_includes_its_lower_edge() -> None:
+    bins = histogram(np.array([0.0] * 9 + [1.0] * 11))
+    assert (bins.edges, bins.counts) == ((1.0,), (9, 11))
 
 
 def test_a_constant_column_has_one_open_bin() -> None:

@@ -8,7 +8,7 @@ from services.training.domain.state import RetrainState, parse_state
 FIRST_SCHEMA = Path(__file__).parents[2] / "integration" / "driftloop" / "first_schema" / "training.sql"
 
 
-def test_a_state_survives_its_text() -> None:
+def test_a_state_can_be_stored_and_read() -> None:
     state = RetrainState("orders", champion="r-1", former=("r-0",), consecutive_failures=3, requests=4)
     assert parse_state(state.to_json()) == state
 

@@ -22,7 +22,7 @@ from services.training.ports import Observation
 from services.training.spec import Failed, TableVersion
 from services.training.worker import Worker
 from tests.helpers.clock import FakeClock
-from tests.unit.training.fakes import TRAINED, HandLauncher
+from tests.unit.training.fakes import TRAINED, ManualLauncher
 
 ORDERS = Path(__file__).resolve().parents[2] / "loops" / "orders"
 REQUEST = training.RetrainRequested(
@@ -49,11 +49,11 @@ EVENT: Envelope[training.RetrainRequested] = Envelope(
 
 @dataclass
 class Harness:
-    """A worker over a database of its own, with one wanted run."""
+    """A worker with its own database and one requested run."""
 
     engine: Engine
     worker: Worker
-    launcher: HandLauncher
+    launcher: ManualLauncher
     clock: FakeClock
 
     def cover(self, part: sql.Part, watermark_ms: int, **versions: int) -> None:
@@ -66,18 +66,18 @@ class Harness:
         self.cover("offline", 5000, view=7)
         self.worker.tick()
 
-    def said(self) -> list[Envelope[Any]]:
-        found = []
+    def events(self) -> list[Envelope[Any]]:
+        events = []
         for pending in outbox.unsent(self.engine, 100):
             sent = pending.record
             classes = [message_class(name) for name in topic(sent.topic).messages]
-            found.append(from_record(Record(sent.topic, 0, 0, sent.key, sent.value, sent.headers), classes))
-        return found
+            events.append(from_record(Record(sent.topic, 0, 0, sent.key, sent.value, sent.headers), classes))
+        return events
 
     def failure(self) -> training.RunFailed:
-        (event,) = [each for each in self.said() if isinstance(each.data, training.RunFailed)]
-        found: training.RunFailed = event.data
-        return found
+        (event,) = [event for event in self.events() if isinstance(event.data, training.RunFailed)]
+        failure: training.RunFailed = event.data
+        return failure
 
     def state(self) -> RetrainState:
         with self.engine.begin() as connection:
@@ -96,10 +96,10 @@ def harness(tmp_path: Path, loop: Loop) -> Harness:
         sql.save_state(connection, RetrainState("orders", chain=Chain("request-1", "run-1", "r-1")))
         sql.add_run(connection, "run-1", EVENT)
         sql.add_run(connection, "run-1", EVENT)
-    return made(engine, loop, tmp_path, HandLauncher(), FakeClock())
+    return make_harness(engine, loop, tmp_path, ManualLauncher(), FakeClock())
 
 
-def made(engine: Engine, loop: Loop, home: Path, launcher: HandLauncher, clock: FakeClock) -> Harness:
+def make_harness(engine: Engine, loop: Loop, home: Path, launcher: ManualLauncher, clock: FakeClock) -> Harness:
     settings = TrainingSettings(home=home)
     worker = Worker(
         source="training",
@@ -127,12 +127,12 @@ def test_a_run_waits_until_lake_and_views_cover_its_window(harness: Harness) -> 
 
 def test_the_start_names_the_pinned_versions_in_the_requests_chain(harness: Harness) -> None:
     harness.start()
-    (event,) = harness.said()
+    (event,) = harness.events()
     assert (event.data.lake_versions, event.data.view_versions) == ({"placed": 4}, {"view": 7})
     assert (event.correlation_id, event.causation_id, event.time_ms) == ("chain", "requested", 5000)
 
 
-def test_versions_stay_pinned_when_more_comes(harness: Harness) -> None:
+def test_versions_stay_pinned_when_more_data_arrives(harness: Harness) -> None:
     harness.start()
     harness.cover("lake", 9000, placed=9)
     harness.launcher.runs.clear()
@@ -140,14 +140,14 @@ def test_versions_stay_pinned_when_more_comes(harness: Harness) -> None:
     assert [spec.events["placed"].version for spec in harness.launcher.launched] == [4, 4]
 
 
-def test_coverage_never_goes_back(harness: Harness) -> None:
+def test_coverage_never_decreases(harness: Harness) -> None:
     harness.cover("lake", 5000, placed=4)
     harness.cover("lake", 4000, placed=3, other=1)
     with harness.engine.begin() as connection:
-        found = sql.load_coverage(connection, "orders", "lake")
-    assert found is not None
-    assert found.watermark_ms == 5000
-    assert {name: table.version for name, table in found.tables.items()} == {"placed": 4, "other": 1}
+        coverage = sql.load_coverage(connection, "orders", "lake")
+    assert coverage is not None
+    assert coverage.watermark_ms == 5000
+    assert {name: table.version for name, table in coverage.tables.items()} == {"placed": 4, "other": 1}
 
 
 def test_a_result_becomes_one_candidate_caused_by_the_start(harness: Harness) -> None:
@@ -156,7 +156,7 @@ def test_a_result_becomes_one_candidate_caused_by_the_start(harness: Harness) ->
     harness.launcher.end(TRAINED)
     harness.worker.tick()
     harness.worker.tick()
-    started, candidate = harness.said()
+    started, candidate = harness.events()
     assert candidate.causation_id == started.id
     assert candidate.correlation_id == "chain"
     assert candidate.data.bundle.digest == "d1gest"
@@ -166,7 +166,7 @@ def test_a_result_becomes_one_candidate_caused_by_the_start(harness: Harness) ->
     assert chain.phase == "release-open"
 
 
-def test_a_result_that_says_why_it_failed_ends_the_chain(harness: Harness) -> None:
+def test_a_failed_result_ends_the_chain_with_its_reason(harness: Harness) -> None:
     harness.start()
     harness.launcher.end(Failed("data", "nothing there"))
     harness.worker.tick()
@@ -176,7 +176,7 @@ def test_a_result_that_says_why_it_failed_ends_the_chain(harness: Harness) -> No
     assert harness.state().ended_ms == 5000
 
 
-def test_a_crash_is_told_with_its_last_words(harness: Harness) -> None:
+def test_a_crash_is_reported_with_the_end_of_its_stderr(harness: Harness) -> None:
     harness.start()
     harness.launcher.end(None, "exit code 1\nValueError: no")
     harness.worker.tick()
@@ -207,23 +207,21 @@ def test_a_result_written_just_before_the_stop_counts(harness: Harness) -> None:
     harness.launcher.result_at_stop = TRAINED
     harness.clock.move(200)
     harness.worker.tick()
-    assert [type(each.data).__name__ for each in harness.said()] == ["RunStarted", "CandidateTrained"]
+    assert [type(event.data).__name__ for event in harness.events()] == ["RunStarted", "CandidateTrained"]
 
 
-def test_after_a_restart_a_living_run_is_found_and_not_started_again(
-    harness: Harness, loop: Loop, tmp_path: Path
-) -> None:
+def test_after_a_restart_a_live_run_is_not_started_again(harness: Harness, loop: Loop, tmp_path: Path) -> None:
     harness.start()
-    again = made(harness.engine, loop, tmp_path, harness.launcher, harness.clock)
+    again = make_harness(harness.engine, loop, tmp_path, harness.launcher, harness.clock)
     again.worker.tick()
     assert len(harness.launcher.launched) == 1
     harness.launcher.end(TRAINED)
     again.worker.tick()
     harness.worker.tick()
-    assert [type(each.data).__name__ for each in harness.said()] == ["RunStarted", "CandidateTrained"]
+    assert [type(event.data).__name__ for event in harness.events()] == ["RunStarted", "CandidateTrained"]
 
 
-def test_a_run_that_vanished_is_launched_again_under_its_id_but_not_for_ever(harness: Harness) -> None:
+def test_a_vanished_run_is_relaunched_under_its_id_up_to_a_limit(harness: Harness) -> None:
     harness.start()
     for _ in range(4):
         harness.launcher.runs.clear()
@@ -233,19 +231,19 @@ def test_a_run_that_vanished_is_launched_again_under_its_id_but_not_for_ever(har
     assert "vanished 3 times" in harness.failure().detail
 
 
-def test_a_stop_ends_runs_and_is_not_counted_against_them(harness: Harness, loop: Loop, tmp_path: Path) -> None:
+def test_a_stop_ends_runs_without_counting_a_launch(harness: Harness, loop: Loop, tmp_path: Path) -> None:
     harness.start()
     for _ in range(5):
-        restarted = made(harness.engine, loop, tmp_path, harness.launcher, harness.clock)
+        restarted = make_harness(harness.engine, loop, tmp_path, harness.launcher, harness.clock)
         restarted.worker.interrupt()
         assert harness.launcher.stopped[-1] == harness.launcher.folder  # though another process launched it
         harness.launcher.runs.clear()
         restarted.worker.tick()
     assert len(harness.launcher.launched) == 6
-    assert [type(each.data).__name__ for each in harness.said()] == ["RunStarted"]
+    assert [type(event.data).__name__ for event in harness.events()] == ["RunStarted"]
 
 
-def test_a_kill_between_start_and_launch_launches_later(
+def test_a_run_killed_between_start_and_launch_is_launched_later(
     harness: Harness, loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(_: Any) -> None:
@@ -255,12 +253,12 @@ def test_a_kill_between_start_and_launch_launches_later(
     with pytest.raises(KeyboardInterrupt):
         harness.start()
     monkeypatch.undo()
-    made(harness.engine, loop, tmp_path, harness.launcher, harness.clock).worker.tick()
+    make_harness(harness.engine, loop, tmp_path, harness.launcher, harness.clock).worker.tick()
     assert len(harness.launcher.launched) == 1
-    assert [type(each.data).__name__ for each in harness.said()] == ["RunStarted"]
+    assert [type(event.data).__name__ for event in harness.events()] == ["RunStarted"]
 
 
-def test_a_run_of_a_loop_that_is_not_here_is_left_alone(harness: Harness, loop: Loop, tmp_path: Path) -> None:
+def test_a_run_of_an_unknown_loop_is_ignored(harness: Harness, loop: Loop, tmp_path: Path) -> None:
     harness.cover("lake", 5000)
     harness.cover("offline", 5000)
     settings = TrainingSettings(home=tmp_path)
