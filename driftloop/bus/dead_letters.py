@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import traceback
 
 from driftloop.bus.ports import Outgoing, Record
-from driftloop.process.errors import TooManyDeadLetters
+from driftloop.process import log
+from driftloop.process.errors import InvalidEvent, TooManyDeadLetters
 
 SUFFIX = ".dlq"
 _DETAIL_LIMIT = 2_000
 _STACK_LIMIT = 8_000
+_log = log.get(__name__)
 
 
 def dead_letter(record: Record, *, consumer: str, reason: str, detail: str = "", stack: str = "") -> Outgoing:
@@ -28,6 +31,13 @@ def dead_letter(record: Record, *, consumer: str, reason: str, detail: str = "",
     }
     headers = (*record.headers, *((name, text.encode()) for name, text in why.items() if text))
     return Outgoing(f"{record.topic}{SUFFIX}", record.value, record.key, headers)
+
+
+def dead_letter_of(record: Record, error: InvalidEvent, consumer: str) -> Outgoing:
+    """Log the error of a record, and return the record's dead letter."""
+    _log.error("dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, detail=error.detail)
+    stack = "".join(traceback.format_exception(error))
+    return dead_letter(record, consumer=consumer, reason=error.reason, detail=error.detail, stack=stack)
 
 
 class DeadLetterLimit:

@@ -46,13 +46,15 @@ class Processor(Protocol[Batch]):
 
     def flushed(self) -> None:
         """Record that the last flush has succeeded; its positions are committed next."""
+        return
 
     def last_flush(self) -> Flush | None:
         """Return the flush before a graceful stop, if one is necessary."""
         return None
 
-    def report_lag(self, ends: Positions) -> None:
+    def report_lag(self, ends: Positions) -> None:  # noqa: ARG002  # a service without a lag metric ignores it
         """Report the lag behind the ends of the partitions."""
+        return
 
 
 class Closeable(Protocol):

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.featurestore.feast_client import open_store
 from driftloop.loop.load import load_loops
 from driftloop.process.clock import SystemClock
+from driftloop.runner.batch_loop import BatchLoop, LoopOptions, Positions
 from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.feast_views import apply
 from services.features.adapters.single_writer import claim
 from services.features.adapters.sqlite_online import SqliteOnline
 from services.features.config import FeaturesSettings
+from services.features.domain.loop_run import LoopRun
 from services.features.domain.views import ViewSpec
 from services.features.flush import Flush
 from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint
 from services.features.refill import refill
 from services.features.restore import restored
-from services.features.service import FeaturesService, Parts
+from services.features.service import Features, Parts
 
 NAME = "features"
+LAG_EVERY_S = 5.0
 
 
-def build(settings: FeaturesSettings, stop: threading.Event) -> FeaturesService:
+def build(settings: FeaturesSettings, stop: threading.Event) -> BatchLoop:
     """Build the service on real parts, at its last checkpoint.
 
     Raises:
@@ -45,10 +48,25 @@ def build(settings: FeaturesSettings, stop: threading.Event) -> FeaturesService:
         if name in checkpoint.loops:
             refill(name, checkpoint.loops[name], online, offline)
     clock = SystemClock()
-    flush = Flush(offline, checkpoints, producer, clock)
-    executor = ThreadPoolExecutor(1, "flush")
-    parts = Parts(consumer, producer, online, flush, executor, clock, lock)
-    return FeaturesService(runs, checkpoint.positions, parts, settings, stop)
+    parts = Parts(consumer, producer, online, Flush(offline, checkpoints, producer, clock), clock, lock)
+    return assemble(runs, checkpoint.positions, parts, settings, stop)
+
+
+def assemble(
+    runs: Mapping[str, LoopRun],
+    positions: Positions,
+    parts: Parts,
+    settings: FeaturesSettings,
+    stop: threading.Event,
+    *,
+    background_flush: bool = True,
+) -> BatchLoop:
+    """Build the service on any parts, at a checkpoint's positions."""
+    return BatchLoop(
+        Features(runs, positions, parts, settings), parts.consumer, stop, parts.clock,
+        options=LoopOptions(background_flush, lag_every_s=LAG_EVERY_S),
+        resources=[parts.online], producer=parts.producer,
+    )  # fmt: skip
 
 
 def declared_views(settings: FeaturesSettings) -> dict[str, list[ViewSpec]]:

@@ -16,20 +16,21 @@ from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import Outgoing
 from driftloop.featurestore.lake import Table
 from driftloop.loop.load import Loop, load_loop
+from driftloop.runner.batch_loop import BatchLoop
 from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.sqlite_online import SqliteOnline
-from services.features.bootstrap import checkpoint_file
+from services.features.bootstrap import assemble, checkpoint_file
 from services.features.config import FeaturesSettings
 from services.features.domain.views import Feed, ViewSpec
 from services.features.flush import Flush
 from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint
 from services.features.restore import restored
-from services.features.service import FeaturesService, Parts
+from services.features.service import Parts
 from tests.helpers.clock import FakeClock
 from tests.loops.orders.source import HOUR_MS, START_MS, Story, invent
-from tests.unit.features.fakes import SameThread, accepted, watermark
+from tests.unit.features.fakes import accepted, watermark
 
 LOOPS = Path(__file__).resolve().parents[2] / "loops"
 STORY = Story(days=5, orders_a_day=60)
@@ -110,19 +111,19 @@ class Live:
     def over(cls, settings: FeaturesSettings, specs: list[ViewSpec], bus: MemoryBroker) -> Live:
         return cls(settings, specs, bus, FakeClock(), checkpoint_file(settings))
 
-    def start(self) -> FeaturesService:
+    def start(self) -> BatchLoop:
         """As a new process would, from the checkpoint on disk."""
         checkpoint = self.checkpoints.load() or Checkpoint()
         runs = restored({"orders": self.specs}, self.bus.partitions(TOPIC), checkpoint)
         consumer, producer = self.bus.batch_consumer([TOPIC], "features"), self.bus.batch_producer()
         flush = Flush(DeltaOffline(self.settings.lake), self.checkpoints, producer, self.clock)
         online = SqliteOnline(self.settings.online_db)
-        parts = Parts(consumer, producer, online, flush, SameThread(), self.clock)
-        service = FeaturesService(runs, checkpoint.positions, parts, self.settings, threading.Event())
-        consumer.seek({each: checkpoint.positions.get(each, 0) for each in consumer.assignment()})
+        parts = Parts(consumer, producer, online, flush, self.clock)
+        service = assemble(runs, checkpoint.positions, parts, self.settings, threading.Event(), background_flush=False)
+        service.start()
         return service
 
-    def finish(self, service: FeaturesService) -> None:
+    def finish(self, service: BatchLoop) -> None:
         """Read to the end and flush as when idle."""
         while service.step():
             pass

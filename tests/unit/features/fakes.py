@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -88,15 +87,6 @@ class FakeCheckpoints:
         self.fuse.spark()
         self.newest = checkpoint
         self.fuse.spark()
-
-
-class SameThread(Executor):
-    """Runs a task when it is submitted."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
 
 
 def accepted(

@@ -12,19 +12,20 @@ from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.features_pb2 import OfflineFlushed, WatermarkAdvanced
 from driftloop.process.errors import TooManyDeadLetters
+from driftloop.runner.batch_loop import BatchLoop
+from services.features.bootstrap import assemble
 from services.features.config import FeaturesSettings
 from services.features.flush import Flush
 from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint
 from services.features.restore import restored
-from services.features.service import FeaturesService, Parts
+from services.features.service import Parts
 from tests.helpers.clock import FakeClock
 from tests.helpers.fuse import Fuse, Killed
 from tests.unit.features.fakes import (
     FakeCheckpoints,
     FakeOffline,
     FakeOnline,
-    SameThread,
     accepted,
     broker,
     watermark,
@@ -46,15 +47,15 @@ class World:
     checkpoints: FakeCheckpoints = field(default_factory=FakeCheckpoints)
     clock: FakeClock = field(default_factory=FakeClock)
 
-    def service(self, settings: FeaturesSettings = SETTINGS) -> FeaturesService:
+    def service(self, settings: FeaturesSettings = SETTINGS) -> BatchLoop:
         checkpoint = self.checkpoints.load() or Checkpoint()
         runs = restored({"sales": SPECS}, self.bus.partitions(TOPIC), checkpoint)
         producer = self.bus.batch_producer()
         flush = Flush(self.offline, self.checkpoints, producer, self.clock)
         consumer = self.bus.batch_consumer([TOPIC], "features")
-        parts = Parts(consumer, producer, self.online, flush, SameThread(), self.clock)
-        service = FeaturesService(runs, checkpoint.positions, parts, settings, threading.Event())
-        consumer.seek({each: checkpoint.positions.get(each, 0) for each in consumer.assignment()})
+        parts = Parts(consumer, producer, self.online, flush, self.clock)
+        service = assemble(runs, checkpoint.positions, parts, settings, threading.Event(), background_flush=False)
+        service.start()
         return service
 
     def advanced(self) -> list[WatermarkAdvanced]:
@@ -98,7 +99,7 @@ def hash_of(key: tuple[str | int, ...]) -> int:
     return (ord(str(key[0])) + (key[1] if len(key) > 1 and isinstance(key[1], int) else 0)) % 2
 
 
-def run_to_the_end(service: FeaturesService, world: World) -> None:
+def run_to_the_end(service: BatchLoop, world: World) -> None:
     while service.step():
         pass
     world.clock.move(1)  # idle for longer than features_flush_idle_s
