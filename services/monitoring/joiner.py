@@ -1,19 +1,24 @@
-"""The process of the outcome join: reads batches of records, closes windows, publishes them."""
+"""The outcome join's part of the batch loop: applies records, closes windows, publishes them.
+
+One transaction holds a batch's rows, the windows that it closes and the input positions. The windows are published
+from the outbox before the positions are committed to the broker.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Engine
 
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
+from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_of
 from driftloop.bus.ports import BatchConsumer, LifecycleProducer, Outgoing, Record, TopicPartition
 from driftloop.process import log
 from driftloop.process.clock import Clock
 from driftloop.process.errors import InvalidEvent, Retriable
+from driftloop.runner.batch_loop import BatchLoop, Flush, LoopOptions, Positions, Processor
 from driftloop.runner.relay import Relay
 from services.monitoring import gauges, metrics
 from services.monitoring.adapters.sql import SqlTransaction
@@ -24,11 +29,8 @@ from services.monitoring.handlers import Intake
 from services.monitoring.ports import JoinCheckpoint, References
 
 
-class Joiner:
-    """Runs the join over all watched loops.
-
-    One transaction writes the rows of a batch, the windows that it closed, and the input positions.
-    """
+class Joiner(Processor[Sequence[Record]]):
+    """Runs the join over all watched loops, on a thread beside the event loop of the producer."""
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class Joiner:
         self._engine = engine
         self._consumer = consumer
         self._producer = producer
-        self._open = references
+        self._bundles = references
         self._settings = settings
         self._stop = stop
         self._clock = clock
@@ -58,15 +60,15 @@ class Joiner:
         self._limit = DeadLetterLimit(settings.dead_letter_limit)
         self._references: dict[tuple[str, str], Reference] = {}
         self._waiting_since_s: float | None = None
-        self._committed: dict[TopicPartition, int] = {}
-        self._committed_s = clock.monotonic_s()
         self._gauges = gauges.WindowGauges()
         self._log = log.get(__name__)
-        self._ready = False
+        self._event_loop: asyncio.AbstractEventLoop | None = None
+        # a restart uses the checkpoint in SQL; the commits to the broker only show the lag
+        self._loop = BatchLoop(self, consumer, stop, clock, options=LoopOptions(commit_every_s=settings.commit_every_s))
 
     def ready(self) -> bool:
-        """Return whether it reads records."""
-        return self._ready
+        """Return whether it reads."""
+        return self._loop.ready()
 
     async def run(self) -> None:
         """Join until the stop event is set.
@@ -76,54 +78,62 @@ class Joiner:
             TooManyDeadLetters: the dead letters in a row reached the limit.
         """
         await self._producer.start()
-        self._consumer.seek(self._checkpoint.positions)
-        self._gauges.show_stages(self._intake.releases.values())
+        self._event_loop = asyncio.get_running_loop()
+        running = asyncio.ensure_future(asyncio.to_thread(self._loop.run))
         try:
-            await asyncio.to_thread(self.write)
-            await self._relay.try_flush()
-            self._ready = True
-            while not self._stop.is_set():
-                await self._turn()
-            await asyncio.to_thread(self._commit)
+            await asyncio.shield(running)
         finally:
-            self._ready = False
-            await asyncio.to_thread(self._consumer.close)
+            self._stop.set()
+            await asyncio.wait([running])
             await self._producer.stop()
 
-    async def _turn(self) -> None:
-        limits = self._settings.poll_records, self._settings.poll_timeout_s
-        records = await asyncio.to_thread(self._consumer.poll, *limits)
-        if records or self._waiting_since_s is not None:
-            letters = await asyncio.to_thread(self.take, records)
-            if letters:
-                await self._producer.send(letters)
-            await asyncio.to_thread(self.write)
-        await self._relay.try_flush()
-        if self._clock.monotonic_s() - self._committed_s > self._settings.commit_every_s:
-            await asyncio.to_thread(self._commit)
+    def start(self) -> Positions:
+        self._consumer.seek(self._checkpoint.positions)
+        self._gauges.show_stages(self._intake.releases.values())
+        self._write()
+        return self._publish()
 
-    def _commit(self) -> None:
-        """Commit the read offsets to the broker, for lag monitoring. A restart uses the checkpoint instead."""
-        self._committed_s = self._clock.monotonic_s()
-        if self._committed != self._checkpoint.positions:
-            self._consumer.commit(self._checkpoint.positions)
-            self._committed = dict(self._checkpoint.positions)
+    def read(self) -> Sequence[Record]:
+        return self._consumer.poll(self._settings.poll_records, self._settings.poll_timeout_s)
 
-    def take(self, records: Sequence[Record]) -> list[Outgoing]:
-        """Read records into memory; return dead letters for those that can never be handled."""
-        letters = []
+    def process(self, batch: Sequence[Record]) -> None:
+        """Apply and store the records; without records, try again to close a window that waits for a reference."""
+        if not batch and self._waiting_since_s is None:
+            return
+        dead_letters = self._apply(batch)
+        if dead_letters:
+            self._wait_for(self._producer.send(dead_letters))
+        self._write()
+
+    def due_flush(self) -> Flush | None:
+        return self._publish
+
+    def _publish(self) -> Positions:
+        self._wait_for(self._relay.try_flush())
+        return dict(self._checkpoint.positions)
+
+    def _wait_for(self, call: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine on the producer's event loop, and wait for it."""
+        assert self._event_loop is not None  # noqa: S101
+        asyncio.run_coroutine_threadsafe(call, self._event_loop).result()
+
+    def _apply(self, records: Sequence[Record]) -> list[Outgoing]:
+        """Apply records to the state in memory; return dead letters of the invalid ones."""
+        dead_letters = []
         for record in records:
             try:
                 self._intake.handle(record)
                 self._limit.accepted()
             except InvalidEvent as error:
-                letters.append(self._refuse(record, error))
-        self._checkpoint.positions.update(positions_after(records))
-        return letters
+                metrics.DEAD_LETTERED.add(topic=record.topic, reason=error.reason)
+                dead_letters.append(dead_letter_of(record, error, self._name))
+                self._limit.refused(error.reason)
+            self._checkpoint.positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        return dead_letters
 
-    def write(self) -> None:
+    def _write(self) -> None:
         """Close the windows that are due, and write all changes in one transaction."""
-        started = self._clock.monotonic_s()
+        began_s = self._clock.monotonic_s()
         changes = self._intake.take_changes()
         with self._engine.begin() as connection:
             tx = SqlTransaction(connection, self._name, self._clock)
@@ -131,20 +141,20 @@ class Joiner:
             all_closed = [self._close_due(tx, monitor) for monitor in self._intake.monitors.values()]
             tx.save(self._intake.monitors, self._checkpoint)
         self._gauges.show_stages(changes.releases.values())
-        self._note_waiting(all(all_closed))
-        metrics.BATCH_SECONDS.record(self._clock.monotonic_s() - started)
+        self._check_waiting(all(all_closed))
+        metrics.BATCH_SECONDS.record(self._clock.monotonic_s() - began_s)
 
     def _close_due(self, tx: SqlTransaction, monitor: LoopMonitor) -> bool:
-        """Close the windows that are due; return False if one waits for the reference of a release."""
+        """Close the windows that are due; return False if one of them waits for a reference."""
         loop = monitor.rules.loop
         while (span := monitor.due()) is not None:
             references = self._references_of(loop, monitor.join.releases_before(span[1]))
             if references is None:
                 return False
-            started = self._clock.monotonic_s()
+            began_s = self._clock.monotonic_s()
             closed = monitor.close(references)
             restated = tx.close(monitor.rules, closed)
-            metrics.CLOSE_SECONDS.record(self._clock.monotonic_s() - started, loop=loop)
+            metrics.CLOSE_SECONDS.record(self._clock.monotonic_s() - began_s, loop=loop)
             self._gauges.show_window(loop, closed.window)
             for window in restated:
                 self._gauges.show_restated(loop, window)
@@ -152,7 +162,7 @@ class Joiner:
         return True
 
     def _references_of(self, loop: str, names: set[str]) -> Mapping[str, Reference] | None:
-        """Return references by release, or None if no route has named one of the releases yet."""
+        """Return references by release, or None until a route has named every release."""
         references = {}
         for name in sorted(names):
             if (loop, name) not in self._references:
@@ -160,11 +170,11 @@ class Joiner:
                 if release is None or not release.uri:
                     self._log.warning("route-unknown", loop=loop, release=name)
                     return None
-                self._references[loop, name] = self._open.open(release)
+                self._references[loop, name] = self._bundles.open(release)
             references[name] = self._references[loop, name]
         return references
 
-    def _note_waiting(self, all_closed: bool) -> None:
+    def _check_waiting(self, all_closed: bool) -> None:
         now_s = self._clock.monotonic_s()
         if all_closed:
             self._waiting_since_s = None
@@ -173,15 +183,3 @@ class Joiner:
         if now_s - self._waiting_since_s > self._settings.reference_timeout_s:
             waited_s = now_s - self._waiting_since_s
             raise Retriable(f"a window waited {waited_s:.0f} s, and no route named its releases; the process restarts")
-
-    def _refuse(self, record: Record, error: InvalidEvent) -> Outgoing:
-        metrics.DEAD_LETTERED.add(topic=record.topic, reason=error.reason)
-        self._log.error("dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, why=error.detail)
-        self._limit.refused(error.reason)
-        stack = "".join(traceback.format_exception(error))
-        return dead_letter(record, consumer=self._name, reason=error.reason, detail=error.detail, stack=stack)
-
-
-def positions_after(records: Sequence[Record]) -> dict[TopicPartition, int]:
-    """Return the next offset to read of each partition in the records."""
-    return {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
