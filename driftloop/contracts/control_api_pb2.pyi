@@ -150,7 +150,7 @@ class Stage(_message.Message):
     def __init__(self, stage: _Optional[str] = ..., share: _Optional[float] = ..., epoch: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., because: _Optional[str] = ..., event_id: _Optional[str] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("stage", "outcome", "estimate", "lower", "upper", "level", "blocks", "margin", "limit_reached", "reasons", "time", "event_id")
+    __slots__ = ("stage", "outcome", "estimate", "lower", "upper", "level", "blocks", "margin", "limit_reached", "reasons", "time", "event_id", "glyph")
     STAGE_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     ESTIMATE_FIELD_NUMBER: _ClassVar[int]
@@ -163,6 +163,7 @@ class Verdict(_message.Message):
     REASONS_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    GLYPH_FIELD_NUMBER: _ClassVar[int]
     stage: str
     outcome: str
     estimate: float
@@ -175,7 +176,8 @@ class Verdict(_message.Message):
     reasons: _containers.RepeatedScalarFieldContainer[str]
     time: _timestamp_pb2.Timestamp
     event_id: str
-    def __init__(self, stage: _Optional[str] = ..., outcome: _Optional[str] = ..., estimate: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., level: _Optional[float] = ..., blocks: _Optional[int] = ..., margin: _Optional[float] = ..., limit_reached: _Optional[bool] = ..., reasons: _Optional[_Iterable[str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event_id: _Optional[str] = ...) -> None: ...
+    glyph: str
+    def __init__(self, stage: _Optional[str] = ..., outcome: _Optional[str] = ..., estimate: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., level: _Optional[float] = ..., blocks: _Optional[int] = ..., margin: _Optional[float] = ..., limit_reached: _Optional[bool] = ..., reasons: _Optional[_Iterable[str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event_id: _Optional[str] = ..., glyph: _Optional[str] = ...) -> None: ...
 
 class ListWindowsRequest(_message.Message):
     __slots__ = ("loop", "newest")
@@ -249,7 +251,7 @@ class GetEventRequest(_message.Message):
     def __init__(self, event_id: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("id", "type", "loop", "time", "wall_time", "correlation_id", "causation_id", "source", "line", "evidence_ids", "payload", "position")
+    __slots__ = ("id", "type", "loop", "time", "wall_time", "correlation_id", "causation_id", "source", "line", "evidence_ids", "payload", "position", "kind", "outcome", "stage", "severity", "glyph", "title", "label", "sublabel", "notable")
     ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     LOOP_FIELD_NUMBER: _ClassVar[int]
@@ -262,6 +264,15 @@ class Event(_message.Message):
     EVIDENCE_IDS_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    GLYPH_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    SUBLABEL_FIELD_NUMBER: _ClassVar[int]
+    NOTABLE_FIELD_NUMBER: _ClassVar[int]
     id: str
     type: str
     loop: str
@@ -274,7 +285,16 @@ class Event(_message.Message):
     evidence_ids: _containers.RepeatedScalarFieldContainer[str]
     payload: _struct_pb2.Struct
     position: int
-    def __init__(self, id: _Optional[str] = ..., type: _Optional[str] = ..., loop: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., wall_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., source: _Optional[str] = ..., line: _Optional[str] = ..., evidence_ids: _Optional[_Iterable[str]] = ..., payload: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., position: _Optional[int] = ...) -> None: ...
+    kind: str
+    outcome: str
+    stage: str
+    severity: str
+    glyph: str
+    title: str
+    label: str
+    sublabel: str
+    notable: bool
+    def __init__(self, id: _Optional[str] = ..., type: _Optional[str] = ..., loop: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., wall_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., source: _Optional[str] = ..., line: _Optional[str] = ..., evidence_ids: _Optional[_Iterable[str]] = ..., payload: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., position: _Optional[int] = ..., kind: _Optional[str] = ..., outcome: _Optional[str] = ..., stage: _Optional[str] = ..., severity: _Optional[str] = ..., glyph: _Optional[str] = ..., title: _Optional[str] = ..., label: _Optional[str] = ..., sublabel: _Optional[str] = ..., notable: _Optional[bool] = ...) -> None: ...
 
 class StreamTimelineRequest(_message.Message):
     __slots__ = ("loop", "correlation_id", "follow", "after", "all", "newest", "payload")

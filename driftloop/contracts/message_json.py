@@ -1,4 +1,4 @@
-"""Messages as JSON: the same shape on the command line and over HTTP."""
+"""What the control service and its clients share: messages as JSON, and the trailer of a status."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
+
+STATUS_TRAILER = "driftloop-status"
+"""gRPC trailer of every error that the service itself sends, to tell it from an error of the connection."""
 
 
 def as_dict(message: Message) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Talks to the control service."""
+"""Client of the control service."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from google.protobuf.message import Message
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import control_api_pb2_grpc as calls
+from driftloop.contracts.message_json import STATUS_TRAILER
 from driftloop.process.errors import DriftloopError
 
 
 class NotFound(DriftloopError):
-    """What was asked for is missing, malformed or unknown; the text says what there is."""
+    """The request is incomplete or malformed, or it names something unknown; the text says what exists."""
 
 
 class Refused(DriftloopError):
-    """The command could not be followed now; the text says why."""
+    """The loop cannot follow the command now; the text says why."""
 
 
 class TimedOut(DriftloopError):
-    """No answer came in time, or what was waited for did not happen."""
+    """No answer came in time, or the awaited event did not happen."""
 
 
 _ERRORS: dict[grpc.StatusCode, type[DriftloopError]] = {
@@ -37,7 +38,7 @@ _CALL_S = 30.0
 
 
 class ControlClient:
-    """Calls of `driftloop.control.v1.Control`, by their names. Its owner closes it, or uses it as a context manager."""
+    """Calls methods of `driftloop.control.v1.Control` by name. Close it, or use it as a context manager."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -53,22 +54,23 @@ class ControlClient:
         self.close()
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         self._channel.close()
 
     def call(self, name: str, request: Message, timeout_s: float = _CALL_S) -> Any:
-        """Ask once.
+        """Call a method once and return its response.
 
         Raises:
-            NotFound: what was asked for is missing, malformed or unknown.
-            Refused: the command could not be followed now.
-            DriftloopError: nobody answered, or not in time.
+            NotFound: the request is incomplete or malformed, or it names something unknown.
+            Refused: the loop cannot follow the command now.
+            TimedOut: no answer came in ``timeout_s`` seconds.
+            DriftloopError: the service does not answer, or it is not ready.
         """
         with self._errors():
             return getattr(self._stub, name)(request, timeout=timeout_s)
 
     def timeline(self, request: api.StreamTimelineRequest, timeout_s: float | None = None) -> Iterator[api.Event]:
-        """Events as they come; with `follow` until ``timeout_s`` is over. Raises as `call` does."""
+        """Yield events; with `follow` also new ones, for ``timeout_s`` seconds. Raises what `call` raises."""
         with self._errors():
             yield from self._stub.StreamTimeline(request, timeout=timeout_s)
 
@@ -80,6 +82,11 @@ class ControlClient:
             code, text = error.code(), error.details() or "no reason given"
             if code in _ERRORS:
                 raise _ERRORS[code](text) from None
-            if code is grpc.StatusCode.UNAVAILABLE and "read model" not in text:
+            if code is grpc.StatusCode.UNAVAILABLE and not _is_from_service(error):
                 text = f"the control service does not answer at {self._address}; `driftloop status` shows what runs"
             raise DriftloopError(text) from None
+
+
+def _is_from_service(error: Any) -> bool:
+    """Return whether the service itself sent the status: it then adds a trailer, which the transport does not."""
+    return any(key == STATUS_TRAILER for key, _ in error.trailing_metadata() or ())

@@ -1,4 +1,4 @@
-"""What a person may do now."""
+"""What a person can do for a loop now."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from driftloop.readmodel.event_text import day
 from driftloop.readmodel.loops import LoopState
 
 _UNTRAINED = {"first-champion": "it has no model", "drift": "it has drifted", "command": "a person asked to retrain"}
-"""What happened, by the reason that nothing is trained for."""
+"""Why the loop needs a model, by the reason that no trainer acts on."""
 
 
 def next_step(state: LoopState) -> str:
-    """One line: a command where a person is waited for, else what the loop itself does next."""
+    """Return one line: a command if the loop waits for a person, else what the loop does next."""
     name, waiting = state.loop, state.waiting
     if waiting is not None:
         until = day(waiting.deadline_ms)
@@ -18,13 +18,13 @@ def next_step(state: LoopState) -> str:
     if state.paused:
         return f"paused: driftloop resume {name} --why ..."
     if state.epoch > state.converged_epoch and state.champion:
-        return f"the router does not answer by epoch {state.epoch} yet: driftloop status"
+        return f"the router does not serve epoch {state.epoch} yet: driftloop status"
     if state.release:
-        return f"nothing: {state.release} is judged in {state.stage} as outcomes come in"
+        return f"nothing to do: {state.release} is judged in {state.stage} as outcomes come in"
     if state.open:
-        return f"nothing: {state.open[0]}"
+        return f"nothing to do: {state.open[0]}"
     if state.untrained:
         return f"{_UNTRAINED[state.untrained]}, and no trainer: driftloop import {name} --onnx FILE --why ..."
     if not state.champion:
-        return "nothing: the first champion is trained once there are events enough"
-    return "nothing: watched"
+        return "nothing to do: the first champion is trained once there are enough events"
+    return "nothing to do: watched"

@@ -137,10 +137,10 @@ _REASON_KEPT = Entry(
     label="kept for later",
 )
 _REQUESTED = Entry(
-    line="training asked for: {reason_kinds}; data {window_start_ms!t} to {window_end_ms!t}",
-    title="retrain asked for: {distinct_kinds}",
+    line="training requested: {reason_kinds}; data {window_start_ms!t} to {window_end_ms!t}",
+    title="retrain requested: {distinct_kinds}",
     detail="data {window_start_ms!d} to {window_end_ms!d}",
-    label="asked for",
+    label="requested",
     glyph="asked",
 )
 _TRAINED = Entry(
@@ -189,7 +189,7 @@ ENTRIES: dict[tuple[str, str], Entry] = {
     ("RetrainRequested", "import"): replace(
         _REQUESTED,
         line="import of {model.source}: to be judged on data {window_start_ms!t} to {window_end_ms!t}",
-        title="run asked for: {distinct_kinds}",
+        title="run requested: {distinct_kinds}",
     ),
     ("RetrainRequested", ""): _REQUESTED,
     ("RunStarted", ""): Entry(
@@ -244,7 +244,7 @@ ENTRIES: dict[tuple[str, str], Entry] = {
     ("StageEntered", ""): _stage("{stage}", "ended"),
     ("ApprovalRequested", ""): Entry(
         line="{release_id} WAITS for an approval to enter {to_stage}, until {deadline_ms!t}",
-        title="approval asked for",
+        title="approval requested",
         detail="to enter {to_stage}",
         label="waits",
         severity="attention",

@@ -11,6 +11,7 @@ import grpc
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import control_api_pb2_grpc as calls
+from driftloop.contracts.message_json import STATUS_TRAILER
 from driftloop.process.clock import Clock
 from driftloop.process.errors import Retriable
 from services.control import messages, metrics
@@ -38,11 +39,18 @@ class ControlApi(calls.ControlServicer):
     """`driftloop.control.v1.Control`."""
 
     def __init__(
-        self, views: Views, reader: Reader, desk: CommandService, feed: Feed, clock: Clock, streams: int, wait_s: float
+        self,
+        views: Views,
+        reader: Reader,
+        commands: CommandService,
+        feed: Feed,
+        clock: Clock,
+        streams: int,
+        wait_s: float,
     ) -> None:
         self._views = views
         self._reader = reader
-        self._desk = desk
+        self._commands = commands
         self._feed = feed
         self._clock = clock
         self._most_streams = streams
@@ -210,7 +218,7 @@ class ControlApi(calls.ControlServicer):
         return await self._answer("Rebuild", context, work)
 
     async def _command(self, name: str, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        return await self._answer(name.capitalize(), context, lambda: self._desk.take(name, request))
+        return await self._answer(name.capitalize(), context, lambda: self._commands.submit(name, request))
 
     async def _answer(self, method: str, context: Context, work: Callable[[], T]) -> T:
         await self._ready(method, context)
@@ -233,7 +241,7 @@ class ControlApi(calls.ControlServicer):
 
     async def _refuse(self, method: str, context: Context, code: grpc.StatusCode, text: str) -> NoReturn:
         metrics.CALLS.add(method=method, code=code.name)
-        await context.abort(code, text)
+        await context.abort(code, text, trailing_metadata=((STATUS_TRAILER, code.name.lower()),))
         raise AssertionError("abort raises")
 
 

@@ -56,19 +56,21 @@ def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
     views = Views(EventStore(engine), index, {loop.name: loop.definition.description for loop in loops})
     stuck = StuckLoops(views, engine, clock, stop, int(1000 * settings.notify_stuck_s), reader.caught_up)
     notifier = build_notifier(settings, engine, clock, stop)
-    desk = CommandService(views, engine, clock)
+    commands = CommandService(views, engine, clock)
     answers = Answers(views, {loop.name: plan(loop.definition) for loop in loops})
     streams = Streams(views.store, feed, settings.control_pages)
     name, port = settings.control_http.rsplit(":", 1)
     producer = KafkaLifecycleProducer(settings.kafka_bootstrap)
     return ControlService(
-        servicer=ControlApi(views, reader, desk, feed, clock, settings.control_streams, settings.control_index_wait_s),
+        servicer=ControlApi(
+            views, reader, commands, feed, clock, settings.control_streams, settings.control_index_wait_s
+        ),
         reader=reader,
         followers=[index.run, stuck.run, notifier.run],
         relay=Relay(NAME, engine, producer, clock),
         producer=producer,
         feed=feed,
         address=settings.control_grpc,
-        page=WebServer(answers, desk, streams, reader.caught_up, settings.host, int(port), [name]),
+        page=WebServer(answers, commands, streams, reader.caught_up, settings.host, int(port), [name]),
         stop=stop,
     )

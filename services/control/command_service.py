@@ -1,4 +1,4 @@
-"""Takes commands of people: whichever door they came through, one is one event, however often it is asked."""
+"""Turns user commands into events. Idempotent per request id, whichever API was used."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from services.control.views import Views
 
 
 class CommandService:
-    """Commands become events in the outbox."""
+    """Writes commands to the outbox as events."""
 
     def __init__(self, views: Views, engine: Engine, clock: Clock) -> None:
         self._views = views
         self._engine = engine
         self._clock = clock
 
-    def take(self, name: str, request: api.CommandRequest) -> api.CommandAccepted:
-        """Keep the event that a command becomes; it is sent from the outbox.
+    def submit(self, name: str, request: api.CommandRequest) -> api.CommandAccepted:
+        """Write a command to the outbox, once per request id.
 
         Raises:
             Missing: loop, who, why or the release is missing, or too long.
-            NotThere: nothing bears the loop's name, or the release's.
-            Impossible: nothing could follow it now.
+            NotThere: there is no such loop or release.
+            Impossible: the loop cannot follow the command now.
         """
         answer = "refused"
         try:
             if not request.loop:
                 raise Missing("say which loop")
-            asked = request.request_id or str(uuid.uuid4())
+            request_id = request.request_id or str(uuid.uuid4())
             model = request.model if request.HasField("model") else None
-            command = Command(name, request.loop, request.who, request.why, asked, request.release_id, model)
+            command = Command(name, request.loop, request.who, request.why, request_id, request.release_id, model)
             accepted = self._keep(command)
             answer = "accepted"
             return accepted
@@ -51,11 +51,11 @@ class CommandService:
             return _accepted(before.id, before.correlation_id, before.time_ms, position, repeated=True)
         if command.release_id:
             self._views.release(command.release_id)
-        made = draft(command, self._views.state(command.loop))
-        log.get(__name__).info("command", command=command.name, about=command.loop, who=command.who, event_id=made.id)
+        event = draft(command, self._views.state(command.loop))
+        log.get(__name__).info("command", command=command.name, about=command.loop, who=command.who, event_id=event.id)
         with self._engine.begin() as connection:
-            new = outbox.put(connection, [made], source=NAME, wall_time_ms=self._clock.now_ms(), cause=None)
-        return _accepted(made.id, made.chain or made.id, made.time_ms, position, repeated=not new)
+            new = outbox.put(connection, [event], source=NAME, wall_time_ms=self._clock.now_ms(), cause=None)
+        return _accepted(event.id, event.chain or event.id, event.time_ms, position, repeated=not new)
 
 
 def _accepted(event_id: str, chain: str, time_ms: int, position: int, *, repeated: bool) -> api.CommandAccepted:

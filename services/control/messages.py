@@ -13,7 +13,16 @@ from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope
 from driftloop.readmodel.advice import next_step
-from driftloop.readmodel.event_text import describe_data, is_notable, result_of
+from driftloop.readmodel.event_text import (
+    describe_data,
+    entry_of,
+    is_notable,
+    kind_of,
+    outcome_of,
+    result_of,
+    stage_of,
+    text_of,
+)
 from driftloop.readmodel.history import ServingPeriod
 from driftloop.readmodel.lineage import Node
 from driftloop.readmodel.loops import LoopState, Waiting
@@ -111,6 +120,7 @@ def _verdict(event: Envelope[evaluation.VerdictReached]) -> api.Verdict:
         reasons=data.reasons,
         time=moment(event.time_ms),
         event_id=event.id,
+        glyph=entry_of(data).glyph,
     )
 
 
@@ -146,13 +156,14 @@ def _window_release(row: monitoring.ReleaseWindow) -> api.WindowRelease:
 
 
 def is_news(stored: Stored) -> bool:
-    """Whether people want to hear of it."""
+    """Return whether timelines show the event by default."""
     return is_notable(stored.event)
 
 
 def event(stored: Stored, *, payload: bool) -> api.Event:
-    """An event in words, with its message's content where it is asked for."""
+    """Return an event with its catalogue entry, and with its message's content if ``payload`` is set."""
     found = stored.event
+    entry = entry_of(found.data)
     return api.Event(
         id=found.id,
         type=found.type,
@@ -166,6 +177,15 @@ def event(stored: Stored, *, payload: bool) -> api.Event:
         evidence_ids=getattr(found.data, "evidence_ids", ()),
         payload=_payload(found) if payload else None,
         position=stored.position,
+        kind=kind_of(found.data),
+        outcome=outcome_of(found.data),
+        stage=stage_of(found.data),
+        severity=entry.severity,
+        glyph=entry.glyph,
+        title=text_of(found.data, "title"),
+        label=text_of(found.data, "label"),
+        sublabel=text_of(found.data, "sublabel"),
+        notable=entry.notable,
     )
 
 

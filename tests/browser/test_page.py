@@ -78,7 +78,7 @@ def test_a_loop_without_a_champion_and_a_loop_without_events_say_so(harness: Pag
     open_view(page, harness.url)
     parcels = page.locator("[aria-labelledby=loop-parcels]")
     expect_text(parcels, "nobody answers yet")
-    expect_text(parcels, "the first champion is trained once there are events enough")
+    expect_text(parcels, "the first champion is trained once there are enough events")
     expect_text(page.locator("[aria-labelledby=loop-returns]"), "no events yet")
     page.goto(f"{harness.url}/#/loop/returns")
     for text in ("No window has outcomes", "No window of a champion", "No release was judged", "Nothing was live"):
@@ -270,12 +270,12 @@ def test_the_keyboard_alone_is_enough(harness: PageHarness, page: Page) -> None:
     page.locator("[data-node]").first.focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft"):
         page.keyboard.press(key)
-    expect(focused).to_have_attribute("aria-label", re.compile("training asked for"))
+    expect(focused).to_have_attribute("aria-label", re.compile("training requested"))
     page.keyboard.press("Enter")
     expect_text(dialog(page).locator("h2"), "retrain requested")
     page.keyboard.press("Escape")
     expect(dialog(page)).to_have_count(0)
-    expect(focused).to_have_attribute("aria-label", re.compile("training asked for"))
+    expect(focused).to_have_attribute("aria-label", re.compile("training requested"))
     page.keyboard.press("End")
     expect(focused).to_have_attribute("aria-label", re.compile("PROMOTED"))
 

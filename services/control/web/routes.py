@@ -25,7 +25,7 @@ _MOST = 5_000
 
 
 def routes(
-    answers: Answers, desk: CommandService, streams: Streams, ready: Callable[[], None]
+    answers: Answers, commands: CommandService, streams: Streams, ready: Callable[[], None]
 ) -> list[web.AbstractRouteDef]:
     """All paths. ``ready`` raises `Retriable` while the read model is being made."""
 
@@ -48,7 +48,7 @@ def routes(
             raise web.HTTPNotFound(text=f"there is no command {name!r}; there is {', '.join(NAMES)}")
         asked = _asked(await request.read())
         ready()
-        return web.json_response(as_dict(await asyncio.to_thread(desk.take, name, asked)))
+        return web.json_response(as_dict(await asyncio.to_thread(commands.submit, name, asked)))
 
     return [
         get("loops", lambda _: answers.loops()),

@@ -24,7 +24,7 @@ class WebServer:
     def __init__(
         self,
         answers: Answers,
-        desk: CommandService,
+        commands: CommandService,
         streams: Streams,
         caught_up: Callable[[], bool],
         host: str,
@@ -39,7 +39,7 @@ class WebServer:
         """The one listened on, once it is started."""
         self._app = web.Application(client_max_size=_BODY, middlewares=[in_words, guard(names)])
         self._app.on_response_prepare.append(harden)
-        self._app.add_routes(routes(answers, desk, streams, self._ready))
+        self._app.add_routes(routes(answers, commands, streams, self._ready))
         self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=_GRACE_S)
 
     async def start(self) -> None:

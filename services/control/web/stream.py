@@ -71,8 +71,8 @@ class Streams:
 
 
 def _record(stored: Stored) -> bytes:
-    told = as_dict(messages.event(stored, payload=False)) | {"news": messages.is_news(stored)}
-    return f"id: {stored.position}\ndata: {json.dumps(told)}\n\n".encode()
+    event = as_dict(messages.event(stored, payload=False))
+    return f"id: {stored.position}\ndata: {json.dumps(event)}\n\n".encode()
 
 
 def _place(text: str) -> int:

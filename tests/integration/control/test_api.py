@@ -44,7 +44,7 @@ def test_loops_with_events_and_loops_without_are_listed(running: Running) -> Non
     assert (idle.name, idle.champion, idle.HasField("event_time")) == ("idle", "", False)
     assert (orders.name, orders.champion, orders.challenger, orders.stage) == (LOOP, "r-1", "r-2", "shadow")
     assert orders.description == "Will the order come back?"
-    assert orders.next == "nothing: r-2 is judged in shadow as outcomes come in"
+    assert orders.next == "nothing to do: r-2 is judged in shadow as outcomes come in"
 
 
 def test_releases_windows_and_history_are_told(running: Running) -> None:
@@ -76,7 +76,7 @@ def test_an_event_is_shown_with_its_content(running: Running) -> None:
 
 def test_the_timeline_tells_news_in_order_and_everything_on_demand(running: Running) -> None:
     news = [each.line for each in running.client.timeline(api.StreamTimelineRequest(loop=LOOP))]
-    assert news[0].startswith("training asked for: first-champion")
+    assert news[0].startswith("training requested: first-champion")
     assert any("ALARM" in line for line in news)
     every = list(running.client.timeline(api.StreamTimelineRequest(all=True)))
     assert [each.id for each in every] == [event.id for event in running.story.events]

@@ -57,7 +57,7 @@ def streams(running: Running) -> int:
 
 def test_a_loop_at_rest_is_told_where_it_stands(running: Running, run: Wait) -> None:
     tell(running, told().events)
-    assert run(LOOP).output == "champion r-1; nothing: watched\n"
+    assert run(LOOP).output == "champion r-1; nothing to do: watched\n"
     found = json.loads(run(LOOP, "--for", "champion", "--json").output)
     assert (found["champion"], found["open"]) == ("r-1", [])
 
@@ -72,7 +72,7 @@ def test_it_returns_as_soon_as_what_is_waited_for_is_so(running: Running, run: W
         running.harness.tell(before[-1:])
         assert waiting.result(120.0).output.startswith("champion r-1")
     tell(running, after[len(before) :])
-    assert run(LOOP, "--timeout", "60").output.startswith("champion r-1, r-2 in shadow; nothing: r-2 is judged")
+    assert run(LOOP, "--timeout", "60").output.startswith("champion r-1, r-2 in shadow; nothing to do: r-2 is judged")
 
 
 @pytest.mark.parametrize(

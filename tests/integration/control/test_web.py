@@ -102,7 +102,7 @@ async def test_what_comes_is_streamed_and_who_comes_back_misses_nothing(
         running.story.entered(2, "canary", 3, 1, "x", "drift", "better in shadow")
         running.harness.tell(running.story.events[-1:])
         [first] = await told_records(answer, 1)
-        assert (first["id"], first["news"]) == (f"{LOOP}:canary 2 at 3", True)
+        assert (first["id"], first["notable"]) == (f"{LOOP}:canary 2 at 3", True)
     running.story.routed(3, 1, 2, "x", "drift")
     running.harness.tell(running.story.events[-2:])
     back = {"Last-Event-ID": str(first["position"])}

@@ -46,13 +46,13 @@ class Running:
         self.hide_read_model = False
         feed, clock = Feed(), FakeClock()
         producer = harness.broker.lifecycle_producer()
-        desk = CommandService(harness.views, harness.engine, clock)
+        commands = CommandService(harness.views, harness.engine, clock)
         self.reader = harness.reader(told=feed.tell)
         streams = Streams(harness.store, feed, pages, beat_s)
         answers = Answers(harness.views, plans)
-        self.page = WebServer(answers, desk, streams, self._caught_up, "127.0.0.1", port, ["driftloop.test"])
+        self.page = WebServer(answers, commands, streams, self._caught_up, "127.0.0.1", port, ["driftloop.test"])
         self.service = ControlService(
-            servicer=ControlApi(harness.views, self.reader, desk, feed, clock, 2, 0.2),
+            servicer=ControlApi(harness.views, self.reader, commands, feed, clock, 2, 0.2),
             reader=self.reader,
             followers=[harness.index.run],
             relay=Relay("control", harness.engine, producer, clock),

@@ -6,7 +6,8 @@ import pytest
 
 from driftloop.contracts.topics import message_class
 from driftloop.events.envelope import from_record
-from services.control.domain.notices import KINDS, STUCK, Notice, notice_of, stuck
+from driftloop.readmodel.catalogue import NOTICE_KINDS, STUCK
+from services.control.domain.notices import Notice, notice_of, stuck
 from tests.helpers.examples import examples
 from tests.unit.control.notify.events import example, written
 
@@ -31,7 +32,7 @@ def test_of_all_events_five_kinds_are_told() -> None:
         if told is not None:
             found[each.record.topic] = told.kind
     assert tuple(sorted(found)) == tuple(sorted(TOLD))
-    assert {*found.values(), STUCK} == set(KINDS)
+    assert {*found.values(), STUCK.kind} == set(NOTICE_KINDS)
 
 
 @pytest.mark.parametrize("topic", TOLD)
@@ -61,7 +62,7 @@ def test_an_alarm_that_only_watches_is_not_told() -> None:
 
 def test_an_approval_is_told_with_its_deadline() -> None:
     told = written(APPROVAL)
-    assert "waits for a person before it becomes champion" in told.text
+    assert told.text.startswith("r-1cc9b9930983 WAITS for an approval to enter champion, until 2026-03-29 00:00 UTC. ")
     assert "past 2026-03-29 00:00 UTC, 3.0 days after this" in told.text
     assert "`driftloop approve orders r-1cc9b9930983 --why ...`" in told.text
 
@@ -75,7 +76,7 @@ def test_a_failure_says_why() -> None:
     assert "gave no model: timeout: still running after 180 s." in written(RUN_FAILED).text
     assert "training/orders/run-17096e9ac432/stderr.log" in written(RUN_FAILED).text
     assert "for r-1cc9b9930983: bundles/orders/" in written(ROUTE_FAILED).text
-    assert "for no release: gone" in written(ROUTE_FAILED, releaseId="", reason="gone").text
+    assert "for no release: gone." in written(ROUTE_FAILED, releaseId="", reason="gone").text
 
 
 def test_somebody_elses_words_stay_short_and_on_one_line() -> None:
@@ -125,7 +126,7 @@ def test_a_stuck_loop_is_told_once_an_obligation_the_oldest_first() -> None:
     waits = {"second": 20, "first": 10, "young": 5 * HOUR_MS}
     told = _stuck("orders", waits, 3 * HOUR_MS)
     assert told.episode == "first since 1970-01-01"
-    assert "So do 1 more." in told.text
+    assert "1 more wait too." in told.text
     assert _stuck("orders", {**waits, "third": 30}, 4 * HOUR_MS).notice_id == told.notice_id
     assert _stuck("orders", {"second": 20, "third": 30}, 4 * HOUR_MS).episode == "second since 1970-01-01"
 

@@ -3,9 +3,9 @@
 import { html } from "../vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
 import { useOpening } from "./dialog.js";
-import { Icon, glyphOf } from "./glyphs.js";
+import { Icon } from "./glyphs.js";
 import { Picture } from "./picture.js";
-import { clock, count, day, kindOf, millis } from "./words.js";
+import { clock, count, day, millis } from "./words.js";
 
 function span(events) {
   const [first, last] = [events[0], events[events.length - 1]];
@@ -26,7 +26,7 @@ export function Chain({ id }) {
         <div class="scroll" tabindex="0" role="group" aria-label="Events of the chain"><table class="chain">
           <thead><tr><th scope="col">Event time</th><th scope="col">Event</th><th scope="col">By</th><th scope="col">Written</th></tr></thead>
           <tbody>${data.events.map((event) => html`<tr key=${event.id}><td>${day(event.time)}</td>
-            <td><button type="button" class="link" onClick=${() => opening.event(event.id)}><${Icon} name=${glyphOf(kindOf(event), event.payload)} size=${14} /> ${event.line}</button></td>
+            <td><button type="button" class="link" onClick=${() => opening.event(event.id)}><${Icon} name=${event.glyph} size=${14} /> ${event.line}</button></td>
             <td>${event.source}</td><td class="muted">${clock(event.wall_time)}</td></tr>`)}</tbody></table></div></section>` : html`<p class="muted">Loading…</p>`}`;
 }
 
@@ -36,6 +36,6 @@ const WORDS = {
 };
 
 function Key({ events }) {
-  const there = new Set(events.map((event) => glyphOf(kindOf(event), event.payload)));
+  const there = new Set(events.map((event) => event.glyph));
   return html`<ul class="key">${Object.keys(WORDS).filter((name) => there.has(name)).map((name) => html`<li key=${name}><${Icon} name=${name} size=${15} /> ${WORDS[name]}</li>`)}</ul>`;
 }

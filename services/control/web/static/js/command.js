@@ -4,8 +4,8 @@ import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js
 import { command as sendCommand } from "./api.js";
 import { Dialog } from "./dialog.js";
 import { useEffectOf } from "./effect.js";
-import { Icon, glyphOf } from "./glyphs.js";
-import { kindOf, percent } from "./words.js";
+import { Icon } from "./glyphs.js";
+import { percent } from "./words.js";
 
 const WHO = "driftloop.who";
 
@@ -103,7 +103,7 @@ function Effect({ effect, onClose }) {
   const button = useRef(null);
   useLayoutEffect(() => button.current.focus(), []);
   const [how, words] = effect.end ?? ["waiting", "Sent. What comes of it shows here; it goes on if you close this."];
-  return html`<ol class="effect">${effect.seen.map((event) => html`<li key=${event.id}><${Icon} name=${glyphOf(kindOf(event))} /> ${event.line}</li>`)}</ol>
+  return html`<ol class="effect">${effect.seen.map((event) => html`<li key=${event.id}><${Icon} name=${event.glyph} /> ${event.line}</li>`)}</ol>
     <p class=${`outcome ${how}`} role="status">${words}</p>
     <footer><button type="button" class="primary" ref=${button} onClick=${onClose}>Close</button></footer>`;
 }

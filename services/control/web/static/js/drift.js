@@ -3,7 +3,7 @@
 import { html, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
 import { Plot } from "./plot.js";
-import { kindOf, millis } from "./words.js";
+import { millis } from "./words.js";
 
 const MOST = 6;
 
@@ -16,7 +16,7 @@ function first(inputs, thresholds) {
 }
 
 export function Drift({ loop, plan, marks }) {
-  const touches = (event) => event.loop === loop && kindOf(event) === "WindowClosed";
+  const touches = (event) => event.loop === loop && event.kind === "WindowClosed";
   const name = encodeURIComponent(loop);
   const inputs = useAnswer(`loops/${name}/inputs?newest=90`, touches).data?.inputs;
   const [chosen, choose] = useState(null);

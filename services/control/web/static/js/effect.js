@@ -1,20 +1,15 @@
-// What comes of a command, told from the events that follow it.
+// What a command leads to, from the events that follow it.
 
 import { useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { ask } from "./api.js";
 import { follow } from "./live.js";
-import { kindOf } from "./words.js";
 
 const AT_ONCE = { pause: "Paused.", resume: "Resumed." };
 const ENDS = {
-  RouteConverged: (event) => ["done", `${sentence(event.line)}.`],
-  RouteFailed: (event) => ["failed", `${sentence(event.line)}.`],
-  CommandIgnored: (event) => ["failed", `${sentence(event.line)}.`],
-  RetrainRequested: () => ["done", "Training is asked for."],
-  ReasonCoalesced: (event) => ["done", `${sentence(event.line)}.`],
+  RouteConverged: "done", RouteFailed: "failed", CommandIgnored: "failed", RetrainRequested: "done", ReasonCoalesced: "done",
 };
 
-const sentence = (line) => line.charAt(0).toUpperCase() + line.slice(1).replace(/\.$/, "");
+const sentence = (line) => `${line.charAt(0).toUpperCase()}${line.slice(1)}${line.endsWith(".") ? "" : "."}`;
 
 // Returns {send(accepted), seen: events so far, end: null or [done or failed, words]}.
 export function useEffectOf(name) {
@@ -28,10 +23,9 @@ export function useEffectOf(name) {
     if (led.current.ids.has(event.id) && event.id !== led.current.command) return;
     led.current.ids.add(event.id);
     setSeen((before) => (before.some((each) => each.id === event.id) ? before : [...before, event]));
-    const kind = kindOf(event);
     if (event.id === led.current.command && AT_ONCE[name]) setEnd(["done", AT_ONCE[name]]);
-    else if (ENDS[kind] && event.id !== led.current.command) setEnd(ENDS[kind](event));
-    else if (kind === "StageEntered") nobody(event);
+    else if (ENDS[event.kind] && event.id !== led.current.command) setEnd([ENDS[event.kind], sentence(event.line)]);
+    else if (event.kind === "StageEntered") nobody(event);
   };
   const nobody = async (event) => {
     const { payload } = await ask(`events/${encodeURIComponent(event.id)}`);

@@ -3,12 +3,12 @@
 import { html } from "../vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
 import { Dialog, useOpening } from "./dialog.js";
-import { Icon, glyphOf } from "./glyphs.js";
-import { clock, count, day, kindOf, spaced } from "./words.js";
+import { Icon } from "./glyphs.js";
+import { clock, count, day } from "./words.js";
 
 export function EventDialog({ id, onClose }) {
   const { data, problem } = useAnswer(`events/${encodeURIComponent(id)}`, () => false);
-  const title = data ? html`<${Icon} name=${glyphOf(kindOf(data), data.payload)} size=${20} /> ${spaced(kindOf(data))}` : "An event";
+  const title = data ? html`<${Icon} name=${data.glyph} size=${20} /> ${data.title}` : "An event";
   return html`<${Dialog} title=${title} onClose=${onClose} wide>
     ${problem ? html`<p class="problem" role="alert">${problem.message}</p>` : null}
     ${data ? html`<${Content} event=${data} onClose=${onClose} />` : null}

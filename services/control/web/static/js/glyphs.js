@@ -24,26 +24,12 @@ const SHAPES = {
 };
 
 const STAGES = { retired: "other", shadow: "shadow", canary: "canary", champion: "champion", "rolled-back": "back" };
-const OUTCOMES = { BETTER: "better", WORSE: "worse" };
-const KINDS = {
-  DriftDetected: "alarm", RetrainRequested: "asked", ReleaseCreated: "release", RunStarted: "run", CandidateTrained: "trained", RunFailed: "failed", RouteChanged: "route",
-  RouteConverged: "route", RouteFailed: "ended", ChampionPromoted: "champion", ReleaseRejected: "ended",
-  ReleaseRolledBack: "back", ApprovalRequested: "wait", Approve: "person", Reject: "person", Rollback: "person",
-  Retrain: "person", Pause: "person", Resume: "person", Import: "person",
-};
 const TONES = {
   alarm: "warn", champion: "good", better: "good", worse: "bad", ended: "bad", back: "bad", failed: "bad", wait: "warn",
   person: "accent",
 };
 
 export const stageGlyph = (stage) => STAGES[stage] ?? "ended";
-
-// The mark of an event; with its content it tells stages and outcomes apart.
-export function glyphOf(kind, payload) {
-  if (kind === "StageEntered" && payload) return stageGlyph(payload.stage);
-  if (kind === "VerdictReached") return OUTCOMES[payload?.outcome] ?? "unknown";
-  return KINDS[kind] ?? "other";
-}
 
 export const tone = (glyph) => TONES[glyph] ?? "plain";
 

@@ -5,13 +5,13 @@ import { useAnswer } from "./answer.js";
 import { useOpening } from "./dialog.js";
 import { Icon, stageGlyph } from "./glyphs.js";
 import { useWidth } from "./plot.js";
-import { day, inStage, kindOf, millis, shortDay } from "./words.js";
+import { day, inStage, millis, shortDay } from "./words.js";
 
 const CHANGES = new Set(["StageEntered", "RouteConverged"]);
 
 export function History({ loop, now }) {
   const opening = useOpening();
-  const { data } = useAnswer(`loops/${encodeURIComponent(loop)}/history`, (event) => event.loop === loop && CHANGES.has(kindOf(event)));
+  const { data } = useAnswer(`loops/${encodeURIComponent(loop)}/history`, (event) => event.loop === loop && CHANGES.has(event.kind));
   if (!data) return html`<p class="muted">Loading…</p>`;
   if (!data.serving_periods.length) return html`<p class="muted">Nothing was live yet.</p>`;
   return html`<${Strip} serving_periods=${data.serving_periods} now=${now} /><div class="scroll" tabindex="0" role="group" aria-label=${`What was live when in ${loop}`}><table class="history">

@@ -1,9 +1,8 @@
 // An interval as a picture against zero, and against the margin that the policy asks for.
 
 import { html } from "../vendor/htm-preact.js";
+import { tone as toneOf } from "./glyphs.js";
 import { interval } from "./words.js";
-
-const TONES = { passed: "good", failed: "bad" };
 
 // The same scale for several intervals: half its width.
 export function reach(verdicts) {
@@ -14,7 +13,7 @@ export function reach(verdicts) {
 export function Interval({ verdict, scale = reach([verdict]), width = 220, named = false }) {
   if (verdict.estimate === undefined) return html`<span class="muted">no interval yet</span>`;
   const x = (value) => Math.round((0.5 + (0.5 * value) / scale) * width * 10) / 10;
-  const tone = TONES[verdict.outcome] ?? "plain";
+  const tone = toneOf(verdict.glyph);
   const margin = verdict.margin ? `, margin ${verdict.margin}` : "";
   return html`<svg class=${`interval tone-${tone}`} width=${width} height=${named ? 38 : 26} viewBox=${`0 0 ${width} ${named ? 38 : 26}`} role="img"
       aria-label=${`gain ${interval(verdict)}: ${verdict.outcome}${margin}`}>

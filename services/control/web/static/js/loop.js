@@ -8,7 +8,6 @@ import { News } from "./news.js";
 import { Quality, marks } from "./quality.js";
 import { Actions, Badges, Summary } from "./summary.js";
 import { Verdicts } from "./verdicts.js";
-import { kindOf } from "./words.js";
 
 const JUDGES = new Set(["VerdictReached", "StageEntered", "ReleaseCreated", "ReleaseRejected", "ReleaseRolledBack"]);
 
@@ -19,8 +18,8 @@ function Panel({ id, title, children, kind = "" }) {
 export function Loop({ name, state }) {
   const loop = state.loops.find((each) => each.name === name);
   const path = `loops/${encodeURIComponent(name)}`;
-  const releases = useAnswer(loop ? `${path}/releases` : null, (event) => event.loop === name && JUDGES.has(kindOf(event))).data?.releases ?? [];
-  const events = useAnswer(loop ? `${path}/timeline?newest=500` : null, (event) => event.loop === name && kindOf(event) === "DriftDetected").data?.events ?? [];
+  const releases = useAnswer(loop ? `${path}/releases` : null, (event) => event.loop === name && JUDGES.has(event.kind)).data?.releases ?? [];
+  const events = useAnswer(loop ? `${path}/timeline?newest=500` : null, (event) => event.loop === name && event.kind === "DriftDetected").data?.events ?? [];
   if (!loop) return html`<h1 tabindex="-1">${name}</h1><p>There is no such loop. <a href="#/">All loops</a></p>`;
   const plan = state.plans[name];
   return html`<p class="crumbs"><a href="#/">Loops</a></p>

@@ -9,7 +9,6 @@ import { EventDialog } from "./event.js";
 import { begin, useConnection } from "./live.js";
 import { Loop } from "./loop.js";
 import { Overview } from "./overview.js";
-import { kindOf } from "./words.js";
 
 const NO_CHANGE = new Set(["LakeFlushed", "OfflineFlushed"]);
 
@@ -53,7 +52,7 @@ function Page() {
   const main = useRef(null);
   const first = useRef(true);
   const [dialog, setDialog] = useState(null);
-  const { data, problem } = useAnswer("loops", (event) => !NO_CHANGE.has(kindOf(event)));
+  const { data, problem } = useAnswer("loops", (event) => !NO_CHANGE.has(event.kind));
   useEffect(() => { if (data) begin(data.position); }, [data !== null]);
   useEffect(() => {
     document.title = at.kind ? `${at.kind === "loop" ? at.name : "A chain"} · driftloop` : "driftloop";

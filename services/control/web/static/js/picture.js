@@ -1,9 +1,9 @@
 // A chain of events as a picture: time to the right, a lane for each part, a line from each cause to what it led to.
 
 import { html, useRef, useState } from "../vendor/htm-preact.js";
-import { Glyph, glyphOf } from "./glyphs.js";
+import { Glyph } from "./glyphs.js";
 import { useWidth } from "./plot.js";
-import { day, kindOf, percent, shortDay, spaced } from "./words.js";
+import { day, shortDay } from "./words.js";
 
 const LANES = [
   ["control", "people"], ["monitoring", "monitoring"], ["training", "training"], ["evaluation", "evaluation"],
@@ -12,35 +12,7 @@ const LANES = [
 const HEAD = 88, LANE = 62, TOP = 34, LEAST = 52, MOST = 100, NARROW = 22, LETTERS = 13;
 
 const domain = (event) => event.type.split(".")[1];
-const isSmall = (event) => kindOf(event) === "VerdictReached" && event.payload.outcome === "NOT_KNOWN_YET" && !event.payload.limit_reached;
-
-const OUTCOMES = { BETTER: "passed", WORSE: "failed", NOT_KNOWN_YET: "not known" };
-const LABELS = {
-  DriftDetected: (data) => data.detector,
-  RetrainRequested: () => "asked for",
-  ReasonCoalesced: () => "kept for later",
-  RunStarted: () => "run",
-  CandidateTrained: () => "trained",
-  RunFailed: () => "failed",
-  VerdictReached: (data) => OUTCOMES[data.outcome] ?? "",
-  ReleaseCreated: () => "release",
-  StageEntered: (data) => data.stage,
-  RouteChanged: (data) => `route ${data.epoch}`,
-  RouteConverged: () => "answers",
-  RouteFailed: () => "failed",
-  ChampionPromoted: () => "promoted",
-  ReleaseRejected: () => "rejected",
-  ReleaseRolledBack: () => "rolled back",
-  ApprovalRequested: () => "waits",
-};
-
-const label = (event) => (isSmall(event) ? "" : (LABELS[kindOf(event)] ?? (() => spaced(kindOf(event))))(event.payload));
-
-// A second line, for what the first leaves open.
-function detail(event) {
-  if (kindOf(event) === "StageEntered" && event.payload.stage === "canary") return percent(event.payload.share ?? 0);
-  return kindOf(event) === "VerdictReached" && !isSmall(event) ? event.payload.stage : "";
-}
+const isSmall = (event) => !event.label;
 
 const short = (text) => (text.length > LETTERS ? `${text.slice(0, LETTERS - 1)}…` : text);
 
@@ -55,7 +27,7 @@ function layout(events, room) {
     const half = (isSmall(event) ? NARROW : wide) / 2;
     const lane = Math.max(0, lanes.findIndex(([name]) => name === domain(event)));
     x += half;
-    const node = { event, x, y: TOP + (lane + 0.5) * LANE - 9, half, text: label(event), more: detail(event) };
+    const node = { event, x, y: TOP + (lane + 0.5) * LANE - 9, half, text: event.label, more: event.sublabel };
     x += half;
     return node;
   });
@@ -112,7 +84,7 @@ export function Picture({ events, onOpen }) {
           onClick=${() => { setAt(n); onOpen(node.event.id); }} onKeyDown=${(event) => act(event, node)} onFocus=${() => setAt(n)}>
         <title>${node.event.line}</title>
         <rect class="touch" x=${node.x - node.half} y=${node.y - 17} width=${2 * node.half} height="52" rx="6" />
-        <${Glyph} name=${glyphOf(kindOf(node.event), node.event.payload)} x=${node.x} y=${node.y} r=${node.text ? 8 : 6} />
+        <${Glyph} name=${node.event.glyph} x=${node.x} y=${node.y} r=${node.text ? 8 : 6} />
         ${node.text ? html`<text class="node-name" x=${node.x} y=${node.y + 21} text-anchor="middle">${short(node.text)}</text>` : null}
         ${" "}${node.more ? html`<text class="node-name more" x=${node.x} y=${node.y + 33} text-anchor="middle">${node.more}</text>` : null}
       </g>`)}

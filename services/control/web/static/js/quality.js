@@ -4,7 +4,7 @@ import { html } from "../vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
 import { stageGlyph } from "./glyphs.js";
 import { Plot } from "./plot.js";
-import { count, kindOf, millis } from "./words.js";
+import { count, millis } from "./words.js";
 
 const TOLD = new Set(["shadow", "canary", "champion", "rejected", "rolled-back"]);
 
@@ -23,13 +23,13 @@ function lines(windows) {
 export function marks(releases, events) {
   const stages = releases.flatMap((release) => release.stages.filter((each) => TOLD.has(each.stage))
     .map((each) => ({ x: millis(each.since), glyph: stageGlyph(each.stage), text: `${release.release_id} ${each.stage}` })));
-  const alarms = events.filter((each) => kindOf(each) === "DriftDetected")
-    .map((each) => ({ x: millis(each.time), glyph: "alarm", text: each.line }));
+  const alarms = events.filter((each) => each.kind === "DriftDetected")
+    .map((each) => ({ x: millis(each.time), glyph: each.glyph, text: each.line }));
   return [...stages, ...alarms].sort((a, b) => a.x - b.x);
 }
 
 export function Quality({ loop, releases, events, plan }) {
-  const { data } = useAnswer(`loops/${encodeURIComponent(loop)}/windows?newest=90&input=`, (event) => event.loop === loop && kindOf(event) === "WindowClosed");
+  const { data } = useAnswer(`loops/${encodeURIComponent(loop)}/windows?newest=90&input=`, (event) => event.loop === loop && event.kind === "WindowClosed");
   if (!data) return html`<p class="muted">Loading…</p>`;
   const series = lines(data.windows);
   if (!series.length) return html`<p class="muted">No window has outcomes of a release yet.</p>`;

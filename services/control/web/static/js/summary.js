@@ -44,8 +44,7 @@ function Challenger({ loop, progress }) {
 
 function nextWords(loop) {
   if (!loop.event_time) return "Send it events: it learns from them. `driftloop replay` sends recorded ones.";
-  const text = loop.next.replace(/^nothing: /, "Nothing to do: ");
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return loop.next.charAt(0).toUpperCase() + loop.next.slice(1);
 }
 
 // Text with `code` in it.

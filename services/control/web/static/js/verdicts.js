@@ -6,8 +6,6 @@ import { Icon } from "./glyphs.js";
 import { Interval, reach } from "./interval.js";
 import { count, day, interval } from "./words.js";
 
-const GLYPHS = { passed: "better", failed: "worse" };
-
 export function Verdicts({ releases }) {
   const judged = [...releases].filter((each) => each.verdicts.length).reverse();
   const [wanted, want] = useState(null);
@@ -30,7 +28,7 @@ function Row({ verdict, scale }) {
   const opening = useOpening();
   return html`<tr><td>${day(verdict.time)}<div class="muted">${verdict.stage}</div></td>
     <td><button type="button" class="link" onClick=${() => opening.event(verdict.event_id)} title=${verdict.reasons.join("; ")}>
-      <${Icon} name=${GLYPHS[verdict.outcome] ?? "unknown"} size=${14} /> ${verdict.outcome}</button>
+      <${Icon} name=${verdict.glyph} size=${14} /> ${verdict.outcome}</button>
       ${verdict.limit_reached ? html`<div class="muted">limit reached</div>` : null}</td>
     <td><${Interval} verdict=${verdict} scale=${scale} width=${150} />
       ${verdict.estimate === undefined ? null : html`<div class="muted numbers-of">${interval(verdict)}, ${count(verdict.blocks, "block")}</div>`}</td></tr>`;

@@ -26,12 +26,6 @@ export const percent = (share) => `${+(share * 100).toFixed(1)}%`;
 export const count = (value, one, many = `${one}s`) =>
   `${Number(value).toLocaleString("en-GB")} ${Number(value) === 1 ? one : many}`;
 
-// The last part of a message's full name.
-export const kindOf = (event) => event.type.slice(event.type.lastIndexOf(".") + 1);
-
-// A proto's name as people write it: StageEntered is "stage entered".
-export const spaced = (name) => name.replace(/(?<!^)(?=[A-Z])/g, " ").toLowerCase();
-
 export const inStage = (stage, share) => (stage === "canary" ? `canary, answers ${percent(share)} of keys` : stage);
 
 export function interval(verdict) {

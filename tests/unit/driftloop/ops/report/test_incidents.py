@@ -27,7 +27,7 @@ def test_an_alarm_that_a_promotion_answered_tells_before_and_after() -> None:
     assert before["loss"] == pytest.approx(0.7, abs=0.01)
     assert beside["loss"] == pytest.approx(0.5, abs=0.01)
     assert after["residual"] == pytest.approx(0.0, abs=0.01)
-    assert "training asked for: drift" in found["did"][0]
+    assert "training requested: drift" in found["did"][0]
     assert "PROMOTED r-c" in found["did"][-2]
 
 

@@ -17,7 +17,7 @@ def of(life: LifecycleEvents) -> list[Box]:
 def test_it_runs_from_the_evidence_to_the_promotion() -> None:
     titles = [box.caption.title for box in of(drifting())]
     assert titles[:5] == [
-        "4 windows closed", "alarm: returns", "retrain asked for: drift", "run started", "candidate trained",
+        "4 windows closed", "alarm: returns", "retrain requested: drift", "run started", "candidate trained",
     ]  # fmt: skip
     assert titles[-2:] == ["promoted: r-c", "route 6 answers"]
 
