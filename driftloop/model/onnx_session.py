@@ -27,3 +27,9 @@ def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error, without the prefix of ONNX Runtime."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].removeprefix("[ONNXRuntimeError] : ")

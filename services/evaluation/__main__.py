@@ -4,9 +4,9 @@ import sys
 from functools import partial
 
 from driftloop.process.serve import serve
+from driftloop.process.settings import Settings
 from services.evaluation.bootstrap import NAME, build
-from services.evaluation.config import EvaluationSettings
 
 if __name__ == "__main__":
-    settings = EvaluationSettings()
+    settings = Settings()
     sys.exit(serve(NAME, settings, partial(build, settings)))

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import threading
 
-from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
 from driftloop.loop import load_loops
 from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import SystemClock
-from driftloop.runner.service import LifecycleService, topics_of
+from driftloop.process.settings import Settings
+from driftloop.runner.kafka import kafka_service
+from driftloop.runner.service import LifecycleService
 from driftloop.runner.tables import open_database
 from services.evaluation.adapters.bundles import LocalBundles
 from services.evaluation.adapters.holdouts import ParquetHoldouts
 from services.evaluation.adapters.sql import SqlState, metadata
-from services.evaluation.config import EvaluationSettings
 from services.evaluation.handlers import Evaluation, table
 from services.evaluation.offline_evaluation import Judge
 
 NAME = "evaluation"
 
 
-def build(settings: EvaluationSettings, stop: threading.Event) -> LifecycleService:
-    """The service on Kafka, its own database, and bundles on local disk.
+def build(settings: Settings, stop: threading.Event) -> LifecycleService:
+    """Build the service on Kafka, its own database and bundles on local disk.
 
     Raises:
         LoopDefinitionError: a loop's files are wrong.
@@ -31,13 +31,4 @@ def build(settings: EvaluationSettings, stop: threading.Event) -> LifecycleServi
     resolve_path = path_resolver(settings.home)
     judge = Judge(LocalBundles(resolve_path), ParquetHoldouts(resolve_path), clock)
     handlers = table(Evaluation(loops, judge, clock, SqlState))
-    return LifecycleService(
-        name=NAME,
-        handlers=handlers,
-        engine=open_database(settings.database_url(NAME), metadata),
-        consumer=KafkaLifecycleConsumer(settings.kafka_bootstrap, topics_of(handlers), NAME),
-        producer=KafkaLifecycleProducer(settings.kafka_bootstrap),
-        stop=stop,
-        clock=clock,
-        seed=settings.seed,
-    )
+    return kafka_service(NAME, settings, handlers, open_database(settings.database_url(NAME), metadata), stop, clock)

@@ -11,6 +11,7 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Draft, Envelope
+from driftloop.events.window_decided import window_decided
 from driftloop.loop.definition import LoopDefinition
 from driftloop.process import log
 from driftloop.process.clock import Clock
@@ -58,7 +59,7 @@ class Evaluation:
         verdicts = []
         if entry is not None and window.start_ms >= entry.entered_ms:
             verdicts = self._verdict(loop, entry, event, state)
-        return [*verdicts, messages.window_decided(window, event.time_ms, [verdict.id for verdict in verdicts])]
+        return [*verdicts, window_decided("evaluation", window, verdicts)]
 
     def stage_entered(self, event: Envelope[registry.StageEntered], tx: Transaction) -> Sequence[Draft]:
         """Store the open release, its start and its champion; or the new champion."""

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from driftloop.contracts import evaluation_pb2 as messages
-from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
 from driftloop.events import ids
 from driftloop.events.envelope import Draft
 from services.evaluation.domain.judgement import Interval, Judgement
 from services.evaluation.ports import Candidate, StageEntry
-
-DECIDER = "evaluation"
 
 
 def release_id(loop: str, run_id: str) -> str:
@@ -54,18 +51,6 @@ def stage_verdict(
     data.step = entry.step
     data.window_end_ms = time_ms
     return Draft(id=verdict_id, loop=entry.loop, time_ms=time_ms, data=data, chain=entry.chain, cause_id=entry.event_id)
-
-
-def window_decided(window: monitoring.WindowClosed, time_ms: int, opened: Sequence[str]) -> Draft:
-    """Return the answer to a window, with the ids of the events this service opened; may be none."""
-    return Draft(
-        id=ids.event_id("monitoring.window-decided", window.loop, window.window_id, DECIDER),
-        loop=window.loop,
-        time_ms=time_ms,
-        data=monitoring.WindowDecided(
-            loop=window.loop, window_id=window.window_id, end_ms=window.end_ms, decider=DECIDER, opened=opened
-        ),
-    )
 
 
 def _verdict(judgement: Judgement, loop: str, verdict_id: str, stage: str, release: str) -> messages.VerdictReached:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from driftloop.runner.service import LifecycleService
+from driftloop.runner.threads import ServiceWithWorkers
 from services.serving.route_reconciler import RouteReconciler
 from services.serving.shipper import Shipper
 
@@ -29,19 +28,7 @@ class Agent:
 
     async def run(self) -> None:
         """Run until the stop event is set."""
-        loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(2, thread_name_prefix="serving") as threads:
-            parts = [
-                asyncio.ensure_future(loop.run_in_executor(threads, self.reconciler.run)),
-                asyncio.ensure_future(loop.run_in_executor(threads, self.shipper.run)),
-                asyncio.ensure_future(self.lifecycle.run()),
-            ]
-            try:
-                await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                self.stop.set()
-                results = await asyncio.gather(*parts, return_exceptions=True)
-        self.close()
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        try:
+            await ServiceWithWorkers(self.lifecycle, [self.reconciler.run, self.shipper.run], self.stop).run()
+        finally:
+            self.close()

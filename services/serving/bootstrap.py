@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
-from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
 from driftloop.contracts import features_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.loop import load_loops
 from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import SystemClock
-from driftloop.runner.service import LifecycleService, topics_of
+from driftloop.runner.kafka import kafka_service
 from driftloop.runner.tables import open_database
 from services.serving.adapters import sql
 from services.serving.adapters.router_files import FolderRouterFiles
@@ -64,16 +63,7 @@ def build(settings: ServingSettings, stop: threading.Event) -> Agent:
         status_timeout_s=settings.route_timeout_s,
     )
     return Agent(
-        lifecycle=LifecycleService(
-            name=NAME,
-            handlers=handlers,
-            engine=engine,
-            consumer=KafkaLifecycleConsumer(settings.kafka_bootstrap, topics_of(handlers), NAME),
-            producer=KafkaLifecycleProducer(settings.kafka_bootstrap),
-            stop=stop,
-            clock=clock,
-            seed=settings.seed,
-        ),
+        lifecycle=kafka_service(NAME, settings, handlers, engine, stop, clock),
         reconciler=RouteReconciler(
             loops=sorted(definitions),
             engine=engine,

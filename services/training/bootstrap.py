@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +18,7 @@ from driftloop.process.settings import ROOT
 from driftloop.runner.handler import HandlerTable
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
+from driftloop.runner.threads import ServiceWithWorkers
 from services.training.adapters import sql
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
 from services.training.config import TrainingSettings
@@ -31,38 +31,7 @@ from services.training.worker import Worker
 NAME = "training"
 
 
-@dataclass(frozen=True)
-class TrainingService:
-    """Runs the handlers on the event loop and the worker on a thread. If one ends, the other ends too."""
-
-    lifecycle: LifecycleService
-    worker: Worker
-    pause_s: float
-    stop: threading.Event
-
-    def ready(self) -> bool:
-        """Return whether it reads events."""
-        return self.lifecycle.ready()
-
-    async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._until_stopped())
-            group.create_task(asyncio.to_thread(self._work))
-
-    async def _until_stopped(self) -> None:
-        try:
-            await self.lifecycle.run()
-        finally:
-            self.stop.set()
-
-    def _work(self) -> None:
-        try:
-            self.worker.run(self.stop, self.pause_s)
-        finally:
-            self.stop.set()
-
-
-def build(settings: TrainingSettings, stop: threading.Event) -> TrainingService:
+def build(settings: TrainingSettings, stop: threading.Event) -> ServiceWithWorkers:
     """Build the service on Kafka, its own database and subprocesses.
 
     Raises:
@@ -92,7 +61,7 @@ def assemble(
     producer: LifecycleProducer,
     launcher: Launcher,
     clock: Clock,
-) -> TrainingService:
+) -> ServiceWithWorkers:
     """Build the service on a given bus and launcher."""
     engine = open_database(settings.database_url(NAME), sql.metadata)
     lifecycle = LifecycleService(
@@ -113,7 +82,7 @@ def assemble(
         spec_of=lambda run: spec_of(settings, loops[run.loop], run),
         clock=clock,
     )
-    return TrainingService(lifecycle, worker, settings.worker_pause_s, stop)
+    return ServiceWithWorkers(lifecycle, [partial(worker.run, stop, settings.worker_pause_s)], stop)
 
 
 def run_environment(settings: TrainingSettings) -> dict[str, str]:

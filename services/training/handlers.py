@@ -11,6 +11,7 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Draft, Envelope
+from driftloop.events.window_decided import window_decided
 from driftloop.loop.definition import TrainingDefinition
 from driftloop.process import log
 from driftloop.process.errors import InvalidEvent
@@ -19,7 +20,7 @@ from services.training import metrics
 from services.training.adapters import sql
 from services.training.domain import controller
 from services.training.domain.state import Answer, Reason, Requested, RetrainState
-from services.training.messages import drafts_of, window_decided
+from services.training.messages import drafts_of
 from services.training.spec import TableVersion
 
 Change = Callable[[RetrainState], RetrainState]
@@ -37,7 +38,7 @@ class Handlers:
         window = controller.Window(event.id, data.start_ms, data.end_ms, data.champion_release_id)
         state, answers = controller.close_window(sql.load_state(tx.connection, data.loop), policy, window)
         drafts = self._save(tx, state, answers, event.time_ms)
-        return [*drafts, window_decided(data, drafts)]
+        return [*drafts, window_decided("training", data, drafts)]
 
     def drift_detected(self, event: Envelope[monitoring.DriftDetected], tx: Transaction) -> Sequence[Draft]:
         data = event.data
@@ -103,15 +104,15 @@ class Handlers:
     def lake_flushed(self, event: Envelope[ingestion.LakeFlushed], tx: Transaction) -> Sequence[Draft]:
         self._policy(event.data.loop)
         tables = {table.name: TableVersion(table.path, table.version) for table in event.data.tables}
-        seen = sql.Coverage(event.data.watermark_ms, tables)
-        sql.extend_coverage(tx.connection, event.data.loop, "lake", seen)
+        coverage = sql.Coverage(event.data.watermark_ms, tables)
+        sql.extend_coverage(tx.connection, event.data.loop, "lake", coverage)
         return []
 
     def offline_flushed(self, event: Envelope[features.OfflineFlushed], tx: Transaction) -> Sequence[Draft]:
         self._policy(event.data.loop)
         tables = {view.view: TableVersion(view.path, view.version) for view in event.data.views}
-        seen = sql.Coverage(event.data.watermark_ms, tables)
-        sql.extend_coverage(tx.connection, event.data.loop, "offline", seen)
+        coverage = sql.Coverage(event.data.watermark_ms, tables)
+        sql.extend_coverage(tx.connection, event.data.loop, "offline", coverage)
         return []
 
     def retrain_requested(self, event: Envelope[training.RetrainRequested], tx: Transaction) -> Sequence[Draft]:

@@ -5,31 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from driftloop.contracts import control_pb2 as control
-from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
 from driftloop.events import ids
 from driftloop.events.envelope import Draft
 from services.training.domain.state import Answer, Coalesced, Reason, Requested
 
-DECIDER = "training"
-
 
 def drafts_of(loop: str, answers: Sequence[Answer], time_ms: int) -> list[Draft]:
     """Return an event per answer, in order. ``time_ms`` is the event time of the handled event."""
     return [_requested(loop, a) if isinstance(a, Requested) else _coalesced(loop, a, time_ms) for a in answers]
-
-
-def window_decided(window: monitoring.WindowClosed, opened: Sequence[Draft]) -> Draft:
-    """Return the controller's answer to a closed window."""
-    decided = monitoring.WindowDecided(
-        loop=window.loop,
-        window_id=window.window_id,
-        end_ms=window.end_ms,
-        decider=DECIDER,
-        opened=[draft.id for draft in opened],
-    )
-    identity = ids.event_id("monitoring.window-decided", window.loop, window.window_id, DECIDER)
-    return Draft(identity, window.loop, window.end_ms, decided)
 
 
 def _requested(loop: str, answer: Requested) -> Draft:

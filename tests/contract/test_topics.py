@@ -19,6 +19,8 @@ from driftloop.process.settings import ROOT
 SERVICES = {"ingestion", "features", "training", "evaluation", "registry", "serving", "monitoring", "control"}
 OTHERS = {"replay", "up"}
 """The two clients of a replay, and the command that starts a system and probes it."""
+BUILDERS = {"window_decided": "WindowDecided"}
+"""Functions of driftloop.events that make a message for several services."""
 TOPIC = re.compile(r"[a-z]+\.[a-z-]+\.v\d+")
 
 
@@ -32,7 +34,8 @@ def _made(service: str) -> set[str]:
     names = set()
     for node in _sources(service):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
-            names.add(node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id)
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+            names.add(BUILDERS.get(name, name))
     return names
 
 

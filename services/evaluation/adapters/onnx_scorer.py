@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from driftloop.model.bundle import GOLDEN, MODEL, Bundle
+from driftloop.model.bundle import MODEL, Bundle
+from driftloop.model.golden import read_golden
 from driftloop.model.losses import LabelKind
 from driftloop.model.onnx_session import ONNX_ERRORS, open_session
 from driftloop.model.scores import as_scores
@@ -52,7 +52,7 @@ class OnnxScorer:
         return np.concatenate(parts) if parts else np.empty((0, len(self.classes)) if self.classes else 0)
 
     def golden_difference(self) -> float:
-        numeric, categorical, expected = _golden(self._bundle)
+        numeric, categorical, expected = read_golden(self._bundle)
         difference = np.abs(self.score(numeric, categorical) - expected) / np.maximum(1.0, np.abs(expected))
         return float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0))
 
@@ -64,14 +64,3 @@ class OnnxScorer:
             return as_scores(score, len(numeric), len(self.classes))
         except (KeyError, *ONNX_ERRORS) as error:
             raise BundleError(f"{self._bundle.folder / MODEL} refuses its inputs: {error}") from error
-
-
-def _golden(bundle: Bundle) -> tuple[Floats, Objects, Floats]:
-    try:
-        with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as sample:
-            numeric = np.asarray(sample["numeric"], dtype=np.float64)
-            expected = as_scores(sample["score"], len(numeric), len(bundle.manifest.classes))
-            names = sample["categorical"] if "categorical" in sample else np.empty((len(numeric), 0))
-            return numeric, names.astype(object), expected
-    except (KeyError, ValueError, OSError) as error:
-        raise BundleError(f"{bundle.folder / GOLDEN}: {error}") from error

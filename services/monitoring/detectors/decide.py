@@ -18,6 +18,7 @@ from driftloop.contracts.monitoring_pb2 import WindowClosed
 from driftloop.drift.detectors import Rule, Step, step
 from driftloop.drift.windows import champion_window
 from driftloop.events.envelope import Draft, Envelope, from_record
+from driftloop.events.window_decided import window_decided
 from driftloop.process.clock import Clock
 from driftloop.process.errors import Retriable
 from driftloop.runner import outbox
@@ -78,7 +79,7 @@ class Detectors:
             new = {
                 alarm.rule.name: self._put(connection, draft, None) for alarm, draft in zip(alarms, opened, strict=True)
             }
-            self._put(connection, messages.window_decided(window, opened), event)
+            self._put(connection, window_decided("detectors", window, opened), event)
             changed = {key: state.to_text(result.state) for key, result in steps.items()}
             if changed:
                 state.save(connection, changed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop.model.bundle import GOLDEN, MODEL, Bundle, Input, open_bundle
+from driftloop.model.bundle import MODEL, Bundle, Input, open_bundle
+from driftloop.model.golden import read_golden
 from driftloop.model.onnx_session import ONNX_ERRORS, open_session
 from driftloop.model.scores import as_scores
 from driftloop.process.errors import BundleError
@@ -89,13 +89,7 @@ def _load(bundle: Bundle, release_id: str) -> LoadedRelease:
 
 
 def _check_golden(bundle: Bundle, release: LoadedRelease) -> None:
-    try:
-        with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
-            numeric = golden["numeric"].astype(np.float64)
-            expected = as_scores(golden["score"], len(numeric), len(release.classes))
-            categorical = golden["categorical"] if release.categorical else np.empty((len(expected), 0), dtype=str)
-    except (KeyError, ValueError, OSError) as error:
-        raise ReleaseError(release.release_id, f"{GOLDEN} cannot be read: {error}") from error
-    scores = release.score(numeric, categorical.astype(np.object_))
+    numeric, categorical, expected = read_golden(bundle)
+    scores = release.score(numeric, categorical)
     if scores.shape != expected.shape or not np.allclose(scores, expected, rtol=TOLERANCE, atol=TOLERANCE):
         raise ReleaseError(release.release_id, "the golden sample gives other scores here")

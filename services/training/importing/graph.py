@@ -11,9 +11,8 @@ from google.protobuf.message import DecodeError, EncodeError
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-from driftloop.model.onnx_session import ONNX_ERRORS, open_session
+from driftloop.model.onnx_session import ONNX_ERRORS, first_line, open_session
 from services.training.domain.matching import TEXT, Mismatch, Tensor, check_input_type, width_of
-from services.training.importing.error_text import first_line
 
 LEAST_OPSET = 9
 """Oldest opset that has every operator of a bundle's graph."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
+from driftloop.model.onnx_session import first_line
 from services.training import mlflow_import
 from services.training.domain.matching import Mismatch
-from services.training.importing.error_text import first_line
 
 _MLMODEL = "MLmodel"
 _EXPORTS = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from driftloop.loop import LoopDefinition
 from driftloop.model.bundle import GOLDEN, MODEL, REFERENCE, Manifest, write_bundle
+from driftloop.model.golden import golden_sample
 from driftloop.model.scores import confidence
 from driftloop.model.trainer import TrainingSet
 from driftloop.process.atomic_file import replacing
@@ -24,7 +24,6 @@ from services.training.run.dataset import Dataset
 from services.training.spec import RunSpec
 
 HOLDOUT = "holdout.parquet"
-GOLDEN_ROWS = 32
 
 Floats = NDArray[np.float64]
 
@@ -59,25 +58,11 @@ def write(
     files = {
         MODEL: model,
         REFERENCE: reference(train.numeric, train.numeric_names, confidence(train_score)),
-        GOLDEN: golden(holdout, score),
+        GOLDEN: golden_sample(holdout, score),
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_holdout(folder / HOLDOUT, holdout, score)
     return write_bundle(folder, manifest, files)
-
-
-def golden(rows: TrainingSet, score: Floats) -> bytes:
-    """Return ``golden.npz`` of at most 32 evenly spread rows.
-
-    Its arrays are ``numeric``, ``categorical`` (fixed-width text) and ``score``.
-    """
-    chosen = np.unique(np.linspace(0, len(score) - 1, min(GOLDEN_ROWS, len(score))).astype(np.int64))
-    target = io.BytesIO()
-    arrays = {"numeric": rows.numeric[chosen], "score": score[chosen]}
-    if rows.categorical.shape[1]:
-        arrays["categorical"] = rows.categorical[chosen].astype(np.str_)
-    np.savez(target, **arrays)  # type: ignore[arg-type]  # its stub takes the flag beside it for the arrays
-    return target.getvalue()
 
 
 def write_holdout(path: Path, rows: TrainingSet, score: Floats) -> None:

@@ -17,6 +17,7 @@ from driftloop.process.settings import ROOT
 
 _SHARED_SOURCES = (
     "services/training", "driftloop/model/trainer.py", "driftloop/model/bundle.py", "driftloop/model/classes.py",
+    "driftloop/model/golden.py",
     "driftloop/model/onnx_export.py", "driftloop/model/scores.py",
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ import pytest
 
 from driftloop.loop import load_loop
 from driftloop.model.bundle import Input, open_bundle
+from driftloop.model.golden import golden_sample
 from driftloop.model.trainer import TrainingSet
 from driftloop.process.errors import LoopDefinitionError
 from services.training.errors import DataError, ModelError
@@ -125,7 +126,7 @@ def test_the_holdout_has_inputs_label_score_time_and_key(tmp_path: Path) -> None
 
 def test_a_golden_sample_without_strings_has_no_string_array() -> None:
     rows = replace(generated().rows, categorical=np.empty((80, 0), dtype=object), categorical_names=[])
-    with np.load(io.BytesIO(package.golden(rows, rows.label)), allow_pickle=False) as sample:
+    with np.load(io.BytesIO(golden_sample(rows, rows.label)), allow_pickle=False) as sample:
         assert set(sample) == {"numeric", "score"}
         assert len(sample["score"]) == 32
 
