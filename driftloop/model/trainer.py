@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,15 +60,6 @@ class Fitted(Protocol):
         Inputs ``numeric`` float64 [n, F] and, if C > 0, ``categorical`` string [n, C]; output ``score`` float64 [n, 1],
         or [n, K] for K classes.
         """
-        ...
-
-
-@runtime_checkable
-class ImportedModel(Protocol):
-    """A model that was fitted elsewhere."""
-
-    def manifest(self) -> Mapping[str, Any]:
-        """Return the model's origin for the bundle's manifest: strings, numbers and maps of them."""
         ...
 
 

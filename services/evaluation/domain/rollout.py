@@ -73,7 +73,8 @@ def judge(evidence: Evidence, step: Step, how: Resampling, subject: str) -> Judg
     reasons = [reason]
     if limit:
         reasons.append(f"the stage's limit of {step.max_blocks} blocks is reached")
-    reasons += _slice_reasons(slices, step.margin)
+    worst = min(step.margin, 0.0)
+    reasons += [f"slice {name} loses: {value}" for name, value in slices.items() if value.upper < worst]
     return Judgement(outcome, tuple(reasons), gain, step.margin, limit, {"stage_blocks": stage_blocks}, slices)
 
 
@@ -93,7 +94,3 @@ def _decide(gain: Interval | None, stage_blocks: int, step: Step) -> tuple[Verdi
     if gain.upper < step.margin:
         return VerdictOutcome.WORSE, f"{text}: below the margin {step.margin:g}"
     return VerdictOutcome.NOT_KNOWN_YET, f"{text}: the margin {step.margin:g} is inside"
-
-
-def _slice_reasons(slices: Mapping[str, Interval], margin: float) -> list[str]:
-    return [f"slice {name} loses: {gain}" for name, gain in slices.items() if gain.upper < min(margin, 0.0)]

@@ -28,10 +28,6 @@ class Stage(StrEnum):
     ROLLED_BACK = "rolled-back"
 
 
-OPEN = frozenset({Stage.SHADOW, Stage.CANARY})
-ENDS = frozenset({Stage.REJECTED, Stage.ROLLED_BACK})
-
-
 @dataclass(frozen=True, slots=True)
 class ReleaseRecord:
     """A bundle with a name and a stage."""

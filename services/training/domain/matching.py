@@ -80,7 +80,9 @@ def match_inputs(
     matches = []
     for tensor in tensors:
         width = width_of(tensor)
-        names = columns.get(tensor.name) or _matching_name(tensor, width, known)
+        names = columns.get(tensor.name)
+        if not names and width in (1, None) and tensor.name in known:
+            names = (tensor.name,)
         if not names:
             raise Mismatch(
                 f"input {tensor.name!r} takes {width or 'some'} columns and its name is not an input of the loop: "
@@ -131,10 +133,6 @@ def inputs_by_name(loop_inputs: Sequence[Input]) -> dict[str, Input]:
             if counts[loop_input.feature] == 1:
                 by_name.setdefault(loop_input.feature, loop_input)
     return by_name
-
-
-def _matching_name(tensor: Tensor, width: int | None, known: Mapping[str, Input]) -> tuple[str, ...]:
-    return (tensor.name,) if width in (1, None) and tensor.name in known else ()
 
 
 def width_of(tensor: Tensor) -> int | None:

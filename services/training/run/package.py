@@ -82,12 +82,13 @@ def training_manifest(
     spec: RunSpec, definition: LoopDefinition, dataset: Dataset, *, rows: int, validation_start_ms: int, code: str
 ) -> dict[str, Any]:
     """Return everything that determines the weights."""
+    sources = sorted({definition.prediction.source, definition.label.source})
     lock = Path(spec.environment_lock) if spec.environment_lock else None
     return {
         "code_sha256": code,
         "environment_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock and lock.exists() else "",
         "frame_sha256": dataset.digest(),
-        "lake_versions": {name: spec.events[name].version for name in _read_events(definition) if name in spec.events},
+        "lake_versions": {name: spec.events[name].version for name in sources if name in spec.events},
         "view_versions": {name: table.version for name, table in spec.views.items()},
         "parameters": dict(definition.training.parameters),
         "reasons": list(spec.reasons),
@@ -105,7 +106,3 @@ def training_manifest(
 def flat(training: Mapping[str, Any]) -> dict[str, str]:
     """Return a training manifest as short texts, for MLflow's parameters and tags."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in training.items()}
-
-
-def _read_events(definition: LoopDefinition) -> tuple[str, ...]:
-    return tuple(sorted({definition.prediction.source, definition.label.source}))

@@ -11,9 +11,12 @@ from sqlalchemy.pool import StaticPool
 from driftloop.events.verdict_outcome import VerdictOutcome
 from services.registry.adapters.sql import SqlLedger, metadata
 from services.registry.domain import transitions as machine
-from services.registry.domain.release import ENDS, OPEN, Change, LoopReleases, ReleaseRecord, Routed, Stage
+from services.registry.domain.release import Change, LoopReleases, ReleaseRecord, Routed, Stage
 from services.registry.domain.verdict import Verdict
 from tests.unit.registry.builders import CANARY, SHADOW, WIDER, candidate, offline, policy
+
+OPEN = {Stage.SHADOW, Stage.CANARY}
+ENDS = {Stage.REJECTED, Stage.ROLLED_BACK}
 
 LOOP = "orders"
 POLICIES = (policy(SHADOW, CANARY), policy({**SHADOW, "approval": True}, CANARY, {**WIDER, "approval": True}))
