@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from driftloop.runner.batch_loop import BatchLoop
 from driftloop.runner.service import LifecycleService
 from driftloop.runner.threads import ServiceWithWorkers
 from services.serving.route_reconciler import RouteReconciler
-from services.serving.shipper import Shipper
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Agent:
 
     lifecycle: LifecycleService
     reconciler: RouteReconciler
-    shipper: Shipper
+    shipper: BatchLoop
     stop: threading.Event
     close: Callable[[], None]
 

@@ -24,7 +24,7 @@ from services.serving.domain.model_config import RouterPaths
 from services.serving.handlers import Handlers
 from services.serving.route_deployer import RouteDeployer
 from services.serving.route_reconciler import RouteReconciler
-from services.serving.shipper import Shipper
+from services.serving.shipper import shipper_loop
 
 NAME = "serving"
 
@@ -73,7 +73,7 @@ def build(settings: ServingSettings, stop: threading.Event) -> Agent:
             stop=stop,
             triton_timeout_s=settings.triton_timeout_s,
         ),
-        shipper=Shipper(
+        shipper=shipper_loop(
             {loop: SpoolReader(settings.spool / loop, loop) for loop in definitions},
             sql.SqlSpoolPositions(engine),
             KafkaBatchConsumer(

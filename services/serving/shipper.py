@@ -19,19 +19,21 @@ from driftloop.events.envelope import Envelope, from_record, headers_of
 from driftloop.process import log
 from driftloop.process.clock import Clock
 from driftloop.process.errors import InvalidEvent, Retriable
+from driftloop.runner.batch_loop import BatchLoop, Flush, LoopOptions, Positions, Processor
 from services.serving import metrics
 from services.serving.ports import SpoolPositions, SpoolSource
 
 SOURCE = "/driftloop/serving"
 TOPIC = topic_of(predictions_pb2.PredictionServed).name
+_POLL_RECORDS = 500
 _BUSY_POLL_S = 0.005
 _IDLE_POLL_S = 0.1
 _BUSY_FOR_S = 1.0
 _PAUSE_S = 0.5
 
 
-class Shipper:
-    """Runs in its own thread. `step` ships all spools once."""
+class Shipper(Processor[Sequence[Record]]):
+    """Reads the feature watermarks; each flush ships all spools and then the watermarks that were read before it."""
 
     def __init__(
         self,
@@ -49,46 +51,17 @@ class Shipper:
         self._producer = producer
         self._clock = clock
         self._stop = stop
-        self._owed: dict[str, int] = {}
+        self._watermarks: dict[str, int] = {}
         self._offsets: dict[TopicPartition, int] = {}
-        self._busy_until = 0.0
+        self._busy_until_s = 0.0
         self._log = log.get(__name__)
 
-    def run(self) -> None:
-        """Ship until the stop event is set, then ship the rest."""
-        try:
-            while not self._stop.is_set():
-                self._ship_with_retry(_BUSY_POLL_S if self._clock.monotonic_s() < self._busy_until else _IDLE_POLL_S)
-            self._ship_with_retry(0.0)
-        finally:
-            self._consumer.close()
-            self._producer.close()
+    def read(self) -> Sequence[Record]:
+        is_busy = self._clock.monotonic_s() < self._busy_until_s
+        return self._consumer.poll(_POLL_RECORDS, _BUSY_POLL_S if is_busy else _IDLE_POLL_S)
 
-    def step(self, timeout_s: float) -> int:
-        """Wait for a watermark up to the timeout, then ship all spools; return the number of predictions.
-
-        Raises:
-            Retriable: the broker did not acknowledge; the next step sends it again.
-        """
-        self._take(self._consumer.poll(500, timeout_s))
-        owed = dict(self._owed)
-        shipped = sum(self._ship(loop) for loop in self._spools)
-        if owed:
-            self._send_watermarks(owed)
-        if shipped:
-            self._busy_until = self._clock.monotonic_s() + _BUSY_FOR_S
-        return shipped
-
-    def _ship_with_retry(self, timeout_s: float) -> None:
-        try:
-            self.step(timeout_s)
-        except Retriable as error:
-            metrics.SHIP_FAILED.add()
-            self._log.warning("shipping-waits", problem=str(error))
-            self._stop.wait(_PAUSE_S)
-
-    def _take(self, records: Sequence[Record]) -> None:
-        for record in records:
+    def process(self, batch: Sequence[Record]) -> None:
+        for record in batch:
             self._offsets[TopicPartition(record.topic, record.partition)] = record.offset + 1
             try:
                 advanced: Any = from_record(record, [features_pb2.WatermarkAdvanced]).data
@@ -96,12 +69,31 @@ class Shipper:
                 self._log.error("not-a-watermark", topic=record.topic, offset=record.offset, problem=str(error))
                 continue
             if advanced.loop in self._spools:
-                self._owed[advanced.loop] = max(self._owed.get(advanced.loop, 0), advanced.watermark_ms)
+                self._watermarks[advanced.loop] = max(self._watermarks.get(advanced.loop, 0), advanced.watermark_ms)
+
+    def due_flush(self) -> Flush | None:
+        return self._ship_all
+
+    def last_flush(self) -> Flush | None:
+        self.process(self._consumer.poll(_POLL_RECORDS, 0.0))
+        return self._ship_all
+
+    def wait_after(self, error: Retriable) -> None:
+        """Log an error and pause. The positions and the watermarks are unchanged, so the next step sends again."""
+        metrics.SHIP_FAILED.add()
+        self._log.warning("shipping-waits", problem=str(error))
+        self._stop.wait(_PAUSE_S)
+
+    def _ship_all(self) -> Positions:
+        if sum(self._ship(loop) for loop in self._spools):
+            self._busy_until_s = self._clock.monotonic_s() + _BUSY_FOR_S
+        self._send_watermarks()
+        return self._offsets
 
     def _ship(self, loop: str) -> int:
         """Ship everything after the stored position."""
         spool = self._spools[loop]
-        started = self._clock.monotonic_s()
+        began_s = self._clock.monotonic_s()
         shipped = 0
         while True:
             records, after = spool.read(self._positions[loop])
@@ -117,17 +109,18 @@ class Shipper:
             _count(loop, predictions)
             shipped += len(records)
         if shipped:
-            metrics.SHIP_SECONDS.record(self._clock.monotonic_s() - started, loop=loop)
+            metrics.SHIP_SECONDS.record(self._clock.monotonic_s() - began_s, loop=loop)
         return shipped
 
-    def _send_watermarks(self, owed: Mapping[str, int]) -> None:
-        for loop, watermark_ms in owed.items():
+    def _send_watermarks(self) -> None:
+        if not self._watermarks:
+            return
+        for loop, watermark_ms in self._watermarks.items():
             self._producer.send(self._watermark_records(loop, watermark_ms))
         self._producer.flush()
-        for loop, watermark_ms in owed.items():
+        for loop, watermark_ms in self._watermarks.items():
             metrics.WATERMARK.set(watermark_ms, loop=loop)
-        self._owed.clear()
-        self._consumer.commit(self._offsets)
+        self._watermarks.clear()
 
     def _watermark_records(self, loop: str, watermark_ms: int) -> list[Outgoing]:
         event_id = ids.event_id("prediction-watermark", loop, watermark_ms)
@@ -151,6 +144,20 @@ class Shipper:
         ]
 
 
+def shipper_loop(
+    spools: Mapping[str, SpoolSource],
+    positions: SpoolPositions,
+    consumer: BatchConsumer,
+    producer: BatchProducer,
+    clock: Clock,
+    stop: threading.Event,
+) -> BatchLoop:
+    """Build the loop of the shipper. An error of the broker does not end it."""
+    shipper = Shipper(spools, positions, consumer, producer, clock, stop)
+    options = LoopOptions(on_retriable=shipper.wait_after)
+    return BatchLoop(shipper, consumer, stop, clock, options=options, resources=[producer])
+
+
 def _outgoing(prediction: predictions_pb2.PredictionServed, content: bytes) -> Outgoing:
     event: Envelope[Any] = Envelope(
         id=prediction.prediction_id,
@@ -169,12 +176,12 @@ def _outgoing(prediction: predictions_pb2.PredictionServed, content: bytes) -> O
 
 def _count(loop: str, predictions: Sequence[predictions_pb2.PredictionServed]) -> None:
     groups: dict[tuple[str, str, str], int] = {}
-    for each in predictions:
-        purpose = "probe" if each.purpose == predictions_pb2.PROBE else "client"
-        group = (each.release_id, each.arm, purpose)
+    for prediction in predictions:
+        purpose = "probe" if prediction.purpose == predictions_pb2.PROBE else "client"
+        group = (prediction.release_id, prediction.arm, purpose)
         groups[group] = groups.get(group, 0) + 1
         if purpose == "client":
-            for view in each.stale_views:
+            for view in prediction.stale_views:
                 metrics.STALE_VIEWS.add(loop=loop, view=view)
     for (release, arm, purpose), count in groups.items():
         metrics.SHIPPED.add(count, loop=loop, release=release, arm=arm, purpose=purpose)

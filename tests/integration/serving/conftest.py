@@ -32,7 +32,7 @@ from services.serving.domain.model_config import RouterPaths
 from services.serving.handlers import Handlers
 from services.serving.route_deployer import RouteDeployer
 from services.serving.route_reconciler import RouteReconciler
-from services.serving.shipper import TOPIC, Shipper
+from services.serving.shipper import TOPIC, shipper_loop
 from tests.helpers.eventually import assert_eventually_async
 from tests.helpers.triton import TOKEN, Triton
 from tests.unit.serving.harness import (
@@ -126,7 +126,7 @@ class World:
                 stop=self.stop,
                 triton_timeout_s=60.0,
             ),
-            shipper=Shipper(
+            shipper=shipper_loop(
                 {LOOP: SpoolReader(self.paths.spool / LOOP, LOOP)},
                 sql.SqlSpoolPositions(engine),
                 self.broker.batch_consumer([WATERMARKS], "serving-shipper"),

@@ -13,7 +13,7 @@ from driftloop.events.envelope import Envelope, from_record, headers_of
 from driftloop.process.errors import Retriable
 from services.serving.adapters.spool_reader import SpoolReader
 from services.serving.router.spool import SpoolWriter, segments
-from services.serving.shipper import TOPIC, Shipper
+from services.serving.shipper import TOPIC, shipper_loop
 from tests.helpers.clock import FakeClock
 from tests.unit.serving.fakes import MemoryPositions
 from tests.unit.serving.harness import LOOP, T0
@@ -38,6 +38,7 @@ class World:
     folder: Path
     broker: MemoryBroker = field(default_factory=MemoryBroker)
     positions: MemoryPositions = field(default_factory=MemoryPositions)
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.broker.create_topic(TOPIC, 2)
@@ -47,13 +48,13 @@ class World:
         self.restart()
 
     def restart(self) -> None:
-        self.shipper = Shipper(
+        self.shipper = shipper_loop(
             {LOOP: SpoolReader(self.folder, LOOP)},
             self.positions,
             self.broker.batch_consumer([WATERMARKS], "serving-shipper"),
             self.producer,
             FakeClock(tick_s=0.001),
-            threading.Event(),
+            self.stop,
         )
 
     def serve(self, *keys: str) -> None:
@@ -92,7 +93,8 @@ def world(tmp_path: Path) -> World:
 def test_predictions_go_to_the_partition_of_their_key(world: World) -> None:
     keys = [f"k{n}" for n in range(20)]
     world.serve(*keys)
-    assert world.shipper.step(0.0) == 20
+    world.shipper.step()
+    assert len(world.shipped()) == 20
     for partition in (0, 1):
         expected = [f"id-{key}" for key in keys if partition_of(key.encode(), 2) == partition]
         assert world.log()[partition] == expected
@@ -100,7 +102,7 @@ def test_predictions_go_to_the_partition_of_their_key(world: World) -> None:
 
 def test_a_record_carries_its_prediction_as_cloudevent(world: World) -> None:
     world.serve("k")
-    world.shipper.step(0.0)
+    world.shipper.step()
     (record,) = world.broker.records(TOPIC)
     event = from_record(record, [predictions_pb2.PredictionServed])
     assert (event.id, event.correlation_id, event.time_ms, event.loop) == ("id-k", "id-k", T0, LOOP)
@@ -109,11 +111,11 @@ def test_a_record_carries_its_prediction_as_cloudevent(world: World) -> None:
 
 def test_nothing_is_shipped_twice_in_the_normal_course(world: World) -> None:
     world.serve("a")
-    world.shipper.step(0.0)
+    world.shipper.step()
     world.serve("b")
-    world.shipper.step(0.0)
+    world.shipper.step()
     world.restart()
-    world.shipper.step(0.0)
+    world.shipper.step()
     assert world.shipped() == ["id-a", "id-b"]
 
 
@@ -121,7 +123,7 @@ def test_shipped_segments_are_deleted(world: World) -> None:
     for n in range(20):
         world.serve(f"k{n}", f"l{n}")
     assert len(segments(world.folder)) > 5
-    world.shipper.step(0.0)
+    world.shipper.step()
     assert len(segments(world.folder)) == 1
     assert list(world.positions.load(LOOP)) == segments(world.folder)
 
@@ -129,20 +131,20 @@ def test_shipped_segments_are_deleted(world: World) -> None:
 def test_a_watermark_stands_behind_every_prediction_in_every_partition(world: World) -> None:
     world.serve(*(f"k{n}" for n in range(10)))
     world.advance(T0 + 5)
-    world.shipper.step(0.0)
+    world.shipper.step()
     assert all(part[-1] == T0 + 5 and len(part) > 1 for part in world.log().values())
 
 
 def test_of_several_watermarks_the_newest_is_sent(world: World) -> None:
     for watermark_ms in (T0, T0 + 1, T0 + 2):
         world.advance(watermark_ms)
-    world.shipper.step(0.0)
+    world.shipper.step()
     assert world.log() == {0: [T0 + 2], 1: [T0 + 2]}
 
 
 def test_watermarks_of_other_loops_are_passed_over(world: World) -> None:
     world.advance(T0, loop="letters")
-    world.shipper.step(0.0)
+    world.shipper.step()
     assert world.log() == {0: [], 1: []}
 
 
@@ -151,10 +153,10 @@ def test_what_is_not_acknowledged_is_sent_again_and_the_watermark_only_then(worl
     world.advance(T0)
     world.producer.acknowledges = False
     with pytest.raises(Retriable):
-        world.shipper.step(0.0)
+        world.shipper.step()
     assert T0 not in [each for part in world.log().values() for each in part]
     world.producer.acknowledges = True
-    world.shipper.step(0.0)
+    world.shipper.step()
     assert world.shipped() == ["id-a", "id-a"]
     assert all(part[-1] == T0 for part in world.log().values())
 
@@ -163,18 +165,18 @@ def test_a_watermark_taken_by_a_killed_shipper_comes_again(world: World) -> None
     world.advance(T0)
     world.producer.acknowledges = False
     with pytest.raises(Retriable):
-        world.shipper.step(0.0)
+        world.shipper.step()
     world.producer.acknowledges = True
     before = world.log()
     world.restart()
-    world.shipper.step(0.0)
+    world.shipper.step()
     assert all(len(world.log()[part]) == len(before[part]) + 1 for part in (0, 1))
 
 
 def test_what_is_left_is_shipped_on_a_graceful_stop(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.serve("late")
-    world.shipper._stop.set()
+    world.stop.set()
     world.shipper.run()
     assert world.shipped() == ["id-late"]
 
@@ -183,5 +185,5 @@ def test_a_record_that_is_no_watermark_is_passed_over(world: World) -> None:
     headers: Sequence[tuple[str, bytes]] = (("ce_id", b"x"),)
     world.broker.append([Outgoing(WATERMARKS, b"\xff", b"k", tuple(headers))])
     world.advance(T0)
-    world.shipper.step(0.0)
+    world.shipper.step()
     assert world.log() == {0: [T0], 1: [T0]}
