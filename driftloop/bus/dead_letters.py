@@ -33,7 +33,7 @@ def dead_letter(record: Record, *, consumer: str, reason: str, detail: str = "",
     return Outgoing(f"{record.topic}{SUFFIX}", record.value, record.key, headers)
 
 
-def dead_letter_of(record: Record, error: InvalidEvent, consumer: str) -> Outgoing:
+def dead_letter_for_error(record: Record, error: InvalidEvent, consumer: str) -> Outgoing:
     """Log the error of a record, and return the record's dead letter."""
     _log.error("dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, detail=error.detail)
     stack = "".join(traceback.format_exception(error))

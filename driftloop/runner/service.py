@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Engine, insert, select
 from structlog.contextvars import bound_contextvars
 
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
+from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_for_error
 from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer, Record, TopicPartition
 from driftloop.contracts.topics import message_class as message_named
 from driftloop.contracts.topics import topic, topic_of
@@ -183,12 +182,7 @@ class LifecycleService:
 
     async def _refuse(self, record: Record, error: InvalidEvent) -> None:
         metrics.DEAD_LETTERED.add(service=self._name, reason=error.reason)
-        self._log.error(
-            "dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, detail=error.detail
-        )
-        stack = "".join(traceback.format_exception(error))
-        letter = dead_letter(record, consumer=self._name, reason=error.reason, detail=error.detail, stack=stack)
-        await self._producer.send([letter])
+        await self._producer.send([dead_letter_for_error(record, error, self._name)])
         self._limit.refused(error.reason)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_of
+from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_for_error
 from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing, Record, TopicPartition
 from driftloop.contracts.features_pb2 import WatermarkAdvanced
 from driftloop.events import ids
@@ -93,7 +93,7 @@ class Features(batch_loop.Processor[Sequence[Record]]):
             self._limit.accepted()
         except InvalidEvent as error:
             metrics.REFUSED.add(reason=error.reason)
-            self._parts.producer.send([dead_letter_of(record, error, SOURCE)])
+            self._parts.producer.send([dead_letter_for_error(record, error, SOURCE)])
             self._limit.refused(error.reason)
         self._positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
 

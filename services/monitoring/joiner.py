@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_of
+from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_for_error
 from driftloop.bus.ports import BatchConsumer, LifecycleProducer, Outgoing, Record, TopicPartition
 from driftloop.process import log
 from driftloop.process.clock import Clock
@@ -126,7 +126,7 @@ class Joiner(Processor[Sequence[Record]]):
                 self._limit.accepted()
             except InvalidEvent as error:
                 metrics.DEAD_LETTERED.add(topic=record.topic, reason=error.reason)
-                dead_letters.append(dead_letter_of(record, error, self._name))
+                dead_letters.append(dead_letter_for_error(record, error, self._name))
                 self._limit.refused(error.reason)
             self._checkpoint.positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
         return dead_letters

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
+from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_for_error
 from driftloop.bus.ports import BatchConsumer, BatchProducer, Record, TopicPartition
 from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import decode
@@ -147,10 +146,7 @@ class Reader:
             event = decode(record)
         except InvalidEvent as error:
             metrics.REFUSED.add(reason=error.reason)
-            self._log.error("dead-letter", topic=record.topic, offset=record.offset, reason=error.reason)
-            stack = "".join(traceback.format_exception(error))
-            letter = dead_letter(record, consumer=NAME, reason=error.reason, detail=error.detail, stack=stack)
-            self._producer.send([letter])
+            self._producer.send([dead_letter_for_error(record, error, NAME)])
             self._limit.refused(error.reason)
             return None
         self._limit.accepted()

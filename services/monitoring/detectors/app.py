@@ -13,14 +13,13 @@ import asyncio
 import logging
 import os
 import threading
-import traceback
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import faust
 
 from driftloop.bus.admin import wait_for_topics
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
+from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_for_error
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import LifecycleProducer, Record, TopicPartition
 from driftloop.process import log, startup_errors
@@ -204,10 +203,7 @@ class DetectorService:
 
     async def _refuse(self, record: Record, error: InvalidEvent, producer: LifecycleProducer) -> None:
         metrics.DETECTORS_DEAD_LETTERED.add(reason=error.reason)
-        self._log.error("dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, why=error.detail)
-        stack = "".join(traceback.format_exception(error))
-        letter = dead_letter(record, consumer="detectors", reason=error.reason, detail=error.detail, stack=stack)
-        await producer.send([letter])
+        await producer.send([dead_letter_for_error(record, error, "detectors")])
         self._limit.refused(error.reason)
 
 

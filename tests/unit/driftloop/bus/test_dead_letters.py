@@ -4,12 +4,12 @@ import hashlib
 
 import pytest
 
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter
+from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter, dead_letter_for_error
 from driftloop.bus.ports import Record
 from driftloop.contracts.topics import declared
 from driftloop.loop import load_loop
 from driftloop.loop.topics import plan_topics
-from driftloop.process.errors import TooManyDeadLetters
+from driftloop.process.errors import InvalidEvent, TooManyDeadLetters
 from driftloop.process.settings import ROOT
 from tests.helpers.bus import HEADERS
 
@@ -42,6 +42,16 @@ def test_long_reasons_are_cut_where_they_say_least() -> None:
     assert len(why["dlq-detail"]) == 2_000
     assert len(why["dlq-stack"]) == 8_000
     assert why["dlq-stack"].endswith(b"the error")
+
+
+def test_the_dead_letter_of_an_error_holds_its_reason_detail_and_stack() -> None:
+    try:
+        raise InvalidEvent("malformed-rows", "no such column")
+    except InvalidEvent as error:
+        headers = dict(dead_letter_for_error(RECORD, error, "features").headers)
+    assert (headers["dlq-consumer"], headers["dlq-reason"]) == (b"features", b"malformed-rows")
+    assert headers["dlq-detail"] == b"no such column"
+    assert b"test_dead_letters.py" in headers["dlq-stack"]
 
 
 def test_the_limit_counts_what_is_refused_in_a_row() -> None:
