@@ -82,7 +82,7 @@ def readable(name: str) -> dict[str, type[Message]]:
 def prediction_served(intake: Intake, record: Record, message: predictions.PredictionServed) -> None:
     """Keep a client's prediction. A probe only tests the route and is not joined."""
     monitor = intake.monitors[message.loop]
-    watermark_ms = monitor.prediction_watermarks.of(record.partition)
+    watermark_ms = monitor.prediction_watermarks.newest.get(record.partition)
     visible_ms = max(message.decision_time_ms, watermark_ms or message.decision_time_ms)
     row = messages.prediction(message, visible_ms, monitor.rules.classes)
     if message.purpose == predictions.PROBE:

@@ -41,7 +41,7 @@ class LoopRun:
 
     def watermark(self, partition: int, watermark_ms: int) -> None:
         """Record a watermark of an input partition."""
-        self._watermarks.seen(partition, watermark_ms, self.engine.watermark_ms)
+        self._watermarks.record(partition, watermark_ms, self.engine.watermark_ms)
 
     def advances(self) -> Iterator[Advance]:
         """Advance through every watermark that all input partitions have reached."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from driftloop.bus.ports import TopicPartition
+from driftloop.bus.watermarks import lowest, take_reached
 from services.ingestion.domain.arrivals import PartitionClock
 
 
@@ -33,30 +34,27 @@ class LoopClock:
     """Producers' watermarks that not all partitions have reached."""
     silent: frozenset[TopicPartition] = frozenset()
 
-    def clock(self, place: TopicPartition) -> PartitionClock:
+    def clock(self, partition: TopicPartition) -> PartitionClock:
         """Return a partition's clock, never behind the loop."""
-        return self.partitions[place].at_least(self.watermark_ms)
+        return self.partitions[partition].at_least(self.watermark_ms)
 
-    def note(self, place: TopicPartition, clock: PartitionClock, sent: Iterable[int]) -> None:
+    def note(self, partition: TopicPartition, clock: PartitionClock, sent: Iterable[int]) -> None:
         """Store a partition's clock, and the producer's watermarks that advanced it."""
-        self.partitions[place] = clock
+        self.partitions[partition] = clock
         self.waiting.update(sent)
 
     def pass_over(self, silent: Iterable[TopicPartition]) -> None:
         """Ignore idle partitions, except those with a producer's watermark."""
-        self.silent = frozenset(place for place in silent if not self.partitions[place].explicit)
+        self.silent = frozenset(partition for partition in silent if not self.partitions[partition].explicit)
 
     def advance(self) -> list[Advance]:
         """Return the watermarks that the loop has now reached, ascending, each once."""
-        counted = [clock.watermark_ms for place, clock in self.partitions.items() if place not in self.silent]
-        known = [each for each in counted if each is not None]
-        if not known or len(known) < len(counted):
+        active = [clock.watermark_ms for partition, clock in self.partitions.items() if partition not in self.silent]
+        lowest_ms = lowest(active)
+        if lowest_ms is None:
             return []
-        reached = min(known)
-        due = {each for each in self.waiting if each <= reached}
-        self.waiting -= due
-        grown = sorted(each for each in due | {reached} if self.watermark_ms is None or each > self.watermark_ms)
-        return [self._step(each) for each in grown]
+        reached_ms = sorted({*take_reached(self.waiting, lowest_ms), lowest_ms})
+        return [self._step(mark) for mark in reached_ms if self.watermark_ms is None or mark > self.watermark_ms]
 
     def _step(self, watermark_ms: int) -> Advance:
         self.watermark_ms = watermark_ms

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from driftloop.bus.watermarks import lowest
 from driftloop.model.losses import LabelKind
 from services.monitoring.domain.grid import Reference
 from services.monitoring.domain.join import JoinResult, OutcomeJoin
@@ -51,9 +52,7 @@ class LoopMonitor:
     @property
     def watermark_ms(self) -> int | None:
         """Event time up to which outcomes and predictions are complete; None before each partition is known."""
-        both = (self.outcome_watermarks.least, self.prediction_watermarks.least)
-        known = [watermark for watermark in both if watermark is not None]
-        return min(known) if len(known) == len(both) else None
+        return lowest([self.outcome_watermarks.lowest_ms, self.prediction_watermarks.lowest_ms])
 
     def due(self) -> tuple[int, int] | None:
         """Return start and end of the next window if both watermarks have reached its end, else None.
@@ -82,5 +81,5 @@ class LoopMonitor:
     def _next_start(self) -> int | None:
         if self.closed_ms is not None:
             return self.closed_ms
-        beginning = self.outcome_watermarks.beginning
-        return None if beginning is None else beginning // self.rules.block_ms * self.rules.block_ms
+        first_ms = self.outcome_watermarks.first_ms
+        return None if first_ms is None else first_ms // self.rules.block_ms * self.rules.block_ms
