@@ -39,16 +39,16 @@ def backfill(settings: FeaturesSettings, loop: str, specs: Sequence[ViewSpec]) -
     with claim(lock_path(settings)):
         run = LoopRun(loop, specs, topic(TOPIC).partitions)
         advances = replay(run, _events(settings, loop, specs), _watermarks(settings, loop), topic(TOPIC).partitions)
-        offline, held, rows, versions = DeltaOffline(settings.lake), Unflushed(), 0, []
+        offline, unflushed, rows, versions = DeltaOffline(settings.lake), Unflushed(), 0, []
         for advance in advances:
-            held.add(advance)
+            unflushed.add(advance)
             rows += advance.rows
-            if held.count >= settings.features_flush_rows:
-                offline.append(loop, specs, held.rows, advance.watermark_ms, SystemClock().now_ms())
-                held = Unflushed()
+            if unflushed.count >= settings.features_flush_rows:
+                offline.append(loop, specs, unflushed.rows, advance.watermark_ms, SystemClock().now_ms())
+                unflushed = Unflushed()
         state = run.snapshot()
         if state.watermark_ms is not None:
-            versions = offline.append(loop, specs, held.rows, state.watermark_ms, SystemClock().now_ms())
+            versions = offline.append(loop, specs, unflushed.rows, state.watermark_ms, SystemClock().now_ms())
         checkpoints = checkpoint_file(settings)
         others = (checkpoints.load() or Checkpoint()).loops
         # Read from the beginning: rows that the state already has are dropped, for every loop.
@@ -57,7 +57,7 @@ def backfill(settings: FeaturesSettings, loop: str, specs: Sequence[ViewSpec]) -
         "loop": loop,
         "watermark_ms": state.watermark_ms,
         "rows": rows,
-        "views": {each.view: each.version for each in versions},
+        "views": {version.view: version.version for version in versions},
     }
 
 

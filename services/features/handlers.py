@@ -38,7 +38,7 @@ def rows_accepted(message: RowsAccepted, run: LoopRun, partition: int) -> None:
     try:
         with pa.ipc.open_stream(message.rows) as stream:
             rows = Arrived(stream.read_next_batch())
-        positions = {tuple(each.join_keys): np.array(each.positions, np.int64) for each in message.entities}
+        positions = {tuple(entity.join_keys): np.array(entity.positions, np.int64) for entity in message.entities}
         run.rows(partition, rows, {Feed(message.event_type, keys): at for keys, at in positions.items()})
     except (pa.ArrowException, KeyError, IndexError, StopIteration) as error:
         raise InvalidEvent("malformed-rows", f"{message.event_type}: {error}") from error

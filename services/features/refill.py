@@ -25,8 +25,8 @@ def refill(loop: str, state: LoopState, online: OnlineStore, offline: NewestRows
         return []
     right = online.watermarks(loop)
     behind = [spec for spec in state.specs if right.get(spec.view, -1) < state.watermark_ms]
-    rows = [found for spec in behind if (found := offline.newest(loop, spec)) is not None]
+    rows = [newest for spec in behind if (newest := offline.newest(loop, spec)) is not None]
     if behind:
         online.write(loop, behind, Advance(state.watermark_ms, tuple(rows), 0, state.late_events))
-        log.get(__name__).warning("online-refilled", loop=loop, views=[each.view for each in behind])
-    return [each.view for each in behind]
+        log.get(__name__).warning("online-refilled", loop=loop, views=[spec.view for spec in behind])
+    return [spec.view for spec in behind]

@@ -55,14 +55,15 @@ class Backlog:
         events = {
             name: pa.Table.from_batches(self._events.get(name, []), schema) for name, schema in self._schemas.items()
         }
-        taken = Unflushed(self.loop, events, pa.Table.from_batches(self._rejected, REJECTED), _table(self._advances))
+        rejected = pa.Table.from_batches(self._rejected, REJECTED)
+        unflushed = Unflushed(self.loop, events, rejected, _table(self._advances))
         if self._advances:
             self._flushed_ms = self._advances[-1].watermark_ms
         self.rows, self._rejected, self._advances = 0, [], []
         self._events = defaultdict(list)
-        return taken
+        return unflushed
 
 
 def _table(advances: Sequence[Advance]) -> pa.Table:
-    columns = [[each.watermark_ms for each in advances], [each.sequence for each in advances]]
+    columns = [[advance.watermark_ms for advance in advances], [advance.sequence for advance in advances]]
     return pa.Table.from_arrays([pa.array(column, pa.int64()) for column in columns], schema=WATERMARKS)

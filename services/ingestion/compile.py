@@ -110,25 +110,25 @@ def _class_problems(definition: LoopDefinition, where: Where) -> list[str]:
     rule = definition.events[label.source].rules.get(label.value)
     if not label.classes or rule is None or rule.enum is None:
         return []
-    place = where("label", "classes")
+    location = where("label", "classes")
     return [
-        f"{place}: label.classes lacks {each!r}, which the rules of {label.value!r} list"
-        for each in rule.enum
-        if each not in label.classes
+        f"{location}: label.classes lacks {value!r}, which the rules of {label.value!r} list"
+        for value in rule.enum
+        if value not in label.classes
     ]
 
 
 def _misused(
-    place: str, role: str, names: list[str], known: Mapping[str, pa.DataType], kinds: tuple[str, ...]
+    location: str, role: str, names: list[str], known: Mapping[str, pa.DataType], kinds: tuple[str, ...]
 ) -> list[str]:
     problems = []
     for name in names:
         if name not in known:
-            problems.append(f"{place}: {role} names {name!r}, which is no column of the event")
+            problems.append(f"{location}: {role} names {name!r}, which is no column of the event")
         elif str(known[name]) not in kinds:
-            problems.append(f"{place}: {role}: {name!r} is {known[name]}; it must be one of {', '.join(kinds)}")
+            problems.append(f"{location}: {role}: {name!r} is {known[name]}; it must be one of {', '.join(kinds)}")
     return problems
 
 
 def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
-    return {each.name: each.type for each in schema}
+    return {field.name: field.type for field in schema}

@@ -76,10 +76,12 @@ class Messages:
         """Return the event that the lake is complete up to a watermark."""
         versions = [f"{table.name}@{table.version}" for table in tables]
         name = event_id("lake-flushed", self.loop, watermark_ms, *versions)
-        held = [TableVersion(name=table.name, path=table.path, version=table.version) for table in tables]
-        return self._record(
-            name, watermark_ms, LakeFlushed(loop=self.loop, watermark_ms=watermark_ms, tables=held), None
+        flushed = LakeFlushed(
+            loop=self.loop,
+            watermark_ms=watermark_ms,
+            tables=[TableVersion(name=table.name, path=table.path, version=table.version) for table in tables],
         )
+        return self._record(name, watermark_ms, flushed, None)
 
     def probe_judged(self, result: ProbeResult) -> Outgoing:
         """Return the answer to a probe; a repeated record gives the same answer."""
@@ -111,9 +113,9 @@ def dead_letter_of(record: Record, fault: Rejection) -> Outgoing:
     """Return the dead letter of a record. A record too large for the topic is cut; the digest covers all of it."""
     value = record.value or b""
     whole = dead_letter(record, consumer=SOURCE, reason=fault.reason, detail=fault.detail, stack=fault.stack)
-    if len(value) + sum(len(held) for _, held in record.headers) <= _LETTER_BYTES:
+    if len(value) + sum(len(content) for _, content in record.headers) <= _LETTER_BYTES:
         return whole
-    headers = tuple((name, held) for name, held in whole.headers if name.startswith("dlq-"))
+    headers = tuple((name, content) for name, content in whole.headers if name.startswith("dlq-"))
     size = ("dlq-original-bytes", str(len(value)).encode())
     return replace(
         whole, value=value[:_EXCERPT_BYTES], key=(record.key or b"")[:_EXCERPT_BYTES], headers=(*headers, size)
@@ -145,5 +147,5 @@ def _newest(rows: pa.RecordBatch) -> int:
 def _span(rows: pa.RecordBatch) -> list[int]:
     """Return positions of the first and last row, and the row count, which identify these rows."""
     partitions, offsets = rows.column("source_partition"), rows.column("source_offset")
-    ends = [held[at].as_py() for at in (0, -1) for held in (partitions, offsets)]
+    ends = [column[at].as_py() for at in (0, -1) for column in (partitions, offsets)]
     return [*ends, rows.num_rows]

@@ -19,7 +19,7 @@ WATERMARK_MS = Gauge(
     "driftloop_ingestion_watermark_ms", "The loop's watermark, in milliseconds of event time.", ("loop",)
 )
 LAG = Gauge("driftloop_ingestion_lag", "Raw records that were not read yet.", ("topic",))
-BATCH_SECONDS = Histogram("driftloop_ingestion_batch_seconds", "Time from records in hand to all of them sent.", ())
+BATCH_SECONDS = Histogram("driftloop_ingestion_batch_seconds", "Time to process and send a batch of records.", ())
 FLUSH_SECONDS = Histogram("driftloop_ingestion_flush_seconds", "Time to bring the lake up to date.", ())
 FLUSHED_ROWS = Counter(
     "driftloop_ingestion_flushed_rows", "Rows appended to the lake, rejected ones included.", ("loop",)

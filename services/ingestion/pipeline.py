@@ -115,13 +115,13 @@ class Pipeline:
         """Return the clock's state."""
         clock = self.clock
         waiting = frozenset(clock.waiting)
-        return ClockState(dict(clock.partitions), clock.watermark_ms, clock.sequence, waiting, clock.silent)
+        return ClockState(dict(clock.partitions), clock.watermark_ms, clock.sequence, waiting, clock.idle)
 
     def restore(self, state: ClockState) -> None:
         """Restore the clock's state; new partitions start without a clock."""
         self.clock.partitions.update(state.partitions)
         self.clock.watermark_ms, self.clock.sequence = state.watermark_ms, state.sequence
-        self.clock.waiting, self.clock.silent = set(state.waiting), state.silent
+        self.clock.waiting, self.clock.idle = set(state.waiting), state.idle
 
     def _answer_probes(self, probes: Sequence[Record], send: Send) -> None:
         for event_type in sorted({record.topic for record in probes}):

@@ -16,12 +16,12 @@ from services.ingestion.domain.arrivals import PartitionClock
 class BatchRecord:
     """A batch as it was read: what determines its result beside the records.
 
-    ``ranges``: [start, end) of offsets, by partition. ``silent``: partitions that were idle by wall time.
+    ``ranges``: [start, end) of offsets, by partition. ``idle``: partitions that were idle by wall time.
     """
 
     sequence: int
     ranges: Mapping[TopicPartition, tuple[int, int]]
-    silent: frozenset[TopicPartition]
+    idle: frozenset[TopicPartition]
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,17 @@ class ClockState:
     watermark_ms: int | None
     sequence: int
     waiting: frozenset[int]
-    silent: frozenset[TopicPartition]
+    idle: frozenset[TopicPartition]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """The start of a restart: everything before ``positions`` is in the lake, sent and acknowledged.
 
-    ``taken``: sequence of its last batch. ``loops``: clocks by loop.
+    ``sequence``: that of its last batch. ``loops``: clocks by loop.
     """
 
-    taken: int = 0
+    sequence: int = 0
     positions: Mapping[TopicPartition, int] = field(default_factory=dict)
     loops: Mapping[str, ClockState] = field(default_factory=dict)
 
@@ -50,7 +50,7 @@ class Checkpoint:
 class Journal(Protocol):
     """The service's durable log of batches. Every call is one transaction."""
 
-    def append(self, taken: BatchRecord) -> None:
+    def append(self, batch: BatchRecord) -> None:
         """Store a batch before any of its results are sent."""
         ...
 

@@ -25,23 +25,25 @@ Grouped = dict[TopicPartition, list[Record]]
 class Batch:
     """Records in order of offset, by partition."""
 
-    taken: BatchRecord
+    record: BatchRecord
     records: Mapping[TopicPartition, Sequence[Record]]
 
 
 class IdlePartitions:
     """Tracks since when each partition is idle, by wall time. ``timeouts_s`` by topic."""
 
-    def __init__(self, places: Iterable[TopicPartition], timeouts_s: Mapping[str, float], clock: Clock) -> None:
+    def __init__(self, partitions: Iterable[TopicPartition], timeouts_s: Mapping[str, float], clock: Clock) -> None:
         self._clock = clock
         self._timeouts_s = timeouts_s
-        self._last_active = dict.fromkeys(places, clock.monotonic_s())
+        self._last_active = dict.fromkeys(partitions, clock.monotonic_s())
 
     def idle_now(self, active: Iterable[TopicPartition]) -> frozenset[TopicPartition]:
         """Return partitions that are idle for longer than allowed, given those that are active now."""
         now = self._clock.monotonic_s()
         self._last_active.update(dict.fromkeys(active, now))
-        return frozenset(place for place, at in self._last_active.items() if now - at > self._timeouts_s[place.topic])
+        return frozenset(
+            partition for partition, at in self._last_active.items() if now - at > self._timeouts_s[partition.topic]
+        )
 
 
 class Reader:
@@ -56,74 +58,71 @@ class Reader:
         self._clock = clock
         self._most = most_records
         self._again: deque[BatchRecord] = deque()
-        self._held: Grouped = defaultdict(list)
-        self._silent: frozenset[TopicPartition] = frozenset()
+        self._unread: Grouped = defaultdict(list)
+        self._idle_before: frozenset[TopicPartition] = frozenset()
         self.sequence = 0
         self.positions: dict[TopicPartition, int] = {}
 
-    def start(self, checkpoint: Checkpoint, noted: Iterable[BatchRecord]) -> None:
+    def start(self, checkpoint: Checkpoint, batches: Iterable[BatchRecord]) -> None:
         """Seek to a checkpoint; the stored batches are read again from there."""
-        self.sequence = checkpoint.taken
-        self.positions = {place: checkpoint.positions.get(place, 0) for place in self._consumer.assignment()}
-        self._again = deque(noted)
+        self.sequence = checkpoint.sequence
+        self.positions = {tp: checkpoint.positions.get(tp, 0) for tp in self._consumer.assignment()}
+        self._again = deque(batches)
         self._consumer.seek(self.positions)
-
-    @property
-    def caught_up(self) -> bool:
-        """Return whether all stored batches were read again."""
-        return not self._again
 
     def next(self, timeout_s: float) -> Batch | None:
         """Return the next batch, or None if no record arrived and no partition became idle."""
         if self._again:
             return self._same(self._again.popleft())
         records = self._new(timeout_s)
-        silent = self._idle.idle_now(active(records))
-        if not records and silent == self._silent:
+        idle = self._idle.idle_now(active(records))
+        if not records and idle == self._idle_before:
             return None
-        ranges = {place: (held[0].offset, held[-1].offset + 1) for place, held in records.items()}
-        taken = BatchRecord(self.sequence + 1, ranges, silent)
-        self._journal.append(taken)
-        return self._batch(taken, records)
+        ranges = {partition: (batch[0].offset, batch[-1].offset + 1) for partition, batch in records.items()}
+        record = BatchRecord(self.sequence + 1, ranges, idle)
+        self._journal.append(record)
+        return self._batch(record, records)
 
     def _new(self, timeout_s: float) -> Grouped:
-        if self._held:
-            records, self._held = dict(self._held), defaultdict(list)
+        if self._unread:
+            records, self._unread = dict(self._unread), defaultdict(list)
             return records
         return _grouped(self._consumer.poll(self._most, timeout_s))
 
-    def _same(self, taken: BatchRecord) -> Batch:
+    def _same(self, record: BatchRecord) -> Batch:
         """Read a stored batch again; records beyond it wait for later batches.
 
         Raises:
             Retriable: the records no longer exist.
         """
         deadline = self._clock.monotonic_s() + _REREAD_PATIENCE_S
-        while missing := [place for place, (_, end) in taken.ranges.items() if not self._read_to(place, end)]:
+        while missing := [tp for tp, (_, end) in record.ranges.items() if not self._read_to(tp, end)]:
             polled = self._consumer.poll(self._most, 0.5)
-            for place, held in _grouped(polled).items():
-                self._held[place] += held
+            for partition, records in _grouped(polled).items():
+                self._unread[partition] += records
             if polled:
                 deadline = self._clock.monotonic_s() + _REREAD_PATIENCE_S
             elif self._clock.monotonic_s() > deadline:
-                raise Retriable(f"{missing[0]}: records that were in hand do not come again; deleted by retention?")
-        return self._batch(taken, {place: self._cut(place, end) for place, (_, end) in taken.ranges.items()})
+                raise Retriable(
+                    f"{missing[0]}: records of a stored batch are missing in the topic; did its retention delete them?"
+                )
+        return self._batch(record, {tp: self._cut(tp, end) for tp, (_, end) in record.ranges.items()})
 
-    def _read_to(self, place: TopicPartition, end: int) -> bool:
-        held = self._held.get(place)
-        return bool(held) and held[-1].offset >= end - 1  # type: ignore[index]  # not None when true
+    def _read_to(self, partition: TopicPartition, end: int) -> bool:
+        records = self._unread.get(partition)
+        return records is not None and records[-1].offset >= end - 1
 
-    def _cut(self, place: TopicPartition, end: int) -> list[Record]:
-        held = self._held.pop(place)
-        rest = [record for record in held if record.offset >= end]
+    def _cut(self, partition: TopicPartition, end: int) -> list[Record]:
+        records = self._unread.pop(partition)
+        rest = [record for record in records if record.offset >= end]
         if rest:
-            self._held[place] = rest
-        return [record for record in held if record.offset < end]
+            self._unread[partition] = rest
+        return [record for record in records if record.offset < end]
 
-    def _batch(self, taken: BatchRecord, records: Grouped) -> Batch:
-        self.sequence, self._silent = taken.sequence, taken.silent
-        self.positions.update({place: end for place, (_, end) in taken.ranges.items()})
-        return Batch(taken, records)
+    def _batch(self, record: BatchRecord, records: Grouped) -> Batch:
+        self.sequence, self._idle_before = record.sequence, record.idle
+        self.positions.update({partition: end for partition, (_, end) in record.ranges.items()})
+        return Batch(record, records)
 
 
 def _grouped(records: Sequence[Record]) -> Grouped:

@@ -68,7 +68,7 @@ class Ingestion(Processor[Batch | None]):
             schemas = {event_type: stages.schema for event_type, stages in pipeline.stages.items()}
             self._backlogs.append(Backlog(pipeline.loop, schemas, pipeline.clock.watermark_ms))
         self._parts.reader.start(self._stored, batches)
-        self._log.info("resumed", checkpoint=self._stored.taken, again=len(batches))
+        self._log.info("resumed", checkpoint=self._stored.sequence, again=len(batches))
         return self._stored.positions
 
     def read(self) -> Batch | None:
@@ -81,7 +81,7 @@ class Ingestion(Processor[Batch | None]):
         record_results: list[tuple[bool, str]] = []
         for pipeline, backlog in zip(self._parts.pipelines, self._backlogs, strict=True):
             records = {partition: rs for partition, rs in batch.records.items() if partition.topic in pipeline.stages}
-            idle = [partition for partition in batch.taken.silent if partition.topic in pipeline.stages]
+            idle = [partition for partition in batch.record.idle if partition.topic in pipeline.stages]
             result = pipeline.process_batch(records, idle, self._parts.producer.send)
             backlog.add(result)
             self._probes_pending |= result.probes > 0
@@ -116,7 +116,7 @@ class Ingestion(Processor[Batch | None]):
 
     def _is_due(self) -> bool:
         waiting = [backlog for backlog in self._backlogs if backlog.waits]
-        if self._parts.reader.sequence - self._stored.taken >= _CHECKPOINT_BATCHES:
+        if self._parts.reader.sequence - self._stored.sequence >= _CHECKPOINT_BATCHES:
             return True
         if not (waiting or self._probes_pending):
             return False

@@ -128,7 +128,7 @@ class EventTypeStages:
     def _decode(self, records: Sequence[Record], refused: list[Refused]) -> _Rows:
         decoded = self._decoder.decode(records)
         refused += [Refused(records[fault.row], fault) for fault in decoded.rejected]
-        return _Rows(records, decoded.rows, decoded.places)
+        return _Rows(records, decoded.rows, decoded.positions)
 
     def _check(self, rows: _Rows, refused: list[Refused]) -> _Rows:
         return self._drop(rows, self._rules.check(rows.fields), refused)
@@ -158,9 +158,9 @@ class EventTypeStages:
             marks = [
                 Mark(int(np.searchsorted(rows.positions, mark.before)) - start, mark.watermark_ms) for mark in run.marks
             ]
-            read = self._arrival.read(clock.clock(run.place), times[start:end], marks)
+            read = self._arrival.read(clock.clock(run.partition), times[start:end], marks)
             arrival[start:end], ahead[start:end] = read.arrival_ms, read.ahead
-            clock.note(run.place, read.clock, read.sent)
+            clock.note(run.partition, read.clock, read.sent)
         faults = _rejections(ahead, "too-far-ahead", "too far ahead of its partition's watermark")
         return self._drop(replace(rows, arrival_ms=arrival), faults, refused)
 
@@ -186,8 +186,8 @@ class EventTypeStages:
 
     def _advance_by_marks(self, runs: list[Run], clock: LoopClock) -> None:
         for run in runs:
-            read = self._arrival.read(clock.clock(run.place), _NO_TIMES, run.marks)
-            clock.note(run.place, read.clock, read.sent)
+            read = self._arrival.read(clock.clock(run.partition), _NO_TIMES, run.marks)
+            clock.note(run.partition, read.clock, read.sent)
 
     def _column(self, name: str, rows: _Rows) -> pa.Array:
         index = -1 if self._derive is None else self._derive.schema.get_field_index(name)

@@ -57,7 +57,7 @@ class CheckpointFile:
 
 
 def _encode(checkpoint: Checkpoint) -> Parts:
-    positions = [[each.topic, each.partition, offset] for each, offset in checkpoint.positions.items()]
+    positions = [[partition.topic, partition.partition, offset] for partition, offset in checkpoint.positions.items()]
     head = {"format": _FORMAT, "positions": positions, "loops": {n: _head(s) for n, s in checkpoint.loops.items()}}
     parts = {"head": json.dumps(head).encode()}
     for name, state in checkpoint.loops.items():
@@ -68,13 +68,13 @@ def _encode(checkpoint: Checkpoint) -> Parts:
 
 def _head(state: LoopState) -> dict[str, Any]:
     return {
-        "specs": [asdict(each) for each in state.specs],
+        "specs": [asdict(spec) for spec in state.specs],
         "watermark_ms": state.watermark_ms,
         "late_events": state.late_events,
         "newest": list(state.newest.items()),
         "waiting": list(state.waiting),
         "seen": state.seen,
-        "feeds": [[each.feed.event_type, list(each.feed.join_keys)] for each in state.feeds],
+        "feeds": [[feed.feed.event_type, list(feed.feed.join_keys)] for feed in state.feeds],
     }
 
 
@@ -97,31 +97,31 @@ def _decode(parts: Parts) -> Checkpoint:
             "version wrote it; start that one, or set DRIFTLOOP_HOME to another folder"
         )
     positions = {TopicPartition(topic, partition): offset for topic, partition, offset in head["positions"]}
-    return Checkpoint(positions, {name: _state(name, told, parts) for name, told in head["loops"].items()})
+    return Checkpoint(positions, {name: _state(name, state, parts) for name, state in head["loops"].items()})
 
 
-def _state(name: str, told: Mapping[str, Any], parts: Parts) -> LoopState:
-    specs = [_spec(each) for each in told["specs"]]
-    feeds = [_feed(f"{name}/{at}/", Feed(event, tuple(keys)), parts) for at, (event, keys) in enumerate(told["feeds"])]
+def _state(name: str, state: Mapping[str, Any], parts: Parts) -> LoopState:
+    specs = [_spec(spec) for spec in state["specs"]]
+    feeds = [_feed(f"{name}/{at}/", Feed(event, tuple(keys)), parts) for at, (event, keys) in enumerate(state["feeds"])]
     return LoopState(
         specs=specs,
-        watermark_ms=told["watermark_ms"],
-        late_events=told["late_events"],
-        newest=dict(told["newest"]),
-        waiting=told["waiting"],
-        seen=told["seen"],
+        watermark_ms=state["watermark_ms"],
+        late_events=state["late_events"],
+        newest=dict(state["newest"]),
+        waiting=state["waiting"],
+        seen=state["seen"],
         feeds=feeds,
     )
 
 
-def _spec(told: Mapping[str, Any]) -> ViewSpec:
-    event_type, join_keys = told["feed"]
+def _spec(state: Mapping[str, Any]) -> ViewSpec:
+    event_type, join_keys = state["feed"]
     return ViewSpec(
-        view=told["view"],
+        view=state["view"],
         feed=Feed(event_type, tuple(join_keys)),
-        key_kinds=tuple(told["key_kinds"]),
-        aggregates=tuple(Aggregate(**each) for each in told["aggregates"]),
-        latest=tuple(Latest(**each) for each in told["latest"]),
+        key_kinds=tuple(state["key_kinds"]),
+        aggregates=tuple(Aggregate(**feature) for feature in state["aggregates"]),
+        latest=tuple(Latest(**feature) for feature in state["latest"]),
     )
 
 
@@ -152,12 +152,12 @@ def _events(content: bytes) -> Events:
 
 
 def _latest_columns(rows: Mapping[Key, Newest]) -> dict[str, pa.Array]:
-    positions = zip(*(each.position for each in rows.values()), strict=True)
-    values = zip(*(each.values for each in rows.values()), strict=True)
+    positions = zip(*(row.position for row in rows.values()), strict=True)
+    values = zip(*(row.values for row in rows.values()), strict=True)
     return {
         **_key_columns(rows),
-        **{f"position{at}": pa.array(each, pa.int64()) for at, each in enumerate(positions)},
-        **{f"value{at}": pa.array(each) for at, each in enumerate(values)},
+        **{f"position{at}": pa.array(column, pa.int64()) for at, column in enumerate(positions)},
+        **{f"value{at}": pa.array(column) for at, column in enumerate(values)},
     }
 
 

@@ -37,9 +37,9 @@ class DeltaOffline:
         for spec in specs:
             table = self._table(loop, spec)
             stands = table.transaction_version(APP)
-            new = [each for each in rows if each.spec.view == spec.view and each.watermark_ms > stands]
-            held = as_table(spec, new, written_at_ms) if new else None
-            version = table.version() if held is None else table.append(held, {APP: watermark_ms})
+            new = [view for view in rows if view.spec.view == spec.view and view.watermark_ms > stands]
+            new_rows = as_table(spec, new, written_at_ms) if new else None
+            version = table.version() if new_rows is None else table.append(new_rows, {APP: watermark_ms})
             versions.append(ViewVersion(spec.view, str(table.path), version))
         return versions
 
@@ -86,12 +86,12 @@ def schema(spec: ViewSpec) -> pa.Schema:
 def as_table(spec: ViewSpec, rows: Sequence[FeatureRows], written_at_ms: int) -> pa.Table:
     """Return feature rows of one view as an offline table; NaN becomes null."""
     wanted = schema(spec)
-    keys = list(zip(*(key for each in rows for key in each.keys), strict=True))
+    keys = list(zip(*(key for view in rows for key in view.keys), strict=True))
     columns = [pa.array(values, wanted.field(at).type) for at, values in enumerate(keys)]
     for at, kind in enumerate(spec.kinds):
-        values = np.concatenate([each.columns[at] for each in rows])
+        values = np.concatenate([view.columns[at] for view in rows])
         columns.append(pa.array(values, _TYPES[kind], from_pandas=True))
-    watermarks = np.concatenate([np.full(len(each.keys), each.watermark_ms, np.int64) for each in rows])
+    watermarks = np.concatenate([np.full(len(view.keys), view.watermark_ms, np.int64) for view in rows])
     at_us = pa.array(watermarks * 1000).cast(_TIME)
     written = pa.array(np.full(len(watermarks), written_at_ms * 1000, np.int64)).cast(_TIME)
     return pa.Table.from_arrays([*columns, at_us, at_us, written], schema=wanted)

@@ -30,33 +30,33 @@ def apply(store: FeatureStore, loops: Sequence[Loop], feature_repo: Path) -> dic
     problems: list[str] = []
     defined = {loop.name: list(_objects(load_features(loop.name, feature_repo))) for loop in loops}
     _refuse(_shared_names(defined, feature_repo))
-    store.apply([each for objects in defined.values() for each in objects], partial=True)
-    found: dict[str, list[ViewSpec]] = {}
+    store.apply([definition for objects in defined.values() for definition in objects], partial=True)
+    specs: dict[str, list[ViewSpec]] = {}
     for loop in loops:
         path = feature_repo / f"{loop.name}.py"
-        names = [each.name for each in defined[loop.name] if isinstance(each, StreamFeatureView)]
+        names = [definition.name for definition in defined[loop.name] if isinstance(definition, StreamFeatureView)]
         views = [store.get_stream_feature_view(name) for name in names]  # not those that an older version left behind
-        problems += [f"{path}:1: {each}" for view in views for each in _problems(view, loop.name)]
+        problems += [f"{path}:1: {problem}" for view in views for problem in _problems(view, loop.name)]
         _refuse(problems)
-        found[loop.name] = [spec(view) for view in views]
-        problems += [f"{path}:1: {each}" for each in misfits(loop, found[loop.name])]
+        specs[loop.name] = [spec(view) for view in views]
+        problems += [f"{path}:1: {problem}" for problem in misfits(loop, specs[loop.name])]
         problems += _service_misfits(loop, defined[loop.name])
     _refuse(problems)
-    return found
+    return specs
 
 
 def spec(view: StreamFeatureView) -> ViewSpec:
     """Return a stream feature view as plain data."""
     source = view.stream_source
-    join_keys = tuple(sorted(each.name for each in view.entity_columns))
+    join_keys = tuple(sorted(column.name for column in view.entity_columns))
     feed = Feed(source.tags["event_type"], join_keys)
-    types = {each.name: each.dtype for each in view.entity_columns}
-    kinds = tuple(_KEY_KINDS[types[each]] for each in join_keys)
+    types = {column.name: column.dtype for column in view.entity_columns}
+    kinds = tuple(_KEY_KINDS[types[key]] for key in join_keys)
     if view.aggregations:
-        return ViewSpec(view.name, feed, kinds, tuple(_aggregate(each) for each in view.aggregations))
+        return ViewSpec(view.name, feed, kinds, tuple(_aggregate(aggregation) for aggregation in view.aggregations))
     # Feast returns a view's features in random order
-    features = sorted((each for each in view.features if each.name not in join_keys), key=lambda each: each.name)
-    return ViewSpec(view.name, feed, kinds, latest=tuple(Latest(each.name, _KINDS[each.dtype]) for each in features))
+    features = sorted((f for f in view.features if f.name not in join_keys), key=lambda f: f.name)
+    return ViewSpec(view.name, feed, kinds, latest=tuple(Latest(f.name, _KINDS[f.dtype]) for f in features))
 
 
 def misfits(loop: Loop, views: Iterable[ViewSpec]) -> Iterator[str]:
@@ -70,7 +70,7 @@ def misfits(loop: Loop, views: Iterable[ViewSpec]) -> Iterator[str]:
         if join_keys not in {tuple(sorted(keys)) for keys in events[event_type].feeds}:
             yield f"{view.view} needs `- [{', '.join(join_keys)}]` in `events.{event_type}.feeds` of loop.yaml"
         columns = set(loop.messages[event_type].DESCRIPTOR.fields_by_name) | set(events[event_type].derive)
-        wanted = {each.column for each in view.aggregates} | {each.name for each in view.latest} | set(join_keys)
+        wanted = {*(f.column for f in view.aggregates), *(f.name for f in view.latest), *join_keys}
         for column in sorted(wanted - columns):
             yield f"{view.view} reads the column {column!r}, which {event_type} neither has nor derives"
 
@@ -78,12 +78,13 @@ def misfits(loop: Loop, views: Iterable[ViewSpec]) -> Iterator[str]:
 def _service_misfits(loop: Loop, objects: Iterable[object]) -> Iterator[str]:
     wanted = loop.definition.prediction.feature_service
     where = loop.line_of("prediction", "feature_service")
-    services = {each.name: each for each in objects if isinstance(each, FeatureService)}
+    services = {definition.name: definition for definition in objects if isinstance(definition, FeatureService)}
     if wanted not in services:
         yield f"{where}: there is no feature service {wanted!r} among the loop's Feast definitions"
         return
-    views = {each.name: each for each in objects if isinstance(each, StreamFeatureView)}
-    used = [views[each.name] for each in services[wanted].feature_view_projections if each.name in views]
+    views = {definition.name: definition for definition in objects if isinstance(definition, StreamFeatureView)}
+    names = [projection.name for projection in services[wanted].feature_view_projections]
+    used = [views[name] for name in names if name in views]
     needed = {column.name for view in used for column in view.entity_columns}
     for absent in sorted(needed - set(loop.definition.prediction.join_keys)):
         yield f"{where}: {wanted} needs the join key {absent!r} in `prediction.join_keys`"
@@ -91,8 +92,8 @@ def _service_misfits(loop: Loop, objects: Iterable[object]) -> Iterator[str]:
 
 def _problems(view: StreamFeatureView, loop: str) -> Iterator[str]:
     """Return what this service cannot execute in a view."""
-    join_keys = {each.name for each in view.entity_columns}
-    features = {each.name: each.dtype for each in view.features if each.name not in join_keys}
+    join_keys = {column.name for column in view.entity_columns}
+    features = {feature.name: feature.dtype for feature in view.features if feature.name not in join_keys}
     if view.tags.get("loop") != loop:
         yield f"{view.name} must have tags={{'loop': '{loop}'}}"
     if "event_type" not in view.stream_source.tags:
@@ -110,10 +111,11 @@ def _problems(view: StreamFeatureView, loop: str) -> Iterator[str]:
 
 
 def _aggregation_problems(name: str, aggregations: Iterable[Aggregation], features: dict[str, Any]) -> Iterator[str]:
-    for each in aggregations:
-        if each.function not in ("count", "sum") or each.time_window is None or each.time_window <= timedelta(0):
-            yield f"{name}: {each.function} of {each.column}: write a count or a sum over a time_window above zero"
-    made = {each.resolved_name(each.time_window) for each in aggregations}
+    for aggregation in aggregations:
+        function, window = aggregation.function, aggregation.time_window
+        if function not in ("count", "sum") or window is None or window <= timedelta(0):
+            yield f"{name}: {function} of {aggregation.column}: write a count or a sum over a time_window above zero"
+    made = {aggregation.resolved_name(aggregation.time_window) for aggregation in aggregations}
     if made != set(features):
         yield f"{name}: schema and aggregations differ in {', '.join(sorted(made ^ set(features)))}"
     for feature in sorted(name for name, dtype in features.items() if dtype != Float64):
@@ -130,9 +132,9 @@ def _aggregate(aggregation: Aggregation) -> Aggregate:
 def _objects(module: ModuleType) -> Iterator[Entity | FeatureView | OnDemandFeatureView | FeatureService]:
     """Return Feast objects among a module's names and in its lists."""
     for value in vars(module).values():
-        for each in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(each, Entity | FeatureView | OnDemandFeatureView | FeatureService):
-                yield each
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(item, Entity | FeatureView | OnDemandFeatureView | FeatureService):
+                yield item
 
 
 def _shared_names(defined: dict[str, list[Any]], feature_repo: Path) -> list[str]:
@@ -140,7 +142,7 @@ def _shared_names(defined: dict[str, list[Any]], feature_repo: Path) -> list[str
     owner: dict[str, str] = {}
     problems = []
     for loop, objects in defined.items():
-        names = sorted({each.name for each in objects if not isinstance(each, Entity)})
+        names = sorted({item.name for item in objects if not isinstance(item, Entity)})
         taken = [name for name in names if owner.setdefault(name, loop) != loop]
         problems += [f"{feature_repo / loop}.py:1: {name} is the name of one of {owner[name]}'s, too" for name in taken]
     return problems

@@ -69,7 +69,7 @@ class SqliteOnline:
         seconds = rows.watermark_ms // 1000  # Feast stores whole seconds
         keys = self._keys.serialized(rows.spec.feed.join_keys, rows.keys)
         values = zip(*map(packed, rows.columns), strict=True)
-        entities = [(key, seconds, *each) for key, each in zip(keys, values, strict=True)]
+        entities = [(key, seconds, *row) for key, row in zip(keys, values, strict=True)]
         self._connection.executemany(_upsert_sql(sqlite_table(rows.spec.view), rows.spec.features), entities).close()
         return len(entities)
 

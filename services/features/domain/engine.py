@@ -45,7 +45,7 @@ class Advance:
     @property
     def rows(self) -> int:
         """Number of changed feature rows."""
-        return sum(len(each.keys) for each in self.views)
+        return sum(len(view.keys) for view in self.views)
 
 
 class FeedState:
@@ -54,15 +54,15 @@ class FeedState:
     def __init__(self, feed: Feed, views: Sequence[ViewSpec], *, counts_late: bool) -> None:
         self.feed = feed
         self.counts_late = counts_late
-        self.windowed = [each for each in views if each.aggregates]
-        self.latest = [LatestRows(each) for each in views if each.latest]
+        self.windowed = [view for view in views if view.aggregates]
+        self.latest = [LatestRows(view) for view in views if view.latest]
         self.columns = feed_columns(views)
         self._key_types = [_KEY_TYPES[kind] for kind in views[0].key_kinds]
         self.keys: list[Key] = []
         self._codes: dict[Key, int] = {}
         self.pending: list[Events] = []
         self.visible = empty(self.columns)
-        self._longest_ms = max((window for each in self.windowed for window in each.windows_ms), default=0)
+        self._longest_ms = max((window for view in self.windowed for window in view.windows_ms), default=0)
 
     def read(self, rows: Arrived, positions: Ints) -> Events:
         """Return rows in the feed's form, for `add`. A row without a join key belongs to no entity.
@@ -95,14 +95,14 @@ class FeedState:
         """Return changed rows of the feed's views, and the number of late events that became visible."""
         entering = self._become_visible(watermark_ms)
         before, self.visible = self.visible, self._retain(entering, watermark_ms)
-        rows = [self._windowed(each, before, entering, previous_ms, watermark_ms) for each in self.windowed]
-        rows += [self._newest(each, entering, watermark_ms) for each in self.latest]
-        return [each for each in rows if each.keys], entering.late if self.counts_late else 0
+        rows = [self._windowed(view, before, entering, previous_ms, watermark_ms) for view in self.windowed]
+        rows += [self._newest(view, entering, watermark_ms) for view in self.latest]
+        return [view for view in rows if view.keys], entering.late if self.counts_late else 0
 
     def snapshot(self) -> FeedSnapshot:
         """Return the state for a restart; later changes do not affect it."""
         pending = concat([empty(self.columns), *self.pending])
-        rows = {each.spec.view: dict(each.rows) for each in self.latest}
+        rows = {latest.spec.view: dict(latest.rows) for latest in self.latest}
         return FeedSnapshot(self.feed, list(self.keys), self.visible, pending, rows)
 
     def restore(self, snapshot: FeedSnapshot) -> None:
@@ -110,13 +110,13 @@ class FeedState:
         self.keys = list(snapshot.keys)
         self._codes = {key: code for code, key in enumerate(self.keys)}
         self.visible, self.pending = snapshot.visible, [snapshot.pending]
-        for each in self.latest:
-            each.rows = dict(snapshot.latest[each.spec.view])
+        for latest in self.latest:
+            latest.rows = dict(snapshot.latest[latest.spec.view])
 
     def forget_unused(self) -> None:
         """Renumber the entities, without those that have no events."""
-        held = concat([self.visible, *self.pending])
-        used = np.unique(held.code)
+        events = concat([self.visible, *self.pending])
+        used = np.unique(events.code)
         if 2 * len(used) >= len(self.keys):
             return
         renumbered = np.zeros(len(self.keys), np.int64)
@@ -124,7 +124,7 @@ class FeedState:
         self.keys = [self.keys[code] for code in used]
         self._codes = {key: code for code, key in enumerate(self.keys)}
         self.visible = _recoded(self.visible, renumbered)
-        self.pending = [_recoded(each, renumbered) for each in self.pending]
+        self.pending = [_recoded(events, renumbered) for events in self.pending]
 
     def _code(self, key: Key) -> int:
         code = self._codes.setdefault(key, len(self.keys))
@@ -167,10 +167,10 @@ class Engine:
 
     def __init__(self, specs: Sequence[ViewSpec]) -> None:
         feeds: dict[Feed, list[ViewSpec]] = {}
-        for spec in sorted(specs, key=lambda each: each.view):
+        for spec in sorted(specs, key=lambda spec: spec.view):
             feeds.setdefault(spec.feed, []).append(spec)
         first = {event_type: min(feed for feed in feeds if feed.event_type == event_type) for event_type, _ in feeds}
-        self.specs = tuple(sorted(specs, key=lambda each: each.view))
+        self.specs = tuple(sorted(specs, key=lambda spec: spec.view))
         self.feeds = {
             feed: FeedState(feed, views, counts_late=first[feed.event_type] == feed)
             for feed, views in sorted(feeds.items())

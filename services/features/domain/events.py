@@ -71,12 +71,12 @@ def concat(parts: Sequence[Events]) -> Events:
     if len(parts) == 1:
         return parts[0]
     return Events(
-        np.concatenate([each.time_ms for each in parts]),
-        np.concatenate([each.effective_ms for each in parts]),
-        np.concatenate([each.partition for each in parts]),
-        np.concatenate([each.offset for each in parts]),
-        np.concatenate([each.code for each in parts]),
-        {name: np.concatenate([each.columns[name] for each in parts]) for name in parts[0].columns},
+        np.concatenate([part.time_ms for part in parts]),
+        np.concatenate([part.effective_ms for part in parts]),
+        np.concatenate([part.partition for part in parts]),
+        np.concatenate([part.offset for part in parts]),
+        np.concatenate([part.code for part in parts]),
+        {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
     )
 
 
@@ -111,18 +111,18 @@ class Arrived:
             KeyError: the batch lacks it.
             pa.ArrowInvalid: its type cannot be converted.
         """
-        found = self._columns.get((name, kind))
-        if found is None:
-            found = self._columns[name, kind] = _array(self._batch.column(name), kind)
-        return found
+        column = self._columns.get((name, kind))
+        if column is None:
+            column = self._columns[name, kind] = _array(self._batch.column(name), kind)
+        return column
 
     def values(self, name: str, kind: pa.DataType) -> list[Any]:
         """Return a join key's values, None for null; raises as `column` does."""
-        found = self._values.get((name, kind))
-        if found is None:
+        values = self._values.get((name, kind))
+        if values is None:
             column = self._batch.column(name)
-            found = self._values[name, kind] = (column if column.type == kind else column.cast(kind)).to_pylist()
-        return found
+            values = self._values[name, kind] = (column if column.type == kind else column.cast(kind)).to_pylist()
+        return values
 
 
 def _array(column: pa.Array, kind: Kind) -> Array:

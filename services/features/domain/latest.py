@@ -32,19 +32,19 @@ class LatestRows:
 
     def update(self, entering: Events, keys: list[Key]) -> list[Key]:
         """Apply events that became visible; return the entities whose newest event changed. ``keys``: key by code."""
-        columns = [entering.columns[each.name] for each in self.spec.latest]
+        columns = [entering.columns[feature.name] for feature in self.spec.latest]
         touched: dict[Key, None] = {}
         for at in range(len(entering)):
             position = (int(entering.time_ms[at]), int(entering.partition[at]), int(entering.offset[at]))
             key = keys[entering.code[at]]
-            held = self.rows.get(key)
-            if held is None or position > held.position:
+            newest = self.rows.get(key)
+            if newest is None or position > newest.position:
                 self.rows[key] = Newest(position, tuple(column[at] for column in columns))
                 touched[key] = None
         return list(touched)
 
     def columns(self, keys: list[Key]) -> tuple[Array, ...]:
         """Return each feature of these entities, float64 or object [len(keys)]."""
-        dtypes = [np.float64 if each.kind == "double" else object for each in self.spec.latest]
+        dtypes = [np.float64 if feature.kind == "double" else object for feature in self.spec.latest]
         rows = [self.rows[key].values for key in keys]
         return tuple(np.array([row[at] for row in rows], dtype) for at, dtype in enumerate(dtypes))

@@ -59,9 +59,9 @@ class LoopRun:
     def snapshot(self) -> LoopState:
         """Return the state; later changes do not affect it. Call it when no advance is due."""
         feeds = []
-        for each in self.engine.feeds.values():
-            each.forget_unused()
-            feeds.append(each.snapshot())
+        for feed in self.engine.feeds.values():
+            feed.forget_unused()
+            feeds.append(feed.snapshot())
         return LoopState(
             specs=self.engine.specs,
             watermark_ms=self.engine.watermark_ms,

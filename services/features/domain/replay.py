@@ -48,13 +48,13 @@ def replay(run: LoopRun, events: Mapping[str, pa.Table], watermarks: Ints, parti
     at = dict.fromkeys(rows, 0)
     for watermark_ms in watermarks.tolist():
         arrived: dict[str, Arrived] = {}
-        for name, held in rows.items():
-            batch, at[name] = held.between(at[name], watermark_ms)
+        for name, ordered in rows.items():
+            batch, at[name] = ordered.between(at[name], watermark_ms)
             arrived[name] = Arrived(batch)
         for feed in feeds:
             run.engine.add(feed, arrived[feed.event_type])
         yield run.engine.advance(watermark_ms)
-    rest = {name: Arrived(held.rows.slice(at[name])) for name, held in rows.items()}
+    rest = {name: Arrived(ordered.rows.slice(at[name])) for name, ordered in rows.items()}
     for feed in feeds:
         run.engine.add(feed, rest[feed.event_type])
     for name in rows:

@@ -57,18 +57,18 @@ class ViewSpec:
     @property
     def features(self) -> tuple[str, ...]:
         """Return feature names, in order."""
-        return tuple(each.name for each in self.aggregates) + tuple(each.name for each in self.latest)
+        return tuple(feature.name for feature in self.aggregates) + tuple(feature.name for feature in self.latest)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """Return the kind of each feature."""
         double: Kind = "double"
-        return (double,) * len(self.aggregates) + tuple(each.kind for each in self.latest)
+        return (double,) * len(self.aggregates) + tuple(feature.kind for feature in self.latest)
 
     @property
     def windows_ms(self) -> tuple[int, ...]:
         """Return distinct windows, ascending."""
-        return tuple(sorted({each.window_ms for each in self.aggregates}))
+        return tuple(sorted({aggregate.window_ms for aggregate in self.aggregates}))
 
 
 def feed_columns(views: Iterable[ViewSpec]) -> dict[str, Kind]:

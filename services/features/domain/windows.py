@@ -40,10 +40,8 @@ def compute(spec: ViewSpec, visible: Events, entities: Ints, watermark_ms: int, 
     times, slot = visible.time_ms[theirs], slot[theirs]
     first = times.searchsorted(watermark_ms - np.array(spec.windows_ms)).tolist()
     starts = dict(zip(spec.windows_ms, first, strict=True))
-    present = {name: _present(visible.columns[name][theirs]) for name in {each.column for each in spec.aggregates}}
-    return tuple(
-        _one(each, slot, present[each.column], starts[each.window_ms], len(entities)) for each in spec.aggregates
-    )
+    present = {name: _present(visible.columns[name][theirs]) for name in {a.column for a in spec.aggregates}}
+    return tuple(_one(a, slot, present[a.column], starts[a.window_ms], len(entities)) for a in spec.aggregates)
 
 
 def _present(values: Array) -> tuple[Array, Array]:

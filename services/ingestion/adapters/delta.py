@@ -39,8 +39,8 @@ class DeltaLake:
         return DeltaTable(table.path).to_pyarrow_table(columns=columns, filters=[("event_time_ms", ">=", since_ms)])
 
     def _versions(self, folder: Path, events: Mapping[str, pa.Table]) -> Iterator[TableVersion]:
-        places = {name: folder / "events" / name for name in events}
-        for name, path in {**places, "rejected": folder / "rejected", _WATERMARKS: folder / _WATERMARKS}.items():
+        folders = {name: folder / "events" / name for name in events}
+        for name, path in {**folders, "rejected": folder / "rejected", _WATERMARKS: folder / _WATERMARKS}.items():
             table = self._table(path)
             if table.exists():
                 yield TableVersion(name, str(path), table.version())

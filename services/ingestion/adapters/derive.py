@@ -32,7 +32,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-class _Held:
+class _Scanned:
     """The current batch as DuckDB sees it: registered once, with changing content."""
 
     def __init__(self, batch: pa.RecordBatch) -> None:
@@ -54,14 +54,14 @@ class DuckDbDerive:
         where: Where,
     ) -> None:
         self._connection = connection
-        self._held = _Held(_empty(schema.fields))
+        self._scanned = _Scanned(_empty(schema.fields))
         self._view, self._statement = f'"rows of {name}"', f'"derive {name}"'
-        connection.register(self._view.strip('"'), self._held)
+        connection.register(self._view.strip('"'), self._scanned)
         columns = [_column(connection, self._view, schema, name, sql, where) for name, sql in derive.items()]
         # S608: the expressions are the loop owner's code, and the connection reaches nothing but the batch
         query = f"SELECT {', '.join(columns)} FROM {self._view}"  # noqa: S608
         self._inputs = pa.schema([schema.fields.field(name) for name in _read_by(connection, query, schema)])
-        self._held.batch = self._nothing = _empty(self._inputs)
+        self._scanned.batch = self._nothing = _empty(self._inputs)
         connection.execute(f"PREPARE {self._statement} AS {query}")
         self.schema: pa.Schema = self._run().schema
         if not all(self._row_by_row(_sample(self._inputs, blank)) for blank in (True, False)):
@@ -69,13 +69,13 @@ class DuckDbDerive:
             raise LoopDefinitionError([problem])
 
     def __call__(self, rows: pa.RecordBatch) -> list[pa.Array]:
-        self._held.batch = rows.select(self._inputs.names)
+        self._scanned.batch = rows.select(self._inputs.names)
         try:
             derived = self._run()
         except duckdb.Error as error:
             raise InvalidEvent("derive", str(error)) from error
         finally:
-            self._held.batch = self._nothing
+            self._scanned.batch = self._nothing
         return [column.combine_chunks() for column in derived.columns]
 
     def _row_by_row(self, row: pa.RecordBatch) -> bool:
@@ -99,25 +99,25 @@ def _column(
     Raises:
         LoopDefinitionError: the expression is wrong, yields no scalar, or its name is taken.
     """
-    place = where(schema.event_type, name)
+    location = where(schema.event_type, name)
     if name in schema.by_name or name in STANDARD.names:
-        raise LoopDefinitionError([f"{place}: the event has a column {name!r} already"])
+        raise LoopDefinitionError([f"{location}: the event has a column {name!r} already"])
     if not name.isidentifier():
-        raise LoopDefinitionError([f"{place}: {name!r} is no name for a column; use letters, digits and _"])
+        raise LoopDefinitionError([f"{location}: {name!r} is no name for a column; use letters, digits and _"])
     try:
         parsed = connection.sql(f"SELECT ({sql}\n) AS derived FROM {view}").to_arrow_table()  # noqa: S608
     except duckdb.Error as error:
-        raise LoopDefinitionError([f"{place}: derive.{name}: {str(error).splitlines()[0]}"]) from error
+        raise LoopDefinitionError([f"{location}: derive.{name}: {str(error).splitlines()[0]}"]) from error
     if parsed.num_columns != 1 or parsed.num_rows:
         raise LoopDefinitionError(
-            [f"{place}: derive.{name}: give one expression, no aggregate, over the row's columns"]
+            [f"{location}: derive.{name}: give one expression, no aggregate, over the row's columns"]
         )
     kind = parsed.schema.field(0).type
     if any(keeps(kind) for keeps in _KEPT):
         return f"({sql}\n) AS {quote_name(name)}"
     if pa.types.is_decimal(kind) or pa.types.is_integer(kind):
         return f"CAST(({sql}\n) AS DOUBLE) AS {quote_name(name)}"
-    raise LoopDefinitionError([f"{place}: derive.{name}: yields {kind}; give a number, a bool or a string"])
+    raise LoopDefinitionError([f"{location}: derive.{name}: yields {kind}; give a number, a bool or a string"])
 
 
 def _read_by(connection: duckdb.DuckDBPyConnection, query: str, schema: EventSchema) -> list[str]:
@@ -136,9 +136,9 @@ def _read_by(connection: duckdb.DuckDBPyConnection, query: str, schema: EventSch
 
 def _sample(schema: pa.Schema, blank: bool) -> pa.RecordBatch:
     """Return one row of nulls or of ones."""
-    arrays = [pa.nulls(1, each.type) if blank else pa.array(["1"]).cast(each.type) for each in schema]
+    arrays = [pa.nulls(1, field.type) if blank else pa.array(["1"]).cast(field.type) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([], each.type) for each in schema], schema=schema)
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)

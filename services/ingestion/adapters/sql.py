@@ -39,13 +39,13 @@ class SqlJournal:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def append(self, taken: BatchRecord) -> None:
+    def append(self, batch: BatchRecord) -> None:
         content = {
-            "ranges": [[tp.topic, tp.partition, *span] for tp, span in taken.ranges.items()],
-            "silent": _places(taken.silent),
+            "ranges": [[tp.topic, tp.partition, *span] for tp, span in batch.ranges.items()],
+            "silent": _to_json(batch.idle),
         }
         with self._engine.begin() as connection:
-            connection.execute(insert(taken_batches).values(sequence=taken.sequence, content=json.dumps(content)))
+            connection.execute(insert(taken_batches).values(sequence=batch.sequence, content=json.dumps(content)))
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         content = {
@@ -54,8 +54,8 @@ class SqlJournal:
         }
         with self._engine.begin() as connection:
             connection.execute(delete(checkpoints))
-            connection.execute(insert(checkpoints).values(sequence=checkpoint.taken, content=json.dumps(content)))
-            connection.execute(delete(taken_batches).where(taken_batches.c.sequence <= checkpoint.taken))
+            connection.execute(insert(checkpoints).values(sequence=checkpoint.sequence, content=json.dumps(content)))
+            connection.execute(delete(taken_batches).where(taken_batches.c.sequence <= checkpoint.sequence))
 
     def load(self) -> tuple[Checkpoint, list[BatchRecord]]:
         with self._engine.connect() as connection:
@@ -70,12 +70,12 @@ class SqlJournal:
 
 def _batch_record(sequence: int, content: dict[str, Any]) -> BatchRecord:
     ranges = {TopicPartition(topic, p): (start, end) for topic, p, start, end in content["ranges"]}
-    return BatchRecord(sequence, ranges, _from_places(content["silent"]))
+    return BatchRecord(sequence, ranges, _from_json(content["silent"]))
 
 
 def _checkpoint(sequence: int, content: dict[str, Any]) -> Checkpoint:
     positions = {TopicPartition(topic, p): offset for topic, p, offset in content["positions"]}
-    return Checkpoint(sequence, positions, {name: _state(held) for name, held in content["loops"].items()})
+    return Checkpoint(sequence, positions, {name: _state(state) for name, state in content["loops"].items()})
 
 
 def _state_to_json(state: ClockState) -> dict[str, Any]:
@@ -85,19 +85,19 @@ def _state_to_json(state: ClockState) -> dict[str, Any]:
         "watermark_ms": state.watermark_ms,
         "sequence": state.sequence,
         "waiting": sorted(state.waiting),
-        "silent": _places(state.silent),
+        "silent": _to_json(state.idle),
     }
 
 
-def _state(held: dict[str, Any]) -> ClockState:
-    clocks = {TopicPartition(topic, p): PartitionClock(at, explicit) for topic, p, at, explicit in held["partitions"]}
-    waiting = frozenset(held["waiting"])
-    return ClockState(clocks, held["watermark_ms"], held["sequence"], waiting, _from_places(held["silent"]))
+def _state(state: dict[str, Any]) -> ClockState:
+    clocks = {TopicPartition(topic, p): PartitionClock(at, explicit) for topic, p, at, explicit in state["partitions"]}
+    waiting = frozenset(state["waiting"])
+    return ClockState(clocks, state["watermark_ms"], state["sequence"], waiting, _from_json(state["silent"]))
 
 
-def _places(places: Iterable[TopicPartition]) -> list[list[Any]]:
-    return sorted([tp.topic, tp.partition] for tp in places)
+def _to_json(partitions: Iterable[TopicPartition]) -> list[list[Any]]:
+    return sorted([tp.topic, tp.partition] for tp in partitions)
 
 
-def _from_places(places: list[list[Any]]) -> frozenset[TopicPartition]:
-    return frozenset(TopicPartition(topic, p) for topic, p in places)
+def _from_json(partitions: list[list[Any]]) -> frozenset[TopicPartition]:
+    return frozenset(TopicPartition(topic, p) for topic, p in partitions)

@@ -22,10 +22,10 @@ _SPACE = b" \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """``rows``: the message's fields, in record order; ``places`` int64 [n]: the record index of each row."""
+    """``rows``: the message's fields, in record order; ``positions`` int64 [n]: the record index of each row."""
 
     rows: pa.RecordBatch
-    places: NDArray[np.int64]
+    positions: NDArray[np.int64]
     rejected: list[Rejection]
 
 
@@ -73,7 +73,7 @@ class Decoder:
         self, dicts: list[tuple[int, dict[str, Any]]], messages: list[tuple[int, Message]], rejected: list[Rejection]
     ) -> Decoded:
         columns = self._schema.columns
-        places = np.array([row for row, _ in dicts] + [row for row, _ in messages], dtype=np.int64)
+        positions = np.array([row for row, _ in dicts] + [row for row, _ in messages], dtype=np.int64)
         plain = [fields for _, fields in dicts]
         read = [message for _, message in messages]
         parts = []
@@ -82,16 +82,16 @@ class Decoder:
         if read or not plain:
             parts.append([_from_messages(column, read) for column in columns])
         if len(parts) == 1:
-            return Decoded(pa.RecordBatch.from_arrays(parts[0], schema=self._schema.fields), places, rejected)
-        order = np.argsort(places)
+            return Decoded(pa.RecordBatch.from_arrays(parts[0], schema=self._schema.fields), positions, rejected)
+        order = np.argsort(positions)
         both = [pa.concat_arrays(pair).take(pa.array(order)) for pair in zip(*parts, strict=True)]
-        return Decoded(pa.RecordBatch.from_arrays(both, schema=self._schema.fields), places[order], rejected)
+        return Decoded(pa.RecordBatch.from_arrays(both, schema=self._schema.fields), positions[order], rejected)
 
 
 def _format(record: Record, value: bytes) -> str:
-    for name, held in record.headers:
+    for name, content in record.headers:
         if name == "content-type":
-            return held.decode("latin-1").split(";")[0].strip().lower()
+            return content.decode("latin-1").split(";")[0].strip().lower()
     return "application/json" if value.lstrip(_SPACE)[:1] == b"{" else "application/protobuf"
 
 

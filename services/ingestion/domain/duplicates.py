@@ -39,15 +39,15 @@ class DuplicateWindow:
     def repeated(self, ids: Sequence[str], times_ms: Sequence[int], watermark_ms: int | None) -> NDArray[np.bool_]:
         """Return which events, in order, are duplicates (bool [n]), and remember the others."""
         horizon, window, newest = self.horizon_ms(watermark_ms), self._window_ms, self._newest
-        found = np.zeros(len(ids), dtype=bool)
+        is_duplicate = np.zeros(len(ids), dtype=bool)
         for row, (name, time_ms) in enumerate(zip(ids, times_ms, strict=True)):
             known = newest.get(name, -1)
             if known >= horizon and known >= 0 and abs(time_ms - known) <= window:
-                found[row] = True
+                is_duplicate[row] = True
             elif time_ms > known:
                 newest[name] = time_ms
         self._sweep(horizon)
-        return found
+        return is_duplicate
 
     def _sweep(self, horizon: int) -> None:
         if len(self._newest) > self._sweep_at:

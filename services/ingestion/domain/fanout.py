@@ -53,20 +53,20 @@ class Partitioner:
 
         Rows keep their order. A null key assigns the row to no partition for that entity.
         """
-        places = [(join_keys, self._places(keys)) for join_keys, keys in entities]
+        partitions_of = [(join_keys, self._partitions(keys)) for join_keys, keys in entities]
         for partition in range(self.partitions):
-            here = [(join_keys, place == partition) for join_keys, place in places]
+            here = [(join_keys, partitions == partition) for join_keys, partitions in partitions_of]
             wanted = np.logical_or.reduce([mask for _, mask in here], axis=0)
             if not wanted.any():
                 continue
             if wanted.all():
-                taken, kept = rows, here
+                share, kept = rows, here
             else:
-                taken = rows.take(pa.array(np.flatnonzero(wanted)))
+                share = rows.take(pa.array(np.flatnonzero(wanted)))
                 kept = [(join_keys, mask[wanted]) for join_keys, mask in here]
-            yield Share(partition, taken, [(keys, np.flatnonzero(mask)) for keys, mask in kept if mask.any()])
+            yield Share(partition, share, [(keys, np.flatnonzero(mask)) for keys, mask in kept if mask.any()])
 
-    def _places(self, keys: pa.Array) -> NDArray[np.int64]:
+    def _partitions(self, keys: pa.Array) -> NDArray[np.int64]:
         """Return the partition of each row, or -1."""
         names: list[str | None] = keys.to_pylist()
         if len(self._known) > _REMEMBERED:
@@ -95,8 +95,8 @@ class OutcomeColumns:
     def read(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return standard columns, ``key`` string and ``value`` float64 (a class's index) of rows that have both."""
         key = _text(rows.column(self.key))
-        held = rows.column(self.value)
-        value = class_index(held, self.classes) if self.classes else held.cast(pa.float64(), safe=False)
+        values = rows.column(self.value)
+        value = class_index(values, self.classes) if self.classes else values.cast(pa.float64(), safe=False)
         arrays = [*(rows.column(name) for name in STANDARD.names), key, value]
         outcomes = pa.RecordBatch.from_arrays(arrays, schema=OUTCOME)
         return outcomes.filter(pc.and_(key.is_valid(), value.is_valid()))

@@ -43,8 +43,8 @@ class JsonReader:
 
     def __init__(self, schema: EventSchema) -> None:
         self._message = schema.message
-        self._types = {each.name: _plain_types(each) for each in schema.columns}
-        self._ranges = {each.name: _whole_numbers(each) for each in schema.columns}
+        self._types = {column.name: _plain_types(column) for column in schema.columns}
+        self._ranges = {column.name: _whole_numbers(column) for column in schema.columns}
 
     def read(self, row: int, value: bytes) -> dict[str, Any] | Message | Rejection:
         """Return a plain record's fields, its message if protobuf had to read it, or the reason of its refusal."""
@@ -59,13 +59,13 @@ class JsonReader:
     def _plain(self, fields: dict[str, Any], value: bytes) -> bool:
         types = self._types
         strings = len(fields)
-        for name, held in fields.items():
-            kind = type(held)
+        for name, field in fields.items():
+            kind = type(field)
             if name not in types or kind not in types[name]:
                 return False
             if kind is str:
                 strings += 1
-            elif kind is int and held not in self._ranges[name]:
+            elif kind is int and field not in self._ranges[name]:
                 return False
         # Without escapes a string has two quotes. A repeated key, which orjson ignores, shows as two more quotes.
         return b"\\" not in value and value.count(b'"') == 2 * strings

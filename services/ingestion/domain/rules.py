@@ -39,76 +39,76 @@ class Rules:
         broken: dict[int, Rejection] = {}
         self._check_time(rows.column(self._schema.time), broken)
         for column, rule in self._rules:
-            held = rows.column(column.name)
-            if not _keep(column, rule, held):
-                _check_field(column, rule, held, broken)
+            array = rows.column(column.name)
+            if not _keep(column, rule, array):
+                _check_field(column, rule, array, broken)
         return [broken[row] for row in sorted(broken)]
 
-    def _check_time(self, held: pa.Array, broken: dict[int, Rejection]) -> None:
+    def _check_time(self, array: pa.Array, broken: dict[int, Rejection]) -> None:
         name = self._schema.time
-        times = _numbers(held)
+        times = _numbers(array)
         _note(times == 0, "missing", lambda _: f"{name} is missing", broken)
         outside = (times < 0) | (times >= END_OF_TIME_MS)
         _note(outside, "invalid-time", lambda row: f"{name}: {times[row]} is not a time from 1970 to 9999", broken)
 
 
-def _keep(column: Column, rule: FieldRule, held: pa.Array) -> bool:
+def _keep(column: Column, rule: FieldRule, array: pa.Array) -> bool:
     """Return whether all rows satisfy the rule, by their extremes if possible; most batches have no fault."""
-    if held.null_count:
+    if array.null_count:
         if rule.required:
             return False
-        held = held.drop_null()
-    if not len(held):
+        array = array.drop_null()
+    if not len(array):
         return True
-    return _keep_text(column, rule, held) if column.is_string else _keep_range(rule, held)
+    return _keep_text(column, rule, array) if column.is_string else _keep_range(rule, array)
 
 
-def _keep_text(column: Column, rule: FieldRule, held: pa.Array) -> bool:
-    lengths = _byte_lengths(held)
+def _keep_text(column: Column, rule: FieldRule, array: pa.Array) -> bool:
+    lengths = _byte_lengths(array)
     if rule.required and not column.optional and not lengths.min():
         return False
     if rule.max_length is not None and lengths.max() > rule.max_length:  # no more characters than bytes
         return False
-    return rule.enum is None or set(held.unique().to_pylist()) <= set(rule.enum)
+    return rule.enum is None or set(array.unique().to_pylist()) <= set(rule.enum)
 
 
-def _keep_range(rule: FieldRule, held: pa.Array) -> bool:
+def _keep_range(rule: FieldRule, array: pa.Array) -> bool:
     if rule.min is None and rule.max is None:
         return True
-    values = _numbers(held)
+    values = _numbers(array)
     # either comparison fails on a NaN
     above = rule.min is None or bool(values.min() >= rule.min)
     return above and (rule.max is None or bool(values.max() <= rule.max))
 
 
-def _byte_lengths(held: pa.Array) -> NDArray[np.int32]:
-    ends = np.frombuffer(held.buffers()[1], np.int32)[held.offset : held.offset + len(held) + 1]
+def _byte_lengths(array: pa.Array) -> NDArray[np.int32]:
+    ends = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
     lengths: NDArray[np.int32] = np.diff(ends)
     return lengths
 
 
-def _check_field(column: Column, rule: FieldRule, held: pa.Array, broken: dict[int, Rejection]) -> None:
-    absent = _absent(column, held)
+def _check_field(column: Column, rule: FieldRule, array: pa.Array, broken: dict[int, Rejection]) -> None:
+    absent = _absent(column, array)
     name = column.name
     if rule.required:
         _note(absent, "missing", lambda _: f"{name} is missing", broken)
     if rule.min is not None or rule.max is not None:
-        _check_range(name, rule, held, absent, broken)
+        _check_range(name, rule, array, absent, broken)
     if rule.enum is not None:
-        listed = _mask(pc.is_in(held, value_set=pa.array(rule.enum, pa.string())))
+        listed = _mask(pc.is_in(array, value_set=pa.array(rule.enum, pa.string())))
         _note(
             ~listed & ~absent,
             "not-in-enum",
-            lambda row: f"{name}: {_shown(held, row)} is not one of {rule.enum}",
+            lambda row: f"{name}: {_shown(array, row)} is not one of {rule.enum}",
             broken,
         )
     if rule.max_length is not None:
-        long = _numbers(pc.utf8_length(held)) > rule.max_length
+        long = _numbers(pc.utf8_length(array)) > rule.max_length
         _note(long, "too-long", lambda _: f"{name}: longer than {rule.max_length} characters", broken)
 
 
-def _check_range(name: str, rule: FieldRule, held: pa.Array, absent: Mask, broken: dict[int, Rejection]) -> None:
-    values = _numbers(held)
+def _check_range(name: str, rule: FieldRule, array: pa.Array, absent: Mask, broken: dict[int, Rejection]) -> None:
+    values = _numbers(array)
     inside = np.ones(len(values), dtype=bool)
     if rule.min is not None:
         inside &= values >= rule.min
@@ -119,24 +119,24 @@ def _check_range(name: str, rule: FieldRule, held: pa.Array, absent: Mask, broke
     _note(~inside & ~absent, "out-of-range", lambda row: f"{name}: {values[row]} is not in {bounds}", broken)
 
 
-def _absent(column: Column, held: pa.Array) -> Mask:
+def _absent(column: Column, array: pa.Array) -> Mask:
     """Return the mask of absent values: null, or empty for a string without `optional`."""
-    if column.optional and held.null_count:
-        return _mask(held.is_null())
+    if column.optional and array.null_count:
+        return _mask(array.is_null())
     if column.is_string and not column.optional:
-        empty: Mask = _numbers(pc.binary_length(held)) == 0
+        empty: Mask = _numbers(pc.binary_length(array)) == 0
         return empty
-    return np.zeros(len(held), dtype=bool)
+    return np.zeros(len(array), dtype=bool)
 
 
-def _numbers(held: pa.Array) -> NDArray[Any]:
+def _numbers(array: pa.Array) -> NDArray[Any]:
     """Return the values, 0 for null."""
-    values: NDArray[Any] = (held.fill_null(0) if held.null_count else held).to_numpy()
+    values: NDArray[Any] = (array.fill_null(0) if array.null_count else array).to_numpy()
     return values
 
 
-def _mask(held: pa.Array) -> Mask:
-    mask: Mask = held.to_numpy(zero_copy_only=False)
+def _mask(array: pa.Array) -> Mask:
+    mask: Mask = array.to_numpy(zero_copy_only=False)
     return mask
 
 
@@ -148,6 +148,6 @@ def _note(bad: Mask, reason: str, detail: Callable[[int], str], broken: dict[int
             broken[row] = Rejection(row, reason, detail(row))
 
 
-def _shown(held: pa.Array, row: int) -> str:
-    value: Any = held[row].as_py()
+def _shown(array: pa.Array, row: int) -> str:
+    value: Any = array[row].as_py()
     return repr(value)[:80]

@@ -17,7 +17,7 @@ WATERMARK_HEADER = "driftloop-watermark"
 class Run:
     """A partition's part of the rows, positions [start, end). A mark precedes the row at its position."""
 
-    place: TopicPartition
+    partition: TopicPartition
     start: int
     end: int
     marks: tuple[Mark, ...]
@@ -37,9 +37,9 @@ def read_runs(records: Mapping[TopicPartition, Sequence[Record]]) -> Runs:
     rows: list[Record] = []
     runs: list[Run] = []
     unreadable: list[tuple[Record, Rejection]] = []
-    for place, held in sorted(records.items(), key=lambda item: (item[0].topic, item[0].partition)):
+    for partition, batch in sorted(records.items(), key=lambda item: (item[0].topic, item[0].partition)):
         start, marks = len(rows), []
-        for record in held:
+        for record in batch:
             text = None if record.value else record.header(WATERMARK_HEADER)
             if text is None:
                 rows.append(record)
@@ -48,7 +48,7 @@ def read_runs(records: Mapping[TopicPartition, Sequence[Record]]) -> Runs:
                 unreadable.append((record, Rejection(-1, "malformed-watermark", detail)))
             else:
                 marks.append(Mark(len(rows), watermark_ms))
-        runs.append(Run(place, start, len(rows), tuple(marks)))
+        runs.append(Run(partition, start, len(rows), tuple(marks)))
     return Runs(rows, runs, unreadable)
 
 

@@ -80,17 +80,17 @@ class EventSchema:
     @cached_property
     def fields(self) -> pa.Schema:
         """The message's fields, as decoded."""
-        return pa.schema([(each.name, each.type) for each in self.columns])
+        return pa.schema([(column.name, column.type) for column in self.columns])
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
         """Columns by name."""
-        return {each.name: each for each in self.columns}
+        return {column.name: column for column in self.columns}
 
     @cached_property
     def own(self) -> tuple[str, ...]:
         """Return fields that accepted rows have beside the standard columns, which already hold id and time."""
-        return tuple(each.name for each in self.columns if each.name not in STANDARD.names)
+        return tuple(column.name for column in self.columns if column.name not in STANDARD.names)
 
 
 def read_schema(event_type: str, event: EventDefinition, message: type[Message], where: Where) -> EventSchema:
@@ -100,10 +100,10 @@ def read_schema(event_type: str, event: EventDefinition, message: type[Message],
         LoopDefinitionError: a field's type has no column, or the definition names a wrong field or rule.
     """
     descriptor: Any = message.DESCRIPTOR  # of either implementation of protobuf
-    found = [*_field_problems(event_type, descriptor, where), *_role_problems(event_type, event, descriptor, where)]
-    found += _rule_problems(event_type, event, descriptor, where)
-    if found:
-        raise LoopDefinitionError(found)
+    problems = [*_field_problems(event_type, descriptor, where), *_role_problems(event_type, event, descriptor, where)]
+    problems += _rule_problems(event_type, event, descriptor, where)
+    if problems:
+        raise LoopDefinitionError(problems)
     columns = tuple(_column(field) for field in descriptor.fields)
     return EventSchema(event_type, message, event.id, event.key, event.time, columns, event.rules)
 
@@ -114,7 +114,7 @@ def _column(field: FieldDescriptor) -> Column:
 
 
 def _field_problems(event_type: str, descriptor: Descriptor, where: Where) -> list[str]:
-    odd = [each.name for each in descriptor.fields if each.is_repeated or each.type not in _TYPES]
+    odd = [field.name for field in descriptor.fields if field.is_repeated or field.type not in _TYPES]
     kinds = "a field here is a number up to 64 bits, signed, a bool or a string"
     return [f"{where(event_type)}: {descriptor.full_name}.{name} has no column; {kinds}" for name in odd]
 

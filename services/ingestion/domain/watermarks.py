@@ -32,7 +32,7 @@ class LoopClock:
     sequence: int = 0
     waiting: set[int] = field(default_factory=set)
     """Producers' watermarks that not all partitions have reached."""
-    silent: frozenset[TopicPartition] = frozenset()
+    idle: frozenset[TopicPartition] = frozenset()
 
     def clock(self, partition: TopicPartition) -> PartitionClock:
         """Return a partition's clock, never behind the loop."""
@@ -43,13 +43,13 @@ class LoopClock:
         self.partitions[partition] = clock
         self.waiting.update(sent)
 
-    def pass_over(self, silent: Iterable[TopicPartition]) -> None:
+    def pass_over(self, idle: Iterable[TopicPartition]) -> None:
         """Ignore idle partitions, except those with a producer's watermark."""
-        self.silent = frozenset(partition for partition in silent if not self.partitions[partition].explicit)
+        self.idle = frozenset(partition for partition in idle if not self.partitions[partition].explicit)
 
     def advance(self) -> list[Advance]:
         """Return the watermarks that the loop has now reached, ascending, each once."""
-        active = [clock.watermark_ms for partition, clock in self.partitions.items() if partition not in self.silent]
+        active = [clock.watermark_ms for partition, clock in self.partitions.items() if partition not in self.idle]
         lowest_ms = lowest(active)
         if lowest_ms is None:
             return []

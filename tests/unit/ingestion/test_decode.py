@@ -82,7 +82,7 @@ def test_no_bytes_bring_it_down_or_harm_their_neighbours(schema: EventSchema, no
     good = json.dumps(placed("good")).encode()
     decoded = decode(schema, good, start + noise, good)
     assert decoded.rows.num_rows + len(decoded.rejected) == 3
-    assert {0, 2} <= set(decoded.places.tolist())
+    assert {0, 2} <= set(decoded.positions.tolist())
 
 
 @given(
@@ -113,7 +113,7 @@ def test_formats_can_be_mixed_and_rows_keep_their_order(schema: EventSchema) -> 
     as_json = [json.dumps(placed(name)).encode() for name in names]
     decoded = decode(schema, as_json[0], as_protobuf[1], b"\xff", as_json[2], as_protobuf[3])
     assert decoded.rows.column("uid").to_pylist() == names
-    assert decoded.places.tolist() == [0, 1, 3, 4]
+    assert decoded.positions.tolist() == [0, 1, 3, 4]
     assert [fault.reason for fault in decoded.rejected] == ["malformed-protobuf"]
 
 
