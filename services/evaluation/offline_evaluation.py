@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from driftloop.loop.definition import LoopDefinition, to_ms
+from driftloop.model.scores import Floats
 from driftloop.process.clock import Clock
 from driftloop.process.errors import BundleError
 from services.evaluation.domain import offline
 from services.evaluation.domain.bootstrap import Resampling
 from services.evaluation.domain.judgement import Judgement
-from services.evaluation.ports import Bundles, Candidate, Floats, Holdout, Holdouts, Scorer
+from services.evaluation.ports import Bundles, Candidate, Holdout, Holdouts, Scorer
 
 GOLDEN_TOLERANCE = 1e-6
 """Maximum difference between the golden sample's scores and the model's, relative to max(1, |score|)."""

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftloop.model.losses import LabelKind
+from driftloop.model.scores import Floats
 from services.evaluation.domain.rollout import Evidence
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Objects = NDArray[np.object_]
 

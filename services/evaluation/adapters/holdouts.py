@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from driftloop.model.bundle import local_path
 from driftloop.model.path_relocation import PathResolver
+from driftloop.model.scores import Floats
 from driftloop.process.errors import BundleError
-from services.evaluation.ports import Floats, Holdout, Integers, Objects
+from services.evaluation.ports import Holdout, Integers, Objects
 
 _ALWAYS = ("label", "score", "decision_time_ms")
 

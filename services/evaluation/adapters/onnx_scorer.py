@@ -11,9 +11,9 @@ from driftloop.model.bundle import MODEL, Bundle
 from driftloop.model.golden import read_golden
 from driftloop.model.losses import LabelKind
 from driftloop.model.onnx_session import ONNX_ERRORS, open_session
-from driftloop.model.scores import as_scores
+from driftloop.model.scores import Floats, as_scores
 from driftloop.process.errors import BundleError
-from services.evaluation.ports import Floats, Objects
+from services.evaluation.ports import Objects
 
 _ROWS_AT_ONCE = 8192
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from driftloop.model.scores import Floats
 from services.evaluation.domain.judgement import Interval
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _DRAWS_AT_ONCE = 4_000_000

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.loop.definition import OfflineGate
 from driftloop.model.losses import LabelKind, constant_scores, losses
-from driftloop.model.scores import finite_rows
+from driftloop.model.scores import Floats, finite_rows
 from services.evaluation.domain.bootstrap import Resampling, by_block, interval
 from services.evaluation.domain.judgement import Interval, Judgement
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.loop.definition import Step
+from driftloop.model.scores import Floats
 from services.evaluation.domain.bootstrap import BlockSums, Resampling, by_block, interval
 from services.evaluation.domain.judgement import Interval, Judgement
 
 Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from driftloop.model.bundle import Input
 from driftloop.model.losses import LabelKind
 from driftloop.model.onnx_session import ONNX_ERRORS, first_line, open_session
+from driftloop.model.scores import Floats
 from driftloop.model.trainer import TrainingSet
 from services.training.domain.matching import INTEGERS, TEXT, Mismatch
 from services.training.errors import ModelError
 from services.training.importing.graph import NUMPY_TYPES, Graph, open_graph
 from services.training.importing.wrap import wrap
 from services.training.spec import ImportSpec
-
-Floats = NDArray[np.float64]
 
 _SUM_TOLERANCE = 1e-3
 """Largest difference of a row's probability sum from 1, which allows for single precision."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from driftloop.model.onnx_session import open_session
-from driftloop.model.scores import as_scores, finite_rows
+from driftloop.model.scores import Floats, as_scores, finite_rows
 from driftloop.model.trainer import TrainingSet
 from services.training.errors import ModelError
 
 TOLERANCE = 1e-6
 """Maximum difference of the export's scores from the trainer's, relative to max(1, |score|)."""
-
-Floats = NDArray[np.float64]
 
 
 def checked_scores(model: bytes, data: TrainingSet, expected: Floats, threads: int) -> Floats:

@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from driftloop.loop import LoopDefinition
 from driftloop.model.bundle import GOLDEN, MODEL, REFERENCE, Manifest, write_bundle
 from driftloop.model.golden import golden_sample
-from driftloop.model.scores import confidence
+from driftloop.model.scores import Floats, confidence
 from driftloop.model.trainer import TrainingSet
 from driftloop.process.atomic_file import replacing
 from services.training.domain.reference import reference
@@ -24,8 +22,6 @@ from services.training.run.dataset import Dataset
 from services.training.spec import RunSpec
 
 HOLDOUT = "holdout.parquet"
-
-Floats = NDArray[np.float64]
 
 
 def write(

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from driftloop.loop import Loop, load_loop, to_ms
 from driftloop.model.losses import losses
@@ -27,8 +26,6 @@ from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset,
 from services.training.run.export import checked_scores, run
 from services.training.run.trainers import code_digest, load_trainer
 from services.training.spec import RunSpec, Trained
-
-Floats = NDArray[np.float64]
 
 
 def execute(spec: RunSpec, spec_path: Path) -> Trained:

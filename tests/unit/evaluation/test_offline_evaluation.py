@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from driftloop.events.verdict_outcome import VerdictOutcome
+from driftloop.model.scores import Floats
 from services.evaluation.domain.judgement import Judgement
 from services.evaluation.offline_evaluation import Judge
-from services.evaluation.ports import Candidate, Floats
+from services.evaluation.ports import Candidate
 from tests.helpers.clock import FakeClock
 from tests.unit.evaluation.definitions import loop_definition
 from tests.unit.evaluation.fakes import FakeBundles, FakeHoldout, FakeHoldouts, FakeScorer
