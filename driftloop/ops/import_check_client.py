@@ -1,4 +1,4 @@
-"""Asks training whether a loop can take a model that was trained elsewhere."""
+"""Runs training's import check."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from typing import Any
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.settings import ROOT, Settings
 
-DOOR = "services.training.importing.import_check"
-"""Module that is run, in a process of its own: it needs ONNX Runtime, Feast and perhaps MLflow."""
+_MODULE = "services.training.importing.import_check"
+"""Runs in its own process, because it needs ONNX Runtime, Feast and perhaps MLflow."""
 
 
-def look(settings: Settings, folder: Path, options: Sequence[str]) -> dict[str, Any]:
-    """A model as the command `import` has it, under `model`, and `notes` on how it is asked.
+def check_import(settings: Settings, folder: Path, options: Sequence[str]) -> dict[str, Any]:
+    """Return the model for the command `import` as `model`, and `notes` on how the loop calls it.
 
     Raises:
-        ConfigError: the loop cannot take it.
-        DriftloopError: the process that looks at it died.
+        ConfigError: the loop cannot use the model.
+        DriftloopError: the checking process died.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", DOOR, str(folder.resolve()), *options],
+    process = subprocess.run(
+        [sys.executable, "-m", _MODULE, str(folder.resolve()), *options],
         cwd=ROOT, env={**os.environ, **settings.variables()}, text=True, check=False,
         stdin=subprocess.DEVNULL, capture_output=True,
     )  # fmt: skip
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise DriftloopError(f"looking at the model ended with exit code {done.returncode}: {last}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    if "problem" in found:
-        raise ConfigError(f"the model cannot be brought: {found['problem']}")
-    return found
+    if process.returncode:
+        last = (process.stderr.strip().splitlines() or ["no output"])[-1]
+        raise DriftloopError(f"the import check ended with exit code {process.returncode}: {last}")
+    answer: dict[str, Any] = json.loads(process.stdout)
+    if "problem" in answer:
+        raise ConfigError(f"the model cannot be imported: {answer['problem']}")
+    return answer

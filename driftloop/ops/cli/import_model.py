@@ -1,4 +1,4 @@
-"""``driftloop import``: a model that was trained elsewhere becomes a loop's champion, or its challenger."""
+"""``driftloop import``: imports a model that was trained elsewhere into a loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from driftloop.contracts import control_pb2 as control
 from driftloop.loop import load_loops
 from driftloop.ops.cli.commands import options, tell
 from driftloop.ops.cli.types import examples
-from driftloop.ops.import_check_client import look
+from driftloop.ops.import_check_client import check_import
 from driftloop.process.settings import Settings
 
 _LINKS = ("identity", "sigmoid", "softmax", "exp")
@@ -22,7 +22,7 @@ _LINKS = ("identity", "sigmoid", "softmax", "exp")
 
 @click.command(
     "import",
-    context_settings={"default_map": {"timeout": 300.0}},  # a run is waited for
+    context_settings={"default_map": {"timeout": 300.0}},  # the command waits for a run
     epilog=examples(
         'driftloop import orders --onnx model.onnx --columns lines,basket_cents --why "the model of last year"',
         'driftloop import orders --mlflow models:/returns/3 --why "trained by the returns team"',
@@ -38,40 +38,38 @@ _LINKS = ("identity", "sigmoid", "softmax", "exp")
 )
 @click.option(
     "--columns", multiple=True, metavar="[INPUT=]NAME,...",
-    help="The loop's inputs that an input of the model takes, in order, where their names do not tell.",
+    help="The loop's inputs for an input of the model, in order, if their names differ.",
 )  # fmt: skip
-@click.option("--output", default="", metavar="NAME", help="The output that holds the scores, where there are several.")
+@click.option("--output", default="", metavar="NAME", help="The output with the scores, if there are several.")
 @click.option("--classes", default="", metavar="NAME,...", help="The classes of the output's columns, in order.")
-@click.option(
-    "--positive", default="", metavar="NAME", help="The class that is the loop's 1, where it is not called 1."
-)
+@click.option("--positive", default="", metavar="NAME", help="The class that is the loop's 1, if its name is not 1.")
 @click.option(
     "--link", type=click.Choice(_LINKS), default="identity", show_default=True,
-    help="What turns the output into a score: of logits, sigmoid or softmax; of logarithms, exp.",
+    help="Function from output to score: sigmoid or softmax for logits, exp for logarithms.",
 )  # fmt: skip
 @options
 def import_(
     loop: str, onnx: str | None, mlflow: str | None, columns: tuple[str, ...], output: str, classes: str, positive: str,
     link: str, who: str, why: str, **how: Any,
 ) -> None:  # fmt: skip
-    """Bring a model that was trained elsewhere, as an ONNX file or from MLflow, into LOOP.
+    """Import a model that was trained elsewhere into LOOP, from an ONNX file or from MLflow.
 
-    Where LOOP has no champion it becomes the first, once it beats the base rate on the loop's own rows. Else it is a
-    challenger, judged beside the champion like any other. Exit code 3: it was refused.
+    If LOOP has no champion, the model becomes the first when it beats the base rate on the loop's rows. Otherwise it is
+    a challenger and is compared with the champion. Exit code 3: the model was refused.
     """
     if (onnx is None) == (mlflow is None):
         raise click.UsageError("Give one of --onnx FILE and --mlflow URI.")
     settings = Settings()
-    [found] = load_loops(settings.loops_dir, [loop])
+    [loaded] = load_loops(settings.loops_dir, [loop])
     if mlflow is not None and ":/" not in mlflow:
         mlflow = str(Path(mlflow).resolve())
-    asked = {"--onnx": onnx, "--mlflow": mlflow, "--output": output, "--classes": classes, "--positive": positive}
-    words = [f"{name}={value}" for name, value in asked.items() if value]
-    words += [f"--link={link}", *(f"--columns={each}" for each in columns)]
-    with Console(stderr=True).status("looking at the model"):
-        seen = look(settings, found.folder, words)
+    given = {"--onnx": onnx, "--mlflow": mlflow, "--output": output, "--classes": classes, "--positive": positive}
+    arguments = [f"{name}={value}" for name, value in given.items() if value]
+    arguments += [f"--link={link}", *(f"--columns={names}" for names in columns)]
+    with Console(stderr=True).status("checking the model"):
+        checked = check_import(settings, loaded.folder, arguments)
     if not how["as_json"]:
-        for note in seen["notes"]:
+        for note in checked["notes"]:
             click.echo(f"  {note}")
-    model = ParseDict(seen["model"], control.ImportedModel())
+    model = ParseDict(checked["model"], control.ImportedModel())
     tell("import", api.CommandRequest(loop=loop, who=who, why=why, model=model), **how)

@@ -22,7 +22,7 @@ from driftloop.contracts import training_pb2 as training
 from driftloop.featurestore import feast_import
 from driftloop.loop import load_loop
 from driftloop.model.bundle import open_bundle
-from driftloop.ops.import_check_client import look
+from driftloop.ops.import_check_client import check_import
 from driftloop.process.errors import ConfigError
 from driftloop.process.settings import ROOT, Settings
 from services.evaluation.adapters.bundles import LocalBundles
@@ -54,7 +54,7 @@ class ImportHarness:
         return self.home.settings.model_copy(update={"mlflow_uri": f"sqlite:///{self.home.settings.home}/mlflow.db"})
 
     def check(self, *options: str) -> dict[str, Any]:
-        return look(self.settings, LOOPS / "orders", options)
+        return check_import(self.settings, LOOPS / "orders", options)
 
     def run(self, model: control.ImportedModel, name: str) -> tuple[RunSpec, Result, str]:
         """Pack a model; return the spec, the result, and the import times of the process."""
