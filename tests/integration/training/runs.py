@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from services.training.spec import RunSpec
-
-PATIENCE_S = 60.0
+from tests.unit.training.fakes import spec_in
 
 
 def program(text: str) -> list[str]:
@@ -19,31 +17,4 @@ def program(text: str) -> list[str]:
 
 
 def spec_for(folder: Path) -> RunSpec:
-    return RunSpec(
-        loop="orders",
-        loop_folder="",
-        run_id="run-1",
-        request_id="request-1",
-        reasons=(),
-        window_start_ms=0,
-        window_end_ms=1,
-        seed=0,
-        events={},
-        views={},
-        home="",
-        feature_repo="",
-        state_url="",
-        mlflow_uri="",
-        mlflow_artifacts="",
-        folder=str(folder),
-        bundle_folder="",
-        environment_lock="",
-    )
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until a condition is true, up to a limit."""
-    end = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end, "the condition did not become true in time"
-        time.sleep(0.02)
+    return replace(spec_in(folder), folder=str(folder))

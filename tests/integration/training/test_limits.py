@@ -15,7 +15,8 @@ from services.training.adapters import sql
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
 from services.training.domain.state import Chain, RetrainState
 from services.training.worker import Worker
-from tests.integration.training.runs import eventually, program, spec_for
+from tests.helpers.eventually import assert_eventually
+from tests.integration.training.runs import program, spec_for
 from tests.unit.training.policies import policy
 
 pytestmark = pytest.mark.integration
@@ -42,7 +43,7 @@ def failure_of(home: Path, text: str, **limits: object) -> training.RunFailed:
         return len(outbox.unsent(engine, 10)) == 2
 
     try:
-        eventually(ended)
+        assert_eventually(ended)
     finally:
         launcher.close()
     return training.RunFailed.FromString(outbox.unsent(engine, 10)[1].record.value or b"")

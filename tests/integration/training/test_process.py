@@ -25,9 +25,10 @@ from driftloop.events.envelope import Draft, Envelope, from_draft, to_record
 from driftloop.events.event_log import read_events
 from driftloop.loop.topics import plan_topics
 from driftloop.process.settings import ROOT
+from tests.helpers.eventually import assert_eventually
+from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
 from tests.integration.training.orders_home import FEATURE_REPO, LOOPS
-from tests.integration.training.runs import eventually
 from tests.loops.orders.source import HOUR_MS, START_MS
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(420)]
@@ -37,23 +38,9 @@ WINDOWS = 24
 
 @pytest.fixture
 def bootstrap(tmp_path: Path) -> Iterator[str]:
-    broker, controller = free_ports(2)
-    environment = {
-        "KAFKA_PORT": str(broker),
-        "KAFKA_CONTROLLER_PORT": str(controller),
-        "KAFKA_DIR": str(tmp_path / "kafka"),
-    }
-    with (tmp_path / "kafka.log").open("wb") as output:
-        process = subprocess.Popen(
-            [ROOT / "infra" / "kafka" / "run.sh"], env={**os.environ, **environment}, stdout=output, stderr=output
-        )
-    try:
-        address = f"127.0.0.1:{broker}"
-        create_topics(address, plan_topics([]))
-        yield address
-    finally:
-        process.terminate()
-        process.wait(30)
+    with Kafka(tmp_path).running() as kafka:
+        create_topics(kafka.bootstrap, plan_topics([]))
+        yield kafka.bootstrap
 
 
 @dataclass
@@ -77,7 +64,7 @@ class Service:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "services.training"], cwd=ROOT, env={**os.environ, **environment}
         )
-        eventually(lambda: answers(f"http://127.0.0.1:{health}/ready"))
+        assert_eventually(lambda: answers(f"http://127.0.0.1:{health}/ready"))
 
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None
@@ -126,14 +113,14 @@ def test_a_killed_controller_answers_each_event_once(service: Service) -> None:
 
     service.start()
     publish(*(window(number) for number in range(1, 21)))
-    eventually(lambda: len(event_ids("WindowDecided")) >= 10)
+    assert_eventually(lambda: len(event_ids("WindowDecided")) >= 10)
     service.end(signal.SIGKILL)
     publish(*(window(number) for number in range(1, WINDOWS + 1)))
     service.start()
-    eventually(lambda: len(event_ids("WindowDecided")) == WINDOWS)
+    assert_eventually(lambda: len(event_ids("WindowDecided")) == WINDOWS)
     command = control.Retrain(loop="orders", who="ann", why="try")
     publish(*[event(command, START_MS, "command")] * 2)
-    eventually(lambda: len(event_ids("ReasonCoalesced")) == 1)
+    assert_eventually(lambda: len(event_ids("ReasonCoalesced")) == 1)
     assert len(event_ids("RetrainRequested")) == 1
     producer.close()
     assert service.end(signal.SIGTERM) == 0

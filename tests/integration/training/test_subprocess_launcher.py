@@ -11,7 +11,8 @@ import pytest
 
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
 from services.training.spec import PID, Failed
-from tests.integration.training.runs import eventually, program, spec_for
+from tests.helpers.eventually import assert_eventually
+from tests.integration.training.runs import program, spec_for
 
 pytestmark = pytest.mark.integration
 
@@ -37,7 +38,7 @@ def gone(pid: int) -> bool:
 
 def test_a_result_is_observed_and_the_run_gets_the_environment(tmp_path: Path) -> None:
     launcher = launched(tmp_path, RESULT)
-    eventually(lambda: launcher.observe(tmp_path).phase == "ended")
+    assert_eventually(lambda: launcher.observe(tmp_path).phase == "ended")
     assert launcher.observe(tmp_path).result == Failed("data", "none")
     assert gone(pid_of(tmp_path))
 
@@ -50,7 +51,7 @@ def test_a_crash_is_observed_with_the_end_of_its_stderr(tmp_path: Path) -> None:
         seen.append(launcher.observe(tmp_path))
         return seen[-1].phase == "ended"
 
-    eventually(ended)
+    assert_eventually(ended)
     assert seen[-1].result is None
     assert seen[-1].stderr_tail.startswith("exit code 1\n")
     assert seen[-1].stderr_tail.endswith("ValueError: no such column")
@@ -61,7 +62,7 @@ def test_memory_includes_all_processes_of_a_run(tmp_path: Path) -> None:
     child = f"import subprocess; subprocess.Popen([sys.executable, '-c', {hog!r}])\n"
     launcher = launched(tmp_path, child + "y = b'2' * (100 << 20)\n" + SLEEP)
     try:
-        eventually(lambda: launcher.observe(tmp_path).memory_mib > 250)
+        assert_eventually(lambda: launcher.observe(tmp_path).memory_mib > 250)
     finally:
         launcher.close()
 
@@ -69,18 +70,18 @@ def test_memory_includes_all_processes_of_a_run(tmp_path: Path) -> None:
 def test_stop_ends_the_whole_group(tmp_path: Path) -> None:
     child = "import subprocess; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
     launcher = launched(tmp_path, child + "(folder / 'child').write_text(str(c.pid))\n" + SLEEP)
-    eventually(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text() != "")
+    assert_eventually(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text() != "")
     pids = [pid_of(tmp_path), int((tmp_path / "child").read_text())]
     assert launcher.observe(tmp_path).phase == "running"
     launcher.stop(tmp_path)
-    eventually(lambda: all(gone(pid) for pid in pids))
+    assert_eventually(lambda: all(gone(pid) for pid in pids))
     assert launcher.observe(tmp_path).phase == "absent"
 
 
 def test_a_run_has_its_own_session_and_low_priority(tmp_path: Path) -> None:
     launcher = launched(tmp_path, "(folder / 'nice').write_text(str(os.nice(0)))\n" + SLEEP)
     try:
-        eventually(lambda: (tmp_path / "nice").exists() and (tmp_path / "nice").read_text() != "")
+        assert_eventually(lambda: (tmp_path / "nice").exists() and (tmp_path / "nice").read_text() != "")
         assert int((tmp_path / "nice").read_text()) == os.nice(0) + 5
         assert os.getpgid(pid_of(tmp_path)) == pid_of(tmp_path)
     finally:
@@ -109,26 +110,26 @@ def test_a_live_run_of_a_killed_launcher_is_not_started_twice(tmp_path: Path) ->
     try:
         pid = pid_of(tmp_path)
         assert launcher.observe(tmp_path).phase == "running"
-        eventually(
+        assert_eventually(
             lambda: launcher.observe(tmp_path).memory_mib > 1
         )  # next to nothing before its interpreter is loaded
         launcher.launch(spec_for(tmp_path))
         assert pid_of(tmp_path) == pid
     finally:
         launcher.stop(tmp_path)
-    eventually(lambda: launcher.observe(tmp_path).phase == "absent")
+    assert_eventually(lambda: launcher.observe(tmp_path).phase == "absent")
     assert gone(pid)
 
 
 def test_the_result_of_a_killed_launchers_run_is_observed(tmp_path: Path) -> None:
     orphan(tmp_path, RESULT)
     launcher = SubprocessLauncher({}, program(SLEEP))
-    eventually(lambda: launcher.observe(tmp_path).result == Failed("data", "orphan"))
+    assert_eventually(lambda: launcher.observe(tmp_path).result == Failed("data", "orphan"))
 
 
 def test_a_run_that_died_with_its_launcher_can_be_relaunched(tmp_path: Path) -> None:
     orphan(tmp_path, "os.kill(os.getpid(), 9)")
     launcher = SubprocessLauncher({"WORD": "second"}, program(RESULT))
-    eventually(lambda: launcher.observe(tmp_path).phase == "absent")
+    assert_eventually(lambda: launcher.observe(tmp_path).phase == "absent")
     launcher.launch(spec_for(tmp_path))
-    eventually(lambda: launcher.observe(tmp_path).result == Failed("data", "second"))
+    assert_eventually(lambda: launcher.observe(tmp_path).result == Failed("data", "second"))

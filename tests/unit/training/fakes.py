@@ -6,9 +6,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.training.ports import Observation
-from services.training.spec import Result, RunSpec, Trained
+from services.training.spec import Result, RunSpec, TableVersion, Trained
 
+ORDERS = Path(__file__).resolve().parents[2] / "loops" / "orders"
 TRAINED = Trained("mlflow-1", "/bundles/1", "d1gest", "/bundles/1/holdout.parquet", 120, 4.5, {"loss": 0.4})
+
+
+def spec_in(folder: Path) -> RunSpec:
+    return RunSpec(
+        loop="orders",
+        loop_folder=str(ORDERS),
+        run_id="run-1",
+        request_id="request-1",
+        reasons=("drift",),
+        window_start_ms=0,
+        window_end_ms=80_000,
+        seed=7,
+        events={"orders.placed": TableVersion("/lake/placed", 3)},
+        views={"view": TableVersion("/lake/view", 5)},
+        home="/home",
+        feature_repo="/repo",
+        state_url="",
+        mlflow_uri="sqlite://",
+        mlflow_artifacts="",
+        folder=str(folder / "run"),
+        bundle_folder=str(folder / "bundle"),
+        environment_lock="",
+    )
 
 
 @dataclass

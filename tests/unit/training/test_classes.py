@@ -20,7 +20,7 @@ from services.training.run import package
 from services.training.run.dataset import Dataset, read_dataset, write_dataset
 from services.training.run.export import checked_scores, run
 from tests.unit.serving.harness import CATEGORICAL, CLASSES, NUMERIC, OF_CLASSES, graph, probabilities, score
-from tests.unit.training.test_package import spec_in
+from tests.unit.training.fakes import spec_in
 
 ROWS = 40
 

@@ -20,7 +20,8 @@ from services.training.run.dataset import Dataset, read_dataset, write_dataset
 from services.training.run.export import checked_scores
 from services.training.run.pipeline import split
 from services.training.run.trainers import code_digest, load_trainer
-from services.training.spec import RunSpec, TableVersion, Trained, read_result, read_spec, write_result, write_spec
+from services.training.spec import Trained, read_result, read_spec, write_result, write_spec
+from tests.unit.training.fakes import spec_in
 
 ORDERS = load_loop(Path(__file__).resolve().parents[2] / "loops" / "orders")
 PARAMETERS = ORDERS.definition.training.parameters
@@ -43,29 +44,6 @@ def generated(rows: int = 80, seed: int = 0) -> Dataset:
     )
     inputs = (Input("view__sum", "feature", "double", "view", "sum"), Input("lines", "request", "double"))
     return Dataset(inputs, (Input("channel", "request", "string"),), data, {"labelled": rows})
-
-
-def spec_in(folder: Path) -> RunSpec:
-    return RunSpec(
-        loop="orders",
-        loop_folder=str(ORDERS.folder),
-        run_id="run-1",
-        request_id="request-1",
-        reasons=("drift",),
-        window_start_ms=0,
-        window_end_ms=80_000,
-        seed=7,
-        events={"orders.placed": TableVersion("/lake/placed", 3)},
-        views={"view": TableVersion("/lake/view", 5)},
-        home="/home",
-        feature_repo="/repo",
-        state_url="",
-        mlflow_uri="sqlite://",
-        mlflow_artifacts="",
-        folder=str(folder / "run"),
-        bundle_folder=str(folder / "bundle"),
-        environment_lock="",
-    )
 
 
 def packed(folder: Path) -> tuple[str, Any]:
