@@ -19,6 +19,9 @@ RESULT = "result.json"
 PID = "pid"
 """File with the leader's process id. Launcher and run both write it, because the launcher may be killed first."""
 
+_STORED_PLAN = "asking"
+"""Key of ``plan`` in stored specs, kept so that versions can read each other's specs."""
+
 FailureReason = Literal["timeout", "memory", "error", "data"]
 
 
@@ -103,7 +106,10 @@ Result = Trained | Failed
 
 def write_spec(spec: RunSpec) -> Path:
     """Write the spec into the run's folder; return the file."""
-    return _write(Path(spec.folder) / SPEC, asdict(spec))
+    data = asdict(spec)
+    if spec.imported is not None:
+        data["imported"][_STORED_PLAN] = data["imported"].pop("plan")
+    return _write(Path(spec.folder) / SPEC, data)
 
 
 def read_spec(path: Path) -> RunSpec:
@@ -119,12 +125,10 @@ def read_spec(path: Path) -> RunSpec:
     return RunSpec(**{**data, "reasons": tuple(data["reasons"])}, imported=_imported(imported) if imported else None)
 
 
-def _imported(data: Mapping[str, Any]) -> ImportSpec:
-    plan = data["plan"]
+def _imported(data: dict[str, Any]) -> ImportSpec:
+    plan = data.pop(_STORED_PLAN)
     inputs = tuple((name, tuple(columns)) for name, columns in plan["inputs"])
-    return ImportSpec(
-        **{**data, "plan": ImportPlan(inputs, plan["output"], tuple(plan["score_columns"]), plan["link"])}
-    )
+    return ImportSpec(**data, plan=ImportPlan(inputs, plan["output"], tuple(plan["score_columns"]), plan["link"]))
 
 
 def write_result(folder: Path, result: Result) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from driftloop.model.bundle import Input, open_bundle
 from driftloop.model.golden import golden_sample
 from driftloop.model.trainer import TrainingSet
 from driftloop.process.errors import LoopDefinitionError
+from services.training.domain.matching import ImportPlan
 from services.training.errors import DataError, ModelError
 from services.training.run import package
 from services.training.run.dataset import Dataset, read_dataset, write_dataset
 from services.training.run.export import checked_scores
 from services.training.run.pipeline import split
 from services.training.run.trainers import code_digest, load_trainer
-from services.training.spec import Trained, read_result, read_spec, write_result, write_spec
+from services.training.spec import SPEC, ImportSpec, Trained, read_result, read_spec, write_result, write_spec
 from tests.unit.training.fakes import spec_in
 
 ORDERS = load_loop(Path(__file__).resolve().parents[2] / "loops" / "orders")
@@ -169,6 +171,10 @@ def test_a_missing_trainer_is_an_error_of_the_loop() -> None:
 def test_spec_and_result_can_be_written_and_read(tmp_path: Path) -> None:
     spec = spec_in(tmp_path)
     assert read_spec(write_spec(spec)) == spec
+    plan = ImportPlan((("features", ("lines",)),), "value", (0,), "exp")
+    importing = replace(spec, imported=ImportSpec("/model.onnx", "d1gest", "model.onnx", plan))
+    assert read_spec(write_spec(importing)) == importing
+    assert "asking" in json.loads((tmp_path / "run" / SPEC).read_text())["imported"]  # as in earlier versions
     result = Trained("m", "/b", "d", "/h", 10, 1.5, {"loss": 0.25})
     assert read_result(tmp_path) is None
     write_result(tmp_path, result)
