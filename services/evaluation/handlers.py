@@ -20,7 +20,7 @@ from driftloop.runner.handler import HandlerTable, Transaction
 from services.evaluation import messages, metrics
 from services.evaluation.domain import rollout
 from services.evaluation.domain.judgement import Judgement
-from services.evaluation.offline_evaluation import Judge, resampling
+from services.evaluation.offline_evaluation import Judge, resampling_of
 from services.evaluation.ports import Block, Candidate, StageEntry, State
 
 _CHAMPION = "champion"
@@ -115,7 +115,7 @@ class Evaluation:
         step = steps[entry.step]
         verdict_id = messages.stage_verdict_id(entry, event.data.window_id)
         started = self.clock.monotonic_s()
-        judgement = rollout.judge(state.evidence(entry), step, resampling(loop), verdict_id)
+        judgement = rollout.judge(state.evidence(entry), step, resampling_of(loop), verdict_id)
         metrics.BOOTSTRAP_SECONDS.record(self.clock.monotonic_s() - started, loop=entry.loop)
         _count(entry.loop, entry.stage, judgement)
         evidence_ids = state.evidence_ids(entry, entry.entered_ms if step.evidence == "stage" else None)

@@ -40,23 +40,23 @@ class Judge:
             scorer = self.bundles.open(candidate.bundle_uri, candidate.bundle_digest)
             golden = scorer.golden_difference()
             if golden > GOLDEN_TOLERANCE:
-                return offline.refused(f"the golden sample is not reproduced: scores differ by up to {golden:.2g}")
+                return offline.refuse(f"the golden sample is not reproduced: scores differ by up to {golden:.2g}")
             holdout = self.holdouts.read(holdout_uri)
             absent = holdout.missing([*scorer.numeric, *scorer.categorical])
             if absent:
-                return offline.refused(f"the holdout lacks the model's inputs {', '.join(absent)}")
+                return offline.refuse(f"the holdout lacks the model's inputs {', '.join(absent)}")
             score = _scores(scorer, holdout)
         except BundleError as problem:
-            return offline.refused(str(problem))
+            return offline.refuse(str(problem))
         if holdout.score.shape != score.shape:
             shapes = f"{list(holdout.score.shape)} and {list(score.shape)}"
-            return offline.refused(f"scores of the training run and of the model have different shapes: {shapes}")
+            return offline.refuse(f"scores of the training run and of the model have different shapes: {shapes}")
         difference = _difference(score, holdout.score)
         if difference > RECORDED_TOLERANCE:
-            return offline.refused(f"scores differ from those of the training run by up to {difference:.2g}")
+            return offline.refuse(f"scores differ from those of the training run by up to {difference:.2g}")
         other, why = self._champion_scores(champion, holdout, scorer.classes)
         scores = offline.HoldoutScores(scorer.kind, holdout.label, score, holdout.decision_time_ms, other, why)
-        judgement = offline.judge(scores, loop.offline, to_ms(loop.monitoring.block), resampling(loop), subject)
+        judgement = offline.judge(scores, loop.offline, to_ms(loop.monitoring.block), resampling_of(loop), subject)
         measured = {"golden_difference": golden, "row_latency_ms_p50": self._latency_ms(scorer, holdout)}
         return replace(judgement, metrics={**judgement.metrics, **measured})
 
@@ -90,7 +90,7 @@ class Judge:
         return statistics.median(spent) * 1000.0
 
 
-def resampling(loop: LoopDefinition) -> Resampling:
+def resampling_of(loop: LoopDefinition) -> Resampling:
     """Return a loop's bootstrap parameters."""
     return Resampling(loop.rollout.level, loop.rollout.resamples, loop.rollout.seed)
 

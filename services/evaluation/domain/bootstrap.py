@@ -51,7 +51,7 @@ class Resampling:
     seed: int
 
 
-def by_block(block: Integers, champion_loss: Floats, challenger_loss: Floats, rows: Integers) -> BlockSums:
+def sum_by_block(block: Integers, champion_loss: Floats, challenger_loss: Floats, rows: Integers) -> BlockSums:
     """Sum entries of equal ``block`` (int64 [n], any order). Blocks without rows are dropped."""
     _, where = np.unique(block, return_inverse=True)
     count = np.bincount(where, weights=rows).astype(np.int64)
@@ -61,7 +61,7 @@ def by_block(block: Integers, champion_loss: Floats, challenger_loss: Floats, ro
     return BlockSums(champion[kept], challenger[kept], count[kept])
 
 
-def interval(blocks: BlockSums, how: Resampling, subject: str) -> Interval | None:
+def bootstrap_interval(blocks: BlockSums, resampling: Resampling, subject: str) -> Interval | None:
     """Return the percentile interval of the mean difference per row, or None with fewer than two blocks.
 
     ``subject`` is an id (of a verdict or a slice). The same evidence under the same id gives the same interval.
@@ -69,30 +69,30 @@ def interval(blocks: BlockSums, how: Resampling, subject: str) -> Interval | Non
     if len(blocks) < 2:
         return None
     difference = blocks.champion_loss - blocks.challenger_loss
-    draws = _resampled(difference, blocks.rows, how, subject)
-    tail = (1.0 - how.level) / 2.0
+    draws = _resample(difference, blocks.rows, resampling, subject)
+    tail = (1.0 - resampling.level) / 2.0
     lower, upper = np.quantile(draws, [tail, 1.0 - tail])
     total = int(blocks.rows.sum())
     return Interval(
         estimate=float(difference.sum() / total),
         lower=float(lower),
         upper=float(upper),
-        level=how.level,
+        level=resampling.level,
         blocks=len(blocks),
         rows=total,
-        resamples=how.resamples,
+        resamples=resampling.resamples,
     )
 
 
-def _resampled(difference: Floats, rows: Integers, how: Resampling, subject: str) -> Floats:
+def _resample(difference: Floats, rows: Integers, resampling: Resampling, subject: str) -> Floats:
     """Return the statistic of each resample, float64 [resamples]. Draw counts per block are multinomial."""
     count = len(rows)
-    random = np.random.default_rng([how.seed, uuid.uuid5(uuid.NAMESPACE_OID, subject).int])
+    random = np.random.default_rng([resampling.seed, uuid.uuid5(uuid.NAMESPACE_OID, subject).int])
     chances = np.full(count, 1.0 / count)
-    statistics = np.empty(how.resamples)
+    statistics = np.empty(resampling.resamples)
     step = max(1, _DRAWS_AT_ONCE // count)
-    for start in range(0, how.resamples, step):
-        size = min(step, how.resamples - start)
+    for start in range(0, resampling.resamples, step):
+        size = min(step, resampling.resamples - start)
         times = random.multinomial(count, chances, size=size)
         statistics[start : start + size] = (times @ difference) / (times @ rows)
     return statistics

@@ -15,7 +15,7 @@ from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.loop.definition import OfflineGate
 from driftloop.model.losses import LabelKind, constant_scores, losses
 from driftloop.model.scores import Floats, finite_rows
-from services.evaluation.domain.bootstrap import Resampling, by_block, interval
+from services.evaluation.domain.bootstrap import Resampling, bootstrap_interval, sum_by_block
 from services.evaluation.domain.judgement import Interval, Judgement
 
 Integers = NDArray[np.int64]
@@ -38,12 +38,12 @@ class HoldoutScores:
     """Why the champion has no scores."""
 
 
-def refused(reason: str) -> Judgement:
+def refuse(reason: str) -> Judgement:
     """Return the refusal of a candidate whose scores cannot be used."""
     return Judgement(VerdictOutcome.WORSE, (reason,))
 
 
-def judge(scores: HoldoutScores, gate: OfflineGate, block_ms: int, how: Resampling, subject: str) -> Judgement:
+def judge(scores: HoldoutScores, gate: OfflineGate, block_ms: int, resampling: Resampling, subject: str) -> Judgement:
     """Judge a candidate by all gates; every failed gate adds its reason.
 
     Gates: minimum rows; finite scores; loss below the base rate's by ``min_gain_over_base_rate``; not worse than the
@@ -53,16 +53,16 @@ def judge(scores: HoldoutScores, gate: OfflineGate, block_ms: int, how: Resampli
     """
     rows = len(scores.label)
     if rows < max(1, gate.min_rows):
-        return refused(f"{rows} rows held out; the policy's minimum is {gate.min_rows}")
+        return refuse(f"{rows} rows held out; the policy's minimum is {gate.min_rows}")
     broken = int(np.count_nonzero(~finite_rows(scores.score)))
     if broken:
-        return refused(f"{broken} of {rows} scores are not finite")
+        return refuse(f"{broken} of {rows} scores are not finite")
     if scores.champion is not None and not np.isfinite(scores.champion).all():
         scores = replace(scores, champion=None, no_champion="its scores on these rows are not all finite")
     own = losses(scores.kind, scores.score, scores.label)
     base = losses(scores.kind, constant_scores(scores.kind, scores.label, scores.score), scores.label)
     other = base if scores.champion is None else losses(scores.kind, scores.champion, scores.label)
-    gain = _compare(scores, own, other, block_ms, how, subject)
+    gain = _compare(scores, own, other, block_ms, resampling, subject)
     metrics = {"rows": float(rows), "loss": float(own.mean()), "base_loss": float(base.mean())}
     if scores.champion is not None:
         metrics["champion_loss"] = float(other.mean())
@@ -74,10 +74,10 @@ def judge(scores: HoldoutScores, gate: OfflineGate, block_ms: int, how: Resampli
 
 
 def _compare(
-    scores: HoldoutScores, own: Floats, other: Floats, block_ms: int, how: Resampling, subject: str
+    scores: HoldoutScores, own: Floats, other: Floats, block_ms: int, resampling: Resampling, subject: str
 ) -> Interval | None:
     ones = np.ones(len(own), dtype=np.int64)
-    return interval(by_block(scores.decision_time_ms // block_ms, other, own, ones), how, subject)
+    return bootstrap_interval(sum_by_block(scores.decision_time_ms // block_ms, other, own, ones), resampling, subject)
 
 
 def _against_base(metrics: dict[str, float], gate: OfflineGate) -> tuple[bool, str]:

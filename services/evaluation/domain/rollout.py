@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.loop.definition import Step
 from driftloop.model.scores import Floats
-from services.evaluation.domain.bootstrap import BlockSums, Resampling, by_block, interval
+from services.evaluation.domain.bootstrap import BlockSums, Resampling, bootstrap_interval, sum_by_block
 from services.evaluation.domain.judgement import Interval, Judgement
 
 Integers = NDArray[np.int64]
@@ -39,7 +39,7 @@ class PairedLosses:
 
     def blocks(self) -> BlockSums:
         """Return the sums by block, without blocks that have no paired row."""
-        return by_block(self.block_start_ms, self.champion_loss, self.challenger_loss, self.rows)
+        return sum_by_block(self.block_start_ms, self.champion_loss, self.challenger_loss, self.rows)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Evidence:
     """Event time at which the stage was entered."""
 
 
-def judge(evidence: Evidence, step: Step, how: Resampling, subject: str) -> Judgement:
+def judge(evidence: Evidence, step: Step, resampling: Resampling, subject: str) -> Judgement:
     """Return BETTER if the interval's lower end is above the step's margin, WORSE if its upper end is below it.
 
     Fewer stage blocks than ``min_blocks`` gives NOT_KNOWN_YET, whatever the interval. If a verdict is still
@@ -62,12 +62,12 @@ def judge(evidence: Evidence, step: Step, how: Resampling, subject: str) -> Judg
     """
     stage_blocks = len(evidence.all_rows.since(evidence.stage_start_ms).blocks())
     start_ms = evidence.stage_start_ms if step.evidence == "stage" else None
-    gain = interval(_blocks_since(evidence.all_rows, start_ms), how, subject)
-    slices = {
-        name: slice_gain
-        for name, losses in sorted(evidence.slices.items())
-        if (slice_gain := interval(_blocks_since(losses, start_ms), how, f"{subject}/{name}")) is not None
-    }
+    gain = bootstrap_interval(_blocks_since(evidence.all_rows, start_ms), resampling, subject)
+    slices = {}
+    for name, losses in sorted(evidence.slices.items()):
+        slice_gain = bootstrap_interval(_blocks_since(losses, start_ms), resampling, f"{subject}/{name}")
+        if slice_gain is not None:
+            slices[name] = slice_gain
     outcome, reason = _decide(gain, stage_blocks, step)
     limit = outcome is VerdictOutcome.NOT_KNOWN_YET and stage_blocks >= step.max_blocks
     reasons = [reason]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.evaluation.domain.bootstrap import BlockSums, Resampling, by_block, interval
+from services.evaluation.domain.bootstrap import BlockSums, Resampling, bootstrap_interval, sum_by_block
 
 HOW = Resampling(level=0.95, resamples=4000, seed=7)
 
@@ -44,14 +44,14 @@ def _quantile(ordered: list[float], level: float) -> float:
 def test_the_interval_equals_a_loop_over_the_same_draws(count: int) -> None:
     how = Resampling(level=0.95, resamples=300, seed=3)
     blocks = blocks_of(np.random.default_rng(count), count)
-    gain_interval = interval(blocks, how, "verdict")
+    gain_interval = bootstrap_interval(blocks, how, "verdict")
     assert gain_interval is not None
     assert (gain_interval.lower, gain_interval.upper) == pytest.approx(brute_force(blocks, how, "verdict"), rel=1e-9)
 
 
 def test_the_interval_agrees_with_resampling_by_index() -> None:
     blocks = blocks_of(np.random.default_rng(1), 12)
-    gain_interval = interval(blocks, Resampling(0.95, 40_000, 0), "verdict")
+    gain_interval = bootstrap_interval(blocks, Resampling(0.95, 40_000, 0), "verdict")
     chosen = np.random.default_rng(99).integers(12, size=(40_000, 12))
     gains = (blocks.champion_loss - blocks.challenger_loss)[chosen].sum(axis=1) / blocks.rows[chosen].sum(axis=1)
     assert gain_interval is not None
@@ -71,7 +71,7 @@ def test_the_interval_covers_the_truth_as_often_as_expected(count: int, trials: 
     hits = 0
     for trial in range(trials):
         gain = random.normal(0.02, 0.1, size=count) * rows
-        gain_interval = interval(BlockSums(gain, np.zeros(count), rows), Resampling(0.95, 400, 0), str(trial))
+        gain_interval = bootstrap_interval(BlockSums(gain, np.zeros(count), rows), Resampling(0.95, 400, 0), str(trial))
         assert gain_interval is not None
         hits += gain_interval.lower <= 0.02 <= gain_interval.upper
     spread = np.sqrt(expected * (1 - expected) / trials)
@@ -83,25 +83,25 @@ def test_rows_that_depend_on_their_block_do_not_narrow_the_interval() -> None:
     effect = random.normal(0.0, 0.1, size=10)
     few = BlockSums(effect * 10, np.zeros(10), np.full(10, 10))
     many = BlockSums(effect * 10_000, np.zeros(10), np.full(10, 10_000))
-    first, second = interval(few, HOW, "verdict"), interval(many, HOW, "verdict")
+    first, second = bootstrap_interval(few, HOW, "verdict"), bootstrap_interval(many, HOW, "verdict")
     assert first is not None
     assert second is not None
     assert (first.lower, first.upper) == pytest.approx((second.lower, second.upper))
 
 
 def test_one_block_has_no_interval() -> None:
-    assert interval(blocks_of(np.random.default_rng(0), 1), HOW, "verdict") is None
+    assert bootstrap_interval(blocks_of(np.random.default_rng(0), 1), HOW, "verdict") is None
 
 
 def test_the_subject_determines_the_interval() -> None:
     blocks = blocks_of(np.random.default_rng(2), 9)
-    assert interval(blocks, HOW, "verdict") == interval(blocks, HOW, "verdict")
-    assert interval(blocks, HOW, "verdict") != interval(blocks, HOW, "other")
+    assert bootstrap_interval(blocks, HOW, "verdict") == bootstrap_interval(blocks, HOW, "verdict")
+    assert bootstrap_interval(blocks, HOW, "verdict") != bootstrap_interval(blocks, HOW, "other")
 
 
 def test_many_blocks_are_drawn_in_parts_and_agree_with_the_normal_interval() -> None:
     blocks = blocks_of(np.random.default_rng(4), 3000)
-    gain_interval = interval(blocks, HOW, "verdict")
+    gain_interval = bootstrap_interval(blocks, HOW, "verdict")
     assert gain_interval is not None
     residual = blocks.champion_loss - blocks.challenger_loss - gain_interval.estimate * blocks.rows
     half = 1.96 * np.sqrt((residual**2).sum()) / blocks.rows.sum()
@@ -117,9 +117,9 @@ def test_many_blocks_are_drawn_in_parts_and_agree_with_the_normal_interval() -> 
 )
 def test_sums_by_block_do_not_depend_on_the_order_of_rows(entries: list[tuple[int, int, float, float]]) -> None:
     columns = [np.array([entry[column] for entry in entries]) for column in range(4)]
-    sums = by_block(columns[0].astype(np.int64), columns[2], columns[3], columns[1].astype(np.int64))
+    sums = sum_by_block(columns[0].astype(np.int64), columns[2], columns[3], columns[1].astype(np.int64))
     backward = [column[::-1] for column in columns]
-    reversed_sums = by_block(backward[0].astype(np.int64), backward[2], backward[3], backward[1].astype(np.int64))
+    reversed_sums = sum_by_block(backward[0].astype(np.int64), backward[2], backward[3], backward[1].astype(np.int64))
     assert int(sums.rows.sum()) == sum(entry[1] for entry in entries)
     assert (sums.rows > 0).all()
     assert sums.rows.tolist() == reversed_sums.rows.tolist()
