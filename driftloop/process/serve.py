@@ -9,13 +9,15 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from driftloop.process import log, startup_errors, telemetry
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.health import HealthServer
 from driftloop.process.settings import Settings
 from driftloop.process.signals import run_on_thread
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 class Service(Protocol):
@@ -42,7 +44,7 @@ class _ServiceHolder:
         return {"ready": self.ready(), "pid": os.getpid()}
 
 
-def serve(name: str, settings: Settings, build: Callable[[threading.Event], Service]) -> int:
+def serve(name: str, settings: SettingsT, build: Callable[[SettingsT, threading.Event], Service]) -> int:
     """Run a service until SIGTERM or SIGINT; return the exit code of the process.
 
     0: stopped on request. 1: a defect; the supervisor restarts the process. 2: a setting or a loop is wrong; the
@@ -59,7 +61,7 @@ def serve(name: str, settings: Settings, build: Callable[[threading.Event], Serv
     logger = log.get(__name__)
     with HealthServer(settings.host, settings.health_port, holder.ready, holder.status) as health:
         try:
-            holder.service = build(stop)
+            holder.service = build(settings, stop)
             gc.collect()
             gc.freeze()  # these objects live as long as the process; full collections can skip them
             logger.info("started", health_port=health.port)

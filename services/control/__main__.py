@@ -1,7 +1,6 @@
-"""``python -m services.control``."""
+"""Starts the control service: ``python -m services.control``."""
 
 import sys
-from functools import partial
 
 from driftloop.process.serve import serve
 from services.control.adapters.reader import NAME
@@ -9,5 +8,4 @@ from services.control.bootstrap import build
 from services.control.config import ControlSettings
 
 if __name__ == "__main__":
-    settings = ControlSettings()
-    sys.exit(serve(NAME, settings, partial(build, settings)))
+    sys.exit(serve(NAME, ControlSettings(), build))

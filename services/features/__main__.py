@@ -1,4 +1,4 @@
-"""``python -m services.features``."""
+"""Starts the features service: ``python -m services.features``."""
 
 import sys
 
@@ -10,5 +10,4 @@ from driftloop.process.serve import serve  # noqa: E402
 from services.features.bootstrap import NAME, build  # noqa: E402
 from services.features.config import FeaturesSettings  # noqa: E402
 
-settings = FeaturesSettings()
-sys.exit(serve(NAME, settings, lambda stop: build(settings, stop)))
+sys.exit(serve(NAME, FeaturesSettings(), build))

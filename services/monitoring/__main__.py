@@ -1,12 +1,10 @@
-"""``python -m services.monitoring``."""
+"""Starts the monitoring service: ``python -m services.monitoring``."""
 
 import sys
-from functools import partial
 
 from driftloop.process.serve import serve
 from services.monitoring.bootstrap import NAME, build
 from services.monitoring.config import MonitoringSettings
 
 if __name__ == "__main__":
-    settings = MonitoringSettings()
-    sys.exit(serve(NAME, settings, partial(build, settings)))
+    sys.exit(serve(NAME, MonitoringSettings(), build))

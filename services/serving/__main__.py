@@ -1,4 +1,4 @@
-"""`python -m services.serving`: the agent that runs beside Triton."""
+"""Starts the agent that runs beside Triton: ``python -m services.serving``."""
 
 import sys
 
@@ -7,5 +7,4 @@ from services.serving.bootstrap import NAME, build
 from services.serving.config import ServingSettings
 
 if __name__ == "__main__":
-    settings = ServingSettings()
-    sys.exit(serve(NAME, settings, lambda stop: build(settings, stop)))
+    sys.exit(serve(NAME, ServingSettings(), build))

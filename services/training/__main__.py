@@ -1,12 +1,10 @@
 """Starts the training service: ``python -m services.training``."""
 
 import sys
-from functools import partial
 
 from driftloop.process.serve import serve
 from services.training.bootstrap import NAME, build
 from services.training.config import TrainingSettings
 
 if __name__ == "__main__":
-    settings = TrainingSettings()
-    sys.exit(serve(NAME, settings, partial(build, settings)))
+    sys.exit(serve(NAME, TrainingSettings(), build))

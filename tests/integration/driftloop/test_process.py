@@ -33,7 +33,7 @@ DEPTH = telemetry.Gauge("tested_depth", "How deep it is.")
 TOOK = telemetry.Histogram("tested_seconds", "Time that one took.", ("loop",))
 
 class Blocking:
-    def __init__(self, stop): self.stop = stop
+    def __init__(self, settings, stop): self.stop = stop
     def ready(self): return True
     def run(self):
         with bound_contextvars(correlation_id="chain-1"), telemetry.span("work", None, loop="orders") as parent:
@@ -47,7 +47,7 @@ class Awaiting(Blocking):
         while not self.stop.is_set(): await asyncio.sleep(0.01)
 
 def failing(error):
-    def build(stop): raise error
+    def build(settings, stop): raise error
     return build
 
 KINDS = {
