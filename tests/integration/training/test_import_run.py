@@ -149,7 +149,7 @@ def test_an_onnx_model_in_mlflow_is_imported_with_the_names_of_its_signature(
         mlflow.onnx.log_model(
             onnx.load(str(harness.file)), name="model", registered_model_name="returns", signature=signature
         )
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # MLflow sets it above; an import has only the system's settings
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # MLflow sets it above, but an import knows only the settings
     direct = harness.check(f"--onnx={harness.file}", f"--columns={','.join(COLUMNS)}")["model"]
     logged = harness.check("--mlflow=models:/returns/1")["model"]
     assert logged["source"] == "models:/returns/1"

@@ -57,7 +57,7 @@ def rows(kind: str, count: int = 60) -> TrainingSet:
 def import_model(
     content: bytes, kind: LabelKind, folder: Path, options: ImportOptions, data: TrainingSet | None = None
 ) -> ImportedModel:
-    """The model as an import would load_imported_model it."""
+    """Return the model as an import loads it."""
     path = folder / "model.onnx"
     path.write_bytes(content)
     graph = open_graph(content)

@@ -112,7 +112,7 @@ def test_a_live_run_of_a_killed_launcher_is_not_started_twice(tmp_path: Path) ->
         assert launcher.observe(tmp_path).phase == "running"
         assert_eventually(
             lambda: launcher.observe(tmp_path).memory_mib > 1
-        )  # next to nothing before its interpreter is loaded
+        )  # almost 0 before the interpreter has started
         launcher.launch(spec_for(tmp_path))
         assert pid_of(tmp_path) == pid
     finally:

@@ -1,4 +1,4 @@
-"""Fakes at the evaluation's ports."""
+"""Fakes of the evaluation service's ports."""
 
 from __future__ import annotations
 

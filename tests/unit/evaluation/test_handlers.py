@@ -50,7 +50,7 @@ class Service:
         return made
 
     def close_window(self, day: int, gain: float | None = None, **changes: Any) -> list[Draft]:
-        """Close the window of a day whose paired rows show this gain; none pairs nothing."""
+        """Close the window of a day. ``gain`` is the gain of its paired rows; without it there are no paired rows."""
         pairs = [] if gain is None else [pair(day, gain), pair(day, gain - 1.0, "shop=north")]
         window = monitoring.WindowClosed(
             **{

@@ -349,7 +349,7 @@ def test_an_import_makes_its_own_request_with_its_model() -> None:
     assert (requested.window_start_ms, requested.window_end_ms) == (-5 * DAY_MS, DAY_MS)
     release = loop.promote(1)
     assert loop.state.champion == release
-    assert loop.day(4) == ()  # there is a first champion: none is trained
+    assert loop.day(4) == ()  # the import made the first champion, so none is trained
 
 
 def test_an_import_before_the_first_window_waits_for_it() -> None:

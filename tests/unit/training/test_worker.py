@@ -236,7 +236,7 @@ def test_a_stop_ends_runs_without_counting_a_launch(harness: Harness, loop: Loop
     for _ in range(5):
         restarted = make_harness(harness.engine, loop, tmp_path, harness.launcher, harness.clock)
         restarted.worker.interrupt()
-        assert harness.launcher.stopped[-1] == harness.launcher.folder  # though another process launched it
+        assert harness.launcher.stopped[-1] == harness.launcher.folder  # another process launched the run
         harness.launcher.runs.clear()
         restarted.worker.tick()
     assert len(harness.launcher.launched) == 6
