@@ -139,7 +139,7 @@ def width_of(tensor: Tensor) -> int | None:
     """Return the number of columns, or None if the graph leaves it open.
 
     Raises:
-        Mismatch: the tensor is not a row of columns for each of any number of rows.
+        Mismatch: it does not have one or two axes, or it takes a fixed number of rows.
     """
     if tensor.shape is None:
         return None
