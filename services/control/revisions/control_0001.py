@@ -1,4 +1,4 @@
-"""The tables of control, where a database does not have them yet."""
+"""Creates the tables of control."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create them."""
+    """Create the tables."""
     _read_model()
     _notices()
 

@@ -1,4 +1,4 @@
-"""The tables of ingestion, where a database does not have them yet: one from before there were revisions has."""
+"""Creates the tables of ingestion, unless they exist: databases older than the first migration have them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create them."""
+    """Create the tables."""
     op.create_table(
         "taken_batches",
         sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),

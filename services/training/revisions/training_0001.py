@@ -1,4 +1,4 @@
-"""The tables of training, where a database does not have them yet: one from before there were revisions has."""
+"""Creates the tables of training, unless they exist: databases older than the first migration have them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create them."""
+    """Create the tables."""
     op.create_table(
         "loops",
         sa.Column("loop", sa.String, primary_key=True),

@@ -1,1 +1,1 @@
-"""What made the schema of a database what it is, oldest first."""
+"""Schema migrations, oldest first."""
