@@ -164,7 +164,7 @@ def _candidate(event: Envelope[evaluation.VerdictReached]) -> ReleaseRecord:
 
 def _reason(event: Envelope[Any], done: str) -> str:
     who, why = event.data.who, event.data.why
-    return f"{done} by {who or 'somebody'}" + (f": {why}" if why else "")
+    return f"{done} by {who or 'an unknown user'}" + (f": {why}" if why else "")
 
 
 def _chain(change: Change, event: Envelope[Any]) -> str:

@@ -66,12 +66,12 @@ def judge_stage(state: LoopReleases, verdict: Verdict, policy: Policy) -> Change
     step, deadline = policy.step(release.step), release.approval_deadline_ms
     overdue = deadline is not None and verdict.time_ms > deadline
     if overdue and (step.approval_else == "reject" or (verdict.limit_reached and not _better(verdict))):
-        return _end_open(state, release, "nobody approved it in time", verdict.evidence)
+        return _end_open(state, release, "it was not approved in time", verdict.evidence)
     if _better(verdict):
         if state.paused or (step.approval and not overdue):
             return _request_approval(state, release, policy)
-        nobody = "nobody objected in time; " if overdue else ""
-        return _advance(state, release, nobody + verdict.reason, verdict.evidence, policy)
+        prefix = "no objection before the deadline; " if overdue else ""
+        return _advance(state, release, prefix + verdict.reason, verdict.evidence, policy)
     if verdict.limit_reached and deadline is None:
         return _end_open(state, release, verdict.reason or "the stage's limit is reached", verdict.evidence)
     if verdict.limit_reached:
@@ -122,7 +122,7 @@ def fail_route(state: LoopReleases, epoch: int, reason: str, evidence: tuple[str
         return _end_open(state, state.open, reason, evidence)
     champion = state.champion
     if champion is None or champion.epoch != epoch:
-        return Change(state, ignored="the route that failed brought no release")
+        return Change(state, ignored="the failed route has no release to end")
     if not state.former and champion.from_stage is Stage.RETIRED:
         return Change(state, ignored="there is no champion before the one that failed")
     return _roll_back_champion(state, reason, evidence)
