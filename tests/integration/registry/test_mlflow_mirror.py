@@ -1,4 +1,4 @@
-"""The mirror against a real MLflow server on SQLite."""
+"""The mirror with a real MLflow server on SQLite."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from tests.unit.registry.builders import DAY_MS, SHADOW, candidate, in_stage, of
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 _READY_WITHIN_S = 180.0
-"""Six seconds on an idle machine."""
+"""It takes 6 s on an idle machine."""
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of this module's own."""
+    """Start an MLflow server; yield its URI."""
     folder, port = tmp_path_factory.mktemp("mlflow"), _free_port()
     command = [
         sys.executable, "-m", "driftloop.ops.system.mlflow_server", "--port", str(port),
@@ -69,7 +69,7 @@ def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
                 return
         except OSError:
             assert server.poll() is None, "MLflow ended before it was ready"
-            time.sleep(0.1)  # between looks, not for a guessed time
+            time.sleep(0.1)  # between checks
     raise AssertionError(f"MLflow was not ready within {_READY_WITHIN_S} s")
 
 
@@ -82,7 +82,7 @@ class Registry:
         self.state = LoopReleases(loop)
         self.mirror = Mirror(self.queue, MlflowRegistry(uri, 10.0), SystemClock(), threading.Event(), MirrorDelays())
 
-    def take(self, change: Change) -> None:
+    def apply(self, change: Change) -> None:
         with self.engine.begin() as connection:
             ledger = SqlLedger(connection)
             before = ledger.load(self.state.loop)
@@ -93,39 +93,39 @@ class Registry:
 
 
 def model(uri: str, loop: str) -> dict[str, Any]:
-    found = Api(uri, 10.0).call("GET", "registered-models/get", {"name": loop})["registered_model"]
-    aliases = {each["alias"]: each["version"] for each in found.get("aliases", [])}
-    chosen = {"filter": f"name = '{loop}'", "max_results": 100}
-    versions = Api(uri, 10.0).call("GET", "model-versions/search", chosen).get("model_versions", [])
-    tags = {each["version"]: {tag["key"]: tag["value"] for tag in each["tags"]} for each in versions}
-    return {"aliases": aliases, "tags": tags, "versions": {each["version"]: each for each in versions}}
+    registered = Api(uri, 10.0).call("GET", "registered-models/get", {"name": loop})["registered_model"]
+    aliases = {alias["alias"]: alias["version"] for alias in registered.get("aliases", [])}
+    query = {"filter": f"name = '{loop}'", "max_results": 100}
+    versions = Api(uri, 10.0).call("GET", "model-versions/search", query).get("model_versions", [])
+    tags = {version["version"]: {tag["key"]: tag["value"] for tag in version["tags"]} for version in versions}
+    return {"aliases": aliases, "tags": tags, "versions": {version["version"]: version for version in versions}}
 
 
 def test_a_release_is_followed_from_shadow_to_champion_and_back(tmp_path: Path, uri: str) -> None:
     registry = Registry(tmp_path, uri, "orders")
     steps = policy(SHADOW)
-    registry.take(machine.judge_offline(registry.state, candidate(1), offline(1), steps))
+    registry.apply(machine.judge_offline(registry.state, candidate(1), offline(1), steps))
     assert model(uri, "orders")["aliases"] == {"champion": "1"}
-    registry.take(machine.judge_offline(registry.state, candidate(2), offline(2), steps))
-    found = model(uri, "orders")
-    assert found["aliases"] == {"champion": "1", "challenger": "2"}
-    assert (found["tags"]["2"]["release_id"], found["tags"]["2"]["stage"]) == ("r-2", "shadow")
+    registry.apply(machine.judge_offline(registry.state, candidate(2), offline(2), steps))
+    copy = model(uri, "orders")
+    assert copy["aliases"] == {"champion": "1", "challenger": "2"}
+    assert (copy["tags"]["2"]["release_id"], copy["tags"]["2"]["stage"]) == ("r-2", "shadow")
     better = in_stage(2, "shadow", 0, VerdictOutcome.BETTER, 5 * DAY_MS)
-    registry.take(machine.judge_stage(registry.state, better, steps))
-    found = model(uri, "orders")
-    assert found["aliases"] == {"champion": "2"}
-    assert [found["tags"][version]["stage"] for version in ("1", "2")] == ["retired", "champion"]
-    registry.take(machine.roll_back(registry.state, "enough", (), 6 * DAY_MS))
-    found = model(uri, "orders")
-    assert found["aliases"] == {"champion": "1"}
-    assert [found["tags"][version]["stage"] for version in ("1", "2")] == ["champion", "rolled-back"]
-    assert found["tags"]["1"]["digest"] == "digest-1"
+    registry.apply(machine.judge_stage(registry.state, better, steps))
+    copy = model(uri, "orders")
+    assert copy["aliases"] == {"champion": "2"}
+    assert [copy["tags"][version]["stage"] for version in ("1", "2")] == ["retired", "champion"]
+    registry.apply(machine.roll_back(registry.state, "enough", (), 6 * DAY_MS))
+    copy = model(uri, "orders")
+    assert copy["aliases"] == {"champion": "1"}
+    assert [copy["tags"][version]["stage"] for version in ("1", "2")] == ["champion", "rolled-back"]
+    assert copy["tags"]["1"]["digest"] == "digest-1"
     registry.engine.dispose()
 
 
-def test_a_copy_made_again_from_the_rows_adds_nothing(tmp_path: Path, uri: str) -> None:
+def test_a_repeated_copy_adds_nothing(tmp_path: Path, uri: str) -> None:
     registry = Registry(tmp_path, uri, "again")
-    registry.take(machine.judge_offline(registry.state, candidate(1), offline(1), policy()))
+    registry.apply(machine.judge_offline(registry.state, candidate(1), offline(1), policy()))
     before = model(uri, "again")
     with registry.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE mirror SET version = '', mirrored_generation = 0")
@@ -135,30 +135,30 @@ def test_a_copy_made_again_from_the_rows_adds_nothing(tmp_path: Path, uri: str) 
     registry.engine.dispose()
 
 
-def test_the_version_of_a_logged_run_points_at_its_bundle(uri: str) -> None:
+def test_the_version_of_a_logged_run_has_its_bundle_as_source(uri: str) -> None:
     api = Api(uri, 10.0)
     experiment = api.call("POST", "experiments/create", {"name": "logged"})["experiment_id"]
     tags = [{"key": "driftloop.run_id", "value": "run-7"}]
     run = api.call("POST", "runs/create", {"experiment_id": experiment, "start_time": 1, "tags": tags})["run"]
     release = MirroredRelease("r-7", "run-7", "digest", "/b/7", "champion", 1)
     version = MlflowRegistry(uri, 10.0).ensure_version("logged", release, "")
-    made = model(uri, "logged")["versions"][version]
-    assert made["run_id"] == run["info"]["run_id"]
-    assert made["source"] == f"{run['info']['artifact_uri']}/bundle"
+    copy = model(uri, "logged")["versions"][version]
+    assert copy["run_id"] == run["info"]["run_id"]
+    assert copy["source"] == f"{run['info']['artifact_uri']}/bundle"
 
 
-def test_the_mlflow_client_reads_what_was_written(uri: str) -> None:
-    from mlflow.tracking import MlflowClient  # seconds, and for this test alone
+def test_the_mlflow_client_reads_the_copy(uri: str) -> None:
+    from mlflow.tracking import MlflowClient  # takes seconds to import
 
     release = MirroredRelease("r-1", "run-1", "digest", "/b/1", "champion", 1)
     target = MlflowRegistry(uri, 10.0)
     version = target.ensure_version("read_back", release, "")
     target.set_aliases("read_back", {"champion": version})
-    found = MlflowClient(uri).get_model_version_by_alias("read_back", "champion")
-    assert (found.version, found.tags["release_id"]) == (version, "r-1")
+    copy = MlflowClient(uri).get_model_version_by_alias("read_back", "champion")
+    assert (copy.version, copy.tags["release_id"]) == (version, "r-1")
 
 
-def test_a_server_that_is_not_there_or_refuses_is_tried_again_later(uri: str) -> None:
+def test_an_absent_or_refusing_server_is_retriable(uri: str) -> None:
     release = MirroredRelease("r-1", "run-1", "digest", "/b/1", "champion", 1)
     with pytest.raises(Retriable, match="does not answer"):
         MlflowRegistry(f"http://127.0.0.1:{_free_port()}", 2.0).ensure_version("orders", release, "")
@@ -169,6 +169,6 @@ def test_a_server_that_is_not_there_or_refuses_is_tried_again_later(uri: str) ->
         MlflowRegistry(uri, 10.0).ensure_version("orders' or '1", release, "")
 
 
-def test_an_address_that_is_none_is_a_configuration_error() -> None:
+def test_an_invalid_address_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="give the address of a server"):
         MlflowRegistry("sqlite:///mlflow.db", 1.0)

@@ -1,4 +1,4 @@
-"""A world to serve in: a real Triton, a real online store, releases on disk, and the agent's parts around them."""
+"""Fixtures for serving: a real Triton, a real online store, releases on disk and the agent's parts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ WATERMARKS = topic_of(features_pb2.WatermarkAdvanced).name
 
 @dataclass
 class World:
-    """What a test sees; folders below ``home``, one Triton, one broker in memory."""
+    """Folders below ``home``, a Triton and a broker in memory."""
 
     home: Path
     triton: Triton
@@ -138,14 +138,14 @@ class World:
             close=triton.close,
         )
 
-    def say(self, event: Envelope[registry_pb2.RouteChanged] | Envelope[features_pb2.WatermarkAdvanced]) -> None:
+    def publish(self, event: Envelope[registry_pb2.RouteChanged] | Envelope[features_pb2.WatermarkAdvanced]) -> None:
         self.broker.append([to_record(event)])  # type: ignore[arg-type]
 
     def advance(self, watermark_ms: int) -> None:
         self.feast.watermark(VIEW_KEYS, watermark_ms)
         data = features_pb2.WatermarkAdvanced(loop=LOOP, watermark_ms=watermark_ms)
         name = data.DESCRIPTOR.full_name
-        self.say(Envelope(f"w-{watermark_ms}", "/f", name, LOOP, watermark_ms, 0, "c", None, None, data))
+        self.publish(Envelope(f"w-{watermark_ms}", "/f", name, LOOP, watermark_ms, 0, "c", None, None, data))
 
     def epochs(self, topic: str) -> list[int]:
         messages = [serving_pb2.RouteConverged, serving_pb2.RouteFailed]
@@ -156,7 +156,7 @@ class World:
         return [predictions_pb2.PredictionServed.FromString(record) for record in records]
 
     def inference_count(self) -> int:
-        """Triton's own; it counts a batch after its answers have left."""
+        """Return Triton's count; it counts a batch after sending its answers."""
         statistics = self.client.get_inference_statistics(LOOP)
         return int(statistics.model_stats[0].inference_count)
 
@@ -164,7 +164,7 @@ class World:
 def inputs(
     keys: list[str], depot: str = "north", zone: int = 7, weight: float = 0.5, decision_ms: int = T0
 ) -> list[grpc.InferInput]:
-    """A request's tensors, as any client makes them."""
+    """Return a request's tensors."""
     n = len(keys)
     values = {
         "parcel_id": ("BYTES", np.array(keys, dtype=np.object_)),
@@ -173,44 +173,44 @@ def inputs(
         "zone": ("INT64", np.full(n, zone, dtype=np.int64)),
         "weight": ("FP64", np.full(n, weight, dtype=np.float64)),
     }
-    made = []
+    tensors = []
     for name, (datatype, value) in values.items():
         tensor = grpc.InferInput(name, [n, 1], datatype)
         tensor.set_data_from_numpy(value.reshape(n, 1))
-        made.append(tensor)
-    return made
+        tensors.append(tensor)
+    return tensors
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait, bounded, until a condition holds."""
+    """Wait until a condition is true, up to a limit."""
     await assert_eventually_async(lambda: asyncio.to_thread(condition), timeout_s=120.0)
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    yield from running(tmp_path, DEFINITION)
+    yield from run_world(tmp_path, DEFINITION)
 
 
 @pytest.fixture
 def world_of_classes(tmp_path: Path) -> Iterator[World]:
-    yield from running(tmp_path, OF_CLASSES)
+    yield from run_world(tmp_path, OF_CLASSES)
 
 
-def running(tmp_path: Path, definition: LoopDefinition) -> Iterator[World]:
-    """A world for a definition of the loop, until it is done with."""
+def run_world(tmp_path: Path, definition: LoopDefinition) -> Iterator[World]:
+    """Yield a world for a loop definition and clean up."""
     server = Triton(tmp_path / "triton" / "models", tmp_path / "triton.log")
     server.start()
-    made = World(tmp_path, server, definition=definition)
-    made.feast.put(DEPOT, ("north",), {"count_3600s": 3.0, "sum_delay_3600s": 1.5, "mood": "calm"})
-    made.feast.put(LANE, (7, "north"), {"count_3600s": 2.0})
-    made.feast.put(WORLD, ("all",), {"sum_delay_3600s": 10.0})
-    made.feast.watermark(VIEW_KEYS, T0)
-    yield made
-    made.stop.set()
-    made.client.close()
-    made.control.close()
-    made.feast.close()
+    fixture = World(tmp_path, server, definition=definition)
+    fixture.feast.put(DEPOT, ("north",), {"count_3600s": 3.0, "sum_delay_3600s": 1.5, "mood": "calm"})
+    fixture.feast.put(LANE, (7, "north"), {"count_3600s": 2.0})
+    fixture.feast.put(WORLD, ("all",), {"sum_delay_3600s": 10.0})
+    fixture.feast.watermark(VIEW_KEYS, T0)
+    yield fixture
+    fixture.stop.set()
+    fixture.client.close()
+    fixture.control.close()
+    fixture.feast.close()
     server.kill()
     port = server.address.rpartition(":")[2]
-    for left in Path("/dev/shm").glob(f"driftloop_{port}_*"):
-        left.unlink()
+    for segment in Path("/dev/shm").glob(f"driftloop_{port}_*"):
+        segment.unlink()

@@ -1,4 +1,4 @@
-"""The whole agent beside a real Triton; the bus is in memory."""
+"""The agent with a real Triton and a bus in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.triton]
 
 @asynccontextmanager
 async def running(world: World) -> AsyncIterator[None]:
-    """The agent, for as long as the block lasts; what ends it early comes out."""
+    """Run the agent during the block; raise the error that ends it early."""
     world.stop.clear()
     task = asyncio.create_task(world.agent().run())
     try:
@@ -39,7 +39,7 @@ async def converged(world: World, *epochs: int) -> None:
 
 async def test_a_route_converges_and_its_predictions_reach_the_log_before_the_watermark(world: World) -> None:
     async with running(world):
-        world.say(route_changed(1, world.a))
+        world.publish(route_changed(1, world.a))
         await converged(world, 1)
         for n in range(20):
             await asyncio.to_thread(ask, world, f"p{n}")
@@ -56,15 +56,15 @@ async def test_a_route_converges_and_its_predictions_reach_the_log_before_the_wa
     assert world.inference_count() == len(ids)
 
 
-async def test_a_route_that_fails_leaves_the_one_before_and_blames_the_newcomer(world: World, tmp_path: Path) -> None:
+async def test_a_failed_route_names_its_release_and_the_previous_route_answers(world: World, tmp_path: Path) -> None:
     broken = write_release(tmp_path, "r-broken", 5.0, error=0.01)
     async with running(world):
-        world.say(route_changed(1, world.a))
+        world.publish(route_changed(1, world.a))
         await converged(world, 1)
-        world.say(route_changed(2, world.a, broken, 0.5))
+        world.publish(route_changed(2, world.a, broken, 0.5))
         await eventually(lambda: world.epochs(FAILED) == [2])
         assert {await asyncio.to_thread(ask, world, f"p{n}") for n in range(20)} == {"r-a"}
-        world.say(route_changed(3, world.b))
+        world.publish(route_changed(3, world.b))
         await converged(world, 1, 3)
         assert await asyncio.to_thread(ask, world, "q") == "r-b"
     failed = from_record(world.broker.records(FAILED)[0], [serving_pb2.RouteFailed])
@@ -72,20 +72,20 @@ async def test_a_route_that_fails_leaves_the_one_before_and_blames_the_newcomer(
     assert "golden" in failed.data.reason  # type: ignore[attr-defined]
 
 
-async def test_a_first_champion_that_fails_is_no_obstacle_to_the_next(world: World, tmp_path: Path) -> None:
+async def test_after_a_failed_first_champion_the_next_one_is_served(world: World, tmp_path: Path) -> None:
     broken = write_release(tmp_path, "r-broken", 5.0, error=0.01)
     async with running(world):
-        world.say(route_changed(1, broken))
+        world.publish(route_changed(1, broken))
         await eventually(lambda: world.epochs(FAILED) == [1])
         assert not world.client.is_model_ready(LOOP)
-        world.say(route_changed(2, world.b))
+        world.publish(route_changed(2, world.b))
         await converged(world, 2)
         assert await asyncio.to_thread(ask, world, "q") == "r-b"
 
 
-async def test_after_triton_is_killed_the_route_comes_back_and_nothing_is_lost_or_said_twice(world: World) -> None:
+async def test_after_triton_is_killed_the_route_is_restored_without_loss_or_second_event(world: World) -> None:
     async with running(world):
-        world.say(route_changed(1, world.a, world.b, 0.5))
+        world.publish(route_changed(1, world.a, world.b, 0.5))
         await converged(world, 1)
         before = [await asyncio.to_thread(ask, world, f"p{n}") for n in range(20)]
         await asyncio.to_thread(world.triton.kill)
@@ -98,13 +98,13 @@ async def test_after_triton_is_killed_the_route_comes_back_and_nothing_is_lost_o
     assert set(ids) == {"probe-parcels-1", *(f"id-p{n}" for n in range(20))}
 
 
-async def test_a_restarted_agent_goes_on_where_it_was(world: World) -> None:
+async def test_a_restarted_agent_resumes(world: World) -> None:
     async with running(world):
-        world.say(route_changed(1, world.a))
+        world.publish(route_changed(1, world.a))
         await converged(world, 1)
     await asyncio.to_thread(ask, world, "while-away")
     async with running(world):
-        world.say(route_changed(2, world.b))
+        world.publish(route_changed(2, world.b))
         await converged(world, 1, 2)
         await eventually(lambda: len(world.broker.records(TOPIC)) >= 3)
     ids = {from_record(r, [predictions_pb2.PredictionServed]).id for r in world.broker.records(TOPIC)}

@@ -1,4 +1,4 @@
-"""`python -m services.serving` as it is deployed, beside a real Kafka and a real Triton; killed on the way."""
+"""`python -m services.serving` with a real Kafka and a real Triton, killed and restarted."""
 
 import json
 import os
@@ -38,7 +38,7 @@ M = TypeVar("M", bound=Message)
 
 @dataclass
 class Deployment:
-    """Kafka, Triton and the agent as processes of their own."""
+    """Kafka, Triton and the agent as separate processes."""
 
     home: Path
     triton: Triton
@@ -73,14 +73,14 @@ class Deployment:
         client.close()
 
     def inferences(self) -> int:
-        """Triton's own count."""
+        """Return Triton's inference count."""
         client = self.triton.client()
         count = int(client.get_inference_statistics(LOOP).model_stats[0].inference_count)
         client.close()
         return count
 
     def events(self, kind: type[M]) -> list[Envelope[M]]:
-        """All events of a kind, from the topic's start."""
+        """Return all events of a kind, from the start of its topic."""
         topic = topic_of(kind)
         consumer = KafkaBatchConsumer(self.bootstrap, [topic.name], "test")
         ends = sum(consumer.end_offsets().values())
@@ -122,16 +122,16 @@ def deployment(tmp_path: Path, kafka: Kafka) -> Iterator[Deployment]:
     triton.start()
     (tmp_path / "loops" / LOOP).mkdir(parents=True)
     (tmp_path / "loops" / LOOP / "loop.yaml").write_text(yaml.safe_dump(DECLARED))
-    made = Deployment(tmp_path, triton, kafka.bootstrap, free_ports(1)[0])
+    running = Deployment(tmp_path, triton, kafka.bootstrap, free_ports(1)[0])
     try:
-        yield made
+        yield running
     finally:
-        if made.agent is not None and made.agent.poll() is None:
-            made.end(signal.SIGKILL)
+        if running.agent is not None and running.agent.poll() is None:
+            running.end(signal.SIGKILL)
         triton.kill()
 
 
-def test_a_killed_agent_loses_nothing_and_says_nothing_twice(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_killed_agent_loses_nothing_and_repeats_no_event(deployment: Deployment, tmp_path: Path) -> None:
     feast = FeastFile(tmp_path / "online" / "online.db")
     feast.put(DEPOT, ("north",), {"count_3600s": 3.0})
     feast.watermark(VIEW_KEYS, T0)
@@ -151,11 +151,11 @@ def test_a_killed_agent_loses_nothing_and_says_nothing_twice(deployment: Deploym
     producer.flush()
     deployment.start()
     until(lambda: len(deployment.events(predictions_pb2.PredictionWatermark)) == 2)
-    until(lambda: [each.data.epoch for each in deployment.events(serving_pb2.RouteConverged)] == [1, 2])
+    until(lambda: [event.data.epoch for event in deployment.events(serving_pb2.RouteConverged)] == [1, 2])
     deployment.ask("after")
     assert deployment.end(signal.SIGTERM) == 0
-    ids = {each.id for each in deployment.events(predictions_pb2.PredictionServed)}
+    ids = {event.id for event in deployment.events(predictions_pb2.PredictionServed)}
     probes = {"probe-parcels-1", "probe-parcels-2"}
     assert ids == probes | {"id-after"} | {f"id-{when}-{n}" for when in ("before", "while") for n in range(50)}
     probed_again = deployment.inferences() - len(ids)
-    assert probed_again in (0, 1)  # the restarted agent may probe the standing route before it sees the next one
+    assert probed_again in (0, 1)  # the restarted agent may probe the current route before it sees the next one

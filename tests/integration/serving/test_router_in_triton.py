@@ -64,14 +64,14 @@ def test_a_plain_client_gets_an_answer_and_its_record(world: World) -> None:
     assert record.input_digest == bundle.manifest.input_digest
 
 
-def test_bad_requests_are_told_what_is_wrong_and_crash_nothing(world: World) -> None:
+def test_bad_requests_are_described_and_crash_nothing(world: World) -> None:
     world.serve(1, world.a)
     good = inputs(["p-1"])
 
     def changed(name: str, datatype: str, value: NDArray[Any]) -> list[grpc.InferInput]:
         tensor = grpc.InferInput(name, list(value.shape), datatype)
         tensor.set_data_from_numpy(value)
-        return [tensor if each.name() == name else each for each in good]
+        return [tensor if original.name() == name else original for original in good]
 
     assert "unexpected shape for input 'weight'" in refused(world, changed("weight", "FP64", np.zeros((1, 2))))
     assert "batch-size must be <= 256" in refused(world, inputs([f"p{n}" for n in range(257)]))
@@ -88,17 +88,17 @@ def test_bad_requests_are_told_what_is_wrong_and_crash_nothing(world: World) -> 
     assert {record.key for record in world.spooled()} == {"probe-1", "alive"}
 
 
-def test_rows_that_are_refused_are_told_from_inferences(world: World) -> None:
+def test_refused_rows_are_counted_apart_from_inferences(world: World) -> None:
     world.serve(1, world.a)
     assert refused_rows(world.triton.metrics, LOOP) == 0
     refused(world, inputs(["p-1", "", "p-3"]))
-    refused(world, inputs([f"p{n}" for n in range(257)]))  # by Triton, which does not count those
+    refused(world, inputs([f"p{n}" for n in range(257)]))  # Triton refuses and does not count these
     still_answers(world)
     assert_eventually(lambda: world.inference_count() >= 5)
     assert (world.inference_count(), refused_rows(world.triton.metrics, LOOP)) == (5, 3)
 
 
-def test_the_load_calls_are_locked(world: World) -> None:
+def test_load_calls_need_the_control_token(world: World) -> None:
     world.serve(1, world.a)
     with pytest.raises(InferenceServerException, match=r"restricted"):
         world.client.unload_model(LOOP)
@@ -114,7 +114,7 @@ def test_an_unknown_entity_is_served_with_missing_features(world: World) -> None
     assert list(record.stale_views) == []
 
 
-def test_views_too_old_are_missing_and_named(world: World) -> None:
+def test_stale_views_are_missing_and_listed(world: World) -> None:
     world.serve(1, world.a)
     ask(world, inputs(["p-1"], decision_ms=T0 + 2 * 3_600_000 + 1))
     record = world.spooled()[-1]
@@ -122,7 +122,7 @@ def test_views_too_old_are_missing_and_named(world: World) -> None:
     assert np.isnan(record.numeric[:4]).all()
 
 
-def test_a_thousand_keys_are_joined_as_they_were_written(world: World) -> None:
+def test_a_thousand_keys_are_joined_as_written(world: World) -> None:
     random = np.random.default_rng(3)
     wanted = random.normal(size=(1000, 2))
     for n, (count, delay) in enumerate(wanted.tolist()):
@@ -139,7 +139,7 @@ def test_a_thousand_keys_are_joined_as_they_were_written(world: World) -> None:
     np.testing.assert_allclose(scores, model_on_the_logged_features(world, world.a, records), rtol=1e-12)
 
 
-def test_both_arms_score_and_each_key_keeps_its_own(world: World) -> None:
+def test_both_arms_score_and_each_key_keeps_its_arm(world: World) -> None:
     world.serve(1, world.a, world.b, 0.3)
     keys = [f"p{n}" for n in range(200)]
     for _ in range(2):
@@ -189,17 +189,17 @@ def test_no_request_fails_while_routes_are_swapped(world: World) -> None:
     assert failures == []
     assert epoch > 5
     probes = epoch
-    asked = sum(answered) + probes
-    assert_eventually(lambda: world.inference_count() >= asked)
-    assert asked == world.inference_count() == len(world.spooled())
+    expected_count = sum(answered) + probes
+    assert_eventually(lambda: world.inference_count() >= expected_count)
+    assert expected_count == world.inference_count() == len(world.spooled())
     assert {record.route_epoch for record in world.spooled()} == set(range(1, epoch + 1))
 
 
-def test_of_classes_an_answer_holds_a_number_a_class_and_its_record_too(world_of_classes: World) -> None:
+def test_a_multiclass_answer_and_its_record_have_one_score_per_class(world_of_classes: World) -> None:
     world = world_of_classes
     world.serve(1, world.a, world.b, 0.5)
     metadata = world.client.get_model_metadata(LOOP)
-    assert {each.name: list(each.shape) for each in metadata.outputs}["score"] == [-1, 3]
+    assert {output.name: list(output.shape) for output in metadata.outputs}["score"] == [-1, 3]
     result = ask(world, inputs(["p-1"]))
     keys = [f"p{n}" for n in range(200)]
     many = ask(world, inputs(keys))
@@ -216,12 +216,12 @@ def test_of_classes_an_answer_holds_a_number_a_class_and_its_record_too(world_of
         name = reference.release_id
         logged = np.array([e.class_scores for r in records for e in r.scores if e.release_id == name])
         np.testing.assert_allclose(logged, expected, rtol=1e-12)
-        mine = [row for row, record in enumerate(records) if record.release_id == name]
-        np.testing.assert_array_equal(scores[mine], logged[mine])
-        assert [records[row].score for row in mine] == scores[mine].max(axis=1).tolist()
+        answered_rows = [row for row, record in enumerate(records) if record.release_id == name]
+        np.testing.assert_array_equal(scores[answered_rows], logged[answered_rows])
+        assert [records[row].score for row in answered_rows] == scores[answered_rows].max(axis=1).tolist()
 
 
-def test_a_release_of_other_classes_does_not_answer(world_of_classes: World, tmp_path: Path) -> None:
+def test_a_release_with_other_classes_does_not_answer(world_of_classes: World, tmp_path: Path) -> None:
     world = world_of_classes
     world.serve(1, world.a)
     other = write_release(tmp_path, "r-odd", 1.0, classes=CLASSES[::-1])

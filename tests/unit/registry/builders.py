@@ -1,4 +1,4 @@
-"""Releases, verdicts and a policy for tests."""
+"""Build releases, verdicts and policies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def candidate(number: int) -> ReleaseRecord:
 
 
 def offline(number: int, outcome: VerdictOutcome = VerdictOutcome.BETTER, time_ms: int = 0) -> Verdict:
-    return Verdict(f"r-{number}", "offline", outcome, time_ms, evidence=(f"v-{number}",), reason="as the gates say")
+    return Verdict(f"r-{number}", "offline", outcome, time_ms, evidence=(f"v-{number}",), reason="all gates passed")
 
 
 def in_stage(

@@ -29,12 +29,12 @@ class Service:
     def __init__(self, folder: Path, steps: list[dict[str, Any]] | None = None) -> None:
         self.engine = open_database(f"sqlite:///{folder / 'registry.db'}", metadata)
         self.table = table(Registry({"orders": rollout_policy(loop_definition(steps=steps))}, SqlLedger))
-        self.seen = 0
+        self.count = 0
 
-    def take(self, data: Message, day: int = 0, chain: str = "chain of a command") -> Sequence[Draft]:
-        self.seen += 1
+    def handle(self, data: Message, day: int = 0, chain: str = "chain of a command") -> Sequence[Draft]:
+        self.count += 1
         with self.engine.begin() as connection:
-            event = envelope(f"{type(data).__name__}-{self.seen}", data, day * DAY_MS, chain)
+            event = envelope(f"{type(data).__name__}-{self.count}", data, day * DAY_MS, chain)
             return self.table[type(data)](event, Transaction(connection))
 
 
@@ -65,15 +65,15 @@ def in_stage(number: int, stage: str, outcome: evaluation.Outcome, step: int = 0
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    made = Service(tmp_path)
-    yield made
-    made.engine.dispose()
+    opened = Service(tmp_path)
+    yield opened
+    opened.engine.dispose()
 
 
 @pytest.fixture
 def shadowing(service: Service) -> Service:
-    service.take(offline(1), 1, "chain 1")
-    service.take(offline(2), 2, "chain 2")
+    service.handle(offline(1), 1, "chain 1")
+    service.handle(offline(2), 2, "chain 2")
     return service
 
 
@@ -82,13 +82,12 @@ def kinds(drafts: Sequence[Draft]) -> list[str]:
 
 
 def only(drafts: Sequence[Draft], kind: type[Any]) -> Any:
-    found = [draft.data for draft in drafts if isinstance(draft.data, kind)]
-    assert len(found) == 1
-    return found[0]
+    (data,) = [draft.data for draft in drafts if isinstance(draft.data, kind)]
+    return data
 
 
-def test_the_first_champion_comes_by_the_full_chain_of_events(service: Service) -> None:
-    drafts = service.take(offline(1), 5, "chain 1")
+def test_the_first_champion_is_promoted_with_all_events(service: Service) -> None:
+    drafts = service.handle(offline(1), 5, "chain 1")
     assert kinds(drafts) == ["ReleaseCreated", "StageEntered", "RouteChanged", "ChampionPromoted"]
     assert {draft.chain for draft in drafts} == {"chain 1"}
     assert {draft.time_ms for draft in drafts} == {5 * DAY_MS}
@@ -99,13 +98,13 @@ def test_the_first_champion_comes_by_the_full_chain_of_events(service: Service) 
     assert (route.epoch, route.champion.release_id, route.HasField("challenger")) == (1, "r-1", False)
 
 
-def test_a_promotion_retires_the_champion_and_names_the_verdicts_windows(shadowing: Service) -> None:
-    shadowing.take(in_stage(2, "shadow", evaluation.BETTER), 6)
-    drafts = shadowing.take(in_stage(2, "canary", evaluation.BETTER, step=1), 9, "chain of a window")
+def test_a_promotion_retires_the_champion_and_lists_the_evidence(shadowing: Service) -> None:
+    shadowing.handle(in_stage(2, "shadow", evaluation.BETTER), 6)
+    drafts = shadowing.handle(in_stage(2, "canary", evaluation.BETTER, step=1), 9, "chain of a window")
     assert kinds(drafts) == ["StageEntered", "StageEntered", "RouteChanged", "ChampionPromoted"]
     assert {draft.chain for draft in drafts} == {"chain 2"}
     stages = [draft.data for draft in drafts if isinstance(draft.data, registry.StageEntered)]
-    assert [(each.release_id, each.from_stage, each.stage) for each in stages] == [
+    assert [(stage.release_id, stage.from_stage, stage.stage) for stage in stages] == [
         ("r-2", "canary", "champion"),
         ("r-1", "champion", "retired"),
     ]
@@ -114,69 +113,69 @@ def test_a_promotion_retires_the_champion_and_names_the_verdicts_windows(shadowi
     assert list(promoted.evidence_ids) == ["VerdictReached-4", "w-1", "w-2"]
 
 
-def test_a_canary_route_carries_its_share(shadowing: Service) -> None:
-    drafts = shadowing.take(in_stage(2, "shadow", evaluation.BETTER), 6)
+def test_a_canary_route_has_its_share(shadowing: Service) -> None:
+    drafts = shadowing.handle(in_stage(2, "shadow", evaluation.BETTER), 6)
     route = only(drafts, registry.RouteChanged)
     assert (route.stage, route.challenger.release_id, route.challenger_share) == ("canary", "r-2", 0.1)
     entered = only(drafts, registry.StageEntered)
     assert (entered.step, entered.share, entered.champion_release_id) == (1, 0.1, "r-1")
 
 
-def test_an_offline_refusal_is_one_event(shadowing: Service) -> None:
-    drafts = shadowing.take(offline(3, evaluation.WORSE), 7)
+def test_an_offline_rejection_is_one_event(shadowing: Service) -> None:
+    drafts = shadowing.handle(offline(3, evaluation.WORSE), 7)
     assert kinds(drafts) == ["ReleaseRejected"]
     rejected = only(drafts, registry.ReleaseRejected)
     assert (rejected.stage, rejected.reason) == ("offline", "gain over the base rate; no champion")
 
 
-def test_a_candidate_that_comes_again_is_a_no_op(shadowing: Service) -> None:
-    assert shadowing.take(offline(1), 7) == []
-    assert shadowing.take(offline(2), 7) == []
+def test_a_repeated_candidate_is_a_no_op(shadowing: Service) -> None:
+    assert shadowing.handle(offline(1), 7) == []
+    assert shadowing.handle(offline(2), 7) == []
 
 
-def test_a_verdict_that_comes_after_its_release_ended_is_a_no_op(shadowing: Service) -> None:
-    assert kinds(shadowing.take(in_stage(2, "shadow", evaluation.WORSE), 6))[-1] == "ReleaseRejected"
-    assert shadowing.take(in_stage(2, "shadow", evaluation.BETTER), 7) == []
+def test_a_verdict_after_the_end_of_its_release_is_a_no_op(shadowing: Service) -> None:
+    assert kinds(shadowing.handle(in_stage(2, "shadow", evaluation.WORSE), 6))[-1] == "ReleaseRejected"
+    assert shadowing.handle(in_stage(2, "shadow", evaluation.BETTER), 7) == []
 
 
 def test_the_same_verdicts_give_the_same_ids(tmp_path: Path) -> None:
-    found = []
+    runs = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        made = Service(tmp_path / name)
-        drafts = [*made.take(offline(1), 1), *made.take(offline(2), 2)]
-        drafts += made.take(in_stage(2, "shadow", evaluation.BETTER), 6)
-        found.append([draft.id for draft in drafts])
-        made.engine.dispose()
-    assert found[0] == found[1]
-    assert len(set(found[0])) == len(found[0])
+        service = Service(tmp_path / name)
+        drafts = [*service.handle(offline(1), 1), *service.handle(offline(2), 2)]
+        drafts += service.handle(in_stage(2, "shadow", evaluation.BETTER), 6)
+        runs.append([draft.id for draft in drafts])
+        service.engine.dispose()
+    assert runs[0] == runs[1]
+    assert len(set(runs[0])) == len(runs[0])
 
 
-def test_commands_of_people(tmp_path: Path) -> None:
+def test_user_commands(tmp_path: Path) -> None:
     service = Service(tmp_path, [{**STEPS[0], "approval": True}])
-    service.take(offline(1), 1)
-    service.take(offline(2), 2, "chain 2")
-    asked = service.take(in_stage(2, "shadow", evaluation.BETTER), 6)
-    assert kinds(asked) == ["ApprovalRequested"]
-    approved = service.take(control.Approve(loop="orders", release_id="r-2", who="ann", why="looks right"), 7)
+    service.handle(offline(1), 1)
+    service.handle(offline(2), 2, "chain 2")
+    requested = service.handle(in_stage(2, "shadow", evaluation.BETTER), 6)
+    assert kinds(requested) == ["ApprovalRequested"]
+    approved = service.handle(control.Approve(loop="orders", release_id="r-2", who="ann", why="looks right"), 7)
     assert kinds(approved)[-1] == "ChampionPromoted"
     assert {draft.chain for draft in approved} == {"chain 2"}
     assert only(approved[:1], registry.StageEntered).reason == "approved by ann: looks right"
-    back = service.take(control.Rollback(loop="orders", who="bob", why="no"), 8)
+    back = service.handle(control.Rollback(loop="orders", who="bob", why="no"), 8)
     assert kinds(back) == ["StageEntered", "StageEntered", "RouteChanged", "ReleaseRolledBack"]
     assert only(back, registry.RouteChanged).champion.release_id == "r-1"
-    assert service.take(control.Pause(loop="orders", who="ann"), 9) == []
-    refused = service.take(offline(3), 10)
+    assert service.handle(control.Pause(loop="orders", who="ann"), 9) == []
+    refused = service.handle(offline(3), 10)
     assert only(refused, registry.ReleaseRejected).reason == "the loop is paused"
-    assert service.take(control.Resume(loop="orders", who="ann"), 11) == []
-    assert kinds(service.take(offline(4), 12))[0] == "ReleaseCreated"
-    rejected = service.take(control.Reject(loop="orders", release_id="r-4", who="ann"), 13)
+    assert service.handle(control.Resume(loop="orders", who="ann"), 11) == []
+    assert kinds(service.handle(offline(4), 12))[0] == "ReleaseCreated"
+    rejected = service.handle(control.Reject(loop="orders", release_id="r-4", who="ann"), 13)
     assert only(rejected, registry.ReleaseRejected).reason == "rejected by ann"
     service.engine.dispose()
 
 
 @pytest.mark.parametrize(
-    ("command", "because"),
+    ("command", "reason"),
     [
         (control.Rollback(loop="orders", who="ann"), "there is no champion to go back to"),
         (control.Approve(loop="orders", release_id="r-9", who="ann"), "r-9 does not wait for an approval"),
@@ -184,52 +183,50 @@ def test_commands_of_people(tmp_path: Path) -> None:
         (control.Resume(loop="orders", who="ann"), "the loop is already running"),
     ],
 )
-def test_who_commands_what_changes_nothing_is_told_why(tmp_path: Path, command: Any, because: str) -> None:
+def test_a_command_without_effect_is_answered_with_a_reason(tmp_path: Path, command: Any, reason: str) -> None:
     service = Service(tmp_path)
-    service.take(offline(1), 1)
-    [draft] = service.take(command, 2)
-    told = only([draft], registry.CommandIgnored)
-    assert (told.reason, told.command) == (because, type(command).DESCRIPTOR.name.lower())
-    assert told.command_id
+    service.handle(offline(1), 1)
+    [draft] = service.handle(command, 2)
+    ignored = only([draft], registry.CommandIgnored)
+    assert (ignored.reason, ignored.command) == (reason, type(command).DESCRIPTOR.name.lower())
+    assert ignored.command_id
     service.engine.dispose()
 
 
-def test_that_a_release_waits_for_a_person_is_shown_until_it_moves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown: list[float] = []
+def test_the_gauge_shows_a_release_that_waits_for_an_approval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values: list[float] = []
 
-    class Shown:
+    class FakeGauge:
         def set(self, value: float, *, loop: str) -> None:
             assert loop == "orders"
-            shown.append(value)
+            values.append(value)
 
-    monkeypatch.setattr(metrics, "APPROVALS_WAITING", Shown())
+    monkeypatch.setattr(metrics, "APPROVALS_WAITING", FakeGauge())
     service = Service(tmp_path, [{**STEPS[0], "approval": True}])
-    service.take(offline(1), 1)
-    service.take(offline(2), 2)
-    assert shown == [0, 0]
-    service.take(in_stage(2, "shadow", evaluation.BETTER), 6)
+    service.handle(offline(1), 1)
+    service.handle(offline(2), 2)
+    assert values == [0, 0]
+    service.handle(in_stage(2, "shadow", evaluation.BETTER), 6)
     with service.engine.begin() as connection:
-        set_gauges([SqlLedger(connection).load("orders")])  # as a start does
-    assert shown[2:] == [1, 1]
-    service.take(control.Approve(loop="orders", release_id="r-2", who="ann"), 7)
-    assert shown[4:] == [0]
+        set_gauges([SqlLedger(connection).load("orders")])  # as at a start
+    assert values[2:] == [1, 1]
+    service.handle(control.Approve(loop="orders", release_id="r-2", who="ann"), 7)
+    assert values[4:] == [0]
     service.engine.dispose()
 
 
-def test_a_failed_route_tells_the_one_before_again_under_a_new_epoch(shadowing: Service) -> None:
-    shadowing.take(in_stage(2, "shadow", evaluation.BETTER), 6)
+def test_a_failed_route_publishes_the_previous_route_under_a_new_epoch(shadowing: Service) -> None:
+    shadowing.handle(in_stage(2, "shadow", evaluation.BETTER), 6)
     failed = serving.RouteFailed(loop="orders", epoch=3, release_id="r-2", reason="no probe")
-    drafts = shadowing.take(failed, 6)
+    drafts = shadowing.handle(failed, 6)
     assert kinds(drafts) == ["StageEntered", "RouteChanged", "ReleaseRolledBack"]
     assert only(drafts, registry.RouteChanged).epoch == 4
     assert "no probe" in only(drafts, registry.ReleaseRolledBack).reason
-    assert shadowing.take(failed, 6) == []
+    assert shadowing.handle(failed, 6) == []
 
 
-def test_a_converged_route_is_noted(shadowing: Service) -> None:
-    assert shadowing.take(serving.RouteConverged(loop="orders", epoch=2)) == []
+def test_a_converged_route_has_no_events(shadowing: Service) -> None:
+    assert shadowing.handle(serving.RouteConverged(loop="orders", epoch=2)) == []
 
 
 @pytest.mark.parametrize(
@@ -241,7 +238,7 @@ def test_a_converged_route_is_noted(shadowing: Service) -> None:
         (control.Rollback(loop="nobody"), "unknown-loop"),
     ],
 )
-def test_an_event_that_can_never_be_handled_is_invalid(service: Service, data: Message, reason: str) -> None:
+def test_an_invalid_event_is_reported(service: Service, data: Message, reason: str) -> None:
     with pytest.raises(InvalidEvent) as caught:
-        service.take(data)
+        service.handle(data)
     assert caught.value.reason == reason

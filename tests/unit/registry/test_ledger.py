@@ -18,9 +18,9 @@ from tests.unit.registry.builders import candidate, offline, policy
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = open_database(f"sqlite:///{tmp_path / 'registry.db'}", metadata)
-    yield made
-    made.dispose()
+    opened = open_database(f"sqlite:///{tmp_path / 'registry.db'}", metadata)
+    yield opened
+    opened.dispose()
 
 
 def save(engine: Engine, before: LoopReleases, change: Change) -> None:
@@ -34,7 +34,7 @@ def first_champion() -> Change:
     return machine.judge_offline(LoopReleases("orders"), candidate(1), offline(1), policy())
 
 
-def test_what_is_saved_is_loaded(engine: Engine) -> None:
+def test_a_saved_state_is_loaded(engine: Engine) -> None:
     change = first_champion()
     save(engine, LoopReleases("orders"), change)
     with engine.begin() as connection:
@@ -45,7 +45,7 @@ def test_what_is_saved_is_loaded(engine: Engine) -> None:
         assert not ledger.has_release("r-2")
 
 
-def test_of_two_writers_that_read_the_same_epoch_one_must_try_again(engine: Engine) -> None:
+def test_one_of_two_writers_at_the_same_epoch_must_retry(engine: Engine) -> None:
     save(engine, LoopReleases("orders"), first_champion())
     with engine.begin() as connection:
         fast, slow = SqlLedger(connection), SqlLedger(connection)
@@ -58,7 +58,7 @@ def test_of_two_writers_that_read_the_same_epoch_one_must_try_again(engine: Engi
             slow.save(before, third.state, third.touched)
 
 
-def test_of_two_writers_that_saw_no_row_one_must_try_again(engine: Engine) -> None:
+def test_one_of_two_writers_of_the_first_row_must_retry(engine: Engine) -> None:
     with engine.begin() as connection:
         fast, slow = SqlLedger(connection), SqlLedger(connection)
         assert fast.load("orders") == slow.load("orders")
@@ -68,7 +68,7 @@ def test_of_two_writers_that_saw_no_row_one_must_try_again(engine: Engine) -> No
             slow.save(LoopReleases("orders"), change.state, change.touched)
 
 
-def test_a_change_that_keeps_the_epoch_is_guarded_too(engine: Engine) -> None:
+def test_a_conflict_without_a_new_epoch_must_retry_too(engine: Engine) -> None:
     save(engine, LoopReleases("orders"), first_champion())
     with engine.begin() as connection:
         fast, slow = SqlLedger(connection), SqlLedger(connection)
@@ -79,7 +79,7 @@ def test_a_change_that_keeps_the_epoch_is_guarded_too(engine: Engine) -> None:
             slow.save(before, before, ())
 
 
-def test_a_converged_epoch_never_goes_back(engine: Engine) -> None:
+def test_the_converged_epoch_never_decreases(engine: Engine) -> None:
     save(engine, LoopReleases("orders"), first_champion())
     with engine.begin() as connection:
         ledger = SqlLedger(connection)
@@ -88,7 +88,7 @@ def test_a_converged_epoch_never_goes_back(engine: Engine) -> None:
         assert connection.exec_driver_sql("SELECT converged_epoch FROM loops").scalar() == 1
 
 
-def test_releases_wait_for_their_copy_and_refused_candidates_do_not(engine: Engine) -> None:
+def test_releases_are_queued_for_a_copy_and_rejected_candidates_are_not(engine: Engine) -> None:
     queue = SqlMirrorQueue(engine)
     save(engine, LoopReleases("orders"), first_champion())
     state = first_champion().state
@@ -104,7 +104,7 @@ def test_releases_wait_for_their_copy_and_refused_candidates_do_not(engine: Engi
     assert (queue.backlog(), queue.next(0), queue.version("r-1")) == (0, None, "7")
 
 
-def test_a_change_while_it_is_copied_asks_for_another_copy(engine: Engine) -> None:
+def test_a_change_during_a_copy_queues_another_copy(engine: Engine) -> None:
     queue = SqlMirrorQueue(engine)
     save(engine, LoopReleases("orders"), first_champion())
     task = queue.next(0)

@@ -12,7 +12,7 @@ from tests.helpers.clock import FakeClock
 
 @dataclass
 class FakeQueue:
-    """Tasks with their due times."""
+    """Tasks and their due times."""
 
     tasks: dict[str, MirrorTask]
     due: dict[str, int] = field(default_factory=dict)
@@ -50,19 +50,19 @@ class FakeQueue:
 
 @dataclass
 class FakeModels:
-    """A registry that answers, or not."""
+    """A registry that can stop answering."""
 
     answers: bool = True
     aliases_answer: bool = True
-    made: list[str] = field(default_factory=list)
+    created: list[str] = field(default_factory=list)
     aliases: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def ensure_version(self, loop: str, release: MirroredRelease, known_version: str) -> str:
         if not self.answers:
             raise Retriable("MLflow does not answer")
         if not known_version:
-            self.made.append(release.release_id)
-        return known_version or str(len(self.made))
+            self.created.append(release.release_id)
+        return known_version or str(len(self.created))
 
     def set_aliases(self, loop: str, versions: Mapping[str, str]) -> None:
         if not self.aliases_answer:
@@ -79,15 +79,15 @@ def queue_of(*names: str) -> FakeQueue:
     return FakeQueue({name: MirrorTask("orders", name, 1, 0) for name in names})
 
 
-def test_what_waits_is_copied_and_aliases_name_only_what_has_a_version() -> None:
+def test_queued_releases_are_copied_and_aliases_need_a_version() -> None:
     queue, models = queue_of("r-1", "r-2"), FakeModels()
     assert mirror_of(queue, models)[0].drain() == 2
-    assert models.made == ["r-1", "r-2"]
+    assert models.created == ["r-1", "r-2"]
     assert models.aliases == {"orders": {"champion": "1"}}
     assert queue.backlog() == 0
 
 
-def test_a_registry_that_does_not_answer_is_asked_later_and_later() -> None:
+def test_a_failing_copy_is_retried_with_longer_pauses() -> None:
     queue, models = queue_of("r-1"), FakeModels(answers=False)
     mirror, clock, _ = mirror_of(queue, models)
     pauses = []
@@ -101,18 +101,18 @@ def test_a_registry_that_does_not_answer_is_asked_later_and_later() -> None:
     assert mirror.drain() == 1
 
 
-def test_an_alias_that_could_not_be_set_is_set_later_without_a_second_version() -> None:
+def test_a_failed_alias_is_retried_without_a_second_version() -> None:
     queue, models = queue_of("r-1"), FakeModels(aliases_answer=False)
     mirror, clock, _ = mirror_of(queue, models)
     assert mirror.drain() == 0
     models.aliases_answer = True
     clock.wall_ms = queue.due["r-1"]
     assert mirror.drain() == 1
-    assert models.made == ["r-1"]
+    assert models.created == ["r-1"]
     assert models.aliases == {"orders": {"champion": "1"}}
 
 
-def test_it_stops_when_asked() -> None:
+def test_the_mirror_stops_at_the_stop_event() -> None:
     mirror, _, stop = mirror_of(queue_of(), FakeModels())
     thread = threading.Thread(target=mirror.run)
     thread.start()

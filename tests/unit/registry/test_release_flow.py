@@ -1,4 +1,4 @@
-"""Evaluation and registry as they run, on one broker: from candidates and windows to a promotion."""
+"""Evaluation and registry on one broker: from candidates and windows to a promotion."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ _ALL = (
 
 
 class System:
-    """Both services over one broker, with the databases they keep."""
+    """Both services on one broker, with their databases."""
 
     def __init__(self, folder: Path, steps: list[dict[str, Any]] | None = None) -> None:
         self.broker = MemoryBroker()
-        for each in declared().values():
-            self.broker.create_topic(each.name)
-            self.broker.create_topic(f"{each.name}.dlq")
+        for topic in declared().values():
+            self.broker.create_topic(topic.name)
+            self.broker.create_topic(f"{topic.name}.dlq")
         loop = loop_definition(steps=steps)
         bundles = FakeBundles(
             {"/b/old": FakeScorer(weight=0.9), "/b/new": FakeScorer(), "/b/bad": FakeScorer(weight=0.0)}
@@ -84,7 +84,7 @@ class System:
 
     @asynccontextmanager
     async def running(self, groups: str = "") -> AsyncIterator[None]:
-        """Both services, reading as consumer groups whose names end so; a new ending reads everything again."""
+        """Run both services in consumer groups with this suffix; a new suffix reads the log again."""
         stop = threading.Event()
         tasks = [asyncio.create_task(self._service(name, name + groups, stop).run()) for name in self.tables]
         try:
@@ -94,26 +94,26 @@ class System:
             await asyncio.gather(*tasks)
 
     def send(self, data: Message, time_ms: int, event_id: str = "") -> None:
-        """Publish an event as its owner would, in a chain of its own."""
+        """Publish an event that starts its own chain."""
         draft = Draft(event_id or ids.event_id(type(data).__name__, time_ms, str(data)), LOOP, time_ms, data)
         self.broker.append([to_record(from_draft(draft, source="test", wall_time_ms=0, cause=None, traceparent=None))])
 
     def events(self, *kinds: type[Message]) -> list[Envelope[Any]]:
-        """What stands on the topics of these messages."""
+        """Return all events of these kinds."""
         return [
             from_record(record, [message_class(name) for name in topic_of(kind).messages])
             for kind in kinds
             for record in self.broker.records(topic_of(kind).name)
         ]
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Return once it holds, within a bound."""
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until the condition is true, up to a limit."""
         async with asyncio.timeout(60):
-            while not holds():  # noqa: ASYNC110  # what is waited for is on the broker, which notifies nobody
+            while not condition():  # noqa: ASYNC110  # the in-memory broker has no notification
                 await asyncio.sleep(0.01)
 
     async def close_window(self, day: int, gain: float) -> None:
-        """Close a window whose rows show this gain of the new release over the old one, and wait for the answers."""
+        """Close a window with this gain of the new release over the old one, and wait for the events."""
         pair = monitoring.PairedBlock(
             champion_release_id=OLD,
             challenger_release_id=NEW,
@@ -126,11 +126,13 @@ class System:
             loop=LOOP, window_id=f"w-{day}", start_ms=day * DAY_MS, end_ms=(day + 1) * DAY_MS, paired=[pair]
         )
         self.send(window, (day + 1) * DAY_MS, f"closed-{day}")
-        await self.until(lambda: f"w-{day}" in [each.data.window_id for each in self.events(monitoring.WindowDecided)])
+        await self.until(
+            lambda: f"w-{day}" in [event.data.window_id for event in self.events(monitoring.WindowDecided)]
+        )
         await self.until(self.at_rest)
 
     async def train(self, run: str, day: int) -> None:
-        """A run ends with a candidate; wait for what comes of it."""
+        """Publish a trained candidate and wait for the events."""
         data = training.CandidateTrained(
             loop=LOOP,
             request_id=f"request-{run}",
@@ -139,20 +141,20 @@ class System:
             holdout_uri=f"/h/{run}",
         )
         self.send(data, day * DAY_MS, f"trained-{run}")
-        await self.until(lambda: run in [each.data.run_id for each in self.events(evaluation.VerdictReached)])
+        await self.until(lambda: run in [event.data.run_id for event in self.events(evaluation.VerdictReached)])
         await self.until(self.at_rest)
 
     def at_rest(self) -> bool:
-        """Whether both have handled all that stands on their topics, and published what came of it."""
+        """Return whether both services have handled all records."""
         for name, handlers in self.tables.items():
             ends = {topic: len(self.broker.records(topic)) for topic in topics_of(handlers)}
-            done = {place.topic: offset for place, offset in self.broker.committed(name).items()}
+            done = {partition.topic: offset for partition, offset in self.broker.committed(name).items()}
             if any(done.get(topic, 0) < end for topic, end in ends.items()):
                 return False
         return True
 
     def stages(self) -> list[tuple[str, str, int]]:
-        """Stages entered, in order: release, stage, epoch."""
+        """Return release, stage and epoch of each stage change, in order."""
         return [(e.data.release_id, e.data.stage, e.data.epoch) for e in self.events(registry.StageEntered)]
 
     def dispose(self) -> None:
@@ -171,8 +173,8 @@ class System:
         )
 
 
-async def tell_a_promotion(system: System) -> None:
-    """First champion, a refused candidate, then one that passes shadow and canary."""
+async def publish_a_promotion(system: System) -> None:
+    """Publish a first champion, a rejected candidate, then one that passes shadow and canary."""
     await system.train("old", 7)
     await system.train("bad", 9)
     await system.train("new", 10)
@@ -183,7 +185,7 @@ async def tell_a_promotion(system: System) -> None:
 async def test_a_candidate_passes_shadow_and_canary_and_becomes_champion(tmp_path: Path) -> None:
     system = System(tmp_path)
     async with system.running():
-        await tell_a_promotion(system)
+        await publish_a_promotion(system)
     assert system.stages() == [
         (OLD, "champion", 1),
         (NEW, "shadow", 2),
@@ -196,14 +198,14 @@ async def test_a_candidate_passes_shadow_and_canary_and_becomes_champion(tmp_pat
         for e in system.events(registry.RouteChanged)
     ]
     assert routes == [(1, "", 0.0), (2, NEW, 0.0), (3, NEW, 0.1), (4, "", 0.0)]
-    assert [each.data.stage for each in system.events(registry.ReleaseRejected)] == ["offline"]
+    assert [event.data.stage for event in system.events(registry.ReleaseRejected)] == ["offline"]
     system.dispose()
 
 
-async def test_every_event_of_a_release_is_in_the_chain_of_its_candidate(tmp_path: Path) -> None:
+async def test_all_events_of_a_release_have_its_candidates_chain(tmp_path: Path) -> None:
     system = System(tmp_path)
     async with system.running():
-        await tell_a_promotion(system)
+        await publish_a_promotion(system)
     chain = [event for event in system.events(*_ALL) if event.correlation_id == "trained-new"]
     assert Counter(type(event.data).__name__ for event in chain) == {
         "VerdictReached": 6,
@@ -224,20 +226,20 @@ async def test_every_event_of_a_release_is_in_the_chain_of_its_candidate(tmp_pat
 async def test_every_window_is_decided_once_and_names_its_verdict(tmp_path: Path) -> None:
     system = System(tmp_path)
     async with system.running():
-        await tell_a_promotion(system)
+        await publish_a_promotion(system)
         await system.close_window(15, 0.0)
     decided = {event.data.window_id: list(event.data.opened) for event in system.events(monitoring.WindowDecided)}
     verdicts = {event.id for event in system.events(evaluation.VerdictReached)}
     assert len(system.events(monitoring.WindowDecided)) == len(decided) == 6
     assert [len(decided[f"w-{day}"]) for day in range(10, 16)] == [1, 1, 1, 1, 1, 0]
-    assert {each for opened in decided.values() for each in opened} <= verdicts
+    assert {verdict_id for opened in decided.values() for verdict_id in opened} <= verdicts
     system.dispose()
 
 
-async def test_the_whole_log_read_again_changes_nothing(tmp_path: Path) -> None:
+async def test_reading_the_log_again_changes_nothing(tmp_path: Path) -> None:
     system = System(tmp_path)
     async with system.running():
-        await tell_a_promotion(system)
+        await publish_a_promotion(system)
     before = [event.id for event in system.events(*_ALL)]
     system.broker.forget_commits()
     async with system.running():
@@ -247,22 +249,20 @@ async def test_the_whole_log_read_again_changes_nothing(tmp_path: Path) -> None:
 
 
 async def test_the_same_log_gives_the_same_events(tmp_path: Path) -> None:
-    found = []
+    runs = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         system = System(tmp_path / name)
         async with system.running():
-            await tell_a_promotion(system)
-        found.append([(e.id, e.time_ms, e.correlation_id, e.causation_id) for e in system.events(*_ALL)])
+            await publish_a_promotion(system)
+        runs.append([(e.id, e.time_ms, e.correlation_id, e.causation_id) for e in system.events(*_ALL)])
         system.dispose()
-    assert found[0] == found[1]
-    assert len({event[0] for event in found[0]}) == len(found[0])
+    assert runs[0] == runs[1]
+    assert len({event[0] for event in runs[0]}) == len(runs[0])
 
 
 @pytest.mark.parametrize("gain", [-0.3, 0.0])
-async def test_a_challenger_that_is_worse_or_never_known_ends_and_the_loop_is_free_again(
-    tmp_path: Path, gain: float
-) -> None:
+async def test_a_worse_or_undecided_challenger_is_rejected(tmp_path: Path, gain: float) -> None:
     system = System(tmp_path, [{**STEPS[0], "margin": 0.0}])
     async with system.running():
         await system.train("old", 7)
@@ -275,10 +275,10 @@ async def test_a_challenger_that_is_worse_or_never_known_ends_and_the_loop_is_fr
     system.dispose()
 
 
-async def test_a_person_rolls_back_a_promotion(tmp_path: Path) -> None:
+async def test_a_user_rolls_back_a_promotion(tmp_path: Path) -> None:
     system = System(tmp_path)
     async with system.running():
-        await tell_a_promotion(system)
+        await publish_a_promotion(system)
         system.send(control.Rollback(loop=LOOP, who="ann", why="complaints"), 16 * DAY_MS)
         await system.until(lambda: bool(system.events(registry.ReleaseRolledBack)))
         await system.until(system.at_rest)
@@ -286,7 +286,7 @@ async def test_a_person_rolls_back_a_promotion(tmp_path: Path) -> None:
     system.dispose()
 
 
-async def test_a_route_that_fails_takes_its_release_with_it(tmp_path: Path) -> None:
+async def test_a_failed_route_rejects_its_release(tmp_path: Path) -> None:
     system = System(tmp_path)
     async with system.running():
         await system.train("old", 7)

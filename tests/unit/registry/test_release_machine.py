@@ -1,4 +1,4 @@
-"""The release machine under any sequence of events, held through its rows at every step."""
+"""Check the release machine and its rows under any sequence of events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOOP = "orders"
 POLICIES = (policy(SHADOW, CANARY), policy({**SHADOW, "approval": True}, CANARY, {**WIDER, "approval": True}))
 
 MOSTLY_BETTER = st.sampled_from([VerdictOutcome.BETTER] * 4 + [VerdictOutcome.WORSE, VerdictOutcome.NOT_KNOWN_YET])
-"""Else few sequences come as far as a second champion."""
+"""Other weights rarely reach a second champion."""
 
 
 ENGINE = create_engine("sqlite://", poolclass=StaticPool)
@@ -43,7 +43,7 @@ class Releases(RuleBasedStateMachine):
         self.number = 0
         self.newest: Verdict | None = None
 
-    def take(self, change: Change) -> None:
+    def apply(self, change: Change) -> None:
         if change.ignored:
             assert not change.facts
             return
@@ -57,7 +57,7 @@ class Releases(RuleBasedStateMachine):
                 self.epochs.append(fact.epoch)
         for release in change.touched:
             old = self.rows.get(release.release_id)
-            assert old is None or old.stage not in ENDS, "an end is left"
+            assert old is None or old.stage not in ENDS, "a final stage changed"
             assert old is None or old.stage is not Stage.RETIRED or release.stage is Stage.CHAMPION
             assert old is None or old.stage is release.stage or release.epoch > old.epoch
             self.rows[release.release_id] = release
@@ -66,23 +66,23 @@ class Releases(RuleBasedStateMachine):
         ledger.save(self.state, change.state, change.touched)
         self.state = change.state
 
-    @initialize(chosen=st.sampled_from(POLICIES), champions=st.integers(0, 3))
-    def begin(self, chosen: machine.Policy, champions: int) -> None:
+    @initialize(selected=st.sampled_from(POLICIES), champions=st.integers(0, 3))
+    def begin(self, selected: machine.Policy, champions: int) -> None:
         for _ in range(champions):
             self.judge_offline(VerdictOutcome.BETTER, 1)
             while self.state.open is not None:
-                self.judge_what_is_there(VerdictOutcome.BETTER, False, 1, True)
-        self.policy = chosen
+                self.judge_open_release(VerdictOutcome.BETTER, False, 1, True)
+        self.policy = selected
 
     @rule(outcome=MOSTLY_BETTER, hours=st.integers(-2, 30))
     def judge_offline(self, outcome: VerdictOutcome, hours: int) -> None:
         self.number += 1
         self.now += hours
         verdict = offline(self.number, outcome, self.now)
-        self.take(machine.judge_offline(self.state, candidate(self.number), verdict, self.policy))
+        self.apply(machine.judge_offline(self.state, candidate(self.number), verdict, self.policy))
 
     @rule(outcome=MOSTLY_BETTER, limit=st.booleans(), hours=st.integers(0, 100), known_step=st.booleans())
-    def judge_what_is_there(self, outcome: VerdictOutcome, limit: bool, hours: int, known_step: bool) -> None:
+    def judge_open_release(self, outcome: VerdictOutcome, limit: bool, hours: int, known_step: bool) -> None:
         release = self.state.open
         if release is None:
             return self.judge_offline(outcome, hours)
@@ -90,25 +90,25 @@ class Releases(RuleBasedStateMachine):
         reached = limit and outcome is VerdictOutcome.NOT_KNOWN_YET
         step = release.step if known_step else None
         self.newest = Verdict(release.release_id, release.stage, outcome, self.now, step, reached)
-        return self.take(machine.judge_stage(self.state, self.newest, self.policy))
+        return self.apply(machine.judge_stage(self.state, self.newest, self.policy))
 
     @rule()
     def judge_again(self) -> None:
-        """A verdict that comes late does nothing, unless its step is still open."""
+        """A late verdict changes nothing unless its step is still open."""
         if self.newest is None:
             return
         change = machine.judge_stage(self.state, self.newest, self.policy)
         release = self.state.open
         if release is None or release.release_id != self.newest.release_id:
             assert change.ignored
-        self.take(change)
+        self.apply(change)
 
     @rule(hours=st.integers(0, 30))
     def approve(self, hours: int) -> None:
-        self.take(machine.approve(self.state, self._open_id(), "yes", (), self.now + hours, self.policy))
+        self.apply(machine.approve(self.state, self._open_id(), "yes", (), self.now + hours, self.policy))
 
-    @rule(what=st.sampled_from(["reject", "roll back", "fail", "fail the last", "pause", "resume", "resume"]))
-    def interfere(self, what: str) -> None:
+    @rule(action=st.sampled_from(["reject", "roll back", "fail", "fail the last", "pause", "resume", "resume"]))
+    def command(self, action: str) -> None:
         epoch = self.state.epoch
         changes = {
             "reject": lambda: machine.reject(self.state, self._open_id(), "no", (), self.now),
@@ -118,10 +118,10 @@ class Releases(RuleBasedStateMachine):
             "pause": lambda: machine.set_paused(self.state, True),
             "resume": lambda: machine.set_paused(self.state, False),
         }
-        self.take(changes[what]())
+        self.apply(changes[action]())
 
     @invariant()
-    def epochs_grow(self) -> None:
+    def epochs_increase(self) -> None:
         assert all(before < after for before, after in zip(self.epochs, self.epochs[1:], strict=False))
         assert not self.epochs or self.epochs[-1] <= self.state.epoch
 
@@ -132,12 +132,12 @@ class Releases(RuleBasedStateMachine):
 
     @invariant()
     def at_most_one_release_is_open_and_beside_a_champion(self) -> None:
-        found = [release for release in self.rows.values() if release.stage in OPEN]
-        assert found == ([self.state.open] if self.state.open else [])
+        open_releases = [release for release in self.rows.values() if release.stage in OPEN]
+        assert open_releases == ([self.state.open] if self.state.open else [])
         assert self.state.champion is not None or self.state.open is None
 
     @invariant()
-    def whatever_is_open_has_exits(self) -> None:
+    def the_open_release_can_always_end(self) -> None:
         release = self.state.open
         if release is None:
             return

@@ -51,7 +51,7 @@ def routes(change: Change) -> list[tuple[int, str, str, float]]:
     ]
 
 
-def test_the_first_pass_makes_the_first_champion_by_the_same_events() -> None:
+def test_the_first_pass_makes_the_first_champion_with_all_facts() -> None:
     change = machine.judge_offline(LoopReleases("orders"), candidate(1), offline(1), policy())
     assert kinds(change) == [Created, Entered, Routed, Promoted]
     assert routes(change) == [(1, "r-1", "", 0.0)]
@@ -61,7 +61,7 @@ def test_the_first_pass_makes_the_first_champion_by_the_same_events() -> None:
 
 
 @pytest.mark.parametrize("outcome", [WORSE, UNKNOWN])
-def test_a_candidate_that_fails_offline_is_rejected_and_never_a_release(outcome: VerdictOutcome) -> None:
+def test_a_candidate_that_fails_offline_is_rejected_without_a_release(outcome: VerdictOutcome) -> None:
     change = machine.judge_offline(with_champion(), candidate(2), offline(2, outcome), policy())
     assert kinds(change) == [Rejected]
     assert change.state == with_champion()
@@ -84,14 +84,14 @@ def test_a_second_candidate_while_one_is_open_is_rejected_with_the_reason() -> N
     assert "r-2 is open" in fact.reason
 
 
-def test_better_goes_from_step_to_step_and_in_the_last_one_to_champion() -> None:
+def test_better_verdicts_advance_a_release_through_all_steps_to_champion() -> None:
     steps = policy(SHADOW, CANARY, WIDER)
-    state, told = in_shadow(), []
+    state, published = in_shadow(), []
     for day, (stage, step) in enumerate([("shadow", 0), ("canary", 1), ("canary", 2)], start=4):
         change = machine.judge_stage(state, in_stage(2, stage, step, BETTER, day * DAY_MS), steps)
         state = change.state
-        told += routes(change)
-    assert told == [(3, "r-1", "r-2", 0.1), (4, "r-1", "r-2", 0.5), (5, "r-2", "", 0.0)]
+        published += routes(change)
+    assert published == [(3, "r-1", "r-2", 0.1), (4, "r-1", "r-2", 0.5), (5, "r-2", "", 0.0)]
     assert kinds(change) == [Entered, Entered, Routed, Promoted]
     assert change.facts[-1] == Promoted(state.champion, "r-1", ("v-2-518400000", "w-1"))  # type: ignore[arg-type]
     assert [release.release_id for release in state.former] == ["r-1"]
@@ -116,7 +116,7 @@ def test_a_canary_that_fails_is_rolled_back(outcome: VerdictOutcome, limit: bool
     assert (fact.from_stage, fact.to_id) == (Stage.CANARY, "r-1")
 
 
-def test_not_known_yet_waits() -> None:
+def test_an_undecided_verdict_changes_nothing() -> None:
     change = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, UNKNOWN, 4 * DAY_MS), policy())
     assert (change.facts, change.ignored) == ((), "not known yet")
 
@@ -138,27 +138,27 @@ def test_a_verdict_on_anything_but_the_open_step_changes_nothing(verdict: Verdic
     assert change.state == in_canary()
 
 
-def test_a_step_that_needs_approval_waits_for_it_in_its_stage() -> None:
+def test_a_step_with_approval_waits_in_its_stage() -> None:
     steps = policy({**SHADOW, "approval": True}, CANARY)
-    asked = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), steps)
-    assert kinds(asked) == [ApprovalRequested]
-    fact = asked.facts[0]
+    requested = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), steps)
+    assert kinds(requested) == [ApprovalRequested]
+    fact = requested.facts[0]
     assert isinstance(fact, ApprovalRequested)
     assert (fact.to_stage, fact.deadline_ms) == (Stage.CANARY, (4 + 5) * DAY_MS)
-    assert asked.state.open is not None
-    assert asked.state.open.stage is Stage.SHADOW
-    let_on = machine.approve(asked.state, "r-2", "approved by ann", ("c-1",), 5 * DAY_MS, steps)
-    assert routes(let_on) == [(3, "r-1", "r-2", 0.1)]
+    assert requested.state.open is not None
+    assert requested.state.open.stage is Stage.SHADOW
+    approved = machine.approve(requested.state, "r-2", "approved by ann", ("c-1",), 5 * DAY_MS, steps)
+    assert routes(approved) == [(3, "r-1", "r-2", 0.1)]
 
 
-def waiting() -> tuple[LoopReleases, machine.Policy]:
+def waiting_for_approval() -> tuple[LoopReleases, machine.Policy]:
     steps = policy({**SHADOW, "approval": True}, CANARY)
     return machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), steps).state, steps
 
 
 @pytest.mark.parametrize("limit", [False, True])
-def test_while_it_waits_each_window_reminds_and_the_first_deadline_stands(limit: bool) -> None:
-    state, steps = waiting()
+def test_each_window_asks_for_the_approval_again_with_the_first_deadline(limit: bool) -> None:
+    state, steps = waiting_for_approval()
     outcome = UNKNOWN if limit else BETTER
     change = machine.judge_stage(state, in_stage(2, "shadow", 0, outcome, 6 * DAY_MS, limit=limit), steps)
     fact = change.facts[0]
@@ -167,8 +167,8 @@ def test_while_it_waits_each_window_reminds_and_the_first_deadline_stands(limit:
 
 
 @pytest.mark.parametrize(("outcome", "day"), [(WORSE, 6), (BETTER, 10), (UNKNOWN, 10)])
-def test_waiting_has_exits_to_rejection(outcome: VerdictOutcome, day: int) -> None:
-    state, steps = waiting()
+def test_a_waiting_release_can_be_rejected(outcome: VerdictOutcome, day: int) -> None:
+    state, steps = waiting_for_approval()
     change = machine.judge_stage(state, in_stage(2, "shadow", 0, outcome, day * DAY_MS), steps)
     assert kinds(change) == [Entered, Routed, Rejected]
 
@@ -177,10 +177,10 @@ OBJECT = {**SHADOW, "approval": True, "approval_within": "2d", "approval_else": 
 
 
 @pytest.mark.parametrize("policy_", [policy(OBJECT, CANARY), policy({**OBJECT, "approval_else": "reject"}, CANARY)])
-def test_the_policy_says_how_long_a_person_may_take(policy_: machine.Policy) -> None:
-    asked = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), policy_)
-    assert asked.state.open is not None
-    assert asked.state.open.approval_deadline_ms == 6 * DAY_MS
+def test_the_policy_sets_the_approval_deadline(policy_: machine.Policy) -> None:
+    requested = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), policy_)
+    assert requested.state.open is not None
+    assert requested.state.open.approval_deadline_ms == 6 * DAY_MS
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_the_policy_says_how_long_a_person_may_take(policy_: machine.Policy) -> 
         (WORSE, 7, False, [Entered, Routed, Rejected]),
     ],
 )
-def test_where_silence_is_consent_the_next_better_verdict_after_the_deadline_moves_it_on(
+def test_with_approval_else_proceed_a_better_verdict_after_the_deadline_advances(
     outcome: VerdictOutcome, day: int, limit: bool, facts: list[type]
 ) -> None:
     steps = policy(OBJECT, CANARY)
@@ -206,7 +206,7 @@ def test_where_silence_is_consent_the_next_better_verdict_after_the_deadline_mov
         assert change.state.open.stage is Stage.CANARY
 
 
-def test_in_a_paused_loop_silence_is_no_consent() -> None:
+def test_in_a_paused_loop_a_release_never_advances_without_an_approval() -> None:
     steps = policy(OBJECT, CANARY)
     state = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), steps).state
     paused = machine.set_paused(state, True).state
@@ -215,19 +215,19 @@ def test_in_a_paused_loop_silence_is_no_consent() -> None:
     ]
 
 
-def test_a_person_may_reject_what_is_open() -> None:
-    assert kinds(machine.reject(waiting()[0], "r-2", "no", (), 0)) == [Entered, Routed, Rejected]
+def test_a_user_can_reject_the_open_release() -> None:
+    assert kinds(machine.reject(waiting_for_approval()[0], "r-2", "no", (), 0)) == [Entered, Routed, Rejected]
     assert kinds(machine.reject(in_canary(), "r-2", "no", (), 0)) == [Entered, Routed, RolledBack]
     assert machine.reject(in_canary(), "r-1", "no", (), 0).ignored
 
 
 @pytest.mark.parametrize("release_id", ["r-2", "r-1", ""])
-def test_an_approval_that_nobody_asked_for_changes_nothing(release_id: str) -> None:
+def test_an_approval_that_was_not_requested_changes_nothing(release_id: str) -> None:
     change = machine.approve(in_shadow(), release_id, "yes", (), 0, policy())
     assert (change.facts, change.state) == ((), in_shadow())
 
 
-def test_rollback_takes_back_an_open_release_first_then_champions_one_by_one() -> None:
+def test_rollback_ends_the_open_release_first_then_each_champion() -> None:
     promoted = machine.judge_stage(in_canary(), in_stage(2, "canary", 1, BETTER, 9 * DAY_MS), policy()).state
     third = machine.judge_offline(promoted, candidate(3), offline(3, time_ms=10 * DAY_MS), policy()).state
     first = machine.roll_back(third, "enough", ("c-1",), 11 * DAY_MS)
@@ -241,14 +241,14 @@ def test_rollback_takes_back_an_open_release_first_then_champions_one_by_one() -
     assert machine.roll_back(second.state, "enough", (), 13 * DAY_MS).ignored
 
 
-def test_a_failed_route_ends_the_release_that_brought_it() -> None:
+def test_a_failed_route_ends_its_release() -> None:
     for state, last in ((in_shadow(), Rejected), (in_canary(), RolledBack)):
         change = machine.fail_route(state, state.epoch, "no probe", ("f-1",), 0)
         assert kinds(change) == [Entered, Routed, last]
         assert routes(change) == [(state.epoch + 1, "r-1", "", 0.0)]
 
 
-def test_a_champion_whose_route_fails_gives_way_to_the_one_before() -> None:
+def test_a_champion_whose_route_fails_is_replaced_by_the_previous_one() -> None:
     promoted = machine.judge_stage(in_canary(), in_stage(2, "canary", 1, BETTER, 9 * DAY_MS), policy()).state
     change = machine.fail_route(promoted, promoted.epoch, "no probe", ("f-1",), 0)
     assert routes(change) == [(5, "r-1", "", 0.0)]
@@ -257,7 +257,7 @@ def test_a_champion_whose_route_fails_gives_way_to_the_one_before() -> None:
     assert again.ignored == "there is no champion before the one that failed"
 
 
-def test_a_first_champion_whose_route_fails_leaves_the_loop_without() -> None:
+def test_a_first_champion_whose_route_fails_leaves_no_champion() -> None:
     change = machine.fail_route(with_champion(), 1, "no probe", ("f-1",), 0)
     assert kinds(change) == [Entered, RolledBack]
     assert (change.state.champion, change.state.epoch) == (None, 2)
@@ -265,31 +265,31 @@ def test_a_first_champion_whose_route_fails_leaves_the_loop_without() -> None:
     assert routes(again) == [(3, "r-2", "", 0.0)]
 
 
-def test_a_failed_route_that_is_old_or_only_fell_back_changes_nothing() -> None:
+def test_a_failed_route_that_is_old_or_a_fallback_changes_nothing() -> None:
     assert machine.fail_route(in_canary(), 2, "no probe", (), 0).ignored
     rejected = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, WORSE, 4 * DAY_MS), policy()).state
     assert machine.fail_route(rejected, rejected.epoch, "no probe", (), 0).ignored
 
 
-def test_while_paused_better_asks_worse_ends_and_candidates_are_turned_away() -> None:
+def test_while_paused_better_asks_worse_ends_and_candidates_are_rejected() -> None:
     paused = machine.set_paused(in_shadow(), True).state
-    asked = machine.judge_stage(paused, in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), policy())
-    assert kinds(asked) == [ApprovalRequested]
-    resumed = machine.set_paused(asked.state, False).state
-    on = machine.judge_stage(resumed, in_stage(2, "shadow", 0, BETTER, 5 * DAY_MS), policy())
-    assert routes(on) == [(3, "r-1", "r-2", 0.1)]
+    requested = machine.judge_stage(paused, in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), policy())
+    assert kinds(requested) == [ApprovalRequested]
+    resumed = machine.set_paused(requested.state, False).state
+    advanced = machine.judge_stage(resumed, in_stage(2, "shadow", 0, BETTER, 5 * DAY_MS), policy())
+    assert routes(advanced) == [(3, "r-1", "r-2", 0.1)]
     ended = machine.judge_stage(paused, in_stage(2, "shadow", 0, WORSE, 4 * DAY_MS), policy())
     assert kinds(ended) == [Entered, Routed, Rejected]
     alone = replace(with_champion(), paused=True)
     assert kinds(machine.judge_offline(alone, candidate(2), offline(2), policy())) == [Rejected]
 
 
-def test_a_policy_that_became_shorter_promotes_from_its_last_step() -> None:
+def test_a_shortened_policy_promotes_from_its_last_step() -> None:
     change = machine.judge_stage(in_canary(), in_stage(2, "canary", 1, BETTER, 9 * DAY_MS), policy(SHADOW))
     assert kinds(change)[-1] is Promoted
 
 
-def test_event_time_never_goes_back() -> None:
+def test_event_time_never_decreases() -> None:
     change = machine.judge_offline(replace(with_champion(), time_ms=50), candidate(2), offline(2, time_ms=10), policy())
     assert change.state.time_ms == 50
     assert change.state.open is not None

@@ -1,4 +1,4 @@
-"""Hand-written stand-ins for what is around the agent."""
+"""Fakes of the agent's ports."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.unit.serving.harness import CATEGORICAL, LOOP, NUMERIC
 
 @dataclass
 class FakeRouterFiles:
-    """A router that follows what is announced, as the real one does, where Triton has its model."""
+    """A router that follows announced routes while Triton has its model."""
 
     broken: dict[str, str] = field(default_factory=dict)
-    """Release that it cannot load, and what it says."""
-    deaf: bool = False
+    """Error by release that it cannot load."""
+    ignores_routes: bool = False
     announced: list[Route] = field(default_factory=list)
     current: Route | None = None
     answering: Route | None = None
@@ -39,7 +39,7 @@ class FakeRouterFiles:
         self.current = None
 
     def status(self, loop: str) -> RouteStatus | None:
-        if self.current is None or self.deaf:
+        if self.current is None or self.ignores_routes:
             return None
         for ref in self.current.releases:
             if ref.release_id in self.broken:
@@ -51,16 +51,16 @@ class FakeRouterFiles:
 
 @dataclass
 class FakeTriton:
-    """Loads the router's model, and answers probes by its route."""
+    """Loads the router's model and answers probes with its route."""
 
     files: FakeRouterFiles
     up: bool = True
     loaded: bool = False
     loads: int = 0
     empty_loads: int = 0
-    """Loads that answer well with nothing loaded."""
+    """Number of loads that succeed without a loaded model."""
     wrong_answer: str = ""
-    """Release that answers every probe, in place of the right one."""
+    """Release that answers every probe instead of the right one."""
     probes: list[str] = field(default_factory=list)
 
     def live(self) -> bool:
@@ -94,7 +94,7 @@ class FakeTriton:
         return ProbeAnswer(self.wrong_answer or self.files.answering.champion.release_id, request_id, (0.5,))
 
     def crash(self) -> None:
-        """Lose everything, and be started again."""
+        """Restart without a model."""
         self.loaded = False
         self.files.answering = None
 
@@ -105,7 +105,7 @@ class FakeTriton:
 
 @dataclass
 class FakeReleases:
-    """Bundles of the test's loop, but for those named broken."""
+    """Bundles of the test's loop; those in `broken` fail."""
 
     broken: set[str] = field(default_factory=set)
     loop: str = LOOP
@@ -124,7 +124,7 @@ class FakeReleases:
 
 @dataclass
 class FixedWatermarks:
-    """One watermark."""
+    """A fixed watermark."""
 
     watermark_ms: int = 0
 
@@ -134,7 +134,7 @@ class FixedWatermarks:
 
 @dataclass
 class MemoryPositions:
-    """`SpoolPositions` in memory; survives a shipper."""
+    """`SpoolPositions` in memory; survives a restart."""
 
     saved: dict[str, dict[int, int]] = field(default_factory=dict)
 

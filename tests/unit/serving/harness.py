@@ -1,4 +1,4 @@
-"""A small loop, releases of it and an online store, as the serving tests need them."""
+"""A small loop, its releases and an online store for serving tests."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ DECLARED: dict[str, Any] = {
     },
     "rollout": {"steps": [{"stage": "shadow", "min_blocks": 2, "max_blocks": 4}]},
 }
-"""As it would stand in loop.yaml."""
+"""The content of the loop's loop.yaml."""
 DEFINITION = LoopDefinition.model_validate(DECLARED)
 CLASSES = ("early", "on the day", "late")
 OF_CLASSES = LoopDefinition.model_validate(
     {**DECLARED, "label": {**DECLARED["label"], "kind": "multiclass", "classes": CLASSES}}
 )
-"""The same loop with a label of classes."""
+"""The same loop with a multiclass label."""
 NUMERIC = (
     Input("parcels_depot__count_3600s", "feature", "double", DEPOT, "count_3600s"),
     Input("parcels_depot__sum_delay_3600s", "feature", "double", DEPOT, "sum_delay_3600s"),
@@ -88,7 +88,7 @@ CODES = {"": 0.0, "north": 0.25, "south": 0.5, "calm": 0.125, "busy": 0.0625}
 
 
 def score(numeric: NDArray[np.float64], categorical: NDArray[Any], bias: float) -> NDArray[np.float64]:
-    """What the release with this bias must give: bias, plus the inputs' sum with missing as 0, plus the codes."""
+    """Return the score of a release with this bias: bias, plus the inputs (missing counts as 0), plus the codes."""
     codes = np.array([[CODES.get(value, -1.0) for value in row] for row in categorical.tolist()])
     total: NDArray[np.float64] = (
         bias + np.nan_to_num(numeric, nan=0.0).sum(axis=1) + codes.reshape(len(numeric), -1).sum(1)
@@ -97,19 +97,19 @@ def score(numeric: NDArray[np.float64], categorical: NDArray[Any], bias: float) 
 
 
 def probabilities(score: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
-    """What a release makes of its score where it scores classes: softmax of the score times each class's weight."""
+    """Return a multiclass release's scores: softmax of the score times each class's weight."""
     powers = np.exp(score[:, None] * weights(classes))
     shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
     return shares
 
 
 def weights(classes: int) -> NDArray[np.float64]:
-    """From -0.1 for the first class to 0.1 for the last, float64 [1, K]."""
+    """Return weights from -0.1 for the first class to 0.1 for the last, float64 [1, K]."""
     return np.linspace(-0.1, 0.1, classes)[None, :]
 
 
 def graph(bias: float, classes: int = 0) -> bytes:
-    """The same in ONNX."""
+    """Return `score` or `probabilities` as an ONNX model."""
     zero = numpy_helper.from_array(np.array(0.0), "zero")
     offset = numpy_helper.from_array(np.array(bias), "bias")
     axes = numpy_helper.from_array(np.array([1], dtype=np.int64), "axes")
@@ -141,15 +141,15 @@ def graph(bias: float, classes: int = 0) -> bytes:
         helper.make_tensor_value_info("categorical", TensorProto.STRING, [None, len(CATEGORICAL)]),
     ]
     output = helper.make_tensor_value_info("score", TensorProto.DOUBLE, [None, classes or 1])
-    made = helper.make_graph(nodes, "parcels", inputs, [output], constants)
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 2)])
+    body = helper.make_graph(nodes, "parcels", inputs, [output], constants)
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 2)])
     model.ir_version = 8
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 
 
 def golden_sample(bias: float, error: float = 0.0, classes: int = 0) -> bytes:
-    """A golden sample of 32 rows; ``error`` is added to the expected scores."""
+    """Return a golden sample of 32 rows; ``error`` is added to the expected scores."""
     random = np.random.default_rng(7)
     numeric = random.normal(size=(32, len(NUMERIC)))
     numeric[random.random(numeric.shape) < 0.1] = np.nan
@@ -164,7 +164,7 @@ def golden_sample(bias: float, error: float = 0.0, classes: int = 0) -> bytes:
 def write_release(
     root: Path, release_id: str, bias: float, error: float = 0.0, loop: str = LOOP, classes: tuple[str, ...] = ()
 ) -> registry_pb2.ReleaseRef:
-    """Write a bundle below ``root``; what the registry would call it."""
+    """Write a bundle below ``root``; return its reference as the registry sends it."""
     manifest = Manifest(
         loop=loop,
         run_id=f"run-{release_id}",
@@ -188,7 +188,7 @@ def write_release(
 
 
 def on_route(reference: registry_pb2.ReleaseRef) -> ReleaseOnRoute:
-    """A release as a route names it."""
+    """Return the release as in a route."""
     return ReleaseOnRoute(reference.release_id, reference.bundle.digest)
 
 
@@ -198,7 +198,7 @@ def route_changed(
     challenger: registry_pb2.ReleaseRef | None = None,
     share: float = 0.0,
 ) -> Envelope[registry_pb2.RouteChanged]:
-    """The registry's event."""
+    """Return the registry's event."""
     data = registry_pb2.RouteChanged(
         loop=LOOP, epoch=epoch, champion=champion, challenger=challenger, challenger_share=share
     )
@@ -245,13 +245,12 @@ class FeastFile:
         )
 
     def watermark(self, views: Iterable[str], watermark_ms: int, loop: str = LOOP) -> None:
-        """Say up to when views are right."""
+        """Set the watermark of views."""
         self._connection.executemany(
             f"INSERT OR REPLACE INTO {WATERMARKS} VALUES (?, ?, ?)", [(loop, view, watermark_ms) for view in views]
         )
 
     def close(self) -> None:
-        """Leave."""
         self._connection.close()
 
 

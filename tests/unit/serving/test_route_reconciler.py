@@ -33,7 +33,7 @@ A, B, C = release("r-a"), release("r-b"), release("r-c")
 
 @dataclass
 class Agent:
-    """The saga over fakes and a real database; `restart` keeps only what survives a killed process."""
+    """The agent over fakes and a real database; `restart` keeps only what survives a killed process."""
 
     engine: Engine
     files: FakeRouterFiles = field(default_factory=FakeRouterFiles)
@@ -67,21 +67,21 @@ class Agent:
             triton_timeout_s=60.0,
         )
 
-    def ask(self, event: Envelope[registry_pb2.RouteChanged]) -> None:
+    def request(self, event: Envelope[registry_pb2.RouteChanged]) -> None:
         with self.engine.begin() as connection:
             assert self.handlers.route_changed(event, Transaction(connection)) == []
 
-    def go(self, *events: Envelope[registry_pb2.RouteChanged]) -> None:
+    def request_and_step(self, *events: Envelope[registry_pb2.RouteChanged]) -> None:
         for event in events:
-            self.ask(event)
+            self.request(event)
             self.reconciler.step()
 
     def sent(self) -> list[Envelope[Any]]:
         messages = [serving_pb2.RouteConverged, serving_pb2.RouteFailed]
-        records = [each.record for each in outbox.unsent(self.engine, 100)]
+        records = [message.record for message in outbox.unsent(self.engine, 100)]
         return [from_record(Record(r.topic, 0, 0, r.key, r.value, r.headers), messages) for r in records]
 
-    def outcomes(self) -> list[tuple[str, int]]:
+    def sent_epochs(self) -> list[tuple[str, int]]:
         return [(type(event.data).__name__, event.data.epoch) for event in self.sent()]
 
 
@@ -91,7 +91,7 @@ def agent(tmp_path: Path) -> Agent:
 
 
 def test_the_first_champion_is_staged_loaded_and_probed(agent: Agent) -> None:
-    agent.go(route_changed(1, A))
+    agent.request_and_step(route_changed(1, A))
     (event,) = agent.sent()
     assert isinstance(event.data, serving_pb2.RouteConverged)
     assert (event.data.champion_release_id, event.data.probe_prediction_id) == ("r-a", "probe-parcels-1")
@@ -101,30 +101,30 @@ def test_the_first_champion_is_staged_loaded_and_probed(agent: Agent) -> None:
 
 
 def test_a_later_route_is_swapped_without_a_load(agent: Agent) -> None:
-    agent.go(route_changed(1, A), route_changed(2, A, B, 0.1))
-    assert agent.outcomes() == [("RouteConverged", 1), ("RouteConverged", 2)]
+    agent.request_and_step(route_changed(1, A), route_changed(2, A, B, 0.1))
+    assert agent.sent_epochs() == [("RouteConverged", 1), ("RouteConverged", 2)]
     assert agent.triton.loads == 1
     assert agent.sent()[1].data.challenger_release_id == "r-b"
 
 
-def test_an_event_that_comes_again_changes_nothing(agent: Agent) -> None:
-    agent.go(route_changed(1, A), route_changed(2, B))
-    agent.go(route_changed(1, A), route_changed(2, B))
-    assert agent.outcomes() == [("RouteConverged", 1), ("RouteConverged", 2)]
+def test_a_repeated_event_changes_nothing(agent: Agent) -> None:
+    agent.request_and_step(route_changed(1, A), route_changed(2, B))
+    agent.request_and_step(route_changed(1, A), route_changed(2, B))
+    assert agent.sent_epochs() == [("RouteConverged", 1), ("RouteConverged", 2)]
     assert [route.epoch for route in agent.files.announced] == [1, 2]
 
 
 def test_only_the_newest_of_waiting_routes_is_served(agent: Agent) -> None:
-    agent.ask(route_changed(1, A))
-    agent.ask(route_changed(2, B))
+    agent.request(route_changed(1, A))
+    agent.request(route_changed(2, B))
     agent.reconciler.step()
     agent.reconciler.step()
-    assert agent.outcomes() == [("RouteConverged", 2)]
+    assert agent.sent_epochs() == [("RouteConverged", 2)]
 
 
-def test_a_bundle_that_differs_fails_its_route_and_is_blamed(agent: Agent) -> None:
+def test_a_bundle_with_another_digest_fails_its_route(agent: Agent) -> None:
     agent.releases.broken.add("r-b")
-    agent.go(route_changed(1, A), route_changed(2, A, B, 0.1))
+    agent.request_and_step(route_changed(1, A), route_changed(2, A, B, 0.1))
     failed = agent.sent()[1].data
     assert isinstance(failed, serving_pb2.RouteFailed)
     assert (failed.epoch, failed.release_id) == (2, "r-b")
@@ -133,68 +133,68 @@ def test_a_bundle_that_differs_fails_its_route_and_is_blamed(agent: Agent) -> No
     assert agent.files.answering.epoch == 1
 
 
-def test_a_release_that_the_router_refuses_fails_its_route(agent: Agent) -> None:
+def test_a_release_refused_by_the_router_fails_its_route(agent: Agent) -> None:
     agent.files.broken["r-b"] = "the golden sample gives other scores here"
-    agent.go(route_changed(1, A), route_changed(2, B))
+    agent.request_and_step(route_changed(1, A), route_changed(2, B))
     failed = agent.sent()[1].data
     assert (failed.release_id, failed.reason) == ("r-b", "the golden sample gives other scores here")
     assert [(route.epoch, route.withdraws) for route in agent.files.announced] == [(1, 0), (2, 0), (1, 2)]
     assert agent.reconciler.ready()
 
 
-def test_a_probe_that_another_release_answers_fails_the_route_and_withdraws_it(agent: Agent) -> None:
-    agent.go(route_changed(1, A))
+def test_a_probe_answered_by_another_release_withdraws_the_route(agent: Agent) -> None:
+    agent.request_and_step(route_changed(1, A))
     agent.triton.wrong_answer = "r-a"
-    agent.go(route_changed(2, B))
-    assert agent.outcomes() == [("RouteConverged", 1), ("RouteFailed", 2)]
+    agent.request_and_step(route_changed(2, B))
+    assert agent.sent_epochs() == [("RouteConverged", 1), ("RouteFailed", 2)]
     assert agent.files.answering is not None
     assert (agent.files.answering.epoch, agent.files.answering.withdraws) == (1, 2)
 
 
 def test_a_router_that_does_not_follow_fails_the_route(agent: Agent) -> None:
-    agent.go(route_changed(1, A))
-    agent.files.deaf = True
-    agent.go(route_changed(2, B))
+    agent.request_and_step(route_changed(1, A))
+    agent.files.ignores_routes = True
+    agent.request_and_step(route_changed(2, B))
     assert "did not serve" in agent.sent()[1].data.reason
 
 
-def test_a_first_champion_that_fails_leaves_no_model(agent: Agent) -> None:
+def test_a_failed_first_champion_leaves_no_model(agent: Agent) -> None:
     agent.files.broken["r-a"] = "does not load"
-    agent.go(route_changed(1, A))
-    assert agent.outcomes() == [("RouteFailed", 1)]
+    agent.request_and_step(route_changed(1, A))
+    assert agent.sent_epochs() == [("RouteFailed", 1)]
     assert agent.files.current is None
     assert not agent.triton.loaded
-    agent.go(route_changed(2, B))
-    assert agent.outcomes()[1] == ("RouteConverged", 2)
+    agent.request_and_step(route_changed(2, B))
+    assert agent.sent_epochs()[1] == ("RouteConverged", 2)
 
 
-def test_a_load_that_loaded_nothing_is_made_again(agent: Agent) -> None:
+def test_a_load_without_effect_is_repeated(agent: Agent) -> None:
     agent.triton.empty_loads = 1
-    agent.go(route_changed(1, A))
-    assert agent.outcomes() == [("RouteConverged", 1)]
+    agent.request_and_step(route_changed(1, A))
+    assert agent.sent_epochs() == [("RouteConverged", 1)]
 
 
-def test_triton_that_does_not_answer_is_waited_for(agent: Agent) -> None:
+def test_a_route_waits_while_triton_does_not_answer(agent: Agent) -> None:
     agent.triton.up = False
-    agent.go(route_changed(1, A))
-    assert agent.outcomes() == []
+    agent.request_and_step(route_changed(1, A))
+    assert agent.sent_epochs() == []
     assert not agent.reconciler.ready()
     agent.triton.up = True
     agent.clock.move(10)
     agent.reconciler.step()
-    assert agent.outcomes() == [("RouteConverged", 1)]
+    assert agent.sent_epochs() == [("RouteConverged", 1)]
 
 
-def test_triton_that_stays_away_fails_the_route_in_the_end(agent: Agent) -> None:
+def test_a_route_fails_if_triton_does_not_answer_in_time(agent: Agent) -> None:
     agent.triton.up = False
-    agent.go(route_changed(1, A))
+    agent.request_and_step(route_changed(1, A))
     agent.clock.move(61)
     agent.reconciler.step()
-    assert agent.outcomes() == [("RouteFailed", 1)]
+    assert agent.sent_epochs() == [("RouteFailed", 1)]
 
 
-def test_after_triton_restarts_the_standing_route_is_served_again_silently(agent: Agent) -> None:
-    agent.go(route_changed(1, A), route_changed(2, A, B, 0.1))
+def test_after_triton_restarts_the_current_route_is_served_without_an_event(agent: Agent) -> None:
+    agent.request_and_step(route_changed(1, A), route_changed(2, A, B, 0.1))
     agent.triton.crash()
     agent.clock.move(5)
     agent.reconciler.step()
@@ -204,25 +204,25 @@ def test_after_triton_restarts_the_standing_route_is_served_again_silently(agent
     assert len(agent.sent()) == 2
 
 
-def test_a_restarted_agent_serves_what_stands_and_says_nothing_twice(agent: Agent) -> None:
-    agent.go(route_changed(1, A))
+def test_a_restarted_agent_serves_the_current_route_without_a_second_event(agent: Agent) -> None:
+    agent.request_and_step(route_changed(1, A))
     agent.restart()
     assert not agent.reconciler.ready()
     agent.reconciler.step()
     assert agent.reconciler.ready()
-    assert agent.outcomes() == [("RouteConverged", 1)]
+    assert agent.sent_epochs() == [("RouteConverged", 1)]
 
 
-def test_an_agent_killed_before_it_began_goes_on(agent: Agent) -> None:
-    agent.ask(route_changed(1, A))
+def test_an_agent_killed_before_deployment_deploys_after_restart(agent: Agent) -> None:
+    agent.request(route_changed(1, A))
     agent.restart()
     agent.reconciler.step()
-    assert agent.outcomes() == [("RouteConverged", 1)]
+    assert agent.sent_epochs() == [("RouteConverged", 1)]
 
 
-def test_after_a_failed_route_and_a_restart_the_former_one_stands(agent: Agent) -> None:
+def test_after_a_failed_route_and_a_restart_the_previous_route_is_served(agent: Agent) -> None:
     agent.releases.broken.add("r-b")
-    agent.go(route_changed(1, A), route_changed(2, B))
+    agent.request_and_step(route_changed(1, A), route_changed(2, B))
     agent.triton.crash()
     agent.restart()
     agent.reconciler.step()
@@ -232,18 +232,18 @@ def test_after_a_failed_route_and_a_restart_the_former_one_stands(agent: Agent) 
 
 def test_a_bundle_of_another_loop_is_refused(agent: Agent) -> None:
     agent.releases.loop = "letters"
-    agent.go(route_changed(1, A))
+    agent.request_and_step(route_changed(1, A))
     assert "loop 'letters'" in agent.sent()[0].data.reason
 
 
-def test_a_route_of_another_loop_is_passed_over(agent: Agent) -> None:
+def test_a_route_of_another_loop_is_ignored(agent: Agent) -> None:
     event = route_changed(1, A)
     event.data.loop = "letters"
-    agent.go(event)
+    agent.request_and_step(event)
     assert agent.files.announced == []
 
 
 @pytest.mark.parametrize("name", ["", "../evil", ".hidden", "a/b"])
-def test_a_release_id_that_is_no_plain_name_is_a_dead_letter(agent: Agent, name: str) -> None:
+def test_an_invalid_release_id_is_a_dead_letter(agent: Agent, name: str) -> None:
     with pytest.raises(InvalidEvent, match="impossible-route"):
-        agent.ask(route_changed(1, release(name)))
+        agent.request(route_changed(1, release(name)))

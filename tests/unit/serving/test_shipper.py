@@ -22,7 +22,7 @@ WATERMARKS = "features.watermark-advanced.v1"
 
 
 class UnreliableProducer(MemoryBatchProducer):
-    """Takes records and, while it is told so, does not acknowledge them."""
+    """Accepts records; acknowledges them only while `acknowledges` is set."""
 
     acknowledges = True
 
@@ -33,7 +33,7 @@ class UnreliableProducer(MemoryBatchProducer):
 
 @dataclass
 class World:
-    """A broker, a spool and a shipper between them."""
+    """A broker, a spool and a shipper from the spool to the broker."""
 
     folder: Path
     broker: MemoryBroker = field(default_factory=MemoryBroker)
@@ -66,17 +66,17 @@ class World:
         self.broker.append([Outgoing(WATERMARKS, data.SerializeToString(), b"k", headers_of(event))])  # type: ignore[arg-type]
 
     def log(self) -> dict[int, list[str | int]]:
-        """By partition: prediction ids and watermarks, in order."""
-        found: dict[int, list[str | int]] = {0: [], 1: []}
+        """Return the prediction ids and watermarks of each partition, in order."""
+        entries: dict[int, list[str | int]] = {0: [], 1: []}
         messages = [predictions_pb2.PredictionServed, predictions_pb2.PredictionWatermark]
         for record in self.broker.records(TOPIC):
             data = from_record(record, messages).data
             is_watermark = isinstance(data, predictions_pb2.PredictionWatermark)
-            found[record.partition].append(data.watermark_ms if is_watermark else data.prediction_id)  # type: ignore[attr-defined]
-        return found
+            entries[record.partition].append(data.watermark_ms if is_watermark else data.prediction_id)  # type: ignore[attr-defined]
+        return entries
 
     def shipped(self) -> list[str]:
-        return sorted(str(each) for part in self.log().values() for each in part if isinstance(each, str))
+        return sorted(entry for partition in self.log().values() for entry in partition if isinstance(entry, str))
 
 
 def prediction(key: str) -> predictions_pb2.PredictionServed:
@@ -90,7 +90,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def test_predictions_go_to_the_partition_of_their_key(world: World) -> None:
+def test_predictions_are_sent_to_the_partition_of_their_key(world: World) -> None:
     keys = [f"k{n}" for n in range(20)]
     world.serve(*keys)
     world.shipper.step()
@@ -109,7 +109,7 @@ def test_a_record_carries_its_prediction_as_cloudevent(world: World) -> None:
     assert event.data == prediction("k")
 
 
-def test_nothing_is_shipped_twice_in_the_normal_course(world: World) -> None:
+def test_without_failures_nothing_is_shipped_twice(world: World) -> None:
     world.serve("a")
     world.shipper.step()
     world.serve("b")
@@ -128,40 +128,40 @@ def test_shipped_segments_are_deleted(world: World) -> None:
     assert list(world.positions.load(LOOP)) == segments(world.folder)
 
 
-def test_a_watermark_stands_behind_every_prediction_in_every_partition(world: World) -> None:
+def test_a_watermark_follows_every_prediction_in_every_partition(world: World) -> None:
     world.serve(*(f"k{n}" for n in range(10)))
     world.advance(T0 + 5)
     world.shipper.step()
     assert all(part[-1] == T0 + 5 and len(part) > 1 for part in world.log().values())
 
 
-def test_of_several_watermarks_the_newest_is_sent(world: World) -> None:
+def test_only_the_newest_of_several_watermarks_is_sent(world: World) -> None:
     for watermark_ms in (T0, T0 + 1, T0 + 2):
         world.advance(watermark_ms)
     world.shipper.step()
     assert world.log() == {0: [T0 + 2], 1: [T0 + 2]}
 
 
-def test_watermarks_of_other_loops_are_passed_over(world: World) -> None:
+def test_watermarks_of_other_loops_are_ignored(world: World) -> None:
     world.advance(T0, loop="letters")
     world.shipper.step()
     assert world.log() == {0: [], 1: []}
 
 
-def test_what_is_not_acknowledged_is_sent_again_and_the_watermark_only_then(world: World) -> None:
+def test_unacknowledged_records_are_sent_again_before_the_watermark(world: World) -> None:
     world.serve("a")
     world.advance(T0)
     world.producer.acknowledges = False
     with pytest.raises(Retriable):
         world.shipper.step()
-    assert T0 not in [each for part in world.log().values() for each in part]
+    assert T0 not in [entry for partition in world.log().values() for entry in partition]
     world.producer.acknowledges = True
     world.shipper.step()
     assert world.shipped() == ["id-a", "id-a"]
     assert all(part[-1] == T0 for part in world.log().values())
 
 
-def test_a_watermark_taken_by_a_killed_shipper_comes_again(world: World) -> None:
+def test_a_watermark_read_by_a_killed_shipper_is_delivered_again(world: World) -> None:
     world.advance(T0)
     world.producer.acknowledges = False
     with pytest.raises(Retriable):
@@ -173,7 +173,7 @@ def test_a_watermark_taken_by_a_killed_shipper_comes_again(world: World) -> None
     assert all(len(world.log()[part]) == len(before[part]) + 1 for part in (0, 1))
 
 
-def test_what_is_left_is_shipped_on_a_graceful_stop(tmp_path: Path) -> None:
+def test_a_graceful_stop_ships_the_rest(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.serve("late")
     world.stop.set()
@@ -181,7 +181,7 @@ def test_what_is_left_is_shipped_on_a_graceful_stop(tmp_path: Path) -> None:
     assert world.shipped() == ["id-late"]
 
 
-def test_a_record_that_is_no_watermark_is_passed_over(world: World) -> None:
+def test_a_record_that_is_not_a_watermark_is_skipped(world: World) -> None:
     headers: Sequence[tuple[str, bytes]] = (("ce_id", b"x"),)
     world.broker.append([Outgoing(WATERMARKS, b"\xff", b"k", tuple(headers))])
     world.advance(T0)

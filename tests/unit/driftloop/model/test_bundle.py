@@ -33,22 +33,22 @@ def _written(folder: Path) -> Bundle:
     return open_bundle(folder, write_bundle(folder, MANIFEST_FIELDS, FILES))
 
 
-def test_a_bundle_is_opened_as_it_was_written(tmp_path: Path) -> None:
+def test_a_bundle_is_opened_as_written(tmp_path: Path) -> None:
     bundle = _written(tmp_path / "bundle")
     assert {name: bundle.read(name) for name in FILES} == FILES
     assert bundle.manifest.numeric == MANIFEST_FIELDS.numeric
     assert bundle.manifest.categorical == MANIFEST_FIELDS.categorical
     assert bundle.manifest.training == MANIFEST_FIELDS.training
-    assert {name: each.size for name, each in bundle.manifest.files.items()} == {k: len(v) for k, v in FILES.items()}
+    assert {name: file.size for name, file in bundle.manifest.files.items()} == {k: len(v) for k, v in FILES.items()}
 
 
-def test_equal_content_gives_an_equal_digest_wherever_it_stands(tmp_path: Path) -> None:
+def test_equal_content_has_an_equal_digest_in_any_folder(tmp_path: Path) -> None:
     digest = write_bundle(tmp_path / "one", MANIFEST_FIELDS, FILES)
     assert write_bundle(tmp_path / "two", MANIFEST_FIELDS, dict(reversed(FILES.items()))) == digest
     assert write_bundle(tmp_path / "three", MANIFEST_FIELDS, {**FILES, "empty": b"x"}) != digest
 
 
-def test_writing_again_over_a_bundle_changes_nothing(tmp_path: Path) -> None:
+def test_writing_a_bundle_again_changes_nothing(tmp_path: Path) -> None:
     digest = write_bundle(tmp_path, MANIFEST_FIELDS, FILES)
     assert write_bundle(tmp_path, MANIFEST_FIELDS, FILES) == digest
     open_bundle(tmp_path, digest)
@@ -69,7 +69,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         open_bundle(tmp_path, digest)
 
 
-def test_a_changed_manifest_is_refused_even_where_it_fits_the_files(tmp_path: Path) -> None:
+def test_a_changed_manifest_is_refused_even_if_it_matches_the_files(tmp_path: Path) -> None:
     digest = _written(tmp_path).digest
     manifest = json.loads((tmp_path / MANIFEST).read_text())
     manifest["run_id"] = "run-2"
@@ -78,14 +78,14 @@ def test_a_changed_manifest_is_refused_even_where_it_fits_the_files(tmp_path: Pa
         open_bundle(tmp_path, digest)
 
 
-def test_a_file_that_changes_after_the_opening_is_refused_when_it_is_read(tmp_path: Path) -> None:
+def test_a_file_that_changed_after_opening_is_refused(tmp_path: Path) -> None:
     bundle = _written(tmp_path)
     (tmp_path / MODEL).write_bytes(b"another model")
     with pytest.raises(BundleError, match=MODEL):
         bundle.read(MODEL)
 
 
-def test_a_file_that_the_manifest_does_not_name_is_not_of_the_bundle(tmp_path: Path) -> None:
+def test_a_file_that_is_not_in_the_manifest_cannot_be_read(tmp_path: Path) -> None:
     bundle = _written(tmp_path)
     (tmp_path / "extra").write_bytes(b"x")
     with pytest.raises(BundleError, match="the bundle has no extra"):
@@ -93,7 +93,7 @@ def test_a_file_that_the_manifest_does_not_name_is_not_of_the_bundle(tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["../outside", "/absolute", "below/it", ".hidden", "..", "", MANIFEST])
-def test_a_name_that_leads_elsewhere_is_refused_by_writer_and_reader(tmp_path: Path, name: str) -> None:
+def test_a_name_that_is_not_plain_is_refused_by_writer_and_reader(tmp_path: Path, name: str) -> None:
     with pytest.raises(BundleError, match="not a plain file name"):
         write_bundle(tmp_path / "bundle", MANIFEST_FIELDS, {name: b"x"})
     digest = _written(tmp_path / "forged").digest
@@ -105,7 +105,7 @@ def test_a_name_that_leads_elsewhere_is_refused_by_writer_and_reader(tmp_path: P
         open_bundle(tmp_path / "forged", forged)
 
 
-def test_a_bundle_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"manifest.json: No such file"):
         open_bundle(tmp_path / "nowhere", "0" * 64)
 
@@ -114,7 +114,7 @@ def test_a_bundle_that_is_not_there_is_refused(tmp_path: Path) -> None:
     "content",
     [b"", b"[]", b"{}", b"not json", b'{"format": 2}', b'{"format": 1}', b"null", b'{"format": 1, "numeric": 3}'],
 )
-def test_what_is_no_manifest_of_this_format_is_refused(content: bytes) -> None:
+def test_an_invalid_manifest_is_refused(content: bytes) -> None:
     with pytest.raises(BundleError):
         parse_manifest(content)
 
@@ -125,9 +125,7 @@ def test_an_unknown_key_in_a_manifest_is_refused() -> None:
         parse_manifest(json.dumps({**data, "pickle": "model.pkl"}).encode())
 
 
-def test_the_input_digest_tells_names_and_order_and_nothing_else() -> None:
-    from dataclasses import replace
-
+def test_the_input_digest_depends_on_names_and_order_only() -> None:
     swapped = replace(MANIFEST_FIELDS, numeric=tuple(reversed(MANIFEST_FIELDS.numeric)))
     assert replace(MANIFEST_FIELDS, run_id="other").input_digest == MANIFEST_FIELDS.input_digest
     assert swapped.input_digest != MANIFEST_FIELDS.input_digest
@@ -135,12 +133,12 @@ def test_the_input_digest_tells_names_and_order_and_nothing_else() -> None:
     assert moved.input_digest != MANIFEST_FIELDS.input_digest
 
 
-def test_the_module_needs_nothing_but_the_standard_library() -> None:
+def test_the_module_needs_only_the_standard_library() -> None:
     code = (
         "import sys; before = set(sys.modules); import driftloop.model.bundle; "
         "print(*sorted(set(sys.modules) - before))"
     )
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-S", "-c", code],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -148,11 +146,11 @@ def test_the_module_needs_nothing_but_the_standard_library() -> None:
         text=True,
         check=True,
     )
-    foreign = {name.split(".")[0] for name in found.stdout.split()} - set(sys.stdlib_module_names)
+    foreign = {name.split(".")[0] for name in process.stdout.split()} - set(sys.stdlib_module_names)
     assert foreign == {"driftloop"}
 
 
-def test_classes_stand_in_a_manifest_that_has_them_and_in_no_other() -> None:
+def test_a_manifest_without_classes_has_no_classes_field() -> None:
     assert b"classes" not in MANIFEST_FIELDS.to_json()
     assert parse_manifest(MANIFEST_FIELDS.to_json()).classes == ()
     of_classes = replace(MANIFEST_FIELDS, label_kind="multiclass", classes=("few", "many"))

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from driftloop.model.losses import PROBABILITY_FLOOR, LabelKind, constant_scores, losses, top_label
 
 
-def test_log_loss_of_a_coin_is_ln_two() -> None:
+def test_the_log_loss_of_a_coin_is_ln_two() -> None:
     assert losses("binary", np.array([0.5, 0.5]), np.array([0.0, 1.0])) == pytest.approx([math.log(2)] * 2)
 
 
-def test_a_certain_and_wrong_probability_costs_a_bounded_loss() -> None:
-    found = losses("binary", np.array([0.0, 1.0]), np.array([1.0, 0.0]))
-    assert found == pytest.approx([-math.log(PROBABILITY_FLOOR)] * 2, rel=1e-6)
+def test_a_certain_and_wrong_probability_has_a_bounded_loss() -> None:
+    loss = losses("binary", np.array([0.0, 1.0]), np.array([1.0, 0.0]))
+    assert loss == pytest.approx([-math.log(PROBABILITY_FLOOR)] * 2, rel=1e-6)
 
 
 def test_squared_error() -> None:
@@ -24,8 +24,8 @@ def test_squared_error() -> None:
 
 
 def test_poisson_deviance_is_zero_for_the_truth_and_twice_the_mean_for_a_zero_count() -> None:
-    found = losses("count", np.array([3.0, 2.5, 2.0]), np.array([3.0, 0.0, 4.0]))
-    assert found == pytest.approx([0.0, 5.0, 2 * (4 * math.log(2) - 2)])
+    loss = losses("count", np.array([3.0, 2.5, 2.0]), np.array([3.0, 0.0, 4.0]))
+    assert loss == pytest.approx([0.0, 5.0, 2 * (4 * math.log(2) - 2)])
 
 
 @pytest.mark.parametrize("kind", ["binary", "regression", "count"])
@@ -36,23 +36,25 @@ def test_the_mean_label_is_the_best_constant(kind: LabelKind, labels: list[int],
     assert best <= losses(kind, np.full(len(label), constant), label).mean() + 1e-6
 
 
-def test_the_log_loss_of_a_fair_die_is_ln_six_whatever_it_shows() -> None:
+def test_the_log_loss_of_a_fair_die_is_ln_six() -> None:
     assert losses("multiclass", np.full((6, 6), 1 / 6), np.arange(6.0)) == pytest.approx([math.log(6)] * 6)
 
 
 @given(p=st.floats(0, 1), label=st.integers(0, 1))
-def test_of_two_classes_the_log_loss_is_the_binary_one(p: float, label: int) -> None:
-    came = np.array([float(label)])
-    assert losses("multiclass", np.array([[1 - p, p]]), came) == pytest.approx(losses("binary", np.array([p]), came))
+def test_the_log_loss_of_two_classes_is_the_binary_one(p: float, label: int) -> None:
+    correct = np.array([float(label)])
+    assert losses("multiclass", np.array([[1 - p, p]]), correct) == pytest.approx(
+        losses("binary", np.array([p]), correct)
+    )
 
 
-def test_a_certain_and_wrong_class_costs_a_bounded_loss() -> None:
-    found = losses("multiclass", np.array([[1.0, 0.0, 0.0]]), np.array([2.0]))
-    assert found == pytest.approx([-math.log(PROBABILITY_FLOOR)], rel=1e-6)
+def test_a_certain_and_wrong_class_has_a_bounded_loss() -> None:
+    loss = losses("multiclass", np.array([[1.0, 0.0, 0.0]]), np.array([2.0]))
+    assert loss == pytest.approx([-math.log(PROBABILITY_FLOOR)], rel=1e-6)
 
 
 @pytest.mark.parametrize("label", [-1.0, 3.0, 0.5, math.nan])
-def test_a_label_that_is_no_class_has_no_loss(label: float) -> None:
+def test_a_label_that_is_not_a_class_has_a_nan_loss(label: float) -> None:
     assert np.isnan(losses("multiclass", np.full((1, 3), 1 / 3), np.array([label]))).all()
 
 
@@ -67,16 +69,16 @@ def test_the_shares_of_the_classes_are_the_best_constant(labels: list[int], othe
     assert best <= losses("multiclass", constant, label).mean() + 1e-6
 
 
-def test_the_base_rate_of_a_number_is_its_mean() -> None:
+def test_the_constant_score_of_a_count_is_its_mean() -> None:
     assert constant_scores("count", np.array([1.0, 2.0]), np.zeros(3)).tolist() == [1.5, 1.5, 1.5]
 
 
-def test_the_residual_of_classes_is_confidence_less_correctness() -> None:
+def test_a_multiclass_residual_is_confidence_minus_correctness() -> None:
     score = np.array([[0.2, 0.7, 0.1], [0.5, 0.2, 0.3]])
-    said, came = top_label("multiclass", score, np.array([1.0, 2.0]))
-    assert (said.tolist(), came.tolist()) == ([0.7, 0.5], [1.0, 0.0])
+    confidence, correct = top_label("multiclass", score, np.array([1.0, 2.0]))
+    assert (confidence.tolist(), correct.tolist()) == ([0.7, 0.5], [1.0, 0.0])
 
 
-def test_of_a_number_the_residual_is_of_the_score_itself() -> None:
+def test_a_scalar_residual_uses_the_score() -> None:
     score, label = np.array([0.2]), np.array([1.0])
     assert top_label("binary", score, label) == (score, label)

@@ -7,7 +7,7 @@ from services.serving.adapters.staging import FolderReleases
 from tests.unit.serving.harness import CATEGORICAL, NUMERIC, write_release
 
 
-def test_a_bundle_is_copied_in_full_and_once(tmp_path: Path) -> None:
+def test_a_bundle_is_copied_completely_and_once(tmp_path: Path) -> None:
     reference = write_release(tmp_path, "r-1", 0.0)
     releases = FolderReleases(tmp_path / "releases")
     staged = releases.stage("r-1", reference.bundle.uri, reference.bundle.digest)
@@ -23,7 +23,7 @@ def test_a_bundle_is_copied_in_full_and_once(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "releases").iterdir()] == ["r-1"]
 
 
-def test_a_uri_with_a_scheme_is_a_folder_too(tmp_path: Path) -> None:
+def test_a_file_uri_is_accepted(tmp_path: Path) -> None:
     reference = write_release(tmp_path, "r-1", 0.0)
     FolderReleases(tmp_path / "releases").stage("r-1", f"file://{reference.bundle.uri}", reference.bundle.digest)
 
@@ -45,7 +45,7 @@ def test_a_staged_copy_that_was_changed_is_replaced(tmp_path: Path) -> None:
     assert again.read("model.onnx")
 
 
-def test_the_first_golden_row_is_a_probes(tmp_path: Path) -> None:
+def test_a_probe_uses_the_first_golden_row(tmp_path: Path) -> None:
     reference = write_release(tmp_path, "r-1", 0.0)
     releases = FolderReleases(tmp_path / "releases")
     golden = releases.golden_row(releases.stage("r-1", reference.bundle.uri, reference.bundle.digest))

@@ -8,14 +8,14 @@ from services.serving.domain.loop_config import KeySource, read_loop_config
 from services.serving.domain.model_config import RouterPaths, config_pbtxt, input_types, loop_config, model_files
 from tests.unit.serving.harness import CLASSES, DEFINITION, OF_CLASSES
 
-PLACES = RouterPaths(Path("/o.db"), Path("/releases"), Path("/routes"), Path("/spool"))
+PATHS = RouterPaths(Path("/o.db"), Path("/releases"), Path("/routes"), Path("/spool"))
 
 
-def test_triton_reads_the_rendered_configuration() -> None:
+def test_triton_parses_the_rendered_configuration() -> None:
     config = text_format.Parse(config_pbtxt(DEFINITION, 150), model_config_pb2.ModelConfig())
     assert (config.name, config.backend, config.max_batch_size) == ("parcels", "python", 256)
     assert config.dynamic_batching.max_queue_delay_microseconds == 150
-    types = {each.name: model_config_pb2.DataType.Name(each.data_type) for each in config.input}
+    types = {tensor.name: model_config_pb2.DataType.Name(tensor.data_type) for tensor in config.input}
     assert types == {
         "parcel_id": "TYPE_STRING",
         "decision_time_ms": "TYPE_INT64",
@@ -23,11 +23,11 @@ def test_triton_reads_the_rendered_configuration() -> None:
         "zone": "TYPE_INT64",
         "weight": "TYPE_FP64",
     }
-    assert all(list(each.dims) == [1] for each in (*config.input, *config.output))
-    assert [each.name for each in config.output] == ["score", "prediction_id", "release_id", "feature_age_s"]
+    assert all(list(tensor.dims) == [1] for tensor in (*config.input, *config.output))
+    assert [tensor.name for tensor in config.output] == ["score", "prediction_id", "release_id", "feature_age_s"]
 
 
-def test_a_loop_on_the_clock_takes_no_decision_time() -> None:
+def test_a_clock_loop_has_no_decision_time_input() -> None:
     prediction = DEFINITION.prediction.model_copy(update={"clock": "now"})
     definition = DEFINITION.model_copy(update={"prediction": prediction})
     assert "decision_time_ms" not in input_types(definition)
@@ -35,11 +35,11 @@ def test_a_loop_on_the_clock_takes_no_decision_time() -> None:
 
 
 def test_the_router_reads_what_was_rendered(tmp_path: Path) -> None:
-    for name, content in model_files(DEFINITION, PLACES, 0).items():
+    for name, content in model_files(DEFINITION, PATHS, 0).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     config = read_loop_config(tmp_path / "1" / "loop.json")
-    assert config == loop_config(DEFINITION, PLACES)
+    assert config == loop_config(DEFINITION, PATHS)
     assert config.join_keys["world"] == KeySource(const="all")
     assert config.max_feature_age_ms == 2 * 3_600_000
     assert config.spool == "/spool/parcels"
@@ -49,10 +49,10 @@ def test_the_router_reads_what_was_rendered(tmp_path: Path) -> None:
         read_loop_config(tmp_path / "1" / "loop.json")
 
 
-def test_a_loop_of_classes_answers_with_a_number_a_class(tmp_path: Path) -> None:
+def test_a_multiclass_loop_outputs_one_score_per_class(tmp_path: Path) -> None:
     config = text_format.Parse(config_pbtxt(OF_CLASSES, 0), model_config_pb2.ModelConfig())
-    assert {each.name: list(each.dims) for each in config.output} == {
+    assert {tensor.name: list(tensor.dims) for tensor in config.output} == {
         "score": [3], "prediction_id": [1], "release_id": [1], "feature_age_s": [1],
     }  # fmt: skip
-    (tmp_path / "loop.json").write_bytes(loop_config(OF_CLASSES, PLACES).to_json())
+    (tmp_path / "loop.json").write_bytes(loop_config(OF_CLASSES, PATHS).to_json())
     assert read_loop_config(tmp_path / "loop.json").classes == CLASSES

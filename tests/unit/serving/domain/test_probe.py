@@ -10,7 +10,7 @@ ROUTE = Route("parcels", 4, A)
 GOLDEN = GoldenRow(np.array([1.0, 2.0, 3.0, 4.0, 0.25]), np.array(["calm", "south"]))
 
 
-def test_a_probe_asks_with_golden_values_and_neutral_ones() -> None:
+def test_a_probe_has_golden_and_neutral_values() -> None:
     assert probe_values(DEFINITION, ROUTE, (NUMERIC, CATEGORICAL), GOLDEN, T0) == {
         "parcel_id": "probe-4",
         "decision_time_ms": T0,
@@ -20,11 +20,11 @@ def test_a_probe_asks_with_golden_values_and_neutral_ones() -> None:
     }
 
 
-def test_before_any_feature_a_probe_still_has_a_time() -> None:
+def test_without_features_a_probe_still_has_a_decision_time() -> None:
     assert probe_values(DEFINITION, ROUTE, (NUMERIC, CATEGORICAL), GOLDEN, 0)["decision_time_ms"] == 1
 
 
-def test_the_key_decides_who_must_answer() -> None:
+def test_the_key_decides_which_release_must_answer() -> None:
     for share in (0.0, 0.3, 1.0):
         for epoch in range(1, 30):
             route = Route("parcels", epoch, A, B, share)
@@ -32,7 +32,7 @@ def test_the_key_decides_who_must_answer() -> None:
             assert expected_release(route) == expected
 
 
-def test_what_is_wrong_with_an_answer_is_said() -> None:
+def test_a_wrong_answer_to_a_probe_is_described() -> None:
     assert probe_problem(ROUTE, ProbeAnswer("r-a", "probe-parcels-4", (0.5,))) == ""
     assert "r-b answered the probe instead of r-a" in probe_problem(
         ROUTE, ProbeAnswer("r-b", "probe-parcels-4", (0.5,))

@@ -26,7 +26,7 @@ Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 @dataclass
 class Session:
-    """Scores by a function of the numeric inputs, as `onnxruntime.InferenceSession` answers."""
+    """Scores with a function of the numeric inputs, like `onnxruntime.InferenceSession`."""
 
     score: Score
 
@@ -37,7 +37,7 @@ class Session:
 
 @dataclass
 class ListSpool:
-    """Keeps records, or refuses them."""
+    """Keeps records in memory, or refuses them if full."""
 
     records: list[predictions_pb2.PredictionServed] = field(default_factory=list)
     full: bool = False
@@ -45,7 +45,7 @@ class ListSpool:
     def write(self, records: Sequence[bytes]) -> None:
         if self.full:
             raise SpoolError("disk full")
-        self.records += [predictions_pb2.PredictionServed.FromString(each) for each in records]
+        self.records += [predictions_pb2.PredictionServed.FromString(record) for record in records]
 
 
 def total(numeric: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -57,10 +57,10 @@ def release(name: str, score: Score = total) -> LoadedRelease:
     return LoadedRelease(name, NUMERIC, CATEGORICAL, f"inputs-of-{name}", Session(score))
 
 
-def router(
+def build_router(
     champion: LoadedRelease, challenger: LoadedRelease | None = None, share: float = 0.0, spool: ListSpool | None = None
 ) -> tuple[Router, ListSpool]:
-    refs = [ReleaseOnRoute(each.release_id, "d") for each in (champion, challenger) if each is not None]
+    refs = [ReleaseOnRoute(loaded.release_id, "d") for loaded in (champion, challenger) if loaded is not None]
     route = Route("parcels", 3, refs[0], refs[1] if challenger else None, share)
     live = LiveRoute(route, champion, challenger)
     spool = spool or ListSpool()
@@ -76,15 +76,15 @@ def keyed(*keys: str) -> RawRequest:
     return request("q", len(keys), parcel_id=[key.encode() for key in keys])
 
 
-def one(made: Router, asked: RawRequest) -> Answer:
-    (answer,) = made.answer([asked])
+def answer_one(router: Router, raw_request: RawRequest) -> Answer:
+    (answer,) = router.answer([raw_request])
     assert isinstance(answer, Answer)
     return answer
 
 
-def test_an_answer_and_its_record_say_the_same() -> None:
-    made, spool = router(release("r-a"))
-    answer = one(made, request("q-1"))
+def test_an_answer_and_its_record_match() -> None:
+    router, spool = build_router(release("r-a"))
+    answer = answer_one(router, request("q-1"))
     assert answer.scores.tolist() == [1 + 2 + 5 + 6 + 0.5]
     assert (answer.prediction_ids, answer.release_ids) == (["q-1"], ["r-a"])
     assert answer.feature_age_s.tolist() == [0.0]
@@ -108,17 +108,17 @@ def test_an_answer_and_its_record_say_the_same() -> None:
     )
 
 
-def test_several_rows_have_ids_of_their_own() -> None:
-    made, spool = router(release("r-a"))
-    assert one(made, request("q", 3)).prediction_ids == ["q/0", "q/1", "q/2"]
-    assert one(made, request("", 2)).prediction_ids == ["drawn-0/0", "drawn-0/1"]
-    assert one(made, request("", 1)).prediction_ids == ["drawn-1"]
+def test_each_row_has_its_own_prediction_id() -> None:
+    router, spool = build_router(release("r-a"))
+    assert answer_one(router, request("q", 3)).prediction_ids == ["q/0", "q/1", "q/2"]
+    assert answer_one(router, request("", 2)).prediction_ids == ["drawn-0/0", "drawn-0/1"]
+    assert answer_one(router, request("", 1)).prediction_ids == ["drawn-1"]
     assert len(spool.records) == 6
 
 
-def test_a_bad_request_is_refused_and_its_neighbours_are_answered() -> None:
-    made, spool = router(release("r-a"))
-    before, bad, after = made.answer([request("a"), request("b", 2, parcel_id=[b"x", b""]), request("c", 2)])
+def test_a_bad_request_is_refused_and_the_others_are_answered() -> None:
+    router, spool = build_router(release("r-a"))
+    before, bad, after = router.answer([request("a"), request("b", 2, parcel_id=[b"x", b""]), request("c", 2)])
     assert isinstance(before, Answer)
     assert isinstance(after, Answer)
     assert bad == Refusal("input 'parcel_id': the prediction key of row 1 is empty")
@@ -126,77 +126,80 @@ def test_a_bad_request_is_refused_and_its_neighbours_are_answered() -> None:
 
 
 def test_both_releases_score_every_row_and_the_arm_decides_the_answer() -> None:
-    made, spool = router(release("r-a"), release("r-b", lambda x: total(x) + 100), share=0.5)
+    router, spool = build_router(release("r-a"), release("r-b", lambda x: total(x) + 100), share=0.5)
     keys = [f"k{n}" for n in range(200)]
-    answer = one(made, keyed(*keys))
+    answer = answer_one(router, keyed(*keys))
     for key, score, by, record in zip(keys, answer.scores, answer.release_ids, spool.records, strict=True):
         expected = "r-b" if is_challenger(key, "r-b", 0.5) else "r-a"
         assert (by, record.release_id, record.arm) == (expected,) * 2 + ("challenger" if by == "r-b" else "champion",)
         assert score == record.score
-        assert {(each.release_id, each.role) for each in record.scores} == {("r-a", "champion"), ("r-b", "challenger")}
+        assert {(score.release_id, score.role) for score in record.scores} == {
+            ("r-a", "champion"),
+            ("r-b", "challenger"),
+        }
         assert record.scores[1].score - record.scores[0].score == pytest.approx(100)
     assert {"r-a", "r-b"} == set(answer.release_ids)
 
 
-def test_a_shadow_scores_and_answers_nobody() -> None:
-    made, spool = router(release("r-a"), release("r-b"), share=0.0)
-    assert set(one(made, keyed(*(f"k{n}" for n in range(50)))).release_ids) == {"r-a"}
+def test_a_shadow_scores_but_never_answers() -> None:
+    router, spool = build_router(release("r-a"), release("r-b"), share=0.0)
+    assert set(answer_one(router, keyed(*(f"k{n}" for n in range(50)))).release_ids) == {"r-a"}
     assert all(len(record.scores) == 2 for record in spool.records)
 
 
-def test_a_challenger_that_fails_costs_no_answer() -> None:
+def test_the_champion_answers_if_the_challenger_fails() -> None:
     def broken(numeric: NDArray[np.float64]) -> NDArray[np.float64]:
         raise RuntimeError("no")
 
-    made, spool = router(release("r-a"), release("r-b", broken), share=1.0)
-    assert one(made, request()).release_ids == ["r-a"]
-    assert [each.release_id for each in spool.records[0].scores] == ["r-a"]
+    router, spool = build_router(release("r-a"), release("r-b", broken), share=1.0)
+    assert answer_one(router, request()).release_ids == ["r-a"]
+    assert [score.release_id for score in spool.records[0].scores] == ["r-a"]
 
 
-def test_a_champion_that_fails_answers_nobody() -> None:
+def test_no_request_is_answered_if_the_champion_fails() -> None:
     def broken(numeric: NDArray[np.float64]) -> NDArray[np.float64]:
         raise RuntimeError("no")
 
-    made, spool = router(release("r-a", broken))
+    router, spool = build_router(release("r-a", broken))
     with pytest.raises(ReleaseError, match="r-a"):
-        made.answer([request()])
+        router.answer([request()])
     assert spool.records == []
 
 
-def test_a_score_that_is_not_finite_is_no_answer() -> None:
-    made, spool = router(release("r-a", lambda x: np.where(x[:, -1] > 1, np.nan, 0.0)))
-    good, bad = made.answer([request("good"), request("bad", weight=[2.0])])
+def test_a_request_with_a_non_finite_score_is_refused() -> None:
+    router, spool = build_router(release("r-a", lambda x: np.where(x[:, -1] > 1, np.nan, 0.0)))
+    good, bad = router.answer([request("good"), request("bad", weight=[2.0])])
     assert isinstance(good, Answer)
     assert isinstance(bad, Refusal)
     assert [record.prediction_id for record in spool.records] == ["good"]
 
 
-def test_no_answer_leaves_when_the_spool_is_full() -> None:
-    made, _ = router(release("r-a"), spool=ListSpool(full=True))
+def test_no_request_is_answered_if_the_spool_is_full() -> None:
+    router, _ = build_router(release("r-a"), spool=ListSpool(full=True))
     with pytest.raises(SpoolError):
-        made.answer([request()])
+        router.answer([request()])
 
 
 def test_a_probe_is_marked() -> None:
-    made, spool = router(release("r-a"))
-    one(made, request(probe=True))
+    router, spool = build_router(release("r-a"))
+    answer_one(router, request(probe=True))
     assert spool.records[0].purpose == predictions_pb2.PROBE
 
 
-def test_a_stale_view_is_named_in_the_record() -> None:
-    made, spool = router(release("r-a"))
-    one(made, request(decision_time_ms=[T0 + 3 * 3_600_000]))
+def test_a_stale_view_is_listed_in_the_record() -> None:
+    router, spool = build_router(release("r-a"))
+    answer_one(router, request(decision_time_ms=[T0 + 3 * 3_600_000]))
     assert DEPOT in spool.records[0].stale_views
     assert np.isnan(spool.records[0].numeric[0])
 
 
 def test_before_the_first_route_every_request_is_refused() -> None:
-    made = Router(CONFIG, lambda: None, full_store(), ListSpool(), lambda: T0)
-    assert all(isinstance(each, Refusal) for each in made.answer([raw(), raw()]))
+    router = Router(CONFIG, lambda: None, full_store(), ListSpool(), lambda: T0)
+    assert all(isinstance(answer, Refusal) for answer in router.answer([raw(), raw()]))
 
 
 class ClassSession(Session):
-    """Scores three classes by softmax of multiples of the score."""
+    """Scores three classes."""
 
     def run(self, outputs: Sequence[str], feed: dict[str, NDArray[Any]]) -> list[NDArray[np.float64]]:
         return [probabilities(self.score(feed["numeric"]), 3)]
@@ -206,32 +209,32 @@ def of_classes(name: str, score: Score = total) -> LoadedRelease:
     return LoadedRelease(name, NUMERIC, CATEGORICAL, f"inputs-of-{name}", ClassSession(score), CLASSES)
 
 
-def test_of_classes_the_answer_holds_each_and_the_record_the_likeliest_and_each() -> None:
-    made, spool = router(of_classes("r-a"), of_classes("r-b", lambda x: -total(x)), share=0.5)
+def test_a_multiclass_answer_has_all_scores_and_its_record_the_greatest_too() -> None:
+    router, spool = build_router(of_classes("r-a"), of_classes("r-b", lambda x: -total(x)), share=0.5)
     keys = [f"k{n}" for n in range(50)]
-    answer = one(made, keyed(*keys))
+    answer = answer_one(router, keyed(*keys))
     assert answer.scores.shape == (50, 3)
     np.testing.assert_allclose(answer.scores.sum(axis=1), 1.0)
     for scores, by, record in zip(answer.scores, answer.release_ids, spool.records, strict=True):
-        entries = {each.release_id: each for each in record.scores}
+        entries = {entry.release_id: entry for entry in record.scores}
         assert list(entries[by].class_scores) == scores.tolist()
         assert record.score == entries[by].score == scores.max()
-        assert all(each.score == max(each.class_scores) for each in record.scores)
+        assert all(entry.score == max(entry.class_scores) for entry in record.scores)
     assert {"r-a", "r-b"} == set(answer.release_ids)
 
 
-def test_a_row_with_a_class_that_has_no_finite_score_is_not_answered_by_that_release() -> None:
+def test_a_release_with_a_non_finite_class_score_does_not_answer_the_row() -> None:
     broken = of_classes("r-b", lambda x: np.full(len(x), np.nan))
-    made, spool = router(of_classes("r-a"), broken, share=1.0)
-    assert one(made, request("q", 2)).release_ids == ["r-a", "r-a"]
-    assert [[each.release_id for each in record.scores] for record in spool.records] == [["r-a"], ["r-a"]]
-    made, spool = router(broken)
-    assert made.answer([request("q", 2)]) == [Refusal("release r-b gives no finite score for this request")]
+    router, spool = build_router(of_classes("r-a"), broken, share=1.0)
+    assert answer_one(router, request("q", 2)).release_ids == ["r-a", "r-a"]
+    assert [[entry.release_id for entry in record.scores] for record in spool.records] == [["r-a"], ["r-a"]]
+    router, spool = build_router(broken)
+    assert router.answer([request("q", 2)]) == [Refusal("release r-b gives no finite score for this request")]
 
 
-def test_a_challenger_of_classes_that_fails_leaves_the_champion_its_answers() -> None:
+def test_the_champion_answers_if_a_multiclass_challenger_fails() -> None:
     def fail(numeric: NDArray[np.float64]) -> NDArray[np.float64]:
         raise ValueError("no")
 
-    made, _ = router(of_classes("r-a"), of_classes("r-b", fail), share=1.0)
-    assert one(made, request("q", 2)).scores.shape == (2, 3)
+    router, _ = build_router(of_classes("r-a"), of_classes("r-b", fail), share=1.0)
+    assert answer_one(router, request("q", 2)).scores.shape == (2, 3)

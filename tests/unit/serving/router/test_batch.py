@@ -48,18 +48,18 @@ def test_a_request_is_read_in_order() -> None:
         ({"decision_time_ms": [T0, 10**15]}, "'decision_time_ms'"),
     ],
 )
-def test_a_bad_request_says_what_is_wrong(change: dict[str, Any], words: str) -> None:
+def test_a_bad_request_is_described(change: dict[str, Any], words: str) -> None:
     with pytest.raises(BadRequest, match="input ") as caught:
         read_request(raw(2, **change), CONFIG, now_ms=1)
     assert words in str(caught.value)
 
 
-def test_a_loop_on_the_clock_decides_now() -> None:
+def test_a_clock_loop_decides_now() -> None:
     config = LoopConfig(**{**CONFIG.__dict__, "clock": "now"})
     assert read_request(raw(2), config, now_ms=T0 + 5).decision_ms == [T0 + 5, T0 + 5]
 
 
-def test_requests_are_joined_in_order() -> None:
+def test_requests_are_concatenated_in_order() -> None:
     one, two = read_request(raw(1), CONFIG, 1), read_request(raw(2, weight=[1.0, np.nan]), CONFIG, 1)
     batch = concatenate([one, two])
     assert batch.keys == ["p0", "p0", "p1"]

@@ -20,7 +20,7 @@ COLUMNS = columns_of([NUMERIC, CATEGORICAL])
 
 @dataclass
 class FakeOnline:
-    """Rows by view and serialised key; views without rows have no join keys yet."""
+    """Rows by view and serialised key; a view without rows has no join keys."""
 
     rows: dict[str, dict[bytes, dict[str, float | str]]] = field(default_factory=dict)
     watermarks: dict[str, int] = field(default_factory=dict)
@@ -71,12 +71,12 @@ def join(store: FakeOnline, rows: Batch, max_age_ms: int = 2 * HOUR) -> Joined:
 
 
 def by_name(joined: Joined, name: str) -> list[float]:
-    at = [each.name for each in COLUMNS.numeric].index(name)
-    found: list[float] = joined.numeric[:, at].tolist()
-    return found
+    index = [column.name for column in COLUMNS.numeric].index(name)
+    values: list[float] = joined.numeric[:, index].tolist()
+    return values
 
 
-def test_every_row_gets_its_own_entities_rows() -> None:
+def test_every_row_is_joined_with_its_own_entities() -> None:
     joined = join(full_store(), batch(T0, T0, T0, T0))
     np.testing.assert_array_equal(by_name(joined, "parcels_depot__count_3600s"), [1, 3, np.nan, 1])
     np.testing.assert_array_equal(by_name(joined, "parcels_lane__count_3600s"), [5, np.nan, np.nan, 5])
@@ -86,20 +86,20 @@ def test_every_row_gets_its_own_entities_rows() -> None:
     assert joined.stale == [(), (), (), ()]
 
 
-def test_entities_are_asked_for_once() -> None:
-    asked: list[Mapping[str, ViewRequest]] = []
+def test_each_entity_is_read_once() -> None:
+    reads: list[Mapping[str, ViewRequest]] = []
 
-    class Watching(FakeOnline):
+    class RecordingOnline(FakeOnline):
         def read(self, wanted: Mapping[str, ViewRequest]) -> dict[str, ViewRows]:
-            asked.append(wanted)
+            reads.append(wanted)
             return super().read(wanted)
 
     full = full_store()
-    join(Watching(full.rows, full.watermarks), batch(T0, T0, T0, T0))
-    assert {view: len(request.entity_keys) for view, request in asked[0].items()} == {DEPOT: 3, LANE: 3, WORLD: 1}
+    join(RecordingOnline(full.rows, full.watermarks), batch(T0, T0, T0, T0))
+    assert {view: len(request.entity_keys) for view, request in reads[0].items()} == {DEPOT: 3, LANE: 3, WORLD: 1}
 
 
-def test_a_view_too_old_for_a_row_is_missing_there_and_named() -> None:
+def test_a_view_too_old_for_a_row_is_missing_and_listed_as_stale() -> None:
     store = full_store()
     store.watermarks[WORLD] = T0 - 3 * HOUR
     joined = join(store, batch(T0, T0 - 2 * HOUR))
@@ -108,12 +108,12 @@ def test_a_view_too_old_for_a_row_is_missing_there_and_named() -> None:
     assert joined.watermark_ms == T0 - 3 * HOUR
 
 
-def test_the_greatest_age_allowed_is_not_too_old() -> None:
+def test_a_view_of_the_maximum_age_is_not_stale() -> None:
     assert join(full_store(), batch(T0 + 2 * HOUR)).stale == [()]
     assert join(full_store(), batch(T0 + 2 * HOUR + 1)).stale == [(DEPOT, LANE, WORLD)]
 
 
-def test_a_view_that_was_never_written_is_missing_and_named() -> None:
+def test_a_view_that_was_never_written_is_missing_and_listed_as_stale() -> None:
     store = full_store()
     del store.rows[LANE]
     del store.watermarks[DEPOT]
@@ -132,14 +132,14 @@ def test_a_row_written_after_the_decision_time_is_missing() -> None:
     assert joined.stale == [(DEPOT,), (), ()]
 
 
-def test_feature_age_is_decision_time_less_the_oldest_watermark() -> None:
+def test_feature_age_is_decision_time_minus_the_oldest_watermark() -> None:
     store = full_store()
     store.watermarks[LANE] = T0 - 1000
     rows = batch(T0 + 500, T0 + 1500)
     assert join(store, rows).feature_age_s(rows.decision_ms).tolist() == [1.5, 2.5]
 
 
-def test_with_no_view_there_is_no_age() -> None:
+def test_without_views_the_feature_age_is_nan() -> None:
     joiner = Joiner(columns_of([NUMERIC[-1:]]), SOURCES, HOUR, FakeOnline())
     joined = joiner.join(batch(T0, T0))
     assert joined.numeric.tolist() == [[0.5], [0.5]]
@@ -152,9 +152,9 @@ def test_releases_with_different_inputs_share_a_join() -> None:
     columns = columns_of([NUMERIC, CATEGORICAL, other, ()])
     assert len(columns.numeric) == len(NUMERIC)
     joined = Joiner(columns, SOURCES, HOUR, full_store()).join(batch(T0))
-    place = column_indices(other, columns.numeric)
-    assert place is not None
-    assert joined.numeric[:, place].tolist() == [[0.5, 6.0]]
+    indices = column_indices(other, columns.numeric)
+    assert indices is not None
+    assert joined.numeric[:, indices].tolist() == [[0.5, 6.0]]
 
 
 def test_inputs_in_the_joined_order_are_not_copied() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from services.serving.domain.route import ReleaseOnRoute, Route, RouteStatus, is_newer, parse_route, parse_status
 from services.serving.router.routes import RouteFollower
 from services.serving.router.sessions import ReleaseError
+from tests.helpers.eventually import assert_eventually
 
 A, B, C, D = (ReleaseOnRoute(f"r-{name}", f"digest-{name}") for name in "abcd")
 BROKEN = ReleaseOnRoute("r-broken", "x")
@@ -16,7 +17,7 @@ BROKEN = ReleaseOnRoute("r-broken", "x")
 
 @dataclass
 class Loader:
-    """Loads by name, refuses the broken one, and remembers."""
+    """Records loads; refuses the broken release."""
 
     loaded: list[str] = field(default_factory=list)
 
@@ -72,7 +73,7 @@ def test_an_older_epoch_is_ignored(tmp_path: Path) -> None:
     assert answering(routes) == (5, "r-a", None)
 
 
-def test_a_release_that_stays_is_loaded_once_and_the_former_one_is_kept(tmp_path: Path) -> None:
+def test_kept_releases_are_not_loaded_again_and_the_previous_one_stays_loaded(tmp_path: Path) -> None:
     routes, loader = follower(tmp_path)
     follow(routes, tmp_path, Route("parcels", 1, A))
     follow(routes, tmp_path, Route("parcels", 2, A, B, 0.1))
@@ -85,7 +86,7 @@ def test_a_release_that_stays_is_loaded_once_and_the_former_one_is_kept(tmp_path
     assert loader.loaded == ["r-a", "r-b", "r-c", "r-d", "r-a"]
 
 
-def test_a_route_that_cannot_be_loaded_leaves_the_old_one(tmp_path: Path) -> None:
+def test_the_current_route_answers_if_a_new_one_cannot_be_loaded(tmp_path: Path) -> None:
     routes, _ = follower(tmp_path)
     follow(routes, tmp_path, Route("parcels", 1, A))
     status = follow(routes, tmp_path, Route("parcels", 2, A, BROKEN, 0.5))
@@ -93,7 +94,7 @@ def test_a_route_that_cannot_be_loaded_leaves_the_old_one(tmp_path: Path) -> Non
     assert answering(routes) == (1, "r-a", None)
 
 
-def test_the_old_route_comes_back_under_its_own_epoch_after_a_refused_one(tmp_path: Path) -> None:
+def test_the_previous_route_is_restored_under_its_epoch_after_a_refused_one(tmp_path: Path) -> None:
     routes, _ = follower(tmp_path)
     follow(routes, tmp_path, Route("parcels", 1, A))
     follow(routes, tmp_path, Route("parcels", 2, BROKEN))
@@ -109,12 +110,12 @@ def test_a_route_that_answers_can_be_withdrawn(tmp_path: Path) -> None:
     assert follow(routes, tmp_path, Route("parcels", 3, A)).serving == 3
 
 
-def test_a_new_router_takes_a_route_that_withdrew_another(tmp_path: Path) -> None:
+def test_a_new_router_follows_a_route_that_withdrew_another(tmp_path: Path) -> None:
     routes, _ = follower(tmp_path)
     assert follow(routes, tmp_path, Route("parcels", 1, A, withdraws=2)).serving == 1
 
 
-def test_a_file_that_is_no_route_changes_nothing(tmp_path: Path) -> None:
+def test_an_invalid_route_file_changes_nothing(tmp_path: Path) -> None:
     routes, _ = follower(tmp_path)
     follow(routes, tmp_path, Route("parcels", 1, A))
     (tmp_path / "parcels.json").write_text('{"loop": "parcels"}')
@@ -130,7 +131,7 @@ def test_a_thread_follows_the_file(tmp_path: Path) -> None:
     routes.start()
     try:
         status = tmp_path / "parcels.status.json"
-        assert any(status.exists() or routes._stop.wait(0.01) for _ in range(1000))
+        assert_eventually(status.exists)
     finally:
         routes.stop()
     assert answering(routes) == (1, "r-a", None)
@@ -140,21 +141,23 @@ epochs = st.integers(1, 30)
 
 
 @given(epochs, st.none() | st.just(B), st.floats(0, 1), st.integers(0, 5))
-def test_a_route_survives_its_file(epoch: int, challenger: ReleaseOnRoute | None, share: float, withdraws: int) -> None:
+def test_a_route_round_trips_through_its_file(
+    epoch: int, challenger: ReleaseOnRoute | None, share: float, withdraws: int
+) -> None:
     route = Route("parcels", epoch, A, challenger, share, withdraws)
     assert parse_route(route.to_json()) == route
 
 
-def test_a_route_says_its_format_and_one_of_another_version_is_refused() -> None:
-    said = json.loads(Route("parcels", 1, A).to_json())
-    assert said.pop("format") == 1
-    assert parse_route(json.dumps(said).encode()) == Route("parcels", 1, A)  # as it was before it said so
+def test_a_route_of_another_format_is_refused() -> None:
+    content = json.loads(Route("parcels", 1, A).to_json())
+    assert content.pop("format") == 1
+    assert parse_route(json.dumps(content).encode()) == Route("parcels", 1, A)  # the first format had no such field
     with pytest.raises(ValueError, match="the route has format 2; this version reads 1"):
-        parse_route(json.dumps({**said, "format": 2}).encode())
+        parse_route(json.dumps({**content, "format": 2}).encode())
 
 
 @given(st.lists(epochs, min_size=1))
-def test_without_withdrawals_epochs_only_grow(offered: list[int]) -> None:
+def test_without_withdrawals_epochs_only_increase(offered: list[int]) -> None:
     serving = 0
     for epoch in offered:
         before = serving

@@ -15,7 +15,7 @@ def staged(root: Path, bias: float = 1.0, error: float = 0.0, classes: tuple[str
     return on_route(reference)
 
 
-def test_a_release_scores_as_its_graph_does(tmp_path: Path) -> None:
+def test_a_release_scores_like_its_graph(tmp_path: Path) -> None:
     release = load_release(tmp_path, staged(tmp_path))
     numeric = np.arange(2.0 * len(NUMERIC)).reshape(2, -1)
     numeric[0, 1] = np.nan
@@ -42,25 +42,25 @@ def test_a_missing_release_is_refused(tmp_path: Path) -> None:
         load_release(tmp_path, ReleaseOnRoute("r-2", "00"))
 
 
-def test_a_graph_that_fails_says_so(tmp_path: Path) -> None:
+def test_a_failing_graph_is_a_release_error(tmp_path: Path) -> None:
     release = load_release(tmp_path, staged(tmp_path))
     with pytest.raises(ReleaseError, match="the graph failed"):
         release.score(np.zeros((2, 1)), np.full((2, len(CATEGORICAL)), "", dtype=np.object_))
 
 
-def test_a_release_of_classes_scores_each(tmp_path: Path) -> None:
+def test_a_multiclass_release_scores_each_class(tmp_path: Path) -> None:
     release = load_release(tmp_path, staged(tmp_path, classes=CLASSES), CLASSES)
     numeric, categorical = np.ones((2, len(NUMERIC))), np.full((2, len(CATEGORICAL)), "north", dtype=np.object_)
-    found = release.score(numeric, categorical)
-    np.testing.assert_allclose(found, probabilities(score(numeric, categorical, 1.0), 3))
-    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+    scores = release.score(numeric, categorical)
+    np.testing.assert_allclose(scores, probabilities(score(numeric, categorical, 1.0), 3))
+    np.testing.assert_allclose(scores.sum(axis=1), 1.0)
 
 
 @pytest.mark.parametrize(
     ("of_release", "of_loop"),
     [(CLASSES, ()), ((), CLASSES), (CLASSES, CLASSES[::-1]), (CLASSES, CLASSES[:2])],
 )
-def test_a_release_of_other_classes_than_the_loops_is_refused(
+def test_a_release_with_other_classes_than_the_loop_is_refused(
     tmp_path: Path, of_release: tuple[str, ...], of_loop: tuple[str, ...]
 ) -> None:
     ref = staged(tmp_path, classes=of_release)
@@ -68,7 +68,7 @@ def test_a_release_of_other_classes_than_the_loops_is_refused(
         load_release(tmp_path, ref, of_loop)
 
 
-def test_a_graph_that_scores_another_number_of_classes_is_refused(tmp_path: Path) -> None:
+def test_a_graph_with_another_number_of_classes_is_refused(tmp_path: Path) -> None:
     release = load_release(tmp_path, staged(tmp_path, classes=CLASSES), CLASSES)
     odd = replace(release, classes=CLASSES[:2])
     with pytest.raises(ReleaseError, match=r"the graph failed: scores have shape \[2, 3\]"):

@@ -1,4 +1,5 @@
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftloop.process.settings import ROOT
 from services.serving.adapters.spool_reader import SpoolReader
 from services.serving.router.spool import SpoolError, SpoolWriter, frame, segment_path, segments, unframe
 
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """The kernel cuts writes behind this size short, as a full disk does."""
+    """Make the kernel cut writes beyond this size short, like a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -29,28 +31,28 @@ def read_all(folder: Path) -> list[bytes]:
 
 
 @given(st.lists(st.lists(st.binary(max_size=50), min_size=1), max_size=8), st.integers(0, 200))
-def test_a_cut_anywhere_gives_the_whole_batches_before_it(batches: list[list[bytes]], cut: int) -> None:
+def test_a_truncated_segment_gives_the_complete_batches(batches: list[list[bytes]], cut: int) -> None:
     data = b"".join(map(frame, batches))
-    records, taken = unframe(data[:cut])
-    whole = [batch for at, batch in enumerate(batches) if sum(len(frame(b)) for b in batches[: at + 1]) <= cut]
-    assert records == [record for batch in whole for record in batch]
-    assert taken == sum(len(frame(batch)) for batch in whole)
+    records, length = unframe(data[:cut])
+    complete = [batch for n, batch in enumerate(batches, 1) if sum(len(frame(b)) for b in batches[:n]) <= cut]
+    assert records == [record for batch in complete for record in batch]
+    assert length == sum(len(frame(batch)) for batch in complete)
 
 
-def test_a_changed_byte_is_not_taken_for_a_record() -> None:
+def test_a_changed_byte_invalidates_the_frame() -> None:
     data = bytearray(frame([b"one", b"two"]))
     data[-1] ^= 1
     assert unframe(bytes(data)) == ([], 0)
 
 
-def test_records_come_in_the_order_in_which_they_were_written(tmp_path: Path) -> None:
+def test_records_are_read_in_write_order(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path)
     writer.write([b"1", b"2"])
     writer.write([b"3"])
     assert read_all(tmp_path) == [b"1", b"2", b"3"]
 
 
-def test_a_reader_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_reader_continues_at_its_position(tmp_path: Path) -> None:
     writer, reader = SpoolWriter(tmp_path), SpoolReader(tmp_path, "parcels")
     writer.write([b"1"])
     _, positions = reader.read({})
@@ -58,7 +60,7 @@ def test_a_reader_goes_on_where_it_was(tmp_path: Path) -> None:
     assert reader.read(positions)[0] == [b"2"]
 
 
-def test_a_segment_rolls_by_size_and_is_dropped_when_it_was_read(tmp_path: Path) -> None:
+def test_a_full_segment_rolls_and_is_deleted_after_reading(tmp_path: Path) -> None:
     writer, reader = SpoolWriter(tmp_path, segment_bytes=100), SpoolReader(tmp_path, "parcels")
     for n in range(10):
         writer.write([b"x" * 30 + b"%d" % n])
@@ -70,7 +72,7 @@ def test_a_segment_rolls_by_size_and_is_dropped_when_it_was_read(tmp_path: Path)
     assert reader.read(kept)[0] == []
 
 
-def test_an_unread_segment_is_not_dropped(tmp_path: Path) -> None:
+def test_an_unread_segment_is_kept(tmp_path: Path) -> None:
     writer, reader = SpoolWriter(tmp_path, segment_bytes=10), SpoolReader(tmp_path, "parcels")
     writer.write([b"first"])
     writer.write([b"second"])
@@ -78,7 +80,7 @@ def test_an_unread_segment_is_not_dropped(tmp_path: Path) -> None:
     assert read_all(tmp_path) == [b"first", b"second"]
 
 
-def test_a_segment_that_another_router_still_writes_is_not_dropped(tmp_path: Path) -> None:
+def test_a_segment_that_another_router_writes_is_kept(tmp_path: Path) -> None:
     old, new = SpoolWriter(tmp_path), SpoolWriter(tmp_path)
     reader = SpoolReader(tmp_path, "parcels")
     new.write([b"new"])
@@ -90,7 +92,7 @@ def test_a_segment_that_another_router_still_writes_is_not_dropped(tmp_path: Pat
     assert segments(tmp_path) == [2]
 
 
-def test_a_new_writer_never_takes_a_number_again(tmp_path: Path) -> None:
+def test_a_new_writer_never_reuses_a_segment_number(tmp_path: Path) -> None:
     writer, reader = SpoolWriter(tmp_path), SpoolReader(tmp_path, "parcels")
     writer.write([b"1"])
     writer.close()
@@ -99,13 +101,23 @@ def test_a_new_writer_never_takes_a_number_again(tmp_path: Path) -> None:
     assert segments(tmp_path) == [1, 2]
 
 
-def test_a_torn_tail_of_a_dead_router_is_passed_over(tmp_path: Path) -> None:
-    script = (
-        "import os, sys; from pathlib import Path; from services.serving.router.spool import *\n"
-        "w = SpoolWriter(Path(sys.argv[1])); w.write([b'whole'])\n"
-        "os.write(w._file, frame([b'torn'])[:-2]); os.kill(os.getpid(), 9)"
-    )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+def test_the_torn_tail_of_a_killed_router_is_skipped(tmp_path: Path) -> None:
+    script = """
+import os, sys
+from pathlib import Path
+from services.serving.router.spool import SpoolError
+from tests.unit.serving.router.test_spool import SpoolWriter, largest_file, segment_path
+writer = SpoolWriter(Path(sys.argv[1]))
+writer.write([b"whole"])
+try:
+    with largest_file(segment_path(Path(sys.argv[1]), 1).stat().st_size + 10):
+        writer.write([b"torn"])
+except SpoolError:
+    os.kill(os.getpid(), 9)
+"""
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert segment_path(tmp_path, 1).stat().st_size > len(frame([b"whole"]))
     reader = SpoolReader(tmp_path, "parcels")
     SpoolWriter(tmp_path).write([b"next"])
     records, positions = reader.read({})
@@ -114,7 +126,7 @@ def test_a_torn_tail_of_a_dead_router_is_passed_over(tmp_path: Path) -> None:
     assert segments(tmp_path) == [2]
 
 
-def test_a_full_disk_refuses_the_batch_and_the_next_goes_to_a_new_segment(tmp_path: Path) -> None:
+def test_after_a_full_disk_the_next_batch_starts_a_segment(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path)
     writer.write([b"before"])
     size = segment_path(tmp_path, 1).stat().st_size
