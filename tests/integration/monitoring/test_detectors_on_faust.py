@@ -12,7 +12,7 @@ from driftloop.bus.ports import Outgoing
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events import ids
 from driftloop.events.envelope import Draft, from_draft, to_record
-from services.monitoring.detectors.app import NOT_STARTED
+from services.monitoring.detectors.faust_workarounds import RESTART
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.integration.monitoring.process import Process
@@ -147,7 +147,7 @@ def test_a_start_that_takes_too_long_ends_the_process_and_the_next_one_works(
 ) -> None:
     detectors.environment = {"DRIFTLOOP_START_TIMEOUT_S": "0.01"}
     detectors.start()
-    assert detectors.wait(PATIENCE_S) == NOT_STARTED
+    assert detectors.wait(PATIENCE_S) == RESTART
     assert "not-started" in detectors.log.read_text()
     detectors.environment = {}
     detectors.start()
