@@ -1,7 +1,7 @@
-"""What is stored for the flights loop: delays and lateness by six entities, and the weather at the origin.
+"""Stored features of the flights loop: delays and late arrivals by six entities, and the weather at the origin.
 
-Counts and sums only: means, shrinkage and scaling are inside the model's graph. Values that the caller sends are no
-features of a store; they stand in `loops/flights/loop.yaml` under `prediction.inputs`.
+Counts and sums only: means, shrinkage and scaling are inside the model's graph. Values that the caller sends are not
+stored features; they are listed in `loops/flights/loop.yaml` under `prediction.inputs`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ tailnum = Entity(name="tailnum", join_keys=["tailnum"], value_type=ValueType.STR
 
 @dataclass(frozen=True)
 class Grouping:
-    """Entities whose delays are kept together, and for how long back."""
+    """Entities whose delays are aggregated together, and the lengths of the windows."""
 
     name: str
     entities: tuple[Entity, ...]
@@ -82,7 +82,7 @@ def _view(
 def _windowed(
     name: str, event_type: str, entities: Sequence[Entity], columns: Sequence[str], windows: Sequence[timedelta]
 ) -> StreamFeatureView:
-    """Count and sum of each column over each trailing window."""
+    """Return a view with count and sum of each column over each trailing window."""
     sums = [
         Aggregation(column=column, function=function, time_window=window)
         for column in columns

@@ -1,13 +1,13 @@
 """Sources of the stream feature views: the accepted rows of an event type, and the view's offline rows in the lake.
 
-What a view owes, so that the features service can execute it:
+The features service can execute a view that has:
 
-- ``tags={"loop": <loop>}``, ``timestamp_field="event_timestamp"``, and a name that no view of another loop bears;
-- a schema of its join keys (String or Int64) and its features. With ``aggregations``, each a ``count`` or ``sum`` over
-  a ``time_window``, the features are Float64 and named as Feast names them (``Aggregation.resolved_name``). With none,
-  the view holds the entity's newest event, and the features (Float64 or String) are columns of it;
-- ``ttl=timedelta(0)``: a row is right until the next one, as it is written again whenever an event enters or leaves one
-  of its windows. How old a view may be is judged by its watermark.
+- ``tags={"loop": <loop>}``, ``timestamp_field="event_timestamp"``, and a name that no view of another loop has;
+- a schema of its join keys (String or Int64) and its features. With ``aggregations`` (each a ``count`` or ``sum`` over
+  a ``time_window``), the features are Float64 and have Feast's names (``Aggregation.resolved_name``). Without, the view
+  stores the newest event of the entity, and the features (Float64 or String) are columns of that event;
+- ``ttl=timedelta(0)``: a row is valid until the next one, because a new row is written whenever an event enters or
+  leaves one of its windows. The watermark of the view tells how old its rows are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AVAILABLE_AT = "available_at"
 
 
 def stream_source(loop: str, event_type: str, view: str) -> KafkaSource:
-    """Accepted rows of an event type as one view reads them, with the view's rows in the lake for history."""
+    """Return the accepted rows of an event type for one view, with the view's rows in the lake as its history."""
     return KafkaSource(
         name=f"{view}.stream",
         timestamp_field=EVENT_TIMESTAMP,
@@ -34,7 +34,7 @@ def stream_source(loop: str, event_type: str, view: str) -> KafkaSource:
 
 
 def offline_source(loop: str, view: str) -> FileSource:
-    """A view's rows in the lake; the path is relative to the Feast repository, which is DRIFTLOOP_HOME."""
+    """Return a view's rows in the lake. The path is relative to the Feast repository, which is DRIFTLOOP_HOME."""
     return FileSource(
         name=view,
         path=f"lake/{loop}/views/{view}",

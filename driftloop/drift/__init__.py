@@ -1,1 +1,1 @@
-"""Detectors of drift over closed windows. Pure: monitoring alarms by them, a report says again what they read."""
+"""Drift detectors over closed windows. Pure: monitoring alarms with them, and reports repeat their computation."""

@@ -1,4 +1,4 @@
-"""Detectors over closed windows: state, episodes, alarms. A step applied twice changes nothing."""
+"""Drift detectors over closed windows: state, episodes, alarms. Applying the same window twice changes nothing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Literal
 from driftloop.drift.statistics import Block, DetectorKind, Reading, needed, read
 
 EPISODE_ENDS_BELOW = 0.8
-"""An episode ends where the statistic falls below this share of the threshold: noise about it makes one episode."""
+"""An episode ends when the statistic falls below this share of the threshold, so noise around it makes one episode."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A detector as its loop declares it."""
+    """A detector as the loop definition declares it."""
 
     name: str
     kind: DetectorKind
@@ -27,7 +27,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class ChampionWindow:
-    """What a closed window says about its champion; ``champion`` is empty where nothing was predicted."""
+    """The champion's part of a closed window; ``champion`` is empty if nothing was predicted."""
 
     evidence_id: str
     window_id: str
@@ -40,17 +40,17 @@ class ChampionWindow:
     """Sum over the joined predictions."""
     psi: Mapping[str, float] | None = None
     psi_rows: Mapping[str, int] | None = None
-    """Predictions behind each stability index."""
+    """Number of predictions behind each stability index."""
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorState:
-    """What a detector remembers of a loop."""
+    """The state of a detector for one loop."""
 
     end_ms: int = 0
     """End of the newest window that was applied."""
     release: str = ""
-    """The champion that the blocks are of."""
+    """The champion that the blocks belong to."""
     blocks: tuple[Block, ...] = ()
     episode: str = ""
     """First window of the open episode, or empty."""
@@ -58,7 +58,7 @@ class DetectorState:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """An episode opened."""
+    """The start of an episode."""
 
     rule: Rule
     release: str
@@ -68,7 +68,7 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Result of one window."""
+    """Result of applying one window."""
 
     state: DetectorState
     reading: Reading | None = None
@@ -76,7 +76,7 @@ class Step:
 
 
 def step(rule: Rule, state: DetectorState, window: ChampionWindow) -> Step:
-    """Apply a window. One that was applied already, or is older, changes nothing."""
+    """Apply a window. A window that was already applied, or is older, changes nothing."""
     if window.end_ms <= state.end_ms:
         return Step(state)
     state = replace(state, end_ms=window.end_ms)
@@ -103,7 +103,7 @@ def _judge(rule: Rule, state: DetectorState, window: ChampionWindow, reading: Re
 
 
 def _block(rule: Rule, window: ChampionWindow) -> Block | None:
-    """The window as a block of this detector, or None where it holds too few rows for it."""
+    """Return the window as a block of this detector, or None if it has too few rows."""
     if rule.kind == "psi":
         psi = _watched(rule, window)
         return Block(window.evidence_id, window.joined, 0.0, 0.0, psi) if psi else None
@@ -119,7 +119,7 @@ def _watched(rule: Rule, window: ChampionWindow) -> dict[str, float]:
 
 
 def _kept(rule: Rule, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
-    """Blocks that a later statistic can need: the newest, and for the loss the first as well."""
+    """Return the blocks that a later statistic can need: the newest, and for ``block_loss`` also the first."""
     limit = needed(rule.kind, rule.blocks)
     if len(blocks) <= limit:
         return blocks

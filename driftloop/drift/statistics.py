@@ -1,4 +1,4 @@
-"""Statistics of the detectors, from closed blocks. A block is the unit: rows within one are taken as dependent."""
+"""Statistics of the detectors, from closed blocks. The block is the unit: rows within a block may be dependent."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Literal
 DetectorKind = Literal["block_residual", "block_loss", "psi"]
 
 CERTAIN = 1e9
-"""Size of a statistic whose blocks do not vary; finite, so that it can stand in JSON."""
+"""Size of the statistic if the blocks do not vary. It is finite because JSON has no infinity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What one closed window says about the champion."""
+    """The champion's part of one closed window."""
 
     evidence_id: str
     """Id of its window-closed event."""
     rows: int
-    """Joined predictions."""
+    """Number of joined predictions."""
     mean_residual: float
-    """Mean of score less outcome."""
+    """Mean of score minus outcome."""
     mean_loss: float
     psi: dict[str, float]
     """Stability index by input, and of the score."""
@@ -30,7 +30,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A detector's statistic over some blocks, in order of event time."""
+    """The statistic of a detector over some blocks, which are in order of event time."""
 
     statistic: float
     explanation: str
@@ -38,12 +38,12 @@ class Reading:
 
 
 def needed(kind: DetectorKind, trailing: int) -> int:
-    """How many blocks a statistic over the newest ``trailing`` ones rests on; a spread needs two."""
+    """Return how many blocks a statistic over the newest ``trailing`` ones needs. A standard deviation needs two."""
     return {"block_residual": max(trailing, 2), "block_loss": 2 * max(trailing, 2), "psi": trailing}[kind]
 
 
 def read(kind: DetectorKind, blocks: Sequence[Block], trailing: int) -> Reading | None:
-    """The statistic over the newest ``trailing`` blocks; None while there are fewer than it needs: not known yet."""
+    """Return the statistic over the newest ``trailing`` blocks, or None if there are fewer than it needs."""
     if len(blocks) < needed(kind, trailing):
         return None
     if kind == "psi":
@@ -74,7 +74,7 @@ def _loss(blocks: Sequence[Block], trailing: int) -> Reading:
 
 
 def _psi(blocks: Sequence[Block], trailing: int) -> Reading:
-    """The largest mean over the newest blocks of an input's stability index."""
+    """The largest mean stability index of an input over the newest blocks."""
     used = blocks[-trailing:]
     names = sorted(set.intersection(*(set(each.psi) for each in used)))
     means = {name: math.fsum(each.psi[name] for each in used) / len(used) for name in names}
@@ -85,7 +85,7 @@ def _psi(blocks: Sequence[Block], trailing: int) -> Reading:
 
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and its standard error from the sample's standard deviation (n - 1)."""
+    """Return the mean and its standard error, from the sample standard deviation (n - 1)."""
     n = len(values)
     mean = math.fsum(values) / n
     variance = math.fsum((each - mean) ** 2 for each in values) / (n - 1)

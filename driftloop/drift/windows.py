@@ -1,4 +1,4 @@
-"""From a loop's definition and its closed windows to what the detectors take. Pure."""
+"""Converts loop definitions and closed windows to the input of the detectors. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from driftloop.loop import LoopDefinition
 
 
 def rules(loop: LoopDefinition) -> tuple[Rule, ...]:
-    """A loop's detectors, by name."""
+    """Return the detectors of a loop, sorted by name."""
     return tuple(
         Rule(name, each.kind, each.mode, each.threshold, each.blocks, each.on, each.min_rows)
         for name, each in sorted(loop.monitoring.detectors.items())
@@ -17,7 +17,7 @@ def rules(loop: LoopDefinition) -> tuple[Rule, ...]:
 
 
 def champion_window(event: Envelope[monitoring.WindowClosed]) -> ChampionWindow:
-    """What a closed window says about its champion."""
+    """Return the champion's part of a closed window."""
     data = event.data
     champion = data.champion_release_id
     sums = next((each for each in data.releases if each.release_id == champion), monitoring.ReleaseWindow())

@@ -1,6 +1,6 @@
-"""How a process opens Feast, and how it gets training rows.
+"""Opens Feast and reads training rows from it.
 
-Feast's settings file stands in ``DRIFTLOOP_HOME``; it is rendered from ``feature_repo/feature_store.yaml``.
+Feast's settings file is in ``DRIFTLOOP_HOME``. It is rendered from ``feature_repo/feature_store.yaml``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from driftloop.process.settings import Settings
 
 
 def open_store(settings: Settings) -> FeatureStore:
-    """Feast over the registry, the online store and the lake of these settings.
+    """Open Feast with the registry, the online store and the lake of these settings.
 
     Raises:
-        ConfigError: the process does not run in UTC: Feast's SQLite store would shift every timestamp.
+        ConfigError: the process does not run in UTC, so Feast's SQLite store would shift every timestamp.
     """
     if os.environ.get("TZ") != "UTC":
         raise ConfigError("set TZ=UTC: Feast's SQLite store writes timestamps in the host's zone")
@@ -34,9 +34,10 @@ def open_store(settings: Settings) -> FeatureStore:
 def training_frame(
     store: FeatureStore, service: str, entities: pd.DataFrame, view_versions: Mapping[str, int]
 ) -> pd.DataFrame:
-    """``entities`` (join keys, ``event_timestamp``, anything else) in its order, with ``<view>__<feature>`` columns.
+    """Return ``entities`` in its order, with a ``<view>__<feature>`` column for each feature of the service.
 
-    ``view_versions``: Delta version by view, from ``features.offline-flushed``. NaN or None where no row was available.
+    ``entities``: join keys, ``event_timestamp``, and any other columns. ``view_versions``: Delta version by view, from
+    ``features.offline-flushed``. A feature is NaN or None if no row was available at that time.
     """
     with pinned_versions(view_versions):
         job = store.get_historical_features(

@@ -1,7 +1,7 @@
-"""Feast's online layout, bytes for bytes, without Feast: entity keys, values, names of tables and fields.
+"""Feast's online layout, byte for byte, without Feast: entity keys, values, names of tables and fields.
 
-The features service writes by it and the router reads by it; a test holds both equal to Feast's own. The router's small
-environment imports this module: it uses the standard library alone. Format: Feast 0.67,
+The features service writes this layout and the router reads it; a test compares both with Feast. The router's small
+environment imports this module, so it uses only the standard library. Format: Feast 0.67,
 ``feast/infra/key_encoding_utils.py`` (serialization version 3) and ``protos/feast/types/Value.proto``.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 PROJECT = "driftloop"
 """Feast's project: the prefix of every online table."""
 WATERMARKS = "driftloop_watermarks"
-"""Table beside Feast's own: up to when each view is right."""
+"""Table next to Feast's own, with the watermark of each view."""
 WATERMARKS_DDL = (
     f"CREATE TABLE IF NOT EXISTS {WATERMARKS} "
     "(loop TEXT NOT NULL, view TEXT NOT NULL, watermark_ms INTEGER NOT NULL, PRIMARY KEY (loop, view))"
@@ -29,11 +29,11 @@ _TWO_UINT32 = struct.Struct("<II")
 _DOUBLE = struct.Struct("<d")
 
 EntityValue = str | int
-"""Value of a join key: a string, or an integer that Feast holds as INT64."""
+"""Value of a join key: a string, or an integer that Feast stores as INT64."""
 
 
 class EntityKeys:
-    """Serialises keys of one entity; made once for its join keys."""
+    """Serialises the keys of one entity, for fixed join keys."""
 
     def __init__(self, join_keys: Sequence[str]) -> None:
         self._order = sorted(range(len(join_keys)), key=lambda at: join_keys[at])
@@ -42,17 +42,17 @@ class EntityKeys:
         self._head = _UINT32.pack(len(names)) + b"".join(parts)
 
     def serialize(self, values: Sequence[EntityValue]) -> bytes:
-        """The key of ``values``, which stand in the order of the join keys given."""
+        """Return the serialised key. ``values`` are in the order of the join keys."""
         return self._head + b"".join(_serialized(values[at]) for at in self._order)
 
 
 def pack_double(value: float) -> bytes:
-    """A ``feast.types.Value`` that holds a double; NaN becomes a value with none set, which Feast reads as missing."""
+    """Return a ``feast.types.Value`` with a double. NaN becomes an unset value, which Feast reads as missing."""
     return b"" if value != value else _DOUBLE_TAG + _DOUBLE.pack(value)
 
 
 def pack_string(value: str | None) -> bytes:
-    """A ``feast.types.Value`` that holds a string; None becomes one with none set."""
+    """Return a ``feast.types.Value`` with a string. None becomes an unset value."""
     if value is None:
         return b""
     content = value.encode()
@@ -60,7 +60,7 @@ def pack_string(value: str | None) -> bytes:
 
 
 def unpack_value(packed: bytes) -> float | str | None:
-    """What `pack_double` or `pack_string` packed; None for a missing one.
+    """Return the value that `pack_double` or `pack_string` packed, or None for an unset one.
 
     Raises:
         ValueError: a type that the features service never writes.
@@ -85,7 +85,7 @@ def sqlite_table(view: str, project: str = PROJECT) -> str:
 
 
 def redis_key(entity_key: bytes, project: str = PROJECT) -> bytes:
-    """Redis key of a serialised entity key: a hash over all of its views."""
+    """Redis key of a serialised entity key: one hash for all of its views."""
     return entity_key + project.encode()
 
 
@@ -116,7 +116,7 @@ def _varint(value: int) -> bytes:
 
 
 def _murmur3(data: bytes) -> int:
-    """MurmurHash3_x86_32 of Austin Appleby with seed 0, unsigned, as the mmh3 package computes it."""
+    """Return MurmurHash3_x86_32 (Austin Appleby) with seed 0, unsigned, as the mmh3 package computes it."""
     h, mask = 0, 0xFFFFFFFF
     padded = data + bytes(-len(data) % 4)
     for at in range(0, len(padded), 4):

@@ -1,7 +1,8 @@
 """Delta tables with one writer and app transactions, so that a repeated append adds nothing.
 
-deltalake notes application transactions but does not skip repeats by itself: `append` compares them first, and writes
-through the handle it compared with, so that a racing writer makes the commit fail instead of doubling rows.
+deltalake records application transactions but does not skip repeats. So `append` compares the versions first, and
+writes through the handle that it compared: if another writer commits in between, the commit fails instead of
+duplicating rows.
 """
 
 from __future__ import annotations
@@ -18,34 +19,35 @@ _CONFIGURATION = {"delta.checkpointInterval": "100"}
 
 
 class Table:
-    """A handle on one Delta table that is kept open: reopening by path costs a read of the whole log."""
+    """An open handle on one Delta table. Opening it again by path would read the whole log."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._delta: DeltaTable | None = None
 
     def exists(self) -> bool:
-        """Whether the table has been created."""
+        """Return whether the table has been created."""
         return self._open() is not None
 
     def version(self) -> int:
-        """Newest version; -1 where there is no table."""
+        """Return the newest version, or -1 if there is no table."""
         delta = self._open()
         return -1 if delta is None else delta.version()
 
     def transaction_version(self, app_id: str) -> int:
-        """Version that an application noted last; -1 where it never did."""
+        """Return the version that an application recorded last, or -1 if it has none."""
         delta = self._open()
         return -1 if delta is None else _noted(delta, app_id)
 
     def append(self, rows: pa.Table, transactions: Mapping[str, int]) -> int:
-        """Append rows and note each application's version, in one commit; returns the table's version.
+        """Append rows and record each application's version, in one commit; return the table's version.
 
-        A commit none of whose versions is newer than the noted one is a repeat and adds nothing. Where only some are
-        newer, the caller has to leave out the rows that stand already (see `transaction_version`).
+        A commit is a repeat and adds nothing if none of its versions is newer than the recorded one. If only some are
+        newer,
+        the caller must leave out the rows that are already stored (see `transaction_version`).
 
         Raises:
-            CommitFailedError: other writers won five times in a row.
+            CommitFailedError: other writers committed first five times in a row.
         """
         for attempt in range(_ATTEMPTS):
             delta = self._open() or self._create(rows.schema)
@@ -63,7 +65,7 @@ class Table:
         raise AssertionError("unreachable")
 
     def read(self, version: int | None = None) -> pa.Table:
-        """All rows, at a version or the newest.
+        """Return all rows of a version, by default the newest.
 
         Raises:
             TableNotFoundError: there is no table.
@@ -71,7 +73,7 @@ class Table:
         return DeltaTable(self.path, version=version).to_pyarrow_table()
 
     def _create(self, schema: pa.Schema) -> DeltaTable:
-        """The table with no rows: of two that race, one creates it, and both then append as to any other."""
+        """Create the table without rows. If two processes race, one creates it, and both then append as usual."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             DeltaTable.create(self.path, schema, mode="error", configuration=_CONFIGURATION)

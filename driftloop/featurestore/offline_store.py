@@ -1,8 +1,8 @@
-"""Feast's DuckDB offline store, reading Delta tables through deltalake at pinned versions and joining with ASOF.
+"""Feast's DuckDB offline store that reads Delta tables at pinned versions through deltalake, and joins with ASOF.
 
-Feast's own join materialises every feature row of an entity for every entity row; one ASOF join a view does not. It is
-held equal to Feast's in a test. A row counts from the moment the live engine had it (``available_at``), so a value is
-never seen too early.
+Feast's own join materialises every feature row of an entity for every entity row; an ASOF join per view does not. A
+test compares the two. A row is visible from the time at which the engine had it (``available_at``), so no value is
+used before it was known.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class DriftloopOfflineStoreConfig(DuckDBOfflineStoreConfig):
 
     type: str = "driftloop.featurestore.offline_store.DriftloopOfflineStore"
     view_versions: dict[str, int] = Field(default_factory=dict)
-    """Delta version by view; a view that is not named here nor by `pinned_versions` is read at its newest."""
+    """Delta version by view. Views that are neither here nor in `pinned_versions` are read at their newest version."""
 
 
 @contextmanager
 def pinned_versions(versions: Mapping[str, int]) -> Iterator[None]:
-    """Read these Delta versions, by view, in what is retrieved inside the block."""
+    """Read these Delta versions, by view, in retrievals inside the block."""
     token = _pins.set(dict(versions))
     try:
         yield
@@ -52,7 +52,7 @@ def pinned_versions(versions: Mapping[str, int]) -> Iterator[None]:
 
 
 class DriftloopOfflineStore(DuckDBOfflineStore):
-    """Point-in-time joins of offline views; everything else as Feast's DuckDB store does it."""
+    """Point-in-time joins of offline views. Everything else is Feast's DuckDB store."""
 
     @staticmethod
     def get_historical_features(
@@ -65,11 +65,11 @@ class DriftloopOfflineStore(DuckDBOfflineStore):
         full_feature_names: bool = False,
         filter_by_created_timestamp: bool = True,  # noqa: ARG004  # available_at always filters here
     ) -> RetrievalJob:
-        """Features of each entity row as they were available at its timestamp; rows keep their order.
+        """Return the features of each entity row as they were available at its timestamp. Rows keep their order.
 
         Raises:
             TypeError: ``entity_df`` is not a data frame.
-            KeyError: it lacks a view's join key.
+            KeyError: a join key of a view is not a column.
         """
         if not isinstance(entity_df, pd.DataFrame):
             raise TypeError("give the entity rows as a data frame")
@@ -121,14 +121,14 @@ class _Join:
         )
 
     def rows(self) -> pa.Table:
-        """The view's rows with the columns that the join needs."""
+        """Return the view's rows with the columns that the join needs."""
         columns = [*self.keys, *self.features, self.event_timestamp, self.available_at]
         dataset = DeltaTable(self.path, version=self.version).to_pyarrow_dataset()
         return dataset.to_table(columns=list(dict.fromkeys(columns)))
 
 
 def _join_all(entities: pd.DataFrame, time_column: str, joins: Sequence[_Join]) -> pa.Table:
-    """The entity columns, then each view's features, in the rows' order."""
+    """Return the entity columns, then the features of each view, in the order of the rows."""
     table = pa.Table.from_pandas(entities, preserve_index=False)
     instant = table[time_column].cast(pa.timestamp("us", tz="UTC"))
     table = table.set_column(table.column_names.index(time_column), time_column, instant)
@@ -148,7 +148,7 @@ def _join_one(
         raise KeyError(f"{join.view} joins on {', '.join(absent)}, which the entity rows lack")
     keys = list(dict.fromkeys([*join.keys.values(), time_column]))
     left = table.select(keys).append_column(_ROW, pa.array(range(table.num_rows), pa.int64()))
-    # DuckDB guesses one row for an Arrow table that it does not own, and then joins by a loop: fifty times as slow.
+    # DuckDB assumes one row for an Arrow table that it does not own, and then uses a nested loop: fifty times slower.
     connection.register("entity_rows", left)
     connection.execute("CREATE OR REPLACE TEMP TABLE entities AS SELECT * FROM entity_rows")
     connection.register("view_rows", join.rows())
@@ -157,7 +157,7 @@ def _join_one(
 
 
 def _sql(join: _Join, time_column: str) -> str:
-    """Newest row available at each entity row's time; of rows available at once, the one with the newest event."""
+    """Select the newest row available at each entity row's time; of rows available together, the newest event."""
     on = [f"e.{quote_name(ours)} = v.{quote_name(theirs)}" for theirs, ours in join.keys.items()]
     picked = ", ".join(
         f"{_value(join, each, time_column)} AS {quote_name(name)}" for each, name in join.features.items()
@@ -184,7 +184,7 @@ def _value(join: _Join, feature: str, time_column: str) -> str:
 
 
 class _JoinJob(RetrievalJob):
-    """Runs the joins when the rows are asked for; Feast adds what it computes on demand."""
+    """Runs the joins on retrieval. Feast adds the features that it computes on demand."""
 
     def __init__(
         self,
@@ -218,5 +218,5 @@ class _JoinJob(RetrievalJob):
         return self._metadata
 
     def persist(self, storage: Any, allow_overwrite: bool = False, timeout: int | None = None) -> None:
-        """Not offered: training keeps its rows with its run."""
+        """Not supported: training stores its rows with its run."""
         raise NotImplementedError("keep the rows with the run that asked for them")

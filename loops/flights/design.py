@@ -1,6 +1,6 @@
-"""From stored counts, sums and values to what the network sees; all of it part of the exported graph.
+"""Turns stored counts, sums and values into the input of the network. All of it is part of the exported graph.
 
-Columns are found by name: an input of a feature is called ``<view>__<feature>``, one of the request by its own name.
+Columns are identified by name: a feature is called ``<view>__<feature>``, a request input has its own name.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Tensor = torch.Tensor
 
 @dataclass(frozen=True)
 class Pairs:
-    """Positions of every window's count and sum among the inputs, and which of the two measures it is of."""
+    """Positions of the count and the sum of every window among the inputs, and the measure of each."""
 
     count: list[int]
     sum: list[int]
@@ -44,10 +44,10 @@ class Pairs:
 
     @classmethod
     def among(cls, names: Sequence[str]) -> Pairs:
-        """Find them by name.
+        """Return the pairs among these names.
 
         Raises:
-            ValueError: a count has no sum beside it.
+            ValueError: a count has no sum.
         """
         found = [(place, match) for place, name in enumerate(names) if (match := _COUNT.match(name))]
         sums = [match.string.replace("__count_", "__sum_") for _, match in found]
@@ -58,7 +58,7 @@ class Pairs:
 
 
 class Design(torch.nn.Module):
-    """Inputs float64 [n, F] with NaN for missing, to standardised and clipped columns float64 [n, D]."""
+    """Maps inputs float64 [n, F] with NaN for missing to standardised and clipped columns float64 [n, D]."""
 
     prior: Tensor
     middle: Tensor
@@ -76,7 +76,7 @@ class Design(torch.nn.Module):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
 
     def fit(self, numeric: NDArray[np.float64]) -> Design:
-        """Learn means, medians and scales from training rows float64 [n, F]; returns itself."""
+        """Learn means, medians and scales from training rows float64 [n, F]; return itself."""
         counts, sums = (np.nan_to_num(numeric[:, place]) for place in (self._pairs.count, self._pairs.sum))
         measures = np.asarray(self._pairs.measure)
         for measure in sorted(set(self._pairs.measure)):
@@ -93,11 +93,11 @@ class Design(torch.nn.Module):
         return self
 
     def forward(self, numeric: Tensor) -> Tensor:
-        """Standardised columns, clipped at so many standard deviations."""
+        """Return standardised columns, clipped at ``clip`` standard deviations."""
         return torch.clamp((self.columns(numeric) - self.mean) / self.scale, -self._clip, self._clip)
 
     def columns(self, numeric: Tensor) -> Tensor:
-        """The columns before scaling, float64 [n, D]."""
+        """Return the columns before scaling, float64 [n, D]."""
         missing = torch.isnan(numeric)
         value = torch.where(missing, self.middle, numeric)
         total = torch.where(missing, torch.zeros_like(numeric), numeric)
@@ -106,7 +106,7 @@ class Design(torch.nn.Module):
         )
 
     def _lateness(self, total: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean delay and share late, each drawn to its prior by pseudo-counts; log of how many departed."""
+        """Return mean delay and share of late flights, each shrunk to its prior, and the log of departures."""
         count, sums = total[:, self._pairs.count], total[:, self._pairs.sum]
         shrunk = (sums + self._pseudo_count * self.prior) / (count + self._pseudo_count)
         return shrunk, torch.log1p(count[:, self._departed])

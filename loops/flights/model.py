@@ -14,7 +14,7 @@ from driftloop.model.trainer import Fitted, Parameters, TrainingSet
 from loops.flights.design import Design
 
 EMBEDDINGS = {"carrier": 6, "origin": 2, "dest": 8}
-"""Dimensions of each string's embedding."""
+"""Dimensions of the embedding of each string."""
 NEWTON_STEPS = 20
 DAY_MS = 86_400_000
 
@@ -22,7 +22,7 @@ Tensor = torch.Tensor
 
 
 class Layer(torch.nn.Module):
-    """A linear layer of each member: [K, n, inputs] to [K, n, outputs], drawn as `torch.nn.Linear` draws its own."""
+    """A linear layer of each member: [K, n, inputs] to [K, n, outputs], initialised like `torch.nn.Linear`."""
 
     def __init__(self, members: int, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -31,16 +31,17 @@ class Layer(torch.nn.Module):
         self.bias = torch.nn.Parameter(torch.empty(members, 1, outputs).uniform_(-bound, bound))
 
     def forward(self, values: Tensor) -> Tensor:
-        """One product for all members."""
+        """Compute all members with one product."""
         product: Tensor = torch.matmul(values, self.weight) + self.bias
         return product
 
 
 class Network(torch.nn.Module):
-    """K small networks side by side, design columns [n, D] and codes int64 [n, C] to logits [K, n].
+    """K small networks side by side: design columns [n, D] and codes int64 [n, C] to logits [K, n].
 
-    Each has embeddings, two hidden layers, and dropout after both. Days are few and alike within, so that one network's
-    luck shows for months: the mean of several has less of it.
+    Each has embeddings, two hidden layers, and dropout after both. There are few days, and flights of one day are
+    alike, so
+    the luck of one network shows for months. The mean of several varies less.
     """
 
     def __init__(
@@ -63,19 +64,19 @@ class Network(torch.nn.Module):
         )
 
     def forward(self, columns: Tensor, codes: Tensor) -> Tensor:
-        """Logits of each member."""
+        """Return the logits of each member."""
         embedded = [self._apart(each(codes[:, place])) for place, each in enumerate(self._embeddings)]
         hidden = self._apart(self._shared(columns)) + self._embedded(torch.cat(embedded, 2))
         logit: Tensor = self._layers(hidden)
         return logit.squeeze(2)
 
     def _apart(self, values: Tensor) -> Tensor:
-        """[n, K * width] to [K, n, width]."""
+        """Reshape [n, K * width] to [K, n, width]."""
         return values.reshape(-1, self._members, values.shape[1] // self._members).transpose(0, 1)
 
 
 class Scorer(torch.nn.Module):
-    """Inputs float64 [n, F] and codes int64 [n, C] to a probability float64 [n, 1]."""
+    """Maps inputs float64 [n, F] and codes int64 [n, C] to a probability float64 [n, 1]."""
 
     intercept: Tensor
 
@@ -85,7 +86,7 @@ class Scorer(torch.nn.Module):
         self.register_buffer("intercept", torch.zeros(1, dtype=torch.float64))
 
     def forward(self, numeric: Tensor, codes: Tensor) -> Tensor:
-        """Calibrated probabilities."""
+        """Return calibrated probabilities."""
         logit = self.network(self.design(numeric), codes).mean(0).unsqueeze(1)
         return torch.sigmoid(logit + self.intercept)
 
@@ -97,21 +98,21 @@ class FlightModel:
         self._scorer, self._numeric_names, self._vocabularies = scorer, list(numeric_names), vocabularies
 
     def predict(self, data: TrainingSet) -> NDArray[np.float64]:
-        """Probabilities float64 [n]."""
+        """Return probabilities float64 [n]."""
         with torch.no_grad():
             score = self._scorer(torch.from_numpy(data.numeric), _codes(data, self._vocabularies))
         return np.asarray(score.numpy()[:, 0])
 
     def to_onnx(self) -> bytes:
-        """The same function, strings included."""
+        """Return the same function as an ONNX graph, including the strings."""
         return export(self._scorer, numeric=len(self._numeric_names), vocabularies=self._vocabularies)
 
 
 class Trainer:
-    """Fits `FlightModel` (`driftloop.model.trainer.Trainer`); needs all features and model inputs."""
+    """Trains a `FlightModel` (`driftloop.model.trainer.Trainer`). It needs all features and model inputs."""
 
     def fit(self, train: TrainingSet, validation: TrainingSet, *, parameters: Parameters, seed: int) -> Fitted:
-        """Train on the one, calibrate on the other.
+        """Train on ``train``, calibrate on ``validation``.
 
         Raises:
             KeyError: an input or a parameter is missing.
@@ -145,7 +146,7 @@ def _codes(data: TrainingSet, vocabularies: Sequence[Sequence[str]]) -> Tensor:
 
 
 def _optimise(network: Network, columns: Tensor, codes: Tensor, label: Tensor, parameters: Parameters) -> None:
-    """AdamW on a one-cycle schedule, float32, in an order drawn from torch's seeded generator."""
+    """Train with AdamW on a one-cycle schedule, float32, in an order drawn from torch's seeded generator."""
     rows, batch, epochs = len(label), int(parameters["batch_rows"]), int(parameters["epochs"])
     rate = float(parameters["learning_rate"])
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=float(parameters["weight_decay"]))
@@ -163,10 +164,11 @@ def _optimise(network: Network, columns: Tensor, codes: Tensor, label: Tensor, p
 
 
 def _calibrate(scorer: Scorer, validation: TrainingSet, vocabularies: Sequence[Sequence[str]]) -> None:
-    """Move the intercept towards making the mean score right, as far as the validation days agree on it.
+    """Move the intercept so that the mean score is right, as far as the validation days agree.
 
-    The full step is Newton's, on the intercept alone. Days are few and their flights alike, so its standard error is
-    taken over days, and only what of the step goes beyond one such error is made.
+    The full step is Newton's, on the intercept alone. There are few days, and flights of one day are alike. So its
+    standard
+    error is computed over days, and the step is reduced by one standard error.
     """
     with torch.no_grad():
         numeric, codes = torch.from_numpy(validation.numeric), _codes(validation, vocabularies)
@@ -175,7 +177,7 @@ def _calibrate(scorer: Scorer, validation: TrainingSet, vocabularies: Sequence[S
 
 
 def intercept(logit: NDArray[np.float64], label: NDArray[np.float64], day: NDArray[np.int64]) -> float:
-    """What to add to logits, from logits, labels and day numbers [n]; 0 where there are fewer than two days."""
+    """Return the correction of logits [n], from labels [n] and day numbers [n]; 0 for fewer than two days."""
     days, place = np.unique(day, return_inverse=True)
     if len(days) < 2:
         return 0.0

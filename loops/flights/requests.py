@@ -1,4 +1,4 @@
-"""What the caller sends: one row for each flight that is scheduled."""
+"""The requests of the caller: one row for each scheduled flight."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from loops.flights.source import SCHEDULED
 
 DECIDED_AHEAD = timedelta(hours=2)
-"""A prediction stands for the moment so long before the scheduled departure."""
+"""The decision time of a prediction is this long before the scheduled departure."""
 
 INPUTS = (
     "carrier",
@@ -30,7 +30,7 @@ INPUTS = (
 
 
 def requests(events: Mapping[str, pa.Table]) -> pa.Table:
-    """The requests for a stretch of events, as `loops.flights.source.events` gives them.
+    """Return the requests for events of `loops.flights.source.events`.
 
     Returns:
         ``flight_id`` string, ``decision_time_ms`` int64 (UTC) and `INPUTS` (string, or float64 with NaN for missing),

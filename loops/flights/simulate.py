@@ -1,4 +1,4 @@
-"""``python -m loops.flights.simulate``: the story that loop.yaml's settings would tell, offline and in seconds."""
+"""``python -m loops.flights.simulate``: simulate the loop with the settings of loop.yaml, offline and in minutes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from loops.flights.world import NEVER, World, build
 
 
 def main() -> None:
-    """Print the story for each first day and seed."""
+    """Print the history for each first day and seed."""
     asked = _arguments()
     torch.set_num_threads(1)
     definition = load_loop(Path(__file__).parent).definition
@@ -46,7 +46,7 @@ def _print(seed: int, story: Simulation, world: World) -> None:
 
 
 def line(happenings: Iterable[Happening]) -> str:
-    """A story in one line: alarms, verdicts, promotions; a refusal only where no verdict says it."""
+    """Return a history in one line: alarms, verdicts, promotions; a rejection only if no verdict states it."""
     return "; ".join(f"{_day(each.time_ms)} {each.kind}: {each.detail}" for each in happenings if _is_news(each))
 
 
@@ -56,7 +56,7 @@ def _is_news(each: Happening) -> bool:
 
 
 def _quality(story: Simulation, world: World) -> list[str]:
-    """Log loss of every release on what came after each champion, same rows."""
+    """Return the log loss of every release in each champion's period, on the same rows."""
     starts = sorted(each.champion_ms for each in story.releases if each.champion_ms < NEVER)
     lines = []
     for start, end in zip(starts, [*starts[1:], NEVER], strict=True):

@@ -1,6 +1,7 @@
-"""The policies of loop.yaml over all rows at once: windows by outcome, decisions at their ends, paired losses.
+"""Applies the policies of loop.yaml to all rows at once: windows by outcome, decisions at their ends, paired losses.
 
-It follows the rules that the services follow and shares no code with them. It chose settings; the system is the proof.
+It follows the rules of the services and shares no code with them. It was used to choose settings; the system proves
+them.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from loops.flights.world import NEVER, World
 
 EPSILON = 1e-7
 CALM = 0.8
-"""An episode ends where the statistic falls below this part of its threshold."""
+"""An episode ends when the statistic falls below this share of its threshold."""
 STRENGTH = ("command", "drift", "schedule", "first_champion")
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Happening:
-    """A line of the story: what happened at a window's end (UTC ms), with its numbers."""
+    """An event of the history: what happened at the end of a window (UTC ms), with its numbers."""
 
     time_ms: int
     kind: str
@@ -45,7 +46,7 @@ class Paired:
 
 @dataclass
 class Release:
-    """A trained model with its score of every row; it has really scored those decided from ``since_ms`` on."""
+    """A trained model with its score of every row. It has served the rows decided from ``since_ms`` on."""
 
     name: str
     reason: str
@@ -61,7 +62,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Gain:
-    """Champion's loss less challenger's, per row (above zero the challenger is better), with its interval."""
+    """Mean loss of the champion minus the challenger's, with interval; above zero the challenger is better."""
 
     estimate: float
     lower: float
@@ -73,13 +74,13 @@ class Gain:
 
 
 def log_loss(score: Floats, label: Floats) -> Floats:
-    """Loss of each row in nats, float64 [n]."""
+    """Return the loss of each row in nats, float64 [n]."""
     clipped = np.clip(score, EPSILON, 1 - EPSILON)
     return np.asarray(-np.where(label > 0.5, np.log(clipped), np.log1p(-clipped)))
 
 
 def gain(paired: list[Paired], definition: LoopDefinition) -> Gain:
-    """Percentile interval of the block bootstrap (Efron & Tibshirani 1993, chapter 13): blocks are drawn whole."""
+    """Return the percentile interval of the block bootstrap (Efron & Tibshirani 1993, chapter 13)."""
     rule = definition.rollout
     sums = np.asarray([(each.champion - each.challenger, each.rows) for each in paired])
     drawn = np.random.default_rng(rule.seed).integers(0, len(sums), (rule.resamples, len(sums)))
@@ -90,7 +91,7 @@ def gain(paired: list[Paired], definition: LoopDefinition) -> Gain:
 
 
 class Simulation:
-    """One loop over one stretch of time."""
+    """One loop over one period."""
 
     def __init__(self, definition: LoopDefinition, world: World, seed: int) -> None:
         self._loop, self._world, self._seed = definition, world, seed
@@ -104,7 +105,7 @@ class Simulation:
         self.releases: list[Release] = []
 
     def run(self) -> Iterator[Happening]:
-        """The story, in order of event time."""
+        """Return the history, in order of event time."""
         last = int(self._world.outcome_ms[self._world.outcome_ms < NEVER].max())
         for end in range(self._world.origin_ms + self._block, last + 2 * self._block, self._block):
             rows = self._world.closed(end - self._block, end)
@@ -114,10 +115,8 @@ class Simulation:
             if self._waiting and self.challenger is None and end >= self._free_from:
                 yield from self._train(end)
 
-    # -- deciders ----------------------------------------------------------------------------------------------------
-
     def _watch(self, rows: NDArray[np.int64], end: int) -> Iterator[Happening]:
-        """The `block_residual` detectors on the champion's own rows."""
+        """Apply the `block_residual` detectors to the champion's own rows."""
         release = self.champion
         if release is None:
             return
@@ -154,7 +153,7 @@ class Simulation:
             self._due += 1
 
     def _judge(self, rows: NDArray[np.int64], end: int) -> Iterator[Happening]:
-        """The open release's stage, on the rows that both scored."""
+        """Decide on the challenger's stage, on the rows that both releases scored."""
         champion, challenger = self.champion, self.challenger
         if champion is None or challenger is None:
             return
@@ -181,8 +180,6 @@ class Simulation:
             yield Happening(end, "worse" if found.upper < step.margin else "not known at the limit", where)
             yield Happening(end, "refused", f"{challenger.name} ({challenger.reason})")
             self._end_chain(end)
-
-    # -- effects -----------------------------------------------------------------------------------------------------
 
     def _train(self, end: int) -> Iterator[Happening]:
         reason = min(self._waiting, key=STRENGTH.index)

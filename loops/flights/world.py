@@ -1,4 +1,4 @@
-"""All rows of a stretch of the year at once, as the loop would come to know them: for the simulation alone."""
+"""All rows of a period at once, as the loop would learn them: only for the simulation."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from driftloop.ops.replay.permute import permute_outcomes
 from loops.flights import bruteforce, requests, source
 
 STEP_MS = 3_600_000
-"""Watermarks stand at whole hours: the step of the shipped replay."""
+"""Watermarks are at whole hours: the step of the shipped replay."""
 NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
 class World:
-    """Rows in order of decision time, with what became of them.
+    """Rows in order of decision time, with their outcomes.
 
-    ``rows.label`` is NaN and ``outcome_ms`` is `NEVER` where no outcome comes within the horizon.
+    ``rows.label`` is NaN and ``outcome_ms`` is `NEVER` if no outcome arrives within the horizon.
     """
 
     rows: TrainingSet
     outcome_ms: NDArray[np.int64]
     origin_ms: int
-    """Start of the first window: the first event's day, UTC ms."""
+    """Start of the first window: the day of the first event, UTC ms."""
 
     def known(self, start_ms: int, end_ms: int) -> NDArray[np.int64]:
-        """Rows decided in [start, end) whose outcome is visible at the end."""
+        """Return the rows decided in [start, end) whose outcome is visible at the end."""
         decided = self.rows.decision_time_ms
         return np.flatnonzero((decided >= start_ms) & (decided < end_ms) & (self.outcome_ms < end_ms))
 
     def closed(self, start_ms: int, end_ms: int) -> NDArray[np.int64]:
-        """Rows whose outcome falls in a window."""
+        """Return the rows whose outcome is in the window."""
         return np.flatnonzero((self.outcome_ms >= start_ms) & (self.outcome_ms < end_ms))
 
     def take(self, chosen: NDArray[np.int64]) -> TrainingSet:
-        """Rows by position."""
+        """Return rows by position."""
         mask = np.zeros(len(self.outcome_ms), np.bool_)
         mask[chosen] = True
         return self.rows.rows(mask)
 
 
 def build(definition: LoopDefinition, start: date, end: date, permute_seed: int | None = None) -> World:
-    """The rows of the flights that [start, end), in UTC days, holds whole, with every model input of the loop.
+    """Return all model inputs and outcomes of the flights that are complete in [start, end), in UTC days.
 
-    With ``permute_seed`` each day has the outcomes of another: there is nothing to find then.
+    With ``permute_seed`` each day has the outcomes of another day, so there is no signal.
     """
     events = source.events(_ms(start), _ms(end))
     if permute_seed is not None:

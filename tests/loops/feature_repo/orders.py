@@ -1,4 +1,4 @@
-"""What is stored for the orders loop: returns by shop and over all, and each shop's newest shelf count."""
+"""Stored features of the orders loop: returns by shop and in total, and the newest shelf count of each shop."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
 
 @dataclass(frozen=True)
 class ReturnsModel:
-    """``exp(weights · z + words · one-hot + intercept)``, z being log(1 + x) standardised, missing at the centre."""
+    """``exp(weights · z + words · one-hot + intercept)``; z is log(1 + x), standardised; a missing x is at the centre."""
 
     centre: Floats
     scale: Floats
@@ -29,13 +29,13 @@ class ReturnsModel:
     words: Floats
 
     def predict(self, data: TrainingSet) -> Floats:
-        """Expected items that come back, float64 [n]."""
+        """Return expected returned items, float64 [n]."""
         z = design(data.numeric, self.centre, self.scale)
         log_mean = z @ self.weights + one_hot(data.categorical[:, 0], self.vocabulary) @ self.words + self.intercept
         return np.asarray(np.exp(np.clip(log_mean, LEAST_LOG, GREATEST_LOG)))
 
     def to_onnx(self) -> bytes:
-        """The same function."""
+        """Return the same function as an ONNX graph."""
         graph = helper.make_graph(
             self._nodes(),
             "returns",
@@ -98,8 +98,10 @@ class Trainer:
     """Fits `ReturnsModel` (`driftloop.model.trainer.Trainer`); one string input."""
 
     def fit(self, train: TrainingSet, validation: TrainingSet, *, parameters: Parameters, seed: int) -> Fitted:
-        """Newton's method on the ridge-penalised Poisson likelihood; the intercept makes validation's mean right."""
-        del seed  # nothing here is drawn
+        """Fit the ridge-penalised Poisson likelihood by Newton's method; the intercept corrects the mean on
+        ``validation``.
+        """
+        del seed  # nothing is random
         logs = np.log1p(np.maximum(train.numeric, 0.0))
         present = ~np.isnan(logs)
         centre = np.where(present.any(0), np.nansum(logs, 0) / np.maximum(present.sum(0), 1), 0.0)
@@ -121,13 +123,13 @@ class Trainer:
 
 
 def design(numeric: Floats, centre: Floats, scale: Floats) -> Floats:
-    """Standardised logs, float64 [n, F]."""
+    """Return standardised logs, float64 [n, F]."""
     logs = np.log(np.maximum(numeric, 0.0) + 1.0)
     return np.asarray((np.where(np.isnan(numeric), centre, logs) - centre) / scale)
 
 
 def one_hot(column: NDArray[np.object_], vocabulary: Sequence[str]) -> Floats:
-    """float64 [n, words]; a row of zeros for an unknown word."""
+    """Return float64 [n, words]; an unknown word is a row of zeros."""
     return np.asarray(column[:, None] == np.array(vocabulary, dtype=object)[None, :], dtype=np.float64)
 
 

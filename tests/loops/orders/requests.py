@@ -1,4 +1,4 @@
-"""What the caller sends: one row for each order, decided on when its parcel leaves the shop."""
+"""The requests of the caller: one row for each order, decided when its parcel leaves the shop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 
 def requests(events: Mapping[str, pa.Table]) -> pa.Table:
-    """The requests for a stretch of events (`driftloop.ops.replay.source.Requests`); NaN for a missing basket."""
+    """Return the requests for events (`driftloop.ops.replay.source.Requests`); NaN for a missing basket."""
     placed = events["orders.placed"]
     columns = {
         "order_ref": placed["order_ref"],

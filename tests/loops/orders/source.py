@@ -1,4 +1,4 @@
-"""Made-up orders: a stream with seasons in the day, shops that differ, missing outcomes, and a turn on a given day."""
+"""Synthetic orders: a daily season, different shops, missing outcomes, and a change on a given day."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHANNELS = ("counter", "phone", "web")
 
 @dataclass(frozen=True)
 class Story:
-    """What is made up. From `turn_day` on, `turn_factor` times as many items come back."""
+    """Parameters of the events. From `turn_day` on, `turn_factor` times as many items are returned."""
 
     days: int = 14
     orders_a_day: int = 200
@@ -29,16 +29,16 @@ class Story:
     turn_factor: float = 2.5
     never_inspected: float = 0.2
     slowly_inspected: float = 0.0
-    """Share of the inspections that come two days later than they would; some of them after the loop's horizon."""
+    """Share of inspections that happen two days later, some of them after the loop's horizon."""
     start_ms: int = START_MS
 
 
 STORY = Story(days=22, turn_day=12, slowly_inspected=0.05)
-"""What a replay sends."""
+"""The events that a replay sends."""
 
 
 def events(start_ms: int, end_ms: int) -> dict[str, pa.Table]:
-    """Events of `STORY` in [start, end) (`driftloop.ops.replay.source.Source`)."""
+    """Return the events of `STORY` in [start, end) (`driftloop.ops.replay.source.Source`)."""
     return {name: _between(table, start_ms, end_ms) for name, table in invent(STORY).items()}
 
 
@@ -48,7 +48,7 @@ def _between(table: pa.Table, start_ms: int, end_ms: int) -> pa.Table:
 
 
 def invent(story: Story) -> dict[str, pa.Table]:
-    """Events by type in order of event time, columns as in the protos; a tenth of ``basket_cents`` is null."""
+    """Return events by type in order of event time, columns as in the protos; a tenth of ``basket_cents`` is null."""
     random = np.random.default_rng(story.seed)
     count = story.days * story.orders_a_day
     at_ms = np.sort(story.start_ms + random.integers(0, story.days * DAY_MS, count))
@@ -105,7 +105,7 @@ def _mean_returns(
 
 
 def _shelves(story: Story, random: np.random.Generator) -> pa.Table:
-    """Each shop counts its shelf twice a day."""
+    """Return two shelf counts per shop and day."""
     steps = np.arange(story.days * 2)
     at_ms = np.repeat(story.start_ms + steps * 12 * HOUR_MS + HOUR_MS // 2, len(SHOPS))
     shop = np.tile(np.array(SHOPS), len(steps))
