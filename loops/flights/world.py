@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftloop.loop import LoopDefinition, to_ms
 from driftloop.model.trainer import TrainingSet
+from driftloop.ops.checks.bruteforce import compute
+from driftloop.ops.checks.features import declared_views
 from driftloop.ops.replay.permute import permute_outcomes
-from loops.flights import bruteforce, requests, source
+from driftloop.process.settings import ROOT
+from loops.flights import requests, source
 
 STEP_MS = 3_600_000
 """Watermarks are at whole hours: the step of the shipped replay."""
@@ -56,37 +61,67 @@ def build(definition: LoopDefinition, start: date, end: date, permute_seed: int 
     if permute_seed is not None:
         rule = definition.events[source.ARRIVED]
         events[source.ARRIVED] = permute_outcomes(events[source.ARRIVED], rule, permute_seed)
-    asked = requests.requests(events)
-    watermark = asked["decision_time_ms"].to_numpy() // STEP_MS * STEP_MS
-    found = bruteforce.features(events, asked.append_column("watermark_ms", pa.array(watermark)))
-    sent = {name: each for name, each in definition.prediction.inputs.items() if each.model}
-    doubles = [name for name, each in sent.items() if each.type != "string"]
-    strings = [name for name, each in sent.items() if each.type == "string"]
-    numeric = np.column_stack([*found.values(), *(asked[name].to_numpy() for name in doubles)])
-    key = asked["flight_id"].to_numpy()
-    label, outcome_ms = _outcomes(definition, events[source.ARRIVED], key, asked["decision_time_ms"].to_numpy())
-    rows = TrainingSet(
-        numeric=np.ascontiguousarray(numeric),
-        categorical=np.column_stack([asked[name].to_numpy() for name in strings]),
+    rows = requests.requests(events)
+    decision_ms = rows["decision_time_ms"].to_numpy()
+    features = _features(definition, events, rows, decision_ms // STEP_MS * STEP_MS)
+    inputs = {name: item for name, item in definition.prediction.inputs.items() if item.model}
+    doubles = [name for name, item in inputs.items() if item.type != "string"]
+    strings = [name for name, item in inputs.items() if item.type == "string"]
+    key = rows["flight_id"].to_numpy()
+    label, outcome_ms = _outcomes(definition, events[source.ARRIVED], key, decision_ms)
+    training = TrainingSet(
+        numeric=np.column_stack([*features.values(), *(rows[name].to_numpy() for name in doubles)]),
+        categorical=np.column_stack([rows[name].to_numpy() for name in strings]),
         label=label,
-        decision_time_ms=asked["decision_time_ms"].to_numpy(),
+        decision_time_ms=decision_ms,
         key=key,
-        numeric_names=[*(name.replace(":", "__") for name in found), *doubles],
+        numeric_names=[*features, *doubles],
         categorical_names=strings,
     )
     first = min(int(table["event_time_ms"][0].as_py()) for table in events.values())
     block = to_ms(definition.monitoring.block)
-    return World(rows, outcome_ms, first // block * block)
+    return World(training, outcome_ms, first // block * block)
+
+
+def _features(
+    definition: LoopDefinition, events: Mapping[str, pa.Table], rows: pa.Table, watermark_ms: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the stored features of each request by input name, counted from the raw events, float64 [n].
+
+    Requests with the same entity and watermark are counted once: there are far fewer of them than requests.
+    """
+    features = {}
+    for view in declared_views(definition.loop, ROOT / "feature_repo"):
+        keys = {name: _join_key(definition, name, rows) for name in view.join_keys}
+        entities = pd.DataFrame({"watermark_ms": watermark_ms, **keys})
+        number = entities.groupby(list(entities), sort=False).ngroup().to_numpy()
+        distinct = entities.drop_duplicates().assign(row=np.arange(number.max() + 1))
+        derive = definition.events[view.event_type].derive
+        columns = compute(view, _in_time(events[view.event_type]), derive, pa.Table.from_pandas(distinct))
+        features |= {f"{view.name}__{name}": values[number] for name, values in columns.items()}
+    return features
+
+
+def _join_key(definition: LoopDefinition, name: str, rows: pa.Table) -> object:
+    key = definition.prediction.join_keys[name]
+    return rows[key.input or name].to_pandas() if key.const is None else key.const
+
+
+def _in_time(table: pa.Table) -> pa.Table:
+    """Return raw events that all arrived in time, in the order of the table."""
+    table = table.append_column("arrival_watermark_ms", table["event_time_ms"])
+    table = table.append_column("source_partition", pa.array(np.zeros(table.num_rows, np.int32)))
+    return table.append_column("source_offset", pa.array(np.arange(table.num_rows)))
 
 
 def _outcomes(
     definition: LoopDefinition, arrived: pa.Table, key: NDArray[np.object_], decided: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     outcome = dict(zip(arrived["flight_id"].to_pylist(), range(arrived.num_rows), strict=True))
-    place = np.asarray([outcome.get(each, -1) for each in key])
-    time = np.where(place >= 0, arrived["event_time_ms"].to_numpy()[place], NEVER)
-    late = (arrived["arr_delay_minutes"].to_numpy()[place] > 15).astype(np.float64)
-    joined = (place >= 0) & (time <= decided + to_ms(definition.label.horizon))
+    position = np.asarray([outcome.get(name, -1) for name in key])
+    time = np.where(position >= 0, arrived["event_time_ms"].to_numpy()[position], NEVER)
+    late = (arrived["arr_delay_minutes"].to_numpy()[position] > 15).astype(np.float64)
+    joined = (position >= 0) & (time <= decided + to_ms(definition.label.horizon))
     return np.where(joined, late, np.nan), np.where(joined, time, NEVER)
 
 

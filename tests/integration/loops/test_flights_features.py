@@ -1,4 +1,4 @@
-"""The Feast definitions of the flights loop against loop.yaml and the brute force. Importing Feast takes seconds."""
+"""The Feast definitions of the flights loop against loop.yaml and a list. Importing Feast takes seconds."""
 
 import warnings
 
@@ -6,7 +6,7 @@ import pytest
 
 from driftloop.loop import load_loop
 from driftloop.process.settings import ROOT
-from loops.flights import bruteforce, requests, source
+from loops.flights import source
 
 pytestmark = pytest.mark.integration
 warnings.simplefilter("ignore", RuntimeWarning)
@@ -14,14 +14,31 @@ warnings.simplefilter("ignore", RuntimeWarning)
 LOOP = load_loop(ROOT / "loops" / "flights").definition
 
 
-def test_the_service_holds_the_features_that_the_brute_force_counts() -> None:
+WINDOW_HOURS = {
+    "network": (1, 3, 24, 168),
+    "origin": (1, 3, 24, 168),
+    "carrier": (1, 3, 24, 168),
+    "origin_carrier": (3, 24, 168),
+    "route": (24, 168),
+    "tailnum": (12, 168),
+}
+
+
+def windowed(column: str, hours: tuple[int, ...]) -> list[str]:
+    return [f"{function}_{column}_{hour * 3600}s" for hour in hours for function in ("count", "sum")]
+
+
+def test_the_service_has_exactly_these_features_in_the_order_of_the_model() -> None:
     from feature_repo import flights
 
-    nothing = {name: schema.empty_table() for name, schema in source.SCHEMAS.items()}
-    asked = requests.requests(nothing)
-    counted = bruteforce.features(nothing, asked.append_column("watermark_ms", asked["decision_time_ms"]))
+    expected = {
+        f"flights_{name}_departed": windowed("dep_delay_clipped", hours) for name, hours in WINDOW_HOURS.items()
+    }
+    expected |= {f"flights_{name}_arrived": windowed("late", hours) for name, hours in WINDOW_HOURS.items()}
+    expected["flights_weather_latest"] = list(source.WEATHER_FIELDS)
+    expected["flights_weather_recent"] = windowed("precipitation_hundredths", (3,)) + windowed("pressure_tenths", (3,))
     projections = flights.flights_v1.feature_view_projections
-    assert [f"{view.name}:{field.name}" for view in projections for field in view.features] == list(counted)
+    assert [(view.name, [field.name for field in view.features]) for view in projections] == list(expected.items())
     assert flights.flights_v1.name == LOOP.prediction.feature_service
 
 
@@ -30,7 +47,7 @@ def test_every_event_type_feeds_the_entities_of_its_views() -> None:
 
     needed: dict[str, set[tuple[str, ...]]] = {name: set() for name in LOOP.events}
     for view in [*flights.departed_views, *flights.arrived_views, flights.weather_latest, flights.weather_recent]:
-        keys = tuple(each.name for each in view.entity_columns)
+        keys = tuple(column.name for column in view.entity_columns)
         needed[view.stream_source.tags["event_type"]].add(keys)
         assert set(keys) <= set(LOOP.prediction.join_keys)
     assert needed == {name: set(event.feeds) for name, event in LOOP.events.items()}
@@ -42,4 +59,4 @@ def test_every_aggregated_column_is_a_field_or_derived() -> None:
     for view in [*flights.departed_views, *flights.arrived_views, flights.weather_recent]:
         event_type = view.stream_source.tags["event_type"]
         known = {*source.SCHEMAS[event_type].names, *LOOP.events[event_type].derive}
-        assert {each.column for each in view.aggregations} <= known
+        assert {aggregation.column for aggregation in view.aggregations} <= known

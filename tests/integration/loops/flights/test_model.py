@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from driftloop.loop import Loop
 from driftloop.model.trainer import Fitted, Parameters, TrainingSet
-from loops.flights import bruteforce, source
+from driftloop.ops.checks.features import declared_views
+from driftloop.process.settings import ROOT
 from loops.flights.model import Trainer, intercept
-from loops.flights.requests import requests
 
 pytestmark = pytest.mark.integration
 
@@ -23,12 +23,13 @@ DAY = 86_400_000
 @pytest.fixture(scope="module")
 def names(loop: Loop) -> tuple[list[str], list[str]]:
     """Numeric and categorical inputs as training names them."""
-    nothing = {name: schema.empty_table() for name, schema in source.SCHEMAS.items()}
-    asked = requests(nothing)
-    found = bruteforce.features(nothing, asked.append_column("watermark_ms", asked["decision_time_ms"]))
-    sent = {name: each for name, each in loop.definition.prediction.inputs.items() if each.model}
-    numeric = [*(name.replace(":", "__") for name in found), *(n for n, each in sent.items() if each.type == "double")]
-    return numeric, [name for name, each in sent.items() if each.type == "string"]
+    views = declared_views("flights", ROOT / "feature_repo")
+    features = [
+        f"{view.name}__{name}" for view in views for name in [*view.columns, *(total.name for total in view.aggregates)]
+    ]
+    inputs = {name: item for name, item in loop.definition.prediction.inputs.items() if item.model}
+    numeric = [*features, *(name for name, item in inputs.items() if item.type == "double")]
+    return numeric, [name for name, item in inputs.items() if item.type == "string"]
 
 
 def made_up(names: tuple[list[str], list[str]], rows: int, seed: int) -> TrainingSet:
