@@ -68,7 +68,7 @@ def _view(
         ttl=timedelta(0),
         schema=[
             *(Field(name=key, dtype=String) for key in keys),
-            *(Field(name=each, dtype=Float64) for each in features),
+            *(Field(name=feature, dtype=Float64) for feature in features),
         ],
         source=stream_source(LOOP, event_type, name),
         aggregations=list(sums),
@@ -89,16 +89,18 @@ def _windowed(
         for window in windows
         for function in ("count", "sum")
     ]
-    return _view(name, event_type, entities, [each.resolved_name(each.time_window) for each in sums], sums)
+    return _view(name, event_type, entities, [total.resolved_name(total.time_window) for total in sums], sums)
 
 
 departed_views = [
-    _windowed(f"flights_{each.name}_departed", "flights.departed", each.entities, ["dep_delay_clipped"], each.windows)
-    for each in GROUPINGS
+    _windowed(
+        f"flights_{group.name}_departed", "flights.departed", group.entities, ["dep_delay_clipped"], group.windows
+    )
+    for group in GROUPINGS
 ]
 arrived_views = [
-    _windowed(f"flights_{each.name}_arrived", "flights.arrived", each.entities, ["late"], each.windows)
-    for each in GROUPINGS
+    _windowed(f"flights_{group.name}_arrived", "flights.arrived", group.entities, ["late"], group.windows)
+    for group in GROUPINGS
 ]
 weather_latest = _view("flights_weather_latest", "weather.observed", [origin], WEATHER_COLUMNS, [])
 weather_recent = _windowed(

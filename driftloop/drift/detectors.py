@@ -114,8 +114,8 @@ def _block(rule: Rule, window: ChampionWindow) -> Block | None:
 
 def _watched(rule: Rule, window: ChampionWindow) -> dict[str, float]:
     rows = window.psi_rows or {}
-    found = {name: value for name, value in (window.psi or {}).items() if rows.get(name, 0) >= rule.min_rows}
-    return found if rule.on is None else {name: value for name, value in found.items() if name == rule.on}
+    indices = {name: value for name, value in (window.psi or {}).items() if rows.get(name, 0) >= rule.min_rows}
+    return indices if rule.on is None else {name: value for name, value in indices.items() if name == rule.on}
 
 
 def _kept(rule: Rule, blocks: tuple[Block, ...]) -> tuple[Block, ...]:

@@ -54,41 +54,41 @@ def read(kind: DetectorKind, blocks: Sequence[Block], trailing: int) -> Reading 
 def _residual(blocks: Sequence[Block], trailing: int) -> Reading:
     """One-sample t of the blocks' mean residuals against zero, two-sided: ``|mean| / (sd / sqrt(n))``."""
     used = blocks[-trailing:]
-    mean, error = _mean_and_error([each.mean_residual for each in used])
+    mean, error = _mean_and_error([block.mean_residual for block in used])
     statistic = _ratio(abs(mean), error)
     text = f"mean of score - outcome over {len(used)} blocks is {mean:+.4f}, {statistic:.2f} standard errors from 0"
-    return Reading(statistic, text, tuple(each.evidence_id for each in used))
+    return Reading(statistic, text, tuple(block.evidence_id for block in used))
 
 
 def _loss(blocks: Sequence[Block], trailing: int) -> Reading:
     """Welch's t of the newest blocks' mean losses above those of the release's first blocks (Welch 1947, one-sided)."""
     first, used = blocks[:trailing], blocks[-trailing:]
-    before, error_before = _mean_and_error([each.mean_loss for each in first])
-    now, error_now = _mean_and_error([each.mean_loss for each in used])
+    before, error_before = _mean_and_error([block.mean_loss for block in first])
+    now, error_now = _mean_and_error([block.mean_loss for block in used])
     statistic = _ratio(now - before, math.hypot(error_before, error_now))
     text = (
         f"mean loss over {len(used)} blocks is {now:.4f}, over its first {len(first)} as champion {before:.4f}, "
         f"{statistic:.2f} standard errors apart"
     )
-    return Reading(statistic, text, tuple(each.evidence_id for each in (*first, *used)))
+    return Reading(statistic, text, tuple(block.evidence_id for block in (*first, *used)))
 
 
 def _psi(blocks: Sequence[Block], trailing: int) -> Reading:
     """The largest mean stability index of an input over the newest blocks."""
     used = blocks[-trailing:]
-    names = sorted(set.intersection(*(set(each.psi) for each in used)))
-    means = {name: math.fsum(each.psi[name] for each in used) / len(used) for name in names}
+    names = sorted(set.intersection(*(set(block.psi) for block in used)))
+    means = {name: math.fsum(block.psi[name] for block in used) / len(used) for name in names}
     worst = max(names, key=lambda name: means[name], default="")
     statistic = means.get(worst, 0.0)
     text = f"stability index of {worst or 'no input'} over {len(used)} blocks is {statistic:.3f}"
-    return Reading(statistic, text, tuple(each.evidence_id for each in used))
+    return Reading(statistic, text, tuple(block.evidence_id for block in used))
 
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     """Return the mean and its standard error, from the sample standard deviation (n - 1)."""
     n = len(values)
     mean = math.fsum(values) / n
-    variance = math.fsum((each - mean) ** 2 for each in values) / (n - 1)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
     return mean, math.sqrt(variance / n)
 
 

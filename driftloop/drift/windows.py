@@ -11,8 +11,8 @@ from driftloop.loop import LoopDefinition
 def rules(loop: LoopDefinition) -> tuple[Rule, ...]:
     """Return the detectors of a loop, sorted by name."""
     return tuple(
-        Rule(name, each.kind, each.mode, each.threshold, each.blocks, each.on, each.min_rows)
-        for name, each in sorted(loop.monitoring.detectors.items())
+        Rule(name, detector.kind, detector.mode, detector.threshold, detector.blocks, detector.on, detector.min_rows)
+        for name, detector in sorted(loop.monitoring.detectors.items())
     )
 
 
@@ -20,8 +20,8 @@ def champion_window(event: Envelope[monitoring.WindowClosed]) -> ChampionWindow:
     """Return the champion's part of a closed window."""
     data = event.data
     champion = data.champion_release_id
-    sums = next((each for each in data.releases if each.release_id == champion), monitoring.ReleaseWindow())
-    histograms = [each for each in data.histograms if each.release_id == champion]
+    sums = next((release for release in data.releases if release.release_id == champion), monitoring.ReleaseWindow())
+    histograms = [histogram for histogram in data.histograms if histogram.release_id == champion]
     return ChampionWindow(
         evidence_id=event.id,
         window_id=data.window_id,
@@ -30,6 +30,6 @@ def champion_window(event: Envelope[monitoring.WindowClosed]) -> ChampionWindow:
         joined=sums.count,
         loss=sums.loss_sum,
         residual=sums.residual_sum,
-        psi={each.name: each.psi for each in histograms},
-        psi_rows={each.name: sum(each.counts) + each.missing for each in histograms},
+        psi={histogram.name: histogram.psi for histogram in histograms},
+        psi_rows={histogram.name: sum(histogram.counts) + histogram.missing for histogram in histograms},
     )

@@ -72,7 +72,7 @@ class DriftloopOfflineStore(DuckDBOfflineStore):
             KeyError: a join key of a view is not a column.
         """
         if not isinstance(entity_df, pd.DataFrame):
-            raise TypeError("give the entity rows as a data frame")
+            raise TypeError(f"entity_df is a {type(entity_df).__name__}; pass a pandas data frame")
         time_column = offline_utils.infer_event_timestamp_from_entity_df(dict(entity_df.dtypes))
         joins = [_Join.of(config, view, feature_refs, full_feature_names) for view in feature_views]
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
@@ -105,7 +105,7 @@ class _Join:
     def of(cls, config: RepoConfig, view: FeatureView, feature_refs: Sequence[str], full_names: bool) -> _Join:
         source = view.batch_source
         if source is None or not source.created_timestamp_column:
-            raise ValueError(f"{view.name} needs a batch source with a created_timestamp_column")
+            raise ValueError(f"view {view.name} has no batch source with a created_timestamp_column")
         name, prefix = view.projection.name_to_use(), view.projection.name_alias or view.name
         wanted = [ref.split(":", 1)[1] for ref in feature_refs if ref.startswith(f"{name}:")]
         pins = {**config.offline_store.view_versions, **_pins.get()}
@@ -113,8 +113,8 @@ class _Join:
             view=view.name,
             path=Path(config.repo_path or ".") / source.path,
             version=pins.get(view.name),
-            keys=view.projection.join_key_map or {each.name: each.name for each in view.entity_columns},
-            features={each: f"{prefix}__{each}" if full_names else each for each in wanted},
+            keys=view.projection.join_key_map or {key.name: key.name for key in view.entity_columns},
+            features={name: f"{prefix}__{name}" if full_names else name for name in wanted},
             event_timestamp=source.timestamp_field,
             available_at=source.created_timestamp_column,
             ttl=view.ttl or timedelta(0),
@@ -145,30 +145,30 @@ def _join_one(
 ) -> dict[str, pa.ChunkedArray]:
     absent = sorted(set(join.keys.values()) - set(table.column_names))
     if absent:
-        raise KeyError(f"{join.view} joins on {', '.join(absent)}, which the entity rows lack")
+        raise KeyError(f"the entity rows lack the join keys of {join.view}: {', '.join(absent)}")
     keys = list(dict.fromkeys([*join.keys.values(), time_column]))
     left = table.select(keys).append_column(_ROW, pa.array(range(table.num_rows), pa.int64()))
     # DuckDB assumes one row for an Arrow table that it does not own, and then uses a nested loop: fifty times slower.
     connection.register("entity_rows", left)
     connection.execute("CREATE OR REPLACE TEMP TABLE entities AS SELECT * FROM entity_rows")
     connection.register("view_rows", join.rows())
-    found = connection.execute(_sql(join, time_column)).to_arrow_table()
-    return {name: found[name] for name in join.features.values()}
+    rows = connection.execute(_sql(join, time_column)).to_arrow_table()
+    return {name: rows[name] for name in join.features.values()}
 
 
 def _sql(join: _Join, time_column: str) -> str:
     """Select the newest row available at each entity row's time; of rows available together, the newest event."""
     on = [f"e.{quote_name(ours)} = v.{quote_name(theirs)}" for theirs, ours in join.keys.items()]
-    picked = ", ".join(
-        f"{_value(join, each, time_column)} AS {quote_name(name)}" for each, name in join.features.items()
+    values = ", ".join(
+        f"{_value(join, feature, time_column)} AS {quote_name(name)}" for feature, name in join.features.items()
     )
-    partition = ", ".join(quote_name(each) for each in [*join.keys, join.available_at])
+    partition = ", ".join(quote_name(name) for name in [*join.keys, join.available_at])
     return f"""
         WITH one AS (
             SELECT * FROM view_rows
             QUALIFY row_number() OVER (PARTITION BY {partition} ORDER BY {quote_name(join.event_timestamp)} DESC) = 1
         )
-        SELECT {picked} FROM entities e ASOF LEFT JOIN one v
+        SELECT {values} FROM entities e ASOF LEFT JOIN one v
         ON {" AND ".join([*on, f"e.{quote_name(time_column)} >= v.{quote_name(join.available_at)}"])}
         ORDER BY e.{_ROW}
     """  # noqa: S608  # identifiers are quoted
@@ -219,4 +219,4 @@ class _JoinJob(RetrievalJob):
 
     def persist(self, storage: Any, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Not supported: training stores its rows with its run."""
-        raise NotImplementedError("keep the rows with the run that asked for them")
+        raise NotImplementedError("the retrieved rows cannot be persisted here; store them with the training run")

@@ -49,12 +49,12 @@ class Pairs:
         Raises:
             ValueError: a count has no sum.
         """
-        found = [(place, match) for place, name in enumerate(names) if (match := _COUNT.match(name))]
-        sums = [match.string.replace("__count_", "__sum_") for _, match in found]
+        counts = [(column, match) for column, name in enumerate(names) if (match := _COUNT.match(name))]
+        sums = [match.string.replace("__count_", "__sum_") for _, match in counts]
         if absent := sorted(set(sums) - set(names)):
             raise ValueError(f"these sums are not among the inputs: {', '.join(absent)}")
-        places = [names.index(each) for each in sums]
-        return cls([place for place, _ in found], places, [match["column"] for _, match in found])
+        sum_columns = [names.index(name) for name in sums]
+        return cls([column for column, _ in counts], sum_columns, [match["column"] for _, match in counts])
 
 
 class Design(torch.nn.Module):
@@ -67,17 +67,19 @@ class Design(torch.nn.Module):
 
     def __init__(self, names: Sequence[str], *, pseudo_count: float, clip: float) -> None:
         super().__init__()
-        self._at = {name: place for place, name in enumerate(names)}
+        self._at = {name: column for column, name in enumerate(names)}
         self._pairs = Pairs.among(names)
         self._pseudo_count, self._clip = pseudo_count, clip
         self._plain = [self._at[name] for name in PLAIN]
-        self._departed = [place for place, each in enumerate(self._pairs.measure) if each == "dep_delay_clipped"]
+        self._departed = [
+            column for column, measure in enumerate(self._pairs.measure) if measure == "dep_delay_clipped"
+        ]
         for name, size in (("prior", len(self._pairs.measure)), ("middle", len(names)), ("mean", 1), ("scale", 1)):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
 
     def fit(self, numeric: NDArray[np.float64]) -> Design:
         """Learn means, medians and scales from training rows float64 [n, F]; return itself."""
-        counts, sums = (np.nan_to_num(numeric[:, place]) for place in (self._pairs.count, self._pairs.sum))
+        counts, sums = (np.nan_to_num(numeric[:, column]) for column in (self._pairs.count, self._pairs.sum))
         measures = np.asarray(self._pairs.measure)
         for measure in sorted(set(self._pairs.measure)):
             mine = measures == measure
@@ -133,5 +135,5 @@ class Design(torch.nn.Module):
         return *wind, torch.log1p(rain), torch.log1p(rain_3h), torch.clamp(change, -10.0, 10.0)
 
     def _column(self, values: Tensor, name: str) -> Tensor:
-        place = self._at[name]
-        return values[:, place : place + 1]
+        column = self._at[name]
+        return values[:, column : column + 1]

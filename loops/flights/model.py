@@ -65,7 +65,7 @@ class Network(torch.nn.Module):
 
     def forward(self, columns: Tensor, codes: Tensor) -> Tensor:
         """Return the logits of each member."""
-        embedded = [self._apart(each(codes[:, place])) for place, each in enumerate(self._embeddings)]
+        embedded = [self._apart(embedding(codes[:, column])) for column, embedding in enumerate(self._embeddings)]
         hidden = self._apart(self._shared(columns)) + self._embedded(torch.cat(embedded, 2))
         logit: Tensor = self._layers(hidden)
         return logit.squeeze(2)
@@ -126,7 +126,7 @@ class Trainer:
         columns = design(torch.from_numpy(train.numeric)).to(torch.float32)
         network = Network(
             columns.shape[1],
-            [len(each) for each in vocabularies],
+            [len(vocabulary) for vocabulary in vocabularies],
             [EMBEDDINGS[name] for name in train.categorical_names],
             members=int(parameters["members"]),
             hidden=int(parameters["hidden"]),
@@ -178,7 +178,7 @@ def _calibrate(scorer: Scorer, validation: TrainingSet, vocabularies: Sequence[S
 
 def intercept(logit: NDArray[np.float64], label: NDArray[np.float64], day: NDArray[np.int64]) -> float:
     """Return the correction of logits [n], from labels [n] and day numbers [n]; 0 for fewer than two days."""
-    days, place = np.unique(day, return_inverse=True)
+    days, day_index = np.unique(day, return_inverse=True)
     if len(days) < 2:
         return 0.0
     step = 0.0
@@ -186,7 +186,7 @@ def intercept(logit: NDArray[np.float64], label: NDArray[np.float64], day: NDArr
         score = 1 / (1 + np.exp(-(logit + step)))
         step += float(np.clip((label - score).sum() / _slope(score), -1.0, 1.0))
     score = 1 / (1 + np.exp(-logit))
-    by_day = np.bincount(place, weights=label - score)
+    by_day = np.bincount(day_index, weights=label - score)
     error = float(np.sqrt(by_day.var(ddof=1) * len(days)) / _slope(score))
     return float(np.sign(step)) * max(0.0, abs(step) - error)
 

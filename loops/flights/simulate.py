@@ -17,18 +17,18 @@ from loops.flights.world import NEVER, World, build
 
 def main() -> None:
     """Print the history for each first day and seed."""
-    asked = _arguments()
+    options = _arguments()
     torch.set_num_threads(1)
     definition = load_loop(Path(__file__).parent).definition
-    if asked.table:
+    if options.table:
         print("| first day | seed | story | log loss after each promotion, same rows |\n|---|---|---|---|", flush=True)
-    for start in asked.start:
-        world = build(definition, start, asked.end, asked.permute_labels)
-        if not asked.table:
-            print(f"{len(world.rows.key):,} flights, {start} to {asked.end}")
-        for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
+    for start in options.start:
+        world = build(definition, start, options.end, options.permute_labels)
+        if not options.table:
+            print(f"{len(world.rows.key):,} flights, {start} to {options.end}")
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
             story = Simulation(definition, world, seed)
-            if asked.table:
+            if options.table:
                 print(
                     f"| {start:%b %d} | {seed} | {line(story.run())} | {'; '.join(_quality(story, world))} |",
                     flush=True,
@@ -39,32 +39,32 @@ def main() -> None:
 
 def _print(seed: int, story: Simulation, world: World) -> None:
     print(f"\nseed {seed}")
-    for each in story.run():
-        print(f"  {_day(each.time_ms)}  {each.kind:22} {each.detail}", flush=True)
+    for event in story.run():
+        print(f"  {_day(event.time_ms)}  {event.kind:22} {event.detail}", flush=True)
     for loss in _quality(story, world):
         print(f"  {loss}")
 
 
-def line(happenings: Iterable[Happening]) -> str:
+def line(events: Iterable[Happening]) -> str:
     """Return a history in one line: alarms, verdicts, promotions; a rejection only if no verdict states it."""
-    return "; ".join(f"{_day(each.time_ms)} {each.kind}: {each.detail}" for each in happenings if _is_news(each))
+    return "; ".join(f"{_day(event.time_ms)} {event.kind}: {event.detail}" for event in events if _is_news(event))
 
 
-def _is_news(each: Happening) -> bool:
-    after_a_verdict = each.kind == "refused" and each.detail.endswith(")")
-    return each.kind != "trained" and not after_a_verdict
+def _is_news(event: Happening) -> bool:
+    after_a_verdict = event.kind == "refused" and event.detail.endswith(")")
+    return event.kind != "trained" and not after_a_verdict
 
 
 def _quality(story: Simulation, world: World) -> list[str]:
     """Return the log loss of every release in each champion's period, on the same rows."""
-    starts = sorted(each.champion_ms for each in story.releases if each.champion_ms < NEVER)
+    starts = sorted(release.champion_ms for release in story.releases if release.champion_ms < NEVER)
     lines = []
     for start, end in zip(starts, [*starts[1:], NEVER], strict=True):
         decided = world.rows.decision_time_ms
         rows = np.flatnonzero((decided >= start) & (decided < end) & (world.outcome_ms < NEVER))
-        known = [each for each in story.releases if each.since_ms <= start]
+        known = [release for release in story.releases if release.since_ms <= start]
         label = world.rows.label[rows]
-        losses = ", ".join(f"{each.name} {log_loss(each.score[rows], label).mean():.4f}" for each in known)
+        losses = ", ".join(f"{release.name} {log_loss(release.score[rows], label).mean():.4f}" for release in known)
         lines.append(f"from {_day(start)}, {len(rows):,} outcomes: {losses}")
     return lines
 

@@ -82,12 +82,12 @@ def log_loss(score: Floats, label: Floats) -> Floats:
 def gain(paired: list[Paired], definition: LoopDefinition) -> Gain:
     """Return the percentile interval of the block bootstrap (Efron & Tibshirani 1993, chapter 13)."""
     rule = definition.rollout
-    sums = np.asarray([(each.champion - each.challenger, each.rows) for each in paired])
+    sums = np.asarray([(block.champion - block.challenger, block.rows) for block in paired])
     drawn = np.random.default_rng(rule.seed).integers(0, len(sums), (rule.resamples, len(sums)))
     totals = sums[drawn].sum(axis=1)
     lower, upper = np.quantile(totals[:, 0] / totals[:, 1], [(1 - rule.level) / 2, (1 + rule.level) / 2])
-    whole = sums.sum(axis=0)
-    return Gain(float(whole[0] / whole[1]), float(lower), float(upper), len(sums))
+    total = sums.sum(axis=0)
+    return Gain(float(total[0] / total[1]), float(lower), float(upper), len(sums))
 
 
 class Simulation:
@@ -160,24 +160,24 @@ class Simulation:
         rows = rows[self._world.rows.decision_time_ms[rows] >= challenger.since_ms]
         if len(rows):
             label = self._world.rows.label[rows]
-            losses = [float(log_loss(each.score[rows], label).sum()) for each in (champion, challenger)]
+            losses = [float(log_loss(release.score[rows], label).sum()) for release in (champion, challenger)]
             challenger.paired.append(Paired(end, losses[0], losses[1], len(rows)))
         step = self._loop.rollout.steps[challenger.step]
-        in_stage = [each for each in challenger.paired if each.end_ms > challenger.step_ms]
+        in_stage = [block for block in challenger.paired if block.end_ms > challenger.step_ms]
         if len(in_stage) < step.min_blocks:
             return
-        found = gain(in_stage if step.evidence == "stage" else challenger.paired, self._loop)
-        yield from self._apply(challenger, step, found, len(in_stage), end)
+        result = gain(in_stage if step.evidence == "stage" else challenger.paired, self._loop)
+        yield from self._apply(challenger, step, result, len(in_stage), end)
 
-    def _apply(self, challenger: Release, step: Step, found: Gain, blocks: int, end: int) -> Iterator[Happening]:
-        where = f"{challenger.name} in {step.stage}: {found}"
-        if found.lower > step.margin:
+    def _apply(self, challenger: Release, step: Step, result: Gain, blocks: int, end: int) -> Iterator[Happening]:
+        text = f"{challenger.name} in {step.stage}: {result}"
+        if result.lower > step.margin:
             challenger.step, challenger.step_ms = challenger.step + 1, end
-            yield Happening(end, "better", where)
+            yield Happening(end, "better", text)
             if challenger.step == len(self._loop.rollout.steps):
                 yield from self._promote(challenger, end)
-        elif found.upper < step.margin or blocks >= step.max_blocks:
-            yield Happening(end, "worse" if found.upper < step.margin else "not known at the limit", where)
+        elif result.upper < step.margin or blocks >= step.max_blocks:
+            yield Happening(end, "worse" if result.upper < step.margin else "not known at the limit", text)
             yield Happening(end, "refused", f"{challenger.name} ({challenger.reason})")
             self._end_chain(end)
 
@@ -213,7 +213,7 @@ class Simulation:
     def _promote(self, release: Release, end: int) -> Iterator[Happening]:
         release.champion_ms = end
         self.champion = release
-        self._waiting = [each for each in self._waiting if each != "drift"]
+        self._waiting = [reason for reason in self._waiting if reason != "drift"]
         self._end_chain(end)
         yield Happening(end, "promoted", f"{release.name} ({release.reason})")
 

@@ -25,7 +25,10 @@ def _view(
         name=name,
         entities=[entity],
         ttl=timedelta(0),
-        schema=[Field(name=entity.join_key, dtype=String), *(Field(name=each, dtype=Float64) for each in features)],
+        schema=[
+            Field(name=entity.join_key, dtype=String),
+            *(Field(name=feature, dtype=Float64) for feature in features),
+        ],
         source=stream_source(LOOP, event_type, name),
         aggregations=list(sums),
         timestamp_field="event_timestamp",
@@ -39,9 +42,11 @@ def _windowed(
     name: str, event_type: str, entity: Entity, column: str, windows: Sequence[timedelta]
 ) -> StreamFeatureView:
     sums = [
-        Aggregation(column=column, function=each, time_window=window) for window in windows for each in ("count", "sum")
+        Aggregation(column=column, function=function, time_window=window)
+        for window in windows
+        for function in ("count", "sum")
     ]
-    return _view(name, event_type, entity, [each.resolved_name(each.time_window) for each in sums], sums)
+    return _view(name, event_type, entity, [total.resolved_name(total.time_window) for total in sums], sums)
 
 
 shop_returns = _windowed("orders_shop_returns", "orders.inspected", shop, "items_back", (DAY, 7 * DAY))

@@ -19,7 +19,7 @@ OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
 
 @dataclass(frozen=True)
 class ReturnsModel:
-    """``exp(weights · z + words · one-hot + intercept)``; z is log(1 + x), standardised; a missing x is at the centre."""
+    """``exp(weights · z + words · one-hot + intercept)``; z is log(1 + x), standardised; a missing x is the centre."""
 
     centre: Floats
     scale: Floats
@@ -115,9 +115,11 @@ class Trainer:
                 np.ones(len(train.label)),
             ]
         )
-        found = _newton(matrix, train.label, float(parameters["ridge"]), int(parameters["steps"]))
+        coefficients = _newton(matrix, train.label, float(parameters["ridge"]), int(parameters["steps"]))
         words = slice(len(centre), len(centre) + len(vocabulary))
-        model = ReturnsModel(centre, scale, found[: len(centre)], float(found[-1]), vocabulary, found[words])
+        model = ReturnsModel(
+            centre, scale, coefficients[: len(centre)], float(coefficients[-1]), vocabulary, coefficients[words]
+        )
         shift = np.log((validation.label.mean() + 1e-3) / (model.predict(validation).mean() + 1e-3))
         return ReturnsModel(centre, scale, model.weights, model.intercept + float(shift), model.vocabulary, model.words)
 
@@ -137,11 +139,11 @@ def _newton(matrix: Floats, label: Floats, ridge: float, steps: int) -> Floats:
     """Reweighted least squares with a ridge on all but the last (McCullagh and Nelder, 1989, section 2.5)."""
     penalty = np.full(matrix.shape[1], ridge)
     penalty[-1] = 1e-6
-    found = np.zeros(matrix.shape[1])
-    found[-1] = np.log(label.mean() + 1e-3)
+    coefficients = np.zeros(matrix.shape[1])
+    coefficients[-1] = np.log(label.mean() + 1e-3)
     for _ in range(steps):
-        mean = np.exp(np.clip(matrix @ found, LEAST_LOG, GREATEST_LOG))
-        gradient = matrix.T @ (label - mean) - penalty * found
+        mean = np.exp(np.clip(matrix @ coefficients, LEAST_LOG, GREATEST_LOG))
+        gradient = matrix.T @ (label - mean) - penalty * coefficients
         hessian = (matrix * mean[:, None]).T @ matrix + np.diag(penalty)
-        found = found + np.clip(np.linalg.solve(hessian, gradient), -2.0, 2.0)
-    return found
+        coefficients = coefficients + np.clip(np.linalg.solve(hessian, gradient), -2.0, 2.0)
+    return coefficients

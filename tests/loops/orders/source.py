@@ -56,15 +56,15 @@ def invent(story: Story) -> dict[str, pa.Table]:
     channel = random.choice(len(CHANNELS), count, p=[0.2, 0.2, 0.6])
     lines = 1 + random.poisson(3.0, count)
     basket = np.round(lines * random.lognormal(7.0, 0.4, count))
-    ref = np.array([f"o-{story.seed}-{place:06d}" for place in range(count)])
+    ref = np.array([f"o-{story.seed}-{number:06d}" for number in range(count)])
     promised_ms = at_ms + random.integers(1, 12, count) * HOUR_MS
     mean = _mean_returns(story, shop, channel, lines, promised_ms)
     returned = np.minimum(random.poisson(mean), lines)
-    asked = random.random(count) >= story.never_inspected
+    inspected = random.random(count) >= story.never_inspected
     inspected_ms = promised_ms + HOUR_MS + random.integers(0, 48 * HOUR_MS, count)
     slow = np.random.default_rng((story.seed, 1)).random(count) < story.slowly_inspected
     inspected_ms = inspected_ms + slow * 48 * HOUR_MS
-    order = np.flatnonzero(asked)[np.argsort(inspected_ms[asked], kind="stable")]
+    order = np.flatnonzero(inspected)[np.argsort(inspected_ms[inspected], kind="stable")]
     return {
         "orders.placed": pa.table(
             {
