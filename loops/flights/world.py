@@ -90,7 +90,7 @@ def _features(
 
     Requests with the same entity and watermark are counted once: there are far fewer of them than requests.
     """
-    features = {}
+    features: dict[str, NDArray[np.float64]] = {}
     for view in declared_views(definition.loop, ROOT / "feature_repo"):
         keys = {name: _join_key(definition, name, rows) for name in view.join_keys}
         entities = pd.DataFrame({"watermark_ms": watermark_ms, **keys})
