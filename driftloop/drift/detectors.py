@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from driftloop.drift.statistics import Block, DetectorKind, Reading, needed, read
+from driftloop.drift.statistics import Block, DetectorKind, Reading, blocks_needed, read_statistic
 
 EPISODE_ENDS_BELOW = 0.8
 """An episode ends when the statistic falls below this share of the threshold, so noise around it makes one episode."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class DetectorRule:
     """A detector as the loop definition declares it."""
 
     name: str
@@ -60,14 +60,14 @@ class DetectorState:
 class Alarm:
     """The start of an episode."""
 
-    rule: Rule
+    rule: DetectorRule
     release: str
     episode: str
     reading: Reading
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DetectorStep:
     """Result of applying one window."""
 
     state: DetectorState
@@ -75,34 +75,34 @@ class Step:
     alarm: Alarm | None = None
 
 
-def step(rule: Rule, state: DetectorState, window: ChampionWindow) -> Step:
+def apply_window(rule: DetectorRule, state: DetectorState, window: ChampionWindow) -> DetectorStep:
     """Apply a window. A window that was already applied, or is older, changes nothing."""
     if window.end_ms <= state.end_ms:
-        return Step(state)
+        return DetectorStep(state)
     state = replace(state, end_ms=window.end_ms)
     if not window.champion:
-        return Step(state)
+        return DetectorStep(state)
     if window.champion != state.release:
         state = DetectorState(window.end_ms, window.champion)
     block = _block(rule, window)
     if block is None:
-        return Step(state)
+        return DetectorStep(state)
     state = replace(state, blocks=_kept(rule, (*state.blocks, block)))
-    reading = read(rule.kind, state.blocks, rule.blocks)
-    return Step(state) if reading is None else _judge(rule, state, window, reading)
+    reading = read_statistic(rule.kind, state.blocks, rule.blocks)
+    return DetectorStep(state) if reading is None else _judge(rule, state, window, reading)
 
 
-def _judge(rule: Rule, state: DetectorState, window: ChampionWindow, reading: Reading) -> Step:
+def _judge(rule: DetectorRule, state: DetectorState, window: ChampionWindow, reading: Reading) -> DetectorStep:
     if state.episode:
         over = reading.statistic < EPISODE_ENDS_BELOW * rule.threshold
-        return Step(replace(state, episode="" if over else state.episode), reading)
+        return DetectorStep(replace(state, episode="" if over else state.episode), reading)
     if reading.statistic <= rule.threshold:
-        return Step(state, reading)
+        return DetectorStep(state, reading)
     opened = replace(state, episode=window.window_id)
-    return Step(opened, reading, Alarm(rule, state.release, window.window_id, reading))
+    return DetectorStep(opened, reading, Alarm(rule, state.release, window.window_id, reading))
 
 
-def _block(rule: Rule, window: ChampionWindow) -> Block | None:
+def _block(rule: DetectorRule, window: ChampionWindow) -> Block | None:
     """Return the window as a block of this detector, or None if it has too few rows."""
     if rule.kind == "psi":
         psi = _watched(rule, window)
@@ -112,15 +112,15 @@ def _block(rule: Rule, window: ChampionWindow) -> Block | None:
     return Block(window.evidence_id, window.joined, window.residual / window.joined, window.loss / window.joined, {})
 
 
-def _watched(rule: Rule, window: ChampionWindow) -> dict[str, float]:
+def _watched(rule: DetectorRule, window: ChampionWindow) -> dict[str, float]:
     rows = window.psi_rows or {}
     indices = {name: value for name, value in (window.psi or {}).items() if rows.get(name, 0) >= rule.min_rows}
     return indices if rule.on is None else {name: value for name, value in indices.items() if name == rule.on}
 
 
-def _kept(rule: Rule, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+def _kept(rule: DetectorRule, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     """Return the blocks that a later statistic can need: the newest, and for ``block_loss`` also the first."""
-    limit = needed(rule.kind, rule.blocks)
+    limit = blocks_needed(rule.kind, rule.blocks)
     if len(blocks) <= limit:
         return blocks
     half = limit // 2

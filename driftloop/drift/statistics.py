@@ -37,14 +37,14 @@ class Reading:
     evidence_ids: tuple[str, ...]
 
 
-def needed(kind: DetectorKind, trailing: int) -> int:
+def blocks_needed(kind: DetectorKind, trailing: int) -> int:
     """Return how many blocks a statistic over the newest ``trailing`` ones needs. A standard deviation needs two."""
     return {"block_residual": max(trailing, 2), "block_loss": 2 * max(trailing, 2), "psi": trailing}[kind]
 
 
-def read(kind: DetectorKind, blocks: Sequence[Block], trailing: int) -> Reading | None:
+def read_statistic(kind: DetectorKind, blocks: Sequence[Block], trailing: int) -> Reading | None:
     """Return the statistic over the newest ``trailing`` blocks, or None if there are fewer than it needs."""
-    if len(blocks) < needed(kind, trailing):
+    if len(blocks) < blocks_needed(kind, trailing):
         return None
     if kind == "psi":
         return _psi(blocks, trailing)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.drift.detectors import ChampionWindow, Rule
+from driftloop.drift.detectors import ChampionWindow, DetectorRule
 from driftloop.events.envelope import Envelope
 from driftloop.loop import LoopDefinition
 
 
-def rules(loop: LoopDefinition) -> tuple[Rule, ...]:
+def detector_rules(loop: LoopDefinition) -> tuple[DetectorRule, ...]:
     """Return the detectors of a loop, sorted by name."""
     return tuple(
-        Rule(name, detector.kind, detector.mode, detector.threshold, detector.blocks, detector.on, detector.min_rows)
+        DetectorRule(
+            name, detector.kind, detector.mode, detector.threshold, detector.blocks, detector.on, detector.min_rows
+        )
         for name, detector in sorted(loop.monitoring.detectors.items())
     )
 

@@ -18,7 +18,7 @@ _ATTEMPTS = 5
 _CONFIGURATION = {"delta.checkpointInterval": "100"}
 
 
-class Table:
+class LakeTable:
     """An open handle on one Delta table. Opening it again by path would read the whole log."""
 
     def __init__(self, path: Path) -> None:

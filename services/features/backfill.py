@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from driftloop.contracts.topics import topic
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.process import log
 from driftloop.process.clock import SystemClock
 from driftloop.process.errors import ConfigError
@@ -63,15 +63,15 @@ def backfill(settings: FeaturesSettings, loop: str, specs: Sequence[ViewSpec]) -
 
 def _events(settings: FeaturesSettings, loop: str, specs: Sequence[ViewSpec]) -> dict[str, pa.Table]:
     folder = settings.lake / loop / "events"
-    return {name: _read(Table(folder / name)) for name in {spec.feed.event_type for spec in specs}}
+    return {name: _read(LakeTable(folder / name)) for name in {spec.feed.event_type for spec in specs}}
 
 
 def _watermarks(settings: FeaturesSettings, loop: str) -> pa.Array:
-    table = _read(Table(settings.lake / loop / "watermarks"))
+    table = _read(LakeTable(settings.lake / loop / "watermarks"))
     return table.sort_by("watermark_ms")["watermark_ms"].to_numpy()
 
 
-def _read(table: Table) -> pa.Table:
+def _read(table: LakeTable) -> pa.Table:
     if not table.exists():
         raise ConfigError(f"{table.path} is not there yet; ingestion writes it")
     return table.read()

@@ -14,7 +14,7 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import LIFECYCLE, read_events, read_topics
 from driftloop.featurestore import feast_import
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import Loop
 from driftloop.model.path_relocation import path_resolver
 from driftloop.ops.checks import features, joins, routing, scores, triton, windows
@@ -78,7 +78,7 @@ def ingestion_checks(settings: Settings, loop: Loop) -> list[Check]:
 def _ingestion(settings: Settings, loop: Loop, raw: Recount, counts: Counts) -> list[Check]:
     checks = []
     for event_type in loop.definition.events:
-        table = Table(settings.lake / loop.name / "events" / event_type)
+        table = LakeTable(settings.lake / loop.name / "events" / event_type)
         stored = table.read().num_rows if table.exists() else 0
         expected = len(raw.accepted[event_type])
         counts.accepted[event_type] = stored
@@ -92,7 +92,7 @@ def _ingestion(settings: Settings, loop: Loop, raw: Recount, counts: Counts) -> 
     }
     counts.dead_lettered = len(letters)
     checks.append(Check("dead letters", len(raw.invalid), len(letters ^ raw.invalid), f"{len(letters)} in the topics"))
-    rejected = Table(settings.lake / loop.name / "rejected")
+    rejected = LakeTable(settings.lake / loop.name / "rejected")
     reasons = rejected.read().column("reason").to_pylist() if rejected.exists() else []
     counts.duplicates = reasons.count("duplicate")
     checks.append(

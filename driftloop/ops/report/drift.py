@@ -10,9 +10,9 @@ from itertools import groupby
 from typing import Any
 
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.drift.detectors import DetectorState, Rule, step
-from driftloop.drift.statistics import Block, read
-from driftloop.drift.windows import champion_window, rules
+from driftloop.drift.detectors import DetectorRule, DetectorState, apply_window
+from driftloop.drift.statistics import Block, read_statistic
+from driftloop.drift.windows import champion_window, detector_rules
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.loop import LoopDefinition
 from driftloop.ops.report.annotations import moment
@@ -78,7 +78,9 @@ def readings(events: Sequence[Envelope[Any]], definition: LoopDefinition | None)
     alarms: dict[str, list[Envelope[monitoring.DriftDetected]]] = defaultdict(list)
     for event in of_kind(events, monitoring.DriftDetected):
         alarms[event.data.detector].append(event)
-    known = [_read(rule, windows, alarms.pop(rule.name, [])) for rule in (rules(definition) if definition else ())]
+    known = [
+        _read(rule, windows, alarms.pop(rule.name, [])) for rule in (detector_rules(definition) if definition else ())
+    ]
     former = [
         Readings(name, each[-1].data.mode, each[-1].data.threshold, alarms=_raised(each))
         for name, each in sorted(alarms.items())
@@ -135,17 +137,19 @@ def parts(points: Sequence[Point]) -> list[list[Point]]:
 def _rise(points: Sequence[Point]) -> float | None:
     blocks = [Block("", 1, 0.0, point.value, {}) for point in points]
     reading = (
-        read("block_loss", blocks, min(_RISE_WINDOWS, len(points) // 2)) if len(points) >= _LEAST_WINDOWS else None
+        read_statistic("block_loss", blocks, min(_RISE_WINDOWS, len(points) // 2))
+        if len(points) >= _LEAST_WINDOWS
+        else None
     )
     return None if reading is None else reading.statistic
 
 
 def _read(
-    rule: Rule, windows: Iterable[Envelope[Any]], alarms: Sequence[Envelope[monitoring.DriftDetected]]
+    rule: DetectorRule, windows: Iterable[Envelope[Any]], alarms: Sequence[Envelope[monitoring.DriftDetected]]
 ) -> Readings:
     state, points = DetectorState(), []
     for event in windows:
-        result = step(rule, state, champion_window(event))
+        result = apply_window(rule, state, champion_window(event))
         state = result.state
         if result.reading is not None:
             points.append(Point(moment(event.data.end_ms), result.reading.statistic, state.release))

@@ -8,7 +8,7 @@ from typing import Any
 
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
-from driftloop.drift.statistics import Block, read
+from driftloop.drift.statistics import Block, read_statistic
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.ops.report.effect import mean
 from driftloop.ops.report.releases import join_counts
@@ -49,7 +49,7 @@ def calibration(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """
     rows = [row for row in found if row["role"] == "champion"]
     blocks = [Block(row["window_end"], row["count"], row["residual"], row["loss"], {}) for row in rows]
-    reading = read("block_residual", blocks, len(blocks))
+    reading = read_statistic("block_residual", blocks, len(blocks))
     if reading is None:
         return None
     total = mean("", rows)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.process.errors import ConfigError
 from services.features.domain.engine import FeatureRows
 from services.features.domain.events import Array
@@ -28,7 +28,7 @@ class DeltaOffline:
 
     def __init__(self, lake: Path) -> None:
         self._lake = lake
-        self._tables: dict[Path, Table] = {}
+        self._tables: dict[Path, LakeTable] = {}
 
     def append(
         self, loop: str, specs: Sequence[ViewSpec], rows: Sequence[FeatureRows], watermark_ms: int, written_at_ms: int
@@ -55,20 +55,20 @@ class DeltaOffline:
         watermark_ms = int(pc.max(rows["available_at"].cast(pa.int64())).as_py()) // 1000
         return FeatureRows(spec, watermark_ms, list(last), tuple(_values(picked[name]) for name in spec.features))
 
-    def _table(self, loop: str, spec: ViewSpec) -> Table:
+    def _table(self, loop: str, spec: ViewSpec) -> LakeTable:
         path = self._lake / loop / "views" / spec.view
         if path not in self._tables:
             self._tables[path] = _opened(path, spec)
         return self._tables[path]
 
 
-def _opened(path: Path, spec: ViewSpec) -> Table:
+def _opened(path: Path, spec: ViewSpec) -> LakeTable:
     """Open the view's table, created if missing so that a view without rows can be read.
 
     Raises:
         ConfigError: it was created for other features.
     """
-    table = Table(path)
+    table = LakeTable(path)
     if not table.exists():
         table.append(schema(spec).empty_table(), {})
     elif {field.name for field in DeltaTable(path).schema().fields} != set(schema(spec).names):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from services.ingestion.ports import ACCEPTED_BEFORE, TableVersion, Unflushed
 
 _WATERMARKS = "watermarks"
@@ -21,7 +21,7 @@ class DeltaLake:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._tables: dict[Path, Table] = {}
+        self._tables: dict[Path, LakeTable] = {}
 
     def append(self, unflushed: Unflushed) -> list[TableVersion]:
         folder = self._root / unflushed.loop
@@ -45,11 +45,11 @@ class DeltaLake:
             if table.exists():
                 yield TableVersion(name, str(path), table.version())
 
-    def _table(self, path: Path) -> Table:
-        return self._tables.setdefault(path, Table(path))
+    def _table(self, path: Path) -> LakeTable:
+        return self._tables.setdefault(path, LakeTable(path))
 
 
-def _append_rows(table: Table, rows: pa.Table) -> None:
+def _append_rows(table: LakeTable, rows: pa.Table) -> None:
     if not rows.num_rows:
         return
     topics = rows.column("source_topic").to_numpy()
@@ -67,7 +67,7 @@ def _append_rows(table: Table, rows: pa.Table) -> None:
         table.append(rows if fresh.all() else rows.filter(pa.array(fresh)), transactions)
 
 
-def _append_watermarks(table: Table, rows: pa.Table) -> None:
+def _append_watermarks(table: LakeTable, rows: pa.Table) -> None:
     if rows.num_rows:
         known = table.transaction_version(_WATERMARKS)
         fresh = rows.filter(pc.greater(rows.column("watermark_ms"), known))

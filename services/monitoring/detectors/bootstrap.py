@@ -8,7 +8,7 @@ from functools import partial
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import LifecycleProducer
-from driftloop.drift.windows import rules
+from driftloop.drift.windows import detector_rules
 from driftloop.loop import load_loops
 from driftloop.process.clock import SystemClock
 from driftloop.runner.relay import Relay
@@ -30,7 +30,7 @@ def build(settings: DetectorsSettings, stop: threading.Event) -> DetectorService
     clock = SystemClock()
     engine = open_database(settings.database_url(NAME), metadata)
     loops = load_loops(settings.loops_dir, settings.loops)
-    rules_of = {loop.name: rules(loop.definition) for loop in loops}
+    rules_of = {loop.name: detector_rules(loop.definition) for loop in loops}
 
     def relay(producer: LifecycleProducer) -> Relay:
         return Relay(NAME, engine, producer, clock)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from driftloop.bus.ports import Record
 from driftloop.contracts.monitoring_pb2 import WindowClosed
-from driftloop.drift.detectors import Rule, Step, step
+from driftloop.drift.detectors import DetectorRule, DetectorStep, apply_window
 from driftloop.drift.windows import champion_window
 from driftloop.events.envelope import Draft, Envelope, from_record
 from driftloop.events.window_decided import window_decided
@@ -29,7 +29,7 @@ from services.monitoring.detectors import messages, state
 class Detectors:
     """The detectors of all watched loops."""
 
-    def __init__(self, rules: Mapping[str, Sequence[Rule]], engine: Engine, clock: Clock, source: str) -> None:
+    def __init__(self, rules: Mapping[str, Sequence[DetectorRule]], engine: Engine, clock: Clock, source: str) -> None:
         self._rules = rules
         self._engine = engine
         self._clock = clock
@@ -52,7 +52,7 @@ class Detectors:
         self.publish(event, steps)
         self.apply(event, steps, table)
 
-    def steps(self, event: Envelope[WindowClosed], table: Mapping[str, str]) -> dict[str, Step]:
+    def steps(self, event: Envelope[WindowClosed], table: Mapping[str, str]) -> dict[str, DetectorStep]:
         """Return the step of each detector, by its key in the table.
 
         Raises:
@@ -65,9 +65,9 @@ class Detectors:
         seen_ms = max((old.end_ms for old in before.values()), default=0)
         if 0 < seen_ms < data.start_ms and state.is_new_gap(self._engine, data.loop, data.window_id):
             raise Retriable(f"{data.window_id} of {data.loop} came before the window that ends where it starts")
-        return {key: step(rule, before[key], window) for key, rule in rules.items()}
+        return {key: apply_window(rule, before[key], window) for key, rule in rules.items()}
 
-    def publish(self, event: Envelope[WindowClosed], steps: Mapping[str, Step]) -> None:
+    def publish(self, event: Envelope[WindowClosed], steps: Mapping[str, DetectorStep]) -> None:
         """Write the alarms, then the decision on the window, to the outbox; in the same transaction save the states.
 
         Events that are already in the outbox are not repeated.
@@ -87,7 +87,9 @@ class Detectors:
         for rule in self._rules[window.loop]:
             metrics.ALARMS.add(new.get(rule.name, 0), loop=window.loop, detector=rule.name, mode=rule.mode)
 
-    def apply(self, event: Envelope[WindowClosed], steps: Mapping[str, Step], table: MutableMapping[str, str]) -> None:
+    def apply(
+        self, event: Envelope[WindowClosed], steps: Mapping[str, DetectorStep], table: MutableMapping[str, str]
+    ) -> None:
         """Change the table and set the metrics."""
         loop = event.data.loop
         for key, result in steps.items():
@@ -100,7 +102,7 @@ class Detectors:
         now_ms = self._clock.now_ms()
         return outbox.put(connection, [draft], source=self._source, wall_time_ms=now_ms, cause=cause)
 
-    def _show(self, loop: str, rule: Rule, result: Step) -> None:
+    def _show(self, loop: str, rule: DetectorRule, result: DetectorStep) -> None:
         release = result.state.release
         metrics.THRESHOLD.set(rule.threshold, loop=loop, detector=rule.name)
         metrics.EPISODE_OPEN.set(bool(result.state.episode), loop=loop, detector=rule.name)

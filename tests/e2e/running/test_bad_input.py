@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 
 from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Outgoing, Record
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.ops.checks.run import ingestion_checks
 from driftloop.process.errors import UndeclaredTopic
 from tests.e2e.running.bad_records import TOPIC, BadRecord, bad_records, good
@@ -57,7 +57,7 @@ def result(running: Running) -> BadInputResult:
     assert_eventually(lambda: "last" in _ids(running), 120.0, "the last good event in the lake")
     dead_letters = {hashlib.sha256(record.value or b"").hexdigest(): record for record in running.topic(f"{TOPIC}.dlq")}
     by_name = {record.name: dead_letters[digest] for record in bad if (digest := _digest(record)) in dead_letters}
-    rejected = Table(running.settings.lake / running.loop.name / "rejected").read().to_pylist()
+    rejected = LakeTable(running.settings.lake / running.loop.name / "rejected").read().to_pylist()
     return BadInputResult(
         {record.name: record for record in bad}, by_name, _ids(running), rejected, (before, running.pids())
     )
@@ -72,7 +72,7 @@ def _digest(bad: BadRecord) -> str:
 
 
 def _ids(running: Running) -> list[str]:
-    rows = Table(running.settings.lake / running.loop.name / "events" / TOPIC).read()
+    rows = LakeTable(running.settings.lake / running.loop.name / "events" / TOPIC).read()
     return [value for value in rows.column("event_id").to_pylist() if value == "last" or value.startswith("after-")]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.process import tcp_ports
 from driftloop.process.settings import ROOT
 from tests.e2e.running.commands import WHY, bring_to_stage, run_command, run_json, state
@@ -112,7 +112,7 @@ def test_each_event_of_a_snippet_is_accepted_once(running: Running, reader: Shel
 def accepted(running: Running, snippets: list[Block]) -> Counter[str]:
     """Count the snippets' events in the lake, by id."""
     sent = {name for snippet in snippets for name in EVENT_ID.findall(snippet.text)}
-    rows = Table(running.settings.lake / running.loop.name / "events" / "weather.observed").read()
+    rows = LakeTable(running.settings.lake / running.loop.name / "events" / "weather.observed").read()
     return Counter(value for value in rows.column("event_id").to_pylist() if value in sent)
 
 

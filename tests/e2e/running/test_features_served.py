@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from driftloop.bus.ports import Record
 from driftloop.featurestore.feast_client import open_store
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.ops.checks.compare import unequal
 from driftloop.ops.checks.features import join_keys
 from driftloop.ops.checks.late import LateFindings, late_rows
@@ -118,7 +118,7 @@ def test_about_one_row_in_a_hundred_is_late(running: Running) -> None:
 
 
 def _rows(running: Running, event_type: str) -> pa.Table:
-    return Table(running.settings.lake / running.loop.name / "events" / event_type).read()
+    return LakeTable(running.settings.lake / running.loop.name / "events" / event_type).read()
 
 
 def _late_in_the_lake(running: Running) -> set[str]:

@@ -17,7 +17,7 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import to_ms
 from driftloop.ops.checks.model import Check
 from driftloop.ops.report import chains
@@ -148,12 +148,12 @@ def _ids(event: Envelope[Any]) -> Iterable[str]:
 def _keys(together: Together, loop: str) -> set[str]:
     """Return the keys of the loop's source events in its lake."""
     definition = together.loops[loop].definition.prediction
-    return set(Table(together.settings.lake / loop / "events" / definition.source).read()[definition.key].to_pylist())
+    return set(LakeTable(together.settings.lake / loop / "events" / definition.source).read()[definition.key].to_pylist())
 
 
 def _words(folder: Path) -> set[str]:
     """Return every string in every table of a loop's part of the lake."""
-    tables = [Table(log.parent).read() for log in sorted(folder.rglob("_delta_log"))]
+    tables = [LakeTable(log.parent).read() for log in sorted(folder.rglob("_delta_log"))]
     assert len(tables) > 6
     return {value for table in tables for column in table.columns for value in _strings(column)}
 

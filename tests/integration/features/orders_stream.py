@@ -14,7 +14,7 @@ import pyarrow as pa
 from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import Outgoing
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.loop.load import Loop, load_loop
 from driftloop.runner.batch_loop import BatchLoop
 from services.features.adapters.checkpoint_file import CheckpointFile
@@ -92,9 +92,9 @@ def write_lake(settings: FeaturesSettings, loop: Loop, tables: Mapping[str, pa.T
     """The same rows and watermarks as ingestion leaves them in the lake."""
     folder = settings.lake / loop.name
     for name, table in tables.items():
-        Table(folder / "events" / name).append(table, {})
+        LakeTable(folder / "events" / name).append(table, {})
     sequence = pa.array(np.arange(1, len(WATERMARKS) + 1))
-    Table(folder / "watermarks").append(pa.table({"watermark_ms": WATERMARKS, "sequence": sequence}), {})
+    LakeTable(folder / "watermarks").append(pa.table({"watermark_ms": WATERMARKS, "sequence": sequence}), {})
 
 
 @dataclass

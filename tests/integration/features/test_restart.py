@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.process.errors import ConfigError
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.single_writer import claim
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.integration
 
 
 def offline(lake: Path, spec: ViewSpec) -> pa.Table:
-    rows = Table(lake / "orders" / "views" / spec.view).read().drop_columns(["written_at"])
+    rows = LakeTable(lake / "orders" / "views" / spec.view).read().drop_columns(["written_at"])
     return rows.sort_by([("available_at", "ascending"), *((name, "ascending") for name in spec.feed.join_keys)])
 
 
@@ -67,9 +67,9 @@ def test_after_a_backfill_the_service_goes_on_and_takes_nothing_twice(home: Home
     half = len(WATERMARKS) // 2
     until = {name: rows.filter(_arrived_before(rows, int(WATERMARKS[half]))) for name, rows in home.rows.items()}
     for name, rows in until.items():
-        Table(settings.lake / "orders" / "events" / name).append(rows, {})
+        LakeTable(settings.lake / "orders" / "events" / name).append(rows, {})
     marks = pa.table({"watermark_ms": WATERMARKS[: half + 1], "sequence": pa.array(range(half + 1))})
-    Table(settings.lake / "orders" / "watermarks").append(marks, {})
+    LakeTable(settings.lake / "orders" / "watermarks").append(marks, {})
     backfill(settings, "orders", specs)
     bus = broker(PARTITIONS)
     bus.append(records(home.loop, home.rows))

@@ -23,7 +23,7 @@ from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts.ingestion_pb2 import RowsAccepted
 from driftloop.events.event_log import read_events, records
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import Loop
 from driftloop.loop.topics import plan_topics
 from driftloop.process.settings import ROOT
@@ -133,10 +133,10 @@ def test_killed_in_the_middle_it_goes_on_and_all_stands_once(service: Service, l
     producer.close()
     assert_eventually(lambda: flushed_to(kafka.bootstrap, 13), 60)
     lake = service.home / "lake" / "orders"
-    accepted = Table(lake / "events" / PLACED).read()
+    accepted = LakeTable(lake / "events" / PLACED).read()
     expected = ["line", *(f"{hour}-{number}" for hour in range(12) for number in range(20))]
     assert sorted(accepted.column("event_id").to_pylist()) == sorted(expected)
-    reasons = Table(lake / "rejected").read().column("reason").to_pylist()
+    reasons = LakeTable(lake / "rejected").read().column("reason").to_pylist()
     assert (reasons.count("duplicate"), len(reasons)) == (12, 24)
     assert [letter.value for letter in letters(kafka.bootstrap)] == [b"noise"] * 12
     sent = [each.data for each in read_events(kafka.bootstrap, [ROWS]) if isinstance(each.data, RowsAccepted)]

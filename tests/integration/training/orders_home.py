@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.process.settings import Settings
 from tests.loops.orders.source import DAY_MS, HOUR_MS, SHOPS, Story, invent
 
@@ -48,7 +48,7 @@ def make_home(folder: Path, story: Story) -> Home:
 
 
 def _write(path: Path, rows: pa.Table) -> tuple[str, int]:
-    return str(path), Table(path).append(rows, {})
+    return str(path), LakeTable(path).append(rows, {})
 
 
 def _accepted(event_type: str, rows: pa.Table) -> pa.Table:

@@ -26,7 +26,7 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts.topics import declared, message_class, topic
 from driftloop.events import ids
 from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, to_record
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import load_loops
 from driftloop.loop.scaffold import scaffold
 from driftloop.model.bundle import Bundle, open_bundle
@@ -224,7 +224,7 @@ def test_the_run_is_logged_to_mlflow(finished: Finished) -> None:
 def test_the_same_run_gives_the_same_bundle_after_the_lake_has_grown(finished: Finished) -> None:
     spec = read_spec(finished.folder / SPEC)
     for path, at in (*finished.home.events.values(), *finished.home.views.values()):
-        Table(Path(path)).append(Table(Path(path)).read(at).slice(0, 50), {})
+        LakeTable(Path(path)).append(LakeTable(Path(path)).read(at).slice(0, 50), {})
     write_spec(replace(spec, folder=str(finished.folder / "again")))
     _run("services.training.run", finished.folder / "again" / SPEC)
     again = read_result(finished.folder / "again")
@@ -235,8 +235,8 @@ def test_the_same_run_gives_the_same_bundle_after_the_lake_has_grown(finished: F
 
 def test_a_loop_with_classes_is_trained_packed_and_read(finished: Finished, tmp_path: Path) -> None:
     spec = read_spec(finished.folder / SPEC)
-    inspected = Table(tmp_path / "inspected")
-    version = inspected.append(_with_classes(Table(Path(spec.events["orders.inspected"].path)).read()), {})
+    inspected = LakeTable(tmp_path / "inspected")
+    version = inspected.append(_with_classes(LakeTable(Path(spec.events["orders.inspected"].path)).read()), {})
     changed = replace(
         spec,
         loop_folder=str(_loop_of_classes(tmp_path)),

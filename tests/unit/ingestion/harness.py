@@ -23,7 +23,7 @@ from driftloop.contracts.ingestion_pb2 import (
     WatermarkAdvanced,
 )
 from driftloop.events.envelope import Envelope, from_record
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import Loop
 from driftloop.runner.batch_loop import BatchLoop
 from driftloop.runner.tables import open_database
@@ -80,7 +80,7 @@ class IngestionHarness:
 
     def table(self, *names: str) -> pa.Table:
         """A table of the lake, by source position where it has one; empty where there is none."""
-        table = Table(self.home.joinpath("lake", *names))
+        table = LakeTable(self.home.joinpath("lake", *names))
         if not table.exists():
             return pa.table({})
         rows = table.read()

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from driftloop.bus.partition import partition_of
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import load_loop
 from driftloop.process.errors import TooManyDeadLetters
 from tests.unit.ingestion.fixtures import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed, write_loop
@@ -291,7 +291,7 @@ def test_the_lake_is_flushed_when_input_rests_and_says_where_it_stands(
     assert event.data.watermark_ms == START_MS + HOUR_MS
     assert {table.name for table in event.data.tables} == {PLACED, "watermarks"}
     for table in event.data.tables:
-        assert Table(Path(table.path)).version() == table.version
+        assert LakeTable(Path(table.path)).version() == table.version
     service.step()
     assert set(harness.broker.committed("ingestion").values()) == {2, 3}
     harness.clock.move(10)

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 
 from driftloop.bus.ports import Record
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.drift.windows import rules
+from driftloop.drift.windows import detector_rules
 from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, headers_of
 from driftloop.process.errors import InvalidEvent, Retriable
 from driftloop.runner.tables import open_database, outbox
@@ -30,7 +30,7 @@ class Desk:
     table: dict[str, str] = field(default_factory=dict)
 
     def detectors(self) -> Detectors:
-        return Detectors({"orders": rules(definition())}, self.engine, FakeClock(), "detectors")
+        return Detectors({"orders": detector_rules(definition())}, self.engine, FakeClock(), "detectors")
 
     def sent(self, message: type[monitoring.DriftDetected | monitoring.WindowDecided]) -> list[Envelope[Any]]:
         query = select(outbox).order_by(outbox.c.position)

@@ -8,15 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftloop.drift.detectors import EPISODE_ENDS_BELOW, Alarm, ChampionWindow, DetectorState, Rule, Step, step
-from driftloop.drift.statistics import CERTAIN, Block, needed, read
+from driftloop.drift.detectors import (
+    EPISODE_ENDS_BELOW,
+    Alarm,
+    ChampionWindow,
+    DetectorRule,
+    DetectorState,
+    DetectorStep,
+    apply_window,
+)
+from driftloop.drift.statistics import CERTAIN, Block, blocks_needed, read_statistic
 from driftloop.process.errors import ConfigError
 from services.monitoring.detectors.state import from_text, to_text
 
 DAY = 86_400_000
-RESIDUAL = Rule("calibration", "block_residual", "trigger", 4.0, blocks=4, min_rows=10)
-LOSS = Rule("loss", "block_loss", "watch", 3.0, blocks=3, min_rows=10)
-PSI = Rule("shift", "psi", "watch", 0.25, min_rows=100)
+RESIDUAL = DetectorRule("calibration", "block_residual", "trigger", 4.0, blocks=4, min_rows=10)
+LOSS = DetectorRule("loss", "block_loss", "watch", 3.0, blocks=3, min_rows=10)
+PSI = DetectorRule("shift", "psi", "watch", 0.25, min_rows=100)
 
 
 def window(
@@ -35,15 +43,15 @@ def window(
     )
 
 
-def run(rule: Rule, windows: list[ChampionWindow]) -> tuple[DetectorState, list[Step]]:
+def run(rule: DetectorRule, windows: list[ChampionWindow]) -> tuple[DetectorState, list[DetectorStep]]:
     state, steps = DetectorState(), []
     for each in windows:
-        steps.append(step(rule, state, each))
+        steps.append(apply_window(rule, state, each))
         state = steps[-1].state
     return state, steps
 
 
-def alarms(rule: Rule, windows: list[ChampionWindow]) -> list[Alarm]:
+def alarms(rule: DetectorRule, windows: list[ChampionWindow]) -> list[Alarm]:
     return [each.alarm for each in run(rule, windows)[1] if each.alarm is not None]
 
 
@@ -57,7 +65,7 @@ def blocks(residuals: list[float], losses: list[float] | None = None) -> list[Bl
 
 
 def test_the_residual_statistic_is_the_t_of_the_block_means() -> None:
-    reading = read("block_residual", blocks([0.1, 0.2, 0.3, 0.4]), 4)
+    reading = read_statistic("block_residual", blocks([0.1, 0.2, 0.3, 0.4]), 4)
     assert reading is not None
     assert reading.statistic == pytest.approx(0.25 / (math.sqrt(0.05 / 3) / 2))
     assert reading.evidence_ids == ("e-0", "e-1", "e-2", "e-3")
@@ -65,31 +73,31 @@ def test_the_residual_statistic_is_the_t_of_the_block_means() -> None:
 
 
 def test_only_the_newest_blocks_are_in_the_statistic() -> None:
-    reading = read("block_residual", blocks([9.0, 0.1, 0.2, 0.3, 0.4]), 4)
+    reading = read_statistic("block_residual", blocks([9.0, 0.1, 0.2, 0.3, 0.4]), 4)
     assert reading is not None
     assert reading.statistic == pytest.approx(0.25 / (math.sqrt(0.05 / 3) / 2))
 
 
 def test_fewer_blocks_than_asked_for_are_not_known_yet() -> None:
-    assert read("block_residual", blocks([0.1, 0.2, 0.3]), 4) is None
-    assert read("block_residual", blocks([0.1]), 1) is None
-    assert read("block_loss", blocks([0.0] * 5), 3) is None
-    assert read("psi", [], 1) is None
+    assert read_statistic("block_residual", blocks([0.1, 0.2, 0.3]), 4) is None
+    assert read_statistic("block_residual", blocks([0.1]), 1) is None
+    assert read_statistic("block_loss", blocks([0.0] * 5), 3) is None
+    assert read_statistic("psi", [], 1) is None
 
 
 def test_the_loss_statistic_is_welchs_t_of_newest_against_first_and_one_sided() -> None:
     before, after = [0.5, 0.6, 0.4], [0.9, 1.0, 0.8]
-    reading = read("block_loss", blocks([0.0] * 6, before + after), 3)
+    reading = read_statistic("block_loss", blocks([0.0] * 6, before + after), 3)
     assert reading is not None
     assert reading.statistic == pytest.approx(0.4 / math.sqrt(2 * 0.01 / 3))
-    better = read("block_loss", blocks([0.0] * 6, after + before), 3)
+    better = read_statistic("block_loss", blocks([0.0] * 6, after + before), 3)
     assert better is not None
     assert better.statistic < 0
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.0, 0.0), (0.25, CERTAIN)])
 def test_blocks_that_do_not_vary_are_certain(value: float, expected: float) -> None:
-    reading = read("block_residual", blocks([value] * 4), 4)
+    reading = read_statistic("block_residual", blocks([value] * 4), 4)
     assert reading is not None
     assert reading.statistic == expected
 
@@ -140,7 +148,7 @@ def test_a_window_with_no_predictions_changes_nothing_but_how_far_it_is() -> Non
 
 
 def test_psi_of_a_named_input_and_the_largest_of_all() -> None:
-    named = Rule("score", "psi", "watch", 0.2, on="score", min_rows=1)
+    named = DetectorRule("score", "psi", "watch", 0.2, on="score", min_rows=1)
     assert alarms(named, [window(0, psi=0.3)]) == []
     (alarm,) = alarms(named, [window(0, psi=0.5)])
     assert alarm.reading.explanation == "stability index of score over 1 blocks is 0.250"
@@ -153,17 +161,17 @@ def test_a_window_that_comes_again_changes_nothing(residuals: list[float], data:
     windows = [window(day, value) for day, value in enumerate(residuals)]
     state, _ = run(RESIDUAL, windows)
     again = data.draw(st.sampled_from(windows))
-    repeated = step(RESIDUAL, state, again)
-    assert repeated == Step(state)
+    repeated = apply_window(RESIDUAL, state, again)
+    assert repeated == DetectorStep(state)
 
 
 @pytest.mark.parametrize("rule", [RESIDUAL, LOSS, PSI, replace(PSI, blocks=3)])
-def test_the_state_stays_small_and_loses_nothing_that_a_statistic_needs(rule: Rule) -> None:
+def test_the_state_stays_small_and_loses_nothing_that_a_statistic_needs(rule: DetectorRule) -> None:
     windows = [window(day, noisy(day, day * 0.01), loss=0.5 + day * 0.01, psi=day * 0.01) for day in range(30)]
     state, steps = run(rule, windows)
-    assert len(state.blocks) <= needed(rule.kind, rule.blocks)
+    assert len(state.blocks) <= blocks_needed(rule.kind, rule.blocks)
     everything = [run(rule, [each])[0].blocks[0] for each in windows]
-    assert steps[-1].reading == read(rule.kind, everything, rule.blocks)
+    assert steps[-1].reading == read_statistic(rule.kind, everything, rule.blocks)
 
 
 @given(st.lists(st.floats(-1, 1), max_size=12))

@@ -7,45 +7,45 @@ import pyarrow as pa
 import pytest
 from deltalake.exceptions import TableNotFoundError
 
-from driftloop.featurestore.lake import Table
+from driftloop.featurestore.lake import LakeTable
 
 
 def _rows(*numbers: int) -> pa.Table:
     return pa.table({"number": pa.array(numbers, pa.int64())})
 
 
-def _numbers(table: Table) -> list[int]:
+def _numbers(table: LakeTable) -> list[int]:
     return sorted(table.read().column("number").to_pylist())
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Table:
-    return Table(tmp_path / "deep" / "table")
+def table(tmp_path: Path) -> LakeTable:
+    return LakeTable(tmp_path / "deep" / "table")
 
 
-def test_a_table_that_nobody_wrote_does_not_exist(table: Table) -> None:
+def test_a_table_that_nobody_wrote_does_not_exist(table: LakeTable) -> None:
     assert not table.exists()
     assert (table.version(), table.transaction_version("app")) == (-1, -1)
     with pytest.raises(TableNotFoundError):
         table.read()
 
 
-def test_appends_add_up(table: Table) -> None:
+def test_appends_add_up(table: LakeTable) -> None:
     first = table.append(_rows(1, 2), {"app": 1})
     assert table.append(_rows(3), {"app": 2}) == first + 1
     assert (table.exists(), table.version(), table.transaction_version("app")) == (True, first + 1, 2)
     assert _numbers(table) == [1, 2, 3]
 
 
-def test_a_repeat_adds_nothing_and_makes_no_version(table: Table) -> None:
+def test_a_repeat_adds_nothing_and_makes_no_version(table: LakeTable) -> None:
     first = table.append(_rows(1), {"app": 5})
     for version in (5, 4):
         assert table.append(_rows(1), {"app": version}) == first
-    assert Table(table.path).append(_rows(1), {"app": 5}) == first
+    assert LakeTable(table.path).append(_rows(1), {"app": 5}) == first
     assert _numbers(table) == [1]
 
 
-def test_applications_are_told_apart(table: Table) -> None:
+def test_applications_are_told_apart(table: LakeTable) -> None:
     table.append(_rows(1), {"left": 1, "right": 7})
     table.append(_rows(2), {"left": 2})
     assert (table.transaction_version("left"), table.transaction_version("right")) == (2, 7)
@@ -54,20 +54,20 @@ def test_applications_are_told_apart(table: Table) -> None:
     assert _numbers(table) == [1, 2, 3]
 
 
-def test_appends_without_an_application_are_never_repeats(table: Table) -> None:
+def test_appends_without_an_application_are_never_repeats(table: LakeTable) -> None:
     table.append(_rows(1), {})
     table.append(_rows(1), {})
     assert _numbers(table) == [1, 1]
 
 
-def test_an_older_version_can_be_read(table: Table) -> None:
+def test_an_older_version_can_be_read(table: LakeTable) -> None:
     first = table.append(_rows(1), {"app": 1})
     table.append(_rows(2), {"app": 2})
     assert table.read(first).column("number").to_pylist() == [1]
 
 
-def test_a_handle_sees_what_another_wrote(table: Table) -> None:
-    other = Table(table.path)
+def test_a_handle_sees_what_another_wrote(table: LakeTable) -> None:
+    other = LakeTable(table.path)
     assert not other.exists()
     table.append(_rows(1), {"app": 1})
     assert other.transaction_version("app") == 1
@@ -75,12 +75,12 @@ def test_a_handle_sees_what_another_wrote(table: Table) -> None:
     assert _numbers(table) == [1, 2]
 
 
-def test_racing_writers_of_the_same_appends_write_each_once(table: Table) -> None:
+def test_racing_writers_of_the_same_appends_write_each_once(table: LakeTable) -> None:
     """As when a process is restarted while its old self still writes."""
     failures: list[BaseException] = []
 
     def write() -> None:
-        mine = Table(table.path)
+        mine = LakeTable(table.path)
         try:
             for version in range(12):
                 mine.append(_rows(version), {"app": version})
@@ -97,11 +97,11 @@ def test_racing_writers_of_the_same_appends_write_each_once(table: Table) -> Non
     assert table.transaction_version("app") == 11
 
 
-def test_writers_of_different_applications_do_not_disturb_each_other(table: Table) -> None:
+def test_writers_of_different_applications_do_not_disturb_each_other(table: LakeTable) -> None:
     failures: list[BaseException] = []
 
     def write(app: str, start: int) -> None:
-        mine = Table(table.path)
+        mine = LakeTable(table.path)
         try:
             for version in range(6):
                 mine.append(_rows(start + version), {app: version})
