@@ -194,7 +194,7 @@ def _timetable() -> pd.DataFrame:
             "scheduled_arrival_ms": departure_ms + block * MINUTE_MS,
             "distance_miles": raw["distance"].astype("float64"),
             "block_minutes": block.astype("float64"),
-            "flights_within_30min": _neighbours(departure_ms.to_numpy(), raw["origin"].to_numpy()),
+            "flights_within_30min": count_nearby_departures(departure_ms.to_numpy(), raw["origin"].to_numpy()),
             "local_minute": (raw["hour"] * 60 + raw["minute"]).astype("int64"),
             "local_weekday": local.dt.isocalendar().day.astype("int64"),
             "plane_age_years": (local.dt.year.to_numpy() - plane["year"].to_numpy()),
@@ -231,7 +231,7 @@ def _offset_minutes(minute: NDArray[np.int64], zone: pd.Series[str]) -> NDArray[
     return offset
 
 
-def _neighbours(departure_ms: NDArray[np.int64], origin: NDArray[np.object_]) -> NDArray[np.int64]:
+def count_nearby_departures(departure_ms: NDArray[np.int64], origin: NDArray[np.object_]) -> NDArray[np.int64]:
     """Return the number of departures of the same origin at most `BANK_MS` away, including itself, int64 [n]."""
     count = np.zeros(len(departure_ms), np.int64)
     for name in np.unique(origin):

@@ -1,4 +1,4 @@
-"""One of monitoring's processes, as people start it."""
+"""Starts a monitoring process from the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.helpers.ports import free_ports
 
 @dataclass
 class Process:
-    """``python -m <module>`` in a home of its own."""
+    """``python -m <module>`` with its own home."""
 
     module: str
     home: Path
@@ -25,11 +25,11 @@ class Process:
     bootstrap: str
     port: int = field(default_factory=lambda: free_ports(1)[0])
     environment: dict[str, str] = field(default_factory=dict)
-    """More settings of the next start."""
+    """Additional settings of the next start."""
     _running: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; again after a kill."""
+        """Start it, also after a kill."""
         environment = os.environ | {
             "DRIFTLOOP_HOME": str(self.home),
             "DRIFTLOOP_LOOPS_DIR": str(self.loops_dir),
@@ -42,18 +42,18 @@ class Process:
             self._running = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
     def supervised(self) -> bool:
-        """Start it again where it has ended by itself, as its supervisor does; True, as it runs then."""
+        """Start it again if it has ended by itself, as a supervisor does; return True."""
         if self._running is not None and self._running.poll() is not None:
             self.start()
         return True
 
     @property
     def log(self) -> Path:
-        """What it wrote."""
+        """Its output."""
         return self.home / f"{self.module}.log"
 
     def end(self, number: signal.Signals) -> int:
-        """End it by a signal; returns its exit code."""
+        """End it with a signal; return its exit code."""
         process, self._running = self._running, None
         if process is None:
             return 0
@@ -72,7 +72,7 @@ class Process:
         return code
 
     def get(self, path: str) -> str:
-        """What it answers over HTTP; empty where it does not."""
+        """Return its answer over HTTP, or nothing if there is none."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
                 return str(answer.read().decode())

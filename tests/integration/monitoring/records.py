@@ -1,4 +1,4 @@
-"""Reads a topic from where it ended when the reader was made."""
+"""Reads the records that are added to a topic after the reader was created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from driftloop.events.envelope import Envelope, from_record
 
 
 class Events:
-    """Records of one message's topic, or of the one with that suffix, as they come."""
+    """Records of the topic of a message, or of the topic with that suffix."""
 
     def __init__(self, bootstrap: str, message: type[Message], suffix: str = "") -> None:
         self._message = message

@@ -46,7 +46,7 @@ def window(number: int, residual: float) -> Outgoing:
 
 
 def windows(start: int, end: int) -> list[Outgoing]:
-    """Calibrated up to the eighth, then off by 0.2."""
+    """Residuals around 0 in the first eight windows, then around 0.2."""
     return [window(at, (0.2 if at >= 8 else 0.0) + (0.01 if at % 2 else -0.01)) for at in range(start, end)]
 
 
@@ -59,10 +59,10 @@ def detectors(tmp_path: Path, loops_dir: Path, own_kafka: Kafka) -> Iterator[Pro
 
 @pytest.mark.timeout(280)
 @pytest.mark.proof
-def test_one_alarm_an_episode_though_the_process_is_killed_twice(detectors: Process, own_kafka: Kafka) -> None:
+def test_one_alarm_per_episode_after_two_kills(detectors: Process, own_kafka: Kafka) -> None:
     producer = KafkaBatchProducer(own_kafka.bootstrap)
     alarms, decided = (
-        Events(own_kafka.bootstrap, each) for each in (monitoring.DriftDetected, monitoring.WindowDecided)
+        Events(own_kafka.bootstrap, message) for message in (monitoring.DriftDetected, monitoring.WindowDecided)
     )
 
     def send(start: int, end: int) -> None:
@@ -93,19 +93,19 @@ def test_one_alarm_an_episode_though_the_process_is_killed_twice(detectors: Proc
         ids.event_id("monitoring.drift-detected", "orders", "calibration", "r-1", alarm.episode)
     }
     assert alarm.episode == "w-11"
-    assert list(alarm.evidence_ids) == ["e-8", "e-9", "e-10", "e-11"], "blocks from before the first kill are in it"
+    assert list(alarm.evidence_ids) == ["e-8", "e-9", "e-10", "e-11"], "it includes blocks from before the first kill"
     assert {event.data.window_id for event in decided.read()} == {f"w-{at}" for at in range(24)}
-    opened = [each for event in decided.read() for each in event.data.opened]
+    opened = [name for event in decided.read() for name in event.data.opened]
     assert set(opened) == set(alarms.ids())
     with sqlite3.connect(detectors.home / "state" / "detectors.db") as connection:
         topics = connection.execute("select topic, count(*) from outbox group by topic order by topic").fetchall()
     assert topics == [("monitoring.drift-detected.v1", 1), ("monitoring.window-decided.v1", 24)]
-    for each in (alarms, decided):
-        each.close()
+    for events in (alarms, decided):
+        events.close()
 
 
 @pytest.mark.timeout(280)
-def test_what_cannot_be_read_is_a_dead_letter_and_an_error_acknowledges_nothing(
+def test_unreadable_records_are_dead_letters_and_an_error_acknowledges_nothing(
     detectors: Process, own_kafka: Kafka
 ) -> None:
     producer = KafkaBatchProducer(own_kafka.bootstrap)
@@ -115,36 +115,34 @@ def test_what_cannot_be_read_is_a_dead_letter_and_an_error_acknowledges_nothing(
     producer.send([Outgoing(good.topic, b"\xff\xff", good.key, good.headers), good])
     producer.flush()
     detectors.start()
-    # the table remembers w-23, and a window after a gap is taken at the second start
+    # the table has w-23, and a window after a gap is applied at the second start
     assert_eventually(
         lambda: detectors.supervised() and _windows(decided) == {"w-100"}, PATIENCE_S, "decided on the good window"
     )
     refused = {record.header("dlq-source"): record.value for record in assert_eventually(letters.records)}
-    assert list(refused.values()) == [b"\xff\xff"]  # one source, however often its letter was written
+    assert list(refused.values()) == [b"\xff\xff"]  # one source, however many dead letters
 
     database = detectors.home / "state" / "detectors.db"
     with sqlite3.connect(database) as connection:
-        connection.execute("alter table outbox rename to put_away")
+        connection.execute("alter table outbox rename to hidden")
     producer.send([window(101, 0.0)])
     producer.flush()
     assert detectors.wait(PATIENCE_S) != 0
     assert _windows(decided) == {"w-100"}
 
     with sqlite3.connect(database) as connection:
-        connection.execute("alter table put_away rename to outbox")
+        connection.execute("alter table hidden rename to outbox")
     detectors.start()
-    # where Faust passes over it, nothing comes behind it that would tell
+    # if Faust skips it, no later window shows that
     assert_eventually(
         lambda: detectors.supervised() and _windows(decided) == {"w-100", "w-101"},
-        PATIENCE_S, "decided on the window that came again",
+        PATIENCE_S, "decided on the repeated window",
     )  # fmt: skip
-    for each in (decided, letters):
-        each.close()
+    for events in (decided, letters):
+        events.close()
 
 
-def test_a_start_that_takes_too_long_ends_the_process_and_the_next_one_works(
-    detectors: Process, own_kafka: Kafka
-) -> None:
+def test_a_slow_start_ends_the_process_and_the_next_start_works(detectors: Process, own_kafka: Kafka) -> None:
     detectors.environment = {"DRIFTLOOP_START_TIMEOUT_S": "0.01"}
     detectors.start()
     assert detectors.wait(PATIENCE_S) == RESTART

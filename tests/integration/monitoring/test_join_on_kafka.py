@@ -43,18 +43,16 @@ def join(tmp_path: Path, loops_dir: Path, own_kafka: Kafka) -> Iterator[Process]
     process.end(signal.SIGKILL)
 
 
-def told(events: list[Envelope[monitoring.WindowClosed]]) -> dict[str, bytes]:
-    """By id; a repeat must say the same."""
-    found: dict[str, bytes] = {}
+def bodies_by_id(events: list[Envelope[monitoring.WindowClosed]]) -> dict[str, bytes]:
+    """Return the bodies by id; a repeat must be equal."""
+    bodies: dict[str, bytes] = {}
     for event in events:
         body = event.data.SerializeToString(deterministic=True)
-        assert found.setdefault(event.id, body) == body
-    return found
+        assert bodies.setdefault(event.id, body) == body
+    return bodies
 
 
-def test_windows_are_the_same_as_in_memory_though_the_process_is_killed_three_times(
-    join: Process, own_kafka: Kafka, tmp_path: Path
-) -> None:
+def test_windows_equal_those_in_memory_after_three_kills(join: Process, own_kafka: Kafka, tmp_path: Path) -> None:
     bundle = tmp_path / "bundles" / "run-1"
     digest = write_bundle(bundle, MANIFEST, {REFERENCE: GRIDS})
     records = story(
@@ -63,7 +61,7 @@ def test_windows_are_the_same_as_in_memory_though_the_process_is_killed_three_ti
     harness = JoinerHarness(tmp_path / "memory", digest=MANIFEST.input_digest)
     harness.send(*records)
     harness.run()
-    expected = told(harness.windows())
+    expected = bodies_by_id(harness.windows())
     assert len(expected) == DAYS
 
     producer = KafkaBatchProducer(own_kafka.bootstrap)
@@ -71,7 +69,7 @@ def test_windows_are_the_same_as_in_memory_though_the_process_is_killed_three_ti
     part = len(records) // 4
 
     def closed(wanted: int) -> None:
-        assert_eventually(lambda: len(told(events.read())) >= wanted, PATIENCE_S, f"{wanted} windows")
+        assert_eventually(lambda: len(bodies_by_id(events.read())) >= wanted, PATIENCE_S, f"{wanted} windows")
 
     for at in range(4):
         join.start()
@@ -81,7 +79,7 @@ def test_windows_are_the_same_as_in_memory_though_the_process_is_killed_three_ti
         if at < 3:
             join.end(signal.SIGKILL)
     closed(DAYS)
-    assert told(events.read()) == expected
+    assert bodies_by_id(events.read()) == expected
     assert '"ready": true' in join.get("/ready")
     assert "driftloop_monitoring_loss{" in join.get("/metrics")
     assert join.end(signal.SIGTERM) == 0

@@ -1,4 +1,4 @@
-"""The outcome join over a broker in memory, with records as ingestion, serving and the registry write them."""
+"""The outcome join on an in-memory broker, with records like those of ingestion, serving and the registry."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PARTITIONS = 2
 
 
 def definition_of_classes(*classes: str) -> LoopDefinition:
-    """The same loop with a label of classes."""
+    """The same loop with classes as labels."""
     data = definition_data()
     return LoopDefinition.model_validate({**data, "label": {**data["label"], "kind": "multiclass", "classes": classes}})
 
@@ -51,7 +51,7 @@ def definition(loop: str = "orders") -> LoopDefinition:
 
 
 def definition_data(loop: str = "orders") -> dict[str, Any]:
-    """What stands in its ``loop.yaml``."""
+    """The content of its ``loop.yaml``."""
     return {
         "loop": loop,
         "description": "orders that are sent back",
@@ -87,7 +87,7 @@ def definition_data(loop: str = "orders") -> dict[str, Any]:
 
 @dataclass
 class FakeReferences:
-    """Bundles by release; those of ``missing`` cannot be opened."""
+    """References by release; those in ``missing`` cannot be opened."""
 
     digest: str = DIGEST
     missing: set[str] = field(default_factory=set)
@@ -154,7 +154,7 @@ def served(
 
 @dataclass
 class Raw:
-    """The raw topic of outcomes: gives rows their offsets."""
+    """The raw topic of outcomes: numbers the rows."""
 
     loop: str = "orders"
     _offset: Any = field(default_factory=itertools.count)
@@ -173,8 +173,8 @@ class Raw:
         }
 
     def accepted(self, rows: Iterable[Mapping[str, Any]]) -> list[Outgoing]:
-        """As ingestion writes them: one batch a partition of the outcome topic."""
-        found = []
+        """Return records like ingestion's: one batch per partition of the outcome topic."""
+        records = []
         by_partition: dict[int, list[Mapping[str, Any]]] = {}
         for row in rows:
             by_partition.setdefault(partition_of(row["key"].encode(), PARTITIONS), []).append(row)
@@ -182,8 +182,8 @@ class Raw:
             message = ingestion.OutcomesAccepted(
                 loop=self.loop, event_type="returned", num_rows=len(part), rows=arrow(part)
             )
-            found.append(outgoing(message, self.loop, partition=partition))
-        return found
+            records.append(outgoing(message, self.loop, partition=partition))
+        return records
 
 
 def arrow(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -197,7 +197,7 @@ def arrow(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def watermark(hour: float, loop: str = "orders") -> list[Outgoing]:
-    """Both watermarks, to every partition."""
+    """Both watermarks, for every partition."""
     at = round(hour * HOUR)
     marks: list[Message] = [
         ingestion.OutcomeWatermark(loop=loop, watermark_ms=at),
@@ -218,7 +218,7 @@ def route(
 
 
 class StopWhenIdle:
-    """A consumer that stops its owner when nothing is left to read, or ends it like a kill after so many polls."""
+    """A consumer that sets the stop event when nothing is left to read, or raises `Killed` after some polls."""
 
     def __init__(self, inner: BatchConsumer, stop: threading.Event, killed_at: int | None = None) -> None:
         self._inner = inner
@@ -231,10 +231,10 @@ class StopWhenIdle:
             self._left -= 1
             if self._left < 0:
                 raise Killed
-        found = self._inner.poll(max_records, timeout_s)
-        if not found:
+        records = self._inner.poll(max_records, timeout_s)
+        if not records:
             self._stop.set()
-        return found
+        return records
 
     def assignment(self) -> frozenset[TopicPartition]:
         return self._inner.assignment()
@@ -243,7 +243,7 @@ class StopWhenIdle:
         self._inner.seek(positions)
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Only noted: the state's own positions must do."""
+        """Record the call; a restart must use the positions in the database."""
         self.commits.append(dict(positions))
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
@@ -254,11 +254,11 @@ class StopWhenIdle:
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Simulates a kill of the process."""
 
 
 class JoinerHarness:
-    """A broker and a database on which a join is started, stopped and started again."""
+    """A broker and a database on which a join can be started again and again."""
 
     def __init__(self, folder: Path, loops: Sequence[LoopDefinition] | None = None, digest: str = DIGEST) -> None:
         self.broker = MemoryBroker()
@@ -276,7 +276,7 @@ class JoinerHarness:
         self.broker.append(records)
 
     def run(self, poll_records: int = 5000, killed_at: int | None = None) -> list[dict[TopicPartition, int]]:
-        """Run a join, where the state was left, until it has read all there is or is killed; returns its commits."""
+        """Run a join on the stored state until it has read everything or is killed; return its commits."""
         stop = threading.Event()
         inner = self.broker.batch_consumer(TOPICS, "nobody")
         consumer = StopWhenIdle(inner, stop, killed_at)
@@ -298,18 +298,18 @@ class JoinerHarness:
         return consumer.commits
 
     def windows(self, loop: str = "orders") -> list[Envelope[Any]]:
-        """The windows that were told of."""
+        """The closed windows that were published."""
         records = self.broker.records("monitoring.window-closed.v1")
         events = [from_record(record, [monitoring.WindowClosed]) for record in records]
         return [event for event in events if event.loop == loop]
 
     def restated(self, loop: str = "orders") -> list[Envelope[Any]]:
-        """The windows that were restated."""
+        """The restated windows that were published."""
         records = self.broker.records("monitoring.window-restated.v1")
         events = [from_record(record, [monitoring.WindowRestated]) for record in records]
         return [event for event in events if event.loop == loop]
 
 
 def day(number: int, hour: float = 0.0) -> float:
-    """Hours of event time at an hour of a day."""
+    """Return an hour of a day in hours of event time."""
     return number * DAY / HOUR + hour

@@ -23,8 +23,8 @@ from tests.unit.monitoring.rows import DAY
 
 
 @dataclass
-class Desk:
-    """Detectors with a table and a database that outlive them."""
+class DetectorHarness:
+    """A table and a database for detectors that are created again and again."""
 
     engine: Engine
     table: dict[str, str] = field(default_factory=dict)
@@ -49,9 +49,9 @@ def _headers(text: bytes) -> tuple[tuple[str, bytes], ...]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def harness(tmp_path: Path) -> Iterator[DetectorHarness]:
     engine = open_database(f"sqlite:///{tmp_path / 'detectors.db'}", state.metadata)
-    yield Desk(engine)
+    yield DetectorHarness(engine)
     engine.dispose()
 
 
@@ -79,103 +79,101 @@ def drift(start: int, end: int) -> list[Envelope[Any]]:
     return [window(at, (0.2 if at >= 6 else 0.0) + (0.01 if at % 2 else -0.01)) for at in range(start, end)]
 
 
-def test_every_window_is_answered_and_an_alarm_stands_before_the_answer_that_names_it(desk: Desk) -> None:
-    detectors = desk.detectors()
+def test_every_window_is_decided_and_alarms_precede_their_decision(harness: DetectorHarness) -> None:
+    detectors = harness.detectors()
     for event in drift(0, 12):
-        detectors.decide(event, desk.table)
-    (alarm,) = desk.sent(monitoring.DriftDetected)
-    answers = desk.sent(monitoring.WindowDecided)
+        detectors.decide(event, harness.table)
+    (alarm,) = harness.sent(monitoring.DriftDetected)
+    answers = harness.sent(monitoring.WindowDecided)
     assert len(answers) == 12
-    opening = [each for each in answers if each.data.opened]
-    assert [list(each.data.opened) for each in opening] == [[alarm.id]]
-    with desk.engine.connect() as connection:
+    opening = [answer for answer in answers if answer.data.opened]
+    assert [list(answer.data.opened) for answer in opening] == [[alarm.id]]
+    with harness.engine.connect() as connection:
         order = [row.event_id for row in connection.execute(select(outbox).order_by(outbox.c.position))]
     assert order.index(alarm.id) + 1 == order.index(opening[0].id)
 
 
-def test_an_alarm_opens_a_chain_and_an_answer_belongs_to_its_window(desk: Desk) -> None:
+def test_an_alarm_starts_a_chain_and_a_decision_belongs_to_its_window(harness: DetectorHarness) -> None:
     for event in drift(0, 12):
-        desk.detectors().decide(event, desk.table)
-    (alarm,) = desk.sent(monitoring.DriftDetected)
+        harness.detectors().decide(event, harness.table)
+    (alarm,) = harness.sent(monitoring.DriftDetected)
     assert (alarm.correlation_id, alarm.causation_id) == (alarm.id, None)
-    answer = desk.sent(monitoring.WindowDecided)[0]
+    answer = harness.sent(monitoring.WindowDecided)[0]
     assert (answer.correlation_id, answer.causation_id, answer.time_ms) == ("e-0", "e-0", DAY)
 
 
 @pytest.mark.parametrize("killed_at", range(12))
-def test_killed_after_publishing_and_before_the_table_changed_it_sends_the_same_again_once(
-    desk: Desk, killed_at: int
-) -> None:
+def test_a_kill_between_outbox_and_table_sends_nothing_twice(harness: DetectorHarness, killed_at: int) -> None:
     for at, event in enumerate(drift(0, 12)):
         if at == killed_at:
-            detectors = desk.detectors()
-            detectors.publish(event, detectors.steps(event, desk.table))
-        desk.detectors().decide(event, desk.table)
-    assert len(desk.sent(monitoring.DriftDetected)) == 1
-    assert len(desk.sent(monitoring.WindowDecided)) == 12
+            detectors = harness.detectors()
+            detectors.publish(event, detectors.steps(event, harness.table))
+        harness.detectors().decide(event, harness.table)
+    assert len(harness.sent(monitoring.DriftDetected)) == 1
+    assert len(harness.sent(monitoring.WindowDecided)) == 12
 
 
 @pytest.mark.parametrize("lost", [1, 2, 8])
-def test_changes_that_the_table_lost_are_made_up_for(desk: Desk, lost: int) -> None:
+def test_changes_that_the_table_lost_are_restored_from_the_database(harness: DetectorHarness, lost: int) -> None:
     tables: list[dict[str, str]] = []
     for at, event in enumerate(drift(0, 12)):
         if at == 8:
-            desk.table = tables[-lost]
-        tables.append(dict(desk.table))
-        desk.detectors().decide(event, desk.table)
-    (alarm,) = desk.sent(monitoring.DriftDetected)
+            harness.table = tables[-lost]
+        tables.append(dict(harness.table))
+        harness.detectors().decide(event, harness.table)
+    (alarm,) = harness.sent(monitoring.DriftDetected)
     assert alarm.data.episode == "w-9"
     assert list(alarm.data.evidence_ids) == ["e-6", "e-7", "e-8", "e-9"]
 
 
-def test_a_window_that_was_passed_over_is_waited_for_once(desk: Desk) -> None:
+def test_a_skipped_window_causes_one_restart(harness: DetectorHarness) -> None:
     events = drift(0, 12)
     for event in events[:8]:
-        desk.detectors().decide(event, desk.table)
+        harness.detectors().decide(event, harness.table)
     with pytest.raises(Retriable, match="w-9 of orders came before"):
-        desk.detectors().decide(events[9], desk.table)
-    assert len(desk.sent(monitoring.WindowDecided)) == 8
+        harness.detectors().decide(events[9], harness.table)
+    assert len(harness.sent(monitoring.WindowDecided)) == 8
     for event in events[8:]:
-        desk.detectors().decide(event, desk.table)
-    (alarm,) = desk.sent(monitoring.DriftDetected)
+        harness.detectors().decide(event, harness.table)
+    (alarm,) = harness.sent(monitoring.DriftDetected)
     assert alarm.data.episode == "w-9"
 
 
-def test_a_window_that_never_comes_is_done_without(desk: Desk) -> None:
+def test_a_window_that_is_still_missing_after_a_restart_is_ignored(harness: DetectorHarness) -> None:
     events = drift(0, 12)
     for event in events[:5]:
-        desk.detectors().decide(event, desk.table)
+        harness.detectors().decide(event, harness.table)
     with pytest.raises(Retriable):
-        desk.detectors().decide(events[6], desk.table)
+        harness.detectors().decide(events[6], harness.table)
     for event in events[6:]:
-        desk.detectors().decide(event, desk.table)
-    assert len(desk.sent(monitoring.WindowDecided)) == 11
+        harness.detectors().decide(event, harness.table)
+    assert len(harness.sent(monitoring.WindowDecided)) == 11
 
 
-def test_windows_that_come_again_after_a_restart_change_nothing(desk: Desk) -> None:
+def test_repeated_windows_after_a_restart_change_nothing(harness: DetectorHarness) -> None:
     for event in drift(0, 12):
-        desk.detectors().decide(event, desk.table)
-    before = dict(desk.table)
+        harness.detectors().decide(event, harness.table)
+    before = dict(harness.table)
     for event in drift(3, 12):
-        desk.detectors().decide(event, desk.table)
-    assert desk.table == before
-    assert len(desk.sent(monitoring.DriftDetected)) == 1
-    assert len(desk.sent(monitoring.WindowDecided)) == 12
+        harness.detectors().decide(event, harness.table)
+    assert harness.table == before
+    assert len(harness.sent(monitoring.DriftDetected)) == 1
+    assert len(harness.sent(monitoring.WindowDecided)) == 12
 
 
-def test_only_the_champion_is_tested(desk: Desk) -> None:
+def test_only_the_champion_is_tested(harness: DetectorHarness) -> None:
     for event in [window(at, 0.01 if at % 2 else -0.01) for at in range(12)]:
-        desk.detectors().decide(event, desk.table)
-    assert desk.sent(monitoring.DriftDetected) == []
+        harness.detectors().decide(event, harness.table)
+    assert harness.sent(monitoring.DriftDetected) == []
 
 
-def test_two_detectors_alarm_on_one_window_under_two_ids(desk: Desk) -> None:
+def test_two_detectors_raise_two_alarms_on_one_window(harness: DetectorHarness) -> None:
     for event in drift(0, 6):
-        desk.detectors().decide(event, desk.table)
+        harness.detectors().decide(event, harness.table)
     for at in range(6, 12):
-        desk.detectors().decide(window(at, 0.2 + 0.01 * (at % 2), psi=0.9 if at == 9 else 0.0), desk.table)
-    alarms = desk.sent(monitoring.DriftDetected)
-    assert {each.data.detector: each.data.mode for each in alarms} == {
+        harness.detectors().decide(window(at, 0.2 + 0.01 * (at % 2), psi=0.9 if at == 9 else 0.0), harness.table)
+    alarms = harness.sent(monitoring.DriftDetected)
+    assert {alarm.data.detector: alarm.data.mode for alarm in alarms} == {
         "calibration": "trigger",
         "shift": "watch",
     }
@@ -186,11 +184,11 @@ def record(event: Envelope[Any], value: bytes | None = None) -> Record:
     return Record("monitoring.window-closed.v1", 0, 0, b"orders", body, headers_of(event))
 
 
-def test_a_window_of_a_loop_that_is_not_watched_is_passed_over(desk: Desk) -> None:
-    assert desk.detectors().read(record(window(0, 0.0, loop="parcels"))) is None
-    assert desk.detectors().read(record(window(0, 0.0))) is not None
+def test_a_window_of_an_unwatched_loop_is_skipped(harness: DetectorHarness) -> None:
+    assert harness.detectors().read(record(window(0, 0.0, loop="parcels"))) is None
+    assert harness.detectors().read(record(window(0, 0.0))) is not None
 
 
-def test_a_record_that_is_no_window_is_invalid(desk: Desk) -> None:
+def test_a_record_that_is_not_a_window_is_invalid(harness: DetectorHarness) -> None:
     with pytest.raises(InvalidEvent):
-        desk.detectors().read(record(window(0, 0.0), b"\xff\xff"))
+        harness.detectors().read(record(window(0, 0.0), b"\xff\xff"))

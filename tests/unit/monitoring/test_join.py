@@ -20,10 +20,10 @@ def fresh(corrections_h: int = HORIZON_H) -> OutcomeJoin:
 
 
 def join(predictions: Sequence[Prediction] = (), outcomes: Sequence[OutcomeRow] = ()) -> OutcomeJoin:
-    found = fresh()
-    found.add_predictions(predictions)
-    found.add_outcomes(outcomes)
-    return found
+    state = fresh()
+    state.add_predictions(predictions)
+    state.add_outcomes(outcomes)
+    return state
 
 
 def close_days(rows: OutcomeJoin, days: int) -> list[JoinResult]:
@@ -35,7 +35,7 @@ def close_days(rows: OutcomeJoin, days: int) -> list[JoinResult]:
 
 
 def total(closed: Sequence[JoinResult]) -> JoinCounts:
-    sums = [sum(getattr(each.counts, name) for each in closed) for name in JoinCounts.__slots__]
+    sums = [sum(getattr(result.counts, name) for result in closed) for name in JoinCounts.__slots__]
     return JoinCounts(*sums)
 
 
@@ -60,13 +60,13 @@ def test_an_outcome_long_after_its_horizon_is_late_not_unpredicted() -> None:
     assert total(close_days(rows, 5)) == JoinCounts(late=1, missing=1)
 
 
-def test_a_prediction_without_outcome_is_missing_once_its_horizon_has_passed_and_not_sooner() -> None:
+def test_a_prediction_without_outcome_is_missing_only_after_its_horizon() -> None:
     closed = close_days(join([prediction("a", 12.5)]), 4)
     assert [result.counts.missing for result in closed] == [0, 0, 1, 0]
-    assert all(not each.pairs for each in closed)
+    assert all(not result.pairs for result in closed)
 
 
-def test_an_outcome_that_was_never_predicted_is_unpredicted() -> None:
+def test_an_outcome_without_a_prediction_is_unpredicted() -> None:
     assert total(close_days(join([], [outcome("a", 5)]), 3)) == JoinCounts(unpredicted=1)
 
 
@@ -75,7 +75,7 @@ def test_a_prediction_decided_after_its_outcome_is_not_joined_to_it() -> None:
     assert total(close_days(rows, 3)) == JoinCounts(unpredicted=1, missing=1)
 
 
-def test_the_same_outcome_again_is_a_duplicate_and_another_value_a_correction() -> None:
+def test_a_repeated_value_is_a_duplicate_and_another_value_is_a_correction() -> None:
     outcomes = [outcome("a", 5, 1.0), outcome("a", 6, 1.0), outcome("a", 7, 0.0), outcome("a", 30, 1.0)]
     closed = close_days(join([prediction("a", 1)], outcomes), 2)
     assert total(closed) == JoinCounts(joined=1, duplicate=1, corrected=2)
@@ -91,7 +91,7 @@ def test_a_correction_before_the_window_closes_replaces_the_value_and_keeps_the_
         assert (closed.kept, list(closed.revalued.values())) == ([early.row_id], [replace(early, value=0.0)])
 
 
-def test_a_correction_of_a_closed_window_is_told_with_both_values() -> None:
+def test_a_correction_of_a_closed_window_has_both_values() -> None:
     rows = join([prediction("a", 1)], [outcome("a", 5, 1.0), outcome("a", 30, 0.0), outcome("b", 31)])
     first, second = close_days(rows, 2)
     assert first.pairs[0].outcome.value == 1.0
@@ -105,21 +105,21 @@ def test_a_value_that_is_corrected_back_before_the_next_close_changes_nothing() 
     assert (second.counts, second.corrections) == (JoinCounts(corrected=2), [])
 
 
-def test_a_value_is_held_against_the_one_before_not_against_the_first() -> None:
+def test_a_value_is_compared_with_the_current_one_not_with_the_first() -> None:
     values = (1.0, 0.0, 0.0, 1.0)
     rows = join([prediction("a", 1)], [outcome("a", 5 + at, value) for at, value in enumerate(values)])
     assert rows.close(DAY).counts == JoinCounts(joined=1, corrected=2, duplicate=1)
 
 
 @pytest.mark.parametrize(("hour", "overdue"), [(5 + HORIZON_H - 0.001, 0), (5 + HORIZON_H, 1)])
-def test_a_correction_is_taken_until_its_span_after_the_first_outcome_is_over(hour: float, overdue: int) -> None:
+def test_a_correction_is_applied_until_its_span_after_the_first_outcome_ends(hour: float, overdue: int) -> None:
     rows = join([prediction("a", 1)], [outcome("a", 5, 1.0), outcome("a", hour, 0.0)])
     closed = close_days(rows, 3)
     assert total(closed) == JoinCounts(joined=1, corrected=1, overdue=overdue)
-    assert sum(len(each.corrections) for each in closed) == 1 - overdue
+    assert sum(len(result.corrections) for result in closed) == 1 - overdue
 
 
-def test_no_span_takes_no_correction() -> None:
+def test_without_a_span_no_correction_is_applied() -> None:
     rows = fresh(corrections_h=0)
     rows.add_predictions([prediction("a", 1)])
     rows.add_outcomes([outcome("a", 5, 1.0, name="first"), outcome("a", 5, 0.0, name="second")])
@@ -127,19 +127,19 @@ def test_no_span_takes_no_correction() -> None:
     assert (closed.counts, closed.pairs[0].outcome.value) == (JoinCounts(joined=1, corrected=1, overdue=1), 1.0)
 
 
-def test_a_correction_changes_no_outcomes_time_so_what_was_late_stays_late() -> None:
+def test_a_correction_keeps_the_time_so_a_late_outcome_stays_late() -> None:
     rows = join([prediction("a", 1)], [outcome("a", 1.1 + HORIZON_H, 1.0), outcome("a", 2 + HORIZON_H, 0.0)])
     assert total(close_days(rows, 4)) == JoinCounts(late=1, missing=1, corrected=1)
 
 
-def test_a_prediction_that_comes_after_a_correction_is_joined_to_the_corrected_value() -> None:
+def test_a_prediction_after_a_correction_is_joined_to_the_corrected_value() -> None:
     rows = join([], [outcome("a", 5, 1.0), outcome("a", 30, 0.0)])
     rows.add_predictions([prediction("a", 1, visible=25)])
     _, second = close_days(rows, 2)
     assert [pair.outcome.value for pair in second.pairs] == [0.0]
 
 
-def test_long_corrections_are_remembered_for_as_long_as_they_may_come() -> None:
+def test_keys_are_remembered_as_long_as_corrections_are_allowed() -> None:
     span_h = 10 * HORIZON_H
     rows = fresh(span_h)
     rows.add_predictions([prediction("a", 1)])
@@ -147,13 +147,13 @@ def test_long_corrections_are_remembered_for_as_long_as_they_may_come() -> None:
     assert total(close_days(rows, 17)) == JoinCounts(joined=1, corrected=1)
 
 
-def test_an_outcome_behind_the_watermark_belongs_to_the_window_in_which_it_could_be_known() -> None:
+def test_an_outcome_behind_the_watermark_is_in_the_window_in_which_it_became_visible() -> None:
     rows = join([prediction("a", 1)], [outcome("a", 5, visible=30)])
     first, second = close_days(rows, 2)
     assert (first.counts, second.counts) == (JoinCounts(), JoinCounts(joined=1))
 
 
-def test_an_outcome_known_only_after_the_horizon_is_late_whatever_its_event_time() -> None:
+def test_an_outcome_visible_after_the_horizon_is_late_at_any_event_time() -> None:
     rows = join([prediction("a", 1)], [outcome("a", 5, visible=60)])
     assert total(close_days(rows, 4)) == JoinCounts(late=1, missing=1)
 
@@ -164,7 +164,7 @@ def test_each_prediction_of_a_key_is_joined_to_its_outcome() -> None:
     assert [pair.prediction.prediction_id for pair in closed.pairs] == ["p1", "p2"]
 
 
-def test_a_later_record_of_a_known_prediction_id_is_left_out() -> None:
+def test_a_later_record_of_a_known_prediction_id_is_ignored() -> None:
     rows = join([prediction("a", 1, 0.3)])
     assert rows.add_predictions([prediction("a", 1, 0.9), prediction("b", 1)])[0].key == "b"
     assert len(rows.close(DAY).predictions) == 2
@@ -176,14 +176,14 @@ def test_a_prediction_id_is_known_after_it_was_joined() -> None:
     assert rows.add_predictions([prediction("a", 1)]) == []
 
 
-def test_a_prediction_that_came_behind_its_watermark_is_joined_to_an_outcome_that_is_remembered() -> None:
+def test_a_prediction_behind_its_watermark_is_joined_to_the_remembered_outcome() -> None:
     rows = join([], [outcome("a", 5)])
     assert rows.close(DAY).counts == JoinCounts(unpredicted=1)
     rows.add_predictions([prediction("a", 1, visible=25)])
     assert rows.close(2 * DAY).counts == JoinCounts(joined=1)
 
 
-def test_what_is_old_is_forgotten_so_that_the_state_stays_small() -> None:
+def test_old_keys_are_forgotten() -> None:
     rows = join([prediction("a", 1)], [outcome("a", 5)])
     days = math.ceil((5 + REMEMBERED_HORIZONS * HORIZON_H) / 24) + 1
     close_days(rows, days)
@@ -191,9 +191,9 @@ def test_what_is_old_is_forgotten_so_that_the_state_stays_small() -> None:
     assert rows.close((days + 1) * DAY).counts == JoinCounts(unpredicted=1)
 
 
-def test_the_predictions_of_a_window_stand_in_order_of_decision_time_and_id() -> None:
+def test_the_predictions_of_a_window_are_in_order_of_decision_time_and_id() -> None:
     rows = join([prediction("c", 2), prediction("b", 1), prediction("a", 2), prediction("d", 25)])
-    assert [each.key for each in rows.close(DAY).predictions] == ["b", "a", "c"]
+    assert [row.key for row in rows.close(DAY).predictions] == ["b", "a", "c"]
 
 
 KEYS = st.sampled_from(["a", "b", "c", "d"])
@@ -206,71 +206,74 @@ OUTCOMES = st.lists(st.tuples(KEYS, HOURS, st.sampled_from([0.0, 1.0])), max_siz
 def test_every_prediction_ends_joined_or_missing_and_every_outcome_is_counted_once(
     predictions: list[tuple[str, int]], outcomes: list[tuple[str, int, float]]
 ) -> None:
-    asked = [prediction(key, hour, name=f"p{at}") for at, (key, hour) in enumerate(predictions)]
-    came = [outcome(key, hour, value, name=f"o{at}") for at, (key, hour, value) in enumerate(outcomes)]
-    closed = close_days(join(asked, came), 8)
+    predicted = [prediction(key, hour, name=f"p{at}") for at, (key, hour) in enumerate(predictions)]
+    observed = [outcome(key, hour, value, name=f"o{at}") for at, (key, hour, value) in enumerate(outcomes)]
+    closed = close_days(join(predicted, observed), 8)
     counts = total(closed)
-    assert counts.joined + counts.missing == len(asked)
-    assert sorted(each for one in closed for each in one.settled) == sorted(each.prediction_id for each in asked)
-    assert sum(len(each.kept) + len(each.dropped) for each in closed) == len(came)
-    answering = {pair.outcome.row_id for each in closed for pair in each.pairs}
-    assert len(answering) + counts.late + counts.unpredicted + counts.duplicate + counts.corrected == len(came)
+    assert counts.joined + counts.missing == len(predicted)
+    assert sorted(name for result in closed for name in result.settled) == sorted(
+        row.prediction_id for row in predicted
+    )
+    assert sum(len(result.kept) + len(result.dropped) for result in closed) == len(observed)
+    answering = {pair.outcome.row_id for result in closed for pair in result.pairs}
+    assert len(answering) + counts.late + counts.unpredicted + counts.duplicate + counts.corrected == len(observed)
 
 
 @given(predictions=PREDICTIONS, outcomes=OUTCOMES, restart=st.integers(1, 5))
-def test_a_join_recalled_from_its_rows_goes_on_as_if_it_had_never_stopped(
+def test_a_join_restored_from_its_rows_equals_an_uninterrupted_one(
     predictions: list[tuple[str, int]], outcomes: list[tuple[str, int, float]], restart: int
 ) -> None:
-    asked = {f"p{at}": prediction(key, hour, name=f"p{at}") for at, (key, hour) in enumerate(predictions)}
-    came = [outcome(key, hour, value, name=f"o{at}") for at, (key, hour, value) in enumerate(outcomes)]
-    through = join(list(asked.values()), came)
-    before = close_days(through, restart)
-    settled = {name for each in before for name in each.settled}
-    kept, dropped = ({row for each in before for row in getattr(each, name)} for name in ("kept", "dropped"))
-    now = {row.row_id: row.value for each in before for row in each.revalued.values()}
-    again = fresh()
-    for name, row in asked.items():
+    predicted = {f"p{at}": prediction(key, hour, name=f"p{at}") for at, (key, hour) in enumerate(predictions)}
+    observed = [outcome(key, hour, value, name=f"o{at}") for at, (key, hour, value) in enumerate(outcomes)]
+    uninterrupted = join(list(predicted.values()), observed)
+    before = close_days(uninterrupted, restart)
+    settled = {name for result in before for name in result.settled}
+    kept, dropped = ({row for result in before for row in getattr(result, name)} for name in ("kept", "dropped"))
+    now = {row.row_id: row.value for result in before for row in result.revalued.values()}
+    restored = fresh()
+    for name, row in predicted.items():
         if name in settled:
-            again.restore_settled(name, row.key, row.decision_ms, row.visible_ms)
+            restored.restore_settled(name, row.key, row.decision_ms, row.visible_ms)
         elif row.visible_ms < restart * DAY:
-            again.restore_open(row)
+            restored.restore_open(row)
         else:
-            again.add_predictions([row])
-    for answer in came:
-        if answer.row_id in kept:
-            again.restore_outcome(replace(answer, value=now.get(answer.row_id, answer.value)))
-        elif answer.row_id not in dropped:
-            again.add_outcomes([answer])
+            restored.add_predictions([row])
+    for observation in observed:
+        if observation.row_id in kept:
+            value = now.get(observation.row_id, observation.value)
+            restored.restore_outcome(replace(observation, value=value))
+        elif observation.row_id not in dropped:
+            restored.add_outcomes([observation])
     for day in range(restart + 1, 9):
-        assert again.close(day * DAY) == through.close(day * DAY)
+        assert restored.close(day * DAY) == uninterrupted.close(day * DAY)
 
 
 @pytest.mark.parametrize("end_h", [24, 48])
-def test_the_releases_of_a_window_are_those_that_scored_what_closes(end_h: int) -> None:
+def test_the_releases_of_a_window_are_those_that_scored_its_rows(end_h: int) -> None:
     rows = join([prediction("a", 1), prediction("b", 30, champion="r-2")])
     assert rows.releases_before(end_h * HOUR) == ({"r-1"} if end_h == 24 else {"r-1", "r-2"})
 
 
 @given(predictions=PREDICTIONS, outcomes=OUTCOMES)
-def test_with_all_corrections_told_every_pair_has_the_value_that_its_key_has_at_last(
+def test_after_all_corrections_every_pair_has_the_last_value_of_its_key(
     predictions: list[tuple[str, int]], outcomes: list[tuple[str, int, float]]
 ) -> None:
-    asked = [prediction(key, hour, name=f"p{at}") for at, (key, hour) in enumerate(predictions)]
-    came = sorted(
+    predicted = [prediction(key, hour, name=f"p{at}") for at, (key, hour) in enumerate(predictions)]
+    observed = sorted(
         (outcome(key, hour, value, name=f"o{at}") for at, (key, hour, value) in enumerate(outcomes)),
         key=lambda row: row.order,
     )
     value_of: dict[str, float] = {}
     first_ms: dict[str, int] = {}
-    for row in came:
+    for row in observed:
         if row.visible_ms < first_ms.setdefault(row.key, row.visible_ms) + HORIZON_H * HOUR:
             value_of[row.key] = row.value
-    held: dict[str, tuple[str, float]] = {}
-    for closed in close_days(join(asked, came), 8):
-        for each in closed.corrections:
-            for name, (key, value) in held.items():
-                if key == each.outcome.key:
-                    assert value == each.was
-                    held[name] = (key, each.outcome.value)
-        held |= {pair.prediction.prediction_id: (pair.prediction.key, pair.outcome.value) for pair in closed.pairs}
-    assert all(value == value_of[key] for key, value in held.values())
+    joined: dict[str, tuple[str, float]] = {}
+    for closed in close_days(join(predicted, observed), 8):
+        for correction in closed.corrections:
+            for name, (key, value) in joined.items():
+                if key == correction.outcome.key:
+                    assert value == correction.was
+                    joined[name] = (key, correction.outcome.value)
+        joined |= {pair.prediction.prediction_id: (pair.prediction.key, pair.outcome.value) for pair in closed.pairs}
+    assert all(value == value_of[key] for key, value in joined.values())

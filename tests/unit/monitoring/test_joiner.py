@@ -42,16 +42,16 @@ def harness(tmp_path: Path) -> JoinerHarness:
 
 
 def values(harness: JoinerHarness, loop: str = "orders") -> list[tuple[str, bytes]]:
-    """Windows as they closed, and as they were restated."""
+    """Return closed and restated windows as bytes."""
     events = [*harness.windows(loop), *harness.restated(loop)]
     return [(event.id, event.data.SerializeToString(deterministic=True)) for event in events]
 
 
-def test_it_reads_the_topics_that_its_handlers_name() -> None:
+def test_it_reads_the_topics_of_its_handlers() -> None:
     assert set(TOPICS) == {topic_of(message).name for message in HANDLERS}
 
 
-def test_a_prediction_and_its_outcome_meet_in_a_closed_window(harness: JoinerHarness) -> None:
+def test_a_closed_window_has_a_prediction_with_its_outcome(harness: JoinerHarness) -> None:
     raw = Raw()
     harness.send(*watermark(0), route("r-1"), served("a", 1, 0.75, x=2.0), *raw.accepted([raw.row("a", 5, 0.0)]))
     harness.send(*watermark(25))
@@ -62,10 +62,13 @@ def test_a_prediction_and_its_outcome_meet_in_a_closed_window(harness: JoinerHar
     assert (event.time_ms, event.correlation_id, event.causation_id) == (86_400_000, event.id, None)
     assert (window.champion_release_id, window.predictions, window.joins.joined) == ("r-1", 1, 1)
     assert window.releases[0].residual_sum == 0.75
-    assert {each.name: list(each.counts) for each in window.histograms} == {"x": [0, 0, 1], "score": [0, 1]}
+    assert {histogram.name: list(histogram.counts) for histogram in window.histograms} == {
+        "x": [0, 0, 1],
+        "score": [0, 1],
+    }
 
 
-def test_windows_close_before_the_first_release_so_that_deciders_have_something_to_look_at(
+def test_windows_close_before_the_first_release(
     harness: JoinerHarness,
 ) -> None:
     raw = Raw()
@@ -75,14 +78,14 @@ def test_windows_close_before_the_first_release_so_that_deciders_have_something_
     assert [event.data.champion_release_id for event in harness.windows()] == ["", ""]
 
 
-def test_probes_and_repeated_records_count_for_nothing(harness: JoinerHarness) -> None:
+def test_probes_and_repeated_records_are_not_counted(harness: JoinerHarness) -> None:
     harness.send(*watermark(0), route("r-1"), served("a", 1), served("a", 1, 0.9))
     harness.send(served("b", 2, purpose=predictions.PROBE), *watermark(24))
     harness.run()
     assert harness.windows()[0].data.predictions == 1
 
 
-def test_redelivered_outcome_rows_are_taken_once(harness: JoinerHarness) -> None:
+def test_redelivered_outcome_rows_are_joined_once(harness: JoinerHarness) -> None:
     raw = Raw()
     batch = raw.accepted([raw.row("a", 5), raw.row("b", 6)])
     harness.send(*watermark(0), route("r-1"), served("a", 1), served("b", 1), *batch, *batch, *watermark(24))
@@ -92,42 +95,42 @@ def test_redelivered_outcome_rows_are_taken_once(harness: JoinerHarness) -> None
 
 
 @pytest.mark.parametrize(("turn_s", "commits"), [(0.0, 1), (10.0, 3)])
-def test_the_broker_is_told_what_was_read_once_a_second_and_at_the_end(
+def test_offsets_are_committed_once_a_second_and_at_the_end(
     harness: JoinerHarness, turn_s: float, commits: int
 ) -> None:
     harness.send(*watermark(0), route("r-1"))
     harness.clock.tick_s = turn_s
-    told = harness.run(poll_records=2)
-    assert len(told) == commits
-    assert sum(told[-1].values()) == len(watermark(0)) + 1
+    committed = harness.run(poll_records=2)
+    assert len(committed) == commits
+    assert sum(committed[-1].values()) == len(watermark(0)) + 1
 
 
 @pytest.mark.parametrize("poll_records", [7, 60])
-def test_windows_do_not_depend_on_how_the_input_is_cut(tmp_path: Path, poll_records: int) -> None:
-    whole, cut = JoinerHarness(tmp_path / "whole"), JoinerHarness(tmp_path / "cut")
-    for harness in (whole, cut):
+def test_windows_do_not_depend_on_the_size_of_batches(tmp_path: Path, poll_records: int) -> None:
+    once, batched = JoinerHarness(tmp_path / "once"), JoinerHarness(tmp_path / "batched")
+    for harness in (once, batched):
         harness.send(*story())
-    whole.run()
-    cut.run(poll_records)
-    assert len(whole.windows()) == 4
-    assert len(whole.restated()) > 1
-    assert values(cut) == values(whole)
-    sums = [getattr(event.data.joins, name) for event in whole.windows() for name in ("joined", "late", "missing")]
+    once.run()
+    batched.run(poll_records)
+    assert len(once.windows()) == 4
+    assert len(once.restated()) > 1
+    assert values(batched) == values(once)
+    sums = [getattr(event.data.joins, name) for event in once.windows() for name in ("joined", "late", "missing")]
     assert sum(sums) > 60
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_killed_anywhere_and_started_again_it_tells_the_same_windows_once(tmp_path: Path, seed: int) -> None:
-    whole, killed = JoinerHarness(tmp_path / "whole"), JoinerHarness(tmp_path / "killed")
-    for harness in (whole, killed):
+def test_after_kills_it_publishes_the_same_windows_once(tmp_path: Path, seed: int) -> None:
+    uninterrupted, killed = JoinerHarness(tmp_path / "uninterrupted"), JoinerHarness(tmp_path / "killed")
+    for harness in (uninterrupted, killed):
         harness.send(*story())
-    whole.run()
+    uninterrupted.run()
     chance = random.Random(seed)
     for _ in range(3):
         with pytest.raises(Killed):
             killed.run(poll_records=13, killed_at=chance.randrange(1, 8))
     killed.run()
-    assert values(killed) == values(whole)
+    assert values(killed) == values(uninterrupted)
 
 
 def test_two_loops_on_the_same_topics_do_not_mix(tmp_path: Path) -> None:
@@ -135,7 +138,9 @@ def test_two_loops_on_the_same_topics_do_not_mix(tmp_path: Path) -> None:
     alone = JoinerHarness(tmp_path / "alone", [definition("parcels")])
     first, second = story(1, loop="orders"), story(2, loop="parcels")
     shorter = min(len(first), len(second))
-    mixed = [each for pair in zip(first, second, strict=False) for each in pair] + first[shorter:] + second[shorter:]
+    mixed = (
+        [record for pair in zip(first, second, strict=False) for record in pair] + first[shorter:] + second[shorter:]
+    )
     both.send(*mixed)
     alone.send(*mixed)
     both.run()
@@ -154,7 +159,7 @@ def test_a_window_waits_for_the_route_of_the_release_that_scored_it(harness: Joi
     assert len(harness.windows()) == 1
 
 
-def test_it_gives_up_on_a_route_that_never_comes(harness: JoinerHarness) -> None:
+def test_it_exits_if_the_route_never_arrives(harness: JoinerHarness) -> None:
     harness.send(*watermark(0), served("a", 1), *watermark(24))
     harness.settings = harness.settings.model_copy(update={"reference_timeout_s": 30.0})
     harness.clock.tick_s = 20.0
@@ -162,7 +167,7 @@ def test_it_gives_up_on_a_route_that_never_comes(harness: JoinerHarness) -> None
         harness.run(poll_records=1)
 
 
-def test_a_bundle_that_is_gone_stops_the_join(harness: JoinerHarness) -> None:
+def test_a_missing_bundle_stops_the_join(harness: JoinerHarness) -> None:
     harness.references.missing.add("r-1")
     harness.send(*watermark(0), route("r-1"), served("a", 1), *watermark(24))
     with pytest.raises(BundleError):
@@ -195,7 +200,7 @@ def _without_key() -> bytes:
 
 
 @pytest.mark.parametrize(("reason", "bad"), bad_records())
-def test_a_record_that_can_never_be_read_is_a_dead_letter_and_the_rest_goes_on(
+def test_an_unreadable_record_is_a_dead_letter_and_the_others_are_joined(
     harness: JoinerHarness, reason: str, bad: Outgoing
 ) -> None:
     harness.send(*watermark(0), route("r-1"), bad, served("b", 1), *watermark(24))
@@ -220,18 +225,18 @@ def test_outcomes_without_a_value_are_not_outcomes(harness: JoinerHarness) -> No
     assert harness.windows()[1].data.joins.missing == 1
 
 
-def test_the_state_holds_no_more_than_its_memory(harness: JoinerHarness) -> None:
+def test_the_database_has_only_rows_within_the_memory(harness: JoinerHarness) -> None:
     harness.send(*story(days=10))
     harness.run()
     engine = open_database(harness.settings.database_url("monitoring"), metadata)
     with engine.connect() as connection:
 
-        def ask(query: str) -> Any:
+        def select_one(query: str) -> Any:
             return connection.execute(text(query)).one()
 
-        rows = ask("select min(visible_ms), count(*) from predictions")
-        records = ask("select count(*) from predictions where record is not null")[0]
-        closed = ask("select min(end_ms), count(*) from windows")
+        rows = select_one("select min(visible_ms), count(*) from predictions")
+        records = select_one("select count(*) from predictions where record is not null")[0]
+        closed = select_one("select min(end_ms), count(*) from windows")
     assert rows[0] >= day(10 - 6) * 3_600_000
     assert rows[1] <= 4 * 8 * 6
     assert 0 < records <= 4 * 8 * 2
@@ -239,7 +244,7 @@ def test_the_state_holds_no_more_than_its_memory(harness: JoinerHarness) -> None
     assert closed[1] == 7
 
 
-def test_of_classes_the_log_loss_is_that_of_the_class_that_came_true_and_survives_a_restart(tmp_path: Path) -> None:
+def test_the_log_loss_of_classes_uses_the_true_class_also_after_a_restart(tmp_path: Path) -> None:
     harness, raw = JoinerHarness(tmp_path, [definition_of_classes("low", "middle", "high")]), Raw()
     harness.send(*watermark(0), route("r-1"), served("a", 1, 0.7, classes=(0.1, 0.7, 0.2)), *watermark(25))
     harness.run()
@@ -251,15 +256,15 @@ def test_of_classes_the_log_loss_is_that_of_the_class_that_came_true_and_survive
     assert (sums.score_sum, sums.outcome_sum, sums.residual_sum) == pytest.approx((0.7, 0.0, 0.7))
 
 
-def test_a_prediction_of_another_number_of_classes_is_a_dead_letter(tmp_path: Path) -> None:
+def test_a_prediction_with_another_number_of_classes_is_a_dead_letter(tmp_path: Path) -> None:
     harness = JoinerHarness(tmp_path, [definition_of_classes("low", "high")])
     harness.send(*watermark(0), route("r-1"), served("a", 1, 0.7, classes=(0.1, 0.7, 0.2)), served("b", 1, 0.7))
     harness.run()
     letters = harness.broker.records(f"{PREDICTIONS}.dlq")
-    assert [each.header("dlq-reason") for each in letters] == [b"other-classes"] * 2
+    assert [letter.header("dlq-reason") for letter in letters] == [b"other-classes"] * 2
 
 
-def test_a_correction_restates_the_window_that_held_the_outcome_and_leaves_its_window_closed_alone(
+def test_a_correction_restates_the_window_with_the_outcome_and_keeps_its_window_closed(
     harness: JoinerHarness,
 ) -> None:
     raw = Raw()
@@ -268,7 +273,7 @@ def test_a_correction_restates_the_window_that_held_the_outcome_and_leaves_its_w
     harness.send(*raw.accepted([raw.row(key, 5, 1.0) for key in "abc"]), *watermark(25))
     harness.send(*raw.accepted([raw.row("b", 30, 0.0)]), *watermark(50))
     harness.run()
-    first, second = (each.data for each in harness.windows())
+    first, second = (event.data for event in harness.windows())
     (event,) = harness.restated()
     restated = event.data
     assert (event.time_ms, event.correlation_id) == (second.end_ms, event.id)
@@ -284,7 +289,7 @@ def test_a_correction_restates_the_window_that_held_the_outcome_and_leaves_its_w
 
 
 def test_a_restated_window_equals_one_that_closed_with_the_corrected_values(tmp_path: Path) -> None:
-    """To the bit, though the corrections came over two days and across a restart."""
+    """To the last bit, although the corrections arrive over two days and across a restart."""
     chance = random.Random(5)
     keys = [f"k{n}" for n in range(40)]
     scores = {key: (chance.random(), chance.random()) for key in keys}
@@ -311,7 +316,7 @@ def test_a_restated_window_equals_one_that_closed_with_the_corrected_values(tmp_
     assert list(two.data.after) == list(right.windows()[0].data.releases)
 
 
-def test_a_correction_of_an_outcome_that_answered_nothing_restates_nothing(harness: JoinerHarness) -> None:
+def test_a_correction_of_an_unpredicted_outcome_restates_nothing(harness: JoinerHarness) -> None:
     raw = Raw()
     harness.send(*watermark(0), *raw.accepted([raw.row("a", 5, 1.0)]), *watermark(25))
     harness.send(*raw.accepted([raw.row("a", 30, 0.0)]), *watermark(50))
@@ -320,30 +325,30 @@ def test_a_correction_of_an_outcome_that_answered_nothing_restates_nothing(harne
 
 
 @dataclass
-class Shown:
-    """A metric that keeps what it was told."""
+class RecordedMetric:
+    """A metric that records its values."""
 
     name: str
-    told: list[tuple[float, dict[str, str]]] = field(default_factory=list)
+    values: list[tuple[float, dict[str, str]]] = field(default_factory=list)
 
     def add(self, amount: float = 1, **labels: str) -> None:
-        self.told.append((amount, labels))
+        self.values.append((amount, labels))
 
     set = add
 
 
-def test_metrics_show_the_window_restated_last(harness: JoinerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    count, end, loss = (Shown(name) for name in ("RESTATED_OUTCOMES", "RESTATED_END", "RESTATED_LOSS"))
-    for each in (count, end, loss):
-        monkeypatch.setattr(metrics, each.name, each)
+def test_metrics_show_the_newest_restated_window(harness: JoinerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    count, end, loss = (RecordedMetric(name) for name in ("RESTATED_OUTCOMES", "RESTATED_END", "RESTATED_LOSS"))
+    for metric in (count, end, loss):
+        monkeypatch.setattr(metrics, metric.name, metric)
     raw = Raw()
     harness.send(
         *watermark(0), route("r-1"), served("a", 1, 0.75), *raw.accepted([raw.row("a", 5, 1.0)]), *watermark(25)
     )
     harness.send(*raw.accepted([raw.row("a", 30, 0.0)]), *watermark(50))
     harness.run()
-    assert count.told == [(1, {"loop": "orders"})]
-    assert end.told == [(86_400.0, {"loop": "orders"})]
-    [(value, labels)] = loss.told
+    assert count.values == [(1, {"loop": "orders"})]
+    assert end.values == [(86_400.0, {"loop": "orders"})]
+    [(value, labels)] = loss.values
     assert value == pytest.approx(-math.log(0.25))
     assert labels == {"loop": "orders", "release": "r-1", "role": "champion"}

@@ -33,10 +33,10 @@ def reach(state: LoopMonitor, hour: float) -> None:
 
 
 def closed(state: LoopMonitor) -> list[Window]:
-    found = []
+    windows = []
     while state.due() is not None:
-        found.append(state.close(REFERENCES).window)
-    return found
+        windows.append(state.close(REFERENCES).window)
+    return windows
 
 
 def one_day(*rows: object) -> Window:
@@ -65,7 +65,7 @@ def test_a_window_closes_when_all_four_partitions_have_reached_its_end() -> None
     assert state.due() == (0, DAY)
 
 
-def test_no_window_closes_before_every_partition_was_heard() -> None:
+def test_no_window_closes_before_every_partition_has_a_watermark() -> None:
     state = monitor()
     for hour in (1, 500):
         state.outcome_watermarks.advance(0, hour * HOUR)
@@ -76,11 +76,11 @@ def test_no_window_closes_before_every_partition_was_heard() -> None:
         state.close({})
 
 
-def test_the_first_window_is_the_one_that_holds_the_first_watermark() -> None:
+def test_the_first_window_contains_the_first_watermark() -> None:
     state = monitor()
     reach(state, 49)
     reach(state, 97)
-    assert [(each.start_ms, each.end_ms) for each in closed(state)] == [(2 * DAY, 3 * DAY), (3 * DAY, 4 * DAY)]
+    assert [(window.start_ms, window.end_ms) for window in closed(state)] == [(2 * DAY, 3 * DAY), (3 * DAY, 4 * DAY)]
 
 
 def test_a_first_watermark_on_a_boundary_begins_the_window_that_starts_there() -> None:
@@ -88,17 +88,17 @@ def test_a_first_watermark_on_a_boundary_begins_the_window_that_starts_there() -
     reach(state, 48)
     assert state.due() is None
     reach(state, 72)
-    assert [each.start_ms for each in closed(state)] == [2 * DAY]
+    assert [window.start_ms for window in closed(state)] == [2 * DAY]
 
 
-def test_windows_without_predictions_close_too_and_name_no_champion() -> None:
+def test_windows_without_predictions_close_without_a_champion() -> None:
     state = monitor()
     reach(state, 1)
     reach(state, 72)
     windows = closed(state)
     assert len(windows) == 3
-    assert {each.champion for each in windows} == {""}
-    assert all(not each.releases and not each.histograms for each in windows)
+    assert {window.champion for window in windows} == {""}
+    assert all(not window.releases and not window.histograms for window in windows)
 
 
 def test_sums_of_a_release_are_those_of_its_joined_predictions() -> None:
@@ -126,26 +126,30 @@ def test_paired_losses_are_over_rows_that_both_scored() -> None:
         outcome("a", 5, 1.0),
         outcome("b", 6, 0.0),
     )
-    whole = window.paired[0]
-    assert (whole.champion, whole.challenger, whole.slice, whole.count) == ("r-1", "r-2", "", 1)
-    assert whole.champion_loss == pytest.approx(-math.log(0.8))
-    assert whole.challenger_loss == pytest.approx(-math.log(0.9))
+    paired = window.paired[0]
+    assert (paired.champion, paired.challenger, paired.slice, paired.count) == ("r-1", "r-2", "", 1)
+    assert paired.champion_loss == pytest.approx(-math.log(0.8))
+    assert paired.challenger_loss == pytest.approx(-math.log(0.9))
 
 
-def test_both_score_whoever_answered() -> None:
+def test_both_releases_score_whichever_answered() -> None:
     window = one_day(prediction("a", 1, 0.8, challenger=("r-2", 0.9), answered_by="r-2"), outcome("a", 5))
-    assert [(each.release_id, each.count, each.answered) for each in window.releases] == [("r-1", 1, 0), ("r-2", 1, 1)]
+    assert [(sums.release_id, sums.count, sums.answered) for sums in window.releases] == [("r-1", 1, 0), ("r-2", 1, 1)]
     assert window.paired[0].count == 1
 
 
-def test_slices_keep_their_commonest_values() -> None:
+def test_slices_keep_their_most_frequent_values() -> None:
     colours = ["red"] * 3 + ["blue"] * 2 + ["grey"]
     rows = [prediction(f"k{at}", 1, 0.5, challenger=("r-2", 0.6), colour=colour) for at, colour in enumerate(colours)]
     window = one_day(*rows, *(outcome(f"k{at}", 5) for at in range(6)))
-    assert [(each.slice, each.count) for each in window.paired] == [("", 6), ("colour=blue", 2), ("colour=red", 3)]
+    assert [(paired.slice, paired.count) for paired in window.paired] == [
+        ("", 6),
+        ("colour=blue", 2),
+        ("colour=red", 3),
+    ]
 
 
-def test_a_route_change_within_a_window_makes_two_pairs() -> None:
+def test_a_route_change_within_a_window_changes_the_champion() -> None:
     window = one_day(
         prediction("a", 1, 0.8, challenger=("r-2", 0.9)),
         prediction("b", 9, 0.8, champion="r-2"),
@@ -153,7 +157,7 @@ def test_a_route_change_within_a_window_makes_two_pairs() -> None:
         outcome("b", 12),
     )
     assert window.champion == "r-2"
-    roles = {each.release_id: each.role for each in window.releases}
+    roles = {sums.release_id: sums.role for sums in window.releases}
     assert roles == {"r-1": "champion", "r-2": "champion"}
 
 
@@ -164,22 +168,20 @@ def test_histograms_are_of_the_predictions_decided_in_the_window() -> None:
     state.join.add_predictions([prediction("c", 30, x=5.0)])
     reach(state, 48)
     first, second = closed(state)
-    assert {each.name: (each.counts, each.missing) for each in first.histograms} == {
+    assert {histogram.name: (histogram.counts, histogram.missing) for histogram in first.histograms} == {
         "x": ((1, 0, 0), 1),
         "score": ((1, 1), 0),
     }
-    assert {each.name: each.counts for each in second.histograms} == {"x": (0, 0, 1), "score": (0, 1)}
+    assert {histogram.name: histogram.counts for histogram in second.histograms} == {"x": (0, 0, 1), "score": (0, 1)}
 
 
-def test_inputs_logged_in_another_order_than_the_bundle_states_are_left_out() -> None:
+def test_inputs_logged_in_another_order_have_no_histogram() -> None:
     state = monitor()
     reach(state, 0)
-    row = prediction("a", 1)
-    object.__setattr__(row, "input_digest", "another")
-    state.join.add_predictions([row])
+    state.join.add_predictions([replace(prediction("a", 1), input_digest="another")])
     reach(state, 24)
     (window,) = closed(state)
-    assert [each.name for each in window.histograms] == ["score"]
+    assert [histogram.name for histogram in window.histograms] == ["score"]
 
 
 def test_edges_belong_to_the_bin_above_and_nan_to_none() -> None:
@@ -197,8 +199,8 @@ def test_the_index_of_equal_shares_is_zero_and_it_is_never_negative(counts: list
 
 
 def test_the_index_agrees_with_a_hand_computation() -> None:
-    found = psi(np.array([20, 60, 20]), np.array([30, 40, 30]))
-    assert found == pytest.approx(2 * 0.1 * math.log(1.5) + 0.2 * math.log(1.5))
+    index = psi(np.array([20, 60, 20]), np.array([30, 40, 30]))
+    assert index == pytest.approx(2 * 0.1 * math.log(1.5) + 0.2 * math.log(1.5))
 
 
 def test_missing_values_move_the_index() -> None:
@@ -207,7 +209,7 @@ def test_missing_values_move_the_index() -> None:
     assert histogram("r", "x", grid, np.array([-1.0, 1.0, math.nan, math.nan])).psi > 1.0
 
 
-def test_losses_are_bounded_where_a_score_is_certain_and_wrong() -> None:
+def test_losses_of_certain_wrong_scores_are_bounded() -> None:
     assert losses("binary", np.array([0.0]), np.array([1.0]))[0] == pytest.approx(-math.log(PROBABILITY_FLOOR))
     assert losses("regression", np.array([2.0]), np.array([5.0]))[0] == 9.0
     assert losses("count", np.array([3.0]), np.array([3.0]))[0] == pytest.approx(0.0)
@@ -220,7 +222,7 @@ def test_losses_are_bounded_where_a_score_is_certain_and_wrong() -> None:
 @settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_any_interleaving_of_the_partitions_gives_the_same_windows(seed: int) -> None:
-    """Within a partition rows and watermarks keep their order; between partitions any order may come."""
+    """Within a partition rows and watermarks keep their order; between partitions any order is possible."""
     chance = random.Random(7)
     streams: dict[str, list[tuple[str, object]]] = {f"{kind}{part}": [] for kind in "po" for part in (0, 1)}
     for hour in range(0, 96, 4):
@@ -235,7 +237,7 @@ def test_any_interleaving_of_the_partitions_gives_the_same_windows(seed: int) ->
             rows.append(("watermark", (int(name[1]), max(hour - 8 * (name[0] == "o"), 0) * HOUR)))
     expected = _fed(streams, random.Random(0))
     assert len(expected) == 3
-    assert sum(each.joins.joined for each in expected) > 30
+    assert sum(window.joins.joined for window in expected) > 30
     assert _fed(streams, random.Random(seed)) == expected
 
 
@@ -252,24 +254,24 @@ def _fed(streams: dict[str, list[tuple[str, object]]], chance: random.Random) ->
     return windows
 
 
-def _feed(state: LoopMonitor, name: str, kind: str, what: object) -> None:
+def _feed(state: LoopMonitor, name: str, kind: str, item: object) -> None:
     if kind == "watermark":
         marks = state.outcome_watermarks if name[0] == "o" else state.prediction_watermarks
-        marks.advance(*what)  # type: ignore[misc]
+        marks.advance(*item)  # type: ignore[misc]
     elif name[0] == "p":
-        state.join.add_predictions([what])  # type: ignore[list-item]
+        state.join.add_predictions([item])  # type: ignore[list-item]
     else:
-        state.join.add_outcomes([what])  # type: ignore[list-item]
+        state.join.add_outcomes([item])  # type: ignore[list-item]
 
 
 def of_classes(key: str, champion: tuple[float, ...], challenger: tuple[float, ...] | None = None) -> Prediction:
-    said = [ReleaseScore("r-1", "champion", max(champion), champion)]
+    scores = [ReleaseScore("r-1", "champion", max(champion), champion)]
     if challenger is not None:
-        said.append(ReleaseScore("r-2", "challenger", max(challenger), challenger))
-    return replace(prediction(key, 1), scores=tuple(said))
+        scores.append(ReleaseScore("r-2", "challenger", max(challenger), challenger))
+    return replace(prediction(key, 1), scores=tuple(scores))
 
 
-def test_a_window_of_classes_without_an_outcome_has_sums_of_nothing() -> None:
+def test_a_window_of_classes_without_outcomes_has_empty_sums() -> None:
     state = LoopMonitor(
         WindowRules("orders", "multiclass", DAY, 36 * HOUR, (), 3), outcome_partitions=2, prediction_partitions=2
     )
@@ -280,7 +282,7 @@ def test_a_window_of_classes_without_an_outcome_has_sums_of_nothing() -> None:
     assert (sums.count, sums.loss, sums.answered) == (0, 0.0, 1)
 
 
-def test_of_classes_the_sums_are_of_confidence_correctness_and_log_loss() -> None:
+def test_the_sums_of_classes_are_confidence_correctness_and_log_loss() -> None:
     certain, unsure = (0.9, 0.05, 0.05), (0.3, 0.5, 0.2)
     rules = WindowRules("orders", "multiclass", DAY, 36 * HOUR, (), 3)
     state = LoopMonitor(rules, outcome_partitions=2, prediction_partitions=2)
@@ -291,7 +293,7 @@ def test_of_classes_the_sums_are_of_confidence_correctness_and_log_loss() -> Non
     state.join.add_outcomes([outcome("a", 2, 0.0), outcome("b", 2, 2.0)])
     reach(state, 24)
     (window,) = closed(state)
-    champion = {each.release_id: each for each in window.releases}["r-1"]
+    champion = {row.release_id: row for row in window.releases}["r-1"]
     assert champion.count == 2
     assert champion.loss == pytest.approx(-math.log(0.9) - math.log(0.2))
     assert (champion.score, champion.outcome) == pytest.approx((1.4, 1.0))
@@ -300,5 +302,5 @@ def test_of_classes_the_sums_are_of_confidence_correctness_and_log_loss() -> Non
     [pair] = window.paired
     assert pair.champion_loss == pytest.approx(champion.loss)
     assert pair.challenger_loss == pytest.approx(-math.log(0.3) - math.log(0.05))
-    scores = {each.release_id: each.counts for each in window.histograms if each.name == "score"}
+    scores = {row.release_id: row.counts for row in window.histograms if row.name == "score"}
     assert scores == {"r-1": (0, 3), "r-2": (0, 2)}

@@ -26,19 +26,19 @@ def three_days() -> dict[str, pa.Table]:
     return source.events(MARCH_1, MARCH_1 + 5 * DAY)
 
 
-def test_the_descriptor_set_is_that_of_the_protos(loop: Loop) -> None:
+def test_the_descriptor_set_is_compiled_from_the_protos(loop: Loop) -> None:
     assert (loop.folder / DESCRIPTORS).read_bytes() == compile_protos(loop.folder)
 
 
-def test_requests_carry_the_key_the_time_and_every_input(loop: Loop, three_days: dict[str, pa.Table]) -> None:
-    asked = requests.requests(three_days)
+def test_requests_have_the_key_the_time_and_every_input(loop: Loop, three_days: dict[str, pa.Table]) -> None:
+    rows = requests.requests(three_days)
     prediction = loop.definition.prediction
-    assert asked.column_names == [prediction.key, "decision_time_ms", *prediction.inputs]
-    for name, each in prediction.inputs.items():
-        assert asked[name].type == (pa.string() if each.type == "string" else pa.float64())
-        assert asked[name].null_count == 0
+    assert rows.column_names == [prediction.key, "decision_time_ms", *prediction.inputs]
+    for name, item in prediction.inputs.items():
+        assert rows[name].type == (pa.string() if item.type == "string" else pa.float64())
+        assert rows[name].null_count == 0
     assert timedelta(0) - prediction.decision_time.offset == requests.DECIDED_AHEAD
-    times = asked["decision_time_ms"].to_numpy()
+    times = rows["decision_time_ms"].to_numpy()
     assert (np.diff(times) >= 0).all()
 
 
@@ -77,12 +77,10 @@ def breaches(column: pa.ChunkedArray, rule: FieldRule) -> int:
     return int(pc.sum(pc.invert(fine)).as_py() or 0)
 
 
-def test_real_events_keep_their_fields_rules_but_for_one_impossible_wind(
-    loop: Loop, story: dict[str, pa.Table]
-) -> None:
-    found = {
+def test_real_events_obey_the_rules_except_one_impossible_wind(loop: Loop, story: dict[str, pa.Table]) -> None:
+    counts = {
         f"{name}.{field}": breaches(story[name][field], rule)
         for name, event in loop.definition.events.items()
         for field, rule in event.rules.items()
     }
-    assert {field: count for field, count in found.items() if count} == {"weather.observed.wind_speed_mph": 1}
+    assert {field: count for field, count in counts.items() if count} == {"weather.observed.wind_speed_mph": 1}

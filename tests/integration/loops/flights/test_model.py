@@ -41,7 +41,7 @@ def made_up(names: tuple[list[str], list[str]], rows: int, seed: int) -> Trainin
     late = np.where(categorical[:, 0] == "UA", 0.7, 0.2)
     return TrainingSet(
         numeric, categorical, (draw.random(rows) < late).astype(float), np.arange(rows) * (DAY // 100),
-        np.array([str(each) for each in range(rows)], object), *names,
+        np.array([str(number) for number in range(rows)], object), *names,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def one(table: pa.Table, flight_id: str) -> dict[str, object]:
     return dict(row)
 
 
-def test_the_story_holds_126717_flights_whole(story: dict[str, pa.Table]) -> None:
+def test_the_period_has_126717_complete_flights(story: dict[str, pa.Table]) -> None:
     assert {name: table.num_rows for name, table in story.items() if name != WEATHER} == {
         SCHEDULED: 126_717,
         DEPARTED: 123_206,
@@ -41,14 +41,14 @@ def test_tables_are_sorted_by_time_and_id_and_ids_are_unique(story: dict[str, pa
         assert pc.count_distinct(table["event_id"]).as_py() == table.num_rows
 
 
-def test_every_event_lies_in_the_span(story: dict[str, pa.Table]) -> None:
+def test_every_event_is_in_the_period(story: dict[str, pa.Table]) -> None:
     for table in story.values():
         times = table["event_time_ms"].to_numpy()
         assert times.min() >= ms(2012, 12, 31)
         assert times.max() < ms(2013, 5, 21)
 
 
-def test_the_first_flight_of_the_year_is_told_in_utc(story: dict[str, pa.Table]) -> None:
+def test_the_first_flight_of_the_year_is_in_utc(story: dict[str, pa.Table]) -> None:
     flight = "UA1545-EWR-20130101T0515"
     scheduled = one(story[SCHEDULED], flight)
     assert scheduled["event_time_ms"] == ms(2012, 12, 31, 10, 15)
@@ -59,7 +59,7 @@ def test_the_first_flight_of_the_year_is_told_in_utc(story: dict[str, pa.Table])
     assert one(story[ARRIVED], flight)["event_time_ms"] == ms(2013, 1, 1, 14, 30)
 
 
-def test_a_destination_that_the_package_does_not_list_has_its_clock(story: dict[str, pa.Table]) -> None:
+def test_a_destination_that_the_package_lacks_has_its_time_zone(story: dict[str, pa.Table]) -> None:
     flights = story[SCHEDULED].filter(pc.equal(story[SCHEDULED]["dest"], "SJU"))
     block = flights["block_minutes"].to_numpy()
     assert len(block) > 1000
@@ -83,30 +83,30 @@ def test_no_flight_arrives_before_it_departs(story: dict[str, pa.Table]) -> None
     assert pc.min(pc.subtract(both["event_time_ms_arrived"], both["event_time_ms"])).as_py() > 20 * 60_000
 
 
-def test_weather_is_out_55_minutes_after_its_hour(story: dict[str, pa.Table]) -> None:
+def test_weather_is_published_55_minutes_after_its_hour(story: dict[str, pa.Table]) -> None:
     weather = story[WEATHER]
     assert pc.unique(pc.subtract(weather["event_time_ms"], weather["observed_ms"])).to_pylist() == [55 * 60_000]
     assert weather["wind_gust_mph"].null_count > 0
 
 
-def test_flights_near_in_the_timetable_are_counted_with_the_flight_itself() -> None:
+def test_nearby_departures_are_counted_with_the_flight_itself() -> None:
     minutes = np.array([0, 30, 61, 0], np.int64) * 60_000
     origin = np.array(["A", "A", "A", "B"], object)
-    assert source._neighbours(minutes, origin).tolist() == [2, 2, 1, 1]
+    assert source.count_nearby_departures(minutes, origin).tolist() == [2, 2, 1, 1]
 
 
-def test_a_span_holds_the_flights_of_the_days_that_it_covers_with_a_day_around() -> None:
+def test_a_period_has_the_flights_of_days_with_a_day_before_and_after() -> None:
     tables = events(ms(2013, 3, 1), ms(2013, 3, 4))
     days = {flight[-13:-5] for flight in tables[SCHEDULED]["flight_id"].to_pylist()}
     assert days == {"20130302"}
 
 
-def test_a_span_without_a_flight_is_refused() -> None:
+def test_a_period_without_a_flight_is_refused() -> None:
     with pytest.raises(ValueError, match="no flight"):
         events(ms(2013, 3, 1), ms(2013, 3, 2))
 
 
-def test_columns_are_the_messages_fields(loop: Loop) -> None:
+def test_columns_are_the_fields_of_the_messages(loop: Loop) -> None:
     assert set(source.SCHEMAS) == set(loop.definition.events)
     for name, message in loop.messages.items():
-        assert source.SCHEMAS[name].names == [each.name for each in message.DESCRIPTOR.fields]
+        assert source.SCHEMAS[name].names == [field.name for field in message.DESCRIPTOR.fields]

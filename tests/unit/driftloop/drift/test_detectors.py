@@ -45,14 +45,14 @@ def window(
 
 def run(rule: DetectorRule, windows: list[ChampionWindow]) -> tuple[DetectorState, list[DetectorStep]]:
     state, steps = DetectorState(), []
-    for each in windows:
-        steps.append(apply_window(rule, state, each))
+    for event in windows:
+        steps.append(apply_window(rule, state, event))
         state = steps[-1].state
     return state, steps
 
 
 def alarms(rule: DetectorRule, windows: list[ChampionWindow]) -> list[Alarm]:
-    return [each.alarm for each in run(rule, windows)[1] if each.alarm is not None]
+    return [step.alarm for step in run(rule, windows)[1] if step.alarm is not None]
 
 
 def noisy(day: int, shift: float = 0.0) -> float:
@@ -60,8 +60,8 @@ def noisy(day: int, shift: float = 0.0) -> float:
 
 
 def blocks(residuals: list[float], losses: list[float] | None = None) -> list[Block]:
-    found = losses or [0.0] * len(residuals)
-    return [Block(f"e-{at}", 100, value, found[at], {}) for at, value in enumerate(residuals)]
+    mean_losses = losses or [0.0] * len(residuals)
+    return [Block(f"e-{number}", 100, value, mean_losses[number], {}) for number, value in enumerate(residuals)]
 
 
 def test_the_residual_statistic_is_the_t_of_the_block_means() -> None:
@@ -78,14 +78,14 @@ def test_only_the_newest_blocks_are_in_the_statistic() -> None:
     assert reading.statistic == pytest.approx(0.25 / (math.sqrt(0.05 / 3) / 2))
 
 
-def test_fewer_blocks_than_asked_for_are_not_known_yet() -> None:
+def test_too_few_blocks_give_no_statistic() -> None:
     assert read_statistic("block_residual", blocks([0.1, 0.2, 0.3]), 4) is None
     assert read_statistic("block_residual", blocks([0.1]), 1) is None
     assert read_statistic("block_loss", blocks([0.0] * 5), 3) is None
     assert read_statistic("psi", [], 1) is None
 
 
-def test_the_loss_statistic_is_welchs_t_of_newest_against_first_and_one_sided() -> None:
+def test_the_loss_statistic_is_one_sided_welchs_t_of_newest_against_first() -> None:
     before, after = [0.5, 0.6, 0.4], [0.9, 1.0, 0.8]
     reading = read_statistic("block_loss", blocks([0.0] * 6, before + after), 3)
     assert reading is not None
@@ -106,43 +106,41 @@ def test_a_calibrated_champion_raises_no_alarm() -> None:
     assert alarms(RESIDUAL, [window(day, noisy(day)) for day in range(60)]) == []
 
 
-def test_an_alarm_comes_once_an_episode_with_its_evidence() -> None:
-    found = alarms(RESIDUAL, [window(day, noisy(day, 0.2 if day >= 10 else 0.0)) for day in range(40)])
-    assert len(found) == 1
-    (alarm,) = found
+def test_an_episode_raises_one_alarm_with_its_evidence() -> None:
+    (alarm,) = alarms(RESIDUAL, [window(day, noisy(day, 0.2 if day >= 10 else 0.0)) for day in range(40)])
     assert alarm.release == "r-1"
     assert alarm.reading.statistic > RESIDUAL.threshold
     assert alarm.reading.evidence_ids[-1] == alarm.episode.replace("w", "e")
     assert len(alarm.reading.evidence_ids) == 4
 
 
-def test_a_statistic_that_moves_about_the_threshold_is_one_episode() -> None:
+def test_a_statistic_that_moves_around_the_threshold_is_one_episode() -> None:
     values = [0.30, 0.24, 0.26, 0.21, 0.27]
     assert len(alarms(PSI, [window(day, psi=value) for day, value in enumerate(values)])) == 1
 
 
-def test_an_episode_ends_below_the_lower_mark_and_the_next_one_has_its_own_name() -> None:
+def test_an_episode_ends_below_the_lower_threshold_and_the_next_has_another_name() -> None:
     values = [0.30, EPISODE_ENDS_BELOW * 0.25 - 0.01, 0.30]
-    found = alarms(PSI, [window(day, psi=value) for day, value in enumerate(values)])
-    assert [each.episode for each in found] == ["w-0", "w-2"]
+    raised = alarms(PSI, [window(day, psi=value) for day, value in enumerate(values)])
+    assert [alarm.episode for alarm in raised] == ["w-0", "w-2"]
 
 
-def test_a_new_champion_begins_with_no_blocks_and_no_episode() -> None:
+def test_a_new_champion_starts_without_blocks_and_episode() -> None:
     drifted = [window(day, noisy(day, 0.2)) for day in range(6)]
     state, _ = run(RESIDUAL, [*drifted, window(6, 0.2, champion="r-2")])
     assert (state.release, state.episode, len(state.blocks)) == ("r-2", "", 1)
     later = [window(day, noisy(day, 0.2), champion="r-2") for day in range(6, 12)]
-    assert [each.release for each in alarms(RESIDUAL, [*drifted, *later])] == ["r-1", "r-2"]
+    assert [alarm.release for alarm in alarms(RESIDUAL, [*drifted, *later])] == ["r-1", "r-2"]
 
 
 def test_windows_with_too_few_rows_are_left_out() -> None:
     windows = [window(day, noisy(day, 0.2), rows=100 if day % 2 else 9) for day in range(6)]
     state, _ = run(RESIDUAL, windows)
-    assert [each.evidence_id for each in state.blocks] == ["e-1", "e-3", "e-5"]
+    assert [block.evidence_id for block in state.blocks] == ["e-1", "e-3", "e-5"]
     assert alarms(PSI, [window(0, psi=9.0, rows=99)]) == []
 
 
-def test_a_window_with_no_predictions_changes_nothing_but_how_far_it_is() -> None:
+def test_a_window_without_predictions_changes_only_its_end() -> None:
     state, _ = run(RESIDUAL, [window(0, 0.1), window(1, champion="", rows=0)])
     assert (state.release, len(state.blocks), state.end_ms) == ("r-1", 1, 2 * DAY)
 
@@ -157,7 +155,7 @@ def test_psi_of_a_named_input_and_the_largest_of_all() -> None:
 
 
 @given(st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=30), st.data())
-def test_a_window_that_comes_again_changes_nothing(residuals: list[float], data: st.DataObject) -> None:
+def test_a_repeated_window_changes_nothing(residuals: list[float], data: st.DataObject) -> None:
     windows = [window(day, value) for day, value in enumerate(residuals)]
     state, _ = run(RESIDUAL, windows)
     again = data.draw(st.sampled_from(windows))
@@ -166,28 +164,28 @@ def test_a_window_that_comes_again_changes_nothing(residuals: list[float], data:
 
 
 @pytest.mark.parametrize("rule", [RESIDUAL, LOSS, PSI, replace(PSI, blocks=3)])
-def test_the_state_stays_small_and_loses_nothing_that_a_statistic_needs(rule: DetectorRule) -> None:
+def test_the_state_stays_small_and_keeps_what_a_statistic_needs(rule: DetectorRule) -> None:
     windows = [window(day, noisy(day, day * 0.01), loss=0.5 + day * 0.01, psi=day * 0.01) for day in range(30)]
     state, steps = run(rule, windows)
     assert len(state.blocks) <= blocks_needed(rule.kind, rule.blocks)
-    everything = [run(rule, [each])[0].blocks[0] for each in windows]
+    everything = [run(rule, [event])[0].blocks[0] for event in windows]
     assert steps[-1].reading == read_statistic(rule.kind, everything, rule.blocks)
 
 
 @given(st.lists(st.floats(-1, 1), max_size=12))
-def test_the_state_survives_the_table_with_every_bit(residuals: list[float]) -> None:
+def test_the_state_is_equal_after_writing_and_reading(residuals: list[float]) -> None:
     for rule in (RESIDUAL, PSI):
         state, _ = run(rule, [window(day, value, psi=abs(value)) for day, value in enumerate(residuals)])
         assert from_text(to_text(state)) == state
 
 
-def test_no_table_entry_is_the_beginning() -> None:
+def test_no_table_entry_is_the_initial_state() -> None:
     assert from_text(None) == DetectorState()
 
 
-def test_a_state_says_its_format_and_one_of_another_version_is_refused() -> None:
-    said = json.loads(to_text(DetectorState(end_ms=5)))
-    assert said.pop("format") == 1
-    assert from_text(json.dumps(said)) == DetectorState(end_ms=5)  # as it was before it said so
+def test_a_state_has_a_format_and_another_format_is_refused() -> None:
+    data = json.loads(to_text(DetectorState(end_ms=5)))
+    assert data.pop("format") == 1
+    assert from_text(json.dumps(data)) == DetectorState(end_ms=5)  # the first version did not write it
     with pytest.raises(ConfigError, match="a detector's state has format 2, and this driftloop reads 1"):
-        from_text(json.dumps({**said, "format": 2}))
+        from_text(json.dumps({**data, "format": 2}))

@@ -1,4 +1,4 @@
-"""Golden bytes; tests/integration/features/test_online.py holds the same functions equal to Feast itself."""
+"""Expected bytes. tests/integration/features/test_online.py compares the same functions with Feast."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def test_join_keys_are_serialised_in_alphabetical_order() -> None:
 
 
 @given(st.floats(allow_nan=False))
-def test_a_double_comes_back(value: float) -> None:
+def test_a_double_is_equal_after_packing(value: float) -> None:
     assert unpack_value(pack_double(value)) == value
 
 
 @given(st.text(max_size=400))
-def test_a_string_comes_back(value: str) -> None:
+def test_a_string_is_equal_after_packing(value: str) -> None:
     assert unpack_value(pack_string(value)) == value
 
 
-def test_missing_values_are_values_with_none_set() -> None:
+def test_missing_values_are_unset_values() -> None:
     assert pack_double(math.nan) == pack_string(None) == b""
     assert unpack_value(b"") is None
 

@@ -23,21 +23,21 @@ def table(tmp_path: Path) -> LakeTable:
     return LakeTable(tmp_path / "deep" / "table")
 
 
-def test_a_table_that_nobody_wrote_does_not_exist(table: LakeTable) -> None:
+def test_a_table_without_appends_does_not_exist(table: LakeTable) -> None:
     assert not table.exists()
     assert (table.version(), table.transaction_version("app")) == (-1, -1)
     with pytest.raises(TableNotFoundError):
         table.read()
 
 
-def test_appends_add_up(table: LakeTable) -> None:
+def test_appends_add_rows(table: LakeTable) -> None:
     first = table.append(_rows(1, 2), {"app": 1})
     assert table.append(_rows(3), {"app": 2}) == first + 1
     assert (table.exists(), table.version(), table.transaction_version("app")) == (True, first + 1, 2)
     assert _numbers(table) == [1, 2, 3]
 
 
-def test_a_repeat_adds_nothing_and_makes_no_version(table: LakeTable) -> None:
+def test_a_repeat_adds_no_rows_and_no_version(table: LakeTable) -> None:
     first = table.append(_rows(1), {"app": 5})
     for version in (5, 4):
         assert table.append(_rows(1), {"app": version}) == first
@@ -45,11 +45,11 @@ def test_a_repeat_adds_nothing_and_makes_no_version(table: LakeTable) -> None:
     assert _numbers(table) == [1]
 
 
-def test_applications_are_told_apart(table: LakeTable) -> None:
+def test_each_application_has_its_own_version(table: LakeTable) -> None:
     table.append(_rows(1), {"left": 1, "right": 7})
     table.append(_rows(2), {"left": 2})
     assert (table.transaction_version("left"), table.transaction_version("right")) == (2, 7)
-    table.append(_rows(3), {"left": 2, "right": 8})  # only right is newer: its rows are what the caller gave
+    table.append(_rows(3), {"left": 2, "right": 8})  # only right is newer: the caller passed only its rows
     assert (table.transaction_version("left"), table.transaction_version("right")) == (2, 8)
     assert _numbers(table) == [1, 2, 3]
 
@@ -66,7 +66,7 @@ def test_an_older_version_can_be_read(table: LakeTable) -> None:
     assert table.read(first).column("number").to_pylist() == [1]
 
 
-def test_a_handle_sees_what_another_wrote(table: LakeTable) -> None:
+def test_a_handle_sees_the_rows_of_another(table: LakeTable) -> None:
     other = LakeTable(table.path)
     assert not other.exists()
     table.append(_rows(1), {"app": 1})
@@ -75,23 +75,23 @@ def test_a_handle_sees_what_another_wrote(table: LakeTable) -> None:
     assert _numbers(table) == [1, 2]
 
 
-def test_racing_writers_of_the_same_appends_write_each_once(table: LakeTable) -> None:
-    """As when a process is restarted while its old self still writes."""
+def test_two_writers_of_the_same_appends_write_each_once(table: LakeTable) -> None:
+    """This happens when a process is restarted while the old one still writes."""
     failures: list[BaseException] = []
 
     def write() -> None:
-        mine = LakeTable(table.path)
+        own = LakeTable(table.path)
         try:
             for version in range(12):
-                mine.append(_rows(version), {"app": version})
-        except BaseException as error:  # noqa: BLE001 - told below
+                own.append(_rows(version), {"app": version})
+        except BaseException as error:  # noqa: BLE001 - asserted below
             failures.append(error)
 
     writers = [threading.Thread(target=write) for _ in range(2)]
-    for each in writers:
-        each.start()
-    for each in writers:
-        each.join(60)
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
     assert failures == []
     assert _numbers(table) == list(range(12))
     assert table.transaction_version("app") == 11
@@ -101,17 +101,17 @@ def test_writers_of_different_applications_do_not_disturb_each_other(table: Lake
     failures: list[BaseException] = []
 
     def write(app: str, start: int) -> None:
-        mine = LakeTable(table.path)
+        own = LakeTable(table.path)
         try:
             for version in range(6):
-                mine.append(_rows(start + version), {app: version})
-        except BaseException as error:  # noqa: BLE001 - told below
+                own.append(_rows(start + version), {app: version})
+        except BaseException as error:  # noqa: BLE001 - asserted below
             failures.append(error)
 
     writers = [threading.Thread(target=write, args=(f"app-{n}", n * 100)) for n in range(2)]
-    for each in writers:
-        each.start()
-    for each in writers:
-        each.join(60)
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
     assert failures == []
     assert _numbers(table) == [*range(6), *range(100, 106)]
