@@ -6,15 +6,12 @@ stored features; they are listed in `loops/flights/loop.yaml` under `prediction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from feast import Entity, FeatureService, Field, StreamFeatureView, ValueType
-from feast.aggregation import Aggregation
-from feast.types import Float64, String
+from feast import Entity, FeatureService, ValueType
 
-from feature_repo.sources import stream_source
+from feature_repo.views import newest_view, windowed_view
 
 LOOP = "flights"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -58,52 +55,19 @@ WEATHER_COLUMNS = (
 )
 
 
-def _view(
-    name: str, event_type: str, entities: Sequence[Entity], features: Sequence[str], sums: Sequence[Aggregation]
-) -> StreamFeatureView:
-    keys = [entity.join_key for entity in entities]
-    return StreamFeatureView(
-        name=name,
-        entities=list(entities),
-        ttl=timedelta(0),
-        schema=[
-            *(Field(name=key, dtype=String) for key in keys),
-            *(Field(name=feature, dtype=Float64) for feature in features),
-        ],
-        source=stream_source(LOOP, event_type, name),
-        aggregations=list(sums),
-        timestamp_field="event_timestamp",
-        online=True,
-        offline=True,
-        tags={"loop": LOOP},
-    )
-
-
-def _windowed(
-    name: str, event_type: str, entities: Sequence[Entity], columns: Sequence[str], windows: Sequence[timedelta]
-) -> StreamFeatureView:
-    """Return a view with count and sum of each column over each trailing window."""
-    sums = [
-        Aggregation(column=column, function=function, time_window=window)
-        for column in columns
-        for window in windows
-        for function in ("count", "sum")
-    ]
-    return _view(name, event_type, entities, [total.resolved_name(total.time_window) for total in sums], sums)
-
-
 departed_views = [
-    _windowed(
-        f"flights_{group.name}_departed", "flights.departed", group.entities, ["dep_delay_clipped"], group.windows
+    windowed_view(
+        LOOP, f"flights_{group.name}_departed", "flights.departed", group.entities, ["dep_delay_clipped"], group.windows
     )
     for group in GROUPINGS
 ]
 arrived_views = [
-    _windowed(f"flights_{group.name}_arrived", "flights.arrived", group.entities, ["late"], group.windows)
+    windowed_view(LOOP, f"flights_{group.name}_arrived", "flights.arrived", group.entities, ["late"], group.windows)
     for group in GROUPINGS
 ]
-weather_latest = _view("flights_weather_latest", "weather.observed", [origin], WEATHER_COLUMNS, [])
-weather_recent = _windowed(
+weather_latest = newest_view(LOOP, "flights_weather_latest", "weather.observed", [origin], WEATHER_COLUMNS)
+weather_recent = windowed_view(
+    LOOP,
     "flights_weather_recent",
     "weather.observed",
     [origin],

@@ -35,7 +35,7 @@ Tensor = torch.Tensor
 
 
 @dataclass(frozen=True)
-class Pairs:
+class WindowColumns:
     """Positions of the count and the sum of every window among the inputs, and the measure of each."""
 
     count: list[int]
@@ -43,8 +43,8 @@ class Pairs:
     measure: list[str]
 
     @classmethod
-    def among(cls, names: Sequence[str]) -> Pairs:
-        """Return the pairs among these names.
+    def find(cls, names: Sequence[str]) -> WindowColumns:
+        """Return the window columns among these names.
 
         Raises:
             ValueError: a count has no sum.
@@ -52,7 +52,7 @@ class Pairs:
         counts = [(column, match) for column, name in enumerate(names) if (match := _COUNT.match(name))]
         sums = [match.string.replace("__count_", "__sum_") for _, match in counts]
         if absent := sorted(set(sums) - set(names)):
-            raise ValueError(f"these sums are not among the inputs: {', '.join(absent)}")
+            raise ValueError(f"the inputs lack the sums of these counts: {', '.join(absent)}")
         sum_columns = [names.index(name) for name in sums]
         return cls([column for column, _ in counts], sum_columns, [match["column"] for _, match in counts])
 
@@ -68,20 +68,20 @@ class Design(torch.nn.Module):
     def __init__(self, names: Sequence[str], *, pseudo_count: float, clip: float) -> None:
         super().__init__()
         self._at = {name: column for column, name in enumerate(names)}
-        self._pairs = Pairs.among(names)
+        self._windows = WindowColumns.find(names)
         self._pseudo_count, self._clip = pseudo_count, clip
         self._plain = [self._at[name] for name in PLAIN]
         self._departed = [
-            column for column, measure in enumerate(self._pairs.measure) if measure == "dep_delay_clipped"
+            column for column, measure in enumerate(self._windows.measure) if measure == "dep_delay_clipped"
         ]
-        for name, size in (("prior", len(self._pairs.measure)), ("middle", len(names)), ("mean", 1), ("scale", 1)):
+        for name, size in (("prior", len(self._windows.measure)), ("middle", len(names)), ("mean", 1), ("scale", 1)):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
 
     def fit(self, numeric: NDArray[np.float64]) -> Design:
         """Learn means, medians and scales from training rows float64 [n, F]; return itself."""
-        counts, sums = (np.nan_to_num(numeric[:, column]) for column in (self._pairs.count, self._pairs.sum))
-        measures = np.asarray(self._pairs.measure)
-        for measure in sorted(set(self._pairs.measure)):
+        counts, sums = (np.nan_to_num(numeric[:, column]) for column in (self._windows.count, self._windows.sum))
+        measures = np.asarray(self._windows.measure)
+        for measure in sorted(set(self._windows.measure)):
             mine = measures == measure
             self.prior[torch.from_numpy(mine)] = float(sums[:, mine].sum() / max(1.0, counts[:, mine].sum()))
         known = ~np.isnan(numeric)
@@ -109,7 +109,7 @@ class Design(torch.nn.Module):
 
     def _lateness(self, total: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean delay and share of late flights, each shrunk to its prior, and the log of departures."""
-        count, sums = total[:, self._pairs.count], total[:, self._pairs.sum]
+        count, sums = total[:, self._windows.count], total[:, self._windows.sum]
         shrunk = (sums + self._pseudo_count * self.prior) / (count + self._pseudo_count)
         return shrunk, torch.log1p(count[:, self._departed])
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from driftloop.loop import load_loop
-from loops.flights.simulation import Happening, Simulation, log_loss
+from loops.flights.simulation import SimulatedEvent, Simulation, log_loss
 from loops.flights.world import NEVER, World, build
 
 
@@ -45,12 +45,12 @@ def _print(seed: int, story: Simulation, world: World) -> None:
         print(f"  {loss}")
 
 
-def line(events: Iterable[Happening]) -> str:
+def line(events: Iterable[SimulatedEvent]) -> str:
     """Return a history in one line: alarms, verdicts, promotions; a rejection only if no verdict states it."""
     return "; ".join(f"{_day(event.time_ms)} {event.kind}: {event.detail}" for event in events if _is_news(event))
 
 
-def _is_news(event: Happening) -> bool:
+def _is_news(event: SimulatedEvent) -> bool:
     after_a_verdict = event.kind == "refused" and event.detail.endswith(")")
     return event.kind != "trained" and not after_a_verdict
 

@@ -19,14 +19,14 @@ from loops.flights.model import Trainer
 from loops.flights.world import NEVER, World
 
 EPSILON = 1e-7
-CALM = 0.8
+EPISODE_ENDS_BELOW = 0.8
 """An episode ends when the statistic falls below this share of its threshold."""
-STRENGTH = ("command", "drift", "schedule", "first_champion")
+REASONS_BY_PRIORITY = ("command", "drift", "schedule", "first_champion")
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Happening:
+class SimulatedEvent:
     """An event of the history: what happened at the end of a window (UTC ms), with its numbers."""
 
     time_ms: int
@@ -35,7 +35,7 @@ class Happening:
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedBlock:
     """Loss sums of champion and challenger over the same rows of one block."""
 
     end_ms: int
@@ -45,7 +45,7 @@ class Paired:
 
 
 @dataclass
-class Release:
+class SimulatedRelease:
     """A trained model with its score of every row. It has served the rows decided from ``since_ms`` on."""
 
     name: str
@@ -55,7 +55,7 @@ class Release:
     champion_ms: int = NEVER
     step: int = 0
     step_ms: int = 0
-    paired: list[Paired] = field(default_factory=list)
+    paired: list[PairedBlock] = field(default_factory=list)
     residuals: list[float] = field(default_factory=list)
     alarmed: bool = False
 
@@ -79,7 +79,7 @@ def log_loss(score: Floats, label: Floats) -> Floats:
     return np.asarray(-np.where(label > 0.5, np.log(clipped), np.log1p(-clipped)))
 
 
-def gain(paired: list[Paired], definition: LoopDefinition) -> Gain:
+def gain(paired: list[PairedBlock], definition: LoopDefinition) -> Gain:
     """Return the percentile interval of the block bootstrap (Efron & Tibshirani 1993, chapter 13)."""
     rule = definition.rollout
     sums = np.asarray([(block.champion - block.challenger, block.rows) for block in paired])
@@ -100,22 +100,22 @@ class Simulation:
         self._runs = 0
         self._due = 1
         self._free_from = 0
-        self.champion: Release | None = None
-        self.challenger: Release | None = None
-        self.releases: list[Release] = []
+        self.champion: SimulatedRelease | None = None
+        self.challenger: SimulatedRelease | None = None
+        self.releases: list[SimulatedRelease] = []
 
-    def run(self) -> Iterator[Happening]:
+    def run(self) -> Iterator[SimulatedEvent]:
         """Return the history, in order of event time."""
         last = int(self._world.outcome_ms[self._world.outcome_ms < NEVER].max())
         for end in range(self._world.origin_ms + self._block, last + 2 * self._block, self._block):
             rows = self._world.closed(end - self._block, end)
             yield from self._judge(rows, end)
             yield from self._watch(rows, end)
-            self._look_at_the_calendar(end)
+            self._apply_schedule(end)
             if self._waiting and self.challenger is None and end >= self._free_from:
                 yield from self._train(end)
 
-    def _watch(self, rows: NDArray[np.int64], end: int) -> Iterator[Happening]:
+    def _watch(self, rows: NDArray[np.int64], end: int) -> Iterator[SimulatedEvent]:
         """Apply the `block_residual` detectors to the champion's own rows."""
         release = self.champion
         if release is None:
@@ -126,7 +126,9 @@ class Simulation:
                 release.residuals.append(float((release.score[rows] - self._world.rows.label[rows]).mean()))
                 yield from self._test(release, name, rule, end)
 
-    def _test(self, release: Release, name: str, rule: DetectorDefinition, end: int) -> Iterator[Happening]:
+    def _test(
+        self, release: SimulatedRelease, name: str, rule: DetectorDefinition, end: int
+    ) -> Iterator[SimulatedEvent]:
         recent = np.asarray(release.residuals[-rule.blocks :])
         if len(recent) < rule.blocks:
             return
@@ -138,11 +140,11 @@ class Simulation:
             detail = (
                 f"{name} {statistic:.2f} > {rule.threshold:g}, mean residual {recent.mean():+.4f}, on {release.name}"
             )
-            yield Happening(end, "alarm", detail)
-        elif statistic < CALM * rule.threshold:
+            yield SimulatedEvent(end, "alarm", detail)
+        elif statistic < EPISODE_ENDS_BELOW * rule.threshold:
             release.alarmed = False
 
-    def _look_at_the_calendar(self, end: int) -> None:
+    def _apply_schedule(self, end: int) -> None:
         rule, elapsed = self._loop.training, end - self._world.origin_ms
         if self.champion is None:
             if elapsed >= to_ms(rule.first_champion_after):
@@ -152,7 +154,7 @@ class Simulation:
         while rule.schedule is not None and elapsed >= self._due * to_ms(rule.schedule.every):
             self._due += 1
 
-    def _judge(self, rows: NDArray[np.int64], end: int) -> Iterator[Happening]:
+    def _judge(self, rows: NDArray[np.int64], end: int) -> Iterator[SimulatedEvent]:
         """Decide on the challenger's stage, on the rows that both releases scored."""
         champion, challenger = self.champion, self.challenger
         if champion is None or challenger is None:
@@ -161,7 +163,7 @@ class Simulation:
         if len(rows):
             label = self._world.rows.label[rows]
             losses = [float(log_loss(release.score[rows], label).sum()) for release in (champion, challenger)]
-            challenger.paired.append(Paired(end, losses[0], losses[1], len(rows)))
+            challenger.paired.append(PairedBlock(end, losses[0], losses[1], len(rows)))
         step = self._loop.rollout.steps[challenger.step]
         in_stage = [block for block in challenger.paired if block.end_ms > challenger.step_ms]
         if len(in_stage) < step.min_blocks:
@@ -169,20 +171,22 @@ class Simulation:
         result = gain(in_stage if step.evidence == "stage" else challenger.paired, self._loop)
         yield from self._apply(challenger, step, result, len(in_stage), end)
 
-    def _apply(self, challenger: Release, step: Step, result: Gain, blocks: int, end: int) -> Iterator[Happening]:
+    def _apply(
+        self, challenger: SimulatedRelease, step: Step, result: Gain, blocks: int, end: int
+    ) -> Iterator[SimulatedEvent]:
         text = f"{challenger.name} in {step.stage}: {result}"
         if result.lower > step.margin:
             challenger.step, challenger.step_ms = challenger.step + 1, end
-            yield Happening(end, "better", text)
+            yield SimulatedEvent(end, "better", text)
             if challenger.step == len(self._loop.rollout.steps):
                 yield from self._promote(challenger, end)
         elif result.upper < step.margin or blocks >= step.max_blocks:
-            yield Happening(end, "worse" if result.upper < step.margin else "not known at the limit", text)
-            yield Happening(end, "refused", f"{challenger.name} ({challenger.reason})")
+            yield SimulatedEvent(end, "worse" if result.upper < step.margin else "not known at the limit", text)
+            yield SimulatedEvent(end, "refused", f"{challenger.name} ({challenger.reason})")
             self._end_chain(end)
 
-    def _train(self, end: int) -> Iterator[Happening]:
-        reason = min(self._waiting, key=STRENGTH.index)
+    def _train(self, end: int) -> Iterator[SimulatedEvent]:
+        reason = min(self._waiting, key=REASONS_BY_PRIORITY.index)
         self._waiting = []
         rule = self._loop.training
         rows = self._world.take(self._world.known(end - to_ms(getattr(rule.window, reason)), end))
@@ -192,13 +196,13 @@ class Simulation:
         self._runs += 1
         fitted = Trainer().fit(train, validation, parameters=rule.parameters, seed=seed)
         score = fitted.predict(self._world.rows)
-        release = Release(f"r{self._runs}", reason, score, end, step_ms=end)
+        release = SimulatedRelease(f"r{self._runs}", reason, score, end, step_ms=end)
         self.releases.append(release)
         loss, base = self._offline(fitted.predict(validation), train, validation)
         detail = f"{release.name} ({reason}) on {len(train.label)} rows, held out {loss:.4f}, base rate {base:.4f}"
-        yield Happening(end, "trained", detail)
+        yield SimulatedEvent(end, "trained", detail)
         if loss >= base - self._loop.offline.min_gain_over_base_rate:
-            yield Happening(end, "refused", f"{release.name} ({reason}): no better than the base rate")
+            yield SimulatedEvent(end, "refused", f"{release.name} ({reason}): no better than the base rate")
             self._end_chain(end)
         elif self.champion is None:
             yield from self._promote(release, end)
@@ -210,12 +214,12 @@ class Simulation:
         base = np.full(len(validation.label), train.label.mean())
         return float(log_loss(score, validation.label).mean()), float(log_loss(base, validation.label).mean())
 
-    def _promote(self, release: Release, end: int) -> Iterator[Happening]:
+    def _promote(self, release: SimulatedRelease, end: int) -> Iterator[SimulatedEvent]:
         release.champion_ms = end
         self.champion = release
         self._waiting = [reason for reason in self._waiting if reason != "drift"]
         self._end_chain(end)
-        yield Happening(end, "promoted", f"{release.name} ({release.reason})")
+        yield SimulatedEvent(end, "promoted", f"{release.name} ({release.reason})")
 
     def _end_chain(self, end: int) -> None:
         self.challenger = None

@@ -112,7 +112,7 @@ def events(start_ms: int, end_ms: int) -> dict[str, pa.Table]:
     day_ms = flights["local_day"].to_numpy().astype("datetime64[ms]").astype(np.int64)
     flights = flights[(day_ms - DAY_MS >= start_ms) & (day_ms + 2 * DAY_MS <= end_ms)]
     if flights.empty:
-        raise ValueError(f"no flight's day lies in [{start_ms}, {end_ms}) with a day before it and a day after")
+        raise ValueError(f"no flight is complete in [{start_ms}, {end_ms}); use at least three days")
     frames = {SCHEDULED: _scheduled(flights), DEPARTED: _departed(flights), ARRIVED: _arrived(flights)}
     frames |= {CANCELLED: _cancelled(flights), WEATHER: _weather()}
     return {name: _table(_between(frame, start_ms, end_ms), name) for name, frame in frames.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite
 
 import numpy as np
@@ -108,8 +108,8 @@ def window_closed(loop: str, window: Window) -> Draft:
         end_ms=window.end_ms,
         releases=_releases(window.releases),
         paired=_paired(window),
-        histograms=_histograms(window),
-        joins=_joins(window),
+        histograms=[monitoring.Histogram(**asdict(histogram)) for histogram in window.histograms],
+        joins=monitoring.JoinCounts(**asdict(window.joins)),
         predictions=window.predictions,
         champion_release_id=window.champion,
     )
@@ -162,29 +162,3 @@ def _paired(window: Window) -> list[monitoring.PairedBlock]:
         )
         for paired in window.paired
     ]
-
-
-def _histograms(window: Window) -> list[monitoring.Histogram]:
-    return [
-        monitoring.Histogram(
-            release_id=histogram.release_id,
-            name=histogram.name,
-            counts=histogram.counts,
-            missing=histogram.missing,
-            psi=histogram.psi,
-        )
-        for histogram in window.histograms
-    ]
-
-
-def _joins(window: Window) -> monitoring.JoinCounts:
-    joins = window.joins
-    return monitoring.JoinCounts(
-        joined=joins.joined,
-        late=joins.late,
-        missing=joins.missing,
-        duplicate=joins.duplicate,
-        corrected=joins.corrected,
-        unpredicted=joins.unpredicted,
-        overdue=joins.overdue,
-    )

@@ -148,7 +148,9 @@ def _ids(event: Envelope[Any]) -> Iterable[str]:
 def _keys(together: Together, loop: str) -> set[str]:
     """Return the keys of the loop's source events in its lake."""
     definition = together.loops[loop].definition.prediction
-    return set(LakeTable(together.settings.lake / loop / "events" / definition.source).read()[definition.key].to_pylist())
+    return set(
+        LakeTable(together.settings.lake / loop / "events" / definition.source).read()[definition.key].to_pylist()
+    )
 
 
 def _words(folder: Path) -> set[str]:

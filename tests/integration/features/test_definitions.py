@@ -50,9 +50,9 @@ def test_what_does_not_fit_the_loops_events_is_named() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
-        ('tags={"loop": LOOP},\n    )', ")", "must have tags={'loop': 'orders'}"),
-        ("ttl=timedelta(0)", "ttl=timedelta(days=1)", "must have ttl=timedelta(0)"),
-        ('for each in ("count", "sum")', 'for each in ("count", "max")', "write a count or a sum"),
+        ("orders_v1 =", "shop_lines.tags = {}\norders_v1 =", "must have tags={'loop': 'orders'}"),
+        ("orders_v1 =", "shop_lines.ttl = DAY\norders_v1 =", "must have ttl=timedelta(0)"),
+        ("orders_v1 =", 'shop_lines.aggregations[1].function = "max"\norders_v1 =', "write a count or a sum"),
         ('"shops.shelved"', '"shops.shut"', "'shops.shut', which `events`"),
     ],
 )

@@ -71,7 +71,7 @@ def test_every_problem_is_told_at_its_line_by_whoever_would_refuse_it(copy: Copy
     offered = copy.edit(definition, "    basket_cents: {type: double}", "    basket: {type: double}")
     detector = copy.edit(definition, '"on": lines', '"on": linse')
     trainer = copy.edit(definition, "model:Trainer", "model:Trainr")
-    copy.edit(views, '"items_back", (3 * DAY,)', '"came_back", (3 * DAY,)')
+    copy.edit(views, '["items_back"], [3 * DAY]', '["came_back"], [3 * DAY]')
     done = check(copy.loops, copy.feature_repo)
     assert done.returncode == 1
     assert done.stdout.splitlines() == [

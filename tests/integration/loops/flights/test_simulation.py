@@ -5,7 +5,7 @@ import pytest
 
 from driftloop.loop import Loop
 from loops.flights.simulate import line
-from loops.flights.simulation import Happening, Paired, gain, log_loss
+from loops.flights.simulation import PairedBlock, SimulatedEvent, gain, log_loss
 
 pytestmark = pytest.mark.integration
 
@@ -17,7 +17,7 @@ def test_log_loss_uses_the_probability_of_the_true_class() -> None:
 
 
 def test_a_gain_weighs_blocks_by_their_rows(loop: Loop) -> None:
-    result = gain([Paired(1, 30.0, 20.0, 100), Paired(2, 5.0, 6.0, 10)], loop.definition)
+    result = gain([PairedBlock(1, 30.0, 20.0, 100), PairedBlock(2, 5.0, 6.0, 10)], loop.definition)
     assert result.estimate == pytest.approx(9.0 / 110)
     assert result.blocks == 2
     assert result.lower <= result.estimate <= result.upper
@@ -27,7 +27,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_its_level(loop: Loop) -
     draw = np.random.default_rng(7)
     covered = 0
     for _ in range(200):
-        paired = [Paired(day, 100 * loss, 0.0, 100) for day, loss in enumerate(draw.normal(0.05, 0.1, 20))]
+        paired = [PairedBlock(day, 100 * loss, 0.0, 100) for day, loss in enumerate(draw.normal(0.05, 0.1, 20))]
         result = gain(paired, loop.definition)
         covered += result.lower <= 0.05 <= result.upper
     assert 0.85 <= covered / 200 <= 0.99
@@ -36,9 +36,9 @@ def test_the_interval_covers_the_truth_about_as_often_as_its_level(loop: Loop) -
 def test_the_line_of_a_simulation_has_verdicts_and_refusals_without_one() -> None:
     day_ms = 86_400_000
     events = [
-        Happening(0, "trained", "r1 (drift) on 10 rows"),
-        Happening(0, "refused", "r1 (drift): no better than the base rate"),
-        Happening(day_ms, "worse", "r2 in shadow: -0.1"),
-        Happening(day_ms, "refused", "r2 (drift)"),
+        SimulatedEvent(0, "trained", "r1 (drift) on 10 rows"),
+        SimulatedEvent(0, "refused", "r1 (drift): no better than the base rate"),
+        SimulatedEvent(day_ms, "worse", "r2 in shadow: -0.1"),
+        SimulatedEvent(day_ms, "refused", "r2 (drift)"),
     ]
     assert line(events) == "Jan 01 refused: r1 (drift): no better than the base rate; Jan 02 worse: r2 in shadow: -0.1"
