@@ -64,7 +64,7 @@ def step_records(hour: int, count: int, inputs: int, raw: Raw, chance: np.random
 
 
 def main() -> None:
-    """Print the figures."""
+    """Print the durations."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=12)
     parser.add_argument("--per-step", type=int, default=40)
@@ -74,15 +74,15 @@ def main() -> None:
     timer: Callable[[], float] = time.process_time if chosen.cpu else time.perf_counter
     with tempfile.TemporaryDirectory() as folder:
         plain, closing = run(Path(folder), chosen.days, chosen.per_step, chosen.inputs, timer)
-    for name, found in (("step", plain), ("step that closes a window", closing)):
-        p50, p99 = np.percentile(np.array(found) * 1000, [50, 99])
-        print(f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms, n {len(found)}")
+    for name, seconds in (("step", plain), ("step that closes a window", closing)):
+        p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
+        print(f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms, n {len(seconds)}")
 
 
 def run(
     folder: Path, days: int, per_step: int, inputs: int, timer: Callable[[], float]
 ) -> tuple[list[float], list[float]]:
-    """Seconds of each step, those that close a window apart."""
+    """Return seconds per step: of plain steps, and of steps that close a window."""
     broker = MemoryBroker()
     for topic in declared().values():
         broker.create_topic(topic.name, topic.partitions)
@@ -106,8 +106,7 @@ def run(
         broker.append(step_records(hour, per_step, inputs, raw, chance))
         records = consumer.poll(5000, 0.0)
         started = timer()
-        joiner.take(records)
-        joiner.write()
+        joiner.process(records)
         (closing if (hour + 1) % 24 == 0 else plain).append(timer() - started)
     return plain, closing
 

@@ -6,11 +6,10 @@ import asyncio
 import itertools
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from google.protobuf.message import Message
 
@@ -30,11 +29,11 @@ from driftloop.runner.tables import open_database
 from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import TOPICS, assemble
 from services.monitoring.config import MonitoringSettings
-from services.monitoring.domain.grid import Grid, Reference
+from services.monitoring.domain.grid import Reference
 from services.monitoring.messages import OUTCOME_COLUMNS
 from services.monitoring.ports import ReleaseInfo
 from tests.helpers.clock import FakeClock
-from tests.unit.monitoring.rows import DAY, DIGEST, HOUR
+from tests.unit.monitoring.rows import DAY, DIGEST, HOUR, reference
 
 PARTITIONS = 2
 
@@ -95,15 +94,7 @@ class FakeReferences:
     def open(self, release: ReleaseInfo) -> Reference:
         if release.release_id in self.missing:
             raise BundleError(f"{release.uri}: gone")
-        grid = Grid(np.array([-1.0, 1.0]), np.array([20, 60, 20]), 0)
-        return Reference(
-            release.release_id,
-            self.digest,
-            ("x",),
-            ("colour",),
-            {"x": grid},
-            Grid(np.array([0.5]), np.array([50, 50]), 0),
-        )
+        return replace(reference(release.release_id), input_digest=self.digest)
 
 
 def outgoing(
