@@ -10,10 +10,13 @@ late and missing predictions stay so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from services.monitoring.domain.rows import OutcomeRow, Pair, Prediction
+
+_Row = TypeVar("_Row", Prediction, OutcomeRow)
 
 REMEMBERED_HORIZONS = 4
 """Outcomes and predictions are forgotten this many horizons after they become visible; then a repeat counts as new."""
@@ -138,11 +141,11 @@ class OutcomeJoin:
     def close(self, end_ms: int) -> JoinResult:
         """Decide on everything that became visible before ``end_ms``. Both watermarks must have reached it."""
         result = JoinResult()
-        result.predictions = sorted(self._visible_predictions(end_ms), key=lambda row: row.order)
+        result.predictions = sorted(_take_visible(self._predictions, end_ms), key=lambda row: row.order)
         for prediction in result.predictions:
             self._open(prediction, result)
         before: dict[str, OutcomeRow] = {}
-        for outcome in sorted(self._visible_outcomes(end_ms), key=lambda row: row.order):
+        for outcome in sorted(_take_visible(self._outcomes, end_ms), key=lambda row: row.order):
             self._decide(outcome, result, before)
         self._revalue(before, result)
         self._give_up(end_ms, result)
@@ -156,16 +159,6 @@ class OutcomeJoin:
         self._seen = {name: heard for name, heard in self._seen.items() if heard >= limit}
         self._keys = {name: key for name, key in self._keys.items() if key.forget(limit)}
         return limit
-
-    def _visible_predictions(self, end_ms: int) -> Sequence[Prediction]:
-        now = [row for row in self._predictions if row.visible_ms < end_ms]
-        self._predictions = [row for row in self._predictions if row.visible_ms >= end_ms]
-        return now
-
-    def _visible_outcomes(self, end_ms: int) -> Sequence[OutcomeRow]:
-        now = [row for row in self._outcomes if row.visible_ms < end_ms]
-        self._outcomes = [row for row in self._outcomes if row.visible_ms >= end_ms]
-        return now
 
     def _open(self, prediction: Prediction, result: JoinResult) -> None:
         key = self._key(prediction.key)
@@ -242,3 +235,10 @@ class OutcomeJoin:
 
     def _key(self, name: str) -> _KeyState:
         return self._keys.setdefault(name, _KeyState())
+
+
+def _take_visible(rows: list[_Row], end_ms: int) -> list[_Row]:
+    """Remove the rows that became visible before ``end_ms``, and return them."""
+    visible = [row for row in rows if row.visible_ms < end_ms]
+    rows[:] = [row for row in rows if row.visible_ms >= end_ms]
+    return visible
