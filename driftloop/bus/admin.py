@@ -10,9 +10,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from driftloop.bus.kafka_settings import MAX_MESSAGE_BYTES, KafkaSettings
 from driftloop.process.errors import DriftloopError, Retriable, UndeclaredTopic
-
-_QUIET = {"log_level": 0}  # a broker that is still starting is no news
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class TopicPlan:
     name: str
     partitions: int
     retention_ms: int
-    max_bytes: int = 8_000_000
+    max_bytes: int = MAX_MESSAGE_BYTES
 
 
 def create_topics(
@@ -35,7 +34,7 @@ def create_topics(
         UndeclaredTopic: it does not tell of a topic that was created.
         KafkaException: it refused a topic.
     """
-    client = AdminClient({"bootstrap.servers": bootstrap, **_QUIET})
+    client = AdminClient(KafkaSettings(bootstrap).admin())
     existing = _wait_for_broker(client, bootstrap, timeout_s)
     _wait_for_coordinator(bootstrap, timeout_s)
     missing = [topic for topic in topics if topic.name not in existing]
@@ -54,7 +53,7 @@ def _wait_for_coordinator(bootstrap: str, timeout_s: float) -> None:
     On a new broker the first question makes the offsets topic, which takes seconds. Our topics are created after that,
     so the first join of a consumer that waits for those does not fall into them.
     """
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "driftloop-up", **_QUIET})
+    consumer = Consumer({**KafkaSettings(bootstrap).admin(), "group.id": "driftloop-up"})
     deadline = time.monotonic() + timeout_s
     try:
         while True:
@@ -98,7 +97,7 @@ def require_broker(bootstrap: str, timeout_s: float = 5.0) -> None:
         DriftloopError: none did in time.
     """
     try:
-        _wait_for_broker(AdminClient({"bootstrap.servers": bootstrap, **_QUIET}), bootstrap, timeout_s)
+        _wait_for_broker(AdminClient(KafkaSettings(bootstrap).admin()), bootstrap, timeout_s)
     except Retriable as error:
         raise DriftloopError(f"no Kafka broker answers at {bootstrap}; `driftloop up` starts one") from error
 
@@ -110,7 +109,7 @@ def wait_for_topics(bootstrap: str, names: Iterable[str], timeout_s: float = 60.
         UndeclaredTopic: it answers, but lacked one of them until the end.
         Retriable: it did not answer.
     """
-    client = AdminClient({"bootstrap.servers": bootstrap, **_QUIET})
+    client = AdminClient(KafkaSettings(bootstrap).admin())
     deadline = time.monotonic() + timeout_s
     wanted = set(names)
     while missing := wanted - _wait_for_broker(client, bootstrap, timeout_s):

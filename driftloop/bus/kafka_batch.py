@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-import yaml
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as Position
 
 from driftloop.bus.admin import wait_for_topics
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
 from driftloop.bus.transient import call_with_retry, is_transient
 from driftloop.process.errors import Retriable, UndeclaredTopic
 
 _METADATA_TIMEOUT_S = 10.0
-CONSUMER = MappingProxyType(
-    {
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "auto.offset.reset": "earliest",
-        "fetch.wait.max.ms": 500,
-        "fetch.error.backoff.ms": 50,
-        "session.timeout.ms": 6000,
-        "heartbeat.interval.ms": 1500,
-        "allow.auto.create.topics": False,
-    }
-)
-_PRODUCER: Mapping[str, Any] = MappingProxyType(
-    yaml.load(Path(__file__).with_name("producer.yaml").read_text(), Loader=yaml.CSafeLoader)
-)
 
 
 class KafkaBatchConsumer:
@@ -51,7 +34,7 @@ class KafkaBatchConsumer:
     ) -> None:
         self._linger_s = linger_s
         wait_for_topics(bootstrap, topics)
-        self._consumer = Consumer({**CONSUMER, "bootstrap.servers": bootstrap, "group.id": group})
+        self._consumer = Consumer(KafkaSettings(bootstrap).batch_consumer(group))
         places = [TopicPartition(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
         self._offsets = Offsets(bootstrap)
         if newest:
@@ -115,7 +98,7 @@ class KafkaBatchProducer:
     """
 
     def __init__(self, bootstrap: str, *, queue_timeout_s: float = 30.0, linger_ms: int = 1) -> None:
-        self._producer = Producer({**_PRODUCER, "bootstrap.servers": bootstrap, "linger.ms": linger_ms})
+        self._producer = Producer(KafkaSettings(bootstrap).batch_producer(linger_ms))
         self._queue_timeout_s = queue_timeout_s
         self._failed: list[KafkaError] = []
         self._known: dict[str, int] = {}

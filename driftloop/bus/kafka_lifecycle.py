@@ -11,6 +11,7 @@ from aiokafka import TopicPartition as Place
 from aiokafka.errors import CommitFailedError, KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 
 from driftloop.bus.admin import wait_for_topics
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
 from driftloop.process.errors import Retriable, UndeclaredTopic
@@ -46,11 +47,7 @@ class KafkaLifecycleConsumer:
             UndeclaredTopic: it lacks one of them for too long.
         """
         await asyncio.to_thread(wait_for_topics, self._bootstrap, self._topics)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, group_id=self._group,
-            enable_auto_commit=False, auto_offset_reset="earliest",
-            session_timeout_ms=6000, heartbeat_interval_ms=1500, fetch_max_wait_ms=500, metadata_max_age_ms=60_000,
-        )  # fmt: skip
+        self._consumer = AIOKafkaConsumer(**KafkaSettings(self._bootstrap).lifecycle_consumer(self._group))
         await self._consumer.start()
         self._consumer.subscribe(self._topics, listener=self._revoked)
 
@@ -106,10 +103,7 @@ class KafkaLifecycleProducer:
             Retriable: none answered.
         """
         await asyncio.to_thread(wait_for_topics, self._bootstrap, ())
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap, acks="all", enable_idempotence=True, request_timeout_ms=10_000,
-            max_request_size=8_000_000,
-        )  # fmt: skip
+        producer = AIOKafkaProducer(**KafkaSettings(self._bootstrap).lifecycle_producer())
         try:
             await producer.start()
         except KafkaError as error:

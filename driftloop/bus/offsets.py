@@ -14,6 +14,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import TopicPartition
 from driftloop.bus.transient import call_with_retry
 
@@ -22,7 +23,7 @@ class Offsets:
     """Reads offsets from a broker. Each method retries for ``timeout_s``, then raises Retriable."""
 
     def __init__(self, bootstrap: str, *, timeout_s: float = 30.0) -> None:
-        self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._client = AdminClient(KafkaSettings(bootstrap).admin())
         self._timeout_s = timeout_s
 
     def first(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:

@@ -8,7 +8,8 @@ import time
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as Position
 
-from driftloop.bus.kafka_batch import CONSUMER, record_of
+from driftloop.bus.kafka_batch import record_of
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import Record, TopicPartition
 from driftloop.bus.transient import is_transient
 
@@ -17,8 +18,8 @@ class RecordFetcher:
     """Fetches the record at an offset. Thread-safe; the owner closes it."""
 
     def __init__(self, bootstrap: str, group: str, timeout_s: float = 5.0) -> None:
-        settings = {**CONSUMER, "bootstrap.servers": bootstrap, "group.id": group, "fetch.wait.max.ms": 10}
-        self._consumer = Consumer({**settings, "auto.offset.reset": "error"})
+        options = KafkaSettings(bootstrap, fetch_wait_s=0.01).batch_consumer(group)
+        self._consumer = Consumer({**options, "auto.offset.reset": "error"})
         self._timeout_s = timeout_s
         self._one_at_a_time = threading.Lock()
 

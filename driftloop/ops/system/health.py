@@ -10,6 +10,7 @@ import psutil
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.ops.system.parts import Part
 
 
@@ -48,7 +49,7 @@ def _pss(pid: int) -> int:
 
 
 def _kafka_answers(bootstrap: str, timeout_s: float) -> bool:
-    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    client = AdminClient(KafkaSettings(bootstrap).admin())
     try:
         return bool(client.list_topics(timeout=timeout_s).brokers)
     except KafkaException:

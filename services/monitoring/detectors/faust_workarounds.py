@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import faust
 
 from driftloop.bus.admin import wait_for_topics
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import Record, TopicPartition
 from driftloop.process import log
@@ -45,9 +46,10 @@ def make_app(app_id: str, settings: DetectorsSettings) -> Any:
     """
     for name in ("faust", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    kafka = KafkaSettings(settings.kafka_bootstrap, settings.session_timeout_s, settings.heartbeat_interval_s)
     return faust.App(
         app_id,
-        broker=[f"kafka://{address}" for address in settings.kafka_bootstrap.split(",")],
+        **kafka.faust(settings.commit_interval_s),
         store="memory://",
         datadir=str(settings.home / "faust"),
         web_enabled=False,
@@ -56,11 +58,6 @@ def make_app(app_id: str, settings: DetectorsSettings) -> Any:
         topic_partitions=1,
         topic_replication_factor=1,
         topic_disable_leader=True,
-        consumer_auto_offset_reset="earliest",
-        broker_session_timeout=settings.session_timeout_s,
-        broker_heartbeat_interval=settings.heartbeat_interval_s,
-        broker_commit_interval=settings.commit_interval_s,
-        processing_guarantee="at_least_once",
         stream_wait_empty=False,
     )
 
