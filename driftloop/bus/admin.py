@@ -27,12 +27,12 @@ class TopicPlan:
 def create_topics(
     bootstrap: str, topics: Iterable[TopicPlan], *, replication: int = 1, timeout_s: float = 60.0
 ) -> list[str]:
-    """Create what is missing; returns the names of the new ones. Waits for a broker that is still starting.
+    """Create the missing topics and return their names. Waits for a broker that is still starting.
 
     Raises:
         Retriable: no broker answered within ``timeout_s``.
-        UndeclaredTopic: it does not tell of a topic that was created.
-        KafkaException: it refused a topic.
+        UndeclaredTopic: the broker does not report a topic that it created.
+        KafkaException: the broker refused a topic.
     """
     client = AdminClient(KafkaSettings(bootstrap).admin())
     existing = _wait_for_broker(client, bootstrap, timeout_s)
@@ -40,18 +40,18 @@ def create_topics(
     missing = [topic for topic in topics if topic.name not in existing]
     if not missing:
         return []
-    asked = client.create_topics([_new_topic(topic, replication) for topic in missing], operation_timeout=timeout_s)
-    for future in asked.values():
+    created = client.create_topics([_new_topic(topic, replication) for topic in missing], operation_timeout=timeout_s)
+    for future in created.values():
         _unless_exists(future.exception())
-    wait_for_topics(bootstrap, asked, timeout_s)  # the controller has them; a broker says about them a moment later
-    return sorted(asked)
+    wait_for_topics(bootstrap, created, timeout_s)  # the controller knows them; a broker reports them a moment later
+    return sorted(created)
 
 
 def _wait_for_coordinator(bootstrap: str, timeout_s: float) -> None:
     """Return once the broker answers for consumer groups.
 
-    On a new broker the first question makes the offsets topic, which takes seconds. Our topics are created after that,
-    so the first join of a consumer that waits for those does not fall into them.
+    On a new broker the first such request creates the offsets topic, which takes seconds. This waits for it before
+    other topics are created, so a consumer's first join does not fall into those seconds.
     """
     consumer = Consumer({**KafkaSettings(bootstrap).admin(), "group.id": "driftloop-up"})
     deadline = time.monotonic() + timeout_s
@@ -94,7 +94,7 @@ def require_broker(bootstrap: str, timeout_s: float = 5.0) -> None:
     """Return if a broker answers.
 
     Raises:
-        DriftloopError: none did in time.
+        DriftloopError: no broker answered within ``timeout_s``.
     """
     try:
         _wait_for_broker(AdminClient(KafkaSettings(bootstrap).admin()), bootstrap, timeout_s)
@@ -106,8 +106,8 @@ def wait_for_topics(bootstrap: str, names: Iterable[str], timeout_s: float = 60.
     """Return once the broker has all these topics.
 
     Raises:
-        UndeclaredTopic: it answers, but lacked one of them until the end.
-        Retriable: it did not answer.
+        UndeclaredTopic: the broker still lacked one of them after ``timeout_s``.
+        Retriable: the broker did not answer.
     """
     client = AdminClient(KafkaSettings(bootstrap).admin())
     deadline = time.monotonic() + timeout_s

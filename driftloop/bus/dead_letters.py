@@ -41,7 +41,7 @@ def dead_letter_for_error(record: Record, error: InvalidEvent, consumer: str) ->
 
 
 class DeadLetterLimit:
-    """Stops a consumer that refuses more than ``limit`` records in a row: the records are then not the cause."""
+    """Stops a consumer that refuses more than ``limit`` consecutive records: the cause is then not a single record."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -1,6 +1,6 @@
-"""Drops what was seen already.
+"""Drops rows that were read before.
 
-Rows carry where they stood in the raw topic, and a redelivery comes in the same order.
+Rows have their offset in the raw topic, and a redelivery arrives in the same order.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 
 class SourceOffsets:
-    """Newest raw offset seen on each stream of rows; a stream is named by its reader, in order of raw offset."""
+    """The newest raw offset of each stream of rows. A reader names its streams; each is in order of raw offset."""
 
     def __init__(self, newest: dict[str, int] | None = None) -> None:
         self._newest = dict(newest or {})
 
     def fresh(self, stream: str, offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which rows, given by their raw offsets (int64 [n], ascending), are new to the stream; notes them as seen."""
+        """Return which rows (raw offsets, int64 [n], ascending) are new to the stream, and mark them as seen."""
         seen = self._newest.get(stream, -1)
         mask: NDArray[np.bool_] = offsets > seen
         if len(offsets):
@@ -26,10 +26,10 @@ class SourceOffsets:
         return mask
 
     def to_json(self) -> str:
-        """What to keep in a checkpoint."""
+        """Return the state for a checkpoint."""
         return json.dumps(self._newest, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> SourceOffsets:
-        """Back from a checkpoint."""
+        """Restore the state of a checkpoint."""
         return cls(json.loads(text))

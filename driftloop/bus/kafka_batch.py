@@ -1,4 +1,4 @@
-"""Kafka in batches, on confluent-kafka: for the services that move rows."""
+"""Kafka in batches, on confluent-kafka, for the services that move rows."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _METADATA_TIMEOUT_S = 10.0
 class KafkaBatchConsumer:
     """`driftloop.bus.ports.BatchConsumer` over Kafka.
 
-    Reads all partitions of its topics by itself, without a group's rebalancing: the services that use it keep
-    their state by partition, and one process owns them all. The group's name holds committed offsets only.
+    Reads all partitions of its topics itself, without rebalancing. The services that use it keep state by partition,
+    and one process owns all partitions. The group stores committed offsets only.
 
-    ``linger_s``: a poll that found a record goes on until none comes for so long, ten times that at most. What a
-    producer sent at once comes in several fetches, and a batch costs its reader more than a record.
+    ``linger_s``: a poll that has a record continues until no record arrives for this long, at most ten times this long.
+    A producer's batch arrives in several fetches, and one more batch costs its reader more than one more record.
     """
 
     def __init__(
@@ -35,66 +35,60 @@ class KafkaBatchConsumer:
         self._linger_s = linger_s
         wait_for_topics(bootstrap, topics)
         self._consumer = Consumer(KafkaSettings(bootstrap).batch_consumer(group))
-        places = [TopicPartition(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
+        partitions = [TopicPartition(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
         self._offsets = Offsets(bootstrap)
         if newest:
-            self._next = self._offsets.ends(places)
+            self._next = self._offsets.ends(partitions)
         else:
-            self._next = self._offsets.first(places) | self._offsets.committed(group, places)
+            self._next = self._offsets.first(partitions) | self._offsets.committed(group, partitions)
         self._assign()
 
     def _assign(self) -> None:
         self._consumer.assign([Position(tp.topic, tp.partition, offset) for tp, offset in self._next.items()])
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        """See the port."""
         first = self._consumer.poll(timeout_s)
         if first is None:
             return []
         messages = [first, *self._lingering(max_records - 1)]
         records = [record_of(message) for message in messages if not _passing(message)]
-        self._next.update({TopicPartition(each.topic, each.partition): each.offset + 1 for each in records})
+        self._next.update({TopicPartition(record.topic, record.partition): record.offset + 1 for record in records})
         return records
 
     def _lingering(self, most: int) -> list[Message]:
-        found: list[Message] = []
+        messages: list[Message] = []
         deadline = time.monotonic() + 10 * self._linger_s
-        while len(found) < most:
-            more = self._consumer.consume(most - len(found), self._linger_s)
-            found += more
+        while len(messages) < most:
+            more = self._consumer.consume(most - len(messages), self._linger_s)
+            messages += more
             if not more or time.monotonic() >= deadline:
                 break
-        return found
+        return messages
 
     def assignment(self) -> frozenset[TopicPartition]:
-        """See the port."""
         return frozenset(self._next)
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
-        """See the port."""
         self._next.update(positions)
         self._assign()
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """See the port."""
         if positions:
             offsets = [Position(tp.topic, tp.partition, offset) for tp, offset in positions.items()]
             call_with_retry("commit", lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
-        """See the port."""
         return self._offsets.ends(self._next)
 
     def close(self) -> None:
-        """See the port."""
         self._consumer.close()
 
 
 class KafkaBatchProducer:
     """`driftloop.bus.ports.BatchProducer` over Kafka.
 
-    ``linger_ms``: how long records wait for others of their partition. Who flushes what it sends can let them wait
-    long: a flush ends the wait.
+    ``linger_ms``: how long records wait for other records of their partition. A flush ends the wait, so a caller that
+    flushes can set it high.
     """
 
     def __init__(self, bootstrap: str, *, queue_timeout_s: float = 30.0, linger_ms: int = 1) -> None:
@@ -104,14 +98,12 @@ class KafkaBatchProducer:
         self._known: dict[str, int] = {}
 
     def send(self, records: Sequence[Outgoing]) -> None:
-        """See the port."""
         for record in records:
             self.partitions(record.topic)
             self._queue(record)
         self._producer.poll(0)
 
     def flush(self, timeout_s: float = 30.0) -> None:
-        """See the port."""
         left = self._producer.flush(timeout_s)
         failed, self._failed = self._failed, []
         if failed or left:
@@ -120,29 +112,27 @@ class KafkaBatchProducer:
             )
 
     def partitions(self, topic: str) -> int:
-        """See the port."""
         if topic not in self._known:
             self._known[topic] = _partitions(self._producer, topic)
         return self._known[topic]
 
     def close(self) -> None:
-        """See the port."""
         try:
             self.flush()
         except Retriable:
-            self._producer.purge()  # nobody is told of these any more
+            self._producer.purge()  # no caller waits for the result of these
             raise
         finally:
-            self._producer.close()  # else it goes on looking for its broker until somebody forgets it
+            self._producer.close()  # an open producer keeps searching for its broker until it is garbage-collected
 
     def _queue(self, record: Outgoing) -> None:
-        place: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
+        partition: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
         deadline = time.monotonic() + self._queue_timeout_s
         while True:
             try:
                 self._producer.produce(
                     record.topic, value=record.value, key=record.key, headers=list(record.headers),
-                    on_delivery=self._delivered, **place,
+                    on_delivery=self._delivered, **partition,
                 )  # fmt: skip
                 return
             except BufferError:
@@ -163,7 +153,7 @@ def _partitions(client: Consumer | Producer, topic: str) -> int:
 
 
 def _passing(message: Message) -> bool:
-    """Whether a message only reports a passing state; any other error is raised."""
+    """Return whether a message only reports a transient error; raise any other error."""
     error = message.error()
     if error is None:
         return False
@@ -173,6 +163,6 @@ def _passing(message: Message) -> bool:
 
 
 def record_of(message: Any) -> Record:
-    """A message of the library as a record."""
+    """Return a message of the library as a record."""
     headers = tuple((name, value or b"") for name, value in message.headers() or ())
     return Record(message.topic(), message.partition(), message.offset(), message.key(), message.value(), headers)

@@ -1,4 +1,4 @@
-"""Kafka on an event loop, on aiokafka: for the services that handle lifecycle events."""
+"""Kafka on an event loop, on aiokafka, for the services that handle lifecycle events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
-from aiokafka import TopicPartition as Place
+from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import CommitFailedError, KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 
 from driftloop.bus.admin import wait_for_topics
@@ -18,16 +18,16 @@ from driftloop.process.errors import Retriable, UndeclaredTopic
 
 
 class _Revoked(ConsumerRebalanceListener):
-    """Remembers what was taken away, so that nothing is committed for it."""
+    """Tracks revoked partitions, so that no offset is committed for them."""
 
     def __init__(self) -> None:
-        self.taken: set[Place] = set()
+        self.partitions: set[KafkaPartition] = set()
 
-    async def on_partitions_revoked(self, revoked: set[Place]) -> None:
-        self.taken |= revoked
+    async def on_partitions_revoked(self, revoked: set[KafkaPartition]) -> None:
+        self.partitions |= revoked
 
-    async def on_partitions_assigned(self, assigned: set[Place]) -> None:
-        self.taken -= assigned
+    async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:
+        self.partitions -= assigned
 
 
 class KafkaLifecycleConsumer:
@@ -41,10 +41,10 @@ class KafkaLifecycleConsumer:
         self._consumer: AIOKafkaConsumer | None = None
 
     async def start(self) -> None:
-        """Join the group, once the broker has the topics.
+        """Join the group once the broker has the topics.
 
         Raises:
-            UndeclaredTopic: it lacks one of them for too long.
+            UndeclaredTopic: the broker still lacks one of them after the time limit.
         """
         await asyncio.to_thread(wait_for_topics, self._bootstrap, self._topics)
         self._consumer = AIOKafkaConsumer(**KafkaSettings(self._bootstrap).lifecycle_consumer(self._group))
@@ -52,27 +52,24 @@ class KafkaLifecycleConsumer:
         self._consumer.subscribe(self._topics, listener=self._revoked)
 
     async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        """See the port."""
-        found = await self._running().getmany(timeout_ms=int(timeout_s * 1000), max_records=max_records)
-        return [_record(each) for batch in found.values() for each in batch]
+        batches = await self._running().getmany(timeout_ms=int(timeout_s * 1000), max_records=max_records)
+        return [_record(record) for batch in batches.values() for record in batch]
 
     async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """See the port."""
-        places = {Place(tp.topic, tp.partition): offset for tp, offset in positions.items()}
-        kept = {place: offset for place, offset in places.items() if place not in self._revoked.taken}
+        offsets = {KafkaPartition(tp.topic, tp.partition): offset for tp, offset in positions.items()}
+        kept = {partition: offset for partition, offset in offsets.items() if partition not in self._revoked.partitions}
         if not kept:
             return
         try:
             await self._running().commit(kept)
         except CommitFailedError as error:
-            raise Retriable(f"the group rebalanced; what was not committed comes again: {error}") from error
+            raise Retriable(f"the group rebalanced; uncommitted records are delivered again: {error}") from error
         except KafkaError as error:
             if not error.retriable:
                 raise
             raise Retriable(f"not committed: {error!r}") from error
 
     async def stop(self) -> None:
-        """See the port."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.stop()
@@ -97,10 +94,10 @@ class KafkaLifecycleProducer:
         self._reviving = asyncio.Lock()
 
     async def start(self) -> None:
-        """See the port. Waits for a broker that is still starting.
+        """Connect. Waits for a broker that is still starting.
 
         Raises:
-            Retriable: none answered.
+            Retriable: no broker answered.
         """
         await asyncio.to_thread(wait_for_topics, self._bootstrap, ())
         producer = AIOKafkaProducer(**KafkaSettings(self._bootstrap).lifecycle_producer())
@@ -112,22 +109,21 @@ class KafkaLifecycleProducer:
         self._producer = producer
 
     async def send(self, records: Sequence[Outgoing]) -> None:
-        """See the port. After an error the client is made again: an idempotent one can stay wedged."""
+        """Send as the port says. After an error the client is replaced, because an idempotent one can stay unusable."""
         producer = await self._running()
         try:
             await self._send(producer, records)
         except UnknownTopicOrPartitionError as error:
-            topics = ", ".join(sorted({each.topic for each in records}))
+            topics = ", ".join(sorted({record.topic for record in records}))
             raise UndeclaredTopic(f"the broker lacks one of the topics {topics}") from error
         except MessageSizeTooLargeError:
-            raise  # never to be sent: a defect of its sender
+            raise  # a defect of the sender; a retry cannot succeed
         except KafkaError as error:
             if self._producer is producer:
                 await self.stop()
             raise Retriable(f"not acknowledged: {error!r}") from error
 
     async def stop(self) -> None:
-        """See the port."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
@@ -153,7 +149,10 @@ class KafkaLifecycleProducer:
         partition = record.partition
         if partition is None and record.key is not None:
             partition = partition_of(record.key, len(await producer.partitions_for(record.topic)))
-        value = b"" if record.key is None and record.value is None else record.value  # aiokafka refuses none at all
+        value = (
+            b"" if record.key is None and record.value is None else record.value
+            # aiokafka refuses a record without key and value
+        )
         queued: asyncio.Future[Any] = await producer.send(
             record.topic, value=value, key=record.key, partition=partition, headers=list(record.headers)
         )

@@ -1,4 +1,4 @@
-"""The bus in memory: the same behaviour as Kafka's, for tests, in one process."""
+"""The bus in memory, for tests. It behaves as Kafka's, in one process."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class MemoryBroker:
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def create_topic(self, name: str, partitions: int = 1) -> None:
-        """Declare a topic; again is a no-op."""
+        """Declare a topic. A repeat has no effect."""
         with self._changed:
             if self._partitions.setdefault(name, partitions) == partitions:
                 for partition in range(partitions):
                     self._logs.setdefault(TopicPartition(name, partition), [])
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic has.
+        """Return the number of partitions of a topic.
 
         Raises:
             UndeclaredTopic: no topic has that name.
@@ -45,35 +45,33 @@ class MemoryBroker:
             raise UndeclaredTopic(f"the broker has no topic {topic}") from None
 
     def records(self, topic: str) -> list[Record]:
-        """All records of a topic, partition by partition."""
+        """Return all records of a topic, partition by partition."""
         with self._changed:
             return [record for p in range(self.partitions(topic)) for record in self._logs[TopicPartition(topic, p)]]
 
     def append(self, records: Iterable[Outgoing]) -> None:
-        """Write records."""
+        """Append records."""
         with self._changed:
             for record in records:
                 self._append(record)
             self._changed.notify_all()
 
     def batch_consumer(self, topics: Sequence[str], group: str) -> MemoryBatchConsumer:
-        """A `BatchConsumer` that starts where the group committed."""
+        """Return a `BatchConsumer` that starts at the group's committed offsets."""
         return MemoryBatchConsumer(self, topics, group)
 
     def batch_producer(self) -> MemoryBatchProducer:
-        """A `BatchProducer`."""
         return MemoryBatchProducer(self)
 
     def lifecycle_consumer(self, topics: Sequence[str], group: str) -> MemoryLifecycleConsumer:
-        """A `LifecycleConsumer` that starts where the group committed."""
+        """Return a `LifecycleConsumer` that starts at the group's committed offsets."""
         return MemoryLifecycleConsumer(self, topics, group)
 
     def lifecycle_producer(self) -> MemoryLifecycleProducer:
-        """A `LifecycleProducer`."""
         return MemoryLifecycleProducer(self)
 
     def committed(self, group: str) -> Mapping[TopicPartition, int]:
-        """What a group has committed."""
+        """Return the group's committed offsets."""
         with self._changed:
             return dict(self._committed[group])
 
@@ -96,12 +94,12 @@ class MemoryBroker:
     def _read(self, positions: dict[TopicPartition, int], max_records: int, timeout_s: float) -> list[Record]:
         with self._changed:
             self._changed.wait_for(lambda: any(len(self._logs[tp]) > at for tp, at in positions.items()), timeout_s)
-            found: list[Record] = []
+            records: list[Record] = []
             for tp, at in positions.items():
-                taken = self._logs[tp][at : at + max_records - len(found)]
-                positions[tp] = at + len(taken)
-                found += taken
-            return found
+                batch = self._logs[tp][at : at + max_records - len(records)]
+                positions[tp] = at + len(batch)
+                records += batch
+            return records
 
 
 class MemoryBatchConsumer:
@@ -115,29 +113,23 @@ class MemoryBatchConsumer:
         self._positions = {tp: committed.get(tp, 0) for tp in parts}
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        """See the port."""
         return self._broker._read(self._positions, max_records, timeout_s)
 
     def assignment(self) -> frozenset[TopicPartition]:
-        """See the port."""
         return frozenset(self._positions)
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
-        """See the port."""
         self._positions.update(positions)
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """See the port."""
         with self._broker._changed:
             self._broker._committed[self._group].update(positions)
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
-        """See the port."""
         with self._broker._changed:
             return {tp: len(self._broker._logs[tp]) for tp in self._positions}
 
-    def close(self) -> None:
-        """See the port."""
+    def close(self) -> None: ...
 
 
 class MemoryBatchProducer:
@@ -147,18 +139,14 @@ class MemoryBatchProducer:
         self._broker = broker
 
     def send(self, records: Sequence[Outgoing]) -> None:
-        """See the port."""
         self._broker.append(records)
 
-    def flush(self, timeout_s: float = 30.0) -> None:
-        """See the port."""
+    def flush(self, timeout_s: float = 30.0) -> None: ...
 
     def partitions(self, topic: str) -> int:
-        """See the port."""
         return self._broker.partitions(topic)
 
-    def close(self) -> None:
-        """See the port."""
+    def close(self) -> None: ...
 
 
 class MemoryLifecycleConsumer:
@@ -167,19 +155,15 @@ class MemoryLifecycleConsumer:
     def __init__(self, broker: MemoryBroker, topics: Sequence[str], group: str) -> None:
         self._inner = MemoryBatchConsumer(broker, topics, group)
 
-    async def start(self) -> None:
-        """See the port."""
+    async def start(self) -> None: ...
 
     async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        """See the port."""
         return await asyncio.to_thread(self._inner.poll, max_records, timeout_s)
 
     async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """See the port."""
         self._inner.commit(positions)
 
-    async def stop(self) -> None:
-        """See the port."""
+    async def stop(self) -> None: ...
 
 
 class MemoryLifecycleProducer:
@@ -188,12 +172,9 @@ class MemoryLifecycleProducer:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
-    async def start(self) -> None:
-        """See the port."""
+    async def start(self) -> None: ...
 
     async def send(self, records: Sequence[Outgoing]) -> None:
-        """See the port."""
         self._broker.append(records)
 
-    async def stop(self) -> None:
-        """See the port."""
+    async def stop(self) -> None: ...

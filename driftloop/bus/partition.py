@@ -1,4 +1,4 @@
-"""Which partition a key belongs to: murmur2, as Kafka's Java client and aiokafka choose it."""
+"""Partitions of keys by murmur2, as Kafka's Java client and aiokafka compute them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MASK = 0xFFFFFFFF
 
 
 def murmur2(data: bytes) -> int:
-    """32-bit MurmurHash2 of Austin Appleby with Kafka's seed, unsigned."""
+    """Return the 32-bit MurmurHash2 (Austin Appleby) with Kafka's seed, unsigned."""
     length = len(data)
     h = (_SEED ^ length) & _MASK
     whole = length & ~3
@@ -26,11 +26,11 @@ def murmur2(data: bytes) -> int:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Partition of a key among so many."""
+    """Return the partition of a key, 0 <= p < ``partitions``."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def partitions_of(keys: Sequence[bytes], partitions: int) -> list[int]:
-    """Partition of each key; equal keys are hashed once."""
+    """Return the partition of each key; equal keys are hashed once."""
     known: dict[bytes, int] = {key: partition_of(key, partitions) for key in set(keys)}
     return [known[key] for key in keys]

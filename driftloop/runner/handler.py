@@ -1,9 +1,9 @@
-"""What a lifecycle handler is.
+"""Types of lifecycle handlers.
 
-A service's ``handlers.py`` ends in a table of these, from message class to function. A handler gets the event and an
-open transaction, changes its service's state through ``tx.connection`` and returns the events to send. It must not
-commit, and does no I/O but SQL and reads of immutable files. It may raise `InvalidEvent` (dead letter) or `Retriable`
-(same event again).
+A service's ``handlers.py`` ends in a table from message class to handler. A handler gets the event and an open
+transaction, changes the service's state through ``tx.connection`` and returns the events to send. It must not commit,
+and its only I/O is SQL and reads of immutable files. It may raise `InvalidEvent` (dead letter) or `Retriable` (the same
+event is handled again).
 """
 
 from __future__ import annotations

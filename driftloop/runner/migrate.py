@@ -1,8 +1,8 @@
-"""Brings a service's database to the schema of this version: Alembic's revisions, applied in order at start.
+"""Upgrades a service's database to this version's schema: applies Alembic's revisions in order at the start.
 
-A folder of revisions is one history: each file is named for the revision that it holds, says which one it follows, and
-only goes up. A database notes in `TABLE` the newest of each history that it has. What inbox and outbox need stands in
-`COMMON`, a service's own tables in its ``revisions``.
+A folder of revisions is one history. Each file is named after its revision, names the revision that it follows, and
+only upgrades. A database stores the newest applied revision of each history in `TABLE`. `COMMON` creates inbox and
+outbox; a service's ``revisions`` create its own tables.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ TABLE = "driftloop_revisions"
 
 
 def migrate(engine: Engine, folders: Sequence[Path]) -> None:
-    """Apply the revisions that a database lacks, each in a transaction of its own.
+    """Apply the revisions that a database lacks, each in its own transaction.
 
-    Each transaction begins as the database's one writer (`driftloop.runner.tables`), so two processes that start at
-    once apply none twice, and a killed one leaves the database at a revision.
+    Each transaction begins as the database's one writer (`driftloop.runner.tables`). So two processes that start at
+    the same time apply no revision twice, and a killed process leaves the database at a revision.
 
     Raises:
         ConfigError: a newer version of driftloop wrote the database.
@@ -37,7 +37,7 @@ def migrate(engine: Engine, folders: Sequence[Path]) -> None:
 
 
 def _step(engine: Engine, script: ScriptDirectory) -> bool:
-    """Apply the next revision; whether there was one."""
+    """Apply the next revision; return whether there was one."""
     applied: list[str] = []
 
     def following(heads: Any, _context: MigrationContext) -> list[Any]:
@@ -54,7 +54,7 @@ def _step(engine: Engine, script: ScriptDirectory) -> bool:
 
 
 def _refuse_unknown(engine: Engine, script: ScriptDirectory, heads: Sequence[str]) -> None:
-    known = {each.revision for each in script.walk_revisions()}
+    known = {revision.revision for revision in script.walk_revisions()}
     if unknown := sorted(set(heads) - known):
         name = engine.url.render_as_string(hide_password=True)
         raise ConfigError(

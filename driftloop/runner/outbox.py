@@ -1,4 +1,4 @@
-"""Events written with the state they tell of, and published after."""
+"""Stores events in the transaction of the state change that they report. The relay publishes them later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from driftloop.runner.tables import READS, insert, outbox
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A row of the outbox that was not sent yet."""
+    """A row of the outbox that is not sent yet."""
 
     position: int
     record: Outgoing
@@ -33,9 +33,9 @@ def put(
     cause: Envelope[Any] | None,
     traceparent: str | None = None,
 ) -> int:
-    """Put events in the outbox, in order; returns how many were new.
+    """Put events in the outbox, in order; return the number of new ones.
 
-    An event id that stands there already is left as it is.
+    An event whose id is in the outbox already is skipped.
     """
     return sum(
         _insert(
@@ -48,7 +48,7 @@ def put(
 
 
 def find(engine: Engine, event_id: str) -> Envelope[Message] | None:
-    """The event of that id, sent or not."""
+    """Return the event with that id, sent or not, or None."""
     with engine.connect() as connection:
         row = connection.execution_options(**READS).execute(select(outbox).where(outbox.c.event_id == event_id)).first()
     if row is None:
@@ -59,7 +59,7 @@ def find(engine: Engine, event_id: str) -> Envelope[Message] | None:
 
 
 def unsent(engine: Engine, limit: int) -> list[Pending]:
-    """The oldest events not sent yet."""
+    """Return the oldest unsent events."""
     query = select(outbox).where(outbox.c.sent_wall_ms.is_(None)).order_by(outbox.c.position).limit(limit)
     with engine.connect() as connection:
         rows = connection.execution_options(**READS).execute(query).all()
@@ -67,7 +67,7 @@ def unsent(engine: Engine, limit: int) -> list[Pending]:
 
 
 def mark_sent(engine: Engine, positions: Sequence[int], wall_time_ms: int) -> None:
-    """Note that these were acknowledged."""
+    """Mark events as acknowledged."""
     with engine.begin() as connection:
         connection.execute(update(outbox).where(outbox.c.position.in_(positions)).values(sent_wall_ms=wall_time_ms))
 
@@ -77,7 +77,7 @@ def _insert(connection: Connection, event: Envelope[Message], key: str | None) -
     headers = json.dumps([[name, value.decode()] for name, value in record.headers]).encode()
     row = {"event_id": event.id, "topic": record.topic, "key": record.key, "value": record.value, "headers": headers}
     stated = insert(connection, outbox).values(row).on_conflict_do_nothing(index_elements=["event_id"])
-    return len(connection.execute(stated.returning(outbox.c.position)).all())  # PostgreSQL counts no inserted rows
+    return len(connection.execute(stated.returning(outbox.c.position)).all())  # PostgreSQL does not count inserted rows
 
 
 def _outgoing(row: Any) -> Outgoing:

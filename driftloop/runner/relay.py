@@ -23,7 +23,7 @@ def _mark(connection: Any) -> None:
 
 
 class Relay:
-    """Sends what the outbox holds and notes it as sent after the broker has acknowledged it."""
+    """Sends the events of the outbox, and marks them as sent after the broker has acknowledged them."""
 
     def __init__(self, service: str, engine: Engine, producer: LifecycleProducer, clock: Clock) -> None:
         self._service = service
@@ -39,7 +39,7 @@ class Relay:
         event.listen(engine, "checkin", self._wake_after_commit)
 
     async def wait_for_commit(self, longest_s: float) -> None:
-        """Wait until something was committed to the database since the last call, or for ``longest_s``."""
+        """Wait until a transaction was committed to the database since the last call, at most ``longest_s``."""
         self._event_loop = asyncio.get_running_loop()
         try:
             await asyncio.wait_for(self._written.wait(), longest_s)
@@ -52,12 +52,12 @@ class Relay:
         self._written.set()
 
     def _wake_after_commit(self, _connection: Any, pooled: Any) -> None:
-        """A connection went back to the pool, so what it committed stands."""
+        """Wake `wait_for_commit`: a connection that returns to the pool has finished its commit."""
         if pooled.info.pop(_COMMITTED, False) and self._event_loop is not None and not self._event_loop.is_closed():
             self._event_loop.call_soon_threadsafe(self._written.set)
 
     async def flush(self) -> int:
-        """Send all that is unsent; returns how many. After a defect nothing is sent any more: the process has to end.
+        """Send all unsent events; return their number. After a defect every call raises it, so that the process ends.
 
         Raises:
             Retriable: the broker did not acknowledge; the rest is sent later, in order.
@@ -77,8 +77,8 @@ class Relay:
         sent = 0
         while pending := await asyncio.to_thread(outbox.unsent, self._engine, _BATCH):
             metrics.BACKLOG.set(len(pending), service=self._service)
-            await self._producer.send([each.record for each in pending])
-            positions = [each.position for each in pending]
+            await self._producer.send([row.record for row in pending])
+            positions = [row.position for row in pending]
             await asyncio.to_thread(outbox.mark_sent, self._engine, positions, self._clock.now_ms())
             metrics.SENT.add(len(pending), service=self._service)
             sent += len(pending)
@@ -86,13 +86,13 @@ class Relay:
         return sent
 
     async def keep_flushing(self, ended: Callable[[], bool], pause_s: float = 1.0) -> None:
-        """Publish what is committed, at once, until ``ended``, which is asked after a `wake` and every ``pause_s``."""
+        """Publish each commit at once until ``ended`` returns True; checks it after a `wake` and every ``pause_s``."""
         while not ended():
             await self.try_flush()
             await self.wait_for_commit(pause_s)
 
     async def try_flush(self, pause_s: float = 0.5) -> int:
-        """`flush`, which leaves the rest to a later call where the broker does not answer."""
+        """Flush as `flush` does. If the broker does not answer, log it, pause and leave the rest to a later call."""
         try:
             return await self.flush()
         except Retriable as error:

@@ -1,7 +1,7 @@
-"""Runs a table of handlers: each event's effect happens once, however often the event comes.
+"""Runs a table of handlers. The effect of an event happens once, even if the event is delivered again.
 
-One SQL transaction holds the event's id in the inbox, the change of state and the events to send. The relay publishes
-the outbox, and only then is the offset committed: a consumer group with no lag has nothing left to say.
+One SQL transaction stores the event's id in the inbox, the change of state and the events to send. The relay publishes
+the outbox, and the offset is committed after that. So a consumer group without lag has published everything.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from driftloop.runner.tables import inbox
 
 @dataclass(frozen=True)
 class Patience:
-    """How a runner waits."""
+    """Waits and limits of a runner."""
 
     poll_timeout_s: float = 0.25
     relay_pause_s: float = 1.0
-    """Longest time between looks at the outbox; a commit in this process is seen at once."""
+    """Longest time between checks of the outbox; a commit in this process is published at once."""
     retry_first_s: float = 0.05
     retry_longest_s: float = 5.0
     retry_limit: int = 200
-    """Tries of one event before the process gives up and is started again."""
+    """Attempts per event before the process ends and is restarted."""
     dead_letter_limit: int = 20
     last_relay_s: float = 5.0
-    """Longest wait, at the end, for a publication that is under way: cut short, it would be published again."""
+    """Longest wait for a running publication at the end; if it is cut, the same events are published again."""
 
 
 class LifecycleService:
-    """Consumes every topic that declares a message in the table."""
+    """Consumes all topics that declare a message of the table."""
 
     def __init__(
         self,
@@ -79,11 +79,11 @@ class LifecycleService:
         self._relaying_ends = False
 
     def ready(self) -> bool:
-        """Whether it consumes."""
+        """Return whether it consumes."""
         return self._ready
 
     async def run(self) -> None:
-        """Handle events until the stop event is set. A defect in a handler ends it: the event comes again."""
+        """Handle events until the stop event is set. A defect in a handler ends it, and the event is handled again."""
         await self._producer.start()
         await self._consumer.start()
         relaying = asyncio.create_task(
@@ -115,7 +115,7 @@ class LifecycleService:
         positions = {}
         for record in records:
             if not await self._handle_with_retry(record):
-                return  # stopped: what is not committed comes again, and the inbox knows what was handled
+                return  # stopped: uncommitted records are delivered again, and the inbox skips those that were handled
             positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
         while await self._unsent():
             if self._stop.is_set():
@@ -130,8 +130,8 @@ class LifecycleService:
         return bool(await asyncio.to_thread(outbox.unsent, self._engine, 1))
 
     async def _handle_with_retry(self, record: Record) -> bool:
-        """Handle a record, again and again where need be; False where the service is to stop first."""
-        place = f"{record.topic}/{record.partition}/{record.offset}"
+        """Handle a record, with retries; return False if the service must stop first."""
+        position = f"{record.topic}/{record.partition}/{record.offset}"
         pause_s = self._patience.retry_first_s
         for number in range(self._patience.retry_limit):
             if self._stop.is_set():
@@ -140,12 +140,14 @@ class LifecycleService:
                 await self._handle(record)
             except Retriable as error:
                 metrics.RETRIED.add(service=self._name, topic=record.topic)
-                self._log.warning("retry", place=place, attempt=number, problem=str(error))
+                self._log.warning("retry", position=position, attempt=number, problem=str(error))
                 await asyncio.sleep(pause_s * self._random.uniform(0.5, 1.0))
                 pause_s = min(pause_s * 2, self._patience.retry_longest_s)
             else:
                 return True
-        raise Retriable(f"the event at {place} still cannot be handled after {self._patience.retry_limit} tries")
+        raise Retriable(
+            f"the event at {position} failed in all {self._patience.retry_limit} attempts; the process restarts"
+        )
 
     async def _handle(self, record: Record) -> None:
         try:
@@ -158,7 +160,7 @@ class LifecycleService:
             self._limit.accepted()
 
     def _read(self, record: Record) -> Envelope[Any] | None:
-        """The event, or None where the topic carries other messages too and this is one of them."""
+        """Return the event, or None for a message of the topic that has no handler here."""
         declared = [message_named(name) for name in topic(record.topic).messages]
         event = from_record(record, declared)
         return event if type(event.data) in self._handlers else None
@@ -187,5 +189,5 @@ class LifecycleService:
 
 
 def topics_of(handlers: HandlerTable) -> list[str]:
-    """Topics that a table of handlers consumes."""
+    """Return the topics that a table of handlers consumes."""
     return sorted({topic_of(message).name for message in handlers})

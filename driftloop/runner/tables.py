@@ -1,4 +1,4 @@
-"""Inbox and outbox: the two tables that every lifecycle service has beside its own."""
+"""Inbox and outbox: two tables that every lifecycle service has beside its own."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ READS: Mapping[str, bool] = MappingProxyType({"driftloop_reads": True})
 
 _REVISIONS = "revisions"
 _WRITER = 0x64726966
-"""PostgreSQL's advisory locks have numbers, and each database has its own; a second number is the schema's."""
+"""PostgreSQL's advisory locks are numbers, separate for each database. The second number is for the schema."""
 
 
 def versioned(revisions: Path) -> MetaData:
-    """Tables whose schema is what the revisions in a folder make (`driftloop.runner.migrate`)."""
+    """Return tables whose schema the revisions in a folder define (`driftloop.runner.migrate`)."""
     return MetaData(info={_REVISIONS: revisions})
 
 
@@ -48,7 +48,7 @@ inbox = Table(
     Column("type", String, nullable=False),
     Column("handled_wall_ms", BigInteger, nullable=False),
 )
-"""Events whose effect stands."""
+"""Events whose effect is committed."""
 
 outbox = Table(
     "outbox",
@@ -61,18 +61,18 @@ outbox = Table(
     Column("headers", LargeBinary, nullable=False),
     Column("sent_wall_ms", BigInteger),
 )
-"""Events to send, in order; sent ones stay, so that an id is sent once."""
+"""Events to send, in order. Sent events stay, so that no id is sent twice."""
 
 Index("outbox_unsent", outbox.c.sent_wall_ms, outbox.c.position)
 
 
 def open_database(url: str, *tables: MetaData) -> Engine:
-    """An engine on a service's database, with inbox, outbox and the service's own tables as this version has them.
+    """Return an engine on a service's database, with inbox, outbox and the service's own tables of this version.
 
-    Tables that have no revisions are created where missing. A transaction begins as the database's one writer, so that
-    two never deadlock and none decides on what another is about to change, unless the connection has the option
-    `READS`: then it sees the database as it was at its first read, and waits for no writer. SQLite runs in WAL with
-    full durability at checkpoints; PostgreSQL takes an advisory lock until the transaction's end
+    Tables without revisions are created if they are missing. A transaction begins as the database's one writer. So two
+    never deadlock, and none decides on data that another one is about to change. A connection with the option `READS`
+    is different: it sees the database as it was at its first read, and does not wait for a writer. SQLite runs in WAL
+    mode with full durability at checkpoints. PostgreSQL takes an advisory lock until the end of the transaction
     (`docs/decisions/0009-one-writer-per-database.md`).
 
     Raises:
@@ -86,16 +86,16 @@ def open_database(url: str, *tables: MetaData) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     elif engine.dialect.name == "postgresql":
         event.listen(engine, "begin", _begin_postgresql)
-    every = (metadata, *tables)
-    migrate(engine, [each.info[_REVISIONS] for each in every if _REVISIONS in each.info])
-    for each in every:
-        if _REVISIONS not in each.info:
-            each.create_all(engine)
+    schemas = (metadata, *tables)
+    migrate(engine, [schema.info[_REVISIONS] for schema in schemas if _REVISIONS in schema.info])
+    for schema in schemas:
+        if _REVISIONS not in schema.info:
+            schema.create_all(engine)
     return engine
 
 
 def insert(connection: Connection, table: Table) -> Any:
-    """An insert of the database's dialect, which knows about conflicts."""
+    """Return the dialect's insert statement, which supports conflict clauses."""
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
 
@@ -105,7 +105,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    """The first statement of a transaction, which the driver begins by it."""
+    """Execute a first statement, because the driver begins a transaction with it."""
     if _reads(connection):
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     else:
