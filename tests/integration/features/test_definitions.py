@@ -34,7 +34,7 @@ def test_views_are_what_the_definitions_declare(home: Home) -> None:
     assert len(views) == 4
 
 
-def test_what_does_not_fit_the_loops_events_is_named() -> None:
+def test_a_view_that_does_not_fit_the_events_is_reported() -> None:
     good = ViewSpec("v", Feed("orders.placed", ("shop",)), ("string",), latest=(Latest("channel", "string"),))
     assert list(misfits(orders(), [good])) == []
     wrong = [
@@ -80,6 +80,6 @@ def test_an_unknown_feature_service_is_refused_at_its_line_in_the_loops_definiti
         apply(open_store(settings), [asking], LOOPS / "feature_repo")
 
 
-def test_a_loop_without_definitions_is_told_which_file_is_missing(home: Home, tmp_path: Path) -> None:
+def test_a_loop_without_definitions_is_reported_with_the_missing_file(home: Home, tmp_path: Path) -> None:
     with pytest.raises(LoopDefinitionError, match=r"orders\.py:1: missing"):
         apply(home.store, [orders()], tmp_path)

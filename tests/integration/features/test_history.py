@@ -68,7 +68,7 @@ def _projections(store: FeatureStore, service: str) -> Sequence[Any]:
     return projections
 
 
-def test_the_join_is_feasts_own_join_value_by_value_in_the_rows_order(home: Home) -> None:
+def test_the_join_equals_feasts_join_in_values_and_row_order(home: Home) -> None:
     frame = entities(400)
     ours = training_frame(home.store, "orders_v1", frame, {})
     theirs = feasts(home.store, "orders_v1", frame)

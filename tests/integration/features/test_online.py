@@ -46,7 +46,7 @@ def test_feast_reads_what_the_service_wrote(home: Home) -> None:
             assert read[name] == [None if math.isnan(each) else each for each in column]
 
 
-def test_every_entity_has_the_values_that_the_definition_gives_late_rows_included(home: Home) -> None:
+def test_every_entity_has_the_defined_values_with_late_rows(home: Home) -> None:
     at = int(WATERMARKS[-1])
     spec = next(each for each in home.specs if each.view == "orders_shop_returns")
     inspected = home.rows["orders.inspected"]
@@ -61,7 +61,7 @@ def test_every_entity_has_the_values_that_the_definition_gives_late_rows_include
             assert column[number] == want
 
 
-def test_the_bytes_are_those_that_feast_writes(home: Home, tmp_path: Path) -> None:
+def test_the_bytes_equal_those_that_feast_writes(home: Home, tmp_path: Path) -> None:
     settings, store, _ = opened(tmp_path)
     for spec in home.specs:
         rows, view = newest(home, spec), store.get_stream_feature_view(spec.view)
@@ -80,13 +80,13 @@ def test_the_bytes_are_those_that_feast_writes(home: Home, tmp_path: Path) -> No
         assert all(unpack_value(value) is None or unpack_value(value) >= 0 for value, _ in feasts.values())  # type: ignore[operator]
 
 
-def test_every_view_is_marked_right_up_to_the_last_watermark(home: Home) -> None:
+def test_every_view_has_the_last_watermark(home: Home) -> None:
     online = SqliteOnline(home.settings.online_db)
     assert dict(online.watermarks("orders")) == {spec.view: int(WATERMARKS[-1]) for spec in home.specs}
     online.close()
 
 
-def test_a_value_that_stays_the_same_is_left_as_it_stands(tmp_path: Path) -> None:
+def test_an_unchanged_value_is_not_written_again(tmp_path: Path) -> None:
     settings, _, specs = opened(tmp_path)
     spec = next(each for each in specs if len(each.features) > 1)
     online = SqliteOnline(settings.online_db)
@@ -124,13 +124,13 @@ def test_an_older_row_never_replaces_a_newer_one(tmp_path: Path) -> None:
         (("b", "a", "c"), ("x", 7, "y")),
     ],
 )
-def test_entity_keys_are_feasts(names: tuple[str, ...], values: tuple[str | int, ...]) -> None:
+def test_entity_keys_equal_feasts(names: tuple[str, ...], values: tuple[str | int, ...]) -> None:
     protos = [Value(string_val=v) if isinstance(v, str) else Value(int64_val=v) for v in values]
     want = serialize_entity_key(EntityKey(join_keys=names, entity_values=protos), 3)
     assert EntityKeys(names).serialize(values) == want
 
 
-def test_redis_fields_are_feasts() -> None:
+def test_redis_fields_equal_feasts() -> None:
     from feast.infra.online_stores.helpers import _mmh3
 
     for view, feature in (("v", "f"), ("orders_shop_returns", "count_items_back_86400s"), ("ü", "")):

@@ -51,7 +51,9 @@ def read_until_flushed(consumer: KafkaBatchConsumer, watermark_ms: int) -> list[
     raise AssertionError(f"no flush at {watermark_ms}; told {told[-3:]}")
 
 
-def test_it_reads_from_kafka_to_the_end_and_again_after_a_stop(home: Home, tmp_path: Path, kafka: Kafka) -> None:
+def test_the_service_reads_kafka_to_the_end_and_continues_after_a_restart(
+    home: Home, tmp_path: Path, kafka: Kafka
+) -> None:
     settings = settings_in(tmp_path).model_copy(update={"kafka_bootstrap": kafka.bootstrap})
     create_topics(kafka.bootstrap, plan_topics([home.loop.definition]))
     producer = KafkaBatchProducer(kafka.bootstrap)

@@ -41,7 +41,7 @@ def assert_same(home: Home, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("steps", [2, 9, 17])
-def test_a_service_that_dies_after_some_steps_ends_with_the_same_rows(home: Home, tmp_path: Path, steps: int) -> None:
+def test_a_service_killed_after_some_steps_ends_with_the_same_rows(home: Home, tmp_path: Path, steps: int) -> None:
     settings, _, specs = opened(tmp_path)
     bus = broker(PARTITIONS)
     bus.append(records(home.loop, home.rows))
@@ -62,7 +62,7 @@ def test_a_backfill_gives_the_live_engines_rows_late_ones_included(home: Home, t
         assert offline(settings.lake, spec).equals(offline(home.settings.lake, spec)), spec.view
 
 
-def test_after_a_backfill_the_service_goes_on_and_takes_nothing_twice(home: Home, tmp_path: Path) -> None:
+def test_after_a_backfill_the_service_continues_and_reads_no_row_twice(home: Home, tmp_path: Path) -> None:
     settings, _, specs = opened(tmp_path)
     half = len(WATERMARKS) // 2
     until = {name: rows.filter(_arrived_before(rows, int(WATERMARKS[half]))) for name, rows in home.rows.items()}
@@ -110,7 +110,7 @@ def test_changed_views_stop_the_start_and_name_the_command(home: Home) -> None:
         restored({"orders": home.specs[1:]}, live.bus.partitions(TOPIC), checkpoint)
 
 
-def test_a_backfill_beside_the_service_is_refused(home: Home, tmp_path: Path) -> None:
+def test_a_backfill_during_the_service_is_refused(home: Home, tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     with claim(lock_path(settings)), pytest.raises(ConfigError, match="stop it first"):
         backfill(settings, "orders", home.specs)

@@ -134,7 +134,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any
 
 @pytest.mark.timeout(400)
 @pytest.mark.proof
-def test_killed_at_any_call_the_outcome_is_the_same(tmp_path: Path, undisturbed: tuple[dict[str, Any], int]) -> None:
+def test_a_kill_at_any_call_changes_nothing(tmp_path: Path, undisturbed: tuple[dict[str, Any], int]) -> None:
     expected, sparks = undisturbed
     assert len(expected["placed"]) == 15
     assert [row["reason"] for row in expected["rejected"]].count("duplicate") == 3
@@ -149,7 +149,7 @@ def test_killed_at_any_call_the_outcome_is_the_same(tmp_path: Path, undisturbed:
         assert outcome(harness) == expected, f"killed at call {at}"
 
 
-def test_killed_again_and_again_it_gets_through(tmp_path: Path, undisturbed: tuple[dict[str, Any], int]) -> None:
+def test_repeated_kills_do_not_stop_progress(tmp_path: Path, undisturbed: tuple[dict[str, Any], int]) -> None:
     expected, _ = undisturbed
     harness = make(tmp_path)
     for attempt in itertools.count():
@@ -163,7 +163,7 @@ def test_killed_again_and_again_it_gets_through(tmp_path: Path, undisturbed: tup
 
 
 @pytest.mark.parametrize("at", [6, 14, 23])
-def test_read_in_other_batches_after_a_kill_lake_and_log_still_agree(tmp_path: Path, at: int) -> None:
+def test_lake_and_log_agree_if_batches_differ_after_a_kill(tmp_path: Path, at: int) -> None:
     harness = make(tmp_path)
     with pytest.raises(Killed):
         run(harness, Fuse(at))
@@ -184,7 +184,7 @@ def test_read_in_other_batches_after_a_kill_lake_and_log_still_agree(tmp_path: P
     assert not stood & refused
 
 
-def test_a_checkpoint_forgets_what_it_covers(tmp_path: Path) -> None:
+def test_a_checkpoint_deletes_the_batches_before_it(tmp_path: Path) -> None:
     harness = make(tmp_path)
     run(harness, Fuse(0))
     before = len(envelopes(harness.broker, ROWS))

@@ -115,7 +115,7 @@ def flushed_to(bootstrap: str, hour: int) -> bool:
     return any(each.data.watermark_ms >= START_MS + hour * HOUR_MS for each in read_events(bootstrap, [FLUSHED]))
 
 
-def test_killed_in_the_middle_it_goes_on_and_all_stands_once(service: Service, loop: Loop, kafka: Kafka) -> None:
+def test_after_kills_every_row_is_stored_and_published_once(service: Service, loop: Loop, kafka: Kafka) -> None:
     service.start()
     producer = KafkaBatchProducer(kafka.bootstrap)
     producer.send(marks(0))

@@ -25,7 +25,7 @@ def _feed(run: LoopRun, number: int, sales: list[Sale]) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(steps=streams(), data=st.data())
-def test_a_run_goes_on_from_disk_as_if_it_had_never_stopped(
+def test_a_run_restored_from_disk_equals_an_uninterrupted_run(
     tmp_path_factory: pytest.TempPathFactory, steps: list[list[Sale]], data: st.DataObject
 ) -> None:
     file = CheckpointFile(tmp_path_factory.mktemp("state") / "c.arrow")
@@ -47,11 +47,11 @@ def test_a_run_goes_on_from_disk_as_if_it_had_never_stopped(
             assert rows_of(got, spec) == rows_of(want, spec)
 
 
-def test_there_is_none_before_the_first(tmp_path: Path) -> None:
+def test_without_a_file_there_is_no_checkpoint(tmp_path: Path) -> None:
     assert CheckpointFile(tmp_path / "none").load() is None
 
 
-def test_a_file_that_was_being_written_is_never_read(tmp_path: Path) -> None:
+def test_a_partly_written_file_is_not_read(tmp_path: Path) -> None:
     file = CheckpointFile(tmp_path / "c.arrow")
     run = LoopRun("sales", SPECS, 1)
     run.watermark(0, HOUR)

@@ -58,7 +58,7 @@ def _plain(value: object) -> object:
 
 @settings(deadline=None, max_examples=40)
 @given(streams())
-def test_every_row_is_what_the_definition_says_late_events_included(steps: list[list[Sale]]) -> None:
+def test_rows_follow_the_definition_with_late_events(steps: list[list[Sale]]) -> None:
     sales = [sale for step in steps for sale in step]
     held: dict[str, dict[Row, Row]] = {spec.view: {} for spec in SPECS}
     for advance in run(steps):
@@ -76,7 +76,7 @@ def _zeros(spec: ViewSpec) -> Row:
 
 @settings(deadline=None, max_examples=40)
 @given(streams())
-def test_only_rows_whose_windows_changed_come_out(steps: list[list[Sale]]) -> None:
+def test_only_rows_whose_windows_changed_are_written(steps: list[list[Sale]]) -> None:
     sales = [sale for step in steps for sale in step]
     for number, advance in enumerate(run(steps), 1):
         before, now = (number - 1) * STEP, number * STEP
@@ -121,7 +121,7 @@ def test_an_event_at_the_watermark_is_not_visible_yet() -> None:
     assert engine.advance(11).rows == 1
 
 
-def test_a_late_event_counts_once_and_from_the_watermark_at_which_it_came() -> None:
+def test_a_late_event_counts_once_from_its_arrival_watermark_on() -> None:
     engine = Engine(SPECS)
     late = batch([Sale("a", 1, 0, HOUR, 5.0)])
     engine.add(SHOPS, Arrived(late))
@@ -132,7 +132,7 @@ def test_a_late_event_counts_once_and_from_the_watermark_at_which_it_came() -> N
     assert rows_of(advance, BY_SHOP) == {("a",): (0.0, 0.0, 1.0, 5.0)}
 
 
-def test_sums_of_decimals_do_not_drift_however_many_events_come_and_go() -> None:
+def test_sums_of_decimals_do_not_drift_over_many_events() -> None:
     engine = Engine([windowed("v", SHOPS, HOUR)])
     random = np.random.default_rng(7)
     for minute in range(3000):
@@ -163,7 +163,7 @@ def test_of_two_events_at_one_time_the_later_in_the_raw_topic_is_the_newest() ->
     assert rows_of(engine.advance(9), NEWEST) == {("a",): (2.0, "blue")}
 
 
-def test_the_watermark_never_goes_back() -> None:
+def test_the_watermark_does_not_move_back() -> None:
     engine = Engine(SPECS)
     engine.advance(5)
     with pytest.raises(ValueError, match="watermark 5 after 5"):

@@ -14,7 +14,7 @@ def rows(*sales: Sale) -> Arrived:
     return Arrived(batch(sales))
 
 
-def test_rows_that_come_again_count_once_for_each_entity_they_feed() -> None:
+def test_redelivered_rows_count_once_per_entity() -> None:
     run = LoopRun("sales", SPECS, 1)
     sales = rows(Sale("a", 1, 10, 0, 5.0, offset=3), Sale("b", 1, 11, 0, 7.0, offset=4))
     for feeds in ([SHOPS], [PAIRS], [SHOPS, PAIRS]):
@@ -26,7 +26,7 @@ def test_rows_that_come_again_count_once_for_each_entity_they_feed() -> None:
     assert found["by_pair"] == {("a", 1): 5.0, ("b", 1): 7.0}
 
 
-def test_an_entity_takes_the_rows_that_are_meant_for_it() -> None:
+def test_an_entity_reads_only_its_own_rows() -> None:
     run = LoopRun("sales", SPECS, 1)
     sales = rows(Sale("a", 1, 10, 0, 5.0, offset=3), Sale("b", 1, 11, 0, 7.0, offset=4))
     run.rows(0, sales, {SHOPS: FIRST, PAIRS: SECOND})
@@ -37,7 +37,7 @@ def test_an_entity_takes_the_rows_that_are_meant_for_it() -> None:
     }  # fmt: skip
 
 
-def test_rows_that_cannot_be_read_for_one_entity_are_taken_for_none() -> None:
+def test_rows_that_are_invalid_for_one_entity_are_added_for_none() -> None:
     run = LoopRun("sales", SPECS, 1)
     sales = batch([Sale("a", 1, 10, 0, 5.0)])
     with pytest.raises(IndexError):
@@ -58,7 +58,7 @@ def test_rows_of_another_input_partition_are_not_repeats() -> None:
     assert advance.rows == 2
 
 
-def test_rows_taken_from_the_lake_are_not_taken_again_from_the_bus() -> None:
+def test_rows_read_from_the_lake_are_not_read_again_from_the_bus() -> None:
     run = LoopRun("sales", [windowed("v", SHOPS, HOUR)], 2)
     run.mark_seen({("sale.made", 0): 4}, 2)
     run.rows(1, rows(Sale("a", 1, 10, 0, 5.0, offset=4), Sale("a", 1, 11, 0, 7.0, offset=5)), {SHOPS: BOTH})
@@ -68,7 +68,7 @@ def test_rows_taken_from_the_lake_are_not_taken_again_from_the_bus() -> None:
     assert [column.tolist() for column in advance.views[0].columns] == [[1.0], [7.0]]
 
 
-def test_a_feed_that_no_view_reads_is_passed_over() -> None:
+def test_a_feed_that_no_view_reads_is_skipped() -> None:
     run = LoopRun("sales", [NEWEST], 1)
     run.rows(0, rows(Sale("a", 1, 10, 0, 5.0)), {PAIRS: FIRST})
     run.watermark(0, 12)

@@ -23,7 +23,7 @@ def test_a_replay_gives_the_live_rows_at_every_watermark(steps: list[list[Sale]]
             assert rows_of(replayed, spec) == rows_of(live, spec)
 
 
-def test_after_a_replay_rows_that_wait_still_come_and_none_comes_twice() -> None:
+def test_after_a_replay_pending_rows_are_added_once() -> None:
     sales = [Sale("a", 1, 10, 0, 1.0, 0), Sale("a", 1, STEP + 5, 0, 2.0, 1)]
     run_ = LoopRun("sales", SPECS, 1)
     table = pa.Table.from_batches([batch(sales)])

@@ -107,7 +107,7 @@ def run_to_the_end(service: BatchLoop, world: World) -> None:
     service.step()
 
 
-def test_online_rows_are_what_the_definition_says_and_every_watermark_is_told() -> None:
+def test_online_rows_follow_the_definition_and_every_watermark_is_published() -> None:
     world, made = World(), sales()
     world.bus.append(stream(made))
     run_to_the_end(world.service(), world)
@@ -118,7 +118,7 @@ def test_online_rows_are_what_the_definition_says_and_every_watermark_is_told() 
     assert world.advanced()[-1].late_events == sum(each.time < each.arrival for each in made) == 8
 
 
-def test_offline_holds_every_row_and_the_flush_says_up_to_where() -> None:
+def test_offline_has_every_row_and_the_flush_publishes_its_watermark() -> None:
     world, made = World(), sales()
     world.bus.append(stream(made))
     run_to_the_end(world.service(), world)
@@ -154,7 +154,7 @@ def undisturbed() -> World:
 
 
 @pytest.mark.parametrize("at", range(1, STORE_CALLS + 1))
-def test_killed_anywhere_it_ends_with_the_same_rows_online_and_offline(at: int, undisturbed: World) -> None:
+def test_a_kill_at_any_store_call_does_not_change_the_rows(at: int, undisturbed: World) -> None:
     fuse = Fuse(at)
     world = World(online=FakeOnline(fuse), offline=FakeOffline(fuse), checkpoints=FakeCheckpoints(fuse))
     world.bus.append(stream(sales()))
@@ -173,7 +173,7 @@ def test_the_kills_above_cover_every_store_call(undisturbed: World) -> None:
     assert sparks == STORE_CALLS
 
 
-def test_what_ingestion_sends_again_changes_nothing(undisturbed: World) -> None:
+def test_redelivered_rows_change_nothing(undisturbed: World) -> None:
     world = World()
     records = stream(sales())
     world.bus.append([*records[:17], *records[4:]])
@@ -182,14 +182,14 @@ def test_what_ingestion_sends_again_changes_nothing(undisturbed: World) -> None:
     assert world.offline_rows() == undisturbed.offline_rows()
 
 
-def test_records_of_loops_that_do_not_run_here_are_passed_over() -> None:
+def test_records_of_other_loops_are_skipped() -> None:
     world = World()
     world.bus.append([accepted(SHOPS, batch([Sale("a", 1, 1, 0, 1.0)]), 0, "other"), watermark(9, 0, "other")])
     run_to_the_end(world.service(), world)
     assert world.advanced() == []
 
 
-def test_a_record_that_cannot_be_read_is_a_dead_letter_and_the_next_one_counts() -> None:
+def test_an_unreadable_record_is_a_dead_letter_and_the_next_one_is_handled() -> None:
     world = World()
     rows = batch([Sale("a", 1, 1, 0, 1.0)])
     world.bus.append(

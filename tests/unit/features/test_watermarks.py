@@ -11,7 +11,7 @@ def test_nothing_is_due_before_every_partition_has_a_watermark() -> None:
     assert watermarks.due() == [10]
 
 
-def test_no_watermark_is_skipped_however_far_one_partition_is_ahead() -> None:
+def test_no_watermark_is_skipped_if_one_partition_is_far_ahead() -> None:
     watermarks = Watermarks(2)
     for watermark_ms in (10, 20, 30):
         watermarks.record(0, watermark_ms, None)
@@ -22,7 +22,7 @@ def test_no_watermark_is_skipped_however_far_one_partition_is_ahead() -> None:
     assert watermarks.due() == [30]
 
 
-def test_a_watermark_that_comes_again_is_not_due_again() -> None:
+def test_a_repeated_watermark_is_not_due_again() -> None:
     watermarks = Watermarks(1)
     watermarks.record(0, 10, None)
     assert watermarks.due() == [10]

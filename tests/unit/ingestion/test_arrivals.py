@@ -41,7 +41,7 @@ _CLOCKS = st.builds(PartitionClock, st.none() | st.integers(0, 300), st.just(Fal
 
 
 @given(_CLOCKS, _TIMES, st.lists(st.tuples(st.integers(0, 12), st.integers(0, 400)), max_size=4), st.integers(0, 12))
-def test_a_clock_runs_as_if_row_by_row_however_the_rows_are_cut(
+def test_a_clock_does_not_depend_on_how_rows_are_batched(
     clock: PartitionClock, times: list[int], marks: list[tuple[int, int]], cut: int
 ) -> None:
     placed = sorted((min(row, len(times)), at) for row, at in marks)
@@ -55,7 +55,7 @@ def test_a_clock_runs_as_if_row_by_row_however_the_rows_are_cut(
     assert (second.clock, (*first.sent, *second.sent)) == (whole.clock, whole.sent)
 
 
-def test_an_event_too_far_ahead_moves_nothing() -> None:
+def test_an_event_too_far_ahead_does_not_advance_the_clock() -> None:
     found = read([100, 1000, 120])
     assert found.ahead.tolist() == [False, True, False]
     assert found.clock.watermark_ms == 115
@@ -72,7 +72,7 @@ def test_a_producers_watermark_ends_derivation() -> None:
 
 
 @given(st.permutations([(place, at) for place in (HERE, THERE) for at in (10, 20, 30)]))
-def test_advances_do_not_show_how_partitions_were_read_against_each_other(
+def test_advances_do_not_depend_on_the_order_in_which_partitions_are_read(
     order: list[tuple[TopicPartition, int]],
 ) -> None:
     loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock()})
@@ -91,7 +91,7 @@ def test_the_loop_waits_for_a_partition_that_has_no_watermark() -> None:
     assert loop.advance() == []
 
 
-def test_a_silent_partition_is_passed_over_and_joins_where_the_loop_stands() -> None:
+def test_an_idle_partition_is_ignored_and_rejoins_at_the_loops_watermark() -> None:
     loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock(4)})
     loop.note(HERE, PartitionClock(10), ())
     assert [each.watermark_ms for each in loop.advance()] == [4]
@@ -100,7 +100,7 @@ def test_a_silent_partition_is_passed_over_and_joins_where_the_loop_stands() -> 
     assert loop.clock(THERE) == PartitionClock(10)
 
 
-def test_a_silent_partition_with_a_producers_watermark_holds_the_loop() -> None:
+def test_an_idle_partition_with_a_producers_watermark_holds_back_the_loop() -> None:
     loop = LoopClock({HERE: PartitionClock(20, True), THERE: PartitionClock(4, True)})
     loop.pass_over([THERE])
     assert [each.watermark_ms for each in loop.advance()] == [4]

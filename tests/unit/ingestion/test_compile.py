@@ -63,7 +63,7 @@ def test_a_wrong_definition_names_its_line(tmp_path: Path, before: str, after: s
     assert says in problem
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     loop = write_loop(tmp_path, replace=("id: uid\n    key: order_id", "id: name\n    key: number"))
     with pytest.raises(LoopDefinitionError) as caught:
         compile_loops([loop])

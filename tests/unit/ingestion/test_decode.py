@@ -78,7 +78,7 @@ def test_json_is_read_as_protobuf_reads_it(
 
 
 @given(st.binary(max_size=40), st.sampled_from([b"", b"{", b'{"uid": ', b"\x0a\x02"]))
-def test_no_bytes_bring_it_down_or_harm_their_neighbours(schema: EventSchema, noise: bytes, start: bytes) -> None:
+def test_no_bytes_crash_the_decoder_or_affect_other_records(schema: EventSchema, noise: bytes, start: bytes) -> None:
     good = json.dumps(placed("good")).encode()
     decoded = decode(schema, good, start + noise, good)
     assert decoded.rows.num_rows + len(decoded.rejected) == 3
@@ -135,7 +135,7 @@ def test_formats_can_be_mixed_and_rows_keep_their_order(schema: EventSchema) -> 
         (b"\x0a\x01\xff", (), "malformed-protobuf"),
     ],
 )
-def test_what_cannot_be_read_says_why(
+def test_an_unreadable_record_is_rejected_with_the_reason(
     schema: EventSchema, value: bytes | None, headers: tuple[tuple[str, bytes], ...], reason: str
 ) -> None:
     [fault] = decode(schema, value, headers=headers).rejected

@@ -16,13 +16,13 @@ def test_the_second_of_two_equal_events_is_a_duplicate() -> None:
     assert window.repeated(["a"], [15], 9).tolist() == [True]
 
 
-def test_an_id_that_comes_again_beyond_the_window_is_new() -> None:
+def test_an_id_repeated_after_the_window_is_new() -> None:
     window = DuplicateWindow(10)
     assert window.repeated(["a", "a"], [5, 16], None).tolist() == [False, False]
 
 
 @given(_EVENTS)
-def test_a_window_filled_from_accepted_rows_judges_as_one_that_saw_them(events: list[tuple[str, int, int]]) -> None:
+def test_a_window_restored_from_accepted_rows_equals_the_original(events: list[tuple[str, int, int]]) -> None:
     half = len(events) // 2
     live, accepted, watermark = DuplicateWindow(10), [], 0
     for name, time_ms, mark in events[:half]:

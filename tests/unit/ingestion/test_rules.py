@@ -46,12 +46,12 @@ def numbers(draw: st.DrawFn) -> tuple[Column, FieldRule, pa.Array]:
 
 @settings(max_examples=200)
 @given(texts() | numbers())
-def test_where_extremes_keep_a_rule_no_row_breaks_it(case: tuple[Column, FieldRule, pa.Array]) -> None:
+def test_if_the_extremes_keep_a_rule_every_row_keeps_it(case: tuple[Column, FieldRule, pa.Array]) -> None:
     if _keep(*case):
         assert faults(*case) == []
 
 
-def test_extremes_do_tell_where_nothing_is_wrong() -> None:
+def test_extremes_decide_for_rows_without_problems() -> None:
     word, number = Column("word", pa.string(), ""), Column("number", pa.float64(), None)
     assert _keep(word, FieldRule(required=True, enum=("a", "bc"), max_length=2), pa.array(["a", "bc", "a"]))
     assert _keep(number, FieldRule(min=0, max=1), pa.array([0.0, None, 1.0]))

@@ -46,7 +46,7 @@ def test_json_without_key_or_header_and_protobuf_give_equal_rows(harness: Ingest
     )
 
 
-def test_rows_go_once_to_each_entity_in_the_partition_of_its_key(harness: IngestionHarness, producer: Producer) -> None:
+def test_each_entity_gets_a_row_once_in_the_partition_of_its_key(harness: IngestionHarness, producer: Producer) -> None:
     for number in range(20):
         producer.json(PLACED, placed(f"e{number}", buyer=f"b{number % 7}"), number % 2)
     producer.json(PLACED, placed("nobody", buyer=""))
@@ -64,7 +64,7 @@ def test_rows_go_once_to_each_entity_in_the_partition_of_its_key(harness: Ingest
     assert sorted(seen["everywhere"]) == sorted([*everyone, "nobody"])
 
 
-def test_outcomes_go_by_prediction_key_and_unknown_ones_stay_out(harness: IngestionHarness, producer: Producer) -> None:
+def test_outcomes_are_keyed_by_prediction_and_need_a_value(harness: IngestionHarness, producer: Producer) -> None:
     producer.json(PAID, paid("a", order_id="17", paid=4))
     producer.json(PAID, paid("b", order_id="18", paid=None))
     harness.ingest()
@@ -109,7 +109,7 @@ def _rows_stand_before_watermarks(items: list[tuple[object, ...]]) -> None:
             assert row["event_time_ms"] != row["arrival_watermark_ms"]
 
 
-def test_late_rows_are_accepted_with_the_watermark_they_met(harness: IngestionHarness, producer: Producer) -> None:
+def test_a_late_row_is_accepted_with_its_arrival_watermark(harness: IngestionHarness, producer: Producer) -> None:
     producer.watermark(5)
     producer.json(PLACED, placed("late", 3))
     harness.ingest()
@@ -168,7 +168,7 @@ def test_an_idle_partition_does_not_hold_the_loop_back(harness: IngestionHarness
         (placed("a", buyer="b" * 5000), "too-large"),
     ],
 )
-def test_what_breaks_a_rule_is_a_dead_letter_with_its_reason(
+def test_an_event_that_breaks_a_rule_becomes_a_dead_letter_with_its_reason(
     harness: IngestionHarness, producer: Producer, event: dict[str, object], reason: str
 ) -> None:
     producer.watermark(0)
@@ -189,7 +189,7 @@ def test_what_breaks_a_rule_is_a_dead_letter_with_its_reason(
 @pytest.mark.parametrize(
     "event", [placed("a", note="1234"), placed("a", shop="häfen"), placed("a", amount=1000, note="")]
 )
-def test_what_just_keeps_the_rules_is_accepted(
+def test_an_event_at_the_limits_of_the_rules_is_accepted(
     harness: IngestionHarness, producer: Producer, event: dict[str, object]
 ) -> None:
     producer.json(PLACED, event)
@@ -197,7 +197,7 @@ def test_what_just_keeps_the_rules_is_accepted(
     assert len(harness.events("orders", PLACED)) == 1
 
 
-def test_a_row_on_which_an_expression_fails_rejects_only_itself(tmp_path: Path) -> None:
+def test_only_the_row_on_which_an_expression_fails_is_rejected(tmp_path: Path) -> None:
     strict = ('"100 // count"', "\"CAST(shop || '1' AS BIGINT)\"")
     harness = IngestionHarness(tmp_path, [write_loop(tmp_path / "loops", replace=strict)])
     producer = Producer(harness.broker, harness.loops[0])
@@ -216,7 +216,7 @@ def test_a_watermark_that_cannot_be_read_is_a_dead_letter(
     assert len(harness.letters(PLACED)) == 1
 
 
-def test_duplicates_are_noted_and_are_no_dead_letters(harness: IngestionHarness, producer: Producer) -> None:
+def test_duplicates_are_recorded_but_not_dead_lettered(harness: IngestionHarness, producer: Producer) -> None:
     producer.json(PLACED, placed("a"))
     producer.protobuf(PLACED, placed("a"), 1)
     harness.ingest()
@@ -228,7 +228,7 @@ def test_duplicates_are_noted_and_are_no_dead_letters(harness: IngestionHarness,
     assert harness.letters(PLACED) == []
 
 
-def test_too_many_dead_letters_in_a_row_stop_it_and_all_of_them_are_kept(
+def test_too_many_dead_letters_in_a_row_stop_ingestion_and_none_is_lost(
     harness: IngestionHarness, producer: Producer
 ) -> None:
     harness.settings = {"dead_letter_limit": 3}
@@ -247,7 +247,7 @@ def test_too_many_dead_letters_in_a_row_stop_it_and_all_of_them_are_kept(
     assert len(harness.letters(PLACED)) == 12
 
 
-def test_a_huge_record_leaves_a_letter_that_a_topic_takes(harness: IngestionHarness, producer: Producer) -> None:
+def test_the_dead_letter_of_a_huge_record_fits_the_topic(harness: IngestionHarness, producer: Producer) -> None:
     value = b"x" * 9_000_000
     producer.raw(PLACED, value)
     harness.ingest()
@@ -257,7 +257,7 @@ def test_a_huge_record_leaves_a_letter_that_a_topic_takes(harness: IngestionHarn
     assert letter.header("dlq-original-bytes") == b"9000000"
 
 
-def test_many_rows_are_split_into_events_that_a_topic_takes(harness: IngestionHarness, producer: Producer) -> None:
+def test_many_rows_are_split_into_events_that_fit_the_topic(harness: IngestionHarness, producer: Producer) -> None:
     for number in range(2000):
         producer.json(PLACED, placed(f"e{number}", buyer="b" * 3800))
     harness.ingest()
@@ -274,7 +274,7 @@ def test_many_rows_are_split_into_events_that_a_topic_takes(harness: IngestionHa
     assert len({event.id for _, event in envelopes(harness.broker, ROWS)}) == len(sizes)
 
 
-def test_the_lake_is_flushed_when_input_rests_and_says_where_it_stands(
+def test_the_lake_is_flushed_when_input_is_idle_and_its_state_is_published(
     harness: IngestionHarness, producer: Producer
 ) -> None:
     harness.settings = {"flush_idle_s": 0.3}
@@ -313,7 +313,7 @@ def test_the_lake_is_flushed_by_rows_and_by_span_of_event_time(
     assert 2 <= len(envelopes(harness.broker, FLUSHED)) <= 4
 
 
-def test_two_loops_do_not_meet(tmp_path: Path) -> None:
+def test_two_loops_are_independent(tmp_path: Path) -> None:
     loops = [write_loop(tmp_path / "loops", name, f"{name}.") for name in ("one", "two")]
     harness = IngestionHarness(tmp_path, loops)
     one, two = (Producer(harness.broker, loop, f"{loop.name}.") for loop in loops)
@@ -337,7 +337,7 @@ def test_two_loops_do_not_meet(tmp_path: Path) -> None:
         ("value: paid, kind: multiclass, classes: [none, one, two]", "paid", {1: 1.0}, -1),
     ],
 )
-def test_an_outcome_is_the_place_of_its_class_and_one_of_no_class_a_dead_letter(
+def test_an_outcome_is_the_index_of_its_class_and_an_unknown_class_is_a_dead_letter(
     tmp_path: Path, label: str, field: str, known: dict[object, float], unknown: object
 ) -> None:
     harness, producer = of_label(tmp_path, label)

@@ -85,7 +85,7 @@ class TestBatches(BatchBusSuite):
             producer.send([Outgoing(topic, b"small")])
             producer.flush()
 
-    def test_a_flush_says_so_where_the_broker_does_not_answer_and_loses_nothing(self, kafka: Kafka) -> None:
+    def test_a_flush_without_a_broker_raises_and_loses_nothing(self, kafka: Kafka) -> None:
         topic = kafka.topic()
         with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
             producer.partitions(topic)
@@ -98,7 +98,7 @@ class TestBatches(BatchBusSuite):
             assert numbers(take(consumer, 5)) == [0, 1, 2, 3, 4]
             assert consumer.end_offsets() == {TopicPartition(topic, 0): 5}
 
-    def test_a_new_reader_can_begin_with_what_is_newest(self, kafka: Kafka) -> None:
+    def test_a_new_reader_can_start_at_the_end(self, kafka: Kafka) -> None:
         topic = kafka.topic()
         with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
             producer.send(numbered(topic, 3))
@@ -114,7 +114,7 @@ class TestLifecycle(LifecycleBusSuite):
     def bus(self, kafka: Kafka) -> Bus:
         return _KafkaBus(kafka)
 
-    async def test_two_consumers_of_a_group_share_the_partitions_and_lose_nothing(self, kafka: Kafka) -> None:
+    async def test_two_consumers_of_a_group_share_the_partitions_without_loss(self, kafka: Kafka) -> None:
         topic, group = kafka.topic(partitions=4), new_group()
         async with running(KafkaLifecycleProducer(kafka.bootstrap)) as producer:
             await producer.send([r for p in range(4) for r in numbered(topic, 5, partition=p)])
@@ -129,7 +129,7 @@ class TestLifecycle(LifecycleBusSuite):
         assert len({each.partition for each in again}) == 2
         assert set(again) <= set(seen)
 
-    async def test_a_record_too_large_is_a_defect_of_its_sender_and_blocks_no_other(self, kafka: Kafka) -> None:
+    async def test_a_record_that_is_too_large_is_a_defect_and_does_not_block_others(self, kafka: Kafka) -> None:
         topic = kafka.topic()
         async with running(KafkaLifecycleProducer(kafka.bootstrap)) as producer:
             with pytest.raises(RuntimeError, match="MessageSizeTooLarge"):
@@ -146,25 +146,25 @@ class TestLifecycle(LifecycleBusSuite):
 
 
 class TestTopics:
-    def test_a_topic_is_created_once_with_what_its_plan_says(self, kafka: Kafka) -> None:
+    def test_a_topic_is_created_once_as_planned(self, kafka: Kafka) -> None:
         wanted = [TopicPlan("created.v1", 3, -1), TopicPlan("created.v1.dlq", 1, -1)]
         assert create_topics(kafka.bootstrap, wanted) == ["created.v1", "created.v1.dlq"]
         assert create_topics(kafka.bootstrap, wanted) == []
         with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
             assert producer.partitions("created.v1") == 3
 
-    def test_the_broker_takes_every_topic_that_is_declared(self, kafka: Kafka) -> None:
+    def test_the_broker_accepts_every_declared_topic(self, kafka: Kafka) -> None:
         wanted = plan_topics([])
         create_topics(kafka.bootstrap, wanted)
         wait_for_topics(kafka.bootstrap, [each.name for each in wanted], timeout_s=10)
 
-    def test_waiting_for_a_topic_that_nobody_creates_ends_and_names_it(self, kafka: Kafka) -> None:
+    def test_the_wait_for_a_missing_topic_ends_with_its_name(self, kafka: Kafka) -> None:
         began = time.monotonic()
         with pytest.raises(UndeclaredTopic, match="nobody-made-me"):
             wait_for_topics(kafka.bootstrap, ["nobody-made-me"], timeout_s=0.3)
         assert time.monotonic() - began < 5
 
-    def test_waiting_for_a_broker_that_is_not_there_ends_and_names_it(self) -> None:
+    def test_the_wait_for_a_missing_broker_ends_with_its_address(self) -> None:
         address = f"127.0.0.1:{free_ports(1)[0]}"
         with pytest.raises(Retriable, match=address):
             create_topics(address, [], timeout_s=0.1)

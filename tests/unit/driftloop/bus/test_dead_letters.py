@@ -16,7 +16,7 @@ from tests.helpers.bus import HEADERS
 RECORD = Record("raw", 3, 17, b"key", b"\x00bytes", HEADERS)
 
 
-def test_a_dead_letter_holds_the_original_and_why() -> None:
+def test_a_dead_letter_has_the_original_and_the_reason() -> None:
     letter = dead_letter(RECORD, consumer="ingestion", reason="invalid", detail="lines is 900", stack="Traceback")
     assert (letter.topic, letter.key, letter.value, letter.partition) == ("raw.dlq", b"key", b"\x00bytes", None)
     assert letter.headers[: len(HEADERS)] == HEADERS
@@ -36,7 +36,7 @@ def test_a_record_without_a_value_has_the_digest_of_nothing() -> None:
     assert dict(letter.headers)["dlq-sha256"] == hashlib.sha256(b"").hexdigest().encode()
 
 
-def test_long_reasons_are_cut_where_they_say_least() -> None:
+def test_long_reasons_are_cut_at_their_least_useful_end() -> None:
     letter = dead_letter(RECORD, consumer="c", reason="r", detail="d" * 9_999, stack="a" * 9_999 + "the error")
     why = dict(letter.headers)
     assert len(why["dlq-detail"]) == 2_000
@@ -54,7 +54,7 @@ def test_the_dead_letter_of_an_error_holds_its_reason_detail_and_stack() -> None
     assert b"test_dead_letters.py" in headers["dlq-stack"]
 
 
-def test_the_limit_counts_what_is_refused_in_a_row() -> None:
+def test_the_limit_counts_consecutive_refusals() -> None:
     limit = DeadLetterLimit(3)
     limit.refused("invalid", 3)
     limit.accepted()
@@ -64,7 +64,7 @@ def test_the_limit_counts_what_is_refused_in_a_row() -> None:
         limit.refused("duplicate")
 
 
-def test_every_topic_that_dead_letters_has_a_topic_for_them() -> None:
+def test_every_topic_with_dead_letters_has_a_dlq_topic() -> None:
     loop = load_loop(ROOT / "tests" / "loops" / "orders").definition
     planned = {each.name: each for each in plan_topics([loop])}
     wanted = [each.name for each in declared().values() if each.dead_letters] + list(loop.events)

@@ -12,20 +12,20 @@ def _fresh(seen: SourceOffsets, offsets: list[int], stream: str = "raw/0") -> li
     return [int(each) for each in array[seen.fresh(stream, array)]]
 
 
-def test_a_redelivered_batch_has_nothing_fresh() -> None:
+def test_a_redelivered_batch_has_no_fresh_row() -> None:
     seen = SourceOffsets()
     assert _fresh(seen, [0, 1, 5]) == [0, 1, 5]
     assert _fresh(seen, [0, 1, 5]) == []
     assert _fresh(seen, [1, 5, 6, 9]) == [6, 9]
 
 
-def test_streams_are_told_apart() -> None:
+def test_streams_are_independent() -> None:
     seen = SourceOffsets()
     assert _fresh(seen, [3], "raw/0") == [3]
     assert _fresh(seen, [3], "raw/1") == [3]
 
 
-def test_an_empty_batch_is_no_news() -> None:
+def test_an_empty_batch_changes_nothing() -> None:
     seen = SourceOffsets()
     assert _fresh(seen, []) == []
     assert _fresh(seen, [0]) == [0]
@@ -38,7 +38,7 @@ def test_an_older_batch_does_not_move_back() -> None:
 
 
 @given(st.lists(st.integers(0, 200), unique=True, max_size=60).map(sorted), st.data())
-def test_however_a_log_is_cut_and_repeated_each_row_is_fresh_once(log: list[int], data: st.DataObject) -> None:
+def test_each_row_is_fresh_once_for_any_batching_and_redelivery(log: list[int], data: st.DataObject) -> None:
     seen, taken, at = SourceOffsets(), [], 0
     while at < len(log):
         back = data.draw(st.integers(0, at))

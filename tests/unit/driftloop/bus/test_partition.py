@@ -20,12 +20,12 @@ from driftloop.bus.partition import murmur2, partition_of, partitions_of
         (b"abc", 479470107),
     ],
 )
-def test_the_hash_is_that_of_kafkas_java_client(data: bytes, signed: int) -> None:
+def test_the_hash_equals_that_of_kafkas_java_client(data: bytes, signed: int) -> None:
     assert murmur2(data) == signed & 0xFFFFFFFF
 
 
 @given(st.lists(st.binary(max_size=20), max_size=30), st.integers(1, 50))
-def test_many_keys_at_once_get_the_partitions_of_each(keys: list[bytes], count: int) -> None:
+def test_partitions_of_many_keys_equal_those_of_single_keys(keys: list[bytes], count: int) -> None:
     found = partitions_of(keys, count)
     assert found == [partition_of(key, count) for key in keys]
     assert all(0 <= each < count for each in found)

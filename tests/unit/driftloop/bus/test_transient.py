@@ -8,7 +8,7 @@ from driftloop.process.errors import Retriable
 
 
 @pytest.mark.parametrize("code", [KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH])
-def test_a_leader_that_was_held_still_and_leads_anew_is_asked_again(code: int) -> None:
+def test_a_call_is_repeated_while_a_leader_resumes(code: int) -> None:
     refusals = [KafkaException(KafkaError(code))]
 
     def ask() -> int:
@@ -19,7 +19,7 @@ def test_a_leader_that_was_held_still_and_leads_anew_is_asked_again(code: int) -
     assert call_with_retry("offsets", ask) == 7
 
 
-def test_an_error_that_stays_is_given_up_as_one_that_may_pass_later() -> None:
+def test_a_lasting_transient_error_is_raised_as_retriable() -> None:
     def ask() -> int:
         raise KafkaException(KafkaError(KafkaError.FENCED_LEADER_EPOCH))
 
@@ -27,7 +27,7 @@ def test_an_error_that_stays_is_given_up_as_one_that_may_pass_later() -> None:
         call_with_retry("offsets", ask, timeout_s=0.0)
 
 
-def test_an_error_that_does_not_pass_is_not_waited_for() -> None:
+def test_a_permanent_error_is_raised_at_once() -> None:
     error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     assert not is_transient(error)
 

@@ -36,7 +36,7 @@ def test_put_keeps_the_order_and_the_first_of_each_id(engine: Engine) -> None:
     assert [dict(each.record.headers)["ce_id"] for each in outbox.unsent(engine, 10)] == [b"id-2", b"id-1", b"id-3"]
 
 
-def test_what_was_sent_is_not_put_again(engine: Engine) -> None:
+def test_a_sent_event_is_not_put_again(engine: Engine) -> None:
     _put(engine, _draft(1))
     [pending] = outbox.unsent(engine, 10)
     outbox.mark_sent(engine, [pending.position], 10)
@@ -52,7 +52,7 @@ def test_a_transaction_that_is_rolled_back_leaves_no_event(engine: Engine) -> No
     assert outbox.unsent(engine, 10) == []
 
 
-def test_a_record_comes_back_as_it_was_put(engine: Engine) -> None:
+def test_a_record_is_returned_unchanged(engine: Engine) -> None:
     cause = closed(1)
     _put(engine, _draft(1, key="a key"), cause=cause)
     [pending] = outbox.unsent(engine, 10)
@@ -63,7 +63,7 @@ def test_a_record_comes_back_as_it_was_put(engine: Engine) -> None:
     assert dict(record.headers)["ce_causationid"] == cause.id.encode()
 
 
-def test_reading_the_outbox_waits_for_no_writer(engine: Engine) -> None:
+def test_reading_the_outbox_does_not_wait_for_a_writer(engine: Engine) -> None:
     _put(engine, _draft(1))
     found: list[int] = []
     with engine.begin() as connection:
@@ -87,7 +87,7 @@ def test_two_writers_take_turns(engine: Engine) -> None:
     assert len(outbox.unsent(engine, 100)) == 40
 
 
-def test_a_database_is_opened_again_with_what_it_held(tmp_path: Path) -> None:
+def test_a_reopened_database_has_its_content(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'again.db'}"
     _put(open_database(url), _draft(1))
     assert len(outbox.unsent(open_database(url), 10)) == 1

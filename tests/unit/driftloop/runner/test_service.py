@@ -41,7 +41,7 @@ def harness(tmp_path: Path) -> Harness:
     return Harness(tmp_path)
 
 
-async def test_an_event_that_comes_three_times_has_its_effect_once(harness: Harness) -> None:
+async def test_an_event_delivered_three_times_has_its_effect_once(harness: Harness) -> None:
     harness.send(closed(1), closed(1), closed(2), closed(1))
     await harness.run_through()
     assert harness.effects() == [closed(1).id, closed(2).id]
@@ -49,7 +49,7 @@ async def test_an_event_that_comes_three_times_has_its_effect_once(harness: Harn
     assert harness.inbox_size() == 2
 
 
-async def test_a_group_that_lost_its_offsets_repeats_nothing(harness: Harness) -> None:
+async def test_a_group_without_offsets_repeats_no_effect(harness: Harness) -> None:
     harness.send(closed(1), closed(2))
     await harness.run_through()
     harness.forget_commits()
@@ -57,7 +57,7 @@ async def test_a_group_that_lost_its_offsets_repeats_nothing(harness: Harness) -
     assert len(harness.effects()) == len(harness.published()) == 2
 
 
-async def test_a_defect_in_a_handler_ends_the_service_and_leaves_nothing_behind(harness: Harness) -> None:
+async def test_a_defect_in_a_handler_ends_the_service_and_is_rolled_back(harness: Harness) -> None:
     def broken(event: Envelope[monitoring.WindowClosed], tx: Transaction) -> Sequence[Draft]:
         note_and_decide(event, tx)
         raise ZeroDivisionError
@@ -90,7 +90,7 @@ async def test_events_before_a_defect_are_not_repeated_after_the_restart(harness
     assert [each.data.window_id for each in harness.published()] == ["w1", "w2", "w3"]
 
 
-async def test_a_publication_under_way_at_a_defect_is_noted_as_sent(harness: Harness) -> None:
+async def test_a_publication_running_at_a_defect_is_marked_as_sent(harness: Harness) -> None:
     def second_breaks(event: Envelope[monitoring.WindowClosed], tx: Transaction) -> Sequence[Draft]:
         if event.data.window_id == "w2":
             raise ZeroDivisionError
@@ -160,7 +160,7 @@ async def test_a_crash_right_after_the_publication_publishes_twice_and_counts_on
     assert downstream.effects() == [first.id]
 
 
-async def test_a_broker_that_does_not_answer_delays_and_loses_nothing(harness: Harness) -> None:
+async def test_a_broker_that_does_not_answer_delays_events_but_loses_none(harness: Harness) -> None:
     harness.producer = faulty = FaultyProducer(harness.broker.lifecycle_producer(), [Retriable("no answer")] * 2)
     harness.send(closed(1), closed(2))
     await harness.run_through()
@@ -188,7 +188,7 @@ async def test_a_refused_commit_is_no_defect(harness: Harness) -> None:
     assert harness.effects() == [closed(1).id, closed(2).id]
 
 
-async def test_an_event_that_cannot_be_handled_now_is_tried_again_before_the_next(harness: Harness) -> None:
+async def test_a_retriable_event_is_retried_before_the_next(harness: Harness) -> None:
     tries = 0
 
     def third_time(event: Envelope[monitoring.WindowClosed], tx: Transaction) -> Sequence[Draft]:
@@ -206,7 +206,7 @@ async def test_an_event_that_cannot_be_handled_now_is_tried_again_before_the_nex
     assert tries == 4
 
 
-async def test_an_event_that_can_never_be_handled_now_ends_the_service_at_its_limit(harness: Harness) -> None:
+async def test_a_retriable_event_ends_the_service_at_the_retry_limit(harness: Harness) -> None:
     tries = 0
 
     def never(_event: Envelope[monitoring.WindowClosed], _tx: Transaction) -> Sequence[Draft]:
@@ -222,7 +222,7 @@ async def test_an_event_that_can_never_be_handled_now_ends_the_service_at_its_li
     assert (tries, harness.lag()) == (4, 1)
 
 
-async def test_a_service_stops_between_two_tries(harness: Harness) -> None:
+async def test_a_service_stops_between_two_attempts(harness: Harness) -> None:
     trying = threading.Event()
 
     def never(_event: Envelope[monitoring.WindowClosed], _tx: Transaction) -> Sequence[Draft]:
@@ -278,7 +278,7 @@ async def test_an_invalid_event_becomes_a_dead_letter_and_the_next_is_handled(ha
 
 
 @pytest.mark.parametrize("value", [b"\xff\xff\xff", b"", None])
-async def test_bytes_that_are_no_event_become_a_dead_letter(harness: Harness, value: bytes | None) -> None:
+async def test_bytes_that_are_not_an_event_become_a_dead_letter(harness: Harness, value: bytes | None) -> None:
     sent = to_record(closed(1))
     harness.broker.append([dataclasses.replace(sent, value=value), Outgoing(CLOSED, None)])
     await harness.run_through()
@@ -286,7 +286,7 @@ async def test_bytes_that_are_no_event_become_a_dead_letter(harness: Harness, va
     assert harness.effects() == []
 
 
-async def test_a_dead_letter_that_the_broker_does_not_take_at_first_is_not_lost(harness: Harness) -> None:
+async def test_a_dead_letter_refused_by_the_broker_is_sent_again(harness: Harness) -> None:
     harness.producer = FaultyProducer(harness.broker.lifecycle_producer(), [Retriable("no answer")] * 2)
     harness.broker.append([Outgoing(CLOSED, b"poison")])
     await harness.run_through()
@@ -300,7 +300,7 @@ async def test_more_dead_letters_in_a_row_than_the_limit_end_the_service(harness
     assert len(harness.broker.records(LETTERS)) == 4
 
 
-async def test_an_accepted_event_starts_the_count_of_dead_letters_again(harness: Harness) -> None:
+async def test_an_accepted_event_resets_the_dead_letter_count(harness: Harness) -> None:
     for number in range(3):
         harness.broker.append([Outgoing(CLOSED, b"poison")] * 3)
         harness.send(closed(number))
@@ -358,7 +358,7 @@ async def test_an_answer_with_an_id_that_was_sent_is_not_sent_again(harness: Har
     assert harness.inbox_size() == 2
 
 
-async def test_what_a_worker_puts_in_the_outbox_is_published_though_no_event_comes(harness: Harness) -> None:
+async def test_events_of_a_worker_are_published_without_incoming_events(harness: Harness) -> None:
     data = training.ReasonCoalesced(loop="orders")
     draft = Draft(event_id("worker", 1), "orders", 7, data)
 
@@ -372,7 +372,7 @@ async def test_what_a_worker_puts_in_the_outbox_is_published_though_no_event_com
     assert (event.id, event.correlation_id, event.causation_id) == (draft.id, draft.id, None)
 
 
-async def test_other_messages_of_a_topic_are_passed_over(harness: Harness) -> None:
+async def test_messages_without_a_handler_are_skipped(harness: Harness) -> None:
     def note(event: Envelope[predictions.PredictionWatermark], tx: Transaction) -> Sequence[Draft]:
         tx.connection.execute(insert(effects).values(event_id=event.id))
         return []
