@@ -45,7 +45,7 @@ def orders() -> Loop:
 def rows(loop: Loop, story: Story = STORY) -> dict[str, pa.Table]:
     """Accepted rows by event type in order of arrival; one in ten came up to a day late."""
     random = np.random.default_rng(5)
-    found = {}
+    tables = {}
     for name, raw in invent(story).items():  # noqa: B007  # DuckDB finds it by its name
         definition = loop.definition.events[name]
         derived = "".join(f", {sql} AS {column}" for column, sql in definition.derive.items())
@@ -59,8 +59,8 @@ def rows(loop: Loop, story: Story = STORY) -> dict[str, pa.Table]:
         table = table.append_column("event_id", table[definition.id])
         table = table.append_column("source_topic", pa.array([name] * len(time)))
         table = table.append_column("source_partition", pa.array(np.zeros(len(time), np.int32)))
-        found[name] = table.append_column("source_offset", pa.array(np.arange(len(time))))
-    return found
+        tables[name] = table.append_column("source_offset", pa.array(np.arange(len(time))))
+    return tables
 
 
 def records(loop: Loop, tables: Mapping[str, pa.Table]) -> Iterator[Outgoing]:
@@ -81,9 +81,9 @@ def _by_partition(feed: Feed, table: pa.Table, loop: str) -> Iterator[Outgoing]:
     if not table.num_rows:
         return
     keys = zip(*(table[name].to_pylist() for name in feed.join_keys), strict=True)
-    place = np.array([partition_of("/".join(map(str, key)).encode(), PARTITIONS) for key in keys])
+    partitions = np.array([partition_of("/".join(map(str, key)).encode(), PARTITIONS) for key in keys])
     for partition in range(PARTITIONS):
-        mine = table.filter(pa.array(place == partition)).combine_chunks().to_batches()
+        mine = table.filter(pa.array(partitions == partition)).combine_chunks().to_batches()
         if mine:
             yield accepted(feed, mine[0], partition, loop)
 

@@ -20,7 +20,7 @@ DAY_MS = 86_400_000
 
 
 def test_views_are_what_the_definitions_declare(home: Home) -> None:
-    views = {each.view: each for each in home.specs}
+    views = {spec.view: spec for spec in home.specs}
     assert views["orders_shop_lines"] == ViewSpec(
         "orders_shop_lines",
         Feed("orders.placed", ("shop",)),

@@ -45,8 +45,12 @@ def feasts(store: FeatureStore, service: str, frame: pd.DataFrame) -> pd.DataFra
     def read(source: DataSource, repo_path: str) -> Any:
         return ibis.memtable(DeltaTable(Path(repo_path) / source.path).to_pyarrow_table())
 
-    views = [store.get_stream_feature_view(each.name) for each in _projections(store, service)]
-    refs = [f"{each.name}:{feature.name}" for each in _projections(store, service) for feature in each.features]
+    views = [store.get_stream_feature_view(projection.name) for projection in _projections(store, service)]
+    refs = [
+        f"{projection.name}:{feature.name}"
+        for projection in _projections(store, service)
+        for feature in projection.features
+    ]
     job = get_historical_features_ibis(
         config=store.config,
         feature_views=views,
@@ -59,8 +63,8 @@ def feasts(store: FeatureStore, service: str, frame: pd.DataFrame) -> pd.DataFra
         data_source_writer=partial(lambda *_: None),
         filter_by_created_timestamp=True,
     )
-    found: pd.DataFrame = job.to_df()
-    return found.sort_values("row").reset_index(drop=True)
+    joined: pd.DataFrame = job.to_df()
+    return joined.sort_values("row").reset_index(drop=True)
 
 
 def _projections(store: FeatureStore, service: str) -> Sequence[Any]:

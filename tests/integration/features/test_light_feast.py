@@ -23,6 +23,6 @@ print(len(views), torch.ones(2).sum().item())
 
 
 def test_definitions_are_read_without_torch_and_without_a_warning() -> None:
-    asked = subprocess.run([sys.executable, "-c", ASKS], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert asked.stdout.split() == ["14", "2.0"]
-    assert asked.stderr == ""
+    finished = subprocess.run([sys.executable, "-c", ASKS], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert finished.stdout.split() == ["14", "2.0"]
+    assert finished.stderr == ""

@@ -25,9 +25,9 @@ pytestmark = pytest.mark.integration
 
 
 def newest(home: Home, spec: ViewSpec) -> FeatureRows:
-    found = DeltaOffline(home.settings.lake).newest("orders", spec)
-    assert found is not None
-    return found
+    rows = DeltaOffline(home.settings.lake).newest("orders", spec)
+    assert rows is not None
+    return rows
 
 
 def table(path: Path, view: str) -> dict[tuple[bytes, str], tuple[bytes, int]]:
@@ -43,12 +43,12 @@ def test_feast_reads_what_the_service_wrote(home: Home) -> None:
         features = [f"{spec.view}:{name}" for name in spec.features]
         read = home.store.get_online_features(features, entities).to_dict()
         for name, column in zip(spec.features, rows.columns, strict=True):
-            assert read[name] == [None if math.isnan(each) else each for each in column]
+            assert read[name] == [None if math.isnan(value) else value for value in column]
 
 
 def test_every_entity_has_the_defined_values_with_late_rows(home: Home) -> None:
     at = int(WATERMARKS[-1])
-    spec = next(each for each in home.specs if each.view == "orders_shop_returns")
+    spec = next(spec for spec in home.specs if spec.view == "orders_shop_returns")
     inspected = home.rows["orders.inspected"]
     time, arrival = inspected["event_time_ms"].to_numpy(), inspected["arrival_watermark_ms"].to_numpy()
     shop, value = inspected["shop"].to_numpy(zero_copy_only=False), inspected["items_back"].to_numpy()
@@ -76,7 +76,7 @@ def test_the_bytes_equal_those_that_feast_writes(home: Home, tmp_path: Path) -> 
             batch.append((entity, values, at, None))
         store._get_provider().online_write_batch(store.config, view, batch, None)
         feasts, ours = table(settings.online_db, spec.view), table(home.settings.online_db, spec.view)
-        assert {place: value for place, (value, _) in feasts.items()} == {place: v for place, (v, _) in ours.items()}
+        assert {key: value for key, (value, _) in feasts.items()} == {key: v for key, (v, _) in ours.items()}
         assert all(unpack_value(value) is None or unpack_value(value) >= 0 for value, _ in feasts.values())  # type: ignore[operator]
 
 
@@ -88,23 +88,23 @@ def test_every_view_has_the_last_watermark(home: Home) -> None:
 
 def test_an_unchanged_value_is_not_written_again(tmp_path: Path) -> None:
     settings, _, specs = opened(tmp_path)
-    spec = next(each for each in specs if len(each.features) > 1)
+    spec = next(spec for spec in specs if len(spec.features) > 1)
     online = SqliteOnline(settings.online_db)
     for at, first in ((1_000_000, 1.0), (2_000_000, 2.0)):
         columns = [np.array([first]), *[np.array([7.0])] * (len(spec.features) - 1)]
         rows = FeatureRows(spec, at, [("ash",) * len(spec.feed.join_keys)], tuple(columns))
         online.write("orders", [spec], Advance(at, (rows,), 0, 0))
-    found = {
+    values = {
         name: (unpack_value(packed), at) for (_, name), (packed, at) in table(settings.online_db, spec.view).items()
     }
     changed, *same = spec.features
-    assert found == {changed: (2.0, 2000)} | dict.fromkeys(same, (7.0, 1000))
+    assert values == {changed: (2.0, 2000)} | dict.fromkeys(same, (7.0, 1000))
     online.close()
 
 
 def test_an_older_row_never_replaces_a_newer_one(tmp_path: Path) -> None:
     settings, _, specs = opened(tmp_path)
-    spec = next(each for each in specs if each.view == "orders_shop_shelf")
+    spec = next(spec for spec in specs if spec.view == "orders_shop_shelf")
     online = SqliteOnline(settings.online_db)
     for loop, at, units in (("orders", 2_000_000, 2.0), ("orders", 1_000_000, 1.0), ("other", 1_000_000, 1.0)):
         rows = FeatureRows(spec, at, [("ash",)], (np.array([units]),))

@@ -41,14 +41,14 @@ def running(settings: FeaturesSettings) -> Iterator[None]:
 
 def read_until_flushed(consumer: KafkaBatchConsumer, watermark_ms: int) -> list[int]:
     """Watermarks told as right online, up to the flush of this one."""
-    told: list[int] = []
+    watermarks: list[int] = []
     for _ in range(2_000):
         for record in consumer.poll(100, 0.1):
             if record.topic == TOPICS[0]:
-                told.append(WatermarkAdvanced.FromString(record.value or b"").watermark_ms)
+                watermarks.append(WatermarkAdvanced.FromString(record.value or b"").watermark_ms)
             elif OfflineFlushed.FromString(record.value or b"").watermark_ms == watermark_ms:
-                return told
-    raise AssertionError(f"no flush at {watermark_ms}; told {told[-3:]}")
+                return watermarks
+    raise AssertionError(f"no flush at {watermark_ms}; watermarks {watermarks[-3:]}")
 
 
 def test_the_service_reads_kafka_to_the_end_and_continues_after_a_restart(
@@ -64,11 +64,11 @@ def test_the_service_reads_kafka_to_the_end_and_continues_after_a_restart(
     half = next(at for at, record in enumerate(sent) if record.value == mark) + PARTITIONS
     with running(settings):
         producer.send(sent[:half])
-        told = read_until_flushed(consumer, middle)
+        watermarks = read_until_flushed(consumer, middle)
     producer.send(sent[half:])
     with running(settings):
-        told += read_until_flushed(consumer, int(WATERMARKS[-1]))
-    assert sorted(set(told)) == WATERMARKS.tolist()
+        watermarks += read_until_flushed(consumer, int(WATERMARKS[-1]))
+    assert sorted(set(watermarks)) == WATERMARKS.tolist()
     assert_same(home, tmp_path)
     producer.close()
     consumer.close()

@@ -98,8 +98,8 @@ def test_a_lost_online_store_is_filled_from_the_lake(home: Home, tmp_path: Path)
     }
     assert refill("orders", checkpoint.loops["orders"], online, DeltaOffline(settings.lake)) == []
     for spec in specs:
-        values = {place: value for place, (value, _) in table(settings.online_db, spec.view).items()}
-        assert values == {place: value for place, (value, _) in table(home.settings.online_db, spec.view).items()}
+        values = {key: value for key, (value, _) in table(settings.online_db, spec.view).items()}
+        assert values == {key: value for key, (value, _) in table(home.settings.online_db, spec.view).items()}
 
 
 def test_changed_views_stop_the_start_and_name_the_command(home: Home) -> None:

@@ -31,14 +31,14 @@ class Fused:
         self._names = names
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
+        method = getattr(self._inner, name)
         if name not in self._names:
-            return found
+            return method
 
-        @functools.wraps(found)
+        @functools.wraps(method)
         def call(*arguments: Any, **named: Any) -> Any:
             self._fuse.spark()
-            result = found(*arguments, **named)
+            result = method(*arguments, **named)
             self._fuse.spark()
             return result
 
@@ -95,7 +95,8 @@ def story(producer: Producer) -> None:
 def outcome(harness: IngestionHarness) -> dict[str, Any]:
     """All that must not depend on where it was killed."""
     letters = sorted(
-        (each.header("dlq-source"), each.header("dlq-reason"), each.value) for each in harness.letters(PLACED)
+        (record.header("dlq-source"), record.header("dlq-reason"), record.value)
+        for record in harness.dead_letters(PLACED)
     )
     seen = {topic: consume(harness.broker, topic) for topic in (ROWS, OUTCOMES)}
     return {
@@ -103,8 +104,8 @@ def outcome(harness: IngestionHarness) -> dict[str, Any]:
         "paid": harness.events("orders", PAID),
         "rejected": harness.rejected(),
         "letters": letters,
-        "rows": {key: each.rows() for topic in seen.values() for key, each in topic.items()},
-        "watermarks": {key: each.watermarks() for topic in seen.values() for key, each in topic.items()},
+        "rows": {key: partition.rows() for topic in seen.values() for key, partition in topic.items()},
+        "watermarks": {key: partition.watermarks() for topic in seen.values() for key, partition in topic.items()},
         "lake watermarks": harness.table("orders", "watermarks").to_pylist(),
     }
 
@@ -169,19 +170,19 @@ def test_lake_and_log_agree_if_batches_differ_after_a_kill(tmp_path: Path, at: i
         run(harness, Fuse(at))
     harness.settings = {"poll_records": 1, "flush_rows": 5}
     run(harness, Fuse(0))
-    found = outcome(harness)
-    stood = {(row["source_partition"], row["source_offset"]) for row in found["placed"]}
+    result = outcome(harness)
+    stored = {(row["source_partition"], row["source_offset"]) for row in result["placed"]}
     everywhere = [
         (row["source_partition"], row["source_offset"])
-        for each in consume(harness.broker, ROWS).values()
-        for _, stream, pairs in each.rows()
+        for partition in consume(harness.broker, ROWS).values()
+        for _, stream, pairs in partition.rows()
         for row in [dict(pairs)]
         if stream[2] == "everywhere"
     ]
-    assert sorted(everywhere) == sorted(stood)
-    assert len(stood) == len(found["placed"]) == 15
-    refused = {(row["source_partition"], row["source_offset"]) for row in found["rejected"]}
-    assert not stood & refused
+    assert sorted(everywhere) == sorted(stored)
+    assert len(stored) == len(result["placed"]) == 15
+    refused = {(row["source_partition"], row["source_offset"]) for row in result["rejected"]}
+    assert not stored & refused
 
 
 def test_a_checkpoint_deletes_the_batches_before_it(tmp_path: Path) -> None:

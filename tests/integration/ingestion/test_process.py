@@ -31,7 +31,7 @@ from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
 from tests.unit.ingestion.fixtures import HOUR_MS, PAID, PLACED, START_MS, paid, placed, write_loop
-from tests.unit.ingestion.harness import FLUSHED, ROWS, taken
+from tests.unit.ingestion.harness import FLUSHED, ROWS, rows_by_entity
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -66,8 +66,8 @@ class Service:
 
     def get(self, path: str) -> str:
         try:
-            with urlopen(f"http://127.0.0.1:{self.health}/{path}", timeout=2) as found:
-                return str(found.read().decode())
+            with urlopen(f"http://127.0.0.1:{self.health}/{path}", timeout=2) as response:
+                return str(response.read().decode())
         except (URLError, TimeoutError, ConnectionError):
             return ""
 
@@ -95,24 +95,24 @@ def marks(hour: int) -> list[Outgoing]:
 
 def hour_of_events(loop: Loop, hour: int) -> list[Outgoing]:
     """Twenty orders of both formats, one of them twice, an outcome and noise."""
-    found = []
+    outgoing = []
     for number in range(20):
         event = placed(f"{hour}-{number}", hour + number / 25, buyer=f"b{number}")
         binary = loop.messages[PLACED](**event).SerializeToString()
         value = binary if number % 2 else orjson.dumps(event)
-        found += [Outgoing(PLACED, value, f"{number}".encode())] * (2 if number == 7 else 1)
-    found.append(Outgoing(PAID, orjson.dumps(paid(f"{hour}", hour + 0.9, order_id=f"{hour}")), f"{hour}".encode()))
-    return [*found, Outgoing(PLACED, b"noise", b"noise")]
+        outgoing += [Outgoing(PLACED, value, f"{number}".encode())] * (2 if number == 7 else 1)
+    outgoing.append(Outgoing(PAID, orjson.dumps(paid(f"{hour}", hour + 0.9, order_id=f"{hour}")), f"{hour}".encode()))
+    return [*outgoing, Outgoing(PLACED, b"noise", b"noise")]
 
 
-def letters(bootstrap: str) -> list[Record]:
-    """Dead letters, each once by what it was made of."""
+def dead_letters(bootstrap: str) -> list[Record]:
+    """Return dead letters, each once by its source record."""
     with closing(KafkaBatchConsumer(bootstrap, [f"{PLACED}.dlq"], "letters")) as consumer:
-        return list({each.header("dlq-source"): each for each in records(consumer)}.values())
+        return list({record.header("dlq-source"): record for record in records(consumer)}.values())
 
 
 def flushed_to(bootstrap: str, hour: int) -> bool:
-    return any(each.data.watermark_ms >= START_MS + hour * HOUR_MS for each in read_events(bootstrap, [FLUSHED]))
+    return any(event.data.watermark_ms >= START_MS + hour * HOUR_MS for event in read_events(bootstrap, [FLUSHED]))
 
 
 def test_after_kills_every_row_is_stored_and_published_once(service: Service, loop: Loop, kafka: Kafka) -> None:
@@ -138,15 +138,15 @@ def test_after_kills_every_row_is_stored_and_published_once(service: Service, lo
     assert sorted(accepted.column("event_id").to_pylist()) == sorted(expected)
     reasons = LakeTable(lake / "rejected").read().column("reason").to_pylist()
     assert (reasons.count("duplicate"), len(reasons)) == (12, 24)
-    assert [letter.value for letter in letters(kafka.bootstrap)] == [b"noise"] * 12
-    sent = [each.data for each in read_events(kafka.bootstrap, [ROWS]) if isinstance(each.data, RowsAccepted)]
-    places = {
+    assert [letter.value for letter in dead_letters(kafka.bootstrap)] == [b"noise"] * 12
+    sent = [event.data for event in read_events(kafka.bootstrap, [ROWS]) if isinstance(event.data, RowsAccepted)]
+    positions = {
         (row["source_partition"], row["source_offset"])
         for data in sent
-        for join_keys, rows in taken(data)
+        for join_keys, rows in rows_by_entity(data)
         if join_keys == ("everywhere",)
         for row in rows
     }
-    assert places == {(row["source_partition"], row["source_offset"]) for row in accepted.to_pylist()}
+    assert positions == {(row["source_partition"], row["source_offset"]) for row in accepted.to_pylist()}
     assert "driftloop_ingestion_watermark_ms" in service.get("metrics")
     assert service.end(signal.SIGTERM) == 0

@@ -60,12 +60,12 @@ class FakeOffline:
         for spec in specs:
             self.fuse.spark()
             stands = self.stands.get(spec.view, -1)
-            new = [each for each in rows if each.spec.view == spec.view and each.watermark_ms > stands]
+            new = [view for view in rows if view.spec.view == spec.view and view.watermark_ms > stands]
             if new:
                 self.rows.setdefault(spec.view, []).extend(
-                    (each.watermark_ms, key, *(column[at] for column in each.columns))
-                    for each in new
-                    for at, key in enumerate(each.keys)
+                    (view.watermark_ms, key, *(column[at] for column in view.columns))
+                    for view in new
+                    for at, key in enumerate(view.keys)
                 )
                 self.stands[spec.view] = watermark_ms
                 self.version[spec.view] = self.version.get(spec.view, -1) + 1

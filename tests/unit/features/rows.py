@@ -38,16 +38,16 @@ def batch(sales: Iterable[Sale]) -> pa.RecordBatch:
     rows = list(sales)
     return pa.RecordBatch.from_pydict(
         {
-            "event_id": pa.array([f"e{each.offset}" for each in rows], pa.string()),
-            "event_time_ms": pa.array([each.time for each in rows], pa.int64()),
-            "arrival_watermark_ms": pa.array([each.arrival for each in rows], pa.int64()),
+            "event_id": pa.array([f"e{sale.offset}" for sale in rows], pa.string()),
+            "event_time_ms": pa.array([sale.time for sale in rows], pa.int64()),
+            "arrival_watermark_ms": pa.array([sale.arrival for sale in rows], pa.int64()),
             "source_topic": pa.array(["sale.made" for _ in rows], pa.string()),
             "source_partition": pa.array([0 for _ in rows], pa.int32()),
-            "source_offset": pa.array([each.offset for each in rows], pa.int64()),
-            "shop": pa.array([each.shop for each in rows], pa.string()),
-            "town": pa.array([each.town for each in rows], pa.int64()),
-            "amount": pa.array([each.amount for each in rows], pa.float64()),
-            "colour": pa.array([each.colour for each in rows], pa.string()),
+            "source_offset": pa.array([sale.offset for sale in rows], pa.int64()),
+            "shop": pa.array([sale.shop for sale in rows], pa.string()),
+            "town": pa.array([sale.town for sale in rows], pa.int64()),
+            "amount": pa.array([sale.amount for sale in rows], pa.float64()),
+            "colour": pa.array([sale.colour for sale in rows], pa.string()),
         }
     )
 
@@ -71,18 +71,18 @@ Row = tuple[object, ...]
 
 def expected(spec: ViewSpec, sales: Sequence[Sale], watermark: int) -> dict[Row, Row]:
     """Feature row of every entity that was ever visible, from the definition in docs/architecture.md."""
-    seen = [each for each in sales if each.visible(watermark)]
-    seen.sort(key=lambda each: (each.time, each.offset))
+    seen = [sale for sale in sales if sale.visible(watermark)]
+    seen.sort(key=lambda sale: (sale.time, sale.offset))
     rows: dict[Row, Row] = {}
-    for key in {each.key(spec.feed) for each in seen}:
-        mine = [each for each in seen if each.key(spec.feed) == key]
+    for key in {sale.key(spec.feed) for sale in seen}:
+        mine = [sale for sale in seen if sale.key(spec.feed) == key]
         rows[key] = _aggregates(spec, mine, watermark) if spec.aggregates else (mine[-1].amount, mine[-1].colour)
     return rows
 
 
 def _aggregates(spec: ViewSpec, mine: Sequence[Sale], watermark: int) -> Row:
     row: list[float] = []
-    for each in spec.aggregates:
-        there = [s.amount for s in mine if s.time >= watermark - each.window_ms and s.amount is not None]
-        row.append(float(len(there)) if each.function == "count" else float(sum(there)))
+    for aggregate in spec.aggregates:
+        there = [s.amount for s in mine if s.time >= watermark - aggregate.window_ms and s.amount is not None]
+        row.append(float(len(there)) if aggregate.function == "count" else float(sum(there)))
     return tuple(row)

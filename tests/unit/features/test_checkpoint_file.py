@@ -34,13 +34,13 @@ def test_a_run_restored_from_disk_equals_an_uninterrupted_run(
     for number, sales in enumerate(steps, 1):
         if number == stop:
             file.save(Checkpoint({TopicPartition("t", 1): 7}, {"sales": run.snapshot()}))
-            found = file.load()
-            assert found is not None
-            assert found.positions == {TopicPartition("t", 1): 7}
+            checkpoint = file.load()
+            assert checkpoint is not None
+            assert checkpoint.positions == {TopicPartition("t", 1): 7}
             run = LoopRun("sales", SPECS, 1)
-            run.restore(found.loops["sales"])
-        for each in (straight, run):
-            _feed(each, number, sales)
+            run.restore(checkpoint.loops["sales"])
+        for fed in (straight, run):
+            _feed(fed, number, sales)
         (want,), (got,) = straight.advances(), run.advances()
         assert (want.late_events, want.late_seen) == (got.late_events, got.late_seen)
         for spec in SPECS:
@@ -58,9 +58,9 @@ def test_a_partly_written_file_is_not_read(tmp_path: Path) -> None:
     list(run.advances())
     file.save(Checkpoint({}, {"sales": run.snapshot()}))
     (tmp_path / "c.partial").write_bytes(b"half")
-    found = file.load()
-    assert found is not None
-    assert found.loops["sales"].watermark_ms == HOUR
+    checkpoint = file.load()
+    assert checkpoint is not None
+    assert checkpoint.loops["sales"].watermark_ms == HOUR
 
 
 def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

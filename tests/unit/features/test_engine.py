@@ -44,12 +44,12 @@ def run(steps: Sequence[Sequence[Sale]]) -> list[Advance]:
 
 
 def rows_of(advance: Advance, spec: ViewSpec) -> dict[Row, Row]:
-    found: dict[Row, Row] = {}
+    rows: dict[Row, Row] = {}
     for view in advance.views:
         if view.spec is spec:
             for at, key in enumerate(view.keys):
-                found[key] = tuple(_plain(column[at]) for column in view.columns)
-    return found
+                rows[key] = tuple(_plain(column[at]) for column in view.columns)
+    return rows
 
 
 def _plain(value: object) -> object:
@@ -60,13 +60,13 @@ def _plain(value: object) -> object:
 @given(streams())
 def test_rows_follow_the_definition_with_late_events(steps: list[list[Sale]]) -> None:
     sales = [sale for step in steps for sale in step]
-    held: dict[str, dict[Row, Row]] = {spec.view: {} for spec in SPECS}
+    online: dict[str, dict[Row, Row]] = {spec.view: {} for spec in SPECS}
     for advance in run(steps):
         for spec in SPECS:
-            held[spec.view].update(rows_of(advance, spec))
+            online[spec.view].update(rows_of(advance, spec))
             want = expected(spec, sales, advance.watermark_ms)
             for key, row in want.items():
-                assert held[spec.view].get(key, _zeros(spec)) == row
+                assert online[spec.view].get(key, _zeros(spec)) == row
 
 
 def _zeros(spec: ViewSpec) -> Row:

@@ -21,9 +21,9 @@ def test_redelivered_rows_count_once_per_entity() -> None:
         run.rows(0, sales, dict.fromkeys(feeds, BOTH))
     run.watermark(0, 12)
     (advance,) = run.advances()
-    found = {each.spec.view: dict(zip(each.keys, each.columns[1].tolist(), strict=True)) for each in advance.views}
-    assert found["by_shop"] == {("a",): 5.0, ("b",): 7.0}
-    assert found["by_pair"] == {("a", 1): 5.0, ("b", 1): 7.0}
+    amounts = {view.spec.view: dict(zip(view.keys, view.columns[1].tolist(), strict=True)) for view in advance.views}
+    assert amounts["by_shop"] == {("a",): 5.0, ("b",): 7.0}
+    assert amounts["by_pair"] == {("a", 1): 5.0, ("b", 1): 7.0}
 
 
 def test_an_entity_reads_only_its_own_rows() -> None:
@@ -32,7 +32,7 @@ def test_an_entity_reads_only_its_own_rows() -> None:
     run.rows(0, sales, {SHOPS: FIRST, PAIRS: SECOND})
     run.watermark(0, 12)
     (advance,) = run.advances()
-    assert {each.spec.view: each.keys for each in advance.views} == {
+    assert {view.spec.view: view.keys for view in advance.views} == {
         "by_shop": [("a",)], "newest": [("a",)], "by_pair": [("b", 1)],
     }  # fmt: skip
 

@@ -88,7 +88,7 @@ def stream(made: Sequence[Sale]) -> list[Outgoing]:
         now = made[10 * hour : 10 * hour + 10]
         for partition in (0, 1):
             for feed in (SHOPS, PAIRS):
-                mine = [each for each in now if hash_of(each.key(feed)) == partition]
+                mine = [sale for sale in now if hash_of(sale.key(feed)) == partition]
                 if mine:
                     records.append(accepted(feed, batch(mine), partition))
             records.append(watermark((hour + 1) * HOUR, partition))
@@ -114,18 +114,20 @@ def test_online_rows_follow_the_definition_and_every_watermark_is_published() ->
     for spec in SPECS:
         want = expected(spec, made, 6 * HOUR)
         assert {key: tuple(row) for key, (_, row) in world.online.rows[spec.view].items()} == want
-    assert [each.watermark_ms for each in world.advanced()] == [hour * HOUR for hour in range(1, 7)]
-    assert world.advanced()[-1].late_events == sum(each.time < each.arrival for each in made) == 8
+    assert [advance.watermark_ms for advance in world.advanced()] == [hour * HOUR for hour in range(1, 7)]
+    assert world.advanced()[-1].late_events == sum(sale.time < sale.arrival for sale in made) == 8
 
 
 def test_offline_has_every_row_and_the_flush_publishes_its_watermark() -> None:
     world, made = World(), sales()
     world.bus.append(stream(made))
     run_to_the_end(world.service(), world)
-    assert sum(len(rows) for rows in world.offline.rows.values()) == sum(each.rows_written for each in world.advanced())
+    assert sum(len(rows) for rows in world.offline.rows.values()) == sum(
+        advance.rows_written for advance in world.advanced()
+    )
     (flushed,) = world.flushed()
     assert flushed.watermark_ms == 6 * HOUR
-    assert {(each.view, each.version) for each in flushed.views} == {(spec.view, 0) for spec in SPECS}
+    assert {(view.view, view.version) for view in flushed.views} == {(spec.view, 0) for spec in SPECS}
     assert sum(world.bus.committed("features").values()) == len(world.bus.records(TOPIC))
 
 
@@ -142,7 +144,7 @@ def test_a_long_span_of_event_time_is_flushed_before_it_is_idle() -> None:
     world.bus.append(stream(sales()))
     settings = SETTINGS.model_copy(update={"features_flush_span_s": 7200.0, "features_poll_records": 1})
     run_to_the_end(world.service(settings), world)
-    assert [each.watermark_ms // HOUR for each in world.flushed()] == [3, 6]
+    assert [flush.watermark_ms // HOUR for flush in world.flushed()] == [3, 6]
 
 
 @pytest.fixture(scope="module")
@@ -164,8 +166,10 @@ def test_a_kill_at_any_store_call_does_not_change_the_rows(at: int, undisturbed:
     run_to_the_end(world.service(settings), world)
     assert repr(sorted(world.online.rows.items())) == repr(sorted(undisturbed.online.rows.items()))
     assert world.offline_rows() == undisturbed.offline_rows()
-    told = {(each.watermark_ms, each.rows_written, each.late_events) for each in world.advanced()}
-    assert told == {(each.watermark_ms, each.rows_written, each.late_events) for each in undisturbed.advanced()}
+    advances = {(advance.watermark_ms, advance.rows_written, advance.late_events) for advance in world.advanced()}
+    assert advances == {
+        (advance.watermark_ms, advance.rows_written, advance.late_events) for advance in undisturbed.advanced()
+    }
 
 
 def test_the_kills_above_cover_every_store_call(undisturbed: World) -> None:

@@ -92,11 +92,11 @@ _OPTIONAL = {"count", "note", "weight", "total", "paid"}
 
 def write_loop(folder: Path, name: str = "orders", prefix: str = "", replace: tuple[str, str] = ("", "")) -> Loop:
     """The loop, read back from its files. ``replace`` changes its text first."""
-    place = folder / name
-    place.mkdir(parents=True)
-    (place / "loop.yaml").write_text(_LOOP.format(name=name, prefix=prefix).replace(*replace).lstrip())
-    (place / "events.binpb").write_bytes(_descriptors().SerializeToString())
-    return load_loop(place)
+    loop_folder = folder / name
+    loop_folder.mkdir(parents=True)
+    (loop_folder / "loop.yaml").write_text(_LOOP.format(name=name, prefix=prefix).replace(*replace).lstrip())
+    (loop_folder / "events.binpb").write_bytes(_descriptors().SerializeToString())
+    return load_loop(loop_folder)
 
 
 def _descriptors() -> descriptor_pb2.FileDescriptorSet:
@@ -108,12 +108,12 @@ def _descriptors() -> descriptor_pb2.FileDescriptorSet:
 
 def _add_message(file: descriptor_pb2.FileDescriptorProto, name: str, fields: dict[str, Any]) -> None:
     message = file.message_type.add(name=name)
-    for number, (each, kind) in enumerate(fields.items(), start=1):
-        added = message.field.add(name=each, number=number, type=kind, label=_TYPES.LABEL_OPTIONAL)
-        if each in _OPTIONAL:
+    for number, (column, kind) in enumerate(fields.items(), start=1):
+        added = message.field.add(name=column, number=number, type=kind, label=_TYPES.LABEL_OPTIONAL)
+        if column in _OPTIONAL:
             added.proto3_optional = True
             added.oneof_index = len(message.oneof_decl)
-            message.oneof_decl.add(name=f"_{each}")
+            message.oneof_decl.add(name=f"_{column}")
 
 
 def placed(uid: str, hours: float = 0.0, **fields: Any) -> dict[str, Any]:
@@ -158,8 +158,8 @@ class Producer:
         """Any bytes."""
         self.broker.append([Outgoing(self.prefix + topic, value, None, headers, partition)])
 
-    def watermark(self, hours: float, *places: tuple[str, int]) -> None:
+    def watermark(self, hours: float, *partitions: tuple[str, int]) -> None:
         """A watermark so many hours after `START_MS`, to every partition unless some are named."""
         at = str(START_MS + round(hours * HOUR_MS)).encode()
-        for topic, partition in places or [(t, p) for t in (PLACED, PAID) for p in (0, 1)]:
+        for topic, partition in partitions or [(t, p) for t in (PLACED, PAID) for p in (0, 1)]:
             self.raw(topic, None, partition, (("driftloop-watermark", at),))

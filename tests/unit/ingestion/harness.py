@@ -85,18 +85,18 @@ class IngestionHarness:
             return pa.table({})
         rows = table.read()
         order = [(name, "ascending") for name in ("source_topic", "source_partition", "source_offset", "sequence")]
-        return rows.sort_by([each for each in order if each[0] in rows.column_names])
+        return rows.sort_by([key for key in order if key[0] in rows.column_names])
 
     def events(self, loop: str, event_type: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.table(loop, "events", event_type).to_pylist()
-        return found
+        rows: list[dict[str, Any]] = self.table(loop, "events", event_type).to_pylist()
+        return rows
 
     def rejected(self, loop: str = "orders") -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.table(loop, "rejected").to_pylist()
-        return found
+        rows: list[dict[str, Any]] = self.table(loop, "rejected").to_pylist()
+        return rows
 
-    def letters(self, topic: str) -> list[Record]:
-        """Dead letters, each once by what it was made of."""
+    def dead_letters(self, topic: str) -> list[Record]:
+        """Return dead letters, each once by its source record."""
         unique = {record.header("dlq-source"): record for record in self.broker.records(f"{topic}.dlq")}
         return list(unique.values())
 
@@ -119,7 +119,7 @@ def batch(data: RowsAccepted | OutcomesAccepted) -> pa.RecordBatch:
         return reader.read_next_batch()
 
 
-def taken(data: RowsAccepted | OutcomesAccepted) -> Iterator[tuple[tuple[str, ...], list[dict[str, Any]]]]:
+def rows_by_entity(data: RowsAccepted | OutcomesAccepted) -> Iterator[tuple[tuple[str, ...], list[dict[str, Any]]]]:
     """The rows of an event that each entity takes, with its join keys; outcomes have none."""
     rows = batch(data).to_pylist()
     if isinstance(data, OutcomesAccepted):
@@ -148,18 +148,18 @@ def consume(broker: MemoryBroker, topic: str) -> dict[int, Seen]:
     newest: dict[tuple[str, int], int] = defaultdict(lambda: -1)
     seen: dict[int, Seen] = defaultdict(Seen)
     for record, event in envelopes(broker, topic):
-        data, place = event.data, record.partition
+        data, partition = event.data, record.partition
         if isinstance(data, WatermarkAdvanced | OutcomeWatermark):
-            if data.watermark_ms > newest[data.loop, place]:
-                newest[data.loop, place] = data.watermark_ms
-                seen[place].items.append(("watermark", data.watermark_ms))
+            if data.watermark_ms > newest[data.loop, partition]:
+                newest[data.loop, partition] = data.watermark_ms
+                seen[partition].items.append(("watermark", data.watermark_ms))
             continue
-        for join_keys, rows in taken(data):
-            stream = (data.loop, data.event_type, *join_keys, place)
+        for join_keys, rows in rows_by_entity(data):
+            stream = (data.loop, data.event_type, *join_keys, partition)
             for row in rows:
                 name = "/".join(map(str, (*stream, row["source_partition"])))
                 if offsets.fresh(name, pa.array([row["source_offset"]]).to_numpy())[0]:
-                    seen[place].items.append(("row", stream, tuple(row.items())))
+                    seen[partition].items.append(("row", stream, tuple(row.items())))
     return dict(seen)
 
 

@@ -56,9 +56,9 @@ def test_a_clock_does_not_depend_on_how_rows_are_batched(
 
 
 def test_an_event_too_far_ahead_does_not_advance_the_clock() -> None:
-    found = read([100, 1000, 120])
-    assert found.ahead.tolist() == [False, True, False]
-    assert found.clock.watermark_ms == 115
+    arrivals = read([100, 1000, 120])
+    assert arrivals.ahead.tolist() == [False, True, False]
+    assert arrivals.clock.watermark_ms == 115
 
 
 def test_before_any_watermark_no_event_is_too_far_ahead() -> None:
@@ -66,22 +66,22 @@ def test_before_any_watermark_no_event_is_too_far_ahead() -> None:
 
 
 def test_a_producers_watermark_ends_derivation() -> None:
-    found = read([100, 130], (1, 40))
-    assert (found.clock, found.arrival_ms.tolist()) == (PartitionClock(95, True), [0, 95])
-    assert found.sent == ()
+    arrivals = read([100, 130], (1, 40))
+    assert (arrivals.clock, arrivals.arrival_ms.tolist()) == (PartitionClock(95, True), [0, 95])
+    assert arrivals.sent == ()
 
 
-@given(st.permutations([(place, at) for place in (HERE, THERE) for at in (10, 20, 30)]))
+@given(st.permutations([(partition, at) for partition in (HERE, THERE) for at in (10, 20, 30)]))
 def test_advances_do_not_depend_on_the_order_in_which_partitions_are_read(
     order: list[tuple[TopicPartition, int]],
 ) -> None:
     loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock()})
     left = {HERE: iter((10, 20, 30)), THERE: iter((10, 20, 30))}
     seen = []
-    for place, _ in order:
-        at = next(left[place])
-        loop.note(place, PartitionClock(at, True), (at,))
-        seen += [(each.watermark_ms, each.sequence) for each in loop.advance()]
+    for partition, _ in order:
+        at = next(left[partition])
+        loop.note(partition, PartitionClock(at, True), (at,))
+        seen += [(advance.watermark_ms, advance.sequence) for advance in loop.advance()]
     assert seen == [(10, 1), (20, 2), (30, 3)]
 
 
@@ -94,13 +94,13 @@ def test_the_loop_waits_for_a_partition_that_has_no_watermark() -> None:
 def test_an_idle_partition_is_ignored_and_rejoins_at_the_loops_watermark() -> None:
     loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock(4)})
     loop.note(HERE, PartitionClock(10), ())
-    assert [each.watermark_ms for each in loop.advance()] == [4]
+    assert [advance.watermark_ms for advance in loop.advance()] == [4]
     loop.pass_over([THERE])
-    assert [each.watermark_ms for each in loop.advance()] == [10]
+    assert [advance.watermark_ms for advance in loop.advance()] == [10]
     assert loop.clock(THERE) == PartitionClock(10)
 
 
 def test_an_idle_partition_with_a_producers_watermark_holds_back_the_loop() -> None:
     loop = LoopClock({HERE: PartitionClock(20, True), THERE: PartitionClock(4, True)})
     loop.pass_over([THERE])
-    assert [each.watermark_ms for each in loop.advance()] == [4]
+    assert [advance.watermark_ms for advance in loop.advance()] == [4]

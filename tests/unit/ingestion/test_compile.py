@@ -72,7 +72,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
 
 def test_derived_columns_have_types_that_a_table_can_hold(tmp_path: Path) -> None:
     [compiled] = compile_loops([write_loop(tmp_path)])
-    kinds = {each.name: str(each.type) for each in compiled.derives[PLACED].schema}
+    kinds = {field.name: str(field.type) for field in compiled.derives[PLACED].schema}
     assert kinds == {"everywhere": "string", "dear": "double", "inverse": "int32"}
 
 

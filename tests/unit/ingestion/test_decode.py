@@ -38,10 +38,10 @@ def by_protobuf(schema: EventSchema, value: bytes) -> dict[str, Any] | None:
         message: Any = json_format.Parse(value, schema.message())
     except (json_format.ParseError, ValueError, TypeError, OverflowError, RecursionError):
         return None
-    read = {each.name: getattr(message, each.name) for each in schema.columns}
+    read = {column.name: getattr(message, column.name) for column in schema.columns}
     return {
-        name: None if schema.by_name[name].optional and not message.HasField(name) else held
-        for name, held in read.items()
+        name: None if schema.by_name[name].optional and not message.HasField(name) else value
+        for name, value in read.items()
     }
 
 
@@ -65,7 +65,7 @@ _NAMES += ["note", "weight", "size", "ratio", "total", "strange"]
 def test_json_is_read_as_protobuf_reads_it(
     schema: EventSchema, members: list[tuple[str, Any]], ascii_only: bool
 ) -> None:
-    inside = ", ".join(f"{json.dumps(name)}: {json.dumps(held, ensure_ascii=ascii_only)}" for name, held in members)
+    inside = ", ".join(f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=ascii_only)}" for name, value in members)
     try:
         value = f"{{{inside}}}".encode()
     except UnicodeEncodeError:

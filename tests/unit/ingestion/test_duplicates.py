@@ -31,7 +31,7 @@ def test_a_window_restored_from_accepted_rows_equals_the_original(events: list[t
             accepted.append((name, time_ms))
     again = DuplicateWindow(10)
     since = again.horizon_ms(watermark)
-    kept = [each for each in reversed(accepted) if each[1] >= since]
+    kept = [row for row in reversed(accepted) if row[1] >= since]
     again.remember([name for name, _ in kept], [time_ms for _, time_ms in kept])
     for name, time_ms, mark in events[half:]:
         watermark = max(watermark, mark)

@@ -178,7 +178,7 @@ def test_refused_probes_neither_reset_nor_extend_the_dead_letter_count(
         if number < 3:
             producer.raw(PLACED, b"noise")
     harness.ingest()
-    assert len(harness.letters(PLACED)) == 3
+    assert len(harness.dead_letters(PLACED)) == 3
     harness.settings["dead_letter_limit"] = 1
     producer.raw(PLACED, b"noise")
     probe(producer, placed("t", shop="west"))

@@ -19,9 +19,9 @@ BOUNDS = st.none() | st.sampled_from([-1.0, 0.0, 1.0, 2.0])
 FLAGS = st.booleans()
 
 
-def faults(column: Column, rule: FieldRule, held: pa.Array) -> list[int]:
+def faults(column: Column, rule: FieldRule, array: pa.Array) -> list[int]:
     broken: dict[int, Rejection] = {}
-    _check_field(column, rule, held, broken)
+    _check_field(column, rule, array, broken)
     return sorted(broken)
 
 
@@ -31,8 +31,8 @@ def texts(draw: st.DrawFn) -> tuple[Column, FieldRule, pa.Array]:
     rows = draw(st.lists(TEXTS | st.none() if optional else TEXTS, max_size=6))
     enum = draw(st.none() | st.just(("a", "bc")))
     rule = FieldRule(required=draw(FLAGS), enum=enum, max_length=draw(st.none() | st.integers(1, 4)))
-    held = pa.array(["x", *rows], pa.string()).slice(1)  # as a part of a longer column
-    return Column("word", pa.string(), None if optional else ""), rule, held
+    array = pa.array(["x", *rows], pa.string()).slice(1)  # as a part of a longer column
+    return Column("word", pa.string(), None if optional else ""), rule, array
 
 
 @st.composite

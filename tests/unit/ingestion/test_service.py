@@ -24,7 +24,7 @@ from tests.unit.ingestion.harness import (
     envelopes,
     newest_watermark,
     read_all,
-    taken,
+    rows_by_entity,
 )
 
 
@@ -54,7 +54,7 @@ def test_each_entity_gets_a_row_once_in_the_partition_of_its_key(harness: Ingest
     seen: dict[str, list[str]] = {"everywhere": [], "buyer,shop": []}
     for record, event in envelopes(harness.broker, ROWS):
         assert event.data.num_rows == batch(event.data).num_rows
-        for join_keys, rows in taken(event.data):
+        for join_keys, rows in rows_by_entity(event.data):
             for row in rows:
                 key = "\x1f".join(row[name] for name in join_keys).encode()
                 assert partition_of(key, 2) == record.partition
@@ -68,7 +68,7 @@ def test_outcomes_are_keyed_by_prediction_and_need_a_value(harness: IngestionHar
     producer.json(PAID, paid("a", order_id="17", paid=4))
     producer.json(PAID, paid("b", order_id="18", paid=None))
     harness.ingest()
-    [(record, event)] = [each for each in envelopes(harness.broker, OUTCOMES) if "Outcomes" in each[1].type]
+    [(record, event)] = [item for item in envelopes(harness.broker, OUTCOMES) if "Outcomes" in item[1].type]
     [row] = batch(event.data).to_pylist()
     assert (row["key"], row["value"], record.partition) == ("17", 4.0, partition_of(b"17", 2))
     assert len(harness.events("orders", PAID)) == 2
@@ -89,9 +89,9 @@ def test_a_watermark_reaches_every_partition_after_all_rows_before_it(
     for topic in (ROWS, OUTCOMES):
         seen = consume(harness.broker, topic)
         assert sorted(seen) == [0, 1]
-        for each in seen.values():
-            assert each.watermarks() == expected
-            _rows_stand_before_watermarks(each.items)
+        for partition in seen.values():
+            assert partition.watermarks() == expected
+            _rows_stand_before_watermarks(partition.items)
     assert harness.table("orders", "watermarks").to_pydict() == {
         "watermark_ms": expected,
         "sequence": [1, 2, 3, 4, 5, 6],
@@ -178,7 +178,7 @@ def test_an_event_that_breaks_a_rule_becomes_a_dead_letter_with_its_reason(
     harness.ingest()
     assert [row["uid"] for row in harness.events("orders", PLACED)] == ["before", "after"]
     [row] = harness.rejected()
-    [letter] = harness.letters(PLACED)
+    [letter] = harness.dead_letters(PLACED)
     original = orjson.dumps(event)
     assert (row["reason"], row["source_offset"], letter.value) == (reason, 2, original)
     assert letter.header("dlq-reason") == reason.encode()
@@ -213,7 +213,7 @@ def test_a_watermark_that_cannot_be_read_is_a_dead_letter(
     producer.raw(PLACED, b"", 0, (("driftloop-watermark", text),))
     harness.ingest()
     assert [row["reason"] for row in harness.rejected()] == ["malformed-watermark"]
-    assert len(harness.letters(PLACED)) == 1
+    assert len(harness.dead_letters(PLACED)) == 1
 
 
 def test_duplicates_are_recorded_but_not_dead_lettered(harness: IngestionHarness, producer: Producer) -> None:
@@ -225,7 +225,7 @@ def test_duplicates_are_recorded_but_not_dead_lettered(harness: IngestionHarness
     harness.ingest()
     assert [(row["reason"], row["event_id"]) for row in harness.rejected()] == [("duplicate", "a")] * 2
     assert len(harness.events("orders", PLACED)) == len(harness.events("orders", PAID)) == 1
-    assert harness.letters(PLACED) == []
+    assert harness.dead_letters(PLACED) == []
 
 
 def test_too_many_dead_letters_in_a_row_stop_ingestion_and_none_is_lost(
@@ -244,14 +244,14 @@ def test_too_many_dead_letters_in_a_row_stop_ingestion_and_none_is_lost(
         producer.raw(PLACED, b"noise")
     with pytest.raises(TooManyDeadLetters):
         harness.ingest()
-    assert len(harness.letters(PLACED)) == 12
+    assert len(harness.dead_letters(PLACED)) == 12
 
 
 def test_the_dead_letter_of_a_huge_record_fits_the_topic(harness: IngestionHarness, producer: Producer) -> None:
     value = b"x" * 9_000_000
     producer.raw(PLACED, value)
     harness.ingest()
-    [letter] = harness.letters(PLACED)
+    [letter] = harness.dead_letters(PLACED)
     assert len(letter.value or b"") == 1_000_000
     assert letter.header("dlq-sha256") == hashlib.sha256(value).hexdigest().encode()
     assert letter.header("dlq-original-bytes") == b"9000000"
@@ -263,14 +263,14 @@ def test_many_rows_are_split_into_events_that_fit_the_topic(harness: IngestionHa
     harness.ingest()
     sizes = [len(record.value or b"") for record, _ in envelopes(harness.broker, ROWS)]
     assert max(sizes) < 8_000_000
-    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    uids_of: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for _, event in envelopes(harness.broker, ROWS):
-        for join_keys, rows in taken(event.data):
-            found[join_keys] += [row["uid"] for row in rows]
+        for join_keys, rows in rows_by_entity(event.data):
+            uids_of[join_keys] += [row["uid"] for row in rows]
     assert len(sizes) == 2  # one partition, for all have the same keys
-    for uids in found.values():
+    for uids in uids_of.values():
         assert sorted(uids) == sorted(f"e{number}" for number in range(2000))
-    assert len(found) == 2
+    assert len(uids_of) == 2
     assert len({event.id for _, event in envelopes(harness.broker, ROWS)}) == len(sizes)
 
 
@@ -345,11 +345,11 @@ def test_an_outcome_is_the_index_of_its_class_and_an_unknown_class_is_a_dead_let
         producer.json(PAID, {**paid(f"e{number}", order_id=f"{number}"), field: value})
     producer.json(PAID, {**paid("nothing said", order_id="17"), field: None if field == "paid" else ""})
     harness.ingest()
-    assert outcomes_of(harness) == {str(number): place for number, place in enumerate(known.values())}
-    [letter] = harness.letters(PAID)
+    assert outcomes_of(harness) == {str(number): index for number, index in enumerate(known.values())}
+    [letter] = harness.dead_letters(PAID)
     assert letter.header("dlq-reason") == b"unknown-class"
     assert f"{unknown!r} is not one of" in (letter.header("dlq-detail") or b"").decode()
-    assert [each["reason"] for each in harness.rejected()] == ["unknown-class"]
+    assert [row["reason"] for row in harness.rejected()] == ["unknown-class"]
     assert len(harness.events("orders", PAID)) == len(known) + 1
 
 
@@ -364,7 +364,7 @@ def test_a_class_may_be_derived(tmp_path: Path) -> None:
     harness.ingest()
     assert outcomes_of(harness) == {"0": 1.0, "1": 0.0}
     assert [row["size"] for row in harness.events("orders", PAID)] == ["big", "small"]
-    assert [each["detail"] for each in harness.rejected()] == ["size: 'odd' is not one of small, big"]
+    assert [row["detail"] for row in harness.rejected()] == ["size: 'odd' is not one of small, big"]
 
 
 def of_label(folder: Path, label: str, event: str = "") -> tuple[IngestionHarness, Producer]:

@@ -57,7 +57,7 @@ class _KafkaBus:
 def _thread_states(pid: int) -> set[str]:
     """State letters of all threads of a process, from Linux's /proc."""
     stats = Path(f"/proc/{pid}/task").glob("*/stat")
-    return {each.read_text().rpartition(")")[2].split()[0] for each in stats}
+    return {stat.read_text().rpartition(")")[2].split()[0] for stat in stats}
 
 
 @contextmanager
@@ -126,7 +126,7 @@ class TestLifecycle(LifecycleBusSuite):
                 await first.commit({TopicPartition(topic, p): 5 for p in range(4)})
         async with running(KafkaLifecycleConsumer(kafka.bootstrap, [topic], group)) as third:
             again = await take_events(third, 4)
-        assert len({each.partition for each in again}) == 2
+        assert len({record.partition for record in again}) == 2
         assert set(again) <= set(seen)
 
     async def test_a_record_that_is_too_large_is_a_defect_and_does_not_block_others(self, kafka: Kafka) -> None:
@@ -136,7 +136,7 @@ class TestLifecycle(LifecycleBusSuite):
                 await producer.send([Outgoing(topic, b"before", b"k"), Outgoing(topic, b"x" * 9_000_000, b"k")])
             await producer.send([Outgoing(topic, b"after", b"k")])
         async with running(KafkaLifecycleConsumer(kafka.bootstrap, [topic], new_group())) as consumer:
-            assert [each.value for each in await take_events(consumer, 2)] == [b"before", b"after"]
+            assert [record.value for record in await take_events(consumer, 2)] == [b"before", b"after"]
 
     async def test_a_producer_without_a_broker_is_retriable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         address = f"127.0.0.1:{free_ports(1)[0]}"
@@ -156,7 +156,7 @@ class TestTopics:
     def test_the_broker_accepts_every_declared_topic(self, kafka: Kafka) -> None:
         wanted = plan_topics([])
         create_topics(kafka.bootstrap, wanted)
-        wait_for_topics(kafka.bootstrap, [each.name for each in wanted], timeout_s=10)
+        wait_for_topics(kafka.bootstrap, [topic.name for topic in wanted], timeout_s=10)
 
     def test_the_wait_for_a_missing_topic_ends_with_its_name(self, kafka: Kafka) -> None:
         began = time.monotonic()

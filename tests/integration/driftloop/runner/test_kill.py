@@ -36,7 +36,7 @@ def test_a_service_killed_twice_in_a_batch_has_every_effect_once(kafka: Kafka, t
     engine = open_database(url, metadata)
     events = [closed(number) for number in range(EVENTS)]
     with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
-        producer.send([to_record(each) for each in events])
+        producer.send([to_record(event) for event in events])
         producer.flush()
 
     chance = random.Random(3)
@@ -47,10 +47,10 @@ def test_a_service_killed_twice_in_a_batch_has_every_effect_once(kafka: Kafka, t
     with closing(Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": child.GROUP})) as reader:
         _run_until(kafka, url, lambda: _committed(reader) == EVENTS, kill=False)
 
-    assert _effects(engine) == [each.id for each in events]
+    assert _effects(engine) == [event.id for event in events]
     assert outbox.unsent(engine, 1) == []
-    answers = [from_record(each, [monitoring.WindowDecided]).id for each in _all(kafka, DECIDED)]
-    assert list(dict.fromkeys(answers)) == [decided(each).id for each in events]  # type: ignore[arg-type]
+    answers = [from_record(record, [monitoring.WindowDecided]).id for record in _all(kafka, DECIDED)]
+    assert list(dict.fromkeys(answers)) == [decided(event).id for event in events]  # type: ignore[arg-type]
     assert _all(kafka, f"{CLOSED}.dlq") == []
 
 
@@ -80,14 +80,14 @@ def _effects(engine: Engine) -> list[str]:
 
 
 def _committed(reader: Consumer) -> int:
-    [found] = reader.committed([Position(CLOSED, 0)], timeout=60)
-    return int(found.offset)
+    [position] = reader.committed([Position(CLOSED, 0)], timeout=60)
+    return int(position.offset)
 
 
 def _all(kafka: Kafka, topic: str) -> list[Record]:
     with closing(KafkaBatchConsumer(kafka.bootstrap, [topic], new_group())) as consumer:
         end = consumer.end_offsets()[TopicPartition(topic, 0)]
-        found: list[Record] = []
-        while len(found) < end:
-            found += consumer.poll(1000, 1.0)
-    return found
+        records: list[Record] = []
+        while len(records) < end:
+            records += consumer.poll(1000, 1.0)
+    return records

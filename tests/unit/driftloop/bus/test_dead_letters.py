@@ -66,8 +66,8 @@ def test_the_limit_counts_consecutive_refusals() -> None:
 
 def test_every_topic_with_dead_letters_has_a_dlq_topic() -> None:
     loop = load_loop(ROOT / "tests" / "loops" / "orders").definition
-    planned = {each.name: each for each in plan_topics([loop])}
-    wanted = [each.name for each in declared().values() if each.dead_letters] + list(loop.events)
+    planned = {topic.name: topic for topic in plan_topics([loop])}
+    wanted = [topic.name for topic in declared().values() if topic.dead_letters] + list(loop.events)
     assert all(planned[f"{name}.dlq"].retention_ms == -1 for name in wanted)
     assert len(planned) == len(declared()) + len(loop.events) + len(wanted)
     assert planned["orders.placed"].partitions == 2

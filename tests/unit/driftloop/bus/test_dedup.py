@@ -9,7 +9,7 @@ from driftloop.bus.dedup import SourceOffsets
 
 def _fresh(seen: SourceOffsets, offsets: list[int], stream: str = "raw/0") -> list[int]:
     array = np.array(offsets, np.int64)
-    return [int(each) for each in array[seen.fresh(stream, array)]]
+    return [int(offset) for offset in array[seen.fresh(stream, array)]]
 
 
 def test_a_redelivered_batch_has_no_fresh_row() -> None:
@@ -39,11 +39,11 @@ def test_an_older_batch_does_not_move_back() -> None:
 
 @given(st.lists(st.integers(0, 200), unique=True, max_size=60).map(sorted), st.data())
 def test_each_row_is_fresh_once_for_any_batching_and_redelivery(log: list[int], data: st.DataObject) -> None:
-    seen, taken, at = SourceOffsets(), [], 0
+    seen, fresh, at = SourceOffsets(), [], 0
     while at < len(log):
         back = data.draw(st.integers(0, at))
         end = data.draw(st.integers(at + 1, len(log)))
-        taken += _fresh(seen, log[back:end])
+        fresh += _fresh(seen, log[back:end])
         seen = SourceOffsets.from_json(seen.to_json())
         at = end
-    assert taken == log
+    assert fresh == log

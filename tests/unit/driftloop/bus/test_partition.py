@@ -26,9 +26,9 @@ def test_the_hash_equals_that_of_kafkas_java_client(data: bytes, signed: int) ->
 
 @given(st.lists(st.binary(max_size=20), max_size=30), st.integers(1, 50))
 def test_partitions_of_many_keys_equal_those_of_single_keys(keys: list[bytes], count: int) -> None:
-    found = partitions_of(keys, count)
-    assert found == [partition_of(key, count) for key in keys]
-    assert all(0 <= each < count for each in found)
+    partitions = partitions_of(keys, count)
+    assert partitions == [partition_of(key, count) for key in keys]
+    assert all(0 <= partition < count for partition in partitions)
 
 
 @given(st.binary(max_size=64))

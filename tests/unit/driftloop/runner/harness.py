@@ -83,7 +83,7 @@ class Harness:
         self.engine: Engine = open_database(f"sqlite:///{self.folder / 'state.db'}", metadata)
 
     def send(self, *events: Envelope[Message]) -> None:
-        self.broker.append([to_record(each) for each in events])
+        self.broker.append([to_record(event) for event in events])
 
     def service(self, name: str = NAME) -> LifecycleService:
         self.stop = threading.Event()

@@ -33,7 +33,7 @@ def _put(engine: Engine, *drafts: Draft, cause: Envelope[Message] | None = None)
 def test_put_keeps_the_order_and_the_first_of_each_id(engine: Engine) -> None:
     assert _put(engine, _draft(2), _draft(1)) == 2
     assert _put(engine, _draft(1), _draft(3), _draft(2)) == 1
-    assert [dict(each.record.headers)["ce_id"] for each in outbox.unsent(engine, 10)] == [b"id-2", b"id-1", b"id-3"]
+    assert [dict(row.record.headers)["ce_id"] for row in outbox.unsent(engine, 10)] == [b"id-2", b"id-1", b"id-3"]
 
 
 def test_a_sent_event_is_not_put_again(engine: Engine) -> None:
@@ -65,13 +65,13 @@ def test_a_record_is_returned_unchanged(engine: Engine) -> None:
 
 def test_reading_the_outbox_does_not_wait_for_a_writer(engine: Engine) -> None:
     _put(engine, _draft(1))
-    found: list[int] = []
+    counts: list[int] = []
     with engine.begin() as connection:
         connection.execute(insert(inbox).values(event_id="being handled", type="t", handled_wall_ms=0))
-        reader = threading.Thread(target=lambda: found.append(len(outbox.unsent(engine, 10))), daemon=True)
+        reader = threading.Thread(target=lambda: counts.append(len(outbox.unsent(engine, 10))), daemon=True)
         reader.start()
         reader.join(10)
-    assert found == [1]
+    assert counts == [1]
 
 
 def test_two_writers_take_turns(engine: Engine) -> None:
@@ -80,10 +80,10 @@ def test_two_writers_take_turns(engine: Engine) -> None:
             _put(engine, _draft(number))
 
     writers = [threading.Thread(target=write, args=(start,)) for start in (0, 100)]
-    for each in writers:
-        each.start()
-    for each in writers:
-        each.join(60)
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
     assert len(outbox.unsent(engine, 100)) == 40
 
 
@@ -95,7 +95,7 @@ def test_a_reopened_database_has_its_content(tmp_path: Path) -> None:
 
 def test_unsent_gives_the_oldest_first_up_to_a_limit(engine: Engine) -> None:
     _put(engine, *(_draft(number) for number in range(5)))
-    ids = [dict(each.record.headers)["ce_id"] for each in outbox.unsent(engine, 2)]
+    ids = [dict(row.record.headers)["ce_id"] for row in outbox.unsent(engine, 2)]
     assert ids == [b"id-0", b"id-1"]
 
 
@@ -106,7 +106,7 @@ def test_the_bytes_of_an_event_do_not_depend_on_the_order_of_its_maps(engine: En
     forward = training.CandidateTrained(loop="orders", metrics={"a": 1.0, "b": 2.0})
     backward = training.CandidateTrained(loop="orders", metrics={"b": 2.0, "a": 1.0})
     _put(engine, Draft("one", "orders", 0, forward), Draft("two", "orders", 0, backward))
-    one, two = (each.record for each in outbox.unsent(engine, 2))
+    one, two = (row.record for row in outbox.unsent(engine, 2))
     assert one.value == two.value
     read = from_record(Record(one.topic, 0, 0, one.key, one.value, one.headers), [training.CandidateTrained])
     assert read.data == forward

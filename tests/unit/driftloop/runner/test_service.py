@@ -45,7 +45,7 @@ async def test_an_event_delivered_three_times_has_its_effect_once(harness: Harne
     harness.send(closed(1), closed(1), closed(2), closed(1))
     await harness.run_through()
     assert harness.effects() == [closed(1).id, closed(2).id]
-    assert [each.data.window_id for each in harness.published()] == ["w1", "w2"]
+    assert [event.data.window_id for event in harness.published()] == ["w1", "w2"]
     assert harness.inbox_size() == 2
 
 
@@ -87,7 +87,7 @@ async def test_events_before_a_defect_are_not_repeated_after_the_restart(harness
     broken.clear()
     await harness.run_through()
     assert harness.effects() == [closed(n).id for n in (1, 2, 3)]
-    assert [each.data.window_id for each in harness.published()] == ["w1", "w2", "w3"]
+    assert [event.data.window_id for event in harness.published()] == ["w1", "w2", "w3"]
 
 
 async def test_a_publication_running_at_a_defect_is_marked_as_sent(harness: Harness) -> None:
@@ -123,7 +123,7 @@ async def test_a_publication_running_at_a_defect_is_marked_as_sent(harness: Harn
     harness.producer = None
     harness.handlers = {monitoring.WindowClosed: note_and_decide}
     await harness.run_through()
-    assert [each.data.window_id for each in harness.published()] == ["w1", "w2"]
+    assert [event.data.window_id for event in harness.published()] == ["w1", "w2"]
 
 
 async def test_a_crash_between_the_commit_and_the_publication_publishes_after_the_restart(harness: Harness) -> None:
@@ -164,7 +164,7 @@ async def test_a_broker_that_does_not_answer_delays_events_but_loses_none(harnes
     harness.producer = faulty = FaultyProducer(harness.broker.lifecycle_producer(), [Retriable("no answer")] * 2)
     harness.send(closed(1), closed(2))
     await harness.run_through()
-    assert [each.data.window_id for each in harness.published()] == ["w1", "w2"]
+    assert [event.data.window_id for event in harness.published()] == ["w1", "w2"]
     assert faulty.faults == []
 
 
@@ -282,7 +282,7 @@ async def test_bytes_that_are_not_an_event_become_a_dead_letter(harness: Harness
     sent = to_record(closed(1))
     harness.broker.append([dataclasses.replace(sent, value=value), Outgoing(CLOSED, None)])
     await harness.run_through()
-    assert [each.value for each in harness.broker.records(LETTERS)] == [value, None]
+    assert [record.value for record in harness.broker.records(LETTERS)] == [value, None]
     assert harness.effects() == []
 
 
@@ -290,7 +290,7 @@ async def test_a_dead_letter_refused_by_the_broker_is_sent_again(harness: Harnes
     harness.producer = FaultyProducer(harness.broker.lifecycle_producer(), [Retriable("no answer")] * 2)
     harness.broker.append([Outgoing(CLOSED, b"poison")])
     await harness.run_through()
-    assert [each.value for each in harness.broker.records(LETTERS)] == [b"poison"]
+    assert [record.value for record in harness.broker.records(LETTERS)] == [b"poison"]
 
 
 async def test_more_dead_letters_in_a_row_than_the_limit_end_the_service(harness: Harness) -> None:
@@ -343,7 +343,7 @@ async def test_many_answers_are_published_in_the_order_in_which_the_handler_gave
     harness.handlers = {monitoring.WindowClosed: many}
     harness.send(closed(1), closed(2))
     await harness.run_through()
-    assert [each.data.window_id for each in harness.published()] == [str(n) for n in range(450)] * 2
+    assert [event.data.window_id for event in harness.published()] == [str(n) for n in range(450)] * 2
 
 
 async def test_an_answer_with_an_id_that_was_sent_is_not_sent_again(harness: Harness) -> None:
@@ -354,7 +354,7 @@ async def test_an_answer_with_an_id_that_was_sent_is_not_sent_again(harness: Har
     harness.handlers = {monitoring.WindowClosed: same_answer}
     harness.send(closed(1), closed(2))
     await harness.run_through()
-    assert [each.causation_id for each in harness.published()] == [closed(1).id]
+    assert [event.causation_id for event in harness.published()] == [closed(1).id]
     assert harness.inbox_size() == 2
 
 
