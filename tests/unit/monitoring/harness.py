@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,11 @@ from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import TOPICS, assemble
 from services.monitoring.config import MonitoringSettings
 from services.monitoring.domain.grid import Reference
+from services.monitoring.joiner import Joiner
 from services.monitoring.messages import OUTCOME_COLUMNS
 from services.monitoring.ports import ReleaseInfo
 from tests.helpers.clock import FakeClock
+from tests.helpers.fuse import Killed
 from tests.unit.monitoring.rows import DAY, DIGEST, HOUR, reference
 
 PARTITIONS = 2
@@ -244,10 +247,6 @@ class StopWhenIdle:
         self._inner.close()
 
 
-class Killed(BaseException):
-    """Simulates a kill of the process."""
-
-
 class JoinerHarness:
     """A broker and a database on which a join can be started again and again."""
 
@@ -269,24 +268,28 @@ class JoinerHarness:
     def run(self, poll_records: int = 5000, killed_at: int | None = None) -> list[dict[TopicPartition, int]]:
         """Run a join on the stored state until it has read everything or is killed; return its commits."""
         stop = threading.Event()
-        inner = self.broker.batch_consumer(TOPICS, "nobody")
-        consumer = StopWhenIdle(inner, stop, killed_at)
-        engine = open_database(self._url, metadata)
-        joiner = assemble(
-            self._loops,
-            engine=engine,
-            consumer=consumer,
-            producer=self.broker.lifecycle_producer(),
-            references=self.references,
-            settings=self.settings.model_copy(update={"poll_records": poll_records}),
-            stop=stop,
-            clock=self.clock,
-        )
-        try:
+        consumer = StopWhenIdle(self.broker.batch_consumer(TOPICS, "nobody"), stop, killed_at)
+        with self.joiner(consumer, stop, poll_records) as joiner:
             asyncio.run(joiner.run())
+        return consumer.commits
+
+    @contextmanager
+    def joiner(self, consumer: BatchConsumer, stop: threading.Event, poll_records: int = 5000) -> Iterator[Joiner]:
+        """Build a join that continues from the stored state."""
+        engine = open_database(self._url, metadata)
+        try:
+            yield assemble(
+                self._loops,
+                engine=engine,
+                consumer=consumer,
+                producer=self.broker.lifecycle_producer(),
+                references=self.references,
+                settings=self.settings.model_copy(update={"poll_records": poll_records}),
+                stop=stop,
+                clock=self.clock,
+            )
         finally:
             engine.dispose()
-        return consumer.commits
 
     def windows(self, loop: str = "orders") -> list[Envelope[Any]]:
         """The closed windows that were published."""

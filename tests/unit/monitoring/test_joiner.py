@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import math
 import random
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from driftloop.bus.ports import Outgoing
+from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
@@ -21,10 +24,12 @@ from services.monitoring import metrics
 from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import OUTCOMES, PREDICTIONS, TOPICS
 from services.monitoring.handlers import HANDLERS
+from services.monitoring.joiner import Joiner
+from tests.helpers.fuse import Killed
 from tests.unit.monitoring.harness import (
     JoinerHarness,
-    Killed,
     Raw,
+    StopWhenIdle,
     day,
     definition,
     definition_of_classes,
@@ -103,6 +108,35 @@ def test_offsets_are_committed_once_a_second_and_at_the_end(
     committed = harness.run(poll_records=2)
     assert len(committed) == commits
     assert sum(committed[-1].values()) == len(watermark(0)) + 1
+
+
+def test_a_cancelled_join_finishes_its_batch_and_closes_its_consumer(harness: JoinerHarness) -> None:
+    closed: list[str] = []
+    stop = threading.Event()
+    event_loop: asyncio.AbstractEventLoop
+    running: asyncio.Future[None]
+
+    class CancellingConsumer(StopWhenIdle):
+        def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
+            event_loop.call_soon_threadsafe(running.cancel)
+            return super().poll(max_records, timeout_s)
+
+        def close(self) -> None:
+            closed.append("consumer")
+
+    async def run(joiner: Joiner) -> None:
+        nonlocal event_loop, running
+        event_loop = asyncio.get_running_loop()
+        running = asyncio.ensure_future(joiner.run())
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    harness.send(*watermark(0), route("r-1"), served("a", 1), *watermark(24))
+    consumer = CancellingConsumer(harness.broker.batch_consumer(TOPICS, "nobody"), stop)
+    with harness.joiner(consumer, stop) as joiner:
+        asyncio.run(run(joiner))
+    assert (len(harness.windows()), closed, joiner.ready()) == (1, ["consumer"], False)
+    assert consumer.commits != []
 
 
 @pytest.mark.parametrize("poll_records", [7, 60])
