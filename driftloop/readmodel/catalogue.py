@@ -38,11 +38,9 @@ class Entry:
     line: str
     """One line, for timelines and stories."""
     title: str
-    """Heading of a box in the report's picture, and of an event on the page."""
-    detail: str = ""
-    """Second line of the box."""
+    """Heading of an event on the page."""
     label: str = ""
-    """One or two words under a mark of the page's picture. Empty: the mark is small and has no label."""
+    """One or two words under a mark of a chain's picture. Empty: the mark is small and has no label."""
     sublabel: str = ""
     severity: Severity = "info"
     glyph: str = "other"
@@ -51,8 +49,8 @@ class Entry:
     """Whether timelines show it by default."""
     summary: str = ""
     """The numbers alone, for the state of a loop; ``{summary}`` in the other templates."""
-    mark: tuple[str, str] | None = None
-    """Kind and text of the mark across the report's plots."""
+    mark: str = ""
+    """Text of the mark across the report's plots. Empty: the event has no mark."""
     notice: NoticeText | None = None
 
 
@@ -60,11 +58,10 @@ _ALARM = Entry(
     summary="{detector}: {statistic:.2f} > {threshold:g} over {blocks} blocks",
     line="ALARM {summary}.[[ {explanation}]]",
     title="alarm: {detector}",
-    detail="{statistic:.2f} above {threshold:g} over {blocks} blocks",
     label="{detector}",
     severity="alarm",
     glyph="alarm",
-    mark=("alarm", "alarm {detector}"),
+    mark="alarm {detector}",
     notice=NoticeText(
         kind="drift",
         episode="{detector} {release_id} {episode}",
@@ -76,7 +73,6 @@ _ALARM = Entry(
     ),
 )
 _NUMBERS = "[[, gain {estimate:+.4f} [{lower:+.4f}, {upper:+.4f}] over {interval.blocks} blocks, margin {margin:g}]]"
-_GAIN = "[[gain {estimate:+.4f} [{lower:+.4f}, {upper:+.4f}]||no interval]]"
 
 RESULTS = {
     "passed": "passed",
@@ -93,7 +89,6 @@ def _verdict(outcome: str, glyph: str, label: str = "") -> tuple[tuple[str, str]
         summary=f"{{stage}}: {result}{_NUMBERS}",
         line="verdict on {release_id}: {summary}[[, limit reached{limit_reached!x}]]",
         title=f"{{stage}} verdict: {result}",
-        detail=_GAIN,
         label=label,
         sublabel="{stage}" if label else "",
         glyph=glyph,
@@ -106,7 +101,6 @@ def _stage(stage: str, glyph: str) -> Entry:
     return Entry(
         line=f"{{release_id}} enters {stage}[[, answers {{share:.0%}} of keys]]",
         title=f"enters {stage}",
-        detail="[[answers {share:.0%} of keys||scores all, answers nobody]]",
         label=stage,
         glyph=glyph,
     )
@@ -119,7 +113,6 @@ def _end(stage: str, glyph: str) -> Entry:
 _COMMAND = Entry(
     line="[[{who}||somebody]] says {name}[[ {about}]]: [[{why}||no reason given]]",
     title="[[{who}||somebody]]: {name}",
-    detail="{why}",
     label="{name}",
     severity="command",
     glyph="person",
@@ -133,13 +126,11 @@ _CLOSED = Entry(
 _REASON_KEPT = Entry(
     line="reason kept: {reason.kind} ({because})",
     title="reason kept",
-    detail="{because}",
     label="kept for later",
 )
 _REQUESTED = Entry(
     line="training requested: {reason_kinds}; data {window_start_ms!t} to {window_end_ms!t}",
     title="retrain requested: {distinct_kinds}",
-    detail="data {window_start_ms!d} to {window_end_ms!d}",
     label="requested",
     glyph="asked",
 )
@@ -147,10 +138,9 @@ _TRAINED = Entry(
     line="run {run_id} done in {duration_s:.1f} s on {training_rows:,} rows"
     "[[; validation loss {loss:.4f}, base rate {base_loss:.4f}]]",
     title="candidate trained",
-    detail="{training_rows:,} rows in {duration_s:.1f} s",
     label="trained",
     glyph="trained",
-    mark=("run", "run"),
+    mark="run",
 )
 
 ENTRIES: dict[tuple[str, str], Entry] = {
@@ -165,7 +155,6 @@ ENTRIES: dict[tuple[str, str], Entry] = {
         line="RESTATED the window of {start_ms!t}: {corrections:,} outcome[[s{several!x}]] corrected"
         "[[; the champion's loss is {loss_after:.4f}, not {loss_before:.4f}]]",
         title="window restated",
-        detail="{corrections:,} outcome[[s{several!x}]] corrected",
         label="window restated",
         severity="attention",
     ),
@@ -176,7 +165,7 @@ ENTRIES: dict[tuple[str, str], Entry] = {
         line="{detector}: {statistic:.2f} > {threshold:g}, {mode}",
         severity="info",
         notable=False,
-        mark=None,
+        mark="",
         notice=None,
     ),
     ("ReasonCoalesced", "no-trainer"): replace(
@@ -192,21 +181,17 @@ ENTRIES: dict[tuple[str, str], Entry] = {
         title="run requested: {distinct_kinds}",
     ),
     ("RetrainRequested", ""): _REQUESTED,
-    ("RunStarted", ""): Entry(
-        line="run started", title="run started", detail="{run_id}", label="run", glyph="run", notable=False
-    ),
+    ("RunStarted", ""): Entry(line="run started", title="run started", label="run", glyph="run", notable=False),
     ("CandidateTrained", "import"): replace(
         _TRAINED,
         line="run {run_id} packed the imported model in {duration_s:.1f} s, tried on {rows:,} rows"
         "[[; validation loss {loss:.4f}, base rate {base_loss:.4f}]]",
         title="imported model packed",
-        detail="judged on {rows:,} rows",
     ),
     ("CandidateTrained", ""): _TRAINED,
     ("RunFailed", ""): Entry(
         line="run {run_id} FAILED: {reason}.[[ {last_line}]]",
         title="run failed",
-        detail="{reason}",
         label="failed",
         severity="failure",
         glyph="failed",
@@ -230,13 +215,12 @@ ENTRIES: dict[tuple[str, str], Entry] = {
     ("ReleaseCreated", ""): Entry(
         line="release created",
         title="release created",
-        detail="{release.release_id}",
         label="release",
         glyph="release",
         notable=False,
     ),
-    ("StageEntered", "shadow"): replace(_stage("shadow", "shadow"), mark=("stage", "shadow")),
-    ("StageEntered", "canary"): replace(_stage("canary", "canary"), sublabel="{percent}%", mark=("stage", "canary")),
+    ("StageEntered", "shadow"): replace(_stage("shadow", "shadow"), mark="shadow"),
+    ("StageEntered", "canary"): replace(_stage("canary", "canary"), sublabel="{percent}%", mark="canary"),
     ("StageEntered", "champion"): _end("champion", "champion"),
     ("StageEntered", "rejected"): _end("rejected", "ended"),
     ("StageEntered", "rolled-back"): _end("rolled-back", "back"),
@@ -245,7 +229,6 @@ ENTRIES: dict[tuple[str, str], Entry] = {
     ("ApprovalRequested", ""): Entry(
         line="{release_id} WAITS for an approval to enter {to_stage}, until {deadline_ms!t}",
         title="approval requested",
-        detail="to enter {to_stage}",
         label="waits",
         severity="attention",
         glyph="wait",
@@ -262,29 +245,26 @@ ENTRIES: dict[tuple[str, str], Entry] = {
     ("ChampionPromoted", ""): Entry(
         line="PROMOTED {release_id}[[ in place of {previous_release_id}||, the first champion]] (epoch {epoch})",
         title="promoted: {release_id}",
-        detail="[[in place of {previous_release_id}||the first champion]]",
         label="promoted",
         severity="good",
         glyph="champion",
-        mark=("promoted", "promoted"),
+        mark="promoted",
     ),
     ("ReleaseRejected", ""): Entry(
         line="REJECTED {release_id} in {stage}: {first_reason}",
         title="rejected in {stage}",
-        detail="{first_reason}",
         label="rejected",
         severity="ended",
         glyph="ended",
-        mark=("rejected", "rejected"),
+        mark="rejected",
     ),
     ("ReleaseRolledBack", ""): Entry(
         line="ROLLED BACK {release_id} from {from_stage}: {first_reason}",
         title="rolled back from {from_stage}",
-        detail="{first_reason}",
         label="rolled back",
         severity="ended",
         glyph="back",
-        mark=("rejected", "rolled back"),
+        mark="rolled back",
         notice=NoticeText(
             kind="rollback",
             episode="{release_id} {from_stage}",
@@ -305,14 +285,12 @@ ENTRIES: dict[tuple[str, str], Entry] = {
         line="route {epoch} answers: champion {champion_release_id}[[, challenger {challenger_release_id}]] "
         "({duration_ms:.0f} ms)",
         title="route {epoch} answers",
-        detail="[[{champion_release_id}, challenger {challenger_release_id}||champion {champion_release_id}]]",
         label="answers",
         glyph="route",
     ),
     ("RouteFailed", ""): Entry(
         line="route {epoch} FAILED: {reason}",
         title="route {epoch} failed",
-        detail="{reason}",
         label="failed",
         severity="failure",
         glyph="ended",
@@ -329,7 +307,6 @@ ENTRIES: dict[tuple[str, str], Entry] = {
     ("CommandIgnored", ""): Entry(
         line="{command} changed nothing: {reason}",
         title="command ignored",
-        detail="{reason}",
         label="command ignored",
     ),
     **{(name, ""): _COMMAND for name in ("Approve", "Import", "Pause", "Reject", "Resume", "Retrain", "Rollback")},

@@ -54,7 +54,7 @@ def report(context: click.Context, name: str, output: Path | None, as_json: bool
 
 def _made(settings: Settings, name: str, events: list[Envelope[Any]], *, with_page: bool) -> tuple[dict[str, Any], str]:
     """Numbers, and the page where it is wanted."""
-    from driftloop.ops.report import find  # the plots' library: not to be loaded for a name that is not there
+    from driftloop.ops.report import find
 
     there = find.releases_by_loop(events)
     one_of(name, {"loops": find.loops(events), "releases": list(there)})

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from driftloop.events.envelope import Envelope
-from driftloop.ops.report import plots
-from driftloop.ops.report.annotations import marks_of
+from driftloop.ops.report import figures
 from driftloop.ops.report.effect import before_and_after
 from driftloop.ops.report.numbers import numbers
 from driftloop.ops.report.page import page
@@ -19,7 +18,7 @@ def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], h
     """The page."""
     own = of_loop(events, loop)
     known = {event.id: event for event in own}
-    marks, chain = marks_of(own), report["chain"]
+    marks, chain = figures.marks_of(own), report["chain"]
     ends = (known[chain[0]["id"]], known[chain[-1]["id"]]) if chain else None
     return page(
         "report.html.j2",
@@ -27,10 +26,10 @@ def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], h
         headline=headline,
         summary=summary,
         story=[line for event in own if (line := describe(event))],
-        plots={
-            "loss": plots.loss_over_time(report["quality"], marks),
-            "calibration": plots.calibration(report["quality"], marks),
-            "verdicts": plots.verdicts(report["releases"]),
+        figures={
+            "loss": figures.loss_over_time(report["quality"], marks),
+            "calibration": figures.calibration(report["quality"], marks),
+            "verdicts": figures.verdicts(report["releases"]),
         },
         before_after=before_and_after(report["quality"], *ends) if ends else [],
         chain=[{**each, "line": describe_data(known[each["id"]].data)} for each in chain],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +14,6 @@ from driftloop.drift.statistics import Block, read_statistic
 from driftloop.drift.windows import champion_window, detector_rules
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.loop import LoopDefinition
-from driftloop.ops.report.annotations import moment
 from driftloop.readmodel.attempts import closed_windows, of_kind
 
 _CEILING = 4.0
@@ -28,13 +26,13 @@ _LEAST_ROWS = 50
 class Point:
     """A number at the end of a window, about the champion of that time."""
 
-    at: datetime
+    at_ms: int
     value: float
     release: str
 
     def to_json(self) -> dict[str, Any]:
         """Time as RFC 3339."""
-        return {"at": rfc3339(round(self.at.timestamp() * 1000)), "value": self.value, "release": self.release}
+        return {"at": rfc3339(self.at_ms), "value": self.value, "release": self.release}
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def stability(events: Iterable[Envelope[Any]]) -> list[Stability]:
         seen = champion_window(event)
         for name, psi in (seen.psi or {}).items():
             if seen.champion and (seen.psi_rows or {}).get(name, 0) >= _LEAST_ROWS:
-                points[name].append(Point(moment(seen.end_ms), psi, seen.champion))
+                points[name].append(Point(seen.end_ms, psi, seen.champion))
     found = [Stability(name, tuple(each)) for name, each in points.items()]
     return sorted(found, key=lambda each: (-each.rise, each.name))
 
@@ -152,9 +150,9 @@ def _read(
         result = apply_window(rule, state, champion_window(event))
         state = result.state
         if result.reading is not None:
-            points.append(Point(moment(event.data.end_ms), result.reading.statistic, state.release))
+            points.append(Point(event.data.end_ms, result.reading.statistic, state.release))
     return Readings(rule.name, rule.mode, rule.threshold, rule.kind, tuple(points), _raised(alarms))
 
 
 def _raised(alarms: Sequence[Envelope[monitoring.DriftDetected]]) -> tuple[Point, ...]:
-    return tuple(Point(moment(event.time_ms), event.data.statistic, event.data.release_id) for event in alarms)
+    return tuple(Point(event.time_ms, event.data.statistic, event.data.release_id) for event in alarms)

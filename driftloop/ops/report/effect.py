@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
-from driftloop.events.envelope import Envelope
-from driftloop.ops.report.annotations import moment
+from driftloop.events.envelope import Envelope, parse_rfc3339
 
 
 def before_and_after(
@@ -22,16 +20,16 @@ def before_and_after(
 
     ``quality`` is what `releases.quality` gives. A part with no window is left out.
     """
-    since, at = moment(alarm.time_ms), moment(promotion.time_ms)
+    alarm_ms, promotion_ms = alarm.time_ms, promotion.time_ms
     old, new = promotion.data.previous_release_id, promotion.data.release_id
     rows = defaultdict(list)
     for row in quality:
-        end = datetime.fromisoformat(row["window_end"])
-        if row["release"] == old and row["role"] == "champion" and since < end <= at:
+        end = parse_rfc3339(row["window_end"])
+        if row["release"] == old and row["role"] == "champion" and alarm_ms < end <= promotion_ms:
             rows[f"{old}, champion from the alarm to the promotion"].append(row)
-        elif row["release"] == new and row["role"] == "challenger" and end <= at:
+        elif row["release"] == new and row["role"] == "challenger" and end <= promotion_ms:
             rows[f"{new}, as challenger on the same requests"].append(row)
-        elif row["release"] == new and row["role"] == "champion" and end > at:
+        elif row["release"] == new and row["role"] == "champion" and end > promotion_ms:
             rows[f"{new}, champion since"].append(row)
     return [mean(label, members) for label, members in rows.items()]
 

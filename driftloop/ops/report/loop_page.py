@@ -9,10 +9,9 @@ from driftloop.events.envelope import Envelope
 from driftloop.loop import LoopDefinition
 from driftloop.ops.kpis import Period, measure
 from driftloop.ops.kpis.format import rows
-from driftloop.ops.report import drift, plots
-from driftloop.ops.report.annotations import marks_of
+from driftloop.ops.report import drift, figures
 from driftloop.ops.report.page import page
-from driftloop.ops.report.picture import boxes, draw
+from driftloop.ops.report.picture import chain_picture
 from driftloop.readmodel.attempts import attempts, incidents, of_loop
 from driftloop.readmodel.event_text import describe
 
@@ -24,9 +23,9 @@ _MOVED = 5
 def loop_page(told: dict[str, Any], events: Sequence[Envelope[Any]], definition: LoopDefinition | None) -> str:
     """The page; ``told`` is the loop's `overview` of the same events and definition."""
     own = of_loop(events, told["loop"])
-    marks = marks_of(own)
+    marks = figures.marks_of(own)
     found = incidents(own, attempts(own))
-    drawn = [{**each, "picture": draw(boxes(one, own))} for each, one in zip(told["incidents"], found, strict=True)]
+    drawn = [{**each, "picture": chain_picture(one, own)} for each, one in zip(told["incidents"], found, strict=True)]
     readings = [each for each in drift.readings(own, definition) if each.points or each.alarms]
     moved = {each.name: each.points for each in drift.stability(own)[:_MOVED]}
     return page(
@@ -36,12 +35,12 @@ def loop_page(told: dict[str, Any], events: Sequence[Envelope[Any]], definition:
         incidents=drawn[::-1][:_INCIDENTS],
         older=max(0, len(drawn) - _INCIDENTS),
         kpis=rows(measure(own, [told["loop"]], Period())[told["loop"]]),
-        plots={
-            "loss": plots.loss_over_time(told["quality"], marks),
-            "calibration": plots.calibration(told["quality"], marks),
-            "drift": plots.drift(readings, marks) if readings else None,
-            "stability": plots.stability(moved, marks) if moved else None,
-            "verdicts": plots.verdicts(told["releases"]),
+        figures={
+            "loss": figures.loss_over_time(told["quality"], marks),
+            "calibration": figures.calibration(told["quality"], marks),
+            "detectors": [figures.detector(detector, marks) for detector in readings],
+            "stability": figures.stability(moved, marks) if moved else None,
+            "verdicts": figures.verdicts(told["releases"]),
         },
         has_verdicts=any(verdict["blocks"] for each in told["releases"] for verdict in each["verdicts"]),
         outcomes=[(name, f"{count:,}") for name, count in told["outcomes"].items()],

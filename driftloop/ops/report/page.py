@@ -1,4 +1,4 @@
-"""Fills the templates beside this file: each page is one file that needs no network."""
+"""Fills the templates of this folder. Each page is one file that needs no network."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
+
+from driftloop.readmodel import page_components
 
 _FOLDER = Path(__file__).parent
 
 
 def page(template: str, **values: Any) -> str:
-    """A page; what is put in is escaped unless it is `Markup`.
+    """Return a page; values are escaped unless they are `Markup`.
 
     Raises:
-        jinja2.UndefinedError: the template asks for what is not there.
+        jinja2.UndefinedError: the template uses a value that is missing.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
@@ -22,4 +25,10 @@ def page(template: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    return environment.get_template(template).render(values)
+    script = page_components.bare_imports((_FOLDER / "figures.js").read_text())
+    return environment.get_template(template).render(
+        style_sheet=Markup(page_components.style_sheet()),  # noqa: S704
+        import_map=page_components.import_map(),
+        script=Markup(script),  # noqa: S704
+        **values,
+    )

@@ -7,8 +7,7 @@ from typing import Any
 
 from driftloop.events.envelope import Envelope
 from driftloop.ops.kpis.format import span
-from driftloop.ops.report import plots, releases
-from driftloop.ops.report.annotations import marks_of
+from driftloop.ops.report import figures, releases
 from driftloop.ops.report.page import page
 from driftloop.readmodel.attempts import of_loop
 
@@ -27,7 +26,7 @@ _ELSEWHERE = "not known: it stands in the bundle"
 def release_page(told: dict[str, Any], events: Sequence[Envelope[Any]]) -> str:
     """The page; ``told`` is the release's `card` of the same events."""
     own = of_loop(events, told["loop"])
-    marks = marks_of(event for event in own if _is_about(event.data, told))
+    marks = figures.marks_of(event for event in own if _is_about(event.data, told))
     beside = _beside(told["release"], releases.quality(own))
     judged = [{"id": told["release"], "verdicts": told["verdicts"]}]
     return page(
@@ -40,11 +39,11 @@ def release_page(told: dict[str, Any], events: Sequence[Envelope[Any]]) -> str:
         loss=_LOSSES.get(
             told["details"].get("label_kind") or "", "Which loss it is stands in the bundle, which could not be read."
         ),
-        plots={
-            "loss": plots.loss_over_time(beside, marks),
-            "calibration": plots.calibration(beside, marks),
-            "verdicts": plots.verdicts(judged) if any(each["blocks"] for each in told["verdicts"]) else None,
-            "slices": plots.slices(told["slices"]) if told["slices"] else None,
+        figures={
+            "loss": figures.loss_over_time(beside, marks),
+            "calibration": figures.calibration(beside, marks),
+            "verdicts": figures.verdicts(judged) if any(each["blocks"] for each in told["verdicts"]) else None,
+            "slices": figures.slices(told["slices"]) if told["slices"] else None,
         },
     )
 

@@ -13,6 +13,7 @@ from google.protobuf import json_format
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts.message_json import as_dict
+from driftloop.readmodel import page_components
 from services.control.command_service import CommandService
 from services.control.domain.commands import NAMES
 from services.control.web.answers import Answers
@@ -67,6 +68,7 @@ def routes(
         web.get("/api/stream", stream),
         web.post("/api/commands/{name}", command),
         web.get("/", _page),
+        web.static("/static/components", page_components.FOLDER),
         web.static("/static", STATIC),
     ]
 

@@ -12,8 +12,8 @@ import pytest
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.events.envelope import Envelope
 from driftloop.ops.cli.timeline import line
-from driftloop.ops.report.annotations import marks_of
-from driftloop.readmodel import catalogue
+from driftloop.ops.report.figures import marks_of
+from driftloop.readmodel import catalogue, page_components
 from driftloop.readmodel.catalogue import ENTRIES, Entry
 from driftloop.readmodel.event_text import describe
 from services.control import messages
@@ -23,7 +23,7 @@ from services.control.web import routes
 from tests.unit.control.notify.events import example
 from tests.unit.driftloop.readmodel.test_catalogue import EVENTS
 
-JS = Path(routes.__file__).parent / "static" / "js"
+SCRIPTS = [*(routes.STATIC / "js").glob("*.js"), *page_components.FOLDER.glob("*.js")]
 WORD_CHECK = re.compile(
     r"\.(?:exec|test)\(|\.(?:line|title|label|sublabel|next|text)\b\s*\.(?:match|search|includes|startsWith|indexOf|replace)\("
 )
@@ -32,10 +32,8 @@ WORD_CHECK = re.compile(
 def opaque(entry: Entry) -> Entry:
     """Return an entry whose texts say nothing."""
     notice = entry.notice and replace(entry.notice, title="zzz", text="zzz")
-    mark = entry.mark and (entry.mark[0], "zzz")
-    return replace(
-        entry, line="zzz", title="zzz", detail="zzz", label="zzz", sublabel="zzz", summary="", mark=mark, notice=notice
-    )
+    mark = entry.mark and "zzz"
+    return replace(entry, line="zzz", title="zzz", label="zzz", sublabel="zzz", summary="", mark=mark, notice=notice)
 
 
 def choices(event: Envelope[Any]) -> list[Any]:
@@ -46,7 +44,7 @@ def choices(event: Envelope[Any]) -> list[Any]:
     return [
         (shown.kind, shown.outcome, shown.stage, shown.severity, shown.glyph, shown.notable),
         colours,
-        [mark.kind for mark in marks_of([event])],
+        [mark["glyph"] for mark in marks_of([event])],
         (notice.kind, notice.notice_id) if notice else None,
         notable,
     ]
@@ -79,6 +77,6 @@ def test_the_command_line_colours_by_severity() -> None:
     assert not re.search(r"\x1b\[3\dmzzz", lines["info"])
 
 
-@pytest.mark.parametrize("script", sorted(JS.glob("*.js")), ids=lambda path: path.name)
+@pytest.mark.parametrize("script", sorted(SCRIPTS), ids=lambda path: path.name)
 def test_no_script_of_the_page_searches_event_text(script: Path) -> None:
     assert not WORD_CHECK.search(script.read_text())

@@ -1,7 +1,9 @@
-"""The pages as HTML: whole, self-contained, and legible to those who do not see the plots."""
+"""The pages as HTML: well-formed and self-contained. `tests/browser/test_report.py` looks at the drawn figures."""
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Callable
 from functools import cache, partial
 from html.parser import HTMLParser
@@ -32,13 +34,12 @@ class Page(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.titled: set[int] = set()
+        self.texts: dict[str, list[str]] = defaultdict(list)
+        """Text of scripts by type, in order."""
         self.feed(text)
         assert self.open == []
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        if tag == "title" and self.open and self.open[-1] == "svg":
-            self.titled.add(self.count("svg"))
         self.found.append((tag, dict(attributes)))
         if tag not in _VOID:
             self.open.append(tag)
@@ -48,6 +49,10 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.texts[self.found[-1][1].get("type") or ""].append(data)
 
     def count(self, tag: str) -> int:
         return sum(name == tag for name, _ in self.found)
@@ -113,15 +118,20 @@ def test_a_page_is_well_formed_and_has_one_heading(name: str) -> None:
 def test_a_page_needs_no_network(name: str) -> None:
     for tag, attributes in Page(text_of(name)).found:
         links = [value or "" for key, value in attributes.items() if key in ("src", "href", "xlink:href")]
-        assert tag not in ("script", "link", "img")
+        assert tag not in ("link", "img")
         assert all(value.startswith("#") for value in links), links
+    [modules] = Page(text_of(name)).texts["importmap"]
+    assert all(url.startswith("data:") for url in json.loads(modules)["imports"].values())
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_figure_has_a_title_and_a_caption(name: str) -> None:
+def test_every_figure_has_a_component_its_values_and_a_caption(name: str) -> None:
     page = Page(text_of(name))
-    assert page.count("figure") == page.count("figcaption") == page.count("svg")
-    assert page.titled == set(range(1, page.count("svg") + 1))
+    components = [attributes["data-figure"] for _, attributes in page.found if "data-figure" in attributes]
+    values = [json.loads(text) for text in page.texts["application/json"]]
+    assert page.count("figure") == page.count("figcaption") == len(components) == len(values)
+    keys = {"plot": "series", "intervals": "rows", "chain": "events"}
+    assert all(keys[component or ""] in value for component, value in zip(components, values, strict=True))
 
 
 def test_the_loops_page_answers_what_people_ask() -> None:

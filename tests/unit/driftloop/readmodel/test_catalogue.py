@@ -16,7 +16,7 @@ from driftloop.readmodel.catalogue import ENTRIES
 from driftloop.readmodel.event_text import describe, entry_of, render, text_of, values_of
 from tests.helpers.examples import examples
 
-TEXTS = ("line", "title", "detail", "label", "sublabel", "summary")
+TEXTS = ("line", "title", "label", "sublabel", "summary")
 
 
 def lifecycle_examples() -> list[Envelope[Any]]:

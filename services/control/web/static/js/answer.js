@@ -1,6 +1,6 @@
 // An answer of the service that is asked for again when something happened that may change it.
 
-import { useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { useEffect, useRef, useState } from "../components/vendor/htm-preact.js";
 import { ask } from "./api.js";
 import { follow } from "./live.js";
 

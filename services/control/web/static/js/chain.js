@@ -1,11 +1,11 @@
 // A chain: from the oldest reason to promotion, rejection or rollback.
 
-import { html } from "../vendor/htm-preact.js";
+import { html } from "../components/vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
 import { useOpening } from "./dialog.js";
-import { Icon } from "./glyphs.js";
-import { Picture } from "./picture.js";
-import { clock, count, day, millis } from "./words.js";
+import { Icon } from "../components/glyphs.js";
+import { Picture } from "../components/picture.js";
+import { clock, count, day, millis } from "../components/words.js";
 
 function span(events) {
   const [first, last] = [events[0], events[events.length - 1]];

@@ -1,11 +1,11 @@
 // A command of a person: what it will do, who wants it and why, a question, and what came of it.
 
-import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../components/vendor/htm-preact.js";
 import { command as sendCommand } from "./api.js";
 import { Dialog } from "./dialog.js";
 import { useEffectOf } from "./effect.js";
-import { Icon } from "./glyphs.js";
-import { percent } from "./words.js";
+import { Icon } from "../components/glyphs.js";
+import { percent } from "../components/words.js";
 
 const WHO = "driftloop.who";
 

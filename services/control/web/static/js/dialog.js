@@ -1,6 +1,6 @@
 // A modal dialog: the browser keeps the focus in it, and gives it back.
 
-import { createContext, html, useContext, useEffect, useRef } from "../vendor/htm-preact.js";
+import { createContext, html, useContext, useEffect, useRef } from "../components/vendor/htm-preact.js";
 
 export const Opening = createContext(null);
 

@@ -1,9 +1,9 @@
 // How far inputs are from what the champion was trained on, window by window; which inputs is the reader's choice.
 
-import { html, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useMemo, useRef, useState } from "../components/vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
-import { Plot } from "./plot.js";
-import { millis } from "./words.js";
+import { Plot } from "../components/plot.js";
+import { millis } from "../components/words.js";
 
 const MOST = 6;
 

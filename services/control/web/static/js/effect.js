@@ -1,6 +1,6 @@
 // What a command leads to, from the events that follow it.
 
-import { useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { useEffect, useRef, useState } from "../components/vendor/htm-preact.js";
 import { ask } from "./api.js";
 import { follow } from "./live.js";
 

@@ -1,10 +1,10 @@
 // An event with all that stands in it.
 
-import { html } from "../vendor/htm-preact.js";
+import { html } from "../components/vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
 import { Dialog, useOpening } from "./dialog.js";
-import { Icon } from "./glyphs.js";
-import { clock, count, day } from "./words.js";
+import { Icon } from "../components/glyphs.js";
+import { clock, count, day } from "../components/words.js";
 
 export function EventDialog({ id, onClose }) {
   const { data, problem } = useAnswer(`events/${encodeURIComponent(id)}`, () => false);

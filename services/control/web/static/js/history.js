@@ -1,11 +1,11 @@
 // What was live when, for whom, and why; newest first.
 
-import { html, useRef } from "../vendor/htm-preact.js";
+import { html, useRef } from "../components/vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
 import { useOpening } from "./dialog.js";
-import { Icon, stageGlyph } from "./glyphs.js";
-import { useWidth } from "./plot.js";
-import { day, inStage, millis, shortDay } from "./words.js";
+import { Icon, stageGlyph } from "../components/glyphs.js";
+import { useWidth } from "../components/plot.js";
+import { day, inStage, millis, shortDay } from "../components/words.js";
 
 const CHANGES = new Set(["StageEntered", "RouteConverged"]);
 

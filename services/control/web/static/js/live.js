@@ -1,6 +1,6 @@
 // The stream of what happens: one for the page. A lost connection is reported, and restored from the last position.
 
-import { useEffect, useState } from "../vendor/htm-preact.js";
+import { useEffect, useState } from "../components/vendor/htm-preact.js";
 
 const SILENCE_MS = 25_000; // the service gives a sign of life every ten seconds
 const AGAIN_MS = 1_000;

@@ -1,6 +1,6 @@
 // A loop: its state, how good and how far from home it is, its verdicts, what happened and what was live.
 
-import { html } from "../vendor/htm-preact.js";
+import { html } from "../components/vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
 import { Drift } from "./drift.js";
 import { History } from "./history.js";

@@ -1,6 +1,6 @@
 // The page: what is asked for in the address, over the state of all loops, with the connection's state above.
 
-import { html, render, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { html, render, useEffect, useMemo, useRef, useState } from "../components/vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
 import { Chain } from "./chain.js";
 import { CommandDialog } from "./command.js";

@@ -1,10 +1,10 @@
 // What happened, newest first.
 
-import { html } from "../vendor/htm-preact.js";
+import { html } from "../components/vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
 import { useOpening } from "./dialog.js";
-import { Icon } from "./glyphs.js";
-import { day } from "./words.js";
+import { Icon } from "../components/glyphs.js";
+import { day } from "../components/words.js";
 
 export function News({ loop = "", newest, withLoop = false }) {
   const opening = useOpening();

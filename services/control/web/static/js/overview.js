@@ -1,6 +1,6 @@
 // All loops: what is live, and what happened.
 
-import { html } from "../vendor/htm-preact.js";
+import { html } from "../components/vendor/htm-preact.js";
 import { News } from "./news.js";
 import { Actions, Badges, Summary } from "./summary.js";
 

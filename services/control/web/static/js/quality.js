@@ -1,10 +1,10 @@
 // How good each release was, window by window, with alarms and stages.
 
-import { html } from "../vendor/htm-preact.js";
+import { html } from "../components/vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
-import { stageGlyph } from "./glyphs.js";
-import { Plot } from "./plot.js";
-import { count, millis } from "./words.js";
+import { stageGlyph } from "../components/glyphs.js";
+import { Plot } from "../components/plot.js";
+import { count, millis } from "../components/words.js";
 
 const TOLD = new Set(["shadow", "canary", "champion", "rejected", "rolled-back"]);
 

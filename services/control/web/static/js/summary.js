@@ -1,11 +1,11 @@
 // A loop in short: its question, who answers, who is judged and how far, the last alarm, what to do next.
 
-import { html } from "../vendor/htm-preact.js";
+import { html } from "../components/vendor/htm-preact.js";
 import { icon, isDanger, possible, verb } from "./command.js";
 import { useOpening } from "./dialog.js";
-import { Icon, stageGlyph } from "./glyphs.js";
-import { Interval } from "./interval.js";
-import { count, day, inStage, interval } from "./words.js";
+import { Icon, stageGlyph } from "../components/glyphs.js";
+import { Interval } from "../components/interval.js";
+import { count, day, inStage, interval } from "../components/words.js";
 
 function badges(loop) {
   const found = [];

@@ -1,10 +1,10 @@
 // Verdicts on the newest releases, each with its interval on one scale.
 
-import { html, useState } from "../vendor/htm-preact.js";
+import { html, useState } from "../components/vendor/htm-preact.js";
 import { useOpening } from "./dialog.js";
-import { Icon } from "./glyphs.js";
-import { Interval, reach } from "./interval.js";
-import { count, day, interval } from "./words.js";
+import { Icon } from "../components/glyphs.js";
+import { Interval, reach } from "../components/interval.js";
+import { count, day, interval } from "../components/words.js";
 
 export function Verdicts({ releases }) {
   const judged = [...releases].filter((each) => each.verdicts.length).reverse();

@@ -1,6 +1,6 @@
 // A chain of events as a picture: time to the right, a lane for each part, a line from each cause to what it led to.
 
-import { html, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useRef, useState } from "./vendor/htm-preact.js";
 import { Glyph } from "./glyphs.js";
 import { useWidth } from "./plot.js";
 import { day, shortDay } from "./words.js";
@@ -49,12 +49,16 @@ function dates(nodes) {
   return found;
 }
 
-export function Picture({ events, onOpen }) {
+// A report's events list all their causes; the control API's events name one.
+const causes = (event) => event.causes ?? [event.causation_id];
+
+// events: [{id, type, time, line, glyph, label, sublabel, causation_id or causes}]. onOpen, if set, gets an event's id.
+export function Picture({ events, onOpen = () => {} }) {
   const box = useRef(null);
   const wide = useWidth(box, 640);
   const [at, setAt] = useState(0);
   const { lanes, nodes, width, height } = layout(events, wide);
-  const places = new Map(nodes.map((node) => [node.event.id, node]));
+  const positions = new Map(nodes.map((node) => [node.event.id, node]));
   const current = Math.min(at, nodes.length - 1);
   const go = (event) => {
     const next = { ArrowRight: current + 1, ArrowLeft: current - 1, Home: 0, End: nodes.length - 1 }[event.key];
@@ -75,10 +79,8 @@ export function Picture({ events, onOpen }) {
         <text class="lane-name" x="10" y=${TOP + (n + 0.5) * LANE + 4}>${text}</text>`)}
       ${dates(nodes).map((each) => html`<text class="tick" x=${each.x} y="20" text-anchor="middle">${each.text}</text>
         <line class="grid" x1=${each.x} x2=${each.x} y1="26" y2=${TOP} />`)}
-      ${nodes.map((node) => {
-        const from = places.get(node.event.causation_id);
-        return from ? html`<path class=${node.text ? "edge" : "edge faint"} d=${curve(from, node)} />` : null;
-      })}
+      ${nodes.flatMap((node) => causes(node.event).filter((id) => positions.has(id)).map((id) =>
+        html`<path class=${node.text ? "edge" : "edge faint"} d=${curve(positions.get(id), node)} />`))}
       ${nodes.map((node, n) => html`<g key=${node.event.id} class="node" data-node role="button" tabindex=${n === current ? 0 : -1}
           aria-label=${`${[short(node.text), node.more].filter(Boolean).join(" ")} (${n + 1} of ${nodes.length}), ${day(node.event.time)}: ${node.event.line}`}
           onClick=${() => { setAt(n); onOpen(node.event.id); }} onKeyDown=${(event) => act(event, node)} onFocus=${() => setAt(n)}>

@@ -1,6 +1,6 @@
 // Lines over time as SVG, with marks of what happened; moved through by pointer or arrow keys, and there as a table.
 
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { Glyph } from "./glyphs.js";
 import { day, shortDay } from "./words.js";
 

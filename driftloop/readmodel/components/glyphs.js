@@ -1,6 +1,6 @@
 // Marks that stand for kinds of events: told apart by shape, so that colour is never all there is.
 
-import { html } from "../vendor/htm-preact.js";
+import { html } from "./vendor/htm-preact.js";
 
 const SHAPES = {
   alarm: (r) => html`<path d=${`M0 ${-r} L${r} ${r * 0.8} L${-r} ${r * 0.8} Z`} class="fill" />`,

@@ -1,6 +1,6 @@
 // An interval as a picture against zero, and against the margin that the policy asks for.
 
-import { html } from "../vendor/htm-preact.js";
+import { html } from "./vendor/htm-preact.js";
 import { tone as toneOf } from "./glyphs.js";
 import { interval } from "./words.js";
 
