@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by the start scripts: the values of .env, for variables that are not set already. Where PORT_BASE moves the
-# ports, driftloop/process/tcp_ports.py tells them.
+# Sourced by the start scripts: exports the values of .env for variables that are not set. If PORT_BASE moves the ports,
+# driftloop/process/tcp_ports.py computes them.
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export ROOT
 values=$(<"$ROOT/.env")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Starts one Kafka node in the foreground; signals reach it. Ports come from the environment or .env.
-#   KAFKA_DIR       folder of its data and its rendered settings (var/kafka unless set)
-#   KAFKA_JVM_OPTS  of the node, instead of the serial collector, which takes less memory on one this small
+# Starts one Kafka node in the foreground, so it receives signals. Ports: from the environment or .env.
+#   KAFKA_DIR       folder of its data and rendered settings (default: var/kafka)
+#   KAFKA_JVM_OPTS  JVM options; default: the serial collector, which needs less memory on a small node
 set -euo pipefail
 # shellcheck source=infra/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../env.sh"
@@ -14,7 +14,7 @@ if [[ ! -d $lib ]]; then
     exit 1
 fi
 
-# settings DATA: the settings of a node with its data in that folder
+# settings DATA: print the settings of a node whose data is in the folder DATA
 settings() {
     sed -e "s|@KAFKA_PORT@|$KAFKA_PORT|; s|@KAFKA_CONTROLLER_PORT@|$KAFKA_CONTROLLER_PORT|; s|@KAFKA_DATA@|$1|" \
         "$here/server.properties.in"
@@ -24,12 +24,12 @@ mkdir -p "$dir"
 settings "$dir/data" >"$dir/server.properties"
 
 classes=(-Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$lib/*")
-# Classes that set-up has archived are mapped, not loaded one by one: two seconds of a start.
+# Archived classes are mapped instead of loaded one by one, which makes a start two seconds faster.
 if [[ -e $ROOT/.local/kafka/classes.jsa ]]; then
     classes+=(-XX:SharedArchiveFile="$ROOT/.local/kafka/classes.jsa" -Xlog:cds=off -Xlog:class+path=off)
 fi
 
-# Formatted beside its place and then moved there: data that a stop has left half formatted would never start.
+# Format in a temporary folder, then rename: a node cannot start on data that an interrupted format left behind.
 if [[ ! -e $dir/data ]]; then
     rm -rf "$dir/unformatted"
     settings "$dir/unformatted" >"$dir/format.properties"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts this machine's Prometheus in the foreground; signals reach it. Ports come from the environment or .env.
-#   PROMETHEUS_DIR  folder of its data (var/prometheus unless set)
+# Starts Prometheus on this machine, in the foreground, so it receives signals. Ports: from the environment or .env.
+#   PROMETHEUS_DIR  data folder (default: var/prometheus)
 set -euo pipefail
 # shellcheck source=infra/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../env.sh"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Turns into Prometheus, on this machine and in a container alike.
-#   PROMETHEUS_DIR, PROMETHEUS_PORT  its data and its port; the ports that it scrapes have .env's names
-#   ALERTMANAGERS  where alerts are sent, HOST:PORT[, HOST:PORT]; unset, they are only shown
+# Renders the settings and becomes Prometheus (exec), on this machine or in a container.
+#   PROMETHEUS_DIR, PROMETHEUS_PORT  its data folder and port; the scraped ports have the names of .env
+#   ALERTMANAGERS  receivers of alerts, HOST:PORT[, HOST:PORT]; if unset, alerts are only shown
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 export PROMETHEUS_RULES="$here/rules" ALERTMANAGERS="${ALERTMANAGERS:-}"

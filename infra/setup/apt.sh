@@ -1,4 +1,4 @@
-# For the steps beside it: install_missing PACKAGE... installs Debian packages, as root or with sudo.
+# Sourced by other steps. install_missing PACKAGE...: install Debian packages, as root or with sudo.
 install_missing() {
     [[ $# -eq 0 ]] && return
     local as_root=()
@@ -6,7 +6,7 @@ install_missing() {
     echo "missing: $*"
     if ! { "${as_root[@]}" apt-get update -q &&
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"; }; then
-        echo "could not install them; as root: apt-get update && apt-get install $*" >&2
+        echo "could not install them; run as root: apt-get update && apt-get install $*" >&2
         return 1
     fi
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Chromium, for the tests of the web page.
+# Installs Chromium, for the tests of the web page.
 set -euo pipefail
 source infra/setup/apt.sh
 command -v chromium >/dev/null || install_missing chromium

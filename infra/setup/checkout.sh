@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the checkout importable in the main environment, puts `driftloop` into its bin, and compiles it.
-# Mode compat puts the checkout itself on the path, so that a new package needs no new set-up.
+# Makes the checkout importable in the main environment, installs the command `driftloop`, and compiles the modules.
+# Mode compat adds the checkout to the path, so a new package needs no new set-up.
 set -euo pipefail
 .local/bootstrap/bin/uv pip install -q --python .local/venv/bin/python \
     --no-deps --no-build-isolation -C editable_mode=compat --editable .

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What docs/clients.md runs beside Python: kcat, protoc and a JDK by apt; the Go commands and modules that it names.
+# Installs the clients of docs/clients.md apart from Python: kcat, protoc and a JDK with apt, and its Go commands.
 set -euo pipefail
 source infra/setup/apt.sh
 
@@ -10,7 +10,7 @@ command -v javac >/dev/null || missing+=(openjdk-17-jdk-headless)
 install_missing "${missing[@]}"
 
 command -v go >/dev/null || {
-    echo "Go is missing, and Debian 12's is too old: install Go 1.25 or newer" >&2
+    echo "Go is missing; install Go 1.25 or newer (the package of Debian 12 is too old)" >&2
     exit 1
 }
 source infra/setup/go.sh

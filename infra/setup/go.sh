@@ -1,4 +1,4 @@
-# Go's downloads, results and commands below .local; `-modcacherw`, or `make clean` could not remove them.
-place=$(realpath "$ROOT/.local") # what Go has built is of use under the same path only
-export GOMODCACHE=$place/cache/go/mod GOCACHE=$place/cache/go/build GOBIN=$place/clients/bin
+# Keeps Go's downloads, builds and commands below .local. `-modcacherw` makes them removable by `make clean`.
+local_dir=$(realpath "$ROOT/.local") # Go reuses builds only under the same path
+export GOMODCACHE=$local_dir/cache/go/mod GOCACHE=$local_dir/cache/go/build GOBIN=$local_dir/clients/bin
 export GOFLAGS="-modcacherw ${GOFLAGS:-}"

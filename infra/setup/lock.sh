@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles every requirements*.in into its lock, with hashes and without addresses.
-# Versions stay where they are unless an .in file asks for others; `make lock UPGRADE=1` takes newer ones.
+# Compiles every requirements*.in to its lock file, with hashes and without index addresses.
+# Versions stay the same unless an .in file requires others; `make lock UPGRADE=1` chooses newer ones.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 for source in requirements*.in; do

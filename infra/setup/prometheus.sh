@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prometheus from Debian's package, unpacked and not installed: no service starts, no account is made.
+# Unpacks Debian's Prometheus package without installing it, so no system service starts and no account is created.
 set -euo pipefail
 home=$ROOT/.local/prometheus
 rm -rf "$home"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings everything driftloop needs into .local; a step runs again only when what it reads has changed.
+# Installs everything that driftloop needs into .local. A step runs again only if its inputs have changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export ROOT=$PWD
@@ -10,13 +10,13 @@ POSTGRES=${POSTGRES:-}
 CLIENTS=${CLIENTS:-}
 export UV_CACHE_DIR=${UV_CACHE_DIR:-$ROOT/.local/cache/uv}
 export UV_PYTHON_DOWNLOADS=never
-export UV_COMPILE_BYTECODE=1 # or every process compiles what it imports: half its start
+export UV_COMPILE_BYTECODE=1 # else every process compiles its imports, which doubles its start time
 
 mkdir -p .local/stamps
 exec 9>.local/setup.lock
 flock 9
 
-# step NAME TEXT INPUT...: runs NAME.sh unless it has run with these inputs, in this place.
+# step NAME TEXT INPUT...: run NAME.sh, unless it has run with the same inputs in the same folder.
 step() {
     local name=$1 text=$2 key stamp=.local/stamps/$1 begin=$SECONDS
     shift 2
@@ -24,7 +24,7 @@ step() {
     if [[ -e $stamp && $(<"$stamp") == "$key" ]]; then return; fi
     echo "set-up: $text"
     if ! bash "infra/setup/$name.sh"; then
-        echo "set-up stopped at '$name' ($text); mend what it says above, then: make setup" >&2
+        echo "set-up stopped at '$name' ($text); fix the problem reported above, then run: make setup" >&2
         exit 1
     fi
     echo "$key" >"$stamp"
@@ -32,7 +32,7 @@ step() {
     echo "set-up: $name done in $((SECONDS - begin)) s"
 }
 
-step system "Debian packages, where one is missing" infra/setup/apt.sh
+step system "missing Debian packages" infra/setup/apt.sh
 step bootstrap "the installer uv" requirements-bootstrap.lock
 step venv "Python packages (about 3 GB, most of it torch with CUDA)" requirements.lock
 step checkout "this checkout into the environment" pyproject.toml

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Debian packages for what is missing: Python 3.11 with venv and its shared library, Java, Maven.
+# Installs missing Debian packages: Python 3.11 with venv and its shared library, Java, Maven.
 set -euo pipefail
 source infra/setup/apt.sh
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The main environment, exactly what requirements.lock says.
-# TORCH_BACKEND=cpu: all of it but torch and CUDA by hash, then the same torch from uv's index for that backend.
+# Installs the main environment exactly as in requirements.lock.
+# TORCH_BACKEND=cpu: all packages by hash except torch and CUDA, then the same torch from uv's index for that backend.
 set -euo pipefail
 uv=.local/bootstrap/bin/uv
 env=.local/venv
@@ -17,4 +17,4 @@ if [[ -n $TORCH_BACKEND ]]; then
     torch=$(grep -oE '^torch==[0-9.]+' requirements.lock)
     "$uv" pip install --python "$env/bin/python" --no-deps --torch-backend "$TORCH_BACKEND" "$torch"
 fi
-rm -f .local/stamps/checkout # the sync has removed it from the environment
+rm -f .local/stamps/checkout # the sync removed the checkout from the environment

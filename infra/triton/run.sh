@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts this machine's Triton in the foreground; signals reach it. Ports come from the environment or .env,
-# the rest as serve.sh says.
+# Starts Triton on this machine, in the foreground, so it receives signals. Ports: from the environment or .env; other
+# variables: see serve.sh.
 #   TRITON_PYTHONPATH  folders that models may import from, separated by colons
 set -euo pipefail
 # shellcheck source=infra/env.sh
@@ -15,7 +15,7 @@ if [[ ! -x $TRITON_SERVER ]]; then
     exit 1
 fi
 
-# The stub is an embedded Python: PATH leads it to its environment, this library path to its libpython.
+# The stub embeds Python: it finds its environment by PATH and its libpython by LD_LIBRARY_PATH.
 export PATH=$home/env/bin:$PATH
 export PYTHONPATH=${TRITON_PYTHONPATH:-}
 export LD_LIBRARY_PATH=$home/lib:$home/server/nvidia_pytriton.libs

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Turns into tritonserver, with the flags that it has everywhere: on this machine and in a container.
+# Becomes tritonserver (exec) with the same flags on this machine and in a container.
 #   TRITON_MODEL_REPOSITORY  folder of models
-#   TRITON_CONTROL_TOKEN     secret that loads and unloads models
+#   TRITON_CONTROL_TOKEN     secret that is required to load and unload models
 #   TRITON_ADDRESS           address to listen on, at TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 #   TRITON_LOAD_MODELS       names to load at start, separated by spaces (optional)
 #   TRITON_SERVER, TRITON_BACKENDS, TRITON_EXIT_TIMEOUT_S, TRITON_LOG_VERBOSE  (optional)
 set -euo pipefail
-: "${TRITON_MODEL_REPOSITORY:?is the folder of models}"
-: "${TRITON_CONTROL_TOKEN:?is the secret that loads and unloads models}"
+: "${TRITON_MODEL_REPOSITORY:?set it to the folder of models}"
+: "${TRITON_CONTROL_TOKEN:?set it to the secret that is required to load and unload models}"
 
-# A killed server leaves its stubs' shared memory behind. The port makes the name ours alone.
+# A killed server leaves the shared memory of its stubs behind. The port makes the prefix unique to this server.
 shm_prefix="driftloop_${TRITON_GRPC_PORT}_"
 rm -f "/dev/shm/$shm_prefix"*
 
-# These calls run code, write files or map memory. By gRPC the secret goes in the header
-# triton-grpc-protocol-driftloop-control, by HTTP in driftloop-control.
+# These calls run code, write files or map memory, so they require the secret: over gRPC in the header
+# triton-grpc-protocol-driftloop-control, over HTTP in driftloop-control.
 locked="model-repository,shared-memory,trace,logging:driftloop-control=$TRITON_CONTROL_TOKEN"
 forwarded='^(traceparent|tracestate)$'
 

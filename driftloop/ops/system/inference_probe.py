@@ -24,29 +24,29 @@ SOURCE = ROOT / "infra" / "triton" / "probe"
 
 
 def probe_inference(settings: Settings, patience: Patience) -> None:
-    """Put the model into Triton's repository, load it, ask it, and take it away again.
+    """Put the echo model into Triton's repository, load it, request one inference, and remove it again.
 
     Raises:
-        DriftloopError: Triton did not load it, or did not answer in time, or answered something else.
+        DriftloopError: Triton did not load the model, did not answer in time, or returned another value.
     """
-    import tritonclient.grpc as grpc  # heavy, and most commands ask nothing
+    import tritonclient.grpc as grpc  # slow to import, and most commands do not need it
     from tritonclient.utils import InferenceServerException
 
     log = settings.home / "logs" / "triton.log"
     client = grpc.InferenceServerClient(settings.triton_grpc)
     try:
         with _stored(settings.triton / "models" / MODEL), _loaded(client, settings):
-            asked = random.random()
-            answered = _infer(client, asked, patience)
+            value = random.random()
+            echo = _infer(client, value, patience)
     except InferenceServerException as error:
-        [what, *_] = error.message().splitlines() or [""]
-        raise DriftloopError(f"Triton did not answer an inference: {what}; see {log}") from error
+        [reason, *_] = error.message().splitlines() or [""]
+        raise DriftloopError(f"Triton did not answer an inference: {reason}; see {log}") from error
     except OSError as error:
         raise DriftloopError(f"the model {MODEL} could not be put into Triton's repository: {error}") from error
     finally:
         client.close()
-    if answered != asked:
-        raise DriftloopError(f"Triton answered {answered} for {asked} by a model that changes nothing; see {log}")
+    if echo != value:
+        raise DriftloopError(f"Triton's echo model returned {echo} for {value}; see {log}")
 
 
 @contextmanager
@@ -70,22 +70,22 @@ def _loaded(client: Any, settings: Settings) -> Iterator[None]:
 
 
 def _unload(client: Any, headers: Mapping[str, str]) -> None:
-    """Return once it is gone: while a model unloads, Triton says that it is not ready."""
+    """Unload the model and wait until it is gone: while a model unloads, Triton reports that it is not ready."""
     deadline = time.monotonic() + _UNLOAD_S
     client.unload_model(MODEL, headers=headers, client_timeout=_UNLOAD_S)
     while time.monotonic() < deadline:
         index = client.get_model_repository_index(headers=headers, client_timeout=_UNLOAD_S)
-        if not any(each.name == MODEL and each.state == "UNLOADING" for each in index.models):
+        if not any(model.name == MODEL and model.state == "UNLOADING" for model in index.models):
             return
         time.sleep(_LOOK_S)
     raise DriftloopError(f"Triton did not unload {MODEL} within {_UNLOAD_S:.0f} s")
 
 
-def _infer(client: Any, asked: float, patience: Patience) -> float:
+def _infer(client: Any, value: float, patience: Patience) -> float:
     import numpy as np
     import tritonclient.grpc as grpc
 
-    tensor = grpc.InferInput("asked", [1], "FP64")
-    tensor.set_data_from_numpy(np.array([asked]))
+    tensor = grpc.InferInput("value", [1], "FP64")
+    tensor.set_data_from_numpy(np.array([value]))
     answer = client.infer(MODEL, [tensor], client_timeout=min(_CALL_S, patience.left_s()))
-    return float(answer.as_numpy("answered")[0])
+    return float(answer.as_numpy("echo")[0])

@@ -1,4 +1,4 @@
-"""One inference by a real Triton, and what is told where it does not come."""
+"""The inference probe against a real Triton, and its errors."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ pytestmark = [pytest.mark.integration, pytest.mark.triton]
 
 @pytest.fixture
 def settings(tmp_path: Path, triton: Triton) -> Iterator[Settings]:
-    """Those of the Triton that tests share: whatever becomes of the probe, it is left as it was."""
+    """Settings for the shared Triton. Afterwards, check that the probe left Triton as it was."""
     (tmp_path / "triton").symlink_to(triton.models.parent)
     yield Settings(home=tmp_path, triton_grpc=triton.address, triton_control_token=TOKEN)
     with closing(triton.client()) as client:
         assert client.is_server_ready()
         index = client.get_model_repository_index(headers={CONTROL_HEADER: TOKEN})
-    assert MODEL not in [each.name for each in index.models]
+    assert MODEL not in [model.name for model in index.models]
     assert not (triton.models / MODEL).exists()
 
 
 def altered(monkeypatch: pytest.MonkeyPatch, folder: Path, before: str, after: str) -> None:
-    """Let the probe put another model into the repository."""
+    """Make the probe use an altered model."""
     shutil.copytree(SOURCE, folder)
     text = (folder / "1" / "model.py").read_text()
     assert before in text
@@ -42,39 +42,39 @@ def altered(monkeypatch: pytest.MonkeyPatch, folder: Path, before: str, after: s
     monkeypatch.setattr(inference_probe, "SOURCE", folder)
 
 
-def test_a_triton_without_a_loop_infers_as_often_as_it_is_asked(settings: Settings) -> None:
+def test_the_probe_can_be_repeated_on_a_triton_without_loops(settings: Settings) -> None:
     for _ in range(2):
         probe_inference(settings, Patience(60.0))
 
 
-def test_another_answer_than_the_right_one_is_told(
+def test_a_wrong_echo_is_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    altered(monkeypatch, tmp_path / "other", "np.asarray(asked,", "np.asarray(asked + 1,")
-    with pytest.raises(DriftloopError, match="changes nothing"):
+    altered(monkeypatch, tmp_path / "other", "np.asarray(value,", "np.asarray(value + 1,")
+    with pytest.raises(DriftloopError, match=r"echo model returned \S+ for "):
         probe_inference(settings, Patience(60.0))
 
 
-def test_a_model_that_fails_is_told_with_its_reason_and_taken_away(
+def test_a_model_that_fails_is_reported_and_removed(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    altered(monkeypatch, tmp_path / "other", '"answered", np', '"answered", nb')
+    altered(monkeypatch, tmp_path / "other", '"echo", np', '"echo", nb')
     with pytest.raises(DriftloopError, match=r"name 'nb' is not defined.*; see \S+/logs/triton\.log"):
         probe_inference(settings, Patience(60.0))
 
 
-def test_a_triton_with_another_secret_is_told(settings: Settings) -> None:
+def test_a_wrong_secret_is_reported(settings: Settings) -> None:
     with pytest.raises(DriftloopError, match="restricted"):
         probe_inference(settings.model_copy(update={"triton_control_token": "a guess"}), Patience(60.0))
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, 0.02])
-def test_patience_that_is_over_ends_it(settings: Settings, timeout_s: float) -> None:
+def test_the_probe_ends_at_its_deadline(settings: Settings, timeout_s: float) -> None:
     with pytest.raises(DriftloopError, match=r"Deadline Exceeded"):
         probe_inference(settings, Patience(timeout_s))
 
 
-def test_a_model_that_does_not_load_is_told_and_the_next_may_load(
+def test_a_model_that_does_not_load_is_reported_and_the_next_one_loads(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     altered(monkeypatch, tmp_path / "other", "import numpy as np", "import numbers_of_nobody")

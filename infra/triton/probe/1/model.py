@@ -1,4 +1,4 @@
-"""Answers what it is asked: a model by which a Triton that has no other shows that it infers."""
+"""Echo model: with it, `driftloop up` tests that a Triton without other models answers inferences."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
-    """Made and called by the python backend."""
+    """Created and called by Triton's python backend."""
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Give each request its input back: ``asked``, float64 [1], as ``answered``."""
-        return [pb_utils.InferenceResponse(output_tensors=[_answered(request)]) for request in requests]
+        """Return the input ``value``, float64 [1], of each request as ``echo``."""
+        return [pb_utils.InferenceResponse(output_tensors=[_echo(request)]) for request in requests]
 
 
-def _answered(request: Any) -> Any:
-    asked = pb_utils.get_input_tensor_by_name(request, "asked").as_numpy()
-    return pb_utils.Tensor("answered", np.asarray(asked, dtype=np.float64))
+def _echo(request: Any) -> Any:
+    value = pb_utils.get_input_tensor_by_name(request, "value").as_numpy()
+    return pb_utils.Tensor("echo", np.asarray(value, dtype=np.float64))
