@@ -1,7 +1,7 @@
-"""Milliseconds a step of the features service, engine and online write, on real flights in steps of event time.
+"""Benchmark of the features service on real flights: milliseconds per step of event time, engine and online write.
 
-Run ``TZ=UTC python bench/features_step.py [--days 60] [--step-minutes 30] [--cpu]``. With ``--cpu`` it counts CPU time,
-which other processes on the machine do not stretch; waits for the disk are left out then.
+Run ``TZ=UTC python bench/features_step.py [--days 60] [--step-minutes 30] [--cpu]``. With ``--cpu`` it measures CPU
+time, which other processes do not affect; waits for the disk are then not included.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from services.features.domain.events import Arrived
 
 @dataclass
 class Times:
-    """Seconds of each part, one a step."""
+    """Seconds of each part, one value per step."""
 
     add: list[float] = field(default_factory=list)
     advance: list[float] = field(default_factory=list)
@@ -53,11 +53,11 @@ class Times:
 
 
 def accepted(loop: Loop, start_ms: int, end_ms: int) -> dict[str, pa.Table]:
-    """Rows as ingestion would accept them, none late, sorted by event time."""
+    """Return rows as ingestion would accept them, none late, sorted by event time."""
     tables = {}
-    for name, raw in events(start_ms, end_ms).items():  # noqa: B007, PERF102  # DuckDB finds it by its name
+    for name, raw in events(start_ms, end_ms).items():  # noqa: B007, PERF102  # DuckDB reads the variable by name
         derived = "".join(f", {sql} AS {column}" for column, sql in loop.definition.events[name].derive.items())
-        rows = duckdb.sql(f"SELECT *{derived} FROM raw").to_arrow_table()  # noqa: S608  # from loop.yaml
+        rows = duckdb.sql(f"SELECT *{derived} FROM raw").to_arrow_table()  # noqa: S608  # the expressions are from loop.yaml
         count = pa.array(np.arange(len(rows)))
         rows = rows.append_column("arrival_watermark_ms", pa.array(np.zeros(len(rows), np.int64)))
         rows = rows.append_column("source_partition", pa.array(np.zeros(len(rows), np.int32)))
@@ -66,7 +66,7 @@ def accepted(loop: Loop, start_ms: int, end_ms: int) -> dict[str, pa.Table]:
 
 
 def run(home: Path, days: int, step: timedelta, clock_s: Callable[[], float] = time.perf_counter) -> Times:
-    """Feed ``days`` of January on and time each step."""
+    """Process the first ``days`` days of January and time each step."""
     loop = load_loop(ROOT / "loops" / "flights")
     settings = Settings(home=home)
     engine = Engine(apply(open_store(settings), [loop], settings.feature_repo)["flights"])
@@ -96,12 +96,12 @@ def run(home: Path, days: int, step: timedelta, clock_s: Callable[[], float] = t
             times.advance.append(advanced - added)
             times.write.append(written - advanced)
             times.rows.append(advance.rows)
-            times.values.append(sum(len(each.keys) * len(each.columns) for each in advance.views))
+            times.values.append(sum(len(view.keys) * len(view.columns) for view in advance.views))
     return times
 
 
 def main() -> None:
-    """Run it."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--step-minutes", type=int, default=30)

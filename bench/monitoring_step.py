@@ -1,8 +1,8 @@
-"""Milliseconds a step of the outcome join: records in, rows and positions in SQL; and of a window's close.
+"""Benchmark of the outcome join: milliseconds per step (records in, rows and offsets to SQL), and per window close.
 
 Run ``python -m bench.monitoring_step [--days 12] [--per-step 40] [--inputs 110] [--cpu]``. A step is an hour of event
-time with so many predictions and outcomes. With ``--cpu`` it counts CPU time, which other processes do not stretch.
-The bus is in memory; the outbox stays unsent.
+time with that many predictions and outcomes. With ``--cpu`` it measures CPU time, which other processes do not affect.
+The bus is in memory; the outbox is never sent.
 """
 
 from __future__ import annotations
@@ -33,20 +33,19 @@ DIGEST = "bench"
 
 
 class WideReferences:
-    """A reference of many inputs, ten bins each."""
+    """References with many inputs, ten bins each."""
 
     def __init__(self, inputs: int) -> None:
         self._names = tuple(f"x{at}" for at in range(inputs))
         self._grid = Grid(np.linspace(-1.5, 1.5, 9), np.full(10, 100), 0)
 
     def open(self, release: ReleaseInfo) -> Reference:
-        """See the port."""
         grids = dict.fromkeys(self._names, self._grid)
         return Reference(release.release_id, DIGEST, self._names, ("colour",), grids, self._grid)
 
 
 def step_records(hour: int, count: int, inputs: int, raw: Raw, chance: np.random.Generator) -> list[Outgoing]:
-    """An hour's predictions, outcomes of those two hours before, and both watermarks."""
+    """Return the predictions of one hour, the outcomes of two hours earlier, and both watermarks."""
     records = []
     for at in range(count):
         scores = [
@@ -64,16 +63,16 @@ def step_records(hour: int, count: int, inputs: int, raw: Raw, chance: np.random
 
 
 def main() -> None:
-    """Print the durations."""
+    """Run the benchmark and print percentiles."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=12)
     parser.add_argument("--per-step", type=int, default=40)
     parser.add_argument("--inputs", type=int, default=110)
     parser.add_argument("--cpu", action="store_true")
-    chosen = parser.parse_args()
-    timer: Callable[[], float] = time.process_time if chosen.cpu else time.perf_counter
+    arguments = parser.parse_args()
+    timer: Callable[[], float] = time.process_time if arguments.cpu else time.perf_counter
     with tempfile.TemporaryDirectory() as folder:
-        plain, closing = run(Path(folder), chosen.days, chosen.per_step, chosen.inputs, timer)
+        plain, closing = run(Path(folder), arguments.days, arguments.per_step, arguments.inputs, timer)
     for name, seconds in (("step", plain), ("step that closes a window", closing)):
         p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
         print(f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms, n {len(seconds)}")
@@ -82,7 +81,7 @@ def main() -> None:
 def run(
     folder: Path, days: int, per_step: int, inputs: int, timer: Callable[[], float]
 ) -> tuple[list[float], list[float]]:
-    """Return seconds per step: of plain steps, and of steps that close a window."""
+    """Return the seconds of each step, and separately of the steps that close a window."""
     broker = MemoryBroker()
     for topic in declared().values():
         broker.create_topic(topic.name, topic.partitions)

@@ -1,10 +1,10 @@
-"""The router in a real Triton against a bare python model with the same inputs and outputs, in one run.
+"""Benchmark of the router in a real Triton, next to a bare python model with the same inputs and outputs.
 
-    python -m bench.serving_router [--seconds 5]
+Run ``python -m bench.serving_router [--seconds 5]``.
 
-Prints, for both: latency of a request of 40 rows (the online store is written before each, so that nothing kept from
-the read before can be used), and requests/s with 64 single-row requests in flight, with Triton's own time in the model.
-The loop has 14 views of 8 features and 12 inputs; the model is a perceptron of 32 and 16.
+For both models it prints the latency of a request with 40 rows (the online store is written before each request, so
+that no cached read can be used), and requests/s with 64 concurrent single-row requests, with Triton's own time in the
+model. The loop has 14 views of 8 features and 12 inputs; the model is a perceptron with layers of 32 and 16.
 """
 
 from __future__ import annotations
@@ -74,25 +74,25 @@ class TritonPythonModel:
 
 
 def definition(name: str) -> LoopDefinition:
-    """A loop of that name."""
+    """Return a loop definition with that name."""
     event = {"message": "b.E", "id": "id", "key": "key", "time": "t"}
-    inputs = {each: {"type": "string"} for each in STRINGS} | {each: {"type": "double"} for each in NUMBERS}
+    inputs = {name: {"type": "string"} for name in STRINGS} | {name: {"type": "double"} for name in NUMBERS}
     span = {"first_champion": "7d", "drift": "7d", "schedule": "7d", "command": "7d"}
     return LoopDefinition.model_validate(
         {
             "loop": name,
             "description": "bench",
-            "events": {"asked": event, "answered": event},
+            "events": {"requests": event, "outcomes": event},
             "prediction": {
                 "key": "key",
-                "from": "asked",
+                "from": "requests",
                 "decision_time": {"column": "t"},
                 "clock": "request",
                 "inputs": inputs,
-                "join_keys": {each: {"input": each} for each in STRINGS} | {"all": {"const": "all"}},
+                "join_keys": {name: {"input": name} for name in STRINGS} | {"all": {"const": "all"}},
                 "feature_service": "bench",
             },
-            "label": {"from": "answered", "key": "key", "value": "y", "kind": "regression", "horizon": "1d"},
+            "label": {"from": "outcomes", "key": "key", "value": "y", "kind": "regression", "horizon": "1d"},
             "training": {"first_champion_after": "7d", "window": span, "validation": "1d"},
             "rollout": {"steps": [{"stage": "shadow", "min_blocks": 2, "max_blocks": 2}]},
         }
@@ -100,7 +100,7 @@ def definition(name: str) -> LoopDefinition:
 
 
 def perceptron(seed: int) -> bytes:
-    """A model of random weights, in ONNX."""
+    """Return an ONNX model with random weights."""
     random = np.random.default_rng(seed)
     sizes = (len(NUMERIC), 32, 16, 1)
     constants = [numpy_helper.from_array(np.array(0.0), "zero")]
@@ -129,7 +129,7 @@ def perceptron(seed: int) -> bytes:
 
 
 def release(home: Path, name: str, seed: int) -> registry_pb2.ReleaseRef:
-    """Write a bundle."""
+    """Write a bundle and return the reference to its release."""
     import onnxruntime
 
     model = perceptron(seed)
@@ -146,7 +146,7 @@ def release(home: Path, name: str, seed: int) -> registry_pb2.ReleaseRef:
 
 
 def online_store(path: Path) -> sqlite3.Connection:
-    """A store in Feast's layout with a row for every entity of every view."""
+    """Create an online store in Feast's layout, with a row for every entity of every view."""
     path.parent.mkdir(parents=True)
     store = sqlite3.connect(path, isolation_level=None)
     store.execute("PRAGMA journal_mode=WAL")
@@ -177,39 +177,39 @@ def online_store(path: Path) -> sqlite3.Connection:
 
 
 def request(rows: int, start: int) -> list[grpc.InferInput]:
-    """A request for consecutive entities."""
-    made = []
+    """Return the tensors of a request for ``rows`` consecutive entities."""
+    tensors = []
     numbers = range(start, start + rows)
     for name in ("key", *STRINGS):
-        made.append(grpc.InferInput(name, [rows, 1], "BYTES"))
+        tensors.append(grpc.InferInput(name, [rows, 1], "BYTES"))
         values = np.array([[f"k{n % ENTITIES}"] for n in numbers], dtype=np.object_)
-        made[-1].set_data_from_numpy(values)
-    made.append(grpc.InferInput("decision_time_ms", [rows, 1], "INT64"))
-    made[-1].set_data_from_numpy(np.full((rows, 1), T0 + 1000))
+        tensors[-1].set_data_from_numpy(values)
+    tensors.append(grpc.InferInput("decision_time_ms", [rows, 1], "INT64"))
+    tensors[-1].set_data_from_numpy(np.full((rows, 1), T0 + 1000))
     for name in NUMBERS:
-        made.append(grpc.InferInput(name, [rows, 1], "FP64"))
-        made[-1].set_data_from_numpy(np.full((rows, 1), 0.5))
-    return made
+        tensors.append(grpc.InferInput(name, [rows, 1], "FP64"))
+        tensors[-1].set_data_from_numpy(np.full((rows, 1), 0.5))
+    return tensors
 
 
 def latencies(client: grpc.InferenceServerClient, model: str, before: Callable[[int], None], times: int) -> list[float]:
-    """Milliseconds of each request of 40 rows, without the first ten."""
-    found = []
+    """Return the milliseconds of each request with 40 rows, without the first ten."""
+    milliseconds = []
     for n in range(times):
         tensors = request(40, n * 40)
         before(n)
         started = time.perf_counter()
         client.infer(model, tensors)
-        found.append((time.perf_counter() - started) * 1000)
-    return found[10:]
+        milliseconds.append((time.perf_counter() - started) * 1000)
+    return milliseconds[10:]
 
 
 def rate(client: grpc.InferenceServerClient, model: str, seconds: float) -> float:
-    """Requests/s of one row with 64 in flight."""
+    """Return the requests/s of single-row requests, 64 of them concurrent."""
     slots = threading.Semaphore(64)
     errors: list[Any] = []
 
-    def done(result: Any, error: Any) -> None:  # noqa: ARG001 - Triton's client names them
+    def done(result: Any, error: Any) -> None:  # noqa: ARG001 - Triton's client passes them by name
         if error is not None:
             errors.append(error)
         slots.release()
@@ -227,16 +227,16 @@ def rate(client: grpc.InferenceServerClient, model: str, seconds: float) -> floa
 
 
 def in_model(client: grpc.InferenceServerClient, model: str) -> tuple[int, int, int]:
-    """Rows, executions and nanoseconds in the model so far."""
+    """Return the rows, executions and nanoseconds in the model so far."""
     stats = client.get_inference_statistics(model).model_stats[0]
-    spent = sum(each.compute_infer.ns for each in stats.batch_stats)
+    spent = sum(batch.compute_infer.ns for batch in stats.batch_stats)
     return stats.inference_count, stats.execution_count, spent
 
 
 def report(
     name: str, client: grpc.InferenceServerClient, model: str, before: Callable[[int], None], seconds: float
 ) -> float:
-    """Measure one model, print a line, return its requests/s."""
+    """Measure one model, print a line and return its requests/s."""
     times = latencies(client, model, before, 210)
     rows0, runs0, ns0 = in_model(client, model)
     per_second = rate(client, model, seconds)
@@ -245,12 +245,12 @@ def report(
     spent = (ns1 - ns0) / 1000 / (rows1 - rows0)
     p50, p99 = np.percentile(times, [50, 99])
     print(f"{name:22} 40 rows: p50 {p50:6.2f} ms, p99 {p99:6.2f} ms | 1 row: {per_second:6.0f} requests/s, "
-          f"mean batch {batch:4.1f}, {spent:6.1f} us in the model a row")  # fmt: skip
+          f"mean batch {batch:4.1f}, {spent:6.1f} us in the model per row")  # fmt: skip
     return per_second
 
 
 def main(seconds: float) -> None:
-    """Run all and print."""
+    """Run all measurements and print them."""
     home = Path(tempfile.mkdtemp(prefix="driftloop-bench-"))
     paths = RouterPaths(home / "online" / "online.db", home / "releases", home / "routes", home / "spool")
     store = online_store(paths.online_db)
@@ -265,7 +265,7 @@ def main(seconds: float) -> None:
         control = GrpcTriton(server.address, TOKEN, 5.0, 60.0)
         control.load(BARE)
         watermarks = SqliteFeatureWatermarks(paths.online_db)
-        made = RouteDeployer(
+        deployer = RouteDeployer(
             {LOOP: definition(LOOP)}, control, FolderReleases(paths.releases), FolderRouterFiles(models, paths, 100),
             watermarks, SystemClock(), threading.Event(), 10.0,
         )  # fmt: skip
@@ -276,7 +276,7 @@ def main(seconds: float) -> None:
             if len(releases) > 1:
                 data.challenger.CopyFrom(releases[1])
             event = Envelope("r", "/r", data.DESCRIPTOR.full_name, LOOP, T0, T0, "c", None, None, data)
-            made.deploy(DesiredRoute(event, 0))
+            deployer.deploy(DesiredRoute(event, 0))
 
         def touch(n: int) -> None:
             store.execute(f"UPDATE {WATERMARKS} SET watermark_ms = ?", (T0 + n,))  # noqa: S608

@@ -1,4 +1,4 @@
-"""The versions that docs/clients.md names are those that are installed and tried here."""
+"""The versions in docs/clients.md are the installed ones."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_a_good_example_is_what_its_producer_would_send(example: Example) -> Non
 
 @pytest.mark.parametrize("example", GOOD, ids=_name)
 def test_a_good_example_leaves_no_field_of_its_message_unshown_without_reason(example: Example) -> None:
-    """At least half of a message's fields are set in some example of it: an empty one shows nothing."""
+    """In the examples of a message, at least half of its fields are set: an empty field shows nothing."""
     kin = [each for each in GOOD if dict(each.record.headers)["ce_type"] == dict(example.record.headers)["ce_type"]]
     message = message_class(dict(example.record.headers)["ce_type"].decode())
     shown = {field.name for each in kin for field, _ in message.FromString(each.record.value or b"").ListFields()}

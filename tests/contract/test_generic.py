@@ -1,4 +1,4 @@
-"""The services know no loop: the reference loop's words stand nowhere in them."""
+"""Generic code contains no words of the reference loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What services consume, by their code, against what ``protos/topics`` says."""
+"""The topics that services consume in code are those of ``protos/topics``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from services.training import handlers as training
 from tests.helpers.examples import examples
 
 NOTHING = cast("Any", None)
-"""A table of handlers can be had without what the handlers work on."""
+"""The tables of handlers can be built without the objects that the handlers use."""
 TABLES: dict[str, HandlerTable] = {
     "evaluation": evaluation.table(evaluation.Evaluation({}, NOTHING, NOTHING, NOTHING)),
     "registry": registry.table(registry.Registry({}, NOTHING)),
@@ -33,7 +33,7 @@ TABLES: dict[str, HandlerTable] = {
 BATCHES: dict[str, set[str]] = {
     "control": {*LIFECYCLE, control.TOPIC},
     "features": {features.TOPIC},
-    "ingestion": set(),  # the loops' own topics
+    "ingestion": set(),  # only topics of the loops
     "monitoring": {*monitoring.TOPICS, detectors.SOURCE},
     "serving": {topic_of(features_pb2.WatermarkAdvanced).name},
 }

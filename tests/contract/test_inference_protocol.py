@@ -1,4 +1,4 @@
-"""The part of the inference protocol that this project hands out is Triton's own."""
+"""The part of the inference protocol in protos/kserve equals Triton's own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _ours(tmp_path: Path) -> descriptor_pb2.FileDescriptorProto:
 
 
 def _fields(messages: Any, prefix: str = "") -> dict[str, tuple[Any, ...]]:
-    """Each field of messages and of those within them, to what it is on the wire."""
+    """Return the wire properties of each field, including fields of nested messages."""
     found: dict[str, tuple[Any, ...]] = {}
     for message in messages:
         name = f"{prefix}{message.name}"

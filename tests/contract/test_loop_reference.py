@@ -1,4 +1,4 @@
-"""The reference of ``loop.yaml`` is what its models give."""
+"""The reference of ``loop.yaml`` is up to date."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from driftloop.process.settings import ROOT, Settings
 ENV = dict(line.split("=", 1) for line in (ROOT / ".env").read_text().splitlines() if line and not line.startswith("#"))
 PORTS = {name: value for name, value in ENV.items() if name.endswith("_PORT")}
 FROM_THE_ENVIRONMENT = {"POSTGRES_PASSWORD", "TRITON_CONTROL_TOKEN"}
-"""Secrets: compose refuses to start without them."""
+"""Secrets: docker-compose refuses to start without them."""
 ADDRESS = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):\d+")
 
 

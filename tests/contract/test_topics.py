@@ -18,7 +18,7 @@ from driftloop.process.settings import ROOT
 
 SERVICES = {"ingestion", "features", "training", "evaluation", "registry", "serving", "monitoring", "control"}
 OTHERS = {"replay", "up"}
-"""The two clients of a replay, and the command that starts a system and probes it."""
+"""The clients of a replay, and `driftloop up`, which sends probes."""
 BUILDERS = {"window_decided": "WindowDecided"}
 """Functions of driftloop.events that make a message for several services."""
 TOPIC = re.compile(r"[a-z]+\.[a-z-]+\.v\d+")
@@ -30,7 +30,7 @@ def _sources(service: str) -> Iterator[ast.AST]:
 
 
 def _made(service: str) -> set[str]:
-    """Names of the contracts' messages that a service's code makes: ``module.Message(...)`` or ``Message(...)``."""
+    """Return the names of the messages that a service's code creates: ``module.Message(...)`` or ``Message(...)``."""
     names = set()
     for node in _sources(service):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
@@ -79,7 +79,7 @@ def test_every_message_that_is_no_part_of_another_stands_on_a_topic() -> None:
     messages: list[type[Message]] = [
         each
         for module in modules
-        if not module.DESCRIPTOR.services_by_name  # what is asked and answered is no event
+        if not module.DESCRIPTOR.services_by_name  # requests and responses are not events
         for _, each in inspect.getmembers(module, inspect.isclass)
         if issubclass(each, Message) and each.DESCRIPTOR.file is module.DESCRIPTOR
     ]
@@ -100,7 +100,7 @@ def test_a_service_makes_what_it_is_declared_to_produce_and_no_other_event(servi
         for message in each.messages:
             _, _, name = message.rpartition(".")
             if sum(other.endswith(f".{name}") for t in declared().values() for other in t.messages) > 1:
-                continue  # two domains have a WatermarkAdvanced: the name alone does not tell
+                continue  # two domains have a WatermarkAdvanced, so its name is ambiguous
             assert (name in made) == (service in each.producers), f"{service} and {message}"
 
 

@@ -25,7 +25,7 @@ from driftloop.events.event_log import read_events
 from driftloop.process import tcp_ports
 from driftloop.process.settings import ROOT, Settings
 from tests.e2e.session import open_ports
-from tests.helpers.markdown import Ran, blocks, shell
+from tests.helpers.markdown import BlockResult, blocks, shell
 from tests.helpers.ports import free_port_base
 
 pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(1800)]
@@ -43,7 +43,7 @@ class TutorialRun:
     """The tutorial, run to its end."""
 
     base: int
-    ran: Sequence[tuple[Ran, str]]
+    ran: Sequence[tuple[BlockResult, str]]
     """Each block, and the output that the page shows for it."""
     events: Sequence[Envelope[Any]]
     """Events of the tutorial's loop before the system was stopped."""

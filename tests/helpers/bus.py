@@ -1,4 +1,4 @@
-"""What every bus must do, as tests to be run over each backend."""
+"""Behaviour of every bus, as test suites that run over each backend."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Bus(Protocol):
     """A backend."""
 
     def topic(self, partitions: int = 1) -> str:
-        """A new topic."""
+        """Create a new topic and return its name."""
         ...
 
     def batch_consumer(self, topics: Sequence[str], group: str) -> BatchConsumer: ...
@@ -45,48 +45,47 @@ class Bus(Protocol):
 
 
 def take(consumer: BatchConsumer, count: int, timeout_s: float = 60.0) -> list[Record]:
-    """Read exactly so many records.
+    """Read exactly ``count`` records.
 
     Raises:
-        AssertionError: fewer came in time, or more in the last poll.
+        AssertionError: fewer arrived in time, or the last poll returned more.
     """
-    found: list[Record] = []
+    records: list[Record] = []
     deadline = time.monotonic() + timeout_s
-    while len(found) < count:
-        assert time.monotonic() < deadline, f"{len(found)} of {count} records came"
-        found += consumer.poll(count - len(found), 0.1)
-    assert len(found) == count
-    return found
+    while len(records) < count:
+        assert time.monotonic() < deadline, f"{len(records)} of {count} records arrived"
+        records += consumer.poll(count - len(records), 0.1)
+    assert len(records) == count
+    return records
 
 
 async def take_events(consumer: LifecycleConsumer, count: int, timeout_s: float = 60.0) -> list[Record]:
-    """`take`, on an event loop."""
-    found: list[Record] = []
+    records: list[Record] = []
     deadline = time.monotonic() + timeout_s
-    while len(found) < count:
-        assert time.monotonic() < deadline, f"{len(found)} of {count} records came"
-        found += await consumer.poll(count - len(found), 0.1)
-    assert len(found) == count
-    return found
+    while len(records) < count:
+        assert time.monotonic() < deadline, f"{len(records)} of {count} records arrived"
+        records += await consumer.poll(count - len(records), 0.1)
+    assert len(records) == count
+    return records
 
 
 def new_group() -> str:
-    """A consumer group that nobody else uses."""
+    """Return the name of an unused consumer group."""
     return f"test-group-{next(_groups)}"
 
 
 def numbered(topic: str, count: int, *, partition: int | None = 0, start: int = 0) -> list[Outgoing]:
-    """Records whose values are their numbers."""
+    """Return records whose values are consecutive numbers."""
     return [Outgoing(topic, str(n).encode(), b"k", partition=partition) for n in range(start, start + count)]
 
 
 def numbers(records: Sequence[Record]) -> list[int]:
-    """The values of `numbered`."""
-    return [int(each.value or b"-1") for each in records]
+    """Return the numbers in records of `numbered`."""
+    return [int(record.value or b"-1") for record in records]
 
 
 class BatchBusSuite(ABC):
-    """Behaviour of the batch half."""
+    """Behaviour of batch consumers and producers."""
 
     @pytest.fixture
     @abstractmethod
@@ -107,9 +106,9 @@ class BatchBusSuite(ABC):
         with closing(bus.batch_consumer([topic], new_group())) as consumer:
             records = take(consumer, 600)
         for partition in range(3):
-            mine = [each for each in records if each.partition == partition]
+            mine = [record for record in records if record.partition == partition]
             assert numbers(mine) == list(range(partition, 600, 3))
-            assert [each.offset for each in mine] == list(range(200))
+            assert [record.offset for record in mine] == list(range(200))
 
     def test_the_key_decides_the_partition_by_its_murmur2_hash(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic(partitions=7)
@@ -117,15 +116,15 @@ class BatchBusSuite(ABC):
         producer.send([Outgoing(topic, b"x", key) for key in keys])
         producer.flush()
         with closing(bus.batch_consumer([topic], new_group())) as consumer:
-            found = {each.key: each.partition for each in take(consumer, len(keys))}
-        assert found == {key: partition_of(key, 7) for key in keys}
+            partitions = {record.key: record.partition for record in take(consumer, len(keys))}
+        assert partitions == {key: partition_of(key, 7) for key in keys}
 
     def test_a_partition_that_is_named_wins_over_the_key(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic(partitions=4)
         producer.send([Outgoing(topic, b"x", b"same key", partition=p) for p in range(4)])
         producer.flush()
         with closing(bus.batch_consumer([topic], new_group())) as consumer:
-            assert sorted(each.partition for each in take(consumer, 4)) == [0, 1, 2, 3]
+            assert sorted(record.partition for record in take(consumer, 4)) == [0, 1, 2, 3]
 
     def test_headers_and_missing_keys_and_values_survive(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic()
@@ -140,8 +139,8 @@ class BatchBusSuite(ABC):
         producer.flush()
         with closing(bus.batch_consumer([topic], new_group())) as consumer:
             records = take(consumer, len(kinds))
-        assert [(each.key, each.value) for each in records] == kinds
-        assert all(each.headers == HEADERS for each in records)
+        assert [(record.key, record.value) for record in records] == kinds
+        assert all(record.headers == HEADERS for record in records)
         assert records[0].header("twice") == b"a"
         assert records[0].header("absent") is None
 
@@ -162,7 +161,7 @@ class BatchBusSuite(ABC):
             consumer.commit({TopicPartition(topic, 1): 3})
         with closing(bus.batch_consumer([topic], group)) as consumer:
             records = take(consumer, 7)
-        assert sorted((each.partition, each.offset) for each in records) == [
+        assert sorted((record.partition, record.offset) for record in records) == [
             *((0, offset) for offset in range(5)),
             (1, 3),
             (1, 4),
@@ -207,7 +206,7 @@ class BatchBusSuite(ABC):
             consumer.commit({TopicPartition(topic, 0): 2, TopicPartition(topic, 1): 2})
         with closing(bus.batch_consumer([topic], group)) as consumer:
             consumer.seek({TopicPartition(topic, 0): 1})
-            places = [(each.partition, each.offset) for each in take(consumer, 5)]
+            places = [(record.partition, record.offset) for record in take(consumer, 5)]
         assert sorted(places) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3)]
 
     def test_a_seek_after_reading_leaves_other_partitions_where_they_were_read_to(
@@ -220,22 +219,22 @@ class BatchBusSuite(ABC):
         with closing(bus.batch_consumer([topic], new_group())) as consumer:
             take(consumer, 6)
             consumer.seek({TopicPartition(topic, 1): 0})
-            assert [(each.partition, each.offset) for each in take(consumer, 3)] == [(1, 0), (1, 1), (1, 2)]
+            assert [(record.partition, record.offset) for record in take(consumer, 3)] == [(1, 0), (1, 1), (1, 2)]
             producer.send(numbered(topic, 1, partition=0, start=3))
             producer.flush()
-            assert [(each.partition, each.offset) for each in take(consumer, 1)] == [(0, 3)]
+            assert [(record.partition, record.offset) for record in take(consumer, 1)] == [(0, 3)]
 
     def test_a_poll_gives_no_more_than_it_is_asked_for(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic()
         producer.send(numbered(topic, 10))
         producer.flush()
         with closing(bus.batch_consumer([topic], new_group())) as consumer:
-            found: list[Record] = []
-            while len(found) < 10:
+            records: list[Record] = []
+            while len(records) < 10:
                 polled = consumer.poll(3, 0.5)
                 assert len(polled) <= 3
-                found += polled
-        assert numbers(found) == list(range(10))
+                records += polled
+        assert numbers(records) == list(range(10))
 
     def test_a_poll_with_nothing_to_read_ends_after_its_timeout(self, bus: Bus) -> None:
         with closing(bus.batch_consumer([bus.topic()], new_group())) as consumer:
@@ -278,14 +277,14 @@ class BatchBusSuite(ABC):
         assert producer.partitions(bus.topic(partitions=3)) == 3
 
     def test_a_topic_that_nobody_created_is_refused(self, producer: BatchProducer) -> None:
-        with pytest.raises(UndeclaredTopic, match="nobody-made-me"):
-            producer.partitions("nobody-made-me")
-        with pytest.raises(UndeclaredTopic, match="nobody-made-me"):
-            producer.send([Outgoing("nobody-made-me", b"x")])
+        with pytest.raises(UndeclaredTopic, match="undeclared-topic"):
+            producer.partitions("undeclared-topic")
+        with pytest.raises(UndeclaredTopic, match="undeclared-topic"):
+            producer.send([Outgoing("undeclared-topic", b"x")])
 
 
 class LifecycleBusSuite(ABC):
-    """Behaviour of the half that lifecycle services use."""
+    """Behaviour of lifecycle consumers and producers."""
 
     @pytest.fixture
     @abstractmethod
@@ -299,7 +298,7 @@ class LifecycleBusSuite(ABC):
         async with running(bus.lifecycle_consumer([topic], new_group())) as consumer:
             records = await take_events(consumer, 200)
         for partition in (0, 1):
-            assert numbers([each for each in records if each.partition == partition]) == list(range(100))
+            assert numbers([record for record in records if record.partition == partition]) == list(range(100))
 
     async def test_the_key_decides_the_partition_by_its_murmur2_hash(self, bus: Bus) -> None:
         topic = bus.topic(partitions=7)
@@ -307,8 +306,8 @@ class LifecycleBusSuite(ABC):
         async with running(bus.lifecycle_producer()) as producer:
             await producer.send([Outgoing(topic, b"x", key) for key in keys])
         async with running(bus.lifecycle_consumer([topic], new_group())) as consumer:
-            found = {each.key: each.partition for each in await take_events(consumer, len(keys))}
-        assert found == {key: partition_of(key, 7) for key in keys}
+            partitions = {record.key: record.partition for record in await take_events(consumer, len(keys))}
+        assert partitions == {key: partition_of(key, 7) for key in keys}
 
     async def test_headers_and_missing_keys_and_values_survive(self, bus: Bus) -> None:
         topic = bus.topic()
@@ -317,8 +316,8 @@ class LifecycleBusSuite(ABC):
             await producer.send([Outgoing(topic, value, key, HEADERS, partition=0) for key, value in kinds])
         async with running(bus.lifecycle_consumer([topic], new_group())) as consumer:
             records = await take_events(consumer, len(kinds))
-        assert [(each.key, each.value) for each in records] == kinds
-        assert all(each.headers == HEADERS for each in records)
+        assert [(record.key, record.value) for record in records] == kinds
+        assert all(record.headers == HEADERS for record in records)
 
     async def test_a_record_with_neither_key_nor_value_can_be_sent(self, bus: Bus) -> None:
         topic = bus.topic()
@@ -352,12 +351,12 @@ class LifecycleBusSuite(ABC):
         async with running(bus.lifecycle_producer()) as producer:
             await producer.send(numbered(topic, 7))
         async with running(bus.lifecycle_consumer([topic], new_group())) as consumer:
-            found: list[Record] = []
-            while len(found) < 7:
+            records: list[Record] = []
+            while len(records) < 7:
                 polled = await consumer.poll(2, 0.5)
                 assert len(polled) <= 2
-                found += polled
-        assert numbers(found) == list(range(7))
+                records += polled
+        assert numbers(records) == list(range(7))
 
     async def test_both_halves_read_what_the_other_wrote(self, bus: Bus) -> None:
         topic = bus.topic()
@@ -370,12 +369,12 @@ class LifecycleBusSuite(ABC):
             seen = await take_events(events, 2)
         with closing(bus.batch_consumer([topic], new_group())) as rows:
             assert take(rows, 2) == seen
-        assert [each.value for each in seen] == [b"from a batch", b"from a handler"]
+        assert [record.value for record in seen] == [b"from a batch", b"from a handler"]
 
     async def test_a_topic_that_nobody_created_is_refused(self, bus: Bus) -> None:
         async with running(bus.lifecycle_producer()) as producer:
-            with pytest.raises(UndeclaredTopic, match="nobody-made-me"):
-                await producer.send([Outgoing("nobody-made-me", b"x", b"k")])
+            with pytest.raises(UndeclaredTopic, match="undeclared-topic"):
+                await producer.send([Outgoing("undeclared-topic", b"x", b"k")])
 
     async def test_stopping_is_safe_before_the_start_right_after_it_and_twice(self, bus: Bus) -> None:
         for part in (bus.lifecycle_producer(), bus.lifecycle_consumer([bus.topic()], new_group())):
@@ -396,7 +395,7 @@ _P = TypeVar("_P", bound=_Part)
 
 @asynccontextmanager
 async def running(part: _P) -> AsyncIterator[_P]:
-    """Start and stop a consumer or a producer."""
+    """Start a consumer or producer, and stop it after the block."""
     await part.start()
     try:
         yield part

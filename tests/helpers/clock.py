@@ -1,5 +1,3 @@
-"""The clock of all tests."""
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -7,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass
 class FakeClock:
-    """`driftloop.process.clock.Clock` that moves only when a test says so, or by ``tick_s`` per monotonic read."""
+    """A `driftloop.process.clock.Clock` that advances by `move`, and by ``tick_s`` per read of the monotonic time."""
 
     wall_ms: int = 1_700_000_000_000
     at_s: float = 0.0
@@ -21,6 +19,6 @@ class FakeClock:
         return self.at_s
 
     def move(self, seconds: float) -> None:
-        """Advance both times."""
+        """Advance wall time and monotonic time."""
         self.at_s += seconds
         self.wall_ms += round(seconds * 1000)

@@ -1,4 +1,4 @@
-"""The provisioned dashboards, as data."""
+"""The provisioned Grafana dashboards."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
 
 
 def dashboard(path: Path) -> dict[str, Any]:
-    """A dashboard's JSON."""
+    """Return a dashboard's JSON."""
     data: dict[str, Any] = json.loads(path.read_text())
     return data
 
 
 def queries(path: Path) -> list[str]:
-    """Queries of its panels, and those of its variables as ``label_values(metric, label)``."""
+    """Return the queries of the panels, and of the variables as ``label_values(metric, label)``."""
     board = dashboard(path)
-    variables = [each["query"]["query"] for each in board["templating"]["list"]]
+    variables = [variable["query"]["query"] for variable in board["templating"]["list"]]
     return [target["expr"] for panel in board["panels"] for target in panel["targets"]] + variables
 
 
 def expressions() -> list[str]:
-    """Those of all dashboards."""
+    """Return the queries of all dashboards."""
     return [query for path in DASHBOARDS for query in queries(path)]

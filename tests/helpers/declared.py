@@ -1,4 +1,4 @@
-"""The metrics that the services declare, by the names under which Prometheus shows them."""
+"""The metrics that the services declare, by their names in Prometheus."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ _NAMED = re.compile(r"\b(?:by|on|without|ignoring|group_left|group_right) \(([^)
 
 
 def metrics() -> dict[str, Metric]:
-    """Every declared metric; one name for each series that it has."""
-    found: dict[str, Metric] = {}
+    """Return the declared metrics by the name of each of their series."""
+    by_series: dict[str, Metric] = {}
     for path in [*ROOT.glob("services/**/metrics.py"), *ROOT.glob("driftloop/**/metrics.py")]:
         module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-        for each in vars(module).values():
-            if isinstance(each, Metric):
-                found |= dict.fromkeys(_shown(each), each)
-    return found
+        for value in vars(module).values():
+            if isinstance(value, Metric):
+                by_series |= dict.fromkeys(_series(value), value)
+    return by_series
 
 
 def selectors(expression: str) -> list[tuple[str, set[str]]]:
-    """Metrics of ours in a query, each with the labels that it is chosen by."""
+    """Return driftloop's metrics in a query, each with the labels that select its series."""
     return [(name, set(_MATCHED.findall(matchers))) for name, matchers in _SELECTOR.findall(expression)]
 
 
 def grouped(expression: str) -> set[str]:
-    """Labels by which a query groups or joins."""
+    """Return the labels by which a query groups or joins."""
     return {label.strip() for group in _NAMED.findall(expression) for label in group.split(",")}
 
 
-def _shown(metric: Metric) -> list[str]:
+def _series(metric: Metric) -> list[str]:
     if isinstance(metric, Counter):
         return [f"{metric.name}_total"]
     if isinstance(metric, Histogram):

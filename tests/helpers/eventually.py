@@ -1,4 +1,4 @@
-"""Waits for what must come true, never for a guessed time; the bound is for a machine that does ten other things."""
+"""Waits for conditions. The timeouts are long enough for a machine under load."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ _PAUSE_S = 0.01
 
 
 def assert_eventually(probe: Callable[[], T], timeout_s: float = 60.0, say: str = "") -> T:
-    """Ask until ``probe`` gives something true, which is returned.
+    """Call ``probe`` until it returns a true value, and return that value.
 
     Raises:
-        AssertionError: it did not within ``timeout_s``; says what it gave last.
+        AssertionError: it did not within ``timeout_s``; the message has its last value.
     """
     deadline = time.monotonic() + timeout_s
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"{say or probe} was still {found!r} after {timeout_s} s"
+    while not (value := probe()):
+        assert time.monotonic() < deadline, f"{say or probe} was still {value!r} after {timeout_s} s"
         time.sleep(_PAUSE_S)
-    return found
+    return value
 
 
 async def assert_eventually_async(probe: Callable[[], Awaitable[T]], timeout_s: float = 60.0, say: str = "") -> T:
-    """`assert_eventually` on an event loop."""
+    """`assert_eventually` for a coroutine function."""
     deadline = time.monotonic() + timeout_s
-    while not (found := await probe()):
-        assert time.monotonic() < deadline, f"{say or probe} was still {found!r} after {timeout_s} s"
+    while not (value := await probe()):
+        assert time.monotonic() < deadline, f"{say or probe} was still {value!r} after {timeout_s} s"
         await asyncio.sleep(_PAUSE_S)
-    return found
+    return value

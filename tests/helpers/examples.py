@@ -1,6 +1,6 @@
-"""Examples of records, in ``protos/examples/<topic>/``.
+"""Example records in ``protos/examples/<topic>/``.
 
-``good-*.json`` holds a record's key, headers and message (protobuf's JSON). ``poison-*.json`` holds either a message or
+``good-*.json`` contains a record's key, headers and message (protobuf's JSON). ``poison-*.json`` contains a message or
 the bytes themselves (``value_base64``, null for none), and the ``reason`` with which every consumer must refuse it.
 """
 
@@ -22,29 +22,29 @@ FOLDER = PROTOS / "examples"
 
 @dataclass(frozen=True)
 class Example:
-    """One file."""
+    """An example file."""
 
     path: Path
     record: Record
     reason: str
-    """Of the refusal; empty for a good one."""
+    """Reason of the refusal; empty for a good example."""
 
     @property
     def name(self) -> str:
-        """``<topic>/<file>``."""
+        """Name of the form ``<topic>/<file>``."""
         return f"{self.path.parent.name}/{self.path.stem}"
 
 
 def examples(kind: str = "*") -> list[Example]:
-    """Those of a kind (``good`` or ``poison``), or all, by topic."""
+    """Return the examples of a kind (``good``, ``poison``), or all, sorted by topic."""
     return [read(path) for path in sorted(FOLDER.glob(f"*/{kind}-*.json"))]
 
 
 def read(path: Path) -> Example:
-    """Read one.
+    """Read an example file.
 
     Raises:
-        ValueError: a key that no example has, or a field that the message does not have.
+        ValueError: the file has an unknown key, or the message does not have one of the fields.
     """
     data: dict[str, Any] = json.loads(path.read_text())
     if unknown := data.keys() - {"key", "headers", "message", "value_base64", "reason"}:

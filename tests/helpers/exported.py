@@ -1,6 +1,6 @@
-"""Models that other libraries have trained and exported to ONNX, each with what it says itself.
+"""ONNX models trained and exported by other libraries, each with its library's own scores.
 
-All take the columns `reading`, `size` and, where said, the string `place`.
+All read the columns `reading`, `size` and, if mentioned, the string `place`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 CLASSES = ("high", "low", "middle")
-"""As scikit-learn sorts them."""
+"""Sorted as scikit-learn sorts them."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A model's file, and its own scores of rows: float64 [n], or [n, K]."""
+    """The bytes of a model, and a function from rows to its library's scores: float64 [n], or [n, K]."""
 
     onnx: bytes
     scores: Callable[[Floats, NDArray[np.object_]], Floats]
 
 
 def rows(count: int = 400, seed: int = 0) -> tuple[Floats, NDArray[np.object_], Floats]:
-    """`numeric` [n, 2], `place` object [n] and a signal float64 [n] that depends on both."""
+    """Return `numeric` float64 [n, 2], `place` object [n] and a signal float64 [n] that depends on both."""
     random = np.random.default_rng(seed)
     numeric = random.normal(size=(count, 2))
     place = random.choice(np.array(["north", "south"], dtype=object), count)
@@ -37,7 +37,7 @@ def rows(count: int = 400, seed: int = 0) -> tuple[Floats, NDArray[np.object_], 
 
 
 def labels(kind: str, signal: Floats) -> NDArray[Any]:
-    """Outcomes of a kind, by the signal."""
+    """Return outcomes of a label kind that depend on the signal."""
     if kind == "binary":
         return (signal > 0).astype(np.int64)
     if kind == "multiclass":
@@ -46,18 +46,18 @@ def labels(kind: str, signal: Floats) -> NDArray[Any]:
 
 
 def sklearn_matrix(kind: str, *, zipmap: bool = True) -> Exported:
-    """A model over one matrix float [n, 2], with no names."""
+    """Return a model with one input matrix float [n, 2] and no column names."""
     from skl2onnx import to_onnx
 
     numeric, _, signal = rows()
     model = _sklearn(kind).fit(numeric.astype(np.float32), labels(kind, signal))
     options = {id(model): {"zipmap": zipmap}} if kind in ("binary", "multiclass") else None
     exported = to_onnx(model, numeric[:1].astype(np.float32), options=options)
-    return Exported(exported.SerializeToString(), lambda x, _: _said(model, x.astype(np.float32)))
+    return Exported(exported.SerializeToString(), lambda x, _: _scores(model, x.astype(np.float32)))
 
 
 def sklearn_pipeline() -> Exported:
-    """A classifier over named columns, strings among them, that fills what is missing itself."""
+    """Return a classifier with named columns, including strings, that imputes missing values itself."""
     import pandas as pd
     from skl2onnx import to_onnx
     from sklearn.compose import ColumnTransformer
@@ -76,11 +76,11 @@ def sklearn_pipeline() -> Exported:
     columns = ColumnTransformer([("numbers", numbers, ["reading", "size"]), ("words", words, ["place"])])
     model = make_pipeline(columns, LogisticRegression()).fit(frame(numeric, place), labels("binary", signal))
     exported = to_onnx(model, frame(numeric, place)[:1])
-    return Exported(exported.SerializeToString(), lambda x, w: _said(model, frame(x, w)))
+    return Exported(exported.SerializeToString(), lambda x, w: _scores(model, frame(x, w)))
 
 
 def sklearn_counts(size: Floats, place: NDArray[np.object_], outcome: Floats) -> Exported:
-    """A regression on outcomes over the named columns `size` and `place`; it is asked with a size, float64 [n, 1]."""
+    """Fit a count regression on the named columns `size` float64 [n, 1] and `place`."""
     import pandas as pd
     from skl2onnx import to_onnx
     from sklearn.compose import ColumnTransformer
@@ -95,18 +95,18 @@ def sklearn_counts(size: Floats, place: NDArray[np.object_], outcome: Floats) ->
         [("numbers", "passthrough", ["size"]), ("words", OneHotEncoder(handle_unknown="ignore"), ["place"])]
     )
     model = make_pipeline(columns, _sklearn("count")).fit(known, outcome)
-    return Exported(to_onnx(model, known[:1]).SerializeToString(), lambda x, w: _said(model, frame(x, w)))
+    return Exported(to_onnx(model, known[:1]).SerializeToString(), lambda x, w: _scores(model, frame(x, w)))
 
 
 def xgboost_matrix(kind: str) -> Exported:
-    """Trees over one matrix float [n, 2], which bear missing values."""
+    """Return trees with one input matrix float [n, 2]. They accept missing values."""
     numeric, _, signal = rows()
     target = labels(kind, signal)
     return xgboost_on(kind, numeric, np.searchsorted(CLASSES, target) if kind == "multiclass" else target)
 
 
 def xgboost_on(kind: str, numeric: Floats, target: NDArray[Any]) -> Exported:
-    """Trees over these columns, float [n, 2]."""
+    """Fit trees on a matrix float [n, 2]."""
     import xgboost
     from onnxmltools import convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
@@ -115,11 +115,11 @@ def xgboost_on(kind: str, numeric: Floats, target: NDArray[Any]) -> Exported:
     more = {"objective": "count:poisson"} if kind == "count" else {}
     model = maker(n_estimators=12, max_depth=3, nthread=1, **more).fit(numeric.astype(np.float32), target)
     exported = convert_xgboost(model, initial_types=[("features", FloatTensorType([None, 2]))])
-    return Exported(exported.SerializeToString(), lambda x, _: _said(model, x.astype(np.float32)))
+    return Exported(exported.SerializeToString(), lambda x, _: _scores(model, x.astype(np.float32)))
 
 
 def torch_matrix(outputs: int, *, fixed: bool = False) -> Exported:
-    """A linear layer over one matrix float [n, 2]: its values as they are, be they logits."""
+    """Return a linear layer with one input matrix float [n, 2]. Its outputs may be logits."""
     import torch
 
     torch.manual_seed(3)
@@ -135,24 +135,24 @@ def torch_matrix(outputs: int, *, fixed: bool = False) -> Exported:
             input_names=["features"], output_names=["value"], dynamic_axes=axes, dynamo=False,
         )  # fmt: skip
 
-    def said(numeric: Floats, _: NDArray[np.object_]) -> Floats:
+    def scores(numeric: Floats, _: NDArray[np.object_]) -> Floats:
         with torch.no_grad():
-            found = np.asarray(layer(torch.from_numpy(numeric.astype(np.float32))).numpy(), dtype=np.float64)
-        return found[:, 0] if outputs == 1 else found
+            values = np.asarray(layer(torch.from_numpy(numeric.astype(np.float32))).numpy(), dtype=np.float64)
+        return values[:, 0] if outputs == 1 else values
 
-    return Exported(target.getvalue(), said)
+    return Exported(target.getvalue(), scores)
 
 
 def _sklearn(kind: str) -> Any:
     from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
     from sklearn.linear_model import LinearRegression, LogisticRegression
 
-    made = {"binary": LogisticRegression(), "multiclass": RandomForestClassifier(20, random_state=0)}
-    return {**made, "regression": LinearRegression(), "count": GradientBoostingRegressor(n_estimators=10)}[kind]
+    classifiers = {"binary": LogisticRegression(), "multiclass": RandomForestClassifier(20, random_state=0)}
+    return {**classifiers, "regression": LinearRegression(), "count": GradientBoostingRegressor(n_estimators=10)}[kind]
 
 
-def _said(model: Any, columns: Any) -> Floats:
+def _scores(model: Any, columns: Any) -> Floats:
     if not hasattr(model, "predict_proba"):
         return np.asarray(model.predict(columns), dtype=np.float64)
-    found = np.asarray(model.predict_proba(columns), dtype=np.float64)
-    return found[:, 1] if found.shape[1] == 2 else found
+    probabilities = np.asarray(model.predict_proba(columns), dtype=np.float64)
+    return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities

@@ -1,4 +1,4 @@
-"""Hand-written parts for the bus's ports, each with one fault that a test turns on."""
+"""Test doubles of the bus ports, each with one fault that a test can turn on."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from driftloop.process.errors import Retriable
 
 
 class Crash(RuntimeError):
-    """The process ends here, by a defect that nobody expects."""
+    """An unexpected defect that ends the process."""
 
 
 @dataclass
 class FaultyProducer:
-    """A `LifecycleProducer` that fails ``faults`` times, each time before or after the records are written."""
+    """A `LifecycleProducer` that raises each of ``faults`` once, before or after it writes the records."""
 
     inner: LifecycleProducer
     faults: list[Exception] = field(default_factory=list)
@@ -40,7 +40,7 @@ class FaultyProducer:
 
 @dataclass
 class RefusingConsumer:
-    """A `LifecycleConsumer` whose first ``refusals`` commits are refused, as after a rebalance."""
+    """A `LifecycleConsumer` that refuses its first ``refusals`` commits, as after a rebalance."""
 
     inner: LifecycleConsumer
     refusals: int = 1
@@ -62,7 +62,7 @@ class RefusingConsumer:
 
 
 def declared_broker() -> MemoryBroker:
-    """A broker with every declared topic, and their dead letters."""
+    """Return a broker with all declared topics and their dead-letter topics."""
     from driftloop.loop.topics import plan_topics  # the Kafka client is slow to import
 
     broker = MemoryBroker()

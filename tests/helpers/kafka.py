@@ -1,4 +1,4 @@
-"""A real Kafka for a test session: the fixture `kafka`."""
+"""The fixture `kafka`: a real Kafka for a test session."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Kafka(Server):
         super().__init__("kafka/run.sh", environment, folder / "kafka.log", self._alive)
 
     def topic(self, partitions: int = 1, name: str = "", max_bytes: int = 8_000_000) -> str:
-        """Create a topic, with a name of its own where none is given."""
+        """Create a topic and return its name; without a name, generate a unique one."""
         name = name or f"test-{next(self._numbers)}"
         create_topics(self.bootstrap, [TopicPlan(name, partitions, _WEEK_MS, max_bytes)])
         return name
@@ -48,6 +48,6 @@ class Kafka(Server):
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """A Kafka that all tests of a session share: name topics and groups for yourself."""
+    """Start a Kafka that all tests of a session share. Tests must use their own topics and groups."""
     with Kafka(tmp_path_factory.mktemp("kafka")).running() as server:
         yield server

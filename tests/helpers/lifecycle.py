@@ -1,4 +1,4 @@
-"""The life of a loop as events, made by hand: each method says one thing that happened, on a day of event time."""
+"""Lifecycle events of a loop, written by hand: each method adds the events of one step, on a day of event time."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Event = Envelope[Any]
 
 
 def at(day: float) -> int:
-    """Event time of a day of the story, in milliseconds."""
+    """Return the event time of a day, in milliseconds since the epoch."""
     return BEGIN_MS + round(day * DAY_MS)
 
 
 class LifecycleEvents:
-    """Events in the order of their publication. Each comes a second of wall time after the one before."""
+    """Lifecycle events in order of publication, one second of wall time apart."""
 
     def __init__(self, loop: str = "orders") -> None:
         self.loop = loop
@@ -39,7 +39,7 @@ class LifecycleEvents:
         self._epoch = 0
 
     def say(self, day: float, data: Message, cause: Event | None = None, chain: str = "") -> Event:
-        """Publish an event."""
+        """Add an event."""
         number = len(self.events)
         identity = ids.event_id(self.loop, data.DESCRIPTOR.name, f"{number}")
         event: Event = Envelope(
@@ -58,7 +58,7 @@ class LifecycleEvents:
         return event
 
     def window(self, day: int, champion: str, residual: float = 0.0, challenger: str = "", psi: float = 0.02) -> Event:
-        """The window from ``day`` to the next closed: a hundred outcomes, scored by champion and challenger."""
+        """Close the window from ``day`` to the next day: a hundred outcomes, scored by champion and challenger."""
         wave = 0.01 * math.sin(day)
         scored = [_sums(champion, "champion", 0.5 + abs(residual) + wave, residual + wave)]
         paired = []
@@ -86,7 +86,7 @@ class LifecycleEvents:
     def alarm(
         self, day: float, release: str, mode: str = "trigger", detector: str = "returns", blocks: int = 4
     ) -> Event:
-        """A detector passed its threshold; its evidence is the newest windows."""
+        """Add an alarm with the newest windows as evidence."""
         data = monitoring.DriftDetected(
             loop=self.loop,
             detector=detector,
@@ -97,30 +97,30 @@ class LifecycleEvents:
             threshold=4.0,
             blocks=blocks,
             explanation="mean of score - outcome over 4 blocks is +0.2000, 5.30 standard errors from 0",
-            evidence_ids=[each.id for each in self.windows[-blocks:]],
+            evidence_ids=[window.id for window in self.windows[-blocks:]],
         )
         return self.say(day, data)
 
     def command(self, day: float, data: Message) -> Event:
-        """A person's command."""
+        """Add a user's command."""
         data.loop = self.loop  # type: ignore[attr-defined]
         return self.say(day, data)
 
     def approve(self, day: float, release: str) -> Event:
-        """A person lets a release go on."""
+        """Add a user's approval of a release."""
         return self.command(day, control.Approve(release_id=release, who="anna", why="fine"))
 
     def coalesced(self, day: float, reason: Event, because: str = "release-open") -> Event:
-        """A reason was kept, or dropped."""
+        """Add a reason that was kept for later, or dropped."""
         data = training.ReasonCoalesced(loop=self.loop, reason=_reason(reason, "drift"), because=because)
         return self.say(day, data, reason)
 
     def request(self, day: float, name: str, *reasons: Event, kind: str = "drift") -> Event:
-        """A retrain was asked for."""
+        """Add a retrain request."""
         data = training.RetrainRequested(
             loop=self.loop,
             request_id=f"q-{name}",
-            reasons=[_reason(each, kind) for each in reasons],
+            reasons=[_reason(reason, kind) for reason in reasons],
             window_start_ms=at(day - 8),
             window_end_ms=at(day),
             seed=7,
@@ -129,7 +129,7 @@ class LifecycleEvents:
         return self.say(day, data, opens)
 
     def trained(self, day: float, name: str, request: Event, uri: str = "bundles/none", digest: str = "00") -> Event:
-        """Its run started and gave a candidate."""
+        """Add a run and the candidate that it trained. Return the candidate's event."""
         begun = training.RunStarted(
             loop=self.loop, request_id=f"q-{name}", run_id=f"run-{name}", lake_versions={"orders.placed": 3},
             view_versions={"shop": 2},
@@ -148,16 +148,16 @@ class LifecycleEvents:
         return self.say(day, data, self.say(day, begun, request))
 
     def failed(self, day: float, name: str, request: Event) -> Event:
-        """Its run failed."""
+        """Add a failed run."""
         data = training.RunFailed(loop=self.loop, request_id=f"q-{name}", run_id=f"run-{name}", reason="data")
         return self.say(day, data, request)
 
     def verdict(
         self, day: float, name: str, cause: Event, stage: str = "offline", outcome: str = "BETTER", champion: str = ""
     ) -> Event:
-        """A release was judged."""
+        """Add a verdict."""
         gain = {"BETTER": 0.1, "WORSE": -0.1, "NOT_KNOWN_YET": 0.0}[outcome]
-        found = evaluation.Interval(
+        interval = evaluation.Interval(
             estimate=gain, lower=gain - 0.05, upper=gain + 0.05, level=0.95, blocks=4, rows=400, resamples=4000
         )
         data = evaluation.VerdictReached(
@@ -166,9 +166,9 @@ class LifecycleEvents:
             release_id=f"r-{name}",
             champion_release_id=champion,
             outcome=outcome,
-            interval=found,
+            interval=interval,
             reasons=[f"gain {gain:+.2f}"],
-            slices=[evaluation.Slice(name="channel=web", interval=found)],
+            slices=[evaluation.Slice(name="channel=web", interval=interval)],
             window_end_ms=at(day),
         )
         if stage == "offline":
@@ -176,7 +176,7 @@ class LifecycleEvents:
         return self.say(day, data, cause)
 
     def entered(self, day: float, name: str, stage: str, cause: Event, champion: str, share: float = 0.0) -> Event:
-        """A release entered a stage, and the route follows."""
+        """Add the entry of a release into a stage, with the route that follows."""
         self._epoch += 1
         data = registry.StageEntered(
             loop=self.loop, release_id=f"r-{name}", stage=stage, share=share, champion_release_id=champion,
@@ -194,7 +194,7 @@ class LifecycleEvents:
         return event
 
     def created(self, day: float, name: str, cause: Event) -> Event:
-        """A release came to be."""
+        """Add the creation of a release."""
         data = registry.ReleaseCreated(
             loop=self.loop, release=registry.ReleaseRef(release_id=f"r-{name}"), request_id=f"q-{name}",
             run_id=f"run-{name}",
@@ -202,7 +202,7 @@ class LifecycleEvents:
         return self.say(day, data, cause)
 
     def promoted(self, day: float, name: str, cause: Event, before: str = "") -> Event:
-        """A release became champion."""
+        """Add the promotion of a release to champion."""
         data = registry.ChampionPromoted(
             loop=self.loop, release_id=f"r-{name}", previous_release_id=before, epoch=self._epoch + 1,
             evidence_ids=[cause.id],
@@ -212,12 +212,12 @@ class LifecycleEvents:
         return event
 
     def rejected(self, day: float, name: str, cause: Event, stage: str = "shadow") -> Event:
-        """A release was refused."""
+        """Add the rejection of a release."""
         data = registry.ReleaseRejected(loop=self.loop, release_id=f"r-{name}", stage=stage, reason="no gain; twice")
         return self.say(day, data, cause)
 
     def rolled_back(self, day: float, name: str, cause: Event, to: str, chain: str = "") -> Event:
-        """A champion was taken back, in the chain that made it so."""
+        """Add the rollback of a champion, in the chain of its promotion."""
         data = registry.ReleaseRolledBack(
             loop=self.loop, release_id=f"r-{name}", from_stage="champion", to_release_id=to, reason="worse",
             evidence_ids=[cause.id],
@@ -226,7 +226,7 @@ class LifecycleEvents:
 
 
 def first_champion(life: LifecycleEvents, day: int = 10) -> None:
-    """``r-a`` is trained and promoted."""
+    """Train and promote ``r-a``."""
     request = life.request(day, "a", life.windows[-1], kind="first-champion")
     verdict = life.verdict(day, "a", life.trained(day, "a", request))
     life.created(day, "a", verdict)
@@ -234,7 +234,7 @@ def first_champion(life: LifecycleEvents, day: int = 10) -> None:
 
 
 def drifting(loop: str = "orders") -> LifecycleEvents:
-    """Forty days: a first champion on day 10, a scheduled candidate refused, an alarm on day 24, repaired on 32."""
+    """Forty days: first champion on day 10, a scheduled candidate rejected, an alarm on day 24, repaired on day 32."""
     life = LifecycleEvents(loop)
     for day in range(10):
         life.window(day, "")

@@ -9,49 +9,50 @@ import socket
 from driftloop.process import tcp_ports
 
 _FIRST, _SHARE, _SHARES = 10_000, 100, 100
-"""Ports 10,000 to 19,999; a share to each process. Above them, to where a machine takes ports for outgoing connections,
-stand the bases of whole systems."""
+"""Ports 10,000 to 19,999, a share for each process. The bases of whole systems are above them, below the ephemeral
+ports.
+"""
 _STRIDE = 37
-"""Between the bases that a process asks for, so that processes of successive ids seldom try the same."""
+"""Distance between the bases that a process tries, so that processes with successive ids rarely try the same one."""
 _numbers = itertools.count()
 _bases = itertools.count(os.getpid(), _STRIDE)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nothing listens on now, all different.
+    """Return different ports of 127.0.0.1 that nothing listens on now.
 
-    Between this and the server's start no connection can take them, nor tests in a process beside this one.
+    Until the server starts, neither connections nor tests in other processes use these ports.
 
     Raises:
-        RuntimeError: all of this process's ports are taken.
+        RuntimeError: all ports of this process are taken.
     """
     first = _FIRST + os.getpid() % _SHARES * _SHARE
-    found = []
+    ports = []
     for number in itertools.islice(_numbers, _SHARE):
         port = first + number % _SHARE
         if _is_free(port):
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise RuntimeError(f"{len(found)} of {count} ports from {first} on are free")
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise RuntimeError(f"only {len(ports)} of {count} ports from {first} on are free")
 
 
 def free_port_base() -> int:
-    """A base for the ports of a whole system, on none of which anything listens now; another one at each call.
+    """Return a port base for a whole system whose ports are all free; another one at each call.
 
     Raises:
-        RuntimeError: there is none.
+        RuntimeError: no base has all its ports free.
     """
-    found = tcp_ports.free_base(_is_free, next(_bases) % _SHARES)
-    if found is None:
+    base = tcp_ports.free_base(_is_free, next(_bases) % _SHARES)
+    if base is None:
         raise RuntimeError("no base has all its ports free")
-    return found
+    return base
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as asking:
+    with socket.socket() as probe:
         try:
-            asking.bind(("127.0.0.1", port))
+            probe.bind(("127.0.0.1", port))
         except OSError:
             return False
     return True

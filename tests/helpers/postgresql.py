@@ -1,4 +1,4 @@
-"""A real PostgreSQL for a test session, on a socket of its own; what code opens as an SQLite file is a schema in it."""
+"""A real PostgreSQL for a test session, on its own socket. A schema takes the place of each SQLite file."""
 
 from __future__ import annotations
 
@@ -22,50 +22,50 @@ _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "lis
 
 
 def installed() -> Path | None:
-    """Folder of the newest PostgreSQL's programs; None if there is none."""
-    found = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    return found[-1].parent if found else None
+    """Return the folder of the newest installed PostgreSQL's programs, or None."""
+    programs = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return programs[-1].parent if programs else None
 
 
 class Cluster:
-    """One that runs."""
+    """A running PostgreSQL."""
 
     def __init__(self, sockets: Path) -> None:
         self._sockets = sockets
-        self._made: list[Engine] = []
-        self._one_at_a_time = threading.Lock()
+        self._engines: list[Engine] = []
+        self._schema_lock = threading.Lock()
 
     def url(self, schema: str = "public") -> str:
-        """Address of a schema, which `schema` makes."""
+        """Return the address of a schema; `schema` creates it."""
         return f"postgresql+psycopg://postgres@/postgres?host={self._sockets}&options=-csearch_path%3D{schema}"
 
     def schema(self, name: str) -> str:
-        """Make a schema where it is missing; returns its address."""
+        """Create a schema if it does not exist. Return its address."""
         engine = create_engine(self.url())
-        with self._one_at_a_time, engine.begin() as connection:
+        with self._schema_lock, engine.begin() as connection:
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{name}"'))
         engine.dispose()
         return self.url(name)
 
     def in_place_of_sqlite(self, url: str, **more: Any) -> Engine:
-        """`sqlalchemy.create_engine`, but a file of SQLite is a schema here."""
+        """Replacement of `sqlalchemy.create_engine` that opens a schema instead of an SQLite file."""
         if not url.startswith(_SQLITE):
             return create_engine(url, **more)
         path = Path(url.removeprefix(_SQLITE)).resolve()
         name = f"s_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
         engine = create_engine(self.schema(name))
-        self._made.append(engine)
+        self._engines.append(engine)
         return engine
 
     def forget(self) -> None:
-        """Close every connection of the engines that were made."""
-        while self._made:
-            self._made.pop().dispose()
+        """Close all connections of the engines that were created."""
+        while self._engines:
+            self._engines.pop().dispose()
 
 
 @contextmanager
 def cluster(programs: Path) -> Iterator[Cluster]:
-    """Make one in a temporary folder, run it as a user that is not root, and remove it."""
+    """Create a cluster in a temporary folder, run it as a user other than root, and remove it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     as_owner = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
     if as_owner:
@@ -77,19 +77,19 @@ def cluster(programs: Path) -> Iterator[Cluster]:
         _run([*as_owner, *initdb, "--no-sync", "--no-locale", "--encoding", "UTF8"], folder)
         with (data / "postgresql.conf").open("a") as file:
             settings = (*_SETTINGS, f"unix_socket_directories={folder}")
-            file.writelines(f"{name} = '{value}'\n" for name, value in (each.split("=", 1) for each in settings))
+            file.writelines(f"{name} = '{value}'\n" for name, value in (setting.split("=", 1) for setting in settings))
         try:
             _run([*control, "--log", str(folder / "log"), "start"], folder)
             yield Cluster(folder)
-        finally:  # one that was not up in time may be on its way
+        finally:  # also if the start timed out: it may still be running
             _run([*control, "--mode", "immediate", "stop"], folder)
     finally:
         shutil.rmtree(folder)
 
 
 def _run(command: list[str], folder: Path) -> None:
-    ended = subprocess.run(
+    completed = subprocess.run(
         command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True, check=False, timeout=2 * _START_S,
     )  # fmt: skip
-    assert ended.returncode == 0, f"{command}: {ended.stderr}"
+    assert completed.returncode == 0, f"{command}: {completed.stderr}"

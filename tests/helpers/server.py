@@ -1,4 +1,4 @@
-"""A server of ours for the length of some tests, in a process group of its own."""
+"""A server that runs during tests, in its own process group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from driftloop.process.settings import ROOT
 
 
 class Server:
-    """Runs a start script below ``infra/``; `start`, then `stop` or `kill`. Its ports stay the same over restarts."""
+    """Runs a start script of ``infra/``. Its ports stay the same over restarts."""
 
     def __init__(self, script: str, environment: Mapping[str, str], log: Path, answers: Callable[[], bool]) -> None:
         self._script = script
@@ -30,7 +30,7 @@ class Server:
         return self._process.pid
 
     def start(self, timeout_s: float = 60.0) -> None:
-        """Return once it answers."""
+        """Start the server and return once it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 ["/bin/bash", str(ROOT / "infra" / self._script)],
@@ -42,17 +42,17 @@ class Server:
             )
         deadline = time.monotonic() + timeout_s
         while not self._answers():
-            assert self._process.poll() is None, f"{self._script} ended:\n{self._last_words()}"
-            assert time.monotonic() < deadline, f"{self._script} did not answer in time:\n{self._last_words()}"
+            assert self._process.poll() is None, f"{self._script} ended:\n{self._log_tail()}"
+            assert time.monotonic() < deadline, f"{self._script} did not answer in time:\n{self._log_tail()}"
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Ask it to end; kill it where it does not within half a minute."""
+        """Stop the server; kill it if it does not stop within 30 s."""
         self._end(signal.SIGTERM)
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        """Started for a block, and stopped whatever becomes of it."""
+        """Run the server during a block."""
         try:
             self.start()
             yield self
@@ -60,7 +60,7 @@ class Server:
             self.stop()
 
     def kill(self) -> None:
-        """End it at once, with all that it started."""
+        """Kill the server and all its child processes."""
         self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> None:
@@ -74,5 +74,5 @@ class Server:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(30)
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         return self._log.read_text(errors="replace")[-3000:]

@@ -1,4 +1,4 @@
-"""A loop's life in events, told by hand: two champions, an alarm between them, a person's rollback."""
+"""Lifecycle events of a loop with two champions, an alarm between them, and a rollback by a user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WALL_MS = 1_700_000_000_000
 
 @dataclass
 class Story:
-    """Events so far; each is a second of wall time after the last."""
+    """Events in order of publication, one second of wall time apart."""
 
     loop: str = LOOP
     events: list[Envelope[Any]] = field(default_factory=list)
@@ -122,7 +122,7 @@ class Story:
 
 
 def told(loop: str = LOOP, *, rolled_back: bool = True) -> Story:
-    """The whole story: r-1 by itself, an alarm on day 5, r-2 champion on day 9, and rolled back by a person."""
+    """All events: r-1 becomes champion, an alarm on day 5, r-2 becomes champion on day 9, a user rolls it back."""
     story = Story(loop)
     story.window(1)
     reason = training.Reason(kind="first-champion", event_id=f"{loop}:window 1")
@@ -164,7 +164,7 @@ def told(loop: str = LOOP, *, rolled_back: bool = True) -> Story:
 
 
 def taken_back(story: Story) -> None:
-    """A person rolls r-2 back in favour of r-1."""
+    """Add a user's rollback of r-2 to r-1."""
     story.tell("command", control.Rollback(who="anna", why="complaints"), "drift")
     why = "rolled back by anna: complaints"
     story.entered(2, "rolled-back", 5, 1, "command", "drift", why)

@@ -1,4 +1,4 @@
-"""A real Triton for a test session: the fixture `triton`."""
+"""The fixture `triton`: a real Triton for a test session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOKEN = "test-token"
 
 
 class Triton(Server):
-    """A Triton on free ports with the models of ``models``; none is loaded."""
+    """A Triton on free ports with the models in ``models``; none is loaded at start."""
 
     def __init__(self, models: Path, log: Path) -> None:
         models.mkdir(parents=True, exist_ok=True)
@@ -41,8 +41,8 @@ class Triton(Server):
         super().__init__("triton/run.sh", environment, log, self._alive)
 
     def client(self) -> grpc.InferenceServerClient:
-        """A plain client, to be closed by its owner."""
-        import tritonclient.grpc as grpc  # slow to import, and most sessions need none
+        """Return a client; the caller closes it."""
+        import tritonclient.grpc as grpc  # slow to import, and most sessions do not need it
 
         return grpc.InferenceServerClient(self.address)
 
@@ -56,7 +56,7 @@ class Triton(Server):
 
 @pytest.fixture(scope="session")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
-    """A Triton that all tests of a session share: give models names of your own."""
+    """Start a Triton that all tests of a session share. Tests must use their own model names."""
     folder = tmp_path_factory.mktemp("triton")
     with Triton(folder / "models", folder / "triton.log").running() as server:
         yield server

@@ -21,7 +21,7 @@ from driftloop.process.settings import ROOT
 from tests.e2e.running.commands import WHY, bring_to_stage, run_command, run_json, state
 from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually
-from tests.helpers.markdown import Block, Ran, Shell, blocks, sections, shell
+from tests.helpers.markdown import Block, BlockResult, Shell, blocks, sections, shell
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.surface]
 
@@ -92,7 +92,7 @@ def skip_without_tools(snippets: list[Block], path: str) -> None:
         pytest.skip(f"{', '.join(missing)} missing here; `make setup CLIENTS=1` brings it")
 
 
-def run(reader: Shell, snippets: list[Block]) -> list[Ran]:
+def run(reader: Shell, snippets: list[Block]) -> list[BlockResult]:
     return [reader.run(snippet, PATIENCE_S) for snippet in snippets if snippet.language == "sh" or snippet.options]
 
 

@@ -47,9 +47,7 @@ def test_the_probe_can_be_repeated_on_a_triton_without_loops(settings: Settings)
         probe_inference(settings, Patience(60.0))
 
 
-def test_a_wrong_echo_is_reported(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_wrong_echo_is_reported(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     altered(monkeypatch, tmp_path / "other", "np.asarray(value,", "np.asarray(value + 1,")
     with pytest.raises(DriftloopError, match=r"echo model returned \S+ for "):
         probe_inference(settings, Patience(60.0))

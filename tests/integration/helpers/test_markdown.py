@@ -83,5 +83,5 @@ def test_a_shell_keeps_what_blocks_leave_and_says_what_they_print(document: Path
 
 def test_a_block_that_does_not_end_is_told(document: Path, bash: Shell) -> None:
     waiting = Block(document, 1, "sh", "echo begun; read -r line < <(tail -f /dev/null)")
-    with pytest.raises(AssertionError, match=r"ended with nothing after 0.5 s, not 0:\n(.*\n)+begun"):
+    with pytest.raises(AssertionError, match=r"ended with no exit code after 0.5 s, not 0:\n(.*\n)+begun"):
         bash.run(waiting, timeout_s=0.5)
