@@ -15,7 +15,7 @@ from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
 from services.control.web.plans import Plan, PlannedStage
-from tests.helpers.story import DAY_MS, Story
+from tests.helpers.event_log import DAY_MS, EventLog
 
 PLAN = Plan(
     steps=(PlannedStage("shadow", 0.0, 4, 12, 0.0, True), PlannedStage("canary", 0.2, 3, 8, -0.02, False)),
@@ -30,7 +30,7 @@ _SHIFT_DAY = 24
 
 
 @dataclass
-class LoopEvents(Story):
+class LoopEvents(EventLog):
     """Events of a loop, day by day; day 0 is `FIRST_DAY`."""
 
     champion: str = ""
@@ -49,10 +49,10 @@ class LoopEvents(Story):
             releases=releases, joins=monitoring.JoinCounts(joined=400 if releases else 0, missing=9), predictions=420,
             champion_release_id=self.champion, histograms=self._drift(number) if self.champion else [],
         )  # fmt: skip
-        event = self.tell(f"window {number}", data, f"window {number}")
+        event = self.add(f"window {number}", data, f"window {number}")
         for decider in ("detectors", "evaluation", "training"):
             decided = monitoring.WindowDecided(window_id=data.window_id, end_ms=data.end_ms, decider=decider)
-            self.tell(f"{decider} decided {number}", decided, f"window {number}", f"window {number}")
+            self.add(f"{decider} decided {number}", decided, f"window {number}", f"window {number}")
         return event
 
     def train_candidate(self, name: str, kind: str, chain: str, cause: str) -> None:
@@ -66,24 +66,24 @@ class LoopEvents(Story):
             window_end_ms=self.day * DAY_MS,
         )
         is_root = kind in ("first-champion", "schedule")
-        self.tell(f"asked {name}", requested, chain, None if is_root else cause)
+        self.add(f"asked {name}", requested, chain, None if is_root else cause)
         started = training.RunStarted(
             request_id=request, run_id=run, lake_versions={"orders.placed": self.day - FIRST_DAY}
         )
-        self.tell(f"started {name}", started, chain, f"asked {name}")
+        self.add(f"started {name}", started, chain, f"asked {name}")
         bundle = training.Bundle(uri=f"/bundles/{run}", digest=f"{int(name[2:], 16):064x}")
         done = training.CandidateTrained(
             request_id=request, run_id=run, bundle=bundle, training_rows=9_214, duration_s=6.2,
             metrics={"loss": 0.472, "base_loss": 0.611},
         )  # fmt: skip
-        self.tell(f"trained {name}", done, chain, f"started {name}")
+        self.add(f"trained {name}", done, chain, f"started {name}")
         self.reach_verdict(
             name, "offline", evaluation.BETTER, (0.139, 0.121, 0.158), 3, chain, f"trained {name}",
             request_id=request, run_id=run, bundle=bundle, reasons=["gain over the base rate +0.1390, asked for 0"],
         )  # fmt: skip
         ref = registry.ReleaseRef(release_id=name, bundle=bundle)
         created = registry.ReleaseCreated(release=ref, run_id=run, request_id=request)
-        self.tell(f"created {name}", created, chain, f"offline {name} 3")
+        self.add(f"created {name}", created, chain, f"offline {name} 3")
 
     def reach_verdict(
         self, name: str, stage: str, outcome: evaluation.Outcome, gain: tuple[float, float, float] | None, blocks: int,
@@ -107,7 +107,7 @@ class LoopEvents(Story):
             stage=stage, release_id=name, champion_release_id=self.champion, outcome=outcome, interval=interval,
             metrics={"stage_blocks": blocks}, step=step, **more,
         )  # fmt: skip
-        self.tell(f"{stage} {name} {blocks}", data, chain, cause)
+        self.add(f"{stage} {name} {blocks}", data, chain, cause)
         return f"{stage} {name} {blocks}"
 
     def enter_stage(self, name: str, stage: str, chain: str, cause: str, reason: str) -> None:
@@ -125,7 +125,7 @@ class LoopEvents(Story):
             champion_release_id=self.champion,
             reason=reason,
         )
-        self.tell(f"{stage} {name} at {self.epoch}", data, chain, cause)
+        self.add(f"{stage} {name} at {self.epoch}", data, chain, cause)
         if stage == "champion" and previous:
             retired = registry.StageEntered(
                 release_id=previous,
@@ -134,21 +134,21 @@ class LoopEvents(Story):
                 champion_release_id=name,
                 reason=f"{name} is better",
             )
-            self.tell(f"retired {previous} at {self.epoch}", retired, chain, cause)
+            self.add(f"retired {previous} at {self.epoch}", retired, chain, cause)
         self._change_route(chain, cause)
         if stage == "champion":
             promoted = registry.ChampionPromoted(release_id=name, previous_release_id=previous, epoch=self.epoch)
-            self.tell(f"promoted {name}", promoted, chain, cause)
+            self.add(f"promoted {name}", promoted, chain, cause)
         if stage == "rejected":
             rejected = registry.ReleaseRejected(release_id=name, stage="shadow", reason=reason)
-            self.tell(f"ended {name}", rejected, chain, cause)
+            self.add(f"ended {name}", rejected, chain, cause)
 
     def _change_route(self, chain: str, cause: str) -> None:
         challenger = registry.ReleaseRef(release_id=self.challenger) if self.challenger else None
         champion = registry.ReleaseRef(release_id=self.champion)
         data = registry.RouteChanged(epoch=self.epoch, champion=champion, challenger=challenger)
-        self.tell(f"route {self.epoch}", data, chain, cause)
-        self.tell(f"answers {self.epoch}", _converged(data), chain, f"route {self.epoch}")
+        self.add(f"route {self.epoch}", data, chain, cause)
+        self.add(f"answers {self.epoch}", _converged(data), chain, f"route {self.epoch}")
 
     def _quality(self, name: str, role: str, number: int) -> monitoring.ReleaseWindow:
         """The loss of the first champion grows after the shift."""
@@ -197,7 +197,7 @@ def history_with_open_approval(loop: str = "orders") -> LoopEvents:
         explanation="outcomes are above scores by 0.9 items a parcel",
         evidence_ids=[f"{loop}:window {number}" for number in range(20, 30)],
     )  # fmt: skip
-    history.tell("alarm", alarm, "drift", None)
+    history.add("alarm", alarm, "drift", None)
     history.train_candidate(SECOND, "drift", "drift", "alarm")
     history.enter_stage(
         SECOND, "shadow", "drift", f"offline {SECOND} 3", "gain over the base rate +0.1390, asked for 0"
@@ -229,7 +229,7 @@ def history_with_open_approval(loop: str = "orders") -> LoopEvents:
     )
     for number in range(53, 58):
         history.close_window(number)
-    history.tell("retrain", control.Retrain(who="anna", why="new shops since April"), "command")
+    history.add("retrain", control.Retrain(who="anna", why="new shops since April"), "command")
     history.train_candidate(PENDING, "command", "command", "retrain")
     history.enter_stage(
         PENDING, "shadow", "command", f"offline {PENDING} 3", "gain over the base rate +0.1390, asked for 0"
@@ -245,7 +245,7 @@ def history_with_open_approval(loop: str = "orders") -> LoopEvents:
     approval = registry.ApprovalRequested(
         release_id=PENDING, to_stage="canary", deadline_ms=(history.day + 12) * DAY_MS
     )
-    history.tell("waits", approval, "command", f"shadow {PENDING} 4")
+    history.add("waits", approval, "command", f"shadow {PENDING} 4")
     return history
 
 

@@ -32,7 +32,7 @@ class PageHarness:
         self.control = Harness(folder)
         self.control.views = Views(self.control.store, self.control.index, {name: QUESTIONS[name] for name in loops})
         for history in histories:
-            self.control.tell(history.events)
+            self.control.publish(history.events)
         self.history = histories[0] if histories else LoopEvents()
         self.running: Running | None = None
         self._port = 0
@@ -56,7 +56,7 @@ class PageHarness:
 
     def publish(self, count: int) -> None:
         """Publish the newest ``count`` events of the history."""
-        self.control.tell(self.history.events[-count:])
+        self.control.publish(self.history.events[-count:])
 
     def sent_command(self, name: str) -> Envelope[Any]:
         """Wait for the one event of a command and return it as the read model stored it."""
@@ -95,6 +95,6 @@ class PageHarness:
         self._publish_caused_by(command, "ignored", data)
 
     def _publish_caused_by(self, command: Envelope[Any], name: str, data: Any) -> None:
-        event = replace(self.history.tell(name, data, "command"), causation_id=command.id)
+        event = replace(self.history.add(name, data, "command"), causation_id=command.id)
         self.history.events[-1] = event
         self.publish(1)

@@ -358,7 +358,7 @@ def test_the_page_sends_requests_to_its_own_server_only(harness: PageHarness, pa
 def test_the_first_window_of_a_loop_appears_without_a_reload(harness: PageHarness, page: Page) -> None:
     open_view(page, harness.url)
     mark(page)
-    harness.control.tell(history_without_champion("returns").events)
+    harness.control.publish(history_without_champion("returns").events)
     expect_text(page.locator("[aria-labelledby=loop-returns]"), "no champion yet")
     expect_mark(page)
 
@@ -366,7 +366,7 @@ def test_the_first_window_of_a_loop_appears_without_a_reload(harness: PageHarnes
 def test_markup_in_an_event_is_shown_as_text(harness: PageHarness, page: Page) -> None:
     text = "<img src=x onerror=alert(1)><script>window.hurt = 1</script>"
     data = registry.ReleaseRejected(release_id=PENDING, stage="shadow", reason=text)
-    harness.history.tell("hostile", data, "command")
+    harness.history.add("hostile", data, "command")
     harness.publish(1)
     open_view(page, harness.url)
     expect_text(page.locator(".happened"), text[:20])

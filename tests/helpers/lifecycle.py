@@ -38,7 +38,7 @@ class LifecycleEvents:
         self.windows: list[Event] = []
         self._epoch = 0
 
-    def say(self, day: float, data: Message, cause: Event | None = None, chain: str = "") -> Event:
+    def add(self, day: float, data: Message, cause: Event | None = None, chain: str = "") -> Event:
         """Add an event."""
         number = len(self.events)
         identity = ids.event_id(self.loop, data.DESCRIPTOR.name, f"{number}")
@@ -80,7 +80,7 @@ class LifecycleEvents:
             predictions=110,
             champion_release_id=champion,
         )
-        self.windows.append(self.say(day + 1, data))
+        self.windows.append(self.add(day + 1, data))
         return self.windows[-1]
 
     def alarm(
@@ -99,12 +99,12 @@ class LifecycleEvents:
             explanation="mean of score - outcome over 4 blocks is +0.2000, 5.30 standard errors from 0",
             evidence_ids=[window.id for window in self.windows[-blocks:]],
         )
-        return self.say(day, data)
+        return self.add(day, data)
 
     def command(self, day: float, data: Message) -> Event:
         """Add a user's command."""
         data.loop = self.loop  # type: ignore[attr-defined]
-        return self.say(day, data)
+        return self.add(day, data)
 
     def approve(self, day: float, release: str) -> Event:
         """Add a user's approval of a release."""
@@ -113,7 +113,7 @@ class LifecycleEvents:
     def coalesced(self, day: float, reason: Event, because: str = "release-open") -> Event:
         """Add a reason that was kept for later, or dropped."""
         data = training.ReasonCoalesced(loop=self.loop, reason=_reason(reason, "drift"), because=because)
-        return self.say(day, data, reason)
+        return self.add(day, data, reason)
 
     def request(self, day: float, name: str, *reasons: Event, kind: str = "drift") -> Event:
         """Add a retrain request."""
@@ -126,7 +126,7 @@ class LifecycleEvents:
             seed=7,
         )
         opens = reasons[0] if reasons and kind in ("drift", "command") else None
-        return self.say(day, data, opens)
+        return self.add(day, data, opens)
 
     def trained(self, day: float, name: str, request: Event, uri: str = "bundles/none", digest: str = "00") -> Event:
         """Add a run and the candidate that it trained. Return the candidate's event."""
@@ -145,12 +145,12 @@ class LifecycleEvents:
             duration_s=6.4,
             reasons=request.data.reasons,
         )
-        return self.say(day, data, self.say(day, begun, request))
+        return self.add(day, data, self.add(day, begun, request))
 
     def failed(self, day: float, name: str, request: Event) -> Event:
         """Add a failed run."""
         data = training.RunFailed(loop=self.loop, request_id=f"q-{name}", run_id=f"run-{name}", reason="data")
-        return self.say(day, data, request)
+        return self.add(day, data, request)
 
     def verdict(
         self, day: float, name: str, cause: Event, stage: str = "offline", outcome: str = "BETTER", champion: str = ""
@@ -173,7 +173,7 @@ class LifecycleEvents:
         )
         if stage == "offline":
             data.request_id, data.run_id = f"q-{name}", f"run-{name}"
-        return self.say(day, data, cause)
+        return self.add(day, data, cause)
 
     def entered(self, day: float, name: str, stage: str, cause: Event, champion: str, share: float = 0.0) -> Event:
         """Add the entry of a release into a stage, with the route that follows."""
@@ -182,7 +182,7 @@ class LifecycleEvents:
             loop=self.loop, release_id=f"r-{name}", stage=stage, share=share, champion_release_id=champion,
             epoch=self._epoch,
         )  # fmt: skip
-        event = self.say(day, data, cause)
+        event = self.add(day, data, cause)
         route = registry.RouteChanged(
             loop=self.loop, epoch=self._epoch, champion=registry.ReleaseRef(release_id=champion), stage=stage
         )
@@ -190,7 +190,7 @@ class LifecycleEvents:
             loop=self.loop, epoch=self._epoch, champion_release_id=champion,
             challenger_release_id=f"r-{name}" if stage in ("shadow", "canary") else "",
         )  # fmt: skip
-        self.say(day, answers, self.say(day, route, cause))
+        self.add(day, answers, self.add(day, route, cause))
         return event
 
     def created(self, day: float, name: str, cause: Event) -> Event:
@@ -199,7 +199,7 @@ class LifecycleEvents:
             loop=self.loop, release=registry.ReleaseRef(release_id=f"r-{name}"), request_id=f"q-{name}",
             run_id=f"run-{name}",
         )  # fmt: skip
-        return self.say(day, data, cause)
+        return self.add(day, data, cause)
 
     def promoted(self, day: float, name: str, cause: Event, before: str = "") -> Event:
         """Add the promotion of a release to champion."""
@@ -207,14 +207,14 @@ class LifecycleEvents:
             loop=self.loop, release_id=f"r-{name}", previous_release_id=before, epoch=self._epoch + 1,
             evidence_ids=[cause.id],
         )  # fmt: skip
-        event = self.say(day, data, cause)
+        event = self.add(day, data, cause)
         self.entered(day, name, "champion", cause, f"r-{name}", share=1.0)
         return event
 
     def rejected(self, day: float, name: str, cause: Event, stage: str = "shadow") -> Event:
         """Add the rejection of a release."""
         data = registry.ReleaseRejected(loop=self.loop, release_id=f"r-{name}", stage=stage, reason="no gain; twice")
-        return self.say(day, data, cause)
+        return self.add(day, data, cause)
 
     def rolled_back(self, day: float, name: str, cause: Event, to: str, chain: str = "") -> Event:
         """Add the rollback of a champion, in the chain of its promotion."""
@@ -222,7 +222,7 @@ class LifecycleEvents:
             loop=self.loop, release_id=f"r-{name}", from_stage="champion", to_release_id=to, reason="worse",
             evidence_ids=[cause.id],
         )  # fmt: skip
-        return self.say(day, data, None if chain else cause, chain)
+        return self.add(day, data, None if chain else cause, chain)
 
 
 def first_champion(life: LifecycleEvents, day: int = 10) -> None:

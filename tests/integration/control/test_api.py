@@ -1,4 +1,4 @@
-"""The API over a read model of a story, asked by the client that the command line uses."""
+"""The API over a read model of a log, asked by the client that the command line uses."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.ops.control_client import ControlClient, NotFound, Refused, TimedOut
 from driftloop.process.errors import DriftloopError
+from tests.helpers.event_log import DAY_MS, LOOP, EventLog, two_champions
 from tests.helpers.eventually import assert_eventually
-from tests.helpers.story import DAY_MS, LOOP, Story, told
 from tests.unit.control.harness import Harness
 from tests.unit.control.running import Running
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    harness, whole = Harness(tmp_path), told()
+    harness, whole = Harness(tmp_path), two_champions()
     at = next(n for n, each in enumerate(whole.events) if each.id == f"{LOOP}:converged 2")
-    story = Story(events=whole.events[: at + 1], day=5)
-    harness.tell(story.events)
+    log = EventLog(events=whole.events[: at + 1], day=5)
+    harness.publish(log.events)
     harness.serve(
         [predictions.PredictionServed(loop=LOOP, prediction_id="p-1", key="k", release_id="r-1", route_epoch=2)]
     )
-    found = Running(harness, story)
+    found = Running(harness, log)
     yield found
     found.end()
 
@@ -79,19 +79,19 @@ def test_the_timeline_tells_news_in_order_and_everything_on_demand(running: Runn
     assert news[0].startswith("training requested: first-champion")
     assert any("ALARM" in line for line in news)
     every = list(running.client.timeline(api.StreamTimelineRequest(all=True)))
-    assert [each.id for each in every] == [event.id for event in running.story.events]
+    assert [each.id for each in every] == [event.id for event in running.log.events]
     chain = list(running.client.timeline(api.StreamTimelineRequest(correlation_id=f"{LOOP}:first", all=True)))
     assert {each.correlation_id for each in chain} == {f"{LOOP}:first"}
     assert [e.id for e in running.client.timeline(api.StreamTimelineRequest(all=True, newest=3))] == [
-        event.id for event in running.story.events[-3:]
+        event.id for event in running.log.events[-3:]
     ]
 
 
 def test_who_follows_sees_what_comes(running: Running) -> None:
     followed = running.client.timeline(api.StreamTimelineRequest(loop=LOOP, follow=True, newest=1), timeout_s=30)
     next(followed)
-    running.story.entered(2, "canary", 3, 1, "x", "drift", "better in shadow")
-    running.harness.tell(running.story.events[-1:])
+    running.log.entered(2, "canary", 3, 1, "x", "drift", "better in shadow")
+    running.harness.publish(running.log.events[-1:])
     assert next(followed).line == "r-2 enters canary, answers 10% of keys"
 
 
@@ -156,7 +156,7 @@ def test_a_deadline_ends_a_timeline_that_is_followed(running: Running) -> None:
 
 def test_it_is_rebuilt_while_it_runs(running: Running) -> None:
     before = running.client.call("ListReleases", api.ListReleasesRequest())
-    assert running.client.call("Rebuild", api.RebuildRequest()).events == len(running.story.events)
+    assert running.client.call("Rebuild", api.RebuildRequest()).events == len(running.log.events)
     assert running.client.call("ListReleases", api.ListReleasesRequest()) == before
 
 

@@ -25,10 +25,10 @@ from driftloop.loop.topics import plan_topics
 from driftloop.ops.control_client import ControlClient
 from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import ROOT
+from tests.helpers.event_log import LOOP, two_champions
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
-from tests.helpers.story import LOOP, told
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(420)]
 
@@ -96,18 +96,18 @@ def send(bootstrap: str, records: list[Outgoing]) -> None:
 
 
 def test_killed_it_goes_on_and_a_command_is_one_event(control: Control) -> None:
-    story = told()
+    log = two_champions()
     served = predictions.PredictionServed(
         loop=LOOP, prediction_id="p-1", key="k", release_id="r-1", route_epoch=5, decision_time_ms=9
     )
     logged: Envelope[Any] = Envelope(
         "p-1", "/driftloop/serving", served.DESCRIPTOR.full_name, LOOP, 9, 9, "p-1", None, None, served
     )
-    send(control.bootstrap, [*(to_record(event) for event in story.events[:40]), to_record(logged, "k")])
+    send(control.bootstrap, [*(to_record(event) for event in log.events[:40]), to_record(logged, "k")])
     with control.start() as client:
         assert client.call("GetLineage", api.GetLineageRequest(id="p-1")).nodes[0].kind == "prediction"
     assert control.end(signal.SIGKILL) == -signal.SIGKILL
-    send(control.bootstrap, [to_record(event) for event in story.events[30:]])
+    send(control.bootstrap, [to_record(event) for event in log.events[30:]])
     with control.start() as client:
         asked = api.CommandRequest(loop=LOOP, who="anna", why="stocktaking", request_id="once")
         accepted = [client.call("Pause", asked) for _ in range(2)]
@@ -117,9 +117,9 @@ def test_killed_it_goes_on_and_a_command_is_one_event(control: Control) -> None:
         assert client.call("Pause", asked).repeated_call
         told_now = list(client.timeline(api.StreamTimelineRequest(loop=LOOP, all=True)))
         assert_eventually(lambda: client.call("ListLoops", api.ListLoopsRequest(loop=LOOP)).loops[0].paused)
-        assert len(told_now) >= len(story.events)
+        assert len(told_now) >= len(log.events)
         ids = [each.id for each in client.timeline(api.StreamTimelineRequest(loop=LOOP, all=True))]
-        assert sorted(ids) == sorted([*(event.id for event in story.events), accepted[0].event_id])
+        assert sorted(ids) == sorted([*(event.id for event in log.events), accepted[0].event_id])
     assert control.end(signal.SIGTERM) == 0
     said = [each.header("ce_id") for each in read_topics(control.bootstrap, ["control.pause.v1"])]
     assert set(said) == {accepted[0].event_id.encode()}, "one event, though a kill may have it sent again"
@@ -127,7 +127,7 @@ def test_killed_it_goes_on_and_a_command_is_one_event(control: Control) -> None:
 
 def test_one_record_is_read_by_its_place(bootstrap: str) -> None:
     topic = "control.resume.v1"
-    records = [replace(to_record(event), topic=topic, partition=0) for event in told().events[:3]]
+    records = [replace(to_record(event), topic=topic, partition=0) for event in two_champions().events[:3]]
     send(bootstrap, records)
     read = RecordFetcher(bootstrap, "one")
     try:

@@ -1,4 +1,4 @@
-"""``driftloop wait`` against the control service: it returns when the story has come so far, and not before."""
+"""``driftloop wait`` against the control service: it returns when the log has come so far, and not before."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from driftloop.events.envelope import Envelope
 from driftloop.ops.cli.wait import wait
 from driftloop.process.errors import DriftloopError
+from tests.helpers.event_log import LOOP, EventLog, two_champions
 from tests.helpers.eventually import assert_eventually
-from tests.helpers.story import LOOP, Story, told
 from tests.unit.control.harness import Harness
 from tests.unit.control.running import Running
 
@@ -26,7 +26,7 @@ Wait = Callable[..., Result]
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    found = Running(Harness(tmp_path), Story())
+    found = Running(Harness(tmp_path), EventLog())
     yield found
     found.end()
 
@@ -38,15 +38,15 @@ def run(running: Running, monkeypatch: pytest.MonkeyPatch) -> Wait:
 
 
 def until(name: str) -> list[Envelope[Any]]:
-    """The story up to an event."""
-    events = told().events
+    """The log up to an event."""
+    events = two_champions().events
     return events[: next(n for n, each in enumerate(events) if each.id == f"{LOOP}:{name}") + 1]
 
 
 def tell(running: Running, events: Sequence[Envelope[Any]]) -> None:
     """Let events happen, and the read model take them in."""
     there = running.harness.store.count()
-    running.harness.tell(events)
+    running.harness.publish(events)
     assert_eventually(lambda: running.harness.store.count() == there + len(events))
 
 
@@ -56,7 +56,7 @@ def streams(running: Running) -> int:
 
 
 def test_a_loop_at_rest_is_told_where_it_stands(running: Running, run: Wait) -> None:
-    tell(running, told().events)
+    tell(running, two_champions().events)
     assert run(LOOP).output == "champion r-1; nothing to do: watched\n"
     found = json.loads(run(LOOP, "--for", "champion", "--json").output)
     assert (found["champion"], found["open"]) == ("r-1", [])
@@ -69,7 +69,7 @@ def test_it_returns_as_soon_as_what_is_waited_for_is_so(running: Running, run: W
         waiting = pool.submit(run, LOOP, "--for", "champion", "--timeout", "120")
         assert_eventually(lambda: streams(running) == 1)
         assert not waiting.done()
-        running.harness.tell(before[-1:])
+        running.harness.publish(before[-1:])
         assert waiting.result(120.0).output.startswith("champion r-1")
     tell(running, after[len(before) :])
     assert run(LOOP, "--timeout", "60").output.startswith("champion r-1, r-2 in shadow; nothing to do: r-2 is judged")

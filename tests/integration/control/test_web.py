@@ -14,8 +14,8 @@ from google.protobuf import json_format
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts.message_json import as_dict
 from services.control.web.plans import Plan, PlannedStage
+from tests.helpers.event_log import LOOP, EventLog, two_champions
 from tests.helpers.eventually import assert_eventually
-from tests.helpers.story import LOOP, Story, told
 from tests.unit.control.harness import Harness
 from tests.unit.control.running import Running
 
@@ -24,11 +24,11 @@ PLAN = Plan((PlannedStage("shadow", 0.0, 4, 12, 0.0, True),), 0.95, "Poisson dev
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    harness, whole = Harness(tmp_path), told()
+    harness, whole = Harness(tmp_path), two_champions()
     at = next(n for n, each in enumerate(whole.events) if each.id == f"{LOOP}:converged 2")
-    story = Story(events=whole.events[: at + 1], day=5)
-    harness.tell(story.events)
-    found = Running(harness, story, plans={LOOP: PLAN})
+    log = EventLog(events=whole.events[: at + 1], day=5)
+    harness.publish(log.events)
+    found = Running(harness, log, plans={LOOP: PLAN})
     yield found
     found.end()
 
@@ -63,7 +63,7 @@ async def told_records(answer: aiohttp.ClientResponse, count: int) -> list[Any]:
 async def test_loops_are_told_as_the_other_door_tells_them(running: Running, page: aiohttp.ClientSession) -> None:
     found = await asked(page, "/api/loops")
     assert found["loops"] == as_dict(running.client.call("ListLoops", api.ListLoopsRequest()))["loops"]
-    assert found["position"] == len(running.story.events)
+    assert found["position"] == len(running.log.events)
     assert found["plans"][LOOP]["loss"] == "Poisson deviance"
     assert found["progress"] == {
         "idle": None,
@@ -96,15 +96,15 @@ async def test_the_timeline_is_the_newest_news(page: aiohttp.ClientSession) -> N
 async def test_what_comes_is_streamed_and_who_comes_back_misses_nothing(
     running: Running, page: aiohttp.ClientSession
 ) -> None:
-    at = len(running.story.events)
+    at = len(running.log.events)
     async with page.get(f"/api/stream?after={at}") as answer:
         assert answer.content_type == "text/event-stream"
-        running.story.entered(2, "canary", 3, 1, "x", "drift", "better in shadow")
-        running.harness.tell(running.story.events[-1:])
+        running.log.entered(2, "canary", 3, 1, "x", "drift", "better in shadow")
+        running.harness.publish(running.log.events[-1:])
         [first] = await told_records(answer, 1)
         assert (first["id"], first["notable"]) == (f"{LOOP}:canary 2 at 3", True)
-    running.story.routed(3, 1, 2, "x", "drift")
-    running.harness.tell(running.story.events[-2:])
+    running.log.routed(3, 1, 2, "x", "drift")
+    running.harness.publish(running.log.events[-2:])
     back = {"Last-Event-ID": str(first["position"])}
     async with page.get(f"/api/stream?after={at}", headers=back) as answer:
         found = await told_records(answer, 2)

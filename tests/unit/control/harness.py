@@ -55,7 +55,7 @@ class Harness:
         consumer, producer = self.broker.batch_consumer(LIFECYCLE, NAME), self.broker.batch_producer()
         return Reader(self.engine, consumer, producer, self.stop, batch, self._notice, told)
 
-    def tell(self, events: Iterable[Envelope[Any]]) -> None:
+    def publish(self, events: Iterable[Envelope[Any]]) -> None:
         """Put events on their topics."""
         self.broker.append([to_record(event) for event in events])
 
@@ -70,7 +70,7 @@ class Harness:
 
     def read(self, events: Iterable[Envelope[Any]] = (), *, batch: int = 500) -> Reader:
         """Run a reader until it has read all there is."""
-        self.tell(events)
+        self.publish(events)
         reader = self.reader(batch)
         self.run_until(reader, reader.caught_up)
         return reader

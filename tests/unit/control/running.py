@@ -24,8 +24,8 @@ from services.control.web.plans import Plan
 from services.control.web.server import WebServer
 from services.control.web.stream import Streams
 from tests.helpers.clock import FakeClock
+from tests.helpers.event_log import DAY_MS, EventLog
 from tests.helpers.eventually import assert_eventually
-from tests.helpers.story import DAY_MS, Story
 from tests.unit.control.harness import Harness
 
 
@@ -35,14 +35,14 @@ class Running:
     def __init__(
         self,
         harness: Harness,
-        story: Story,
+        log: EventLog,
         *,
         port: int = 0,
         plans: Mapping[str, Plan] = MappingProxyType({}),
         pages: int = 2,
         beat_s: float = 0.1,
     ) -> None:
-        self.harness, self.story = harness, story
+        self.harness, self.log = harness, log
         self.hide_read_model = False
         feed, clock = Feed(), FakeClock()
         producer = harness.broker.lifecycle_producer()
@@ -87,5 +87,5 @@ class Running:
     def waits(self) -> None:
         """Let r-2 wait for a person."""
         asked = registry.ApprovalRequested(release_id="r-2", to_stage="canary", deadline_ms=99 * DAY_MS)
-        self.harness.tell([self.story.tell("asked", asked, "drift", "shadow verdict 2")])
+        self.harness.publish([self.log.add("asked", asked, "drift", "shadow verdict 2")])
         assert_eventually(lambda: self.client.call("ListApprovals", api.ListApprovalsRequest()).approvals)

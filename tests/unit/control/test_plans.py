@@ -12,22 +12,22 @@ from driftloop.process.settings import ROOT
 from driftloop.readmodel.loops import loop_states
 from driftloop.readmodel.releases import release_states
 from services.control.web.plans import Plan, PlannedStage, newest_verdict, plan, progress
-from tests.helpers.story import LOOP, Story, told
+from tests.helpers.event_log import LOOP, EventLog, two_champions
 
 STEPS = (PlannedStage("shadow", 0.0, 4, 12, 0.0, True), PlannedStage("canary", 0.1, 3, 8, -0.02, False))
 PLAN = Plan(STEPS, 0.95, "log loss", {})
 
 
-def shadowed() -> Story:
-    """The story up to r-2's entry to shadow, with a verdict of three blocks there."""
-    whole = told()
+def shadowed() -> EventLog:
+    """The log up to r-2's entry to shadow, with a verdict of three blocks there."""
+    whole = two_champions()
     at = next(n for n, each in enumerate(whole.events) if each.id == f"{LOOP}:converged 2")
-    story = Story(events=whole.events[: at + 1], day=8)
+    log = EventLog(events=whole.events[: at + 1], day=8)
     verdict = evaluation.VerdictReached(stage="shadow", release_id="r-2", outcome=evaluation.NOT_KNOWN_YET)
     verdict.metrics["stage_blocks"] = 3
     verdict.step = 0
-    story.tell("third", verdict, "drift", "shadow 2 at 2")
-    return story
+    log.add("third", verdict, "drift", "shadow 2 at 2")
+    return log
 
 
 def test_a_definition_says_what_a_release_must_pass() -> None:
@@ -47,25 +47,25 @@ def test_the_loss_of_every_kind_of_label_has_a_name(kind: LabelKind) -> None:
 
 
 def test_progress_counts_the_blocks_of_the_stage_that_the_release_is_in() -> None:
-    story = shadowed()
-    [state] = loop_states(story.events)
-    release = release_states(story.events)[-1]
+    log = shadowed()
+    [state] = loop_states(log.events)
+    release = release_states(log.events)[-1]
     found = progress(PLAN, state, release)
     assert (found["blocks"], found["step"]["stage"]) == (3, "shadow")
-    story.entered(2, "canary", 3, 1, "third", "drift", "better in shadow")
-    [state] = loop_states(story.events)
-    found = progress(PLAN, state, release_states(story.events)[-1])
+    log.entered(2, "canary", 3, 1, "third", "drift", "better in shadow")
+    [state] = loop_states(log.events)
+    found = progress(PLAN, state, release_states(log.events)[-1])
     assert (found["blocks"], found["step"]["share"]) == (0, 0.1)
 
 
 def test_a_stage_begins_with_no_verdict_though_the_one_before_had_the_same_name() -> None:
-    story = shadowed()
-    story.entered(2, "shadow", 3, 1, "third", "drift", "a longer look")
-    [state] = loop_states(story.events)
-    assert newest_verdict(state, release_states(story.events)[-1]) is None
+    log = shadowed()
+    log.entered(2, "shadow", 3, 1, "third", "drift", "a longer look")
+    [state] = loop_states(log.events)
+    assert newest_verdict(state, release_states(log.events)[-1]) is None
 
 
 def test_without_a_definition_only_blocks_are_known() -> None:
-    story = shadowed()
-    [state] = loop_states(story.events)
-    assert progress(None, state, release_states(story.events)[-1]) == {"blocks": 3, "step": None}
+    log = shadowed()
+    [state] = loop_states(log.events)
+    assert progress(None, state, release_states(log.events)[-1]) == {"blocks": 3, "step": None}

@@ -10,10 +10,10 @@ from sqlalchemy import select
 from driftloop.bus.ports import Outgoing
 from driftloop.process.errors import TooManyDeadLetters
 from services.control.adapters.tables import events
-from tests.helpers.story import LOOP, told
+from tests.helpers.event_log import LOOP, two_champions
 from tests.unit.control.harness import Harness
 
-STORY = told().events
+STORY = two_champions().events
 
 
 def rows(harness: Harness) -> list[tuple[Any, ...]]:
@@ -54,7 +54,7 @@ def test_rebuilt_from_the_events_it_is_equal(tmp_path: Path, batch: int) -> None
     harness = Harness(tmp_path)
     shuffled = list(STORY)
     random.Random(7).shuffle(shuffled)
-    harness.tell(shuffled)
+    harness.publish(shuffled)
     reader = harness.reader(batch)
     made: list[int] = []
 

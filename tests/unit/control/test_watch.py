@@ -9,7 +9,7 @@ from services.control.adapters.tables import deliveries, notices
 from services.control.notify.queue import SENT, WAITING, SqlNoticeQueue
 from services.control.watch import Notices, StuckLoops
 from tests.helpers.clock import FakeClock
-from tests.helpers.story import WALL_MS, Story, told
+from tests.helpers.event_log import WALL_MS, EventLog, two_champions
 from tests.unit.control.harness import Harness
 
 HOUR_MS = 3_600_000
@@ -30,14 +30,14 @@ def rig_with_notices(folder: Path, clock: FakeClock) -> Harness:
 
 def test_what_people_want_to_hear_of_is_queued_with_the_event(tmp_path: Path) -> None:
     harness = rig_with_notices(tmp_path, FakeClock(WALL_MS + 60_000))
-    harness.read(told().events)
+    harness.read(two_champions().events)
     assert states(harness) == {"drift": WAITING, "rollback": WAITING}
 
 
 def test_a_read_model_that_is_made_again_rings_nobody_twice(tmp_path: Path) -> None:
     clock = FakeClock(WALL_MS + 60_000)
     harness = rig_with_notices(tmp_path, clock)
-    harness.read(told().events)
+    harness.read(two_champions().events)
     queue = SqlNoticeQueue(harness.engine)
     for due in queue.due(clock.now_ms(), 10):
         queue.sent(due.notice.notice_id, clock.now_ms())
@@ -49,16 +49,16 @@ def test_a_read_model_that_is_made_again_rings_nobody_twice(tmp_path: Path) -> N
 
 def test_a_history_that_is_read_for_the_first_time_rings_nobody(tmp_path: Path) -> None:
     harness = rig_with_notices(tmp_path, FakeClock(WALL_MS + 100 * HOUR_MS))
-    harness.read(told().events)
+    harness.read(two_champions().events)
     assert set(states(harness).values()) == {"passed-over"}
 
 
 def test_a_loop_that_stands_still_is_told_of_once_and_not_before(tmp_path: Path) -> None:
     clock = FakeClock(WALL_MS)
     harness = rig_with_notices(tmp_path, clock)
-    story = Story()
-    story.window(1)
-    harness.read(story.events)
+    log = EventLog()
+    log.window(1)
+    harness.read(log.events)
     loops = StuckLoops(harness.views, harness.engine, clock, harness.stop, HOUR_MS, lambda: True)
     loops.look()
     clock.move(3500)
@@ -75,14 +75,14 @@ def test_a_loop_that_stands_still_is_told_of_once_and_not_before(tmp_path: Path)
 def test_a_loop_that_goes_on_is_not_stuck(tmp_path: Path) -> None:
     clock = FakeClock(WALL_MS)
     harness = rig_with_notices(tmp_path, clock)
-    story = Story()
+    log = EventLog()
     loops = StuckLoops(harness.views, harness.engine, clock, harness.stop, HOUR_MS, lambda: True)
     for number in range(1, 5):
-        story.window(number)
-        harness.read(story.events)
+        log.window(number)
+        harness.read(log.events)
         loops.look()
-        story.decided(number)
-        harness.read(story.events)
+        log.decided(number)
+        harness.read(log.events)
         clock.move(3000)
         loops.look()
     assert states(harness) == {}
@@ -90,7 +90,7 @@ def test_a_loop_that_goes_on_is_not_stuck(tmp_path: Path) -> None:
 
 def test_watching_is_no_alarm(tmp_path: Path) -> None:
     harness = rig_with_notices(tmp_path, FakeClock(WALL_MS))
-    story = Story()
-    story.tell("watch", monitoring.DriftDetected(detector="shift", mode="watch"), "w")
-    harness.read(story.events)
+    log = EventLog()
+    log.add("watch", monitoring.DriftDetected(detector="shift", mode="watch"), "w")
+    harness.read(log.events)
     assert states(harness) == {}

@@ -9,8 +9,8 @@ from driftloop.events.envelope import from_record
 from driftloop.events.event_log import LIFECYCLE, decode, distinct_events, records
 from driftloop.process.errors import InvalidEvent, Retriable
 from tests.helpers.bus import numbered, numbers
+from tests.helpers.event_log import two_champions
 from tests.helpers.examples import examples
-from tests.helpers.story import told
 
 
 def test_everything_up_to_now_is_read_once() -> None:
@@ -46,7 +46,7 @@ def test_every_example_is_decoded_by_what_its_topic_declares() -> None:
 
 
 def test_an_event_that_is_delivered_again_happened_once() -> None:
-    events = told().events
+    events = two_champions().events
     assert distinct_events([*events, *events[-3:]]) == distinct_events(reversed(events))
     assert [each.id for each in distinct_events([*events, events[0]])] == [each.id for each in distinct_events(events)]
     assert len(distinct_events(events)) == len(events)

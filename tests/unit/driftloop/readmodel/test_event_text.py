@@ -7,7 +7,7 @@ from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
 from driftloop.readmodel.event_text import describe, describe_data
-from tests.helpers.story import DAY_MS, Story
+from tests.helpers.event_log import DAY_MS, EventLog
 
 MODEL = control.ImportedModel(source="models:/returns/3")
 REASON = training.Reason(kind="import", event_id="e")
@@ -64,5 +64,5 @@ def test_a_window_that_was_restated_is_news(corrections: int, count: int, line: 
         before=sums(2.0, count), after=sums(3.0, count),
     )  # fmt: skip
     assert describe_data(data) == f"RESTATED the window of 1970-01-02 00:00: {line}"
-    event = Story(day=3).tell("restated", data, "window 3")
+    event = EventLog(day=3).add("restated", data, "window 3")
     assert describe(event) == f"1970-01-04 00:00  RESTATED the window of 1970-01-02 00:00: {line}"

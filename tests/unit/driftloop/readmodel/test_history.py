@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from driftloop.readmodel.history import ITSELF, live_at, serving_periods
-from tests.helpers.story import DAY_MS, LOOP, WALL_MS, told
+from tests.helpers.event_log import DAY_MS, LOOP, WALL_MS, two_champions
 
-PERIODS = serving_periods(told().events, LOOP)
+PERIODS = serving_periods(two_champions().events, LOOP)
 
 
 def test_every_epoch_is_a_serving_period() -> None:
@@ -34,5 +34,5 @@ def test_live_at_returns_the_period_of_a_time(day: float, epoch: int | None) -> 
 
 
 def test_other_loops_are_ignored() -> None:
-    assert serving_periods(told("shops").events, LOOP) == []
-    assert serving_periods([*told().events, *told("shops").events], LOOP) == PERIODS
+    assert serving_periods(two_champions("shops").events, LOOP) == []
+    assert serving_periods([*two_champions().events, *two_champions("shops").events], LOOP) == PERIODS

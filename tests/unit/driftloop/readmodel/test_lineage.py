@@ -4,9 +4,9 @@ import pytest
 
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.readmodel.lineage import Lineage, Node
-from tests.helpers.story import DAY_MS, LOOP, told
+from tests.helpers.event_log import DAY_MS, LOOP, two_champions
 
-EVENTS = told().events
+EVENTS = two_champions().events
 KNOWN = {event.id: event for event in EVENTS}
 LINEAGE = Lineage(EVENTS, KNOWN.get)
 

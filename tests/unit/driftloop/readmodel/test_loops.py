@@ -4,29 +4,29 @@ from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
 from driftloop.readmodel.loops import LoopState, loop_states
-from tests.helpers.story import DAY_MS, LOOP, Story, told
+from tests.helpers.event_log import DAY_MS, LOOP, EventLog, two_champions
 
 
-def state(story: Story) -> LoopState:
-    [found] = loop_states(story.events)
+def state(log: EventLog) -> LoopState:
+    [found] = loop_states(log.events)
     return found
 
 
-def until(name: str) -> Story:
-    """The story up to an event."""
-    whole = told()
+def until(name: str) -> EventLog:
+    """The log up to an event."""
+    whole = two_champions()
     at = next(n for n, each in enumerate(whole.events) if each.id == f"{LOOP}:{name}")
-    return Story(events=whole.events[: at + 1])
+    return EventLog(events=whole.events[: at + 1])
 
 
 def test_a_champion_that_a_person_took_back_gives_way_to_the_one_before() -> None:
-    found = state(told())
+    found = state(two_champions())
     assert (found.champion, found.former, found.epoch, found.converged_epoch) == ("r-1", [], 5, 5)
     assert (found.release, found.stage, found.share) == ("", "", 0.0)
 
 
 def test_before_it_the_former_champion_can_come_back() -> None:
-    found = state(told(rolled_back=False))
+    found = state(two_champions(rolled_back=False))
     assert (found.champion, found.former) == ("r-2", ["r-1"])
     assert found.champion_since_ms == 9 * DAY_MS
     assert found.chains == {"r-1": f"{LOOP}:first", "r-2": f"{LOOP}:drift"}
@@ -40,48 +40,48 @@ def test_in_canary_it_says_who_answers_how_much() -> None:
 
 
 def test_a_release_waits_for_a_person_until_its_next_stage() -> None:
-    story = until("converged 2")
+    log = until("converged 2")
     asked = registry.ApprovalRequested(release_id="r-2", to_stage="canary", deadline_ms=20 * DAY_MS)
-    story.tell("asked", asked, "drift", "shadow verdict 2")
-    waiting = state(story).waiting
+    log.add("asked", asked, "drift", "shadow verdict 2")
+    waiting = state(log).waiting
     assert waiting is not None
     assert (waiting.release, waiting.to_stage, waiting.deadline_ms) == ("r-2", "canary", 20 * DAY_MS)
-    story.entered(2, "canary", 3, 1, "asked", "drift", "approved by anna")
-    assert state(story).waiting is None
+    log.entered(2, "canary", 3, 1, "asked", "drift", "approved by anna")
+    assert state(log).waiting is None
 
 
 def test_paused_until_resumed() -> None:
-    story = told()
-    story.tell("pause", control.Pause(who="anna", why="holidays"), "p")
-    assert state(story).paused
-    story.tell("resume", control.Resume(who="anna", why="back"), "q")
-    assert not state(story).paused
+    log = two_champions()
+    log.add("pause", control.Pause(who="anna", why="holidays"), "p")
+    assert state(log).paused
+    log.add("resume", control.Resume(who="anna", why="back"), "q")
+    assert not state(log).paused
 
 
 def test_a_first_champion_that_is_taken_back_leaves_nobody() -> None:
-    story = until("promoted 1")
-    story.entered(1, "rolled-back", 2, 0, "converged 1", "first", "route 1 failed")
+    log = until("promoted 1")
+    log.entered(1, "rolled-back", 2, 0, "converged 1", "first", "route 1 failed")
     data = registry.ReleaseRolledBack(release_id="r-1", from_stage="champion", reason="route 1 failed")
-    story.tell("gone", data, "first", "converged 1")
-    found = state(story)
+    log.add("gone", data, "first", "converged 1")
+    found = state(log)
     assert (found.champion, found.former, found.epoch) == ("", [], 2)
 
 
 def test_loops_do_not_mix() -> None:
-    other = Story("shops")
+    other = EventLog("shops")
     other.window(3)
-    found = loop_states([*told().events, *other.events])
+    found = loop_states([*two_champions().events, *other.events])
     assert [(each.loop, each.champion) for each in found] == [(LOOP, "r-1"), ("shops", "")]
 
 
 def test_a_loop_without_a_trainer_says_what_nothing_was_trained_for_until_something_changes() -> None:
-    story = told()
+    log = two_champions()
     wish = training.Reason(kind="drift", event_id=f"{LOOP}:alarm")
-    story.tell("kept", training.ReasonCoalesced(loop=LOOP, reason=wish, because="no-trainer"), "k")
-    assert state(story).untrained == "drift"
+    log.add("kept", training.ReasonCoalesced(loop=LOOP, reason=wish, because="no-trainer"), "k")
+    assert state(log).untrained == "drift"
     model = control.ImportedModel(source="model.onnx")
-    story.tell("brought", training.RetrainRequested(loop=LOOP, request_id="q", model=model), "k")
-    assert state(story).untrained == "drift"
+    log.add("brought", training.RetrainRequested(loop=LOOP, request_id="q", model=model), "k")
+    assert state(log).untrained == "drift"
     promoted = registry.ChampionPromoted(loop=LOOP, release_id="r-9", previous_release_id="r-1", epoch=9)
-    story.tell("promoted", promoted, "k")
-    assert state(story).untrained == ""
+    log.add("promoted", promoted, "k")
+    assert state(log).untrained == ""

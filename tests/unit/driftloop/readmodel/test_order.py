@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftloop.readmodel.order import in_order
-from tests.helpers.story import told
+from tests.helpers.event_log import two_champions
 
-EVENTS = told().events
+EVENTS = two_champions().events
 
 
 @given(st.randoms(use_true_random=False))

@@ -3,9 +3,9 @@ from __future__ import annotations
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.readmodel.releases import release_states
-from tests.helpers.story import LOOP, told
+from tests.helpers.event_log import LOOP, two_champions
 
-FIRST, SECOND = release_states(told().events)
+FIRST, SECOND = release_states(two_champions().events)
 
 
 def test_a_release_knows_its_stages_and_where_it_came_from() -> None:
@@ -23,9 +23,9 @@ def test_its_verdicts_are_in_the_order_in_which_they_fell() -> None:
 
 
 def test_a_candidate_that_is_refused_offline_never_entered_a_stage() -> None:
-    story = told()
-    story.judged(3, "third", evaluation.WORSE)
+    log = two_champions()
+    log.offline_verdict(3, "third", evaluation.WORSE)
     data = registry.ReleaseRejected(release_id="r-3", stage="offline", reason="no better than the base rate")
-    story.tell("rejected 3", data, "third", "offline 3")
-    found = release_states(story.events)[-1]
+    log.add("rejected 3", data, "third", "offline 3")
+    found = release_states(log.events)[-1]
     assert (found.release_id, found.stage, found.ended_because) == ("r-3", "rejected", "no better than the base rate")

@@ -132,7 +132,7 @@ def test_an_approval_is_a_hand() -> None:
     promotion = registry.ChampionPromoted(
         loop="orders", release_id="r-b", previous_release_id="r-a", evidence_ids=[approval.id]
     )
-    life.say(12, promotion, chain=verdict.correlation_id)
+    life.add(12, promotion, chain=verdict.correlation_id)
     assert of(life).without_hand == Share(1, 2)
 
 
