@@ -38,6 +38,7 @@ from services.serving.adapters.watermarks import SqliteFeatureWatermarks
 from services.serving.domain.desired import DesiredRoute
 from services.serving.domain.model_config import RouterPaths, config_pbtxt
 from services.serving.route_deployer import RouteDeployer
+from tests.helpers.loop_definition import loop_definition
 from tests.helpers.triton import TOKEN, Triton
 
 LOOP, BARE = "bench", "bare"
@@ -76,26 +77,20 @@ class TritonPythonModel:
 def definition(name: str) -> LoopDefinition:
     """Return a loop definition with that name."""
     event = {"message": "b.E", "id": "id", "key": "key", "time": "t"}
-    inputs = {name: {"type": "string"} for name in STRINGS} | {name: {"type": "double"} for name in NUMBERS}
-    span = {"first_champion": "7d", "drift": "7d", "schedule": "7d", "command": "7d"}
-    return LoopDefinition.model_validate(
-        {
-            "loop": name,
-            "description": "bench",
-            "events": {"requests": event, "outcomes": event},
-            "prediction": {
-                "key": "key",
-                "from": "requests",
-                "decision_time": {"column": "t"},
-                "clock": "request",
-                "inputs": inputs,
-                "join_keys": {name: {"input": name} for name in STRINGS} | {"all": {"const": "all"}},
-                "feature_service": "bench",
-            },
-            "label": {"from": "outcomes", "key": "key", "value": "y", "kind": "regression", "horizon": "1d"},
-            "training": {"first_champion_after": "7d", "window": span, "validation": "1d"},
-            "rollout": {"steps": [{"stage": "shadow", "min_blocks": 2, "max_blocks": 2}]},
-        }
+    inputs = {column: {"type": "string"} for column in STRINGS} | {column: {"type": "double"} for column in NUMBERS}
+    return loop_definition(
+        name,
+        events={"requests": event, "outcomes": event},
+        prediction={
+            "key": "key",
+            "from": "requests",
+            "decision_time": {"column": "t"},
+            "clock": "request",
+            "inputs": inputs,
+            "join_keys": {column: {"input": column} for column in STRINGS} | {"all": {"const": "all"}},
+            "feature_service": "bench",
+        },
+        label={"from": "outcomes", "key": "key", "value": "y", "kind": "regression"},
     )
 
 

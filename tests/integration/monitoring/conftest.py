@@ -9,7 +9,8 @@ import yaml
 from driftloop.bus.admin import create_topics
 from driftloop.loop.topics import plan_topics
 from tests.helpers.kafka import Kafka
-from tests.unit.monitoring.harness import definition_data
+from tests.helpers.loop_definition import loop_data
+from tests.unit.monitoring.harness import SECTIONS
 
 
 @pytest.fixture(scope="package")
@@ -25,5 +26,5 @@ def loops_dir(tmp_path: Path) -> Path:
     """A folder with the loop `orders`."""
     folder = tmp_path / "loops" / "orders"
     folder.mkdir(parents=True)
-    (folder / "loop.yaml").write_text(yaml.safe_dump(definition_data()))
+    (folder / "loop.yaml").write_text(yaml.safe_dump(loop_data(**SECTIONS)))
     return folder.parent

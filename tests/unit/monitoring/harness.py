@@ -36,55 +36,33 @@ from services.monitoring.messages import OUTCOME_COLUMNS
 from services.monitoring.ports import ReleaseInfo
 from tests.helpers.clock import FakeClock
 from tests.helpers.fuse import Killed
+from tests.helpers.loop_definition import loop_definition
 from tests.unit.monitoring.rows import DAY, DIGEST, HOUR, reference
 
 PARTITIONS = 2
 
 
+SECTIONS: dict[str, Any] = {
+    "prediction": {"inputs": {"x": {"type": "double"}, "colour": {"type": "string"}}},
+    "monitoring": {
+        "block": "1d",
+        "slices": {"colour": {"input": "colour"}},
+        "detectors": {
+            "calibration": {"kind": "block_residual", "mode": "trigger", "threshold": 4.0, "blocks": 4},
+            "shift": {"kind": "psi", "mode": "watch", "threshold": 0.5},
+        },
+    },
+}
+
+
 def definition_of_classes(*classes: str) -> LoopDefinition:
-    """The same loop with classes as labels."""
-    data = definition_data()
-    return LoopDefinition.model_validate({**data, "label": {**data["label"], "kind": "multiclass", "classes": classes}})
+    """Return the same loop with a label of classes."""
+    return loop_definition(**SECTIONS, label={"kind": "multiclass", "classes": classes})
 
 
 def definition(loop: str = "orders") -> LoopDefinition:
-    """A loop with windows of a day and a horizon of 36 hours."""
-    return LoopDefinition.model_validate(definition_data(loop))
-
-
-def definition_data(loop: str = "orders") -> dict[str, Any]:
-    """The content of its ``loop.yaml``."""
-    return {
-        "loop": loop,
-        "description": "orders that are sent back",
-        "events": {
-            "placed": {"message": "o.v1.Placed", "id": "id", "key": "order", "time": "at"},
-            "returned": {"message": "o.v1.Returned", "id": "id", "key": "order", "time": "at"},
-        },
-        "prediction": {
-            "key": "order",
-            "from": "placed",
-            "decision_time": {"column": "at"},
-            "inputs": {"x": {"type": "double"}, "colour": {"type": "string"}},
-            "join_keys": {"all": {"const": "all"}},
-            "feature_service": "orders_v1",
-        },
-        "label": {"from": "returned", "key": "order", "value": "back", "kind": "binary", "horizon": "36h"},
-        "monitoring": {
-            "block": "1d",
-            "slices": {"colour": {"input": "colour"}},
-            "detectors": {
-                "calibration": {"kind": "block_residual", "mode": "trigger", "threshold": 4.0, "blocks": 4},
-                "shift": {"kind": "psi", "mode": "watch", "threshold": 0.5},
-            },
-        },
-        "training": {
-            "first_champion_after": "7d",
-            "window": {"first_champion": "7d", "drift": "7d", "schedule": "7d", "command": "7d"},
-            "validation": "2d",
-        },
-        "rollout": {"steps": [{"stage": "shadow", "min_blocks": 2, "max_blocks": 4}]},
-    }
+    """Return a loop with windows of a day and a horizon of 36 hours."""
+    return loop_definition(loop, **SECTIONS)
 
 
 @dataclass

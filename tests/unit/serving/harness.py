@@ -26,19 +26,20 @@ from driftloop.featurestore.feast_keys import (
 from driftloop.loop import LoopDefinition
 from driftloop.model.bundle import Input, Manifest, write_bundle
 from services.serving.domain.route import ReleaseOnRoute
+from tests.helpers.loop_definition import loop_data
 
 LOOP = "parcels"
 T0 = 1_700_000_000_000
 DEPOT, LANE, WORLD = "parcels_depot", "parcels_lane", "parcels_world"
 VIEW_KEYS = {DEPOT: ("depot",), LANE: ("zone", "depot"), WORLD: ("world",)}
-DECLARED: dict[str, Any] = {
-    "loop": LOOP,
-    "description": "Will a parcel be late?",
-    "events": {
+DECLARED = loop_data(
+    LOOP,
+    description="Will a parcel be late?",
+    events={
         "parcel.posted": {"message": "p.Posted", "id": "event_id", "key": "parcel_id", "time": "event_time_ms"},
         "parcel.delivered": {"message": "p.Done", "id": "event_id", "key": "parcel_id", "time": "event_time_ms"},
     },
-    "prediction": {
+    prediction={
         "key": "parcel_id",
         "from": "parcel.posted",
         "decision_time": {"column": "event_time_ms"},
@@ -49,24 +50,11 @@ DECLARED: dict[str, Any] = {
             "weight": {"type": "double"},
         },
         "join_keys": {"depot": {"input": "depot"}, "zone": {"input": "zone"}, "world": {"const": "all"}},
-        "feature_service": "parcels_v1",
         "max_feature_age": "2h",
     },
-    "label": {
-        "from": "parcel.delivered",
-        "key": "parcel_id",
-        "value": "late",
-        "kind": "binary",
-        "horizon": "3d",
-    },
-    "training": {
-        "first_champion_after": "7d",
-        "window": {"first_champion": "7d", "drift": "7d", "schedule": "7d", "command": "7d"},
-        "validation": "1d",
-    },
-    "rollout": {"steps": [{"stage": "shadow", "min_blocks": 2, "max_blocks": 4}]},
-}
-"""The content of the loop's loop.yaml."""
+    label={"from": "parcel.delivered", "key": "parcel_id", "value": "late", "horizon": "3d"},
+)
+"""Content of the loop's ``loop.yaml``."""
 DEFINITION = LoopDefinition.model_validate(DECLARED)
 CLASSES = ("early", "on the day", "late")
 OF_CLASSES = LoopDefinition.model_validate(
