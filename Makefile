@@ -9,7 +9,7 @@ export PYTHON TORCH_BACKEND BROWSER POSTGRES CLIENTS UPGRADE
 # Arguments for driftloop's commands, such as: make demo ARGS='--seed 3'
 ARGS ?=
 
-PACKAGES = $(wildcard driftloop services loops tests feature_repo)
+PACKAGES = $(wildcard driftloop services loops tests feature_repo bench)
 
 .PHONY: help setup protos lock check lint types imports vocabulary unit unit-shared unit-data unit-life test proofs demo demo-year stories up down status clean
 
