@@ -158,7 +158,7 @@ def _loops(settings: Settings) -> tuple[Sequence[Loop], Finding]:
 
 def _parts(settings: Settings) -> Iterator[Finding]:
     for problem in read_startup_errors(settings.home):
-        yield Finding("parts", "wrong", problem, "mend it; the part starts again by itself")
+        yield Finding("parts", "wrong", problem, "fix it; the part then restarts by itself")
     waiting = [part.name for part in parts(settings) if not ready(part, settings.kafka_bootstrap)]
     for name in waiting:
         log = settings.home / "logs" / f"{name}.log"
