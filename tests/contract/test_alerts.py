@@ -27,21 +27,21 @@ def name_of(rule: dict[str, Any]) -> str:
     return " ".join([rule["alert"], rule["labels"].get("part", "")]).strip()
 
 
-def tell(*arguments: str, environment: dict[str, str] | None = None) -> str:
-    found = subprocess.run(
+def run(*arguments: str, environment: dict[str, str] | None = None) -> str:
+    completed = subprocess.run(
         arguments, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, **(environment or {})}
     )
-    assert found.returncode == 0, found.stdout + found.stderr
-    return found.stdout
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return completed.stdout
 
 
-def test_every_alert_has_a_name_of_its_own() -> None:
-    names = [name_of(each) for each in rules()]
+def test_alert_names_are_unique() -> None:
+    names = [name_of(rule) for rule in rules()]
     assert len(set(names)) == len(names) > 10
 
 
-@pytest.mark.parametrize("rule", [pytest.param(each, id=name_of(each)) for each in rules()])
-def test_an_alert_says_what_it_means_and_where_to_read_on(rule: dict[str, Any]) -> None:
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=name_of(rule)) for rule in rules()])
+def test_an_alert_has_a_severity_texts_and_a_heading_in_the_runbook(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
     assert rule["annotations"].keys() == {"summary", "description", "runbook"}
     page, _, anchor = rule["annotations"]["runbook"].partition("#")
@@ -51,12 +51,12 @@ def test_an_alert_says_what_it_means_and_where_to_read_on(rule: dict[str, Any]) 
     assert anchor == rule["alert"].lower()
 
 
-def test_the_runbook_tells_of_no_alert_that_is_not_there() -> None:
-    told = re.findall(r"^#### (.+)$", RUNBOOK.read_text(), re.MULTILINE)
-    assert set(told) == {each["alert"] for each in rules()}
+def test_the_runbook_describes_exactly_the_alerts_that_exist() -> None:
+    headings = re.findall(r"^#### (.+)$", RUNBOOK.read_text(), re.MULTILINE)
+    assert set(headings) == {rule["alert"] for rule in rules()}
 
 
-@pytest.mark.parametrize("rule", [pytest.param(each, id=name_of(each)) for each in rules()])
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=name_of(rule)) for rule in rules()])
 def test_an_alert_uses_declared_metrics_and_labels_only(rule: dict[str, Any]) -> None:
     declared, chosen = metrics(), selectors(rule["expr"])
     assert chosen or rule["expr"].startswith("up ")
@@ -68,26 +68,26 @@ def test_an_alert_uses_declared_metrics_and_labels_only(rule: dict[str, Any]) ->
     assert grouped(rule["expr"]) <= known
 
 
-def test_every_alert_is_seen_to_fire_and_not_to_fire() -> None:
+def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
     fires, is_silent = set(), set()
     for case in yaml.safe_load(CASES.read_text())["tests"]:
         for step in case["alert_rule_test"]:
-            for each in step.get("exp_alerts", []):
-                fires.add(" ".join([step["alertname"], each["exp_labels"].get("part", "")]).strip())
+            for alert in step.get("exp_alerts", []):
+                fires.add(" ".join([step["alertname"], alert["exp_labels"].get("part", "")]).strip())
             if not step.get("exp_alerts"):
                 is_silent.add(step["alertname"])
-    assert fires == {name_of(each) for each in rules()}
-    assert is_silent == {each["alert"] for each in rules()}
+    assert fires == {name_of(rule) for rule in rules()}
+    assert is_silent == {rule["alert"] for rule in rules()}
 
 
 @needs_promtool
 def test_prometheus_understands_the_rules() -> None:
-    assert f"{len(rules())} rules found" in tell(str(PROMTOOL), "check", "rules", str(RULES))
+    assert f"{len(rules())} rules found" in run(str(PROMTOOL), "check", "rules", str(RULES))
 
 
 @needs_promtool
 def test_alerts_fire_where_they_should() -> None:
-    assert "SUCCESS" in tell(str(PROMTOOL), "test", "rules", str(CASES))
+    assert "SUCCESS" in run(str(PROMTOOL), "test", "rules", str(CASES))
 
 
 @needs_promtool
@@ -98,24 +98,24 @@ def test_prometheus_is_configured_with_the_rules_and_where_to_send_alerts(tmp_pa
     stand_in.chmod(0o755)
     ports = dict(re.findall(r"^(\w+_PORT)=(\d+)$", (ROOT / ".env").read_text(), re.MULTILINE))
     where = {"PROMETHEUS_DIR": str(tmp_path / "data"), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    tell("sh", "infra/prometheus/serve.sh", environment={**ports, **where, "ALERTMANAGERS": alertmanagers})
+    run("sh", "infra/prometheus/serve.sh", environment={**ports, **where, "ALERTMANAGERS": alertmanagers})
     path = tmp_path / "data" / "prometheus.yml"
-    assert f"{len(rules())} rules found" in tell(str(PROMTOOL), "check", "config", str(path))
+    assert f"{len(rules())} rules found" in run(str(PROMTOOL), "check", "config", str(path))
     written = yaml.safe_load(path.read_text())
-    [told] = written["alerting"]["alertmanagers"]
-    assert told["static_configs"][0]["targets"] == [each for each in alertmanagers.split(", ") if each]
+    [alerting] = written["alerting"]["alertmanagers"]
+    assert alerting["static_configs"][0]["targets"] == [address for address in alertmanagers.split(", ") if address]
 
 
-def test_alertmanager_routes_to_receivers_that_are_there_and_names_alerts_that_are() -> None:
+def test_alertmanager_names_existing_receivers_and_alerts() -> None:
     config = yaml.safe_load(ALERTMANAGER.read_text())
     routes = [config["route"], *config["route"]["routes"]]
-    assert {each["receiver"] for each in routes} == {each["name"] for each in config["receivers"]}
-    names = {each["alert"] for each in rules()}
+    assert {route["receiver"] for route in routes} == {receiver["name"] for receiver in config["receivers"]}
+    names = {rule["alert"] for rule in rules()}
     for matcher in re.findall(r'alertname=~?"([^"]+)"', ALERTMANAGER.read_text()):
         assert set(matcher.split("|")) <= names
 
 
-def test_the_webhooks_address_stands_in_no_file_of_ours() -> None:
+def test_the_webhook_address_is_in_no_tracked_file() -> None:
     text = ALERTMANAGER.read_text()
     [path] = re.findall(r"api_url_file: /etc/alertmanager/(\S+)", text)
     assert "://" not in text

@@ -22,6 +22,6 @@ def test_the_java_client_is_of_the_brokers_version() -> None:
 
 
 def test_every_go_module_has_a_version() -> None:
-    asked = [word for line in re.findall(r"^go (?:get|install) (.+)$", TEXT, re.MULTILINE) for word in line.split()]
-    assert len(asked) == 5
-    assert all(re.fullmatch(r"\S+@v\d+\.\d+\.\d+", each) for each in asked)
+    modules = [word for line in re.findall(r"^go (?:get|install) (.+)$", TEXT, re.MULTILINE) for word in line.split()]
+    assert len(modules) == 5
+    assert all(re.fullmatch(r"\S+@v\d+\.\d+\.\d+", module) for module in modules)

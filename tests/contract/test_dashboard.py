@@ -25,12 +25,14 @@ def test_a_query_uses_declared_metrics_and_labels_only(expression: str) -> None:
         assert labels | grouped(expression) <= {*declared[name].labels, *MADE_BY_PROMETHEUS}
 
 
-def test_legends_name_labels_that_their_query_keeps() -> None:
+def test_legends_use_labels_that_their_query_keeps() -> None:
     for path in DASHBOARDS:
         for panel in dashboard(path)["panels"]:
             for target in panel["targets"]:
                 kept = {
-                    each.strip() for group in re.findall(r"by \(([^)]*)\)", target["expr"]) for each in group.split(",")
+                    label.strip()
+                    for group in re.findall(r"by \(([^)]*)\)", target["expr"])
+                    for label in group.split(",")
                 }
                 assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= kept, panel["title"]
 
@@ -48,11 +50,13 @@ def test_prometheus_understands_every_query(tmp_path: Path) -> None:
     if not PROMTOOL.exists():
         pytest.skip("Prometheus is not installed")
     rules = [
-        {"record": f"query_{at}", "expr": each.replace("$loop", ".*")}
-        for at, each in enumerate(expressions())
-        if not each.startswith("label_values")
+        {"record": f"query_{number}", "expr": query.replace("$loop", ".*")}
+        for number, query in enumerate(expressions())
+        if not query.startswith("label_values")
     ]
     path = tmp_path / "rules.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
-    found = subprocess.run([str(PROMTOOL), "check", "rules", str(path)], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout + found.stderr
+    completed = subprocess.run(
+        [str(PROMTOOL), "check", "rules", str(path)], capture_output=True, text=True, check=False
+    )
+    assert completed.returncode == 0, completed.stdout + completed.stderr

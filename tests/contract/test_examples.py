@@ -16,20 +16,20 @@ def _name(value: object) -> str:
     return value.name if isinstance(value, Example) else str(value)
 
 
-def test_every_topic_has_good_examples_and_poison_and_nothing_else_has() -> None:
+def test_exactly_the_declared_topics_have_good_and_poison_examples() -> None:
     for kind in (GOOD, POISON):
-        assert {each.record.topic for each in kind} == set(declared())
+        assert {example.record.topic for example in kind} == set(declared())
     assert {path.name for path in FOLDER.iterdir()} == set(declared())
     assert len(examples()) == len([path for path in FOLDER.rglob("*") if path.is_file()])
 
 
 def test_every_message_has_a_good_example() -> None:
-    shown = {dict(each.record.headers)["ce_type"].decode() for each in GOOD}
+    shown = {dict(example.record.headers)["ce_type"].decode() for example in GOOD}
     assert shown == {name for topic in declared().values() for name in topic.messages}
 
 
 @pytest.mark.parametrize(("consumer", "example"), SEEN_BY, ids=_name)
-def test_every_consumer_reads_what_is_good_and_refuses_what_is_poison(consumer: str, example: Example) -> None:
+def test_consumers_read_good_examples_and_refuse_poison(consumer: str, example: Example) -> None:
     messages = [message_class(name) for name in declared()[example.record.topic].messages]
     if not example.reason:
         event = from_record(example.record, messages)
@@ -41,7 +41,7 @@ def test_every_consumer_reads_what_is_good_and_refuses_what_is_poison(consumer: 
 
 
 @pytest.mark.parametrize("example", GOOD, ids=_name)
-def test_a_good_example_is_what_its_producer_would_send(example: Example) -> None:
+def test_a_good_example_equals_what_its_producer_sends(example: Example) -> None:
     topic = declared()[example.record.topic]
     event = from_record(example.record, [message_class(name) for name in topic.messages])
     assert event.source.removeprefix("/driftloop/") in topic.producers
@@ -51,14 +51,18 @@ def test_a_good_example_is_what_its_producer_would_send(example: Example) -> Non
 
 
 @pytest.mark.parametrize("example", GOOD, ids=_name)
-def test_a_good_example_leaves_no_field_of_its_message_unshown_without_reason(example: Example) -> None:
+def test_good_examples_set_at_least_half_of_the_fields_of_a_message(example: Example) -> None:
     """In the examples of a message, at least half of its fields are set: an empty field shows nothing."""
-    kin = [each for each in GOOD if dict(each.record.headers)["ce_type"] == dict(example.record.headers)["ce_type"]]
+    same_type = [
+        other for other in GOOD if dict(other.record.headers)["ce_type"] == dict(example.record.headers)["ce_type"]
+    ]
     message = message_class(dict(example.record.headers)["ce_type"].decode())
-    shown = {field.name for each in kin for field, _ in message.FromString(each.record.value or b"").ListFields()}
+    shown = {
+        field.name for other in same_type for field, _ in message.FromString(other.record.value or b"").ListFields()
+    }
     assert len(shown) * 2 > len(message.DESCRIPTOR.fields)
 
 
 @pytest.mark.parametrize("example", POISON, ids=_name)
-def test_poison_says_why(example: Example) -> None:
+def test_a_poison_example_has_a_reason(example: Example) -> None:
     assert example.reason

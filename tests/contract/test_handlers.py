@@ -40,7 +40,7 @@ BATCHES: dict[str, set[str]] = {
 
 
 @pytest.mark.parametrize("service", sorted(TABLES | BATCHES))
-def test_a_service_consumes_what_is_declared_and_nothing_else(service: str) -> None:
+def test_a_service_consumes_exactly_its_declared_topics(service: str) -> None:
     consumed = set(topics_of(TABLES.get(service, {}))) | BATCHES.get(service, set())
     assert consumed == {name for name, topic in declared().items() if service in topic.consumers}
 
@@ -53,7 +53,7 @@ def test_a_table_handles_every_message_of_the_topics_that_it_consumes(service: s
 
 
 @pytest.mark.parametrize("service", sorted(TABLES))
-def test_every_good_example_finds_its_handler(service: str) -> None:
+def test_every_good_example_has_a_handler(service: str) -> None:
     consumed = topics_of(TABLES[service])
     for example in examples("good"):
         if example.record.topic in consumed:

@@ -21,22 +21,22 @@ def _ours(tmp_path: Path) -> descriptor_pb2.FileDescriptorProto:
     assert protoc.main(
         ["protoc", f"-I{FOLDER}", f"-I{include}", f"--descriptor_set_out={written}", "inference.proto"]
     ) == 0  # fmt: skip
-    [found] = descriptor_pb2.FileDescriptorSet.FromString(written.read_bytes()).file
-    return found
+    [file] = descriptor_pb2.FileDescriptorSet.FromString(written.read_bytes()).file
+    return file
 
 
 def _fields(messages: Any, prefix: str = "") -> dict[str, tuple[Any, ...]]:
     """Return the wire properties of each field, including fields of nested messages."""
-    found: dict[str, tuple[Any, ...]] = {}
+    properties: dict[str, tuple[Any, ...]] = {}
     for message in messages:
         name = f"{prefix}{message.name}"
         for field in message.field:
-            found[f"{name}.{field.name}"] = (field.number, field.type, field.label, field.type_name)
-        found |= _fields(message.nested_type, f"{name}.")
-    return found
+            properties[f"{name}.{field.name}"] = (field.number, field.type, field.label, field.type_name)
+        properties |= _fields(message.nested_type, f"{name}.")
+    return properties
 
 
-def test_every_field_and_call_is_as_triton_has_it(tmp_path: Path) -> None:
+def test_fields_and_calls_equal_those_of_triton(tmp_path: Path) -> None:
     tritons = descriptor_pb2.FileDescriptorProto()
     service_pb2.DESCRIPTOR.CopyToProto(tritons)
     ours = _ours(tmp_path)
@@ -51,7 +51,7 @@ def test_every_field_and_call_is_as_triton_has_it(tmp_path: Path) -> None:
     assert all(calls[each.name] == (each.input_type, each.output_type, each.server_streaming) for each in own.method)
 
 
-def test_a_message_that_is_there_at_all_has_all_of_its_fields(tmp_path: Path) -> None:
+def test_an_included_message_has_all_of_its_fields(tmp_path: Path) -> None:
     tritons = descriptor_pb2.FileDescriptorProto()
     service_pb2.DESCRIPTOR.CopyToProto(tritons)
     own = _ours(tmp_path)

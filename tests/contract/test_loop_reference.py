@@ -7,7 +7,7 @@ import pytest
 from driftloop.loop import reference
 
 
-def test_the_page_is_what_the_models_give() -> None:
+def test_the_page_equals_the_generated_one() -> None:
     assert reference.main(["--check"]) == 0
 
 

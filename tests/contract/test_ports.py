@@ -33,14 +33,14 @@ def test_ports_are_unique() -> None:
     assert tcp_ports.names() == list(PORTS)
 
 
-def test_every_port_that_the_code_asks_for_is_there() -> None:
+def test_every_port_that_the_code_uses_is_in_the_file() -> None:
     for name in PORTS:
         assert tcp_ports.port(name) > 0
     for part in SERVICES:
         assert f"{part.upper()}_PORT" in PORTS
 
 
-def test_every_port_has_an_offset_of_its_own_from_a_base() -> None:
+def test_every_port_has_a_unique_offset_from_the_base() -> None:
     assert tcp_ports.OFFSETS.keys() == PORTS.keys()
     assert len(set(tcp_ports.OFFSETS.values())) == len(PORTS)
     assert all(0 <= offset < tcp_ports.SPAN for offset in tcp_ports.OFFSETS.values())
@@ -50,23 +50,23 @@ BASES = st.integers(11, 654).map(lambda hundreds: hundreds * tcp_ports.SPAN)
 
 
 @given(BASES, BASES)
-def test_ports_of_two_bases_never_meet(one: int, other: int) -> None:
+def test_ports_of_two_bases_never_overlap(one: int, other: int) -> None:
     assume(one != other)
     assert not set(tcp_ports.variables(one).values()) & set(tcp_ports.variables(other).values())
 
 
-def test_no_port_stands_anywhere_else() -> None:
+def test_no_other_file_contains_a_port() -> None:
     numbers = re.compile(r"(?<![\d.])(?:" + "|".join(PORTS.values()) + r")(?![\d.])")
-    found = [f"{path}: {match[0]}" for path, text in _texts() if (match := numbers.search(text))]
-    assert found == []
+    hits = [f"{path}: {match[0]}" for path, text in _texts() if (match := numbers.search(text))]
+    assert hits == []
 
 
-def test_no_address_has_a_port_written_out() -> None:
-    found = [f"{path}: {match[0]}" for path, text in _texts() if (match := ADDRESS.search(text))]
-    assert found == []
+def test_no_address_contains_a_literal_port() -> None:
+    hits = [f"{path}: {match[0]}" for path, text in _texts() if (match := ADDRESS.search(text))]
+    assert hits == []
 
 
-def test_compose_takes_ports_and_images_from_the_environment_file() -> None:
+def test_compose_reads_ports_and_images_from_the_environment_file() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     assert set(re.findall(r"\$\{?([A-Z_]+)", text)) <= set(ENV)
     services = yaml.safe_load(text)["services"]
@@ -79,7 +79,7 @@ def test_compose_takes_ports_and_images_from_the_environment_file() -> None:
         assert unset <= FROM_THE_ENVIRONMENT
 
 
-def test_compose_gives_prometheus_every_port_that_it_scrapes() -> None:
+def test_compose_passes_prometheus_every_scraped_port() -> None:
     template = (ROOT / "infra" / "prometheus" / "prometheus.yml.in").read_text()
     given_names = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["prometheus"]["environment"]
     assert set(re.findall(r"@([A-Z_]+_PORT)@", template)) <= given_names.keys()
@@ -95,6 +95,6 @@ def test_every_image_is_used_and_pinned() -> None:
 
 
 @pytest.mark.parametrize("setting", ["kafka_bootstrap", "triton_grpc", "triton_http", "triton_metrics", "mlflow_uri"])
-def test_settings_take_their_ports_from_the_environment_file(setting: str) -> None:
+def test_settings_read_ports_from_the_environment_file(setting: str) -> None:
     value = str(getattr(Settings(), setting))
     assert value.rpartition(":")[2] in PORTS.values()

@@ -43,17 +43,17 @@ def test_generated_code_is_not_stale() -> None:
     assert stale() == [], "run `make protos`"
 
 
-def test_the_services_are_those_of_the_checkout() -> None:
+def test_the_list_of_services_is_complete() -> None:
     assert {path.parent.name for path in (ROOT / "services").glob("*/__main__.py")} == SERVICES
 
 
 @pytest.mark.parametrize("name", sorted(declared()))
-def test_a_topic_names_known_parties(name: str) -> None:
-    found = topic(name)
-    assert {found.owner, *found.producers, *found.consumers} <= SERVICES | OTHERS
-    assert found.owner in found.producers
-    assert len(set(found.producers)) == len(found.producers)
-    assert len(set(found.consumers)) == len(found.consumers) > 0
+def test_a_topic_has_known_producers_and_consumers(name: str) -> None:
+    declaration = topic(name)
+    assert {declaration.owner, *declaration.producers, *declaration.consumers} <= SERVICES | OTHERS
+    assert declaration.owner in declaration.producers
+    assert len(set(declaration.producers)) == len(declaration.producers)
+    assert len(set(declaration.consumers)) == len(declaration.consumers) > 0
 
 
 @pytest.mark.parametrize("name", sorted(declared()))
@@ -64,17 +64,17 @@ def test_a_topic_carries_messages_of_its_own_domain_under_a_versioned_name(name:
         assert message.startswith(f"driftloop.{domain}.{version}.")
         assert "loop" in message_class(message).DESCRIPTOR.fields_by_name
     words = kind.replace("-", "")
-    assert any(words in each.lower() for each in topic(name).messages) or name == "predictions.served.v1"
+    assert any(words in message.lower() for message in topic(name).messages) or name == "predictions.served.v1"
 
 
-def test_a_message_stands_on_one_topic() -> None:
-    every = [message for each in declared().values() for message in each.messages]
+def test_a_message_belongs_to_one_topic() -> None:
+    every = [message for topic in declared().values() for message in topic.messages]
     assert len(every) == len(set(every))
     for name in every:
         assert name in topic_of(message_class(name)).messages
 
 
-def test_every_message_that_is_no_part_of_another_stands_on_a_topic() -> None:
+def test_every_top_level_message_belongs_to_a_topic() -> None:
     modules = [importlib.import_module(f"driftloop.contracts.{path.stem}_pb2") for path in PROTOS.rglob("v1/*.proto")]
     messages: list[type[Message]] = [
         each
@@ -94,7 +94,7 @@ def test_every_message_that_is_no_part_of_another_stands_on_a_topic() -> None:
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
-def test_a_service_makes_what_it_is_declared_to_produce_and_no_other_event(service: str) -> None:
+def test_a_service_creates_exactly_its_declared_events(service: str) -> None:
     made = _made(service)
     for each in declared().values():
         for message in each.messages:
@@ -105,13 +105,13 @@ def test_a_service_makes_what_it_is_declared_to_produce_and_no_other_event(servi
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
-def test_a_topic_that_a_service_names_is_declared_for_it(service: str) -> None:
+def test_a_topic_in_a_services_code_is_declared_for_the_service(service: str) -> None:
     constants = {node.value for node in _sources(service) if isinstance(node, ast.Constant)}
     for name in (each for each in constants if isinstance(each, str) and TOPIC.fullmatch(each)):
         assert service in (*topic(name).producers, *topic(name).consumers), f"{service} names {name}"
 
 
-def test_a_topic_that_nobody_declares_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_undeclared_topic_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UndeclaredTopic, match=r"protos/topics/orders\.lost\.v1\.yaml"):
         topic("orders.lost.v1")
     with pytest.raises(UndeclaredTopic, match=r"0 files in protos/topics/ list driftloop\.training\.v1\.Bundle"):

@@ -96,9 +96,7 @@ class BatchBusSuite(ABC):
         with closing(bus.batch_producer()) as producer:
             yield producer
 
-    def test_records_of_a_partition_come_in_the_order_in_which_they_were_written(
-        self, bus: Bus, producer: BatchProducer
-    ) -> None:
+    def test_records_of_a_partition_arrive_in_the_order_of_writing(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic(partitions=3)
         sent = [Outgoing(topic, str(n).encode(), partition=n % 3) for n in range(600)]
         producer.send(sent)
@@ -119,7 +117,7 @@ class BatchBusSuite(ABC):
             partitions = {record.key: record.partition for record in take(consumer, len(keys))}
         assert partitions == {key: partition_of(key, 7) for key in keys}
 
-    def test_a_partition_that_is_named_wins_over_the_key(self, bus: Bus, producer: BatchProducer) -> None:
+    def test_an_explicit_partition_overrides_the_key(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic(partitions=4)
         producer.send([Outgoing(topic, b"x", b"same key", partition=p) for p in range(4)])
         producer.flush()
@@ -167,7 +165,7 @@ class BatchBusSuite(ABC):
             (1, 4),
         ]
 
-    def test_what_was_not_committed_comes_again_byte_for_byte(self, bus: Bus, producer: BatchProducer) -> None:
+    def test_uncommitted_records_are_delivered_again_byte_for_byte(self, bus: Bus, producer: BatchProducer) -> None:
         topic, group = bus.topic(), new_group()
         producer.send([Outgoing(topic, b"v", b"k", HEADERS)])
         producer.flush()
@@ -176,7 +174,7 @@ class BatchBusSuite(ABC):
         with closing(bus.batch_consumer([topic], group)) as consumer:
             assert take(consumer, 1) == first
 
-    def test_groups_do_not_see_what_others_commit(self, bus: Bus, producer: BatchProducer) -> None:
+    def test_groups_do_not_see_commits_of_others(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic()
         producer.send(numbered(topic, 3))
         producer.flush()
@@ -195,7 +193,7 @@ class BatchBusSuite(ABC):
             consumer.commit({TopicPartition(topic, 0): 3})
             assert numbers(take(consumer, 3)) == [1, 2, 3]
 
-    def test_a_seek_before_the_first_poll_leaves_other_partitions_where_they_were_committed(
+    def test_a_seek_before_the_first_poll_keeps_committed_offsets_of_other_partitions(
         self, bus: Bus, producer: BatchProducer
     ) -> None:
         topic, group = bus.topic(partitions=2), new_group()
@@ -209,9 +207,7 @@ class BatchBusSuite(ABC):
             places = [(record.partition, record.offset) for record in take(consumer, 5)]
         assert sorted(places) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3)]
 
-    def test_a_seek_after_reading_leaves_other_partitions_where_they_were_read_to(
-        self, bus: Bus, producer: BatchProducer
-    ) -> None:
+    def test_a_seek_after_reading_keeps_positions_of_other_partitions(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic(partitions=2)
         for partition in (0, 1):
             producer.send(numbered(topic, 3, partition=partition))
@@ -224,7 +220,7 @@ class BatchBusSuite(ABC):
             producer.flush()
             assert [(record.partition, record.offset) for record in take(consumer, 1)] == [(0, 3)]
 
-    def test_a_poll_gives_no_more_than_it_is_asked_for(self, bus: Bus, producer: BatchProducer) -> None:
+    def test_a_poll_returns_at_most_max_records(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic()
         producer.send(numbered(topic, 10))
         producer.flush()
@@ -236,13 +232,13 @@ class BatchBusSuite(ABC):
                 records += polled
         assert numbers(records) == list(range(10))
 
-    def test_a_poll_with_nothing_to_read_ends_after_its_timeout(self, bus: Bus) -> None:
+    def test_a_poll_without_records_ends_after_its_timeout(self, bus: Bus) -> None:
         with closing(bus.batch_consumer([bus.topic()], new_group())) as consumer:
             began = time.monotonic()
             assert list(consumer.poll(10, 0.05)) == []
             assert time.monotonic() - began < 30
 
-    def test_a_poll_ends_when_a_record_comes(self, bus: Bus, producer: BatchProducer) -> None:
+    def test_a_poll_ends_when_a_record_arrives(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic()
         with closing(bus.batch_consumer([topic], new_group())) as consumer:
             consumer.poll(1, 0.05)
@@ -254,7 +250,7 @@ class BatchBusSuite(ABC):
             writer.join()
             producer.flush()
 
-    def test_end_offsets_stand_after_the_newest_acknowledged_record(self, bus: Bus, producer: BatchProducer) -> None:
+    def test_end_offsets_are_after_the_newest_acknowledged_record(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic(partitions=2)
         with closing(bus.batch_consumer([topic], new_group())) as consumer:
             places = [TopicPartition(topic, partition) for partition in (0, 1)]
@@ -273,10 +269,10 @@ class BatchBusSuite(ABC):
                 *(TopicPartition(topics[1], partition) for partition in range(3)),
             }
 
-    def test_a_producer_tells_how_many_partitions_a_topic_has(self, bus: Bus, producer: BatchProducer) -> None:
+    def test_a_producer_returns_the_number_of_partitions(self, bus: Bus, producer: BatchProducer) -> None:
         assert producer.partitions(bus.topic(partitions=3)) == 3
 
-    def test_a_topic_that_nobody_created_is_refused(self, producer: BatchProducer) -> None:
+    def test_a_missing_topic_is_refused(self, producer: BatchProducer) -> None:
         with pytest.raises(UndeclaredTopic, match="undeclared-topic"):
             producer.partitions("undeclared-topic")
         with pytest.raises(UndeclaredTopic, match="undeclared-topic"):
@@ -290,7 +286,7 @@ class LifecycleBusSuite(ABC):
     @abstractmethod
     def bus(self) -> Bus: ...
 
-    async def test_records_of_a_partition_come_in_the_order_in_which_they_were_sent(self, bus: Bus) -> None:
+    async def test_records_of_a_partition_arrive_in_the_order_of_sending(self, bus: Bus) -> None:
         topic = bus.topic(partitions=2)
         async with running(bus.lifecycle_producer()) as producer:
             for start in range(0, 100, 10):
@@ -337,7 +333,7 @@ class LifecycleBusSuite(ABC):
         async with running(bus.lifecycle_consumer([topic], group)) as consumer:
             assert numbers(await take_events(consumer, 3)) == [2, 3, 4]
 
-    async def test_what_was_not_committed_comes_again_byte_for_byte(self, bus: Bus) -> None:
+    async def test_uncommitted_records_are_delivered_again_byte_for_byte(self, bus: Bus) -> None:
         topic, group = bus.topic(), new_group()
         async with running(bus.lifecycle_producer()) as producer:
             await producer.send([Outgoing(topic, b"v", b"k", HEADERS)])
@@ -346,7 +342,7 @@ class LifecycleBusSuite(ABC):
         async with running(bus.lifecycle_consumer([topic], group)) as consumer:
             assert await take_events(consumer, 1) == first
 
-    async def test_a_poll_gives_no_more_than_it_is_asked_for(self, bus: Bus) -> None:
+    async def test_a_poll_returns_at_most_max_records(self, bus: Bus) -> None:
         topic = bus.topic()
         async with running(bus.lifecycle_producer()) as producer:
             await producer.send(numbered(topic, 7))
@@ -358,7 +354,7 @@ class LifecycleBusSuite(ABC):
                 records += polled
         assert numbers(records) == list(range(7))
 
-    async def test_both_halves_read_what_the_other_wrote(self, bus: Bus) -> None:
+    async def test_batch_and_lifecycle_clients_read_each_others_records(self, bus: Bus) -> None:
         topic = bus.topic()
         with closing(bus.batch_producer()) as batches:
             batches.send([Outgoing(topic, b"from a batch", b"k", HEADERS)])
@@ -371,7 +367,7 @@ class LifecycleBusSuite(ABC):
             assert take(rows, 2) == seen
         assert [record.value for record in seen] == [b"from a batch", b"from a handler"]
 
-    async def test_a_topic_that_nobody_created_is_refused(self, bus: Bus) -> None:
+    async def test_a_missing_topic_is_refused(self, bus: Bus) -> None:
         async with running(bus.lifecycle_producer()) as producer:
             with pytest.raises(UndeclaredTopic, match="undeclared-topic"):
                 await producer.send([Outgoing("undeclared-topic", b"x", b"k")])

@@ -59,21 +59,21 @@ def bash(tmp_path: Path) -> Iterator[Shell]:
         yield found
 
 
-def test_blocks_are_found_by_language_with_the_lines_where_they_stand(document: Path) -> None:
+def test_blocks_are_selected_by_language_and_have_line_numbers(document: Path) -> None:
     assert [each.language for each in blocks(document)] == ["sh", "python", "sh", "sh", "text", "sh"]
     found = blocks(document, "python")
     assert [(str(each), each.options) for each in found] == [("document.md:11", {"title": "ask.py"})]
     assert found[0].text.startswith("import os\n")
 
 
-def test_blocks_are_found_by_the_headings_above_them(tmp_path: Path) -> None:
+def test_blocks_are_grouped_by_headings(tmp_path: Path) -> None:
     path = tmp_path / "headings.md"
     path.write_text("# All\n```sh\na\n```\n## One\n### Deep\n```sh\nb\n```\n```sh\nc\n```\n## Two\n```sh\nd\n```\n")
     found = {name: [each.text for each in some] for name, some in sections(path).items()}
     assert found == {"All": ["a\n"], "One: Deep": ["b\n", "c\n"], "Two": ["d\n"]}
 
 
-def test_a_shell_keeps_what_blocks_leave_and_says_what_they_print(document: Path, bash: Shell) -> None:
+def test_a_shell_keeps_variables_and_returns_output(document: Path, bash: Shell) -> None:
     *good, bad = blocks(document, "sh", "python")
     said = [bash.run(each).output for each in good]
     assert said == ["", "", "hello here\nanna at port-of-new\n", "refused\n"]
@@ -81,7 +81,7 @@ def test_a_shell_keeps_what_blocks_leave_and_says_what_they_print(document: Path
         bash.run(bad)
 
 
-def test_a_block_that_does_not_end_is_told(document: Path, bash: Shell) -> None:
+def test_a_block_that_does_not_end_is_reported(document: Path, bash: Shell) -> None:
     waiting = Block(document, 1, "sh", "echo begun; read -r line < <(tail -f /dev/null)")
     with pytest.raises(AssertionError, match=r"ended with no exit code after 0.5 s, not 0:\n(.*\n)+begun"):
         bash.run(waiting, timeout_s=0.5)

@@ -53,14 +53,14 @@ def _with_header(name: str, value: bytes | None) -> Record:
     chain=st.text(min_size=1, max_size=40),
     cause=st.none() | st.text(min_size=1, max_size=40),
 )
-def test_an_event_comes_back_from_its_record(
+def test_an_event_equals_what_is_read_from_its_record(
     time_ms: int, wall_ms: int, identity: str, chain: str, cause: str | None
 ) -> None:
     event = _event(id=identity, time_ms=time_ms, wall_time_ms=wall_ms, correlation_id=chain, causation_id=cause)
     assert from_record(_record(event), MESSAGES) == event
 
 
-def test_the_record_stands_on_the_topic_of_its_message_keyed_by_the_loop() -> None:
+def test_a_record_is_for_the_topic_of_its_message_with_the_loop_as_key() -> None:
     record = to_record(_event())
     assert (record.topic, record.key) == ("monitoring.drift-detected.v1", b"orders")
     assert to_record(_event(), "a key").key == b"a key"
@@ -81,7 +81,7 @@ def test_headers_are_cloudevents_in_kafka_binary_mode() -> None:
     }
 
 
-def test_the_handled_event_gives_cause_chain_and_trace_to_what_stays_in_its_chain() -> None:
+def test_an_event_in_the_same_chain_inherits_cause_chain_and_trace() -> None:
     first = _event()
     draft = Draft("second", "orders", 5, training.ReasonCoalesced(loop="orders"))
     second = from_draft(draft, source="training", wall_time_ms=1, cause=first, traceparent=None)
@@ -93,7 +93,7 @@ def test_the_handled_event_gives_cause_chain_and_trace_to_what_stays_in_its_chai
     assert (own.correlation_id, own.causation_id) == ("the id", "the id")
 
 
-def test_what_goes_into_another_chain_has_only_the_cause_that_is_named() -> None:
+def test_an_event_in_another_chain_has_only_an_explicit_cause() -> None:
     draft = Draft("second", "orders", 5, training.ReasonCoalesced(loop="orders"), chain="other")
     unnamed = from_draft(draft, source="x", wall_time_ms=1, cause=_event(), traceparent="t")
     assert (unnamed.correlation_id, unnamed.causation_id, unnamed.traceparent) == ("other", None, "t")
@@ -185,7 +185,7 @@ def test_an_empty_record_is_invalid(value: bytes | None) -> None:
 
 
 @given(st.binary(max_size=200), st.lists(st.tuples(st.text(max_size=12), st.binary(max_size=12)), max_size=8))
-def test_whatever_comes_is_read_or_invalid(value: bytes, headers: list[tuple[str, bytes]]) -> None:
+def test_any_record_is_read_or_invalid(value: bytes, headers: list[tuple[str, bytes]]) -> None:
     record = _record(_event(), value=value)
     for each in (record, dataclasses.replace(record, headers=tuple(headers))):
         with contextlib.suppress(InvalidEvent):
@@ -197,5 +197,5 @@ def test_times_keep_their_milliseconds(time_ms: int) -> None:
     assert parse_rfc3339(rfc3339(time_ms)) == time_ms
 
 
-def test_times_of_other_zones_are_understood() -> None:
+def test_times_of_other_zones_are_converted() -> None:
     assert parse_rfc3339("2023-11-14T23:13:20.123+01:00") == parse_rfc3339("2023-11-14T22:13:20.123Z")

@@ -13,7 +13,7 @@ from tests.helpers.event_log import two_champions
 from tests.helpers.examples import examples
 
 
-def test_everything_up_to_now_is_read_once() -> None:
+def test_all_records_up_to_the_current_end_are_read_once() -> None:
     broker = MemoryBroker()
     broker.create_topic("a", 2)
     broker.create_topic("empty")
@@ -21,11 +21,11 @@ def test_everything_up_to_now_is_read_once() -> None:
     reading = records(broker.batch_consumer(["a", "empty"], "history"))
     first = next(reading)
     broker.append(numbered("a", 100, partition=0, start=5))  # after the reading began
-    found = [first, *reading]
-    assert sorted(numbers(found)) == [0, 0, 1, 1, 2, 2, 3, 4]
+    all_records = [first, *reading]
+    assert sorted(numbers(all_records)) == [0, 0, 1, 1, 2, 2, 3, 4]
 
 
-def test_a_broker_that_has_less_than_it_said_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_stops_before_the_end_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("driftloop.events.event_log._POLL_S", 0.0)
     broker = MemoryBroker()
     broker.create_topic("a")
@@ -36,7 +36,7 @@ def test_a_broker_that_has_less_than_it_said_is_no_end(monkeypatch: pytest.Monke
         list(records(consumer))
 
 
-def test_every_example_is_decoded_by_what_its_topic_declares() -> None:
+def test_every_good_example_is_decoded() -> None:
     for example in examples("good"):
         event = decode(example.record)
         assert event == from_record(example.record, [type(event.data)])
@@ -45,13 +45,13 @@ def test_every_example_is_decoded_by_what_its_topic_declares() -> None:
         decode(examples("poison")[0].record)
 
 
-def test_an_event_that_is_delivered_again_happened_once() -> None:
+def test_a_redelivered_event_is_returned_once() -> None:
     events = two_champions().events
     assert distinct_events([*events, *events[-3:]]) == distinct_events(reversed(events))
     assert [each.id for each in distinct_events([*events, events[0]])] == [each.id for each in distinct_events(events)]
     assert len(distinct_events(events)) == len(events)
 
 
-def test_the_lifecycle_is_what_is_kept_for_ever() -> None:
+def test_lifecycle_topics_are_those_kept_without_limit() -> None:
     assert "monitoring.drift-detected.v1" in LIFECYCLE
     assert "predictions.served.v1" not in LIFECYCLE

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from driftloop.events.ids import event_id, short_id
 
 
-def test_equal_meaning_gives_equal_ids_for_ever() -> None:
+def test_equal_parts_always_give_equal_ids() -> None:
     assert event_id("window-closed", "orders", "w1") == "400ec3e9-17eb-5976-bd45-3dc9f4cab63c"
     assert short_id("r", "orders", "run-1") == "r-8bddac6d3cdb"
 
@@ -17,13 +17,13 @@ _WORDS = st.text(st.characters(exclude_characters="\x1f", exclude_categories=["C
 
 
 @given(st.lists(_WORDS, min_size=1, max_size=4, unique=True))
-def test_other_kinds_and_other_parts_give_other_ids(parts: list[str]) -> None:
+def test_different_kinds_or_parts_give_different_ids(parts: list[str]) -> None:
     assert event_id("a", *parts) != event_id("b", *parts)
     assert event_id("a", *parts) != event_id("a", *parts, "")
     assert event_id("a", *parts) != event_id("a", "".join(parts), "x")
 
 
-def test_parts_do_not_run_into_each_other() -> None:
+def test_the_boundary_between_parts_matters() -> None:
     assert event_id("a", "bc", "d") != event_id("a", "b", "cd")
     assert event_id("a", 12, 3) != event_id("a", 1, 23)
 

@@ -8,7 +8,7 @@ from driftloop.process.atomic_file import replace_file, replacing
 
 
 @pytest.mark.parametrize(("content", "written"), [(b"\x00\xff", b"\x00\xff"), ("né", "né".encode())])
-def test_the_content_replaces_that_of_the_file(tmp_path: Path, content: bytes | str, written: bytes) -> None:
+def test_the_content_of_the_file_is_replaced(tmp_path: Path, content: bytes | str, written: bytes) -> None:
     path = tmp_path / "folder" / "file"
     for _ in range(2):
         replace_file(path, content)

@@ -40,12 +40,12 @@ def test_every_error_is_a_driftloop_error() -> None:
     assert all(issubclass(each, errors.DriftloopError) for each in _classes().values())
 
 
-def test_an_invalid_event_says_its_reason_and_its_detail() -> None:
+def test_an_invalid_event_has_reason_and_detail() -> None:
     assert str(errors.InvalidEvent("range", "lines is 900")) == "range: lines is 900"
     assert str(errors.InvalidEvent("duplicate")) == "duplicate"
 
 
-def test_a_wrong_definition_says_every_problem_on_a_line_of_its_own() -> None:
+def test_a_wrong_definition_lists_one_problem_per_line() -> None:
     error = errors.LoopDefinitionError(["a:1: one", "a:2: two"])
     assert error.problems == ["a:1: one", "a:2: two"]
     assert str(error) == "a:1: one\na:2: two"

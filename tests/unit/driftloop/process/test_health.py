@@ -34,14 +34,14 @@ def _ask(server: HealthServer, path: str) -> tuple[int, str, bytes]:
             return error.code, error.headers["Content-Type"], error.read()
 
 
-def test_a_process_lives_before_it_is_ready(server: HealthServer, service: _Service) -> None:
+def test_a_process_is_live_before_it_is_ready(server: HealthServer, service: _Service) -> None:
     assert _ask(server, "/live")[0] == 200
     assert _ask(server, "/ready")[::2] == (503, b'{"ready": false}')
     service.ready = True
     assert _ask(server, "/ready")[::2] == (200, b'{"ready": true}')
 
 
-def test_status_says_what_the_service_says(server: HealthServer) -> None:
+def test_status_returns_the_services_status(server: HealthServer) -> None:
     code, kind, body = _ask(server, "/status")
     assert (code, kind, json.loads(body)) == (200, "application/json", {"handled": 3})
 
@@ -53,7 +53,7 @@ def test_metrics_are_prometheus_text(server: HealthServer) -> None:
     assert b"# TYPE" in body
 
 
-def test_another_path_says_which_there_are(server: HealthServer) -> None:
+def test_an_unknown_path_lists_the_valid_ones(server: HealthServer) -> None:
     code, _, body = _ask(server, "/")
     assert code == 404
     assert b"/ready" in body

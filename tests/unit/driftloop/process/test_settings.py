@@ -21,26 +21,26 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch,
     }
 
 
-def test_defaults_stand_in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_paths_are_in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "LOOPS_DIR", "FEATURE_REPO"):
         monkeypatch.delenv(f"DRIFTLOOP_{name}", raising=False)
     settings = Settings()
     assert (settings.home, settings.loops_dir) == (ROOT / "var", ROOT / "loops")
 
 
-def test_unknown_and_impossible_settings_are_refused() -> None:
+def test_unknown_and_invalid_settings_are_refused() -> None:
     with pytest.raises(ValidationError, match="kafka_botstrap"):
         Settings(kafka_botstrap="x")  # type: ignore[call-arg]
     with pytest.raises(ValidationError, match="health_port"):
         Settings(health_port=70_000)
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().home = Path("/elsewhere")  # type: ignore[misc]
 
 
-def test_a_service_has_a_database_of_its_own(tmp_path: Path) -> None:
+def test_each_service_has_its_own_database(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     assert settings.database_url("registry") == f"sqlite:///{tmp_path}/state/registry.db"
     assert (tmp_path / "state").is_dir()
@@ -48,7 +48,7 @@ def test_a_service_has_a_database_of_its_own(tmp_path: Path) -> None:
     assert shared.database_url("registry") == "postgresql://db/driftloop_registry"
 
 
-def test_a_variable_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_overrides_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     written = tcp_ports.port("KAFKA_PORT")
     monkeypatch.setenv("KAFKA_PORT", "4711")
     assert tcp_ports.port("KAFKA_PORT") == 4711
@@ -58,18 +58,18 @@ def test_a_variable_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "65536", "-1", "kafka", "90 92", "9092.5"])
-def test_what_is_no_port_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_an_invalid_port_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("KAFKA_PORT", value)
     with pytest.raises(ConfigError, match=f"KAFKA_PORT is '{value}'"):
         tcp_ports.port("KAFKA_PORT")
 
 
-def test_a_port_that_nobody_named_is_refused() -> None:
+def test_an_unknown_port_name_is_refused() -> None:
     with pytest.raises(ConfigError, match="CHEESE_PORT is None; set a port from 1 to 65535"):
         tcp_ports.port("CHEESE_PORT")
 
 
-def test_a_base_moves_every_port_but_those_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base_moves_all_ports_without_an_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT_BASE", "29000")
     assert {name: tcp_ports.port(name) - 29_000 for name in tcp_ports.names()} == tcp_ports.OFFSETS
     assert Settings().mlflow_uri == f"http://127.0.0.1:{29_000 + tcp_ports.OFFSETS['MLFLOW_PORT']}"
@@ -77,7 +77,7 @@ def test_a_base_moves_every_port_but_those_that_the_environment_names(monkeypatc
     assert (Settings().kafka_bootstrap, Settings().port("REDIS_PORT")) == ("127.0.0.1:4711", 29_041)
 
 
-def test_a_base_may_stand_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base_may_be_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PORT_BASE", raising=False)
     monkeypatch.setattr(tcp_ports, "_file", lambda: {"PORT_BASE": "31000", "KAFKA_PORT": "19092"})
     assert Settings().kafka_bootstrap == "127.0.0.1:31000"
@@ -86,7 +86,7 @@ def test_a_base_may_stand_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("value", ["29050", "1000", "65500", "-100", "many"])
-def test_what_is_no_base_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_an_invalid_base_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("PORT_BASE", value)
     with pytest.raises(ConfigError, match=f"PORT_BASE is '?{value}'?; use a multiple of 100 from 1100 to 65400"):
         Settings()
@@ -102,7 +102,7 @@ def test_a_base_in_the_settings_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert Settings() == settings  # what a process is that is started under them
 
 
-def test_every_setting_has_a_sentence() -> None:
+def test_every_setting_has_a_docstring() -> None:
     """Pydantic keeps no attribute docstrings: the file has one after each field."""
     lines = (ROOT / "driftloop" / "process" / "settings.py").read_text().splitlines()
     for name in Settings.model_fields:

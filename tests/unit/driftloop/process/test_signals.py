@@ -5,7 +5,7 @@ import threading
 from driftloop.process.signals import run_on_thread
 
 
-def test_the_call_is_made_for_each_asking_whatever_lock_the_asker_holds() -> None:
+def test_the_handler_calls_once_per_signal_even_if_the_caller_holds_a_lock() -> None:
     lock, calls, made = threading.Lock(), [], threading.Semaphore(0)
 
     def call() -> None:

@@ -10,14 +10,14 @@ from driftloop.process.startup_errors import (
 )
 
 
-def test_what_processes_refuse_is_read_with_each_problem_once(tmp_path: Path) -> None:
+def test_startup_errors_are_read_without_duplicates(tmp_path: Path) -> None:
     assert read_startup_errors(tmp_path) == []
     write_startup_errors(tmp_path, "features", "a.yaml:3: no\nb.yaml:1: no")
     write_startup_errors(tmp_path, "ingestion", "a.yaml:3: no")
     assert read_startup_errors(tmp_path) == ["a.yaml:3: no", "b.yaml:1: no"]
 
 
-def test_a_process_that_is_started_again_withdraws_its_own(tmp_path: Path) -> None:
+def test_a_restarted_process_clears_its_own_errors(tmp_path: Path) -> None:
     write_startup_errors(tmp_path, "features", "one")
     write_startup_errors(tmp_path, "ingestion", "other")
     clear_startup_errors(tmp_path, "features")
@@ -25,7 +25,7 @@ def test_a_process_that_is_started_again_withdraws_its_own(tmp_path: Path) -> No
     assert read_startup_errors(tmp_path) == ["other"]
 
 
-def test_a_new_start_knows_none_of_the_last(tmp_path: Path) -> None:
+def test_a_new_start_clears_all_errors(tmp_path: Path) -> None:
     write_startup_errors(tmp_path, "features", "one")
     clear_all_startup_errors(tmp_path)
     assert read_startup_errors(tmp_path) == []

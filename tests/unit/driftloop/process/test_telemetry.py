@@ -7,7 +7,7 @@ from driftloop.process.telemetry import Counter, Gauge, Histogram
 COUNT = Counter("tested_label_check", "Things.", ("loop", "kind"))
 
 
-def test_labels_are_those_that_were_declared() -> None:
+def test_undeclared_labels_are_refused() -> None:
     COUNT.add(loop="orders", kind="a")
     with pytest.raises(ValueError, match=r"tested_label_check has the labels \('loop', 'kind'\); got \('loop',\)"):
         COUNT.add(loop="orders")
