@@ -21,7 +21,7 @@ from driftloop.loop import load_loop
 from driftloop.loop.code import load_module
 from driftloop.model.bundle import Bundle
 from driftloop.model.path_relocation import path_resolver
-from driftloop.ops.backup.metadata import loops_of
+from driftloop.ops.backup.metadata import read_loops
 from driftloop.ops.checks.model import Findings
 from driftloop.ops.checks.predictions import Predictions, read_predictions
 from driftloop.ops.checks.run import PREDICTIONS
@@ -180,7 +180,7 @@ def test_a_running_system_is_not_overwritten(backup_run: BackupRun) -> None:
 
 
 def _is_past(settings: Settings, watermark_ms: int) -> bool:
-    loop = loops_of(settings).get(ORDERS)
+    loop = read_loops(settings).get(ORDERS)
     return loop is not None and bool(loop.champion) and (loop.watermark_ms or 0) >= watermark_ms
 
 
@@ -224,7 +224,7 @@ def _send_requests(settings: Settings, requests: _Requests, stop: threading.Even
     loop = load_loop(settings.loops_dir / ORDERS)
     events = load_module(loop.folder, "source").events(START_MS, START_MS + DAY_MS)
     rows: pa.Table = load_module(loop.folder, "requests").requests(events).slice(0, 4)
-    now_ms = loops_of(settings)[ORDERS].watermark_ms
+    now_ms = read_loops(settings)[ORDERS].watermark_ms
     rows = rows.set_column(1, "decision_time_ms", pa.array([now_ms] * len(rows), pa.int64()))
     with triton.InferenceServerClient(settings.triton_grpc) as client:
         caller = Caller(client, ORDERS, loop.definition.prediction)

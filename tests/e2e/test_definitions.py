@@ -49,4 +49,4 @@ def test_up_names_the_file_line_and_mistake(tmp_path: Path, before: str, after: 
         assert f"{path}:{line}: " in error
         assert says in error
         assert "Traceback" not in ended.stdout + ended.stderr
-        assert "nothing was running" in driftloop.run("down").stdout
+        assert "the system was not running" in driftloop.run("down").stdout

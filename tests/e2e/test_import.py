@@ -193,7 +193,7 @@ def test_an_imported_model_becomes_the_first_champion_with_its_own_scores(loops:
     [promoted] = loops.events(name, registry.ChampionPromoted)[:1]
     assert promoted.data.previous_release_id == ""
     output = loops.output[name]
-    assert output.effect == f"{promoted.data.release_id} answers, the loop's champion"
+    assert output.effect == f"{promoted.data.release_id} answers as the loop's champion"
     request = next(event for event in loops.events(name, training.RetrainRequested) if event.data.HasField("model"))
     assert promoted.correlation_id == request.correlation_id
     assert output.event_id == ("" if name == README else promoted.correlation_id)
@@ -239,7 +239,7 @@ def test_a_loop_without_a_trainer_says_so_and_one_with_a_trainer_retrains(loops:
             f"`driftloop import {name} --onnx FILE`"
         ]
         assert "no trainer" in checked_output(line.run("timeline", name))
-    assert "training is asked for" in checked_output(line.run("retrain", TRAINED, *WHY, *PATIENCE))
+    assert "training is requested" in checked_output(line.run("retrain", TRAINED, *WHY, *PATIENCE))
 
     def has_verdict() -> bool:
         ends = [*loops.events(TRAINED, registry.StageEntered), *loops.events(TRAINED, registry.ReleaseRejected)]

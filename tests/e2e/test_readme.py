@@ -20,11 +20,11 @@ def test_up_status_and_down_do_what_the_readme_says(driftloop: CommandLine) -> N
     assert commands >= {"driftloop up", "driftloop status", "driftloop down"}
     started = driftloop.run("up")
     assert started.returncode == 0, started.stdout + started.stderr
-    assert "`driftloop status` shows it, `driftloop down` stops it" in started.stdout
+    assert "`driftloop status` shows its state, `driftloop down` stops it" in started.stdout
     assert driftloop.run("status").returncode == 0
     stopped = driftloop.run("down", "--json")
     assert json.loads(stopped.stdout) == {"stopped": True}
     assert open_ports(int(driftloop.environment["PORT_BASE"])) == []
     assert driftloop.run("status").returncode == 1
     assert json.loads(driftloop.run("down", "--json").stdout) == {"stopped": False}
-    assert driftloop.run("down").stdout == "nothing was running\n"
+    assert driftloop.run("down").stdout == "the system was not running\n"

@@ -1,1 +1,1 @@
-"""A copy of a home as it was at one moment, and a home out of such a copy (`docs/decisions/0008`)."""
+"""Backup and restore of a home (`docs/decisions/0008`)."""

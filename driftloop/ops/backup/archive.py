@@ -1,4 +1,4 @@
-"""The two forms of a backup, a folder and a tar file: written beside their place, and moved there when whole."""
+"""The two forms of a backup, a folder and a tar file: written under another name, and renamed when complete."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _CHUNK = 1 << 20
 
 
 class Source(Protocol):
-    """Bytes to be read."""
+    """A file to read."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
 
-class Limited:
-    """The first bytes of a file, digested as they are read."""
+class SizedReader:
+    """The first ``size`` bytes of a file, with a digest of what was read."""
 
     def __init__(self, source: Source, size: int) -> None:
         self._source, self.size, self._left = source, size, size
         self._digest = hashlib.sha256()
 
     def read(self, size: int = -1, /) -> bytes:
-        """Like a file's."""
+        """Read like a file."""
         data = self._source.read(self._left if size < 0 else min(size, self._left))
         self._left -= len(data)
         self._digest.update(data)
@@ -43,12 +43,12 @@ class Limited:
 
     @property
     def missing(self) -> int:
-        """Bytes not read yet."""
+        """Return the number of bytes not read yet."""
         return self._left
 
     @property
     def sha256(self) -> str:
-        """Of what was read, hex."""
+        """Return the digest of what was read, hex."""
         return self._digest.hexdigest()
 
 
@@ -59,19 +59,19 @@ def copy(source: Source, target: IO[bytes]) -> None:
 
 
 class Writer(ABC):
-    """A backup that is being made."""
+    """Writes a backup."""
 
     @abstractmethod
-    def add(self, name: str, source: Limited, mtime_ns: int, mode: int) -> None:
-        """Add a file. Where the source ends before its size, the caller notices and gives up."""
+    def add(self, name: str, source: SizedReader, mtime_ns: int, mode: int) -> None:
+        """Add a file. If the source has fewer bytes than its size, the caller notices and stops."""
 
     @abstractmethod
     def finish(self) -> None:
-        """Have everything on the disk."""
+        """Write everything to disk."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of it, finished or not."""
+        """Close the files, finished or not."""
 
 
 class _Folder(Writer):
@@ -79,7 +79,7 @@ class _Folder(Writer):
         path.mkdir(parents=True)
         self._path = path
 
-    def add(self, name: str, source: Limited, mtime_ns: int, mode: int) -> None:
+    def add(self, name: str, source: SizedReader, mtime_ns: int, mode: int) -> None:
         path = self._path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
@@ -89,7 +89,7 @@ class _Folder(Writer):
 
     def finish(self) -> None:
         for path in self._path.rglob("*"):
-            _to_disk(path)
+            _sync(path)
 
     def close(self) -> None:
         pass
@@ -100,18 +100,18 @@ class _Tar(Writer):
         self._path = path
         self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed by `close`
 
-    def add(self, name: str, source: Limited, mtime_ns: int, mode: int) -> None:
+    def add(self, name: str, source: SizedReader, mtime_ns: int, mode: int) -> None:
         member = tarfile.TarInfo(name)
         member.size, member.mtime, member.mode = source.size, mtime_ns // 1_000_000_000, mode
         try:
             self._tar.addfile(member, source)
         except OSError as error:
-            if error.errno is not None:  # the disk's; the others say that the source ended
+            if error.errno is not None:  # an error of the disk; tarfile's own errors mean that the source ended
                 raise
 
     def finish(self) -> None:
         self._tar.close()
-        _to_disk(self._path)
+        _sync(self._path)
 
     def close(self) -> None:
         self._tar.close()
@@ -119,20 +119,20 @@ class _Tar(Writer):
 
 @contextmanager
 def writing(target: Path) -> Iterator[Writer]:
-    """Make a backup at a place that is free. It appears there once the block is through; otherwise nothing stays.
+    """Write a backup to a new path. It appears there when the block completes; otherwise nothing remains.
 
     Raises:
-        ConfigError: the path exists, or is not usable.
+        ConfigError: the path exists, or cannot be used.
     """
     unfinished = target.with_name(target.name + _UNFINISHED)
     if target.exists():
-        raise ConfigError(f"{target} is there already; give another name, or remove it")
-    _remove(unfinished)  # of one that was killed
+        raise ConfigError(f"{target} exists already; give another name, or remove it")
+    _remove(unfinished)  # left by a killed backup
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         writer = _Tar(unfinished) if target.suffix == TAR else _Folder(unfinished)
     except OSError as error:
-        raise ConfigError(f"{target} cannot be written: {error.strerror}") from error
+        raise ConfigError(f"cannot write {target}: {error.strerror}") from error
     try:
         try:
             yield writer
@@ -140,27 +140,27 @@ def writing(target: Path) -> Iterator[Writer]:
         finally:
             writer.close()
         unfinished.rename(target)
-        _to_disk(target.parent)
+        _sync(target.parent)
     finally:
         _remove(unfinished)
 
 
 class Reader(Protocol):
-    """A backup."""
+    """Reads a backup."""
 
     def manifest(self) -> bytes:
-        """What its manifest holds.
+        """Return the content of its manifest.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: it has no manifest.
         """
         ...
 
     def open(self, name: str) -> IO[bytes]:
-        """A file of it.
+        """Open a file of it.
 
         Raises:
-            ConfigError: it is not there.
+            ConfigError: the file is missing.
         """
         ...
 
@@ -171,7 +171,7 @@ class _FolderReader:
 
     def manifest(self) -> bytes:
         if not (self._path / NAME).is_file():
-            raise _not_whole(self._path)
+            raise _incomplete(self._path)
         return (self._path / NAME).read_bytes()
 
     def open(self, name: str) -> IO[bytes]:
@@ -188,18 +188,18 @@ class _TarReader:
 
     def manifest(self) -> bytes:
         try:
-            self._members = {each.name: each for each in self._tar.getmembers() if each.isreg()}
+            self._members = {member.name: member for member in self._tar.getmembers() if member.isreg()}
         except tarfile.TarError as error:
-            raise _not_whole(self._path) from error
+            raise _incomplete(self._path) from error
         if NAME not in self._members:
-            raise _not_whole(self._path)
+            raise _incomplete(self._path)
         return self.open(NAME).read()
 
     def open(self, name: str) -> IO[bytes]:
-        found = self._tar.extractfile(self._members[name]) if name in self._members else None
-        if found is None:
+        file = self._tar.extractfile(self._members[name]) if name in self._members else None
+        if file is None:
             raise ConfigError(f"{self._path}: {name} is missing; take another backup")
-        return found
+        return file
 
 
 @contextmanager
@@ -207,33 +207,33 @@ def reading(path: Path) -> Iterator[Reader]:
     """Open a backup.
 
     Raises:
-        ConfigError: there is none at that place.
+        ConfigError: the path has no backup.
     """
     if path.is_dir():
         yield _FolderReader(path)
         return
     if not path.exists():
-        raise ConfigError(f"there is no {path}")
+        raise ConfigError(f"{path} does not exist")
     try:
         tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed below
     except (tarfile.TarError, OSError) as error:
-        raise ConfigError(f"{path} is no backup: neither a folder nor a tar file") from error
+        raise ConfigError(f"{path} is not a backup: it is neither a folder nor a tar file") from error
     with tar:
         yield _TarReader(path, tar)
 
 
-def said(source: Limited, mtime_ns: int, mode: int) -> FileEntry:
-    """What the manifest says about a file that was read."""
+def file_entry(source: SizedReader, mtime_ns: int, mode: int) -> FileEntry:
+    """Return the manifest's entry for a file that was read."""
     return FileEntry(sha256=source.sha256, size=source.size, mtime_ns=mtime_ns, mode=mode)
 
 
 def add_bytes(writer: Writer, name: str, content: bytes, wall_ms: int) -> None:
-    """Add a file that stands nowhere."""
-    writer.add(name, Limited(io.BytesIO(content), len(content)), wall_ms * 1_000_000, 0o644)
+    """Add a file from memory."""
+    writer.add(name, SizedReader(io.BytesIO(content), len(content)), wall_ms * 1_000_000, 0o644)
 
 
-def _not_whole(path: Path) -> ConfigError:
-    return ConfigError(f"{path} is no whole backup: it has no {NAME}, which is written last; take another backup")
+def _incomplete(path: Path) -> ConfigError:
+    return ConfigError(f"{path} is not a complete backup: it has no {NAME}, which is written last; take another backup")
 
 
 def _remove(path: Path) -> None:
@@ -243,7 +243,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _to_disk(path: Path) -> None:
+def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""What of a home a backup holds.
+"""Which files of a home a backup contains.
 
-Left out is what belongs to running processes (`run/`, locks, shared memory of SQLite), what is made again from the rest
-(Kafka's indexes, which are as large as they may become while it runs; Faust's folder) and what says about the machine
+It leaves out what belongs to running processes (`run/`, locks, shared memory of SQLite), what is rebuilt from the rest
+(Kafka's indexes, which are allocated at full size while it runs; Faust's folder) and what describes the machine
 (`logs/`, `traces/`, `prometheus/`).
 """
 
@@ -11,52 +11,54 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-PLACES = (
+PATHS = (
     "state", "online", "feast", "mlflow", "spool", "triton", "training", "kafka/data", "demo.json", "former-homes.json",
     "lake", "bundles", "imports",
 )  # fmt: skip
 """Files and folders of a home."""
 
-TOPS = tuple(dict.fromkeys(PurePosixPath(each).parts[0] for each in PLACES))
-"""Their first parts: what a restore replaces."""
+TOP_LEVEL = tuple(dict.fromkeys(PurePosixPath(path).parts[0] for path in PATHS))
+"""Their first path components: what a restore replaces."""
 
 _WRITTEN_ONCE = ("lake/", "bundles/", "imports/", "mlflow/artifacts/")
 _DERIVED = (".index", ".timeindex", "-shm", ".pyc", ".partial")
-_OF_ONE_RUN = ("kafka/data/.lock", "kafka/data/.kafka_cleanshutdown")
-"""The second says that a log needs no look: a restored one gets it, and its indexes."""
+_RUN_FILES = ("kafka/data/.lock", "kafka/data/.kafka_cleanshutdown")
+"""The second file says that a log needs no recovery: a restored log does, to get its indexes."""
 _POINTER = "_last_checkpoint"
 """The one file of a Delta table that is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file of a home, as it was when it was looked at."""
+    """A file of a home at the time of the scan."""
 
     name: str
-    """Relative, with slashes."""
+    """Relative path with slashes."""
     size: int
-    """Bytes; what is appended later is not of that moment."""
+    """Bytes; what is appended later is not copied."""
 
     @property
     def is_written_once(self) -> bool:
-        """Whether its content stays what it is, so that it can be copied later."""
+        """Return whether its content never changes, so that it can be copied later."""
         return self.name.startswith(_WRITTEN_ONCE) and not self.name.endswith(_POINTER)
 
 
-def entries(home: Path) -> list[Entry]:
-    """Every file that a backup holds, in the order of their names."""
-    found = [path for place in PLACES for path in _files(home / place)]
-    named = ((path.relative_to(home).as_posix(), path) for path in found)
-    return sorted((Entry(name, path.stat().st_size) for name, path in named if _belongs(name)), key=lambda e: e.name)
+def list_entries(home: Path) -> list[Entry]:
+    """Return every file of a backup, sorted by name."""
+    paths = [path for name in PATHS for path in _files(home / name)]
+    named = ((path.relative_to(home).as_posix(), path) for path in paths)
+    return sorted(
+        (Entry(name, path.stat().st_size) for name, path in named if _is_included(name)), key=lambda entry: entry.name
+    )
 
 
 def _files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
     else:
-        yield from (each for each in path.rglob("*") if each.is_file())
+        yield from (file for file in path.rglob("*") if file.is_file())
 
 
-def _belongs(name: str) -> bool:
-    """A name with ``#`` is a file of the lake that is not whole yet."""
-    return not name.endswith(_DERIVED) and name not in _OF_ONE_RUN and "#" not in name
+def _is_included(name: str) -> bool:
+    """Exclude derived files, files of one run, and unfinished files of the lake, which have ``#`` in their names."""
+    return not name.endswith(_DERIVED) and name not in _RUN_FILES and "#" not in name

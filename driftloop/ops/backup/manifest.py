@@ -1,4 +1,4 @@
-"""What a backup says about itself: written last, so that a copy that was cut short has none."""
+"""The manifest of a backup: written last, so that an interrupted copy has none."""
 
 from __future__ import annotations
 
@@ -32,78 +32,80 @@ class FileEntry(BaseModel):
 
 
 class LoopEntry(BaseModel):
-    """A loop at the moment of the backup."""
+    """A loop at the time of the backup."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     watermark_ms: int | None
-    """Event time up to which online features were right; None before there were any."""
+    """Event time up to which online features were complete; None before the first."""
     champion: str
-    """The release that answered; empty where none did."""
+    """The release that answered; empty if none."""
     epoch: int
-    """Of the route by which it did; 0 where there was none."""
+    """Epoch of the route; 0 if there was none."""
 
 
 class Manifest(BaseModel):
-    """Everything but the files' content."""
+    """Everything except the files' content."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     driftloop: str
-    """Version that made it."""
+    """Version that wrote it."""
     taken_wall_ms: int
-    """When the copy's moment was, UTC."""
+    """Time of the copy, UTC milliseconds."""
     homes: tuple[str, ...]
-    """Paths by which events of this home may name its files."""
+    """Paths by which events of this home may refer to its files."""
     revisions: Mapping[str, tuple[str, ...]]
-    """Newest revisions of each database's schema, by file."""
+    """Newest schema revisions by database file."""
     loops: Mapping[str, LoopEntry]
     files: Mapping[str, FileEntry] = Field(default_factory=dict)
     """By name, relative to the home."""
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum(each.size for each in self.files.values())
+        """Return the bytes of all files."""
+        return sum(file.size for file in self.files.values())
 
     def to_json(self) -> bytes:
-        """The file: with its format, and the sha256 of all else that it says."""
-        said = {"format": FORMAT, **self.model_dump(mode="json")}
-        return json.dumps({_DIGEST: _digest(said), **said}, indent=1).encode()
+        """Return the file's content: format, digest of all other fields, and the fields."""
+        fields = {"format": FORMAT, **self.model_dump(mode="json")}
+        return json.dumps({_DIGEST: _digest(fields), **fields}, indent=1).encode()
 
 
-def parse(content: bytes, where: str) -> Manifest:
+def parse_manifest(content: bytes, source: str) -> Manifest:
     """Read a manifest.
 
     Raises:
-        ConfigError: it is damaged, or of a newer format.
+        ConfigError: it is damaged, or its format is newer.
     """
     try:
-        said: dict[str, Any] = json.loads(content)
-        found, digest = said.pop("format"), said.pop(_DIGEST)
+        fields: dict[str, Any] = json.loads(content)
+        format_, digest = fields.pop("format"), fields.pop(_DIGEST)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ConfigError(f"{where}: {NAME} is damaged; take another backup") from error
-    if isinstance(found, int) and found > FORMAT:
-        raise ConfigError(f"{where} has format {found}, and this driftloop reads {FORMAT}: restore it with a newer one")
+        raise ConfigError(f"{source}: {NAME} is damaged; take another backup") from error
+    if isinstance(format_, int) and format_ > FORMAT:
+        raise ConfigError(
+            f"{source} has format {format_}, and this driftloop reads {FORMAT}: restore it with a newer driftloop"
+        )
     try:
-        manifest = Manifest.model_validate(said)
+        manifest = Manifest.model_validate(fields)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {NAME} is damaged; take another backup") from error
-    if digest != _digest({"format": found, **said}) or not all(map(_is_inside, manifest.files)):
-        raise ConfigError(f"{where}: {NAME} is damaged; take another backup")
+        raise ConfigError(f"{source}: {NAME} is damaged; take another backup") from error
+    if digest != _digest({"format": format_, **fields}) or not all(map(_is_inside, manifest.files)):
+        raise ConfigError(f"{source}: {NAME} is damaged; take another backup")
     return manifest
 
 
-def _digest(said: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def _digest(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _is_inside(name: str) -> bool:
-    """Whether a name can be no file outside of a home."""
+    """Return whether the name is a path inside a home."""
     parts = PurePosixPath(name).parts
     return bool(parts) and not name.startswith("/") and ".." not in parts and not re.search(r"[\0\\]", name)
 
 
-def as_number(version: str) -> tuple[int, ...]:
-    """A version of ours, to be compared."""
+def version_number(version: str) -> tuple[int, ...]:
+    """Return a driftloop version as numbers that can be compared."""
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

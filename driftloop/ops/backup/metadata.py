@@ -1,4 +1,4 @@
-"""What a backup's manifest says about a home, read from its files."""
+"""Reads a manifest's metadata from the files of a home."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from driftloop.runner.migrate import TABLE
 _BUSY_S = 10.0
 
 
-def homes_of(home: Path) -> tuple[str, ...]:
-    """Paths by which events of a home may name its files: its own, and those that it had."""
+def known_homes(home: Path) -> tuple[str, ...]:
+    """Return the current and the earlier paths of a home, by which events may refer to its files."""
     return tuple(dict.fromkeys([str(home.absolute()), str(home.resolve()), *map(str, relocated_homes(home))]))
 
 
-def loops_of(settings: Settings) -> dict[str, LoopEntry]:
-    """Each loop that has features or a route: its watermark, and who answers."""
+def read_loops(settings: Settings) -> dict[str, LoopEntry]:
+    """Return watermark and champion of each loop that has features or a route."""
     query = f"SELECT loop, min(watermark_ms) FROM {WATERMARKS} GROUP BY 1"  # noqa: S608 - a constant
     marks = dict(_rows(settings.online_db, WATERMARKS, query))
     routes = {
@@ -42,8 +42,8 @@ def loops_of(settings: Settings) -> dict[str, LoopEntry]:
     }
 
 
-def revisions_of(home: Path) -> dict[str, tuple[str, ...]]:
-    """Newest revisions of each database of the services, by its file's name."""
+def read_revisions(home: Path) -> dict[str, tuple[str, ...]]:
+    """Return the newest schema revisions of each service database, by file name."""
     return {
         path.name: tuple(sorted(str(name) for (name,) in _rows(path, TABLE, f"SELECT version_num FROM {TABLE}")))  # noqa: S608 - a constant
         for path in sorted((home / "state").glob("*.db"))
@@ -51,15 +51,15 @@ def revisions_of(home: Path) -> dict[str, tuple[str, ...]]:
 
 
 def unknown_revisions(names: Iterable[str]) -> list[str]:
-    """Those that this version has no file for."""
+    """Return revisions that this version does not have."""
     files = [*ROOT.glob("driftloop/**/revisions/*.py"), *ROOT.glob("services/**/revisions/*.py")]
     return sorted(set(names) - {path.stem for path in files})
 
 
 def _rows(path: Path, table: str, query: str) -> list[tuple[Any, ...]]:
-    """What a database answers; nothing where it has no such table."""
+    """Return the rows of a query; empty if the database has no such table."""
     if not path.exists():
         return []
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
-        there = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-        return connection.execute(query).fetchall() if there else []
+        table_exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        return connection.execute(query).fetchall() if table_exists else []

@@ -1,48 +1,48 @@
-"""Makes a home out of a backup: all of it is read and held against the manifest before anything of the home changes."""
+"""Restores a home from a backup: everything is read and verified before the home changes."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from driftloop import __version__
 from driftloop.model.path_relocation import record_relocation
-from driftloop.ops.backup.archive import Limited, Reader, copy, reading
-from driftloop.ops.backup.contents import TOPS
-from driftloop.ops.backup.manifest import FileEntry, Manifest, as_number, parse
+from driftloop.ops.backup.archive import Reader, SizedReader, copy, reading
+from driftloop.ops.backup.contents import TOP_LEVEL
+from driftloop.ops.backup.manifest import FileEntry, Manifest, parse_manifest, version_number
 from driftloop.ops.backup.metadata import unknown_revisions
 from driftloop.ops.backup.take import Progress
-from driftloop.ops.system.incomplete_restore import WHOLE
+from driftloop.ops.system.incomplete_restore import VERIFIED
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.errors import ConfigError
 from driftloop.process.settings import Settings
 
 UNREAD = "restore.unread"
-"""Where files stand until all were read."""
+"""Folder for files until all were read."""
 _REPLACED = "restore.replaced"
-_OF_THE_OLD = ("faust", "run")
-"""What belonged to the state that is replaced, and is not in a backup."""
+_DISCARDED = ("faust", "run")
+"""Folders of the replaced state that are not in a backup."""
 
 
-def restore(
+def restore_backup(
     settings: Settings, source: Path, progress: Progress, *, force: bool, decided: Callable[[], None] = lambda: None
 ) -> Manifest:
-    """Put a backup's files into the home; with ``force`` in place of those that are there.
+    """Copy a backup's files into the home; with ``force``, replace those that are there.
 
-    ``decided`` is called when all files were verified: what follows takes no time and must not be cut short.
+    ``decided`` is called when all files are verified: the rest takes no time and must not be interrupted.
 
     Raises:
-        ConfigError: the system runs; the home is not empty; the backup is damaged, not whole or of a newer version; the
-            disk has no room. The home is as it was.
+        ConfigError: the system runs; the home is not empty; the backup is damaged, incomplete or of a newer version;
+        the disk is too small. The home is unchanged.
     """
     home = settings.home
     _refuse_running(settings)
     with reading(source) as backup:
-        manifest = parse(backup.manifest(), str(source))
+        manifest = parse_manifest(backup.manifest(), str(source))
         _refuse_newer(manifest, source)
-        _refuse_taken(home, force)
+        _refuse_nonempty(home, force)
         home.mkdir(parents=True, exist_ok=True)
         _refuse_without_room(home, manifest)
         unread = home / UNREAD
@@ -65,27 +65,27 @@ def _read(backup: Reader, manifest: Manifest, folder: Path, source: Path, progre
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with backup.open(name) as file, path.open("wb") as target:
-            limited = Limited(file, expected.size + 1)
+            limited = SizedReader(file, expected.size + 1)
             copy(limited, target)
         if path.stat().st_size != expected.size or limited.sha256 != expected.sha256:
             raise ConfigError(f"{source}: {name} is damaged; nothing was restored; take another backup")
-        _as_it_was(path, expected)
+        _restore_metadata(path, expected)
         done += expected.size
         progress(done, manifest.size)
 
 
-def _as_it_was(path: Path, expected: FileEntry) -> None:
+def _restore_metadata(path: Path, expected: FileEntry) -> None:
     path.chmod(expected.mode)
     os.utime(path, ns=(expected.mtime_ns, expected.mtime_ns))
 
 
 def _put_in_place(home: Path) -> None:
-    whole, replaced = home / WHOLE, home / _REPLACED
-    shutil.rmtree(whole, ignore_errors=True)  # of a restore that was killed
+    whole, replaced = home / VERIFIED, home / _REPLACED
+    shutil.rmtree(whole, ignore_errors=True)  # left by a killed restore
     (home / UNREAD).rename(whole)
     shutil.rmtree(replaced, ignore_errors=True)
     replaced.mkdir()
-    for name in (*TOPS, *_OF_THE_OLD):
+    for name in (*TOP_LEVEL, *_DISCARDED):
         if (home / name).exists():
             (home / name).rename(replaced / name)
     for path in sorted(whole.iterdir()):
@@ -96,25 +96,25 @@ def _put_in_place(home: Path) -> None:
 
 def _refuse_running(settings: Settings) -> None:
     supervisor = Supervisor(settings)
-    if supervisor.alive() or supervisor.left():
-        raise ConfigError(f"a system runs on {settings.home} or its ports; stop it with `driftloop down`")
+    if supervisor.alive() or supervisor.processes():
+        raise ConfigError(f"a system uses {settings.home} or its ports; stop it with `driftloop down`")
 
 
 def _refuse_newer(manifest: Manifest, source: Path) -> None:
-    unknown = unknown_revisions(name for each in manifest.revisions.values() for name in each)
-    if as_number(manifest.driftloop) > as_number(__version__) or unknown:
+    unknown = unknown_revisions(name for revisions in manifest.revisions.values() for name in revisions)
+    if version_number(manifest.driftloop) > version_number(__version__) or unknown:
         why = f"schema {', '.join(unknown)}" if unknown else f"version {manifest.driftloop}"
         raise ConfigError(
-            f"{source} was taken by a newer driftloop ({why}, this is {__version__}): restore it with that"
+            f"{source} was taken by a newer driftloop ({why}; this is {__version__}): restore it with that version"
         )
 
 
-def _refuse_taken(home: Path, force: bool) -> None:
+def _refuse_nonempty(home: Path, force: bool) -> None:
     if force:
         return
-    there: Sequence[str] = [name for name in (*TOPS, WHOLE) if (home / name).exists()]
-    if there:
-        raise ConfigError(f"{home} is not empty: it has {', '.join(there)}; --force replaces what is there")
+    existing = [name for name in (*TOP_LEVEL, VERIFIED) if (home / name).exists()]
+    if existing:
+        raise ConfigError(f"{home} is not empty: it has {', '.join(existing)}; --force replaces them")
 
 
 def _refuse_without_room(home: Path, manifest: Manifest) -> None:

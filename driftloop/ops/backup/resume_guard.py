@@ -1,7 +1,7 @@
 """``python -m driftloop.ops.backup.resume_guard``: resumes suspended processes when their suspender exits.
 
-Reads their ids from standard input, a line each. At its end, which also comes when the writer is killed, each is sent
-SIGCONT. Signals that end a command do not end this.
+Reads process ids from standard input, one per line. At the end of the input, which also comes when the writer is
+killed, sends SIGCONT to each. Ignores signals that end a command.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import suppress
 
 
 def main() -> None:
-    """Read to the end, then let go."""
+    """Read all ids, then resume the processes."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     for pid in [int(line) for line in sys.stdin]:

@@ -1,4 +1,4 @@
-"""Holds processes still, so that what they have written can be copied as it is at one moment."""
+"""Suspends processes, so that their files can be copied as they are at one moment."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import ROOT
 
 Find = Callable[[], Iterable[psutil.Process]]
-"""Processes of one group that run now, with those that they have started."""
+"""Returns the running processes of a group with their descendants."""
 
 _STOPPED_S = 30.0
-_GLANCE_S = 0.002
+_CHECK_S = 0.002
 _END_S = 10.0
 _GONE = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 @contextmanager
-def held_still(groups: Sequence[Find]) -> Iterator[None]:
-    """Stop the processes of each group (SIGSTOP), a group after the other, for a block; then they go on, in reverse.
+def suspended(groups: Sequence[Find]) -> Iterator[None]:
+    """Suspend the processes of each group (SIGSTOP), group after group, for a block; then resume them in reverse.
 
     Raises:
-        DriftloopError: one did not stop within half a minute, or another process of the groups ran at the end.
+        DriftloopError: a process did not stop within 30 s, or the groups' processes changed meanwhile.
     """
-    held: list[psutil.Process] = []
-    with _guard() as tell:
+    stopped: list[psutil.Process] = []
+    with _guard() as protect:
         try:
             for find in groups:
-                while new := _running(find) - set(held):
-                    tell(new)
-                    held += new
+                while new := _running(find) - set(stopped):
+                    protect(new)
+                    stopped += new
                     _stop(new)
             yield
-            if _running(*groups) != set(held):
-                raise DriftloopError("a part ended or started meanwhile, so this is no copy of one moment; try again")
+            if _running(*groups) != set(stopped):
+                raise DriftloopError("a part ended or started during the copy, so it is inconsistent; try again")
         finally:
-            for process in reversed(held):
+            for process in reversed(stopped):
                 with suppress(psutil.NoSuchProcess):
                     process.resume()
 
 
 @contextmanager
 def _guard() -> Iterator[Callable[[Iterable[psutil.Process]], None]]:
-    """Lets processes go on that it was told of, should this process be killed: another one waits for its end."""
+    """Start a process that resumes the given processes if this one is killed."""
     reads, writes = os.pipe()
     try:
         guard = subprocess.Popen(
@@ -62,29 +62,29 @@ def _guard() -> Iterator[Callable[[Iterable[psutil.Process]], None]]:
     finally:
         os.close(reads)
     try:
-        yield lambda processes: _write(writes, "".join(f"{each.pid}\n" for each in processes))
+        yield lambda processes: _write(writes, "".join(f"{process.pid}\n" for process in processes))
     finally:
         os.close(writes)
         guard.wait(_END_S)
 
 
 def _write(descriptor: int, text: str) -> None:
-    """A few numbers: a pipe takes them at once."""
+    """Write a few numbers: a pipe accepts them at once."""
     os.write(descriptor, text.encode())
 
 
-def family(pids: Iterable[int]) -> set[psutil.Process]:
-    """Processes and all that they have started."""
-    found: set[psutil.Process] = set()
+def with_descendants(pids: Iterable[int]) -> set[psutil.Process]:
+    """Return processes with all their descendants."""
+    processes: set[psutil.Process] = set()
     for pid in pids:
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
-            found |= {process, *process.children(recursive=True)}
-    return found
+            processes |= {process, *process.children(recursive=True)}
+    return processes
 
 
 def _running(*groups: Find) -> set[psutil.Process]:
-    return {each for find in groups for each in find() if _status(each) not in _GONE}
+    return {process for find in groups for process in find() if _status(process) not in _GONE}
 
 
 def _stop(processes: Iterable[psutil.Process]) -> None:
@@ -93,10 +93,10 @@ def _stop(processes: Iterable[psutil.Process]) -> None:
             process.suspend()
     deadline = time.monotonic() + _STOPPED_S
     for process in processes:
-        while _status(process) not in (psutil.STATUS_STOPPED, *_GONE):  # the signal is not there at once
+        while _status(process) not in (psutil.STATUS_STOPPED, *_GONE):  # the signal takes effect after a moment
             if time.monotonic() > deadline:
-                raise DriftloopError(f"process {process.pid} does not stop; try again")
-            time.sleep(_GLANCE_S)
+                raise DriftloopError(f"process {process.pid} did not stop within {_STOPPED_S:.0f} s; try again")
+            time.sleep(_CHECK_S)
 
 
 def _status(process: psutil.Process) -> str:

@@ -1,4 +1,4 @@
-"""Proves from outside that the system told the truth: recomputes what it said from the raw topics and the tables.
+"""Checks from outside: recomputes what the system reported, from the raw topics and the tables.
 
 Imports nothing from the services and shares no code with their engines.
 """

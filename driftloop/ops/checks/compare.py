@@ -1,4 +1,4 @@
-"""Equality of arrays, and how to say where it fails."""
+"""Compares arrays and describes differences."""
 
 from __future__ import annotations
 
@@ -12,29 +12,32 @@ from driftloop.ops.checks.model import Check
 TOLERANCE = 1e-9
 
 
-def unequal(said: NDArray[np.float64], found: NDArray[np.float64], tolerance: float = TOLERANCE) -> NDArray[np.bool_]:
-    """Where two arrays differ: by more than the tolerance, relative above 1; missing equals missing only."""
-    both_missing = np.isnan(said) & np.isnan(found)
+def unequal(
+    reported: NDArray[np.float64], expected: NDArray[np.float64], tolerance: float = TOLERANCE
+) -> NDArray[np.bool_]:
+    """Return where two arrays differ by more than the tolerance, relative above 1; NaN equals only NaN."""
+    both_missing = np.isnan(reported) & np.isnan(expected)
     with np.errstate(invalid="ignore"):
-        close = np.abs(said - found) <= tolerance * np.maximum(1.0, np.abs(found))
+        close = np.abs(reported - expected) <= tolerance * np.maximum(1.0, np.abs(expected))
     return ~(both_missing | close)
 
 
-def matrices(name: str, said: Mapping[str, NDArray[np.float64]], found: Mapping[str, NDArray[np.float64]]) -> Check:
-    """Compare arrays by name, value by value; names that one side lacks count as wholly unequal."""
+def compare_columns(
+    name: str, reported: Mapping[str, NDArray[np.float64]], expected: Mapping[str, NDArray[np.float64]]
+) -> Check:
+    """Compare arrays by name; an array that only one side has counts as unequal in all values."""
     compared = differing = 0
     worst: list[str] = []
-    for column in sorted(said.keys() | found.keys()):
-        if column not in said or column not in found:
-            size = len(said.get(column, found.get(column, np.empty(0))))
+    for column in sorted(reported.keys() | expected.keys()):
+        if column not in reported or column not in expected:
+            size = len(reported.get(column, expected.get(column, np.empty(0))))
             compared, differing = compared + size, differing + size
             worst.append(f"{column} on one side only")
             continue
-        wrong = unequal(said[column], found[column])
+        wrong = unequal(reported[column], expected[column])
         compared, differing = compared + len(wrong), differing + int(wrong.sum())
         if wrong.any():
-            at = int(np.flatnonzero(wrong)[0])
-            worst.append(
-                f"{column}: {int(wrong.sum())} differ, first said {said[column][at]!r}, found {found[column][at]!r}"
-            )
+            row = int(np.flatnonzero(wrong)[0])
+            first = f"reported {reported[column][row]!r}, expected {expected[column][row]!r}"
+            worst.append(f"{column}: {int(wrong.sum())} differ, first {first}")
     return Check(name, compared, differing, "; ".join(worst[:3]))

@@ -1,4 +1,4 @@
-"""Outcomes, joined a second time."""
+"""Joins outcomes a second time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from driftloop.ops.checks.predictions import Predictions
 
 
 def outcome_values(raw: pa.Table, loop: LoopDefinition) -> list[tuple[str, int, float]]:
-    """(key, when visible, outcome) of accepted outcomes in order of (visible, event time, id); rows with none are out.
+    """Return (key, time of visibility, outcome) of accepted outcomes by (visibility, event time, id), without nulls.
 
-    An outcome is visible from its event time on, or from the watermark at which it arrived. That of several classes is
-    the place of its class.
+    An outcome is visible from its event time on, or from the watermark at which it arrived. For a label with classes,
+    the outcome is the index of the class.
     """
     label = loop.label
     if not raw.num_rows:
@@ -34,26 +34,28 @@ def outcome_values(raw: pa.Table, loop: LoopDefinition) -> list[tuple[str, int, 
         )
         rows = connection.execute(query).fetchall()
     return (
-        [(key, at, _place(value, label.classes)) for key, at, value in rows if value != ""] if label.classes else rows
+        [(key, at, _class_index(value, label.classes)) for key, at, value in rows if value != ""]
+        if label.classes
+        else rows
     )
 
 
-def _place(value: str | int, classes: Sequence[str]) -> float:
+def _class_index(value: str | int, classes: Sequence[str]) -> float:
     return float(classes.index(value) if isinstance(value, str) else value)
 
 
 def recount_joins(
     predictions: Predictions, outcomes: Sequence[tuple[str, int, float]], loop: LoopDefinition, until_ms: int
 ) -> dict[str, int]:
-    """What became of predictions and outcomes by a watermark, as `JoinCounts` names it.
+    """Return the numbers of predictions and outcomes by result at a watermark, with the names of `JoinCounts`.
 
-    A key stands for its first outcome; what comes after it is the same again, or corrects it. Keys are taken to be
-    remembered, as long as there are repeats of them.
+    A key's first outcome counts; a later one repeats or corrects it. Assumes that keys are remembered as long as
+    outcomes repeat.
     """
     horizon_ms = to_ms(loop.label.horizon)
     decided = {
-        key: int(at)
-        for key, at, probe in zip(predictions.key, predictions.decision_time_ms, predictions.probe, strict=True)
+        key: int(visible_ms)
+        for key, visible_ms, probe in zip(predictions.key, predictions.decision_time_ms, predictions.probe, strict=True)
         if not probe
     }
     span_ms = to_ms(loop.label.correction_span)
@@ -61,36 +63,38 @@ def recount_joins(
     value_of: dict[str, float] = {}
     joined: set[str] = set()
     counts: dict[str, int] = defaultdict(int)
-    for key, at, value in outcomes:
-        if at >= until_ms:
+    for key, visible_ms, value in outcomes:
+        if visible_ms >= until_ms:
             continue
         if key in first:
-            overdue = at >= first[key] + span_ms
+            overdue = visible_ms >= first[key] + span_ms
             counts["duplicate" if value_of[key] == value else "corrected"] += 1
             counts["overdue"] += overdue and value_of[key] != value
             value_of[key] = value_of[key] if overdue else value
             continue
-        first[key], value_of[key] = at, value
+        first[key], value_of[key] = visible_ms, value
         if key not in decided:
             counts["unpredicted"] += 1
-        elif at > decided[key] + horizon_ms:
+        elif visible_ms > decided[key] + horizon_ms:
             counts["late"] += 1
         else:
             joined.add(key)
     counts["joined"] = len(joined)
-    counts["missing"] = sum(key not in joined and at + horizon_ms < until_ms for key, at in decided.items())
+    counts["missing"] = sum(
+        key not in joined and visible_ms + horizon_ms < until_ms for key, visible_ms in decided.items()
+    )
     return dict(counts)
 
 
-def join_checks(said: Mapping[str, int], found: Mapping[str, int]) -> list[Check]:
-    """One check a count."""
+def join_checks(reported: Mapping[str, int], expected: Mapping[str, int]) -> list[Check]:
+    """Return one check per count."""
     names = ("joined", "missing", "late", "duplicate", "corrected", "unpredicted", "overdue")
     return [
         Check(
             f"outcomes {name}",
-            found.get(name, 0),
-            abs(said.get(name, 0) - found.get(name, 0)),
-            f"said {said.get(name, 0)}",
+            expected.get(name, 0),
+            abs(reported.get(name, 0) - expected.get(name, 0)),
+            f"reported {reported.get(name, 0)}",
         )
         for name in names
     ]

@@ -1,4 +1,4 @@
-"""What checks find."""
+"""Results of checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Check:
 
 @dataclass
 class Counts:
-    """What was counted on the way, for the report."""
+    """Counts for the report, made during the checks."""
 
     predictions_served: int = 0
     predictions_by_release: dict[str, int] = field(default_factory=dict)

@@ -17,7 +17,7 @@ _SERVED = predictions.PredictionServed.DESCRIPTOR.full_name.encode()
 
 @dataclass(frozen=True)
 class Predictions:
-    """Unique predictions of one loop in order of (decision time, id). Arrays have one entry a prediction."""
+    """Unique predictions of one loop sorted by (decision time, id). Arrays have one entry per prediction."""
 
     id: NDArray[np.object_]
     key: NDArray[np.object_]
@@ -34,21 +34,21 @@ class Predictions:
     categorical: NDArray[np.object_]
     """[n, C]"""
     scores: list[dict[str, list[float]]]
-    """By each release that scored the request: the score, then the score of each class where the loop has classes."""
+    """By each release that scored the request: the score, then the score of each class if the loop has classes."""
     answered_wall_ms: NDArray[np.int64]
-    """UTC milliseconds at which each answer was given, int64 [m]: a request that came again was answered again."""
+    """UTC milliseconds of each answer, int64 [m]: a repeated request was answered again."""
     repeated: int
-    """Records whose prediction id stood before."""
+    """Records with a prediction id that was read before."""
 
     def __len__(self) -> int:
         return len(self.id)
 
     def answered_since(self, wall_ms: int) -> int:
-        """How many answers were given from a moment of the wall clock on."""
+        """Return the number of answers from a wall-clock time on."""
         return int((self.answered_wall_ms >= wall_ms).sum())
 
     def take(self, chosen: NDArray[Any]) -> Predictions:
-        """A part of them, by mask or by index."""
+        """Return some of them, by mask or index."""
         index = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen
         kept = {"answered_wall_ms": self.answered_wall_ms}
         rows = {
@@ -75,7 +75,7 @@ def read_predictions(records: Iterable[Record], loop: str) -> Predictions:
             repeated += served.prediction_id in by_id
             by_id.setdefault(served.prediction_id, served)
             answers.add((served.prediction_id, served.served_wall_time_ms))
-    rows = sorted(by_id.values(), key=lambda each: (each.decision_time_ms, each.prediction_id))
+    rows = sorted(by_id.values(), key=lambda row: (row.decision_time_ms, row.prediction_id))
     return _columns(rows, np.array([at for _, at in answers], dtype=np.int64), repeated)
 
 
@@ -85,13 +85,13 @@ def _columns(
     def text(name: str) -> NDArray[np.object_]:
         return np.array([getattr(row, name) for row in rows], dtype=np.object_)
 
-    def whole(name: str) -> NDArray[np.int64]:
+    def integers(name: str) -> NDArray[np.int64]:
         return np.array([getattr(row, name) for row in rows], dtype=np.int64)
 
     inputs = len(rows[0].numeric) if rows else 0
     numeric = np.empty((len(rows), inputs), dtype=np.float64)
     categorical = np.empty((len(rows), len(rows[0].categorical) if rows else 0), dtype=np.object_)
-    for at, row in enumerate(rows):  # at once, a year's rows would stand in a gigabyte of lists
+    for at, row in enumerate(rows):  # lists of a year's rows would take a gigabyte
         if len(row.numeric) != inputs:
             raise ValueError(f"{row.prediction_id} holds {len(row.numeric)} numeric inputs, others {inputs}")
         numeric[at] = row.numeric
@@ -102,14 +102,14 @@ def _columns(
         release=text("release_id"),
         arm=text("arm"),
         input_digest=text("input_digest"),
-        decision_time_ms=whole("decision_time_ms"),
-        feature_watermark_ms=whole("feature_watermark_ms"),
-        epoch=whole("route_epoch"),
+        decision_time_ms=integers("decision_time_ms"),
+        feature_watermark_ms=integers("feature_watermark_ms"),
+        epoch=integers("route_epoch"),
         probe=np.array([row.purpose == predictions.PROBE for row in rows], dtype=np.bool_),
         score=np.array([row.score for row in rows], dtype=np.float64),
         numeric=numeric,
         categorical=categorical,
-        scores=[{each.release_id: [each.score, *each.class_scores] for each in row.scores} for row in rows],
+        scores=[{score.release_id: [score.score, *score.class_scores] for score in row.scores} for row in rows],
         answered_wall_ms=answered_wall_ms,
         repeated=repeated,
     )

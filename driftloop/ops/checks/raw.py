@@ -1,6 +1,6 @@
-"""Raw topics, decoded and judged again, row by row, from the rules in ``loop.yaml`` alone.
+"""Decodes and validates the raw topics a second time, row by row, from the rules in ``loop.yaml`` alone.
 
-What ingestion does in columns is done here in the plainest way: one message after the other.
+Ingestion works in columns; this is the simplest way: one message after the other.
 """
 
 from __future__ import annotations
@@ -22,53 +22,53 @@ from driftloop.loop.definition import EventDefinition, FieldRule, LabelDefinitio
 
 @dataclass
 class Recount:
-    """What should have become of the raw records."""
+    """The expected result for the raw records."""
 
     accepted: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     """Rows by event type: the message's fields, with None for an absent optional, and the standard columns."""
     invalid: set[str] = field(default_factory=set)
-    """``topic/partition/offset`` of records that are dead letters."""
+    """``topic/partition/offset`` of records that must be dead letters."""
     duplicates: int = 0
     _tables: dict[str, pa.Table] = field(default_factory=dict)
 
     def table(self, event_type: str) -> pa.Table:
-        """Accepted rows of an event type in columns, made once."""
+        """Return the accepted rows of an event type in columns, cached."""
         if event_type not in self._tables:
             self._tables[event_type] = pa.Table.from_pylist(self.accepted[event_type])
         return self._tables[event_type]
 
 
 def recount(records: Iterable[Record], loop: Loop) -> Recount:
-    """Judge records, which come partition by partition in order.
+    """Validate records, sorted by partition and offset.
 
-    Probes are skipped. A duplicate is an accepted event id that comes again; ids are taken to repeat within
-    the duplicate window.
+    Skips probes. A duplicate is an accepted event id that comes again; assumes that ids repeat only within the
+    duplicate window.
     """
-    found = Recount()
+    expected = Recount()
     seen: set[str] = set()
-    marks: dict[tuple[str, int], int] = {}
-    judges = {name: _Judge(event, loop.messages[name], loop) for name, event in loop.definition.events.items()}
+    watermarks: dict[tuple[str, int], int] = {}
+    validators = {name: _Validator(event, loop.messages[name], loop) for name, event in loop.definition.events.items()}
     for record in records:
         if is_probe(record.headers):
             continue
-        place = (record.topic, record.partition)
-        mark = record.header("driftloop-watermark")
-        if not record.value and mark is not None:
-            marks[place] = max(marks.get(place, -1), int(mark))
+        partition = (record.topic, record.partition)
+        watermark = record.header("driftloop-watermark")
+        if not record.value and watermark is not None:
+            watermarks[partition] = max(watermarks.get(partition, -1), int(watermark))
             continue
-        row = judges[record.topic].valid(record, marks.get(place))
+        row = validators[record.topic].validate(record, watermarks.get(partition))
         if row is None:
-            found.invalid.add(f"{record.topic}/{record.partition}/{record.offset}")
+            expected.invalid.add(f"{record.topic}/{record.partition}/{record.offset}")
         elif row["event_id"] in seen:
-            found.duplicates += 1
+            expected.duplicates += 1
         else:
             seen.add(row["event_id"])
-            found.accepted[record.topic].append(row)
-    return found
+            expected.accepted[record.topic].append(row)
+    return expected
 
 
-class _Judge:
-    """Judges the records of one event type."""
+class _Validator:
+    """Validates the records of one event type."""
 
     def __init__(self, event: EventDefinition, message: type[Message], loop: Loop) -> None:
         self._event = event
@@ -77,11 +77,11 @@ class _Judge:
         self._label = label if label.classes and loop.definition.events[label.source] is event else None
         self._time = loop.definition.time
         self._max_advance_ms = to_ms(loop.definition.time.max_advance)
-        self._fields = [each.name for each in message.DESCRIPTOR.fields]
-        self._optional = [each.name for each in message.DESCRIPTOR.fields if each.has_presence]
+        self._fields = [field.name for field in message.DESCRIPTOR.fields]
+        self._optional = [field.name for field in message.DESCRIPTOR.fields if field.has_presence]
 
-    def valid(self, record: Record, mark_ms: int | None) -> dict[str, Any] | None:
-        """Its row; None where the rules refuse it. ``mark_ms``: the newest watermark of its partition before it."""
+    def validate(self, record: Record, mark_ms: int | None) -> dict[str, Any] | None:
+        """Return its row; None if the rules refuse it. ``mark_ms``: its partition's newest watermark before it."""
         if record.value is None or len(record.value) > self._time.max_record_bytes:
             return None
         event, row = self._event, self._decoded(record)
@@ -89,9 +89,9 @@ class _Judge:
             return None
         if mark_ms is not None and row[event.time] > mark_ms + self._max_advance_ms:
             return None
-        if any(_broken(rule, row.get(name)) for name, rule in event.rules.items()):
+        if any(_breaks_rule(rule, row.get(name)) for name, rule in event.rules.items()):
             return None
-        if self._label is not None and _classless(self._label, row.get(self._label.value)):
+        if self._label is not None and _is_unknown_class(self._label, row.get(self._label.value)):
             return None
         standard = {
             "event_id": row[event.id],
@@ -117,7 +117,7 @@ class _Judge:
         return row
 
 
-def _broken(rule: FieldRule, value: Any) -> bool:
+def _breaks_rule(rule: FieldRule, value: Any) -> bool:
     if value is None or value == "":
         return rule.required
     if isinstance(value, str):
@@ -126,15 +126,15 @@ def _broken(rule: FieldRule, value: Any) -> bool:
     return (rule.min is not None and value < rule.min) or (rule.max is not None and value > rule.max)
 
 
-def _classless(label: LabelDefinition, value: Any) -> bool:
-    """Whether an outcome is given and is no class. One that is derived is not judged here."""
+def _is_unknown_class(label: LabelDefinition, value: Any) -> bool:
+    """Return whether an outcome is present and not a known class. A derived outcome is not checked here."""
     if value is None or value == "":
         return False
     return value not in label.classes if isinstance(value, str) else not 0 <= value < len(label.classes)
 
 
-def of_topics(records: Iterable[Record], topics: Iterable[str]) -> Iterator[Record]:
-    """Records of some topics, partition by partition in order of offset."""
+def records_of_topics(records: Iterable[Record], topics: Iterable[str]) -> Iterator[Record]:
+    """Yield records of some topics, sorted by partition and offset."""
     wanted = set(topics)
     chosen = [record for record in records if record.topic in wanted]
     yield from sorted(chosen, key=lambda record: (record.topic, record.partition, record.offset))

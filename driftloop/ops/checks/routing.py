@@ -1,4 +1,4 @@
-"""Who answered whom: arms, shares, ages."""
+"""Checks which release answered which keys, and the age of features."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _LEVEL = 0.99
 
 
 def arms(predictions: Predictions) -> Check:
-    """Under one route a key is always answered by the same release."""
+    """Check that under one route a key is always answered by the same release."""
     answered: dict[tuple[str, int], set[str]] = defaultdict(set)
     for key, epoch, release in zip(predictions.key, predictions.epoch, predictions.release, strict=True):
         answered[key, int(epoch)].add(release)
-    return Check("each key keeps its arm", len(answered), sum(len(found) > 1 for found in answered.values()))
+    return Check("each key keeps its arm", len(answered), sum(len(releases) > 1 for releases in answered.values()))
 
 
 def canary_shares(predictions: Predictions, events: Sequence[Envelope[Any]]) -> list[Check]:
-    """The challenger's share of keys lies in the binomial 99 % interval around what its route says."""
+    """Check that the challenger's share of keys is within the binomial 99 % interval around its route's share."""
     routes = [event.data for event in events if isinstance(event.data, registry.RouteChanged)]
     return [_share(predictions, route) for route in routes if route.challenger_share > 0]
 
@@ -35,16 +35,18 @@ def _share(predictions: Predictions, route: registry.RouteChanged) -> Check:
 
     under = predictions.take((predictions.epoch == route.epoch) & ~predictions.probe)
     keys = {key: release == route.challenger.release_id for key, release in zip(under.key, under.release, strict=True)}
-    taken = sum(keys.values())
+    challenged = sum(keys.values())
     if not keys:
-        return Check(f"canary share under epoch {route.epoch}", 0, 0, "no key asked")
-    p = float(binomtest(taken, len(keys), route.challenger_share).pvalue)
-    detail = f"{taken} of {len(keys)} keys, {taken / len(keys):.4f} for {route.challenger_share:g}; p = {p:.3f}"
+        return Check(f"canary share under epoch {route.epoch}", 0, 0, "no key was requested")
+    p = float(binomtest(challenged, len(keys), route.challenger_share).pvalue)
+    detail = (
+        f"{challenged} of {len(keys)} keys, {challenged / len(keys):.4f} for {route.challenger_share:g}; p = {p:.3f}"
+    )
     return Check(f"canary share under epoch {route.epoch}", len(keys), int(p < 1 - _LEVEL), detail)
 
 
 def feature_age(predictions: Predictions, step_ms: int) -> tuple[Check, float, float]:
-    """The 99th percentile of feature age is at most one step; also the median and it, in seconds."""
+    """Check that the 99th percentile of feature age is at most one step; also return median and p99 in seconds."""
     age_ms = (predictions.decision_time_ms - predictions.feature_watermark_ms)[~predictions.probe]
     if not len(age_ms):
         return Check("feature age", 0, 0), 0.0, 0.0

@@ -20,7 +20,7 @@ from driftloop.model.path_relocation import path_resolver
 from driftloop.ops.checks import features, joins, routing, scores, triton, windows
 from driftloop.ops.checks.model import Check, Counts, Findings
 from driftloop.ops.checks.predictions import Predictions, read_predictions
-from driftloop.ops.checks.raw import Recount, of_topics, recount
+from driftloop.ops.checks.raw import Recount, records_of_topics, recount
 from driftloop.ops.report.releases import outcomes
 from driftloop.process.settings import Settings
 
@@ -31,13 +31,13 @@ def run(
     settings: Settings, loop: Loop, step_ms: int,
     *, since_ms: int = 0, sample: int = 2000, seed: int = 0, say: Callable[[str], None],
 ) -> Findings:  # fmt: skip
-    """Check everything; reads topics and tables once. ``say`` is told what is done next, as that takes seconds.
+    """Run all checks; read topics and tables once. ``say`` gets the name of each slow step before it starts.
 
-    ``since_ms``: since when, by the wall clock in UTC milliseconds, the Triton that runs now has answered.
+    ``since_ms``: wall-clock start of the running Triton's answers, UTC milliseconds.
     """
     with _no_collection():
         events = [event for event in read_events(settings.kafka_bootstrap, _LIFECYCLE) if event.loop == loop.name]
-        say("judging the raw topics again")
+        say("validating the raw topics again")
         raw = read_raw(settings, loop)
         say("reading the prediction log")
         predictions = read_predictions(read_topics(settings.kafka_bootstrap, [PREDICTIONS]), loop.name)
@@ -56,7 +56,7 @@ _LIFECYCLE = [*LIFECYCLE, "features.watermark-advanced.v1"]
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Millions of rows are made and none refers back: to look for cycles among them takes a tenth of the time."""
+    """Disable garbage collection: millions of rows have no cycles, and the search costs a tenth of the time."""
     gc.disable()
     try:
         yield
@@ -65,13 +65,13 @@ def _no_collection() -> Iterator[None]:
 
 
 def read_raw(settings: Settings, loop: Loop) -> Recount:
-    """The loop's raw topics, judged again."""
+    """Read and validate the loop's raw topics."""
     topics = list(loop.definition.events)
-    return recount(of_topics(list(read_topics(settings.kafka_bootstrap, topics)), topics), loop)
+    return recount(records_of_topics(list(read_topics(settings.kafka_bootstrap, topics)), topics), loop)
 
 
 def ingestion_checks(settings: Settings, loop: Loop) -> list[Check]:
-    """What ingestion made of the raw topics: accepted rows by event type, dead letters, duplicates."""
+    """Check ingestion's results for the raw topics: accepted rows by event type, dead letters, duplicates."""
     return _ingestion(settings, loop, read_raw(settings, loop), Counts())
 
 
@@ -83,12 +83,12 @@ def _ingestion(settings: Settings, loop: Loop, raw: Recount, counts: Counts) -> 
         expected = len(raw.accepted[event_type])
         counts.accepted[event_type] = stored
         checks.append(
-            Check(f"rows of {event_type} in the lake", expected, abs(stored - expected), f"the lake holds {stored}")
+            Check(f"rows of {event_type} in the lake", expected, abs(stored - expected), f"the lake has {stored}")
         )
     letters = {
         source.decode()
         for record in read_topics(settings.kafka_bootstrap, [name + SUFFIX for name in loop.definition.events])
-        if (source := record.header("dlq-source")) is not None  # not what says about a replay
+        if (source := record.header("dlq-source")) is not None  # skip replay markers
     }
     counts.dead_lettered = len(letters)
     checks.append(Check("dead letters", len(raw.invalid), len(letters ^ raw.invalid), f"{len(letters)} in the topics"))
@@ -96,7 +96,7 @@ def _ingestion(settings: Settings, loop: Loop, raw: Recount, counts: Counts) -> 
     reasons = rejected.read().column("reason").to_pylist() if rejected.exists() else []
     counts.duplicates = reasons.count("duplicate")
     checks.append(
-        Check("duplicates", raw.duplicates, abs(counts.duplicates - raw.duplicates), f"said {counts.duplicates}")
+        Check("duplicates", raw.duplicates, abs(counts.duplicates - raw.duplicates), f"reported {counts.duplicates}")
     )
     return checks
 
@@ -104,9 +104,9 @@ def _ingestion(settings: Settings, loop: Loop, raw: Recount, counts: Counts) -> 
 def _predictions(
     predictions: Predictions, events: Sequence[Envelope[Any]], step_ms: int, counts: Counts
 ) -> list[Check]:
-    asked = predictions.take(~predictions.probe)
-    counts.predictions_served = len(asked)
-    counts.predictions_by_release = dict(Counter(asked.release.tolist()))
+    requested = predictions.take(~predictions.probe)
+    counts.predictions_served = len(requested)
+    counts.predictions_by_release = dict(Counter(requested.release.tolist()))
     age, counts.feature_age_p50_s, counts.feature_age_p99_s = routing.feature_age(predictions, step_ms)
     return [routing.arms(predictions), *routing.canary_shares(predictions, events), age]
 
@@ -115,30 +115,32 @@ def _joins(predictions: Predictions, events: Sequence[Envelope[Any]], raw: Recou
     ends = [event.data.end_ms for event in events if isinstance(event.data, monitoring.WindowClosed)]
     values = joins.outcome_values(raw.table(loop.definition.label.source), loop.definition)
     until_ms = max(ends, default=0)
-    found = joins.recount_joins(predictions, values, loop.definition, until_ms)
-    summed = windows.recount_windows(predictions, values, loop.definition, until_ms)
-    return [*joins.join_checks(outcomes(events), found), windows.window_check(windows.told_windows(events), summed)]
+    counts = joins.recount_joins(predictions, values, loop.definition, until_ms)
+    sums = windows.recount_windows(predictions, values, loop.definition, until_ms)
+    return [*joins.join_checks(outcomes(events), counts), windows.window_check(windows.reported_windows(events), sums)]
 
 
 def _models(
     settings: Settings, loop: Loop, predictions: Predictions, events: Sequence[Envelope[Any]],
     raw: Recount, counts: Counts, sample: int, seed: int, say: Callable[[str], None],
 ) -> list[Check]:  # fmt: skip
-    found = scores.bundles(events, path_resolver(settings.home))
+    bundles = scores.bundles(events, path_resolver(settings.home))
     served = Check(
         "predictions served", len(predictions), int(not len(predictions)), f"{predictions.repeated} records repeated"
     )
-    if not found or not len(predictions):
+    if not bundles or not len(predictions):
         return [served]
-    bundle = next(iter(found.values()))
-    asked = predictions.take(~predictions.probe)
-    say(f"features of {min(sample, len(asked)):,} predictions by brute force, of {len(asked):,} by Feast's join")
-    feast_import.load()  # once, before two threads ask for it
-    with ThreadPoolExecutor(1, "brute-force") as beside:  # it is DuckDB's work, the rest is Python's
-        counted = beside.submit(features.brute_force, asked, bundle, loop, raw, settings, sample, seed)
-        joined = features.feast_join(asked, bundle, loop, raw, settings)
-        scored = scores.score_checks(predictions, found)
-        brute = counted.result()
+    bundle = next(iter(bundles.values()))
+    requested = predictions.take(~predictions.probe)
+    say(
+        f"features of {min(sample, len(requested)):,} predictions by brute force, of {len(requested):,} by Feast's join"
+    )
+    feast_import.load()  # once, before two threads import it
+    with ThreadPoolExecutor(1, "brute-force") as beside:  # DuckDB releases the lock, Python's work continues
+        brute_force = beside.submit(features.brute_force, requested, bundle, loop, raw, settings, sample, seed)
+        joined = features.feast_join(requested, bundle, loop, raw, settings)
+        scored = scores.score_checks(predictions, bundles)
+        brute = brute_force.result()
     counts.skew_compared = brute.compared + joined.compared
     counts.skew_unequal = brute.unequal + joined.unequal
     return [served, brute, joined, *scored]

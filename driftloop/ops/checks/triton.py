@@ -1,4 +1,4 @@
-"""Triton's own count of inferences."""
+"""Checks Triton's own count of inferences."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from driftloop.ops.checks.model import Check
 
 
 def inference_count(address: str, metrics: str, model: str, served: int) -> Check:
-    """Rows that Triton says it has answered since it started, against records of the log, probes included.
+    """Check the rows that Triton answered since its start against records of the log, including probes.
 
-    Triton counts a row that the model refuses like any other; the router says at Triton's /metrics how many those are.
+    Triton also counts rows that the model refuses; the router reports their number in Triton's metrics.
     """
     with triton.InferenceServerClient(address) as client:
         stats = client.get_inference_statistics(model, as_json=True)
-    counted = sum(int(each.get("inference_count", 0)) for each in stats.get("model_stats", []))
+    counted = sum(int(model_stats.get("inference_count", 0)) for model_stats in stats.get("model_stats", []))
     refused = refused_rows(metrics, model)
     unequal = abs(counted - refused - served)
-    return Check("inferences that Triton counted", served, unequal, f"Triton says {counted}, {refused} of them refused")
+    return Check(
+        "inferences that Triton counted", served, unequal, f"Triton reports {counted}, {refused} of them refused"
+    )
 
 
 def refused_rows(metrics: str, loop: str) -> int:
-    """Rows that the loop's router did not answer since it was loaded, read at Triton's metrics ``host:port``."""
+    """Return the rows that the loop's router refused since it was loaded, from Triton's metrics ``host:port``."""
     with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10.0) as answer:
         text = answer.read().decode()
     return int(

@@ -1,4 +1,4 @@
-"""Sums of closed windows, made a second time in the plainest way: row after row, by the corrected outcomes."""
+"""Sums of closed windows, computed a second time row by row, with corrected outcomes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from driftloop.ops.checks.predictions import Predictions
 _TOLERANCE = 1e-6
 _FLOOR = 1e-7
 _MEAN_FLOOR = 1e-9
-_Place = tuple[int, str]
+_WindowRelease = tuple[int, str]
 """A window's end and a release."""
 
 
 @dataclass
 class Sums:
-    """Over the joined predictions that a release scored in a window."""
+    """Sums over the joined predictions that a release scored in a window."""
 
     count: int = 0
     loss: float = 0.0
     outcome: float = 0.0
 
     def equals(self, other: Sums) -> bool:
-        """Whether both are the same, sums to 1e-6 of their size."""
+        """Return whether both are equal, sums to a relative 1e-6."""
         close = (
             math.isclose(mine, theirs, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
             for mine, theirs in ((self.loss, other.loss), (self.outcome, other.outcome))
@@ -38,8 +38,8 @@ class Sums:
         return self.count == other.count and all(close)
 
 
-def told_windows(events: Iterable[Envelope[Any]]) -> dict[_Place, Sums]:
-    """What monitoring last said of each release that has rows in a window: as it closed, or as it was restated."""
+def reported_windows(events: Iterable[Envelope[Any]]) -> dict[_WindowRelease, Sums]:
+    """Return monitoring's last sums of each release with rows in a window: as closed, or as restated."""
     closed: dict[int, Iterable[monitoring.ReleaseWindow]] = {}
     restated: dict[int, tuple[str, Iterable[monitoring.ReleaseWindow]]] = {}
     for data in (event.data for event in events):
@@ -47,52 +47,58 @@ def told_windows(events: Iterable[Envelope[Any]]) -> dict[_Place, Sums]:
             closed[data.end_ms] = data.releases
         elif isinstance(data, monitoring.WindowRestated):
             newest = (data.known_by_window_id, data.after)
-            restated[data.end_ms] = max(restated.get(data.end_ms, newest), newest, key=lambda each: each[0])
+            restated[data.end_ms] = max(
+                restated.get(data.end_ms, newest), newest, key=lambda restatement: restatement[0]
+            )
     newest_sums = {**closed, **{end_ms: after for end_ms, (_, after) in restated.items()}}
     return {
-        (end_ms, each.release_id): Sums(each.count, each.loss_sum, each.outcome_sum)
+        (end_ms, row.release_id): Sums(row.count, row.loss_sum, row.outcome_sum)
         for end_ms, releases in newest_sums.items()
-        for each in releases
-        if each.count
+        for row in releases
+        if row.count
     }
 
 
 def recount_windows(
     predictions: Predictions, outcomes: Sequence[tuple[str, int, float]], loop: LoopDefinition, until_ms: int
-) -> dict[_Place, Sums]:
-    """The same from the log and the outcomes (key, when visible, value) in order, as they are known at a watermark."""
+) -> dict[_WindowRelease, Sums]:
+    """Compute the same sums from the log and the outcomes, as they are known at a watermark.
+
+    ``outcomes``: (key, time of visibility, value) in order.
+    """
     horizon_ms, block_ms = to_ms(loop.label.horizon), to_ms(loop.monitoring.block)
     first, value_of = _as_corrected(outcomes, to_ms(loop.label.correction_span), until_ms)
-    found: dict[_Place, Sums] = defaultdict(Sums)
+    sums_by_window: dict[_WindowRelease, Sums] = defaultdict(Sums)
     rows = zip(predictions.key, predictions.decision_time_ms, predictions.probe, predictions.scores, strict=True)
     for key, decided_ms, probe, scores in rows:
         if probe or key not in first or first[key] > decided_ms + horizon_ms:
             continue
         end_ms = (max(first[key], int(decided_ms)) // block_ms + 1) * block_ms
-        for release, said in scores.items():
-            sums = found[end_ms, release]
+        for release, logged in scores.items():
+            sums = sums_by_window[end_ms, release]
             sums.count += 1
-            sums.loss += _loss(loop.label.kind, said, value_of[key])
-            sums.outcome += _outcome(said, value_of[key])
-    return dict(found)
+            sums.loss += _loss(loop.label.kind, logged, value_of[key])
+            sums.outcome += _outcome(logged, value_of[key])
+    return dict(sums_by_window)
 
 
-def window_check(said: Mapping[_Place, Sums], found: Mapping[_Place, Sums]) -> Check:
-    """One check over all windows and releases."""
-    places = sorted(said.keys() | found.keys())
-    nothing = Sums()
-    wrong = [each for each in places if not said.get(each, nothing).equals(found.get(each, nothing))]
+def window_check(reported: Mapping[_WindowRelease, Sums], expected: Mapping[_WindowRelease, Sums]) -> Check:
+    """Return one check over all windows and releases."""
+    keys = sorted(reported.keys() | expected.keys())
+    empty = Sums()
+    wrong = [key for key in keys if not reported.get(key, empty).equals(expected.get(key, empty))]
     detail = ""
     if wrong:
         first = wrong[0]
-        detail = f"first {first[1]} in the window to {first[0]}: said {said.get(first)}, found {found.get(first)}"
-    return Check("sums of windows by release", len(places), len(wrong), detail)
+        sums = f"reported {reported.get(first)}, expected {expected.get(first)}"
+        detail = f"first {first[1]} in the window to {first[0]}: {sums}"
+    return Check("sums of windows by release", len(keys), len(wrong), detail)
 
 
 def _as_corrected(
     outcomes: Sequence[tuple[str, int, float]], span_ms: int, until_ms: int
 ) -> tuple[dict[str, int], dict[str, float]]:
-    """When each key's first outcome was visible, and the value that the key has at last."""
+    """Return when each key's first outcome was visible, and each key's final value."""
     first: dict[str, int] = {}
     value_of: dict[str, float] = {}
     for key, at, value in outcomes:
@@ -102,19 +108,19 @@ def _as_corrected(
     return first, value_of
 
 
-def _outcome(said: Sequence[float], value: float) -> float:
-    """The outcome itself, or whether the likeliest class came true."""
-    classes = said[1:]
+def _outcome(logged: Sequence[float], value: float) -> float:
+    """Return the outcome itself, or whether the likeliest class came true."""
+    classes = logged[1:]
     return float(classes.index(max(classes)) == value) if classes else value
 
 
-def _loss(kind: str, said: Sequence[float], value: float) -> float:
-    """As `docs/architecture.md` states it by kind of label."""
-    score, *classes = said
+def _loss(kind: str, logged: Sequence[float], value: float) -> float:
+    """Compute the loss as `docs/architecture.md` defines it by kind of label."""
+    score, *classes = logged
     if kind == "regression":
         return (score - value) ** 2
     if kind == "count":
         mean = max(score, _MEAN_FLOOR)
         return 2 * ((value * math.log(value / mean) if value > 0 else 0.0) - (value - mean))
-    shares = [min(max(each, _FLOOR), 1 - _FLOOR) for each in (classes or [1 - score, score])]
+    shares = [min(max(share, _FLOOR), 1 - _FLOOR) for share in (classes or [1 - score, score])]
     return math.log(math.fsum(shares)) - math.log(shares[int(value)])

@@ -23,12 +23,12 @@ _GROUPS = {
         "replay": "driftloop.ops.cli.replay",
         "call": "driftloop.ops.cli.replay",
     },
-    "Make a loop": {
+    "Create a loop": {
         "init": "driftloop.ops.cli.init",
         "check": "driftloop.ops.cli.check",
         "import": "driftloop.ops.cli.import_model",
     },
-    "See what happens, and why": {
+    "Inspect": {
         "timeline": "driftloop.ops.cli.timeline",
         "wait": "driftloop.ops.cli.wait",
         "history": "driftloop.ops.cli.history",
@@ -36,7 +36,7 @@ _GROUPS = {
         "report": "driftloop.ops.cli.report",
         "kpis": "driftloop.ops.cli.kpis",
     },
-    "Tell a loop what to do": {
+    "Control a loop": {
         "retrain": "driftloop.ops.cli.commands",
         "approve": "driftloop.ops.cli.commands",
         "reject": "driftloop.ops.cli.commands",
@@ -54,12 +54,12 @@ _GROUPS = {
         "completion": "driftloop.ops.cli.completion",
     },
 }
-"""Commands as `--help` lists them, each with the module that holds it: only the one that is run is imported."""
+"""Commands in the order of `--help`, each with its module: only the module of the command that runs is imported."""
 _COMMANDS = {name: module for group in _GROUPS.values() for name, module in group.items()}
 
 
-_SENTENCE = 200
-"""Letters of a command's first sentence: it is wrapped, not cut."""
+_LONGEST_SENTENCE = 200
+"""Longest first sentence of a command in `--help`, in characters: it is wrapped, not cut."""
 
 
 class _Lazy(click.Group):
@@ -70,15 +70,19 @@ class _Lazy(click.Group):
         if name not in _COMMANDS:
             return None
         module = __import__(_COMMANDS[name], fromlist=[name])
-        found: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name)
-        return found
+        command: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name)
+        return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         for title, group in _GROUPS.items():
-            found = {name: self.get_command(context, name) for name in group}
+            commands = {name: self.get_command(context, name) for name in group}
             with formatter.section(title):
                 formatter.write_dl(
-                    [(name, each.get_short_help_str(_SENTENCE)) for name, each in found.items() if each is not None]
+                    [
+                        (name, command.get_short_help_str(_LONGEST_SENTENCE))
+                        for name, command in commands.items()
+                        if command is not None
+                    ]
                 )
 
 
@@ -93,17 +97,14 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -> None:
-    """Entry point. A user's mistake is one line and exit code 2, a system that fails is one line and 1.
+    """Run the command line, with ``arguments`` or those of the process.
 
-    ``arguments`` default to those of the process.
+    An error of the user is one line and exit code 2; a failure of the system is one line and exit code 1.
     """
-    os.environ["TZ"] = "UTC"  # for Feast, here and in every process that is started from here
+    os.environ["TZ"] = "UTC"  # for Feast, in this process and in those that it starts
     time.tzset()
     try:
-        code = command(
-            arguments, prog_name="driftloop", standalone_mode=False
-        )  # click catches a command's Exit and returns its code
-        sys.exit(code or 0)
+        sys.exit(command(arguments, prog_name="driftloop", standalone_mode=False) or 0)  # click returns an Exit's code
     except click.exceptions.Abort:
         sys.exit(130)
     except click.UsageError as error:
@@ -115,20 +116,17 @@ def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -
         error.show()
         sys.exit(error.exit_code)
     except ValueError as error:
-        if (said := _about_a_setting(error)) is None:
+        if (problem := _settings_problem(error)) is None:
             raise
-        click.echo(f"driftloop: {said}", err=True)
-        sys.exit(2)
-    except ConfigError as error:
-        click.echo(f"driftloop: {error}", err=True)
+        click.echo(f"driftloop: {problem}", err=True)
         sys.exit(2)
     except DriftloopError as error:
         click.echo(f"driftloop: {error}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 
-def _about_a_setting(error: ValueError) -> str | None:
-    """What is wrong with a `DRIFTLOOP_...` variable, in one line; None where the error is about something else."""
+def _settings_problem(error: ValueError) -> str | None:
+    """Return what is wrong with a `DRIFTLOOP_...` variable, in one line; None if the error is about something else."""
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
@@ -136,5 +134,4 @@ def _about_a_setting(error: ValueError) -> str | None:
         return f'{error}; a list is written as JSON, such as ["orders"]'
     if not isinstance(error, ValidationError) or not error.title.endswith("Settings"):
         return None
-    found = [f"DRIFTLOOP_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
-    return "; ".join(found)
+    return "; ".join(f"DRIFTLOOP_{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors())

@@ -15,14 +15,14 @@ from rich.progress import Progress as Bar
 
 from driftloop.events.envelope import rfc3339
 from driftloop.ops.backup.manifest import Manifest
-from driftloop.ops.backup.restore import restore as put_back
-from driftloop.ops.backup.take import Progress, take
+from driftloop.ops.backup.restore import restore_backup
+from driftloop.ops.backup.take import Progress, take_backup
 from driftloop.ops.cli.interrupts import Interrupts
 from driftloop.ops.cli.types import examples
 from driftloop.process.clock import SystemClock
 from driftloop.process.settings import Settings
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print what it holds as JSON.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print its contents as JSON.")
 _PATH = click.Path(path_type=Path)
 
 
@@ -32,23 +32,25 @@ _PATH = click.Path(path_type=Path)
 def backup(target: Path, as_json: bool) -> None:
     """Copy all state to FILE.tar or FOLDER, as it is at one moment, whether the system runs or not.
 
-    Where it runs, services and Kafka are held still while what changes is copied: events wait, predictions are
-    answered. Ctrl-C leaves no backup, and a system that goes on.
+    If the system runs, services and Kafka are suspended while files that change are copied. Events wait; predictions
+    are answered. Ctrl-C removes the unfinished backup, and the system continues.
     """
     settings, interrupts = Settings(), Interrupts()
     try:
-        with _bar("copying") as progress:
+        with _progress_bar("copying") as progress:
             interrupts.allow_interrupt()
-            taken = take(settings, target, SystemClock(), progress)
+            made = take_backup(settings, target, SystemClock(), progress)
     finally:
         interrupts.defer_signals()
     if as_json:
-        click.echo(json.dumps(_told(taken.manifest) | {"still_s": taken.still_s, "total_s": taken.total_s}))
+        click.echo(json.dumps(_summary_json(made.manifest) | {"still_s": made.suspended_s, "total_s": made.total_s}))
         return
-    click.echo(f"{target}: {_summary(taken.manifest)}, in {taken.total_s:.1f} s")
-    if taken.still_s:
-        click.echo(f"services and Kafka were held still for {taken.still_s:.1f} s; predictions were answered meanwhile")
-    _say_loops(taken.manifest)
+    click.echo(f"{target}: {_summary(made.manifest)}, in {made.total_s:.1f} s")
+    if made.suspended_s:
+        click.echo(
+            f"services and Kafka were suspended for {made.suspended_s:.1f} s; predictions were answered meanwhile"
+        )
+    _print_loops(made.manifest)
 
 
 @click.command(
@@ -57,34 +59,34 @@ def backup(target: Path, as_json: bool) -> None:
     )
 )
 @click.argument("source", type=_PATH, metavar="FILE.tar|FOLDER")
-@click.option("--force", is_flag=True, help="Replace the state that is there.")
+@click.option("--force", is_flag=True, help="Replace existing state.")
 @_JSON
 def restore(source: Path, force: bool, as_json: bool) -> None:
-    """Put the state of a backup into DRIFTLOOP_HOME, which must be empty, while no system runs on it.
+    """Copy a backup into DRIFTLOOP_HOME, which must be empty, while no system runs on it.
 
-    Every file is held against its sha256 before anything changes. `driftloop up` then goes on from there.
+    Every file's sha256 is checked before anything changes. `driftloop up` then continues from the backup.
     """
     settings, interrupts = Settings(), Interrupts()
     try:
-        with _bar("verifying") as progress:
+        with _progress_bar("verifying") as progress:
             interrupts.allow_interrupt()
-            manifest = put_back(settings, source, progress, force=force, decided=interrupts.defer_signals)
+            manifest = restore_backup(settings, source, progress, force=force, decided=interrupts.defer_signals)
     finally:
         interrupts.defer_signals()
     if as_json:
-        click.echo(json.dumps(_told(manifest) | {"home": str(settings.home)}))
+        click.echo(json.dumps(_summary_json(manifest) | {"home": str(settings.home)}))
         return
     click.echo(f"{settings.home}: {_summary(manifest)}, verified and restored; `driftloop up` starts it")
-    _say_loops(manifest)
+    _print_loops(manifest)
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Progress]:
-    """A bar on standard error, where that is a terminal."""
+def _progress_bar(description: str) -> Iterator[Progress]:
+    """Show a progress bar on standard error if that is a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(description, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -93,13 +95,13 @@ def _summary(manifest: Manifest) -> str:
     return f"{len(manifest.files):,} files, {manifest.size / 2**20:,.0f} MiB, as of {moment}"
 
 
-def _say_loops(manifest: Manifest) -> None:
+def _print_loops(manifest: Manifest) -> None:
     for name, loop in manifest.loops.items():
-        mark = "no features yet" if loop.watermark_ms is None else f"event time {rfc3339(loop.watermark_ms)}"
-        answers = f"champion {loop.champion}, epoch {loop.epoch}" if loop.champion else "no champion"
-        click.echo(f"  {name}: {mark}; {answers}")
+        features = "no features yet" if loop.watermark_ms is None else f"event time {rfc3339(loop.watermark_ms)}"
+        champion = f"champion {loop.champion}, epoch {loop.epoch}" if loop.champion else "no champion"
+        click.echo(f"  {name}: {features}; {champion}")
 
 
-def _told(manifest: Manifest) -> dict[str, Any]:
-    """The manifest with the number of its files instead of their list."""
+def _summary_json(manifest: Manifest) -> dict[str, Any]:
+    """Return the manifest with the number of files instead of their list."""
     return manifest.model_dump(mode="json") | {"files": len(manifest.files), "bytes": manifest.size}

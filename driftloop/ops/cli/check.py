@@ -15,7 +15,7 @@ from rich.table import Table
 from driftloop.loop.findings import Findings
 from driftloop.ops.cli.output import console
 from driftloop.ops.cli.types import examples
-from driftloop.ops.loop_check import inspect
+from driftloop.ops.loop_check import check_loops
 from driftloop.process.settings import ROOT, Settings
 
 
@@ -23,36 +23,36 @@ from driftloop.process.settings import ROOT, Settings
 @click.argument("loops", nargs=-1, metavar="[LOOP]...")
 @click.option("--json", "as_json", is_flag=True, help="Print problems and effects by loop as one JSON object.")
 def check(loops: tuple[str, ...], as_json: bool) -> None:
-    """Say what is wrong with a loop, with file and line, or what running it will bring about.
+    """Report the problems of a loop with file and line, or the effects of running it.
 
-    Looks at all loops where none is named. Nothing needs to run, and nothing is changed. Exit code 0: all is right.
-    1: something is wrong.
+    Checks all loops if none is named. Nothing needs to run, and nothing is changed. Exit code 0: no problems. 1:
+    problems.
     """
-    with Console(stderr=True).status("asking ingestion, features and training"):
-        found = inspect(Settings(), loops)
+    with Console(stderr=True).status("checking with ingestion, features and training"):
+        findings = check_loops(Settings(), loops)
     if as_json:
-        click.echo(json.dumps({name: asdict(each) for name, each in found.items()}, indent=2))
+        click.echo(json.dumps({name: asdict(loop_findings) for name, loop_findings in findings.items()}, indent=2))
     else:
-        _show(found, console())
-    raise click.exceptions.Exit(int(any(each.problems for each in found.values())))
+        _show(findings, console())
+    raise click.exceptions.Exit(int(any(loop_findings.problems for loop_findings in findings.values())))
 
 
-def _show(found: Mapping[str, Findings], console: Console) -> None:
-    for name, each in found.items():
-        for problem in each.problems:
+def _show(findings: Mapping[str, Findings], console: Console) -> None:
+    for name, loop_findings in findings.items():
+        for problem in loop_findings.problems:
             console.print(problem.removeprefix(f"{ROOT}/"), style="red", highlight=False, soft_wrap=True, markup=False)
-        if not each.problems:
-            console.print(_effects(name, each))
-    wrong = [name for name, each in found.items() if each.problems]
+        if not loop_findings.problems:
+            console.print(_effects(name, loop_findings))
+    wrong = [name for name, loop_findings in findings.items() if loop_findings.problems]
     if wrong:
-        count = sum(len(each.problems) for each in found.values())
+        count = sum(len(loop_findings.problems) for loop_findings in findings.values())
         console.print(f"{count} problem{'s' * (count > 1)} in {', '.join(wrong)}", markup=False)
 
 
 def _effects(name: str, findings: Findings) -> Table:
-    table = Table(title=f"{name} is right; once it runs", title_justify="left", show_header=False)
-    for kind, some in groupby(findings.effects, lambda each: each.kind):
-        for number, effect in enumerate(some):
+    table = Table(title=f"{name}: no problems; when it runs", title_justify="left", show_header=False)
+    for kind, effects in groupby(findings.effects, lambda effect: effect.kind):
+        for number, effect in enumerate(effects):
             table.add_row("" if number else kind, escape(effect.name), escape(effect.what))
         table.add_section()
     return table

@@ -1,4 +1,4 @@
-"""What people tell the loops, from ``retrain`` to ``resume``; and ``rebuild``."""
+"""The commands for a loop, from ``retrain`` to ``resume``; and ``rebuild``."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import click
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts.message_json import as_dict
-from driftloop.ops.cli.ask import JSON, REFUSED, WHO, WHY, ask, events, told
-from driftloop.ops.cli.effects import Watch
+from driftloop.ops.cli.control import JSON, REFUSED, WHO, WHY, call_control, report_errors, stream_events
+from driftloop.ops.cli.effects import CommandWatch
 from driftloop.ops.cli.timeline import line
 from driftloop.ops.cli.types import examples
 from driftloop.ops.control_client import ControlClient, TimedOut
 from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import Settings
 
-_WAIT = click.option("--wait/--no-wait", default=True, help="Wait until it has had its effect.", show_default=True)
+_WAIT = click.option("--wait/--no-wait", default=True, help="Wait until it has taken effect.", show_default=True)
 _TIMEOUT = click.option(
-    "--timeout", default=60.0, show_default=True, type=click.FloatRange(min=0.1), help="Seconds to wait at most."
+    "--timeout", default=60.0, show_default=True, type=click.FloatRange(min=0.1), help="Longest wait, in seconds."
 )
 
 
-def options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that all commands have."""
+def add_command_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that all commands have."""
     for option in (JSON, _TIMEOUT, _WAIT, WHO, WHY):
         command = option(command)
     return command
@@ -34,107 +34,108 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(epilog=examples('driftloop retrain orders --why "new stock is coming"'))
 @click.argument("loop")
-@options
-def retrain(loop: str, **how: Any) -> None:
+@add_command_options
+def retrain(loop: str, **options: Any) -> None:
     """Train a candidate for LOOP now."""
-    _tell("retrain", loop, "", **how)
+    _send("retrain", loop, "", **options)
 
 
 @click.command(epilog=examples('driftloop approve orders r-716b7fab4a56 --why "looked at its slices"'))
 @click.argument("loop")
 @click.argument("release")
-@options
-def approve(loop: str, release: str, **how: Any) -> None:
-    """Let RELEASE of LOOP, which waits for a person, go on."""
-    _tell("approve", loop, release, **how)
+@add_command_options
+def approve(loop: str, release: str, **options: Any) -> None:
+    """Let RELEASE of LOOP, which waits for approval, continue."""
+    _send("approve", loop, release, **options)
 
 
 @click.command(epilog=examples('driftloop reject orders r-716b7fab4a56 --why "worse for small shops"'))
 @click.argument("loop")
 @click.argument("release")
-@options
-def reject(loop: str, release: str, **how: Any) -> None:
+@add_command_options
+def reject(loop: str, release: str, **options: Any) -> None:
     """End RELEASE of LOOP, which is in shadow or canary."""
-    _tell("reject", loop, release, **how)
+    _send("reject", loop, release, **options)
 
 
 @click.command(epilog=examples('driftloop rollback orders --why "complaints from the shops"'))
 @click.argument("loop")
-@options
-def rollback(loop: str, **how: Any) -> None:
-    """Take back the newest change of LOOP: its open release, else its champion in favour of the one before."""
-    _tell("rollback", loop, "", **how)
+@add_command_options
+def rollback(loop: str, **options: Any) -> None:
+    """Undo the newest change of LOOP: end its open release, or else return to the previous champion."""
+    _send("rollback", loop, "", **options)
 
 
 @click.command(epilog=examples('driftloop pause orders --why "stocktaking"'))
 @click.argument("loop")
-@options
-def pause(loop: str, **how: Any) -> None:
-    """Let nothing be trained or promoted in LOOP by itself. What is worse is still taken back."""
-    _tell("pause", loop, "", **how)
+@add_command_options
+def pause(loop: str, **options: Any) -> None:
+    """Stop automatic training and promotion in LOOP. A release that is worse is still rolled back."""
+    _send("pause", loop, "", **options)
 
 
 @click.command(epilog=examples('driftloop resume orders --why "stocktaking is over"'))
 @click.argument("loop")
-@options
-def resume(loop: str, **how: Any) -> None:
-    """Let LOOP act by itself again."""
-    _tell("resume", loop, "", **how)
+@add_command_options
+def resume(loop: str, **options: Any) -> None:
+    """Allow automatic training and promotion in LOOP again."""
+    _send("resume", loop, "", **options)
 
 
 @click.command(epilog=examples("driftloop rebuild"))
 @JSON
 def rebuild(as_json: bool) -> None:
-    """Make the control service's read model again from the events. Nothing else is touched."""
-    found = ask("Rebuild", api.RebuildRequest(), timeout_s=600.0)
+    """Rebuild the control service's read model from the events. Nothing else changes."""
+    response = call_control("Rebuild", api.RebuildRequest(), timeout_s=600.0)
     if as_json:
-        click.echo(json.dumps(as_dict(found)))
+        click.echo(json.dumps(as_dict(response)))
     else:
-        click.echo(f"read {found.events:,} events in {found.duration_s:.1f} s")
+        click.echo(f"read {response.events:,} events in {response.duration_s:.1f} s")
 
 
-def _tell(name: str, loop: str, release: str, *, who: str, why: str, **how: Any) -> None:
-    tell(name, api.CommandRequest(loop=loop, release_id=release, who=who, why=why), **how)
+def _send(name: str, loop: str, release: str, *, who: str, why: str, **options: Any) -> None:
+    send_command(name, api.CommandRequest(loop=loop, release_id=release, who=who, why=why), **options)
 
 
-def tell(name: str, request: api.CommandRequest, *, wait: bool, timeout: float, as_json: bool) -> None:
-    """Send a command and, with ``wait``, tell what comes of it for ``timeout`` seconds at most."""
+def send_command(name: str, request: api.CommandRequest, *, wait: bool, timeout: float, as_json: bool) -> None:
+    """Send a command and, with ``wait``, report its effect; wait at most ``timeout`` seconds."""
     loop = request.loop
     with ControlClient(Settings().control_grpc) as client:
-        began = time.monotonic()
-        accepted = told(lambda: client.call(name.capitalize(), request))
-        watch = Watch(name, accepted.event_id)
+        started = time.monotonic()
+        with report_errors():
+            accepted = client.call(name.capitalize(), request)
+        watch = CommandWatch(name, accepted.event_id)
         if wait:
-            asked = api.StreamTimelineRequest(
+            timeline = api.StreamTimelineRequest(
                 loop=loop, follow=True, after=max(1, accepted.position), all=True, payload=True
             )
-            _follow(client, asked, watch, timeout, quiet=as_json)
-        seconds = time.monotonic() - began
+            _follow(client, timeline, watch, timeout, quiet=as_json)
+        seconds = time.monotonic() - started
     if watch.effect.ignored:
-        click.echo(f"driftloop: {watch.effect.words}", err=True)
+        click.echo(f"driftloop: {watch.effect.text}", err=True)
         raise click.exceptions.Exit(REFUSED)
     if as_json:
-        click.echo(json.dumps(as_dict(accepted) | {"effect": watch.effect.words, "seconds": round(seconds, 3)}))
+        click.echo(json.dumps(as_dict(accepted) | {"effect": watch.effect.text, "seconds": round(seconds, 3)}))
     elif wait:
-        click.echo(f"{watch.effect.words} after {seconds:.1f} s")
+        click.echo(f"{watch.effect.text} after {seconds:.1f} s")
     else:
         click.echo(f"{name} is sent as event {accepted.event_id}; `driftloop timeline {loop} -f` follows it")
 
 
 def _follow(
-    client: ControlClient, asked: api.StreamTimelineRequest, watch: Watch, timeout_s: float, *, quiet: bool
+    client: ControlClient, request: api.StreamTimelineRequest, watch: CommandWatch, timeout_s: float, *, quiet: bool
 ) -> None:
-    """Read the timeline until the command has had its effect.
+    """Read the timeline until the command has taken effect.
 
     Raises:
-        DriftloopError: it has not in time; it stays sent.
+        DriftloopError: it has not within ``timeout_s``; the command is sent nevertheless.
     """
     try:
-        for event in events(client, asked, timeout_s):
-            if watch.see(event) and not quiet:
+        for event in stream_events(client, request, timeout_s):
+            if watch.process(event) and not quiet:
                 click.echo(line(event, with_loop=False))
             if watch.effect.done:
                 return
     except TimedOut:
-        follow = f"`driftloop timeline {asked.loop} -f` goes on"
-        raise DriftloopError(f"sent, but its effect was not seen within {timeout_s:g} s; {follow}") from None
+        follow = f"`driftloop timeline {request.loop} -f` shows when it has"
+        raise DriftloopError(f"the command was sent but had no effect within {timeout_s:g} s; {follow}") from None

@@ -21,7 +21,7 @@ _VARIABLE = "_DRIFTLOOP_COMPLETE"
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print a script that completes commands and options in a shell."""
-    found = get_completion_class(shell)
-    if found is None:
-        raise click.ClickException(f"click knows no completion for {shell}")
-    click.echo(found(context.find_root().command, {}, "driftloop", _VARIABLE).source())
+    script_class = get_completion_class(shell)
+    if script_class is None:
+        raise click.ClickException(f"click has no completion for {shell}")
+    click.echo(script_class(context.find_root().command, {}, "driftloop", _VARIABLE).source())

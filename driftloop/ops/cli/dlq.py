@@ -6,6 +6,7 @@ import getpass
 import json
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -21,20 +22,19 @@ from driftloop.events.event_log import read_topics
 from driftloop.loop import Loop, load_loops
 from driftloop.ops.cli.output import console
 from driftloop.ops.cli.types import examples
-from driftloop.ops.dlq import DeadLetter, read_dead_letters
-from driftloop.ops.dlq import replay as send_again
-from driftloop.ops.dlq.decode import content, messages_of
+from driftloop.ops.dlq import DeadLetter, read_dead_letters, replay_dead_letters
+from driftloop.ops.dlq.decode import decode_content, message_classes
 from driftloop.process.settings import Settings
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_REASON = click.option("--reason", help="Only those refused for this reason.")
+_REASON = click.option("--reason", help="Only dead letters with this reason.")
 
 
 @click.group(
     epilog=examples("driftloop dlq list", "driftloop dlq show weather.observed 3", "driftloop dlq replay --help")
 )
 def dlq() -> None:
-    """List, show and replay records that could not be handled."""
+    """List, show and replay records that could not be processed."""
 
 
 @dlq.command(
@@ -43,11 +43,11 @@ def dlq() -> None:
 @click.argument("topic", required=False)
 @_REASON
 @_JSON
-def list_letters(topic: str | None, reason: str | None, as_json: bool) -> None:
-    """List dead letters of TOPIC, or of all topics: where each came from, and why it was refused."""
-    letters = _letters(Settings(), topic, reason)
+def list_dead_letters(topic: str | None, reason: str | None, as_json: bool) -> None:
+    """List dead letters of TOPIC, or of all topics, with their source and the reason."""
+    letters = _read(Settings(), topic, reason)
     if as_json:
-        click.echo(json.dumps([_as_json(each) for each in letters], indent=2))
+        click.echo(json.dumps([_as_json(letter) for letter in letters], indent=2))
     elif letters:
         console().print(_table(letters))
     else:
@@ -59,18 +59,18 @@ def list_letters(topic: str | None, reason: str | None, as_json: bool) -> None:
 @click.argument("offset", type=click.IntRange(min=0))
 @_JSON
 def show(topic: str, offset: int, as_json: bool) -> None:
-    """Show the dead letter of TOPIC at OFFSET: why it was refused, its headers and its decoded content."""
+    """Show the dead letter of TOPIC at OFFSET: reason, headers and decoded content."""
     settings = Settings()
-    [letter] = _chosen(_letters(settings, topic, None), (offset,), topic)
-    found = _as_json(letter) | {
+    [letter] = _select(_read(settings, topic, None), (offset,), topic)
+    fields = _as_json(letter) | {
         "stack": letter.stack,
         "headers": {name: value.decode(errors="replace") for name, value in letter.original().headers},
-        "content": content(letter, _messages(settings)),
+        "content": decode_content(letter, _messages(settings)),
     }
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(fields, indent=2))
         return
-    for name, value in found.items():
+    for name, value in fields.items():
         if value not in ("", None, {}):
             shown = value if isinstance(value, str) else json.dumps(value, indent=2)
             click.echo(f"{click.style(name, bold=True)}: {shown}")
@@ -84,62 +84,66 @@ def show(topic: str, offset: int, as_json: bool) -> None:
 )
 @click.argument("topic")
 @click.argument("offsets", nargs=-1, type=click.IntRange(min=0))
-@click.option("--all", "every", is_flag=True, help="All that were not replayed yet.")
+@click.option("--all", "replay_all", is_flag=True, help="All that were not replayed before.")
 @_REASON
-@click.option("--why", required=True, help="Kept with the replay.")
-@click.option("--who", default=lambda: f"{getpass.getuser()}@{socket.gethostname()}", help="You, unless set.")
+@click.option("--why", required=True, help="Reason; stored with the replay.")
+@click.option(
+    "--who", default=lambda: f"{getpass.getuser()}@{socket.gethostname()}", help="Your name; default: user@host."
+)
 @_JSON
 def replay(
-    topic: str, offsets: tuple[int, ...], every: bool, reason: str | None, why: str, who: str, as_json: bool
+    topic: str, offsets: tuple[int, ...], replay_all: bool, reason: str | None, why: str, who: str, as_json: bool
 ) -> None:
-    """Send the original bytes of dead letters of TOPIC again, each once. One that was sent before is passed over."""
-    if bool(offsets) == every:
-        raise click.UsageError("give offsets, or --all.")
+    """Send the original bytes of dead letters of TOPIC again. A letter that was replayed before is skipped."""
+    if bool(offsets) == replay_all:
+        raise click.UsageError("give offsets or --all, not both.")
     settings = Settings()
-    letters = _letters(settings, topic, reason)
+    letters = _read(settings, topic, reason)
     chosen = (
-        [each for each in letters if each.whole and not each.is_done] if every else _chosen(letters, offsets, topic)
+        [letter for letter in letters if letter.is_complete and not letter.is_done]
+        if replay_all
+        else _select(letters, offsets, topic)
     )
     producer = KafkaBatchProducer(settings.kafka_bootstrap)
     try:
-        done = send_again(chosen, producer, partial(read_topics, settings.kafka_bootstrap), who=who, why=why)
+        result = replay_dead_letters(chosen, producer, partial(read_topics, settings.kafka_bootstrap), who=who, why=why)
     finally:
         producer.close()
     if as_json:
-        click.echo(json.dumps({"sent": done.sent, "before": done.before}))
+        click.echo(json.dumps({"sent": result.sent, "before": result.already_sent}))
     else:
-        before = f"; {len(done.before)} had been sent before" if done.before else ""
-        click.echo(f"sent {len(done.sent)} to {topic} again{before}")
+        before = f"; {len(result.already_sent)} had been sent before" if result.already_sent else ""
+        click.echo(f"sent {len(result.sent)} again to {topic}{before}")
 
 
-def _letters(settings: Settings, topic: str | None, reason: str | None) -> list[DeadLetter]:
+def _read(settings: Settings, topic: str | None, reason: str | None) -> list[DeadLetter]:
     known = _topics(load_loops(settings.loops_dir, settings.loops))
     if topic is not None and topic not in known:
-        raise click.UsageError(f"no topic {topic!r} has dead letters; one of {', '.join(sorted(known))} may.")
+        raise click.UsageError(f"{topic!r} is not a topic with dead letters; there are {', '.join(sorted(known))}.")
     require_broker(settings.kafka_bootstrap)
-    found = read_dead_letters([topic] if topic else sorted(known), partial(read_topics, settings.kafka_bootstrap))
-    return [each for each in found if reason is None or each.reason == reason]
+    letters = read_dead_letters([topic] if topic else sorted(known), partial(read_topics, settings.kafka_bootstrap))
+    return [letter for letter in letters if reason is None or letter.reason == reason]
 
 
 def _topics(loops: Sequence[Loop]) -> set[str]:
-    lifecycle = {name for name, each in declared().items() if each.dead_letters}
+    lifecycle = {name for name, spec in declared().items() if spec.dead_letters}
     return lifecycle | {name for loop in loops for name in loop.definition.events}
 
 
 def _messages(settings: Settings) -> Mapping[str, type[Message]]:
-    return messages_of(load_loops(settings.loops_dir, settings.loops))
+    return message_classes(load_loops(settings.loops_dir, settings.loops))
 
 
-def _chosen(letters: Sequence[DeadLetter], offsets: Sequence[int], topic: str) -> list[DeadLetter]:
-    found = {each.offset: each for each in letters}
+def _select(letters: Sequence[DeadLetter], offsets: Sequence[int], topic: str) -> list[DeadLetter]:
+    by_offset = {letter.offset: letter for letter in letters}
     for offset in offsets:
-        if offset not in found:
+        if offset not in by_offset:
             raise click.UsageError(f"{topic} has no dead letter {offset}; `driftloop dlq list {topic}` lists them.")
-    return [found[offset] for offset in sorted(set(offsets))]
+    return [by_offset[offset] for offset in sorted(set(offsets))]
 
 
 def _as_json(letter: DeadLetter) -> dict[str, Any]:
-    again = letter.replay
+    replayed = letter.replay
     return {
         "topic": letter.topic,
         "offset": letter.offset,
@@ -148,17 +152,17 @@ def _as_json(letter: DeadLetter) -> dict[str, Any]:
         "reason": letter.reason,
         "detail": letter.detail,
         "sha256": letter.sha256,
-        "whole": letter.whole,
-        "replay": None if again is None else {"state": again.state, "who": again.who, "why": again.why},
+        "whole": letter.is_complete,
+        "replay": None if replayed is None else asdict(replayed),
     }
 
 
 def _table(letters: Sequence[DeadLetter]) -> Table:
     table = Table(title=f"{len(letters):,} dead letters", title_justify="left")
-    for name in ("topic", "offset", "refused by", "reason", "detail", "replay"):
+    for name in ("topic", "offset", "consumer", "reason", "detail", "replay"):
         table.add_column(name, justify="right" if name == "offset" else "left")
-    for each in letters:
-        again = f"{each.replay.state}, {each.replay.who}: {each.replay.why}" if each.replay else ""
-        cells = (each.topic, str(each.offset), each.consumer, each.reason, each.detail, again)
+    for letter in letters:
+        replayed = f"{letter.replay.state}, {letter.replay.who}: {letter.replay.why}" if letter.replay else ""
+        cells = (letter.topic, str(letter.offset), letter.consumer, letter.reason, letter.detail, replayed)
         table.add_row(*map(escape, cells))
     return table

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from driftloop.contracts import control_api_pb2 as api
-from driftloop.ops.cli.ask import JSON, ask, minute, print_json, to_timestamp
+from driftloop.ops.cli.control import JSON, call_control, format_minute, print_json, to_timestamp
 from driftloop.ops.cli.output import console
 from driftloop.ops.cli.types import DAY, examples
 
@@ -19,39 +19,39 @@ from driftloop.ops.cli.types import DAY, examples
     epilog=examples("driftloop history", "driftloop history orders --at 2026-03-27T06:00", "driftloop history --json")
 )
 @click.argument("loop", required=False, default="")
-@click.option("--at", type=DAY, help="Only what was live then, in event time.")
+@click.option("--at", type=DAY, help="Only releases that were live at this event time.")
 @JSON
 def history(loop: str, at: datetime | None, as_json: bool) -> None:
-    """Tell what was live when, for whom and why: in LOOP, or in all loops."""
-    found = ask("ListHistory", api.ListHistoryRequest(loop=loop, at=to_timestamp(at)))
+    """Show which releases were live when, and why: in LOOP, or in all loops."""
+    response = call_control("ListHistory", api.ListHistoryRequest(loop=loop, at=to_timestamp(at)))
     if as_json:
-        print_json(found, "serving_periods")
-    elif not found.serving_periods:
+        print_json(response, "serving_periods")
+    elif not response.serving_periods:
         click.echo("nothing was live" + (" then" if at else " yet"))
     else:
-        console().print(_tenures(found.serving_periods))
+        console().print(_serving_periods(response.serving_periods))
 
 
-def _tenures(found: list[api.ServingPeriod]) -> Table:
-    table = Table(title="who answered, in event time", title_justify="left")
+def _serving_periods(periods: list[api.ServingPeriod]) -> Table:
+    table = Table(title="live releases, in event time", title_justify="left")
     for name in ("loop", "epoch", "since", "until", "champion", "challenger", "why", "who"):
         table.add_column(
             name, justify="right" if name == "epoch" else "left", no_wrap=name in ("since", "until", "champion", "who")
         )
-    for each in found:
-        until = minute(each.until) if each.HasField("until") else "now"
-        share = f"{each.share:.0%} of keys" if each.share else "answers nobody"
-        challenger = f"{each.challenger} in {each.stage}, {share}" if each.challenger else "-"
-        unseen = "" if each.HasField("converged") or not each.champion else " (never seen to answer)"
+    for period in periods:
+        until = format_minute(period.until) if period.HasField("until") else "now"
+        share = f"{period.share:.0%} of keys" if period.share else "no keys"
+        challenger = f"{period.challenger} in {period.stage}, {share}" if period.challenger else "-"
+        note = "" if period.HasField("converged") or not period.champion else " (never answered)"
         cells = (
-            each.loop,
-            str(each.epoch),
-            minute(each.since),
+            period.loop,
+            str(period.epoch),
+            format_minute(period.since),
             until,
-            (each.champion or "nobody") + unseen,
+            (period.champion or "none") + note,
             challenger,
-            each.because,
-            each.who,
+            period.because,
+            period.who,
         )
         table.add_row(*map(escape, cells))
     return table
@@ -65,27 +65,27 @@ def _tenures(found: list[api.ServingPeriod]) -> Table:
 @click.argument("name", metavar="LOOP|ID")
 @JSON
 def lineage(name: str, as_json: bool) -> None:
-    """Tell all that led to the champion of LOOP, or to the prediction, release, run or event ID."""
-    found = ask("GetLineage", api.GetLineageRequest(id=name))
+    """Show everything that led to the champion of LOOP, or to the prediction, release, run or event ID."""
+    response = call_control("GetLineage", api.GetLineageRequest(id=name))
     if as_json:
-        print_json(found)
+        print_json(response)
     else:
-        console().print(_tree(found))
+        console().print(_tree(response))
 
 
-def _tree(found: api.Lineage) -> Tree:
-    """What was asked for at the top; below each its causes, once."""
-    nodes = {node.id: node for node in found.nodes}
+def _tree(lineage: api.Lineage) -> Tree:
+    """Return the requested node as root, with its causes below it; a node's own causes are shown once."""
+    nodes = {node.id: node for node in lineage.nodes}
     shown: set[str] = set()
 
-    def grow(at: Tree, name: str) -> None:
-        branch = at.add(_label(nodes[name], again=name in shown))
+    def grow(parent: Tree, name: str) -> None:
+        branch = parent.add(_label(nodes[name], again=name in shown))
         if name not in shown:
             shown.add(name)
             for cause in nodes[name].causes:
                 grow(branch, cause)
 
-    top = found.nodes[0]
+    top = lineage.nodes[0]
     tree = Tree(_label(top, again=False))
     shown.add(top.id)
     for cause in top.causes:
@@ -94,6 +94,6 @@ def _tree(found: api.Lineage) -> Tree:
 
 
 def _label(node: api.LineageNode, *, again: bool) -> str:
-    at = f"{minute(node.time)}  " if node.HasField("time") else ""
+    at = f"{format_minute(node.time)}  " if node.HasField("time") else ""
     seen = " [dim](above)[/dim]" if again else ""
     return f"[bold]{node.kind}[/bold] {at}{escape(node.line)} [dim]{escape(node.id)}[/dim]{seen}"

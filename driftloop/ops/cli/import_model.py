@@ -12,7 +12,7 @@ from rich.console import Console
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import control_pb2 as control
 from driftloop.loop import load_loops
-from driftloop.ops.cli.commands import options, tell
+from driftloop.ops.cli.commands import add_command_options, send_command
 from driftloop.ops.cli.types import examples
 from driftloop.ops.import_check_client import check_import
 from driftloop.process.settings import Settings
@@ -47,10 +47,10 @@ _LINKS = ("identity", "sigmoid", "softmax", "exp")
     "--link", type=click.Choice(_LINKS), default="identity", show_default=True,
     help="Function from output to score: sigmoid or softmax for logits, exp for logarithms.",
 )  # fmt: skip
-@options
+@add_command_options
 def import_(
     loop: str, onnx: str | None, mlflow: str | None, columns: tuple[str, ...], output: str, classes: str, positive: str,
-    link: str, who: str, why: str, **how: Any,
+    link: str, who: str, why: str, **options: Any,
 ) -> None:  # fmt: skip
     """Import a model that was trained elsewhere into LOOP, from an ONNX file or from MLflow.
 
@@ -68,8 +68,8 @@ def import_(
     arguments += [f"--link={link}", *(f"--columns={names}" for names in columns)]
     with Console(stderr=True).status("checking the model"):
         checked = check_import(settings, loaded.folder, arguments)
-    if not how["as_json"]:
+    if not options["as_json"]:
         for note in checked["notes"]:
             click.echo(f"  {note}")
     model = ParseDict(checked["model"], control.ImportedModel())
-    tell("import", api.CommandRequest(loop=loop, who=who, why=why, model=model), **how)
+    send_command("import", api.CommandRequest(loop=loop, who=who, why=why, model=model), **options)

@@ -18,17 +18,17 @@ from driftloop.process.settings import ROOT, Settings
 @click.option("--kind", type=click.Choice(KINDS), default="binary", show_default=True, help="Kind of the label.")
 @click.option(
     "--clock", type=click.Choice(["now", "request"]), default="now", show_default=True,
-    help="Whether a request stands for the moment it comes in, or states its decision time, as replays do.",
+    help="Decision time of a request: its arrival, or a time in the request, as in replays.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the files as a JSON list.")
 def init(name: str, kind: str, clock: str, as_json: bool) -> None:
-    """Make a new loop: loop.yaml, events, model, Feast definitions and a test, all of which run as they are."""
+    """Create a loop that runs as it is: loop.yaml, events, model, Feast definitions and a test."""
     settings = Settings()
-    made = scaffold(name, cast(LabelKind, kind), clock, settings.loops_dir, settings.feature_repo)
-    shown = [str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path) for path in made]
+    paths = scaffold(name, cast(LabelKind, kind), clock, settings.loops_dir, settings.feature_repo)
+    files = [str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path) for path in paths]
     if as_json:
-        click.echo(json.dumps(shown))
+        click.echo(json.dumps(files))
         return
-    for path in shown:
+    for path in files:
         click.echo(f"  {path}")
-    click.echo(f"made the loop {name}; `driftloop check {name}` says what it will bring about")
+    click.echo(f"created loop {name}; `driftloop check {name}` shows its effects")

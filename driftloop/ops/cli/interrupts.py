@@ -1,4 +1,4 @@
-"""What Ctrl-C and its like do to a command: they are noted, or they end at once what is under way."""
+"""How commands react to Ctrl-C and similar signals: record them, or end at once."""
 
 from __future__ import annotations
 
@@ -30,64 +30,63 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.stop = threading.Event()
-        """Set as soon as a signal has come; code that works in steps checks it."""
-        self._noted = _Noted(self.stop.set)
+        """Set when a signal has come; code that works in steps checks it."""
+        self._recorder = _Recorder(self.stop.set)
         self.defer_signals()
 
     def defer_signals(self) -> None:
-        """From now on only record signals."""
+        """Only record signals, from now on."""
         for number in _SIGNALS:
-            signal.signal(number, self._noted)
+            signal.signal(number, self._recorder)
 
     def allow_interrupt(self) -> None:
-        """From now on a signal raises at once; a recorded one raises now.
+        """Raise at once when a signal comes, from now on; raise now if one was recorded.
 
         Raises:
-            KeyboardInterrupt: one has come, or in the main thread once one comes.
+            KeyboardInterrupt: a signal has come, or comes later while the main thread works.
         """
         for number in _SIGNALS:
             signal.signal(number, self._raise)
-        if self._noted.came:
+        if self._recorder.signalled:
             self._raise()
 
     def _raise(self, *_: object) -> None:
         self.defer_signals()
-        self._noted()
+        self._recorder()
         raise KeyboardInterrupt
 
 
-def guarded(stop: Callable[[], object]) -> AbstractContextManager[None]:
-    """Guards calls into code where a raised KeyboardInterrupt may be lost or leave a lock held.
+def guard(stop: Callable[[], object]) -> AbstractContextManager[None]:
+    """Return a context for calls into code where a raised KeyboardInterrupt may be lost or may leave a lock held.
 
-    To be entered as often as one likes: inside of it Ctrl-C asks for ``stop``, which a thread calls and which is to
-    end the guarded call; leaving it raises the KeyboardInterrupt. Only a main thread is ever interrupted, so in
-    another one it does nothing.
+    Can be entered repeatedly. Inside it, Ctrl-C calls ``stop`` on a thread; ``stop`` must end the guarded call. Leaving
+    the context then raises KeyboardInterrupt. Does nothing outside the main thread: only that is interrupted.
     """
-    return _Guarded(stop) if threading.current_thread() is threading.main_thread() else nullcontext()
+    return _Guard(stop) if threading.current_thread() is threading.main_thread() else nullcontext()
 
 
-class _Guarded(AbstractContextManager[None]):
+class _Guard(AbstractContextManager[None]):
     def __init__(self, stop: Callable[[], object]) -> None:
-        self._noted = _Noted(stop)
+        self._recorder = _Recorder(stop)
 
     def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGINT, self._noted)
+        self._before = signal.signal(signal.SIGINT, self._recorder)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         signal.signal(signal.SIGINT, self._before)
-        if self._noted.came:
+        if self._recorder.signalled:
             raise KeyboardInterrupt
 
 
-class _Noted:
-    """A handler: it notes that a signal came, and a thread makes a call."""
+class _Recorder:
+    """Signal handler that records the signal and makes a call on a thread."""
 
     def __init__(self, call: Callable[[], object]) -> None:
-        self.came = False
+        self.signalled = False
         self._call = run_on_thread(call)
 
     def __call__(self, *_: object) -> None:
-        self.came = True
+        self.signalled = True
         self._call()

@@ -1,14 +1,13 @@
-"""Where tables go."""
+"""The console for tables."""
 
 from __future__ import annotations
 
 from rich.console import Console
 
 _WIDTH = 200
-"""Columns where the output is no terminal: so that nothing is broken that a script or a person looks for."""
+"""Width if the output is not a terminal: wide, so that words which a script searches for are not broken."""
 
 
 def console() -> Console:
-    """Standard output: as wide as the terminal, or wide."""
-    found = Console()
-    return found if found.is_terminal else Console(width=_WIDTH)
+    """Return a console on standard output."""
+    return Console() if Console().is_terminal else Console(width=_WIDTH)

@@ -10,8 +10,8 @@ import click
 
 from driftloop.loop import load_loops, to_ms
 from driftloop.ops.cli.interrupts import Interrupts
-from driftloop.ops.cli.types import DAY, LATE_BY, LATE_SHARE, SPAN, examples
-from driftloop.ops.replay.session import CallSession, Late, ReplaySession, Span
+from driftloop.ops.cli.types import DAY, DURATION, LATE_BY, LATE_SHARE, examples
+from driftloop.ops.replay.session import CallSession, Lateness, ReplaySession, Span
 from driftloop.process.settings import Settings
 
 
@@ -23,20 +23,22 @@ def _span(start: datetime, end: datetime, step: timedelta) -> Span:
 
 @click.command(epilog=examples("driftloop replay orders --start 2013-01-01 --end 2013-02-01 --wire json"))
 @click.argument("loop")
-@click.option("--start", type=DAY, required=True, help="First moment of event time, UTC.")
+@click.option("--start", type=DAY, required=True, help="Start of event time, UTC.")
 @click.option("--end", type=DAY, required=True, help="End of event time, UTC, not included.")
-@click.option("--step", type=SPAN, default="60m", show_default=True, help="Event time of one step.")
+@click.option("--step", type=DURATION, default="60m", show_default=True, help="Event time of one step.")
 @click.option("--wire", type=click.Choice(["protobuf", "json"]), default="protobuf", show_default=True)
 @click.option("--caller/--no-caller", default=True, show_default=True, help="Wait for `driftloop call` at each step.")
 @click.option("--ignore-decider", multiple=True, help="Do not wait for this decider (detectors, evaluation, training).")
 @click.option(
-    "--permute-labels", type=int, help="Permute outcomes by day with this seed, to see that nothing is found then."
+    "--permute-labels",
+    type=int,
+    help="Permute outcomes by day with this seed: the null case, in which no drift exists.",
 )
 @LATE_SHARE
 @LATE_BY
-@click.option("--late-seed", default=0, show_default=True, help="Decides which events are late.")
+@click.option("--late-seed", default=0, show_default=True, help="Seed that chooses the late events.")
 @click.option("--timeout", default=900.0, show_default=True, help="Longest wait for one step, in seconds.")
-@click.option("--resume", is_flag=True, help="Go on where a replay of the same span and step was cut short.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted replay of the same span and step.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write step durations to this JSON file.")
 def replay(
     loop: str, start: datetime, end: datetime, step: timedelta, wire: str, caller: bool,
@@ -45,11 +47,11 @@ def replay(
 ) -> None:  # fmt: skip
     """Send the past of LOOP to Kafka, in steps of event time."""
     settings = Settings()
-    [found] = load_loops(settings.loops_dir, [loop])
+    [definition] = load_loops(settings.loops_dir, [loop])
     session = ReplaySession(
-        settings, found, _span(start, end, step), wire=wire, with_caller=caller,  # type: ignore[arg-type]
+        settings, definition, _span(start, end, step), wire=wire, with_caller=caller,  # type: ignore[arg-type]
         ignored=ignore_decider, permute_seed=permute_labels,
-        late=Late(late_share, to_ms(late_by), late_seed), timeout_s=timeout, resume=resume,
+        late=Lateness(late_share, to_ms(late_by), late_seed), timeout_s=timeout, resume=resume,
     )  # fmt: skip
     result = session.run(Interrupts().stop)
     if report is not None:
@@ -62,17 +64,17 @@ def replay(
 @click.argument("loop")
 @click.option("--start", type=DAY, required=True, help="First decision time, UTC.")
 @click.option("--end", type=DAY, required=True, help="End of decision times, UTC, not included.")
-@click.option("--step", type=SPAN, default="60m", show_default=True, help="The replay's step.")
+@click.option("--step", type=DURATION, default="60m", show_default=True, help="The replay's step.")
 @click.option("--ignore-decider", multiple=True, help="Do not wait for this decider (detectors, evaluation, training).")
 @click.option("--timeout", default=900.0, show_default=True, help="Longest wait for one step, in seconds.")
-@click.option("--resume", is_flag=True, help="Go on where a replay of the same span and step was cut short.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted replay of the same span and step.")
 def call(
     loop: str, start: datetime, end: datetime, step: timedelta, ignore_decider: tuple[str, ...], timeout: float,
     resume: bool,
 ) -> None:  # fmt: skip
-    """Ask Triton for the predictions of LOOP as a replay goes on. Waits for the loop's first champion."""
+    """Request the predictions of LOOP from Triton, in step with a replay. Waits for the loop's first champion."""
     settings = Settings()
-    [found] = load_loops(settings.loops_dir, [loop])
+    [definition] = load_loops(settings.loops_dir, [loop])
     span = _span(start, end, step)
-    session = CallSession(settings, found, span, ignored=ignore_decider, timeout_s=timeout, resume=resume)
+    session = CallSession(settings, definition, span, ignored=ignore_decider, timeout_s=timeout, resume=resume)
     click.echo(json.dumps(session.run(Interrupts().stop)))

@@ -14,7 +14,7 @@ from rich.console import Console
 from driftloop.events.envelope import Envelope
 from driftloop.loop import LoopDefinition, load_loop
 from driftloop.model.path_relocation import path_resolver
-from driftloop.ops.cli.reading import known_events, one_of
+from driftloop.ops.cli.event_source import check_name, load_events
 from driftloop.ops.cli.types import examples
 from driftloop.process.settings import ROOT, Settings
 
@@ -27,22 +27,22 @@ from driftloop.process.settings import ROOT, Settings
 @click.argument("name", metavar="LOOP|RELEASE")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to write the page; out/reports/NAME.html unless set.",
+    help="File of the page; default: out/reports/NAME.html.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the numbers; a page is written only with -o.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; write a page only with -o.")
 @click.pass_context
 def report(context: click.Context, name: str, output: Path | None, as_json: bool) -> None:
-    """Write what happened to a LOOP, or the model card of a RELEASE, as one HTML file that needs no network.
+    """Write the history of a LOOP, or the model card of a RELEASE, as one HTML file that needs no network.
 
-    A loop's page says what changed, since when, what the system did and whether it helped, with plots, the chain of
-    causes, the numbers of `driftloop kpis` and all releases. A card says what a release is, what it was trained on,
-    how it was judged and how it did. Both are read from the log of lifecycle events.
+    A loop's page shows what changed, since when, what the system did and whether it helped, with plots, the chain of
+    causes, the numbers of `driftloop kpis` and all releases. A card shows what a release is, its training data, its
+    verdicts and its results. Both are made from the log of lifecycle events.
     """
     settings = Settings()
-    events = known_events(context, settings)
+    events = load_events(context, settings)
     console = Console(stderr=True)
     with console.status(f"making the report of {name}"):
-        numbers, html = _made(settings, name, events, with_page=output is not None or not as_json)
+        numbers, html = _build(settings, name, events, with_page=output is not None or not as_json)
     if html:
         path = output or ROOT / "out" / "reports" / f"{name}.html"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,14 +52,16 @@ def report(context: click.Context, name: str, output: Path | None, as_json: bool
         click.echo(json.dumps(numbers, indent=2))
 
 
-def _made(settings: Settings, name: str, events: list[Envelope[Any]], *, with_page: bool) -> tuple[dict[str, Any], str]:
-    """Numbers, and the page where it is wanted."""
+def _build(
+    settings: Settings, name: str, events: list[Envelope[Any]], *, with_page: bool
+) -> tuple[dict[str, Any], str]:
+    """Return the numbers, and the page if wanted."""
     from driftloop.ops.report import find
 
-    there = find.releases_by_loop(events)
-    one_of(name, {"loops": find.loops(events), "releases": list(there)})
-    if name in there:
-        return _card(settings, there[name], name, events, with_page=with_page)
+    loop_of_release = find.releases_by_loop(events)
+    check_name(name, {"loops": find.loops(events), "releases": list(loop_of_release)})
+    if name in loop_of_release:
+        return _card(settings, loop_of_release[name], name, events, with_page=with_page)
     return _loop(settings, name, events, with_page=with_page)
 
 
@@ -70,8 +72,8 @@ def _loop(
     from driftloop.ops.report.overview import overview
 
     definition = _definition(settings, loop)
-    told = overview(loop, events, definition)
-    return told, loop_page(told, events, definition) if with_page else ""
+    numbers = overview(loop, events, definition)
+    return numbers, loop_page(numbers, events, definition) if with_page else ""
 
 
 def _card(
@@ -82,12 +84,12 @@ def _card(
     from driftloop.ops.report.release_page import release_page
 
     read = partial(read_bundle, resolve_path=path_resolver(settings.home))
-    told = card(loop, release, events, _definition(settings, loop), read)
-    return told, release_page(told, events) if with_page else ""
+    numbers = card(loop, release, events, _definition(settings, loop), read)
+    return numbers, release_page(numbers, events) if with_page else ""
 
 
 def _definition(settings: Settings, loop: str) -> LoopDefinition | None:
-    """The loop's definition as it is now; None where it is not defined here.
+    """Return the loop's current definition; None if it is not defined here.
 
     Raises:
         LoopDefinitionError: its file is wrong.

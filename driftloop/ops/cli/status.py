@@ -13,8 +13,7 @@ from rich.table import Table
 from driftloop.events.envelope import parse_rfc3339
 from driftloop.ops.cli.output import console
 from driftloop.ops.cli.types import examples
-from driftloop.ops.system.status import Status
-from driftloop.ops.system.status import status as ask
+from driftloop.ops.system.status import Status, read_status
 from driftloop.process.settings import Settings
 from driftloop.readmodel.advice import next_step
 from driftloop.readmodel.event_text import day
@@ -27,34 +26,34 @@ from driftloop.readmodel.event_text import day
 def status(as_json: bool) -> None:
     """Show every part with health, memory and lag, and every loop with champion, stage and last verdict.
 
-    Exit code 0: every part is ready. 1: one is not, or nothing runs.
+    Exit code 0: every part is ready. 1: a part is not ready, or nothing runs.
     """
-    found = ask(Settings())
+    system = read_status(Settings())
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=2))
+        click.echo(json.dumps(asdict(system), indent=2))
     else:
-        _show(found, console())
-    raise click.exceptions.Exit(0 if found.healthy else 1)
+        _show(system, console())
+    raise click.exceptions.Exit(0 if system.healthy else 1)
 
 
-def _show(found: Status, console: Console) -> None:
-    if not found.parts:
-        console.print("Nothing runs. Start it with [bold]driftloop up[/bold].")
+def _show(system: Status, console: Console) -> None:
+    if not system.parts:
+        console.print("The system does not run. Start it with [bold]driftloop up[/bold].")
         return
-    console.print(_parts(found))
-    if found.loops:
-        console.print(_loops(found))
+    console.print(_parts(system))
+    if system.loops:
+        console.print(_loops(system))
     else:
         console.print("No loop has events yet.")
 
 
-def _parts(found: Status) -> Table:
+def _parts(system: Status) -> Table:
     table = Table(
-        title=f"driftloop {found.version}", title_justify="left", caption=f"{found.pss_mib['total']:.0f} MiB in all"
+        title=f"driftloop {system.version}", title_justify="left", caption=f"{system.pss_mib['total']:.0f} MiB in total"
     )
     for name in ("part", "state", "ready", "pid", "MiB", "lag"):
         table.add_column(name, justify="right" if name in ("pid", "MiB", "lag") else "left")
-    for part in found.parts:
+    for part in system.parts:
         ready = "[green]yes[/green]" if part.ready else "[red]no[/red]"
         pid = str(part.pids[0]) if part.pids else "-"
         table.add_row(
@@ -63,11 +62,11 @@ def _parts(found: Status) -> Table:
     return table
 
 
-def _loops(found: Status) -> Table:
+def _loops(system: Status) -> Table:
     table = Table(title="loops", title_justify="left")
     for name in ("loop", "event time", "champion", "epoch", "open release", "last verdict", "to do"):
         table.add_column(name, justify="right" if name == "epoch" else "left")
-    for loop in found.loops:
+    for loop in system.loops:
         share = f", {loop.share:.0%} of keys" if loop.share else ""
         table.add_row(
             loop.loop,

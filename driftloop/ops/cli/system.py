@@ -9,8 +9,7 @@ import click
 from driftloop.ops.cli.interrupts import Interrupts
 from driftloop.ops.cli.types import examples
 from driftloop.ops.system.supervisor import Supervisor
-from driftloop.ops.system.up import Progress, Started
-from driftloop.ops.system.up import up as bring_up
+from driftloop.ops.system.up import Progress, Started, start_system
 from driftloop.process.settings import Settings
 
 
@@ -18,9 +17,9 @@ from driftloop.process.settings import Settings
 @click.option("--json", "as_json", is_flag=True, help="Print seconds to readiness by part as JSON.")
 @click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait for all parts.")
 def up(as_json: bool, timeout: float) -> None:
-    """Start the system and wait until every part is ready. What already runs is left as it is.
+    """Start the system and wait until every part is ready. Parts that run already are left as they are.
 
-    Ctrl-C stops what this start began, and nothing else.
+    Ctrl-C stops only what this command started.
     """
     settings = Settings()
 
@@ -28,29 +27,29 @@ def up(as_json: bool, timeout: float) -> None:
         if not as_json:
             click.echo(f"  {name:<12} ready after {seconds:5.1f} s")
 
-    started = _interruptible(settings, progress, timeout)
+    started = _start(settings, progress, timeout)
     if as_json:
         click.echo(json.dumps({"already": started.already, "ready_s": started.ready_s}))
     elif started.already:
-        click.echo("was up already")
+        click.echo("the system was running already")
     else:
         click.echo(
-            f"up after {max(started.ready_s.values()):.1f} s; `driftloop status` shows it, `driftloop down` stops it; "
-            f"the page is http://{settings.control_http}/"
+            f"started in {max(started.ready_s.values()):.1f} s; `driftloop status` shows its state, `driftloop down` "
+            f"stops it; the page is http://{settings.control_http}/"
         )
 
 
-def _interruptible(settings: Settings, progress: Progress, timeout: float) -> Started:
+def _start(settings: Settings, progress: Progress, timeout: float) -> Started:
     interrupts, supervisor = Interrupts(), Supervisor(settings)
     already = supervisor.alive()
     try:
         try:
-            return bring_up(settings, progress, timeout, supervised=interrupts.allow_interrupt)
+            return start_system(settings, progress, timeout, supervised=interrupts.allow_interrupt)
         finally:
             interrupts.defer_signals()
     except KeyboardInterrupt:
         if not already:
-            click.echo("interrupted: stopping what was started", err=True)
+            click.echo("interrupted: stopping the started parts", err=True)
             supervisor.stop()
         raise
 
@@ -58,12 +57,12 @@ def _interruptible(settings: Settings, progress: Progress, timeout: float) -> St
 @click.command(epilog=examples("driftloop down", "driftloop down --json"))
 @click.option("--json", "as_json", is_flag=True, help="Print whether anything was running as JSON.")
 def down(as_json: bool) -> None:
-    """Stop the system. State stays on disk, so that `up` goes on where it stopped. Ctrl-C does not cut it short."""
+    """Stop the system. State stays on disk; `up` continues from it. Ctrl-C does not interrupt it."""
     Interrupts()
     supervisor = Supervisor(Settings())
-    supervisor.refuse_stranger()
+    supervisor.refuse_other_checkout()
     stopped = supervisor.stop()
     if as_json:
         click.echo(json.dumps({"stopped": stopped}))
     else:
-        click.echo("stopped" if stopped else "nothing was running")
+        click.echo("stopped" if stopped else "the system was not running")

@@ -8,7 +8,7 @@ import click
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts.message_json import as_dict
-from driftloop.ops.cli.ask import events, minute, told
+from driftloop.ops.cli.control import format_minute, report_errors, stream_events
 from driftloop.ops.cli.types import examples
 from driftloop.ops.control_client import ControlClient
 from driftloop.process.settings import Settings
@@ -21,7 +21,7 @@ _COLOURS = {
     "attention": "cyan",
     "command": "magenta",
 }
-"""Colour by severity. Other lines have none."""
+"""Colour by severity; other events have none."""
 
 
 @click.command(
@@ -40,27 +40,27 @@ _COLOURS = {
     default=40,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Number of newest events; 0 is all.",
+    help="Number of newest events; 0 shows all.",
 )
 @click.option("--chain", default="", help="Only the chain with this correlation id.", metavar="ID")
-@click.option("--all", "every", is_flag=True, help="Every event, not only the notable ones.")
+@click.option("--all", "show_all", is_flag=True, help="Also show events that are not notable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, with its content.")
-def timeline(loop: str, follow: bool, newest: int, chain: str, every: bool, as_json: bool) -> None:
-    """Show events of LOOP or of all loops: event time, chain and one line for each."""
+def timeline(loop: str, follow: bool, newest: int, chain: str, show_all: bool, as_json: bool) -> None:
+    """Show events of LOOP or of all loops, one line each: event time, chain and text."""
     request = api.StreamTimelineRequest(
-        loop=loop, correlation_id=chain, follow=follow, newest=newest, all=every, payload=as_json
+        loop=loop, correlation_id=chain, follow=follow, newest=newest, all=show_all, payload=as_json
     )
-    with ControlClient(Settings().control_grpc) as client:
-        told(lambda: _print(client, request, as_json=as_json))
+    with ControlClient(Settings().control_grpc) as client, report_errors():
+        _print(client, request, as_json=as_json)
 
 
 def _print(client: ControlClient, request: api.StreamTimelineRequest, *, as_json: bool) -> None:
     shown = 0
-    for event in events(client, request):
+    for event in stream_events(client, request):
         click.echo(json.dumps(as_dict(event)) if as_json else line(event, with_loop=not request.loop))
         shown += 1
     if not shown and not as_json:
-        click.echo("the chain has no notable event; try --all" if request.correlation_id else "there are no events yet")
+        click.echo("the chain has no notable event; try --all" if request.correlation_id else "no events yet")
 
 
 def line(event: api.Event, *, with_loop: bool) -> str:
@@ -68,4 +68,4 @@ def line(event: api.Event, *, with_loop: bool) -> str:
     prefix = f"{event.loop}: " if with_loop else ""
     chain = click.style(event.correlation_id[:8], dim=True)
     text = click.style(event.line, fg=_COLOURS.get(event.severity))
-    return f"{minute(event.time)}  {chain}  {prefix}{text}"
+    return f"{format_minute(event.time)}  {chain}  {prefix}{text}"

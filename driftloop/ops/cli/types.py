@@ -1,4 +1,4 @@
-"""What options are made of, and options that several commands have."""
+"""Parameter types, and options that several commands have."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import click
 from driftloop.loop.definition import parse_span
 
 
-class _Span(click.ParamType):
-    name = "span"
+class _Duration(click.ParamType):
+    name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         try:
@@ -26,23 +26,23 @@ class _Day(click.ParamType):
         if isinstance(value, datetime):
             return value
         try:
-            found = datetime.fromisoformat(str(value))
+            moment = datetime.fromisoformat(str(value))
         except ValueError:
             self.fail(f"{value!r} is not a date; write 2013-05-19 or 2013-05-19T06:00", param, ctx)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-SPAN = _Span()
-"""A span of time: 90s, 15m, 24h, 7d."""
+DURATION = _Duration()
+"""A duration: 90s, 15m, 24h, 7d."""
 DAY = _Day()
-"""A date or a moment, UTC where it names no zone."""
+"""A date or a time; UTC if it has no zone."""
 
 LATE_SHARE = click.option(
     "--late-share", type=click.FloatRange(0, 1), default=0.0, help="Share of events that are sent late."
 )
-LATE_BY = click.option("--late-by", type=SPAN, default="3h", show_default=True, help="How much later those are sent.")
+LATE_BY = click.option("--late-by", type=DURATION, default="3h", show_default=True, help="Delay of late events.")
 
 
 def examples(*lines: str) -> str:
-    """A command's epilog: example calls, as they stand."""
+    """Return example calls as a command's epilog, without wrapping."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -9,14 +9,14 @@ import click
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts.message_json import as_dict
-from driftloop.ops.cli.ask import JSON, events, told
+from driftloop.ops.cli.control import JSON, report_errors, stream_events
 from driftloop.ops.cli.types import examples
 from driftloop.ops.control_client import ControlClient, TimedOut
 from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import Settings
 
 Condition = Callable[[api.Loop], str]
-"""What a loop still waits for, in words; empty where the condition holds."""
+"""Returns what the loop still waits for, as text; empty if the condition holds."""
 
 
 def _rest(state: api.Loop) -> str:
@@ -36,44 +36,46 @@ CONDITIONS: dict[str, Condition] = {"rest": _rest, "champion": _champion}
 @click.argument("loop")
 @click.option(
     "--for", "wanted", type=click.Choice(list(CONDITIONS)), default="rest", show_default=True,
-    help="rest: no run, verdict or route is under way. champion: a champion answers.",
+    help="rest: no run, verdict or route is in progress. champion: a champion answers.",
 )  # fmt: skip
 @click.option(
-    "--timeout", default=600.0, show_default=True, type=click.FloatRange(min=0.1), help="Seconds to wait at most."
+    "--timeout", default=600.0, show_default=True, type=click.FloatRange(min=0.1), help="Longest wait, in seconds."
 )
 @JSON
 def wait(loop: str, wanted: str, timeout: float, as_json: bool) -> None:
     """Wait until LOOP is at rest, or until it has a champion that answers.
 
-    At rest nothing is trained, judged or changed now. A release may be open: it waits for outcomes, or for a person.
+    At rest, nothing is being trained, judged or changed. A release may be open: it waits for outcomes or for approval.
     """
-    with ControlClient(Settings().control_grpc) as client:
-        found = told(lambda: _wait(client, loop, CONDITIONS[wanted], timeout))
+    with ControlClient(Settings().control_grpc) as client, report_errors():
+        state = _wait(client, loop, CONDITIONS[wanted], timeout)
     if as_json:
-        click.echo(json.dumps(as_dict(found)))
+        click.echo(json.dumps(as_dict(state)))
         return
-    stands = f"champion {found.champion}" if found.champion else "no champion yet"
-    click.echo(f"{stands}{f', {found.challenger} in {found.stage}' if found.challenger else ''}; {found.next}")
+    champion = f"champion {state.champion}" if state.champion else "no champion yet"
+    click.echo(f"{champion}{f', {state.challenger} in {state.stage}' if state.challenger else ''}; {state.next}")
 
 
 def _wait(client: ControlClient, loop: str, condition: Condition, timeout_s: float) -> api.Loop:
-    """Look at the loop, and again after each event of it, until the condition holds.
+    """Check the loop, and again after each of its events, until the condition holds.
 
     Raises:
         NotFound: there is no such loop.
-        DriftloopError: it did not hold in time; says what is waited for.
+        DriftloopError: it did not hold in time; says what the loop waits for.
     """
-    state = _state(client, loop)
+    state = _read_state(client, loop)
     follow = api.StreamTimelineRequest(loop=loop, all=True, newest=1, follow=True)
     try:
-        happened = events(client, follow, timeout_s)  # begins with what was there, so that nothing is missed meanwhile
-        while condition(state) and next(happened, None):
-            state = _state(client, loop)
+        changes = stream_events(
+            client, follow, timeout_s
+        )  # starts with known events, so that no event is missed in between
+        while condition(state) and next(changes, None):
+            state = _read_state(client, loop)
     except TimedOut:
         raise DriftloopError(f"{loop} still waits after {timeout_s:g} s: {condition(state)}") from None
     return state
 
 
-def _state(client: ControlClient, loop: str) -> api.Loop:
-    found: api.ListLoopsResponse = client.call("ListLoops", api.ListLoopsRequest(loop=loop))
-    return found.loops[0]
+def _read_state(client: ControlClient, loop: str) -> api.Loop:
+    response: api.ListLoopsResponse = client.call("ListLoops", api.ListLoopsRequest(loop=loop))
+    return response.loops[0]

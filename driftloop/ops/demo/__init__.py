@@ -1,4 +1,4 @@
-"""The demo: starts the system, replays a loop's past, prints what happens, proves it and leaves a report.
+"""The demo: starts the system, replays a loop's past, prints what happens, checks the results and writes a report.
 
-It only starts, replays and reads; everything that happens, happens in the services.
+It only starts, replays and reads; all decisions are made by the services.
 """

@@ -1,4 +1,4 @@
-"""What a demo set out to replay, kept in its home: one that was interrupted goes on with it."""
+"""What a demo replays, stored in its home so that an interrupted demo can continue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FILE = "demo.json"
 
 
 class DemoCheckpoint(BaseModel):
-    """A loop, the event time to replay, and more arguments of the replay."""
+    """A loop, the event time to replay, and further arguments of the replay."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,16 +23,15 @@ class DemoCheckpoint(BaseModel):
     permuted: bool = False
 
     def write(self, home: Path) -> None:
-        """Keep it."""
         home.mkdir(parents=True, exist_ok=True)
         (home / _FILE).write_text(self.model_dump_json(indent=1))
 
 
 def read_checkpoint(home: Path) -> DemoCheckpoint:
-    """What was begun in a home.
+    """Read the checkpoint of a home.
 
     Raises:
-        ConfigError: nothing was, or it cannot be read.
+        ConfigError: there is none, or it cannot be read.
     """
     try:
         return DemoCheckpoint.model_validate_json((home / _FILE).read_text())
@@ -40,4 +39,4 @@ def read_checkpoint(home: Path) -> DemoCheckpoint:
         raise ConfigError(f"there is no demo to resume in {home}; start one without --resume") from error
     except ValidationError as error:
         what = error.errors()[0]
-        raise ConfigError(f"{home / _FILE}: {what['msg']} at {what['loc']}; begin again without --resume") from error
+        raise ConfigError(f"{home / _FILE}: {what['msg']} at {what['loc']}; start again without --resume") from error

@@ -17,20 +17,19 @@ from driftloop.process.settings import ROOT, Settings
 
 @dataclass
 class Clients:
-    """Replay and caller; each writes its output below ``folder``."""
+    """Replay and caller; each writes its output to a file in ``folder``."""
 
     settings: Settings
     loop: str
     plan: Plan
     folder: Path
     replayed: Sequence[str] = ()
-    """More arguments of the replay."""
+    """Further arguments of the replay."""
     resume: bool = False
-    """Whether they go on where they were interrupted."""
+    """Whether they continue after an interruption."""
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Start both."""
         self.folder.mkdir(parents=True, exist_ok=True)
         span = [
             "--start",
@@ -45,19 +44,19 @@ class Clients:
         self._start("replay", [self.loop, *span, *self.replayed, "--report", str(self.folder / "steps.json")])
 
     def running(self) -> bool:
-        """Whether both still work; raises where one failed.
+        """Return whether a client still works.
 
         Raises:
-            DriftloopError: one ended with an error; holds what it said.
+            DriftloopError: one ended with an error; has its last lines.
         """
         for name, process in self._processes.items():
             if process.poll() not in (None, 0):
-                said = (self.folder / f"{name}.log").read_text().strip().splitlines()[-3:]
-                raise DriftloopError(f"`driftloop {name}` ended with {process.returncode}: {' '.join(said)}")
+                last_lines = (self.folder / f"{name}.log").read_text().strip().splitlines()[-3:]
+                raise DriftloopError(f"`driftloop {name}` ended with {process.returncode}: {' '.join(last_lines)}")
         return any(process.poll() is None for process in self._processes.values())
 
     def stop(self) -> None:
-        """Ask both to stop, and wait; what does not within ten seconds is killed."""
+        """Ask both to stop, and wait; kill those that do not within ten seconds."""
         for process in self._processes.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -69,7 +68,7 @@ class Clients:
                 process.wait(5.0)
 
     def output(self, name: str) -> str:
-        """What a client printed."""
+        """Return what a client printed."""
         return (self.folder / f"{name}.out").read_text()
 
     def _start(self, command: str, arguments: list[str]) -> None:

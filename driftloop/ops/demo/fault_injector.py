@@ -1,8 +1,8 @@
 """Kills services as planned while they work, and reports which event each was processing.
 
-Beside the replay a thread reads what the services are given and what they answer. Where a kill is due and its service
-is given something, the process is stopped first. While it stands still one can look: if something is left that it
-has not answered, it is killed; else it goes on, and the next work is waited for. Its supervisor starts it again.
+During the replay, a thread reads the services' input and output. When a kill is due and its service gets input, the
+process is suspended first, so that its work can be examined. If it has unanswered input it is killed; else it is
+resumed, and the thread waits for the next input. The supervisor restarts it.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ _DRAIN_S = 10.0
 
 
 @dataclass
-class Killed:
-    """A kill that was done."""
+class KillRecord:
+    """A kill that was carried out."""
 
     kill: Kill
     pid: int
     reached_ms: int
-    """What event time had reached."""
+    """Event time at the kill."""
     wall_time_ms: int
     in_flight: InFlight
     unanswered: int
-    """Events that the service had been given and not answered."""
+    """Number of events that the service had received and not answered."""
     uncommitted: int
-    """Records of its input behind its group's committed offsets: all that it is given again."""
+    """Input records after the committed offsets of its group: all that it receives again."""
     attempts: int
     restarted_s: float | None = None
-    """Seconds until it was ready again; None where the demo ended before."""
+    """Seconds until it was ready again; None if the demo ended before."""
 
     def to_json(self) -> dict[str, Any]:
-        """As the report shows it."""
+        """Return its entry in the report."""
         return {
             "service": self.kill.service,
             "pid": self.pid,
@@ -76,7 +76,7 @@ class FaultInjector:
         self, settings: Settings, loop: Loop, kills: Sequence[Kill], supervisor: Supervisor,
         *, reached: Callable[[], int], say: Callable[[str], None],
     ) -> None:  # fmt: skip
-        """``reached`` says event time in milliseconds; ``say`` is told of each kill and restart, on the thread."""
+        """``reached`` returns event time in milliseconds; ``say`` gets a line per kill and restart, on the thread."""
         self._bootstrap, self._reached, self._say = settings.kafka_bootstrap, reached, say
         self.pending = list(kills)
         self._attempts = dict.fromkeys(kills, 0)
@@ -92,31 +92,31 @@ class FaultInjector:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kills", daemon=True)
         self._restarts = ThreadPoolExecutor(len(FAULT_TARGETS), "restart")
-        self._waiting: list[Future[None]] = []
+        self._restart_waits: list[Future[None]] = []
         self._error: BaseException | None = None
-        self.done: list[Killed] = []
+        self.done: list[KillRecord] = []
 
     def start(self) -> None:
-        """Begin, unless nothing is planned."""
+        """Start the thread, unless nothing is planned."""
         if self.pending:
             self._thread.start()
 
     def check(self) -> None:
-        """Raise what ended the thread, if anything did."""
+        """Raise the error that ended the thread, if any."""
         if self._error is not None:
             raise self._error
 
     def stop(self, *, wait_for_restarts: bool) -> None:
-        """End; whatever was stopped goes on or is killed.
+        """Stop the thread; a suspended process is resumed or killed.
 
         Raises:
-            DriftloopError: a service that was killed did not come back.
+            DriftloopError: a killed service did not restart.
         """
         if not wait_for_restarts:
             self._stop.set()
-        restarted = list(self._waiting)
-        for each in restarted:
-            each.result(_RESTART_S + 10.0)
+        restarts = list(self._restart_waits)
+        for restart in restarts:
+            restart.result(_RESTART_S + 10.0)
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(30.0)
@@ -129,87 +129,87 @@ class FaultInjector:
             consumer = KafkaBatchConsumer(self._bootstrap, sorted(topics), "demo-kills")
             try:
                 while self.pending and not self._stop.is_set():
-                    given = self._read(consumer, _POLL_S)
-                    self._carry_out(consumer, given)
+                    busy = self._read(consumer, _POLL_S)
+                    self._kill_due(consumer, busy)
             finally:
                 consumer.close()
         except BaseException as error:  # noqa: BLE001 - raised in the caller
             self._error = error
 
     def _read(self, consumer: KafkaBatchConsumer, timeout_s: float) -> set[str]:
-        """Take note of what came; returns the services that were given something."""
-        given, answered = set(), False
+        """Process new records; return the services that received input."""
+        busy, answered = set(), False
         for record in consumer.poll(2000, timeout_s):
             self._read_to[TopicPartition(record.topic, record.partition)] = record.offset + 1
-            answered |= self._answers.see(record)
+            answered |= self._answers.process(record)
             for service, work in self._work.items():
                 if record.topic in work.topics:
-                    work.see(record)
-                    given |= {service} if record.value else set()
+                    work.add(record)
+                    busy |= {service} if record.value else set()
         if answered:
-            self._forget_answered()
-        return given
+            self._drop_answered()
+        return busy
 
-    def _forget_answered(self) -> None:
+    def _drop_answered(self) -> None:
         for service, work in self._work.items():
-            work.answered(self._answers.of(service))
+            work.drop_answered(self._answers.answered_ms(service))
 
-    def _carry_out(self, consumer: KafkaBatchConsumer, given: set[str]) -> None:
+    def _kill_due(self, consumer: KafkaBatchConsumer, busy: set[str]) -> None:
         reached_ms = self._reached()
         due = {kill.service: kill for kill in reversed(self.pending) if kill.watermark_ms <= reached_ms}
-        for service in given & due.keys():
+        for service in busy & due.keys():
             killed = self._attempt(consumer, due[service], reached_ms)
             if killed is not None:
                 self.pending.remove(killed.kill)
                 self.done.append(killed)
                 self._say(_line(killed))
-                self._waiting.append(self._restarts.submit(self._await_restart, killed, time.monotonic()))
+                self._restart_waits.append(self._restarts.submit(self._await_restart, killed, time.monotonic()))
 
-    def _attempt(self, consumer: KafkaBatchConsumer, kill: Kill, reached_ms: int) -> Killed | None:
-        """Hold the process still and look; kill it where it is in the middle of something, else let it go on."""
+    def _attempt(self, consumer: KafkaBatchConsumer, kill: Kill, reached_ms: int) -> KillRecord | None:
+        """Suspend the process and examine it; kill it if it has unanswered input, else resume it."""
         target = self._targets[kill.service]
         if target.process is None:
             return None
         self._attempts[kill] += 1
-        with target.held():
-            killed = self._look(consumer, kill, target.process.pid, reached_ms)
+        with target.suspended():
+            killed = self._examine(consumer, kill, target.process.pid, reached_ms)
             if killed is not None:
                 target.kill()
         return killed
 
-    def _look(self, consumer: KafkaBatchConsumer, kill: Kill, pid: int, reached_ms: int) -> Killed | None:
-        """What a process that stands still has in hand; None where that is nothing."""
+    def _examine(self, consumer: KafkaBatchConsumer, kill: Kill, pid: int, reached_ms: int) -> KillRecord | None:
+        """Return the kill of a suspended process; None if it has no unanswered input."""
         work = self._work[kill.service]
-        inputs = {place: end for place, end in self._drain(consumer).items() if place.topic in work.topics}
+        inputs = {partition: end for partition, end in self._drain(consumer).items() if partition.topic in work.topics}
         committed = dict.fromkeys(inputs, 0) | Offsets(self._bootstrap).committed(kill.service, inputs)
-        work.committed(committed)
+        work.drop_committed(committed)
         events = work.events()
         if not events:
             return None
-        behind = sum(end - committed[place] for place, end in inputs.items())
+        behind = sum(end - committed[partition] for partition, end in inputs.items())
         now_ms, attempts = self._clock.now_ms(), self._attempts[kill]
-        return Killed(kill, pid, reached_ms, now_ms, events[0], len(events), behind, attempts)
+        return KillRecord(kill, pid, reached_ms, now_ms, events[0], len(events), behind, attempts)
 
     def _drain(self, consumer: KafkaBatchConsumer) -> Mapping[TopicPartition, int]:
-        """Read to where the topics end now, and say where that is."""
+        """Read to the current end of the topics, and return the end offsets."""
         ends, deadline = consumer.end_offsets(), time.monotonic() + _DRAIN_S
-        while any(self._read_to.get(place, 0) < end for place, end in ends.items()):
+        while any(self._read_to.get(partition, 0) < end for partition, end in ends.items()):
             if time.monotonic() > deadline:
-                raise Retriable(f"the broker did not give all that it has within {_DRAIN_S:.0f} s")
+                raise Retriable(f"the broker did not return all records within {_DRAIN_S:.0f} s")
             self._read(consumer, _POLL_S)
         return ends
 
-    def _await_restart(self, killed: Killed, began_s: float) -> None:
+    def _await_restart(self, killed: KillRecord, began_s: float) -> None:
         target = self._targets[killed.kill.service]
-        if target.wait_for_another(self._bootstrap, _RESTART_S, self._stop):
+        if target.wait_for_restart(self._bootstrap, _RESTART_S, self._stop):
             killed.restarted_s = round(time.monotonic() - began_s, 2)
             self._say(f"{killed.kill.service} is back after {killed.restarted_s:.1f} s")
 
 
-def _line(killed: Killed) -> str:
-    held, service = killed.in_flight, killed.kill.service
+def _line(killed: KillRecord) -> str:
+    event, service = killed.in_flight, killed.kill.service
     more = f" and {killed.unanswered - 1} more" if killed.unanswered > 1 else ""
     return (
-        f"{day(killed.reached_ms)}  KILLED {service} (pid {killed.pid}), in hand {held.type} {held.id} "
-        f"at {held.topic}/{held.partition}/{held.offset}{more}"
+        f"{day(killed.reached_ms)}  KILLED {service} (pid {killed.pid}), while processing {event.type} {event.id} "
+        f"at {event.topic}/{event.partition}/{event.offset}{more}"
     )

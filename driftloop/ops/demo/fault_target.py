@@ -1,4 +1,4 @@
-"""A service's process: held still, killed, and waited for."""
+"""Suspends and kills the process of a part, and waits for its restart."""
 
 from __future__ import annotations
 
@@ -14,83 +14,82 @@ from driftloop.ops.system.health import ready
 from driftloop.ops.system.parts import Part
 from driftloop.process.errors import DriftloopError
 
-_LOOK_S = 0.1
-_GLANCE_S = 0.001
-_AT_WORK_S = 0.02
-"""Longest wait, after a record came, for the process to take it up."""
-_STILL_S = 30.0
+_CHECK_S = 0.1
+_POLL_S = 0.001
+_WAKE_S = 0.02
+"""Longest wait, after a record came, until the process works on it."""
+_STOP_S = 30.0
 _ASLEEP = frozenset({psutil.STATUS_SLEEPING})
-_GOING = frozenset({psutil.STATUS_RUNNING, psutil.STATUS_SLEEPING, psutil.STATUS_DISK_SLEEP})
+_ACTIVE = frozenset({psutil.STATUS_RUNNING, psutil.STATUS_SLEEPING, psutil.STATUS_DISK_SLEEP})
 
 
 class FaultTarget:
-    """The process of one part, as its supervisor started it last."""
+    """The current process of one part."""
 
     def __init__(self, part: Part, pids: Callable[[], Sequence[int]]) -> None:
-        """``pids`` asks the supervisor for the part's processes.
+        """``pids`` returns the part's processes from the supervisor.
 
         Raises:
             DriftloopError: the part does not run.
         """
         self._part, self._pids = part, pids
-        found = self._process_now()
-        if found is None:
+        process = self._find_process()
+        if process is None:
             raise DriftloopError(f"{part.name} does not run, so it cannot be killed")
-        self._process: psutil.Process | None = found
+        self._process: psutil.Process | None = process
 
     @property
     def process(self) -> psutil.Process | None:
-        """None from a kill until the process that took its place is ready."""
+        """Return the process; None from a kill until its successor is ready."""
         if self._process is not None and not self._process.is_running():
-            self._process = self._process_now()  # it ended by itself
+            self._process = self._find_process()  # it ended for another reason
         return self._process
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the process still, from when it works. It goes on at the end, unless it was killed."""
+    def suspended(self) -> Iterator[None]:
+        """Suspend the process once it works; resume it at the end unless it was killed."""
         process = self.process
         if process is None:
             yield
             return
-        _wait_while(process, _ASLEEP, _AT_WORK_S)
+        _wait_while(process, _ASLEEP, _WAKE_S)
         process.suspend()
         try:
-            _wait_while(process, _GOING, _STILL_S)  # the signal is not there at once
+            _wait_while(process, _ACTIVE, _STOP_S)  # the signal takes effect after a moment
             yield
         finally:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
 
     def kill(self) -> None:
-        """SIGKILL."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
 
-    def wait_for_another(self, kafka_bootstrap: str, timeout_s: float, stop: Event) -> bool:
-        """Wait until the supervisor has started it again and it is ready; False where ``stop`` was set first.
+    def wait_for_restart(self, kafka_bootstrap: str, timeout_s: float, stop: Event) -> bool:
+        """Wait until the restarted part is ready; return False if ``stop`` was set first.
 
         Raises:
-            DriftloopError: it was not within ``timeout_s``.
+            DriftloopError: it was not ready within ``timeout_s``.
         """
         deadline = time.monotonic() + timeout_s
-        while not stop.wait(_LOOK_S):
-            found = self._process_now()
-            if found is not None and ready(self._part, kafka_bootstrap):
-                self._process = found
+        while not stop.wait(_CHECK_S):
+            process = self._find_process()
+            if process is not None and ready(self._part, kafka_bootstrap):
+                self._process = process
                 return True
             if time.monotonic() > deadline:
-                raise DriftloopError(f"{self._part.name} was killed and is not back after {timeout_s:.0f} s")
+                raise DriftloopError(f"{self._part.name} was killed and was not ready again within {timeout_s:.0f} s")
         return False
 
-    def _process_now(self) -> psutil.Process | None:
-        """The process that runs now, other than the one that was killed."""
+    def _find_process(self) -> psutil.Process | None:
+        """Return the running process, if there is one."""
         try:
             for pid in self._pids():
                 process = psutil.Process(pid)
                 if process.status() != psutil.STATUS_ZOMBIE:
                     return process
-        except (CallError, psutil.NoSuchProcess):  # the supervisor is about to start it: the next look shows it
+        except (CallError, psutil.NoSuchProcess):  # the supervisor is starting it: the next check shows it
             return None
         return None
 
@@ -98,4 +97,4 @@ class FaultTarget:
 def _wait_while(process: psutil.Process, statuses: frozenset[str], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while process.status() in statuses and time.monotonic() < deadline:
-        time.sleep(_GLANCE_S)
+        time.sleep(_POLL_S)

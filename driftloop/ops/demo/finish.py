@@ -1,4 +1,4 @@
-"""What a demo leaves behind: checks, report.json and report.html."""
+"""The results of a demo: checks, report.json and report.html."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from driftloop.ops.checks.run import run as run_checks
 from driftloop.ops.demo.checkpoint import DemoCheckpoint
 from driftloop.ops.demo.plan import Plan
 from driftloop.ops.demo.report_data import build
-from driftloop.ops.demo.run import Outcome
+from driftloop.ops.demo.run import Measurements
 from driftloop.ops.kpis.format import span
 from driftloop.process.settings import ROOT, Settings
 from driftloop.readmodel.event_text import day
@@ -24,11 +24,11 @@ from driftloop.readmodel.event_text import day
 
 @dataclass(frozen=True)
 class Result:
-    """How it ended."""
+    """The result of a demo."""
 
     report: dict[str, Any]
     problems: list[str]
-    """Why it did not pass; empty where it did."""
+    """Reasons for a failure; empty if it passed."""
 
 
 def finish(
@@ -36,27 +36,28 @@ def finish(
     loop: Loop,
     checkpoint: DemoCheckpoint,
     out: Path,
-    outcome: Outcome,
+    measured: Measurements,
     *,
     say: Callable[[str], None],
 ) -> Result:
-    """Check, and write the report to ``out``."""
-    from driftloop.ops.demo.page import render  # the plots' library: not before there is something to plot
+    """Run the checks, and write the report to ``out``."""
+    from driftloop.ops.demo.page import render  # imports plots: slow, and not needed before
 
-    say("checking what was said against the raw topics and tables")
+    say("checking the results against the raw topics and tables")
     findings = run_checks(
-        settings, loop, to_ms(checkpoint.plan.step), since_ms=outcome.began_wall_ms, say=lambda each: say(f"  {each}")
+        settings, loop, to_ms(checkpoint.plan.step), since_ms=measured.began_wall_ms, say=lambda line: say(f"  {line}")
     )
     events = read_events(settings.kafka_bootstrap)
-    outcome.total_s = time.monotonic() - outcome.began_s
+    measured.total_s = time.monotonic() - measured.began_s
     steps, calls = (json.loads(_last_line(out / "clients" / f"{name}.out")) for name in ("replay", "call"))
-    report = build(loop.name, events, findings, outcome, steps, calls, _setup_s())
+    report = build(loop.name, events, findings, measured, steps, calls, _setup_s())
     too_late = opened_too_late(report, loop.definition, checkpoint.plan)
     for name in too_late:
-        say(f"alarm chain {name} is still being judged: the days end before it can come to its end")
-    problems = _problems(report, checkpoint.permuted, too_late)
+        say(f"alarm chain {name} is unresolved: the days end before it can be resolved")
+    problems = _find_problems(report, checkpoint.permuted, too_late)
     problems += [
-        f"{each.service} had no work to be killed in from {day(each.watermark_ms)} on" for each in outcome.kills_missed
+        f"{kill.service} had no input to be killed at from {day(kill.watermark_ms)} on"
+        for kill in measured.kills_missed
     ]
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=1))
@@ -66,7 +67,7 @@ def finish(
 
 
 def headline(report: dict[str, Any]) -> str:
-    """The story in half a line."""
+    """Summarize the report in half a line."""
     if report["chain"]:
         return "a drift alarm led to a promotion"
     alarms = report["alarms"]["trigger"]
@@ -80,32 +81,32 @@ def _summary(report: dict[str, Any], plan: Plan) -> str:
     return (
         f"{plan.start} to {plan.end} in steps of {span(plan.step.total_seconds())}: {served:,} predictions served, "
         f"{report['predictions']['failed']} failed; {len(report['checks'])} checks, {unequal} values unequal; "
-        f"{timings['total']:.0f} s in all, {timings['step_ms_p50'] or 0:.0f} ms a step."
+        f"{timings['total']:.0f} s in total, {timings['step_ms_p50'] or 0:.0f} ms a step."
     )
 
 
 def opened_too_late(report: dict[str, Any], loop: LoopDefinition, plan: Plan) -> list[str]:
-    """Chains of alarms that have not ended and could not: the days end before all stages may have had their blocks."""
+    """Return alarm chains that have not ended because the days end before all stages could be judged."""
     blocks = sum(step.max_blocks for step in loop.rollout.steps) + 1
     last_ms = plan.end_ms - blocks * to_ms(loop.monitoring.block) - to_ms(loop.label.horizon)
     opened_ms = {chain[0]["correlationid"]: parse_rfc3339(chain[0]["event_time"]) for chain in report["chains"]}
     return [name for name in report["unended_alarms"] if opened_ms[name] > last_ms]
 
 
-def _problems(report: dict[str, Any], permuted: bool, too_late: Sequence[str]) -> list[str]:
-    found = [
-        f"{c['name']}: {c['unequal']} of {c['compared']} unequal. {c['detail']}"
-        for c in report["checks"]
-        if c["unequal"]
+def _find_problems(report: dict[str, Any], permuted: bool, too_late: Sequence[str]) -> list[str]:
+    problems = [
+        f"{check['name']}: {check['unequal']} of {check['compared']} unequal. {check['detail']}"
+        for check in report["checks"]
+        if check["unequal"]
     ]
-    found += [f"alarm chain {name} has not ended" for name in report["unended_alarms"] if name not in too_late]
+    problems += [f"alarm chain {name} is unresolved" for name in report["unended_alarms"] if name not in too_late]
     if report["predictions"]["failed"]:
-        found.append(f"{report['predictions']['failed']} predictions failed")
+        problems.append(f"{report['predictions']['failed']} predictions failed")
     if not report["predictions"]["served"]:
-        found.append("no prediction was served")
+        problems.append("no prediction was served")
     if permuted and report["chain"]:
-        found.append("labels were permuted, and still an alarm led to a promotion")
-    return found
+        problems.append("labels were permuted, and still an alarm led to a promotion")
+    return problems
 
 
 def _last_line(path: Path) -> str:

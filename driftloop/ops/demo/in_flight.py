@@ -1,4 +1,4 @@
-"""What a service was given and has not answered yet, as its topics tell. Pure."""
+"""Which input a service has not answered yet, according to its topics. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FEATURES = FeaturesAdvanced.DESCRIPTOR.full_name.encode()
 
 @dataclass(frozen=True)
 class InFlight:
-    """An event that was not answered, and where it stands. ``time_ms``: event time, UTC milliseconds."""
+    """An unanswered event and its position. ``time_ms``: event time, UTC milliseconds."""
 
     topic: str
     partition: int
@@ -34,84 +34,84 @@ class InFlight:
     time_ms: int
 
     def to_json(self) -> dict[str, Any]:
-        """As the report shows it."""
+        """Return its entry in the report."""
         return {name: getattr(self, name) for name in ("topic", "partition", "offset", "id", "type")}
 
 
 Describe = Callable[[Record], InFlight | None]
-"""The event that a record holds; None where it holds none that can be read."""
+"""Returns the event in a record; None if it has none that can be read."""
 
 
 class Work:
-    """Records of a service's input topics, from which those are dropped that it has answered."""
+    """Records of a service's input topics that it has not answered."""
 
     def __init__(self, topics: Iterable[str], describe: Describe) -> None:
         self.topics = frozenset(topics)
         self._describe = describe
         self._open: dict[TopicPartition, list[Record]] = {}
 
-    def see(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
         """Add a record. Ignore records of other topics, and probes."""
         if record.topic in self.topics and not is_probe(record.headers):
             self._open.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
 
-    def answered(self, watermark_ms: int) -> None:
-        """The service has said that it is done up to a watermark: so it is with all that stands before its mark."""
-        for held in self._open.values():
-            done = (at for at, record in enumerate(held) if 0 <= mark(record) <= watermark_ms)
-            del held[: max(done, default=-1) + 1]
+    def drop_answered(self, watermark_ms: int) -> None:
+        """Drop records up to the last watermark that the service has answered."""
+        for records in self._open.values():
+            done = (at for at, record in enumerate(records) if 0 <= watermark_of(record) <= watermark_ms)
+            del records[: max(done, default=-1) + 1]
 
-    def committed(self, positions: Mapping[TopicPartition, int]) -> None:
-        """The service has committed these offsets: it is done with all before them."""
-        for place, held in self._open.items():
-            held[:] = [record for record in held if record.offset >= positions.get(place, 0)]
+    def drop_committed(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Drop records before the offsets that the service has committed."""
+        for partition, records in self._open.items():
+            records[:] = [record for record in records if record.offset >= positions.get(partition, 0)]
 
     def events(self) -> list[InFlight]:
-        """What is left, marks without an event aside: the oldest of event time first, then by place."""
-        found = (self._describe(record) for held in self._open.values() for record in held)
+        """Return the remaining events, oldest event time first, then by position; without watermarks."""
+        described = (self._describe(record) for records in self._open.values() for record in records)
         return sorted(
-            (each for each in found if each is not None),
-            key=lambda each: (each.time_ms, each.topic, each.partition, each.offset),
+            (event for event in described if event is not None),
+            key=lambda event: (event.time_ms, event.topic, event.partition, event.offset),
         )
 
 
 @dataclass
 class Answers:
-    """How far ingestion and features say that they have come."""
+    """How far ingestion and features have reported progress."""
 
     _in_band: dict[TopicPartition, int] = field(default_factory=dict)
     _features_ms: int = -1
 
     @property
     def topics(self) -> frozenset[str]:
-        """Where they say it."""
+        """Return the topics with these reports."""
         return frozenset(topic_of(message).name for message in (WatermarkAdvanced, FeaturesAdvanced))
 
-    def see(self, record: Record) -> bool:
-        """Take note of a record; whether it is such an answer."""
+    def process(self, record: Record) -> bool:
+        """Process a record; return whether it is such a report."""
         if record.header("ce_type") == _IN_BAND:
-            self._in_band[TopicPartition(record.topic, record.partition)] = mark(record)
+            self._in_band[TopicPartition(record.topic, record.partition)] = watermark_of(record)
             return True
         if record.header("ce_type") == _FEATURES:
-            told_ms = FeaturesAdvanced.FromString(record.value or b"").watermark_ms
-            self._features_ms = max(self._features_ms, told_ms)
+            watermark_ms = FeaturesAdvanced.FromString(record.value or b"").watermark_ms
+            self._features_ms = max(self._features_ms, watermark_ms)
             return True
         return False
 
-    def of(self, service: str) -> int:
-        """The watermark up to which a service is done in all partitions; -1 where it has said nothing of the kind."""
-        told = {"ingestion": min(self._in_band.values(), default=-1), "features": self._features_ms}
-        return told.get(service, -1)
+    def answered_ms(self, service: str) -> int:
+        """Return the watermark up to which a service is done in all partitions; -1 if it reported none."""
+        reported = {"ingestion": min(self._in_band.values(), default=-1), "features": self._features_ms}
+        return reported.get(service, -1)
 
 
 def work_of(service: str, loop: Loop) -> Work:
-    """What a service is given: raw topics of the loop, or the declared topics that name it as a consumer."""
-    topics = [name for name, each in declared().items() if service in each.consumers]
+    """Return the input of a service: the declared topics that name it as a consumer, or else the loop's raw topics."""
+    topics = [name for name, spec in declared().items() if service in spec.consumers]
     return Work(topics, lifecycle_event) if topics else Work(loop.definition.events, raw_event(loop))
 
 
-def mark(record: Record) -> int:
-    """The watermark that a record carries, in a raw topic or in band; -1 where it carries none."""
+def watermark_of(record: Record) -> int:
+    """Return the watermark of a record in a raw topic or in band; -1 if it has none."""
     raw = None if record.value else record.header(WATERMARK_HEADER)
     if raw is not None:
         return int(raw)
@@ -121,7 +121,7 @@ def mark(record: Record) -> int:
 
 
 def lifecycle_event(record: Record) -> InFlight | None:
-    """What the CloudEvents headers of a record say."""
+    """Return the event that the CloudEvents headers of a record describe."""
     name, kind, time = (record.header(header) for header in ("ce_id", "ce_type", "ce_time"))
     if not (name and kind and time):
         return None
@@ -131,7 +131,7 @@ def lifecycle_event(record: Record) -> InFlight | None:
 
 
 def raw_event(loop: Loop) -> Describe:
-    """Reads the raw events of a loop: id and time are the fields that its definition names, the type is the topic."""
+    """Return a reader of the loop's raw events: id and time are the defined fields, the type is the topic."""
 
     def describe(record: Record) -> InFlight | None:
         fields = _fields(record, loop)
@@ -145,14 +145,14 @@ def raw_event(loop: Loop) -> Describe:
 
 
 def _fields(record: Record, loop: Loop) -> dict[str, Any]:
-    """Id and time of a raw event, where they can be read."""
+    """Return id and time of a raw event, if they can be read."""
     if not record.value:
         return {}
     event = loop.definition.events[record.topic]
     try:
         if record.header("content-type") == b"application/json":
-            found: dict[str, Any] = orjson.loads(record.value)
-            return found
+            fields: dict[str, Any] = orjson.loads(record.value)
+            return fields
         message = loop.messages[record.topic].FromString(record.value)
     except (DecodeError, orjson.JSONDecodeError):
         return {}

@@ -32,9 +32,9 @@ class MemorySampler:
         while not self._stop.wait(self._every_s):
             try:
                 self.peak_mib = max(self.peak_mib, self.now_mib())
-            except CallError:  # the supervisor is busy with a stop or a start: the next sample shows it
+            except CallError:  # the supervisor is stopping or starting parts: the next sample succeeds
                 continue
 
     def now_mib(self) -> float:
-        """One sample."""
+        """Return one sample."""
         return pss_mib(pid for part in self._supervisor.running() for pid in part.pids)

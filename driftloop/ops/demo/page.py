@@ -1,4 +1,4 @@
-"""The demo's page: one self-contained HTML file out of a report's numbers and the events behind them."""
+"""The demo's page: one self-contained HTML file from a report's numbers and its events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from driftloop.readmodel.event_text import describe, describe_data
 
 
 def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], headline: str, summary: str) -> str:
-    """The page."""
+    """Return the page."""
     own = of_loop(events, loop)
     known = {event.id: event for event in own}
     marks, chain = figures.marks_of(own), report["chain"]
@@ -32,7 +32,7 @@ def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], h
             "verdicts": figures.verdicts(report["releases"]),
         },
         before_after=before_and_after(report["quality"], *ends) if ends else [],
-        chain=[{**each, "line": describe_data(known[each["id"]].data)} for each in chain],
+        chain=[{**link, "line": describe_data(known[link["id"]].data)} for link in chain],
         checks=report["checks"],
         kills=report["kills"],
         numbers=numbers(report),

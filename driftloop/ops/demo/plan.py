@@ -30,29 +30,29 @@ class Plan(BaseModel):
         return f"{step.total_seconds():g}s"
 
     def with_span(self, start: date | None, end: date | None, step: timedelta | None) -> Plan:
-        """The plan with what was asked for instead."""
+        """Return the plan with the given values replaced."""
         return Plan(start=start or self.start, end=end or self.end, step=step or self.step)
 
     @property
     def start_ms(self) -> int:
-        """Milliseconds since the epoch."""
+        """Return the start in milliseconds since the epoch."""
         return _ms(self.start)
 
     @property
     def end_ms(self) -> int:
-        """Milliseconds since the epoch."""
+        """Return the end in milliseconds since the epoch."""
         return _ms(self.end)
 
 
 def read_plan(folder: Path, name: str = "demo") -> Plan:
-    """The plan of that name in a loop's folder.
+    """Read the plan of that name from a loop's folder.
 
     Raises:
         LoopDefinitionError: the plan does not exist or is not valid.
     """
     path = folder / f"{name}.yaml"
     if not path.exists():
-        raise LoopDefinitionError([f"{path}:1: missing; it says which days to replay: start, end, step"])
+        raise LoopDefinitionError([f"{path}:1: the plan is missing; it defines the days to replay: start, end, step"])
     try:
         return Plan.model_validate(yaml.load(path.read_text(), Loader=yaml.CSafeLoader))
     except (ValidationError, yaml.YAMLError) as error:

@@ -10,7 +10,7 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
 from driftloop.ops.checks import Findings
-from driftloop.ops.demo.run import Outcome
+from driftloop.ops.demo.run import Measurements
 from driftloop.ops.report import chains, releases, timings
 from driftloop.readmodel.attempts import of_kind, of_loop
 
@@ -19,20 +19,20 @@ def build(
     loop: str,
     events: Sequence[Envelope[Any]],
     findings: Findings,
-    outcome: Outcome,
+    measured: Measurements,
     steps: dict[str, Any],
     calls: dict[str, Any],
     setup_s: float,
 ) -> dict[str, Any]:
     """Return the content of ``report.json``; its event ids exist in the lifecycle topics."""
     own = of_loop(events, loop)
-    found = chains.chains(own, loop)
+    alarm_chains = chains.chains(own, loop)
     path = chains.promotion_chain(own, loop)
     return {
         "loop": loop,
         "chain": [chains.as_json(event) for event in path],
-        "chains": [chain.to_json() for chain in found],
-        "unended_alarms": chains.unended(found, of_kind(own, training.ReasonCoalesced)),
+        "chains": [chain.to_json() for chain in alarm_chains],
+        "unended_alarms": chains.unended(alarm_chains, of_kind(own, training.ReasonCoalesced)),
         "alarms": _alarms(own),
         "releases": releases.releases(own),
         "predictions": {
@@ -50,19 +50,19 @@ def build(
             "duplicates": findings.counts.duplicates,
         },
         "checks": [asdict(check) for check in findings.checks],
-        "kills": outcome.kills,
-        "resumed": outcome.resumed,
+        "kills": measured.kills,
+        "resumed": measured.resumed,
         "timings_s": {
             "setup": setup_s,
-            "ready": outcome.ready_s,
+            "ready": measured.ready_s,
             "step_ms_p50": steps.get("step_ms_p50"),
             "step_ms_p99": steps.get("step_ms_p99"),
-            "first_champion": outcome.first_champion_s,
+            "first_champion": measured.first_champion_s,
             "alarm_to_serving": timings.alarm_to_serving(path, own),
             "training": timings.training_s(own),
-            "total": outcome.total_s,
+            "total": measured.total_s,
         },
-        "memory_mib": {"idle": outcome.idle_mib, "peak": outcome.peak_mib},
+        "memory_mib": {"idle": measured.idle_mib, "peak": measured.peak_mib},
     }
 
 

@@ -21,7 +21,7 @@ from driftloop.ops.demo.fault_plan import Kill
 from driftloop.ops.demo.memory import MemorySampler
 from driftloop.ops.replay.follow import Follower, follow_lifecycle
 from driftloop.ops.system.supervisor import Supervisor
-from driftloop.ops.system.up import up
+from driftloop.ops.system.up import start_system
 from driftloop.process.clock import SystemClock
 from driftloop.process.errors import ConfigError
 from driftloop.process.settings import Settings
@@ -29,143 +29,144 @@ from driftloop.readmodel.event_text import describe
 
 
 class Screen:
-    """Where a demo says its story; a terminal's or a log's implements it."""
+    """Where a demo reports its progress; implemented by a terminal."""
 
     def part_ready(self, name: str, seconds: float) -> None:
-        """A part of the system is ready."""
+        """Report a part of the system that is ready."""
 
     def progress(self, watermark_ms: int, steps_per_s: float) -> None:
-        """Event time reached this watermark."""
+        """Report event time."""
 
     def line(self, text: str) -> None:
-        """Something happened."""
+        """Print a line."""
 
 
 @dataclass
-class Outcome:
-    """What a demo measured from outside; seconds and MiB. Where it was resumed, since then."""
+class Measurements:
+    """Measurements of a demo from outside, in seconds and MiB; if it was resumed, since then."""
 
     resumed: bool = False
-    """Whether it went on where it had been interrupted."""
+    """Whether it continued an interrupted demo."""
     began_wall_ms: int = 0
-    """When it began or was resumed, UTC milliseconds."""
+    """Start or resumption, UTC milliseconds."""
     began_s: float = 0.0
-    """The same on the clock that `time.monotonic` reads."""
+    """The same on the clock of `time.monotonic`."""
     total_s: float = 0.0
-    """From there until the checks were done."""
+    """From the start until the checks were done."""
     ready_s: float = 0.0
     first_champion_s: float | None = None
-    """None where there was one before it was resumed."""
+    """None if there was a champion before the resumption."""
     replay_s: float = 0.0
     idle_mib: float = 0.0
     peak_mib: float = 0.0
     kills: list[dict[str, Any]] = field(default_factory=list)
     kills_missed: list[Kill] = field(default_factory=list)
-    """Planned ones whose service had no work any more."""
+    """Planned kills whose service had no more work."""
 
 
 class Demo:
-    """One run over one loop."""
+    """One demo of one loop."""
 
     def __init__(
         self, settings: Settings, loop: Loop, checkpoint: DemoCheckpoint, out: Path, screen: Screen,
         *, kills: Sequence[Kill] = (), resume: bool = False,
     ) -> None:  # fmt: skip
-        """``resume``: go on with the state that is there, where the replay was interrupted."""
-        self._settings, self._loop, self._begun, self._screen = settings, loop, checkpoint, screen
+        """``resume``: continue with the existing state, where the replay was interrupted."""
+        self._settings, self._loop, self._checkpoint, self._screen = settings, loop, checkpoint, screen
         self._plan = checkpoint.plan
         self._supervisor = Supervisor(settings)
         self._clients = Clients(settings, loop.name, checkpoint.plan, out / "clients", checkpoint.replayed, resume)
         self._kills = kills
-        self._outcome = Outcome(resume)
+        self._measured = Measurements(resume)
         self._began = 0.0
         self._watermark_ms = self._from_ms = checkpoint.plan.start_ms
         self._served = False
 
-    def refuse_if_up(self) -> None:
-        """A demo stops what it has started, and nothing else.
+    def refuse_if_running(self) -> None:
+        """Refuse to start if a system runs: a demo stops only what it has started.
 
         Raises:
-            ConfigError: a system is up already.
+            ConfigError: a system runs already.
         """
-        self._supervisor.refuse_stranger()
+        self._supervisor.refuse_other_checkout()
         if self._supervisor.alive():
             raise ConfigError(
-                "a system is up already on these ports; stop it with `driftloop down`, or take others by PORT_BASE"
+                "a system runs already on these ports; stop it with `driftloop down`, or choose others with PORT_BASE"
             )
 
     def start_system(self, supervised: Callable[[], None]) -> None:
-        """Bring the system up, on empty state unless it goes on.
+        """Start the system, on empty state unless the demo is resumed.
 
-        ``supervised`` is called once `stop_system` stops all that was started.
+        ``supervised`` is called once `stop_system` stops everything that was started.
         """
-        self._outcome.began_s, self._outcome.began_wall_ms = time.monotonic(), SystemClock().now_ms()
-        if not self._outcome.resumed:
+        self._measured.began_s, self._measured.began_wall_ms = time.monotonic(), SystemClock().now_ms()
+        if not self._measured.resumed:
             shutil.rmtree(self._settings.home, ignore_errors=True)
-            self._begun.write(self._settings.home)
-        self._outcome.ready_s = max(up(self._settings, self._screen.part_ready, supervised=supervised).ready_s.values())
+            self._checkpoint.write(self._settings.home)
+        self._measured.ready_s = max(
+            start_system(self._settings, self._screen.part_ready, supervised=supervised).ready_s.values()
+        )
 
-    def replay(self, stop: threading.Event) -> Outcome:
-        """Replay the plan, telling what happens, until both clients are done or ``stop`` is set."""
+    def replay(self, stop: threading.Event) -> Measurements:
+        """Replay the plan and print what happens, until both clients are done or ``stop`` is set."""
         follower = self._follower()
         self._began = time.monotonic()
         with MemorySampler(self._supervisor) as memory:
-            self._outcome.idle_mib = memory.now_mib()
+            self._measured.idle_mib = memory.now_mib()
             follower.start()
             try:
-                with self._killing(stop) as killer:
-                    self._follow(follower, killer, stop)
+                with self._inject_faults(stop) as injector:
+                    self._follow(follower, injector, stop)
             finally:
                 follower.stop()
-            self._outcome.peak_mib = memory.peak_mib
-        self._outcome.replay_s = time.monotonic() - self._began
-        return self._outcome
+            self._measured.peak_mib = memory.peak_mib
+        self._measured.replay_s = time.monotonic() - self._began
+        return self._measured
 
-    def _follow(self, follower: Follower, killer: FaultInjector, stop: threading.Event) -> None:
-        """Let the clients work until they are done."""
+    def _follow(self, follower: Follower, injector: FaultInjector, stop: threading.Event) -> None:
+        """Wait until the clients are done."""
         try:
             self._clients.start()
             while self._clients.running() and not stop.is_set():
                 follower.wait_for(stop.is_set, 0.2)
-                killer.check()
+                injector.check()
                 self._screen.progress(self._watermark_ms, self._steps_per_s())
         finally:
             self._clients.stop()
 
     @contextmanager
-    def _killing(self, stop: threading.Event) -> Iterator[FaultInjector]:
-        """Kill as planned meanwhile; what was killed is back at the end, unless that comes early."""
-        killer = FaultInjector(
+    def _inject_faults(self, stop: threading.Event) -> Iterator[FaultInjector]:
+        """Kill as planned during the block; at its end wait for restarts, unless it ends early."""
+        injector = FaultInjector(
             self._settings, self._loop, self._kills, self._supervisor,
             reached=lambda: self._watermark_ms, say=self._screen.line,
         )  # fmt: skip
-        killer.start()
+        injector.start()
         finished = False
         try:
-            yield killer
+            yield injector
             finished = not stop.is_set()
         finally:
-            killer.stop(wait_for_restarts=finished)
-        self._outcome.kills = [each.to_json() for each in killer.done]
-        self._outcome.kills_missed = list(killer.pending)
+            injector.stop(wait_for_restarts=finished)
+        self._measured.kills = [kill.to_json() for kill in injector.done]
+        self._measured.kills_missed = list(injector.pending)
 
     def stop_system(self) -> None:
-        """Stop every part."""
         self._supervisor.stop()
 
     def _follower(self) -> Follower:
-        return follow_lifecycle(self._settings.kafka_bootstrap, "demo", self._see)
+        return follow_lifecycle(self._settings.kafka_bootstrap, "demo", self._process)
 
-    def _see(self, event: Envelope[Any]) -> None:
+    def _process(self, event: Envelope[Any]) -> None:
         if event.loop != self._loop.name:
             return
-        past = event.wall_time_ms < self._outcome.began_wall_ms
+        past = event.wall_time_ms < self._measured.began_wall_ms
         if isinstance(event.data, features_pb2.WatermarkAdvanced):
             self._watermark_ms = max(self._watermark_ms, event.data.watermark_ms)
             self._from_ms = self._watermark_ms if past else self._from_ms
         if isinstance(event.data, serving_pb2.RouteConverged) and not self._served:
             self._served = True
-            self._outcome.first_champion_s = None if past else time.monotonic() - self._began
+            self._measured.first_champion_s = None if past else time.monotonic() - self._began
         line = describe(event)
         if line is not None:
             self._screen.line(line)

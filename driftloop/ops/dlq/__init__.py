@@ -1,11 +1,11 @@
-"""Dead letters, as people meet them: listed, decoded, and sent again once.
+"""Dead letters for operators: listed, decoded, and replayed once.
 
-The dead-letter topic is its own ledger. Before a letter's bytes are sent again a record in the same topic says so, and
-another once that was acknowledged; so a replay that died in between is told from one that was never begun.
+The dead-letter topic is its own ledger. A record in it announces a replay, and another confirms it after the
+acknowledgement; so an interrupted replay is distinguishable from one that never began.
 """
 
 from driftloop.ops.dlq.dead_letter import DeadLetter, Replay
 from driftloop.ops.dlq.read import read_dead_letters
-from driftloop.ops.dlq.replay import Replayed, replay
+from driftloop.ops.dlq.replay import ReplayResult, replay_dead_letters
 
-__all__ = ["DeadLetter", "Replay", "Replayed", "read_dead_letters", "replay"]
+__all__ = ["DeadLetter", "Replay", "ReplayResult", "read_dead_letters", "replay_dead_letters"]

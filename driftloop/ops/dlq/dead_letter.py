@@ -1,4 +1,4 @@
-"""One dead letter, and what became of it."""
+"""One dead letter and its replay."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from driftloop.bus.dead_letters import SUFFIX
 from driftloop.bus.ports import Outgoing, Record
 
 REPLAY_OF = "driftloop-replay-of"
-"""Header of a record that was sent again: the letter that it is from."""
+"""Header of a replayed record: the id of its dead letter."""
 _STATE, _OFFSET, _WHO, _WHY = "dlq-replay", "dlq-replay-offset", "dlq-replay-who", "dlq-replay-why"
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A letter was sent again, or somebody set out to."""
+    """A completed or announced replay of a dead letter."""
 
     state: Literal["begun", "done"]
     who: str
@@ -25,19 +25,19 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that a consumer refused. ``record`` is as it stands in the dead-letter topic."""
+    """A record that a consumer refused. ``record`` is the record in the dead-letter topic."""
 
     record: Record
     replay: Replay | None = None
 
     @property
     def topic(self) -> str:
-        """Where it came from, and is sent again to."""
+        """Return the topic that it came from and is replayed to."""
         return self.record.topic.removesuffix(SUFFIX)
 
     @property
     def offset(self) -> int:
-        """In the dead-letter topic."""
+        """Return the offset in the dead-letter topic."""
         return self.record.offset
 
     @property
@@ -47,63 +47,63 @@ class DeadLetter:
 
     @property
     def source(self) -> str:
-        """``topic/partition/offset`` of the record that was refused."""
-        return self._text("dlq-source")
+        """Return ``topic/partition/offset`` of the refused record."""
+        return self._header_text("dlq-source")
 
     @property
     def consumer(self) -> str:
-        """Who refused it."""
-        return self._text("dlq-consumer")
+        """Return the consumer that refused it."""
+        return self._header_text("dlq-consumer")
 
     @property
     def reason(self) -> str:
-        """The short code of why."""
-        return self._text("dlq-reason")
+        """Return the short code of the reason."""
+        return self._header_text("dlq-reason")
 
     @property
     def detail(self) -> str:
-        """The rest of why."""
-        return self._text("dlq-detail")
+        """Return the explanation of the reason."""
+        return self._header_text("dlq-detail")
 
     @property
     def stack(self) -> str:
-        """Where in the consumer; empty where that says nothing."""
-        return self._text("dlq-stack")
+        """Return the stack trace in the consumer; empty if there is none."""
+        return self._header_text("dlq-stack")
 
     @property
     def sha256(self) -> str:
-        """Of the original bytes."""
-        return self._text("dlq-sha256")
+        """Return the digest of the original bytes."""
+        return self._header_text("dlq-sha256")
 
     @property
-    def whole(self) -> bool:
-        """Whether it holds the original bytes; one that no topic would take holds their beginning."""
+    def is_complete(self) -> bool:
+        """Return whether it has all original bytes; a record too large for any topic is truncated."""
         return hashlib.sha256(self.record.value or b"").hexdigest() == self.sha256
 
     @property
     def is_done(self) -> bool:
-        """Whether it was sent again, and that was noted."""
+        """Return whether it was replayed and that was confirmed."""
         return self.replay is not None and self.replay.state == "done"
 
     def original(self) -> Outgoing:
-        """The record as it was refused, for the partition that it stood in."""
+        """Return the refused record, for its original partition."""
         headers = tuple((name, value) for name, value in self.record.headers if not name.startswith("dlq-"))
         partition = int(self.source.split("/")[-2])
-        again = (REPLAY_OF, self.id.encode())
-        return Outgoing(self.topic, self.record.value, self.record.key, (*headers, again), partition)
+        replay_of = (REPLAY_OF, self.id.encode())
+        return Outgoing(self.topic, self.record.value, self.record.key, (*headers, replay_of), partition)
 
-    def marked(self, state: Literal["begun", "done"], who: str, why: str) -> Outgoing:
-        """The ledger's line for a replay."""
-        line = {_STATE: state, _OFFSET: str(self.offset), _WHO: who, _WHY: why}
-        headers = tuple((name, text.encode()) for name, text in line.items())
+    def replay_marker(self, state: Literal["begun", "done"], who: str, why: str) -> Outgoing:
+        """Return the ledger's record of a replay."""
+        marker = {_STATE: state, _OFFSET: str(self.offset), _WHO: who, _WHY: why}
+        headers = tuple((name, text.encode()) for name, text in marker.items())
         return Outgoing(self.record.topic, None, self.record.key, headers, self.record.partition)
 
-    def _text(self, name: str) -> str:
+    def _header_text(self, name: str) -> str:
         return (self.record.header(name) or b"").decode(errors="replace")
 
 
-def mark_of(record: Record) -> tuple[int, Replay] | None:
-    """The offset that a line of the ledger is about, and what it says; None where the record is a letter."""
+def parse_replay_marker(record: Record) -> tuple[int, Replay] | None:
+    """Return the offset and the replay of a ledger record; None for a dead letter."""
     state, offset = record.header(_STATE), record.header(_OFFSET)
     if state is None or offset is None:
         return None

@@ -1,4 +1,4 @@
-"""What a dead letter says, as far as it can be read."""
+"""Decodes the content of a dead letter as far as possible."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from driftloop.ops.dlq.dead_letter import DeadLetter
 _EXCERPT = 400
 
 
-def content(letter: DeadLetter, messages: Mapping[str, type[Message]]) -> dict[str, Any] | str:
-    """The message's fields, or where it cannot be read its beginning: as text, else as hexadecimal digits.
+def decode_content(letter: DeadLetter, messages: Mapping[str, type[Message]]) -> dict[str, Any] | str:
+    """Return the message's fields or, if it cannot be decoded, its beginning as text or hexadecimal digits.
 
-    ``messages``: class by raw topic, or by the full name that the header ``ce_type`` bears.
+    ``messages``: class by raw topic, or by the full name in the header ``ce_type``.
     """
     value = letter.record.value or b""
     if value.lstrip()[:1] == b"{":
-        parsed = _json(value)
+        parsed = _parse_json(value)
         if parsed is not None:
             return parsed
     kind = (letter.record.header("ce_type") or b"").decode()
@@ -32,24 +32,24 @@ def content(letter: DeadLetter, messages: Mapping[str, type[Message]]) -> dict[s
         try:
             return json_format.MessageToDict(message.FromString(value), preserving_proto_field_name=True)
         except DecodeError:
-            pass  # it was refused for a reason; its bytes are shown
+            pass  # it may be refused because of its bytes; they are shown
     try:
         return value[:_EXCERPT].decode()
     except UnicodeDecodeError:
         return value[:_EXCERPT].hex(" ")
 
 
-def messages_of(loops: Iterable[Loop]) -> dict[str, type[Message]]:
-    """Message classes by raw topic and, of lifecycle events, by full name."""
+def message_classes(loops: Iterable[Loop]) -> dict[str, type[Message]]:
+    """Return message classes by raw topic and, for lifecycle events, by full name."""
     names = {name for topic in declared().values() for name in topic.messages}
     return {name: message_class(name) for name in names} | {
         topic: message for loop in loops for topic, message in loop.messages.items()
     }
 
 
-def _json(value: bytes) -> dict[str, Any] | None:
+def _parse_json(value: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(value)
+        content = json.loads(value)
     except (ValueError, UnicodeDecodeError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None

@@ -1,4 +1,4 @@
-"""Sends letters again."""
+"""Replays dead letters."""
 
 from __future__ import annotations
 
@@ -7,46 +7,50 @@ from dataclasses import dataclass
 
 from driftloop.bus.ports import BatchProducer
 from driftloop.ops.dlq.dead_letter import REPLAY_OF, DeadLetter
-from driftloop.ops.dlq.read import Read
+from driftloop.ops.dlq.read import ReadTopics
 from driftloop.process.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
-    """What a replay did."""
+class ReplayResult:
+    """The result of a replay."""
 
     sent: list[str]
-    """Ids of the letters that were sent now."""
-    before: list[str]
-    """Of those that had been sent already."""
+    """Ids of the dead letters that were sent now."""
+    already_sent: list[str]
+    """Ids of those that had been sent before."""
 
 
-def replay(letters: Sequence[DeadLetter], producer: BatchProducer, read: Read, *, who: str, why: str) -> Replayed:
-    """Send the original bytes of each letter once, to the partition that they stood in.
+def replay_dead_letters(
+    letters: Sequence[DeadLetter], producer: BatchProducer, read: ReadTopics, *, who: str, why: str
+) -> ReplayResult:
+    """Send the original bytes of each dead letter once, to its original partition.
 
-    A letter that somebody set out to send and did not come to note is looked for where it would stand.
+    For an announced but unconfirmed replay, first search the topic for its record.
 
     Raises:
-        ConfigError: a letter does not hold its original bytes, as those were too large for any topic.
-        Retriable: the broker did not acknowledge; the same call goes on where it stopped.
+        ConfigError: a dead letter is truncated, because it was too large for any topic.
+        Retriable: the broker did not acknowledge; the same call continues where it stopped.
     """
-    for each in letters:
-        if not each.whole:
-            raise ConfigError(f"{each.id} holds only the beginning of what was refused: it cannot be sent again")
-    done = [each.id for each in letters if each.is_done]
-    found = _sent([each for each in letters if each.replay is not None and not each.is_done], read)
-    left = [each for each in letters if each.id not in {*done, *found}]
-    for step in (
-        [each.marked("begun", who, why) for each in left],
-        [each.original() for each in left],
-        [each.marked("done", who, why) for each in letters if each.id not in done],
+    for letter in letters:
+        if not letter.is_complete:
+            raise ConfigError(
+                f"{letter.id} has only the beginning of the refused record: send the event again from its source"
+            )
+    done = [letter.id for letter in letters if letter.is_done]
+    sent = _find_sent([letter for letter in letters if letter.replay is not None and not letter.is_done], read)
+    remaining = [letter for letter in letters if letter.id not in {*done, *sent}]
+    for records in (
+        [letter.replay_marker("begun", who, why) for letter in remaining],
+        [letter.original() for letter in remaining],
+        [letter.replay_marker("done", who, why) for letter in letters if letter.id not in done],
     ):
-        producer.send(step)
+        producer.send(records)
         producer.flush()
-    return Replayed([each.id for each in left], [*done, *sorted(found)])
+    return ReplayResult([letter.id for letter in remaining], [*done, *sorted(sent)])
 
 
-def _sent(letters: Sequence[DeadLetter], read: Read) -> set[str]:
-    """Ids of those letters whose bytes stand in their topic again."""
-    wanted, topics = {each.id for each in letters}, sorted({each.topic for each in letters})
-    return wanted & {(record.header(REPLAY_OF) or b"").decode() for record in read(topics)} if topics else set()
+def _find_sent(letters: Sequence[DeadLetter], read: ReadTopics) -> set[str]:
+    """Return the ids of the dead letters whose bytes are in their topic again."""
+    ids, topics = {letter.id for letter in letters}, sorted({letter.topic for letter in letters})
+    return ids & {(record.header(REPLAY_OF) or b"").decode() for record in read(topics)} if topics else set()

@@ -1,5 +1,5 @@
 """Replays a loop's past through the running system, in steps of event time.
 
-Two ordinary clients take turns: a Kafka producer that sends the events of one step and a watermark, and a Triton
-client that then asks for the predictions whose decision time falls into the next step. Neither is known to any service.
+Two ordinary clients take turns: a Kafka producer sends the events of one step and a watermark, then a Triton client
+requests the predictions with a decision time in the next step. No service knows about them.
 """

@@ -1,4 +1,4 @@
-"""The calling half of a replay: a plain KServe v2 client of Triton."""
+"""The client half of a replay: a plain KServe v2 client of Triton."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DATATYPE = {"string": "BYTES", "int64": "INT64", "double": "FP64"}
 
 @dataclass
 class Caller:
-    """Asks for predictions of one loop; batches of at most 256 rows."""
+    """Requests predictions of one loop, in batches of at most 256 rows."""
 
     client: triton.InferenceServerClient
     loop: str
@@ -27,12 +27,15 @@ class Caller:
     _ready: bool = False
 
     def ready(self) -> bool:
-        """Whether the loop's model has a champion to answer with; once it has, it keeps one."""
+        """Return whether the loop has a champion; once it has, it keeps one."""
         self._ready = self._ready or bool(self.client.is_model_ready(self.loop))
         return self._ready
 
-    def ask(self, requests: pa.Table, name: str) -> tuple[int, int]:
-        """Ask for every row; returns how many were answered and how many failed. ``name`` makes the request ids."""
+    def request_predictions(self, requests: pa.Table, name: str) -> tuple[int, int]:
+        """Request a prediction for every row; return the numbers of answered and failed rows.
+
+        ``name`` is the prefix of request ids.
+        """
         answered = failed = 0
         for number, batch in enumerate(_batches(requests)):
             try:
@@ -45,11 +48,11 @@ class Caller:
         return answered, failed
 
     def inputs(self, batch: pa.Table) -> list[triton.InferInput]:
-        """One tensor of dims [n, 1] for the key, each input, and the decision time where the clock is the request's."""
+        """Return a tensor of dims [n, 1] for the key, each input, and the decision time if requests have one."""
         types = {self.definition.key: "BYTES"}
         if self.definition.clock == "request":
             types["decision_time_ms"] = "INT64"
-        types |= {name: _DATATYPE[each.type] for name, each in self.definition.inputs.items()}
+        types |= {name: _DATATYPE[field.type] for name, field in self.definition.inputs.items()}
         return [_tensor(name, batch.column(name), datatype) for name, datatype in types.items()]
 
 

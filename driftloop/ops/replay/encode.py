@@ -1,4 +1,4 @@
-"""Turns a table of events into records, step by step, as a replay comes to them."""
+"""Encodes a table of events as records, step by step."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ WATERMARK_HEADER = "driftloop-watermark"
 
 @dataclass(frozen=True)
 class Events:
-    """Events of one type in the order in which they are sent.
+    """Events of one type in sending order.
 
-    ``table`` has a row each; ``time_ms`` int64 [n] says at which event time it is sent.
+    ``table`` has one row per event; ``time_ms`` int64 [n] is the event time at which each is sent.
     """
 
     topic: str
@@ -34,14 +34,14 @@ class Events:
     time_ms: NDArray[np.int64]
 
     def between(self, start_ms: int, end_ms: int) -> list[Outgoing]:
-        """Records that are sent in [start, end), keyed by the event's key; a null is a field left out."""
+        """Return the records to send in [start, end), keyed by the event's key; nulls are omitted fields."""
         first, last = np.searchsorted(self.time_ms, [start_ms, end_ms]).tolist()
         rows = self.table.slice(first, last - first).to_pylist()
         header = (("content-type", f"application/{self.wire}".encode()),)
         return [Outgoing(self.topic, self._content(row), str(row[self.key]).encode(), header) for row in rows]
 
     def count(self, start_ms: int, end_ms: int) -> int:
-        """How many are sent in [start, end)."""
+        """Return the number of events to send in [start, end)."""
         first, last = np.searchsorted(self.time_ms, [start_ms, end_ms]).tolist()
         return int(last - first)
 
@@ -51,7 +51,7 @@ class Events:
 
 
 def events_of(topic: str, event: EventDefinition, message: type[Message], table: pa.Table, wire: Wire) -> Events:
-    """The rows of a table as events, each sent at its event time, by which they are sorted.
+    """Return the rows of a table as events, sorted by event time; each is sent at its event time.
 
     Raises:
         ValueError: the message lacks a column of the table.
@@ -63,5 +63,5 @@ def events_of(topic: str, event: EventDefinition, message: type[Message], table:
 
 
 def watermark(topic: str, partition: int, watermark_ms: int) -> Outgoing:
-    """A producer's own watermark for one partition of a raw topic."""
+    """Return the producer's watermark for one partition of a raw topic."""
     return Outgoing(topic, None, None, ((WATERMARK_HEADER, str(watermark_ms).encode()),), partition)

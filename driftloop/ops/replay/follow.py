@@ -15,34 +15,33 @@ Condition = Callable[[], bool]
 
 
 class Follower:
-    """Feeds every event of some topics to ``see`` and lets others wait for what that makes true."""
+    """Passes every event of some topics to ``process``; others can wait for conditions on the result."""
 
-    def __init__(self, consumer: BatchConsumer, see: Callable[[Envelope[Any]], None]) -> None:
+    def __init__(self, consumer: BatchConsumer, process: Callable[[Envelope[Any]], None]) -> None:
         self._consumer = consumer
-        self._see = see
+        self._process = process
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
         self._thread.start()
 
     def wait_for(self, condition: Condition, timeout_s: float) -> bool:
-        """Wait until the condition holds, which is looked at after each event; False where it did not in time.
+        """Wait until the condition holds, checked after each event; return False if it does not in time.
 
         Raises:
-            BaseException: what ended the following thread.
+            BaseException: the error that ended the following thread.
         """
         with self._changed:
-            met = self._changed.wait_for(lambda: self._error is not None or condition(), timeout_s)
+            holds = self._changed.wait_for(lambda: self._error is not None or condition(), timeout_s)
         if self._error is not None:
             raise self._error
-        return met
+        return holds
 
     def stop(self) -> None:
-        """End, bounded."""
+        """Stop the thread, with a time limit, and close the consumer."""
         self._stop.set()
         self._thread.join(5.0)
         self._consumer.close()
@@ -54,7 +53,7 @@ class Follower:
                 if records:
                     with self._changed:
                         for record in records:
-                            self._see(
+                            self._process(
                                 from_record(record, [message_class(name) for name in topic(record.topic).messages])
                             )
                         self._changed.notify_all()
@@ -64,11 +63,11 @@ class Follower:
                 self._changed.notify_all()
 
 
-def follow_lifecycle(bootstrap: str, group: str, see: Callable[[Envelope[Any]], None]) -> Follower:
-    """A follower of every topic that a replay may read, on Kafka, to be started."""
-    return Follower(KafkaBatchConsumer(bootstrap, lifecycle_topics("replay", list(declared())), group), see)
+def follow_lifecycle(bootstrap: str, group: str, process: Callable[[Envelope[Any]], None]) -> Follower:
+    """Return a follower of every topic that a replay may read. Start it."""
+    return Follower(KafkaBatchConsumer(bootstrap, lifecycle_topics("replay", list(declared())), group), process)
 
 
 def lifecycle_topics(consumer: str, declared: Sequence[str]) -> list[str]:
-    """Those of the declared topics that name this consumer."""
+    """Return the topics that name this consumer."""
     return [name for name in declared if consumer in topic(name).consumers]

@@ -1,4 +1,4 @@
-"""When a replay may go on: features are right up to the step and, at a window's end, nothing is open."""
+"""When a replay may continue: features are complete up to the step and, at a window's end, no work is pending."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from driftloop.readmodel.pending_work import DECIDERS, PendingWork
 
 @dataclass
 class Gate:
-    """State of one loop as its lifecycle events tell it. Pure; not thread-safe."""
+    """State of one loop according to its lifecycle events. Pure; not thread-safe."""
 
     loop: str
     block_ms: int
     deciders: tuple[str, ...] = DECIDERS
     features_ms: int = -1
-    """Watermark up to which online features are right."""
+    """Watermark up to which online features are complete."""
     asked_ms: int = -1
-    """Start of the newest step whose predictions were all asked for."""
+    """Start of the newest step whose predictions were all requested."""
     closed_ms: int = -1
     """End of the newest closed window."""
     first_ms: int | None = None
-    """First watermark of the loop: windows that end by it are never closed."""
+    """First watermark of the loop: windows that end at or before it are never closed."""
     pending_work: PendingWork = field(init=False)
 
     def __post_init__(self) -> None:
         self.pending_work = PendingWork(self.loop, self.deciders)
 
-    def see(self, event: Envelope[Any]) -> None:
-        """Take note of an event; those of other loops are passed over."""
+    def process(self, event: Envelope[Any]) -> None:
+        """Process an event; ignore those of other loops."""
         if event.loop != self.loop:
             return
         data = event.data
@@ -45,13 +45,13 @@ class Gate:
         self.pending_work.see(event)
 
     def at_rest(self, watermark_ms: int) -> bool:
-        """Whether everything that the watermark allows to be decided is decided and served."""
+        """Return whether everything that can be decided at the watermark is decided and served."""
         return not self.waits_for(watermark_ms)
 
     def waits_for(self, watermark_ms: int) -> list[str]:
-        """What is still to come before the step at this watermark, in words."""
+        """Return what the step at this watermark still waits for, as text."""
         if self.features_ms < watermark_ms:
-            return ["features are not right up to the step yet"]
+            return ["features are not complete up to the step yet"]
         boundary = watermark_ms // self.block_ms * self.block_ms
         if self.first_ms is not None and boundary > self.first_ms and self.closed_ms < boundary:
             return [f"window ending at {boundary} is not closed yet"]

@@ -1,4 +1,4 @@
-"""The producing half of a replay: a plain Kafka producer."""
+"""The producer half of a replay: a plain Kafka producer."""
 
 from __future__ import annotations
 
@@ -10,71 +10,71 @@ from typing import Protocol
 from driftloop.bus.ports import BatchProducer, Outgoing
 from driftloop.ops.replay.encode import watermark
 from driftloop.ops.replay.follow import Follower
-from driftloop.ops.replay.held import Held
+from driftloop.ops.replay.progress import Progress
 from driftloop.process.errors import Retriable
 
-_LOOK_S = 0.5
-"""Between looks at whether the replay is to stop."""
+_CHECK_S = 0.5
+"""Interval of checks whether the replay is to stop."""
 
 
-class Timetable(Protocol):
+class Schedule(Protocol):
     """Records by the event time at which they are sent."""
 
     def between(self, start_ms: int, end_ms: int) -> list[Outgoing]:
-        """Those that are sent in [start, end), in order."""
+        """Return the records to send in [start, end), in order."""
         ...
 
 
 @dataclass
-class Steps:
+class StepProducer:
     """Sends events step by step.
 
-    ``arrived`` says whether the step at a watermark is over for everybody else: all its predictions asked for, or,
-    without a caller, everything at rest. ``waits_for`` says what is missing.
+    ``is_done`` returns whether the step at a watermark is over for everybody else: all its predictions are requested
+    or, without a caller, everything is at rest. ``waits_for`` returns what is missing.
     """
 
     producer: BatchProducer
-    events: Mapping[str, Timetable]
+    events: Mapping[str, Schedule]
     """By topic."""
     follower: Follower
-    arrived: Callable[[int], bool]
+    is_done: Callable[[int], bool]
     waits_for: Callable[[int], list[str]]
     timeout_s: float
-    held: Held = field(default_factory=Held)
-    """What stands in the topics already and is not sent again."""
-    goes_on: bool = False
-    """Whether a step ends where the replay starts: it may have been cut short before it was over for the others."""
+    progress: Progress = field(default_factory=Progress)
+    """What the topics already have; it is not sent again."""
+    resumed: bool = False
+    """Whether the replay resumes at the end of a step, which the others may not have finished."""
     durations_ms: list[float] = field(default_factory=list)
     """Wall time of each step, from its first record to the last answer."""
 
     def run(self, start_ms: int, end_ms: int, step_ms: int, stopped: Callable[[], bool]) -> int:
-        """Replay [start, end); returns the watermark up to which steps have ended.
+        """Replay [start, end); return the watermark up to which steps have ended.
 
         Raises:
             Retriable: a step did not end within ``timeout_s``; says what it waits for.
         """
         # Until every partition has a watermark, the first advance would depend on which is read first.
-        self.mark(start_ms)
-        if self.goes_on and start_ms <= end_ms and not self._ended(start_ms, stopped):
+        self.send_watermark(start_ms)
+        if self.resumed and start_ms <= end_ms and not self._wait_for_end(start_ms, stopped):
             return start_ms
         at, following = start_ms, min(start_ms + step_ms, end_ms)
-        records = self.held.lacking(self._records(at, following))
+        records = self.progress.unsent(self._records(at, following))
         while at < end_ms and not stopped():
-            began = time.perf_counter()
+            started = time.perf_counter()
             self.producer.send(records)
-            self.mark(following)
+            self.send_watermark(following)
             after = min(following + step_ms, end_ms)
-            records = self._records(following, after)  # while the others are busy with this one
-            if not self._ended(following, stopped):
+            records = self._records(following, after)  # while the services process this step
+            if not self._wait_for_end(following, stopped):
                 break
-            self.durations_ms.append((time.perf_counter() - began) * 1000)
+            self.durations_ms.append((time.perf_counter() - started) * 1000)
             at, following = following, after
         return at
 
-    def _ended(self, to_ms: int, stopped: Callable[[], bool]) -> bool:
-        """Wait until the step is over; False where the replay is to stop first."""
+    def _wait_for_end(self, to_ms: int, stopped: Callable[[], bool]) -> bool:
+        """Wait until the step is over; return False if the replay is to stop first."""
         deadline = time.monotonic() + self.timeout_s
-        while not self.follower.wait_for(lambda: self.arrived(to_ms), _LOOK_S):
+        while not self.follower.wait_for(lambda: self.is_done(to_ms), _CHECK_S):
             if stopped():
                 return False
             if time.monotonic() > deadline:
@@ -83,12 +83,12 @@ class Steps:
         return True
 
     def _records(self, start_ms: int, end_ms: int) -> list[Outgoing]:
-        """What is sent in [start, end)."""
-        return [record for each in self.events.values() for record in each.between(start_ms, end_ms)]
+        """Return the records to send in [start, end)."""
+        return [record for events in self.events.values() for record in events.between(start_ms, end_ms)]
 
-    def mark(self, watermark_ms: int) -> None:
-        """Send a watermark to every partition, and wait until all that was sent is acknowledged."""
+    def send_watermark(self, watermark_ms: int) -> None:
+        """Send a watermark to every partition, and wait until all records are acknowledged."""
         for topic in self.events:
-            marks = [watermark(topic, p, watermark_ms) for p in range(self.producer.partitions(topic))]
-            self.producer.send(marks)
+            watermarks = [watermark(topic, p, watermark_ms) for p in range(self.producer.partitions(topic))]
+            self.producer.send(watermarks)
         self.producer.flush()

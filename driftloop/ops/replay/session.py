@@ -1,4 +1,4 @@
-"""Wires the two halves of a replay to a running system."""
+"""Connects the two halves of a replay to a running system."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from driftloop.events.ids import event_id
 from driftloop.loop import Loop, to_ms
 from driftloop.loop.code import load_module
 from driftloop.ops.replay.caller import Caller
+from driftloop.ops.replay.delay import delay
 from driftloop.ops.replay.encode import Events, Wire, events_of
 from driftloop.ops.replay.follow import Follower, follow_lifecycle
 from driftloop.ops.replay.gate import Gate
-from driftloop.ops.replay.held import Held, asked, held, total
-from driftloop.ops.replay.late import delay
 from driftloop.ops.replay.permute import permute_outcomes
-from driftloop.ops.replay.producer import Steps
+from driftloop.ops.replay.producer import StepProducer
+from driftloop.ops.replay.progress import Progress, completed_steps, count_answers, read_progress
 from driftloop.process.clock import SystemClock
 from driftloop.process.errors import ConfigError, Retriable
 from driftloop.process.settings import Settings
@@ -45,7 +45,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Late:
+class Lateness:
     """Which events a replay sends late: each with probability ``share``, ``by_ms`` after its time."""
 
     share: float = 0.0
@@ -54,7 +54,7 @@ class Late:
 
 
 class ReplaySession:
-    """The producing half."""
+    """The producer half."""
 
     def __init__(
         self,
@@ -66,28 +66,28 @@ class ReplaySession:
         with_caller: bool = True,
         ignored: Sequence[str] = (),
         permute_seed: int | None = None,
-        late: Late = Late(),
+        late: Lateness = Lateness(),
         timeout_s: float = 900.0,
         resume: bool = False,
     ) -> None:
-        """``resume``: go on where the topics end, after a replay of the same span that was cut short."""
+        """``resume``: continue where the topics end, after an interrupted replay of the same span."""
         self._settings, self._loop, self._span, self._wire, self._late = settings, loop, span, wire, late
         self._with_caller, self._permute_seed, self._timeout_s = with_caller, permute_seed, timeout_s
         self._gate, self._resume = _gate(loop, ignored), resume
 
     def run(self, stop: threading.Event) -> dict[str, Any]:
-        """Replay; returns what was sent and how long the steps took (milliseconds)."""
+        """Replay; return what was sent and the duration of the steps in milliseconds."""
         events = self._events()
         follower = _follower(self._settings, self._gate, "replay-producer")
-        producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # each step is flushed
+        producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # every step is flushed
         follower.start()
         try:
-            found = self._held(producer, events) if self._resume else Held()
+            progress = self._progress(producer, events) if self._resume else Progress()
             span = self._span
-            start_ms = found.start_ms(span.start_ms, span.end_ms, span.step_ms)
-            steps = Steps(
-                producer, events, follower, self._arrived, self._waits_for, self._timeout_s, found,
-                goes_on=start_ms > span.start_ms,
+            start_ms = progress.start_ms(span.start_ms, span.end_ms, span.step_ms)
+            steps = StepProducer(
+                producer, events, follower, self._is_done, self._waits_for, self._timeout_s, progress,
+                resumed=start_ms > span.start_ms,
             )  # fmt: skip
             reached = steps.run(start_ms, span.end_ms, span.step_ms, stop.is_set)
         finally:
@@ -99,9 +99,9 @@ class ReplaySession:
             **_summary(steps.durations_ms),
         }
 
-    def _held(self, producer: KafkaBatchProducer, topics: Collection[str]) -> Held:
+    def _progress(self, producer: KafkaBatchProducer, topics: Collection[str]) -> Progress:
         partitions = {topic: producer.partitions(topic) for topic in topics}
-        return held(read_topics(self._settings.kafka_bootstrap, list(topics)), partitions)
+        return read_progress(read_topics(self._settings.kafka_bootstrap, list(topics)), partitions)
 
     def _events(self) -> dict[str, Events]:
         source = load_module(self._loop.folder, "source")
@@ -111,59 +111,57 @@ class ReplaySession:
             definition = self._loop.definition.events[label.source]
             tables[label.source] = permute_outcomes(tables[label.source], definition, self._permute_seed)
         definitions = self._loop.definition.events
-        found = {
+        streams = {
             name: events_of(name, definitions[name], self._loop.messages[name], table, self._wire)
             for name, table in tables.items()
         }
         late = self._late
         if not late.share:
-            return found
-        return {name: delay(each, late.share, late.by_ms, late.seed) for name, each in found.items()}
+            return streams
+        return {name: delay(stream, late.share, late.by_ms, late.seed) for name, stream in streams.items()}
 
-    def _arrived(self, watermark_ms: int) -> bool:
+    def _is_done(self, watermark_ms: int) -> bool:
         return self._gate.asked_ms >= watermark_ms if self._with_caller else self._gate.at_rest(watermark_ms)
 
     def _waits_for(self, watermark_ms: int) -> list[str]:
-        return self._gate.waits_for(watermark_ms) or [
-            "the caller has not asked for the step's predictions; run `driftloop call`"
-        ]
+        return self._gate.waits_for(watermark_ms) or ["the step's predictions were not requested; run `driftloop call`"]
 
 
 class CallSession:
-    """The calling half."""
+    """The client half."""
 
     def __init__(
         self, settings: Settings, loop: Loop, span: Span,
         *, ignored: Sequence[str] = (), timeout_s: float = 900.0, resume: bool = False,
     ) -> None:  # fmt: skip
-        """``resume``: go on after the last step that was asked for, in a replay of the same span that was cut short.
+        """``resume``: continue after the last step with requests, in an interrupted replay of the same span.
 
         Raises:
-            ConfigError: the loop takes no decision time from a request, so nothing can be asked as of the past.
+            ConfigError: the loop takes no decision time from a request, so it cannot predict for the past.
         """
         if loop.definition.prediction.clock != "request":
             path = loop.folder / "loop.yaml"
             raise ConfigError(
-                f"{loop.name} answers with the current time; set `clock: request` in {path} to ask as of the past"
+                f"{loop.name} predicts for the current time; set `clock: request` in {path} to predict for the past"
             )
         self._settings, self._loop, self._span, self._timeout_s = settings, loop, span, timeout_s
         self._gate, self._resume = _gate(loop, ignored), resume
         self._clock = SystemClock()
 
     def run(self, stop: threading.Event) -> dict[str, Any]:
-        """Ask at every step of the replay; returns counts."""
+        """Request the predictions of every step; return counts."""
         requests = self._requests()
         follower = _follower(self._settings, self._gate, "replay-caller")
-        producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # each step is flushed
+        producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # every step is flushed
         client = triton.InferenceServerClient(self._settings.triton_grpc)
         caller = Caller(client, self._loop.name, self._loop.definition.prediction)
-        steps = self._before() if self._resume else {}
+        steps = self._completed() if self._resume else {}
         follower.start()
         try:
             for at in self._steps_after(max(steps, default=self._span.start_ms)):
                 if not self._wait(follower, at, stop):
                     break
-                answered, failed = self._ask(caller, requests, at)
+                answered, failed = self._request_predictions(caller, requests, at)
                 steps[at] = replay_pb2.StepAsked(loop=self._loop.name, watermark_ms=at, asked=answered, failed=failed)
                 producer.send([self._record(steps[at])])
                 producer.flush()
@@ -171,10 +169,10 @@ class CallSession:
             follower.stop()
             producer.close()
             client.close()
-        return total(steps.values())
+        return count_answers(steps.values())
 
-    def _before(self) -> dict[int, replay_pb2.StepAsked]:
-        return asked(
+    def _completed(self) -> dict[int, replay_pb2.StepAsked]:
+        return completed_steps(
             read_events(self._settings.kafka_bootstrap, [topic_of(replay_pb2.StepAsked).name]), self._loop.name
         )
 
@@ -183,8 +181,8 @@ class CallSession:
 
     def _requests(self) -> pa.Table:
         source = load_module(self._loop.folder, "source")
-        asking = load_module(self._loop.folder, "requests")
-        requests: pa.Table = asking.requests(source.events(self._span.start_ms, self._span.end_ms))
+        requests_module = load_module(self._loop.folder, "requests")
+        requests: pa.Table = requests_module.requests(source.events(self._span.start_ms, self._span.end_ms))
         return requests
 
     def _wait(self, follower: Follower, at_ms: int, stop: threading.Event) -> bool:
@@ -192,15 +190,17 @@ class CallSession:
         while not follower.wait_for(lambda: stop.is_set() or self._gate.at_rest(at_ms), 1.0):
             waited += 1.0
             if waited >= self._timeout_s:
-                raise Retriable(f"no rest at {at_ms} within {self._timeout_s:.0f} s: {self._gate.waits_for(at_ms)}")
+                raise Retriable(
+                    f"the loop was not at rest at {at_ms} within {self._timeout_s:.0f} s: {self._gate.waits_for(at_ms)}"
+                )
         return not stop.is_set()
 
-    def _ask(self, caller: Caller, requests: pa.Table, at_ms: int) -> tuple[int, int]:
+    def _request_predictions(self, caller: Caller, requests: pa.Table, at_ms: int) -> tuple[int, int]:
         if not caller.ready():
             return 0, 0
         times = requests.column("decision_time_ms")
         chosen = requests.filter(pc.and_(pc.greater_equal(times, at_ms), pc.less(times, at_ms + self._span.step_ms)))
-        return caller.ask(chosen, f"{self._loop.name}-{at_ms}")
+        return caller.request_predictions(chosen, f"{self._loop.name}-{at_ms}")
 
     def _record(self, step: replay_pb2.StepAsked) -> Outgoing:
         loop, at_ms = step.loop, step.watermark_ms
@@ -210,16 +210,16 @@ class CallSession:
 
 
 def _gate(loop: Loop, ignored: Sequence[str]) -> Gate:
-    deciders = tuple(each for each in DECIDERS if each not in ignored)
+    deciders = tuple(decider for decider in DECIDERS if decider not in ignored)
     return Gate(loop.name, to_ms(loop.definition.monitoring.block), deciders)
 
 
 def _follower(settings: Settings, gate: Gate, group: str) -> Follower:
-    return follow_lifecycle(settings.kafka_bootstrap, group, gate.see)
+    return follow_lifecycle(settings.kafka_bootstrap, group, gate.process)
 
 
 def _sent(events: dict[str, Events], start_ms: int, end_ms: int) -> dict[str, int]:
-    return {name: each.count(start_ms, end_ms) for name, each in events.items()}
+    return {name: stream.count(start_ms, end_ms) for name, stream in events.items()}
 
 
 def _summary(durations_ms: list[float]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a loop gives a replay, as functions of two modules in its folder: ``source.py`` and ``requests.py``."""
+"""What a loop provides for a replay, as functions of two modules in its folder: ``source.py`` and ``requests.py``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ class Source(Protocol):
     """``source.py``: the past of a loop, as columns."""
 
     def events(self, start_ms: int, end_ms: int) -> dict[str, pa.Table]:
-        """Events with event time in [start, end), by event type.
+        """Return events with event time in [start, end), by event type.
 
-        Columns are named as the fields of its message; rows are sorted by (time, id).
+        Columns have the names of the message's fields; rows are sorted by (time, id).
         """
         ...
 
 
 class Requests(Protocol):
-    """``requests.py``: what a caller asked for."""
+    """``requests.py``: the requests of a caller."""
 
     def requests(self, events: dict[str, pa.Table]) -> pa.Table:
-        """Predictions to ask for, sorted by decision time.
+        """Return the predictions to request, sorted by decision time.
 
         Columns: the prediction key, ``decision_time_ms`` and every input of the loop.
         """

@@ -1,1 +1,1 @@
-"""The whole system on one machine: which processes it has, how they are started, watched and stopped."""
+"""The whole system on one machine: its processes, and how they are started, watched and stopped."""

@@ -15,7 +15,7 @@ from driftloop.contracts.topics import topic_of
 from driftloop.events.event_log import decode
 from driftloop.events.probe import probe_headers
 from driftloop.loop import Loop
-from driftloop.ops.system.probes import Patience
+from driftloop.ops.system.probes import Deadline
 from driftloop.ops.system.synthetic_event import synthetic_event
 from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import Settings
@@ -24,7 +24,7 @@ _POLL_S = 0.1
 _NOT_BY_RULES = ("derive", "unknown-class")
 
 
-def probe_events(settings: Settings, loops: Sequence[Loop], patience: Patience) -> None:
+def probe_events(settings: Settings, loops: Sequence[Loop], deadline: Deadline) -> None:
     """Send one probe per loop and wait until ingestion has accepted all of them.
 
     Raises:
@@ -35,7 +35,7 @@ def probe_events(settings: Settings, loops: Sequence[Loop], patience: Patience) 
     try:
         answers = KafkaBatchConsumer(settings.kafka_bootstrap, [topic_of(ProbeJudged).name], "up", newest=True)
         with closing(answers), closing(KafkaBatchProducer(settings.kafka_bootstrap)) as producer:
-            unanswered = send_and_wait(answers, producer, loops, patience)
+            unanswered = send_and_wait(answers, producer, loops, deadline)
     except KafkaException as error:
         raise DriftloopError(f"cannot send probes to Kafka: {error}; see {log.with_name('kafka.log')}") from error
     if unanswered:
@@ -43,7 +43,7 @@ def probe_events(settings: Settings, loops: Sequence[Loop], patience: Patience) 
 
 
 def send_and_wait(
-    answers: BatchConsumer, producer: BatchProducer, loops: Iterable[Loop], patience: Patience
+    answers: BatchConsumer, producer: BatchProducer, loops: Iterable[Loop], deadline: Deadline
 ) -> list[str]:
     """Send the probes and read their answers, from the current position of ``answers`` on.
 
@@ -55,7 +55,7 @@ def send_and_wait(
     waiting = {uuid.uuid4().hex: loop for loop in loops}
     producer.send([probe_record(loop, probe_id) for probe_id, loop in waiting.items()])
     producer.flush()
-    while waiting and patience.left_s():
+    while waiting and deadline.remaining_s():
         for record in answers.poll(100, _POLL_S):
             answer: ProbeJudged = decode(record).data
             loop = waiting.get(answer.probe_id)

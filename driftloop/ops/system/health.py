@@ -1,4 +1,4 @@
-"""Whether each part is ready, and what memory it holds."""
+"""Readiness and memory of the parts."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from driftloop.ops.system.parts import Part
 
 
 def ready(part: Part, kafka_bootstrap: str, timeout_s: float = 1.0) -> bool:
-    """Ask a part."""
+    """Return whether a part is ready."""
     if not part.health_url:
         return _kafka_answers(kafka_bootstrap, timeout_s)
     try:
-        with urllib.request.urlopen(part.health_url, timeout=timeout_s) as answer:  # noqa: S310 - our own http address
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(part.health_url, timeout=timeout_s) as response:  # noqa: S310 - our own http address
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 
 
 def pss_mib(pids: Iterable[int]) -> float:
-    """Proportional set size, in MiB, of processes and all their descendants; those that are gone count nothing."""
-    return sum(_pss(pid) for pid in _family(pids)) / 2**20
+    """Return the proportional set size of processes and all their descendants, in MiB; ended ones count as 0."""
+    return sum(_pss(pid) for pid in _process_ids(pids)) / 2**20
 
 
-def _family(pids: Iterable[int]) -> set[int]:
-    found = set()
+def _process_ids(pids: Iterable[int]) -> set[int]:
+    ids = set()
     for pid in pids:
         try:
             process = psutil.Process(pid)
-            found |= {pid, *(child.pid for child in process.children(recursive=True))}
+            ids |= {pid, *(child.pid for child in process.children(recursive=True))}
         except psutil.NoSuchProcess:
             continue
-    return found
+    return ids
 
 
 def _pss(pid: int) -> int:

@@ -1,4 +1,4 @@
-"""A home that a restore has begun to fill and not finished."""
+"""Detects a home that a restore has filled only in part."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pathlib import Path
 
 from driftloop.process.errors import ConfigError
 
-WHOLE = "restore.whole"
-"""Folder of a home where verified files stand until each is in its place."""
+VERIFIED = "restore.whole"
+"""Folder of a home for verified files until each is in its place."""
 
 
-def refuse_half_restored(home: Path) -> None:
-    """A restore that was killed while it moved files leaves a home that is part old, part new.
+def refuse_incomplete_restore(home: Path) -> None:
+    """Refuse a home if a restore was killed while it moved files: the home is then partly old, partly new.
 
     Raises:
-        ConfigError: this is one.
+        ConfigError: the home is incomplete.
     """
-    if (home / WHOLE).exists():
-        raise ConfigError(f"a restore of {home} was cut short; run it again with --force")
+    if (home / VERIFIED).exists():
+        raise ConfigError(f"a restore of {home} was interrupted; run it again with --force")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from driftloop.ops.system.probes import Patience
+from driftloop.ops.system.probes import Deadline
 from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import ROOT, Settings
 from driftloop.process.triton_control import CONTROL_HEADER
@@ -18,12 +18,12 @@ from driftloop.process.triton_control import CONTROL_HEADER
 MODEL = "driftloop_probe"
 _CALL_S = 30.0
 _UNLOAD_S = 10.0
-_LOOK_S = 0.05
+_CHECK_S = 0.05
 SOURCE = ROOT / "infra" / "triton" / "probe"
 """The model: it gives a float64 [1] back as it came."""
 
 
-def probe_inference(settings: Settings, patience: Patience) -> None:
+def probe_inference(settings: Settings, deadline: Deadline) -> None:
     """Put the echo model into Triton's repository, load it, request one inference, and remove it again.
 
     Raises:
@@ -37,7 +37,7 @@ def probe_inference(settings: Settings, patience: Patience) -> None:
     try:
         with _stored(settings.triton / "models" / MODEL), _loaded(client, settings):
             value = random.random()
-            echo = _infer(client, value, patience)
+            echo = _infer(client, value, deadline)
     except InferenceServerException as error:
         [reason, *_] = error.message().splitlines() or [""]
         raise DriftloopError(f"Triton did not answer an inference: {reason}; see {log}") from error
@@ -77,15 +77,15 @@ def _unload(client: Any, headers: Mapping[str, str]) -> None:
         index = client.get_model_repository_index(headers=headers, client_timeout=_UNLOAD_S)
         if not any(model.name == MODEL and model.state == "UNLOADING" for model in index.models):
             return
-        time.sleep(_LOOK_S)
+        time.sleep(_CHECK_S)
     raise DriftloopError(f"Triton did not unload {MODEL} within {_UNLOAD_S:.0f} s")
 
 
-def _infer(client: Any, value: float, patience: Patience) -> float:
+def _infer(client: Any, value: float, deadline: Deadline) -> float:
     import numpy as np
     import tritonclient.grpc as grpc
 
     tensor = grpc.InferInput("value", [1], "FP64")
     tensor.set_data_from_numpy(np.array([value]))
-    answer = client.infer(MODEL, [tensor], client_timeout=min(_CALL_S, patience.left_s()))
+    answer = client.infer(MODEL, [tensor], client_timeout=min(_CALL_S, deadline.remaining_s()))
     return float(answer.as_numpy("echo")[0])

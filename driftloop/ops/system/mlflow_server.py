@@ -1,8 +1,8 @@
 """``python -m driftloop.ops.system.mlflow_server``: MLflow's tracking server in one process.
 
-``mlflow server`` starts its workers as processes of their own and stays beside them: all of MLflow is imported twice,
-five seconds and a quarter of a gigabyte on a small machine. This is its one worker alone, told where its stores are in
-the way that MLflow itself says it.
+``mlflow server`` starts its workers as separate processes and stays beside them, so MLflow is imported twice: five
+seconds and a quarter of a gigabyte on a small machine. This is its one worker alone. It gets the locations of its
+stores from the variables that MLflow itself uses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SQLITE = "sqlite:///"
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=int, required=True)
 @click.option("--backend-store-uri", required=True, help="Database of runs and models.")
-@click.option("--artifacts-destination", required=True, help="Where artifacts go.")
+@click.option("--artifacts-destination", required=True, help="Folder of artifacts.")
 def main(host: str, port: int, backend_store_uri: str, artifacts_destination: str) -> None:
     """Serve until a signal."""
     from mlflow.server import constants, handlers
@@ -30,9 +30,9 @@ def main(host: str, port: int, backend_store_uri: str, artifacts_destination: st
         constants.ARTIFACTS_DESTINATION_ENV_VAR: artifacts_destination,
         constants.SERVE_ARTIFACTS_ENV_VAR: "true",
         "_MLFLOW_SGI_NAME": "uvicorn",
-        "_MLFLOW_IN_JOB_EXECUTOR": "false",  # nothing in the stores runs code here
+        "_MLFLOW_IN_JOB_EXECUTOR": "false",  # the stores run no code here
     }
-    make_database(backend_store_uri)
+    create_database(backend_store_uri)
     handlers.initialize_backend_stores(backend_store_uri, None, "mlflow-artifacts:/")
     import uvicorn
     from mlflow.server.fastapi_app import app  # reads the environment
@@ -40,8 +40,8 @@ def main(host: str, port: int, backend_store_uri: str, artifacts_destination: st
     uvicorn.run(app, host=host, port=port, log_level="warning")
 
 
-def make_database(uri: str) -> None:
-    """Make an SQLite database of MLflow's, at once or not at all: one that a stop has left half made never starts."""
+def create_database(uri: str) -> None:
+    """Create MLflow's SQLite database, completely or not at all: a half-made one never starts."""
     path = Path(uri.removeprefix(_SQLITE))
     if not uri.startswith(_SQLITE) or path.exists():
         return

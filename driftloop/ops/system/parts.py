@@ -17,13 +17,16 @@ class Part:
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     health_url: str = ""
-    """Answers 200 when the part is ready; empty where only the broker's protocol says."""
+    """Answers 200 when the part is ready; empty for Kafka, which has no HTTP."""
     kind: Literal["infrastructure", "service"] = "service"
     stop_timeout_s: float = 15.0
 
     @property
     def stop_children(self) -> bool:
-        """Whether a stop is told to its children, too: a service ends its own, and knows that they have not failed."""
+        """Return whether a stop signals its children too.
+
+        A service stops its own children and knows that they did not fail.
+        """
         return self.kind == "infrastructure"
 
 
@@ -38,15 +41,15 @@ SERVICES = {
     "detectors": "services.monitoring.detectors",
     "control": "services.control",
 }
-"""Part name to the module that is run."""
+"""Module to run, by part name."""
 
 
 def parts(settings: Settings) -> list[Part]:
-    """All processes of a system with these settings, infrastructure first."""
-    found = [_kafka(settings), _triton(settings), _mlflow(settings)]
+    """Return all processes of a system with these settings, infrastructure first."""
+    infrastructure = [_kafka(settings), _triton(settings), _mlflow(settings)]
     if (ROOT / ".local" / "prometheus").exists():
-        found.append(_prometheus(settings))
-    return found + [_service(settings, name, module) for name, module in SERVICES.items()]
+        infrastructure.append(_prometheus(settings))
+    return infrastructure + [_service(settings, name, module) for name, module in SERVICES.items()]
 
 
 def _service(settings: Settings, name: str, module: str) -> Part:

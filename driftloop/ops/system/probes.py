@@ -1,4 +1,4 @@
-"""Runs probes beside the waiting for parts: questions whose answers show that the system works."""
+"""Runs probes while the parts start: questions whose answers show that the system works."""
 
 from __future__ import annotations
 
@@ -10,74 +10,80 @@ from dataclasses import dataclass
 
 from driftloop.process.errors import DriftloopError
 
-_LOOK_S = 0.1
+_CHECK_S = 0.1
 
 
-class Patience:
-    """How long a probe may still take: until its deadline, or until nobody waits for it any more."""
+class Deadline:
+    """How long a probe may still take: until its deadline, or until it is cancelled."""
 
     def __init__(self, timeout_s: float) -> None:
         self._deadline_s = time.monotonic() + timeout_s
-        self._given_up = threading.Event()
+        self._cancelled = threading.Event()
 
-    def left_s(self) -> float:
-        """Seconds, 0 at the end."""
-        return 0.0 if self._given_up.is_set() else max(0.0, self._deadline_s - time.monotonic())
+    def remaining_s(self) -> float:
+        """Return the remaining seconds; 0 at the end."""
+        return 0.0 if self._cancelled.is_set() else max(0.0, self._deadline_s - time.monotonic())
 
-    def give_up(self) -> None:
-        """Nobody waits any more."""
-        self._given_up.set()
+    def wait(self, seconds: float) -> None:
+        """Wait; return at once when cancelled."""
+        self._cancelled.wait(seconds)
+
+    def cancel(self) -> None:
+        self._cancelled.set()
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A question. ``ask`` returns once it was answered rightly, and raises DriftloopError that says what to do."""
+    """A question to the running system.
+
+    ``ask`` returns after a right answer, or raises DriftloopError that says what to do.
+    """
 
     name: str
     log: str
-    """Part whose log says why no answer comes."""
+    """Part whose log explains a missing answer."""
     possible: Callable[[], bool]
-    """Whether it can be asked now; looked at until it can."""
-    ask: Callable[[Patience], None]
+    """Whether it can be asked now; checked repeatedly."""
+    ask: Callable[[Deadline], None]
 
 
-class Probing:
-    """Probes under way, each in a thread of its own. A context: at its end they give up, and it waits for that."""
+class RunningProbes:
+    """Running probes, each on its own thread. Leaving the context cancels them and waits until they end."""
 
     def __init__(self, probes: Sequence[Probe], timeout_s: float) -> None:
-        self._patience = Patience(timeout_s)
+        self._deadline = Deadline(timeout_s)
         self._threads = ThreadPoolExecutor(max(1, len(probes)), thread_name_prefix="probe")
-        self._asked = [(probe, self._threads.submit(_asked, probe, self._patience)) for probe in probes]
+        self._running = [(probe, self._threads.submit(_run_probe, probe, self._deadline)) for probe in probes]
 
     @property
     def unanswered(self) -> list[Probe]:
-        """Those whose answer was not seen yet."""
-        return [probe for probe, _ in self._asked]
+        """Return probes whose answer was not yet reported."""
+        return [probe for probe, _ in self._running]
 
     def answered(self) -> list[tuple[str, float]]:
-        """What was answered since the last look: the probe's name, and when, by the monotonic clock in seconds.
+        """Return new answers: the probe's name, and its time on the monotonic clock in seconds.
 
         Raises:
             DriftloopError: a probe failed.
         """
-        found = [(probe.name, answer.result()) for probe, answer in self._asked if answer.done()]
-        names = {name for name, _ in found}
-        self._asked = [(probe, answer) for probe, answer in self._asked if probe.name not in names]
-        return found
+        answers = [(probe.name, answer.result()) for probe, answer in self._running if answer.done()]
+        names = {name for name, _ in answers}
+        self._running = [(probe, answer) for probe, answer in self._running if probe.name not in names]
+        return answers
 
-    def __enter__(self) -> Probing:
+    def __enter__(self) -> RunningProbes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._patience.give_up()
-        # what is asked may be stopped next, and nobody is to be left asking it
+        self._deadline.cancel()
+        # the caller may stop the system next, so no probe may still use it
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-def _asked(probe: Probe, patience: Patience) -> float:
+def _run_probe(probe: Probe, deadline: Deadline) -> float:
     while not probe.possible():
-        if not patience.left_s():
-            raise DriftloopError(f"{probe.name}: what it needs was not ready in time")
-        time.sleep(_LOOK_S)
-    probe.ask(patience)
+        if not deadline.remaining_s():
+            raise DriftloopError(f"{probe.name}: its part was not ready in time")
+        deadline.wait(_CHECK_S)
+    probe.ask(deadline)
     return time.monotonic()

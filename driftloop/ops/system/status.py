@@ -1,4 +1,4 @@
-"""How the system is: its parts, and what its loops are about."""
+"""Status of the system: its parts and its loops."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from driftloop.readmodel.loops import LoopState, loop_states
 
 @dataclass(frozen=True)
 class PartStatus:
-    """A part now."""
+    """Status of a part."""
 
     name: str
     state: str
@@ -30,12 +30,12 @@ class PartStatus:
     pids: tuple[int, ...]
     pss_mib: float
     lag: int | None
-    """Records that its consumer group has not committed yet; None where it has no group."""
+    """Records that its consumer group has not committed yet; None if it has no group."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """The system now."""
+    """Status of the system."""
 
     version: str
     parts: list[PartStatus]
@@ -47,16 +47,16 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """Whether every part is ready."""
+        """Return whether every part is ready."""
         return bool(self.parts) and all(part.ready for part in self.parts)
 
 
-def status(settings: Settings) -> Status:
-    """Ask every part and read the lifecycle topics once."""
+def read_status(settings: Settings) -> Status:
+    """Return the status of every part, and of every loop from one read of the lifecycle topics."""
     supervisor = Supervisor(settings)
-    running = {each.name: each for each in supervisor.running()} if supervisor.alive() else {}
+    running = {part.name: part for part in supervisor.running()} if supervisor.alive() else {}
     lags = consumer_lags(settings.kafka_bootstrap) if running else {}
-    found = [
+    statuses = [
         PartStatus(
             part.name,
             running[part.name].status,
@@ -68,21 +68,21 @@ def status(settings: Settings) -> Status:
         for part in parts(settings)
         if part.name in running
     ]
-    memory = {part.name: part.pss_mib for part in found}
+    memory = {part.name: part.pss_mib for part in statuses}
     memory["total"] = round(sum(memory.values()), 1)
     loops = (
         loop_states(read_events(settings.kafka_bootstrap, _TOPICS))
-        if any(p.name == "kafka" and p.ready for p in found)
+        if any(p.name == "kafka" and p.ready for p in statuses)
         else []
     )
-    return Status(__version__, found, loops, memory, read_ready_s(settings))
+    return Status(__version__, statuses, loops, memory, read_ready_s(settings))
 
 
 _TOPICS = [*LIFECYCLE, "features.watermark-advanced.v1"]
 
 
 def consumer_lags(bootstrap: str) -> dict[str, int]:
-    """Records not committed yet, by consumer group; empty where the broker does not answer."""
+    """Return uncommitted records by consumer group; empty if the broker does not answer."""
     offsets = Offsets(bootstrap, timeout_s=2.0)
     try:
         return {group: _lag(offsets, group) for group in offsets.groups() if group in _GROUPS}
@@ -90,32 +90,32 @@ def consumer_lags(bootstrap: str) -> dict[str, int]:
         return {}
 
 
-_GROUPS = frozenset(owner for each in declared().values() for owner in (each.owner, *each.consumers)) | {"detectors"}
+_GROUPS = frozenset(group for spec in declared().values() for group in (spec.owner, *spec.consumers)) | {"detectors"}
 
 
 def _lag(offsets: Offsets, group: str) -> int:
     committed = offsets.committed(group)
-    return sum(max(0, end - committed[place]) for place, end in offsets.ends(committed).items())
+    return sum(max(0, end - committed[partition]) for partition, end in offsets.ends(committed).items())
 
 
 def read_ready_s(settings: Settings) -> dict[str, float]:
-    """What the last `up` measured; empty where it has not come to its end."""
-    path = _measured(settings)
-    found: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
-    return found
+    """Return what the last `up` measured; empty if it did not complete."""
+    path = _ready_file(settings)
+    times: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    return times
 
 
 def write_ready_s(settings: Settings, times: dict[str, float]) -> None:
-    """Keep what `up` measured."""
-    path = _measured(settings)
+    """Store the times that `up` measured."""
+    path = _ready_file(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(times))
 
 
 def forget_ready_s(settings: Settings) -> None:
-    """Another start begins."""
-    _measured(settings).unlink(missing_ok=True)
+    """Remove the times of the last `up`."""
+    _ready_file(settings).unlink(missing_ok=True)
 
 
-def _measured(settings: Settings) -> Path:
+def _ready_file(settings: Settings) -> Path:
     return settings.home / "run" / "up.json"

@@ -1,4 +1,4 @@
-"""Circus keeps the parts running: it restarts what dies, and stops all with one call."""
+"""Runs circus, which restarts parts that end and stops all parts in one call."""
 
 from __future__ import annotations
 
@@ -25,25 +25,26 @@ from driftloop.process.tcp_ports import BASE
 
 _ENVIRONMENT = {
     "TZ": "UTC",  # Feast's SQLite store writes local times
-    "OMP_NUM_THREADS": "1",  # the parts share few cores: pools of threads only get in each other's way
+    "OMP_NUM_THREADS": "1",  # the parts share few cores, so thread pools only compete
     "MALLOC_ARENA_MAX": "2",
-    "PYTHONDONTWRITEBYTECODE": "",  # where it is set, every start compiles our modules again
+    "PYTHONDONTWRITEBYTECODE": "",  # if it were set, every start would compile our modules again
 }
 
-_MARK = "DRIFTLOOP_SUPERVISED"
-"""In the environment of the daemon and of all that is started below it, also when their parent has exited: the home."""
+_MARKER = "DRIFTLOOP_SUPERVISED"
+"""Variable in the environment of the daemon and its descendants, even after their parent exits. Its value is the home.
+"""
 
-_HURRIED_S = 1.0
+_HURRY_S = 1.0
 _QUIT_AGAIN_S = 2.0
-_LAST_S = 2.0
+_FINAL_S = 2.0
 _ORPHANS_S = 15.0
 _KILLED_S = 10.0
-"""Until what was killed is gone: on a busy machine its parent takes its time to ask after it."""
+"""Longest wait for killed processes to disappear: on a busy machine their parent needs time to reap them."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A part as the supervisor sees it."""
+    """A part as the supervisor reports it."""
 
     name: str
     status: str
@@ -61,42 +62,44 @@ class Supervisor:
         self._endpoint = f"tcp://{settings.local('SUPERVISOR_PORT')}"
         self._events = f"tcp://{settings.local('SUPERVISOR_EVENTS_PORT')}"
         self._home = str(settings.home.resolve())
-        self._environment = {**settings.variables(), **_ENVIRONMENT, _MARK: self._home}
+        self._environment = {**settings.variables(), **_ENVIRONMENT, _MARKER: self._home}
 
     def alive(self) -> bool:
-        """Whether the daemon answers."""
+        """Return whether the daemon answers."""
         try:
             self._call("list", timeout_s=1.0)
         except CallError:
             return False
         return True
 
-    def stranger(self) -> Path | None:
-        """The checkout whose daemon answers at these ports, where that is another one."""
+    def other_checkout(self) -> Path | None:
+        """Return the checkout of the daemon at these ports, if it is another checkout than this one."""
         try:
-            found = Path(psutil.Process(self._call("dstats", timeout_s=1.0)["info"]["pid"]).cwd())
+            checkout = Path(psutil.Process(self._call("dstats", timeout_s=1.0)["info"]["pid"]).cwd())
         except (CallError, psutil.Error):
             return None
-        return None if found == ROOT else found
+        return None if checkout == ROOT else checkout
 
-    def refuse_stranger(self) -> None:
-        """Two checkouts side by side must not take each other's system for their own.
+    def refuse_other_checkout(self) -> None:
+        """Refuse to control the system of another checkout.
 
         Raises:
-            ConfigError: another checkout's system has these ports.
+            ConfigError: another checkout's system uses these ports.
         """
-        if found := self.stranger():
-            raise ConfigError(f"the system of {found} has these ports; stop it there, or take others by {BASE}")
+        if checkout := self.other_checkout():
+            raise ConfigError(
+                f"the system of {checkout} uses these ports; stop it there, or choose other ports with {BASE}"
+            )
 
     def start(self, parts: Sequence[Part], timeout_s: float = 10.0) -> None:
-        """Start the daemon with these parts, under the supervisor's settings; they go on when this process ends.
+        """Start the daemon with these parts, under the supervisor's settings; they outlive this process.
 
-        What a daemon that was killed has left of this home is stopped first.
+        First stops what a killed daemon has left of this home.
 
         Raises:
             DriftloopError: it did not answer in time; says where its log is.
         """
-        _see_off(self.left(), _ORPHANS_S)
+        _terminate(self.processes(), _ORPHANS_S)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         path = self._folder / "circus.ini"
@@ -106,7 +109,7 @@ class Supervisor:
         command = [str(Path(sys.executable).with_name("circusd")), "--daemon", "--log-output", str(log), str(path)]
         subprocess.run(
             command, check=True, cwd=ROOT, stdin=subprocess.DEVNULL, env={**os.environ, **self._environment},
-            start_new_session=True,  # a Ctrl-C is for us to answer, also before the daemon has left the terminal
+            start_new_session=True,  # only this process handles Ctrl-C, even before the daemon has left the terminal
         )  # fmt: skip
         deadline = time.monotonic() + timeout_s
         while not self.alive():
@@ -115,64 +118,63 @@ class Supervisor:
             time.sleep(0.05)
 
     def stop(self, timeout_s: float = 60.0, *, hurried: Sequence[str] = ()) -> bool:
-        """Stop every part, then the daemon, and all that they had started; False where nothing runs.
+        """Stop every part, then the daemon, and all their descendants; return False if nothing runs.
 
-        ``hurried``: parts that get a second to end, and not their own time. What still runs after ``timeout_s`` is
-        killed.
+        ``hurried`` parts get a second to end instead of their own timeout. Processes that still run after ``timeout_s``
+        are killed.
         """
         daemon = self.daemon()
         if daemon is None:
-            return _see_off(self.left(), _ORPHANS_S)
+            return _terminate(self.processes(), _ORPHANS_S)
         deadline, family = time.monotonic() + timeout_s, {daemon}
         while daemon.is_running() and time.monotonic() < deadline:
             with suppress(psutil.NoSuchProcess):
                 family.update(daemon.children(recursive=True))
-            self._ask_to_quit(daemon, hurried)
+            self._quit(daemon, hurried)
             with suppress(psutil.TimeoutExpired):
                 daemon.wait(_QUIT_AGAIN_S)
-        _see_off(family | self.left(), _LAST_S)
+        _terminate(family | self.processes(), _FINAL_S)
         return True
 
-    def left(self) -> set[psutil.Process]:
-        """What was started by a daemon of this home and runs, a daemon itself included."""
-        found = set()
+    def processes(self) -> set[psutil.Process]:
+        """Return running processes that a daemon of this home has started, including the daemon."""
+        processes = set()
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.environ().get(_MARK) == self._home:
-                    found.add(process)
-        return found
+                if process.environ().get(_MARKER) == self._home:
+                    processes.add(process)
+        return processes
 
-    def _ask_to_quit(self, daemon: psutil.Process, hurried: Sequence[str]) -> None:
-        """Once is not always enough: it refuses while it starts its parts, and says so in an answer."""
+    def _quit(self, daemon: psutil.Process, hurried: Sequence[str]) -> None:
+        """Ask once; the caller repeats it, because a daemon refuses while it starts its parts."""
         with suppress(psutil.NoSuchProcess):
             try:
                 for name in hurried:
-                    self._call("set", name=name, options={"graceful_timeout": _HURRIED_S})
+                    self._call("set", name=name, options={"graceful_timeout": _HURRY_S})
                 self._call("quit", timeout_s=5.0)
-            except CallError:  # it does not answer yet, or not any more
+            except CallError:  # it does not answer yet, or no longer
                 daemon.terminate()
 
     def daemon(self) -> psutil.Process | None:
-        """The daemon's process, whether it answers yet or not."""
+        """Return the daemon's process, even if it does not answer yet."""
         try:
             return psutil.Process(self._call("dstats", timeout_s=1.0)["info"]["pid"])
         except CallError:
-            return self._written_down()
+            return self._from_pid_file()
 
-    def _written_down(self) -> psutil.Process | None:
+    def _from_pid_file(self) -> psutil.Process | None:
         try:
-            found = psutil.Process(int(self._pid_file.read_text()))
-            return found if any("circusd" in word for word in found.cmdline()) else None
+            process = psutil.Process(int(self._pid_file.read_text()))
+            return process if any("circusd" in argument for argument in process.cmdline()) else None
         except (OSError, ValueError, psutil.NoSuchProcess):
             return None
 
     def running(self) -> list[Running]:
-        """Every part."""
         statuses = self._call("status")["statuses"]
         return [Running(name, status, self.pids(name)) for name, status in statuses.items()]
 
     def pids(self, name: str) -> tuple[int, ...]:
-        """Processes of a part; none while it is started again."""
+        """Return the processes of a part; empty while it restarts."""
         return tuple(self._call("list", name=name)["pids"])
 
     def _call(self, command: str, timeout_s: float = 5.0, **properties: Any) -> dict[str, Any]:
@@ -214,12 +216,12 @@ class Supervisor:
         }
 
 
-def _see_off(processes: set[psutil.Process], patience_s: float) -> bool:
-    """Ask processes to end, wait for that, and kill what stays; whether there were any."""
+def _terminate(processes: set[psutil.Process], timeout_s: float) -> bool:
+    """Terminate processes, wait, and kill those that remain; return whether there were any."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, left = psutil.wait_procs(processes, timeout=patience_s)
+    _, left = psutil.wait_procs(processes, timeout=timeout_s)
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()

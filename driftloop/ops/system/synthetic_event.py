@@ -15,13 +15,13 @@ TIME_MS = 946_684_800_000
 _TEXT = "probe"
 _NUMBER = 1
 _NO_RULE = FieldRule()
-_WHOLE = {
+_INTEGERS = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
     FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
     FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
 }
-"""Least and greatest value of each type of whole numbers."""
+"""Range of each integer type."""
 _FLOATING = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
 
 
@@ -31,7 +31,7 @@ def synthetic_event(event: EventDefinition, message: type[Message]) -> Message:
     If rules contradict each other, no value satisfies them: ingestion then refuses the event and says why.
     """
     fields: list[FieldDescriptor] = list(message.DESCRIPTOR.fields)
-    values = {each.name: _value(event, each) for each in fields if not each.is_repeated}
+    values = {field.name: _value(event, field) for field in fields if not field.is_repeated}
     return message(**{name: value for name, value in values.items() if value is not None})
 
 
@@ -42,20 +42,20 @@ def _value(event: EventDefinition, field: FieldDescriptor) -> Any:
         return _text(rule)
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         return True
-    if field.cpp_type in _WHOLE:
-        return _whole(rule, usual, *_WHOLE[field.cpp_type])
+    if field.cpp_type in _INTEGERS:
+        return _integer(rule, usual, *_INTEGERS[field.cpp_type])
     return _number(rule, usual) if field.cpp_type in _FLOATING else None
 
 
 def _text(rule: FieldRule) -> str:
-    """The first listed string that is not too long; where none is listed, a word cut to fit."""
+    """Return the first listed string that is not too long; if none is listed, a word cut to fit."""
     longest = rule.max_length
-    fitting = (each for each in rule.enum or () if each and (longest is None or len(each) <= longest))
-    return next(fitting, _TEXT[:longest])
+    candidates = (text for text in rule.enum or () if text and (longest is None or len(text) <= longest))
+    return next(candidates, _TEXT[:longest])
 
 
 def _number(rule: FieldRule, usual: float) -> float:
-    """The usual number, where the rule allows it; else the middle, or what lies one inside the only bound."""
+    """Return the usual number if the rule allows it; else the middle, or one more or less than the only bound."""
     low, high = _bounds(rule)
     if low <= usual <= high:
         return usual
@@ -64,8 +64,8 @@ def _number(rule: FieldRule, usual: float) -> float:
     return low + 1 if usual < low else high - 1
 
 
-def _whole(rule: FieldRule, usual: int, least: int, greatest: int) -> int:
-    """A whole number that the rule allows and the type can hold."""
+def _integer(rule: FieldRule, usual: int, least: int, greatest: int) -> int:
+    """Return an integer that the rule allows and the type can represent."""
     low, high = _bounds(rule)
     number = _number(rule, usual)
     below = math.floor(number)
@@ -74,7 +74,7 @@ def _whole(rule: FieldRule, usual: int, least: int, greatest: int) -> int:
 
 
 def _bounds(rule: FieldRule) -> tuple[float, float]:
-    """Least and greatest value; an infinite or non-numeric bound does not count."""
+    """Return the smallest and the largest value; infinite and NaN bounds are ignored."""
     low = rule.min if rule.min is not None and math.isfinite(rule.min) else -math.inf
     high = rule.max if rule.max is not None and math.isfinite(rule.max) else math.inf
     return low, high

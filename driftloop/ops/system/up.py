@@ -13,10 +13,10 @@ from driftloop.loop import Loop, load_loops
 from driftloop.loop.topics import plan_topics
 from driftloop.ops.system.event_probe import probe_events
 from driftloop.ops.system.health import ready
-from driftloop.ops.system.incomplete_restore import refuse_half_restored
+from driftloop.ops.system.incomplete_restore import refuse_incomplete_restore
 from driftloop.ops.system.inference_probe import probe_inference
 from driftloop.ops.system.parts import Part, parts
-from driftloop.ops.system.probes import Probe, Probing
+from driftloop.ops.system.probes import Probe, RunningProbes
 from driftloop.ops.system.status import forget_ready_s, read_ready_s, write_ready_s
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.errors import ConfigError, DriftloopError
@@ -24,91 +24,98 @@ from driftloop.process.settings import ROOT, Settings
 from driftloop.process.startup_errors import clear_all_startup_errors, read_startup_errors
 
 Progress = Callable[[str, float], None]
-"""Called with the name of a part that became ready or a probe that was answered, and the seconds since the start."""
+"""Called with the name of a part that became ready or a probe that was answered, and seconds since the start."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """What `up` did."""
+    """The result of `start_system`."""
 
     ready_s: dict[str, float]
-    """Seconds from the start until each part was ready, and each probe answered where they were asked."""
+    """Seconds from the start until each part was ready and, if probes ran, until each was answered."""
     already: bool
-    """Whether the system was up before."""
+    """Whether the system was running before."""
 
 
-def up(
+def start_system(
     settings: Settings, progress: Progress, timeout_s: float = 300.0, *, supervised: Callable[[], None] = lambda: None
 ) -> Started:
-    """Start what is not running, wait for all of it, and see that it works: by one inference and one event a loop.
+    """Start the parts that do not run, wait for all of them, and probe one inference and one event per loop.
 
-    A system whose last start has shown that is not asked again.
+    Skips the probes if they were answered since the last start.
 
-    ``supervised`` is called once the supervisor runs: from then on all that was started can be stopped.
+    ``supervised`` is called once the supervisor runs: from then on everything that was started can be stopped.
 
     Raises:
-        ConfigError: set-up is missing, another checkout has the ports, a restore was cut short, or a loop is wrong;
-            what was started is stopped.
-        DriftloopError: a part was not ready in time, or a probe not answered rightly; says where to look. What was
-            started goes on.
+        ConfigError: set-up is missing, another checkout uses the ports, a restore was interrupted, or a loop is wrong;
+        started parts are stopped.
+        DriftloopError: a part was not ready in time, or a probe got no right answer; says where to look. Started parts
+        keep running.
     """
     loops = load_loops(settings.loops_dir, settings.loops)
-    refuse_half_restored(settings.home)
+    refuse_incomplete_restore(settings.home)
     if not (ROOT / ".local" / "kafka" / "lib").exists():
-        raise ConfigError("Kafka is not installed below .local; run `make setup`")
-    supervisor, wanted, began = Supervisor(settings), parts(settings), time.monotonic()
+        raise ConfigError("Kafka is not installed in .local; run `make setup`")
+    supervisor, all_parts, started = Supervisor(settings), parts(settings), time.monotonic()
     already = supervisor.alive()
-    supervisor.refuse_stranger()
+    supervisor.refuse_other_checkout()
     if not already:
         clear_all_startup_errors(settings.home)
         forget_ready_s(settings)
-        supervisor.start(wanted)
+        supervisor.start(all_parts)
     supervised()
-    topics_there = threading.Event()
-    asked = [] if read_ready_s(settings) else probes(settings, loops, topics_there)
+    topics_exist = threading.Event()
+    probes = [] if read_ready_s(settings) else make_probes(settings, loops, topics_exist)
     try:
-        with Probing(asked, timeout_s) as probing:
+        with RunningProbes(probes, timeout_s) as running:
             create_topics(settings.kafka_bootstrap, plan_topics(loop.definition for loop in loops), timeout_s=timeout_s)
-            topics_there.set()
-            times = _wait(wanted, probing, settings, progress, began, timeout_s)
+            topics_exist.set()
+            times = _wait(all_parts, running, settings, progress, started, timeout_s)
     except ConfigError:
         if not already:
-            supervisor.stop(hurried=[part.name for part in wanted if part.kind == "service"])  # most still start
+            supervisor.stop(
+                hurried=[part.name for part in all_parts if part.kind == "service"]
+            )  # most are still starting
         raise
-    if asked:
+    if probes:
         write_ready_s(settings, times)
     return Started(times, already)
 
 
-def probes(settings: Settings, loops: Sequence[Loop], topics_there: threading.Event) -> list[Probe]:
-    """What shows that a system works whose parts are ready."""
+def make_probes(settings: Settings, loops: Sequence[Loop], topics_exist: threading.Event) -> list[Probe]:
+    """Return the probes that show that a system with ready parts works."""
     [triton] = [part for part in parts(settings) if part.name == "triton"]
     return [
         Probe("inference", "triton", partial(ready, triton, ""), partial(probe_inference, settings)),
-        Probe("event probe", "ingestion", topics_there.is_set, partial(probe_events, settings, loops)),
+        Probe("event probe", "ingestion", topics_exist.is_set, partial(probe_events, settings, loops)),
     ]
 
 
 def _wait(
-    wanted: list[Part], probing: Probing, settings: Settings, progress: Progress, began: float, timeout_s: float
+    all_parts: list[Part],
+    running: RunningProbes,
+    settings: Settings,
+    progress: Progress,
+    started: float,
+    timeout_s: float,
 ) -> dict[str, float]:
     times: dict[str, float] = {}
-    waiting = list(wanted)
-    while waiting or probing.unanswered:
-        for name, at in [*_ready(waiting, settings), *probing.answered()]:
-            times[name] = round(at - began, 2)
+    pending = list(all_parts)
+    while pending or running.unanswered:
+        for name, at in [*_ready(pending, settings), *running.answered()]:
+            times[name] = round(at - started, 2)
             progress(name, times[name])
-        waiting = [part for part in waiting if part.name not in times]
-        if problems := read_startup_errors(settings.home):  # a part that refuses its configuration is never ready
+        pending = [part for part in pending if part.name not in times]
+        if problems := read_startup_errors(settings.home):  # a part that refuses its configuration never becomes ready
             raise ConfigError("\n".join(problems))
-        logs = {part.name: part.name for part in waiting} | {each.name: each.log for each in probing.unanswered}
-        if logs and time.monotonic() - began > timeout_s:
+        logs = {part.name: part.name for part in pending} | {probe.name: probe.log for probe in running.unanswered}
+        if logs and time.monotonic() - started > timeout_s:
             files = ", ".join(str(settings.home / "logs" / f"{name}.log") for name in dict.fromkeys(logs.values()))
             raise DriftloopError(f"not ready after {timeout_s:.0f} s: {', '.join(logs)}; see {files}")
         time.sleep(0.05)
     return times
 
 
-def _ready(waiting: list[Part], settings: Settings) -> list[tuple[str, float]]:
-    """Parts that are ready now, and when that was."""
-    return [(part.name, time.monotonic()) for part in waiting if ready(part, settings.kafka_bootstrap)]
+def _ready(pending: list[Part], settings: Settings) -> list[tuple[str, float]]:
+    """Return parts that are ready now, with the time of the check."""
+    return [(part.name, time.monotonic()) for part in pending if ready(part, settings.kafka_bootstrap)]

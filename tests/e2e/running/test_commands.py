@@ -79,7 +79,7 @@ def test_every_command_has_a_wrong_argument() -> None:
 
 def test_up_leaves_a_running_system_as_it_is(running: Running) -> None:
     before = running.pids()
-    assert run_command(running, "up").endswith("was up already\n")
+    assert run_command(running, "up").endswith("the system was running already\n")
     output = run_json(running, "up")
     assert output["already"]
     assert {"kafka", "triton", "ingestion", "control"} <= output["ready_s"].keys()
@@ -129,7 +129,7 @@ def test_a_dead_letter_is_listed_shown_and_replayed(running: Running) -> None:
         running, "dlq", "show", topic, offset
     )
     assert len(run_json(running, "dlq", "replay", topic, offset, *WHY)["sent"]) == 1
-    assert "sent 0 to weather.observed again" in run_command(running, "dlq", "replay", topic, offset, *WHY)
+    assert "sent 0 again to weather.observed" in run_command(running, "dlq", "replay", topic, offset, *WHY)
 
 
 def test_completion_is_a_valid_shell_script(running: Running) -> None:

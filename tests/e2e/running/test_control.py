@@ -132,7 +132,7 @@ def test_a_champion_is_rolled_back_to_the_previous_one(running: Running) -> None
 
 def test_a_requested_candidate_is_trained(running: Running) -> None:
     result = run_json(running, "retrain", running.loop.name, *WHY)
-    assert result["effect"] == "training is asked for"
+    assert result["effect"] == "training is requested"
 
     def ended() -> bool:
         events = read_events(running.settings.kafka_bootstrap)

@@ -45,15 +45,15 @@ STOPS = "driftloop down"
 
 
 EXPECTED_OUTPUT = {
-    "driftloop up": "was up already",
+    "driftloop up": "the system was running already",
     "driftloop status": "kafka",
     "driftloop kpis": "time to repair",
     "driftloop report flights": "flights.html",
-    "driftloop history --at 2013-03-15": "who answered",
+    "driftloop history --at 2013-03-15": "live releases",
     "driftloop lineage flights": "training run",
     'driftloop rollback flights --why "..."': " after ",
     "driftloop init parcels --kind count": "`driftloop check parcels`",
-    "driftloop check parcels": "parcels is right",
+    "driftloop check parcels": "parcels: no problems",
 }
 """The README's commands, and a part of their output."""
 

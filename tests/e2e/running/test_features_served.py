@@ -15,9 +15,9 @@ from driftloop.featurestore.feast_client import open_store
 from driftloop.featurestore.lake import LakeTable
 from driftloop.ops.checks.compare import unequal
 from driftloop.ops.checks.features import join_keys
-from driftloop.ops.checks.late import LateFindings, late_rows
+from driftloop.ops.checks.late_events import LateFindings, late_rows
 from driftloop.ops.checks.predictions import Predictions
-from driftloop.ops.checks.raw import of_topics, recount
+from driftloop.ops.checks.raw import records_of_topics, recount
 from tests.e2e.running.system import Running, infer
 from tests.helpers.eventually import assert_eventually
 
@@ -82,7 +82,7 @@ def _online_features(
 def late(running: Running) -> LateFindings:
     """Compare served features with all rows at their event time, in the champion's first days."""
     topics = list(running.loop.definition.events)
-    raw = recount(_first_days(of_topics(running.topic(*topics), topics)), running.loop)
+    raw = recount(_first_days(records_of_topics(running.topic(*topics), topics)), running.loop)
     log = running.predictions()
     requests = log.take(~log.probe & (log.decision_time_ms < UNTIL_MS))
     return late_rows(requests, running.bundle(), running.loop, raw, running.settings, SAMPLE, SEED)

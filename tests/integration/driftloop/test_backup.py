@@ -19,11 +19,11 @@ import pytest
 from driftloop.featurestore.feast_keys import WATERMARKS, WATERMARKS_DDL
 from driftloop.model.path_relocation import relocated_homes
 from driftloop.ops.backup import take as taking
-from driftloop.ops.backup.manifest import NAME, Manifest, parse
-from driftloop.ops.backup.restore import restore
-from driftloop.ops.backup.suspend import held_still
-from driftloop.ops.backup.take import take
-from driftloop.ops.system.incomplete_restore import WHOLE, refuse_half_restored
+from driftloop.ops.backup.manifest import NAME, Manifest, parse_manifest
+from driftloop.ops.backup.restore import restore_backup
+from driftloop.ops.backup.suspend import suspended
+from driftloop.ops.backup.take import take_backup
+from driftloop.ops.system.incomplete_restore import VERIFIED, refuse_incomplete_restore
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.settings import ROOT, Settings
@@ -79,7 +79,7 @@ def _write(path: Path, content: bytes) -> None:
 def backup(settings: Settings, name: str) -> tuple[Path, Manifest]:
     """A backup beside the home."""
     target = settings.home.parent / name
-    return target, take(settings, target, FakeClock(WALL_MS), untold).manifest
+    return target, take_backup(settings, target, FakeClock(WALL_MS), untold).manifest
 
 
 def elsewhere(settings: Settings) -> Settings:
@@ -97,7 +97,7 @@ def test_a_home_out_of_a_backup_has_all_of_its_state_and_nothing_else(settings: 
     before = files(settings.home)
     source, manifest = backup(settings, form)
     other = elsewhere(settings)
-    assert restore(other, source, untold, force=False) == manifest
+    assert restore_backup(other, source, untold, force=False) == manifest
     found = files(other.home)
     left_out = {name for name in before if name not in found}
     assert {name: content for name, content in found.items() if name != "former-homes.json"} == {
@@ -124,10 +124,10 @@ def test_it_says_of_what_moment_it_is_and_who_answered(settings: Settings, form:
 def test_a_restored_home_knows_every_home_that_its_events_may_name(settings: Settings) -> None:
     source, _ = backup(settings, "first")
     second = elsewhere(settings)
-    restore(second, source, untold, force=False)
+    restore_backup(second, source, untold, force=False)
     source, _ = backup(second, "second")
     third = settings.model_copy(update={"home": settings.home.parent / "third"})
-    restore(third, source, untold, force=False)
+    restore_backup(third, source, untold, force=False)
     assert {settings.home, second.home} <= set(relocated_homes(third.home))
 
 
@@ -141,7 +141,7 @@ def test_a_copied_database_has_what_was_committed_to_its_log(settings: Settings)
         source, manifest = backup(settings, "copy.tar")
     assert "state/registry.db-wal" in manifest.files
     other = elsewhere(settings)
-    restore(other, source, untold, force=False)
+    restore_backup(other, source, untold, force=False)
     with closing(sqlite3.connect(other.home / "state" / "registry.db")) as connection:
         assert connection.execute("SELECT number FROM answers").fetchall() == [(42,)]
 
@@ -186,7 +186,7 @@ def test_a_folder_without_a_file_or_its_manifest_is_refused(settings: Settings) 
     (source / "spool/orders/000000000001.spool").unlink()
     _refused(elsewhere(settings), source, "000000000001.spool is missing")
     (source / NAME).unlink()
-    _refused(elsewhere(settings), source, "no whole backup")
+    _refused(elsewhere(settings), source, "not a complete backup")
 
 
 @pytest.mark.parametrize(
@@ -214,19 +214,19 @@ def test_a_manifest_that_names_a_file_outside_of_the_home_is_refused(settings: S
     _, manifest = backup(settings, "copy")
     [first, *_] = manifest.files.values()
     with pytest.raises(ConfigError, match="damaged"):
-        parse(manifest.model_copy(update={"files": {name: first}}).to_json(), "copy")
+        parse_manifest(manifest.model_copy(update={"files": {name: first}}).to_json(), "copy")
 
 
 def test_what_is_no_backup_is_refused(settings: Settings) -> None:
     other = settings.home.parent / "notes.txt"
     other.write_text("hello " * 1000)
-    _refused(elsewhere(settings), other, "is no backup")
-    _refused(elsewhere(settings), settings.home.parent / "missing", "there is no")
+    _refused(elsewhere(settings), other, "is not a backup")
+    _refused(elsewhere(settings), settings.home.parent / "missing", "does not exist")
 
 
 def _refused(other: Settings, source: Path, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as refused:
-        restore(other, source, untold, force=False)
+        restore_backup(other, source, untold, force=False)
     assert "\n" not in str(refused.value)
     assert files(other.home) == {}
 
@@ -237,9 +237,9 @@ def test_a_home_that_has_state_is_replaced_only_by_force(settings: Settings) -> 
     _write(settings.home / "lake/orders/events/placed/part-9.parquet", b"later")
     _write(settings.home / "demo/state/registry.db", b"the demo's")
     with pytest.raises(ConfigError, match=r"is not empty: it has state, .* --force"):
-        restore(settings, source, untold, force=False)
+        restore_backup(settings, source, untold, force=False)
     assert (settings.home / "lake/orders/events/placed/part-9.parquet").exists()
-    restore(settings, source, untold, force=True)
+    restore_backup(settings, source, untold, force=True)
     found = files(settings.home)
     assert "lake/orders/events/placed/part-9.parquet" not in found
     assert found["demo/state/registry.db"] == b"the demo's", "another system's home inside of this one is not its state"
@@ -251,20 +251,20 @@ def test_damage_leaves_a_home_that_was_to_be_replaced_as_it_was(settings: Settin
     _flip(source / "spool/orders/000000000001.spool", b"frames")
     before = files(settings.home)
     with pytest.raises(ConfigError, match="is damaged"):
-        restore(settings, source, untold, force=True)
+        restore_backup(settings, source, untold, force=True)
     assert files(settings.home) == before
 
 
 def test_a_restore_that_was_cut_short_is_told_before_a_start_and_mended_by_another(settings: Settings) -> None:
     source, _ = backup(settings, "copy")
     other = elsewhere(settings)
-    _write(other.home / WHOLE / "state/registry.db", b"half")
-    with pytest.raises(ConfigError, match="was cut short"):
-        refuse_half_restored(other.home)
+    _write(other.home / VERIFIED / "state/registry.db", b"half")
+    with pytest.raises(ConfigError, match="was interrupted"):
+        refuse_incomplete_restore(other.home)
     with pytest.raises(ConfigError, match="not empty"):
-        restore(other, source, untold, force=False)
-    restore(other, source, untold, force=True)
-    refuse_half_restored(other.home)
+        restore_backup(other, source, untold, force=False)
+    restore_backup(other, source, untold, force=True)
+    refuse_incomplete_restore(other.home)
     assert (other.home / "state/registry.db").read_bytes() == (source / "state/registry.db").read_bytes()
 
 
@@ -275,16 +275,16 @@ def test_what_ends_a_backup_leaves_none(settings: Settings, form: str, monkeypat
 
     target = settings.home.parent / form
     with pytest.raises(KeyboardInterrupt):
-        take(settings, target, FakeClock(WALL_MS), interrupted)
+        take_backup(settings, target, FakeClock(WALL_MS), interrupted)
     assert [each.name for each in settings.home.parent.iterdir()] == ["home"]
 
 
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("copy.tar.gz", "ends in .tar, and compress that"),
-        ("home/state/copy", "inside of what is copied"),
-        ("there", "there already"),
+        ("copy.tar.gz", "name a .tar file, and compress that"),
+        ("home/state/copy", "is inside the copied files"),
+        ("there", "exists already"),
     ],
 )
 def test_a_bad_place_is_refused_in_one_line(settings: Settings, name: str, says: str) -> None:
@@ -296,12 +296,12 @@ def test_a_bad_place_is_refused_in_one_line(settings: Settings, name: str, says:
 
 def test_state_that_stands_elsewhere_is_not_left_out_in_silence(settings: Settings) -> None:
     for more in ({"state_url": "postgresql://host/{service}"}, {"kafka_bootstrap": "broker:9092"}):
-        with pytest.raises(ConfigError, match="stands outside of"):
+        with pytest.raises(ConfigError, match="places state outside of"):
             backup(settings.model_copy(update=more), "copy")
 
 
 def test_a_home_without_state_is_refused(settings: Settings) -> None:
-    with pytest.raises(ConfigError, match="there is no state in"):
+    with pytest.raises(ConfigError, match="has no state"):
         backup(elsewhere(settings), "copy")
 
 
@@ -310,7 +310,7 @@ def test_two_backups_of_a_home_at_once_are_refused(settings: Settings) -> None:
         with pytest.raises(ConfigError, match="another backup"):
             backup(settings, "second")
 
-    take(settings, settings.home.parent / "first", FakeClock(WALL_MS), second)
+    take_backup(settings, settings.home.parent / "first", FakeClock(WALL_MS), second)
     assert (settings.home.parent / "first" / NAME).exists()
     assert not (settings.home.parent / "second").exists()
 
@@ -319,14 +319,14 @@ def test_a_home_whose_system_runs_on_other_ports_is_neither_copied_nor_replaced(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, _ = backup(settings, "copy")
-    monkeypatch.setattr(Supervisor, "left", lambda _self: {psutil.Process()})
-    with pytest.raises(ConfigError, match="not on these ports"):
+    monkeypatch.setattr(Supervisor, "processes", lambda _self: {psutil.Process()})
+    with pytest.raises(ConfigError, match="a system with other ports"):
         backup(settings, "second")
     with pytest.raises(ConfigError, match="driftloop down"):
-        restore(settings, source, untold, force=True)
+        restore_backup(settings, source, untold, force=True)
 
 
-# ---- held still
+# ---- suspended
 
 _COUNTS = "import sys\nwhile True:\n    sys.stdout.write('.')\n    sys.stdout.flush()\n"
 
@@ -349,7 +349,7 @@ def counting(tmp_path: Path) -> Iterator[tuple[psutil.Process, Path]]:
 
 def test_what_is_held_writes_nothing_and_goes_on_afterwards(counting: tuple[psutil.Process, Path]) -> None:
     process, path = counting
-    with held_still([lambda: [process]]):
+    with suspended([lambda: [process]]):
         assert process.status() == psutil.STATUS_STOPPED
         size = path.stat().st_size
     assert_eventually(lambda: path.stat().st_size > size, say="it writes again")
@@ -357,7 +357,7 @@ def test_what_is_held_writes_nothing_and_goes_on_afterwards(counting: tuple[psut
 
 def test_it_goes_on_when_the_block_fails(counting: tuple[psutil.Process, Path]) -> None:
     process, _ = counting
-    with pytest.raises(KeyboardInterrupt), held_still([lambda: [process]]):
+    with pytest.raises(KeyboardInterrupt), suspended([lambda: [process]]):
         raise KeyboardInterrupt
     assert_eventually(lambda: process.status() != psutil.STATUS_STOPPED)
 
@@ -365,7 +365,7 @@ def test_it_goes_on_when_the_block_fails(counting: tuple[psutil.Process, Path]) 
 def test_one_that_was_not_held_spoils_the_moment(counting: tuple[psutil.Process, Path]) -> None:
     process, _ = counting
     found = [[process]]
-    with pytest.raises(DriftloopError, match="no copy of one moment"), held_still([lambda: found[0]]):
+    with pytest.raises(DriftloopError, match="it is inconsistent"), suspended([lambda: found[0]]):
         found[0] = [process, psutil.Process()]
     assert_eventually(lambda: process.status() != psutil.STATUS_STOPPED)
 
@@ -373,8 +373,8 @@ def test_one_that_was_not_held_spoils_the_moment(counting: tuple[psutil.Process,
 _HOLDS = """
 import sys
 import psutil
-from driftloop.ops.backup.suspend import held_still
-with held_still([lambda: [psutil.Process(int(sys.argv[1]))]]):
+from driftloop.ops.backup.suspend import suspended
+with suspended([lambda: [psutil.Process(int(sys.argv[1]))]]):
     print("held", flush=True)
     sys.stdin.read()
 """

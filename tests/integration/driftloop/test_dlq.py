@@ -66,7 +66,7 @@ def test_letters_are_listed_shown_and_replayed_once(run: Run, kafka: Kafka) -> N
     shown = json.loads(run("show", PLACED, "0", "--json").output)
     assert shown["content"] == {"uid": "u-1", "order_ref": "o-1", "shop": "s"}
     assert "o-1" in run("show", PLACED, "0").output
-    assert "sent 1 to orders.placed again" in run("replay", PLACED, "0", "--why", "fixed").output
+    assert "sent 1 again to orders.placed" in run("replay", PLACED, "0", "--why", "fixed").output
     assert [(each.partition, each.value) for each in list(read_topics(kafka.bootstrap, [PLACED]))] == [(1, placed)]
     rest = json.loads(run("replay", PLACED, "--all", "--why", "fixed", "--who", "me", "--json").output)
     assert rest == {"sent": [f"{PLACED}.dlq/0/1"], "before": []}
@@ -84,12 +84,12 @@ def test_nothing_to_list_is_said(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["list", "nothing"], "no topic 'nothing' has dead letters; one of "),
+        (["list", "nothing"], "'nothing' is not a topic with dead letters; there are "),
         (["show", SHELVED, "7"], "shops.shelved has no dead letter 7; `driftloop dlq list shops.shelved` lists them."),
         (["show", SHELVED, "x"], "'x' is not a valid integer"),
         (["replay", SHELVED, "--all"], "Missing option '--why'"),
-        (["replay", SHELVED, "--why", "-"], "give offsets, or --all."),
-        (["replay", SHELVED, "0", "--all", "--why", "-"], "give offsets, or --all."),
+        (["replay", SHELVED, "--why", "-"], "give offsets or --all, not both."),
+        (["replay", SHELVED, "0", "--all", "--why", "-"], "give offsets or --all, not both."),
     ],
 )
 def test_a_wrong_argument_says_what_to_do(run: Run, arguments: list[str], told: str) -> None:

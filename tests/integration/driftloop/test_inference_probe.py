@@ -11,7 +11,7 @@ import pytest
 
 from driftloop.ops.system import inference_probe
 from driftloop.ops.system.inference_probe import MODEL, SOURCE, probe_inference
-from driftloop.ops.system.probes import Patience
+from driftloop.ops.system.probes import Deadline
 from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import Settings
 from driftloop.process.triton_control import CONTROL_HEADER
@@ -44,13 +44,13 @@ def altered(monkeypatch: pytest.MonkeyPatch, folder: Path, before: str, after: s
 
 def test_the_probe_can_be_repeated_on_a_triton_without_loops(settings: Settings) -> None:
     for _ in range(2):
-        probe_inference(settings, Patience(60.0))
+        probe_inference(settings, Deadline(60.0))
 
 
 def test_a_wrong_echo_is_reported(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     altered(monkeypatch, tmp_path / "other", "np.asarray(value,", "np.asarray(value + 1,")
     with pytest.raises(DriftloopError, match=r"echo model returned \S+ for "):
-        probe_inference(settings, Patience(60.0))
+        probe_inference(settings, Deadline(60.0))
 
 
 def test_a_model_that_fails_is_reported_and_removed(
@@ -58,18 +58,18 @@ def test_a_model_that_fails_is_reported_and_removed(
 ) -> None:
     altered(monkeypatch, tmp_path / "other", '"echo", np', '"echo", nb')
     with pytest.raises(DriftloopError, match=r"name 'nb' is not defined.*; see \S+/logs/triton\.log"):
-        probe_inference(settings, Patience(60.0))
+        probe_inference(settings, Deadline(60.0))
 
 
 def test_a_wrong_secret_is_reported(settings: Settings) -> None:
     with pytest.raises(DriftloopError, match="restricted"):
-        probe_inference(settings.model_copy(update={"triton_control_token": "a guess"}), Patience(60.0))
+        probe_inference(settings.model_copy(update={"triton_control_token": "a guess"}), Deadline(60.0))
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, 0.02])
 def test_the_probe_ends_at_its_deadline(settings: Settings, timeout_s: float) -> None:
     with pytest.raises(DriftloopError, match=r"Deadline Exceeded"):
-        probe_inference(settings, Patience(timeout_s))
+        probe_inference(settings, Deadline(timeout_s))
 
 
 def test_a_model_that_does_not_load_is_reported_and_the_next_one_loads(
@@ -79,12 +79,12 @@ def test_a_model_that_does_not_load_is_reported_and_the_next_one_loads(
     with pytest.raises(
         DriftloopError, match=r"ModuleNotFoundError: No module named 'numbers_of_nobody'; see \S+/logs/triton\.log"
     ):
-        probe_inference(settings, Patience(60.0))
+        probe_inference(settings, Deadline(60.0))
     monkeypatch.undo()
-    probe_inference(settings, Patience(60.0))
+    probe_inference(settings, Deadline(60.0))
 
 
 def test_nobody_who_answers_is_told(tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_ports(1)[0]}"
     with pytest.raises(DriftloopError, match="did not answer an inference"):
-        probe_inference(Settings(home=tmp_path, triton_grpc=address), Patience(60.0))
+        probe_inference(Settings(home=tmp_path, triton_grpc=address), Deadline(60.0))

@@ -122,11 +122,13 @@ def test_the_system_of_another_checkout_is_not_taken_for_ones_own(
     supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supervisor.start([_part(tmp_path / "pids")], timeout_s=60.0)
-    supervisor.refuse_stranger()
+    supervisor.refuse_other_checkout()
     monkeypatch.setattr("driftloop.ops.system.supervisor.ROOT", tmp_path)
-    assert supervisor.stranger() == ROOT
-    with pytest.raises(ConfigError, match=f"the system of {ROOT} has these ports; .* take others by PORT_BASE"):
-        supervisor.refuse_stranger()
+    assert supervisor.other_checkout() == ROOT
+    with pytest.raises(
+        ConfigError, match=f"the system of {ROOT} uses these ports; .* choose other ports with PORT_BASE"
+    ):
+        supervisor.refuse_other_checkout()
 
 
 def _read(path: Path) -> str:

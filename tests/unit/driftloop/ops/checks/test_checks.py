@@ -10,7 +10,7 @@ from driftloop.bus.ports import Record
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.loop import load_loop
 from driftloop.ops.checks.bruteforce import Aggregate, View, compute
-from driftloop.ops.checks.compare import matrices, unequal
+from driftloop.ops.checks.compare import compare_columns, unequal
 from driftloop.ops.checks.joins import join_checks, recount_joins
 from driftloop.ops.checks.predictions import Predictions, read_predictions
 from driftloop.ops.checks.routing import arms, feature_age
@@ -75,7 +75,7 @@ def test_missing_equals_missing_only() -> None:
 
 
 def test_a_column_that_one_side_lacks_is_wholly_unequal() -> None:
-    check = matrices("x", {"a": np.zeros(3)}, {"a": np.zeros(3), "b": np.zeros(3)})
+    check = compare_columns("x", {"a": np.zeros(3)}, {"a": np.zeros(3), "b": np.zeros(3)})
     assert (check.compared, check.unequal) == (6, 3)
 
 

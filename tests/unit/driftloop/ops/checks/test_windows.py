@@ -11,7 +11,7 @@ from driftloop.bus.ports import Record
 from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.events.envelope import Envelope
 from driftloop.ops.checks.predictions import Predictions, read_predictions
-from driftloop.ops.checks.windows import recount_windows, told_windows, window_check
+from driftloop.ops.checks.windows import recount_windows, reported_windows, window_check
 from services.monitoring.bootstrap import OUTCOMES, PREDICTIONS
 from services.monitoring.messages import outcomes
 from tests.unit.monitoring.harness import JoinerHarness, definition
@@ -45,19 +45,19 @@ def events(harness: JoinerHarness) -> list[Envelope[Any]]:
 
 def test_sums_of_a_story_with_corrections_are_found_again(harness: JoinerHarness) -> None:
     found = recount_windows(log(harness), values(harness.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
-    check = window_check(told_windows(events(harness)), found)
+    check = window_check(reported_windows(events(harness)), found)
     assert (check.compared, check.unequal, check.detail) == (16, 0, "")
     assert len(harness.restated()) > 3
 
 
 def test_a_restatement_that_is_not_told_is_unequal(harness: JoinerHarness) -> None:
     found = recount_windows(log(harness), values(harness.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
-    check = window_check(told_windows(harness.windows()), found)
+    check = window_check(reported_windows(harness.windows()), found)
     assert check.unequal == 2 * len({event.data.end_ms for event in harness.restated()})
-    assert "said Sums" in check.detail
+    assert "reported Sums" in check.detail
 
 
 def test_a_window_that_only_one_side_has_is_unequal(harness: JoinerHarness) -> None:
     found = recount_windows(log(harness), values(harness.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
-    assert window_check(told_windows(harness.windows()[:-1]), found).unequal > 0
-    assert window_check(told_windows(events(harness)), {}).unequal == 16
+    assert window_check(reported_windows(harness.windows()[:-1]), found).unequal > 0
+    assert window_check(reported_windows(events(harness)), {}).unequal == 16

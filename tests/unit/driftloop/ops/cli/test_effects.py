@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from driftloop.contracts import control_api_pb2 as api
-from driftloop.ops.cli.effects import Watch
+from driftloop.ops.cli.effects import CommandWatch
 
 
 def event(kind: str, name: str = "e", cause: str = "", **payload: Any) -> api.Event:
@@ -17,10 +17,10 @@ def event(kind: str, name: str = "e", cause: str = "", **payload: Any) -> api.Ev
 ENTERED = event("StageEntered", cause="cmd", epoch="5", champion_release_id="r-1")
 
 
-def after(command: str, *events: api.Event) -> Watch:
-    watch = Watch(command, "cmd")
+def after(command: str, *events: api.Event) -> CommandWatch:
+    watch = CommandWatch(command, "cmd")
     for each in events:
-        watch.see(each)
+        watch.process(each)
     return watch
 
 
@@ -29,7 +29,7 @@ def test_a_rollback_is_done_when_the_router_answers_by_its_epoch() -> None:
     assert not after("rollback", ENTERED, older).effect.done
     done = after("rollback", ENTERED, older, event("RouteConverged", epoch="5", champion_release_id="r-1")).effect
     assert done.done
-    assert done.words == "route 5 answers, champion r-1"
+    assert done.text == "route 5 answers, champion r-1"
 
 
 def test_a_route_of_before_the_command_is_nothing() -> None:
@@ -46,18 +46,18 @@ def test_where_nobody_is_left_to_answer_it_is_done_at_once() -> None:
 
 
 def test_a_route_that_failed_ends_the_wait() -> None:
-    assert after("approve", ENTERED, event("RouteFailed", epoch="5")).effect.words == "the route failed"
+    assert after("approve", ENTERED, event("RouteFailed", epoch="5")).effect.text == "the route failed"
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (event("RetrainRequested", reasons=[{"event_id": "cmd"}]), "training is asked for"),
+        (event("RetrainRequested", reasons=[{"event_id": "cmd"}]), "training is requested"),
         (event("ReasonCoalesced", reason={"event_id": "cmd"}, because="paused"), "kept for a later run (paused)"),
     ],
 )
 def test_a_retrain_is_done_when_the_controller_has_answered(answer: api.Event, words: str) -> None:
-    assert after("retrain", answer).effect.words == words
+    assert after("retrain", answer).effect.text == words
     other = event("RetrainRequested", reasons=[{"event_id": "alarm"}])
     assert not after("retrain", other).effect.done
 
@@ -71,10 +71,10 @@ def in_chain(kind: str, **payload: Any) -> api.Event:
 @pytest.mark.parametrize(
     ("answer", "words", "refused"),
     [
-        (in_chain("RouteConverged", champion_release_id="r-1"), "r-1 answers, the loop's champion", False),
+        (in_chain("RouteConverged", champion_release_id="r-1"), "r-1 answers as the loop's champion", False),
         (
             in_chain("RouteConverged", champion_release_id="r-1", challenger_release_id="r-2"),
-            "r-2 is judged beside the champion r-1, on the same requests", False,
+            "r-2 is compared with the champion r-1, on the same requests", False,
         ),
         (in_chain("RunFailed", reason="error", detail="no probabilities"), "refused: no probabilities", True),
         (in_chain("ReleaseRejected", reason="gain over the base rate -0.2"), "refused: gain over the base", True),
@@ -86,7 +86,7 @@ def test_an_import_is_done_when_its_model_answers_or_is_refused(answer: api.Even
     assert not after("import", *under_way, event("RouteConverged", champion_release_id="r-0")).effect.done
     found = after("import", *under_way, answer).effect
     assert (found.done, found.ignored) == (True, refused)
-    assert words in found.words
+    assert words in found.text
 
 
 def test_a_retrain_of_a_loop_without_a_trainer_changes_nothing() -> None:
@@ -94,12 +94,12 @@ def test_a_retrain_of_a_loop_without_a_trainer_changes_nothing() -> None:
     answer.loop = "orders"
     found = after("retrain", answer).effect
     assert found.ignored
-    assert "driftloop import orders --onnx FILE" in found.words
+    assert "driftloop import orders --onnx FILE" in found.text
 
 
 @pytest.mark.parametrize(("command", "words"), [("pause", "paused"), ("resume", "resumed")])
 def test_pause_and_resume_are_done_when_on_record(command: str, words: str) -> None:
-    assert after(command, event("Pause", "cmd")).effect.words == words
+    assert after(command, event("Pause", "cmd")).effect.text == words
 
 
 @pytest.mark.parametrize("command", ["approve", "reject", "rollback", "pause", "resume"])
@@ -108,4 +108,4 @@ def test_a_command_that_changed_nothing_is_over(command: str) -> None:
     found = after(command, event("CommandIgnored", command_id="cmd", reason="r-1 is not open")).effect
     assert found.done
     assert found.ignored
-    assert found.words == "nothing changed: r-1 is not open"
+    assert found.text == "nothing changed: r-1 is not open"

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from driftloop.contracts import control_api_pb2 as api
-from driftloop.ops.cli.ask import events
-from driftloop.ops.cli.interrupts import Interrupts, guarded
+from driftloop.ops.cli.control import stream_events
+from driftloop.ops.cli.interrupts import Interrupts, guard
 from driftloop.ops.control_client import ControlClient
 from driftloop.process.errors import DriftloopError
 
@@ -75,7 +75,7 @@ def test_noted_again_a_signal_does_not_raise() -> None:
 def test_guarded_code_is_asked_to_end_and_only_then_is_the_interrupt_raised() -> None:
     ended = threading.Event()
     steps: list[str] = []
-    with pytest.raises(KeyboardInterrupt), guarded(ended.set):  # noqa: PT012 - the order of the steps is the matter
+    with pytest.raises(KeyboardInterrupt), guard(ended.set):  # noqa: PT012 - the order of the steps is the matter
         os.kill(os.getpid(), signal.SIGINT)
         assert ended.wait(10)
         steps.append("went on to its end")
@@ -83,14 +83,14 @@ def test_guarded_code_is_asked_to_end_and_only_then_is_the_interrupt_raised() ->
 
 
 def test_guarded_code_that_fails_as_it_is_ended_leaves_the_interrupt() -> None:
-    with pytest.raises(KeyboardInterrupt), guarded(lambda: None):  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), guard(lambda: None):  # noqa: PT012
         os.kill(os.getpid(), signal.SIGINT)
         raise DriftloopError("Channel closed!")
 
 
 def test_outside_of_guarded_code_ctrl_c_is_what_it_was() -> None:
     before = signal.getsignal(signal.SIGINT)
-    block = guarded(lambda: None)
+    block = guard(lambda: None)
     for _ in range(2):
         with block:
             assert signal.getsignal(signal.SIGINT) != before
@@ -99,7 +99,7 @@ def test_outside_of_guarded_code_ctrl_c_is_what_it_was() -> None:
 
 def test_in_another_thread_nothing_is_guarded() -> None:
     with ThreadPoolExecutor(1) as pool:
-        block = pool.submit(guarded, lambda: None).result()
+        block = pool.submit(guard, lambda: None).result()
     before = signal.getsignal(signal.SIGINT)
     with block:
         assert signal.getsignal(signal.SIGINT) is before
@@ -126,7 +126,7 @@ class _Deaf(ControlClient):
 
 def test_ctrl_c_ends_a_timeline_whose_transport_would_lose_it() -> None:
     client = _Deaf()
-    told = events(client, api.StreamTimelineRequest(follow=True))
+    told = stream_events(client, api.StreamTimelineRequest(follow=True))
     assert next(told).line == "the first"
     with pytest.raises(KeyboardInterrupt):
         next(told)

@@ -29,7 +29,7 @@ def test_json_holds_numbers_for_scripts() -> None:
 def test_an_unknown_loop_is_a_mistake_that_lists_what_there_is() -> None:
     found = run("nothing")
     assert found.exit_code == 2
-    assert "there is no 'nothing'. There are loops: orders, parcels." in found.output
+    assert "'nothing' is unknown. There are loops: orders, parcels." in found.output
 
 
 def test_a_period_that_ends_before_it_begins_is_a_mistake() -> None:

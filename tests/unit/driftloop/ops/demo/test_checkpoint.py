@@ -22,5 +22,5 @@ def test_where_nothing_was_begun_nothing_goes_on(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no demo to resume in .*start one without --resume"):
         read_checkpoint(tmp_path)
     (tmp_path / "demo.json").write_text("{}")
-    with pytest.raises(ConfigError, match="begin again without --resume"):
+    with pytest.raises(ConfigError, match="start again without --resume"):
         read_checkpoint(tmp_path)

@@ -11,7 +11,7 @@ from driftloop.contracts import features_pb2 as features
 from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.events.envelope import Draft, from_draft, to_record
 from driftloop.loop import Loop, load_loop
-from driftloop.ops.demo.in_flight import Answers, Work, lifecycle_event, mark, raw_event, work_of
+from driftloop.ops.demo.in_flight import Answers, Work, lifecycle_event, raw_event, watermark_of, work_of
 from driftloop.ops.replay.encode import watermark
 from driftloop.process.settings import ROOT
 
@@ -86,9 +86,9 @@ def test_a_lifecycle_event_is_told_by_its_headers() -> None:
 
 
 def test_marks_are_told_in_raw_topics_and_in_band(orders: Loop) -> None:
-    assert mark(raw_mark(9000, 0)) == 9000
-    assert mark(in_band(8000, 0)) == 8000
-    assert mark(rows("r", 8000, 0)) == mark(placed(orders, "u", 8000, 0)) == -1
+    assert watermark_of(raw_mark(9000, 0)) == 9000
+    assert watermark_of(in_band(8000, 0)) == 8000
+    assert watermark_of(rows("r", 8000, 0)) == watermark_of(placed(orders, "u", 8000, 0)) == -1
 
 
 def test_what_stands_before_the_mark_of_an_answer_is_answered(orders: Loop) -> None:
@@ -102,53 +102,53 @@ def test_what_stands_before_the_mark_of_an_answer_is_answered(orders: Loop) -> N
         placed(orders, "d", 1020, 0, 1),
         raw_mark(2000, 1, 1),
     ):
-        work.see(record)
-    work.answered(1000)
+        work.add(record)
+    work.drop_answered(1000)
     assert ids(work) == ["b", "d", "c"]
-    work.answered(2000)
+    work.drop_answered(2000)
     assert ids(work) == ["c"]
-    work.answered(-1)
+    work.drop_answered(-1)
     assert ids(work) == ["c"]
 
 
 def test_what_was_committed_is_answered() -> None:
     work = Work(["evaluation.verdict-reached.v1"], lifecycle_event)
     for offset in range(3):
-        work.see(lifecycle(f"v{offset}", 100 - offset, evaluation.VerdictReached(loop="orders"), offset))
-    work.committed({TopicPartition("evaluation.verdict-reached.v1", 0): 1})
+        work.add(lifecycle(f"v{offset}", 100 - offset, evaluation.VerdictReached(loop="orders"), offset))
+    work.drop_committed({TopicPartition("evaluation.verdict-reached.v1", 0): 1})
     assert ids(work) == ["v2", "v1"]
 
 
 def test_records_of_other_topics_are_no_work_of_the_service() -> None:
     work = Work([ROWS], lifecycle_event)
-    work.see(lifecycle("v", 10, evaluation.VerdictReached(loop="orders"), 0))
+    work.add(lifecycle("v", 10, evaluation.VerdictReached(loop="orders"), 0))
     assert ids(work) == []
 
 
 def test_the_oldest_in_event_time_comes_first_whatever_its_partition() -> None:
     work = Work([ROWS], lifecycle_event)
     for record in (rows("late", 50, 0, 0), rows("early", 40, 7, 1), in_band(60, 8, 1)):
-        work.see(record)
+        work.add(record)
     assert ids(work) == ["early", "late", "mark-60"]
 
 
 def test_ingestion_has_answered_what_it_said_in_every_partition() -> None:
     answers = Answers()
-    assert answers.of("ingestion") == -1
-    assert answers.see(in_band(1000, 0, 0))
-    assert answers.see(in_band(1000, 0, 1))
-    assert answers.see(in_band(2000, 1, 0))
-    assert answers.of("ingestion") == 1000
-    assert not answers.see(rows("r", 10, 2))
+    assert answers.answered_ms("ingestion") == -1
+    assert answers.process(in_band(1000, 0, 0))
+    assert answers.process(in_band(1000, 0, 1))
+    assert answers.process(in_band(2000, 1, 0))
+    assert answers.answered_ms("ingestion") == 1000
+    assert not answers.process(rows("r", 10, 2))
 
 
 def test_features_answer_by_their_own_watermark_which_never_falls() -> None:
     answers = Answers()
     for offset, at_ms in enumerate((3000, 2000)):  # after a kill old watermarks are said again
         message = features.WatermarkAdvanced(loop="orders", watermark_ms=at_ms)
-        assert answers.see(lifecycle(f"f{at_ms}", at_ms, message, offset))
-    assert answers.of("features") == 3000
-    assert answers.of("registry") == answers.of("ingestion") == -1
+        assert answers.process(lifecycle(f"f{at_ms}", at_ms, message, offset))
+    assert answers.answered_ms("features") == 3000
+    assert answers.answered_ms("registry") == answers.answered_ms("ingestion") == -1
 
 
 def test_each_service_is_given_what_its_topics_say(orders: Loop) -> None:
@@ -159,5 +159,5 @@ def test_each_service_is_given_what_its_topics_say(orders: Loop) -> None:
 
 def test_a_probe_is_not_in_flight(orders: Loop) -> None:
     work = Work(["orders.placed"], raw_event(orders))
-    work.see(replace(placed(orders, "u", 10, 0), headers=(("driftloop-purpose", b"probe"),)))
+    work.add(replace(placed(orders, "u", 10, 0), headers=(("driftloop-purpose", b"probe"),)))
     assert ids(work) == []

@@ -36,7 +36,7 @@ def _start() -> subprocess.Popen[bytes]:
 def test_a_victim_stands_still_while_held_and_goes_on_after(started: list[subprocess.Popen[bytes]]) -> None:
     pid = started[0].pid
     target = FaultTarget(Part("waits", ()), lambda: [pid])
-    with target.held():
+    with target.suspended():
         assert psutil.Process(pid).status() == psutil.STATUS_STOPPED
     assert_eventually(lambda: psutil.Process(pid).status() != psutil.STATUS_STOPPED)
 
@@ -44,7 +44,7 @@ def test_a_victim_stands_still_while_held_and_goes_on_after(started: list[subpro
 def test_a_victim_goes_on_when_looking_at_it_fails(started: list[subprocess.Popen[bytes]]) -> None:
     pid = started[0].pid
     target = FaultTarget(Part("waits", ()), lambda: [pid])
-    with pytest.raises(AssertionError), target.held():
+    with pytest.raises(AssertionError), target.suspended():
         assert psutil.Process(pid).status() != psutil.STATUS_STOPPED
     assert_eventually(lambda: psutil.Process(pid).status() != psutil.STATUS_STOPPED)
 
@@ -52,7 +52,7 @@ def test_a_victim_goes_on_when_looking_at_it_fails(started: list[subprocess.Pope
 def test_a_victim_killed_while_it_is_held_is_dead(started: list[subprocess.Popen[bytes]]) -> None:
     pid = started[0].pid
     target = FaultTarget(Part("waits", ()), lambda: [pid])
-    with target.held():
+    with target.suspended():
         target.kill()
     assert started[0].wait(60.0) == -9
     assert target.process is None
@@ -65,10 +65,10 @@ def test_another_process_takes_its_place_when_it_is_ready(started: list[subproce
         target.kill()
         started.append(_start())
         pids[:] = [started[1].pid]
-        with pytest.raises(DriftloopError, match="waits was killed and is not back"):
-            target.wait_for_another("", 0.2, threading.Event())
+        with pytest.raises(DriftloopError, match="waits was killed and was not ready again"):
+            target.wait_for_restart("", 0.2, threading.Event())
         ready.set()
-        assert target.wait_for_another("", 60.0, threading.Event())
+        assert target.wait_for_restart("", 60.0, threading.Event())
     assert target.process is not None
     assert target.process.pid == started[1].pid
 
@@ -79,7 +79,7 @@ def test_a_dead_process_that_nobody_has_noticed_takes_no_place(started: list[sub
         target = FaultTarget(part, lambda: [started[0].pid])
         target.kill()
         with pytest.raises(DriftloopError):
-            target.wait_for_another("", 0.3, threading.Event())
+            target.wait_for_restart("", 0.3, threading.Event())
 
 
 def test_waiting_ends_when_it_is_told_to(started: list[subprocess.Popen[bytes]]) -> None:
@@ -87,7 +87,7 @@ def test_waiting_ends_when_it_is_told_to(started: list[subprocess.Popen[bytes]])
     stop.set()
     target = FaultTarget(Part("waits", ()), lambda: [started[0].pid])
     target.kill()
-    assert not target.wait_for_another("", 60.0, stop)
+    assert not target.wait_for_restart("", 60.0, stop)
 
 
 def test_what_does_not_run_cannot_be_killed() -> None:

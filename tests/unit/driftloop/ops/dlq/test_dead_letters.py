@@ -8,16 +8,16 @@ from driftloop.bus.dead_letters import dead_letter
 from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import BatchProducer, Outgoing, Record
 from driftloop.loop import load_loop
-from driftloop.ops.dlq import DeadLetter, read_dead_letters, replay
+from driftloop.ops.dlq import DeadLetter, read_dead_letters, replay_dead_letters
 from driftloop.ops.dlq.dead_letter import REPLAY_OF
-from driftloop.ops.dlq.decode import content, messages_of
-from driftloop.ops.dlq.read import letters_of
+from driftloop.ops.dlq.decode import decode_content, message_classes
+from driftloop.ops.dlq.read import parse_dead_letters
 from driftloop.process.errors import ConfigError, Retriable
 from driftloop.process.settings import ROOT
 
 RAW = "orders.placed"
 ORDERS = load_loop(ROOT / "tests" / "loops" / "orders")
-MESSAGES = messages_of([ORDERS])
+MESSAGES = message_classes([ORDERS])
 
 
 class Desk:
@@ -39,9 +39,11 @@ class Desk:
     def read(self, topics: Sequence[str]) -> list[Record]:
         return [record for topic in topics for record in self.broker.records(topic)]
 
-    def replay(self, producer: BatchProducer | None = None) -> tuple[list[str], list[str]]:
-        done = replay(self.letters(), producer or self.broker.batch_producer(), self.read, who="me", why="fixed")
-        return done.sent, done.before
+    def replay_dead_letters(self, producer: BatchProducer | None = None) -> tuple[list[str], list[str]]:
+        done = replay_dead_letters(
+            self.letters(), producer or self.broker.batch_producer(), self.read, who="me", why="fixed"
+        )
+        return done.sent, done.already_sent
 
     def sent(self) -> list[Record]:
         return self.broker.records(RAW)
@@ -82,7 +84,7 @@ def test_a_letter_tells_where_it_came_from_and_why(desk: Desk) -> None:
     [first, second] = desk.letters()
     assert (first.topic, first.offset, first.source) == (RAW, 0, f"{RAW}/0/10")
     assert (first.consumer, first.reason, first.detail) == ("ingestion", "range", "lines is 0")
-    assert first.whole
+    assert first.is_complete
     assert first.replay is None
     assert second.source == f"{RAW}/1/11"
 
@@ -93,7 +95,7 @@ def test_a_letter_that_was_written_twice_counts_once(desk: Desk) -> None:
 
 
 def test_the_original_comes_back_byte_for_byte_to_its_partition(desk: Desk) -> None:
-    sent, before = desk.replay()
+    sent, before = desk.replay_dead_letters()
     assert (sent, before) == ([f"{RAW}.dlq/0/0", f"{RAW}.dlq/0/1"], [])
     first, second = sorted(desk.sent(), key=lambda each: each.partition)
     assert (first.partition, first.key, first.value) == (0, b"k", b'{"lines": 0}')
@@ -102,8 +104,8 @@ def test_the_original_comes_back_byte_for_byte_to_its_partition(desk: Desk) -> N
 
 
 def test_a_second_replay_sends_nothing_and_says_so(desk: Desk) -> None:
-    sent, _ = desk.replay()
-    again, before = desk.replay()
+    sent, _ = desk.replay_dead_letters()
+    again, before = desk.replay_dead_letters()
     assert (again, before) == ([], sent)
     assert len(desk.sent()) == 2
     assert [(each.replay.state, each.replay.who, each.replay.why) for each in desk.letters() if each.replay] == [
@@ -116,9 +118,9 @@ def test_a_replay_that_died_is_ended_by_the_next_and_each_is_sent_once(
     desk: Desk, flushes: int, sent_before: int
 ) -> None:
     with pytest.raises(Retriable):
-        desk.replay(Dying(desk.broker.batch_producer(), flushes))
+        desk.replay_dead_letters(Dying(desk.broker.batch_producer(), flushes))
     assert len(desk.sent()) == sent_before
-    sent, before = desk.replay()
+    sent, before = desk.replay_dead_letters()
     assert (len(sent), len(before)) == (2 - sent_before, sent_before)
     assert len(desk.sent()) == 2
     assert {each.replay.state for each in desk.letters() if each.replay} == {"done"}
@@ -127,10 +129,10 @@ def test_a_replay_that_died_is_ended_by_the_next_and_each_is_sent_once(
 def test_what_holds_only_a_beginning_cannot_be_sent_again(desk: Desk) -> None:
     whole = desk.broker.records(f"{RAW}.dlq")[0]
     cut = Record(whole.topic, 0, 0, whole.key, (whole.value or b"")[:4], whole.headers)
-    [letter] = letters_of([cut])
-    assert not letter.whole
+    [letter] = parse_dead_letters([cut])
+    assert not letter.is_complete
     with pytest.raises(ConfigError, match="only the beginning"):
-        replay([letter], desk.broker.batch_producer(), desk.read, who="me", why="-")
+        replay_dead_letters([letter], desk.broker.batch_producer(), desk.read, who="me", why="-")
     assert desk.sent() == []
 
 
@@ -141,15 +143,21 @@ def letter(value: bytes, topic: str = RAW, headers: tuple[tuple[str, bytes], ...
 
 def test_content_is_decoded_as_json_as_the_loops_message_or_as_the_events() -> None:
     placed = MESSAGES[RAW](uid="u", order_ref="o-1", lines=3)
-    assert content(letter(b' {"lines": 0}'), MESSAGES) == {"lines": 0}
-    assert content(letter(placed.SerializeToString()), MESSAGES) == {"uid": "u", "order_ref": "o-1", "lines": "3"}
+    assert decode_content(letter(b' {"lines": 0}'), MESSAGES) == {"lines": 0}
+    assert decode_content(letter(placed.SerializeToString()), MESSAGES) == {
+        "uid": "u",
+        "order_ref": "o-1",
+        "lines": "3",
+    }
     name = "driftloop.control.v1.Pause"
     pause = MESSAGES[name](loop="orders", who="me")
-    found = content(letter(pause.SerializeToString(), "control.pause.v1", (("ce_type", name.encode()),)), MESSAGES)
+    found = decode_content(
+        letter(pause.SerializeToString(), "control.pause.v1", (("ce_type", name.encode()),)), MESSAGES
+    )
     assert found == {"loop": "orders", "who": "me"}
 
 
 def test_what_cannot_be_decoded_is_shown_as_it_is() -> None:
-    assert content(letter(b"{not json", "elsewhere"), MESSAGES) == "{not json"
-    assert content(letter(b"\xff\x00", "elsewhere"), MESSAGES) == "ff 00"
-    assert content(letter(b"\xff\xff\xff"), MESSAGES) == "ff ff ff"
+    assert decode_content(letter(b"{not json", "elsewhere"), MESSAGES) == "{not json"
+    assert decode_content(letter(b"\xff\x00", "elsewhere"), MESSAGES) == "ff 00"
+    assert decode_content(letter(b"\xff\xff\xff"), MESSAGES) == "ff ff ff"

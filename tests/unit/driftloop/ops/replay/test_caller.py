@@ -71,13 +71,13 @@ def test_a_loop_that_decides_now_sends_no_decision_time() -> None:
 @pytest.mark.parametrize(("rows", "batches"), [(0, 0), (1, 1), (256, 1), (257, 2), (600, 3)])
 def test_requests_go_out_in_batches_that_the_model_takes(rows: int, batches: int) -> None:
     client = _Triton()
-    assert _caller(client).ask(_requests(rows), "orders-7") == (rows, 0)
+    assert _caller(client).request_predictions(_requests(rows), "orders-7") == (rows, 0)
     assert [request for _, request, _ in client.asked] == [f"orders-7-{number}" for number in range(batches)]
 
 
 def test_a_batch_that_fails_is_counted_and_the_next_is_asked() -> None:
     client = _Triton(fails={"orders-7-0"})
-    assert _caller(client).ask(_requests(300), "orders-7") == (44, 256)
+    assert _caller(client).request_predictions(_requests(300), "orders-7") == (44, 256)
 
 
 def test_a_model_that_was_ready_once_stays_so() -> None:

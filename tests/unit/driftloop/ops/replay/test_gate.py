@@ -35,62 +35,62 @@ def _decided(end_ms: int, decider: str) -> Envelope[Any]:
 def gate() -> Gate:
     """A loop whose first watermark stands an hour into day 10."""
     gate = Gate("orders", DAY)
-    gate.see(_right_up_to(10 * DAY + HOUR))
+    gate.process(_right_up_to(10 * DAY + HOUR))
     return gate
 
 
 def test_a_step_waits_for_the_features(gate: Gate) -> None:
     at = 10 * DAY + 2 * HOUR
-    assert gate.waits_for(at) == ["features are not right up to the step yet"]
-    gate.see(_right_up_to(at))
+    assert gate.waits_for(at) == ["features are not complete up to the step yet"]
+    gate.process(_right_up_to(at))
     assert gate.at_rest(at)
 
 
 def test_features_never_go_back(gate: Gate) -> None:
-    gate.see(_right_up_to(10 * DAY + HOUR - 1))
+    gate.process(_right_up_to(10 * DAY + HOUR - 1))
     assert gate.at_rest(10 * DAY + HOUR)
 
 
 def test_within_the_first_day_no_window_is_waited_for(gate: Gate) -> None:
-    gate.see(_right_up_to(11 * DAY - HOUR))
+    gate.process(_right_up_to(11 * DAY - HOUR))
     assert gate.at_rest(11 * DAY - HOUR)
 
 
 def test_a_boundary_waits_for_its_window_and_all_deciders(gate: Gate) -> None:
     boundary = 11 * DAY
-    gate.see(_right_up_to(boundary + HOUR))
+    gate.process(_right_up_to(boundary + HOUR))
     for at in (boundary, boundary + HOUR):
         assert gate.waits_for(at) == [f"window ending at {boundary} is not closed yet"]
-    gate.see(_closed(boundary))
+    gate.process(_closed(boundary))
     for decider in ("detectors", "evaluation", "training"):
         assert not gate.at_rest(boundary)
-        gate.see(_decided(boundary, decider))
+        gate.process(_decided(boundary, decider))
     assert gate.at_rest(boundary)
     assert gate.at_rest(boundary + HOUR)
 
 
 def test_a_decider_that_is_left_out_is_not_waited_for() -> None:
     gate = Gate("orders", DAY, ("training",))
-    gate.see(_right_up_to(10 * DAY))
-    gate.see(_right_up_to(11 * DAY))
-    gate.see(_closed(11 * DAY))
-    gate.see(_decided(11 * DAY, "training"))
+    gate.process(_right_up_to(10 * DAY))
+    gate.process(_right_up_to(11 * DAY))
+    gate.process(_closed(11 * DAY))
+    gate.process(_decided(11 * DAY, "training"))
     assert gate.at_rest(11 * DAY)
 
 
 def test_a_first_watermark_on_a_boundary_has_no_window_behind_it() -> None:
     gate = Gate("orders", DAY)
-    gate.see(_right_up_to(10 * DAY))
+    gate.process(_right_up_to(10 * DAY))
     assert gate.at_rest(10 * DAY)
 
 
 def test_the_newest_step_that_was_asked_for_is_remembered(gate: Gate) -> None:
     for at in (5, 9, 7):
-        gate.see(_event(replay.StepAsked(watermark_ms=at)))
+        gate.process(_event(replay.StepAsked(watermark_ms=at)))
     assert gate.asked_ms == 9
 
 
 def test_other_loops_are_passed_over(gate: Gate) -> None:
-    gate.see(_event(features.WatermarkAdvanced(watermark_ms=20 * DAY), loop="parcels"))
-    gate.see(_event(replay.StepAsked(watermark_ms=20 * DAY), loop="parcels"))
+    gate.process(_event(features.WatermarkAdvanced(watermark_ms=20 * DAY), loop="parcels"))
+    gate.process(_event(replay.StepAsked(watermark_ms=20 * DAY), loop="parcels"))
     assert (gate.features_ms, gate.asked_ms) == (10 * DAY + HOUR, -1)

@@ -15,6 +15,6 @@ def test_a_loop_that_answers_as_of_now_cannot_be_asked_as_of_the_past() -> None:
     prediction = orders.definition.prediction.model_copy(update={"clock": "now"})
     live = replace(orders, definition=orders.definition.model_copy(update={"prediction": prediction}))
     with pytest.raises(
-        ConfigError, match=r"orders answers with the current time; set `clock: request` in .*/orders/loop.yaml"
+        ConfigError, match=r"orders predicts for the current time; set `clock: request` in .*/orders/loop.yaml"
     ):
         CallSession(Settings(), live, Span(0, 10, 5))

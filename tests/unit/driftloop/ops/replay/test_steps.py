@@ -12,8 +12,8 @@ from driftloop.contracts import replay_pb2 as replay
 from driftloop.contracts.topics import declared
 from driftloop.events.envelope import Draft, Envelope, from_draft, to_record
 from driftloop.ops.replay.follow import Follower, lifecycle_topics
-from driftloop.ops.replay.held import held
-from driftloop.ops.replay.producer import Steps
+from driftloop.ops.replay.producer import StepProducer
+from driftloop.ops.replay.progress import read_progress
 from driftloop.process.errors import InvalidEvent, Retriable
 
 ASKED = "replay.step-asked.v1"
@@ -47,7 +47,7 @@ def broker() -> _Answering:
 
 @pytest.fixture
 def seen() -> list[int]:
-    """Steps that were asked for."""
+    """StepProducer that were asked for."""
     return []
 
 
@@ -74,11 +74,11 @@ class _At:
 EVENTS = {"placed": _At("placed", (0, 5, 10, 24)), "shelved": _At("shelved", (7,))}
 
 
-def _steps(broker: _Answering, follower: Follower, seen: list[int], timeout_s: float = 20.0) -> Steps:
-    def arrived(at_ms: int) -> bool:
+def _steps(broker: _Answering, follower: Follower, seen: list[int], timeout_s: float = 20.0) -> StepProducer:
+    def is_done(at_ms: int) -> bool:
         return at_ms in seen
 
-    return Steps(broker.batch_producer(), EVENTS, follower, arrived, lambda at: [f"step {at}"], timeout_s)
+    return StepProducer(broker.batch_producer(), EVENTS, follower, is_done, lambda at: [f"step {at}"], timeout_s)
 
 
 def test_each_step_sends_its_events_then_the_watermark_to_every_partition(
@@ -121,8 +121,10 @@ def test_a_replay_that_goes_on_sends_what_is_lacking(broker: _Answering, followe
     assert _steps(broker, follower, seen).run(0, 10, 10, lambda: False) == 10
     broker.append([Outgoing("placed", b"10", b"k", partition=0)])
     again = _steps(broker, follower, seen)
-    again.held = held([record for name in EVENTS for record in broker.records(name)], {"placed": 2, "shelved": 1})
-    assert again.run(again.held.start_ms(0, 25, 10), 25, 10, lambda: False) == 25
+    again.progress = read_progress(
+        [record for name in EVENTS for record in broker.records(name)], {"placed": 2, "shelved": 1}
+    )
+    assert again.run(again.progress.start_ms(0, 25, 10), 25, 10, lambda: False) == 25
     assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5", b"10", b"24"]
     assert [each.value for each in broker.records("shelved") if each.value] == [b"7"]
 
@@ -134,10 +136,12 @@ def test_a_replay_that_goes_on_first_waits_for_the_step_that_was_cut_short(
     with pytest.raises(Retriable, match="step to 10"):
         _steps(broker, follower, seen, timeout_s=0.0).run(0, 25, 10, lambda: False)
     again = _steps(broker, follower, seen, timeout_s=0.0)
-    again.held = held([record for name in EVENTS for record in broker.records(name)], {"placed": 2, "shelved": 1})
-    again.goes_on = True
+    again.progress = read_progress(
+        [record for name in EVENTS for record in broker.records(name)], {"placed": 2, "shelved": 1}
+    )
+    again.resumed = True
     with pytest.raises(Retriable, match="step to 10"):
-        again.run(again.held.start_ms(0, 25, 10), 25, 10, lambda: False)
+        again.run(again.progress.start_ms(0, 25, 10), 25, 10, lambda: False)
     assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5"]
     broker.append([_asked(10)])
     broker.answers, again.timeout_s = True, 20.0
@@ -150,7 +154,7 @@ def test_a_replay_that_goes_on_after_its_last_step_waits_for_it(
 ) -> None:
     broker.answers = False
     again = _steps(broker, follower, seen, timeout_s=0.0)
-    again.goes_on = True
+    again.resumed = True
     with pytest.raises(Retriable, match="step to 25"):
         again.run(25, 25, 10, lambda: False)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from driftloop.ops import doctor
-from driftloop.ops.doctor import Finding, worst
+from driftloop.ops.doctor import Finding, exit_code
 from driftloop.process.settings import ROOT, Settings
 from driftloop.process.tcp_ports import names
 
@@ -24,17 +24,17 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home", loops_dir=tmp_path / "loops")
 
 
-def test_a_set_up_that_lacks_something_names_it(tmp_path: Path) -> None:
+def test_a_check_setup_that_lacks_something_names_it(tmp_path: Path) -> None:
     (tmp_path / "kafka" / "lib").mkdir(parents=True)
-    found = doctor._set_up(tmp_path)
+    found = doctor._check_setup(tmp_path)
     assert (found.state, found.do) == ("wrong", "run `make setup`")
     assert found.what.startswith("Python packages, Triton not in")
     (tmp_path / "triton").mkdir()
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     (tmp_path / "venv" / "bin" / "python").touch()
-    assert doctor._set_up(tmp_path).state == "warning"
+    assert doctor._check_setup(tmp_path).state == "warning"
     (tmp_path / "prometheus").mkdir()
-    assert doctor._set_up(tmp_path).state == "ok"
+    assert doctor._check_setup(tmp_path).state == "ok"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,9 @@ def test_a_port_in_use_is_told_with_who_uses_it(settings: Settings, monkeypatch:
     assert found.state == "wrong"
     assert found.what.startswith("KAFKA_PORT")
     assert f"(pid {os.getpid()})" in found.what
-    assert re.fullmatch(r"stop it, or move all ports: PORT_BASE=2\d+00 in the environment or in .env", found.do)
+    assert re.fullmatch(
+        r"stop that process, or move all ports: PORT_BASE=2\d+00 in the environment or in .env", found.do
+    )
 
 
 def test_loops_that_are_wrong_or_absent_are_told(settings: Settings) -> None:
@@ -105,7 +107,7 @@ def test_loops_that_are_wrong_or_absent_are_told(settings: Settings) -> None:
 
 def test_a_system_that_is_down_is_looked_at_whole(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "Supervisor", lambda _: Down())
-    names_of = [each.name for each in doctor.examine(settings.model_copy(update={"loops_dir": ROOT / "loops"}))]
+    names_of = [each.name for each in doctor.find_problems(settings.model_copy(update={"loops_dir": ROOT / "loops"}))]
     assert names_of[:4] == ["set-up", "Java", "disk", "memory"]
     assert names_of[-1] == "loops"
 
@@ -114,10 +116,10 @@ class Down:
     def alive(self, *_: Any) -> bool:
         return False
 
-    def stranger(self) -> None:
+    def other_checkout(self) -> None:
         return None
 
 
 def test_only_what_is_wrong_fails() -> None:
-    assert worst([Finding("a", "ok", ""), Finding("b", "warning", "")]) == 0
-    assert worst([Finding("a", "ok", ""), Finding("b", "wrong", "")]) == 1
+    assert exit_code([Finding("a", "ok", ""), Finding("b", "warning", "")]) == 0
+    assert exit_code([Finding("a", "ok", ""), Finding("b", "wrong", "")]) == 1

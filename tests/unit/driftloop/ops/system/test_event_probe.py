@@ -11,7 +11,7 @@ from driftloop.events.envelope import Draft, from_draft, to_record
 from driftloop.events.probe import PROBE_ID, is_probe
 from driftloop.loop import Loop, load_loop
 from driftloop.ops.system.event_probe import probe_record, send_and_wait
-from driftloop.ops.system.probes import Patience
+from driftloop.ops.system.probes import Deadline
 from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import ROOT
 
@@ -62,7 +62,7 @@ class AnsweringProducer:
 
 def probe(broker: MemoryBroker, loop: Loop, answer: Callable[[str], list[Outgoing]], timeout_s: float) -> list[str]:
     consumer = broker.batch_consumer([ANSWERS], "up")
-    return send_and_wait(consumer, AnsweringProducer(broker, answer), [loop], Patience(timeout_s))
+    return send_and_wait(consumer, AnsweringProducer(broker, answer), [loop], Deadline(timeout_s))
 
 
 def test_a_probe_is_an_event_of_the_predicted_type_with_the_headers_of_a_probe(loop: Loop) -> None:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from driftloop.ops.system.probes import Patience, Probe, Probing
+from driftloop.ops.system.probes import Deadline, Probe, RunningProbes
 from driftloop.process.errors import DriftloopError
 from tests.helpers.eventually import assert_eventually
 
@@ -13,13 +13,13 @@ def now() -> bool:
     return True
 
 
-def refuse(_: Patience) -> None:
+def refuse(_: Deadline) -> None:
     raise DriftloopError("no answer; look there")
 
 
 def test_a_probe_is_asked_once_it_can_be_and_told_once() -> None:
     possible, asked = threading.Event(), threading.Event()
-    with Probing([Probe("inference", "triton", possible.is_set, lambda _: asked.set())], 60.0) as probing:
+    with RunningProbes([Probe("inference", "triton", possible.is_set, lambda _: asked.set())], 60.0) as probing:
         assert probing.answered() == []
         assert not asked.is_set()
         possible.set()
@@ -31,7 +31,7 @@ def test_a_probe_is_asked_once_it_can_be_and_told_once() -> None:
 def test_one_that_waits_does_not_hold_another_back() -> None:
     possible = threading.Event()
     probes = [Probe("slow", "a", possible.is_set, lambda _: None), Probe("quick", "a", now, lambda _: None)]
-    with Probing(probes, 60.0) as probing:
+    with RunningProbes(probes, 60.0) as probing:
         [(name, _)] = assert_eventually(probing.answered)
         assert (name, [probe.name for probe in probing.unanswered]) == ("quick", ["slow"])
         possible.set()
@@ -40,7 +40,7 @@ def test_one_that_waits_does_not_hold_another_back() -> None:
 
 
 def test_what_goes_wrong_reaches_who_waits() -> None:
-    with Probing([Probe("inference", "triton", now, refuse)], 60.0) as probing:
+    with RunningProbes([Probe("inference", "triton", now, refuse)], 60.0) as probing:
         with pytest.raises(DriftloopError, match="look there"):
             assert_eventually(probing.answered)
         assert [probe.name for probe in probing.unanswered] == ["inference"]
@@ -48,7 +48,7 @@ def test_what_goes_wrong_reaches_who_waits() -> None:
 
 def test_what_can_never_be_asked_ends_with_patience() -> None:
     with (
-        Probing([Probe("inference", "triton", lambda: False, refuse)], 0.01) as probing,
+        RunningProbes([Probe("inference", "triton", lambda: False, refuse)], 0.01) as probing,
         pytest.raises(DriftloopError, match=r"inference: .* not ready in time"),
     ):
         assert_eventually(probing.answered)
@@ -58,19 +58,19 @@ def test_at_its_end_no_probe_has_patience_left() -> None:
     left: list[float] = []
     begun, done = threading.Event(), threading.Event()
 
-    def ask(patience: Patience) -> None:
+    def ask(deadline: Deadline) -> None:
         begun.set()
-        while patience.left_s():
+        while deadline.remaining_s():
             done.wait(0.001)
-        left.append(patience.left_s())
+        left.append(deadline.remaining_s())
         done.set()
 
-    with Probing([Probe("event", "ingestion", now, ask)], 90.0):
+    with RunningProbes([Probe("event", "ingestion", now, ask)], 90.0):
         assert begun.wait(60)
     assert done.is_set()
     assert left == [0.0]
 
 
 def test_patience_ends_by_itself() -> None:
-    assert 0 < Patience(600.0).left_s() <= 600.0
-    assert Patience(0.0).left_s() == 0.0
+    assert 0 < Deadline(600.0).remaining_s() <= 600.0
+    assert Deadline(0.0).remaining_s() == 0.0

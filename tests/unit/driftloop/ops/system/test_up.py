@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from driftloop.ops.system.probes import Patience, Probe
+from driftloop.ops.system.probes import Deadline, Probe
 from driftloop.ops.system.status import read_ready_s
 from driftloop.ops.system.up import Started
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.settings import ROOT, Settings
 from driftloop.process.startup_errors import write_startup_errors
 
-UP: Any = importlib.import_module("driftloop.ops.system.up")  # the package's attribute of that name may be the function
+UP: Any = importlib.import_module("driftloop.ops.system.up")
 PROBES = ["inference", "event probe"]
 
 
@@ -33,7 +33,7 @@ class Idle:
     def alive(self) -> bool:
         return self.runs
 
-    def refuse_stranger(self) -> None:
+    def refuse_other_checkout(self) -> None:
         pass
 
     def start(self, _: object) -> None:
@@ -51,16 +51,16 @@ class World:
         self.supervisor = Idle()
         self.asked: list[str] = []
         self.told: list[str] = []
-        self.answer: Callable[[str, Patience], None] = lambda name, _: self.asked.append(name)
+        self.answer: Callable[[str, Deadline], None] = lambda name, _: self.asked.append(name)
 
     def probes(self, *_: object) -> list[Probe]:
         return [Probe(name, "triton", lambda: True, partial(self._ask, name)) for name in PROBES]
 
-    def _ask(self, name: str, patience: Patience) -> None:
-        self.answer(name, patience)
+    def _ask(self, name: str, deadline: Deadline) -> None:
+        self.answer(name, deadline)
 
     def up(self, timeout_s: float = 60.0) -> Started:
-        started: Started = UP.up(self.settings, lambda name, _: self.told.append(name), timeout_s)
+        started: Started = UP.start_system(self.settings, lambda name, _: self.told.append(name), timeout_s)
         return started
 
 
@@ -73,13 +73,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         ("create_topics", lambda *_, **__: None),
         ("parts", lambda _: [kafka]),
         ("ready", lambda *_: True),
-        ("probes", world.probes),
+        ("make_probes", world.probes),
     ):
         monkeypatch.setattr(UP, name, stand_in)
     return world
 
 
-def fail(_name: str, _patience: Patience) -> None:
+def fail(_name: str, _patience: Deadline) -> None:
     raise DriftloopError("nobody answered")
 
 
@@ -121,16 +121,16 @@ def test_what_failed_is_asked_again_and_goes_on_meanwhile(world: World) -> None:
 
 
 def test_no_answer_in_time_names_the_probes_and_a_log(world: World) -> None:
-    world.answer = lambda _, patience: _until_given_up(patience)
+    world.answer = lambda _, deadline: _until_cancelled(deadline)
     with pytest.raises(DriftloopError, match=r"not ready after 0 s: inference, event probe; see \S+/logs/triton\.log$"):
         world.up(timeout_s=0.1)
 
 
 def test_a_refused_configuration_comes_before_an_answer_that_cannot_come(world: World) -> None:
-    def answer(name: str, patience: Patience) -> None:
+    def answer(name: str, deadline: Deadline) -> None:
         if name == "inference":
             write_startup_errors(world.settings.home, "ingestion", "loop.yaml:3: wrong")
-        _until_given_up(patience)
+        _until_cancelled(deadline)
 
     world.answer = answer
     with pytest.raises(ConfigError, match=r"loop\.yaml:3"):
@@ -138,5 +138,5 @@ def test_a_refused_configuration_comes_before_an_answer_that_cannot_come(world: 
     assert not world.supervisor.runs
 
 
-def _until_given_up(patience: Patience) -> None:
-    patience._given_up.wait(60)
+def _until_cancelled(deadline: Deadline) -> None:
+    deadline.wait(60.0)

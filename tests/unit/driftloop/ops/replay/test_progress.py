@@ -8,7 +8,7 @@ from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.events.event_log import records
 from driftloop.ops.replay.encode import watermark
-from driftloop.ops.replay.held import Held, held
+from driftloop.ops.replay.progress import Progress, read_progress
 from driftloop.process.errors import ConfigError
 
 PARTITIONS = {"placed": 2, "shelved": 1}
@@ -28,12 +28,12 @@ SENT = [*_marks(0), *FIRST, *_marks(10), *SECOND, *_marks(20)]
 """Two steps of a replay from 0 on."""
 
 
-def _held(sent: list[Outgoing]) -> Held:
+def _held(sent: list[Outgoing]) -> Progress:
     broker = MemoryBroker()
     for topic, count in PARTITIONS.items():
         broker.create_topic(topic, count)
     broker.append(sent)
-    return held(_stored(broker), PARTITIONS)
+    return read_progress(_stored(broker), PARTITIONS)
 
 
 def _stored(broker: MemoryBroker) -> list[Record]:
@@ -43,7 +43,7 @@ def _stored(broker: MemoryBroker) -> list[Record]:
 def test_nothing_is_held_of_a_replay_that_never_began() -> None:
     found = _held([])
     assert found.start_ms(0, 100, 10) == 0
-    assert found.lacking(FIRST) == FIRST
+    assert found.unsent(FIRST) == FIRST
 
 
 @given(st.lists(st.integers(0, len(SENT)), min_size=3, max_size=3))
@@ -61,7 +61,7 @@ def test_wherever_each_partition_was_cut_everything_is_sent_once(cuts: list[int]
     start_ms = found.start_ms(0, 100, 10)
     rest = {0: [*FIRST, *SECOND], 10: SECOND, 20: []}[start_ms]
     step = {0: FIRST, 10: SECOND, 20: []}[start_ms]
-    again = [*found.lacking(step), *rest[len(step) :]]
+    again = [*found.unsent(step), *rest[len(step) :]]
     events = [each for each in [*sent, *again] if each.value is not None]
     assert sorted(map(repr, events)) == sorted(map(repr, [*FIRST, *SECOND]))
 
@@ -83,10 +83,10 @@ def _time(mark: Outgoing) -> int:
 def test_an_event_that_comes_twice_in_a_step_is_sent_twice() -> None:
     found = _held([*_marks(0), *FIRST, *_marks(10), SECOND[0]])
     assert found.start_ms(0, 100, 10) == 10
-    assert found.lacking(SECOND) == SECOND[1:]
+    assert found.unsent(SECOND) == SECOND[1:]
 
 
 def test_steps_of_another_length_are_refused() -> None:
-    with pytest.raises(ConfigError, match="the topics hold steps to 20"):
+    with pytest.raises(ConfigError, match="the topics end at 20, inside a step"):
         _held(SENT).start_ms(0, 100, 15)
     assert _held(SENT).start_ms(0, 20, 15) == 20  # the last one may be shorter

@@ -1,4 +1,4 @@
-"""Delays some events, so that they come after watermarks that they stand before."""
+"""Delays some events, so that they arrive after watermarks that exceed their event time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from driftloop.ops.replay.encode import Events
 
 
 def delay(events: Events, share: float, by_ms: int, seed: int) -> Events:
-    """Send each event, with probability ``share`` (0 to 1), ``by_ms`` later than its time; the others keep theirs.
+    """Send each event, with probability ``share`` (0 to 1), ``by_ms`` later than its time; the others on time.
 
-    Which ones is drawn with ``seed``. The result's ``time_ms`` says when a record is sent; its event time is as it was.
+    ``seed`` decides which. The result's ``time_ms`` is when a record is sent; its event time is unchanged.
     """
     chosen = np.random.default_rng(seed).random(len(events.time_ms)) < share
     sent_ms = events.time_ms + np.where(chosen, by_ms, 0)

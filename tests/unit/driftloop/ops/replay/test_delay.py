@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 
 from driftloop.loop import load_loop
+from driftloop.ops.replay.delay import delay
 from driftloop.ops.replay.encode import Events, events_of
-from driftloop.ops.replay.late import delay
 from driftloop.process.settings import ROOT
 
 BY_MS = 90
