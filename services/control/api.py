@@ -1,4 +1,4 @@
-"""The gRPC API: each call is an answer of the read model, or a command that becomes an event."""
+"""The gRPC API: each call reads the read model, or submits a command."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CODES: dict[type[Exception], grpc.StatusCode] = {
     Retriable: grpc.StatusCode.UNAVAILABLE,
 }
 _BATCH = 500
-_LONGEST_S = 300.0
+_MAX_WAIT_S = 300.0
 
 
 class ControlApi(calls.ControlServicer):
@@ -53,12 +53,12 @@ class ControlApi(calls.ControlServicer):
         self._commands = commands
         self._feed = feed
         self._clock = clock
-        self._most_streams = streams
+        self._max_streams = streams
         self._wait_s = wait_s
         self._streams = 0
 
     async def ListLoops(self, request: api.ListLoopsRequest, context: Context) -> api.ListLoopsResponse:
-        """Loops now."""
+        """Return loops."""
 
         def work() -> api.ListLoopsResponse:
             names = self._views.loops(request.loop)
@@ -69,75 +69,78 @@ class ControlApi(calls.ControlServicer):
         return await self._answer("ListLoops", context, work)
 
     async def ListReleases(self, request: api.ListReleasesRequest, context: Context) -> api.ListReleasesResponse:
-        """Releases of a loop, or of all."""
+        """Return releases of a loop, or of all."""
 
         def work() -> api.ListReleasesResponse:
             return api.ListReleasesResponse(
-                releases=[messages.release(each) for each in self._views.releases(request.loop)]
+                releases=[messages.release(release) for release in self._views.releases(request.loop)]
             )
 
         return await self._answer("ListReleases", context, work)
 
     async def GetRelease(self, request: api.GetReleaseRequest, context: Context) -> api.Release:
-        """One release."""
+        """Return one release."""
         return await self._answer(
             "GetRelease", context, lambda: messages.release(self._views.release(request.release_id))
         )
 
     async def ListApprovals(self, request: api.ListApprovalsRequest, context: Context) -> api.ListApprovalsResponse:
-        """Releases that wait for a person."""
+        """Return releases that wait for approval."""
 
         def work() -> api.ListApprovalsResponse:
             states = [self._views.state(name) for name in self._views.loops(request.loop)]
-            waiting = [messages.approval(each.loop, each.waiting) for each in states if each.waiting is not None]
+            waiting = [messages.approval(state.loop, state.waiting) for state in states if state.waiting is not None]
             return api.ListApprovalsResponse(approvals=waiting)
 
         return await self._answer("ListApprovals", context, work)
 
     async def ListWindows(self, request: api.ListWindowsRequest, context: Context) -> api.ListWindowsResponse:
-        """Closed windows of a loop."""
+        """Return closed windows of a loop."""
 
         def work() -> api.ListWindowsResponse:
             if not request.loop:
-                raise Missing("say which loop")
-            found = self._views.windows(request.loop, max(0, request.newest))
-            return api.ListWindowsResponse(windows=[messages.window(each) for each in found])
+                raise Missing("name a loop")
+            windows = self._views.windows(request.loop, max(0, request.newest))
+            return api.ListWindowsResponse(windows=[messages.window(window) for window in windows])
 
         return await self._answer("ListWindows", context, work)
 
     async def GetEvent(self, request: api.GetEventRequest, context: Context) -> api.Event:
-        """One event with its content."""
+        """Return one event with its content."""
         return await self._answer(
             "GetEvent", context, lambda: messages.event(self._views.event(request.event_id), payload=True)
         )
 
     async def GetLineage(self, request: api.GetLineageRequest, context: Context) -> api.Lineage:
-        """All that led to something."""
+        """Return everything that led to a prediction, release, run or event."""
 
         def work() -> api.Lineage:
             if not request.id:
-                raise Missing("say which prediction, release, run or event, or which loop's champion")
+                raise Missing("name a prediction, release, run, event or loop")
             nodes = self._views.lineage(request.id, min(self._wait_s, _left_s(context)))
-            return api.Lineage(id=request.id, nodes=[messages.node(each) for each in nodes])
+            return api.Lineage(id=request.id, nodes=[messages.node(node) for node in nodes])
 
         return await self._answer("GetLineage", context, work)
 
     async def ListHistory(self, request: api.ListHistoryRequest, context: Context) -> api.ListHistoryResponse:
-        """What was live when."""
+        """Return which releases were live when."""
 
         def work() -> api.ListHistoryResponse:
             at_ms = request.at.ToMilliseconds() if request.HasField("at") else None
-            found = self._views.history(request.loop, at_ms)
-            return api.ListHistoryResponse(serving_periods=[messages.serving_period(each) for each in found])
+            periods = self._views.history(request.loop, at_ms)
+            return api.ListHistoryResponse(serving_periods=[messages.serving_period(period) for period in periods])
 
         return await self._answer("ListHistory", context, work)
 
     async def StreamTimeline(self, request: api.StreamTimelineRequest, context: Context) -> AsyncIterator[api.Event]:
-        """What happened, and what happens."""
+        """Stream past events and, if requested, new ones."""
         await self._ready("StreamTimeline", context)
-        if request.follow and self._streams >= self._most_streams:
+        if request.follow and self._streams >= self._max_streams:
             metrics.CALLS.add(method="StreamTimeline", code=grpc.StatusCode.RESOURCE_EXHAUSTED.name)
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{self._streams} timelines are followed already")
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"the limit of {self._streams} followed timelines is reached; close one",
+            )
         woken = self._feed.follow()
         self._streams += 1
         metrics.STREAMS.set(self._streams)
@@ -154,27 +157,27 @@ class ControlApi(calls.ControlServicer):
     async def _events(
         self, request: api.StreamTimelineRequest, context: Context, woken: asyncio.Event
     ) -> AsyncIterator[Stored]:
-        """Those that there are, in order; then, for who follows, those that come, as they come."""
+        """Yield existing events in order, then new ones if the request follows."""
         last = request.after
         if not request.after:
-            found = await self._do("StreamTimeline", context, lambda: self._before(request))
-            last = max((each.position for each in found), default=0)
-            for each in found[-request.newest :] if request.newest else found:
-                yield each
+            past = await self._run("StreamTimeline", context, lambda: self._before(request))
+            last = max((stored.position for stored in past), default=0)
+            for stored in past[-request.newest :] if request.newest else past:
+                yield stored
         while True:
             woken.clear()
-            new = await self._do("StreamTimeline", context, partial(self._after, request, last))
-            for each in new:
-                last = each.position
-                yield each
+            new = await self._run("StreamTimeline", context, partial(self._after, request, last))
+            for stored in new:
+                last = stored.position
+                yield stored
             if not new:
                 if not request.follow:
                     return
                 await woken.wait()
 
     def _before(self, request: api.StreamTimelineRequest) -> list[Stored]:
-        found = self._views.timeline(request.loop, request.correlation_id)
-        return found if request.all else [each for each in found if messages.is_news(each)]
+        timeline = self._views.timeline(request.loop, request.correlation_id)
+        return timeline if request.all else [stored for stored in timeline if messages.is_news(stored)]
 
     def _after(self, request: api.StreamTimelineRequest, position: int) -> list[Stored]:
         return self._views.store.after(position, loop=request.loop, correlation_id=request.correlation_id, limit=_BATCH)
@@ -184,7 +187,7 @@ class ControlApi(calls.ControlServicer):
         return await self._command("retrain", request, context)
 
     async def Approve(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        """Let the release that waits go on."""
+        """Let the waiting release continue."""
         return await self._command("approve", request, context)
 
     async def Reject(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
@@ -192,27 +195,27 @@ class ControlApi(calls.ControlServicer):
         return await self._command("reject", request, context)
 
     async def Rollback(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        """Take back the newest change."""
+        """Undo the newest change."""
         return await self._command("rollback", request, context)
 
     async def Pause(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        """No verdict moves a release on until resumed."""
+        """Stop automatic training and promotion."""
         return await self._command("pause", request, context)
 
     async def Resume(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        """Verdicts move releases on again."""
+        """Allow automatic training and promotion again."""
         return await self._command("resume", request, context)
 
     async def Import(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        """Bring a model that was trained elsewhere."""
+        """Import a model that was trained elsewhere."""
         return await self._command("import", request, context)
 
     async def Rebuild(self, _request: api.RebuildRequest, context: Context) -> api.RebuildResponse:
-        """Make the read model again."""
+        """Rebuild the read model."""
 
         def work() -> api.RebuildResponse:
             began = self._clock.monotonic_s()
-            events = self._reader.rebuild(min(_LONGEST_S, _left_s(context)))
+            events = self._reader.rebuild(min(_MAX_WAIT_S, _left_s(context)))
             return api.RebuildResponse(events=events, duration_s=self._clock.monotonic_s() - began)
 
         return await self._answer("Rebuild", context, work)
@@ -223,12 +226,12 @@ class ControlApi(calls.ControlServicer):
     async def _answer(self, method: str, context: Context, work: Callable[[], T]) -> T:
         await self._ready(method, context)
         began = self._clock.monotonic_s()
-        found = await self._do(method, context, work)
+        answer = await self._run(method, context, work)
         metrics.CALLS.add(method=method, code=grpc.StatusCode.OK.name)
         metrics.CALL_SECONDS.record(self._clock.monotonic_s() - began, method=method)
-        return found
+        return answer
 
-    async def _do(self, method: str, context: Context, work: Callable[[], T]) -> T:
+    async def _run(self, method: str, context: Context, work: Callable[[], T]) -> T:
         try:
             return await asyncio.to_thread(work)
         except tuple(_CODES) as error:
@@ -236,7 +239,7 @@ class ControlApi(calls.ControlServicer):
 
     async def _ready(self, method: str, context: Context) -> None:
         if method != "Rebuild" and not self._reader.caught_up():
-            text = f"the read model is being made, {self._views.store.count():,} events so far; ask again"
+            text = f"the read model is being built, {self._views.store.count():,} events so far; try again"
             await self._refuse(method, context, grpc.StatusCode.UNAVAILABLE, text)
 
     async def _refuse(self, method: str, context: Context, code: grpc.StatusCode, text: str) -> NoReturn:
@@ -246,6 +249,6 @@ class ControlApi(calls.ControlServicer):
 
 
 def _left_s(context: Context) -> float:
-    """Seconds until the caller's deadline."""
+    """Return the seconds until the caller's deadline."""
     left: float | None = context.time_remaining()
-    return _LONGEST_S if left is None else max(0.0, left)
+    return _MAX_WAIT_S if left is None else max(0.0, left)

@@ -32,7 +32,7 @@ from services.control.web.stream import Streams
 
 
 def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
-    """The service on Kafka and its own database.
+    """Build the service on Kafka and its own database.
 
     Raises:
         ConfigError: a loop's files are wrong, or the webhook's address is not valid.
@@ -47,12 +47,12 @@ def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
         stop,
         settings.control_batch,
         Notices(clock, int(1000 * settings.notify_fresh_s)),
-        feed.tell,
+        feed.wake,
     )
-    log_of_predictions = KafkaBatchConsumer(settings.kafka_bootstrap, [TOPIC], f"{NAME}-predictions")
-    oldest = Offsets(settings.kafka_bootstrap).first(log_of_predictions.assignment())
-    one = RecordFetcher(settings.kafka_bootstrap, NAME)
-    index = PredictionIndex(engine, log_of_predictions, one, oldest, stop)
+    prediction_log = KafkaBatchConsumer(settings.kafka_bootstrap, [TOPIC], f"{NAME}-predictions")
+    oldest = Offsets(settings.kafka_bootstrap).first(prediction_log.assignment())
+    fetch = RecordFetcher(settings.kafka_bootstrap, NAME)
+    index = PredictionIndex(engine, prediction_log, fetch, oldest, stop)
     views = Views(EventStore(engine), index, {loop.name: loop.definition.description for loop in loops})
     stuck = StuckLoops(views, engine, clock, stop, int(1000 * settings.notify_stuck_s), reader.caught_up)
     notifier = build_notifier(settings, engine, clock, stop)

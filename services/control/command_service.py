@@ -35,17 +35,17 @@ class CommandService:
         answer = "refused"
         try:
             if not request.loop:
-                raise Missing("say which loop")
+                raise Missing("name a loop")
             request_id = request.request_id or str(uuid.uuid4())
             model = request.model if request.HasField("model") else None
             command = Command(name, request.loop, request.who, request.why, request_id, request.release_id, model)
-            accepted = self._keep(command)
+            accepted = self._write(command)
             answer = "accepted"
             return accepted
         finally:
             metrics.COMMANDS.add(command=name, answer=answer)
 
-    def _keep(self, command: Command) -> api.CommandAccepted:
+    def _write(self, command: Command) -> api.CommandAccepted:
         position = self._views.store.position()
         if (before := outbox.find(self._engine, command.event_id)) is not None:
             return _accepted(before.id, before.correlation_id, before.time_ms, position, repeated=True)

@@ -8,13 +8,13 @@ from services.control.notify.settings import NotifySettings
 
 
 class ControlSettings(NotifySettings):
-    """Settings of the control service. It listens where `control_grpc` says that others find it."""
+    """Settings of the control service. It listens at `control_grpc` and `control_http`."""
 
     control_pages: int = Field(default=100, ge=1)
-    """Most pages that follow what happens at once; one more is refused."""
+    """Maximum number of pages that follow events at once; one more is refused."""
     control_batch: int = Field(default=500, ge=1)
-    """Most events that are kept in one transaction."""
+    """Maximum number of events per transaction."""
     control_streams: int = Field(default=200, ge=1)
-    """Most timelines that are followed at once; one more is refused."""
+    """Maximum number of timelines that are followed at once; one more is refused."""
     control_index_wait_s: float = Field(default=5.0, gt=0)
-    """Longest wait for the index to reach a prediction that was served just now."""
+    """Longest wait until the index contains a new prediction."""

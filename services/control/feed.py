@@ -6,7 +6,7 @@ import asyncio
 
 
 class Feed:
-    """Tells followers on one event loop, from any thread, that there may be something new."""
+    """Wakes followers on one event loop, from any thread, when there may be new events."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -16,21 +16,24 @@ class Feed:
         """Use the running event loop."""
         self._loop = asyncio.get_running_loop()
 
-    def tell(self) -> None:
-        """There is something new. Before `bind` nobody follows, so that nobody need be told."""
+    def wake(self) -> None:
+        """Wake all followers. Before `bind` there are none."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake)
+            self._loop.call_soon_threadsafe(self._set_all)
 
     def follow(self) -> asyncio.Event:
-        """An event that is set whenever there is something new; its owner clears it, and says `leave` in the end."""
+        """Return an event that is set when there may be new events.
+
+        The follower clears it, and calls `leave` at the end.
+        """
         event = asyncio.Event()
         self._waiting.add(event)
         return event
 
     def leave(self, event: asyncio.Event) -> None:
-        """Follow no more."""
+        """Stop following."""
         self._waiting.discard(event)
 
-    def _wake(self) -> None:
+    def _set_all(self) -> None:
         for event in self._waiting:
             event.set()

@@ -1,4 +1,4 @@
-"""From the read model to the API's messages."""
+"""Converts the read model to the API's messages."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _LINE = 400
 
 
 def moment(time_ms: int | None) -> Timestamp | None:
-    """Milliseconds since the epoch; None stays None."""
+    """Convert milliseconds since the epoch; None stays None."""
     if time_ms is None:
         return None
-    found = Timestamp()
-    found.FromMilliseconds(time_ms)
-    return found
+    timestamp = Timestamp()
+    timestamp.FromMilliseconds(time_ms)
+    return timestamp
 
 
 def loop(state: LoopState, description: str) -> api.Loop:
-    """A loop now."""
+    """Convert the state of a loop."""
     return api.Loop(
         name=state.loop,
         description=description,
@@ -66,7 +66,7 @@ def loop(state: LoopState, description: str) -> api.Loop:
 
 
 def approval(loop_name: str, waiting: Waiting) -> api.Approval:
-    """A release that waits for a person."""
+    """Convert a release that waits for approval."""
     return api.Approval(
         loop=loop_name,
         release_id=waiting.release,
@@ -76,31 +76,31 @@ def approval(loop_name: str, waiting: Waiting) -> api.Approval:
     )
 
 
-def release(found: ReleaseState) -> api.Release:
-    """A release."""
+def release(state: ReleaseState) -> api.Release:
+    """Convert a release."""
     return api.Release(
-        release_id=found.release_id,
-        loop=found.loop,
-        stage=found.stage,
-        stages=[_stage(each) for each in found.stages],
-        verdicts=[_verdict(each) for each in found.verdicts],
-        run_id=found.run_id,
-        request_id=found.request_id,
-        bundle_uri=found.bundle_uri,
-        bundle_digest=found.bundle_digest,
-        correlation_id=found.correlation_id,
-        ended_because=found.ended_because,
+        release_id=state.release_id,
+        loop=state.loop,
+        stage=state.stage,
+        stages=[_stage(stage) for stage in state.stages],
+        verdicts=[_verdict(verdict) for verdict in state.verdicts],
+        run_id=state.run_id,
+        request_id=state.request_id,
+        bundle_uri=state.bundle_uri,
+        bundle_digest=state.bundle_digest,
+        correlation_id=state.correlation_id,
+        ended_because=state.ended_because,
     )
 
 
-def _stage(found: StageAt) -> api.Stage:
+def _stage(entry: StageAt) -> api.Stage:
     return api.Stage(
-        stage=found.stage,
-        share=found.share,
-        epoch=found.epoch,
-        since=moment(found.since_ms),
-        because=found.because,
-        event_id=found.event_id,
+        stage=entry.stage,
+        share=entry.share,
+        epoch=entry.epoch,
+        since=moment(entry.since_ms),
+        because=entry.because,
+        event_id=entry.event_id,
     )
 
 
@@ -125,7 +125,7 @@ def _verdict(event: Envelope[evaluation.VerdictReached]) -> api.Verdict:
 
 
 def window(event: Envelope[monitoring.WindowClosed]) -> api.Window:
-    """A closed window."""
+    """Convert a closed window."""
     data = event.data
     return api.Window(
         window_id=data.window_id,
@@ -138,7 +138,11 @@ def window(event: Envelope[monitoring.WindowClosed]) -> api.Window:
         late=data.joins.late,
         missing=data.joins.missing,
         champion=data.champion_release_id,
-        psi={each.name: each.psi for each in data.histograms if each.release_id == data.champion_release_id},
+        psi={
+            histogram.name: histogram.psi
+            for histogram in data.histograms
+            if histogram.release_id == data.champion_release_id
+        },
     )
 
 
@@ -162,58 +166,58 @@ def is_news(stored: Stored) -> bool:
 
 def event(stored: Stored, *, payload: bool) -> api.Event:
     """Return an event with its catalogue entry, and with its message's content if ``payload`` is set."""
-    found = stored.event
-    entry = entry_of(found.data)
+    envelope = stored.event
+    entry = entry_of(envelope.data)
     return api.Event(
-        id=found.id,
-        type=found.type,
-        loop=found.loop,
-        time=moment(found.time_ms),
-        wall_time=moment(found.wall_time_ms),
-        correlation_id=found.correlation_id,
-        causation_id=found.causation_id or "",
-        source=found.source.rpartition("/")[2],
-        line=describe_data(found.data)[:_LINE],
-        evidence_ids=getattr(found.data, "evidence_ids", ()),
-        payload=_payload(found) if payload else None,
+        id=envelope.id,
+        type=envelope.type,
+        loop=envelope.loop,
+        time=moment(envelope.time_ms),
+        wall_time=moment(envelope.wall_time_ms),
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.causation_id or "",
+        source=envelope.source.rpartition("/")[2],
+        line=describe_data(envelope.data)[:_LINE],
+        evidence_ids=getattr(envelope.data, "evidence_ids", ()),
+        payload=_payload(envelope) if payload else None,
         position=stored.position,
-        kind=kind_of(found.data),
-        outcome=outcome_of(found.data),
-        stage=stage_of(found.data),
+        kind=kind_of(envelope.data),
+        outcome=outcome_of(envelope.data),
+        stage=stage_of(envelope.data),
         severity=entry.severity,
         glyph=entry.glyph,
-        title=text_of(found.data, "title"),
-        label=text_of(found.data, "label"),
-        sublabel=text_of(found.data, "sublabel"),
+        title=text_of(envelope.data, "title"),
+        label=text_of(envelope.data, "label"),
+        sublabel=text_of(envelope.data, "sublabel"),
         notable=entry.notable,
     )
 
 
-def _payload(found: Envelope[Any]) -> Any:
-    text = json_format.MessageToJson(found.data, preserving_proto_field_name=True)
+def _payload(envelope: Envelope[Any]) -> Any:
+    text = json_format.MessageToJson(envelope.data, preserving_proto_field_name=True)
     return json_format.ParseDict(json.loads(text), api.Event().payload)
 
 
-def node(found: Node) -> api.LineageNode:
-    """A node of a lineage."""
+def node(source: Node) -> api.LineageNode:
+    """Convert a node of a lineage."""
     return api.LineageNode(
-        kind=found.kind, id=found.id, line=found.line[:_LINE], time=moment(found.time_ms), causes=found.causes
+        kind=source.kind, id=source.id, line=source.line[:_LINE], time=moment(source.time_ms), causes=source.causes
     )
 
 
-def serving_period(found: ServingPeriod) -> api.ServingPeriod:
-    """An epoch."""
+def serving_period(period: ServingPeriod) -> api.ServingPeriod:
+    """Convert a serving period."""
     return api.ServingPeriod(
-        loop=found.loop,
-        epoch=found.epoch,
-        champion=found.champion,
-        challenger=found.challenger,
-        stage=found.stage,
-        share=found.share,
-        since=moment(found.since_ms),
-        until=moment(found.until_ms),
-        converged=moment(found.converged_wall_ms),
-        because=found.because,
-        who=found.who,
-        cause_id=found.cause_id,
+        loop=period.loop,
+        epoch=period.epoch,
+        champion=period.champion,
+        challenger=period.challenger,
+        stage=period.stage,
+        share=period.share,
+        since=moment(period.since_ms),
+        until=moment(period.until_ms),
+        converged=moment(period.converged_wall_ms),
+        because=period.because,
+        who=period.who,
+        cause_id=period.cause_id,
     )

@@ -1,4 +1,4 @@
-"""What the API needs of the read model."""
+"""Ports of the API: the read model and the prediction log."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from driftloop.events.envelope import Envelope
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An event, and its place in the read model."""
+    """An event with its position in the read model."""
 
     position: int
     event: Envelope[Any]
 
 
 class Events(Protocol):
-    """The read model. Lists come in no particular order but where one is named."""
+    """The read model. Lists are unordered unless an order is stated."""
 
     def position(self, loop: str = "", *, but: Collection[type[Message]] = ()) -> int:
-        """Greatest place of any event, or of a loop's, but for some messages; 0 where there is none."""
+        """Return the highest position of all events or of a loop's, without the given messages; 0 if there are none."""
         ...
 
     def count(self) -> int:
-        """How many events there are."""
+        """Return the number of events."""
         ...
 
     def loops(self) -> list[str]:
-        """Loops that have events, sorted."""
+        """Return loops with events, sorted."""
         ...
 
     def by_id(self, event_id: str) -> Stored | None:
-        """One event."""
+        """Return an event."""
         ...
 
     def of_chain(self, correlation_id: str) -> list[Stored]:
-        """All events of a chain."""
+        """Return all events of a chain."""
         ...
 
     def of_loop(self, loop: str, *, but: Collection[type[Message]] = ()) -> list[Stored]:
-        """All events of a loop, but for some messages."""
+        """Return all events of a loop, without the given messages."""
         ...
 
     def newest(self, loop: str, kinds: Iterable[type[Message]], limit: int) -> list[Stored]:
-        """So many of the newest of each message by event time; all where 0."""
+        """Return the newest events of each message by event time, up to ``limit``; all if it is 0."""
         ...
 
     def after(self, position: int, *, loop: str = "", correlation_id: str = "", limit: int) -> list[Stored]:
-        """Events behind a place, in the order of their places."""
+        """Return events after a position, sorted by position."""
         ...
 
 
@@ -60,9 +60,9 @@ class Predictions(Protocol):
     """The prediction log, by id."""
 
     def find(self, prediction_id: str, timeout_s: float) -> predictions.PredictionServed | None:
-        """A prediction; waits for the index to reach what is in the log now, for so long at most.
+        """Return a prediction; wait at most ``timeout_s`` until the index contains the current log.
 
         Raises:
-            Retriable: the index had not reached it by then, or the broker did not answer.
+            Retriable: the index did not reach it in time, or the broker did not answer.
         """
         ...

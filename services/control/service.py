@@ -1,4 +1,4 @@
-"""The control service: the API and the page on an event loop, and what reads the log on threads of their own."""
+"""The control service: API and page on an event loop, readers of the log on threads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NAME = api.DESCRIPTOR.services_by_name["Control"].full_name
 
 
 class ControlService:
-    """Runs all of it; a defect in any part ends the process, and its supervisor starts it again."""
+    """Runs all parts. An unexpected error in any of them ends the process, and the supervisor restarts it."""
 
     def __init__(
         self,
@@ -53,10 +53,10 @@ class ControlService:
         self._stop = stop
         self._serving = False
         self.port = 0
-        """Of the API, once it is served."""
+        """Port of the API once it is served."""
 
     def ready(self) -> bool:
-        """Whether the API answers from a read model that is whole."""
+        """Return whether the API answers from a complete read model."""
         return self._serving and self._reader.caught_up()
 
     async def run(self) -> None:
@@ -86,7 +86,7 @@ class ControlService:
                 await self._producer.stop()
 
     def _guarded(self, body: Callable[[], None]) -> None:
-        """Run a thread's body; its end is the service's."""
+        """Run a thread's body; when it ends, stop the service."""
         try:
             body()
         finally:

@@ -1,4 +1,4 @@
-"""Notifies people when the log brings something new, or when work stays pending too long."""
+"""Queues notices when new events arrive, or when work stays pending too long."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from services.control.domain.notices import notice_of, stuck
 from services.control.notify.queue import put
 from services.control.views import Views
 
-_LOOK_S = 15.0
+_CHECK_S = 15.0
 
 
 class Notices:
-    """Queues a notice for each event that people want to hear of, in the transaction that keeps the event."""
+    """Queues the notice of each event that has one, in the transaction that stores the event."""
 
     def __init__(self, clock: Clock, fresh_ms: int) -> None:
         self._clock = clock
         self._fresh_ms = fresh_ms
 
     def __call__(self, connection: Connection, new: Sequence[Envelope[Any]]) -> None:
-        """Look at new events."""
+        """Process new events."""
         now_ms = self._clock.now_ms()
         for event in new:
             if (notice := notice_of(event)) is not None:
@@ -33,7 +33,7 @@ class Notices:
 
 
 class StuckLoops:
-    """Looks, from a thread of its own, for loops in which something stays open for too long by wall time."""
+    """Checks on a thread of its own for loops with work that is pending too long by wall time."""
 
     def __init__(
         self,
@@ -53,17 +53,17 @@ class StuckLoops:
         self._since: dict[str, dict[str, int]] = {}
 
     def run(self) -> None:
-        """Look again and again until stopped."""
-        while not self._stop.wait(_LOOK_S):
+        """Check repeatedly until stopped."""
+        while not self._stop.wait(_CHECK_S):
             if self._caught_up():
-                self.look()
+                self.check()
 
-    def look(self) -> None:
-        """Tell of each loop that is stuck now. A loop of which nothing was heard before begins now."""
+    def check(self) -> None:
+        """Queue a notice for each loop that is stuck. New pending work counts from now."""
         now_ms = self._clock.now_ms()
         for loop in self._views.loops():
             before = self._since.get(loop, {})
-            since = {words: before.get(words, now_ms) for words in self._views.state(loop).open}
+            since = {work: before.get(work, now_ms) for work in self._views.state(loop).open}
             self._since[loop] = since
             if (notice := stuck(loop, since, now_ms, self._after_ms)) is not None:
                 with self._engine.begin() as connection:

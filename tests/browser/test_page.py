@@ -131,7 +131,7 @@ def test_a_page_opened_early_waits_for_the_read_model(harness: PageHarness, page
     assert harness.running is not None
     harness.running.hide_read_model = True
     page.goto(harness.url)
-    expect_text(page.locator("main"), "the read model is being made")
+    expect_text(page.locator("main"), "the read model is being built")
     harness.running.hide_read_model = False
     expect_text(page.locator("main"), PENDING)
     expect_text(page.locator(".connection"), "live")

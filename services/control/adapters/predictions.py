@@ -1,4 +1,4 @@
-"""Where each prediction stands in the prediction log, and the prediction itself, read from there."""
+"""An index of the prediction log: finds a prediction's position by id, and reads it there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from driftloop.bus.ports import BatchConsumer, Record, TopicPartition
 from driftloop.contracts import predictions_pb2 as messages
 from driftloop.process.errors import Retriable
 from driftloop.runner.tables import READS, insert
-from services.control.adapters.store import keep_positions, read_positions
+from services.control.adapters.store import read_positions, store_positions
 from services.control.adapters.tables import predictions
 
 TOPIC = "predictions.served.v1"
@@ -21,13 +21,13 @@ _SERVED = messages.PredictionServed.DESCRIPTOR.full_name.encode()
 _BATCH = 20_000
 _INSERT = 5_000
 Fetch = Callable[[TopicPartition, int], Record | None]
-"""The record at an offset; None where the log holds it no more."""
+"""Returns the record at an offset; None if the log no longer has it."""
 
 
 class PredictionIndex:
-    """Follows the prediction log from a thread of its own, and answers from any.
+    """Follows the prediction log on a thread of its own, and answers on any thread.
 
-    ``oldest`` is the offset of each partition's oldest record: what stood before it is forgotten.
+    ``oldest`` is the offset of each partition's oldest record: entries before it are deleted.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class PredictionIndex:
         self._consumer = consumer
         self._fetch = fetch
         self._stop = stop
-        self._moved = threading.Condition()
-        kept = read_positions(engine, READER)
-        self._read = {place: max(first, kept.get(place, 0)) for place, first in oldest.items()}
+        self._advanced = threading.Condition()
+        stored = read_positions(engine, READER)
+        self._read = {partition: max(first, stored.get(partition, 0)) for partition, first in oldest.items()}
         self._forget(oldest)
 
     def run(self) -> None:
@@ -53,12 +53,12 @@ class PredictionIndex:
         try:
             while not self._stop.is_set():
                 if records := self._consumer.poll(_BATCH, 0.25):
-                    self.take(records)
+                    self.add(records)
         finally:
             self._consumer.close()
 
-    def take(self, records: Sequence[Record]) -> None:
-        """Note where these predictions stand; other messages of the log only move the place."""
+    def add(self, records: Sequence[Record]) -> None:
+        """Store the positions of these predictions; other messages only advance the reader's position."""
         read: dict[TopicPartition, int] = {}
         rows = []
         for record in records:
@@ -68,31 +68,32 @@ class PredictionIndex:
                 name = head["ce_id"].decode()
                 rows.append({"prediction_id": name, "partition": record.partition, "offset": record.offset})
         with self._engine.begin() as connection:
-            for at in range(0, len(rows), _INSERT):
-                connection.execute(insert(connection, predictions).on_conflict_do_nothing(), rows[at : at + _INSERT])
-            keep_positions(connection, READER, read)
-        with self._moved:
+            for start in range(0, len(rows), _INSERT):
+                connection.execute(
+                    insert(connection, predictions).on_conflict_do_nothing(), rows[start : start + _INSERT]
+                )
+            store_positions(connection, READER, read)
+        with self._advanced:
             self._read = {**self._read, **read}
-            self._moved.notify_all()
+            self._advanced.notify_all()
 
     def find(self, prediction_id: str, timeout_s: float) -> messages.PredictionServed | None:
-        """See `services.control.ports.Predictions`."""
-        place = self._place(prediction_id)
-        if place is None:
+        position = self._position(prediction_id)
+        if position is None:
             self._catch_up(timeout_s)
-            place = self._place(prediction_id)
-        record = None if place is None else self._fetch(*place)
+            position = self._position(prediction_id)
+        record = None if position is None else self._fetch(*position)
         if record is None:
             return None
         return messages.PredictionServed.FromString(record.value or b"")
 
     def _forget(self, oldest: Mapping[TopicPartition, int]) -> None:
         with self._engine.begin() as connection:
-            for place, first in oldest.items():
-                gone = (predictions.c.partition == place.partition) & (predictions.c.offset < first)
-                connection.execute(delete(predictions).where(gone))
+            for partition, first in oldest.items():
+                deleted = (predictions.c.partition == partition.partition) & (predictions.c.offset < first)
+                connection.execute(delete(predictions).where(deleted))
 
-    def _place(self, prediction_id: str) -> tuple[TopicPartition, int] | None:
+    def _position(self, prediction_id: str) -> tuple[TopicPartition, int] | None:
         query = select(predictions).where(predictions.c.prediction_id == prediction_id)
         with self._engine.connect() as connection:
             row = connection.execution_options(**READS).execute(query).first()
@@ -101,9 +102,9 @@ class PredictionIndex:
     def _catch_up(self, timeout_s: float) -> None:
         ends = self._consumer.end_offsets()
 
-        def there() -> bool:
-            return all(self._read[place] >= end for place, end in ends.items())
+        def is_caught_up() -> bool:
+            return all(self._read[partition] >= end for partition, end in ends.items())
 
-        with self._moved:
-            if not self._moved.wait_for(there, timeout_s):
-                raise Retriable("the index of predictions has not read the whole log yet; ask again")
+        with self._advanced:
+            if not self._advanced.wait_for(is_caught_up, timeout_s):
+                raise Retriable("the index of predictions has not read the whole log yet; try again")

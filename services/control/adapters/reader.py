@@ -1,4 +1,4 @@
-"""Reads all lifecycle events into the read model, from a thread of its own."""
+"""Reads all lifecycle events into the read model, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ NAME = "control"
 _POLL_S = 0.1
 _DEAD_LETTERS = 20
 Noticed = Callable[[Connection, Sequence[Envelope[Any]]], None]
-"""Called in the transaction that keeps new events."""
+"""Called in the transaction that stores new events."""
 
 
 @dataclass
 class _Rebuild:
-    """Somebody waits for the read model to be made again."""
+    """A caller that waits until the read model is rebuilt."""
 
     done: threading.Event
     events: int = 0
 
 
 class Reader:
-    """Keeps events and its place in one transaction, so that each is there once."""
+    """Stores events and its position in one transaction, so that each event is stored once."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Reader:
         self._log = log.get(__name__)
 
     def caught_up(self) -> bool:
-        """Whether it has read all that there was when it started, or when the read model was last forgotten."""
+        """Return whether it has read everything that existed at its start, or when the read model was last deleted."""
         return self._caught_up.is_set()
 
     def run(self) -> None:
@@ -83,10 +83,10 @@ class Reader:
             self._producer.close()
 
     def rebuild(self, timeout_s: float) -> int:
-        """Forget the read model, read all events again, and return how many there are.
+        """Delete the read model, read all events again, and return their number.
 
         Raises:
-            Retriable: it goes on for longer than ``timeout_s``; it will end all the same.
+            Retriable: it takes longer than ``timeout_s``; it continues nevertheless.
         """
         asked = _Rebuild(threading.Event())
         self._asked.append(asked)
@@ -135,7 +135,7 @@ class Reader:
         self._told()
 
     def _commit(self, read: Mapping[TopicPartition, int]) -> None:
-        """For people who look at the group's lag; our own place stands in the database."""
+        """Commit only for monitoring of the group's lag; the reader's own position is in the database."""
         try:
             self._consumer.commit(read)
         except Retriable as error:

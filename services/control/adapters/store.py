@@ -1,4 +1,4 @@
-"""The read model: every lifecycle event once, as a row; how far it was read stands in the same transaction."""
+"""The read model: one row per lifecycle event, stored in one transaction with the reader's position."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from services.control.ports import Stored
 READER = "events"
 
 
-def keep_positions(connection: Connection, reader: str, read: Mapping[TopicPartition, int]) -> None:
-    """Note how far a reader came."""
+def store_positions(connection: Connection, reader: str, read: Mapping[TopicPartition, int]) -> None:
+    """Store a reader's position."""
     if not read:
         return
     rows = [
-        {"reader": reader, "topic": place.topic, "partition": place.partition, "next_offset": offset}
-        for place, offset in read.items()
+        {"reader": reader, "topic": partition.topic, "partition": partition.partition, "next_offset": offset}
+        for partition, offset in read.items()
     ]
-    stated = insert(connection, positions).values(rows)
+    statement = insert(connection, positions).values(rows)
     keys = ["reader", "topic", "partition"]
     connection.execute(
-        stated.on_conflict_do_update(index_elements=keys, set_={"next_offset": stated.excluded.next_offset})
+        statement.on_conflict_do_update(index_elements=keys, set_={"next_offset": statement.excluded.next_offset})
     )
 
 
 def read_positions(engine: Engine, reader: str) -> dict[TopicPartition, int]:
-    """How far a reader came."""
+    """Return a reader's position."""
     with engine.connect() as connection:
         rows = connection.execution_options(**READS).execute(select(positions).where(positions.c.reader == reader))
         return {TopicPartition(row.topic, row.partition): row.next_offset for row in rows}
@@ -54,21 +54,21 @@ class EventStore:
         self._engine = engine
 
     def add(
-        self, connection: Connection, found: Sequence[Envelope[Any]], read: Mapping[TopicPartition, int]
+        self, connection: Connection, read_events: Sequence[Envelope[Any]], read: Mapping[TopicPartition, int]
     ) -> list[Envelope[Any]]:
-        """Keep events and how far they were read; returns those that were not there yet."""
-        ids = {event.id for event in found}
+        """Store events and the reader's position; return the events that are new."""
+        ids = {event.id for event in read_events}
         known = {
             row.event_id for row in connection.execute(select(events.c.event_id).where(events.c.event_id.in_(ids)))
         }
-        new = list({event.id: event for event in found if event.id not in known}.values())
+        new = list({event.id: event for event in read_events if event.id not in known}.values())
         if new:
             connection.execute(insert(connection, events).values([_row(event) for event in new]))
-        keep_positions(connection, READER, read)
+        store_positions(connection, READER, read)
         return new
 
     def forget(self, connection: Connection) -> None:
-        """Drop all of it. Positions of rows that come later go on from the old ones."""
+        """Delete all events. Later rows continue with new positions."""
         connection.execute(delete(events))
         connection.execute(delete(positions).where(positions.c.reader == READER))
 
@@ -93,12 +93,12 @@ class EventStore:
         return self._stored(select(events).where(events.c.loop == loop, events.c.type.not_in(_names(but))))
 
     def newest(self, loop: str, kinds: Iterable[type[Message]], limit: int) -> list[Stored]:
-        found: list[Stored] = []
+        rows: list[Stored] = []
         for kind in kinds:
             query = select(events).where(events.c.loop == loop, events.c.type == kind.DESCRIPTOR.full_name)
             query = query.order_by(events.c.time_ms.desc(), events.c.event_id.desc())
-            found += self._stored(query.limit(limit) if limit else query)
-        return found
+            rows += self._stored(query.limit(limit) if limit else query)
+        return rows
 
     def after(self, position: int, *, loop: str = "", correlation_id: str = "", limit: int) -> list[Stored]:
         query = select(events).where(events.c.position > position)
@@ -117,7 +117,7 @@ class EventStore:
 
 
 def _names(kinds: Iterable[type[Message]]) -> list[str]:
-    return [each.DESCRIPTOR.full_name for each in kinds]
+    return [kind.DESCRIPTOR.full_name for kind in kinds]
 
 
 def _row(event: Envelope[Any]) -> dict[str, Any]:

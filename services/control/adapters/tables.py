@@ -1,4 +1,4 @@
-"""The control service's tables: the read model, the index of predictions, and what people were told."""
+"""The control service's tables: the read model, the index of predictions, and notices."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ events = Table(
     Column("data", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
-"""One row an event. A position is never used again, not even after the read model was made again."""
+"""One row per event. A position is never used twice, not even after the read model was rebuilt."""
 
 Index("events_of_chain", events.c.correlation_id)
 Index("events_of_loop", events.c.loop, events.c.type, events.c.time_ms)
@@ -50,7 +50,7 @@ predictions = Table(
     Column("offset", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""One row a prediction: its first place in the log."""
+"""One row per prediction: its first position in the log."""
 
 notices = Table(
     "notices",
@@ -67,7 +67,7 @@ notices = Table(
     Column("correlation_id", String, nullable=False),
     Column("put_wall_ms", BigInteger, nullable=False),
 )
-"""One row an episode. Rows stay, so that an episode is told of once."""
+"""One row per episode. Rows are never deleted, so that an episode gives one notice."""
 
 deliveries = Table(
     "notice_deliveries",
@@ -80,6 +80,6 @@ deliveries = Table(
     Column("ended_wall_ms", BigInteger),
     Column("problem", String, nullable=False),
 )
-"""One row a notice and channel."""
+"""One row per notice and channel."""
 
 Index("notice_deliveries_due", deliveries.c.channel, deliveries.c.state, deliveries.c.due_wall_ms)

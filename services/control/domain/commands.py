@@ -1,4 +1,4 @@
-"""Commands of people: whether one can be followed now, and the event that it becomes."""
+"""User commands: whether one is possible now, and the event that it becomes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from driftloop.events import ids
 from driftloop.events.envelope import Draft
 from driftloop.readmodel.loops import LoopState
 
-_LONGEST = 2_000
-_KEPT = re.compile(r"imports/[0-9a-f]{64}\.onnx")
+_MAX_LENGTH = 2_000
+_MODEL_PATH = re.compile(r"imports/[0-9a-f]{64}\.onnx")
 
 
 class Missing(ValueError):
-    """The command lacks something; the text says what."""
+    """The command lacks a value; the text says which."""
 
 
 class Impossible(ValueError):
-    """Nothing could follow the command now; the text says why, and what there is."""
+    """The command is not possible now; the text says why, and what is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a person asks for."""
+    """A user's command."""
 
     name: str
     """retrain, approve, reject, rollback, pause, resume or import"""
@@ -36,26 +36,26 @@ class Command:
     who: str
     why: str
     request_id: str
-    """Makes a repeated call one command."""
+    """The same id makes a repeated call the same command."""
     release_id: str = ""
     model: messages.ImportedModel | None = None
-    """import only."""
+    """Set only for import."""
 
     @property
     def event_id(self) -> str:
-        """Id of the event that it becomes."""
+        """Return the id of the event that it becomes."""
         return ids.event_id(f"control.{self.name}", self.loop, self.request_id)
 
 
 def draft(command: Command, state: LoopState) -> Draft:
-    """The event that a command becomes, at the newest event time of its loop, in the chain of the release it is about.
+    """Return the event of a command, at the newest event time of its loop and in the chain of its release.
 
     Raises:
         Missing: who, why or the release is missing, or too long.
-        Impossible: nothing could follow it.
+        Impossible: the loop cannot follow it now.
     """
-    _complete(command)
-    about = _CAN[command.name](command, state)
+    _check_complete(command)
+    about = _CHECKS[command.name](command, state)
     return Draft(
         id=command.event_id,
         loop=command.loop,
@@ -65,29 +65,31 @@ def draft(command: Command, state: LoopState) -> Draft:
     )
 
 
-def _complete(command: Command) -> None:
+def _check_complete(command: Command) -> None:
     for name in ("who", "why"):
         text = getattr(command, name).strip()
-        if not text or len(text) > _LONGEST:
-            raise Missing(f"say {name}: it is kept with the command, and shown in the history")
+        if not text or len(text) > _MAX_LENGTH:
+            raise Missing(f"{name} is missing or too long; it is stored with the command and shown in the history")
     if command.name in ("approve", "reject") and not command.release_id:
-        raise Missing(f"say which release to {command.name}")
-    if command.name == "import" and (command.model is None or not _KEPT.fullmatch(command.model.uri)):
-        raise Missing("say which model: `driftloop import` looks at a file first, keeps it, and sends this command")
+        raise Missing(f"name the release to {command.name}")
+    if command.name == "import" and (command.model is None or not _MODEL_PATH.fullmatch(command.model.uri)):
+        raise Missing(
+            "the model is missing; use `driftloop import`, which checks and stores a file and then sends this command"
+        )
 
 
 def _approve(command: Command, state: LoopState) -> str:
     waiting = state.waiting
     if waiting is None or waiting.release != command.release_id:
-        there = f"{waiting.release} does" if waiting else "no release of the loop does"
-        raise Impossible(f"{command.release_id} does not wait for an approval; {there}")
+        other = f"{waiting.release} does" if waiting else "no release of the loop does"
+        raise Impossible(f"{command.release_id} does not wait for an approval; {other}")
     return command.release_id
 
 
 def _reject(command: Command, state: LoopState) -> str:
     if state.release != command.release_id:
-        there = f"{state.release} is, in {state.stage}" if state.release else "no release of the loop is"
-        raise Impossible(f"{command.release_id} is not open; {there}")
+        other = f"{state.release} is, in {state.stage}" if state.release else "no release of the loop is"
+        raise Impossible(f"{command.release_id} is not open; {other}")
     return command.release_id
 
 
@@ -105,7 +107,7 @@ def _rollback(command: Command, state: LoopState) -> str:
 
 def _retrain(command: Command, state: LoopState) -> str:
     if not state.time_ms:
-        raise Impossible(f"{command.loop} has seen no window yet: there is nothing to train on")
+        raise Impossible(f"{command.loop} has no closed window yet: there is nothing to train on")
     return ""
 
 
@@ -124,12 +126,12 @@ def _resume(command: Command, state: LoopState) -> str:
 def _import(command: Command, state: LoopState) -> str:
     if not state.time_ms:
         raise Impossible(
-            f"{command.loop} has seen no window yet: a model is judged by the loop's own events, so send those first"
+            f"{command.loop} has no closed window yet: a model is judged by the loop's own events, so send those first"
         )
     return ""
 
 
-_CAN: Mapping[str, Callable[[Command, LoopState], str]] = MappingProxyType(
+_CHECKS: Mapping[str, Callable[[Command, LoopState], str]] = MappingProxyType(
     {
         "approve": _approve,
         "reject": _reject,
@@ -140,22 +142,26 @@ _CAN: Mapping[str, Callable[[Command, LoopState], str]] = MappingProxyType(
         "import": _import,
     }
 )
-"""Command to what says whether it can be followed; returns the release that it is about, if any."""
+"""Checks by command: each returns the release that the command is about, if any, or raises Impossible."""
 
 _MESSAGES: Mapping[str, Callable[[Command], Message]] = MappingProxyType(
     {
-        "approve": lambda asked: messages.Approve(
-            loop=asked.loop, release_id=asked.release_id, who=asked.who.strip(), why=asked.why.strip()
+        "approve": lambda command: messages.Approve(
+            loop=command.loop, release_id=command.release_id, who=command.who.strip(), why=command.why.strip()
         ),
-        "reject": lambda asked: messages.Reject(
-            loop=asked.loop, release_id=asked.release_id, who=asked.who.strip(), why=asked.why.strip()
+        "reject": lambda command: messages.Reject(
+            loop=command.loop, release_id=command.release_id, who=command.who.strip(), why=command.why.strip()
         ),
-        "rollback": lambda asked: messages.Rollback(loop=asked.loop, who=asked.who.strip(), why=asked.why.strip()),
-        "retrain": lambda asked: messages.Retrain(loop=asked.loop, who=asked.who.strip(), why=asked.why.strip()),
-        "pause": lambda asked: messages.Pause(loop=asked.loop, who=asked.who.strip(), why=asked.why.strip()),
-        "resume": lambda asked: messages.Resume(loop=asked.loop, who=asked.who.strip(), why=asked.why.strip()),
-        "import": lambda asked: messages.Import(
-            loop=asked.loop, who=asked.who.strip(), why=asked.why.strip(), model=asked.model
+        "rollback": lambda command: messages.Rollback(
+            loop=command.loop, who=command.who.strip(), why=command.why.strip()
+        ),
+        "retrain": lambda command: messages.Retrain(
+            loop=command.loop, who=command.who.strip(), why=command.why.strip()
+        ),
+        "pause": lambda command: messages.Pause(loop=command.loop, who=command.who.strip(), why=command.why.strip()),
+        "resume": lambda command: messages.Resume(loop=command.loop, who=command.who.strip(), why=command.why.strip()),
+        "import": lambda command: messages.Import(
+            loop=command.loop, who=command.who.strip(), why=command.why.strip(), model=command.model
         ),
     }
 )

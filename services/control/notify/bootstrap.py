@@ -14,7 +14,7 @@ from services.control.notify.webhook import Webhook
 
 
 def build(settings: NotifySettings, engine: Engine, clock: Clock, stop: threading.Event) -> Notifier:
-    """A notifier on a database that holds the queue's tables; it notifies nobody where no webhook is set.
+    """Build a notifier on a database with the queue's tables; without a webhook it notifies nobody.
 
     Raises:
         ConfigError: the webhook's address cannot be used.

@@ -1,13 +1,13 @@
-"""Metrics of the notices to people."""
+"""Metrics of notices."""
 
 from driftloop.process.telemetry import Counter, Gauge
 
 NOTICES = Counter(
     "driftloop_notices",
-    "Notices put in the queue, once an episode: waiting, or passed-over where their event was too old to tell of.",
+    "Queued notices, one per episode: waiting, or passed-over if their event was too old.",
     ("loop", "kind", "state"),
 )
-SENT = Counter("driftloop_notices_sent", "Notices that the receiver took.", ("loop", "kind"))
-RETRIED = Counter("driftloop_notices_retried", "Tries to send that are made again.", ("loop", "kind"))
-GIVEN_UP = Counter("driftloop_notices_given_up", "Notices that nobody will get.", ("loop", "kind"))
-WAITING = Gauge("driftloop_notices_waiting", "Notices that were not sent yet.", ())
+SENT = Counter("driftloop_notices_sent", "Notices that the receiver accepted.", ("loop", "kind"))
+RETRIED = Counter("driftloop_notices_retried", "Failed attempts that are retried.", ("loop", "kind"))
+GIVEN_UP = Counter("driftloop_notices_given_up", "Notices that were given up.", ("loop", "kind"))
+WAITING = Gauge("driftloop_notices_waiting", "Notices that wait to be sent.", ())

@@ -1,7 +1,7 @@
-"""Sends notices to people, after the event that they tell of stands, and never in its way.
+"""Sends notices after their events are stored, without delaying them.
 
-At most once an episode is the aim, and a crash can miss it: where the process dies between the receiver's answer and
-the note of it, the notice is sent again. Its ``notice_id`` is the same then.
+Normally once per episode. If the process dies between the receiver's answer and its storage, the notice is sent again
+with the same ``notice_id``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BATCH = 50
 
 @dataclass(frozen=True)
 class Pace:
-    """How the notifier waits, in seconds, and how often it tries."""
+    """Pauses of the notifier, in seconds, and its number of attempts."""
 
     poll_s: float = 1.0
     retry_first_s: float = 2.0
@@ -29,7 +29,10 @@ class Pace:
 
 
 class Notifier:
-    """Works on a thread of its own until stopped. With no channel, what waits is let go, so that nothing piles up."""
+    """Works on a thread of its own until stopped.
+
+    Without a channel it discards waiting notices, so that none accumulate.
+    """
 
     def __init__(
         self,
@@ -45,8 +48,8 @@ class Notifier:
         self._clock = clock
         self._stop = stop
         self._pace = pace
-        self._random = random.Random(seed)  # jitter of a pause
-        self._held_until_ms = 0
+        self._random = random.Random(seed)  # jitter of pauses
+        self._paused_until_ms = 0
         self._log = log.get(__name__)
 
     def run(self) -> None:
@@ -56,7 +59,7 @@ class Notifier:
             self._stop.wait(self._pace.poll_s)
 
     def drain(self) -> int:
-        """Send what is due now, up to a batch; returns how many the receiver took."""
+        """Send up to a batch of due notices; return how many the receiver accepted."""
         if self._channel is None:
             self._queue.pass_over(self._clock.now_ms(), "no webhook is set")
             sent = 0
@@ -66,8 +69,8 @@ class Notifier:
         return sent
 
     def _send(self, channel: Channel, due: Due) -> int:
-        """Send one, unless it has to wait for a stop or a pause that the receiver asked for."""
-        if self._stop.is_set() or self._clock.now_ms() < self._held_until_ms:
+        """Send a notice, unless the service stops or the receiver asked for a pause."""
+        if self._stop.is_set() or self._clock.now_ms() < self._paused_until_ms:
             return 0
         answer, loop, kind = channel.send(due.notice), due.notice.loop, due.notice.kind
         if isinstance(answer, Accepted):
@@ -88,12 +91,12 @@ class Notifier:
 
     def _wait(self, due: Due, answer: TryLater) -> None:
         now_ms, asked_ms = self._clock.now_ms(), int(1000 * (answer.after_s or 0.0))
-        self._held_until_ms = max(self._held_until_ms, now_ms + asked_ms)
+        self._paused_until_ms = max(self._paused_until_ms, now_ms + asked_ms)
         retry_at_ms = now_ms + max(asked_ms, self._pause_ms(due.attempts))
         self._queue.failed(due.notice.notice_id, retry_at_ms, answer.problem)
         self._log.warning("notice-waits", notice=due.notice.notice_id, attempt=due.attempts + 1, problem=answer.problem)
 
     def _pause_ms(self, attempts: int) -> int:
-        """Exponential back-off with half of it left to chance."""
+        """Return the pause of an exponential back-off, half of it random."""
         longest = min(self._pace.retry_longest_s, self._pace.retry_first_s * 2.0 ** min(attempts, 20))
         return int(1000 * longest * self._random.uniform(0.5, 1.0))

@@ -1,4 +1,4 @@
-"""What the notifier needs from outside."""
+"""Ports of the notifier."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from services.control.domain.notices import Notice
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A notice that has to go out over one channel now."""
+    """A notice that is due on one channel."""
 
     notice: Notice
     attempts: int
-    """Tries that were made."""
+    """Attempts so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The receiver has it."""
+    """The receiver accepted the notice."""
 
 
 @dataclass(frozen=True, slots=True)
 class TryLater:
-    """The receiver does not answer, or not now."""
+    """The receiver does not answer, or cannot accept the notice now."""
 
     problem: str
     after_s: float | None = None
-    """Least pause that the receiver asks for, before anything else is sent to it."""
+    """Shortest pause that the receiver asks for before the next notice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The receiver will never take it."""
+    """The receiver will never accept the notice."""
 
     problem: str
 
@@ -43,36 +43,36 @@ Answer = Accepted | TryLater | Refused
 
 
 class Channel(Protocol):
-    """A way to a person."""
+    """A way to notify people."""
 
     def send(self, notice: Notice) -> Answer:
-        """Send, and wait for the answer within a bound. What it says of a problem holds no secret."""
+        """Send, and wait for the answer for a limited time. The answer's problem contains no secret."""
         ...
 
 
 class NoticeQueue(Protocol):
-    """Notices that wait for one channel. Each call is a short transaction of its own."""
+    """Notices that wait for one channel. Each call is a short transaction."""
 
     def due(self, now_ms: int, limit: int) -> Sequence[Due]:
-        """Those to send at a wall time, the oldest first."""
+        """Return notices that are due at a wall time, oldest first."""
         ...
 
     def sent(self, notice_id: str, now_ms: int) -> None:
-        """The receiver has it."""
+        """Record that the receiver accepted it."""
         ...
 
     def failed(self, notice_id: str, retry_at_ms: int, problem: str) -> None:
-        """Count the try; the next one is at a wall time."""
+        """Count the attempt, and set the wall time of the next."""
         ...
 
     def give_up(self, notice_id: str, now_ms: int, problem: str) -> None:
-        """Count the try; there will be no other."""
+        """Count the attempt, and stop trying."""
         ...
 
     def pass_over(self, now_ms: int, why: str) -> int:
-        """Let all that wait go, unsent; returns how many."""
+        """Discard all waiting notices; return their number."""
         ...
 
     def waiting(self) -> int:
-        """How many wait."""
+        """Return the number of waiting notices."""
         ...

@@ -1,7 +1,7 @@
-"""Notices in the control service's database, and how far each has come on its way to a person.
+"""Notices in the control service's database, with the state of their delivery.
 
-They are no part of the read model: where that is made again from the topics, these tables stay, for they say what was
-told already. Where they are lost with it, the age of the events keeps the past from ringing anybody.
+They are not part of the read model: when that is rebuilt from the topics, these tables remain, because they record what
+was sent. If they are lost too, the age limit of events prevents notices about the past.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from services.control.notify.ports import Due
 
 WEBHOOK = "webhook"
 FRESH_MS = 3_600_000
-"""Age of an event, by wall time, above which nobody is rung for it: an hour."""
+"""Age of an event, in ms of wall time, above which nobody is notified: an hour."""
 
 WAITING, SENT, GIVEN_UP, PASSED_OVER = "waiting", "sent", "given-up", "passed-over"
 
-_COLUMNS = [notices.c[each.name] for each in fields(Notice)]
+_COLUMNS = [notices.c[field.name] for field in fields(Notice)]
 
 
 def put(
@@ -42,16 +42,16 @@ def put(
     fresh_ms: int = FRESH_MS,
     channels: Sequence[str] = (WEBHOOK,),
 ) -> bool:
-    """Queue a notice within the caller's transaction; returns whether it is new.
+    """Queue a notice in the caller's transaction; return whether it is new.
 
-    One whose event is older than ``fresh_ms`` is kept and passed over: a log that is read again rings nobody.
+    A notice whose event is older than ``fresh_ms`` is stored but not sent, so that reading a log again notifies nobody.
 
     Args:
-        connection: where the caller's transaction is.
-        notice: what to tell.
+        connection: connection with the caller's transaction.
+        notice: the notice.
         wall_ms: wall time now, UTC ms.
-        fresh_ms: greatest age of the event, by wall time, in ms.
-        channels: each gets it once.
+        fresh_ms: maximum age of the event by wall time, in ms.
+        channels: each receives the notice once.
     """
     row = {**asdict(notice), "put_wall_ms": wall_ms}
     statement = insert(connection, notices).values(row).on_conflict_do_nothing(index_elements=["notice_id"])
@@ -79,40 +79,40 @@ class SqlNoticeQueue:
         query = (
             select(*_COLUMNS, deliveries.c.attempts)
             .join(deliveries)
-            .where(*self._waits(), deliveries.c.due_wall_ms <= now_ms)
+            .where(*self._is_waiting(), deliveries.c.due_wall_ms <= now_ms)
             .order_by(notices.c.put_wall_ms, notices.c.wall_time_ms, notices.c.notice_id)
             .limit(limit)
         )
         return [Due(_notice(row), row.attempts) for row in self._read(query)]
 
     def sent(self, notice_id: str, now_ms: int) -> None:
-        self._tried(notice_id, state=SENT, ended_wall_ms=now_ms, problem="")
+        self._count_attempt(notice_id, state=SENT, ended_wall_ms=now_ms, problem="")
 
     def failed(self, notice_id: str, retry_at_ms: int, problem: str) -> None:
-        self._tried(notice_id, due_wall_ms=retry_at_ms, problem=problem[:500])
+        self._count_attempt(notice_id, due_wall_ms=retry_at_ms, problem=problem[:500])
 
     def give_up(self, notice_id: str, now_ms: int, problem: str) -> None:
-        self._tried(notice_id, state=GIVEN_UP, ended_wall_ms=now_ms, problem=problem[:500])
+        self._count_attempt(notice_id, state=GIVEN_UP, ended_wall_ms=now_ms, problem=problem[:500])
 
     def pass_over(self, now_ms: int, why: str) -> int:
         if self.waiting() == 0:
             return 0
         values = {"state": PASSED_OVER, "ended_wall_ms": now_ms, "problem": why}
         with self._engine.begin() as connection:
-            return connection.execute(update(deliveries).where(*self._waits()).values(values)).rowcount
+            return connection.execute(update(deliveries).where(*self._is_waiting()).values(values)).rowcount
 
     def waiting(self) -> int:
-        [row] = self._read(select(func.count()).select_from(deliveries).where(*self._waits()))
+        [row] = self._read(select(func.count()).select_from(deliveries).where(*self._is_waiting()))
         return int(row[0])
 
-    def _waits(self) -> tuple[Any, Any]:
+    def _is_waiting(self) -> tuple[Any, Any]:
         return (deliveries.c.channel == self._channel, deliveries.c.state == WAITING)
 
     def _read(self, query: Select[Any]) -> Sequence[Any]:
         with self._engine.connect().execution_options(**READS) as connection:
             return connection.execute(query).all()
 
-    def _tried(self, notice_id: str, **values: Any) -> None:
+    def _count_attempt(self, notice_id: str, **values: Any) -> None:
         row = (deliveries.c.notice_id == notice_id, deliveries.c.channel == self._channel)
         with self._engine.begin() as connection:
             connection.execute(update(deliveries).where(*row).values(attempts=deliveries.c.attempts + 1, **values))

@@ -1,4 +1,4 @@
-"""Settings of the notices to people."""
+"""Settings of notices."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ class NotifySettings(Settings):
     """Where notices go, and how often they are retried. The control service's settings extend them."""
 
     notify_webhook_url: SecretStr = SecretStr("")
-    """Address of the incoming webhook; empty notifies nobody. Whoever knows it can post, so it is never shown."""
+    """Address of the incoming webhook; empty notifies nobody. Anyone who knows it can post, so it is never shown."""
     notify_webhook_url_file: str = ""
-    """File that holds the address, in place of the setting above."""
+    """File with the address, in place of the setting above."""
     notify_allow_http: bool = False
-    """Let the address be http on a public host. Loopback and private hosts may be http always."""
+    """Allow http to a public host. Loopback and private hosts may always use http."""
     notify_timeout_s: float = Field(default=10.0, gt=0)
-    """Longest wait for the webhook to take a connection, and then to answer."""
+    """Longest wait for the webhook's connection, and then for its answer."""
     notify_poll_s: float = Field(default=1.0, gt=0)
-    """Pause between looks for notices to send."""
+    """Pause between checks for due notices."""
     notify_retry_first_s: float = Field(default=2.0, gt=0)
     """Pause after the first failure; it doubles with each."""
     notify_retry_longest_s: float = Field(default=900.0, gt=0)
-    """Longest pause between tries, unless the webhook asks for a longer one."""
+    """Longest pause between attempts, unless the webhook asks for a longer one."""
     notify_attempts: int = Field(default=40, ge=1)
-    """Tries after which a notice is given up: with the pauses above, after four to eight hours."""
+    """Attempts after which a notice is given up: with the pauses above, after four to eight hours."""
     notify_fresh_s: float = Field(default=3600.0, gt=0)
-    """Age of an event, by wall time, above which it rings nobody."""
+    """Age of an event, by wall time, above which nobody is notified."""
     notify_stuck_s: float = Field(default=1800.0, gt=0)
-    """Wall time after which something that is still open makes a loop stuck."""
+    """Wall time after which pending work makes a loop stuck."""
 
     def webhook_url(self) -> str:
-        """The webhook's address; empty where there is none.
+        """Return the webhook's address; empty if none is set.
 
         Raises:
             ConfigError: both settings are given, or the file cannot be read or is empty.
@@ -51,11 +51,13 @@ class NotifySettings(Settings):
 
 
 def _read(path: str) -> str:
-    asked = f"DRIFTLOOP_NOTIFY_WEBHOOK_URL_FILE is {path!r}"
+    setting = f"DRIFTLOOP_NOTIFY_WEBHOOK_URL_FILE is {path!r}"
     try:
         url = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{asked}, which cannot be read ({type(error).__name__}); name a text file") from error
+        raise ConfigError(
+            f"{setting}, which cannot be read ({type(error).__name__}); give the path of a text file"
+        ) from error
     if not url:
-        raise ConfigError(f"{asked}, which is empty; write the webhook's address in it")
+        raise ConfigError(f"{setting}, which is empty; write the webhook's address into it")
     return url

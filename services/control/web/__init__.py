@@ -1,1 +1,1 @@
-"""The web page of the control service, and what it asks: JSON over HTTP, and a stream of what happens."""
+"""The web page of the control service and its API: JSON over HTTP, and a stream of events."""

@@ -1,4 +1,4 @@
-"""What the page asks, as JSON: the messages of the gRPC API, and beside them what only a picture needs."""
+"""The page's API as JSON: messages of the gRPC API, with additions for the page's pictures."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LINEAGE_S = 5.0
 
 
 class Answers:
-    """Each answer is read from the read model; all may be asked from any thread.
+    """Reads answers from the read model, on any thread.
 
-    All raise `NotThere` where nothing bears a name.
+    All methods raise `NotThere` for unknown names.
     """
 
     def __init__(self, views: Views, plans: Mapping[str, Plan]) -> None:
@@ -27,75 +27,79 @@ class Answers:
         self._plans = dict(plans)
 
     def loops(self) -> Json:
-        """`ListLoopsResponse`; the place in the read model to follow from; each loop's plan and progress by name."""
+        """Return `ListLoopsResponse`, the position to follow from, and each loop's plan and progress by name."""
         position = self._views.store.position()
         names = self._views.loops()
         states = {name: self._views.state(name) for name in names}
-        found = api.ListLoopsResponse(
+        response = api.ListLoopsResponse(
             loops=[messages.loop(state, self._views.description(name)) for name, state in states.items()]
         )
         return {
-            **as_dict(found),
+            **as_dict(response),
             "position": position,
             "plans": {name: asdict(self._plans[name]) for name in names if name in self._plans},
             "progress": {name: self._progress(name) for name in names},
         }
 
     def releases(self, loop: str) -> Json:
-        """`ListReleasesResponse`."""
-        found = [messages.release(each) for each in self._views.releases(loop)]
-        return as_dict(api.ListReleasesResponse(releases=found))
+        """Return `ListReleasesResponse`."""
+        releases = [messages.release(release) for release in self._views.releases(loop)]
+        return as_dict(api.ListReleasesResponse(releases=releases))
 
     def windows(self, loop: str, newest: int, inputs: Collection[str] | None) -> Json:
-        """`ListWindowsResponse`, with the stability index of those inputs alone; of all where None."""
-        found = [messages.window(each) for each in self._views.windows(loop, newest)]
-        for window in found if inputs is not None else ():
+        """Return `ListWindowsResponse` with the stability index of the given inputs; of all if None."""
+        windows = [messages.window(event) for event in self._views.windows(loop, newest)]
+        for window in windows if inputs is not None else ():
             for name in set(window.psi) - set(inputs or ()):
                 del window.psi[name]
-        return as_dict(api.ListWindowsResponse(windows=found))
+        return as_dict(api.ListWindowsResponse(windows=windows))
 
     def inputs(self, loop: str, newest: int) -> Json:
-        """Inputs with a stability index, by name: the newest, and the greatest of the newest windows."""
-        told: dict[str, Json] = {}
+        """Return inputs with a stability index by name: the newest, and the highest of the newest windows."""
+        inputs: dict[str, Json] = {}
         for event in self._views.windows(loop, newest):
             for name, psi in messages.window(event).psi.items():
-                before = told.get(name, {"greatest": psi})["greatest"]
-                told[name] = {"name": name, "newest": psi, "greatest": max(before, psi)}
-        return {"inputs": sorted(told.values(), key=lambda each: each["name"])}
+                before = inputs.get(name, {"greatest": psi})["greatest"]
+                inputs[name] = {"name": name, "newest": psi, "greatest": max(before, psi)}
+        return {"inputs": sorted(inputs.values(), key=lambda entry: entry["name"])}
 
     def history(self, loop: str) -> Json:
-        """`ListHistoryResponse`."""
-        found = [messages.serving_period(each) for each in self._views.history(loop, None)]
-        return as_dict(api.ListHistoryResponse(serving_periods=found))
+        """Return `ListHistoryResponse`."""
+        periods = [messages.serving_period(period) for period in self._views.history(loop, None)]
+        return as_dict(api.ListHistoryResponse(serving_periods=periods))
 
     def timeline(self, loop: str, newest: int) -> Json:
-        """Events of a loop that are news, or of all loops, oldest first."""
-        found = [each for each in self._views.timeline(loop, "") if messages.is_news(each)]
-        return {"events": [as_dict(messages.event(each, payload=False)) for each in found[-newest:]]}
+        """Return notable events of a loop, or of all loops, oldest first."""
+        notable = [stored for stored in self._views.timeline(loop, "") if messages.is_news(stored)]
+        return {"events": [as_dict(messages.event(stored, payload=False)) for stored in notable[-newest:]]}
 
     def chain(self, correlation_id: str) -> Json:
-        """All events of a chain with their content, oldest first."""
-        found = self._views.timeline("", correlation_id)
-        if not found:
-            raise NotThere(f"no event bears the chain {correlation_id!r}")
-        return {"events": [as_dict(messages.event(each, payload=True)) for each in found]}
+        """Return all events of a chain with their content, oldest first."""
+        chain_events = self._views.timeline("", correlation_id)
+        if not chain_events:
+            raise NotThere(f"there is no chain {correlation_id!r}")
+        return {"events": [as_dict(messages.event(stored, payload=True)) for stored in chain_events]}
 
     def event(self, event_id: str) -> Json:
-        """`Event` with its content."""
+        """Return `Event` with its content."""
         return as_dict(messages.event(self._views.event(event_id), payload=True))
 
     def lineage(self, name: str) -> Json:
-        """`Lineage`."""
-        nodes = [messages.node(each) for each in self._views.lineage(name, _LINEAGE_S)]
+        """Return `Lineage`."""
+        nodes = [messages.node(node) for node in self._views.lineage(name, _LINEAGE_S)]
         return as_dict(api.Lineage(id=name, nodes=nodes))
 
     def _progress(self, loop: str) -> Json | None:
-        """How far the open release is, and the newest verdict on it in its stage; None where none is open."""
+        """Return the progress of the open release and the newest verdict on it in its stage; None if none is open."""
         state = self._views.state(loop)
-        release = next((each for each in self._views.releases(loop) if each.release_id == state.release), None)
+        release = next(
+            (candidate for candidate in self._views.releases(loop) if candidate.release_id == state.release), None
+        )
         if release is None:
             return None
         newest = newest_verdict(state, release)
-        told = [each for each in messages.release(release).verdicts if newest and each.event_id == newest.id]
+        verdicts = [
+            candidate for candidate in messages.release(release).verdicts if newest and candidate.event_id == newest.id
+        ]
         found = progress(self._plans.get(loop), state, release)
-        return {**found, "verdict": as_dict(told[0]) if told else None}
+        return {**found, "verdict": as_dict(verdicts[0]) if verdicts else None}

@@ -1,4 +1,4 @@
-"""What every answer over HTTP has in common: who may ask, what a browser may do with it, and problems in words."""
+"""HTTP middleware: who may call, what browsers may do with answers, and errors as JSON."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ HEADERS = {
 
 
 def guard(names: Collection[str]) -> Middleware:
-    """A middleware for a server that is known by these host names, by `localhost` and by address.
+    """Return a middleware for a server with these host names, `localhost` and addresses.
 
-    A page of another origin can ask for nothing to be done: browsers say where a POST comes from. Nor can it read, by a
-    name of its own that it lets point here: a request for another host's name is refused.
+    Other origins cannot submit commands: browsers send the origin of a POST. Nor can they read through a name that
+    resolves to this server: requests for other host names are refused.
     """
     known = {"localhost", *names}
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        _known_host(request, known)
+        _check_host(request, known)
         if request.method == hdrs.METH_POST:
-            _own_page(request)
+            _check_origin(request)
         try:
             return await handler(request)
         except tuple(_STATUS) as error:
@@ -54,8 +54,8 @@ def guard(names: Collection[str]) -> Middleware:
 
 
 @web.middleware
-async def in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell what went wrong as JSON, and count answers by route."""
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Return errors as JSON, and count answers by route."""
     try:
         answer = await handler(request)
         code = answer.status
@@ -70,16 +70,16 @@ async def in_words(request: web.Request, handler: Handler) -> web.StreamResponse
     return answer
 
 
-async def harden(_request: web.Request, answer: web.StreamResponse) -> None:
-    """Say what a browser may do with an answer; called for each, before its headers leave."""
+async def add_security_headers(_request: web.Request, answer: web.StreamResponse) -> None:
+    """Add the headers that limit what a browser may do with an answer."""
     answer.headers.update(HEADERS)
     answer.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
 
 
-def _known_host(request: web.Request, known: Collection[str]) -> None:
+def _check_host(request: web.Request, known: Collection[str]) -> None:
     name = urlsplit(f"//{request.host}").hostname or ""
     if name not in known and not _is_address(name):
-        raise web.HTTPMisdirectedRequest(text=f"this server is not known as {name!r}")
+        raise web.HTTPMisdirectedRequest(text=f"this server does not serve the host {name!r}")
 
 
 def _is_address(name: str) -> bool:
@@ -90,10 +90,10 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _own_page(request: web.Request) -> None:
+def _check_origin(request: web.Request) -> None:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get(hdrs.ORIGIN)
     foreign = site not in (None, "same-origin") or (origin is not None and urlsplit(origin).netloc != request.host)
     if foreign:
-        raise web.HTTPForbidden(text="commands are taken from this server's own page alone")
+        raise web.HTTPForbidden(text="commands are accepted only from this server's own page")
     if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(text="say what you want as application/json")
+        raise web.HTTPUnsupportedMediaType(text="send the command as application/json")

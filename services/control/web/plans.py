@@ -1,4 +1,4 @@
-"""What a loop's definition asks of a release: the yardstick beside which the page shows how far one is."""
+"""The rollout plan of a loop's definition, with which the page shows a release's progress."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class PlannedStage:
 
     stage: str
     share: float
-    """Of keys answered by the challenger."""
+    """Share of keys that the challenger answers."""
     min_blocks: int
     max_blocks: int
     margin: float
-    """Gain that the interval's lower end must be above."""
+    """The interval's lower end must exceed this gain."""
     approval: bool
-    """Whether a person must approve what comes after it."""
+    """Whether the next step needs approval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class Plan:
 
     steps: tuple[PlannedStage, ...]
     level: float
-    """Of the intervals."""
+    """Level of the intervals."""
     loss: str
-    """What the loss is, in words."""
+    """Name of the loss."""
     thresholds: dict[str, float]
-    """Of each detector of an input's stability index, by input."""
+    """Threshold of each detector of an input's stability index, by input."""
 
 
 _LOSS: dict[LabelKind, str] = {
@@ -51,39 +51,45 @@ _LOSS: dict[LabelKind, str] = {
 
 
 def plan(definition: LoopDefinition) -> Plan:
-    """What the page says about a definition."""
+    """Return the plan of a definition."""
     steps = tuple(
         PlannedStage(step.stage, step.share, step.min_blocks, step.max_blocks, step.margin, step.approval)
         for step in definition.rollout.steps
     )
-    watched = {each.on: each.threshold for each in definition.monitoring.detectors.values() if each.on is not None}
-    return Plan(steps, definition.rollout.level, _LOSS[definition.label.kind], watched)
+    thresholds = {
+        detector.on: detector.threshold
+        for detector in definition.monitoring.detectors.values()
+        if detector.on is not None
+    }
+    return Plan(steps, definition.rollout.level, _LOSS[definition.label.kind], thresholds)
 
 
 def newest_verdict(state: LoopState, release: ReleaseState) -> Envelope[evaluation.VerdictReached] | None:
-    """The newest on the open release since it entered the stage that it is in."""
+    """Return the newest verdict on the open release since it entered its stage."""
     since_ms = release.stages[-1].since_ms if release.stages else 0
-    found = [each for each in release.verdicts if each.data.stage == state.stage and each.time_ms > since_ms]
-    return found[-1] if found else None
+    verdicts = [
+        verdict for verdict in release.verdicts if verdict.data.stage == state.stage and verdict.time_ms > since_ms
+    ]
+    return verdicts[-1] if verdicts else None
 
 
 def progress(plan: Plan | None, state: LoopState, release: ReleaseState) -> dict[str, Any]:
-    """How far the open release is in its stage.
+    """Return the progress of the open release in its stage.
 
-    `blocks` with paired rows so far, of `step.min_blocks` to `step.max_blocks`. `step` is None where the loop's
-    definition is not here, or has no such step any more.
+    `blocks`: paired blocks so far, of `step.min_blocks` to `step.max_blocks`. `step` is None if the loop's definition
+    is not here, or no longer has the step.
     """
     newest = newest_verdict(state, release)
-    judged = verdict_step(newest.data) if newest else None
-    step = _step(plan, state, -1 if judged is None else judged)
+    index = verdict_step(newest.data) if newest else None
+    step = _step(plan, state, -1 if index is None else index)
     blocks = int(newest.data.metrics.get("stage_blocks", 0)) if newest else 0
     return {"blocks": blocks, "step": asdict(step) if step else None}
 
 
-def _step(plan: Plan | None, state: LoopState, at: int) -> PlannedStage | None:
-    """The step that a verdict names; before the first, the one of the stage and the share."""
+def _step(plan: Plan | None, state: LoopState, index: int) -> PlannedStage | None:
+    """Return the step that a verdict names; before the first verdict, the step with the stage and share."""
     steps = plan.steps if plan else ()
-    if 0 <= at < len(steps):
-        return steps[at]
-    alike = [each for each in steps if each.stage == state.stage]
-    return next((each for each in alike if each.share == state.share), alike[0] if alike else None)
+    if 0 <= index < len(steps):
+        return steps[index]
+    same_stage = [step for step in steps if step.stage == state.stage]
+    return next((step for step in same_stage if step.share == state.share), same_stage[0] if same_stage else None)

@@ -1,4 +1,4 @@
-"""Paths of the web server."""
+"""Routes of the web server."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from services.control.web.stream import Streams
 STATIC = Path(__file__).parent / "static"
 _WINDOWS = 90
 _EVENTS = 200
-_MOST = 5_000
+_MAX_NEWEST = 5_000
 
 
 def routes(
     answers: Answers, commands: CommandService, streams: Streams, ready: Callable[[], None]
 ) -> list[web.AbstractRouteDef]:
-    """All paths. ``ready`` raises `Retriable` while the read model is being made."""
+    """Return all routes. ``ready`` raises `Retriable` while the read model is being built."""
 
     def get(path: str, work: Callable[[web.Request], dict[str, Any]]) -> web.RouteDef:
         async def answer(request: web.Request) -> web.StreamResponse:
             ready()
-            found = web.json_response(await asyncio.to_thread(work, request))
-            found.enable_compression()
-            return found
+            response = web.json_response(await asyncio.to_thread(work, request))
+            response.enable_compression()
+            return response
 
         return web.get(f"/api/{path}", answer)
 
@@ -46,25 +46,27 @@ def routes(
     async def command(request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         if name not in NAMES:
-            raise web.HTTPNotFound(text=f"there is no command {name!r}; there is {', '.join(NAMES)}")
-        asked = _asked(await request.read())
+            raise web.HTTPNotFound(text=f"there is no command {name!r}; there are {', '.join(NAMES)}")
+        command_request = _parse_command(await request.read())
         ready()
-        return web.json_response(as_dict(await asyncio.to_thread(commands.submit, name, asked)))
+        return web.json_response(as_dict(await asyncio.to_thread(commands.submit, name, command_request)))
 
     return [
         get("loops", lambda _: answers.loops()),
-        get("loops/{loop}/releases", lambda asked: answers.releases(_loop(asked))),
+        get("loops/{loop}/releases", lambda request: answers.releases(_loop(request))),
         get(
             "loops/{loop}/windows",
-            lambda asked: answers.windows(_loop(asked), _number(asked, _WINDOWS), asked.query.getall("input", None)),
+            lambda request: answers.windows(
+                _loop(request), _number(request, _WINDOWS), request.query.getall("input", None)
+            ),
         ),
-        get("loops/{loop}/inputs", lambda asked: answers.inputs(_loop(asked), _number(asked, _WINDOWS))),
-        get("loops/{loop}/history", lambda asked: answers.history(_loop(asked))),
-        get("loops/{loop}/timeline", lambda asked: answers.timeline(_loop(asked), _number(asked, _EVENTS))),
-        get("timeline", lambda asked: answers.timeline("", _number(asked, _EVENTS))),
-        get("chains/{id}", lambda asked: answers.chain(asked.match_info["id"])),
-        get("events/{id}", lambda asked: answers.event(asked.match_info["id"])),
-        get("lineage/{id}", lambda asked: answers.lineage(asked.match_info["id"])),
+        get("loops/{loop}/inputs", lambda request: answers.inputs(_loop(request), _number(request, _WINDOWS))),
+        get("loops/{loop}/history", lambda request: answers.history(_loop(request))),
+        get("loops/{loop}/timeline", lambda request: answers.timeline(_loop(request), _number(request, _EVENTS))),
+        get("timeline", lambda request: answers.timeline("", _number(request, _EVENTS))),
+        get("chains/{id}", lambda request: answers.chain(request.match_info["id"])),
+        get("events/{id}", lambda request: answers.event(request.match_info["id"])),
+        get("lineage/{id}", lambda request: answers.lineage(request.match_info["id"])),
         web.get("/api/stream", stream),
         web.post("/api/commands/{name}", command),
         web.get("/", _page),
@@ -81,15 +83,15 @@ def _loop(request: web.Request) -> str:
     return request.match_info["loop"]
 
 
-def _number(request: web.Request, otherwise: int) -> int:
-    text = request.query.get("newest", str(otherwise))
-    if not text.isdecimal() or not 0 < int(text) <= _MOST:
-        raise web.HTTPBadRequest(text=f"newest is {text!r}; give a number from 1 to {_MOST}")
+def _number(request: web.Request, default: int) -> int:
+    text = request.query.get("newest", str(default))
+    if not text.isdecimal() or not 0 < int(text) <= _MAX_NEWEST:
+        raise web.HTTPBadRequest(text=f"newest is {text!r}; use a number from 1 to {_MAX_NEWEST}")
     return int(text)
 
 
-def _asked(body: bytes) -> api.CommandRequest:
+def _parse_command(body: bytes) -> api.CommandRequest:
     try:
         return json_format.ParseDict(json.loads(body), api.CommandRequest())
     except (ValueError, json_format.ParseError) as error:
-        raise web.HTTPBadRequest(text=f"that is no command: {error}") from error
+        raise web.HTTPBadRequest(text=f"the body is not a valid command: {error}") from error

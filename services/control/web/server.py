@@ -1,4 +1,4 @@
-"""The web server: the page and its API, on the event loop of the service."""
+"""The web server: the page and its API, on the service's event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from driftloop.process import log
 from driftloop.process.errors import Retriable
 from services.control.command_service import CommandService
 from services.control.web.answers import Answers
-from services.control.web.guard import guard, harden, in_words
+from services.control.web.guard import add_security_headers, errors_as_json, guard
 from services.control.web.routes import routes
 from services.control.web.stream import Streams
 
@@ -31,22 +31,22 @@ class WebServer:
         port: int,
         names: Collection[str] = (),
     ) -> None:
-        """Listen on ``host`` and ``port``, any free one where 0; ``names`` are host names that it is known by."""
+        """``port`` 0 chooses a free one; ``names`` are host names of this server."""
         self._caught_up = caught_up
         self._streams = streams
         self._host = host
         self.port = port
-        """The one listened on, once it is started."""
-        self._app = web.Application(client_max_size=_BODY, middlewares=[in_words, guard(names)])
-        self._app.on_response_prepare.append(harden)
+        """The actual port, once started."""
+        self._app = web.Application(client_max_size=_BODY, middlewares=[errors_as_json, guard(names)])
+        self._app.on_response_prepare.append(add_security_headers)
         self._app.add_routes(routes(answers, commands, streams, self._ready))
         self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=_GRACE_S)
 
     async def start(self) -> None:
-        """Listen.
+        """Start to listen.
 
         Raises:
-            OSError: something else listens there.
+            OSError: another process uses the port.
         """
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self.port).start()
@@ -54,10 +54,10 @@ class WebServer:
         log.get(__name__).info("page", port=self.port)
 
     async def stop(self) -> None:
-        """End all streams, let what is being answered end, and listen no more."""
+        """End all streams, finish current requests, and stop listening."""
         await self._streams.close()
         await self._runner.cleanup()
 
     def _ready(self) -> None:
         if not self._caught_up():
-            raise Retriable("the read model is being made; ask again")
+            raise Retriable("the read model is being built; try again")

@@ -1,4 +1,4 @@
-"""What happens, as server-sent events."""
+"""Streams events as server-sent events."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from services.control.ports import Events, Stored
 
 _BATCH = 500
 _RETRY_MS = 1000
-BEAT_S = 10.0
-"""Between signs of life while nothing happens: who hears none for twice as long has lost the connection."""
-_MOST = 2**31 - 1
+HEARTBEAT_S = 10.0
+"""Interval of heartbeats while nothing happens: a client without one for twice as long has lost the connection."""
+_MAX_POSITION = 2**31 - 1
 
 
 class Streams:
-    """Events behind a place, each with its place as the id: who comes back with the last one misses nothing."""
+    """Events after a position, each with its position as id, so that a client can continue from the last one."""
 
-    def __init__(self, store: Events, feed: Feed, most: int, beat_s: float = BEAT_S) -> None:
+    def __init__(self, store: Events, feed: Feed, max_open: int, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._store = store
         self._feed = feed
-        self._most = most
-        self._beat_s = beat_s
+        self._max_open = max_open
+        self._heartbeat_s = heartbeat_s
         self._open: set[asyncio.Event] = set()
         self._closing = False
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Tell what comes after the header `Last-Event-ID`, or else after `?after=`, until either end goes."""
-        last = _place(request.headers.get("Last-Event-ID") or request.query.get("after", "0"))
-        if len(self._open) >= self._most:
-            raise web.HTTPServiceUnavailable(text=f"{len(self._open)} streams are followed already")
+        """Send events after the header `Last-Event-ID`, or else after `?after=`, until either side closes."""
+        position = _parse_position(request.headers.get("Last-Event-ID") or request.query.get("after", "0"))
+        if len(self._open) >= self._max_open:
+            raise web.HTTPServiceUnavailable(text=f"the limit of {len(self._open)} streams is reached; close one")
         woken = self._feed.follow()
         self._open.add(woken)
         metrics.PAGES.set(len(self._open))
         try:
-            found = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-            await found.prepare(request)
-            with suppress(ConnectionResetError):  # the page is gone: nobody is left to tell
-                await found.write(f"retry: {_RETRY_MS}\n\n".encode())
-                await self._tell(found, last, woken)
-            return found
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            with suppress(ConnectionResetError):  # the page is gone
+                await response.write(f"retry: {_RETRY_MS}\n\n".encode())
+                await self._send(response, position, woken)
+            return response
         finally:
             self._feed.leave(woken)
             self._open.discard(woken)
@@ -57,17 +57,17 @@ class Streams:
         for woken in self._open:
             woken.set()
 
-    async def _tell(self, found: web.StreamResponse, last: int, woken: asyncio.Event) -> None:
+    async def _send(self, response: web.StreamResponse, position: int, woken: asyncio.Event) -> None:
         while not self._closing:
             woken.clear()
-            new = await asyncio.to_thread(self._store.after, last, limit=_BATCH)
-            if new:
-                last = new[-1].position
-                await found.write(b"".join(map(_record, new)))
+            events = await asyncio.to_thread(self._store.after, position, limit=_BATCH)
+            if events:
+                position = events[-1].position
+                await response.write(b"".join(map(_record, events)))
                 continue
-            await found.write(b"event: beat\ndata: {}\n\n")
+            await response.write(b"event: beat\ndata: {}\n\n")
             with suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), self._beat_s)
+                await asyncio.wait_for(woken.wait(), self._heartbeat_s)
 
 
 def _record(stored: Stored) -> bytes:
@@ -75,7 +75,7 @@ def _record(stored: Stored) -> bytes:
     return f"id: {stored.position}\ndata: {json.dumps(event)}\n\n".encode()
 
 
-def _place(text: str) -> int:
-    if not text.isdecimal() or int(text) > _MOST:
-        raise web.HTTPBadRequest(text=f"{text!r} is no place in the read model")
+def _parse_position(text: str) -> int:
+    if not text.isdecimal() or int(text) > _MAX_POSITION:
+        raise web.HTTPBadRequest(text=f"{text!r} is not a position in the read model")
     return int(text)

@@ -48,7 +48,7 @@ WRONG = [
     (("approve", "flights", "r-nothing", *WHY), "there is no release 'r-nothing'"),
     (("reject", "flights", "r-nothing", *WHY), "there is no release 'r-nothing'"),
     (("rollback", "flights"), "Missing option '--why'"),
-    (("rollback", "flights", "--why", " "), "say why"),
+    (("rollback", "flights", "--why", " "), "why is missing"),
     (("pause", "nowhere", *WHY), "there is no loop 'nowhere'"),
     (("resume", "nowhere", *WHY), "there is no loop 'nowhere'"),
     (("kpis", "nowhere"), "nowhere"),

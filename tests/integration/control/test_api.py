@@ -123,13 +123,13 @@ def test_an_approval_is_for_the_release_that_waits(running: Running) -> None:
         ("GetRelease", api.GetReleaseRequest(release_id="r-9"), "no release 'r-9'"),
         ("GetEvent", api.GetEventRequest(event_id="x"), "no lifecycle event"),
         ("GetLineage", api.GetLineageRequest(id="x"), "no prediction, release, run or event"),
-        ("GetLineage", api.GetLineageRequest(), "say which"),
-        ("ListWindows", api.ListWindowsRequest(), "say which loop"),
+        ("GetLineage", api.GetLineageRequest(), "name a prediction"),
+        ("ListWindows", api.ListWindowsRequest(), "name a loop"),
         ("ListHistory", api.ListHistoryRequest(loop="nowhere"), "no loop 'nowhere'"),
-        ("Rollback", command(loop=""), "say which loop"),
+        ("Rollback", command(loop=""), "name a loop"),
         ("Rollback", command(loop="nowhere"), "no loop 'nowhere'"),
-        ("Rollback", command(why=""), "say why"),
-        ("Approve", command(), "say which release"),
+        ("Rollback", command(why=""), "why is missing"),
+        ("Approve", command(), "name the release"),
         ("Reject", command(release_id="r-9"), "no release 'r-9'"),
     ],
 )
@@ -143,7 +143,7 @@ def test_one_follower_too_many_is_refused_and_the_others_go_on(running: Running)
     followers = [running.client.timeline(asked, timeout_s=30) for _ in range(3)]
     assert next(followers[0]).id
     assert next(followers[1]).id
-    with pytest.raises(DriftloopError, match="2 timelines are followed"):
+    with pytest.raises(DriftloopError, match="the limit of 2 followed timelines"):
         next(followers[2])
 
 

@@ -123,7 +123,7 @@ async def test_a_quiet_stream_gives_signs_of_life(page: aiohttp.ClientSession) -
 async def test_one_page_too_many_is_refused(page: aiohttp.ClientSession) -> None:
     async with page.get("/api/stream"), page.get("/api/stream"), page.get("/api/stream") as third:
         assert third.status == 503
-        assert (await third.json())["error"] == "2 streams are followed already"
+        assert (await third.json())["error"] == "the limit of 2 streams is reached; close one"
 
 
 async def test_a_command_is_one_event_through_whichever_door(running: Running, page: aiohttp.ClientSession) -> None:
@@ -138,13 +138,13 @@ async def test_a_command_is_one_event_through_whichever_door(running: Running, p
 @pytest.mark.parametrize(
     ("name", "body", "status", "said"),
     [
-        ("pause", command(why=" "), 400, "say why"),
-        ("pause", command(who=""), 400, "say who"),
-        ("pause", command(why="x" * 2001), 400, "say why"),
-        ("pause", command(loop=""), 400, "say which loop"),
+        ("pause", command(why=" "), 400, "why is missing or too long"),
+        ("pause", command(who=""), 400, "who is missing or too long"),
+        ("pause", command(why="x" * 2001), 400, "why is missing or too long"),
+        ("pause", command(loop=""), 400, "name a loop"),
         ("pause", command(loop="nowhere"), 404, "no loop 'nowhere'"),
         ("pause", {"loops": LOOP}, 400, 'no field named "loops"'),
-        ("pause", ["x"], 400, "that is no command"),
+        ("pause", ["x"], 400, "not a valid command"),
         ("resume", command(), 409, "is not paused"),
         ("approve", command(release_id="r-2"), 409, "does not wait"),
         ("reject", command(release_id="r-9"), 404, "no release 'r-9'"),
@@ -227,4 +227,4 @@ async def test_nothing_is_answered_from_half_a_read_model(running: Running, page
         async with page.get(path) as answer:
             assert answer.status == 503
     async with page.post("/api/commands/pause", json=command()) as answer:
-        assert (await answer.json())["error"] == "the read model is being made; ask again"
+        assert (await answer.json())["error"] == "the read model is being built; try again"

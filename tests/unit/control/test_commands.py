@@ -64,15 +64,15 @@ def test_a_model_is_asked_for_that_was_looked_at() -> None:
     made = draft(command("import"), STATE)
     assert made.data.model == MODEL  # type: ignore[attr-defined]
     for uri in ("", "model.onnx", "imports/../secret.onnx"):
-        with pytest.raises(Missing, match="say which model"):
+        with pytest.raises(Missing, match="the model is missing"):
             draft(replace(command("import"), model=messages.ImportedModel(uri=uri, sha256="0" * 64)), STATE)
-    with pytest.raises(Missing, match="say which model"):
+    with pytest.raises(Missing, match="the model is missing"):
         draft(replace(command("import"), model=None), STATE)
 
 
 @pytest.mark.parametrize("name", ["approve", "reject"])
 def test_a_release_is_asked_for(name: str) -> None:
-    with pytest.raises(Missing, match="which release"):
+    with pytest.raises(Missing, match="name the release"):
         draft(replace(command(name), release_id=""), STATE)
 
 

@@ -25,7 +25,7 @@ def harness(tmp_path: Path) -> Harness:
 
 
 def follow(harness: Harness) -> None:
-    harness.index.take(harness.broker.batch_consumer([TOPIC], "again").poll(1000, 0.0))
+    harness.index.add(harness.broker.batch_consumer([TOPIC], "again").poll(1000, 0.0))
 
 
 def test_a_prediction_is_found_whole(harness: Harness) -> None:
@@ -44,7 +44,7 @@ def test_one_that_was_logged_twice_is_found_at_its_first_place(harness: Harness)
 
 def test_it_says_so_where_the_index_has_not_come_that_far(harness: Harness) -> None:
     harness.serve([served(1)])
-    with pytest.raises(Retriable, match="ask again"):
+    with pytest.raises(Retriable, match="try again"):
         harness.index.find("p-1", 0.0)
 
 

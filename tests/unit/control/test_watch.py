@@ -60,13 +60,13 @@ def test_a_loop_that_stands_still_is_told_of_once_and_not_before(tmp_path: Path)
     log.window(1)
     harness.read(log.events)
     loops = StuckLoops(harness.views, harness.engine, clock, harness.stop, HOUR_MS, lambda: True)
-    loops.look()
+    loops.check()
     clock.move(3500)
-    loops.look()
+    loops.check()
     assert states(harness) == {}
     clock.move(200)
-    loops.look()
-    loops.look()
+    loops.check()
+    loops.check()
     assert states(harness) == {"stuck": WAITING}
     with harness.engine.connect() as connection:
         assert len(connection.execute(select(notices)).all()) == 1
@@ -80,11 +80,11 @@ def test_a_loop_that_goes_on_is_not_stuck(tmp_path: Path) -> None:
     for number in range(1, 5):
         log.window(number)
         harness.read(log.events)
-        loops.look()
+        loops.check()
         log.decided(number)
         harness.read(log.events)
         clock.move(3000)
-        loops.look()
+        loops.check()
     assert states(harness) == {}
 
 
