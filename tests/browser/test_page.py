@@ -68,7 +68,7 @@ def test_the_overview_shows_champion_challenger_drift_and_next_step(harness: Pag
         "When a parcel leaves a shop, how many of its items will come back?",
         f"{SECOND} since 6 Apr 2024", f"{PENDING} in shadow", "4 blocks of 4 to 12",
         "passed: +0.0204 [+0.0049, +0.0362]", "returns: 5.76 > 4 over 10 blocks on 30 Mar 2024",
-        f"Decide on {PENDING}", "waits for you",
+        f"Decide on {PENDING}", "waits for approval",
     ):  # fmt: skip
         expect_text(card, text)
     assert problems(page) == []
@@ -77,11 +77,11 @@ def test_the_overview_shows_champion_challenger_drift_and_next_step(harness: Pag
 def test_a_loop_without_a_champion_and_a_loop_without_events_say_so(harness: PageHarness, page: Page) -> None:
     open_view(page, harness.url)
     parcels = page.locator("[aria-labelledby=loop-parcels]")
-    expect_text(parcels, "nobody answers yet")
+    expect_text(parcels, "none yet")
     expect_text(parcels, "the first champion is trained once there are enough events")
     expect_text(page.locator("[aria-labelledby=loop-returns]"), "no events yet")
     page.goto(f"{harness.url}/#/loop/returns")
-    for text in ("No window has outcomes", "No window of a champion", "No release was judged", "Nothing was live"):
+    for text in ("No window has outcomes", "No window of a champion", "No release has a verdict", "Nothing was live"):
         expect_text(page.locator("main"), text)
     assert problems(page) == []
 
@@ -90,7 +90,7 @@ def test_without_loops_the_page_says_how_to_create_one(tmp_path: Path, page: Pag
     harness = PageHarness(tmp_path, [], [])
     try:
         open_view(page, harness.url)
-        expect_text(page.locator("main"), "No loop is here yet")
+        expect_text(page.locator("main"), "There are no loops yet")
         expect_text(page.locator("main"), "driftloop init")
     finally:
         harness.stop()
@@ -140,7 +140,7 @@ def test_a_page_opened_early_waits_for_the_read_model(harness: PageHarness, page
 def test_an_approval_is_confirmed_then_sent_once_and_shows_its_effect(harness: PageHarness, page: Page) -> None:
     open_view(page, harness.url + LOOP_PAGE)
     button(page, "Approve").click()
-    expect_text(dialog(page), f"{PENDING} goes on to canary and answers 20% of keys. {SECOND} stays champion.")
+    expect_text(dialog(page), f"{PENDING} moves to canary and answers 20% of keys. {SECOND} stays champion.")
     assert not harness.control.broker.records("control.approve.v1")
     confirm(page, "looked at its slices", f"Approve {PENDING}")
     command = harness.sent_command("approve")
@@ -164,7 +164,7 @@ def test_a_rejection_ends_the_release(harness: PageHarness, page: Page) -> None:
     harness.enter_stage_after(command, PENDING, "rejected")
     expect_text(dialog(page).locator(".outcome.done"), f"Route 8 answers: champion {SECOND}")
     page.keyboard.press("Escape")
-    expect_text(page.locator(".state"), "none is judged")
+    expect_text(page.locator(".state"), "none")
     expect_text(page.locator(".history"), "by anna: worse for small shops")
 
 
@@ -172,9 +172,9 @@ def test_a_rollback_names_the_previous_champion_and_shows_when_it_answers(harnes
     harness.history.enter_stage(PENDING, "rejected", "command", f"shadow {PENDING} 4", "by itself")
     harness.publish(4)
     open_view(page, harness.url + LOOP_PAGE)
-    expect_text(page.locator(".state"), "none is judged")
+    expect_text(page.locator(".state"), "none")
     button(page, "Roll back").click()
-    expect_text(dialog(page), f"{SECOND} is taken back. {FIRST}, champion before it, answers every request again.")
+    expect_text(dialog(page), f"{SECOND} is rolled back. {FIRST}, the previous champion, answers every request again.")
     confirm(page, "complaints from the shops", "Roll back orders")
     command = harness.sent_command("rollback")
     assert command.data.why == "complaints from the shops"
@@ -187,7 +187,7 @@ def test_a_rollback_names_the_previous_champion_and_shows_when_it_answers(harnes
 def test_a_loop_is_paused_and_resumed(harness: PageHarness, page: Page) -> None:
     open_view(page, harness.url + LOOP_PAGE)
     button(page, "Pause").click()
-    expect_text(dialog(page), "Nothing is trained or promoted in orders by itself")
+    expect_text(dialog(page), "orders stops automatic training and promotion")
     confirm(page, "stocktaking", "Pause orders")
     expect_text(dialog(page).locator(".outcome.done"), "Paused.")
     page.keyboard.press("Escape")
@@ -222,7 +222,7 @@ def test_a_refused_command_shows_the_reason(harness: PageHarness, page: Page) ->
     button(page, "Approve").click()
     harness.history.enter_stage(PENDING, "rejected", "command", f"shadow {PENDING} 4", "by itself")
     harness.publish(4)
-    expect_text(page.locator(".state"), "none is judged")
+    expect_text(page.locator(".state"), "none")
     confirm(page, "looked at its slices", f"Approve {PENDING}")
     expect_text(dialog(page).get_by_role("alert"), "does not wait for an approval")
     expect(button(dialog(page), f"Approve {PENDING}")).to_be_enabled()

@@ -1,4 +1,4 @@
-// Marks that stand for kinds of events: told apart by shape, so that colour is never all there is.
+// Symbols for kinds of events; shapes differ, so that colour is never the only difference.
 
 import { html } from "./vendor/htm-preact.js";
 

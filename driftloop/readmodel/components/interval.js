@@ -1,12 +1,12 @@
-// An interval as a picture against zero, and against the margin that the policy asks for.
+// An interval drawn against zero and the policy's margin.
 
 import { html } from "./vendor/htm-preact.js";
 import { tone as toneOf } from "./glyphs.js";
 import { interval } from "./words.js";
 
-// The same scale for several intervals: half its width.
+// Half the width of a common scale for several intervals.
 export function reach(verdicts) {
-  const ends = verdicts.flatMap((each) => (each.estimate === undefined ? [] : [each.lower, each.upper, each.margin]));
+  const ends = verdicts.flatMap((verdict) => (verdict.estimate === undefined ? [] : [verdict.lower, verdict.upper, verdict.margin]));
   return Math.max(1e-6, ...ends.map(Math.abs)) * 1.08;
 }
 

@@ -1,4 +1,4 @@
-// A chain of events as a picture: time to the right, a lane for each part, a line from each cause to what it led to.
+// A chain of events as a picture: time to the right, a lane for each service, a line from each cause to its effect.
 
 import { html, useRef, useState } from "./vendor/htm-preact.js";
 import { Glyph } from "./glyphs.js";
@@ -6,21 +6,21 @@ import { useWidth } from "./plot.js";
 import { day, shortDay } from "./words.js";
 
 const LANES = [
-  ["control", "people"], ["monitoring", "monitoring"], ["training", "training"], ["evaluation", "evaluation"],
+  ["control", "users"], ["monitoring", "monitoring"], ["training", "training"], ["evaluation", "evaluation"],
   ["registry", "registry"], ["serving", "serving"], ["ingestion", "ingestion"], ["features", "features"],
 ];
-const HEAD = 88, LANE = 62, TOP = 34, LEAST = 52, MOST = 100, NARROW = 22, LETTERS = 13;
+const HEAD = 88, LANE = 62, TOP = 34, NARROWEST = 52, WIDEST = 100, NARROW = 22, LETTERS = 13;
 
 const domain = (event) => event.type.split(".")[1];
 const isSmall = (event) => !event.label;
 
 const short = (text) => (text.length > LETTERS ? `${text.slice(0, LETTERS - 1)}…` : text);
 
-// As wide as there is room, where the names leave a choice.
+// As wide as the space allows, within limits for the labels.
 function layout(events, room) {
   const small = events.filter(isSmall).length;
   const fits = (room - HEAD - 12 - small * NARROW) / Math.max(1, events.length - small);
-  const wide = Math.min(MOST, Math.max(LEAST, fits));
+  const wide = Math.min(WIDEST, Math.max(NARROWEST, fits));
   const lanes = LANES.filter(([name]) => events.some((event) => domain(event) === name));
   let x = HEAD;
   const nodes = events.map((event) => {
@@ -39,14 +39,14 @@ function curve(from, to) {
   return `M${from.x} ${from.y} C${middle} ${from.y} ${middle} ${to.y} ${to.x - 9} ${to.y}`;
 }
 
-// Where event time moves on: dates that do not stand upon each other.
+// Dates at changes of event time, without overlap.
 function dates(nodes) {
-  const found = [];
+  const labels = [];
   for (const node of nodes) {
     const text = shortDay(node.event.time);
-    if (!found.length || (text !== found[found.length - 1].text && node.x - found[found.length - 1].x > 58)) found.push({ x: node.x, text });
+    if (!labels.length || (text !== labels[labels.length - 1].text && node.x - labels[labels.length - 1].x > 58)) labels.push({ x: node.x, text });
   }
-  return found;
+  return labels;
 }
 
 // A report's events list all their causes; the control API's events name one.
@@ -77,8 +77,8 @@ export function Picture({ events, onOpen = () => {} }) {
     <svg width=${Math.max(width, wide)} height=${height} role="group" aria-label="The chain as a picture. Arrow keys move from event to event, Enter opens one.">
       ${lanes.map(([, text], n) => html`<rect class=${n % 2 ? "lane odd" : "lane"} x="0" y=${TOP + n * LANE} width="100%" height=${LANE} />
         <text class="lane-name" x="10" y=${TOP + (n + 0.5) * LANE + 4}>${text}</text>`)}
-      ${dates(nodes).map((each) => html`<text class="tick" x=${each.x} y="20" text-anchor="middle">${each.text}</text>
-        <line class="grid" x1=${each.x} x2=${each.x} y1="26" y2=${TOP} />`)}
+      ${dates(nodes).map((date) => html`<text class="tick" x=${date.x} y="20" text-anchor="middle">${date.text}</text>
+        <line class="grid" x1=${date.x} x2=${date.x} y1="26" y2=${TOP} />`)}
       ${nodes.flatMap((node) => causes(node.event).filter((id) => positions.has(id)).map((id) =>
         html`<path class=${node.text ? "edge" : "edge faint"} d=${curve(positions.get(id), node)} />`))}
       ${nodes.map((node, n) => html`<g key=${node.event.id} class="node" data-node role="button" tabindex=${n === current ? 0 : -1}

@@ -1,4 +1,4 @@
-// Numbers, times and events in words.
+// Formats numbers and times.
 
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 const SHORT_DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
@@ -7,7 +7,7 @@ const SECONDS = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone
 
 export const millis = (text) => Date.parse(text);
 
-// Event time, UTC; midnight is left out.
+// Event time, UTC; without 00:00.
 export function day(time) {
   const at = new Date(time);
   const clock = CLOCK.format(at);

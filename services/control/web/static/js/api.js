@@ -1,9 +1,9 @@
-// Questions and commands to the control service.
+// Requests and commands to the control service.
 
 export class Problem extends Error {
   constructor(text, status) {
     super(text);
-    this.status = status; // 0 where no answer came
+    this.status = status; // 0 if there was no answer
   }
 }
 
@@ -15,12 +15,12 @@ async function call(path, options) {
     if (error.name === "AbortError") throw error;
     throw new Problem("The control service does not answer.", 0);
   }
-  const found = await answer.json().catch(() => ({ error: `It answers ${answer.status}, and not in JSON.` }));
-  if (!answer.ok) throw new Problem(found.error || `It answers ${answer.status}.`, answer.status);
-  return found;
+  const content = await answer.json().catch(() => ({ error: `The control service answered ${answer.status} without JSON.` }));
+  if (!answer.ok) throw new Problem(content.error || `The control service answered ${answer.status}.`, answer.status);
+  return content;
 }
 
-export const ask = (path, signal) => call(path, { signal });
+export const read = (path, signal) => call(path, { signal });
 
 export const command = (name, request) =>
   call(`commands/${name}`, {

@@ -1,4 +1,4 @@
-// A chain: from the oldest reason to promotion, rejection or rollback.
+// A chain of events, from the first cause to promotion, rejection or rollback.
 
 import { html } from "../components/vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
@@ -10,7 +10,7 @@ import { clock, count, day, millis } from "../components/words.js";
 function span(events) {
   const [first, last] = [events[0], events[events.length - 1]];
   const seconds = (millis(last.wall_time) - millis(first.wall_time)) / 1000;
-  return `${count(events.length, "event")}, ${day(first.time)} to ${day(last.time)} in event time, ${seconds < 120 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(0)} min`} by the clock`;
+  return `${count(events.length, "event")}, ${day(first.time)} to ${day(last.time)} in event time, ${seconds < 120 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(0)} min`} wall time`;
 }
 
 export function Chain({ id }) {
@@ -18,24 +18,24 @@ export function Chain({ id }) {
   const { data, problem } = useAnswer(`chains/${encodeURIComponent(id)}`, (event) => event.correlation_id === id);
   const loop = data?.events[0].loop;
   return html`<p class="crumbs"><a href="#/">Loops</a>${loop ? html` / <a href=${`#/loop/${encodeURIComponent(loop)}`}>${loop}</a>` : null}</p>
-    <h1 tabindex="-1">What led to what</h1>
+    <h1 tabindex="-1">Chain of causes</h1>
     ${problem && !data ? html`<p class="problem">${problem.message}</p>` : null}
     ${data ? html`<p class="question">${data.events[0].line}</p><p class="muted">${span(data.events)}</p>
       <section class="panel whole" aria-label="Picture"><${Picture} events=${data.events} onOpen=${opening.event} /><${Key} events=${data.events} /></section>
-      <section class="panel whole" aria-labelledby="events"><h2 id="events">In words</h2>
+      <section class="panel whole" aria-labelledby="events"><h2 id="events">Events</h2>
         <div class="scroll" tabindex="0" role="group" aria-label="Events of the chain"><table class="chain">
-          <thead><tr><th scope="col">Event time</th><th scope="col">Event</th><th scope="col">By</th><th scope="col">Written</th></tr></thead>
+          <thead><tr><th scope="col">Event time</th><th scope="col">Event</th><th scope="col">By</th><th scope="col">Published</th></tr></thead>
           <tbody>${data.events.map((event) => html`<tr key=${event.id}><td>${day(event.time)}</td>
             <td><button type="button" class="link" onClick=${() => opening.event(event.id)}><${Icon} name=${event.glyph} size=${14} /> ${event.line}</button></td>
             <td>${event.source}</td><td class="muted">${clock(event.wall_time)}</td></tr>`)}</tbody></table></div></section>` : html`<p class="muted">Loading…</p>`}`;
 }
 
-const WORDS = {
-  alarm: "alarm", person: "a person", run: "run", trained: "trained", better: "passed", worse: "failed", unknown: "not known yet",
+const LABELS = {
+  alarm: "alarm", person: "a user", run: "run", trained: "trained", better: "passed", worse: "failed", unknown: "not known yet",
   shadow: "shadow", canary: "canary", champion: "champion", ended: "ended", back: "rolled back", route: "route", wait: "waits",
 };
 
 function Key({ events }) {
-  const there = new Set(events.map((event) => event.glyph));
-  return html`<ul class="key">${Object.keys(WORDS).filter((name) => there.has(name)).map((name) => html`<li key=${name}><${Icon} name=${name} size=${15} /> ${WORDS[name]}</li>`)}</ul>`;
+  const shown = new Set(events.map((event) => event.glyph));
+  return html`<ul class="key">${Object.keys(LABELS).filter((name) => shown.has(name)).map((name) => html`<li key=${name}><${Icon} name=${name} size=${15} /> ${LABELS[name]}</li>`)}</ul>`;
 }

@@ -1,4 +1,4 @@
-// A command of a person: what it will do, who wants it and why, a question, and what came of it.
+// Dialog for a command: its effect, who sends it and why, and its result.
 
 import { html, useLayoutEffect, useRef, useState } from "../components/vendor/htm-preact.js";
 import { command as sendCommand } from "./api.js";
@@ -14,40 +14,40 @@ const COMMANDS = {
     verb: "Approve", icon: "champion",
     can: (loop) => Boolean(loop.approval),
     release: (loop) => loop.approval?.release_id ?? "",
-    says: (loop, plan) => {
+    effect: (loop, plan) => {
       const { release_id: release, to_stage: to } = loop.approval;
-      if (to === "champion") return `${release} becomes champion and answers every request. ${loop.champion} is kept, so that you can roll back.`;
-      const share = plan?.steps.find((each) => each.stage === to)?.share;
-      return `${release} goes on to ${to}${share ? ` and answers ${percent(share)} of keys` : ""}. ${loop.champion} stays champion.`;
+      if (to === "champion") return `${release} becomes champion and answers every request. You can roll back to ${loop.champion}.`;
+      const share = plan?.steps.find((step) => step.stage === to)?.share;
+      return `${release} moves to ${to}${share ? ` and answers ${percent(share)} of keys` : ""}. ${loop.champion} stays champion.`;
     },
   },
   reject: {
     verb: "Reject", icon: "ended", danger: true,
     can: (loop) => Boolean(loop.challenger),
     release: (loop) => loop.challenger,
-    says: (loop) => `${loop.challenger} ends here, in ${loop.stage}, for good. ${loop.champion} answers every request, as champion.`,
+    effect: (loop) => `${loop.challenger} ends in ${loop.stage} and cannot return. ${loop.champion} stays champion and answers every request.`,
   },
   rollback: {
     verb: "Roll back", icon: "back", danger: true,
     can: (loop) => Boolean(loop.challenger || loop.former.length),
-    says: (loop) => loop.challenger
-      ? `${loop.challenger} is taken out of ${loop.stage}. ${loop.champion} stays champion and answers every request.`
-      : `${loop.champion} is taken back. ${loop.former[loop.former.length - 1]}, champion before it, answers every request again.`,
+    effect: (loop) => loop.challenger
+      ? `${loop.challenger} is removed from ${loop.stage}. ${loop.champion} stays champion and answers every request.`
+      : `${loop.champion} is rolled back. ${loop.former[loop.former.length - 1]}, the previous champion, answers every request again.`,
   },
   pause: {
     verb: "Pause", icon: "wait",
     can: (loop) => !loop.paused,
-    says: (loop) => `Nothing is trained or promoted in ${loop.name} by itself until somebody resumes it. What is worse is still taken back.`,
+    effect: (loop) => `${loop.name} stops automatic training and promotion until it is resumed. A release that is worse is still rolled back.`,
   },
   resume: {
     verb: "Resume", icon: "route",
     can: (loop) => loop.paused,
-    says: (loop) => `${loop.name} acts by itself again: it trains, judges and promotes by its policy.`,
+    effect: (loop) => `${loop.name} trains, judges and promotes automatically again.`,
   },
   retrain: {
     verb: "Retrain", icon: "run",
     can: (loop) => Boolean(loop.event_time),
-    says: (loop) => `A candidate is trained for ${loop.name} on its newest data, then judged and rolled out like any other. While the loop is busy the reason is kept for later.`,
+    effect: (loop) => `A candidate is trained for ${loop.name} on its newest data, then judged and rolled out like any other. If the loop is busy, the request is kept for later.`,
   },
 };
 
@@ -55,17 +55,17 @@ export const verb = (name) => COMMANDS[name].verb;
 export const icon = (name) => COMMANDS[name].icon;
 export const isDanger = (name) => Boolean(COMMANDS[name].danger);
 
-// Commands that can be followed now; what waits for a person first.
+// Commands that are possible now; approval first.
 export const possible = (loop) => Object.keys(COMMANDS).filter((name) => COMMANDS[name].can(loop));
 
-// A number that nobody else has, where the page is not served over https either.
-const drawn = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (each) => each.toString(16).padStart(8, "0")).join("");
+// A random id; randomUUID would need https.
+const randomId = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (number) => number.toString(16).padStart(8, "0")).join("");
 
 export function CommandDialog({ name, loop, plan, onClose }) {
-  const [about] = useState(() => ({ says: COMMANDS[name].says(loop, plan), release: COMMANDS[name].release?.(loop) ?? "", id: drawn() }));
+  const [about] = useState(() => ({ effect: COMMANDS[name].effect(loop, plan), release: COMMANDS[name].release?.(loop) ?? "", id: randomId() }));
   const [who, setWho] = useState(localStorage.getItem(WHO) ?? "");
   const [why, setWhy] = useState("");
-  const [state, setState] = useState("asking"); // then sending, then sent
+  const [state, setState] = useState("editing"); // then sending, then sent
   const [problem, setProblem] = useState(null);
   const effect = useEffectOf(name);
   const submit = async (event) => {
@@ -79,17 +79,17 @@ export function CommandDialog({ name, loop, plan, onClose }) {
       setState("sent");
     } catch (refused) {
       setProblem(refused);
-      setState("asking");
+      setState("editing");
     }
   };
   return html`<${Dialog} title=${`${COMMANDS[name].verb} ${loop.name}?`} onClose=${onClose}>
-    <p class="lead">${about.says}</p>
+    <p class="lead">${about.effect}</p>
     ${state === "sent" ? html`<${Effect} name=${name} effect=${effect} onClose=${onClose} />` : html`<form onSubmit=${submit}>
-      <label for="who">Who <span class="muted">(kept with the command)</span></label>
+      <label for="who">Who <span class="muted">(stored with the command)</span></label>
       <input id="who" name="who" required maxlength="2000" autocomplete="username" autofocus=${!who} value=${who} onInput=${(event) => setWho(event.target.value)} />
       <label for="why">Why <span class="muted">(shown in the history)</span></label>
       <textarea id="why" name="why" rows="2" required maxlength="2000" autofocus=${Boolean(who)} value=${why} onInput=${(event) => setWhy(event.target.value)}></textarea>
-      ${problem ? html`<p class="problem" role="alert">${problem.status === 0 ? `${problem.message} Trying again sends it once, even if it came through.` : sentence(problem.message)}</p>` : null}
+      ${problem ? html`<p class="problem" role="alert">${problem.status === 0 ? `${problem.message} If you try again, it is carried out only once.` : sentence(problem.message)}</p>` : null}
       <footer><button type="button" onClick=${onClose}>Cancel</button>
         <button class=${`primary ${COMMANDS[name].danger ? "danger" : ""}`} disabled=${state === "sending" || !who.trim() || !why.trim()}>
           ${state === "sending" ? "Sending…" : `${COMMANDS[name].verb} ${about.release || loop.name}`}</button></footer>
@@ -102,8 +102,8 @@ const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 function Effect({ effect, onClose }) {
   const button = useRef(null);
   useLayoutEffect(() => button.current.focus(), []);
-  const [how, words] = effect.end ?? ["waiting", "Sent. What comes of it shows here; it goes on if you close this."];
+  const [result, text] = effect.end ?? ["waiting", "Sent. Its effect appears here; it continues if you close this."];
   return html`<ol class="effect">${effect.seen.map((event) => html`<li key=${event.id}><${Icon} name=${event.glyph} /> ${event.line}</li>`)}</ol>
-    <p class=${`outcome ${how}`} role="status">${words}</p>
+    <p class=${`outcome ${result}`} role="status">${text}</p>
     <footer><button type="button" class="primary" ref=${button} onClick=${onClose}>Close</button></footer>`;
 }

@@ -1,10 +1,10 @@
-// A modal dialog: the browser keeps the focus in it, and gives it back.
+// A modal dialog: the browser keeps the focus inside and returns it at the end.
 
 import { createContext, html, useContext, useEffect, useRef } from "../components/vendor/htm-preact.js";
 
 export const Opening = createContext(null);
 
-// What opens dialogs: {event(id), command(name, loop)}.
+// Functions that open dialogs: {event(id), command(name, loop)}.
 export const useOpening = () => useContext(Opening);
 
 export function Dialog({ title, onClose, children, wide = false }) {
@@ -14,7 +14,7 @@ export function Dialog({ title, onClose, children, wide = false }) {
     const dialog = box.current;
     dialog.showModal();
     return () => {
-      gone.current = true; // another takes its place, and must not be closed by this one's end
+      gone.current = true; // another dialog replaces it and must stay open
       dialog.close();
     };
   }, []);

@@ -1,7 +1,7 @@
-// What a command leads to, from the events that follow it.
+// The effect of a command, from the events that follow it.
 
 import { useEffect, useRef, useState } from "../components/vendor/htm-preact.js";
-import { ask } from "./api.js";
+import { read } from "./api.js";
 import { follow } from "./live.js";
 
 const AT_ONCE = { pause: "Paused.", resume: "Resumed." };
@@ -11,35 +11,35 @@ const ENDS = {
 
 const sentence = (line) => `${line.charAt(0).toUpperCase()}${line.slice(1)}${line.endsWith(".") ? "" : "."}`;
 
-// Returns {send(accepted), seen: events so far, end: null or [done or failed, words]}.
+// Returns {send(accepted), seen: events so far, end: null or [done or failed, text]}.
 export function useEffectOf(name) {
   const [seen, setSeen] = useState([]);
   const [end, setEnd] = useState(null);
-  const early = useRef([]); // what came before the answer to the command did
-  const led = useRef(null);
+  const early = useRef([]); // events that came before the answer to the command
+  const chain = useRef(null);
 
-  const see = (event) => {
-    if (event.id !== led.current.command && !led.current.ids.has(event.causation_id)) return;
-    if (led.current.ids.has(event.id) && event.id !== led.current.command) return;
-    led.current.ids.add(event.id);
-    setSeen((before) => (before.some((each) => each.id === event.id) ? before : [...before, event]));
-    if (event.id === led.current.command && AT_ONCE[name]) setEnd(["done", AT_ONCE[name]]);
-    else if (ENDS[event.kind] && event.id !== led.current.command) setEnd([ENDS[event.kind], sentence(event.line)]);
-    else if (event.kind === "StageEntered") nobody(event);
+  const add = (event) => {
+    if (event.id !== chain.current.command && !chain.current.ids.has(event.causation_id)) return;
+    if (chain.current.ids.has(event.id) && event.id !== chain.current.command) return;
+    chain.current.ids.add(event.id);
+    setSeen((before) => (before.some((other) => other.id === event.id) ? before : [...before, event]));
+    if (event.id === chain.current.command && AT_ONCE[name]) setEnd(["done", AT_ONCE[name]]);
+    else if (ENDS[event.kind] && event.id !== chain.current.command) setEnd([ENDS[event.kind], sentence(event.line)]);
+    else if (event.kind === "StageEntered") checkChampion(event);
   };
-  const nobody = async (event) => {
-    const { payload } = await ask(`events/${encodeURIComponent(event.id)}`);
-    if (!payload.champion_release_id) setEnd(["done", "Taken back; nobody answers any more."]);
+  const checkChampion = async (event) => {
+    const { payload } = await read(`events/${encodeURIComponent(event.id)}`);
+    if (!payload.champion_release_id) setEnd(["done", "Rolled back; no release answers now."]);
   };
   useEffect(() => follow((event) => {
     if (event === null) return;
-    if (led.current === null) early.current.push(event);
-    else see(event);
+    if (chain.current === null) early.current.push(event);
+    else add(event);
   }), []);
 
   const send = (accepted) => {
-    led.current = { command: accepted.event_id, ids: new Set([accepted.event_id]) };
-    for (const event of early.current.splice(0)) see(event);
+    chain.current = { command: accepted.event_id, ids: new Set([accepted.event_id]) };
+    for (const event of early.current.splice(0)) add(event);
   };
   return { send, seen, end };
 }

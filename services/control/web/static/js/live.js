@@ -1,74 +1,74 @@
-// The stream of what happens: one for the page. A lost connection is reported, and restored from the last position.
+// The page's one stream of events. Reports a lost connection, and restores it from the last position.
 
 import { useEffect, useState } from "../components/vendor/htm-preact.js";
 
-const SILENCE_MS = 25_000; // the service gives a sign of life every ten seconds
-const AGAIN_MS = 1_000;
+const SILENCE_MS = 25_000; // the service sends a heartbeat every ten seconds
+const RETRY_MS = 1_000;
 
 const followers = new Set();
 const watchers = new Set();
 let source = null;
-let place = 0;
+let position = 0;
 let connection = { state: "connecting", since: Date.now() };
 let silence = 0;
-let again = 0;
+let retry = 0;
 
-export function begin(position) {
-  place = Math.max(place, position);
+export function begin(first) {
+  position = Math.max(position, first);
   if (source === null) open();
 }
 
-// Calls back with each event that comes, and with null after a connection was restored.
+// Calls back with each new event, and with null after a restored connection.
 export function follow(callback) {
   followers.add(callback);
   return () => followers.delete(callback);
 }
 
 export function useConnection() {
-  const [found, set] = useState(connection);
+  const [current, set] = useState(connection);
   useEffect(() => {
     watchers.add(set);
     set(connection);
     return () => watchers.delete(set);
   }, []);
-  return found;
+  return current;
 }
 
 function open() {
-  clearTimeout(again);
+  clearTimeout(retry);
   source?.close();
-  source = new EventSource(`/api/stream?after=${place}`);
+  source = new EventSource(`/api/stream?after=${position}`);
   source.onmessage = (message) => {
-    heard();
-    place = Math.max(place, Number(message.lastEventId));
+    onActivity();
+    position = Math.max(position, Number(message.lastEventId));
     const event = JSON.parse(message.data);
     for (const callback of [...followers]) callback(event);
   };
-  source.addEventListener("beat", heard);
-  source.onerror = lost;
-  expect();
+  source.addEventListener("beat", onActivity);
+  source.onerror = onLost;
+  resetTimeout();
 }
 
-function heard() {
-  expect();
+function onActivity() {
+  resetTimeout();
   const before = connection.state;
   if (before === "live") return;
-  tell("live");
+  setState("live");
   if (before === "lost") for (const callback of [...followers]) callback(null);
 }
 
-function lost() {
-  tell("lost");
-  clearTimeout(again);
-  again = setTimeout(open, AGAIN_MS);
+function onLost() {
+  setState("lost");
+  clearTimeout(retry);
+  retry = setTimeout(open, RETRY_MS);
 }
 
-function expect() {
+function resetTimeout() {
   clearTimeout(silence);
   silence = setTimeout(lost, SILENCE_MS);
 }
 
-function tell(state) {
+function setState(state) {
   if (connection.state === state) return;
   connection = { state, since: Date.now() };
   for (const set of [...watchers]) set(connection);

@@ -1,4 +1,4 @@
-// A loop: its state, how good and how far from home it is, its verdicts, what happened and what was live.
+// One loop: state, quality, drift, verdicts, events and history.
 
 import { html } from "../components/vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
@@ -16,11 +16,11 @@ function Panel({ id, title, children, kind = "" }) {
 }
 
 export function Loop({ name, state }) {
-  const loop = state.loops.find((each) => each.name === name);
+  const loop = state.loops.find((candidate) => candidate.name === name);
   const path = `loops/${encodeURIComponent(name)}`;
   const releases = useAnswer(loop ? `${path}/releases` : null, (event) => event.loop === name && JUDGES.has(event.kind)).data?.releases ?? [];
   const events = useAnswer(loop ? `${path}/timeline?newest=500` : null, (event) => event.loop === name && event.kind === "DriftDetected").data?.events ?? [];
-  if (!loop) return html`<h1 tabindex="-1">${name}</h1><p>There is no such loop. <a href="#/">All loops</a></p>`;
+  if (!loop) return html`<h1 tabindex="-1">${name}</h1><p>This loop does not exist. <a href="#/">All loops</a></p>`;
   const plan = state.plans[name];
   return html`<p class="crumbs"><a href="#/">Loops</a></p>
     <header class="title"><h1 tabindex="-1">${name}</h1><${Badges} loop=${loop} /></header>
@@ -30,7 +30,7 @@ export function Loop({ name, state }) {
       <${Panel} id="quality" title="Quality"><${Quality} loop=${name} releases=${releases} events=${events} plan=${plan} /></${Panel}>
       <${Panel} id="drift" title="Drift"><${Drift} loop=${name} plan=${plan} marks=${marks(releases, events)} /></${Panel}>
       <${Panel} id="verdicts" title="Verdicts" kind="verdict-panel"><${Verdicts} releases=${releases} /></${Panel}>
-      <${Panel} id="happened" title="What happened" kind="news-panel"><${News} loop=${name} newest=${40} /></${Panel}>
-      <${Panel} id="history" title="What was live when" kind="whole"><${History} loop=${name} now=${loop.event_time} /></${Panel}>
+      <${Panel} id="happened" title="Events" kind="news-panel"><${News} loop=${name} newest=${40} /></${Panel}>
+      <${Panel} id="history" title="History" kind="whole"><${History} loop=${name} now=${loop.event_time} /></${Panel}>
     </div>`;
 }

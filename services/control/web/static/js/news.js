@@ -1,4 +1,4 @@
-// What happened, newest first.
+// Notable events, newest first.
 
 import { html } from "../components/vendor/htm-preact.js";
 import { useAnswer } from "./answer.js";
@@ -12,7 +12,7 @@ export function News({ loop = "", newest, withLoop = false }) {
   const { data, problem } = useAnswer(`${path}?newest=${newest}`, (event) => event.notable && (!loop || event.loop === loop));
   if (problem && !data) return html`<p class="problem">${problem.message}</p>`;
   if (!data) return html`<p class="muted">Loading…</p>`;
-  if (!data.events.length) return html`<p class="muted">Nothing has happened yet.</p>`;
+  if (!data.events.length) return html`<p class="muted">No events yet.</p>`;
   return html`<ol class="news">${[...data.events].reverse().map((event) => html`<li key=${event.id}>
     <${Icon} name=${event.glyph} />
     <div><button type="button" class="link line" onClick=${() => opening.event(event.id)}>${event.line}</button>

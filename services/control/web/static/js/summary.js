@@ -1,4 +1,4 @@
-// A loop in short: its question, who answers, who is judged and how far, the last alarm, what to do next.
+// Summary of a loop: champion, challenger with progress, last alarm, next step.
 
 import { html } from "../components/vendor/htm-preact.js";
 import { icon, isDanger, possible, verb } from "./command.js";
@@ -8,15 +8,15 @@ import { Interval } from "../components/interval.js";
 import { count, day, inStage, interval } from "../components/words.js";
 
 function badges(loop) {
-  const found = [];
-  if (loop.approval) found.push(["wait", "warn", "waits for you"]);
-  if (loop.paused) found.push(["wait", "warn", "paused"]);
-  if (!loop.event_time) found.push(["other", "plain", "no events yet"]);
-  else if (!loop.champion) found.push(["other", "plain", "no champion yet"]);
-  else if (loop.challenger) found.push([stageGlyph(loop.stage), "accent", `judged in ${loop.stage}`]);
-  else if (!loop.paused) found.push(["champion", "good", "watched"]);
-  if (loop.champion && loop.epoch > loop.converged_epoch) found.push(["route", "warn", "route on its way"]);
-  return found;
+  const badges = [];
+  if (loop.approval) badges.push(["wait", "warn", "waits for approval"]);
+  if (loop.paused) badges.push(["wait", "warn", "paused"]);
+  if (!loop.event_time) badges.push(["other", "plain", "no events yet"]);
+  else if (!loop.champion) badges.push(["other", "plain", "no champion yet"]);
+  else if (loop.challenger) badges.push([stageGlyph(loop.stage), "accent", `judged in ${loop.stage}`]);
+  else if (!loop.paused) badges.push(["champion", "good", "watched"]);
+  if (loop.champion && loop.epoch > loop.converged_epoch) badges.push(["route", "warn", "route in progress"]);
+  return badges;
 }
 
 export const Badges = ({ loop }) => html`<span class="badges">${badges(loop).map(([glyph, tone, text]) =>
@@ -34,7 +34,7 @@ function Progress({ progress }) {
 }
 
 function Challenger({ loop, progress }) {
-  if (!loop.challenger) return html`<span class="muted">none is judged</span>`;
+  if (!loop.challenger) return html`<span class="muted">none</span>`;
   const verdict = progress?.verdict;
   return html`<div><code>${loop.challenger}</code> in ${inStage(loop.stage, loop.share)}</div>
     ${progress ? html`<${Progress} progress=${progress} />` : null}
@@ -42,22 +42,22 @@ function Challenger({ loop, progress }) {
       <div>${verdict.outcome}: <span class="muted">${interval(verdict)}</span></div></div>` : null}`;
 }
 
-function nextWords(loop) {
-  if (!loop.event_time) return "Send it events: it learns from them. `driftloop replay` sends recorded ones.";
+function nextStep(loop) {
+  if (!loop.event_time) return "Send events; `driftloop replay` sends recorded ones.";
   return loop.next.charAt(0).toUpperCase() + loop.next.slice(1);
 }
 
-// Text with `code` in it.
+// Text with `code`.
 export const Words = ({ text }) => text.split("`").map((part, n) => (n % 2 ? html`<code>${part}</code>` : part));
 
 export function Summary({ loop, progress }) {
   return html`<dl class="summary">
-    <div><dt>Champion</dt><dd>${loop.champion ? html`<code>${loop.champion}</code> <span class="muted">since ${day(loop.champion_since)}</span>` : html`<span class="muted">nobody answers yet</span>`}</dd></div>
+    <div><dt>Champion</dt><dd>${loop.champion ? html`<code>${loop.champion}</code> <span class="muted">since ${day(loop.champion_since)}</span>` : html`<span class="muted">none yet</span>`}</dd></div>
     <div><dt>Challenger</dt><dd><${Challenger} loop=${loop} progress=${progress} /></dd></div>
     <div><dt>Last alarm</dt><dd>${loop.last_alarm ? html`<${Icon} name="alarm" size=${14} /> ${loop.last_alarm} <span class="muted">on ${day(loop.last_alarm_time)}</span>` : html`<span class="muted">none so far</span>`}</dd></div>
     <div class=${loop.approval || loop.paused ? "next asks" : "next"}><dt>Next</dt><dd>${loop.approval
       ? html`<strong>Decide on ${loop.approval.release_id}</strong>, which waits to enter ${loop.approval.to_stage}; the policy decides after ${day(loop.approval.deadline)}.`
-      : html`<${Words} text=${nextWords(loop)} />`}</dd></div>
+      : html`<${Words} text=${nextStep(loop)} />`}</dd></div>
   </dl>`;
 }
 
@@ -65,7 +65,7 @@ export function Actions({ loop }) {
   const opening = useOpening();
   const names = possible(loop);
   if (!names.length) return null;
-  return html`<div class="actions" role="group" aria-label=${`Commands to ${loop.name}`}>${names.map((name) => html`<button type="button" key=${name}
+  return html`<div class="actions" role="group" aria-label=${`Commands for ${loop.name}`}>${names.map((name) => html`<button type="button" key=${name}
     class=${name === "approve" || name === "resume" ? "primary" : isDanger(name) ? "danger-quiet" : ""} onClick=${() => opening.command(name, loop.name)}>
     <${Icon} name=${icon(name)} size=${15} /> ${verb(name)}</button>`)}</div>`;
 }
