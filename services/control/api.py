@@ -35,6 +35,13 @@ _BATCH = 500
 _MAX_WAIT_S = 300.0
 
 
+def _submit(name: str) -> Any:
+    async def submit(self: ControlApi, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
+        return await self._answer(name.capitalize(), context, lambda: self._commands.submit(name, request))
+
+    return submit
+
+
 class ControlApi(calls.ControlServicer):
     """`driftloop.control.v1.Control`."""
 
@@ -182,33 +189,13 @@ class ControlApi(calls.ControlServicer):
     def _after(self, request: api.StreamTimelineRequest, position: int) -> list[Stored]:
         return self._views.store.after(position, loop=request.loop, correlation_id=request.correlation_id, limit=_BATCH)
 
-    async def Retrain(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        """Train a candidate."""
-        return await self._command("retrain", request, context)
-
-    async def Approve(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        """Let the waiting release continue."""
-        return await self._command("approve", request, context)
-
-    async def Reject(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        """End the open release."""
-        return await self._command("reject", request, context)
-
-    async def Rollback(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        """Undo the newest change."""
-        return await self._command("rollback", request, context)
-
-    async def Pause(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        """Stop automatic training and promotion."""
-        return await self._command("pause", request, context)
-
-    async def Resume(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        """Allow automatic training and promotion again."""
-        return await self._command("resume", request, context)
-
-    async def Import(self, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        """Import a model that was trained elsewhere."""
-        return await self._command("import", request, context)
+    Retrain = _submit("retrain")
+    Approve = _submit("approve")
+    Reject = _submit("reject")
+    Rollback = _submit("rollback")
+    Pause = _submit("pause")
+    Resume = _submit("resume")
+    Import = _submit("import")
 
     async def Rebuild(self, _request: api.RebuildRequest, context: Context) -> api.RebuildResponse:
         """Rebuild the read model."""
@@ -219,9 +206,6 @@ class ControlApi(calls.ControlServicer):
             return api.RebuildResponse(events=events, duration_s=self._clock.monotonic_s() - began)
 
         return await self._answer("Rebuild", context, work)
-
-    async def _command(self, name: str, request: api.CommandRequest, context: Context) -> api.CommandAccepted:
-        return await self._answer(name.capitalize(), context, lambda: self._commands.submit(name, request))
 
     async def _answer(self, method: str, context: Context, work: Callable[[], T]) -> T:
         await self._ready(method, context)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 
+from sqlalchemy import Engine
+
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.record_fetcher import RecordFetcher
 from driftloop.events.event_log import LIFECYCLE
 from driftloop.loop import load_loops
-from driftloop.process.clock import SystemClock
+from driftloop.process.clock import Clock, SystemClock
 from driftloop.runner.relay import Relay
 from driftloop.runner.tables import open_database
 from services.control.adapters.predictions import TOPIC, PredictionIndex
@@ -21,7 +23,10 @@ from services.control.api import ControlApi
 from services.control.command_service import CommandService
 from services.control.config import ControlSettings
 from services.control.feed import Feed
-from services.control.notify.bootstrap import build as build_notifier
+from services.control.notify.notifier import Notifier, Pace
+from services.control.notify.queue import SqlNoticeQueue
+from services.control.notify.settings import NotifySettings
+from services.control.notify.webhook import Webhook
 from services.control.service import ControlService
 from services.control.views import Views
 from services.control.watch import Notices, StuckLoops
@@ -74,3 +79,13 @@ def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
         page=WebServer(answers, commands, streams, reader.caught_up, settings.host, int(port), [name]),
         stop=stop,
     )
+
+
+def build_notifier(settings: NotifySettings, engine: Engine, clock: Clock, stop: threading.Event) -> Notifier:
+    """Build a notifier on a database with the queue's tables; without a webhook it notifies nobody."""
+    url = settings.webhook_url()
+    webhook = Webhook(url, settings.notify_timeout_s, clock, allow_http=settings.notify_allow_http) if url else None
+    pace = Pace(
+        settings.notify_poll_s, settings.notify_retry_first_s, settings.notify_retry_longest_s, settings.notify_attempts
+    )
+    return Notifier(SqlNoticeQueue(engine), webhook, clock, stop, pace, settings.seed)

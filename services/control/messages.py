@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from driftloop.contracts import control_api_pb2 as api
@@ -26,10 +27,11 @@ from driftloop.readmodel.event_text import (
 from driftloop.readmodel.history import ServingPeriod
 from driftloop.readmodel.lineage import Node
 from driftloop.readmodel.loops import LoopState, Waiting
-from driftloop.readmodel.releases import ReleaseState, StageAt
+from driftloop.readmodel.releases import ReleaseState
 from services.control.ports import Stored
 
 _LINE = 400
+M = TypeVar("M", bound=Message)
 
 
 def moment(time_ms: int | None) -> Timestamp | None:
@@ -41,67 +43,41 @@ def moment(time_ms: int | None) -> Timestamp | None:
     return timestamp
 
 
+def _copy(message: type[M], source: Any, **values: Any) -> M:
+    """Return a message with the source's attributes of the same names; times have the suffix ``_ms`` there."""
+    for field in message.DESCRIPTOR.fields:
+        if field.name not in values:
+            is_time = field.message_type is not None and field.message_type.full_name == Timestamp.DESCRIPTOR.full_name
+            values[field.name] = moment(getattr(source, f"{field.name}_ms")) if is_time else getattr(source, field.name)
+    return message(**values)
+
+
 def loop(state: LoopState, description: str) -> api.Loop:
     """Convert the state of a loop."""
-    return api.Loop(
+    return _copy(
+        api.Loop,
+        state,
         name=state.loop,
         description=description,
-        champion=state.champion,
-        champion_since=moment(state.champion_since_ms),
-        epoch=state.epoch,
-        converged_epoch=state.converged_epoch,
         challenger=state.release,
-        stage=state.stage,
-        share=state.share,
-        paused=state.paused,
         approval=None if state.waiting is None else approval(state.loop, state.waiting),
         last_verdict=state.verdict,
         last_alarm=state.alarm,
         last_alarm_time=moment(state.alarm_ms),
         event_time=moment(state.time_ms or None),
-        open=state.open,
         next=next_step(state),
-        former=state.former,
     )
 
 
 def approval(loop_name: str, waiting: Waiting) -> api.Approval:
     """Convert a release that waits for approval."""
-    return api.Approval(
-        loop=loop_name,
-        release_id=waiting.release,
-        to_stage=waiting.to_stage,
-        deadline=moment(waiting.deadline_ms),
-        event_id=waiting.event_id,
-    )
+    return _copy(api.Approval, waiting, loop=loop_name, release_id=waiting.release)
 
 
 def release(state: ReleaseState) -> api.Release:
     """Convert a release."""
-    return api.Release(
-        release_id=state.release_id,
-        loop=state.loop,
-        stage=state.stage,
-        stages=[_stage(stage) for stage in state.stages],
-        verdicts=[_verdict(verdict) for verdict in state.verdicts],
-        run_id=state.run_id,
-        request_id=state.request_id,
-        bundle_uri=state.bundle_uri,
-        bundle_digest=state.bundle_digest,
-        correlation_id=state.correlation_id,
-        ended_because=state.ended_because,
-    )
-
-
-def _stage(entry: StageAt) -> api.Stage:
-    return api.Stage(
-        stage=entry.stage,
-        share=entry.share,
-        epoch=entry.epoch,
-        since=moment(entry.since_ms),
-        because=entry.because,
-        event_id=entry.event_id,
-    )
+    stages = [_copy(api.Stage, stage) for stage in state.stages]
+    return _copy(api.Release, state, stages=stages, verdicts=[_verdict(verdict) for verdict in state.verdicts])
 
 
 def _verdict(event: Envelope[evaluation.VerdictReached]) -> api.Verdict:
@@ -200,24 +176,9 @@ def _payload(envelope: Envelope[Any]) -> Any:
 
 def node(source: Node) -> api.LineageNode:
     """Convert a node of a lineage."""
-    return api.LineageNode(
-        kind=source.kind, id=source.id, line=source.line[:_LINE], time=moment(source.time_ms), causes=source.causes
-    )
+    return _copy(api.LineageNode, source, line=source.line[:_LINE])
 
 
 def serving_period(period: ServingPeriod) -> api.ServingPeriod:
     """Convert a serving period."""
-    return api.ServingPeriod(
-        loop=period.loop,
-        epoch=period.epoch,
-        champion=period.champion,
-        challenger=period.challenger,
-        stage=period.stage,
-        share=period.share,
-        since=moment(period.since_ms),
-        until=moment(period.until_ms),
-        converged=moment(period.converged_wall_ms),
-        because=period.because,
-        who=period.who,
-        cause_id=period.cause_id,
-    )
+    return _copy(api.ServingPeriod, period, converged=moment(period.converged_wall_ms))

@@ -73,16 +73,6 @@ def _write(descriptor: int, text: str) -> None:
     os.write(descriptor, text.encode())
 
 
-def with_descendants(pids: Iterable[int]) -> set[psutil.Process]:
-    """Return processes with all their descendants."""
-    processes: set[psutil.Process] = set()
-    for pid in pids:
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(pid)
-            processes |= {process, *process.children(recursive=True)}
-    return processes
-
-
 def _running(*groups: Find) -> set[psutil.Process]:
     return {process for find in groups for process in find() if _status(process) not in _GONE}
 

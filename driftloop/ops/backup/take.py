@@ -20,7 +20,8 @@ from driftloop.ops.backup.archive import SizedReader, Writer, add_bytes, file_en
 from driftloop.ops.backup.contents import TOP_LEVEL, Entry, list_entries
 from driftloop.ops.backup.manifest import NAME, FileEntry, Manifest
 from driftloop.ops.backup.metadata import known_homes, read_loops, read_revisions
-from driftloop.ops.backup.suspend import Find, suspended, with_descendants
+from driftloop.ops.backup.suspend import Find, suspended
+from driftloop.ops.system.health import with_descendants
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.clock import Clock
 from driftloop.process.errors import ConfigError, DriftloopError

@@ -2,7 +2,3 @@
 
 Imports nothing from the services and shares no code with their engines.
 """
-
-from driftloop.ops.checks.model import Check, Counts, Findings
-
-__all__ = ["Check", "Counts", "Findings"]

@@ -32,54 +32,43 @@ def add_command_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command(epilog=examples('driftloop retrain orders --why "new stock is coming"'))
-@click.argument("loop")
-@add_command_options
-def retrain(loop: str, **options: Any) -> None:
-    """Train a candidate for LOOP now."""
-    _send("retrain", loop, "", **options)
+def _loop_command(name: str, description: str, example: str, *, with_release: bool = False) -> click.Command:
+    def send(loop: str, who: str, why: str, release: str = "", **options: Any) -> None:
+        send_command(name, api.CommandRequest(loop=loop, release_id=release, who=who, why=why), **options)
+
+    callback = add_command_options(send)
+    if with_release:
+        callback = click.argument("release")(callback)
+    callback = click.argument("loop")(callback)
+    return click.command(name, help=description, epilog=examples(f"driftloop {name} {example}"))(callback)
 
 
-@click.command(epilog=examples('driftloop approve orders r-716b7fab4a56 --why "looked at its slices"'))
-@click.argument("loop")
-@click.argument("release")
-@add_command_options
-def approve(loop: str, release: str, **options: Any) -> None:
-    """Let RELEASE of LOOP, which waits for approval, continue."""
-    _send("approve", loop, release, **options)
-
-
-@click.command(epilog=examples('driftloop reject orders r-716b7fab4a56 --why "worse for small shops"'))
-@click.argument("loop")
-@click.argument("release")
-@add_command_options
-def reject(loop: str, release: str, **options: Any) -> None:
-    """End RELEASE of LOOP, which is in shadow or canary."""
-    _send("reject", loop, release, **options)
-
-
-@click.command(epilog=examples('driftloop rollback orders --why "complaints from the shops"'))
-@click.argument("loop")
-@add_command_options
-def rollback(loop: str, **options: Any) -> None:
-    """Undo the newest change of LOOP: end its open release, or else return to the previous champion."""
-    _send("rollback", loop, "", **options)
-
-
-@click.command(epilog=examples('driftloop pause orders --why "stocktaking"'))
-@click.argument("loop")
-@add_command_options
-def pause(loop: str, **options: Any) -> None:
-    """Stop automatic training and promotion in LOOP. A release that is worse is still rolled back."""
-    _send("pause", loop, "", **options)
-
-
-@click.command(epilog=examples('driftloop resume orders --why "stocktaking is over"'))
-@click.argument("loop")
-@add_command_options
-def resume(loop: str, **options: Any) -> None:
-    """Allow automatic training and promotion in LOOP again."""
-    _send("resume", loop, "", **options)
+retrain = _loop_command("retrain", "Train a candidate for LOOP now.", 'orders --why "new stock is coming"')
+approve = _loop_command(
+    "approve",
+    "Let RELEASE of LOOP, which waits for approval, continue.",
+    'orders r-716b7fab4a56 --why "looked at its slices"',
+    with_release=True,
+)
+reject = _loop_command(
+    "reject",
+    "End RELEASE of LOOP, which is in shadow or canary.",
+    'orders r-716b7fab4a56 --why "worse for small shops"',
+    with_release=True,
+)
+rollback = _loop_command(
+    "rollback",
+    "Undo the newest change of LOOP: end its open release, or else return to the previous champion.",
+    'orders --why "complaints from the shops"',
+)
+pause = _loop_command(
+    "pause",
+    "Stop automatic training and promotion in LOOP. A release that is worse is still rolled back.",
+    'orders --why "stocktaking"',
+)
+resume = _loop_command(
+    "resume", "Allow automatic training and promotion in LOOP again.", 'orders --why "stocktaking is over"'
+)
 
 
 @click.command(epilog=examples("driftloop rebuild"))
@@ -91,10 +80,6 @@ def rebuild(as_json: bool) -> None:
         click.echo(json.dumps(as_dict(response)))
     else:
         click.echo(f"read {response.events:,} events in {response.duration_s:.1f} s")
-
-
-def _send(name: str, loop: str, release: str, *, who: str, why: str, **options: Any) -> None:
-    send_command(name, api.CommandRequest(loop=loop, release_id=release, who=who, why=why), **options)
 
 
 def send_command(name: str, request: api.CommandRequest, *, wait: bool, timeout: float, as_json: bool) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -20,13 +18,15 @@ from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.contracts.topics import declared
 from driftloop.events.event_log import read_topics
 from driftloop.loop import Loop, load_loops
+from driftloop.ops.cli.control import JSON, WHO, WHY
 from driftloop.ops.cli.output import console
 from driftloop.ops.cli.types import examples
-from driftloop.ops.dlq import DeadLetter, read_dead_letters, replay_dead_letters
+from driftloop.ops.dlq.dead_letter import DeadLetter
 from driftloop.ops.dlq.decode import decode_content, message_classes
+from driftloop.ops.dlq.read import read_dead_letters
+from driftloop.ops.dlq.replay import replay_dead_letters
 from driftloop.process.settings import Settings
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _REASON = click.option("--reason", help="Only dead letters with this reason.")
 
 
@@ -42,7 +42,7 @@ def dlq() -> None:
 )
 @click.argument("topic", required=False)
 @_REASON
-@_JSON
+@JSON
 def list_dead_letters(topic: str | None, reason: str | None, as_json: bool) -> None:
     """List dead letters of TOPIC, or of all topics, with their source and the reason."""
     letters = _read(Settings(), topic, reason)
@@ -57,7 +57,7 @@ def list_dead_letters(topic: str | None, reason: str | None, as_json: bool) -> N
 @dlq.command(epilog=examples("driftloop dlq show weather.observed 3"))
 @click.argument("topic")
 @click.argument("offset", type=click.IntRange(min=0))
-@_JSON
+@JSON
 def show(topic: str, offset: int, as_json: bool) -> None:
     """Show the dead letter of TOPIC at OFFSET: reason, headers and decoded content."""
     settings = Settings()
@@ -86,11 +86,9 @@ def show(topic: str, offset: int, as_json: bool) -> None:
 @click.argument("offsets", nargs=-1, type=click.IntRange(min=0))
 @click.option("--all", "replay_all", is_flag=True, help="All that were not replayed before.")
 @_REASON
-@click.option("--why", required=True, help="Reason; stored with the replay.")
-@click.option(
-    "--who", default=lambda: f"{getpass.getuser()}@{socket.gethostname()}", help="Your name; default: user@host."
-)
-@_JSON
+@WHY
+@WHO
+@JSON
 def replay(
     topic: str, offsets: tuple[int, ...], replay_all: bool, reason: str | None, why: str, who: str, as_json: bool
 ) -> None:

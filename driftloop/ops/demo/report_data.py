@@ -9,7 +9,7 @@ from typing import Any
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
-from driftloop.ops.checks import Findings
+from driftloop.ops.checks.model import Findings
 from driftloop.ops.demo.run import Measurements
 from driftloop.ops.report import chains, releases, timings
 from driftloop.readmodel.attempts import of_kind, of_loop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
+from contextlib import suppress
 
 import psutil
 from confluent_kafka import KafkaException
@@ -27,23 +28,22 @@ def ready(part: Part, kafka_bootstrap: str, timeout_s: float = 1.0) -> bool:
 
 def pss_mib(pids: Iterable[int]) -> float:
     """Return the proportional set size of processes and all their descendants, in MiB; ended ones count as 0."""
-    return sum(_pss(pid) for pid in _process_ids(pids)) / 2**20
+    return sum(_pss(process) for process in with_descendants(pids)) / 2**20
 
 
-def _process_ids(pids: Iterable[int]) -> set[int]:
-    ids = set()
+def with_descendants(pids: Iterable[int]) -> set[psutil.Process]:
+    """Return processes with all their descendants."""
+    processes: set[psutil.Process] = set()
     for pid in pids:
-        try:
+        with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
-            ids |= {pid, *(child.pid for child in process.children(recursive=True))}
-        except psutil.NoSuchProcess:
-            continue
-    return ids
+            processes |= {process, *process.children(recursive=True)}
+    return processes
 
 
-def _pss(pid: int) -> int:
+def _pss(process: psutil.Process) -> int:
     try:
-        return int(psutil.Process(pid).memory_full_info().pss)
+        return int(process.memory_full_info().pss)
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return 0
 

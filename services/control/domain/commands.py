@@ -65,6 +65,10 @@ def draft(command: Command, state: LoopState) -> Draft:
     )
 
 
+def _common(command: Command) -> dict[str, str]:
+    return {"loop": command.loop, "who": command.who.strip(), "why": command.why.strip()}
+
+
 def _check_complete(command: Command) -> None:
     for name in ("who", "why"):
         text = getattr(command, name).strip()
@@ -146,23 +150,13 @@ _CHECKS: Mapping[str, Callable[[Command, LoopState], str]] = MappingProxyType(
 
 _MESSAGES: Mapping[str, Callable[[Command], Message]] = MappingProxyType(
     {
-        "approve": lambda command: messages.Approve(
-            loop=command.loop, release_id=command.release_id, who=command.who.strip(), why=command.why.strip()
-        ),
-        "reject": lambda command: messages.Reject(
-            loop=command.loop, release_id=command.release_id, who=command.who.strip(), why=command.why.strip()
-        ),
-        "rollback": lambda command: messages.Rollback(
-            loop=command.loop, who=command.who.strip(), why=command.why.strip()
-        ),
-        "retrain": lambda command: messages.Retrain(
-            loop=command.loop, who=command.who.strip(), why=command.why.strip()
-        ),
-        "pause": lambda command: messages.Pause(loop=command.loop, who=command.who.strip(), why=command.why.strip()),
-        "resume": lambda command: messages.Resume(loop=command.loop, who=command.who.strip(), why=command.why.strip()),
-        "import": lambda command: messages.Import(
-            loop=command.loop, who=command.who.strip(), why=command.why.strip(), model=command.model
-        ),
+        "approve": lambda command: messages.Approve(release_id=command.release_id, **_common(command)),
+        "reject": lambda command: messages.Reject(release_id=command.release_id, **_common(command)),
+        "rollback": lambda command: messages.Rollback(**_common(command)),
+        "retrain": lambda command: messages.Retrain(**_common(command)),
+        "pause": lambda command: messages.Pause(**_common(command)),
+        "resume": lambda command: messages.Resume(**_common(command)),
+        "import": lambda command: messages.Import(model=command.model, **_common(command)),
     }
 )
 NAMES = tuple(_MESSAGES)

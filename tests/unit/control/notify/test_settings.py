@@ -9,8 +9,8 @@ from driftloop.process.errors import ConfigError
 from driftloop.process.settings import ROOT, Settings
 from driftloop.runner.tables import open_database
 from services.control.adapters.tables import metadata
+from services.control.bootstrap import build_notifier
 from services.control.notify import queue
-from services.control.notify.bootstrap import build
 from services.control.notify.settings import NotifySettings
 from tests.helpers.clock import FakeClock
 from tests.unit.control.notify.events import notice
@@ -63,8 +63,8 @@ def test_a_notifier_is_built_from_the_settings(tmp_path: Path) -> None:
         settings = NotifySettings.model_validate({"notify_webhook_url": receiver.url})
         with engine.begin() as connection:
             queue.put(connection, notice(1, clock.now_ms()), clock.now_ms())
-        assert build(settings, engine, clock, threading.Event()).drain() == 1
-    assert build(NotifySettings(), engine, clock, threading.Event()).drain() == 0
+        assert build_notifier(settings, engine, clock, threading.Event()).drain() == 1
+    assert build_notifier(NotifySettings(), engine, clock, threading.Event()).drain() == 0
     engine.dispose()
 
 
@@ -72,7 +72,7 @@ def test_an_address_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
     settings = NotifySettings.model_validate({"notify_webhook_url": "http://hooks.example.com/very-secret"})
     engine = open_database(f"sqlite:///{tmp_path / 'control.db'}", metadata)
     with pytest.raises(ConfigError, match="DRIFTLOOP_NOTIFY_ALLOW_HTTP=true"):
-        build(settings, engine, FakeClock(), threading.Event())
+        build_notifier(settings, engine, FakeClock(), threading.Event())
     engine.dispose()
 
 

@@ -65,7 +65,7 @@ function onLost() {
 
 function resetTimeout() {
   clearTimeout(silence);
-  silence = setTimeout(lost, SILENCE_MS);
+  silence = setTimeout(onLost, SILENCE_MS);
 }
 
 function setState(state) {

@@ -8,10 +8,10 @@ from driftloop.bus.dead_letters import dead_letter
 from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import BatchProducer, Outgoing, Record
 from driftloop.loop import load_loop
-from driftloop.ops.dlq import DeadLetter, read_dead_letters, replay_dead_letters
-from driftloop.ops.dlq.dead_letter import REPLAY_OF
+from driftloop.ops.dlq.dead_letter import REPLAY_OF, DeadLetter
 from driftloop.ops.dlq.decode import decode_content, message_classes
-from driftloop.ops.dlq.read import parse_dead_letters
+from driftloop.ops.dlq.read import parse_dead_letters, read_dead_letters
+from driftloop.ops.dlq.replay import replay_dead_letters
 from driftloop.process.errors import ConfigError, Retriable
 from driftloop.process.settings import ROOT
 
