@@ -1,5 +1,4 @@
-"""What lifecycle events say about loops, releases and who was live: pure functions of a set of events.
+"""Read model: `loop_history` folds the lifecycle events of a loop once; the other modules query that history. Pure.
 
-Everything here is told by event ids, epochs and times, never by the order in which topics happened to be read, so that
-a read model which is made again says the same.
+Ids, epochs and times decide every answer, never the order in which topics were read: a rebuilt read model is equal.
 """

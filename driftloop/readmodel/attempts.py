@@ -1,13 +1,12 @@
 """Retrain attempts and incidents: links alarms, requests, runs and releases. Pure.
 
-The order of the input events does not matter. `request_id`, `run_id` and `release_id` link requests, runs and
+The order of the events does not matter. `request_id`, `run_id` and `release_id` link requests, runs and
 releases; the reasons of a request link it to alarms.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,7 +18,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
-from driftloop.readmodel.event_text import COMMANDS
+from driftloop.readmodel.loop_history import LoopHistory
 
 M = TypeVar("M", bound=Message)
 
@@ -83,83 +82,65 @@ def closed_windows(events: Iterable[Envelope[Any]]) -> list[Envelope[monitoring.
     return sorted(of_kind(events, monitoring.WindowClosed), key=lambda event: event.data.end_ms)
 
 
-def attempts(events: Sequence[Envelope[Any]]) -> list[Attempt]:
-    """Return every retrain request of one loop with its results, by event time."""
-    index = _EventIndex(events)
-    return [index.attempt(request) for request in _by_time(of_kind(events, training.RetrainRequested))]
+def attempts(history: LoopHistory) -> list[Attempt]:
+    """Return every retrain request with its results, by event time."""
+    return [_attempt(history, request) for request in _by_time(history.of_kind(training.RetrainRequested))]
 
 
-def incidents(events: Sequence[Envelope[Any]], runs: Sequence[Attempt]) -> list[Incident]:
-    """Return every alarm of mode `trigger` of one loop, by event time. ``runs`` is `attempts` of the same events."""
-    windows = {event.id: event for event in of_kind(events, monitoring.WindowClosed)}
-    answered = {reason.event_id: attempt for attempt in runs for reason in attempt.request.data.reasons}
-    coalesced = of_kind(events, training.ReasonCoalesced)
+def incidents(history: LoopHistory) -> list[Incident]:
+    """Return every alarm of mode `trigger`, by event time."""
+    answers = {reason.event_id: attempt for attempt in attempts(history) for reason in attempt.request.data.reasons}
+    coalesced = history.of_kind(training.ReasonCoalesced)
     dropped = {event.data.reason.event_id for event in coalesced if event.data.because == "superseded"}
-    promotions = _by_time(of_kind(events, registry.ChampionPromoted))
+    promotions = _by_time(history.of_kind(registry.ChampionPromoted))
     return [
         Incident(
             alarm=alarm,
-            windows=tuple(_by_time(windows[name] for name in alarm.data.evidence_ids if name in windows)),
-            attempt=answered.get(alarm.id),
+            windows=tuple(_by_time(_evidence_windows(history, alarm))),
+            attempt=answers.get(alarm.id),
             superseded=alarm.id in dropped,
             repaired=next((promotion for promotion in promotions if _repairs(promotion, alarm)), None),
         )
-        for alarm in _by_time(of_kind(events, monitoring.DriftDetected))
+        for alarm in _by_time(history.of_kind(monitoring.DriftDetected))
         if alarm.data.mode == "trigger"
     ]
 
 
-def _repairs(promotion: Envelope[registry.ChampionPromoted], alarm: Envelope[monitoring.DriftDetected]) -> bool:
-    return promotion.time_ms >= alarm.time_ms and promotion.data.previous_release_id == alarm.data.release_id
+def _attempt(history: LoopHistory, request: Envelope[training.RetrainRequested]) -> Attempt:
+    request_id = request.data.request_id
+    trained = history.first(training.CandidateTrained, "request_id", request_id)
+    release = _release_of(history, trained.data.run_id) if trained else ""
+    promoted = history.first(registry.ChampionPromoted, "release_id", release)
+    return Attempt(
+        request=request,
+        started=history.first(training.RunStarted, "request_id", request_id),
+        trained=trained,
+        failed=history.first(training.RunFailed, "request_id", request_id),
+        release_id=release,
+        scoring=history.first(serving.RouteConverged, "challenger_release_id", release),
+        promoted=promoted,
+        rejected=history.first(registry.ReleaseRejected, "release_id", release),
+        rolled_back=history.first(registry.ReleaseRolledBack, "release_id", release),
+        commands=_commands_for(history, request, promoted),
+    )
 
 
-class _EventIndex:
-    """Events of one loop by the ids that link them."""
+def _release_of(history: LoopHistory, run_id: str) -> str:
+    if (created := history.first(registry.ReleaseCreated, "run_id", run_id)) is not None:
+        return created.data.release.release_id
+    verdict = history.first(evaluation.VerdictReached, "run_id", run_id)
+    return verdict.data.release_id if verdict else ""
 
-    def __init__(self, events: Sequence[Envelope[Any]]) -> None:
-        self._started = _first(events, training.RunStarted, lambda data: data.request_id)
-        self._trained = _first(events, training.CandidateTrained, lambda data: data.request_id)
-        self._failed = _first(events, training.RunFailed, lambda data: data.request_id)
-        self._judged = _first(events, evaluation.VerdictReached, lambda data: data.run_id)
-        self._created = _first(events, registry.ReleaseCreated, lambda data: data.run_id)
-        self._scoring = _first(events, serving.RouteConverged, lambda data: data.challenger_release_id)
-        self._promoted = _first(events, registry.ChampionPromoted, lambda data: data.release_id)
-        self._rejected = _first(events, registry.ReleaseRejected, lambda data: data.release_id)
-        self._rolled_back = _first(events, registry.ReleaseRolledBack, lambda data: data.release_id)
-        self._commands = {event.id: event for event in events if isinstance(event.data, COMMANDS)}
-        self._chains: dict[str, list[Envelope[Any]]] = defaultdict(list)
-        for event in events:
-            self._chains[event.correlation_id].append(event)
 
-    def attempt(self, request: Envelope[training.RetrainRequested]) -> Attempt:
-        trained = self._trained.get(request.data.request_id)
-        release = self._release(trained.data.run_id) if trained else ""
-        promoted = self._promoted.get(release)
-        return Attempt(
-            request=request,
-            started=self._started.get(request.data.request_id),
-            trained=trained,
-            failed=self._failed.get(request.data.request_id),
-            release_id=release,
-            scoring=self._scoring.get(release),
-            promoted=promoted,
-            rejected=self._rejected.get(release),
-            rolled_back=self._rolled_back.get(release),
-            commands=self._commands_for(request, promoted),
-        )
-
-    def _release(self, run_id: str) -> str:
-        if run_id in self._created:
-            return str(self._created[run_id].data.release.release_id)
-        return str(self._judged[run_id].data.release_id) if run_id in self._judged else ""
-
-    def _commands_for(self, request: Envelope[Any], promoted: Envelope[Any] | None) -> tuple[Envelope[Any], ...]:
-        """Return commands in the request's chain, and those that its events name as reason, cause or evidence."""
-        chain = self._chains[request.correlation_id]
-        if promoted is not None:
-            chain = [event for event in chain if event.wall_time_ms <= promoted.wall_time_ms]
-        named = {name for event in chain for name in _names(event)}
-        return tuple(event for name, event in self._commands.items() if name in named)
+def _commands_for(
+    history: LoopHistory, request: Envelope[Any], promoted: Envelope[Any] | None
+) -> tuple[Envelope[Any], ...]:
+    """Return commands in the request's chain, and those that its events name as reason, cause or evidence."""
+    chain = history.chains.get(request.correlation_id, [])
+    if promoted is not None:
+        chain = [event for event in chain if event.wall_time_ms <= promoted.wall_time_ms]
+    named = {name for event in chain for name in _names(event)}
+    return tuple(event for name, event in history.commands.items() if name in named)
 
 
 def _names(event: Envelope[Any]) -> list[str]:
@@ -167,13 +148,15 @@ def _names(event: Envelope[Any]) -> list[str]:
     return [event.id, event.causation_id or "", *getattr(event.data, "evidence_ids", ()), *reasons]
 
 
-def _first(events: Iterable[Envelope[Any]], kind: type[M], key: Callable[[Any], str]) -> dict[str, Envelope[M]]:
-    """Return the first event of a message type per id; skip events without an id."""
-    first: dict[str, Envelope[M]] = {}
-    for event in _by_time(of_kind(events, kind)):
-        if name := key(event.data):
-            first.setdefault(name, event)
-    return first
+def _evidence_windows(
+    history: LoopHistory, alarm: Envelope[monitoring.DriftDetected]
+) -> list[Envelope[monitoring.WindowClosed]]:
+    evidence = (history.events.get(name) for name in alarm.data.evidence_ids)
+    return [event for event in evidence if event is not None and isinstance(event.data, monitoring.WindowClosed)]
+
+
+def _repairs(promotion: Envelope[registry.ChampionPromoted], alarm: Envelope[monitoring.DriftDetected]) -> bool:
+    return promotion.time_ms >= alarm.time_ms and promotion.data.previous_release_id == alarm.data.release_id
 
 
 def _by_time(events: Iterable[Envelope[M]]) -> list[Envelope[M]]:

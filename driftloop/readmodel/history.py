@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.events.envelope import Envelope
-from driftloop.readmodel.attempts import of_kind, of_loop
 from driftloop.readmodel.event_text import COMMANDS
+from driftloop.readmodel.loop_history import LoopHistory
 from driftloop.readmodel.loops import ENDED
 
 ITSELF = "driftloop"
@@ -44,21 +45,13 @@ class ServingPeriod:
     """Id of the event that caused the epoch."""
 
 
-def serving_periods(events: Iterable[Envelope[Any]], loop: str) -> list[ServingPeriod]:
+def serving_periods(history: LoopHistory) -> list[ServingPeriod]:
     """Return every serving period of a loop, oldest first."""
-    own = of_loop(events, loop)
-    by_id = {event.id: event for event in own}
-    entered: dict[int, list[Envelope[registry.StageEntered]]] = {}
-    converged: dict[int, int] = {}
-    for stage in of_kind(own, registry.StageEntered):
-        entered.setdefault(stage.data.epoch, []).append(stage)
-    for route in of_kind(own, serving.RouteConverged):
-        converged.setdefault(route.data.epoch, route.wall_time_ms)
-    epochs = sorted(entered)
-    starts = {epoch: min(event.time_ms for event in entered[epoch]) for epoch in epochs}
+    epochs = sorted(history.entered)
+    starts = {epoch: min(event.time_ms for event in history.entered[epoch]) for epoch in epochs}
     return [
-        _serving_period(loop, epoch, entered[epoch], starts.get(following), converged.get(epoch), by_id)
-        for epoch, following in zip(epochs, [*epochs[1:], -1], strict=False)
+        _serving_period(history, epoch, starts[epoch], starts.get(following))
+        for epoch, following in pairwise([*epochs, -1])
     ]
 
 
@@ -75,28 +68,22 @@ def who_did(event: Envelope[Any] | None) -> str:
     return event.data.who if event is not None and isinstance(event.data, COMMANDS) else ITSELF
 
 
-def _serving_period(
-    loop: str,
-    epoch: int,
-    entered: list[Envelope[registry.StageEntered]],
-    until_ms: int | None,
-    converged_wall_ms: int | None,
-    by_id: dict[str, Envelope[Any]],
-) -> ServingPeriod:
+def _serving_period(history: LoopHistory, epoch: int, since_ms: int, until_ms: int | None) -> ServingPeriod:
+    entered, converged = history.entered[epoch], history.first(serving.RouteConverged, "epoch", epoch)
     challenger = next((event.data for event in entered if event.data.stage not in ENDED), None)
     decisive = _decisive(entered)
     return ServingPeriod(
-        loop=loop,
+        loop=history.loop,
         epoch=epoch,
         champion=decisive.data.champion_release_id,
         challenger=challenger.release_id if challenger else "",
         stage=challenger.stage if challenger else "champion",
         share=challenger.share if challenger else 0.0,
-        since_ms=min(event.time_ms for event in entered),
+        since_ms=since_ms,
         until_ms=until_ms,
-        converged_wall_ms=converged_wall_ms,
+        converged_wall_ms=converged.wall_time_ms if converged else None,
         because=decisive.data.reason,
-        who=who_did(by_id.get(decisive.causation_id or "")),
+        who=who_did(history.events.get(decisive.causation_id or "")),
         cause_id=decisive.causation_id or "",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,8 +23,12 @@ class Stored:
 class Events(Protocol):
     """The read model. Lists are unordered unless an order is stated."""
 
-    def position(self, loop: str = "", *, but: Collection[type[Message]] = ()) -> int:
-        """Return the highest position of all events or of a loop's, without the given messages; 0 if there are none."""
+    def position(self) -> int:
+        """Return the greatest position of all events; 0 without events."""
+        ...
+
+    def span(self, loop: str) -> tuple[int, int]:
+        """Return the smallest and the greatest position of a loop's events; 0 without events."""
         ...
 
     def count(self) -> int:
@@ -43,8 +47,8 @@ class Events(Protocol):
         """Return all events of a chain."""
         ...
 
-    def of_loop(self, loop: str, *, but: Collection[type[Message]] = ()) -> list[Stored]:
-        """Return all events of a loop, without the given messages."""
+    def of_loop(self, loop: str) -> list[Stored]:
+        """Return all events of a loop."""
         ...
 
     def newest(self, loop: str, kinds: Iterable[type[Message]], limit: int) -> list[Stored]:

@@ -1,61 +1,59 @@
-"""Answers of the read model: events from the store, folded by `driftloop.readmodel`."""
+"""Answers of the read model: queries over the history of each loop, which follows the store."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope
 from driftloop.readmodel.history import ServingPeriod, live_at, serving_periods
-from driftloop.readmodel.lineage import EventById, Lineage, Node
-from driftloop.readmodel.loops import LoopState, loop_states
+from driftloop.readmodel.lineage import Lineage, Node
+from driftloop.readmodel.loop_history import LoopHistory
+from driftloop.readmodel.loops import LoopState
 from driftloop.readmodel.order import in_order
-from driftloop.readmodel.releases import ReleaseState, release_states
+from driftloop.readmodel.releases import ReleaseState
 from services.control.ports import Events, Predictions, Stored
 
-_WINDOWS = (monitoring.WindowClosed, monitoring.WindowDecided)
-_RECENT_WINDOWS = 40
-"""Enough to see what the newest ones still owe; the others are many, and have had their answers."""
-_RECENT_DECISIONS = 4 * _RECENT_WINDOWS
+_BATCH = 2000
+"""Events read from the store at once."""
 
 
 class NotThere(LookupError):
-    """Nothing bears the name; the text says what there is."""
+    """A name is unknown; the text lists the known ones."""
 
 
-class _Story:
-    """What a loop's events say, but for its windows; each answer is computed when it is first asked for."""
+class _Follower:
+    """The history of a loop, up to a position in the store."""
 
-    def __init__(self, loop: str, position: int, events: list[Envelope[Any]], by_id: EventById) -> None:
-        self.position = position
-        self.events = events
-        self._loop = loop
-        self._by_id = by_id
+    def __init__(self, loop: str, first: int) -> None:
+        self.first = first
+        self.position = 0
+        self.history = LoopHistory(loop, keep_windows=False)
 
-    @cached_property
-    def releases(self) -> list[ReleaseState]:
-        return release_states(self.events)
+    def read(self, store: Events, last: int) -> None:
+        """Apply the events of the store up to a position, each once."""
+        self.history.extend(self._new(store, last))
 
-    @cached_property
-    def serving_periods(self) -> list[ServingPeriod]:
-        return serving_periods(self.events, self._loop)
-
-    @cached_property
-    def lineage(self) -> Lineage:
-        return Lineage(self.events, self._by_id)
+    def _new(self, store: Events, last: int) -> Iterator[Envelope[Any]]:
+        while self.position < last:
+            batch = store.after(self.position, loop=self.history.loop, limit=_BATCH)
+            self.position = batch[-1].position if batch else last
+            yield from (stored.event for stored in batch)
 
 
 class Views:
-    """Each answer is computed from the store, and kept until a loop has newer events."""
+    """Answers from the history of each loop, which follows the store: every event is applied once. Thread-safe."""
 
     def __init__(self, store: Events, predictions: Predictions, loops: Mapping[str, str]) -> None:
         self._store = store
         self._predictions = predictions
         self._descriptions = dict(loops)
-        self._stories: dict[str, _Story] = {}
-        self._states: dict[str, tuple[int, LoopState]] = {}
+        self._followers: dict[str, _Follower] = {}
+        self._lock = threading.RLock()
 
     @property
     def store(self) -> Events:
@@ -80,43 +78,35 @@ class Views:
         return [name]
 
     def state(self, loop: str) -> LoopState:
-        """A loop now."""
+        """Return the current state of a loop."""
         self.loops(loop)
-        position = self._store.position(loop)
-        kept = self._states.get(loop)
-        if kept is None or kept[0] != position:
-            self._states[loop] = kept = (position, self._state(loop))
-        return kept[1]
+        with self._history(loop) as history:
+            return history.state()
 
-    def _state(self, loop: str) -> LoopState:
-        recent = self._store.newest(loop, _WINDOWS[:1], _RECENT_WINDOWS)
-        since_ms = min((each.event.time_ms for each in recent), default=0)
-        decided = self._store.newest(loop, _WINDOWS[1:], _RECENT_DECISIONS)
-        windows = [each.event for each in (*recent, *decided) if each.event.time_ms >= since_ms]
-        [state] = loop_states(in_order([*self._story(loop).events, *windows])) or [LoopState(loop)]
-        return state
-
-    def releases(self, loop: str = "") -> Iterator[ReleaseState]:
-        """Every release of a loop, or of all, in the order of its first mention."""
+    def releases(self, loop: str = "") -> list[ReleaseState]:
+        """Return every release of a loop, or of all loops, in the order of first mention."""
+        releases = []
         for name in self.loops(loop):
-            yield from self._story(name).releases
+            with self._history(name) as history:
+                releases += [copy(release) for release in history.releases.values()]
+        return releases
 
     def release(self, release_id: str) -> ReleaseState:
-        """A release.
+        """Return a release.
 
         Raises:
             NotThere: no event names it.
         """
-        for found in self.releases():
-            if found.release_id == release_id:
-                return found
+        for release in self.releases():
+            if release.release_id == release_id:
+                return release
         raise NotThere(f"there is no release {release_id!r}; `driftloop history` lists what was live")
 
     def windows(self, loop: str, newest: int) -> list[Envelope[monitoring.WindowClosed]]:
-        """Closed windows, oldest first."""
+        """Return the newest closed windows, oldest first."""
         self.loops(loop)
-        found = self._store.newest(loop, _WINDOWS[:1], newest)
-        return sorted((each.event for each in found), key=lambda each: (each.data.end_ms, each.id))
+        windows = self._store.newest(loop, [monitoring.WindowClosed], newest)
+        return sorted((stored.event for stored in windows), key=lambda event: (event.data.end_ms, event.id))
 
     def event(self, event_id: str) -> Stored:
         """An event.
@@ -130,52 +120,63 @@ class Views:
         return found
 
     def timeline(self, loop: str, correlation_id: str) -> list[Stored]:
-        """All events that there are, of a chain, a loop or all loops, in one order."""
+        """Return all events of a chain, a loop or all loops, in one order."""
         if correlation_id:
-            found = self._store.of_chain(correlation_id)
+            events = self._store.of_chain(correlation_id)
         else:
-            found = [each for name in self.loops(loop) for each in self._store.of_loop(name)]
-        places = {each.event.id: each for each in found}
-        return [places[event.id] for event in in_order(each.event for each in found)]
+            events = [stored for name in self.loops(loop) for stored in self._store.of_loop(name)]
+        by_id = {stored.event.id: stored for stored in events}
+        return [by_id[event.id] for event in in_order(stored.event for stored in events)]
 
     def lineage(self, name: str, timeout_s: float) -> list[Node]:
-        """All that led to a prediction, a release, a run or an event; a loop's name stands for its champion.
+        """Return everything that led to a prediction, a release, a run, an event or, by a loop's name, its champion.
 
         Raises:
-            NotThere: nothing bears the name, or the loop has no champion.
-            Retriable: the index of predictions has not come so far.
+            NotThere: the name is unknown, or the loop has no champion.
+            Retriable: the index of predictions is behind the log.
         """
         if name in self.loops():
             name = self._champion(name)
         for loop in self.loops():
-            if found := self._story(loop).lineage.of(name):
-                return found
+            with self._history(loop) as history:
+                if nodes := self._lineage(history).of(name):
+                    return nodes
         prediction = self._predictions.find(name, timeout_s)
         if prediction is None:
             raise NotThere(f"no prediction, release, run or event bears the id {name!r}")
-        return self._story(prediction.loop).lineage.of_prediction(prediction)
+        with self._history(prediction.loop) as history:
+            return self._lineage(history).of_prediction(prediction)
 
     def history(self, loop: str, at_ms: int | None) -> list[ServingPeriod]:
-        """Every epoch of a loop, or of all; or those that were live at a moment of event time."""
-        found = [self._story(name).serving_periods for name in self.loops(loop)]
-        if at_ms is None:
-            return [each for every in found for each in every]
-        return [live for every in found if (live := live_at(every, at_ms)) is not None]
+        """Return the serving periods of a loop, or of all loops: all of them, or those at an event time."""
+        periods: list[ServingPeriod] = []
+        for name in self.loops(loop):
+            with self._history(name) as history:
+                own = serving_periods(history)
+            live = None if at_ms is None else live_at(own, at_ms)
+            periods += own if at_ms is None else [live] if live else []
+        return periods
 
     def _champion(self, loop: str) -> str:
-        found = self.state(loop).champion
-        if not found:
+        champion = self.state(loop).champion
+        if not champion:
             raise NotThere(f"loop {loop!r} has no champion yet; `driftloop timeline {loop}` says how far it is")
-        return found
+        return champion
 
-    def _story(self, loop: str) -> _Story:
-        position = self._store.position(loop, but=_WINDOWS)
-        kept = self._stories.get(loop)
-        if kept is None or kept.position != position:
-            events = in_order(each.event for each in self._store.of_loop(loop, but=_WINDOWS))
-            self._stories[loop] = kept = _Story(loop, position, events, lambda event_id: self._of(loop, event_id))
-        return kept
+    @contextmanager
+    def _history(self, loop: str) -> Iterator[LoopHistory]:
+        """Yield the history of a loop up to now, locked. Starts again if the read model was rebuilt."""
+        with self._lock:
+            first, last = self._store.span(loop)
+            follower = self._followers.get(loop)
+            if follower is None or follower.first != first:
+                follower = self._followers[loop] = _Follower(loop, first)
+            follower.read(self._store, last)
+            yield follower.history
+
+    def _lineage(self, history: LoopHistory) -> Lineage:
+        return Lineage(history, lambda event_id: history.events.get(event_id) or self._of(history.loop, event_id))
 
     def _of(self, loop: str, event_id: str) -> Envelope[Any] | None:
-        found = self._store.by_id(event_id)
-        return found.event if found is not None and found.event.loop == loop else None
+        stored = self._store.by_id(event_id)
+        return stored.event if stored is not None and stored.event.loop == loop else None

@@ -30,7 +30,8 @@ from driftloop.ops.checks.scores import bundles
 from driftloop.ops.replay.caller import Caller
 from driftloop.process.clock import SystemClock
 from driftloop.process.settings import Settings
-from driftloop.readmodel.loops import LoopState, loop_states
+from driftloop.readmodel.loop_history import loop_states
+from driftloop.readmodel.loops import LoopState
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.equality import LAST_DIGITS
 from tests.e2e.running.system import infer

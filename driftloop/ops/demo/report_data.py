@@ -7,12 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
 from driftloop.ops.checks.model import Findings
 from driftloop.ops.demo.run import Measurements
 from driftloop.ops.report import chains, releases, timings
-from driftloop.readmodel.attempts import of_kind, of_loop
+from driftloop.readmodel.loop_history import LoopHistory
 
 
 def build(
@@ -25,16 +24,16 @@ def build(
     setup_s: float,
 ) -> dict[str, Any]:
     """Return the content of ``report.json``; its event ids exist in the lifecycle topics."""
-    own = of_loop(events, loop)
-    alarm_chains = chains.chains(own, loop)
-    path = chains.promotion_chain(own, loop)
+    history = LoopHistory(loop, events)
+    own = list(history.events.values())
+    path = chains.promotion_chain(history)
     return {
         "loop": loop,
         "chain": [chains.as_json(event) for event in path],
-        "chains": [chain.to_json() for chain in alarm_chains],
-        "unended_alarms": chains.unended(alarm_chains, of_kind(own, training.ReasonCoalesced)),
-        "alarms": _alarms(own),
-        "releases": releases.releases(own),
+        "chains": [chain.to_json() for chain in chains.chains(history)],
+        "unended_alarms": chains.unended(history),
+        "alarms": _alarms(history),
+        "releases": releases.releases(history),
         "predictions": {
             "served": findings.counts.predictions_served,
             "failed": calls["failed"],
@@ -58,15 +57,15 @@ def build(
             "step_ms_p50": steps.get("step_ms_p50"),
             "step_ms_p99": steps.get("step_ms_p99"),
             "first_champion": measured.first_champion_s,
-            "alarm_to_serving": timings.alarm_to_serving(path, own),
-            "training": timings.training_s(own),
+            "alarm_to_serving": timings.alarm_to_serving(path, history),
+            "training": timings.training_s(history),
             "total": measured.total_s,
         },
         "memory_mib": {"idle": measured.idle_mib, "peak": measured.peak_mib},
     }
 
 
-def _alarms(own: Sequence[Envelope[Any]]) -> dict[str, int]:
+def _alarms(history: LoopHistory) -> dict[str, int]:
     """Return the number of alarms by mode."""
-    modes = [event.data.mode for event in of_kind(own, monitoring.DriftDetected)]
+    modes = [event.data.mode for event in history.of_kind(monitoring.DriftDetected)]
     return {mode: modes.count(mode) for mode in ("trigger", "watch")}

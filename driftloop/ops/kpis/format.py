@@ -1,4 +1,4 @@
-"""The numbers as people read them; one wording for the terminal and for the page."""
+"""Texts of the KPIs, for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One number."""
+    """One KPI."""
 
     name: str
     event_time: str
     wall_time: str
-    """Empty where only event time counts."""
+    """Empty if the KPI has no wall-clock time."""
     of: str
-    """What it rests on."""
+    """The counts behind the KPI."""
 
 
 def rows(kpis: Kpis) -> list[Row]:
-    """All numbers, in the order in which things happen."""
-    seen = kpis.observed
+    """Return all KPIs, from detection to promotion."""
+    observed = kpis.observed
     detect = kpis.time_to_detect
     frequency = kpis.promotions_per_30_days
     return [
@@ -34,21 +34,21 @@ def rows(kpis: Kpis) -> list[Row]:
         _timing("time to request", kpis.time_to_request, "alarm"),
         _timing("time to run", kpis.time_to_run, "alarm"),
         _timing("time to scoring", kpis.time_to_scoring, "alarm"),
-        _timing("time to repair", kpis.time_to_repair, "alarm", _open(seen.open_alarms)),
+        _timing("time to repair", kpis.time_to_repair, "alarm", _open(observed.open_alarms)),
         Row("defect rate", _share(kpis.defects), "", _defects(kpis)),
-        Row("unattended promotions", _share(kpis.without_hand), "", _count(seen.promotions, "promotion")),
+        Row("unattended promotions", _share(kpis.without_hand), "", _count(observed.promotions, "promotion")),
         Row(
             "deployment frequency",
             NONE_YET if frequency is None else f"{frequency:.2g} per 30 d",
             "",
-            f"{_count(seen.promotions, 'promotion')} in {span(seen.span_ms / 1000)}",
+            f"{_count(observed.promotions, 'promotion')} in {span(observed.span_ms / 1000)}",
         ),
         _timing("cycle time", kpis.cycle_time, "promotion"),
     ]
 
 
 def span(seconds: float) -> str:
-    """A length of time in its largest unit that gives a whole number or more."""
+    """Return a duration in the largest unit in which it is at least 1."""
     for length, unit in _UNITS:
         if abs(seconds) >= length:
             return f"{seconds / length:.3g} {unit}"
@@ -62,10 +62,10 @@ def _timing(name: str, timing: Timing | None, noun: str, more: str = "") -> Row:
     return Row(name, _spread(timing.event_s), _spread(timing.wall_s), count)
 
 
-def _spread(found: Spread | None) -> str:
-    if found is None:
+def _spread(spread: Spread | None) -> str:
+    if spread is None:
         return NONE_YET
-    return span(found.p50) if found.count == 1 else f"p50 {span(found.p50)}, p90 {span(found.p90)}"
+    return span(spread.p50) if spread.count == 1 else f"p50 {span(spread.p50)}, p90 {span(spread.p90)}"
 
 
 def _share(share: Share) -> str:
@@ -73,9 +73,9 @@ def _share(share: Share) -> str:
 
 
 def _defects(kpis: Kpis) -> str:
-    seen, share = kpis.observed, kpis.defects
-    parts = [f"{share.part} of {_count(share.whole, 'release')}", _count(seen.rollbacks, "rollback")]
-    return ", ".join([*parts, *([f"{_count(seen.failed_runs, 'run')} failed"] if seen.failed_runs else [])])
+    observed, share = kpis.observed, kpis.defects
+    parts = [f"{share.part} of {_count(share.whole, 'release')}", _count(observed.rollbacks, "rollback")]
+    return ", ".join([*parts, *([f"{_count(observed.failed_runs, 'run')} failed"] if observed.failed_runs else [])])
 
 
 def _open(count: int) -> str:

@@ -10,7 +10,7 @@ from driftloop.events.envelope import Envelope
 from driftloop.ops.kpis.observed import Observed, observe
 from driftloop.ops.kpis.period import Period
 from driftloop.ops.kpis.spread import Share, Spread, Took
-from driftloop.readmodel.attempts import of_loop
+from driftloop.readmodel.loop_history import LoopHistory
 
 DAY_MS = 86_400_000
 DAYS = 30.0
@@ -26,7 +26,7 @@ class Timing:
     @staticmethod
     def of(took: Sequence[Took]) -> Timing | None:
         """Return the spread of some times; None without times."""
-        event, wall = Spread.of([each.event_s for each in took]), Spread.of([each.wall_s for each in took])
+        event, wall = Spread.of([time.event_s for time in took]), Spread.of([time.wall_s for time in took])
         return None if event is None or wall is None else Timing(event, wall)
 
 
@@ -36,7 +36,7 @@ class Kpis:
 
     Four of them are DORA's four keys (Forsgren, Humble and Kim, Accelerate, 2018, chapter 2), with a promoted model as
     the change: deployment frequency, lead time (`cycle_time`), change failure rate (`defects`), time to restore
-    (`time_to_repair`). Detect, respond and repair part the time to restore as incident response does.
+    (`time_to_repair`).
     """
 
     observed: Observed
@@ -45,8 +45,8 @@ class Kpis:
     def time_to_detect(self) -> Spread | None:
         """Return seconds of event time from the start of the first window in an alarm's evidence to the alarm.
 
-        An upper bound of how long the drift was there: a detector names every window of its statistic, so the number is
-        never below the span of its blocks. Alarms of mode `trigger`, of whose evidence at least one window is known.
+        An upper bound of the age of the drift: the evidence has every window of the detector's statistic. Counts
+        alarms of mode `trigger` with a known evidence window.
         """
         return Spread.of(self.observed.detect_s)
 
@@ -82,7 +82,7 @@ class Kpis:
     def defects(self) -> Share:
         """Return the share of runs with a rejected or rolled-back release, among these and promoted ones.
 
-        DORA's change failure rate, and stricter: a release that the rollout refused hurt nobody, and counts.
+        Stricter than DORA's change failure rate: also counts releases that the rollout rejected before they did harm.
         """
         return Share(self.observed.defects, self.observed.defects + self.observed.helped)
 
@@ -100,14 +100,14 @@ class Kpis:
 
     def to_json(self) -> dict[str, Any]:
         """Return times in seconds, shares between 0 and 1, and counts; null without data."""
-        seen = self.observed
+        observed = self.observed
         return {
-            "event_days": seen.span_ms / DAY_MS,
+            "event_days": observed.span_ms / DAY_MS,
             "alarms": {
-                "trigger": seen.alarms,
-                "watch": seen.watched,
-                "superseded": seen.superseded,
-                "open": seen.open_alarms,
+                "trigger": observed.alarms,
+                "watch": observed.watched,
+                "superseded": observed.superseded,
+                "open": observed.open_alarms,
             },
             "time_to_detect": {"event_s": asdict(self.time_to_detect)} if self.time_to_detect else None,
             "time_to_respond": {
@@ -116,21 +116,21 @@ class Kpis:
                 "scoring": _json(self.time_to_scoring),
             },
             "time_to_repair": _json(self.time_to_repair),
-            "defects": {**self.defects.to_json(), "rollbacks": seen.rollbacks, "failed_runs": seen.failed_runs},
+            "defects": {**self.defects.to_json(), "rollbacks": observed.rollbacks, "failed_runs": observed.failed_runs},
             "without_hand": self.without_hand.to_json(),
-            "deployment_frequency": {"promotions": seen.promotions, "per_30_days": self.promotions_per_30_days},
+            "deployment_frequency": {"promotions": observed.promotions, "per_30_days": self.promotions_per_30_days},
             "cycle_time": _json(self.cycle_time),
         }
 
 
 def measure(events: Sequence[Envelope[Any]], loops: Iterable[str], period: Period) -> dict[str, Kpis]:
     """Return the KPIs of each loop."""
-    return {loop: Kpis(observe(of_loop(events, loop), period)) for loop in loops}
+    return {loop: Kpis(observe(LoopHistory(loop, events), period)) for loop in loops}
 
 
 def together(kpis: Iterable[Kpis]) -> Kpis:
     """Return KPIs over several loops. Times and counts are pooled, so a busy loop has more weight."""
-    return Kpis(sum((each.observed for each in kpis), Observed()))
+    return Kpis(sum((loop.observed for loop in kpis), Observed()))
 
 
 def _json(timing: Timing | None) -> dict[str, Any] | None:

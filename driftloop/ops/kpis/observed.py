@@ -14,7 +14,8 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.events.envelope import Envelope
 from driftloop.ops.kpis.period import Period
 from driftloop.ops.kpis.spread import Took
-from driftloop.readmodel.attempts import Attempt, Incident, attempts, incidents, of_kind
+from driftloop.readmodel.attempts import Attempt, Incident, attempts, incidents
+from driftloop.readmodel.loop_history import LoopHistory
 
 
 @dataclass(frozen=True)
@@ -52,43 +53,47 @@ class Observed:
         )
 
 
-def observe(events: Sequence[Envelope[Any]], period: Period) -> Observed:
-    """Return what one loop's events show in a period.
+def observe(history: LoopHistory, period: Period) -> Observed:
+    """Return what the history of a loop shows in a period.
 
     Events after the period only extend `span_ms`.
     """
-    known = [event for event in events if period.is_known(event.time_ms)]
-    if not known:
+    known = LoopHistory(history.loop, (event for event in history.events.values() if period.is_known(event.time_ms)))
+    if not known.events:
         return Observed()
-    runs = attempts(known)
-    alarms = incidents(known, runs)
-    own = [each for each in alarms if period.holds(each.alarm.time_ms)]
-    drift = [each for each in of_kind(known, monitoring.DriftDetected) if period.holds(each.time_ms)]
+    runs, alarms = attempts(known), incidents(known)
+    own = [incident for incident in alarms if period.holds(incident.alarm.time_ms)]
+    drift = [event for event in known.of_kind(monitoring.DriftDetected) if period.holds(event.time_ms)]
     return Observed(
-        span_ms=period.clip_ms(*_ends(events)),
+        span_ms=period.clip_ms(*history.span_ms()),
         alarms=len(own),
         watched=len(drift) - len(own),
-        superseded=sum(each.superseded for each in own),
-        open_alarms=sum(each.repaired is None and not each.superseded for each in alarms),
-        rollbacks=sum(period.holds(each.time_ms) for each in of_kind(known, registry.ReleaseRolledBack)),
-        failed_runs=sum(each.failed is not None and period.holds(each.failed.time_ms) for each in runs),
-        helped=sum(_helped(each, period) for each in runs),
+        superseded=sum(incident.superseded for incident in own),
+        open_alarms=sum(incident.repaired is None and not incident.superseded for incident in alarms),
+        rollbacks=sum(period.holds(event.time_ms) for event in known.of_kind(registry.ReleaseRolledBack)),
+        failed_runs=sum(run.failed is not None and period.holds(run.failed.time_ms) for run in runs),
+        helped=sum(_helped(run, period) for run in runs),
         defects=sum(run.defect is not None and period.holds(run.defect.time_ms) for run in runs),
         promotions=len(promoted := _promoted(runs, period)),
-        untouched=sum(not each.commands for each in promoted),
-        detect_s=tuple((each.alarm.time_ms - each.began_ms) / 1000 for each in own if each.began_ms is not None),
+        untouched=sum(not run.commands for run in promoted),
+        detect_s=_detect_s(own),
         **_times(alarms, promoted, period),
     )
 
 
+def _detect_s(own: Sequence[Incident]) -> tuple[float, ...]:
+    starts = ((incident.alarm.time_ms, incident.began_ms) for incident in own)
+    return tuple((alarm_ms - began_ms) / 1000 for alarm_ms, began_ms in starts if began_ms is not None)
+
+
 def _times(alarms: Sequence[Incident], promoted: Sequence[Attempt], period: Period) -> dict[str, Any]:
-    answered = [(each.alarm, each.attempt) for each in alarms if each.attempt is not None]
+    answered = [(incident.alarm, incident.attempt) for incident in alarms if incident.attempt is not None]
     return {
         "to_request": _took([(alarm, run.request) for alarm, run in answered], period),
         "to_run": _took([(alarm, run.started) for alarm, run in answered], period),
         "to_scoring": _took([(alarm, run.scoring) for alarm, run in answered], period),
-        "repair": _took([(each.alarm, each.repaired) for each in alarms], period),
-        "cycle": _took([(each.request, each.promoted) for each in promoted], period),
+        "repair": _took([(incident.alarm, incident.repaired) for incident in alarms], period),
+        "cycle": _took([(run.request, run.promoted) for run in promoted], period),
     }
 
 
@@ -97,15 +102,8 @@ def _took(pairs: Sequence[tuple[Envelope[Any], Envelope[Any] | None]], period: P
 
 
 def _promoted(runs: Sequence[Attempt], period: Period) -> list[Attempt]:
-    return [each for each in runs if each.promoted is not None and period.holds(each.promoted.time_ms)]
+    return [run for run in runs if run.promoted is not None and period.holds(run.promoted.time_ms)]
 
 
 def _helped(run: Attempt, period: Period) -> bool:
     return run.promoted is not None and run.defect is None and period.holds(run.promoted.time_ms)
-
-
-def _ends(events: Sequence[Envelope[Any]]) -> tuple[int, int]:
-    """Return the first and last event time; a window starts before its event."""
-    starts = [event.data.start_ms for event in of_kind(events, monitoring.WindowClosed)]
-    times = [event.time_ms for event in events]
-    return min([*starts, *times]), max(times)

@@ -7,7 +7,8 @@ from typing import Any
 
 from driftloop.contracts import features_pb2, monitoring_pb2, replay_pb2
 from driftloop.events.envelope import Envelope
-from driftloop.readmodel.pending_work import DECIDERS, PendingWork
+from driftloop.readmodel.loop_history import LoopHistory
+from driftloop.readmodel.pending_work import DECIDERS
 
 
 @dataclass
@@ -25,10 +26,10 @@ class Gate:
     """End of the newest closed window."""
     first_ms: int | None = None
     """First watermark of the loop: windows that end at or before it are never closed."""
-    pending_work: PendingWork = field(init=False)
+    history: LoopHistory = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pending_work = PendingWork(self.loop, self.deciders)
+        self.history = LoopHistory(self.loop, deciders=self.deciders, keep_windows=False)
 
     def process(self, event: Envelope[Any]) -> None:
         """Process an event; ignore those of other loops."""
@@ -42,7 +43,7 @@ class Gate:
             self.asked_ms = max(self.asked_ms, data.watermark_ms)
         elif isinstance(data, monitoring_pb2.WindowClosed):
             self.closed_ms = max(self.closed_ms, data.end_ms)
-        self.pending_work.see(event)
+        self.history.apply(event)
 
     def at_rest(self, watermark_ms: int) -> bool:
         """Return whether everything that can be decided at the watermark is decided and served."""
@@ -55,4 +56,4 @@ class Gate:
         boundary = watermark_ms // self.block_ms * self.block_ms
         if self.first_ms is not None and boundary > self.first_ms and self.closed_ms < boundary:
             return [f"window ending at {boundary} is not closed yet"]
-        return self.pending_work.open()
+        return self.history.pending.open()

@@ -14,7 +14,9 @@ from driftloop.loop import LoopDefinition
 from driftloop.ops.report import production, releases
 from driftloop.ops.report.bundles import Read, ReadBundle
 from driftloop.ops.report.caveats import caveats
-from driftloop.readmodel.attempts import Attempt, attempts, of_kind, of_loop
+from driftloop.readmodel.attempts import Attempt, attempts
+from driftloop.readmodel.loop_history import LoopHistory
+from driftloop.readmodel.releases import ReleaseState
 
 
 def card(
@@ -25,20 +27,21 @@ def card(
     read_bundle: ReadBundle,
 ) -> dict[str, Any]:
     """All that the card of a release holds; ``events`` has at least one that names the release."""
-    own = of_loop(events, loop)
-    run = next((each for each in attempts(own) if each.release_id == release_id), None)
-    life = next(each for each in releases.releases(own) if each["id"] == release_id)
+    history = LoopHistory(loop, events)
+    own = list(history.events.values())
+    run = next((attempt for attempt in attempts(history) if attempt.release_id == release_id), None)
+    life = next(release for release in releases.releases(history) if release["id"] == release_id)
     read = _bundle(run, read_bundle)
-    found = production.windows(release_id, own)
+    found = production.windows(history.releases[release_id], own)
     told = {
         "loop": loop,
         "release": release_id,
         "intended_use": definition.description if definition else None,
         "details": _details(run, life, read),
         "training": _training(run, read),
-        "factors": {"slices": [each.name for each in _last_slices(release_id, own)]},
+        "factors": {"slices": [each.name for each in _last_slices(history.releases[release_id])]},
         "verdicts": life["verdicts"],
-        "slices": [_slice(each) for each in _last_slices(release_id, own)],
+        "slices": [_slice(each) for each in _last_slices(history.releases[release_id])],
         "stages": life["stages"],
         "production": {"phases": production.phases(found), "windows": found},
         "calibration": production.calibration(found),
@@ -107,10 +110,9 @@ def _training(run: Attempt | None, read: Read) -> dict[str, Any]:
     }
 
 
-def _last_slices(release_id: str, own: Sequence[Envelope[Any]]) -> list[evaluation.Slice]:
-    """Of its newest verdict that has any."""
-    found = [event.data for event in of_kind(own, evaluation.VerdictReached) if event.data.release_id == release_id]
-    return next((list(each.slices) for each in reversed(found) if each.slices), [])
+def _last_slices(release: ReleaseState) -> list[evaluation.Slice]:
+    """Return the slices of the newest verdict that has slices."""
+    return next((list(verdict.data.slices) for verdict in reversed(release.verdicts) if verdict.data.slices), [])
 
 
 def _slice(each: evaluation.Slice) -> dict[str, Any]:

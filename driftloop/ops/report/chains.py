@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,74 +10,68 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope, rfc3339
+from driftloop.readmodel.loop_history import LoopHistory
 
 _ENDS = (registry.ChampionPromoted, registry.ReleaseRejected, registry.ReleaseRolledBack, training.RunFailed)
+_REASONS = (monitoring.DriftDetected, training.RetrainRequested, training.ReasonCoalesced, registry.ReleaseCreated)
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Events of one correlation id, in the order of their publication."""
+    """Events of one correlation id, in the order of publication."""
 
     correlation_id: str
-    events: tuple[Envelope[Any], ...]
+    events: Sequence[Envelope[Any]]
 
     @property
     def opened_by_alarm(self) -> bool:
-        """Whether a drift alarm that asks for a retrain is in it."""
+        """Return whether the chain has a drift alarm of mode `trigger`."""
         return any(isinstance(e.data, monitoring.DriftDetected) and e.data.mode == "trigger" for e in self.events)
 
     @property
     def ends(self) -> list[Envelope[Any]]:
-        """Events that end a chain."""
+        """Return the events that end a chain."""
         return [event for event in self.events if isinstance(event.data, _ENDS)]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """One object an event."""
+        """Return one object per event."""
         return [as_json(event) for event in self.events]
 
 
-def chains(events: Iterable[Envelope[Any]], loop: str) -> list[Chain]:
-    """Every chain of a loop that holds a reason to train or a release, oldest first; single windows are left out."""
-    by_chain: dict[str, list[Envelope[Any]]] = defaultdict(list)
-    for event in events:
-        if event.loop == loop:
-            by_chain[event.correlation_id].append(event)
-    found = [Chain(name, tuple(members)) for name, members in by_chain.items() if _matters(members)]
-    return sorted(found, key=lambda chain: chain.events[0].wall_time_ms)
+def chains(history: LoopHistory) -> list[Chain]:
+    """Return every chain that has a reason to train or a release, oldest first."""
+    kept = [
+        Chain(name, events)
+        for name, events in history.chains.items()
+        if any(isinstance(event.data, _REASONS) for event in events)
+    ]
+    return sorted(kept, key=lambda chain: chain.events[0].wall_time_ms)
 
 
-def promotion_chain(events: Sequence[Envelope[Any]], loop: str) -> list[Envelope[Any]]:
-    """Causes from a drift alarm to the promotion it led to, oldest first; empty where no alarm did."""
-    known = {event.id: event for event in events if event.loop == loop}
-    for event in events:
-        if isinstance(event.data, registry.ChampionPromoted) and event.loop == loop:
-            path = causes(event, known)
-            alarms = [at for at, each in enumerate(path) if isinstance(each.data, monitoring.DriftDetected)]
-            if alarms:
-                return path[alarms[0] :]
+def promotion_chain(history: LoopHistory) -> list[Envelope[Any]]:
+    """Return the causes from a drift alarm to the first promotion that it led to, oldest first; else an empty list."""
+    for promotion in history.of_kind(registry.ChampionPromoted):
+        path: list[Envelope[Any]] = [promotion]
+        while (cause := history.events.get(path[0].causation_id or "")) is not None:
+            path.insert(0, cause)
+        for start, event in enumerate(path):
+            if isinstance(event.data, monitoring.DriftDetected):
+                return path[start:]
     return []
 
 
-def causes(event: Envelope[Any], known: dict[str, Envelope[Any]]) -> list[Envelope[Any]]:
-    """An event with all that led to it, oldest first."""
-    path = [event]
-    while (cause := known.get(path[-1].causation_id or "")) is not None:
-        path.append(cause)
-    return path[::-1]
-
-
-def unended(found: Iterable[Chain], coalesced: Iterable[Envelope[Any]]) -> list[str]:
-    """Correlation ids of alarm chains with no end, other than those whose reason was kept for a later request."""
-    kept = {event.data.reason.event_id for event in coalesced}
+def unended(history: LoopHistory) -> list[str]:
+    """Return correlation ids of alarm chains without an end, except those whose reason waits for a later request."""
+    waiting = {event.data.reason.event_id for event in history.of_kind(training.ReasonCoalesced)}
     return [
         chain.correlation_id
-        for chain in found
-        if chain.opened_by_alarm and not chain.ends and not any(event.id in kept for event in chain.events)
+        for chain in chains(history)
+        if chain.opened_by_alarm and not chain.ends and not any(event.id in waiting for event in chain.events)
     ]
 
 
 def as_json(event: Envelope[Any]) -> dict[str, Any]:
-    """An event as the report shows it."""
+    """Return an event as JSON."""
     return {
         "id": event.id,
         "type": event.type,
@@ -88,8 +81,3 @@ def as_json(event: Envelope[Any]) -> dict[str, Any]:
         "event_time": rfc3339(event.time_ms),
         "wall_time": rfc3339(event.wall_time_ms),
     }
-
-
-def _matters(members: Sequence[Envelope[Any]]) -> bool:
-    kept = (monitoring.DriftDetected, training.RetrainRequested, training.ReasonCoalesced, registry.ReleaseCreated)
-    return any(isinstance(event.data, kept) for event in members)

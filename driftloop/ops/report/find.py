@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from driftloop.events.envelope import Envelope
-from driftloop.readmodel.attempts import of_loop
-from driftloop.readmodel.releases import release_states
+from driftloop.readmodel.loop_history import histories
 
 
 def loops(events: Iterable[Envelope[Any]]) -> list[str]:
@@ -17,4 +16,4 @@ def loops(events: Iterable[Envelope[Any]]) -> list[str]:
 
 def releases_by_loop(events: list[Envelope[Any]]) -> dict[str, str]:
     """Return the loop of each release, in the order of first mention within sorted loops."""
-    return {release.release_id: loop for loop in loops(events) for release in release_states(of_loop(events, loop))}
+    return {release: history.loop for history in histories(events) for release in history.releases}

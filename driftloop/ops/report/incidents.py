@@ -1,22 +1,22 @@
-"""An alarm as people ask about it: what changed, since when, what the system did, did it help. Pure."""
+"""Incidents: what changed, since when, what the system did, and whether it helped. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.ops.report.effect import before_and_after
 from driftloop.readmodel.attempts import Attempt, Incident
 from driftloop.readmodel.event_text import day, describe, verdict_line
+from driftloop.readmodel.loop_history import LoopHistory
 
 
-def told(incident: Incident, events: Sequence[Envelope[Any]], quality: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The answers, with the numbers that they rest on. ``events`` are the loop's own."""
-    alarm, attempt = incident.alarm, incident.attempt
-    began = incident.began_ms
-    own = attempt is not None and attempt.promoted is not None
+def told(incident: Incident, history: LoopHistory, quality: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the answers about an incident, with their numbers."""
+    alarm, began = incident.alarm, incident.began_ms
+    chain = chain_of(incident, history.events.values())
+    promoted = incident.attempt and incident.attempt.promoted
     return {
         "alarm_id": alarm.id,
         "detector": alarm.data.detector,
@@ -28,17 +28,15 @@ def told(incident: Incident, events: Sequence[Envelope[Any]], quality: Sequence[
         "what_changed": alarm.data.explanation
         or f"the statistic of {alarm.data.detector} is {alarm.data.statistic:.2f}",
         "since": None if began is None else rfc3339(began),
-        "did": [line for event in chain_of(incident, events) if event is not alarm and (line := describe(event))],
+        "did": [line for event in chain if event is not alarm and (line := describe(event))],
         "state": state(incident),
-        "helped": helped(incident, events),
-        "before_after": before_and_after(quality, alarm, attempt.promoted)
-        if own and attempt and attempt.promoted
-        else [],
+        "helped": helped(incident, history),
+        "before_after": before_and_after(quality, alarm, promoted) if promoted else [],
     }
 
 
 def state(incident: Incident) -> str:
-    """How far the answer has come: one word or two."""
+    """Return the state of the response in one to four words."""
     run = incident.attempt
     if incident.superseded:
         return "superseded"
@@ -53,8 +51,8 @@ def state(incident: Incident) -> str:
     return next((word for word, event in ends if event is not None), "under way")
 
 
-def helped(incident: Incident, events: Sequence[Envelope[Any]]) -> str:
-    """Whether it helped, and what that rests on."""
+def helped(incident: Incident, history: LoopHistory) -> str:
+    """Return whether the response helped, and why."""
     run = incident.attempt
     if run is None:
         return _unanswered(incident)
@@ -68,11 +66,11 @@ def helped(incident: Incident, events: Sequence[Envelope[Any]]) -> str:
         return f"No: the run failed: {run.failed.data.reason}." + _later(incident)
     if run.promoted is None:
         return "Not known yet: the answer is under way."
-    return f"{_verdict(run, events)} {run.release_id} was promoted on {day(run.promoted.time_ms)}."
+    return f"{_verdict(run, history)} {run.release_id} was promoted on {day(run.promoted.time_ms)}."
 
 
-def chain_of(incident: Incident, events: Sequence[Envelope[Any]]) -> list[Envelope[Any]]:
-    """The alarm and all events of its chain and of the chain that answered it, in the order of their publication."""
+def chain_of(incident: Incident, events: Iterable[Envelope[Any]]) -> list[Envelope[Any]]:
+    """Return the events of the alarm's chain and of the chain that responded to it, in the order of publication."""
     chains = {incident.alarm.correlation_id}
     if incident.attempt is not None:
         chains.add(incident.attempt.request.correlation_id)
@@ -86,24 +84,18 @@ def _unanswered(incident: Incident) -> str:
 
 
 def _later(incident: Incident) -> str:
-    """Another request's promotion that took the release's place."""
+    """Return the later promotion that replaced the release."""
     after = incident.repaired
     if after is None:
         return f" {incident.alarm.data.release_id} still answers." if not incident.superseded else ""
     return f" {after.data.release_id} took the place of {after.data.previous_release_id} on {day(after.time_ms)}."
 
 
-def _verdict(run: Attempt, events: Sequence[Envelope[Any]]) -> str:
-    """What its newest verdict that rests on blocks says about the gain, whatever the rollout asked for."""
-    found = [
-        event.data
-        for event in events
-        if isinstance(event.data, evaluation.VerdictReached)
-        and event.data.release_id == run.release_id
-        and event.data.interval.blocks
-    ]
-    if not found:
+def _verdict(run: Attempt, history: LoopHistory) -> str:
+    """Return what the newest verdict with blocks says about the gain, whatever its rollout step required."""
+    verdicts = [event.data for event in history.releases[run.release_id].verdicts if event.data.interval.blocks]
+    if not verdicts:
         return "No verdict on it rests on blocks."
-    gain = found[-1].interval
+    gain = verdicts[-1].interval
     clear = "Yes" if gain.lower > 0 else "No" if gain.upper < 0 else "Not clearly: the interval of the gain holds 0"
-    return f"{clear}. Its last verdict is {verdict_line(found[-1])}, the gain a prediction over the champion."
+    return f"{clear}. Its last verdict is {verdict_line(verdicts[-1])}, the gain a prediction over the champion."

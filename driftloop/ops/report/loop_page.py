@@ -7,13 +7,14 @@ from typing import Any
 
 from driftloop.events.envelope import Envelope
 from driftloop.loop import LoopDefinition
-from driftloop.ops.kpis import Period, measure
+from driftloop.ops.kpis import Kpis, Period, observe
 from driftloop.ops.kpis.format import rows
 from driftloop.ops.report import drift, figures
 from driftloop.ops.report.page import page
 from driftloop.ops.report.picture import chain_picture
-from driftloop.readmodel.attempts import attempts, incidents, of_loop
+from driftloop.readmodel.attempts import incidents, of_loop
 from driftloop.readmodel.event_text import describe
+from driftloop.readmodel.loop_history import LoopHistory
 
 _INCIDENTS = 10
 """So many of the newest are shown whole."""
@@ -24,7 +25,8 @@ def loop_page(told: dict[str, Any], events: Sequence[Envelope[Any]], definition:
     """The page; ``told`` is the loop's `overview` of the same events and definition."""
     own = of_loop(events, told["loop"])
     marks = figures.marks_of(own)
-    found = incidents(own, attempts(own))
+    history = LoopHistory(told["loop"], own)
+    found = incidents(history)
     drawn = [{**each, "picture": chain_picture(one, own)} for each, one in zip(told["incidents"], found, strict=True)]
     readings = [each for each in drift.readings(own, definition) if each.points or each.alarms]
     moved = {each.name: each.points for each in drift.stability(own)[:_MOVED]}
@@ -34,7 +36,7 @@ def loop_page(told: dict[str, Any], events: Sequence[Envelope[Any]], definition:
         headline=headline(told),
         incidents=drawn[::-1][:_INCIDENTS],
         older=max(0, len(drawn) - _INCIDENTS),
-        kpis=rows(measure(own, [told["loop"]], Period())[told["loop"]]),
+        kpis=rows(Kpis(observe(history, Period()))),
         figures={
             "loss": figures.loss_over_time(told["quality"], marks),
             "calibration": figures.calibration(told["quality"], marks),

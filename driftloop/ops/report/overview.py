@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.loop import LoopDefinition
-from driftloop.ops.kpis import Period, measure
+from driftloop.ops.kpis import Kpis, Period, observe
 from driftloop.ops.report import drift, releases
 from driftloop.ops.report.incidents import told
-from driftloop.readmodel.attempts import Attempt, attempts, incidents, of_kind, of_loop
-from driftloop.readmodel.loops import loop_states
+from driftloop.readmodel.attempts import Attempt, attempts, incidents
+from driftloop.readmodel.loop_history import LoopHistory
 
 
 def overview(loop: str, events: Sequence[Envelope[Any]], definition: LoopDefinition | None) -> dict[str, Any]:
@@ -20,20 +19,21 @@ def overview(loop: str, events: Sequence[Envelope[Any]], definition: LoopDefinit
 
     ``events`` has at least one of the loop; ``definition`` is None if this checkout has no definition.
     """
-    own = of_loop(events, loop)
-    runs, quality = attempts(own), releases.quality(own)
-    [now] = loop_states(own)
+    history = LoopHistory(loop, events)
+    own = list(history.events.values())
+    runs, quality, now = attempts(history), releases.quality(own), history.state()
+    first_ms, last_ms = history.span_ms()
     return {
         "loop": loop,
         "description": definition.description if definition else None,
-        "from": rfc3339(min(_starts(own))),
-        "to": rfc3339(max(event.time_ms for event in own)),
+        "from": rfc3339(first_ms),
+        "to": rfc3339(last_ms),
         "champion": now.champion,
         "open_release": now.release,
         "stage": now.stage,
-        "incidents": [told(each, own, quality) for each in incidents(own, runs)],
-        "kpis": measure(own, [loop], Period())[loop].to_json(),
-        "releases": [row(each, runs) for each in releases.releases(own)],
+        "incidents": [told(incident, history, quality) for incident in incidents(history)],
+        "kpis": Kpis(observe(history, Period())).to_json(),
+        "releases": [row(each, runs) for each in releases.releases(history)],
         "outcomes": releases.outcomes(own),
         "quality": quality,
         "drift": [each.to_json() for each in drift.readings(own, definition)],
@@ -55,8 +55,3 @@ def row(release: dict[str, Any], runs: Sequence[Attempt]) -> dict[str, Any]:
         "data": {"start": rfc3339(asked.window_start_ms), "end": rfc3339(asked.window_end_ms)},
         "metrics": dict(trained.metrics),
     }
-
-
-def _starts(own: Sequence[Envelope[Any]]) -> list[int]:
-    windows = of_kind(own, monitoring.WindowClosed)
-    return [*(event.data.start_ms for event in windows), *(event.time_ms for event in own)]

@@ -7,30 +7,26 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.contracts import registry_pb2 as registry
 from driftloop.drift.statistics import Block, read_statistic
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.ops.report.effect import mean
 from driftloop.ops.report.releases import join_counts
 from driftloop.readmodel.attempts import closed_windows, of_kind
+from driftloop.readmodel.releases import ReleaseState, StageAt
 
 
-def windows(release_id: str, events: Sequence[Envelope[Any]]) -> list[dict[str, Any]]:
-    """Each window that has outcomes of the release, in event time.
+def windows(release: ReleaseState, events: Sequence[Envelope[Any]]) -> list[dict[str, Any]]:
+    """Return each window that has outcomes of the release, in event time.
 
-    ``stage`` is the one that it was in when the window began; outcomes of earlier stages may come in it. ``paired_*``
-    are mean losses on the rows that the release and the other both scored, None where there was no other.
+    ``stage`` is the newest stage that the release entered by the start of the window; the outcomes may belong to
+    predictions of earlier stages. ``paired_*`` are mean losses on the rows that both releases of a pair scored; None
+    without a pair.
     """
-    stages = sorted(
-        (event.time_ms, event.data.stage)
-        for event in of_kind(events, registry.StageEntered)
-        if event.data.release_id == release_id
-    )
     return [
-        _window(event.data, sums, stages)
+        _window(event.data, sums, release.stages)
         for event in closed_windows(events)
         for sums in event.data.releases
-        if sums.release_id == release_id and sums.count
+        if sums.release_id == release.release_id and sums.count
     ]
 
 
@@ -74,10 +70,8 @@ def joins(release_id: str, events: Iterable[Envelope[Any]]) -> dict[str, int]:
     return join_counts(event for event in closed if event.data.champion_release_id == release_id)
 
 
-def _window(
-    data: monitoring.WindowClosed, sums: monitoring.ReleaseWindow, stages: Sequence[tuple[int, str]]
-) -> dict[str, Any]:
-    entered = [stage for at, stage in stages if at <= data.start_ms]
+def _window(data: monitoring.WindowClosed, sums: monitoring.ReleaseWindow, stages: Sequence[StageAt]) -> dict[str, Any]:
+    entered = [stage.stage for stage in stages if stage.since_ms <= data.start_ms]
     pair = next((each for each in data.paired if not each.slice and _is_in(sums.release_id, each)), None)
     row = {
         "window_end": rfc3339(data.end_ms),

@@ -12,10 +12,11 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.readmodel.attempts import of_kind
 from driftloop.readmodel.event_text import result_of
-from driftloop.readmodel.releases import StageAt, release_states
+from driftloop.readmodel.loop_history import LoopHistory
+from driftloop.readmodel.releases import StageAt
 
 
-def releases(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
+def releases(history: LoopHistory) -> list[dict[str, Any]]:
     """Return each release with its stages and verdicts, in the order of first mention."""
     return [
         {
@@ -23,7 +24,7 @@ def releases(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
             "stages": _stages(release.stages),
             "verdicts": [_verdict(event) for event in release.verdicts],
         }
-        for release in release_states(events)
+        for release in history.releases.values()
     ]
 
 
@@ -76,8 +77,10 @@ def join_counts(windows: Iterable[Envelope[monitoring.WindowClosed]]) -> dict[st
 
 def _stages(entered: Iterable[StageAt]) -> list[dict[str, Any]]:
     """Return stages without repeats: a rebuilt route enters the same stage and share again."""
-    by_share = groupby(entered, key=lambda each: (each.stage, each.share))
-    return [{"stage": stage, "share": share, "at": rfc3339(next(each).since_ms)} for (stage, share), each in by_share]
+    by_share = groupby(entered, key=lambda stage: (stage.stage, stage.share))
+    return [
+        {"stage": stage, "share": share, "at": rfc3339(next(repeats).since_ms)} for (stage, share), repeats in by_share
+    ]
 
 
 def _verdict(event: Envelope[evaluation.VerdictReached]) -> dict[str, Any]:

@@ -12,33 +12,29 @@ from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
 from driftloop.readmodel.attempts import of_kind
+from driftloop.readmodel.loop_history import LoopHistory
 
 
-def alarm_to_serving(path: Sequence[Envelope[Any]], events: Sequence[Envelope[Any]]) -> dict[str, float]:
-    """Seconds from an alarm to its release answering as champion, in three parts.
+def alarm_to_serving(path: Sequence[Envelope[Any]], history: LoopHistory) -> dict[str, float]:
+    """Return the seconds from an alarm until its release served as champion, in total and in three parts.
 
     ``path`` is the causal chain from alarm to promotion. *training*: from the request to the candidate. *stages*: from
-    each entry of a stage to the window that decided it, while evidence was filling. *reaction*: all the rest, which is
-    the system's own time.
+    each entry of a stage to the window that decided it, while it collected evidence. *reaction*: the rest, which is the
+    system's own time.
     """
     if not path:
         return {}
     alarm, promoted = path[0], path[-1]
-    served = next(
-        event
-        for event in events
-        if isinstance(event.data, serving.RouteConverged)
-        and event.loop == alarm.loop
-        and event.data.epoch >= promoted.data.epoch
-    )
+    routes = history.of_kind(serving.RouteConverged)
+    served = next(event for event in routes if event.data.epoch >= promoted.data.epoch)
     total = (served.wall_time_ms - alarm.wall_time_ms) / 1000
-    in_training, in_stages = _training_s(path), _stages_s(path, events)
+    in_training, in_stages = _training_s(path), _stages_s(promoted, history)
     return {"total": total, "training": in_training, "stages": in_stages, "reaction": total - in_training - in_stages}
 
 
-def training_s(events: Sequence[Envelope[Any]]) -> list[float]:
+def training_s(history: LoopHistory) -> list[float]:
     """Return the duration in seconds of every run that produced a candidate."""
-    return [event.data.duration_s for event in of_kind(events, training.CandidateTrained)]
+    return [event.data.duration_s for event in history.of_kind(training.CandidateTrained)]
 
 
 def _training_s(path: Sequence[Envelope[Any]]) -> float:
@@ -47,25 +43,16 @@ def _training_s(path: Sequence[Envelope[Any]]) -> float:
     return (trained.wall_time_ms - request.wall_time_ms) / 1000 if request and trained else 0.0
 
 
-def _stages_s(path: Sequence[Envelope[Any]], events: Sequence[Envelope[Any]]) -> float:
-    """Each stage fills from its entry to the closing of the window that its decisive verdict came from."""
-    closed = {event.data.end_ms: event for event in of_kind(events, monitoring.WindowClosed)}
-    entries = [
-        e for e in events if isinstance(e.data, registry.StageEntered) and e.correlation_id == path[-1].correlation_id
-    ]
+def _stages_s(promoted: Envelope[registry.ChampionPromoted], history: LoopHistory) -> float:
+    """Return the time from the entry of each stage to the close of the window of its decisive verdict."""
+    closed = {event.data.end_ms: event for event in history.of_kind(monitoring.WindowClosed)}
+    entries = of_kind(history.chains[promoted.correlation_id], registry.StageEntered)
     total = 0.0
-    for verdict in (e for e in events if isinstance(e.data, evaluation.VerdictReached) and _decides(e, path)):
-        entry = next((e for e in entries if e.data.stage == verdict.data.stage), None)
+    release = history.releases.get(promoted.data.release_id)
+    for verdict in release.verdicts if release else ():
+        entry = next((event for event in entries if event.data.stage == verdict.data.stage), None)
         window = closed.get(verdict.data.window_end_ms)
-        if entry is not None and window is not None:
+        decides = verdict.data.stage != "offline" and verdict.data.outcome == evaluation.BETTER
+        if decides and entry is not None and window is not None:
             total += max(0.0, (window.wall_time_ms - entry.wall_time_ms) / 1000)
     return total
-
-
-def _decides(verdict: Envelope[Any], path: Sequence[Envelope[Any]]) -> bool:
-    promoted = path[-1].data
-    return bool(
-        verdict.data.release_id == promoted.release_id
-        and verdict.data.stage != "offline"
-        and verdict.data.outcome == evaluation.BETTER
-    )

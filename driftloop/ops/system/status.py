@@ -17,7 +17,8 @@ from driftloop.ops.system.parts import parts
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.errors import Retriable
 from driftloop.process.settings import Settings
-from driftloop.readmodel.loops import LoopState, loop_states
+from driftloop.readmodel.loop_history import loop_states
+from driftloop.readmodel.loops import LoopState
 
 
 @dataclass(frozen=True)

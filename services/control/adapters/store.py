@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -72,9 +72,13 @@ class EventStore:
         connection.execute(delete(events))
         connection.execute(delete(positions).where(positions.c.reader == READER))
 
-    def position(self, loop: str = "", *, but: Collection[type[Message]] = ()) -> int:
-        query = select(func.coalesce(func.max(events.c.position), 0)).where(events.c.type.not_in(_names(but)))
-        return int(self._all(query.where(events.c.loop == loop) if loop else query)[0][0])
+    def position(self) -> int:
+        return int(self._all(select(func.coalesce(func.max(events.c.position), 0)))[0][0])
+
+    def span(self, loop: str) -> tuple[int, int]:
+        queries = (select(end(events.c.position)).where(events.c.loop == loop) for end in (func.min, func.max))
+        first, last = (self._all(query)[0][0] or 0 for query in queries)
+        return first, last
 
     def count(self) -> int:
         return int(self._all(select(func.count()).select_from(events))[0][0])
@@ -89,8 +93,8 @@ class EventStore:
     def of_chain(self, correlation_id: str) -> list[Stored]:
         return self._stored(select(events).where(events.c.correlation_id == correlation_id))
 
-    def of_loop(self, loop: str, *, but: Collection[type[Message]] = ()) -> list[Stored]:
-        return self._stored(select(events).where(events.c.loop == loop, events.c.type.not_in(_names(but))))
+    def of_loop(self, loop: str) -> list[Stored]:
+        return self._stored(select(events).where(events.c.loop == loop))
 
     def newest(self, loop: str, kinds: Iterable[type[Message]], limit: int) -> list[Stored]:
         rows: list[Stored] = []
@@ -114,10 +118,6 @@ class EventStore:
     def _all(self, query: Any) -> Sequence[Row[Any]]:
         with self._engine.connect() as connection:
             return connection.execution_options(**READS).execute(query).all()
-
-
-def _names(kinds: Iterable[type[Message]]) -> list[str]:
-    return [kind.DESCRIPTOR.full_name for kind in kinds]
 
 
 def _row(event: Envelope[Any]) -> dict[str, Any]:

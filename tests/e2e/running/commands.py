@@ -16,7 +16,8 @@ from driftloop.contracts.training_pb2 import Bundle
 from driftloop.events.envelope import Envelope, to_record
 from driftloop.events.event_log import read_events
 from driftloop.ops.cli import main
-from driftloop.readmodel.loops import LoopState, loop_states
+from driftloop.readmodel.loop_history import loop_states
+from driftloop.readmodel.loops import LoopState
 from tests.e2e.running.system import Running
 from tests.helpers.eventually import assert_eventually
 

@@ -23,7 +23,7 @@ from driftloop.ops.checks.run import PREDICTIONS
 from driftloop.ops.checks.scores import bundles
 from driftloop.ops.replay.caller import Caller
 from driftloop.process.settings import Settings
-from driftloop.readmodel.loops import loop_states
+from driftloop.readmodel.loop_history import loop_states
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.two_loops.together import FLIGHTS, STEP, definitions, settings_of
 

@@ -15,13 +15,13 @@ import pytest
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
-from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
 from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import to_ms
 from driftloop.ops.checks.model import Check
 from driftloop.ops.report import chains
 from driftloop.ops.report.releases import outcomes
+from driftloop.readmodel.loop_history import LoopHistory
 from tests.e2e.two_loops.together import FLIGHTS, ORDERS, Together
 from tests.loops.orders.source import SHOPS, STORY, invent
 
@@ -45,14 +45,13 @@ def test_each_loop_has_its_own_champion_and_is_served_by_it(together: Together, 
 
 def test_the_alarm_of_orders_leads_through_shadow_and_canary_to_an_end(together: Together) -> None:
     [alarm] = [event for event in together.of(ORDERS, monitoring.DriftDetected) if event.data.mode == "trigger"]
-    own = together.of(ORDERS)
-    [story] = [story_chain for story_chain in chains.chains(own, ORDERS) if story_chain.opened_by_alarm]
+    history = LoopHistory(ORDERS, together.of(ORDERS))
+    [story] = [chain for chain in chains.chains(history) if chain.opened_by_alarm]
     assert story.events[0].id == alarm.id
     stages = [event.data.stage for event in story.events if isinstance(event.data, registry.StageEntered)]
     assert stages[:2] == ["shadow", "canary"]
     assert len(story.ends) == 1
-    kept = [event for event in own if isinstance(event.data, training.ReasonCoalesced)]
-    assert chains.unended([story], kept) == []
+    assert chains.unended(history) == []
     verdicts = [event.data for event in story.events if isinstance(event.data, evaluation.VerdictReached)]
     assert [(verdict.stage, verdict.outcome) for verdict in verdicts if verdict.outcome == evaluation.BETTER][:2] == [
         ("offline", evaluation.BETTER),

@@ -9,8 +9,9 @@ from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.loop import load_loop
 from driftloop.model.losses import LabelKind
 from driftloop.process.settings import ROOT
-from driftloop.readmodel.loops import loop_states
-from driftloop.readmodel.releases import release_states
+from driftloop.readmodel.loop_history import LoopHistory
+from driftloop.readmodel.loops import LoopState
+from driftloop.readmodel.releases import ReleaseState
 from services.control.web.plans import Plan, PlannedStage, newest_verdict, plan, progress
 from tests.helpers.event_log import LOOP, EventLog, two_champions
 
@@ -28,6 +29,12 @@ def shadowed() -> EventLog:
     verdict.step = 0
     log.add("third", verdict, "drift", "shadow 2 at 2")
     return log
+
+
+def newest(log: EventLog) -> tuple[LoopState, ReleaseState]:
+    """Return the state of the loop and its newest release."""
+    history = LoopHistory(LOOP, log.events)
+    return history.state(), list(history.releases.values())[-1]
 
 
 def test_a_definition_says_what_a_release_must_pass() -> None:
@@ -48,24 +55,19 @@ def test_the_loss_of_every_kind_of_label_has_a_name(kind: LabelKind) -> None:
 
 def test_progress_counts_the_blocks_of_the_stage_that_the_release_is_in() -> None:
     log = shadowed()
-    [state] = loop_states(log.events)
-    release = release_states(log.events)[-1]
-    found = progress(PLAN, state, release)
+    found = progress(PLAN, *newest(log))
     assert (found["blocks"], found["step"]["stage"]) == (3, "shadow")
     log.entered(2, "canary", 3, 1, "third", "drift", "better in shadow")
-    [state] = loop_states(log.events)
-    found = progress(PLAN, state, release_states(log.events)[-1])
+    found = progress(PLAN, *newest(log))
     assert (found["blocks"], found["step"]["share"]) == (0, 0.1)
 
 
 def test_a_stage_begins_with_no_verdict_though_the_one_before_had_the_same_name() -> None:
     log = shadowed()
     log.entered(2, "shadow", 3, 1, "third", "drift", "a longer look")
-    [state] = loop_states(log.events)
-    assert newest_verdict(state, release_states(log.events)[-1]) is None
+    assert newest_verdict(*newest(log)) is None
 
 
 def test_without_a_definition_only_blocks_are_known() -> None:
     log = shadowed()
-    [state] = loop_states(log.events)
-    assert progress(None, state, release_states(log.events)[-1]) == {"blocks": 3, "step": None}
+    assert progress(None, *newest(log)) == {"blocks": 3, "step": None}

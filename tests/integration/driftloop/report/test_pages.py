@@ -20,6 +20,7 @@ from driftloop.ops.report.loop_page import headline, loop_page
 from driftloop.ops.report.overview import overview
 from driftloop.ops.report.release_page import release_page
 from driftloop.ops.report.releases import quality, releases
+from driftloop.readmodel.loop_history import LoopHistory
 from tests.helpers.examples import examples
 from tests.helpers.lifecycle import LifecycleEvents, drifting, first_champion
 from tests.unit.monitoring.harness import definition
@@ -68,7 +69,8 @@ def cards_page(life: LifecycleEvents, release: str) -> str:
 
 def demo_page(life: LifecycleEvents) -> str:
     report: dict[str, Any] = {
-        "chain": [], "quality": quality(life.events), "releases": releases(life.events), "checks": [], "kills": [],
+        "chain": [], "quality": quality(life.events), "releases": releases(LoopHistory(life.loop, life.events)),
+        "checks": [], "kills": [],
         "predictions": {}, "outcomes": {}, "ingestion": {}, "feature_age_s": {}, "timings_s": {}, "memory_mib": {},
     }  # fmt: skip
     return render("orders", report, life.events, "all is well", "in short")

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from driftloop.readmodel.history import ITSELF, live_at, serving_periods
+from driftloop.readmodel.loop_history import LoopHistory
 from tests.helpers.event_log import DAY_MS, LOOP, WALL_MS, two_champions
 
-PERIODS = serving_periods(two_champions().events, LOOP)
+PERIODS = serving_periods(LoopHistory(LOOP, two_champions().events))
 
 
 def test_every_epoch_is_a_serving_period() -> None:
@@ -34,5 +35,5 @@ def test_live_at_returns_the_period_of_a_time(day: float, epoch: int | None) -> 
 
 
 def test_other_loops_are_ignored() -> None:
-    assert serving_periods(two_champions("shops").events, LOOP) == []
-    assert serving_periods([*two_champions().events, *two_champions("shops").events], LOOP) == PERIODS
+    assert serving_periods(LoopHistory(LOOP, two_champions("shops").events)) == []
+    assert serving_periods(LoopHistory(LOOP, [*two_champions().events, *two_champions("shops").events])) == PERIODS

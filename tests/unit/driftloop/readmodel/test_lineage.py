@@ -4,11 +4,12 @@ import pytest
 
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.readmodel.lineage import Lineage, Node
+from driftloop.readmodel.loop_history import LoopHistory
 from tests.helpers.event_log import DAY_MS, LOOP, two_champions
 
 EVENTS = two_champions().events
 KNOWN = {event.id: event for event in EVENTS}
-LINEAGE = Lineage(EVENTS, KNOWN.get)
+LINEAGE = Lineage(LoopHistory(LOOP, EVENTS), KNOWN.get)
 
 
 def prediction(epoch: int, release: str) -> predictions.PredictionServed:
@@ -50,7 +51,7 @@ def test_each_stands_once_though_many_lead_to_it() -> None:
 
 def test_a_cause_that_no_log_holds_any_more_is_left_out() -> None:
     few = [event for event in EVENTS if not event.id.startswith(f"{LOOP}:window")]
-    nodes = Lineage(few, {event.id: event for event in few}.get).of("r-2")
+    nodes = Lineage(LoopHistory(LOOP, few), {event.id: event for event in few}.get).of("r-2")
     assert "window" not in kinds(nodes)
     assert "alarm" in kinds(nodes)
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
-from driftloop.readmodel.loops import LoopState, loop_states
+from driftloop.readmodel.loop_history import loop_states
+from driftloop.readmodel.loops import LoopState
 from tests.helpers.event_log import DAY_MS, LOOP, EventLog, two_champions
 
 

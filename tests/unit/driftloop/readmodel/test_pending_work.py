@@ -15,6 +15,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
+from driftloop.readmodel.loop_history import LoopHistory
 from driftloop.readmodel.pending_work import PendingWork
 
 LOOP = "orders"
@@ -93,10 +94,7 @@ WAYS = [
 
 
 def seen(events: list[Envelope[Any]], loop: str = LOOP) -> PendingWork:
-    state = PendingWork(loop)
-    for each in events:
-        state.see(each)
-    return state
+    return LoopHistory(loop, events).pending
 
 
 @pytest.mark.parametrize("name", OBLIGATIONS)
@@ -153,32 +151,31 @@ def test_what_asks_for_nothing_opens_nothing(quiet: Envelope[Message]) -> None:
 
 
 def test_a_window_waits_only_for_the_deciders_that_there_are() -> None:
-    state = PendingWork(LOOP, ("evaluation",))
-    state.see(CLOSED)
-    assert state.open() == ["evaluation has not looked at window w1"]
-    state.see(DECISIONS[1])
-    assert state.open() == []
+    history = LoopHistory(LOOP, [CLOSED], deciders=("evaluation",))
+    assert history.pending.open() == ["evaluation has not looked at window w1"]
+    history.apply(DECISIONS[1])
+    assert history.pending.open() == []
 
 
 def test_an_older_route_is_past_when_a_newer_one_is_served() -> None:
-    state = seen([event(registry.RouteChanged(epoch=number)) for number in (1, 2, 3)])
-    assert len(state.open()) == 3
-    state.see(event(serving.RouteConverged(epoch=2)))
-    assert state.open() == ["route of epoch 3 is not served yet"]
-    state.see(event(registry.RouteChanged(epoch=1)))
-    assert state.open() == ["route of epoch 3 is not served yet"]
+    history = LoopHistory(LOOP, [event(registry.RouteChanged(epoch=number)) for number in (1, 2, 3)])
+    assert len(history.pending.open()) == 3
+    history.apply(event(serving.RouteConverged(epoch=2)))
+    assert history.pending.open() == ["route of epoch 3 is not served yet"]
+    history.apply(event(registry.RouteChanged(epoch=1)))
+    assert history.pending.open() == ["route of epoch 3 is not served yet"]
 
 
 def test_the_end_of_a_release_answers_no_verdict_before_the_stage_that_came_of_it_is_seen() -> None:
     """They stand on two topics: the end may be read first, and the route that it asked for much later."""
     worse, end = verdict("v", evaluation.WORSE), registry.ReleaseRejected(release_id="r-1", stage="shadow")
     for order in itertools.permutations([worse, event(end, cause="v")]):
-        state = seen(list(order))
-        assert state.open() == ["shadow verdict on r-1 waits for the registry"]
-        state.see(entered("v", "rejected"))
-        assert state.open() == ["route of epoch 2 is not served yet"]
-        state.see(CONVERGED)
-        assert state.open() == []
+        history = LoopHistory(LOOP, order)
+        assert history.pending.open() == ["shadow verdict on r-1 waits for the registry"]
+        history.apply(entered("v", "rejected"))
+        assert history.pending.open() == ["route of epoch 2 is not served yet"]
+        history.apply(CONVERGED)
+        assert history.pending.open() == []
 
 
 def test_a_repeated_event_changes_nothing() -> None:

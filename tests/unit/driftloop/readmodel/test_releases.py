@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import registry_pb2 as registry
-from driftloop.readmodel.releases import release_states
+from driftloop.readmodel.loop_history import LoopHistory
 from tests.helpers.event_log import LOOP, two_champions
 
-FIRST, SECOND = release_states(two_champions().events)
+FIRST, SECOND = LoopHistory(LOOP, two_champions().events).releases.values()
 
 
 def test_a_release_knows_its_stages_and_where_it_came_from() -> None:
@@ -27,5 +27,5 @@ def test_a_candidate_that_is_refused_offline_never_entered_a_stage() -> None:
     log.offline_verdict(3, "third", evaluation.WORSE)
     data = registry.ReleaseRejected(release_id="r-3", stage="offline", reason="no better than the base rate")
     log.add("rejected 3", data, "third", "offline 3")
-    found = release_states(log.events)[-1]
+    found = list(LoopHistory(LOOP, log.events).releases.values())[-1]
     assert (found.release_id, found.stage, found.ended_because) == ("r-3", "rejected", "no better than the base rate")

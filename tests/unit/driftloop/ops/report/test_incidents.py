@@ -8,13 +8,14 @@ import pytest
 
 from driftloop.ops.report.incidents import told
 from driftloop.ops.report.releases import quality
-from driftloop.readmodel.attempts import attempts, incidents
+from driftloop.readmodel.attempts import incidents
+from driftloop.readmodel.loop_history import LoopHistory
 from tests.helpers.lifecycle import LifecycleEvents, drifting
 
 
 def of(life: LifecycleEvents) -> dict[str, Any]:
-    found = incidents(life.events, attempts(life.events))[-1]
-    return told(found, life.events, quality(life.events))
+    history = LoopHistory(life.loop, life.events)
+    return told(incidents(history)[-1], history, quality(life.events))
 
 
 def test_an_alarm_that_a_promotion_answered_tells_before_and_after() -> None:

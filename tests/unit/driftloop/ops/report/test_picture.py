@@ -6,13 +6,14 @@ from typing import Any
 
 from driftloop.contracts import control_pb2 as control
 from driftloop.ops.report.picture import chain_picture
-from driftloop.readmodel.attempts import attempts, incidents
+from driftloop.readmodel.attempts import incidents
+from driftloop.readmodel.loop_history import LoopHistory
 from tests.helpers.lifecycle import LifecycleEvents, drifting
 
 
 def nodes(life: LifecycleEvents) -> list[dict[str, Any]]:
     """Return the nodes of the newest incident's picture."""
-    picture = chain_picture(incidents(life.events, attempts(life.events))[-1], life.events)
+    picture = chain_picture(incidents(LoopHistory(life.loop, life.events))[-1], life.events)
     assert picture.component == "chain"
     events: list[dict[str, Any]] = picture.values["events"]
     return events
