@@ -7,7 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -52,20 +52,21 @@ def find_problems(settings: Settings) -> Iterator[Finding]:
     """Yield all findings as they are made; if the system runs, also check it."""
     supervisor = Supervisor(settings)
     up = supervisor.alive() and supervisor.other_checkout() is None
-    yield _check_setup(ROOT / ".local")
-    yield _java()
-    yield from _home(settings.home)
+    yield check_setup(ROOT / ".local")
+    yield check_java()
+    yield check_home(settings.home)
     if not up:
-        yield _memory()
-    yield from _ports(settings, up)
-    loops, finding = _loops(settings)
+        yield check_memory()
+    yield from check_ports(settings, up)
+    loops, finding = check_loops(settings)
     yield finding
     if up:
-        yield from _parts(settings)
-        yield _dead_letters(settings.kafka_bootstrap, loops)
+        yield from check_parts(settings)
+        yield check_dead_letters(settings.kafka_bootstrap, loops)
 
 
-def _check_setup(local: Path) -> Finding:
+def check_setup(local: Path) -> Finding:
+    """Check that `make setup` has installed everything."""
     missing = [name for path, name in _INSTALLED.items() if not (local / path).exists()]
     if missing:
         return Finding("set-up", "wrong", f"{', '.join(missing)} not in {local}", "run `make setup`")
@@ -74,7 +75,8 @@ def _check_setup(local: Path) -> Finding:
     return Finding("set-up", "ok", f"complete, in {local}")
 
 
-def _java() -> Finding:
+def check_java() -> Finding:
+    """Check the version of Java."""
     advice = f"install Java {MIN_JAVA} or newer, as `make setup` does by apt"
     try:
         output = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False, timeout=20.0).stderr
@@ -86,22 +88,31 @@ def _java() -> Finding:
     return Finding("Java", "ok", version[1])
 
 
-def _home(home: Path) -> Iterator[Finding]:
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.W_OK)
+
+
+def _free_bytes(path: Path) -> int:
+    return shutil.disk_usage(path).free
+
+
+def check_home(
+    home: Path, is_writable: Callable[[Path], bool] = _is_writable, free_bytes: Callable[[Path], int] = _free_bytes
+) -> Finding:
+    """Check that the home is writable and its disk has space."""
     existing = next(path for path in (home, *home.parents) if path.exists())
-    if not os.access(existing, os.W_OK):
-        yield Finding("home", "wrong", f"{existing} is not writable", "set DRIFTLOOP_HOME to a writable folder")
-        return
-    free = shutil.disk_usage(existing).free / _GIB
+    if not is_writable(existing):
+        return Finding("home", "wrong", f"{existing} is not writable", "set DRIFTLOOP_HOME to a writable folder")
+    free = free_bytes(existing) / _GIB
+    what = f"{free:.1f} GiB free for {home}"
     if free >= GOOD_FREE_GIB:
-        yield Finding("disk", "ok", f"{free:.1f} GiB free for {home}")
-        return
-    state: Literal["warning", "wrong"] = "warning" if free >= MIN_FREE_GIB else "wrong"
-    yield Finding(
-        "disk", state, f"{free:.1f} GiB free for {home}", "free some space, or set DRIFTLOOP_HOME to another disk"
-    )
+        return Finding("disk", "ok", what)
+    advice = "free some space, or set DRIFTLOOP_HOME to another disk"
+    return Finding("disk", "warning" if free >= MIN_FREE_GIB else "wrong", what, advice)
 
 
-def _memory() -> Finding:
+def check_memory() -> Finding:
+    """Check the free memory."""
     free = psutil.virtual_memory().available / _GIB
     if free >= GOOD_MEMORY_GIB:
         return Finding("memory", "ok", f"{free:.1f} GiB free")
@@ -109,7 +120,7 @@ def _memory() -> Finding:
     return Finding("memory", "warning", what, "stop another program, or run fewer loops (DRIFTLOOP_LOOPS)")
 
 
-def _ports(settings: Settings, up: bool) -> Iterator[Finding]:
+def check_ports(settings: Settings, up: bool) -> Iterator[Finding]:
     """Check for ports in use by other programs; if the system runs, its own processes use them."""
     wanted = [name for name in names() if name not in _COMPOSE_ONLY]
     if up:
@@ -152,7 +163,8 @@ def _owner(number: int) -> str:
     return "another process"
 
 
-def _loops(settings: Settings) -> tuple[Sequence[Loop], Finding]:
+def check_loops(settings: Settings) -> tuple[Sequence[Loop], Finding]:
+    """Load the loops; return them and the finding."""
     try:
         loops = load_loops(settings.loops_dir, settings.loops)
     except LoopDefinitionError as error:
@@ -163,7 +175,8 @@ def _loops(settings: Settings) -> tuple[Sequence[Loop], Finding]:
     return loops, Finding("loops", "ok", ", ".join(loop.name for loop in loops))
 
 
-def _parts(settings: Settings) -> Iterator[Finding]:
+def check_parts(settings: Settings) -> Iterator[Finding]:
+    """Check that all parts are ready."""
     for problem in read_startup_errors(settings.home):
         yield Finding("parts", "wrong", problem, "fix it; the part then restarts by itself")
     waiting = [part.name for part in parts(settings) if not ready(part, settings.kafka_bootstrap)]
@@ -174,7 +187,8 @@ def _parts(settings: Settings) -> Iterator[Finding]:
         yield Finding("parts", "ok", "all are ready")
 
 
-def _dead_letters(bootstrap: str, loops: Sequence[Loop]) -> Finding:
+def check_dead_letters(bootstrap: str, loops: Sequence[Loop]) -> Finding:
+    """Check for dead letters of the loops."""
     partitions = [TopicPartition(f"{name}{SUFFIX}", 0) for loop in loops for name in loop.definition.events]
     offsets = Offsets(bootstrap)
     first, ends = offsets.first(partitions), offsets.ends(partitions)

@@ -104,7 +104,7 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         path = self._folder / "circus.ini"
         with path.open("w") as file:
-            self._configuration(parts).write(file)
+            self.configuration(parts).write(file)
         log = self._logs / "supervisor.log"
         command = [str(Path(sys.executable).with_name("circusd")), "--daemon", "--log-output", str(log), str(path)]
         subprocess.run(
@@ -185,7 +185,8 @@ class Supervisor:
         finally:
             client.stop()
 
-    def _configuration(self, parts: Sequence[Part]) -> configparser.ConfigParser:
+    def configuration(self, parts: Sequence[Part]) -> configparser.ConfigParser:
+        """Return the configuration of circus."""
         config = configparser.ConfigParser(interpolation=None)
         config.optionxform = str  # type: ignore[assignment,method-assign]  # names of variables keep their case
         config["circus"] = {

@@ -1,4 +1,4 @@
-"""The control service's parts on a broker in memory and a database of the test's own."""
+"""The control service's parts on an in-memory broker and a database per test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOOPS = {"orders": "Will the order come back?", "idle": "Nobody asks."}
 
 @dataclass
 class Harness:
-    """Everything but the API."""
+    """All parts except the API."""
 
     folder: Path
     broker: MemoryBroker = field(default_factory=MemoryBroker)
@@ -56,11 +56,11 @@ class Harness:
         return Reader(self.engine, consumer, producer, self.stop, batch, self._notice, told)
 
     def publish(self, events: Iterable[Envelope[Any]]) -> None:
-        """Put events on their topics."""
+        """Publish events on their topics."""
         self.broker.append([to_record(event) for event in events])
 
     def serve(self, found: Sequence[predictions.PredictionServed]) -> None:
-        """Put predictions on their log."""
+        """Publish predictions on their topic."""
         for each in found:
             event: Envelope[Any] = Envelope(
                 each.prediction_id, "/driftloop/serving", each.DESCRIPTOR.full_name, each.loop, each.decision_time_ms,
@@ -69,7 +69,7 @@ class Harness:
             self.broker.append([to_record(event, each.key)])
 
     def read(self, events: Iterable[Envelope[Any]] = (), *, batch: int = 500) -> Reader:
-        """Run a reader until it has read all there is."""
+        """Run a reader until it has read everything."""
         self.publish(events)
         reader = self.reader(batch)
         self.run_until(reader, reader.caught_up)

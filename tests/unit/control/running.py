@@ -1,4 +1,4 @@
-"""The control service on the harness, all of it."""
+"""The complete control service on the harness."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.unit.control.harness import Harness
 
 
 class Running:
-    """The service on a thread of its own, and a client."""
+    """The service on a thread, with a client."""
 
     def __init__(
         self,
@@ -80,12 +80,12 @@ class Running:
         assert not self.thread.is_alive()
 
     def commands(self) -> list[Any]:
-        """Events that the service sent."""
+        """Return the command events that the service published."""
         with self.harness.engine.connect() as connection:
             return list(connection.execute(select(outbox)).all())
 
     def waits(self) -> None:
-        """Let r-2 wait for a person."""
+        """Let r-2 wait for approval."""
         asked = registry.ApprovalRequested(release_id="r-2", to_stage="canary", deadline_ms=99 * DAY_MS)
         self.harness.publish([self.log.add("asked", asked, "drift", "shadow verdict 2")])
         assert_eventually(lambda: self.client.call("ListApprovals", api.ListApprovalsRequest()).approvals)

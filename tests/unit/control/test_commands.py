@@ -33,16 +33,16 @@ def test_a_command_becomes_an_event_at_the_newest_event_time(name: str) -> None:
     ("name", "chain"),
     [("approve", "chain-2"), ("reject", "chain-2"), ("rollback", "chain-2"), ("retrain", None), ("pause", None)],
 )
-def test_it_stands_in_the_chain_of_the_release_that_it_is_about(name: str, chain: str | None) -> None:
+def test_a_command_is_in_the_chain_of_its_release(name: str, chain: str | None) -> None:
     assert draft(command(name), STATE).chain == chain
 
 
-def test_with_no_open_release_a_rollback_is_about_the_champion() -> None:
+def test_a_rollback_without_an_open_release_is_about_the_champion() -> None:
     closed = replace(STATE, release="", stage="", waiting=None)
     assert draft(command("rollback"), closed).chain == "chain-1"
 
 
-def test_the_same_request_is_the_same_event_and_another_is_another() -> None:
+def test_each_request_id_has_its_event_id() -> None:
     ids = [draft(command("rollback", request=each), STATE).id for each in ("one", "one", "two")]
     assert ids[0] == ids[1] != ids[2]
     assert draft(command("rollback"), STATE).id != draft(command("pause"), STATE).id
@@ -51,7 +51,7 @@ def test_the_same_request_is_the_same_event_and_another_is_another() -> None:
 @pytest.mark.parametrize("field", ["who", "why"])
 @pytest.mark.parametrize("text", ["", "   ", "x" * 2001])
 @pytest.mark.parametrize("name", NAMES)
-def test_who_and_why_are_asked_for(name: str, field: str, text: str) -> None:
+def test_who_and_why_are_required(name: str, field: str, text: str) -> None:
     with pytest.raises(Missing, match=field):
         draft(_with(command(name), field, text), replace(STATE, paused=name == "resume"))
 
@@ -60,7 +60,7 @@ def _with(asked: Command, field: str, text: str) -> Command:
     return replace(asked, who=text) if field == "who" else replace(asked, why=text)
 
 
-def test_a_model_is_asked_for_that_was_looked_at() -> None:
+def test_an_import_requires_a_stored_model() -> None:
     made = draft(command("import"), STATE)
     assert made.data.model == MODEL  # type: ignore[attr-defined]
     for uri in ("", "model.onnx", "imports/../secret.onnx"):
@@ -71,7 +71,7 @@ def test_a_model_is_asked_for_that_was_looked_at() -> None:
 
 
 @pytest.mark.parametrize("name", ["approve", "reject"])
-def test_a_release_is_asked_for(name: str) -> None:
+def test_a_release_is_required(name: str) -> None:
     with pytest.raises(Missing, match="name the release"):
         draft(replace(command(name), release_id=""), STATE)
 
@@ -91,11 +91,11 @@ def test_a_release_is_asked_for(name: str) -> None:
         (command("resume"), STATE, "not paused"),
     ],
 )
-def test_what_nothing_could_follow_is_refused_with_what_there_is(asked: Command, state: LoopState, why: str) -> None:
+def test_impossible_commands_are_refused_with_the_reason(asked: Command, state: LoopState, why: str) -> None:
     with pytest.raises(Impossible, match=why):
         draft(asked, state)
 
 
-def test_who_and_why_are_kept_without_blanks_around_them() -> None:
+def test_who_and_why_are_stripped() -> None:
     made = draft(replace(command("pause"), who=" anna ", why=" why "), STATE)
     assert made.data == messages.Pause(loop="orders", who="anna", why="why")

@@ -1,4 +1,4 @@
-"""No code branches on the words of an event: opaque texts change no colour, glyph, outcome or notice id."""
+"""No code depends on the text of an event: opaque texts change no colour, glyph, outcome or notice id."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORD_CHECK = re.compile(
 
 
 def opaque(entry: Entry) -> Entry:
-    """Return an entry whose texts say nothing."""
+    """Return an entry with meaningless texts."""
     notice = entry.notice and replace(entry.notice, title="zzz", text="zzz")
     mark = entry.mark and "zzz"
     return replace(entry, line="zzz", title="zzz", label="zzz", sublabel="zzz", summary="", mark=mark, notice=notice)

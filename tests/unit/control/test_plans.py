@@ -20,7 +20,7 @@ PLAN = Plan(STEPS, 0.95, "log loss", {})
 
 
 def shadowed() -> EventLog:
-    """The log up to r-2's entry to shadow, with a verdict of three blocks there."""
+    """The log until r-2's entry to shadow, with a verdict of three blocks there."""
     whole = two_champions()
     at = next(n for n, each in enumerate(whole.events) if each.id == f"{LOOP}:converged 2")
     log = EventLog(events=whole.events[: at + 1], day=8)
@@ -37,7 +37,7 @@ def newest(log: EventLog) -> tuple[LoopState, ReleaseState]:
     return history.state(), list(history.releases.values())[-1]
 
 
-def test_a_definition_says_what_a_release_must_pass() -> None:
+def test_a_plan_has_the_steps_of_the_definition() -> None:
     found = plan(load_loop(Path(ROOT / "tests/loops/orders")).definition)
     assert [(each.stage, each.share, each.min_blocks, each.max_blocks) for each in found.steps] == [
         ("shadow", 0.0, 4, 12),
@@ -53,7 +53,7 @@ def test_the_loss_of_every_kind_of_label_has_a_name(kind: LabelKind) -> None:
     assert plan(definition.model_copy(update={"label": label})).loss
 
 
-def test_progress_counts_the_blocks_of_the_stage_that_the_release_is_in() -> None:
+def test_progress_counts_the_blocks_of_the_current_stage() -> None:
     log = shadowed()
     found = progress(PLAN, *newest(log))
     assert (found["blocks"], found["step"]["stage"]) == (3, "shadow")
@@ -62,7 +62,7 @@ def test_progress_counts_the_blocks_of_the_stage_that_the_release_is_in() -> Non
     assert (found["blocks"], found["step"]["share"]) == (0, 0.1)
 
 
-def test_a_stage_begins_with_no_verdict_though_the_one_before_had_the_same_name() -> None:
+def test_a_new_stage_has_no_verdict() -> None:
     log = shadowed()
     log.entered(2, "shadow", 3, 1, "third", "drift", "a longer look")
     assert newest_verdict(*newest(log)) is None

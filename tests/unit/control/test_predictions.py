@@ -28,27 +28,27 @@ def follow(harness: Harness) -> None:
     harness.index.add(harness.broker.batch_consumer([TOPIC], "again").poll(1000, 0.0))
 
 
-def test_a_prediction_is_found_whole(harness: Harness) -> None:
+def test_a_prediction_is_returned_complete(harness: Harness) -> None:
     harness.serve([served(number) for number in range(50)])
     follow(harness)
     assert harness.index.find("p-17", 0.0) == served(17)
     assert harness.index.find("p-50", 0.0) is None
 
 
-def test_one_that_was_logged_twice_is_found_at_its_first_place(harness: Harness) -> None:
+def test_a_repeated_prediction_has_its_first_position(harness: Harness) -> None:
     harness.serve([served(1), served(1)])
     follow(harness)
     follow(harness)
     assert harness.index.find("p-1", 0.0) == served(1)
 
 
-def test_it_says_so_where_the_index_has_not_come_that_far(harness: Harness) -> None:
+def test_an_index_that_is_behind_is_reported(harness: Harness) -> None:
     harness.serve([served(1)])
     with pytest.raises(Retriable, match="try again"):
         harness.index.find("p-1", 0.0)
 
 
-def test_it_waits_for_the_index(harness: Harness) -> None:
+def test_find_waits_for_the_index(harness: Harness) -> None:
     harness.serve([served(number) for number in range(5)])
     thread = threading.Thread(target=harness.index.run)
     thread.start()
@@ -59,7 +59,7 @@ def test_it_waits_for_the_index(harness: Harness) -> None:
         thread.join(10)
 
 
-def test_a_new_index_goes_on_and_forgets_what_the_log_holds_no_more(harness: Harness) -> None:
+def test_a_new_index_continues_and_drops_deleted_records(harness: Harness) -> None:
     harness.serve([served(number) for number in range(40)])
     follow(harness)
     oldest = {TopicPartition(TOPIC, p): 3 for p in range(harness.broker.partitions(TOPIC))}

@@ -17,14 +17,14 @@ STORY = two_champions().events
 
 
 def rows(harness: Harness) -> list[tuple[Any, ...]]:
-    """All that stands in the read model, but for the places of the rows."""
+    """Return the content of the read model without positions."""
     columns = [column for column in events.c if column.name != "position"]
     with harness.engine.connect() as connection:
         return sorted(tuple(row) for row in connection.execute(select(*columns)))
 
 
 @pytest.mark.parametrize("batch", [1, 3, 500])
-def test_every_event_stands_once_with_all_that_it_says(tmp_path: Path, batch: int) -> None:
+def test_every_event_is_stored_once_and_complete(tmp_path: Path, batch: int) -> None:
     harness = Harness(tmp_path)
     harness.read(STORY, batch=batch)
     found = harness.views.timeline(LOOP, "")
@@ -33,7 +33,7 @@ def test_every_event_stands_once_with_all_that_it_says(tmp_path: Path, batch: in
     assert len(harness.noticed) == len(STORY)
 
 
-def test_what_is_delivered_again_changes_nothing(tmp_path: Path) -> None:
+def test_redelivery_changes_nothing(tmp_path: Path) -> None:
     harness = Harness(tmp_path)
     harness.read(STORY)
     before = rows(harness)
@@ -42,7 +42,7 @@ def test_what_is_delivered_again_changes_nothing(tmp_path: Path) -> None:
     assert len(harness.noticed) == len(STORY)
 
 
-def test_a_reader_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
+def test_a_reader_continues_at_the_stored_position(tmp_path: Path) -> None:
     harness = Harness(tmp_path)
     harness.read(STORY[:20])
     harness.read(STORY[20:])
@@ -50,7 +50,7 @@ def test_a_reader_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("batch", [3, 500])
-def test_rebuilt_from_the_events_it_is_equal(tmp_path: Path, batch: int) -> None:
+def test_a_rebuilt_read_model_is_equal(tmp_path: Path, batch: int) -> None:
     harness = Harness(tmp_path)
     shuffled = list(STORY)
     random.Random(7).shuffle(shuffled)
@@ -70,8 +70,8 @@ def test_rebuilt_from_the_events_it_is_equal(tmp_path: Path, batch: int) -> None
     assert made == [len(STORY)]
 
 
-def test_places_of_a_rebuilt_read_model_are_new(tmp_path: Path) -> None:
-    """Who follows from an old place misses nothing."""
+def test_positions_of_a_rebuilt_read_model_are_new(tmp_path: Path) -> None:
+    """A follower with an old position misses nothing."""
     harness = Harness(tmp_path)
     harness.read(STORY)
     last = harness.store.position()
@@ -81,7 +81,7 @@ def test_places_of_a_rebuilt_read_model_are_new(tmp_path: Path) -> None:
     assert len(harness.store.after(last, limit=1000)) == len(STORY)
 
 
-def test_what_cannot_be_read_is_a_dead_letter(tmp_path: Path) -> None:
+def test_an_unreadable_record_is_a_dead_letter(tmp_path: Path) -> None:
     harness = Harness(tmp_path)
     harness.broker.append([Outgoing("registry.stage-entered.v1", b"\xff\xff", b"orders")])
     harness.read(STORY)
@@ -91,7 +91,7 @@ def test_what_cannot_be_read_is_a_dead_letter(tmp_path: Path) -> None:
     assert harness.store.count() == len(STORY)
 
 
-def test_records_that_are_all_unreadable_end_it(tmp_path: Path) -> None:
+def test_too_many_unreadable_records_end_the_reader(tmp_path: Path) -> None:
     harness = Harness(tmp_path)
     harness.broker.append([Outgoing("registry.stage-entered.v1", b"\xff", b"orders")] * 30)
     with pytest.raises(TooManyDeadLetters):

@@ -16,7 +16,7 @@ HOUR_MS = 3_600_000
 
 
 def states(harness: Harness) -> dict[str, str]:
-    """What became of each notice, by kind."""
+    """Return the state of each notice, by kind."""
     query = select(notices.c.kind, deliveries.c.state).join(deliveries)
     with harness.engine.connect() as connection:
         return {row.kind: row.state for row in connection.execute(query)}
@@ -28,13 +28,13 @@ def rig_with_notices(folder: Path, clock: FakeClock) -> Harness:
     return harness
 
 
-def test_what_people_want_to_hear_of_is_queued_with_the_event(tmp_path: Path) -> None:
+def test_a_notice_is_queued_with_its_event(tmp_path: Path) -> None:
     harness = rig_with_notices(tmp_path, FakeClock(WALL_MS + 60_000))
     harness.read(two_champions().events)
     assert states(harness) == {"drift": WAITING, "rollback": WAITING}
 
 
-def test_a_read_model_that_is_made_again_rings_nobody_twice(tmp_path: Path) -> None:
+def test_a_rebuilt_read_model_sends_no_second_notice(tmp_path: Path) -> None:
     clock = FakeClock(WALL_MS + 60_000)
     harness = rig_with_notices(tmp_path, clock)
     harness.read(two_champions().events)
@@ -47,13 +47,13 @@ def test_a_read_model_that_is_made_again_rings_nobody_twice(tmp_path: Path) -> N
     assert states(harness) == {"drift": SENT, "rollback": SENT}
 
 
-def test_a_history_that_is_read_for_the_first_time_rings_nobody(tmp_path: Path) -> None:
+def test_an_old_history_gives_no_notices(tmp_path: Path) -> None:
     harness = rig_with_notices(tmp_path, FakeClock(WALL_MS + 100 * HOUR_MS))
     harness.read(two_champions().events)
     assert set(states(harness).values()) == {"passed-over"}
 
 
-def test_a_loop_that_stands_still_is_told_of_once_and_not_before(tmp_path: Path) -> None:
+def test_a_stuck_loop_gives_one_notice(tmp_path: Path) -> None:
     clock = FakeClock(WALL_MS)
     harness = rig_with_notices(tmp_path, clock)
     log = EventLog()
@@ -72,7 +72,7 @@ def test_a_loop_that_stands_still_is_told_of_once_and_not_before(tmp_path: Path)
         assert len(connection.execute(select(notices)).all()) == 1
 
 
-def test_a_loop_that_goes_on_is_not_stuck(tmp_path: Path) -> None:
+def test_a_working_loop_is_not_stuck(tmp_path: Path) -> None:
     clock = FakeClock(WALL_MS)
     harness = rig_with_notices(tmp_path, clock)
     log = EventLog()

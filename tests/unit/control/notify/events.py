@@ -13,7 +13,7 @@ from tests.helpers.examples import FOLDER, read
 
 
 def example(topic: str, **changes: Any) -> Envelope[Any]:
-    """The usual event of a topic, with some fields changed."""
+    """Return the example event of a topic, with changed fields."""
     record = read(FOLDER / topic / "good-usual.json").record
     event: Envelope[Any] = from_record(record, [message_class(dict(record.headers)["ce_type"].decode())])
     json_format.ParseDict(changes, event.data)
@@ -21,7 +21,7 @@ def example(topic: str, **changes: Any) -> Envelope[Any]:
 
 
 def notice(number: int = 1, wall_time_ms: int = 1_700_000_000_000) -> Notice:
-    """A notice of an episode of its own."""
+    """Return a notice with an episode of its own."""
     name = f"run-{number}"
     return Notice(
         f"n-{number}",
@@ -38,7 +38,7 @@ def notice(number: int = 1, wall_time_ms: int = 1_700_000_000_000) -> Notice:
 
 
 def written(topic: str, **changes: Any) -> Notice:
-    """The notice of such an event."""
-    found = notice_of(example(topic, **changes))
-    assert found is not None
-    return found
+    """Return the notice of an example event."""
+    notice = notice_of(example(topic, **changes))
+    assert notice is not None
+    return notice

@@ -1,4 +1,4 @@
-"""A webhook's other end, on this machine."""
+"""A local webhook receiver."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ SECRET = "/services/T000/B000/very-secret"
 
 @dataclass(frozen=True)
 class Reply:
-    """How to answer one request."""
+    """The answer to one request."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     content: bytes = b"ok"
     held: bool = False
-    """Answer only once the test has seen enough."""
+    """Answer only when the test allows it."""
 
 
 @dataclass
 class Receiver:
-    """Answers requests as told, and keeps what it got."""
+    """Answers requests as configured, and stores them."""
 
     port: int = 0
     replies: list[Reply] = field(default_factory=list)
-    """One a request; after the last all is well."""
+    """One per request; then 200."""
     got: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     enough: threading.Event = field(default_factory=threading.Event)
@@ -47,7 +47,7 @@ class Receiver:
 
 @contextmanager
 def receiving() -> Iterator[Receiver]:
-    """A receiver on a port of its own, for a block."""
+    """Run a receiver on a free port."""
     receiver = Receiver()
     with ThreadingHTTPServer(("127.0.0.1", 0), _handler(receiver)) as server:
         receiver.port = server.server_address[1]

@@ -19,9 +19,9 @@ NOW_MS = 1_700_000_000_000
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = open_database(f"sqlite:///{tmp_path / 'control.db'}", metadata)
-    yield made
-    made.dispose()
+    database = open_database(f"sqlite:///{tmp_path / 'control.db'}", metadata)
+    yield database
+    database.dispose()
 
 
 def put(engine: Engine, number: int = 1, wall_ms: int = NOW_MS, **more: Any) -> bool:
@@ -35,14 +35,14 @@ def rows(engine: Engine) -> list[tuple[str, str, str, int]]:
         return [tuple(row) for row in connection.execute(select(*columns).order_by(*columns[:2]))]
 
 
-def test_a_notice_is_put_once_and_comes_back_as_it_was(engine: Engine) -> None:
+def test_a_notice_is_queued_once_and_read_unchanged(engine: Engine) -> None:
     assert put(engine)
     assert not put(engine)
     assert SqlNoticeQueue(engine).due(NOW_MS, 10) == [Due(notice(), 0)]
     assert SqlNoticeQueue(engine).waiting() == 1
 
 
-def test_a_transaction_that_is_rolled_back_leaves_none(engine: Engine) -> None:
+def test_a_rolled_back_transaction_leaves_no_notice(engine: Engine) -> None:
     with engine.connect() as connection, connection.begin() as transaction:
         assert queue.put(connection, notice(), NOW_MS)
         transaction.rollback()
@@ -50,12 +50,12 @@ def test_a_transaction_that_is_rolled_back_leaves_none(engine: Engine) -> None:
     assert put(engine)
 
 
-def test_an_old_event_is_kept_and_rings_nobody(engine: Engine) -> None:
+def test_the_notice_of_an_old_event_is_stored_and_not_sent(engine: Engine) -> None:
     assert put(engine, 1, NOW_MS + FRESH_MS + 1)
     assert put(engine, 2, NOW_MS + FRESH_MS)
     assert put(engine, 3, NOW_MS + 11, fresh_ms=10)
     assert not put(engine, 1)
-    assert [each.notice.notice_id for each in SqlNoticeQueue(engine).due(NOW_MS + 2 * FRESH_MS, 10)] == ["n-2"]
+    assert [due.notice.notice_id for due in SqlNoticeQueue(engine).due(NOW_MS + 2 * FRESH_MS, 10)] == ["n-2"]
     assert rows(engine) == [
         ("n-1", "webhook", "passed-over", 0),
         ("n-2", "webhook", "waiting", 0),
@@ -68,7 +68,7 @@ def test_an_event_whose_publisher_s_clock_is_ahead_is_fresh(engine: Engine) -> N
     assert SqlNoticeQueue(engine).waiting() == 1
 
 
-def test_what_was_sent_given_up_or_let_go_waits_no_longer(engine: Engine) -> None:
+def test_ended_notices_do_not_wait(engine: Engine) -> None:
     for number in (1, 2, 3):
         put(engine, number)
     waiting = SqlNoticeQueue(engine)
@@ -80,7 +80,7 @@ def test_what_was_sent_given_up_or_let_go_waits_no_longer(engine: Engine) -> Non
     assert [row[2:] for row in rows(engine)] == [("sent", 1), ("given-up", 1), ("passed-over", 0)]
 
 
-def test_a_failed_try_is_counted_and_made_again_at_its_time(engine: Engine) -> None:
+def test_a_failed_attempt_is_counted_and_retried(engine: Engine) -> None:
     put(engine)
     waiting = SqlNoticeQueue(engine)
     waiting.failed("n-1", NOW_MS + 500, "HTTP 500")
@@ -92,7 +92,7 @@ def test_a_failed_try_is_counted_and_made_again_at_its_time(engine: Engine) -> N
 def test_the_oldest_come_first_up_to_the_limit(engine: Engine) -> None:
     for number, wall_ms in ((1, NOW_MS + 2), (2, NOW_MS), (3, NOW_MS + 1)):
         put(engine, number, wall_ms)
-    assert [each.notice.notice_id for each in SqlNoticeQueue(engine).due(NOW_MS + 9, 2)] == ["n-2", "n-3"]
+    assert [due.notice.notice_id for due in SqlNoticeQueue(engine).due(NOW_MS + 9, 2)] == ["n-2", "n-3"]
 
 
 def test_each_channel_has_its_own_delivery(engine: Engine) -> None:
@@ -101,14 +101,14 @@ def test_each_channel_has_its_own_delivery(engine: Engine) -> None:
     assert rows(engine) == [("n-1", "pager", "sent", 1), ("n-1", "webhook", "waiting", 0)]
 
 
-def test_a_notice_with_no_channel_is_kept(engine: Engine) -> None:
+def test_a_notice_without_a_channel_is_stored(engine: Engine) -> None:
     assert put(engine, channels=())
     assert rows(engine) == []
     with engine.connect() as connection:
         assert connection.execute(select(notices.c.notice_id)).scalars().all() == ["n-1"]
 
 
-def test_what_was_told_is_known_after_a_restart(engine: Engine, tmp_path: Path) -> None:
+def test_sent_notices_are_known_after_a_restart(engine: Engine, tmp_path: Path) -> None:
     put(engine)
     SqlNoticeQueue(engine).sent("n-1", NOW_MS)
     engine.dispose()

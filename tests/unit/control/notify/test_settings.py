@@ -32,7 +32,7 @@ def test_the_address_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert NotifySettings().webhook_url() == URL
 
 
-def test_no_address_is_nobody_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_address_disables_notices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert NotifySettings().webhook_url() == ""
     monkeypatch.setenv("DRIFTLOOP_NOTIFY_WEBHOOK_URL", "")
     monkeypatch.setenv("DRIFTLOOP_NOTIFY_WEBHOOK_URL_FILE", "")
@@ -50,7 +50,7 @@ def test_a_file_without_an_address_is_refused(tmp_path: Path, content: bytes | N
         NotifySettings(notify_webhook_url_file=str(path)).webhook_url()
 
 
-def test_two_addresses_are_one_too_many(tmp_path: Path) -> None:
+def test_two_addresses_are_refused(tmp_path: Path) -> None:
     settings = NotifySettings.model_validate({"notify_webhook_url": URL, "notify_webhook_url_file": str(tmp_path)})
     with pytest.raises(ConfigError, match="unset one") as caught:
         settings.webhook_url()

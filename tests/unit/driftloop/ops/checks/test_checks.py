@@ -1,4 +1,4 @@
-"""Each check says unequal where it should."""
+"""Each check reports unequal values."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def log(*records: Record) -> Predictions:
     return read_predictions(records, "orders")
 
 
-def test_a_repeated_prediction_counts_once_and_is_told() -> None:
-    found = log(served(1), served(1), served(2))
-    assert (len(found), found.repeated) == (2, 1)
+def test_a_repeated_prediction_counts_once_and_is_reported() -> None:
+    logged = log(served(1), served(1), served(2))
+    assert (len(logged), logged.repeated) == (2, 1)
 
 
-def test_predictions_of_another_loop_are_left_out() -> None:
+def test_loggedof_another_loop_are_left_out() -> None:
     assert len(log(served(1), served(2, loop="flows"))) == 1
 
 
-def test_a_log_with_no_prediction_yet_is_empty() -> None:
+def test_a_log_without_loggedis_empty() -> None:
     assert len(log()) == 0
 
 
@@ -68,22 +68,22 @@ def test_features_older_than_a_step_are_unequal(age_ms: int, wrong: int) -> None
     assert (check.unequal, p99_s) == (wrong, age_ms / 1000)
 
 
-def test_missing_equals_missing_only() -> None:
+def test_nan_equals_only_nan() -> None:
     nan = float("nan")
-    found = unequal(np.array([nan, nan, 1.0, 1.0]), np.array([nan, 0.0, nan, 1.0 + 1e-12]))
-    assert found.tolist() == [False, True, True, False]
+    differs = unequal(np.array([nan, nan, 1.0, 1.0]), np.array([nan, 0.0, nan, 1.0 + 1e-12]))
+    assert differs.tolist() == [False, True, True, False]
 
 
-def test_a_column_that_one_side_lacks_is_wholly_unequal() -> None:
+def test_a_column_of_one_side_only_is_unequal_in_all_values() -> None:
     check = compare_columns("x", {"a": np.zeros(3)}, {"a": np.zeros(3), "b": np.zeros(3)})
     assert (check.compared, check.unequal) == (6, 3)
 
 
 def test_a_join_count_that_differs_is_unequal_by_the_difference() -> None:
-    found = {check.name: check.unequal for check in join_checks({"joined": 5}, {"joined": 7, "missing": 1})}
-    assert found["outcomes joined"] == 2
-    assert found["outcomes missing"] == 1
-    assert found["outcomes late"] == 0
+    unequal_by_check = {check.name: check.unequal for check in join_checks({"joined": 5}, {"joined": 7, "missing": 1})}
+    assert unequal_by_check["outcomes joined"] == 2
+    assert unequal_by_check["outcomes missing"] == 1
+    assert unequal_by_check["outcomes late"] == 0
 
 
 def test_brute_force_counts_what_is_visible_and_in_the_window() -> None:
@@ -98,15 +98,15 @@ def test_brute_force_counts_what_is_visible_and_in_the_window() -> None:
             "source_offset": [0, 1, 2, 3, 4],
         }
     )
-    asked = pa.table({"row": [0, 1, 2, 3], "watermark_ms": [1000, 1001, 1000, 1000], "k": ["a", "a", "b", "c"]})
-    found = compute(view, events, {}, asked)
-    np.testing.assert_array_equal(found["n"], [1.0, 2.0, 0.0, np.nan])
-    np.testing.assert_array_equal(found["s"], [2.0, 10.0, 0.0, np.nan])
+    entities = pa.table({"row": [0, 1, 2, 3], "watermark_ms": [1000, 1001, 1000, 1000], "k": ["a", "a", "b", "c"]})
+    values = compute(view, events, {}, entities)
+    np.testing.assert_array_equal(values["n"], [1.0, 2.0, 0.0, np.nan])
+    np.testing.assert_array_equal(values["s"], [2.0, 10.0, 0.0, np.nan])
 
 
 def test_outcomes_are_recounted_with_corrections_and_those_that_come_too_late() -> None:
     loop = load_loop(ROOT / "tests" / "loops" / "orders").definition  # horizon 60h, and as long for corrections
-    asked = log(served(1), served(2), served(3))
+    logged = log(served(1), served(2), served(3))
     ten = 10 * HOUR_MS
     outcomes = [
         ("k1", ten, 1.0),
@@ -117,7 +117,7 @@ def test_outcomes_are_recounted_with_corrections_and_those_that_come_too_late() 
         ("k1", ten + 60 * HOUR_MS, 5.0),
         ("k2", ten + 62 * HOUR_MS, 3.0),
     ]
-    assert recount_joins(asked, outcomes, loop, ten + 100 * HOUR_MS) == {
+    assert recount_joins(logged, outcomes, loop, ten + 100 * HOUR_MS) == {
         "joined": 1,
         "duplicate": 1,
         "corrected": 3,

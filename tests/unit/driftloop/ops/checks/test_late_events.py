@@ -1,4 +1,4 @@
-"""A value that late events changed names them; one that they do not explain names none."""
+"""A value that late events changed names them; an unexplained one names none."""
 
 from __future__ import annotations
 
@@ -27,18 +27,20 @@ IDS = np.array(["p0", "p1", "p2", "p3"], dtype=np.object_)
 NAN = float("nan")
 
 
-def _found(view: View, said: dict[str, list[float]]) -> list[Difference]:
-    columns = {f"{view.name}__{name}": np.array(values) for name, values in said.items()}
+def _differences(view: View, served: dict[str, list[float]]) -> list[Difference]:
+    columns = {f"{view.name}__{name}": np.array(values) for name, values in served.items()}
     return list(differences(view, EVENTS, {}, ASKED, columns, IDS))
 
 
-def test_a_late_event_is_hidden_from_those_who_asked_before_it_came() -> None:
+def test_a_late_event_is_hidden_from_earlier_predictions() -> None:
     assert not_yet_visible(WINDOWED, EVENTS, {}, ASKED) == {0: [(960, "a-late")], 3: [(500, "b-late")]}
 
 
 def test_a_sum_that_lacks_a_late_event_names_it() -> None:
-    found = _found(WINDOWED, {"n": [1, 2, 0, NAN], "s": [3, 7, 7, NAN]})
-    assert [(each.prediction_id, each.feature, each.on_time, each.late) for each in found] == [
+    explained = _differences(WINDOWED, {"n": [1, 2, 0, NAN], "s": [3, 7, 7, NAN]})
+    assert [
+        (difference.prediction_id, difference.feature, difference.on_time, difference.late) for difference in explained
+    ] == [
         ("p0", "n", 2.0, ("a-late",)),
         ("p3", "n", 0.0, ("b-late",)),
         ("p0", "s", 7.0, ("a-late",)),
@@ -47,16 +49,21 @@ def test_a_sum_that_lacks_a_late_event_names_it() -> None:
 
 
 @pytest.mark.parametrize("wrong", [4.0, NAN, 0.0])
-def test_a_value_that_the_late_events_do_not_explain_names_none(wrong: float) -> None:
-    found = _found(WINDOWED, {"s": [wrong, 7, 7, NAN]})
-    assert ("p0", ()) in [(each.prediction_id, each.late) for each in found]
+def test_an_unexplained_value_names_no_late_event(wrong: float) -> None:
+    explained = _differences(WINDOWED, {"s": [wrong, 7, 7, NAN]})
+    assert ("p0", ()) in [(difference.prediction_id, difference.late) for difference in explained]
 
 
-def test_a_difference_long_after_the_late_event_came_names_none() -> None:
-    [found] = [each for each in _found(WINDOWED, {"s": [3, 3, 7, NAN]}) if each.prediction_id == "p1"]
-    assert found.late == ()
+def test_a_late_event_outside_the_window_explains_nothing() -> None:
+    [explained] = [
+        difference for difference in _differences(WINDOWED, {"s": [3, 3, 7, NAN]}) if difference.prediction_id == "p1"
+    ]
+    assert explained.late == ()
 
 
-def test_a_newest_row_that_came_late_is_named() -> None:
-    found = _found(NEWEST, {"x": [2, 4, 4, NAN]})
-    assert [(each.prediction_id, each.late) for each in found] == [("p0", ("a-late",)), ("p3", ("b-late",))]
+def test_a_late_newest_row_is_named() -> None:
+    explained = _differences(NEWEST, {"x": [2, 4, 4, NAN]})
+    assert [(difference.prediction_id, difference.late) for difference in explained] == [
+        ("p0", ("a-late",)),
+        ("p3", ("b-late",)),
+    ]

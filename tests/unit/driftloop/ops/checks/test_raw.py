@@ -20,12 +20,12 @@ def test_a_probe_is_not_counted_as_row_duplicate_dead_letter_or_watermark() -> N
         return Record(PLACED, 0, offset, None, loop.messages[PLACED](**fields).SerializeToString(), headers)
 
     mark = Record(PLACED, 0, 3, None, None, (("driftloop-watermark", b"7"), *headers_of_probe))
-    found = recount([placed(0), placed(1, channel="pigeon"), placed(2), mark, placed(4), placed(5, lines=0)], loop)
-    assert [(row["event_id"], row["arrival_watermark_ms"]) for row in found.accepted[PLACED]] == [("u1", -(2**63))]
-    assert (found.invalid, found.duplicates) == ({f"{PLACED}/0/5"}, 0)
+    result = recount([placed(0), placed(1, channel="pigeon"), placed(2), mark, placed(4), placed(5, lines=0)], loop)
+    assert [(row["event_id"], row["arrival_watermark_ms"]) for row in result.accepted[PLACED]] == [("u1", -(2**63))]
+    assert (result.invalid, result.duplicates) == ({f"{PLACED}/0/5"}, 0)
 
 
-def test_an_outcome_that_is_no_class_is_a_dead_letter() -> None:
+def test_an_outcome_of_an_unknown_class_is_a_dead_letter() -> None:
     loop = load_loop(ROOT / "tests" / "loops" / "orders")
     label = loop.definition.label.model_copy(update={"kind": "multiclass", "classes": ("none", "one", "two")})
     of_classes = Loop(loop.definition.model_copy(update={"label": label}), loop.folder)

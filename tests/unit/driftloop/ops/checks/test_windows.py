@@ -1,4 +1,4 @@
-"""What monitoring says of its windows is found again in another way, corrections and all."""
+"""The check recomputes monitoring's windows, including corrections."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.unit.monitoring.story import story
 
 @pytest.fixture
 def harness(tmp_path: Path) -> JoinerHarness:
-    found = JoinerHarness(tmp_path)
-    found.send(*story(days=8))
-    found.run()
-    return found
+    joiner = JoinerHarness(tmp_path)
+    joiner.send(*story(days=8))
+    joiner.run()
+    return joiner
 
 
 def log(harness: JoinerHarness) -> Predictions:
@@ -33,9 +33,11 @@ def log(harness: JoinerHarness) -> Predictions:
 def values(records: list[Record]) -> list[tuple[str, int, float]]:
     name = ingestion.OutcomesAccepted.DESCRIPTOR.full_name.encode()
     messages = [
-        ingestion.OutcomesAccepted.FromString(each.value or b"") for each in records if each.header("ce_type") == name
+        ingestion.OutcomesAccepted.FromString(record.value or b"")
+        for record in records
+        if record.header("ce_type") == name
     ]
-    rows = sorted((each.row for message in messages for each in outcomes(message)), key=lambda row: row.order)
+    rows = sorted((outcome.row for message in messages for outcome in outcomes(message)), key=lambda row: row.order)
     return [(row.key, row.visible_ms, row.value) for row in rows]
 
 
@@ -43,21 +45,21 @@ def events(harness: JoinerHarness) -> list[Envelope[Any]]:
     return [*harness.restated(), *harness.windows()]
 
 
-def test_sums_of_a_story_with_corrections_are_found_again(harness: JoinerHarness) -> None:
-    found = recount_windows(log(harness), values(harness.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
-    check = window_check(reported_windows(events(harness)), found)
+def test_sums_with_corrections_are_recomputed(harness: JoinerHarness) -> None:
+    sums = recount_windows(log(harness), values(harness.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
+    check = window_check(reported_windows(events(harness)), sums)
     assert (check.compared, check.unequal, check.detail) == (16, 0, "")
     assert len(harness.restated()) > 3
 
 
-def test_a_restatement_that_is_not_told_is_unequal(harness: JoinerHarness) -> None:
-    found = recount_windows(log(harness), values(harness.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
-    check = window_check(reported_windows(harness.windows()), found)
+def test_a_missing_restatement_is_unequal(harness: JoinerHarness) -> None:
+    sums = recount_windows(log(harness), values(harness.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
+    check = window_check(reported_windows(harness.windows()), sums)
     assert check.unequal == 2 * len({event.data.end_ms for event in harness.restated()})
     assert "reported Sums" in check.detail
 
 
 def test_a_window_that_only_one_side_has_is_unequal(harness: JoinerHarness) -> None:
-    found = recount_windows(log(harness), values(harness.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
-    assert window_check(reported_windows(harness.windows()[:-1]), found).unequal > 0
+    sums = recount_windows(log(harness), values(harness.broker.records(OUTCOMES)), definition(), 8 * 86_400_000)
+    assert window_check(reported_windows(harness.windows()[:-1]), sums).unequal > 0
     assert window_check(reported_windows(events(harness)), {}).unequal == 16

@@ -9,9 +9,9 @@ from driftloop.ops.cli.effects import CommandWatch
 
 
 def event(kind: str, name: str = "e", cause: str = "", **payload: Any) -> api.Event:
-    found = api.Event(id=name, type=f"driftloop.registry.v1.{kind}", causation_id=cause)
-    found.payload.update(payload)
-    return found
+    event_ = api.Event(id=name, type=f"driftloop.registry.v1.{kind}", causation_id=cause)
+    event_.payload.update(payload)
+    return event_
 
 
 ENTERED = event("StageEntered", cause="cmd", epoch="5", champion_release_id="r-1")
@@ -19,8 +19,8 @@ ENTERED = event("StageEntered", cause="cmd", epoch="5", champion_release_id="r-1
 
 def after(command: str, *events: api.Event) -> CommandWatch:
     watch = CommandWatch(command, "cmd")
-    for each in events:
-        watch.process(each)
+    for event_ in events:
+        watch.process(event_)
     return watch
 
 
@@ -32,16 +32,16 @@ def test_a_rollback_is_done_when_the_router_answers_by_its_epoch() -> None:
     assert done.text == "route 5 answers, champion r-1"
 
 
-def test_a_route_of_before_the_command_is_nothing() -> None:
+def test_an_earlier_route_is_ignored() -> None:
     assert not after("approve", event("RouteConverged", epoch="9", champion_release_id="r-1")).effect.done
 
 
-def test_a_stage_that_something_else_brought_about_is_nothing() -> None:
+def test_a_stage_with_another_cause_is_ignored() -> None:
     other = event("StageEntered", cause="verdict", epoch="5", champion_release_id="r-1")
     assert not after("reject", other, event("RouteConverged", epoch="5")).effect.done
 
 
-def test_where_nobody_is_left_to_answer_it_is_done_at_once() -> None:
+def test_a_rollback_without_a_champion_is_done_at_once() -> None:
     assert after("rollback", event("StageEntered", cause="cmd", epoch="2")).effect.done
 
 
@@ -63,9 +63,9 @@ def test_a_retrain_is_done_when_the_controller_has_answered(answer: api.Event, w
 
 
 def in_chain(kind: str, **payload: Any) -> api.Event:
-    found = event(kind, **payload)
-    found.correlation_id, found.loop = "cmd", "orders"
-    return found
+    effect = event(kind, **payload)
+    effect.correlation_id, effect.loop = "cmd", "orders"
+    return effect
 
 
 @pytest.mark.parametrize(
@@ -84,17 +84,17 @@ def in_chain(kind: str, **payload: Any) -> api.Event:
 def test_an_import_is_done_when_its_model_answers_or_is_refused(answer: api.Event, words: str, refused: bool) -> None:
     under_way = [event("Import", "cmd"), in_chain("RetrainRequested"), in_chain("CandidateTrained")]
     assert not after("import", *under_way, event("RouteConverged", champion_release_id="r-0")).effect.done
-    found = after("import", *under_way, answer).effect
-    assert (found.done, found.ignored) == (True, refused)
-    assert words in found.text
+    effect = after("import", *under_way, answer).effect
+    assert (effect.done, effect.ignored) == (True, refused)
+    assert words in effect.text
 
 
 def test_a_retrain_of_a_loop_without_a_trainer_changes_nothing() -> None:
     answer = event("ReasonCoalesced", reason={"event_id": "cmd"}, because="no-trainer")
     answer.loop = "orders"
-    found = after("retrain", answer).effect
-    assert found.ignored
-    assert "driftloop import orders --onnx FILE" in found.text
+    effect = after("retrain", answer).effect
+    assert effect.ignored
+    assert "driftloop import orders --onnx FILE" in effect.text
 
 
 @pytest.mark.parametrize(("command", "words"), [("pause", "paused"), ("resume", "resumed")])
@@ -103,9 +103,9 @@ def test_pause_and_resume_are_done_when_on_record(command: str, words: str) -> N
 
 
 @pytest.mark.parametrize("command", ["approve", "reject", "rollback", "pause", "resume"])
-def test_a_command_that_changed_nothing_is_over(command: str) -> None:
+def test_an_ignored_command_is_done(command: str) -> None:
     assert not after(command, event("CommandIgnored", command_id="another", reason="no")).effect.done
-    found = after(command, event("CommandIgnored", command_id="cmd", reason="r-1 is not open")).effect
-    assert found.done
-    assert found.ignored
-    assert found.text == "nothing changed: r-1 is not open"
+    effect = after(command, event("CommandIgnored", command_id="cmd", reason="r-1 is not open")).effect
+    assert effect.done
+    assert effect.ignored
+    assert effect.text == "nothing changed: r-1 is not open"

@@ -1,4 +1,4 @@
-"""Every command explains itself: a sentence, an example that the command would take, JSON where scripts read it."""
+"""Every command has a sentence, a valid example and, for scripts, JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from driftloop.ops import cli
 
 NO_JSON = {"completion", "dlq", "replay", "call"}
-"""A script for a shell; a group; and what prints JSON anyhow."""
+"""A script for a shell; a group; and commands that always print JSON."""
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
@@ -22,20 +22,20 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         assert command is not None
         yield name, command
         if isinstance(command, click.Group):
-            yield from ((f"{name} {each.name}", each) for each in command.commands.values())
+            yield from ((f"{name} {subcommand.name}", subcommand) for subcommand in command.commands.values())
 
 
 COMMANDS = dict(commands())
 
 
 def examples(command: click.Command) -> list[list[str]]:
-    """Words of each example behind ``driftloop``."""
+    """Return the words of each example after ``driftloop``."""
     lines = re.findall(r"(?<![\w/])driftloop ([^|)]*?)(?=\s*(?:\||\)|\s#|$))", command.epilog or "", re.MULTILINE)
-    return [shlex.split(each) for each in lines]
+    return [shlex.split(line) for line in lines]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_says_what_it_does_and_shows_an_example_with_options_that_it_has(name: str) -> None:
+def test_a_command_has_help_and_valid_examples(name: str) -> None:
     command = COMMANDS[name]
     assert (command.help or "").strip().endswith(".")
     own = name.split()
@@ -47,8 +47,8 @@ def test_a_command_says_what_it_does_and_shows_an_example_with_options_that_it_h
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - NO_JSON))
-def test_a_command_has_a_form_for_scripts(name: str) -> None:
-    assert any("--json" in each.opts for each in COMMANDS[name].params)
+def test_a_command_has_a_json_option(name: str) -> None:
+    assert any("--json" in option.opts for option in COMMANDS[name].params)
 
 
 def test_a_missing_choice_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ def _as_before() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_is_noted_and_raises_later(number: signal.Signals) -> None:
+def test_a_signal_is_recorded_and_raises_later(number: signal.Signals) -> None:
     interrupts = Interrupts()
     os.kill(os.getpid(), number)
     assert interrupts.stop.wait(10)
@@ -34,17 +34,17 @@ def test_a_signal_is_noted_and_raises_later(number: signal.Signals) -> None:
         interrupts.allow_interrupt()
 
 
-def test_a_signal_ends_what_is_under_way_once() -> None:
+def test_a_signal_interrupts_the_work_once() -> None:
     interrupts = Interrupts()
     interrupts.allow_interrupt()
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
-    os.kill(os.getpid(), signal.SIGINT)  # a second one only says the same again
+    os.kill(os.getpid(), signal.SIGINT)  # a second signal has the same effect
     os.kill(os.getpid(), signal.SIGTERM)
     assert interrupts.stop.wait(10)
 
 
-def test_what_undoes_is_not_cut_short() -> None:
+def test_clean_up_is_not_interrupted() -> None:
     undone: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         _work_and_undo(undone)
@@ -64,7 +64,7 @@ def _work_and_undo(undone: list[str]) -> None:
         undone.append("all")
 
 
-def test_noted_again_a_signal_does_not_raise() -> None:
+def test_a_deferred_signal_does_not_raise() -> None:
     interrupts = Interrupts()
     interrupts.allow_interrupt()
     interrupts.defer_signals()
@@ -72,7 +72,7 @@ def test_noted_again_a_signal_does_not_raise() -> None:
     assert interrupts.stop.wait(10)
 
 
-def test_guarded_code_is_asked_to_end_and_only_then_is_the_interrupt_raised() -> None:
+def test_guarded_code_is_stopped_before_the_interrupt_is_raised() -> None:
     ended = threading.Event()
     steps: list[str] = []
     with pytest.raises(KeyboardInterrupt), guard(ended.set):  # noqa: PT012 - the order of the steps is the matter
@@ -82,13 +82,13 @@ def test_guarded_code_is_asked_to_end_and_only_then_is_the_interrupt_raised() ->
     assert steps == ["went on to its end"]
 
 
-def test_guarded_code_that_fails_as_it_is_ended_leaves_the_interrupt() -> None:
+def test_an_error_of_stopped_code_does_not_hide_the_interrupt() -> None:
     with pytest.raises(KeyboardInterrupt), guard(lambda: None):  # noqa: PT012
         os.kill(os.getpid(), signal.SIGINT)
         raise DriftloopError("Channel closed!")
 
 
-def test_outside_of_guarded_code_ctrl_c_is_what_it_was() -> None:
+def test_the_guard_restores_the_signal_handler() -> None:
     before = signal.getsignal(signal.SIGINT)
     block = guard(lambda: None)
     for _ in range(2):
@@ -97,7 +97,7 @@ def test_outside_of_guarded_code_ctrl_c_is_what_it_was() -> None:
         assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_in_another_thread_nothing_is_guarded() -> None:
+def test_the_guard_does_nothing_in_other_threads() -> None:
     with ThreadPoolExecutor(1) as pool:
         block = pool.submit(guard, lambda: None).result()
     before = signal.getsignal(signal.SIGINT)
@@ -106,7 +106,7 @@ def test_in_another_thread_nothing_is_guarded() -> None:
 
 
 class _Deaf(ControlClient):
-    """Its timeline has one event, then waits until the client is closed, and loses what a signal's handler raises."""
+    """Its timeline has one event, then waits until the client is closed, and loses exceptions of a signal handler."""
 
     def __init__(self) -> None:
         super().__init__("127.0.0.1:1")
@@ -118,16 +118,16 @@ class _Deaf(ControlClient):
 
     def timeline(self, request: api.StreamTimelineRequest, timeout_s: float | None = None) -> Iterator[api.Event]:
         yield api.Event(line="the first")
-        with contextlib.suppress(KeyboardInterrupt):  # as a weak reference's callback loses it
+        with contextlib.suppress(KeyboardInterrupt):  # like the callback of a weak reference
             os.kill(os.getpid(), signal.SIGINT)
         if self.closed.wait(10):
             raise DriftloopError("Channel closed!")
 
 
-def test_ctrl_c_ends_a_timeline_whose_transport_would_lose_it() -> None:
+def test_ctrl_c_ends_a_timeline() -> None:
     client = _Deaf()
-    told = stream_events(client, api.StreamTimelineRequest(follow=True))
-    assert next(told).line == "the first"
+    timeline = stream_events(client, api.StreamTimelineRequest(follow=True))
+    assert next(timeline).line == "the first"
     with pytest.raises(KeyboardInterrupt):
-        next(told)
+        next(timeline)
     assert client.closed.is_set()

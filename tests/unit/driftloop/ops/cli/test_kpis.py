@@ -20,19 +20,19 @@ def test_it_shows_each_loop_and_all_together() -> None:
 
 
 def test_json_holds_numbers_for_scripts() -> None:
-    told = json.loads(run("--json", "--since", "2013-01-20").stdout)
-    assert set(told) == {"since", "until", "loops", "all"}
-    assert told["loops"]["orders"]["time_to_repair"]["event_s"] == {"count": 1, "p50": 691200.0, "p90": 691200.0}
-    assert told["all"]["deployment_frequency"]["promotions"] == 2
+    numbers = json.loads(run("--json", "--since", "2013-01-20").stdout)
+    assert set(numbers) == {"since", "until", "loops", "all"}
+    assert numbers["loops"]["orders"]["time_to_repair"]["event_s"] == {"count": 1, "p50": 691200.0, "p90": 691200.0}
+    assert numbers["all"]["deployment_frequency"]["promotions"] == 2
 
 
-def test_an_unknown_loop_is_a_mistake_that_lists_what_there_is() -> None:
-    found = run("nothing")
-    assert found.exit_code == 2
-    assert "'nothing' is unknown. There are loops: orders, parcels." in found.output
+def test_an_unknown_loop_is_refused_with_the_known_names() -> None:
+    result = run("nothing")
+    assert result.exit_code == 2
+    assert "'nothing' is unknown. There are loops: orders, parcels." in result.output
 
 
-def test_a_period_that_ends_before_it_begins_is_a_mistake() -> None:
+def test_a_period_that_ends_before_it_begins_is_refused() -> None:
     assert run("--since", "2013-02-01", "--until", "2013-01-01").exit_code == 2
 
 

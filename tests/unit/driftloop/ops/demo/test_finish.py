@@ -12,24 +12,24 @@ from driftloop.process.settings import ROOT
 
 
 @pytest.mark.parametrize(
-    ("alarms", "said"),
+    ("alarms", "expected"),
     [
         (0, "no drift promotion happened, and no alarm was raised"),
         (1, "no drift promotion happened, though one alarm was raised"),
         (2, "no drift promotion happened, though 2 alarms were raised"),
     ],
 )
-def test_where_no_alarm_led_to_a_promotion_that_is_said(alarms: int, said: str) -> None:
-    assert headline({"chain": [], "alarms": {"trigger": alarms, "watch": 5}}) == said
+def test_the_headline_says_that_no_alarm_led_to_a_promotion(alarms: int, expected: str) -> None:
+    assert headline({"chain": [], "alarms": {"trigger": alarms, "watch": 5}}) == expected
 
 
-def test_where_one_did_that_is_said() -> None:
+def test_the_headline_says_that_an_alarm_led_to_a_promotion() -> None:
     assert headline({"chain": [{"id": "a"}], "alarms": {"trigger": 3, "watch": 0}}) == (
         "a drift alarm led to a promotion"
     )
 
 
-def test_an_alarm_that_the_days_leave_no_time_for_is_no_problem() -> None:
+def test_an_alarm_near_the_end_is_not_a_problem() -> None:
     loop = load_loop(ROOT / "tests" / "loops" / "orders").definition
     plan = Plan(start=date(2020, 9, 1), end=date(2020, 12, 1))
     longest_ms = sum(step.max_blocks for step in loop.rollout.steps) * to_ms(loop.monitoring.block)

@@ -56,42 +56,42 @@ def ids(work: Work) -> list[str]:
     return [event.id for event in work.events()]
 
 
-def test_a_raw_event_is_told_by_the_fields_that_its_loop_names(orders: Loop) -> None:
+def test_a_raw_event_has_the_id_and_time_of_its_definition(orders: Loop) -> None:
     describe = raw_event(orders)
-    found = describe(placed(orders, "u7", 5000, 42, 1))
-    assert found is not None
-    assert (found.id, found.type, found.time_ms) == ("u7", "orders.placed", 5000)
-    assert (found.topic, found.partition, found.offset) == ("orders.placed", 1, 42)
+    event = describe(placed(orders, "u7", 5000, 42, 1))
+    assert event is not None
+    assert (event.id, event.type, event.time_ms) == ("u7", "orders.placed", 5000)
+    assert (event.topic, event.partition, event.offset) == ("orders.placed", 1, 42)
 
 
-def test_a_raw_event_in_json_is_read_too(orders: Loop) -> None:
+def test_a_raw_event_in_json_is_read(orders: Loop) -> None:
     value = orjson.dumps({"uid": "u8", "at_ms": 6000})
-    found = raw_event(orders)(Record("orders.placed", 0, 1, None, value, (("content-type", b"application/json"),)))
-    assert found is not None
-    assert (found.id, found.time_ms) == ("u8", 6000)
+    event = raw_event(orders)(Record("orders.placed", 0, 1, None, value, (("content-type", b"application/json"),)))
+    assert event is not None
+    assert (event.id, event.time_ms) == ("u8", 6000)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff\xff", b"{"])
-def test_what_holds_no_event_has_no_id(orders: Loop, value: bytes | None) -> None:
+def test_a_record_without_an_event_has_no_id(orders: Loop, value: bytes | None) -> None:
     for kind in (b"application/json", b"application/protobuf"):
         assert raw_event(orders)(Record("orders.placed", 0, 1, None, value, (("content-type", kind),))) is None
 
 
-def test_a_lifecycle_event_is_told_by_its_headers() -> None:
+def test_a_lifecycle_event_is_described_by_its_headers() -> None:
     record = lifecycle("v1", 7000, evaluation.VerdictReached(loop="orders"), 3)
-    found = lifecycle_event(record)
-    assert found is not None
-    assert (found.id, found.type, found.time_ms) == ("v1", "driftloop.evaluation.v1.VerdictReached", 7000)
+    event = lifecycle_event(record)
+    assert event is not None
+    assert (event.id, event.type, event.time_ms) == ("v1", "driftloop.evaluation.v1.VerdictReached", 7000)
     assert lifecycle_event(Record(record.topic, 0, 0, None, record.value)) is None
 
 
-def test_marks_are_told_in_raw_topics_and_in_band(orders: Loop) -> None:
+def test_watermarks_are_read_in_raw_topics_and_in_band(orders: Loop) -> None:
     assert watermark_of(raw_mark(9000, 0)) == 9000
     assert watermark_of(in_band(8000, 0)) == 8000
     assert watermark_of(rows("r", 8000, 0)) == watermark_of(placed(orders, "u", 8000, 0)) == -1
 
 
-def test_what_stands_before_the_mark_of_an_answer_is_answered(orders: Loop) -> None:
+def test_records_before_the_answered_watermark_are_dropped(orders: Loop) -> None:
     work = Work(["orders.placed"], raw_event(orders))
     for record in (
         placed(orders, "a", 10, 0),
@@ -111,7 +111,7 @@ def test_what_stands_before_the_mark_of_an_answer_is_answered(orders: Loop) -> N
     assert ids(work) == ["c"]
 
 
-def test_what_was_committed_is_answered() -> None:
+def test_committed_records_are_dropped() -> None:
     work = Work(["evaluation.verdict-reached.v1"], lifecycle_event)
     for offset in range(3):
         work.add(lifecycle(f"v{offset}", 100 - offset, evaluation.VerdictReached(loop="orders"), offset))
@@ -119,20 +119,20 @@ def test_what_was_committed_is_answered() -> None:
     assert ids(work) == ["v2", "v1"]
 
 
-def test_records_of_other_topics_are_no_work_of_the_service() -> None:
+def test_records_of_other_topics_are_ignored() -> None:
     work = Work([ROWS], lifecycle_event)
     work.add(lifecycle("v", 10, evaluation.VerdictReached(loop="orders"), 0))
     assert ids(work) == []
 
 
-def test_the_oldest_in_event_time_comes_first_whatever_its_partition() -> None:
+def test_the_oldest_event_comes_first() -> None:
     work = Work([ROWS], lifecycle_event)
     for record in (rows("late", 50, 0, 0), rows("early", 40, 7, 1), in_band(60, 8, 1)):
         work.add(record)
     assert ids(work) == ["early", "late", "mark-60"]
 
 
-def test_ingestion_has_answered_what_it_said_in_every_partition() -> None:
+def test_ingestion_answers_up_to_its_lowest_partition() -> None:
     answers = Answers()
     assert answers.answered_ms("ingestion") == -1
     assert answers.process(in_band(1000, 0, 0))
@@ -144,20 +144,20 @@ def test_ingestion_has_answered_what_it_said_in_every_partition() -> None:
 
 def test_features_answer_by_their_own_watermark_which_never_falls() -> None:
     answers = Answers()
-    for offset, at_ms in enumerate((3000, 2000)):  # after a kill old watermarks are said again
+    for offset, at_ms in enumerate((3000, 2000)):  # after a kill, old watermarks are published again
         message = features.WatermarkAdvanced(loop="orders", watermark_ms=at_ms)
         assert answers.process(lifecycle(f"f{at_ms}", at_ms, message, offset))
     assert answers.answered_ms("features") == 3000
     assert answers.answered_ms("registry") == answers.answered_ms("ingestion") == -1
 
 
-def test_each_service_is_given_what_its_topics_say(orders: Loop) -> None:
+def test_the_input_of_a_service_follows_its_topics(orders: Loop) -> None:
     assert work_of("ingestion", orders).topics == set(orders.definition.events)
     assert work_of("features", orders).topics == {ROWS}
     assert "evaluation.verdict-reached.v1" in work_of("registry", orders).topics
 
 
-def test_a_probe_is_not_in_flight(orders: Loop) -> None:
+def test_a_probe_is_not_input(orders: Loop) -> None:
     work = Work(["orders.placed"], raw_event(orders))
     work.add(replace(placed(orders, "u", 10, 0), headers=(("driftloop-purpose", b"probe"),)))
     assert ids(work) == []

@@ -21,7 +21,7 @@ MESSAGES = message_classes([ORDERS])
 
 
 class Desk:
-    """A broker with a raw topic, its dead letters, and somebody who replays them."""
+    """A broker with a raw topic and its dead letters, and an operator who replays them."""
 
     def __init__(self) -> None:
         self.broker = MemoryBroker()
@@ -50,7 +50,7 @@ class Desk:
 
 
 class Dying:
-    """A producer whose process dies at the so many-th flush; what it had queued by then is gone."""
+    """A producer whose process dies at a given flush and loses its queue."""
 
     def __init__(self, inner: BatchProducer, flushes: int) -> None:
         self._inner, self._left = inner, flushes
@@ -80,7 +80,7 @@ def desk() -> Desk:
     return desk
 
 
-def test_a_letter_tells_where_it_came_from_and_why(desk: Desk) -> None:
+def test_a_dead_letter_has_source_and_reason(desk: Desk) -> None:
     [first, second] = desk.letters()
     assert (first.topic, first.offset, first.source) == (RAW, 0, f"{RAW}/0/10")
     assert (first.consumer, first.reason, first.detail) == ("ingestion", "range", "lines is 0")
@@ -89,46 +89,44 @@ def test_a_letter_tells_where_it_came_from_and_why(desk: Desk) -> None:
     assert second.source == f"{RAW}/1/11"
 
 
-def test_a_letter_that_was_written_twice_counts_once(desk: Desk) -> None:
+def test_a_dead_letter_written_twice_counts_once(desk: Desk) -> None:
     desk.refuse(b'{"lines": 0}')
-    assert [each.offset for each in desk.letters()] == [0, 1]
+    assert [letter.offset for letter in desk.letters()] == [0, 1]
 
 
-def test_the_original_comes_back_byte_for_byte_to_its_partition(desk: Desk) -> None:
+def test_the_original_bytes_return_to_their_partition(desk: Desk) -> None:
     sent, before = desk.replay_dead_letters()
     assert (sent, before) == ([f"{RAW}.dlq/0/0", f"{RAW}.dlq/0/1"], [])
-    first, second = sorted(desk.sent(), key=lambda each: each.partition)
+    first, second = sorted(desk.sent(), key=lambda letter: letter.partition)
     assert (first.partition, first.key, first.value) == (0, b"k", b'{"lines": 0}')
     assert first.headers == (("content-type", b"application/json"), (REPLAY_OF, f"{RAW}.dlq/0/0".encode()))
     assert (second.partition, second.value) == (1, b'{"lines": -1}')
 
 
-def test_a_second_replay_sends_nothing_and_says_so(desk: Desk) -> None:
+def test_a_second_replay_sends_nothing(desk: Desk) -> None:
     sent, _ = desk.replay_dead_letters()
     again, before = desk.replay_dead_letters()
     assert (again, before) == ([], sent)
     assert len(desk.sent()) == 2
-    assert [(each.replay.state, each.replay.who, each.replay.why) for each in desk.letters() if each.replay] == [
-        ("done", "me", "fixed")
-    ] * 2
+    assert [
+        (letter.replay.state, letter.replay.who, letter.replay.why) for letter in desk.letters() if letter.replay
+    ] == [("done", "me", "fixed")] * 2
 
 
 @pytest.mark.parametrize(("flushes", "sent_before"), [(0, 0), (1, 0), (2, 2)])
-def test_a_replay_that_died_is_ended_by_the_next_and_each_is_sent_once(
-    desk: Desk, flushes: int, sent_before: int
-) -> None:
+def test_an_interrupted_replay_is_completed_by_the_next(desk: Desk, flushes: int, sent_before: int) -> None:
     with pytest.raises(Retriable):
         desk.replay_dead_letters(Dying(desk.broker.batch_producer(), flushes))
     assert len(desk.sent()) == sent_before
     sent, before = desk.replay_dead_letters()
     assert (len(sent), len(before)) == (2 - sent_before, sent_before)
     assert len(desk.sent()) == 2
-    assert {each.replay.state for each in desk.letters() if each.replay} == {"done"}
+    assert {letter.replay.state for letter in desk.letters() if letter.replay} == {"done"}
 
 
-def test_what_holds_only_a_beginning_cannot_be_sent_again(desk: Desk) -> None:
-    whole = desk.broker.records(f"{RAW}.dlq")[0]
-    cut = Record(whole.topic, 0, 0, whole.key, (whole.value or b"")[:4], whole.headers)
+def test_a_truncated_dead_letter_cannot_be_replayed(desk: Desk) -> None:
+    complete = desk.broker.records(f"{RAW}.dlq")[0]
+    cut = Record(complete.topic, 0, 0, complete.key, (complete.value or b"")[:4], complete.headers)
     [letter] = parse_dead_letters([cut])
     assert not letter.is_complete
     with pytest.raises(ConfigError, match="only the beginning"):
@@ -141,7 +139,7 @@ def letter(value: bytes, topic: str = RAW, headers: tuple[tuple[str, bytes], ...
     return DeadLetter(Record(out.topic, 0, 0, out.key, out.value, out.headers))
 
 
-def test_content_is_decoded_as_json_as_the_loops_message_or_as_the_events() -> None:
+def test_content_is_decoded_as_json_or_message() -> None:
     placed = MESSAGES[RAW](uid="u", order_ref="o-1", lines=3)
     assert decode_content(letter(b' {"lines": 0}'), MESSAGES) == {"lines": 0}
     assert decode_content(letter(placed.SerializeToString()), MESSAGES) == {
@@ -151,13 +149,13 @@ def test_content_is_decoded_as_json_as_the_loops_message_or_as_the_events() -> N
     }
     name = "driftloop.control.v1.Pause"
     pause = MESSAGES[name](loop="orders", who="me")
-    found = decode_content(
+    content = decode_content(
         letter(pause.SerializeToString(), "control.pause.v1", (("ce_type", name.encode()),)), MESSAGES
     )
-    assert found == {"loop": "orders", "who": "me"}
+    assert content == {"loop": "orders", "who": "me"}
 
 
-def test_what_cannot_be_decoded_is_shown_as_it_is() -> None:
+def test_undecodable_content_is_shown_raw() -> None:
     assert decode_content(letter(b"{not json", "elsewhere"), MESSAGES) == "{not json"
     assert decode_content(letter(b"\xff\x00", "elsewhere"), MESSAGES) == "ff 00"
     assert decode_content(letter(b"\xff\xff\xff"), MESSAGES) == "ff ff ff"

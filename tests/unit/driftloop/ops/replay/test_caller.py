@@ -16,11 +16,11 @@ PREDICTION = load_loop(ROOT / "tests" / "loops" / "orders").definition.predictio
 
 @dataclass
 class _Triton:
-    """The two calls of a Triton client that a caller makes."""
+    """The two calls of a Triton client that a caller uses."""
 
     ready: bool = True
     fails: set[str] = field(default_factory=set)
-    asked: list[tuple[str, str, list[Any]]] = field(default_factory=list)
+    requests: list[tuple[str, str, list[Any]]] = field(default_factory=list)
 
     def is_model_ready(self, _model: str) -> bool:
         return self.ready
@@ -29,7 +29,7 @@ class _Triton:
         assert client_timeout > 0
         if request_id in self.fails:
             raise InferenceServerException("no")
-        self.asked.append((model, request_id, inputs))
+        self.requests.append((model, request_id, inputs))
 
 
 def _requests(count: int) -> pa.Table:
@@ -49,9 +49,9 @@ def _caller(client: _Triton) -> Caller:
     return Caller(cast("Any", client), "orders", PREDICTION)
 
 
-def test_inputs_are_what_the_loop_declares() -> None:
-    tensors = {each.name(): each for each in _caller(_Triton()).inputs(_requests(3))}
-    assert {name: each.datatype() for name, each in tensors.items()} == {
+def test_inputs_are_those_of_the_definition() -> None:
+    tensors = {tensor.name(): tensor for tensor in _caller(_Triton()).inputs(_requests(3))}
+    assert {name: tensor.datatype() for name, tensor in tensors.items()} == {
         "order_ref": "BYTES",
         "decision_time_ms": "INT64",
         "store": "BYTES",
@@ -59,28 +59,28 @@ def test_inputs_are_what_the_loop_declares() -> None:
         "lines": "INT64",
         "basket_cents": "FP64",
     }
-    assert all(each.shape() == [3, 1] for each in tensors.values())
+    assert all(tensor.shape() == [3, 1] for tensor in tensors.values())
 
 
 def test_a_loop_that_decides_now_sends_no_decision_time() -> None:
     now = PREDICTION.model_copy(update={"clock": "now"})
     caller = Caller(cast("Any", _Triton()), "orders", now)
-    assert "decision_time_ms" not in {each.name() for each in caller.inputs(_requests(1))}
+    assert "decision_time_ms" not in {tensor.name() for tensor in caller.inputs(_requests(1))}
 
 
 @pytest.mark.parametrize(("rows", "batches"), [(0, 0), (1, 1), (256, 1), (257, 2), (600, 3)])
-def test_requests_go_out_in_batches_that_the_model_takes(rows: int, batches: int) -> None:
+def test_requests_are_sent_in_batches(rows: int, batches: int) -> None:
     client = _Triton()
     assert _caller(client).request_predictions(_requests(rows), "orders-7") == (rows, 0)
-    assert [request for _, request, _ in client.asked] == [f"orders-7-{number}" for number in range(batches)]
+    assert [request for _, request, _ in client.requests] == [f"orders-7-{number}" for number in range(batches)]
 
 
-def test_a_batch_that_fails_is_counted_and_the_next_is_asked() -> None:
+def test_a_failed_batch_is_counted_and_skipped() -> None:
     client = _Triton(fails={"orders-7-0"})
     assert _caller(client).request_predictions(_requests(300), "orders-7") == (44, 256)
 
 
-def test_a_model_that_was_ready_once_stays_so() -> None:
+def test_a_ready_model_stays_ready() -> None:
     client = _Triton(ready=False)
     caller = _caller(client)
     assert not caller.ready()

@@ -16,8 +16,8 @@ EVENTS = events_of(PLACED, LOOP.definition.events[PLACED], LOOP.messages[PLACED]
 
 
 def _sent(events: Events) -> dict[int, int]:
-    """When each record is sent, by its event time."""
-    times = (int(each.key or b"") for each in events.between(0, 10_000))
+    """Return when each record is sent, by its event time."""
+    times = (int(record.key or b"") for record in events.between(0, 10_000))
     return {time_ms: int(at) for time_ms, at in zip(times, events.time_ms, strict=True)}
 
 
@@ -34,7 +34,7 @@ def test_a_share_of_the_events_is_sent_later_and_the_others_at_their_time() -> N
 def test_a_step_holds_what_is_sent_in_it() -> None:
     late = delay(EVENTS, 0.1, BY_MS, 3)
     step = late.between(1000, 1100)
-    assert {int(each.key or b"") for each in step} == {
+    assert {int(record.key or b"") for record in step} == {
         time_ms for time_ms, at in _sent(late).items() if 1000 <= at < 1100
     }
 

@@ -38,24 +38,24 @@ def _all(events: Events) -> list[Outgoing]:
 def test_rows_become_protobuf_keyed_by_the_events_key(loop: Loop) -> None:
     message = loop.messages[PLACED]
     records = _all(events_of(PLACED, loop.definition.events[PLACED], message, TABLE, "protobuf"))
-    assert [each.key for each in records] == [b"o-1", b"o-2", "ö-3".encode()]
-    assert {each.topic for each in records} == {PLACED}
-    assert {each.headers for each in records} == {(("content-type", b"application/protobuf"),)}
-    first, second, third = (message.FromString(each.value or b"") for each in records)
+    assert [record.key for record in records] == [b"o-1", b"o-2", "ö-3".encode()]
+    assert {record.topic for record in records} == {PLACED}
+    assert {record.headers for record in records} == {(("content-type", b"application/protobuf"),)}
+    first, second, third = (message.FromString(record.value or b"") for record in records)
     assert (first.order_ref, first.basket_cents) == ("o-1", 100.0)  # type: ignore[attr-defined]
     assert not second.HasField("basket_cents")
     assert third.HasField("basket_cents")
 
 
-def test_rows_become_json_without_what_is_null(loop: Loop) -> None:
+def test_rows_become_json_without_nulls(loop: Loop) -> None:
     records = _all(events_of(PLACED, loop.definition.events[PLACED], loop.messages[PLACED], TABLE, "json"))
-    rows = [json.loads(each.value or b"") for each in records]
+    rows = [json.loads(record.value or b"") for record in records]
     assert rows[0] == {name: column[0].as_py() for name, column in zip(TABLE.column_names, TABLE.columns, strict=True)}
     assert "basket_cents" not in rows[1]
     assert records[0].headers == (("content-type", b"application/json"),)
 
 
-def test_a_column_that_the_message_lacks_is_refused(loop: Loop) -> None:
+def test_a_column_without_a_field_is_refused(loop: Loop) -> None:
     with pytest.raises(ValueError, match="colour"):
         events_of(
             PLACED,

@@ -33,7 +33,7 @@ def _decided(end_ms: int, decider: str) -> Envelope[Any]:
 
 @pytest.fixture
 def gate() -> Gate:
-    """A loop whose first watermark stands an hour into day 10."""
+    """A loop whose first watermark is an hour into day 10."""
     gate = Gate("orders", DAY)
     gate.process(_right_up_to(10 * DAY + HOUR))
     return gate
@@ -51,7 +51,7 @@ def test_features_never_go_back(gate: Gate) -> None:
     assert gate.at_rest(10 * DAY + HOUR)
 
 
-def test_within_the_first_day_no_window_is_waited_for(gate: Gate) -> None:
+def test_the_first_day_waits_for_no_window(gate: Gate) -> None:
     gate.process(_right_up_to(11 * DAY - HOUR))
     assert gate.at_rest(11 * DAY - HOUR)
 
@@ -69,7 +69,7 @@ def test_a_boundary_waits_for_its_window_and_all_deciders(gate: Gate) -> None:
     assert gate.at_rest(boundary + HOUR)
 
 
-def test_a_decider_that_is_left_out_is_not_waited_for() -> None:
+def test_an_ignored_decider_is_not_awaited() -> None:
     gate = Gate("orders", DAY, ("training",))
     gate.process(_right_up_to(10 * DAY))
     gate.process(_right_up_to(11 * DAY))
@@ -84,13 +84,13 @@ def test_a_first_watermark_on_a_boundary_has_no_window_behind_it() -> None:
     assert gate.at_rest(10 * DAY)
 
 
-def test_the_newest_step_that_was_asked_for_is_remembered(gate: Gate) -> None:
+def test_the_newest_requested_step_is_stored(gate: Gate) -> None:
     for at in (5, 9, 7):
         gate.process(_event(replay.StepAsked(watermark_ms=at)))
     assert gate.asked_ms == 9
 
 
-def test_other_loops_are_passed_over(gate: Gate) -> None:
+def test_other_loops_are_ignored(gate: Gate) -> None:
     gate.process(_event(features.WatermarkAdvanced(watermark_ms=20 * DAY), loop="parcels"))
     gate.process(_event(replay.StepAsked(watermark_ms=20 * DAY), loop="parcels"))
     assert (gate.features_ms, gate.asked_ms) == (10 * DAY + HOUR, -1)

@@ -29,7 +29,7 @@ def _table(rows_by_day: list[int]) -> pa.Table:
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=8), st.integers(0, 5))
-def test_days_change_places_as_wholes(rows_by_day: list[int], seed: int) -> None:
+def test_whole_days_are_permuted(rows_by_day: list[int], seed: int) -> None:
     table = _table(rows_by_day)
     permuted = permute_outcomes(table, INSPECTED, seed)
     assert permuted.schema == table.schema
@@ -37,9 +37,9 @@ def test_days_change_places_as_wholes(rows_by_day: list[int], seed: int) -> None
     days = permuted.column("at_ms").to_numpy() // DAY
     givers = permuted.column("returned").to_numpy() // 1000
     given_by = {int(day): set(givers[days == day].tolist()) for day in days}
-    assert all(len(each) == 1 for each in given_by.values())
+    assert all(len(days) == 1 for days in given_by.values())
     assert set.union(*given_by.values()) == set(range(len(rows_by_day)))
-    # What a row's outcome says stays together.
+    # The columns of an outcome stay together.
     assert permuted.column("shop").to_pylist() == [f"shop of day {giver}" for giver in givers]
 
 

@@ -25,10 +25,10 @@ def _marks(at_ms: int) -> list[Outgoing]:
 FIRST = [_event("placed", 0, b"a"), _event("placed", 1, b"b"), _event("shelved", 0, b"a")]
 SECOND = [_event("placed", 0, b"c"), _event("placed", 0, b"c"), _event("shelved", 0, b"d")]
 SENT = [*_marks(0), *FIRST, *_marks(10), *SECOND, *_marks(20)]
-"""Two steps of a replay from 0 on."""
+"""Two steps of a replay from 0."""
 
 
-def _held(sent: list[Outgoing]) -> Progress:
+def _progress(sent: list[Outgoing]) -> Progress:
     broker = MemoryBroker()
     for topic, count in PARTITIONS.items():
         broker.create_topic(topic, count)
@@ -40,39 +40,41 @@ def _stored(broker: MemoryBroker) -> list[Record]:
     return list(records(broker.batch_consumer(list(PARTITIONS), "history")))
 
 
-def test_nothing_is_held_of_a_replay_that_never_began() -> None:
-    found = _held([])
-    assert found.start_ms(0, 100, 10) == 0
-    assert found.unsent(FIRST) == FIRST
+def test_a_new_replay_has_no_progress() -> None:
+    progress = _progress([])
+    assert progress.start_ms(0, 100, 10) == 0
+    assert progress.unsent(FIRST) == FIRST
 
 
 @given(st.lists(st.integers(0, len(SENT)), min_size=3, max_size=3))
-def test_wherever_each_partition_was_cut_everything_is_sent_once(cuts: list[int]) -> None:
-    """A producer marks all partitions before it goes on: what was acknowledged is a beginning of each partition."""
+def test_a_resumed_replay_sends_every_record_once(cuts: list[int]) -> None:
+    """A producer marks all partitions before it continues, so acknowledged records are a prefix of each partition."""
     places = [("placed", 0), ("placed", 1), ("shelved", 0)]
     least = min(_marked(SENT[:cut], *place) for place, cut in zip(places, cuts, strict=True))
     sent = [
-        each
+        record
         for place, cut in zip(places, cuts, strict=True)
-        for number, each in enumerate(SENT)
-        if (each.topic, each.partition) == place and number < cut and _step(number) <= least + 10
+        for number, record in enumerate(SENT)
+        if (record.topic, record.partition) == place and number < cut and _step(number) <= least + 10
     ]
-    found = _held(sent)
-    start_ms = found.start_ms(0, 100, 10)
+    progress = _progress(sent)
+    start_ms = progress.start_ms(0, 100, 10)
     rest = {0: [*FIRST, *SECOND], 10: SECOND, 20: []}[start_ms]
     step = {0: FIRST, 10: SECOND, 20: []}[start_ms]
-    again = [*found.unsent(step), *rest[len(step) :]]
-    events = [each for each in [*sent, *again] if each.value is not None]
+    again = [*progress.unsent(step), *rest[len(step) :]]
+    events = [record for record in [*sent, *again] if record.value is not None]
     assert sorted(map(repr, events)) == sorted(map(repr, [*FIRST, *SECOND]))
 
 
 def _step(number: int) -> int:
-    """The watermark that the record brings or stands before."""
-    return next(_time(each) for each in SENT[number:] if each.value is None)
+    """Return the watermark of the record, or the next watermark after it."""
+    return next(_time(record) for record in SENT[number:] if record.value is None)
 
 
 def _marked(sent: list[Outgoing], topic: str, partition: int) -> int:
-    here = [each for each in sent if (each.topic, each.partition) == (topic, partition) and each.value is None]
+    here = [
+        record for record in sent if (record.topic, record.partition) == (topic, partition) and record.value is None
+    ]
     return max(map(_time, here), default=-10)
 
 
@@ -81,12 +83,12 @@ def _time(mark: Outgoing) -> int:
 
 
 def test_an_event_that_comes_twice_in_a_step_is_sent_twice() -> None:
-    found = _held([*_marks(0), *FIRST, *_marks(10), SECOND[0]])
-    assert found.start_ms(0, 100, 10) == 10
-    assert found.unsent(SECOND) == SECOND[1:]
+    progress = _progress([*_marks(0), *FIRST, *_marks(10), SECOND[0]])
+    assert progress.start_ms(0, 100, 10) == 10
+    assert progress.unsent(SECOND) == SECOND[1:]
 
 
 def test_steps_of_another_length_are_refused() -> None:
     with pytest.raises(ConfigError, match="the topics end at 20, inside a step"):
-        _held(SENT).start_ms(0, 100, 15)
-    assert _held(SENT).start_ms(0, 20, 15) == 20  # the last one may be shorter
+        _progress(SENT).start_ms(0, 100, 15)
+    assert _progress(SENT).start_ms(0, 20, 15) == 20  # the last step may be shorter

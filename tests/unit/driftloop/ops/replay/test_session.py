@@ -10,7 +10,7 @@ from driftloop.process.errors import ConfigError
 from driftloop.process.settings import ROOT, Settings
 
 
-def test_a_loop_that_answers_as_of_now_cannot_be_asked_as_of_the_past() -> None:
+def test_a_loop_without_decision_times_is_refused() -> None:
     orders = load_loop(ROOT / "tests" / "loops" / "orders")
     prediction = orders.definition.prediction.model_copy(update={"clock": "now"})
     live = replace(orders, definition=orders.definition.model_copy(update={"prediction": prediction}))

@@ -25,14 +25,14 @@ def _asked(at_ms: int) -> Outgoing:
 
 
 class _Answering(MemoryBroker):
-    """A broker beside which a caller lives: it asks for a step's predictions once its watermark is there."""
+    """A broker with a caller that requests a step's predictions at its watermark."""
 
     answers: bool = True
 
     def append(self, records: Any) -> None:
         sent = list(records)
         super().append(sent)
-        marks = {int(dict(each.headers)["driftloop-watermark"]) for each in sent if each.value is None}
+        marks = {int(dict(record.headers)["driftloop-watermark"]) for record in sent if record.value is None}
         if self.answers:
             super().append([_asked(at) for at in marks])
 
@@ -47,7 +47,7 @@ def broker() -> _Answering:
 
 @pytest.fixture
 def seen() -> list[int]:
-    """StepProducer that were asked for."""
+    """Requested steps."""
     return []
 
 
@@ -61,7 +61,7 @@ def follower(broker: _Answering, seen: list[int]) -> Iterator[Follower]:
 
 @dataclass(frozen=True)
 class _At:
-    """A record of a topic at each of some times."""
+    """Return a record of a topic at each time."""
 
     topic: str
     times_ms: tuple[int, ...]
@@ -86,38 +86,36 @@ def test_each_step_sends_its_events_then_the_watermark_to_every_partition(
 ) -> None:
     steps = _steps(broker, follower, seen)
     assert steps.run(0, 25, 10, lambda: False) == 25
-    placed = [each for each in broker.records("placed") if each.partition == 0]
-    said = [
-        each.value.decode() if each.value else f"w{dict(each.headers)['driftloop-watermark'].decode()}"
-        for each in placed
+    placed = [record for record in broker.records("placed") if record.partition == 0]
+    sent_to_first = [
+        record.value.decode() if record.value else f"w{dict(record.headers)['driftloop-watermark'].decode()}"
+        for record in placed
     ]
-    assert said == ["w0", "0", "5", "w10", "10", "w20", "24", "w25"]
-    assert len([each for each in broker.records("placed") if each.partition == 1]) == 4
-    assert [each.value for each in broker.records("shelved")] == [None, b"7", None, None, None]
+    assert sent_to_first == ["w0", "0", "5", "w10", "10", "w20", "24", "w25"]
+    assert len([record for record in broker.records("placed") if record.partition == 1]) == 4
+    assert [record.value for record in broker.records("shelved")] == [None, b"7", None, None, None]
     assert len(steps.durations_ms) == 3
 
 
-def test_no_event_of_a_later_step_is_sent_before_the_answer(
-    broker: _Answering, follower: Follower, seen: list[int]
-) -> None:
+def test_a_step_is_sent_after_the_previous_one_is_done(broker: _Answering, follower: Follower, seen: list[int]) -> None:
     broker.answers = False
     with pytest.raises(Retriable, match=r"step to 10 did not end within 0 s: \['step 10'\]"):
         _steps(broker, follower, seen, timeout_s=0.0).run(0, 25, 10, lambda: False)
-    assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5"]
+    assert [record.value for record in broker.records("placed") if record.value] == [b"0", b"5"]
 
 
 def test_a_replay_stops_between_steps_and_within_one(broker: _Answering, follower: Follower, seen: list[int]) -> None:
     assert _steps(broker, follower, seen).run(0, 25, 10, lambda: True) == 0
     broker.answers = False
-    asked = iter([False])
+    answers = iter([False])
 
     def stopped() -> bool:
-        return next(asked, True)
+        return next(answers, True)
 
     assert _steps(broker, follower, seen).run(0, 25, 10, stopped) == 0
 
 
-def test_a_replay_that_goes_on_sends_what_is_lacking(broker: _Answering, follower: Follower, seen: list[int]) -> None:
+def test_a_resumed_replay_sends_missing_records(broker: _Answering, follower: Follower, seen: list[int]) -> None:
     assert _steps(broker, follower, seen).run(0, 10, 10, lambda: False) == 10
     broker.append([Outgoing("placed", b"10", b"k", partition=0)])
     again = _steps(broker, follower, seen)
@@ -125,11 +123,11 @@ def test_a_replay_that_goes_on_sends_what_is_lacking(broker: _Answering, followe
         [record for name in EVENTS for record in broker.records(name)], {"placed": 2, "shelved": 1}
     )
     assert again.run(again.progress.start_ms(0, 25, 10), 25, 10, lambda: False) == 25
-    assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5", b"10", b"24"]
-    assert [each.value for each in broker.records("shelved") if each.value] == [b"7"]
+    assert [record.value for record in broker.records("placed") if record.value] == [b"0", b"5", b"10", b"24"]
+    assert [record.value for record in broker.records("shelved") if record.value] == [b"7"]
 
 
-def test_a_replay_that_goes_on_first_waits_for_the_step_that_was_cut_short(
+def test_a_resumed_replay_waits_for_the_interrupted_step(
     broker: _Answering, follower: Follower, seen: list[int]
 ) -> None:
     broker.answers = False
@@ -142,14 +140,14 @@ def test_a_replay_that_goes_on_first_waits_for_the_step_that_was_cut_short(
     again.resumed = True
     with pytest.raises(Retriable, match="step to 10"):
         again.run(again.progress.start_ms(0, 25, 10), 25, 10, lambda: False)
-    assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5"]
+    assert [record.value for record in broker.records("placed") if record.value] == [b"0", b"5"]
     broker.append([_asked(10)])
     broker.answers, again.timeout_s = True, 20.0
     assert again.run(10, 25, 10, lambda: False) == 25
-    assert [each.value for each in broker.records("placed") if each.value] == [b"0", b"5", b"10", b"24"]
+    assert [record.value for record in broker.records("placed") if record.value] == [b"0", b"5", b"10", b"24"]
 
 
-def test_a_replay_that_goes_on_after_its_last_step_waits_for_it(
+def test_a_replay_resumed_at_its_end_waits_for_the_last_step(
     broker: _Answering, follower: Follower, seen: list[int]
 ) -> None:
     broker.answers = False
@@ -159,7 +157,7 @@ def test_a_replay_that_goes_on_after_its_last_step_waits_for_it(
         again.run(25, 25, 10, lambda: False)
 
 
-def test_a_follower_hands_on_what_ended_it(broker: _Answering) -> None:
+def test_a_follower_raises_the_error_that_ended_it(broker: _Answering) -> None:
     def see(_event: Envelope[Any]) -> None:
         raise AssertionError("never reached")
 
@@ -171,13 +169,13 @@ def test_a_follower_hands_on_what_ended_it(broker: _Answering) -> None:
     follower.stop()
 
 
-def test_a_follower_does_not_wait_longer_than_it_is_told(follower: Follower) -> None:
+def test_a_follower_wait_has_a_timeout(follower: Follower) -> None:
     assert follower.wait_for(lambda: False, 0.01) is False
     assert follower.wait_for(lambda: True, 0.0) is True
 
 
 def test_a_replay_follows_every_topic_that_names_it() -> None:
-    found = lifecycle_topics("replay", list(declared()))
-    assert ASKED in found
-    assert "features.watermark-advanced.v1" in found
-    assert "predictions.served.v1" not in found
+    topics = lifecycle_topics("replay", list(declared()))
+    assert ASKED in topics
+    assert "features.watermark-advanced.v1" in topics
+    assert "predictions.served.v1" not in topics

@@ -2,10 +2,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
-import subprocess
-from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +13,27 @@ from driftloop.ops.doctor import Finding, exit_code
 from driftloop.process.settings import ROOT, Settings
 from driftloop.process.tcp_ports import names
 
-Usage = namedtuple("Usage", "total used free")
-
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home", loops_dir=tmp_path / "loops")
 
 
-def test_a_check_setup_that_lacks_something_names_it(tmp_path: Path) -> None:
+def test_missing_parts_of_the_setup_are_named(tmp_path: Path) -> None:
     (tmp_path / "kafka" / "lib").mkdir(parents=True)
-    found = doctor._check_setup(tmp_path)
-    assert (found.state, found.do) == ("wrong", "run `make setup`")
-    assert found.what.startswith("Python packages, Triton not in")
+    finding = doctor.check_setup(tmp_path)
+    assert (finding.state, finding.do) == ("wrong", "run `make setup`")
+    assert finding.what.startswith("Python packages, Triton not in")
     (tmp_path / "triton").mkdir()
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     (tmp_path / "venv" / "bin" / "python").touch()
-    assert doctor._check_setup(tmp_path).state == "warning"
+    assert doctor.check_setup(tmp_path).state == "warning"
     (tmp_path / "prometheus").mkdir()
-    assert doctor._check_setup(tmp_path).state == "ok"
+    assert doctor.check_setup(tmp_path).state == "ok"
 
 
 @pytest.mark.parametrize(
-    ("said", "state"),
+    ("output", "state"),
     [
         ('openjdk version "17.0.9" 2023-10-17\n', "ok"),
         ('openjdk version "21" 2023-09-19\n', "ok"),
@@ -46,35 +41,35 @@ def test_a_check_setup_that_lacks_something_names_it(tmp_path: Path) -> None:
         ("", "wrong"),
     ],
 )
-def test_java_is_judged_by_its_version(said: str, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = subprocess.CompletedProcess([], 0, "", said)
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
-    assert doctor._java().state == state
+def test_java_is_judged_by_its_version(
+    output: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    java = tmp_path / "java"
+    java.write_text(f"#!/bin/sh\nprintf '%s' '{output}' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert doctor.check_java().state == state
 
 
-def test_no_java_at_all_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_java_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    found = doctor._java()
-    assert found.state == "wrong"
-    assert "make setup" in found.do
+    finding = doctor.check_java()
+    assert finding.state == "wrong"
+    assert "make setup" in finding.do
 
 
 @pytest.mark.parametrize(("free_gib", "state"), [(10.0, "ok"), (2.0, "warning"), (0.1, "wrong")])
-def test_a_disk_is_judged_by_what_is_free(
-    settings: Settings, free_gib: float, state: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, free_gib * 2**30))
-    [found] = doctor._home(settings.home)
-    assert found.state == state
+def test_a_disk_is_judged_by_its_free_space(settings: Settings, free_gib: float, state: str) -> None:
+    finding = doctor.check_home(settings.home, free_bytes=lambda _: int(free_gib * 2**30))
+    assert finding.state == state
 
 
-def test_a_home_that_cannot_be_written_is_wrong(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    [found] = doctor._home(settings.home)
-    assert (found.state, "DRIFTLOOP_HOME" in found.do) == ("wrong", True)
+def test_a_home_that_is_not_writable_is_wrong(settings: Settings) -> None:
+    finding = doctor.check_home(settings.home, is_writable=lambda _: False)
+    assert (finding.state, "DRIFTLOOP_HOME" in finding.do) == ("wrong", True)
 
 
-def test_a_port_in_use_is_told_with_who_uses_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_is_reported_with_its_owner(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as mine, socket.socket() as other:
         mine.bind(("127.0.0.1", 0))
         mine.listen()
@@ -84,30 +79,32 @@ def test_a_port_in_use_is_told_with_who_uses_it(settings: Settings, monkeypatch:
         for name in names():
             monkeypatch.setenv(name, str(free))
         monkeypatch.setenv("KAFKA_PORT", str(mine.getsockname()[1]))
-        [found] = doctor._ports(settings, up=False)
-    assert found.state == "wrong"
-    assert found.what.startswith("KAFKA_PORT")
-    assert f"(pid {os.getpid()})" in found.what
+        [finding] = doctor.check_ports(settings, up=False)
+    assert finding.state == "wrong"
+    assert finding.what.startswith("KAFKA_PORT")
+    assert f"(pid {os.getpid()})" in finding.what
     assert re.fullmatch(
-        r"stop that process, or move all ports: PORT_BASE=2\d+00 in the environment or in .env", found.do
+        r"stop that process, or move all ports: PORT_BASE=2\d+00 in the environment or in .env", finding.do
     )
 
 
-def test_loops_that_are_wrong_or_absent_are_told(settings: Settings) -> None:
-    loops, found = doctor._loops(settings)
-    assert (loops, found.state) == ([], "wrong")
-    assert "driftloop init" in found.do
+def test_wrong_and_missing_loops_are_reported(settings: Settings) -> None:
+    loops, finding = doctor.check_loops(settings)
+    assert (loops, finding.state) == ([], "wrong")
+    assert "driftloop init" in finding.do
     (settings.loops_dir / "barn").mkdir(parents=True)
     (settings.loops_dir / "barn" / "loop.yaml").write_text("loop: [")
-    loops, found = doctor._loops(settings)
-    assert "loop.yaml:1: not YAML" in found.what
-    loops, found = doctor._loops(settings.model_copy(update={"loops_dir": ROOT / "loops"}))
-    assert ([each.name for each in loops], found.state) == (["flights"], "ok")
+    loops, finding = doctor.check_loops(settings)
+    assert "loop.yaml:1: not YAML" in finding.what
+    loops, finding = doctor.check_loops(settings.model_copy(update={"loops_dir": ROOT / "loops"}))
+    assert ([loop.name for loop in loops], finding.state) == (["flights"], "ok")
 
 
-def test_a_system_that_is_down_is_looked_at_whole(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_system_gets_all_checks(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "Supervisor", lambda _: Down())
-    names_of = [each.name for each in doctor.find_problems(settings.model_copy(update={"loops_dir": ROOT / "loops"}))]
+    names_of = [
+        finding.name for finding in doctor.find_problems(settings.model_copy(update={"loops_dir": ROOT / "loops"}))
+    ]
     assert names_of[:4] == ["set-up", "Java", "disk", "memory"]
     assert names_of[-1] == "loops"
 
@@ -120,6 +117,6 @@ class Down:
         return None
 
 
-def test_only_what_is_wrong_fails() -> None:
+def test_only_wrong_findings_fail() -> None:
     assert exit_code([Finding("a", "ok", ""), Finding("b", "warning", "")]) == 0
     assert exit_code([Finding("a", "ok", ""), Finding("b", "wrong", "")]) == 1

@@ -12,7 +12,7 @@ def _part(url: str) -> Part:
     return Part("tested", ("/bin/true",), health_url=url)
 
 
-def test_a_part_is_ready_when_its_address_says_so() -> None:
+def test_a_part_is_ready_when_its_address_answers_200() -> None:
     answers = [False]
     with HealthServer("127.0.0.1", 0, lambda: answers[0]) as server:
         part = _part(f"http://127.0.0.1:{server.port}/ready")
@@ -25,11 +25,11 @@ def test_a_part_that_does_not_listen_is_not_ready() -> None:
     assert not ready(_part(f"http://127.0.0.1:{free_ports(1)[0]}/ready"), "", timeout_s=0.5)
 
 
-def test_kafka_is_asked_by_its_own_protocol() -> None:
+def test_kafka_is_checked_by_its_own_protocol() -> None:
     assert not ready(_part(""), f"127.0.0.1:{free_ports(1)[0]}", timeout_s=0.2)
 
 
-def test_memory_is_the_proportional_share_of_what_lives() -> None:
+def test_memory_is_the_proportional_share_of_running_processes() -> None:
     assert pss_mib([os.getpid()]) > 1
     assert pss_mib([2**22 + 1]) == 0
     assert pss_mib([]) == 0

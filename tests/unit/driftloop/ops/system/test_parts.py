@@ -17,7 +17,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home")
 
 
-def test_every_part_starts_something_that_is_there(settings: Settings) -> None:
+def test_every_part_starts_an_existing_program(settings: Settings) -> None:
     for part in parts(settings):
         program = Path(part.command[0])
         assert program.is_absolute()
@@ -28,11 +28,11 @@ def test_every_part_starts_something_that_is_there(settings: Settings) -> None:
 
 
 def test_infrastructure_comes_first_and_every_service_once(settings: Settings) -> None:
-    found = parts(settings)
-    kinds = [part.kind for part in found]
+    all_parts = parts(settings)
+    kinds = [part.kind for part in all_parts]
     assert kinds == sorted(kinds)
-    assert [part.name for part in found if part.kind == "service"] == list(SERVICES)
-    assert len({part.name for part in found}) == len(found)
+    assert [part.name for part in all_parts if part.kind == "service"] == list(SERVICES)
+    assert len({part.name for part in all_parts}) == len(all_parts)
 
 
 def test_every_service_has_a_health_port_of_its_own(settings: Settings) -> None:
@@ -52,12 +52,12 @@ def test_state_stands_below_home(settings: Settings) -> None:
     assert mlflow.environment["MLFLOW_ALLOW_MODEL_CODE_EXECUTION"] == "false"
 
 
-def test_the_supervisor_restarts_what_dies_for_ever_and_keeps_the_case_of_variables(settings: Settings) -> None:
-    found = parts(settings)
-    config = Supervisor(settings)._configuration(found)
+def test_the_supervisor_restarts_parts_without_limit_and_keeps_the_case_of_variables(settings: Settings) -> None:
+    all_parts = parts(settings)
+    config = Supervisor(settings).configuration(all_parts)
     assert config["circus"]["endpoint"] == f"tcp://{tcp_ports.local('SUPERVISOR_PORT')}"
     assert config["circus"]["pubsub_endpoint"] == f"tcp://{tcp_ports.local('SUPERVISOR_EVENTS_PORT')}"
-    for part in found:
+    for part in all_parts:
         watcher = config[f"watcher:{part.name}"]
         assert shlex.split(watcher["cmd"]) == list(part.command)
         assert watcher["max_retry"] == "-1"
@@ -70,11 +70,11 @@ def test_the_supervisor_restarts_what_dies_for_ever_and_keeps_the_case_of_variab
 def test_a_percent_sign_in_a_command_is_left_as_it_is(settings: Settings) -> None:
     from driftloop.ops.system.parts import Part
 
-    config = Supervisor(settings)._configuration([Part("odd", ("/bin/echo", "100%", "a b"))])
+    config = Supervisor(settings).configuration([Part("odd", ("/bin/echo", "100%", "a b"))])
     assert shlex.split(config["watcher:odd"]["cmd"]) == ["/bin/echo", "100%", "a b"]
 
 
-def test_nothing_is_alive_where_nobody_listens(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_daemon_is_alive_on_a_free_port(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.helpers.ports import free_ports
 
     monkeypatch.setenv("SUPERVISOR_PORT", str(free_ports(1)[0]))

@@ -17,18 +17,18 @@ def refuse(_: Deadline) -> None:
     raise DriftloopError("no answer; look there")
 
 
-def test_a_probe_is_asked_once_it_can_be_and_told_once() -> None:
-    possible, asked = threading.Event(), threading.Event()
-    with RunningProbes([Probe("inference", "triton", possible.is_set, lambda _: asked.set())], 60.0) as probing:
-        assert probing.answered() == []
-        assert not asked.is_set()
+def test_a_probe_runs_when_possible_and_is_reported_once() -> None:
+    possible, ran = threading.Event(), threading.Event()
+    with RunningProbes([Probe("inference", "triton", possible.is_set, lambda _: ran.set())], 60.0) as running:
+        assert running.answered() == []
+        assert not ran.is_set()
         possible.set()
-        [(name, _)] = assert_eventually(probing.answered)
-        assert (name, asked.is_set(), probing.unanswered) == ("inference", True, [])
-        assert probing.answered() == []
+        [(name, _)] = assert_eventually(running.answered)
+        assert (name, ran.is_set(), running.unanswered) == ("inference", True, [])
+        assert running.answered() == []
 
 
-def test_one_that_waits_does_not_hold_another_back() -> None:
+def test_a_waiting_probe_does_not_block_another() -> None:
     possible = threading.Event()
     probes = [Probe("slow", "a", possible.is_set, lambda _: None), Probe("quick", "a", now, lambda _: None)]
     with RunningProbes(probes, 60.0) as probing:
@@ -39,14 +39,14 @@ def test_one_that_waits_does_not_hold_another_back() -> None:
         assert name == "slow"
 
 
-def test_what_goes_wrong_reaches_who_waits() -> None:
+def test_a_failed_probe_raises_in_the_caller() -> None:
     with RunningProbes([Probe("inference", "triton", now, refuse)], 60.0) as probing:
         with pytest.raises(DriftloopError, match="look there"):
             assert_eventually(probing.answered)
         assert [probe.name for probe in probing.unanswered] == ["inference"]
 
 
-def test_what_can_never_be_asked_ends_with_patience() -> None:
+def test_a_probe_that_is_never_possible_ends_at_the_deadline() -> None:
     with (
         RunningProbes([Probe("inference", "triton", lambda: False, refuse)], 0.01) as probing,
         pytest.raises(DriftloopError, match=r"inference: .* not ready in time"),
@@ -54,7 +54,7 @@ def test_what_can_never_be_asked_ends_with_patience() -> None:
         assert_eventually(probing.answered)
 
 
-def test_at_its_end_no_probe_has_patience_left() -> None:
+def test_leaving_the_context_cancels_probes() -> None:
     left: list[float] = []
     begun, done = threading.Event(), threading.Event()
 
@@ -71,6 +71,6 @@ def test_at_its_end_no_probe_has_patience_left() -> None:
     assert left == [0.0]
 
 
-def test_patience_ends_by_itself() -> None:
+def test_a_deadline_expires() -> None:
     assert 0 < Deadline(600.0).remaining_s() <= 600.0
     assert Deadline(0.0).remaining_s() == 0.0

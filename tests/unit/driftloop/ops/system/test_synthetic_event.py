@@ -26,24 +26,24 @@ FIELDS = {
 
 def _message() -> type[Message]:
     file = descriptor_pb2.FileDescriptorProto(name="s/v1/s.proto", package="s.v1", syntax="proto3")
-    made = file.message_type.add(name="Seen")
+    message = file.message_type.add(name="Seen")
     for number, (name, kind) in enumerate(FIELDS.items(), start=1):
-        made.field.add(name=name, number=number, type=kind, label=_KINDS.LABEL_OPTIONAL)
-    made.field.add(name="many", number=50, type=_KINDS.TYPE_INT64, label=_KINDS.LABEL_REPEATED)
+        message.field.add(name=name, number=number, type=kind, label=_KINDS.LABEL_OPTIONAL)
+    message.field.add(name="many", number=50, type=_KINDS.TYPE_INT64, label=_KINDS.LABEL_REPEATED)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("s.v1.Seen"))
 
 
-def made(**rules: dict[str, Any]) -> Any:
+def make_event(**rules: dict[str, Any]) -> Any:
     event = {"message": "s.v1.Seen", "id": "id", "key": "text", "time": "at_ms", "rules": rules}
     return synthetic_event(EventDefinition.model_validate(event), _message())
 
 
 def test_every_field_that_can_have_a_column_has_a_value() -> None:
-    found = made()
-    assert {field.name for field, _ in found.ListFields()} == FIELDS.keys() - {"bytes"}
-    assert (found.text, found.real, found.large, found.flag, found.at_ms) == ("probe", 1.0, 1, True, TIME_MS)
+    event = make_event()
+    assert {field.name for field, _ in event.ListFields()} == FIELDS.keys() - {"bytes"}
+    assert (event.text, event.real, event.large, event.flag, event.at_ms) == ("probe", 1.0, 1, True, TIME_MS)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_every_field_that_can_have_a_column_has_a_value() -> None:
     ],
 )
 def test_a_text_is_one_of_those_listed_and_not_too_long(rule: dict[str, Any], text: str) -> None:
-    assert made(text=rule).text == text
+    assert make_event(text=rule).text == text
 
 
 BOUNDS = [
@@ -82,7 +82,7 @@ NUMBERS.remove(("natural", (None, -3.5)))
 @pytest.mark.parametrize(("name", "bounds"), NUMBERS)
 def test_a_number_lies_inside_its_bounds(name: str, bounds: tuple[float | None, float | None]) -> None:
     low, high = bounds
-    value = getattr(made(**{name: {"min": low, "max": high}}), name)
+    value = getattr(make_event(**{name: {"min": low, "max": high}}), name)
     assert low is None or value >= low
     assert high is None or value <= high
 
@@ -90,9 +90,9 @@ def test_a_number_lies_inside_its_bounds(name: str, bounds: tuple[float | None, 
 @pytest.mark.parametrize(("low", "high"), [(3, 2), (0.2, 0.8), (1e300, None), (None, -1e300), (float("inf"), None)])
 def test_bounds_that_leave_no_number_are_left_to_ingestion(low: float | None, high: float | None) -> None:
     for name in ("small", "natural", "large"):
-        assert made(**{name: {"min": low, "max": high}})
+        assert make_event(**{name: {"min": low, "max": high}})
 
 
-def test_the_time_stands_still_unless_its_rule_says_otherwise() -> None:
-    assert made(at_ms={"min": 0}).at_ms == TIME_MS
-    assert made(at_ms={"min": TIME_MS + 100}).at_ms == TIME_MS + 101
+def test_the_time_is_constant_unless_its_rule_differs() -> None:
+    assert make_event(at_ms={"min": 0}).at_ms == TIME_MS
+    assert make_event(at_ms={"min": TIME_MS + 100}).at_ms == TIME_MS + 101

@@ -1,4 +1,4 @@
-"""When `up` is done, and when it asks whether the system works; beside a supervisor and topics that do nothing."""
+"""When `up` is done, and when it probes the system; with a fake supervisor and fake topics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROBES = ["inference", "event probe"]
 
 
 class Idle:
-    """A supervisor of nothing."""
+    """A supervisor without parts."""
 
     def __init__(self) -> None:
         self.runs = False
@@ -44,14 +44,14 @@ class Idle:
 
 
 class World:
-    """A system without parts, whose probes do what a test wants."""
+    """A system without parts; a test chooses the answers of its probes."""
 
     def __init__(self, home: Path) -> None:
         self.settings = Settings(home=home, loops_dir=ROOT / "tests" / "loops")
         self.supervisor = Idle()
-        self.asked: list[str] = []
-        self.told: list[str] = []
-        self.answer: Callable[[str, Deadline], None] = lambda name, _: self.asked.append(name)
+        self.probed: list[str] = []
+        self.progress: list[str] = []
+        self.answer: Callable[[str, Deadline], None] = lambda name, _: self.probed.append(name)
 
     def probes(self, *_: object) -> list[Probe]:
         return [Probe(name, "triton", lambda: True, partial(self._ask, name)) for name in PROBES]
@@ -60,7 +60,7 @@ class World:
         self.answer(name, deadline)
 
     def up(self, timeout_s: float = 60.0) -> Started:
-        started: Started = UP.start_system(self.settings, lambda name, _: self.told.append(name), timeout_s)
+        started: Started = UP.start_system(self.settings, lambda name, _: self.progress.append(name), timeout_s)
         return started
 
 
@@ -79,34 +79,34 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-def fail(_name: str, _patience: Deadline) -> None:
+def fail(_name: str, _deadline: Deadline) -> None:
     raise DriftloopError("nobody answered")
 
 
-def test_a_start_ends_with_the_answers_and_measures_them(world: World) -> None:
+def test_a_start_waits_for_the_probes_and_measures_them(world: World) -> None:
     started = world.up()
-    assert sorted(world.asked) == sorted(PROBES)
-    assert sorted(world.told) == sorted(started.ready_s) == ["event probe", "inference", "kafka"]
+    assert sorted(world.probed) == sorted(PROBES)
+    assert sorted(world.progress) == sorted(started.ready_s) == ["event probe", "inference", "kafka"]
     assert read_ready_s(world.settings) == started.ready_s
     assert not started.already
 
 
-def test_a_system_that_is_up_is_not_asked_again(world: World) -> None:
+def test_a_running_system_is_not_probed_again(world: World) -> None:
     world.up()
     measured = read_ready_s(world.settings)
     assert world.up().already
-    assert len(world.asked) == len(PROBES)
+    assert len(world.probed) == len(PROBES)
     assert read_ready_s(world.settings) == measured
 
 
-def test_a_system_that_was_started_anew_is_asked_again(world: World) -> None:
+def test_a_restarted_system_is_probed_again(world: World) -> None:
     world.up()
     world.supervisor.stop()
     world.up()
-    assert len(world.asked) == 2 * len(PROBES)
+    assert len(world.probed) == 2 * len(PROBES)
 
 
-def test_what_failed_is_asked_again_and_goes_on_meanwhile(world: World) -> None:
+def test_a_failed_probe_runs_again_and_the_system_keeps_running(world: World) -> None:
     world.up()
     world.supervisor.stop()
     answer, world.answer = world.answer, fail
@@ -116,7 +116,7 @@ def test_what_failed_is_asked_again_and_goes_on_meanwhile(world: World) -> None:
     assert read_ready_s(world.settings) == {}
     world.answer = answer
     assert world.up().already
-    assert len(world.asked) == 2 * len(PROBES)
+    assert len(world.probed) == 2 * len(PROBES)
     assert read_ready_s(world.settings).keys() == {"kafka", *PROBES}
 
 
@@ -126,7 +126,7 @@ def test_no_answer_in_time_names_the_probes_and_a_log(world: World) -> None:
         world.up(timeout_s=0.1)
 
 
-def test_a_refused_configuration_comes_before_an_answer_that_cannot_come(world: World) -> None:
+def test_a_refused_configuration_ends_the_wait_for_probes(world: World) -> None:
     def answer(name: str, deadline: Deadline) -> None:
         if name == "inference":
             write_startup_errors(world.settings.home, "ingestion", "loop.yaml:3: wrong")

@@ -1,4 +1,4 @@
-"""On processes of this machine: what a signal does is what the machine says it does."""
+"""Tests with real processes of this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WAITS = [sys.executable, "-c", "import sys; sys.stdin.read()"]
 
 @pytest.fixture
 def started() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes that wait; a test adds to them."""
+    """Return running processes; a test adds to them."""
     processes = [_start()]
     yield processes
     for process in processes:
@@ -33,7 +33,7 @@ def _start() -> subprocess.Popen[bytes]:
     return subprocess.Popen(_WAITS, stdin=subprocess.PIPE)
 
 
-def test_a_victim_stands_still_while_held_and_goes_on_after(started: list[subprocess.Popen[bytes]]) -> None:
+def test_a_target_is_suspended_and_resumed(started: list[subprocess.Popen[bytes]]) -> None:
     pid = started[0].pid
     target = FaultTarget(Part("waits", ()), lambda: [pid])
     with target.suspended():
@@ -41,7 +41,7 @@ def test_a_victim_stands_still_while_held_and_goes_on_after(started: list[subpro
     assert_eventually(lambda: psutil.Process(pid).status() != psutil.STATUS_STOPPED)
 
 
-def test_a_victim_goes_on_when_looking_at_it_fails(started: list[subprocess.Popen[bytes]]) -> None:
+def test_a_target_is_resumed_after_an_error(started: list[subprocess.Popen[bytes]]) -> None:
     pid = started[0].pid
     target = FaultTarget(Part("waits", ()), lambda: [pid])
     with pytest.raises(AssertionError), target.suspended():
@@ -49,7 +49,7 @@ def test_a_victim_goes_on_when_looking_at_it_fails(started: list[subprocess.Pope
     assert_eventually(lambda: psutil.Process(pid).status() != psutil.STATUS_STOPPED)
 
 
-def test_a_victim_killed_while_it_is_held_is_dead(started: list[subprocess.Popen[bytes]]) -> None:
+def test_a_target_can_be_killed_while_suspended(started: list[subprocess.Popen[bytes]]) -> None:
     pid = started[0].pid
     target = FaultTarget(Part("waits", ()), lambda: [pid])
     with target.suspended():
@@ -58,7 +58,7 @@ def test_a_victim_killed_while_it_is_held_is_dead(started: list[subprocess.Popen
     assert target.process is None
 
 
-def test_another_process_takes_its_place_when_it_is_ready(started: list[subprocess.Popen[bytes]]) -> None:
+def test_a_restarted_process_is_used_when_it_is_ready(started: list[subprocess.Popen[bytes]]) -> None:
     pids, ready = [started[0].pid], threading.Event()
     with HealthServer("127.0.0.1", 0, ready.is_set) as server:
         target = FaultTarget(Part("waits", (), health_url=f"http://127.0.0.1:{server.port}/ready"), lambda: pids)
@@ -73,7 +73,7 @@ def test_another_process_takes_its_place_when_it_is_ready(started: list[subproce
     assert target.process.pid == started[1].pid
 
 
-def test_a_dead_process_that_nobody_has_noticed_takes_no_place(started: list[subprocess.Popen[bytes]]) -> None:
+def test_a_dead_process_is_not_used(started: list[subprocess.Popen[bytes]]) -> None:
     with HealthServer("127.0.0.1", 0, lambda: True) as server:
         part = Part("waits", (), health_url=f"http://127.0.0.1:{server.port}/ready")
         target = FaultTarget(part, lambda: [started[0].pid])
@@ -82,7 +82,7 @@ def test_a_dead_process_that_nobody_has_noticed_takes_no_place(started: list[sub
             target.wait_for_restart("", 0.3, threading.Event())
 
 
-def test_waiting_ends_when_it_is_told_to(started: list[subprocess.Popen[bytes]]) -> None:
+def test_the_wait_ends_when_stopped(started: list[subprocess.Popen[bytes]]) -> None:
     stop = threading.Event()
     stop.set()
     target = FaultTarget(Part("waits", ()), lambda: [started[0].pid])
@@ -90,6 +90,6 @@ def test_waiting_ends_when_it_is_told_to(started: list[subprocess.Popen[bytes]])
     assert not target.wait_for_restart("", 60.0, stop)
 
 
-def test_what_does_not_run_cannot_be_killed() -> None:
+def test_a_part_that_does_not_run_is_refused() -> None:
     with pytest.raises(DriftloopError, match="does not run"):
         FaultTarget(Part("gone", ()), lambda: [])

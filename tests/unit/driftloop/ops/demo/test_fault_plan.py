@@ -27,13 +27,13 @@ def test_the_same_seed_draws_the_same_kills_and_another_seed_others(orders: Loop
 
 @pytest.mark.parametrize("seed", range(20))
 def test_three_kills_take_each_service_once_in_event_time(orders: LoopDefinition, seed: int) -> None:
-    found = plan_kills(3, seed, PLAN, orders)
-    assert {kill.service for kill in found} == set(FAULT_TARGETS)
-    assert found == sorted(found, key=lambda kill: kill.watermark_ms)
+    kills = plan_kills(3, seed, PLAN, orders)
+    assert {kill.service for kill in kills} == set(FAULT_TARGETS)
+    assert kills == sorted(kills, key=lambda kill: kill.watermark_ms)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_each_kill_falls_on_the_end_of_a_step_with_days_left_after_it(orders: LoopDefinition, seed: int) -> None:
+def test_kills_are_at_step_ends_with_days_left(orders: LoopDefinition, seed: int) -> None:
     for kill in plan_kills(6, seed, PLAN, orders):
         assert (kill.watermark_ms - PLAN.start_ms) % to_ms(PLAN.step) == 0
         assert PLAN.start_ms < kill.watermark_ms <= PLAN.end_ms - 2 * DAY_MS
@@ -58,7 +58,7 @@ def test_a_schedule_gives_the_registry_later_work(orders: LoopDefinition) -> Non
     assert PLAN.start_ms + 10 * DAY_MS < max(moments) < PLAN.start_ms + 60 * DAY_MS
 
 
-def test_days_before_the_first_champion_hold_no_work_for_the_registry(orders: LoopDefinition) -> None:
+def test_days_before_the_first_champion_are_refused(orders: LoopDefinition) -> None:
     shorter = Plan(start=PLAN.start, end=date(2020, 9, 20), step=PLAN.step)
     with pytest.raises(ConfigError, match="first champion"):
         plan_kills(3, 0, shorter, orders)
@@ -69,5 +69,5 @@ def test_more_kills_than_steps_are_refused(orders: LoopDefinition) -> None:
         plan_kills(200, 0, PLAN, orders)
 
 
-def test_no_kills_are_planned_where_none_are_asked_for(orders: LoopDefinition) -> None:
+def test_zero_kills_plan_nothing(orders: LoopDefinition) -> None:
     assert plan_kills(0, 0, PLAN, orders) == []
