@@ -57,24 +57,24 @@ class Views:
 
     @property
     def store(self) -> Events:
-        """The events."""
+        """Return the events."""
         return self._store
 
     def description(self, loop: str) -> str:
-        """The question that a loop's model answers; empty where it is not defined here."""
+        """Return the question that a loop's model answers; empty if the loop is not defined here."""
         return self._descriptions.get(loop, "")
 
     def loops(self, name: str = "") -> list[str]:
-        """Loops that are defined here or have events; one where a name is given.
+        """Return the loops that are defined here or have events; only one if a name is given.
 
         Raises:
-            NotThere: no loop bears the name.
+            NotThere: there is no such loop.
         """
         known = sorted({*self._descriptions, *self._store.loops()})
         if not name:
             return known
         if name not in known:
-            raise NotThere(f"there is no loop {name!r}; there is {', '.join(known) or 'none'}")
+            raise NotThere(f"there is no loop {name!r}; there are {', '.join(known) or 'none'}")
         return [name]
 
     def state(self, loop: str) -> LoopState:
@@ -100,7 +100,7 @@ class Views:
         for release in self.releases():
             if release.release_id == release_id:
                 return release
-        raise NotThere(f"there is no release {release_id!r}; `driftloop history` lists what was live")
+        raise NotThere(f"there is no release {release_id!r}; `driftloop history` lists the live releases")
 
     def windows(self, loop: str, newest: int) -> list[Envelope[monitoring.WindowClosed]]:
         """Return the newest closed windows, oldest first."""
@@ -109,15 +109,15 @@ class Views:
         return sorted((stored.event for stored in windows), key=lambda event: (event.data.end_ms, event.id))
 
     def event(self, event_id: str) -> Stored:
-        """An event.
+        """Return an event.
 
         Raises:
-            NotThere: none bears the id.
+            NotThere: there is no event with the id.
         """
-        found = self._store.by_id(event_id)
-        if found is None:
-            raise NotThere(f"no lifecycle event bears the id {event_id!r}")
-        return found
+        stored = self._store.by_id(event_id)
+        if stored is None:
+            raise NotThere(f"there is no lifecycle event {event_id!r}")
+        return stored
 
     def timeline(self, loop: str, correlation_id: str) -> list[Stored]:
         """Return all events of a chain, a loop or all loops, in one order."""
@@ -143,7 +143,7 @@ class Views:
                     return nodes
         prediction = self._predictions.find(name, timeout_s)
         if prediction is None:
-            raise NotThere(f"no prediction, release, run or event bears the id {name!r}")
+            raise NotThere(f"there is no prediction, release, run or event {name!r}")
         with self._history(prediction.loop) as history:
             return self._lineage(history).of_prediction(prediction)
 
@@ -160,7 +160,7 @@ class Views:
     def _champion(self, loop: str) -> str:
         champion = self.state(loop).champion
         if not champion:
-            raise NotThere(f"loop {loop!r} has no champion yet; `driftloop timeline {loop}` says how far it is")
+            raise NotThere(f"loop {loop!r} has no champion yet; `driftloop timeline {loop}` shows its progress")
         return champion
 
     @contextmanager

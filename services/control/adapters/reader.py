@@ -44,7 +44,7 @@ class Reader:
         stop: threading.Event,
         batch: int,
         noticed: Noticed,
-        told: Callable[[], None],
+        wake: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._store = EventStore(engine)
@@ -53,11 +53,11 @@ class Reader:
         self._stop = stop
         self._batch = batch
         self._noticed = noticed
-        self._told = told
+        self._wake = wake
         self._limit = DeadLetterLimit(_DEAD_LETTERS)
         self._read: dict[TopicPartition, int] = {}
         self._caught_up = threading.Event()
-        self._asked: list[_Rebuild] = []
+        self._requests: list[_Rebuild] = []
         self._rebuilding: list[_Rebuild] = []
         self._log = log.get(__name__)
 
@@ -72,12 +72,12 @@ class Reader:
             TooManyDeadLetters: records of the topics cannot be read.
         """
         try:
-            self._begin(read_positions(self._engine, READER))
+            self._seek(read_positions(self._engine, READER))
             while not self._stop.is_set():
-                if self._asked:
-                    self._forget()
-                self._take(self._consumer.poll(self._batch, _POLL_S))
-                self._look()
+                if self._requests:
+                    self._start_rebuild()
+                self._store_records(self._consumer.poll(self._batch, _POLL_S))
+                self._check_caught_up()
         finally:
             self._consumer.close()
             self._producer.close()
@@ -88,51 +88,51 @@ class Reader:
         Raises:
             Retriable: it takes longer than ``timeout_s``; it continues nevertheless.
         """
-        asked = _Rebuild(threading.Event())
-        self._asked.append(asked)
-        if not asked.done.wait(timeout_s):
-            raise Retriable(f"the read model is still being made after {timeout_s:.0f} s; it goes on")
-        return asked.events
+        rebuild = _Rebuild(threading.Event())
+        self._requests.append(rebuild)
+        if not rebuild.done.wait(timeout_s):
+            raise Retriable(f"the read model is still being rebuilt after {timeout_s:.0f} s; the rebuild continues")
+        return rebuild.events
 
-    def _begin(self, read: Mapping[TopicPartition, int]) -> None:
+    def _seek(self, read: Mapping[TopicPartition, int]) -> None:
         first = dict.fromkeys(self._consumer.assignment(), 0)
-        self._read = {**first, **{place: offset for place, offset in read.items() if place in first}}
+        self._read = {**first, **{partition: offset for partition, offset in read.items() if partition in first}}
         self._consumer.seek(self._read)
         self._ends = dict(self._consumer.end_offsets())
-        self._look()
+        self._check_caught_up()
 
-    def _forget(self) -> None:
+    def _start_rebuild(self) -> None:
         self._caught_up.clear()
-        asked, self._asked = self._asked, []
-        self._rebuilding += asked
+        requests, self._requests = self._requests, []
+        self._rebuilding += requests
         with self._engine.begin() as connection:
             self._store.forget(connection)
-        self._begin({})
+        self._seek({})
 
-    def _look(self) -> None:
-        if self._caught_up.is_set() or any(self._read[place] < end for place, end in self._ends.items()):
+    def _check_caught_up(self) -> None:
+        if self._caught_up.is_set() or any(self._read[partition] < end for partition, end in self._ends.items()):
             return
         self._caught_up.set()
         waiting, self._rebuilding = self._rebuilding, []
-        for each in waiting:
-            each.events = self._store.count()
-            each.done.set()
-        self._told()
+        for rebuild in waiting:
+            rebuild.events = self._store.count()
+            rebuild.done.set()
+        self._wake()
 
-    def _take(self, records: Sequence[Record]) -> None:
+    def _store_records(self, records: Sequence[Record]) -> None:
         if not records:
             return
-        read = {TopicPartition(each.topic, each.partition): each.offset + 1 for each in records}
-        found = [event for record in records if (event := self._event(record)) is not None]
+        read = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
+        events = [event for record in records if (event := self._event(record)) is not None]
         self._producer.flush()
         with self._engine.begin() as connection:
-            new = self._store.add(connection, found, read)
+            new = self._store.add(connection, events, read)
             self._noticed(connection, new)
         self._read.update(read)
         self._commit(read)
         for event in new:
             metrics.EVENTS.add(type=event.type)
-        self._told()
+        self._wake()
 
     def _commit(self, read: Mapping[TopicPartition, int]) -> None:
         """Commit only for monitoring of the group's lag; the reader's own position is in the database."""

@@ -119,7 +119,7 @@ def test_an_approval_is_for_the_release_that_waits(running: Running) -> None:
 @pytest.mark.parametrize(
     ("call", "request_", "said"),
     [
-        ("ListLoops", api.ListLoopsRequest(loop="nowhere"), "there is idle, orders"),
+        ("ListLoops", api.ListLoopsRequest(loop="nowhere"), "there are idle, orders"),
         ("GetRelease", api.GetReleaseRequest(release_id="r-9"), "no release 'r-9'"),
         ("GetEvent", api.GetEventRequest(event_id="x"), "no lifecycle event"),
         ("GetLineage", api.GetLineageRequest(id="x"), "no prediction, release, run or event"),

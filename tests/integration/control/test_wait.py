@@ -92,7 +92,7 @@ def test_what_does_not_come_in_time_is_named(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nix"], "there is no loop 'nix'; there is idle, orders"),
+        (["nix"], "there is no loop 'nix'; there are idle, orders"),
         ([LOOP, "--for", "lunch"], "'lunch' is not one of 'rest', 'champion'"),
         ([], "Missing argument 'LOOP'"),
     ],

@@ -51,9 +51,9 @@ class Harness:
         )
         self.views = Views(self.store, self.index, LOOPS)
 
-    def reader(self, batch: int = 500, told: Callable[[], None] = lambda: None) -> Reader:
+    def reader(self, batch: int = 500, wake: Callable[[], None] = lambda: None) -> Reader:
         consumer, producer = self.broker.batch_consumer(LIFECYCLE, NAME), self.broker.batch_producer()
-        return Reader(self.engine, consumer, producer, self.stop, batch, self._notice, told)
+        return Reader(self.engine, consumer, producer, self.stop, batch, self._notice, wake)
 
     def publish(self, events: Iterable[Envelope[Any]]) -> None:
         """Publish events on their topics."""

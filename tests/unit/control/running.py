@@ -47,7 +47,7 @@ class Running:
         feed, clock = Feed(), FakeClock()
         producer = harness.broker.lifecycle_producer()
         commands = CommandService(harness.views, harness.engine, clock)
-        self.reader = harness.reader(told=feed.wake)
+        self.reader = harness.reader(wake=feed.wake)
         streams = Streams(harness.store, feed, pages, beat_s)
         answers = Answers(harness.views, plans)
         self.page = WebServer(answers, commands, streams, self._caught_up, "127.0.0.1", port, ["driftloop.test"])
