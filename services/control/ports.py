@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,8 +50,8 @@ class Events(Protocol):
         """Return all events of a loop."""
         ...
 
-    def newest(self, loop: str, kinds: Iterable[type[Message]], limit: int) -> list[Stored]:
-        """Return the newest events of each message by event time, up to ``limit``; all if it is 0."""
+    def newest(self, loop: str, kind: type[Message], limit: int) -> list[Stored]:
+        """Return the newest events of a message type by event time, up to ``limit``; all if it is 0."""
         ...
 
     def after(self, position: int, *, loop: str = "", correlation_id: str = "", limit: int) -> list[Stored]:

@@ -105,7 +105,7 @@ class Views:
     def windows(self, loop: str, newest: int) -> list[Envelope[monitoring.WindowClosed]]:
         """Return the newest closed windows, oldest first."""
         self.loops(loop)
-        windows = self._store.newest(loop, [monitoring.WindowClosed], newest)
+        windows = self._store.newest(loop, monitoring.WindowClosed, newest)
         return sorted((stored.event for stored in windows), key=lambda event: (event.data.end_ms, event.id))
 
     def event(self, event_id: str) -> Stored:

@@ -17,6 +17,7 @@ from driftloop.model.path_relocation import path_resolver
 from driftloop.ops.cli.event_source import check_name, load_events
 from driftloop.ops.cli.types import examples
 from driftloop.process.settings import ROOT, Settings
+from driftloop.readmodel.loop_history import histories
 
 
 @click.command(
@@ -56,10 +57,9 @@ def _build(
     settings: Settings, name: str, events: list[Envelope[Any]], *, with_page: bool
 ) -> tuple[dict[str, Any], str]:
     """Return the numbers, and the page if wanted."""
-    from driftloop.ops.report import find
-
-    loop_of_release = find.releases_by_loop(events)
-    check_name(name, {"loops": find.loops(events), "releases": list(loop_of_release)})
+    loops = histories(events)
+    loop_of_release = {release: history.loop for history in loops for release in history.releases}
+    check_name(name, {"loops": [history.loop for history in loops], "releases": list(loop_of_release)})
     if name in loop_of_release:
         return _card(settings, loop_of_release[name], name, events, with_page=with_page)
     return _loop(settings, name, events, with_page=with_page)

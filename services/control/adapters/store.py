@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -96,13 +96,10 @@ class EventStore:
     def of_loop(self, loop: str) -> list[Stored]:
         return self._stored(select(events).where(events.c.loop == loop))
 
-    def newest(self, loop: str, kinds: Iterable[type[Message]], limit: int) -> list[Stored]:
-        rows: list[Stored] = []
-        for kind in kinds:
-            query = select(events).where(events.c.loop == loop, events.c.type == kind.DESCRIPTOR.full_name)
-            query = query.order_by(events.c.time_ms.desc(), events.c.event_id.desc())
-            rows += self._stored(query.limit(limit) if limit else query)
-        return rows
+    def newest(self, loop: str, kind: type[Message], limit: int) -> list[Stored]:
+        query = select(events).where(events.c.loop == loop, events.c.type == kind.DESCRIPTOR.full_name)
+        query = query.order_by(events.c.time_ms.desc(), events.c.event_id.desc())
+        return self._stored(query.limit(limit) if limit else query)
 
     def after(self, position: int, *, loop: str = "", correlation_id: str = "", limit: int) -> list[Stored]:
         query = select(events).where(events.c.position > position)

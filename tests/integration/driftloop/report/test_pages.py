@@ -15,12 +15,11 @@ from driftloop.events.event_log import LIFECYCLE, decode
 from driftloop.ops.demo.page import render
 from driftloop.ops.report.bundles import read_bundle
 from driftloop.ops.report.card import card
-from driftloop.ops.report.find import releases_by_loop
 from driftloop.ops.report.loop_page import headline, loop_page
 from driftloop.ops.report.overview import overview
 from driftloop.ops.report.release_page import release_page
 from driftloop.ops.report.releases import quality, releases
-from driftloop.readmodel.loop_history import LoopHistory
+from driftloop.readmodel.loop_history import LoopHistory, histories
 from tests.helpers.examples import examples
 from tests.helpers.lifecycle import LifecycleEvents, drifting, first_champion
 from tests.unit.monitoring.harness import definition
@@ -90,7 +89,7 @@ def told_by_examples() -> LifecycleEvents:
     return life
 
 
-LOOSE = sorted(releases_by_loop(told_by_examples().events))
+LOOSE = sorted(release for history in histories(told_by_examples().events) for release in history.releases)
 PAGES: dict[str, Callable[[], str]] = {
     "a loop": lambda: loops_page(drifting()),
     "a young loop": lambda: loops_page(young()),
