@@ -26,10 +26,8 @@ class SourceOffsets:
         return mask
 
     def to_json(self) -> str:
-        """Return the state for a checkpoint."""
         return json.dumps(self._newest, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> SourceOffsets:
-        """Restore the state of a checkpoint."""
         return cls(json.loads(text))

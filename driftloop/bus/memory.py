@@ -50,7 +50,6 @@ class MemoryBroker:
             return [record for p in range(self.partitions(topic)) for record in self._logs[TopicPartition(topic, p)]]
 
     def append(self, records: Iterable[Outgoing]) -> None:
-        """Append records."""
         with self._changed:
             for record in records:
                 self._append(record)
@@ -71,7 +70,6 @@ class MemoryBroker:
         return MemoryLifecycleProducer(self)
 
     def committed(self, group: str) -> Mapping[TopicPartition, int]:
-        """Return the group's committed offsets."""
         with self._changed:
             return dict(self._committed[group])
 

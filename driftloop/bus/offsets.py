@@ -50,8 +50,6 @@ class Offsets:
         return {TopicPartition(at.topic, at.partition): at.offset for at in positions if at.offset >= 0}
 
     def groups(self) -> list[str]:
-        """Return the names of all consumer groups."""
-
         def answer() -> list[str]:
             listed = self._client.list_consumer_groups(request_timeout=self._timeout_s).result()
             return [group.group_id for group in listed.valid]

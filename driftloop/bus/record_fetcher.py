@@ -41,5 +41,4 @@ class RecordFetcher:
                 self._consumer.unassign()
 
     def close(self) -> None:
-        """Close the consumer."""
         self._consumer.close()

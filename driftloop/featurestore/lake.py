@@ -26,7 +26,6 @@ class LakeTable:
         self._delta: DeltaTable | None = None
 
     def exists(self) -> bool:
-        """Return whether the table has been created."""
         return self._open() is not None
 
     def version(self) -> int:

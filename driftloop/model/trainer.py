@@ -31,7 +31,6 @@ class TrainingSet:
     classes: Sequence[str] = ()
 
     def rows(self, selection: NDArray[np.bool_] | slice) -> TrainingSet:
-        """Return a subset of the rows."""
         return TrainingSet(
             self.numeric[selection],
             self.categorical[selection],

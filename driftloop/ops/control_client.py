@@ -54,7 +54,6 @@ class ControlClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
         self._channel.close()
 
     def call(self, name: str, request: Message, timeout_s: float = _CALL_S) -> Any:

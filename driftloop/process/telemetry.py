@@ -43,7 +43,6 @@ class Counter(Metric):
     """A count that only grows."""
 
     def add(self, amount: float = 1, **labels: str) -> None:
-        """Add to the count."""
         _counter(self.name, self.help).add(amount, self._check(labels))
 
 
@@ -52,7 +51,6 @@ class Gauge(Metric):
     """A current value."""
 
     def set(self, value: float, **labels: str) -> None:
-        """Set the value."""
         _gauge(self.name, self.help).set(value, self._check(labels))
 
 
@@ -61,7 +59,6 @@ class Histogram(Metric):
     """Durations in seconds."""
 
     def record(self, seconds: float, **labels: str) -> None:
-        """Record a duration."""
         _histogram(self.name, self.help).record(seconds, self._check(labels))
 
 

@@ -113,7 +113,6 @@ class BatchLoop:
         self._log = log.get(__name__)
 
     def ready(self) -> bool:
-        """Return whether it reads new records."""
         return self._ready
 
     def run(self) -> None:

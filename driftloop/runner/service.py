@@ -79,7 +79,6 @@ class LifecycleService:
         self._relaying_ends = False
 
     def ready(self) -> bool:
-        """Return whether it consumes."""
         return self._ready
 
     async def run(self) -> None:

@@ -25,7 +25,6 @@ class ServiceWithWorkers:
         return self.lifecycle.ready()
 
     async def run(self) -> None:
-        """Work until the stop event is set."""
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(len(self.workers)) as threads:
             parts = [asyncio.ensure_future(loop.run_in_executor(threads, worker)) for worker in self.workers]

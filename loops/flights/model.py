@@ -98,7 +98,6 @@ class FlightModel:
         self._scorer, self._numeric_names, self._vocabularies = scorer, list(numeric_names), vocabularies
 
     def predict(self, data: TrainingSet) -> NDArray[np.float64]:
-        """Return probabilities float64 [n]."""
         with torch.no_grad():
             score = self._scorer(torch.from_numpy(data.numeric), _codes(data, self._vocabularies))
         return np.asarray(score.numpy()[:, 0])

@@ -46,7 +46,6 @@ class World:
         return np.flatnonzero((self.outcome_ms >= start_ms) & (self.outcome_ms < end_ms))
 
     def take(self, chosen: NDArray[np.int64]) -> TrainingSet:
-        """Return rows by position."""
         mask = np.zeros(len(self.outcome_ms), np.bool_)
         mask[chosen] = True
         return self.rows.rows(mask)

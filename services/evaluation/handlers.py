@@ -84,7 +84,6 @@ class Evaluation:
         return []
 
     def champion_promoted(self, event: Envelope[registry.ChampionPromoted], tx: Transaction) -> Sequence[Draft]:
-        """Store the new champion."""
         state = self.state(tx.connection)
         state.set_champion(event.data.loop, event.data.release_id, event.data.epoch)
         return []

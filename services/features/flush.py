@@ -29,7 +29,6 @@ class Unflushed:
     last_ms: int | None = None
 
     def add(self, advance: Advance) -> None:
-        """Add the changes of an advance."""
         self.rows += advance.views
         self.count += advance.rows
         self.first_ms = advance.watermark_ms if self.first_ms is None else self.first_ms

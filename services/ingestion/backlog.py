@@ -28,7 +28,6 @@ class Backlog:
         self._flushed_ms = watermark_ms
 
     def add(self, result: BatchResult) -> None:
-        """Add the result of a batch."""
         for name, rows in result.accepted.items():
             self._events[name].append(rows)
             self.rows += rows.num_rows
@@ -39,7 +38,6 @@ class Backlog:
 
     @property
     def waits(self) -> bool:
-        """Return whether anything waits."""
         return bool(self.rows or self._advances)
 
     @property

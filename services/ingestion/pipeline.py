@@ -112,7 +112,6 @@ class Pipeline:
         return BatchResult(accepted, _rejected(refused), advances, _record_results(results), len(probes))
 
     def state(self) -> ClockState:
-        """Return the clock's state."""
         clock = self.clock
         waiting = frozenset(clock.waiting)
         return ClockState(dict(clock.partitions), clock.watermark_ms, clock.sequence, waiting, clock.idle)

@@ -25,7 +25,6 @@ class WindowGauges:
     _shown: dict[tuple[str, str], set[Labels]] = field(default_factory=lambda: defaultdict(set))
 
     def show_stages(self, releases: Iterable[ReleaseInfo]) -> None:
-        """Show the stages of releases."""
         for release in releases:
             if release.stage in STAGES:
                 metrics.STAGE.set(STAGES[release.stage], loop=release.loop, release=release.release_id)
@@ -39,7 +38,6 @@ class WindowGauges:
             metrics.WINDOW_LAG.set((watermark - closed) / 1000, loop=loop)
 
     def show_window(self, loop: str, window: Window) -> None:
-        """Show a closed window."""
         metrics.WINDOWS.add(loop=loop)
         metrics.WINDOW_END.set(window.end_ms / 1000, loop=loop)
         metrics.WINDOW_PREDICTIONS.set(window.predictions, loop=loop)

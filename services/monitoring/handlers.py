@@ -49,7 +49,6 @@ class Intake:
         return changes
 
     def update_release(self, loop: str, release_id: str, **known: str) -> None:
-        """Update what is known of a release."""
         old = self.releases.get((loop, release_id), ReleaseInfo(loop, release_id))
         new = replace(old, **known)
         if new != old:

@@ -67,7 +67,6 @@ class Joiner(Processor[Sequence[Record]]):
         self._loop = BatchLoop(self, consumer, stop, clock, options=LoopOptions(commit_every_s=settings.commit_every_s))
 
     def ready(self) -> bool:
-        """Return whether it reads."""
         return self._loop.ready()
 
     async def run(self) -> None:

@@ -39,7 +39,6 @@ class Registry:
     ledger: Callable[[Connection], Ledger]
 
     def verdict_reached(self, event: Envelope[evaluation.VerdictReached], tx: Transaction) -> Sequence[Draft]:
-        """Apply a verdict."""
         data = event.data
         policy, verdict = self._policy(data.loop), _verdict(event)
         ledger = self.ledger(tx.connection)

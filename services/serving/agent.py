@@ -27,7 +27,6 @@ class Agent:
         return self.lifecycle.ready() and self.reconciler.ready()
 
     async def run(self) -> None:
-        """Run until the stop event is set."""
         try:
             await ServiceWithWorkers(self.lifecycle, [self.reconciler.run, self.shipper.run], self.stop).run()
         finally:

@@ -32,5 +32,4 @@ class Handlers:
         return []
 
     def table(self) -> HandlerTable:
-        """Return the handler of each message class."""
         return {registry_pb2.RouteChanged: self.route_changed}

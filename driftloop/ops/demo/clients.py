@@ -68,7 +68,6 @@ class Clients:
                 process.wait(5.0)
 
     def output(self, name: str) -> str:
-        """Return what a client printed."""
         return (self.folder / f"{name}.out").read_text()
 
     def _start(self, command: str, arguments: list[str]) -> None:

@@ -54,7 +54,6 @@ class KillRecord:
     """Seconds until it was ready again; None if the demo ended before."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return its entry in the report."""
         return {
             "service": self.kill.service,
             "pid": self.pid,

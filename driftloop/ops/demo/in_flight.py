@@ -34,7 +34,6 @@ class InFlight:
     time_ms: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return its entry in the report."""
         return {name: getattr(self, name) for name in ("topic", "partition", "offset", "id", "type")}
 
 

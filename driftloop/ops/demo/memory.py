@@ -36,5 +36,4 @@ class MemorySampler:
                 continue
 
     def now_mib(self) -> float:
-        """Return one sample."""
         return pss_mib(pid for part in self._supervisor.running() for pid in part.pids)

@@ -35,12 +35,10 @@ class Plan(BaseModel):
 
     @property
     def start_ms(self) -> int:
-        """Return the start in milliseconds since the epoch."""
         return _ms(self.start)
 
     @property
     def end_ms(self) -> int:
-        """Return the end in milliseconds since the epoch."""
         return _ms(self.end)
 
 

@@ -13,11 +13,9 @@ class Period:
     until_ms: int | None = None
 
     def holds(self, time_ms: int) -> bool:
-        """Return whether a time is in the period."""
         return not self.is_before(time_ms) and self.is_known(time_ms)
 
     def is_before(self, time_ms: int) -> bool:
-        """Return whether a time is before the start."""
         return self.since_ms is not None and time_ms < self.since_ms
 
     def is_known(self, time_ms: int) -> bool:

@@ -54,5 +54,4 @@ class Share:
         return self.part / self.whole if self.whole else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return part, whole and value."""
         return {"part": self.part, "whole": self.whole, "value": self.value}

@@ -34,7 +34,6 @@ class Chain:
         return [event for event in self.events if isinstance(event.data, _ENDS)]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return one object per event."""
         return [as_json(event) for event in self.events]
 
 

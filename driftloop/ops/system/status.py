@@ -48,7 +48,6 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """Return whether every part is ready."""
         return bool(self.parts) and all(part.ready for part in self.parts)
 
 

@@ -106,7 +106,6 @@ class FeedState:
         return FeedSnapshot(self.feed, list(self.keys), self.visible, pending, rows)
 
     def restore(self, snapshot: FeedSnapshot) -> None:
-        """Restore a snapshot."""
         self.keys = list(snapshot.keys)
         self._codes = {key: code for code, key in enumerate(self.keys)}
         self.visible, self.pending = snapshot.visible, [snapshot.pending]

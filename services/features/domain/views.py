@@ -56,12 +56,10 @@ class ViewSpec:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Return feature names, in order."""
         return tuple(feature.name for feature in self.aggregates) + tuple(feature.name for feature in self.latest)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """Return the kind of each feature."""
         double: Kind = "double"
         return (double,) * len(self.aggregates) + tuple(feature.kind for feature in self.latest)
 

@@ -84,7 +84,6 @@ class EventSchema:
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
-        """Columns by name."""
         return {column.name: column for column in self.columns}
 
     @cached_property

@@ -164,7 +164,6 @@ def _matches(verdict: Verdict, release: ReleaseRecord) -> bool:
 def _entered(
     state: LoopReleases, release: ReleaseRecord, stage: Stage, epoch: int, *, step: int = -1, share: float = 0.0
 ) -> ReleaseRecord:
-    """Return the release in its next stage."""
     return replace(
         release,
         stage=stage,

@@ -41,12 +41,10 @@ class DesiredRoute:
         return self.cause.data.challenger.release_id or self.cause.data.champion.release_id
 
     def uri(self, release_id: str) -> str:
-        """Return the URI of a release's bundle."""
         refs = (self.cause.data.champion, self.cause.data.challenger)
         return next(ref.bundle.uri for ref in refs if ref.release_id == release_id)
 
     def converged(self, probe_prediction_id: str, duration_s: float) -> Draft:
-        """Return the event that the route is served."""
         data = self.cause.data
         return self._draft(
             "route-converged",
@@ -61,7 +59,6 @@ class DesiredRoute:
         )
 
     def failed(self, release_id: str, reason: str) -> Draft:
-        """Return the event that the route cannot be served."""
         data = self.cause.data
         return self._draft(
             "route-failed",

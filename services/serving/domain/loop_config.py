@@ -46,7 +46,6 @@ class LoopConfig:
     """Classes of the label. With classes, a row's score is one number per class."""
 
     def to_json(self) -> bytes:
-        """Return the content of the file."""
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1).encode()
 
 

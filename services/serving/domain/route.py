@@ -35,7 +35,6 @@ class Route:
         return (self.champion,) if self.challenger is None else (self.champion, self.challenger)
 
     def to_json(self) -> bytes:
-        """Return the content of the route file."""
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True).encode()
 
 
@@ -53,7 +52,6 @@ class RouteStatus:
     """Epoch of the route that answers; 0 if none does."""
 
     def to_json(self) -> bytes:
-        """Return the content of the status file."""
         return json.dumps(asdict(self), sort_keys=True).encode()
 
 

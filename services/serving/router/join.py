@@ -96,7 +96,6 @@ class Joiner:
         self._serializers: dict[tuple[str, ...], EntityKeys] = {}
 
     def join(self, batch: Batch) -> Joined:
-        """Return all inputs of a batch."""
         wanted, rows_of = self._view_requests(batch)
         views = self._online.read(wanted)
         numeric: list[NDArray[np.float64]] = []

@@ -71,7 +71,6 @@ class OnlineStore:
         self._cached_rows = 0
 
     def join_keys(self, view: str) -> tuple[str, ...] | None:
-        """Return the join keys of a view, read from a stored key, or None if it has no rows."""
         if view not in self._join_keys:
             with self._snapshot() as connection:
                 table = sqlite_table(view)

@@ -63,7 +63,6 @@ class RouteFollower(Generic[R]):
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the background thread."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)

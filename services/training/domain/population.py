@@ -40,7 +40,6 @@ class Decisions:
     """Number of dropped rows whose key repeats; the first visible row counts."""
 
     def select(self, chosen: NDArray[np.bool_]) -> Decisions:
-        """Return the rows that a mask selects."""
         mask = pa.array(chosen)
         return Decisions(
             self.key.filter(mask), self.decision_time_ms.filter(mask), self.rows.filter(mask), self.repeated

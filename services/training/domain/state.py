@@ -82,7 +82,6 @@ class RetrainState:
     """Newest reasons that have an answer, as `kind:event id`."""
 
     def to_json(self) -> str:
-        """Return the state as text for a row."""
         data = asdict(self)
         data[_STORED_FAILURES] = data.pop("consecutive_failures")
         return json.dumps(data, sort_keys=True)

@@ -60,7 +60,6 @@ class ImportedModel:
         return np.asarray(score[:, 0])
 
     def to_onnx(self) -> bytes:
-        """Return the same function with the loop's inputs and score."""
         return wrap(self.graph.model, self.graph.inputs, self.origin.plan, self.numeric, self.categorical, self.fills)
 
     def manifest(self) -> dict[str, Any]:

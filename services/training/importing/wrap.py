@@ -82,7 +82,6 @@ class _GraphBuilder:
         ]
 
     def add_model_input(self, tensor: Tensor, columns: Sequence[str]) -> None:
-        """Build a model input from the loop's columns."""
         source = "categorical" if tensor.dtype == TEXT else "numeric"
         indices = self._constant(np.array([self._columns[source].index(name) for name in columns], dtype=np.int64))
         value = self._node("Gather", [source, indices], axis=1)
@@ -93,7 +92,6 @@ class _GraphBuilder:
         self._node("Reshape", [value, shape], f"{_PREFIX}{tensor.name}")
 
     def add_score(self, plan: ImportPlan) -> None:
-        """Build the loop's score from a model output."""
         columns = plan.score_columns
         value = self._cast(f"{_PREFIX}{plan.output}", "double")
         if plan.link == "softmax":

@@ -73,7 +73,6 @@ class _Columns:
         self.strings: dict[Input, Any] = {}
 
     def add_features(self, features: Mapping[Input, pd.Series[Any]]) -> None:
-        """Add the columns of Feast's join."""
         for feature, column in features.items():
             if feature.dtype == "string":
                 self.strings[feature] = column.fillna("").astype(object).to_numpy()

@@ -201,7 +201,6 @@ class _Steps:
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
-        """Measure a step."""
         started = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - started, 3)
