@@ -109,7 +109,7 @@ def test_counts_of_accepted_dead_lettered_and_duplicates_match_the_raw_topics(ru
     assert [check for check in checks if check.unequal] == []
     compared = {check.name: check.compared for check in checks}
     before = running.report["ingestion"]["dead_lettered"]
-    assert (compared["dead dead_letters"], compared["duplicates"]) == (before + len(NAMES), 1)
+    assert (compared["dead letters"], compared["duplicates"]) == (before + len(NAMES), 1)
 
 
 def test_an_undeclared_topic_is_refused_by_the_broker_and_by_our_producer(running: Running) -> None:
