@@ -285,7 +285,7 @@ def log_in_mlflow(loops: Loops, model: Exported, name: str, versions: int) -> No
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("nowhere", "--onnx", "wins.onnx", *WHY), "there is no such loop"),
+        (("nowhere", "--onnx", "wins.onnx", *WHY), "there is no loop with this name"),
         (("wins", *WHY), "Give one of --onnx FILE and --mlflow URI."),
         (("wins", "--onnx", "absent.onnx", *WHY), "does not exist"),
         (("wins", "--onnx", "wins.onnx"), "Missing option '--why'"),

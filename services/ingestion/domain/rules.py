@@ -40,8 +40,8 @@ class Rules:
         self._check_time(rows.column(self._schema.time), broken)
         for column, rule in self._rules:
             array = rows.column(column.name)
-            if not _keep(column, rule, array):
-                _check_field(column, rule, array, broken)
+            if not extremes_satisfy(column, rule, array):
+                check_field(column, rule, array, broken)
         return [broken[row] for row in sorted(broken)]
 
     def _check_time(self, array: pa.Array, broken: dict[int, Rejection]) -> None:
@@ -52,7 +52,7 @@ class Rules:
         _note(outside, "invalid-time", lambda row: f"{name}: {times[row]} is not a time from 1970 to 9999", broken)
 
 
-def _keep(column: Column, rule: FieldRule, array: pa.Array) -> bool:
+def extremes_satisfy(column: Column, rule: FieldRule, array: pa.Array) -> bool:
     """Return whether all rows satisfy the rule, by their extremes if possible; most batches have no fault."""
     if array.null_count:
         if rule.required:
@@ -87,7 +87,8 @@ def _byte_lengths(array: pa.Array) -> NDArray[np.int32]:
     return lengths
 
 
-def _check_field(column: Column, rule: FieldRule, array: pa.Array, broken: dict[int, Rejection]) -> None:
+def check_field(column: Column, rule: FieldRule, array: pa.Array, broken: dict[int, Rejection]) -> None:
+    """Add the rows that break the rule to ``broken``, unless an earlier rule is there."""
     absent = _absent(column, array)
     name = column.name
     if rule.required:

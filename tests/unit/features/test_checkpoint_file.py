@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftloop.bus.ports import TopicPartition
 from driftloop.process.errors import ConfigError
-from services.features.adapters import checkpoint_file
 from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.domain.events import Arrived
 from services.features.domain.loop_run import LoopRun
@@ -63,10 +64,14 @@ def test_a_partly_written_file_is_not_read(tmp_path: Path) -> None:
     assert checkpoint.loops["sales"].watermark_ms == HOUR
 
 
-def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = CheckpointFile(tmp_path / "c.arrow")
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_file, "_FORMAT", 2)
-        file.save(Checkpoint({}, {}))
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.arrow"
+    file = CheckpointFile(path)
+    file.save(Checkpoint({}, {}))
+    with pa.OSFile(str(path)) as saved:
+        table = pa.ipc.open_file(saved).read_all()
+    head = json.dumps(json.loads(table["payload"][0].as_py()) | {"format": 2}).encode()
+    with pa.OSFile(str(path), "wb") as changed, pa.ipc.new_file(changed, table.schema) as writer:
+        writer.write_table(pa.table({"name": ["head"], "payload": [head]}, table.schema))
     with pytest.raises(ConfigError, match="checkpoint has format 2, and this driftloop reads 1"):
         file.load()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from driftloop.loop.definition import FieldRule
 from services.ingestion.domain.rejection import Rejection
-from services.ingestion.domain.rules import _check_field, _keep
+from services.ingestion.domain.rules import check_field, extremes_satisfy
 from services.ingestion.domain.schema import Column
 
 TEXTS = st.sampled_from(["", "a", "bc", "def", "éé", "日本"])
@@ -21,7 +21,7 @@ FLAGS = st.booleans()
 
 def faults(column: Column, rule: FieldRule, array: pa.Array) -> list[int]:
     broken: dict[int, Rejection] = {}
-    _check_field(column, rule, array, broken)
+    check_field(column, rule, array, broken)
     return sorted(broken)
 
 
@@ -47,12 +47,12 @@ def numbers(draw: st.DrawFn) -> tuple[Column, FieldRule, pa.Array]:
 @settings(max_examples=200)
 @given(texts() | numbers())
 def test_if_the_extremes_keep_a_rule_every_row_keeps_it(case: tuple[Column, FieldRule, pa.Array]) -> None:
-    if _keep(*case):
+    if extremes_satisfy(*case):
         assert faults(*case) == []
 
 
 def test_extremes_decide_for_rows_without_problems() -> None:
     word, number = Column("word", pa.string(), ""), Column("number", pa.float64(), None)
-    assert _keep(word, FieldRule(required=True, enum=("a", "bc"), max_length=2), pa.array(["a", "bc", "a"]))
-    assert _keep(number, FieldRule(min=0, max=1), pa.array([0.0, None, 1.0]))
-    assert not _keep(number, FieldRule(min=0), pa.array([math.nan, 1.0]))
+    assert extremes_satisfy(word, FieldRule(required=True, enum=("a", "bc"), max_length=2), pa.array(["a", "bc", "a"]))
+    assert extremes_satisfy(number, FieldRule(min=0, max=1), pa.array([0.0, None, 1.0]))
+    assert not extremes_satisfy(number, FieldRule(min=0), pa.array([math.nan, 1.0]))
