@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.predictions_pb2 import CLIENT, PredictionServed, ReleaseScore
 from driftloop.contracts.topics import declared
@@ -27,6 +26,7 @@ from services.monitoring.bootstrap import TOPICS, assemble
 from services.monitoring.config import MonitoringSettings
 from services.monitoring.domain.grid import Grid, Reference
 from services.monitoring.ports import ReleaseInfo
+from tests.helpers.memory_broker import MemoryBroker
 from tests.unit.monitoring.harness import Raw, definition, outgoing, route, watermark
 
 DIGEST = "bench"

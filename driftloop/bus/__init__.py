@@ -1,1 +1,1 @@
-"""The bus: ports, an in-memory backend for tests and Kafka."""
+"""The bus: ports and Kafka."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer, Outgoing, Record, TopicPartition
 from driftloop.process.errors import Retriable
+from tests.helpers.memory_broker import MemoryBroker
 
 
 class Crash(RuntimeError):

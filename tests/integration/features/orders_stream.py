@@ -11,7 +11,6 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import Outgoing
 from driftloop.featurestore.lake import LakeTable
@@ -29,6 +28,7 @@ from services.features.ports import Checkpoint
 from services.features.restore import restored
 from services.features.service import Parts
 from tests.helpers.clock import FakeClock
+from tests.helpers.memory_broker import MemoryBroker
 from tests.loops.orders.source import HOUR_MS, START_MS, Story, invent
 from tests.unit.features.fakes import accepted, watermark
 

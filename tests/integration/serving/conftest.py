@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import tritonclient.grpc as grpc
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.contracts import features_pb2, predictions_pb2, registry_pb2, serving_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.events.envelope import Envelope, from_record, to_record
@@ -34,6 +33,7 @@ from services.serving.route_deployer import RouteDeployer
 from services.serving.route_reconciler import RouteReconciler
 from services.serving.shipper import TOPIC, shipper_loop
 from tests.helpers.eventually import assert_eventually_async
+from tests.helpers.memory_broker import MemoryBroker
 from tests.helpers.triton import TOKEN, Triton
 from tests.unit.serving.harness import (
     DEFINITION,

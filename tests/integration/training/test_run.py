@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.contracts import features_pb2 as features
 from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import monitoring_pb2 as monitoring
@@ -42,6 +41,7 @@ from services.training.handlers import table
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, read_dataset
 from services.training.spec import SPEC, TableVersion, Trained, read_result, read_spec, write_spec
 from tests.helpers.editing import replace_once
+from tests.helpers.memory_broker import MemoryBroker
 from tests.integration.training.orders_home import LOOPS, Home, make_home
 from tests.loops.orders.source import DAY_MS, HOUR_MS, START_MS, Story, invent
 

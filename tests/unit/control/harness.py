@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Record, TopicPartition
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts.topics import declared
@@ -22,6 +21,7 @@ from services.control.adapters.reader import NAME, Noticed, Reader
 from services.control.adapters.store import EventStore
 from services.control.adapters.tables import metadata
 from services.control.views import Views
+from tests.helpers.memory_broker import MemoryBroker
 
 LOOPS = {"orders": "Will the order come back?", "idle": "Nobody asks."}
 

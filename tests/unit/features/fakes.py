@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.ingestion_pb2 import EntityRows, RowsAccepted, WatermarkAdvanced
 from driftloop.events.envelope import Draft, from_draft, to_record
@@ -16,6 +15,7 @@ from services.features.domain.views import Feed, ViewSpec
 from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint, ViewVersion
 from tests.helpers.fuse import Fuse
+from tests.helpers.memory_broker import MemoryBroker
 
 
 class FakeOnline:

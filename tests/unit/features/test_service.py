@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.features_pb2 import OfflineFlushed, WatermarkAdvanced
 from driftloop.process.errors import TooManyDeadLetters
@@ -22,6 +21,7 @@ from services.features.restore import restored
 from services.features.service import Parts
 from tests.helpers.clock import FakeClock
 from tests.helpers.fuse import Fuse, Killed
+from tests.helpers.memory_broker import MemoryBroker
 from tests.unit.features.fakes import (
     FakeCheckpoints,
     FakeOffline,

@@ -10,9 +10,9 @@ import orjson
 from google.protobuf import descriptor_pb2
 from google.protobuf.message import Message
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.loop import Loop, load_loop
+from tests.helpers.memory_broker import MemoryBroker
 
 PLACED = "orders.placed"
 PAID = "orders.paid"

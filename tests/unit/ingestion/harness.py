@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 
 from driftloop.bus.dedup import SourceOffsets
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Record
 from driftloop.contracts.ingestion_pb2 import (
     LakeFlushed,
@@ -32,6 +31,7 @@ from services.ingestion.adapters.sql import SqlJournal, metadata
 from services.ingestion.bootstrap import World, assemble, compile_loops, topics
 from services.ingestion.config import IngestionSettings
 from tests.helpers.clock import FakeClock
+from tests.helpers.memory_broker import MemoryBroker
 
 ROWS = "ingestion.rows-accepted.v1"
 OUTCOMES = "ingestion.outcomes-accepted.v1"

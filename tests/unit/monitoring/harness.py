@@ -14,7 +14,6 @@ from typing import Any
 import pyarrow as pa
 from google.protobuf.message import Message
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import BatchConsumer, Outgoing, Record, TopicPartition
 from driftloop.contracts import ingestion_pb2 as ingestion
@@ -37,6 +36,7 @@ from services.monitoring.ports import ReleaseInfo
 from tests.helpers.clock import FakeClock
 from tests.helpers.fuse import Killed
 from tests.helpers.loop_definition import loop_definition
+from tests.helpers.memory_broker import MemoryBroker
 from tests.unit.monitoring.rows import DAY, DIGEST, HOUR, reference
 
 PARTITIONS = 2

@@ -14,7 +14,6 @@ import pytest
 from google.protobuf.message import Message
 from sqlalchemy import Engine
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
@@ -35,6 +34,7 @@ from services.registry.adapters import sql as registry_sql
 from services.registry.handlers import Registry, rollout_policy
 from services.registry.handlers import table as registry_table
 from tests.helpers.clock import FakeClock
+from tests.helpers.memory_broker import MemoryBroker
 from tests.unit.evaluation.definitions import DAY_MS, STEPS, loop_definition
 from tests.unit.evaluation.fakes import FakeBundles, FakeHoldout, FakeHoldouts, FakeScorer
 

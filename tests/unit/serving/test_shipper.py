@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.bus.memory import MemoryBatchProducer, MemoryBroker
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts import features_pb2, predictions_pb2
@@ -15,6 +14,7 @@ from services.serving.adapters.spool_reader import SpoolReader
 from services.serving.router.spool import SpoolWriter, segments
 from services.serving.shipper import TOPIC, shipper_loop
 from tests.helpers.clock import FakeClock
+from tests.helpers.memory_broker import MemoryBatchProducer, MemoryBroker
 from tests.unit.serving.fakes import MemoryPositions
 from tests.unit.serving.harness import LOOP, T0
 

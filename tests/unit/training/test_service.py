@@ -10,7 +10,6 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Record
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import features_pb2 as features
@@ -28,6 +27,7 @@ from services.training.config import TrainingSettings
 from services.training.handlers import table
 from tests.helpers.clock import FakeClock
 from tests.helpers.eventually import assert_eventually_async
+from tests.helpers.memory_broker import MemoryBroker
 from tests.unit.training.fakes import TRAINED, ManualLauncher
 
 LOOPS = Path(__file__).resolve().parents[2] / "loops"

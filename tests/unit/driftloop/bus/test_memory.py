@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.process.errors import UndeclaredTopic
 from tests.helpers.bus import BatchBusSuite, Bus, LifecycleBusSuite
+from tests.helpers.memory_broker import MemoryBroker
 
 
 class _MemoryBus(MemoryBroker):

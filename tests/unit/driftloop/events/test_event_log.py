@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.topics import topic
 from driftloop.events.envelope import from_record
@@ -11,6 +10,7 @@ from driftloop.process.errors import InvalidEvent, Retriable
 from tests.helpers.bus import numbered, numbers
 from tests.helpers.event_log import two_champions
 from tests.helpers.examples import examples
+from tests.helpers.memory_broker import MemoryBroker
 
 
 def test_all_records_up_to_the_current_end_are_read_once() -> None:

@@ -12,7 +12,6 @@ from typing import Any
 from google.protobuf.message import Message
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, func, insert, select
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer, TopicPartition
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import training_pb2 as training
@@ -25,6 +24,7 @@ from driftloop.runner.tables import inbox, open_database
 from tests.helpers.clock import FakeClock
 from tests.helpers.eventually import assert_eventually_async
 from tests.helpers.fakes import declared_broker
+from tests.helpers.memory_broker import MemoryBroker
 
 metadata = MetaData()
 effects = Table("effects", metadata, Column("number", Integer, primary_key=True), Column("event_id", String))

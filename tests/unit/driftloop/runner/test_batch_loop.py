@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from driftloop.bus.memory import MemoryBatchConsumer, MemoryBroker
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
 from driftloop.process.errors import Retriable
 from driftloop.runner.batch_loop import BatchLoop, Flush, LoopOptions, Positions, Processor
 from tests.helpers.clock import FakeClock
 from tests.helpers.fuse import Fuse, Killed
+from tests.helpers.memory_broker import MemoryBatchConsumer, MemoryBroker
 
 INPUT = TopicPartition("input", 0)
 RECORDS = 11

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pytest
 
 from driftloop.bus.dead_letters import dead_letter
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import BatchProducer, Outgoing, Record
 from driftloop.loop import load_loop
 from driftloop.ops.dlq.dead_letter import REPLAY_OF, DeadLetter
@@ -14,6 +13,7 @@ from driftloop.ops.dlq.read import parse_dead_letters, read_dead_letters
 from driftloop.ops.dlq.replay import replay_dead_letters
 from driftloop.process.errors import ConfigError, Retriable
 from driftloop.process.settings import ROOT
+from tests.helpers.memory_broker import MemoryBroker
 
 RAW = "orders.placed"
 ORDERS = load_loop(ROOT / "tests" / "loops" / "orders")

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.events.event_log import records
 from driftloop.ops.replay.encode import watermark
 from driftloop.ops.replay.progress import Progress, read_progress
 from driftloop.process.errors import ConfigError
+from tests.helpers.memory_broker import MemoryBroker
 
 PARTITIONS = {"placed": 2, "shelved": 1}
 

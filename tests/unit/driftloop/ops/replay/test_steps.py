@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts import replay_pb2 as replay
 from driftloop.contracts.topics import declared
@@ -15,6 +14,7 @@ from driftloop.ops.replay.follow import Follower, lifecycle_topics
 from driftloop.ops.replay.producer import StepProducer
 from driftloop.ops.replay.progress import read_progress
 from driftloop.process.errors import InvalidEvent, Retriable
+from tests.helpers.memory_broker import MemoryBroker
 
 ASKED = "replay.step-asked.v1"
 

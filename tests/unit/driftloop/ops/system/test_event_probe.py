@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from driftloop.bus.memory import MemoryBroker
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.ingestion_pb2 import ProbeJudged
 from driftloop.events.envelope import Draft, from_draft, to_record
@@ -14,6 +13,7 @@ from driftloop.ops.system.event_probe import probe_record, send_and_wait
 from driftloop.ops.system.probes import Deadline
 from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import ROOT
+from tests.helpers.memory_broker import MemoryBroker
 
 PLACED = "orders.placed"
 ANSWERS = "ingestion.probe-judged.v1"
