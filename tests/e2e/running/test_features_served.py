@@ -15,11 +15,11 @@ from driftloop.featurestore.feast_client import open_store
 from driftloop.featurestore.lake import LakeTable
 from driftloop.ops.checks.compare import unequal
 from driftloop.ops.checks.features import join_keys
-from driftloop.ops.checks.late_events import LateFindings, late_rows
 from driftloop.ops.checks.predictions import Predictions
 from driftloop.ops.checks.raw import records_of_topics, recount
 from tests.e2e.running.system import Running, infer
 from tests.helpers.eventually import assert_eventually
+from tests.helpers.late_events import LateFindings, late_rows
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 

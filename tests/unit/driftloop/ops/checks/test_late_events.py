@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from driftloop.ops.checks.bruteforce import Aggregate, View, not_yet_visible
-from driftloop.ops.checks.late_events import Difference, differences
+from tests.helpers.late_events import Difference, differences
 
 WINDOWED = View("v", "e", ("k",), (Aggregate("n", "count", "x", 100), Aggregate("s", "sum", "x", 300)), ())
 NEWEST = View("w", "e", ("k",), (), ("x",))
