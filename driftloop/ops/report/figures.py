@@ -67,12 +67,14 @@ def slices(rows: Sequence[dict[str, Any]]) -> Figure:
 
 
 def detector(readings: Readings, marks: Sequence[dict[str, Any]]) -> Figure:
-    """Return a detector's statistic over time, its threshold, its alarms, and promotions."""
-    values = {point.at_ms: min(point.value, readings.ceiling) for point in (*readings.alarms, *readings.points)}
+    """Return a detector's statistic over time by release, its threshold, its alarms, and promotions."""
+    series: dict[str, dict[int, float]] = {}
+    for point in (*readings.alarms, *readings.points):
+        series.setdefault(point.release, {})[point.at_ms] = min(point.value, readings.ceiling)
     alarms = [{"x": alarm.at_ms, "glyph": "alarm", "text": f"alarm {alarm.value:.2f}"} for alarm in readings.alarms]
     return _plot(
-        f"Statistic of {readings.detector}",
-        {f"{readings.detector}: {readings.kind or 'alarms only'}, {readings.mode}": values},
+        f"{readings.detector}: {readings.kind or 'alarms only'}, {readings.mode}",
+        series,
         [*alarms, *(mark for mark in marks if mark["glyph"] == "champion")],
         levels=[{"y": readings.threshold, "text": f"threshold {readings.threshold:g}"}],
         digits=2,
