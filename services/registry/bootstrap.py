@@ -30,7 +30,8 @@ def build(settings: RegistrySettings, stop: threading.Event) -> ServiceWithWorke
     handlers = table(Registry({loop.name: rollout_policy(loop.definition) for loop in loops}, SqlLedger))
     engine = open_database(settings.database_url(NAME), metadata)
     with engine.begin() as connection:
-        set_gauges([SqlLedger(connection).load(loop.name) for loop in loops])
+        for loop in loops:
+            set_gauges(SqlLedger(connection).load(loop.name))
     lifecycle = kafka_service(NAME, settings, handlers, engine, stop, clock)
     delays = MirrorDelays(settings.mirror_poll_s, settings.mirror_retry_first_s, settings.mirror_retry_longest_s)
     target = MlflowRegistry(settings.mlflow_uri, settings.mirror_timeout_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,8 +116,12 @@ class Registry:
             log.get(__name__).info("ignored", type=event.type, cause=event.id, because=change.ignored)
             return change, []
         ledger.save(before, change.state, change.touched)
-        events = drafts(change, _chain(change, event))
-        _measure(change, events)
+        chain = change.touched[0].chain if change.touched else event.correlation_id
+        events = drafts(change, chain)
+        set_gauges(change.state)
+        for draft in events:
+            if isinstance(draft.data, registry.StageEntered):
+                metrics.STAGES.add(loop=change.state.loop, stage=draft.data.stage)
         return change, events
 
     def _policy(self, loop: str) -> Policy:
@@ -166,29 +170,16 @@ def _reason(event: Envelope[Any], done: str) -> str:
     return f"{done} by {who or 'an unknown user'}" + (f": {why}" if why else "")
 
 
-def _chain(change: Change, event: Envelope[Any]) -> str:
-    """Return the chain of the first release that the change touched."""
-    return change.touched[0].chain if change.touched else event.correlation_id
-
-
 def _effect(change: Change) -> str:
     return "ignored" if change.ignored else "applied"
 
 
-def set_gauges(states: Iterable[LoopReleases]) -> None:
-    """Set the gauges of these loops."""
-    for state in states:
-        metrics.EPOCH.set(state.epoch, loop=state.loop)
-        metrics.OPEN_RELEASES.set(int(state.open is not None), loop=state.loop)
-        waits = state.open is not None and state.open.approval_deadline_ms is not None
-        metrics.APPROVALS_WAITING.set(int(waits), loop=state.loop)
-
-
-def _measure(change: Change, events: Sequence[Draft]) -> None:
-    set_gauges([change.state])
-    for draft in events:
-        if isinstance(draft.data, registry.StageEntered):
-            metrics.STAGES.add(loop=change.state.loop, stage=draft.data.stage)
+def set_gauges(state: LoopReleases) -> None:
+    """Set the gauges of a loop."""
+    metrics.EPOCH.set(state.epoch, loop=state.loop)
+    metrics.OPEN_RELEASES.set(int(state.open is not None), loop=state.loop)
+    waits = state.open is not None and state.open.approval_deadline_ms is not None
+    metrics.APPROVALS_WAITING.set(int(waits), loop=state.loop)
 
 
 def table(service: Registry) -> HandlerTable:

@@ -208,7 +208,7 @@ def test_the_gauge_shows_a_release_that_waits_for_an_approval(tmp_path: Path, mo
     assert values == [0, 0]
     service.handle(in_stage(2, "shadow", evaluation.BETTER), 6)
     with service.engine.begin() as connection:
-        set_gauges([SqlLedger(connection).load("orders")])  # as at a start
+        set_gauges(SqlLedger(connection).load("orders"))  # as at a start
     assert values[2:] == [1, 1]
     service.handle(control.Approve(loop="orders", release_id="r-2", who="ann"), 7)
     assert values[4:] == [0]
