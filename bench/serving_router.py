@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from driftloop.process.clock import SystemClock
 from services.serving.adapters.router_files import FolderRouterFiles
 from services.serving.adapters.staging import FolderReleases
 from services.serving.adapters.triton_grpc import GrpcTriton
-from services.serving.adapters.watermarks import SqliteFeatureWatermarks
+from services.serving.adapters.watermarks import newest_watermark_ms
 from services.serving.domain.desired import DesiredRoute
 from services.serving.domain.model_config import RouterPaths, config_pbtxt
 from services.serving.route_deployer import RouteDeployer
@@ -259,10 +260,9 @@ def main(seconds: float) -> None:
     try:
         control = GrpcTriton(server.address, TOKEN, 5.0, 60.0)
         control.load(BARE)
-        watermarks = SqliteFeatureWatermarks(paths.online_db)
         deployer = RouteDeployer(
             {LOOP: definition(LOOP)}, control, FolderReleases(paths.releases), FolderRouterFiles(models, paths, 100),
-            watermarks, SystemClock(), threading.Event(), 10.0,
+            partial(newest_watermark_ms, paths.online_db), SystemClock(), threading.Event(), 10.0,
         )  # fmt: skip
         champion, challenger = release(home, "champion", 1), release(home, "challenger", 2)
 

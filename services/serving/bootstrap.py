@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.contracts import features_pb2
@@ -17,7 +18,7 @@ from services.serving.adapters.router_files import FolderRouterFiles
 from services.serving.adapters.spool_reader import SpoolReader
 from services.serving.adapters.staging import FolderReleases
 from services.serving.adapters.triton_grpc import GrpcTriton
-from services.serving.adapters.watermarks import SqliteFeatureWatermarks
+from services.serving.adapters.watermarks import newest_watermark_ms
 from services.serving.agent import Agent
 from services.serving.config import ServingSettings
 from services.serving.domain.model_config import RouterPaths
@@ -57,7 +58,7 @@ def build(settings: ServingSettings, stop: threading.Event) -> Agent:
         triton=triton,
         releases=FolderReleases(paths.releases, path_resolver(settings.home)),
         files=FolderRouterFiles(settings.triton / "models", paths, settings.queue_delay_us),
-        watermarks=SqliteFeatureWatermarks(settings.online_db),
+        newest_watermark_ms=partial(newest_watermark_ms, settings.online_db),
         clock=clock,
         stop=stop,
         status_timeout_s=settings.route_timeout_s,

@@ -84,14 +84,6 @@ class RouterFiles(Protocol):
         ...
 
 
-class FeatureWatermarks(Protocol):
-    """Watermarks in the online store."""
-
-    def newest_ms(self, loop: str) -> int:
-        """Return the greatest watermark of the loop's views, or 0."""
-        ...
-
-
 class SpoolPositions(Protocol):
     """The shipped position in each segment of a spool."""
 

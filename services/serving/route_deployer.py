@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from driftloop.loop import LoopDefinition
@@ -14,7 +14,7 @@ from services.serving.domain.desired import DesiredRoute
 from services.serving.domain.model_config import input_types
 from services.serving.domain.probe import expected_release, probe_id, probe_problem, probe_values
 from services.serving.domain.route import Route
-from services.serving.ports import FeatureWatermarks, LoadRefused, Releases, RouterFiles, Triton
+from services.serving.ports import LoadRefused, Releases, RouterFiles, Triton
 
 _POLL_S = 0.005
 
@@ -36,7 +36,8 @@ class RouteDeployer:
     triton: Triton
     releases: Releases
     files: RouterFiles
-    watermarks: FeatureWatermarks
+    newest_watermark_ms: Callable[[str], int]
+    """Returns the greatest watermark of a loop's views, or 0."""
     clock: Clock
     stop: threading.Event
     status_timeout_s: float
@@ -114,7 +115,7 @@ class RouteDeployer:
         manifest = bundle.manifest
         try:
             golden = self.releases.golden_row(bundle)
-            now_ms = self.watermarks.newest_ms(route.loop)
+            now_ms = self.newest_watermark_ms(route.loop)
             values = probe_values(definition, route, (manifest.numeric, manifest.categorical), golden, now_ms)
             answer = self.triton.probe(route.loop, probe_id(route), values, input_types(definition))
         except (BundleError, LoadRefused) as error:

@@ -8,12 +8,7 @@ from pathlib import Path
 from services.serving.router.online_sqlite import OnlineStore
 
 
-class SqliteFeatureWatermarks:
-    """`services.serving.ports.FeatureWatermarks` over the online store."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def newest_ms(self, loop: str) -> int:
-        with closing(OnlineStore(self._path, loop)) as store:
-            return max(store.watermarks().values(), default=0)
+def newest_watermark_ms(online_db: Path, loop: str) -> int:
+    """Return the greatest watermark of the loop's views, or 0."""
+    with closing(OnlineStore(online_db, loop)) as store:
+        return max(store.watermarks().values(), default=0)

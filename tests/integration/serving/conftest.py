@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from services.serving.adapters.router_files import FolderRouterFiles
 from services.serving.adapters.spool_reader import SpoolReader
 from services.serving.adapters.staging import FolderReleases
 from services.serving.adapters.triton_grpc import GrpcTriton
-from services.serving.adapters.watermarks import SqliteFeatureWatermarks
+from services.serving.adapters.watermarks import newest_watermark_ms
 from services.serving.agent import Agent
 from services.serving.domain.desired import DesiredRoute
 from services.serving.domain.model_config import RouterPaths
@@ -88,7 +89,7 @@ class World:
             triton=self.control,
             releases=FolderReleases(self.paths.releases),
             files=FolderRouterFiles(self.home / "triton" / "models", self.paths, 100),
-            watermarks=SqliteFeatureWatermarks(self.paths.online_db),
+            newest_watermark_ms=partial(newest_watermark_ms, self.paths.online_db),
             clock=SystemClock(),
             stop=self.stop,
             status_timeout_s=10.0,

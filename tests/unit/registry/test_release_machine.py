@@ -19,8 +19,6 @@ OPEN = {Stage.SHADOW, Stage.CANARY}
 ENDS = {Stage.REJECTED, Stage.ROLLED_BACK}
 
 LOOP = "orders"
-OPEN = frozenset({Stage.SHADOW, Stage.CANARY})
-ENDS = frozenset({Stage.REJECTED, Stage.ROLLED_BACK})
 POLICIES = (policy(SHADOW, CANARY), policy({**SHADOW, "approval": True}, CANARY, {**WIDER, "approval": True}))
 
 MOSTLY_BETTER = st.sampled_from([VerdictOutcome.BETTER] * 4 + [VerdictOutcome.WORSE, VerdictOutcome.NOT_KNOWN_YET])

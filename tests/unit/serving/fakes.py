@@ -123,16 +123,6 @@ class FakeReleases:
 
 
 @dataclass
-class FixedWatermarks:
-    """A fixed watermark."""
-
-    watermark_ms: int = 0
-
-    def newest_ms(self, loop: str) -> int:
-        return self.watermark_ms
-
-
-@dataclass
 class MemoryPositions:
     """`SpoolPositions` in memory; survives a restart."""
 

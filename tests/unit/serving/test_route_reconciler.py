@@ -18,7 +18,7 @@ from services.serving.handlers import Handlers
 from services.serving.route_deployer import RouteDeployer
 from services.serving.route_reconciler import RouteReconciler
 from tests.helpers.clock import FakeClock
-from tests.unit.serving.fakes import FakeReleases, FakeRouterFiles, FakeTriton, FixedWatermarks
+from tests.unit.serving.fakes import FakeReleases, FakeRouterFiles, FakeTriton
 from tests.unit.serving.harness import DEFINITION, LOOP, T0, route_changed
 
 
@@ -52,7 +52,7 @@ class Agent:
             self.triton,
             self.releases,
             self.files,
-            FixedWatermarks(T0),
+            lambda _: T0,
             self.clock,
             stop,
             status_timeout_s=0.05,
