@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import types
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ from driftloop.events.envelope import (
     Envelope,
     from_draft,
     from_record,
+    from_row,
     headers_of,
     parse_rfc3339,
     rfc3339,
     to_record,
+    to_row,
 )
 from driftloop.process.errors import InvalidEvent
 
@@ -53,11 +56,12 @@ def _with_header(name: str, value: bytes | None) -> Record:
     chain=st.text(min_size=1, max_size=40),
     cause=st.none() | st.text(min_size=1, max_size=40),
 )
-def test_an_event_equals_what_is_read_from_its_record(
+def test_an_event_equals_what_is_read_from_its_record_and_its_row(
     time_ms: int, wall_ms: int, identity: str, chain: str, cause: str | None
 ) -> None:
     event = _event(id=identity, time_ms=time_ms, wall_time_ms=wall_ms, correlation_id=chain, causation_id=cause)
     assert from_record(_record(event), MESSAGES) == event
+    assert from_row(types.SimpleNamespace(**to_row(event)), event.data) == event
 
 
 def test_a_record_is_for_the_topic_of_its_message_with_the_loop_as_key() -> None:
