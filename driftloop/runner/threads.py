@@ -19,10 +19,11 @@ class ServiceWithWorkers:
     workers: Sequence[Callable[[], None]]
     """Each must return soon after the stop event is set."""
     stop: threading.Event
+    workers_ready: Callable[[], bool] = lambda: True
 
     def ready(self) -> bool:
-        """Return whether the service reads events. Workers do not count."""
-        return self.lifecycle.ready()
+        """Return whether the service reads events and its workers are ready."""
+        return self.lifecycle.ready() and self.workers_ready()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from functools import partial
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
@@ -11,15 +12,17 @@ from driftloop.contracts.topics import topic_of
 from driftloop.loop import load_loops
 from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import SystemClock
+from driftloop.runner.batch_loop import BatchLoop
 from driftloop.runner.kafka import kafka_service
+from driftloop.runner.service import LifecycleService
 from driftloop.runner.tables import open_database
+from driftloop.runner.threads import ServiceWithWorkers
 from services.serving.adapters import sql
 from services.serving.adapters.router_files import FolderRouterFiles
 from services.serving.adapters.spool_reader import SpoolReader
 from services.serving.adapters.staging import FolderReleases
 from services.serving.adapters.triton_grpc import GrpcTriton
 from services.serving.adapters.watermarks import newest_watermark_ms
-from services.serving.agent import Agent
 from services.serving.config import ServingSettings
 from services.serving.domain.model_config import RouterPaths
 from services.serving.handlers import Handlers
@@ -40,7 +43,7 @@ def router_paths(settings: ServingSettings) -> RouterPaths:
     )
 
 
-def build(settings: ServingSettings, stop: threading.Event) -> Agent:
+def build(settings: ServingSettings, stop: threading.Event) -> ServiceWithWorkers:
     """Build the agent on Kafka, Triton and local disk."""
     clock = SystemClock()
     definitions = {loop.name: loop.definition for loop in load_loops(settings.loops_dir, settings.loops)}
@@ -63,27 +66,40 @@ def build(settings: ServingSettings, stop: threading.Event) -> Agent:
         stop=stop,
         status_timeout_s=settings.route_timeout_s,
     )
-    return Agent(
-        lifecycle=kafka_service(NAME, settings, handlers, engine, stop, clock),
-        reconciler=RouteReconciler(
-            loops=sorted(definitions),
-            engine=engine,
-            deployer=deployer,
-            triton=triton,
-            clock=clock,
-            stop=stop,
-            triton_timeout_s=settings.triton_timeout_s,
-        ),
-        shipper=shipper_loop(
-            {loop: SpoolReader(settings.spool / loop, loop) for loop in definitions},
-            sql.SqlSpoolPositions(engine),
-            KafkaBatchConsumer(
-                settings.kafka_bootstrap, [topic_of(features_pb2.WatermarkAdvanced).name], f"{NAME}-shipper"
-            ),
-            KafkaBatchProducer(settings.kafka_bootstrap),
-            clock,
-            stop,
-        ),
+    reconciler = RouteReconciler(
+        loops=sorted(definitions),
+        engine=engine,
+        deployer=deployer,
+        triton=triton,
+        clock=clock,
         stop=stop,
-        close=triton.close,
+        triton_timeout_s=settings.triton_timeout_s,
     )
+    shipper = shipper_loop(
+        {loop: SpoolReader(settings.spool / loop, loop) for loop in definitions},
+        sql.SqlSpoolPositions(engine),
+        KafkaBatchConsumer(
+            settings.kafka_bootstrap, [topic_of(features_pb2.WatermarkAdvanced).name], f"{NAME}-shipper"
+        ),
+        KafkaBatchProducer(settings.kafka_bootstrap),
+        clock,
+        stop,
+    )
+    lifecycle = kafka_service(NAME, settings, handlers, engine, stop, clock)
+    return agent(lifecycle, reconciler, shipper, triton, stop)
+
+
+def agent(
+    lifecycle: LifecycleService,
+    reconciler: RouteReconciler,
+    shipper: BatchLoop,
+    triton: GrpcTriton,
+    stop: threading.Event,
+) -> ServiceWithWorkers:
+    """Build the agent from its parts. The reconciler's thread closes the connection to Triton."""
+
+    def reconcile() -> None:
+        with closing(triton):
+            reconciler.run()
+
+    return ServiceWithWorkers(lifecycle, [reconcile, shipper.run], stop, reconciler.ready)

@@ -20,13 +20,14 @@ from driftloop.loop import LoopDefinition
 from driftloop.process.clock import SystemClock
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
+from driftloop.runner.threads import ServiceWithWorkers
 from services.serving.adapters import sql
 from services.serving.adapters.router_files import FolderRouterFiles
 from services.serving.adapters.spool_reader import SpoolReader
 from services.serving.adapters.staging import FolderReleases
 from services.serving.adapters.triton_grpc import GrpcTriton
 from services.serving.adapters.watermarks import newest_watermark_ms
-from services.serving.agent import Agent
+from services.serving.bootstrap import agent
 from services.serving.domain.desired import DesiredRoute
 from services.serving.domain.model_config import RouterPaths
 from services.serving.handlers import Handlers
@@ -104,40 +105,37 @@ class World:
     ) -> str:
         return self.deployer().deploy(DesiredRoute(route_changed(epoch, champion, challenger, share), 0))
 
-    def agent(self) -> Agent:
+    def agent(self) -> ServiceWithWorkers:
         engine = open_database(f"sqlite:///{self.home / 'serving.db'}", sql.metadata)
         clock = SystemClock()
         handlers = Handlers(frozenset([LOOP]), clock).table()
         triton = GrpcTriton(self.triton.address, TOKEN, 5.0, 60.0)
-        return Agent(
-            lifecycle=LifecycleService(
-                name="serving",
-                handlers=handlers,
-                engine=engine,
-                consumer=self.broker.lifecycle_consumer(topics_of(handlers), "serving"),
-                producer=self.broker.lifecycle_producer(),
-                stop=self.stop,
-            ),
-            reconciler=RouteReconciler(
-                loops=[LOOP],
-                engine=engine,
-                deployer=self.deployer(),
-                triton=triton,
-                clock=clock,
-                stop=self.stop,
-                triton_timeout_s=60.0,
-            ),
-            shipper=shipper_loop(
-                {LOOP: SpoolReader(self.paths.spool / LOOP, LOOP)},
-                sql.SqlSpoolPositions(engine),
-                self.broker.batch_consumer([WATERMARKS], "serving-shipper"),
-                self.broker.batch_producer(),
-                clock,
-                self.stop,
-            ),
+        lifecycle = LifecycleService(
+            name="serving",
+            handlers=handlers,
+            engine=engine,
+            consumer=self.broker.lifecycle_consumer(topics_of(handlers), "serving"),
+            producer=self.broker.lifecycle_producer(),
             stop=self.stop,
-            close=triton.close,
         )
+        reconciler = RouteReconciler(
+            loops=[LOOP],
+            engine=engine,
+            deployer=self.deployer(),
+            triton=triton,
+            clock=clock,
+            stop=self.stop,
+            triton_timeout_s=60.0,
+        )
+        shipper = shipper_loop(
+            {LOOP: SpoolReader(self.paths.spool / LOOP, LOOP)},
+            sql.SqlSpoolPositions(engine),
+            self.broker.batch_consumer([WATERMARKS], "serving-shipper"),
+            self.broker.batch_producer(),
+            clock,
+            self.stop,
+        )
+        return agent(lifecycle, reconciler, shipper, triton, self.stop)
 
     def publish(self, event: Envelope[registry_pb2.RouteChanged] | Envelope[features_pb2.WatermarkAdvanced]) -> None:
         self.broker.append([to_record(event)])  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from driftloop.runner.threads import ServiceWithWorkers
+from tests.helpers.eventually import assert_eventually_async
 from tests.unit.driftloop.runner.harness import Harness
 
 TIMEOUT_S = 10.0
@@ -28,6 +29,21 @@ async def test_a_worker_that_fails_stops_the_service_and_the_other_workers(tmp_p
     with pytest.raises(RuntimeError, match="broken worker"):
         await run(harness, "waits", "fails")
     assert harness.stop.is_set()
+
+
+async def test_it_is_ready_only_if_its_workers_are(tmp_path: Path) -> None:
+    harness, workers_ready = Harness(tmp_path), [False]
+    lifecycle = harness.service()
+    service = ServiceWithWorkers(
+        lifecycle, [lambda: None if harness.stop.wait(TIMEOUT_S) else fail()], harness.stop, lambda: workers_ready[-1]
+    )
+    running = asyncio.create_task(service.run())
+    await assert_eventually_async(lambda: asyncio.to_thread(lifecycle.ready), TIMEOUT_S)
+    assert not service.ready()
+    workers_ready.append(True)
+    assert service.ready()
+    harness.stop.set()
+    await running
 
 
 async def test_a_worker_that_ends_stops_the_service(tmp_path: Path) -> None:
