@@ -65,7 +65,6 @@ class ControlApi(calls.ControlServicer):
         self._streams = 0
 
     async def ListLoops(self, request: api.ListLoopsRequest, context: Context) -> api.ListLoopsResponse:
-        """Return loops."""
 
         def work() -> api.ListLoopsResponse:
             names = self._views.loops(request.loop)
@@ -76,7 +75,6 @@ class ControlApi(calls.ControlServicer):
         return await self._answer("ListLoops", context, work)
 
     async def ListReleases(self, request: api.ListReleasesRequest, context: Context) -> api.ListReleasesResponse:
-        """Return releases of a loop, or of all."""
 
         def work() -> api.ListReleasesResponse:
             return api.ListReleasesResponse(
@@ -86,13 +84,11 @@ class ControlApi(calls.ControlServicer):
         return await self._answer("ListReleases", context, work)
 
     async def GetRelease(self, request: api.GetReleaseRequest, context: Context) -> api.Release:
-        """Return one release."""
         return await self._answer(
             "GetRelease", context, lambda: messages.release(self._views.release(request.release_id))
         )
 
     async def ListApprovals(self, request: api.ListApprovalsRequest, context: Context) -> api.ListApprovalsResponse:
-        """Return releases that wait for approval."""
 
         def work() -> api.ListApprovalsResponse:
             states = [self._views.state(name) for name in self._views.loops(request.loop)]
@@ -102,7 +98,6 @@ class ControlApi(calls.ControlServicer):
         return await self._answer("ListApprovals", context, work)
 
     async def ListWindows(self, request: api.ListWindowsRequest, context: Context) -> api.ListWindowsResponse:
-        """Return closed windows of a loop."""
 
         def work() -> api.ListWindowsResponse:
             if not request.loop:
@@ -113,7 +108,6 @@ class ControlApi(calls.ControlServicer):
         return await self._answer("ListWindows", context, work)
 
     async def GetEvent(self, request: api.GetEventRequest, context: Context) -> api.Event:
-        """Return one event with its content."""
         return await self._answer(
             "GetEvent", context, lambda: messages.event(self._views.event(request.event_id), payload=True)
         )
@@ -130,7 +124,6 @@ class ControlApi(calls.ControlServicer):
         return await self._answer("GetLineage", context, work)
 
     async def ListHistory(self, request: api.ListHistoryRequest, context: Context) -> api.ListHistoryResponse:
-        """Return which releases were live when."""
 
         def work() -> api.ListHistoryResponse:
             at_ms = request.at.ToMilliseconds() if request.HasField("at") else None
@@ -198,7 +191,6 @@ class ControlApi(calls.ControlServicer):
     Import = _submit("import")
 
     async def Rebuild(self, _request: api.RebuildRequest, context: Context) -> api.RebuildResponse:
-        """Rebuild the read model."""
 
         def work() -> api.RebuildResponse:
             began = self._clock.monotonic_s()

@@ -31,7 +31,6 @@ class Feed:
         return event
 
     def leave(self, event: asyncio.Event) -> None:
-        """Stop following."""
         self._waiting.discard(event)
 
     def _set_all(self) -> None:

@@ -60,7 +60,6 @@ class ControlService:
         return self._serving and self._reader.caught_up()
 
     async def run(self) -> None:
-        """Work until the stop event is set."""
         self._feed.bind()
         server, state = self._server()
         with ThreadPoolExecutor(len(self._bodies) + 1, "control") as threads:

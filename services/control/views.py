@@ -57,7 +57,6 @@ class Views:
 
     @property
     def store(self) -> Events:
-        """Return the events."""
         return self._store
 
     def description(self, loop: str) -> str:
@@ -78,7 +77,6 @@ class Views:
         return [name]
 
     def state(self, loop: str) -> LoopState:
-        """Return the current state of a loop."""
         self.loops(loop)
         with self._history(loop) as history:
             return history.state()

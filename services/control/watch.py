@@ -25,7 +25,6 @@ class Notices:
         self._fresh_ms = fresh_ms
 
     def __call__(self, connection: Connection, new: Sequence[Envelope[Any]]) -> None:
-        """Process new events."""
         now_ms = self._clock.now_ms()
         for event in new:
             if (notice := notice_of(event)) is not None:
@@ -53,7 +52,6 @@ class StuckLoops:
         self._since: dict[str, dict[str, int]] = {}
 
     def run(self) -> None:
-        """Check repeatedly until stopped."""
         while not self._stop.wait(_CHECK_S):
             if self._caught_up():
                 self.check()

@@ -35,7 +35,6 @@ class SizedReader:
         self._digest = hashlib.sha256()
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read like a file."""
         data = self._source.read(self._left if size < 0 else min(size, self._left))
         self._left -= len(data)
         self._digest.update(data)
@@ -43,7 +42,6 @@ class SizedReader:
 
     @property
     def missing(self) -> int:
-        """Return the number of bytes not read yet."""
         return self._left
 
     @property

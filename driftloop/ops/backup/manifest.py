@@ -63,7 +63,6 @@ class Manifest(BaseModel):
 
     @property
     def size(self) -> int:
-        """Return the bytes of all files."""
         return sum(file.size for file in self.files.values())
 
     def to_json(self) -> bytes:

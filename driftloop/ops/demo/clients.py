@@ -31,15 +31,10 @@ class Clients:
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        span = [
-            "--start",
-            str(self.plan.start),
-            "--end",
-            str(self.plan.end),
-            "--step",
-            f"{self.plan.step.total_seconds():g}s",
-            *(["--resume"] if self.resume else []),
-        ]
+        plan = self.plan
+        span = ["--start", str(plan.start), "--end", str(plan.end), "--step", f"{plan.step.total_seconds():g}s"]
+        if self.resume:
+            span.append("--resume")
         self._start("call", [self.loop, *span])
         self._start("replay", [self.loop, *span, *self.replayed, "--report", str(self.folder / "steps.json")])
 

@@ -37,7 +37,6 @@ class DeadLetter:
 
     @property
     def offset(self) -> int:
-        """Return the offset in the dead-letter topic."""
         return self.record.offset
 
     @property
@@ -52,17 +51,14 @@ class DeadLetter:
 
     @property
     def consumer(self) -> str:
-        """Return the consumer that refused it."""
         return self._header_text("dlq-consumer")
 
     @property
     def reason(self) -> str:
-        """Return the short code of the reason."""
         return self._header_text("dlq-reason")
 
     @property
     def detail(self) -> str:
-        """Return the explanation of the reason."""
         return self._header_text("dlq-detail")
 
     @property
@@ -72,7 +68,6 @@ class DeadLetter:
 
     @property
     def sha256(self) -> str:
-        """Return the digest of the original bytes."""
         return self._header_text("dlq-sha256")
 
     @property
@@ -93,7 +88,6 @@ class DeadLetter:
         return Outgoing(self.topic, self.record.value, self.record.key, (*headers, replay_of), partition)
 
     def replay_marker(self, state: Literal["begun", "done"], who: str, why: str) -> Outgoing:
-        """Return the ledger's record of a replay."""
         marker = {_STATE: state, _OFFSET: str(self.offset), _WHO: who, _WHY: why}
         headers = tuple((name, text.encode()) for name, text in marker.items())
         return Outgoing(self.record.topic, None, self.record.key, headers, self.record.partition)

@@ -83,7 +83,6 @@ class StepProducer:
         return True
 
     def _records(self, start_ms: int, end_ms: int) -> list[Outgoing]:
-        """Return the records to send in [start, end)."""
         return [record for events in self.events.values() for record in events.between(start_ms, end_ms)]
 
     def send_watermark(self, watermark_ms: int) -> None:

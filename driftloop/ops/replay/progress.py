@@ -93,7 +93,6 @@ class _PartitionProgress:
             self._since_before, self._since = self._since, []
 
     def after(self, watermark_ms: int | None) -> list[Content]:
-        """Return the records after a watermark."""
         return self._since if self.watermark_ms == watermark_ms else [*self._since_before, *self._since]
 
 

@@ -78,7 +78,7 @@ class ReplaySession:
     def run(self, stop: threading.Event) -> dict[str, Any]:
         """Replay; return what was sent and the duration of the steps in milliseconds."""
         events = self._events()
-        follower = _follower(self._settings, self._gate, "replay-producer")
+        follower = follow_lifecycle(self._settings.kafka_bootstrap, "replay-producer", self._gate.process)
         producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # every step is flushed
         follower.start()
         try:
@@ -95,7 +95,7 @@ class ReplaySession:
             producer.close()
         return {
             "reached_ms": reached,
-            "sent": _sent(events, self._span.start_ms, reached),
+            "sent": {name: stream.count(span.start_ms, reached) for name, stream in events.items()},
             **_summary(steps.durations_ms),
         }
 
@@ -151,7 +151,7 @@ class CallSession:
     def run(self, stop: threading.Event) -> dict[str, Any]:
         """Request the predictions of every step; return counts."""
         requests = self._requests()
-        follower = _follower(self._settings, self._gate, "replay-caller")
+        follower = follow_lifecycle(self._settings.kafka_bootstrap, "replay-caller", self._gate.process)
         producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # every step is flushed
         client = triton.InferenceServerClient(self._settings.triton_grpc)
         caller = Caller(client, self._loop.name, self._loop.definition.prediction)
@@ -212,14 +212,6 @@ class CallSession:
 def _gate(loop: Loop, ignored: Sequence[str]) -> Gate:
     deciders = tuple(decider for decider in DECIDERS if decider not in ignored)
     return Gate(loop.name, to_ms(loop.definition.monitoring.block), deciders)
-
-
-def _follower(settings: Settings, gate: Gate, group: str) -> Follower:
-    return follow_lifecycle(settings.kafka_bootstrap, group, gate.process)
-
-
-def _sent(events: dict[str, Events], start_ms: int, end_ms: int) -> dict[str, int]:
-    return {name: stream.count(start_ms, end_ms) for name, stream in events.items()}
 
 
 def _summary(durations_ms: list[float]) -> dict[str, Any]:

@@ -65,7 +65,6 @@ class Supervisor:
         self._environment = {**settings.variables(), **_ENVIRONMENT, _MARKER: self._home}
 
     def alive(self) -> bool:
-        """Return whether the daemon answers."""
         try:
             self._call("list", timeout_s=1.0)
         except CallError:
@@ -186,7 +185,6 @@ class Supervisor:
             client.stop()
 
     def configuration(self, parts: Sequence[Part]) -> configparser.ConfigParser:
-        """Return the configuration of circus."""
         config = configparser.ConfigParser(interpolation=None)
         config.optionxform = str  # type: ignore[assignment,method-assign]  # names of variables keep their case
         config["circus"] = {

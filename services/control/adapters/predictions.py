@@ -48,7 +48,6 @@ class PredictionIndex:
         self._forget(oldest)
 
     def run(self) -> None:
-        """Follow the log until stopped."""
         self._consumer.seek(self._read)
         try:
             while not self._stop.is_set():

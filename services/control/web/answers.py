@@ -42,7 +42,6 @@ class Answers:
         }
 
     def releases(self, loop: str) -> Json:
-        """Return `ListReleasesResponse`."""
         releases = [messages.release(release) for release in self._views.releases(loop)]
         return as_dict(api.ListReleasesResponse(releases=releases))
 
@@ -64,7 +63,6 @@ class Answers:
         return {"inputs": sorted(inputs.values(), key=lambda entry: entry["name"])}
 
     def history(self, loop: str) -> Json:
-        """Return `ListHistoryResponse`."""
         periods = [messages.serving_period(period) for period in self._views.history(loop, None)]
         return as_dict(api.ListHistoryResponse(serving_periods=periods))
 
@@ -81,11 +79,9 @@ class Answers:
         return {"events": [as_dict(messages.event(stored, payload=True)) for stored in chain_events]}
 
     def event(self, event_id: str) -> Json:
-        """Return `Event` with its content."""
         return as_dict(messages.event(self._views.event(event_id), payload=True))
 
     def lineage(self, name: str) -> Json:
-        """Return `Lineage`."""
         nodes = [messages.node(node) for node in self._views.lineage(name, _LINEAGE_S)]
         return as_dict(api.Lineage(id=name, nodes=nodes))
 

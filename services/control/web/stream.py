@@ -52,7 +52,6 @@ class Streams:
             metrics.PAGES.set(len(self._open))
 
     async def close(self) -> None:
-        """End all streams."""
         self._closing = True
         for woken in self._open:
             woken.set()
