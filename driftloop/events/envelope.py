@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -24,6 +24,7 @@ SPEC_VERSION = "1.0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_time", "ce_loop", "ce_correlationid")
 _ATTRIBUTES = frozenset({*_REQUIRED, "ce_walltime", "ce_causationid", "traceparent"})
+_COLUMNS = ("source", "loop", "time_ms", "wall_time_ms", "correlation_id", "causation_id", "traceparent")
 _FORMER_NAMES = {"correlationid": "ce_correlationid", "causationid": "ce_causationid"}
 """Headers that earlier versions wrote without the prefix. Logs and outboxes still contain them."""
 
@@ -164,6 +165,17 @@ def from_record(record: Record, messages: Sequence[type[Message]]) -> Envelope[M
         traceparent=text.get("traceparent"),
         data=data,
     )
+
+
+def to_row(event: Envelope[Any]) -> dict[str, Any]:
+    """Return the attributes of an event as columns of a SQL row; its id is in ``event_id``."""
+    return {"event_id": event.id} | {name: getattr(event, name) for name in _COLUMNS}
+
+
+def from_row(row: Any, data: M) -> Envelope[M]:
+    """Return the event of a SQL row with the columns of `to_row`."""
+    attributes = {name: getattr(row, name) for name in _COLUMNS}
+    return Envelope(id=row.event_id, type=data.DESCRIPTOR.full_name, data=data, **attributes)
 
 
 def _message(record: Record, type_name: str, messages: Sequence[type[Message]]) -> Message:

@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from driftloop.bus.ports import TopicPartition
 from driftloop.contracts.topics import message_class
-from driftloop.events.envelope import Envelope
+from driftloop.events.envelope import Envelope, from_row, to_row
 from driftloop.runner.tables import READS, insert
 from services.control.adapters.tables import events, positions
 from services.control.ports import Stored
@@ -118,31 +118,8 @@ class EventStore:
 
 
 def _row(event: Envelope[Any]) -> dict[str, Any]:
-    return {
-        "event_id": event.id,
-        "source": event.source,
-        "type": event.type,
-        "loop": event.loop,
-        "time_ms": event.time_ms,
-        "wall_time_ms": event.wall_time_ms,
-        "correlation_id": event.correlation_id,
-        "causation_id": event.causation_id,
-        "traceparent": event.traceparent,
-        "data": event.data.SerializeToString(deterministic=True),
-    }
+    return to_row(event) | {"type": event.type, "data": event.data.SerializeToString(deterministic=True)}
 
 
 def _stored(row: Row[Any]) -> Stored:
-    envelope: Envelope[Any] = Envelope(
-        id=row.event_id,
-        source=row.source,
-        type=row.type,
-        loop=row.loop,
-        time_ms=row.time_ms,
-        wall_time_ms=row.wall_time_ms,
-        correlation_id=row.correlation_id,
-        causation_id=row.causation_id,
-        traceparent=row.traceparent,
-        data=message_class(row.type).FromString(row.data),
-    )
-    return Stored(row.position, envelope)
+    return Stored(row.position, from_row(row, message_class(row.type).FromString(row.data)))

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from driftloop.contracts import registry_pb2
-from driftloop.events.envelope import Envelope
+from driftloop.events.envelope import Envelope, from_row, to_row
 from driftloop.runner.tables import versioned
 from services.serving.domain.desired import DESIRED, PASSED, DesiredRoute
 
@@ -66,17 +66,10 @@ def add_route(connection: Connection, event: Envelope[registry_pb2.RouteChanged]
     """Store a route as desired."""
     connection.execute(
         insert(routes).values(
-            loop=event.data.loop,
+            **to_row(event),
             epoch=event.data.epoch,
             state=DESIRED,
             received_wall_ms=received_wall_ms,
-            event_id=event.id,
-            source=event.source,
-            time_ms=event.time_ms,
-            wall_time_ms=event.wall_time_ms,
-            correlation_id=event.correlation_id,
-            causation_id=event.causation_id,
-            traceparent=event.traceparent,
             route_changed=event.data.SerializeToString(deterministic=True),
         )
     )
@@ -122,17 +115,5 @@ class SqlSpoolPositions:
 
 
 def _desired(row: Any) -> DesiredRoute:
-    data = registry_pb2.RouteChanged.FromString(row.route_changed)
-    cause = Envelope(
-        id=row.event_id,
-        source=row.source,
-        type=data.DESCRIPTOR.full_name,
-        loop=row.loop,
-        time_ms=row.time_ms,
-        wall_time_ms=row.wall_time_ms,
-        correlation_id=row.correlation_id,
-        causation_id=row.causation_id,
-        traceparent=row.traceparent,
-        data=data,
-    )
+    cause = from_row(row, registry_pb2.RouteChanged.FromString(row.route_changed))
     return DesiredRoute(cause, row.received_wall_ms)
