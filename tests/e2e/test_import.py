@@ -257,10 +257,10 @@ def test_a_model_imported_beside_a_champion_becomes_challenger(loops: Loops, tmp
         loops.line.run("import", README, "--onnx", str(path), "--columns", "size,size", *WHY, *PATIENCE), 3
     )
     assert "--link exp" in refused
-    assert "is has_verdict beside the champion" in import_by_readme(loops.reader, matrix_of_counts(), 1)
+    assert "is judged beside the champion" in import_by_readme(loops.reader, matrix_of_counts(), 1)
     checked_output(loops.line.run("rollback", README, *WHY))
     log_in_mlflow(loops, matrix_of_counts(), "parcel-counts", versions=3)
-    assert "is has_verdict beside the champion" in import_by_readme(loops.reader, matrix_of_counts(), 2)
+    assert "is judged beside the champion" in import_by_readme(loops.reader, matrix_of_counts(), 2)
 
 
 def log_in_mlflow(loops: Loops, model: Exported, name: str, versions: int) -> None:
