@@ -15,11 +15,12 @@ LIFECYCLE = tuple(name for name in declared() if topic(name).retention == "forev
 """Topics of lifecycle events: low rate, kept without limit."""
 
 _QUIET_POLLS = 100
-_POLL_S = 0.1
 
 
-def records(consumer: BatchConsumer) -> Iterator[Record]:
+def records(consumer: BatchConsumer, poll_s: float = 0.1) -> Iterator[Record]:
     """Yield the records from the consumer's position to the current end of each partition.
+
+    ``poll_s``: how long one poll waits for records; after 100 empty polls the broker counts as silent.
 
     Raises:
         Retriable: the broker stopped answering before the end.
@@ -27,7 +28,7 @@ def records(consumer: BatchConsumer) -> Iterator[Record]:
     ends = {tp: end for tp, end in consumer.end_offsets().items() if end > 0}
     quiet = 0
     while ends and quiet < _QUIET_POLLS:
-        batch = consumer.poll(2000, _POLL_S)
+        batch = consumer.poll(2000, poll_s)
         quiet = 0 if batch else quiet + 1
         for record in batch:
             partition = TopicPartition(record.topic, record.partition)

@@ -60,7 +60,8 @@ OFFSETS: Mapping[str, int] = MappingProxyType(
 
 
 @cache
-def _file() -> dict[str, str]:
+def env_file() -> dict[str, str]:
+    """Return the variables of `.env`."""
     lines = (line.strip() for line in _FILE.read_text().splitlines())
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
@@ -71,7 +72,7 @@ def port_base() -> int:
     Raises:
         ConfigError: the value is not a valid port base.
     """
-    text = os.environ.get(BASE) or _file().get(BASE) or "0"
+    text = os.environ.get(BASE) or env_file().get(BASE) or "0"
     return checked_base(int(text) if text.isdigit() else text)
 
 
@@ -93,7 +94,7 @@ def port(name: str, base: int | None = None) -> int:
         ConfigError: the port is not set, or is not from 1 to 65535.
     """
     base = port_base() if base is None else base
-    text = os.environ.get(name) or (str(base + OFFSETS[name]) if base and name in OFFSETS else _file().get(name))
+    text = os.environ.get(name) or (str(base + OFFSETS[name]) if base and name in OFFSETS else env_file().get(name))
     if text is None or not text.isdigit() or not 0 < int(text) < 65536:
         raise ConfigError(f"{name} is {text!r}; set a port from 1 to 65535 in the environment or in .env")
     return int(text)
@@ -106,7 +107,7 @@ def local(name: str, base: int | None = None) -> str:
 
 def names() -> list[str]:
     """Return the names of all ports."""
-    return [name for name in _file() if name.endswith(_SUFFIX)]
+    return [name for name in env_file() if name.endswith(_SUFFIX)]
 
 
 def variables(base: int) -> dict[str, str]:
@@ -130,7 +131,7 @@ def _main() -> None:
 
 
 def _effective() -> dict[str, str]:
-    return {**_file(), **variables(port_base()), BASE: str(port_base() or "")}
+    return {**env_file(), **variables(port_base()), BASE: str(port_base() or "")}
 
 
 if __name__ == "__main__":

@@ -62,7 +62,8 @@ class ControlApi(calls.ControlServicer):
         self._clock = clock
         self._max_streams = streams
         self._wait_s = wait_s
-        self._streams = 0
+        self.open_streams = 0
+        """Number of timelines that clients follow."""
 
     async def ListLoops(self, request: api.ListLoopsRequest, context: Context) -> api.ListLoopsResponse:
 
@@ -135,15 +136,15 @@ class ControlApi(calls.ControlServicer):
     async def StreamTimeline(self, request: api.StreamTimelineRequest, context: Context) -> AsyncIterator[api.Event]:
         """Stream past events and, if requested, new ones."""
         await self._ready("StreamTimeline", context)
-        if request.follow and self._streams >= self._max_streams:
+        if request.follow and self.open_streams >= self._max_streams:
             metrics.CALLS.add(method="StreamTimeline", code=grpc.StatusCode.RESOURCE_EXHAUSTED.name)
             await context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"the limit of {self._streams} followed timelines is reached; close one",
+                f"the limit of {self.open_streams} followed timelines is reached; close one",
             )
         woken = self._feed.follow()
-        self._streams += 1
-        metrics.STREAMS.set(self._streams)
+        self.open_streams += 1
+        metrics.STREAMS.set(self.open_streams)
         try:
             async for stored in self._events(request, context, woken):
                 if request.all or messages.is_news(stored):
@@ -151,8 +152,8 @@ class ControlApi(calls.ControlServicer):
             metrics.CALLS.add(method="StreamTimeline", code=grpc.StatusCode.OK.name)
         finally:
             self._feed.leave(woken)
-            self._streams -= 1
-            metrics.STREAMS.set(self._streams)
+            self.open_streams -= 1
+            metrics.STREAMS.set(self.open_streams)
 
     async def _events(
         self, request: api.StreamTimelineRequest, context: Context, woken: asyncio.Event

@@ -109,11 +109,15 @@ def _suspend_writers(settings: Settings) -> Iterator[bool]:
     runs = supervisor.alive()
     if not runs and supervisor.processes():
         raise ConfigError(f"a system with other ports uses {settings.home}; set {BASE} as when it was started")
-    groups: list[Find] = [partial(_services, supervisor), partial(_parts, supervisor, ("kafka",))]
-    with suspended(groups) if runs else nullcontext():
+    with suspended(writers(supervisor)) if runs else nullcontext():
         yield runs
     if not runs and supervisor.processes():
         raise DriftloopError("the system was started during the copy, so it is inconsistent; try again")
+
+
+def writers(supervisor: Supervisor) -> list[Find]:
+    """Return how to find the processes that write: first the services, then Kafka."""
+    return [partial(_services, supervisor), partial(_parts, supervisor, ("kafka",))]
 
 
 def _services(supervisor: Supervisor) -> set[psutil.Process]:

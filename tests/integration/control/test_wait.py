@@ -50,11 +50,6 @@ def tell(running: Running, events: Sequence[Envelope[Any]]) -> None:
     assert_eventually(lambda: running.harness.store.count() == there + len(events))
 
 
-def streams(running: Running) -> int:
-    """Timelines that are followed now."""
-    return running.service._servicer._streams
-
-
 def test_a_loop_at_rest_is_told_where_it_stands(running: Running, run: Wait) -> None:
     tell(running, two_champions().events)
     assert run(LOOP).output == "champion r-1; nothing to do: watched\n"
@@ -67,7 +62,7 @@ def test_it_returns_as_soon_as_what_is_waited_for_is_so(running: Running, run: W
     tell(running, before[:-1])
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(run, LOOP, "--for", "champion", "--timeout", "120")
-        assert_eventually(lambda: streams(running) == 1)
+        assert_eventually(lambda: running.api.open_streams == 1)
         assert not waiting.done()
         running.harness.publish(before[-1:])
         assert waiting.result(120.0).output.startswith("champion r-1")

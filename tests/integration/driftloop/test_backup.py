@@ -18,13 +18,12 @@ import pytest
 
 from driftloop.featurestore.feast_keys import WATERMARKS, WATERMARKS_DDL
 from driftloop.model.path_relocation import relocated_homes
-from driftloop.ops.backup import take as taking
 from driftloop.ops.backup.manifest import NAME, Manifest, parse_manifest
 from driftloop.ops.backup.restore import restore_backup
 from driftloop.ops.backup.suspend import suspended
-from driftloop.ops.backup.take import take_backup
+from driftloop.ops.backup.take import take_backup, writers
 from driftloop.ops.system.incomplete_restore import VERIFIED, refuse_incomplete_restore
-from driftloop.ops.system.supervisor import Supervisor
+from driftloop.ops.system.supervisor import Running, Supervisor
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.settings import ROOT, Settings
 from driftloop.runner.tables import open_database
@@ -395,19 +394,17 @@ def test_it_goes_on_when_whoever_holds_it_is_killed(counting: tuple[psutil.Proce
     assert_eventually(lambda: path.stat().st_size > size, say="it writes again")
 
 
-def test_the_services_are_held_before_kafka(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
+def test_the_services_are_suspended_before_kafka(settings: Settings, counting: tuple[psutil.Process, Path]) -> None:
+    service, (kafka, _) = psutil.Process(), counting
 
-    def services(_supervisor: Supervisor) -> set[psutil.Process]:
-        order.append("services")
-        return set()
+    class Busy(Supervisor):
+        def processes(self) -> set[psutil.Process]:
+            return {service, kafka}
 
-    def parts(_supervisor: Supervisor, names: tuple[str, ...]) -> set[psutil.Process]:
-        order.extend(names)
-        return set()
+        def running(self) -> list[Running]:
+            return [Running("kafka", "active", (kafka.pid,))]
 
-    monkeypatch.setattr(Supervisor, "alive", lambda _self: True)
-    monkeypatch.setattr(taking, "_services", services)
-    monkeypatch.setattr(taking, "_parts", parts)
-    backup(settings, "copy")
-    assert order[:2] == ["services", "kafka"]
+        def daemon(self) -> None:
+            return None
+
+    assert [set(find()) for find in writers(Busy(settings))] == [{service}, {kafka}]

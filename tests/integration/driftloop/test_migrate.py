@@ -40,12 +40,12 @@ OLD = pytest.mark.parametrize("name", [path.stem for path in sorted(FIRST.glob("
 """Those that there were before."""
 
 
-def _metadata(name: str) -> MetaData:
+def metadata_of(name: str) -> MetaData:
     found: MetaData = importlib.import_module(DATABASES[name]).metadata
     return found
 
 
-def _url(folder: Path) -> str:
+def database_url(folder: Path) -> str:
     return f"sqlite:///{folder / 'state.db'}"
 
 
@@ -79,24 +79,24 @@ def test_the_first_schema_is_brought_here_with_its_rows(name: str, tmp_path: Pat
         connection.executescript((FIRST / f"{name}.sql").read_text())
     columns = _columns(path)
     before = _rows(path, columns)
-    engine = open_database(_url(tmp_path), _metadata(name))
-    assert all(rows for table, rows in before.items() if table in _metadata(name).tables)
+    engine = open_database(database_url(tmp_path), metadata_of(name))
+    assert all(rows for table, rows in before.items() if table in metadata_of(name).tables)
     assert _rows(path, columns) == before
-    assert _differences(engine, name) == []
+    assert differences(engine, name) == []
 
 
 @EVERY
 def test_revisions_make_the_tables_that_the_code_declares(name: str, tmp_path: Path) -> None:
-    assert _differences(open_database(_url(tmp_path), _metadata(name)), name) == []
+    assert differences(open_database(database_url(tmp_path), metadata_of(name)), name) == []
 
 
-def _differences(engine: Engine, name: str) -> list[Any]:
+def differences(engine: Engine, name: str) -> list[Any]:
     def ours(_object: object, found: str | None, kind: str, _reflected: bool, _to: object) -> bool:
         return not (kind == "table" and found == TABLE)
 
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_object": ours, "compare_type": True})
-        return list(compare_metadata(context, _together(tables.metadata, _metadata(name))))
+        return list(compare_metadata(context, _together(tables.metadata, metadata_of(name))))
 
 
 def _together(*each: MetaData) -> MetaData:
@@ -108,7 +108,7 @@ def _together(*each: MetaData) -> MetaData:
 
 @EVERY
 def test_every_revision_is_named_for_its_file_and_follows_one_other(name: str) -> None:
-    for folder in (COMMON, _metadata(name).info["revisions"]):
+    for folder in (COMMON, metadata_of(name).info["revisions"]):
         script = ScriptDirectory(str(folder), version_locations=[str(folder)])
         history = list(script.walk_revisions())
         assert [Path(each.path).stem for each in history] == [each.revision for each in history]
@@ -117,19 +117,19 @@ def test_every_revision_is_named_for_its_file_and_follows_one_other(name: str) -
 
 @EVERY
 def test_a_database_of_a_newer_version_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
-    engine = open_database(_url(tmp_path), _metadata(name))
+    engine = open_database(database_url(tmp_path), metadata_of(name))
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {TABLE} SET version_num = 'x_0999' WHERE version_num LIKE '{name}%'"))
     with pytest.raises(ConfigError, match=r"state\.db has revision x_0999, which this driftloop does not know") as told:
-        open_database(_url(tmp_path), _metadata(name))
+        open_database(database_url(tmp_path), metadata_of(name))
     assert "\n" not in str(told.value)
 
 
 def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
-    metadata = _metadata("registry")
-    revisions = _revisions(open_database(_url(tmp_path), metadata))
+    metadata = metadata_of("registry")
+    revisions = _revisions(open_database(database_url(tmp_path), metadata))
     assert revisions == {"runner_0001", "registry_0001"}
-    assert _revisions(open_database(_url(tmp_path), metadata)) == revisions
+    assert _revisions(open_database(database_url(tmp_path), metadata)) == revisions
 
 
 SECOND = """
@@ -174,29 +174,29 @@ def _things(engine: Engine) -> Sequence[Any]:
 
 
 def test_revisions_are_applied_in_their_order(tmp_path: Path, history: Path) -> None:
-    engine = open_database(_url(tmp_path), tables.versioned(history))
+    engine = open_database(database_url(tmp_path), tables.versioned(history))
     assert _things(engine) == [("a", 7)]
 
 
 def test_a_revision_that_fails_leaves_nothing_of_itself(tmp_path: Path, history: Path) -> None:
     (history / "test_0002.py").write_text(SECOND.format(then="raise RuntimeError('no')"))
     with pytest.raises(RuntimeError, match="no"):
-        open_database(_url(tmp_path), tables.versioned(history))
+        open_database(database_url(tmp_path), tables.versioned(history))
     (history / "test_0002.py").write_text(SECOND.format(then=""))
-    engine = open_database(_url(tmp_path), tables.versioned(history))  # "size" would be there already
+    engine = open_database(database_url(tmp_path), tables.versioned(history))  # "size" would be there already
     assert _things(engine) == [("a", 7)]
 
 
 def test_starts_at_once_apply_each_revision_once(tmp_path: Path, history: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda _: open_database(_url(tmp_path), tables.versioned(history)), range(4)))
+        found = list(threads.map(lambda _: open_database(database_url(tmp_path), tables.versioned(history)), range(4)))
     assert [_things(engine) for engine in found] == [[("a", 7)]] * 4
 
 
 def test_a_process_that_finds_a_newer_database_ends_with_code_2_and_says_so(tmp_path: Path) -> None:
     settings = {"DRIFTLOOP_HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "TZ": "UTC"}
     (tmp_path / "state").mkdir()
-    engine = open_database(f"sqlite:///{tmp_path}/state/registry.db", _metadata("registry"))
+    engine = open_database(f"sqlite:///{tmp_path}/state/registry.db", metadata_of("registry"))
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {TABLE} SET version_num = 'registry_0999' WHERE version_num LIKE 'reg%'"))
     ended = subprocess.run(

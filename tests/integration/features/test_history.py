@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 from feast import FeatureStore
 from feast.data_source import DataSource
 from feast.infra.offline_stores.ibis import get_historical_features_ibis
+from feast.infra.provider import get_provider
 
 from driftloop.featurestore.feast_client import training_frame
 from driftloop.featurestore.offline_store import DriftloopOfflineStore, pinned_versions
@@ -116,5 +117,5 @@ def test_a_join_key_that_the_rows_lack_is_named(home: Home) -> None:
         training_frame(home.store, "orders_v1", frame, {})
 
 
-def test_the_store_is_the_one_that_the_settings_name(home: Home) -> None:
-    assert isinstance(home.store._get_provider().offline_store, DriftloopOfflineStore)
+def test_the_settings_choose_our_offline_store(home: Home) -> None:
+    assert isinstance(get_provider(home.store.config).offline_store, DriftloopOfflineStore)

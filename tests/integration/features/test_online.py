@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.provider import get_provider
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
@@ -74,7 +75,7 @@ def test_the_bytes_equal_those_that_feast_writes(home: Home, tmp_path: Path) -> 
                 for name, column in zip(spec.features, rows.columns, strict=True)
             }
             batch.append((entity, values, at, None))
-        store._get_provider().online_write_batch(store.config, view, batch, None)
+        get_provider(store.config).online_write_batch(store.config, view, batch, None)
         feasts, ours = table(settings.online_db, spec.view), table(home.settings.online_db, spec.view)
         assert {key: value for key, (value, _) in feasts.items()} == {key: v for key, (v, _) in ours.items()}
         assert all(unpack_value(value) is None or unpack_value(value) >= 0 for value, _ in feasts.values())  # type: ignore[operator]

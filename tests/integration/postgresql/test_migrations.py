@@ -16,10 +16,10 @@ from driftloop.runner.tables import open_database
 from tests.integration.driftloop.test_migrate import (
     FIRST,
     OLD,
-    _differences,
-    _metadata,
-    _url,
+    database_url,
+    differences,
     history,
+    metadata_of,
     test_a_revision_that_fails_leaves_nothing_of_itself,
     test_revisions_are_applied_in_their_order,
     test_revisions_make_the_tables_that_the_code_declares,
@@ -40,11 +40,11 @@ __all__ = [
 @OLD
 def test_rows_of_the_first_schema_stay_as_it_is_brought_here(name: str, tmp_path: Path) -> None:
     first = _first_rows(name, tmp_path)
-    engine = open_database(_url(tmp_path), _metadata(name))
+    engine = open_database(database_url(tmp_path), metadata_of(name))
     _as_before_there_were_revisions(engine, name, first)
     engine.dispose()
-    engine = open_database(_url(tmp_path), _metadata(name))
-    assert _differences(engine, name) == []
+    engine = open_database(database_url(tmp_path), metadata_of(name))
+    assert differences(engine, name) == []
     for table, rows in first.items():
         with engine.connect() as connection:
             found = connection.execute(select(_tables(name)[table])).mappings().all()
@@ -53,7 +53,7 @@ def test_rows_of_the_first_schema_stay_as_it_is_brought_here(name: str, tmp_path
 
 
 def _tables(name: str) -> dict[str, Table]:
-    metadata: tuple[MetaData, MetaData] = (tables.metadata, _metadata(name))
+    metadata: tuple[MetaData, MetaData] = (tables.metadata, metadata_of(name))
     return {table.name: table for each in metadata for table in each.tables.values()}
 
 

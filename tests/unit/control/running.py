@@ -51,8 +51,9 @@ class Running:
         streams = Streams(harness.store, feed, pages, beat_s)
         answers = Answers(harness.views, plans)
         self.page = WebServer(answers, commands, streams, self._caught_up, "127.0.0.1", port, ["driftloop.test"])
+        self.api = ControlApi(harness.views, self.reader, commands, feed, clock, 2, 0.2)
         self.service = ControlService(
-            servicer=ControlApi(harness.views, self.reader, commands, feed, clock, 2, 0.2),
+            servicer=self.api,
             reader=self.reader,
             followers=[harness.index.run],
             relay=Relay("control", harness.engine, producer, clock),

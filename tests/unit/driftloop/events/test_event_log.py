@@ -25,15 +25,14 @@ def test_all_records_up_to_the_current_end_are_read_once() -> None:
     assert sorted(numbers(all_records)) == [0, 0, 1, 1, 2, 2, 3, 4]
 
 
-def test_a_broker_that_stops_before_the_end_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("driftloop.events.event_log._POLL_S", 0.0)
+def test_a_broker_that_stops_before_the_end_raises() -> None:
     broker = MemoryBroker()
     broker.create_topic("a")
     broker.append([Outgoing("a", b"1")])
     consumer = broker.batch_consumer(["a"], "history")
     consumer.poll(1, 0.0)
     with pytest.raises(Retriable, match="1 partitions"):
-        list(records(consumer))
+        list(records(consumer, poll_s=0.0))
 
 
 def test_every_good_example_is_decoded() -> None:

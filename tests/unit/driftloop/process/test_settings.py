@@ -79,7 +79,7 @@ def test_a_base_moves_all_ports_without_an_environment_variable(monkeypatch: pyt
 
 def test_a_base_may_be_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PORT_BASE", raising=False)
-    monkeypatch.setattr(tcp_ports, "_file", lambda: {"PORT_BASE": "31000", "KAFKA_PORT": "19092"})
+    monkeypatch.setattr(tcp_ports, "env_file", lambda: {"PORT_BASE": "31000", "KAFKA_PORT": "19092"})
     assert Settings().kafka_bootstrap == "127.0.0.1:31000"
     monkeypatch.setenv("PORT_BASE", "32000")
     assert Settings().kafka_bootstrap == "127.0.0.1:32000"

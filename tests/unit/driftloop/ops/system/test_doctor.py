@@ -4,7 +4,6 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from driftloop.ops import doctor
 from driftloop.ops.doctor import Finding, exit_code
 from driftloop.process.settings import ROOT, Settings
 from driftloop.process.tcp_ports import names
+from tests.helpers.ports import free_ports
 
 
 @pytest.fixture
@@ -101,20 +101,11 @@ def test_wrong_and_missing_loops_are_reported(settings: Settings) -> None:
 
 
 def test_a_stopped_system_gets_all_checks(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "Supervisor", lambda _: Down())
-    names_of = [
-        finding.name for finding in doctor.find_problems(settings.model_copy(update={"loops_dir": ROOT / "loops"}))
-    ]
-    assert names_of[:4] == ["set-up", "Java", "disk", "memory"]
-    assert names_of[-1] == "loops"
-
-
-class Down:
-    def alive(self, *_: Any) -> bool:
-        return False
-
-    def other_checkout(self) -> None:
-        return None
+    monkeypatch.setenv("SUPERVISOR_PORT", str(free_ports(1)[0]))
+    settings = settings.model_copy(update={"loops_dir": ROOT / "loops"})
+    findings = [finding.name for finding in doctor.find_problems(settings)]
+    assert findings[:4] == ["set-up", "Java", "disk", "memory"]
+    assert findings[-1] == "loops"
 
 
 def test_only_wrong_findings_fail() -> None:

@@ -35,7 +35,7 @@ def test_infrastructure_comes_first_and_every_service_once(settings: Settings) -
     assert len({part.name for part in all_parts}) == len(all_parts)
 
 
-def test_every_service_has_a_health_port_of_its_own(settings: Settings) -> None:
+def test_every_service_has_its_own_health_port(settings: Settings) -> None:
     urls = {part.name: part.health_url for part in parts(settings)}
     for name in SERVICES:
         assert urls[name] == f"http://127.0.0.1:{tcp_ports.port(f'{name.upper()}_PORT')}/ready"
@@ -43,7 +43,7 @@ def test_every_service_has_a_health_port_of_its_own(settings: Settings) -> None:
     assert len(set(urls.values())) == len(urls)
 
 
-def test_state_stands_below_home(settings: Settings) -> None:
+def test_state_is_below_the_home(settings: Settings) -> None:
     environment = {part.name: part.environment for part in parts(settings)}
     for name, variable in (("kafka", "KAFKA_DIR"), ("triton", "TRITON_MODEL_REPOSITORY")):
         assert Path(environment[name][variable]).is_relative_to(settings.home)
@@ -67,7 +67,7 @@ def test_the_supervisor_restarts_parts_without_limit_and_keeps_the_case_of_varia
         assert dict(config[f"env:{part.name}"]) == part.environment
 
 
-def test_a_percent_sign_in_a_command_is_left_as_it_is(settings: Settings) -> None:
+def test_a_percent_sign_in_a_command_is_kept(settings: Settings) -> None:
     from driftloop.ops.system.parts import Part
 
     config = Supervisor(settings).configuration([Part("odd", ("/bin/echo", "100%", "a b"))])
