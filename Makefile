@@ -56,7 +56,7 @@ vocabulary: ## find words that must not come back, with their replacements
 	python -m tests.vocabulary
 
 # Unit tests in parts, so that each process imports only part of the packages. `make unit` runs all in two processes.
-UNIT_shared = tests/unit/driftloop
+UNIT_shared = tests/unit/driftloop $(wildcard tests/unit/test_*.py)
 UNIT_data = $(addprefix tests/unit/,evaluation features ingestion monitoring)
 UNIT_life = $(filter-out $(UNIT_shared) $(UNIT_data) %.py %__pycache__,$(wildcard tests/unit/*))
 
