@@ -17,7 +17,7 @@ settings.register_profile("same", settings.get_profile("search"), derandomize=Tr
 settings.load_profile("same")
 
 
-class _ByWhatIsStarted(LoadScopeScheduling):
+class _SharedFixtureScheduling(LoadScopeScheduling):
     """With ``-n``: run the tests of a file in one process, because they share fixtures; tests/e2e folders share a
     system.
     """
@@ -29,4 +29,4 @@ class _ByWhatIsStarted(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    return _ByWhatIsStarted(config, log)
+    return _SharedFixtureScheduling(config, log)

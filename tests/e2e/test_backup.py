@@ -35,7 +35,7 @@ from driftloop.readmodel.loops import LoopState
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.equality import LAST_DIGITS
 from tests.e2e.running.system import infer
-from tests.e2e.two_loops.together import ORDERS, PATIENCE, SPANS, STEP, STEP_MS, definitions, settings_of, up
+from tests.e2e.two_loops.harness import ORDERS, PATIENCE, SPANS, STEP, STEP_MS, definitions, settings_of, up
 from tests.helpers.eventually import assert_eventually
 from tests.loops.orders.source import DAY_MS, START_MS
 

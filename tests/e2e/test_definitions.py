@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command_line import system
-from tests.e2e.two_loops.together import FLIGHTS, definitions
+from tests.e2e.two_loops.harness import FLIGHTS, definitions
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

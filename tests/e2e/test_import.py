@@ -24,7 +24,7 @@ from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import read_events
 from driftloop.process.settings import ROOT
 from tests.e2e.command_line import CommandLine, collect_json, system
-from tests.e2e.two_loops.together import settings_of, up
+from tests.e2e.two_loops.harness import settings_of, up
 from tests.helpers import exported, generated_past
 from tests.helpers.editing import replace_once
 from tests.helpers.eventually import assert_eventually
@@ -98,7 +98,7 @@ TRAINED = "wins"
 
 
 @dataclass(frozen=True)
-class Loops:
+class ImportedLoops:
     """The system after the imports, and the output of commands on the way."""
 
     line: CommandLine
@@ -116,7 +116,7 @@ class Loops:
 
 
 @pytest.fixture(scope="module")
-def loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loops]:
+def loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImportedLoops]:
     folder = tmp_path_factory.mktemp("import")
     with system(folder, empty_definitions(folder)) as line, shell(folder, with_commands(line)) as reader:
         models = {name: create_loop(line, folder, name) for name in MODELS}
@@ -125,7 +125,9 @@ def loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loops]:
         before = {loop["loop"]: loop for loop in status(line)["loops"]}
         outputs = {name: import_model(line, folder, name) for name in MODELS if name != README}
         last = import_by_readme(reader, models[README], 0).splitlines()[-1]
-        yield Loops(line, models, before, {**outputs, README: ImportOutput(last.rpartition(" after ")[0])}, reader)
+        yield ImportedLoops(
+            line, models, before, {**outputs, README: ImportOutput(last.rpartition(" after ")[0])}, reader
+        )
 
 
 def with_commands(line: CommandLine) -> dict[str, str]:
@@ -189,7 +191,7 @@ def replay(line: CommandLine, span: tuple[str, str], *more: str, callers: bool =
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_an_imported_model_becomes_the_first_champion_with_its_own_scores(loops: Loops, name: str) -> None:
+def test_an_imported_model_becomes_the_first_champion_with_its_own_scores(loops: ImportedLoops, name: str) -> None:
     [promoted] = loops.events(name, registry.ChampionPromoted)[:1]
     assert promoted.data.previous_release_id == ""
     output = loops.output[name]
@@ -220,7 +222,7 @@ def tensors(size: float, place: str) -> list[triton.InferInput]:
     return inputs
 
 
-def test_a_loop_without_a_trainer_says_so_and_one_with_a_trainer_retrains(loops: Loops) -> None:
+def test_a_loop_without_a_trainer_says_so_and_one_with_a_trainer_retrains(loops: ImportedLoops) -> None:
     line = loops.line
     for name in MODELS:
         reasons = [event.data.because for event in loops.events(name, training.ReasonCoalesced)]
@@ -250,7 +252,7 @@ def test_a_loop_without_a_trainer_says_so_and_one_with_a_trainer_retrains(loops:
     assert [reason.kind for reason in trained.data.reasons] == ["command"]
 
 
-def test_a_model_imported_beside_a_champion_becomes_challenger(loops: Loops, tmp_path: Path) -> None:
+def test_a_model_imported_beside_a_champion_becomes_challenger(loops: ImportedLoops, tmp_path: Path) -> None:
     path = tmp_path / "logits.onnx"
     path.write_bytes(exported.torch_matrix(1).onnx)
     refused = checked_output(
@@ -263,7 +265,7 @@ def test_a_model_imported_beside_a_champion_becomes_challenger(loops: Loops, tmp
     assert "is judged beside the champion" in import_by_readme(loops.reader, matrix_of_counts(), 2)
 
 
-def log_in_mlflow(loops: Loops, model: Exported, name: str, versions: int) -> None:
+def log_in_mlflow(loops: ImportedLoops, model: Exported, name: str, versions: int) -> None:
     """Log a model in MLflow with the names of its columns, as another team does."""
     import mlflow
     import onnx
@@ -296,7 +298,7 @@ def log_in_mlflow(loops: Loops, model: Exported, name: str, versions: int) -> No
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_wrong_argument_is_one_line(loops: Loops, arguments: tuple[str, ...], says: str) -> None:
+def test_a_wrong_argument_is_one_line(loops: ImportedLoops, arguments: tuple[str, ...], says: str) -> None:
     folder = loops.line.out.parent
     words = [str(folder / argument) if (folder / argument).is_file() else argument for argument in arguments]
     [line] = checked_output(loops.line.run("import", *words), code=2).strip().splitlines()

@@ -22,7 +22,7 @@ from tests.e2e.command_line import CommandLine, system
 from tests.e2e.equality import SECTIONS, differences, section
 from tests.e2e.running.system import FIRST_WEEKS, demo
 from tests.e2e.session import ProcessRecorder, open_ports, session
-from tests.e2e.two_loops.together import FLIGHTS, definitions
+from tests.e2e.two_loops.harness import FLIGHTS, definitions
 
 MOMENTS = int(os.environ.get("INTERRUPTS", "3"))
 SEED = int(os.environ.get("INTERRUPTS_SEED", "0"))
@@ -42,7 +42,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(900 + 150 
 
 
 @dataclass
-class Interrupted:
+class InterruptedDemo:
     """A demo that was interrupted and resumed to its end, and an uninterrupted one."""
 
     quiet: dict[str, Any]
@@ -84,13 +84,13 @@ def moments(count: int, seed: int, ready_s: float, total_s: float) -> Iterator[M
 
 
 @pytest.fixture(scope="module")
-def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> InterruptedDemo:
     folder = tmp_path_factory.mktemp("quiet")
     with system(folder, definitions(folder, [FLIGHTS])) as line:
         quiet = demo(line)
     folder = tmp_path_factory.mktemp("interrupted")
     with system(folder, definitions(folder, [FLIGHTS])) as line:
-        result = Interrupted(quiet, {}, [])
+        result = InterruptedDemo(quiet, {}, [])
         times, out = quiet["timings_s"], line.out
         arguments: tuple[str, ...] = FIRST_WEEKS
         for number, moment in enumerate(moments(MOMENTS, SEED, times["ready"], times["total"])):
@@ -108,7 +108,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
 
 
 def _interrupt(
-    line: CommandLine, log: Path, moment: Moment, result: Interrupted, *arguments: str
+    line: CommandLine, log: Path, moment: Moment, result: InterruptedDemo, *arguments: str
 ) -> tuple[int, list[str]]:
     """Interrupt a command at a moment; return its exit code and the processes and ports that are left."""
     recorder = ProcessRecorder(str(log.parent))
@@ -126,7 +126,7 @@ def _interrupt(
     return int(code), [f"{arguments[0]} after {moment}: {entry}" for entry in left]
 
 
-def test_nothing_runs_or_listens_after_an_interrupt(interrupted: Interrupted) -> None:
+def test_nothing_runs_or_listens_after_an_interrupt(interrupted: InterruptedDemo) -> None:
     assert interrupted.left == []
     assert interrupted.codes
     assert interrupted.started >= 15  # demo, supervisor, parts, clients
@@ -134,12 +134,12 @@ def test_nothing_runs_or_listens_after_an_interrupt(interrupted: Interrupted) ->
 
 
 @pytest.mark.parametrize("name", SECTIONS)
-def test_a_resumed_demo_ends_like_an_uninterrupted_one(interrupted: Interrupted, name: str) -> None:
+def test_a_resumed_demo_ends_like_an_uninterrupted_one(interrupted: InterruptedDemo, name: str) -> None:
     assert section(interrupted.quiet, name)
     assert list(differences(section(interrupted.report, name), section(interrupted.quiet, name))) == []
 
 
-def test_every_check_is_equal_after_resuming(interrupted: Interrupted) -> None:
+def test_every_check_is_equal_after_resuming(interrupted: InterruptedDemo) -> None:
     assert interrupted.report["resumed"]
     assert [check for check in interrupted.report["checks"] if check["unequal"]] == []
     names = [{check["name"] for check in report["checks"]} for report in (interrupted.quiet, interrupted.report)]
@@ -148,7 +148,7 @@ def test_every_check_is_equal_after_resuming(interrupted: Interrupted) -> None:
 
 def test_an_interrupted_start_leaves_nothing_and_the_next_one_comes_up(tmp_path: Path) -> None:
     with system(tmp_path, definitions(tmp_path, [FLIGHTS])) as line:
-        chance, result = random.Random(SEED), Interrupted({}, {}, [])
+        chance, result = random.Random(SEED), InterruptedDemo({}, {}, [])
         for number in range(MOMENTS):
             moment = Moment(chance.uniform(0.5, 15.0), chance.choice((0.0, 0.5)))
             code, left = _interrupt(line, tmp_path / f"up-{number}.log", moment, result, "up")

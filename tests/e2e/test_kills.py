@@ -11,7 +11,7 @@ from driftloop.ops.demo.fault_plan import FAULT_TARGETS
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.equality import section
 from tests.e2e.running.system import demo
-from tests.e2e.two_loops.together import FLIGHTS, definitions
+from tests.e2e.two_loops.harness import FLIGHTS, definitions
 
 pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(1230)]
 

@@ -23,7 +23,7 @@ from driftloop.ops.checks.run import PREDICTIONS
 from driftloop.ops.checks.run import run as run_checks
 from driftloop.process.settings import ROOT, Settings
 from tests.e2e.command_line import CommandLine, collect_json, system
-from tests.e2e.two_loops.together import STEP, STEP_MS, replay, settings_of, up
+from tests.e2e.two_loops.harness import STEP, STEP_MS, replay, settings_of, up
 
 HOUR_MS = 3_600_000
 WEEKS = ("2026-01-01", "2026-01-15")

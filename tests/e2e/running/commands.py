@@ -18,13 +18,13 @@ from driftloop.events.event_log import read_events
 from driftloop.ops.cli import main
 from driftloop.readmodel.loop_history import loop_states
 from driftloop.readmodel.loops import LoopState
-from tests.e2e.running.system import Running
+from tests.e2e.running.system import RunningSystem
 from tests.helpers.eventually import assert_eventually
 
 WHY = ("--why", "a test asks", "--who", "anna")
 
 
-def run_command(running: Running, *arguments: str, code: int = 0) -> str:
+def run_command(running: RunningSystem, *arguments: str, code: int = 0) -> str:
     """Run a command in this process, which is faster than in a new one, and return its output."""
     out, errors = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
@@ -36,17 +36,19 @@ def run_command(running: Running, *arguments: str, code: int = 0) -> str:
     return (out if code == 0 else errors).getvalue()
 
 
-def run_json(running: Running, *arguments: str) -> Any:
+def run_json(running: RunningSystem, *arguments: str) -> Any:
     return json.loads(run_command(running, *arguments, "--json"))
 
 
-def state(running: Running) -> LoopState:
+def state(running: RunningSystem) -> LoopState:
     events = [event for event in read_events(running.settings.kafka_bootstrap) if event.loop == running.loop.name]
     [loop_state] = loop_states(events)
     return loop_state
 
 
-def publish_verdict(running: Running, release: str, stage: str, outcome: evaluation.Outcome, at: LoopState) -> None:
+def publish_verdict(
+    running: RunningSystem, release: str, stage: str, outcome: evaluation.Outcome, at: LoopState
+) -> None:
     """Publish a verdict on the champion's bundle under another release's name, as the evaluation service does."""
     bundle = Bundle(uri=str(running.bundle().folder), digest=running.bundle().digest)
     data = evaluation.VerdictReached(
@@ -64,7 +66,7 @@ def publish_verdict(running: Running, release: str, stage: str, outcome: evaluat
     producer.close()
 
 
-def bring_to_stage(running: Running, release: str, stage: str) -> None:
+def bring_to_stage(running: RunningSystem, release: str, stage: str) -> None:
     """Bring a release to a stage and wait until the router has applied the route."""
     loop = running.loop.name
     publish_verdict(running, release, "offline", evaluation.BETTER, state(running))

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.running.system import Running, running_demo
+from tests.e2e.running.system import RunningSystem, running_demo
 
 
 @pytest.fixture(scope="package")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")
         with running_demo(tmp_path_factory.mktemp("running")) as running:

@@ -25,7 +25,7 @@ from driftloop.ops.replay.caller import Caller
 from driftloop.process.settings import Settings
 from driftloop.readmodel.loop_history import loop_states
 from tests.e2e.command_line import CommandLine, system
-from tests.e2e.two_loops.together import FLIGHTS, STEP, definitions, settings_of
+from tests.e2e.two_loops.harness import FLIGHTS, STEP, definitions, settings_of
 
 LATE = ("--late-share", "0.01", "--late-by", "9h")
 """Longer than a step, so that a watermark always advances before the late row."""
@@ -39,7 +39,7 @@ PROBE = {"driftloop-purpose": "probe"}
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningSystem:
     """A running system and how to reach it."""
 
     line: CommandLine
@@ -96,13 +96,13 @@ def infer(client: triton.InferenceServerClient, model: str, inputs: Sequence[tri
 
 
 @contextmanager
-def running_demo(folder: Path) -> Iterator[Running]:
+def running_demo(folder: Path) -> Iterator[RunningSystem]:
     """Run the demo, leave it up, and stop it at the end."""
     with system(folder, definitions(folder, [FLIGHTS])) as line:
         report = demo(line, "--keep", days=STORY)
         line = CommandLine({**line.environment, "DRIFTLOOP_HOME": str(folder / "home" / "demo")}, line.out)
         settings = settings_of(line)
-        yield Running(line, settings, load_loop(settings.loops_dir / FLIGHTS), report)
+        yield RunningSystem(line, settings, load_loop(settings.loops_dir / FLIGHTS), report)
 
 
 def demo(line: CommandLine, *more: str, days: Sequence[str] = FIRST_WEEKS) -> dict[str, Any]:

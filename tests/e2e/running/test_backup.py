@@ -10,20 +10,20 @@ import pytest
 
 from driftloop.readmodel.loops import LoopState
 from tests.e2e.running.commands import run_command, run_json, state
-from tests.e2e.running.system import Running
+from tests.e2e.running.system import RunningSystem
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.surface]
 
 
 @pytest.fixture
-def folder(running: Running) -> Iterator[Path]:
+def folder(running: RunningSystem) -> Iterator[Path]:
     """Return a folder for backups beside the home."""
     copies = running.line.out / "copies"
     yield copies
     shutil.rmtree(copies, ignore_errors=True)
 
 
-def test_a_backup_names_its_moment_and_the_system_continues(running: Running, folder: Path) -> None:
+def test_a_backup_names_its_moment_and_the_system_continues(running: RunningSystem, folder: Path) -> None:
     before, loop = running.pids(), state(running)
     output = run_command(running, "backup", str(folder / "monday"))
     assert loop.champion in output
@@ -40,7 +40,7 @@ def _matches(backup: dict[str, object], loop: LoopState) -> bool:
     return backup["champion"] == loop.champion and backup["epoch"] == loop.epoch
 
 
-def test_a_wrong_argument_is_one_line_that_says_what_to_do(running: Running, folder: Path) -> None:
+def test_a_wrong_argument_is_one_line_that_says_what_to_do(running: RunningSystem, folder: Path) -> None:
     folder.mkdir()
     refused = {
         ("backup",): "See `driftloop backup --help`",

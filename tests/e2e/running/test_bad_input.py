@@ -21,7 +21,7 @@ from driftloop.featurestore.lake import LakeTable
 from driftloop.ops.checks.run import ingestion_checks
 from driftloop.process.errors import UndeclaredTopic
 from tests.e2e.running.bad_records import TOPIC, BadRecord, bad_records, good
-from tests.e2e.running.system import Running, infer
+from tests.e2e.running.system import RunningSystem, infer
 from tests.helpers.eventually import assert_eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -45,7 +45,7 @@ class BadInputResult:
 
 
 @pytest.fixture(scope="module")
-def result(running: Running) -> BadInputResult:
+def result(running: RunningSystem) -> BadInputResult:
     """Send each bad record followed by a good one, the first good one twice, and wait for the last."""
     now_ms = running.watermark_ms + 1000
     bad = bad_records(now_ms, running.loop.definition.time.max_record_bytes)
@@ -71,7 +71,7 @@ def _digest(bad: BadRecord) -> str:
     return hashlib.sha256(bad.value).hexdigest()
 
 
-def _ids(running: Running) -> list[str]:
+def _ids(running: RunningSystem) -> list[str]:
     rows = LakeTable(running.settings.lake / running.loop.name / "events" / TOPIC).read()
     return [value for value in rows.column("event_id").to_pylist() if value == "last" or value.startswith("after-")]
 
@@ -104,7 +104,7 @@ def test_bad_records_end_no_process(result: BadInputResult) -> None:
 
 
 @pytest.mark.usefixtures("result")
-def test_counts_of_accepted_dead_lettered_and_duplicates_match_the_raw_topics(running: Running) -> None:
+def test_counts_of_accepted_dead_lettered_and_duplicates_match_the_raw_topics(running: RunningSystem) -> None:
     checks = ingestion_checks(running.settings, running.loop)
     assert [check for check in checks if check.unequal] == []
     compared = {check.name: check.compared for check in checks}
@@ -112,7 +112,7 @@ def test_counts_of_accepted_dead_lettered_and_duplicates_match_the_raw_topics(ru
     assert (compared["dead letters"], compared["duplicates"]) == (before + len(NAMES), 1)
 
 
-def test_an_undeclared_topic_is_refused_by_the_broker_and_by_our_producer(running: Running) -> None:
+def test_an_undeclared_topic_is_refused_by_the_broker_and_by_our_producer(running: RunningSystem) -> None:
     failed: list[KafkaError | None] = []
     plain = Producer({"bootstrap.servers": running.settings.kafka_bootstrap, "topic.metadata.propagation.max.ms": 500})
     plain.produce(UNDECLARED, b"{}", on_delivery=lambda error, _: failed.append(error))
@@ -145,7 +145,7 @@ def _retyped(shape: list[int], datatype: str, values: Any) -> Change:
     ],
 )  # fmt: skip
 def test_a_bad_request_is_refused_with_a_reason_and_the_next_good_one_is_answered(
-    running: Running, name: str, model: str, tensor: str, change: Change, status: str, says: str
+    running: RunningSystem, name: str, model: str, tensor: str, change: Change, status: str, says: str
 ) -> None:
     row = running.requests.slice(0, 1)
     with running.client() as client:
@@ -159,7 +159,7 @@ def test_a_bad_request_is_refused_with_a_reason_and_the_next_good_one_is_answere
     assert 0.0 < float(answer.as_numpy("score")[0, 0]) < 1.0
 
 
-def test_an_unknown_key_is_answered_with_missing_features(running: Running) -> None:
+def test_an_unknown_key_is_answered_with_missing_features(running: RunningSystem) -> None:
     row = running.requests.slice(0, 1).to_pylist()[0] | {"flight_id": "unheard-of", "carrier": "ZZ", "tailnum": "N0"}
     with running.client() as client:
         answer = infer(client, running.loop.name, running.tensors(client, pa.Table.from_pylist([row])), "unknown-key")
@@ -172,13 +172,13 @@ def test_an_unknown_key_is_answered_with_missing_features(running: Running) -> N
     assert {"flights_network_departed", "flights_origin_arrived", "flights_route_departed"} <= known
 
 
-def _logged(running: Running, prediction_id: str) -> list[float]:
+def _logged(running: RunningSystem, prediction_id: str) -> list[float]:
     log = running.predictions()
     values: list[float] = log.take(log.id == prediction_id).numeric.ravel().tolist()
     return values
 
 
-def test_bad_requests_end_no_process(running: Running) -> None:
+def test_bad_requests_end_no_process(running: RunningSystem) -> None:
     status = json.loads(running.line.run("status", "--json").stdout)
     assert all(part["ready"] for part in status["parts"])
     log = (running.settings.home / "logs" / "supervisor.log").read_text()

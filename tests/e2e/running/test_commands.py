@@ -12,7 +12,7 @@ from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Outgoing
 from driftloop.ops import cli
 from tests.e2e.running.commands import WHY, run_command, run_json
-from tests.e2e.running.system import Running
+from tests.e2e.running.system import RunningSystem
 from tests.helpers.eventually import assert_eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.surface]
@@ -67,7 +67,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("arguments", "says"), WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
-def test_a_wrong_argument_is_one_line(running: Running, arguments: tuple[str, ...], says: str) -> None:
+def test_a_wrong_argument_is_one_line(running: RunningSystem, arguments: tuple[str, ...], says: str) -> None:
     [line] = run_command(running, *arguments, code=2).strip().splitlines()
     assert line.startswith("driftloop")
     assert says in line
@@ -77,7 +77,7 @@ def test_every_command_has_a_wrong_argument() -> None:
     assert {arguments[0] for arguments, _ in WRONG} == set(COMMANDS)
 
 
-def test_up_leaves_a_running_system_as_it_is(running: Running) -> None:
+def test_up_leaves_a_running_system_as_it_is(running: RunningSystem) -> None:
     before = running.pids()
     assert run_command(running, "up").endswith("the system was running already\n")
     output = run_json(running, "up")
@@ -86,7 +86,7 @@ def test_up_leaves_a_running_system_as_it_is(running: Running) -> None:
     assert running.pids() == before
 
 
-def test_the_status_shows_parts_and_loops(running: Running) -> None:
+def test_the_status_shows_parts_and_loops(running: RunningSystem) -> None:
     output = run_json(running, "status")
     assert all(part["ready"] for part in output["parts"])
     shown = run_command(running, "status")
@@ -95,14 +95,14 @@ def test_the_status_shows_parts_and_loops(running: Running) -> None:
     assert output["loops"][0]["champion"] in shown
 
 
-def test_the_doctor_reports_no_problem(running: Running) -> None:
+def test_the_doctor_reports_no_problem(running: RunningSystem) -> None:
     output = run_json(running, "doctor")
     assert [finding for finding in output if finding["state"] == "wrong"] == []
     shown = run_command(running, "doctor")
     assert all(finding["name"] in shown for finding in output)
 
 
-def test_a_loop_is_created_and_checked_beside_a_running_system(running: Running) -> None:
+def test_a_loop_is_created_and_checked_beside_a_running_system(running: RunningSystem) -> None:
     """Tests the JSON output; the README's commands cover the text output."""
     try:
         files = run_json(running, "init", "made")
@@ -115,7 +115,7 @@ def test_a_loop_is_created_and_checked_beside_a_running_system(running: Running)
         (running.settings.feature_repo / "made.py").unlink()
 
 
-def test_a_dead_letter_is_listed_shown_and_replayed(running: Running) -> None:
+def test_a_dead_letter_is_listed_shown_and_replayed(running: RunningSystem) -> None:
     topic = "weather.observed"
     before = len(run_json(running, "dlq", "list", topic))
     producer = KafkaBatchProducer(running.settings.kafka_bootstrap)
@@ -132,7 +132,7 @@ def test_a_dead_letter_is_listed_shown_and_replayed(running: Running) -> None:
     assert "sent 0 again to weather.observed" in run_command(running, "dlq", "replay", topic, offset, *WHY)
 
 
-def test_completion_is_a_valid_shell_script(running: Running) -> None:
+def test_completion_is_a_valid_shell_script(running: RunningSystem) -> None:
     script = run_command(running, "completion", "bash")
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     assert "driftloop" in script

@@ -13,7 +13,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.events.event_log import read_events
 from driftloop.ops.control_client import ControlClient
 from tests.e2e.running.commands import WHY, bring_to_stage, run_command, run_json, state
-from tests.e2e.running.system import Running
+from tests.e2e.running.system import RunningSystem
 from tests.helpers.eventually import assert_eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.surface]
@@ -24,12 +24,12 @@ DAYS = 35
 
 
 @pytest.fixture(scope="module")
-def control(running: Running) -> Iterator[ControlClient]:
+def control(running: RunningSystem) -> Iterator[ControlClient]:
     with ControlClient(running.settings.control_grpc) as client:
         yield client
 
 
-def test_the_timeline_shows_alarm_promotion_and_rejection(running: Running) -> None:
+def test_the_timeline_shows_alarm_promotion_and_rejection(running: RunningSystem) -> None:
     output = run_command(running, "timeline", running.loop.name, "-n", "0")
     for word in ("ALARM", "PROMOTED", "REJECTED", "enters canary"):
         assert word in output
@@ -38,7 +38,7 @@ def test_the_timeline_shows_alarm_promotion_and_rejection(running: Running) -> N
     assert all(event["line"] and event["payload"] for event in newest)
 
 
-def test_history_shows_what_was_live_when_and_why(running: Running) -> None:
+def test_history_shows_what_was_live_when_and_why(running: RunningSystem) -> None:
     serving_periods = run_json(running, "history", running.loop.name)
     assert [period["epoch"] for period in serving_periods] == list(range(1, len(serving_periods) + 1))
     assert all(period["because"] and period["who"] == "driftloop" for period in serving_periods)
@@ -48,7 +48,7 @@ def test_history_shows_what_was_live_when_and_why(running: Running) -> None:
     assert then["champion"] in run_command(running, "history")
 
 
-def test_kpis_and_reports_come_from_the_log(running: Running) -> None:
+def test_kpis_and_reports_come_from_the_log(running: RunningSystem) -> None:
     loop = running.loop.name
     kpis = run_json(running, "kpis", loop)
     assert loop in json.dumps(kpis)
@@ -62,7 +62,7 @@ def test_kpis_and_reports_come_from_the_log(running: Running) -> None:
     assert run_json(running, "report", loop)["loop"] == loop
 
 
-def test_every_id_in_the_lineage_of_a_prediction_resolves(running: Running, control: ControlClient) -> None:
+def test_every_id_in_the_lineage_of_a_prediction_resolves(running: RunningSystem, control: ControlClient) -> None:
     served = running.predictions()
     name = str(served.id[~served.probe][-1])
     lineage = control.call("GetLineage", api.GetLineageRequest(id=name))
@@ -78,7 +78,7 @@ def test_every_id_in_the_lineage_of_a_prediction_resolves(running: Running, cont
     assert (loop_lineage["kind"], loop_lineage["id"]) == ("release", state(running).champion)
 
 
-def test_a_rebuilt_read_model_is_equal(running: Running, control: ControlClient) -> None:
+def test_a_rebuilt_read_model_is_equal(running: RunningSystem, control: ControlClient) -> None:
     def everything() -> list[Any]:
         requests = [("ListLoops", api.ListLoopsRequest()), ("ListReleases", api.ListReleasesRequest())]
         requests.append(("ListHistory", api.ListHistoryRequest()))
@@ -97,7 +97,7 @@ def test_a_rebuilt_read_model_is_equal(running: Running, control: ControlClient)
 
 
 @pytest.mark.parametrize("stage", ["shadow", "waiting", "canary"])
-def test_a_rollback_of_an_open_release_converges_and_is_in_the_history(running: Running, stage: str) -> None:
+def test_a_rollback_of_an_open_release_converges_and_is_in_the_history(running: RunningSystem, stage: str) -> None:
     before = state(running).champion
     bring_to_stage(running, f"r-to-roll-back-in-{stage}", stage)
     result = run_json(running, "rollback", running.loop.name, *WHY)
@@ -109,7 +109,7 @@ def test_a_rollback_of_an_open_release_converges_and_is_in_the_history(running: 
     assert newest["because"] == "rolled back by anna: a test asks"
 
 
-def test_an_approved_release_enters_the_next_stage(running: Running) -> None:
+def test_an_approved_release_enters_the_next_stage(running: RunningSystem) -> None:
     bring_to_stage(running, "r-to-approve", "waiting")
     waiting = next(loop for loop in run_json(running, "status")["loops"] if loop["loop"] == running.loop.name)
     assert waiting["waiting"]["release"] == "r-to-approve"
@@ -120,7 +120,7 @@ def test_an_approved_release_enters_the_next_stage(running: Running) -> None:
     assert state(running).release == ""
 
 
-def test_a_champion_is_rolled_back_to_the_previous_one(running: Running) -> None:
+def test_a_champion_is_rolled_back_to_the_previous_one(running: RunningSystem) -> None:
     before = state(running)
     assert before.former
     output = run_command(running, "rollback", running.loop.name, *WHY)
@@ -130,7 +130,7 @@ def test_a_champion_is_rolled_back_to_the_previous_one(running: Running) -> None
     assert "no champion before" in error
 
 
-def test_a_requested_candidate_is_trained(running: Running) -> None:
+def test_a_requested_candidate_is_trained(running: RunningSystem) -> None:
     result = run_json(running, "retrain", running.loop.name, *WHY)
     assert result["effect"] == "training is requested"
 
@@ -147,7 +147,7 @@ def test_a_requested_candidate_is_trained(running: Running) -> None:
         run_command(running, "reject", running.loop.name, release, *WHY)
 
 
-def test_pause_and_resume_are_recorded(running: Running) -> None:
+def test_pause_and_resume_are_recorded(running: RunningSystem) -> None:
     loop = running.loop.name
     assert "paused" in run_command(running, "pause", loop, *WHY)
     assert state(running).paused

@@ -19,7 +19,7 @@ from driftloop.featurestore.lake import LakeTable
 from driftloop.process import tcp_ports
 from driftloop.process.settings import ROOT
 from tests.e2e.running.commands import WHY, bring_to_stage, run_command, run_json, state
-from tests.e2e.running.system import Running
+from tests.e2e.running.system import RunningSystem
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.markdown import Block, BlockResult, Shell, blocks, sections, shell
 
@@ -58,7 +58,7 @@ EXPECTED_OUTPUT = {
 """The README's commands, and a part of their output."""
 
 
-def environment(running: Running) -> dict[str, str]:
+def environment(running: RunningSystem) -> dict[str, str]:
     """Return the system's environment with the commands of set-up on the path and Go's downloads below .local."""
     printed = subprocess.run(
         ["bash", "-c", "source infra/setup/go.sh; env -0"],
@@ -69,13 +69,13 @@ def environment(running: Running) -> dict[str, str]:
     return {**variables, "PATH": os.pathsep.join(bins), "PYTHONPATH": str(ROOT)}
 
 
-def addresses(running: Running) -> dict[str, str]:
+def addresses(running: RunningSystem) -> dict[str, str]:
     """Map the addresses in documents to those of the running system: the only change to a snippet."""
     return {tcp_ports.local(name, 0): running.settings.local(name) for name in tcp_ports.names()}
 
 
 @pytest.fixture
-def reader(running: Running, tmp_path: Path) -> Iterator[Shell]:
+def reader(running: RunningSystem, tmp_path: Path) -> Iterator[Shell]:
     """Yield a shell in a folder that looks like a checkout."""
     for name in CHECKOUT_FOLDERS:
         (tmp_path / name).symlink_to(ROOT / name)
@@ -101,7 +101,7 @@ ASKING = [name for name in sections(CLIENTS) if name.startswith("Ask for a predi
 
 
 @pytest.mark.parametrize("section", PRODUCING)
-def test_each_event_of_a_snippet_is_accepted_once(running: Running, reader: Shell, section: str) -> None:
+def test_each_event_of_a_snippet_is_accepted_once(running: RunningSystem, reader: Shell, section: str) -> None:
     snippets = sections(CLIENTS)[section]
     skip_without_tools(snippets, environment(running)["PATH"])
     before = accepted(running, snippets)
@@ -109,14 +109,14 @@ def test_each_event_of_a_snippet_is_accepted_once(running: Running, reader: Shel
     accepted_once_more(running, snippets, before)
 
 
-def accepted(running: Running, snippets: list[Block]) -> Counter[str]:
+def accepted(running: RunningSystem, snippets: list[Block]) -> Counter[str]:
     """Count the snippets' events in the lake, by id."""
     sent = {name for snippet in snippets for name in EVENT_ID.findall(snippet.text)}
     rows = LakeTable(running.settings.lake / running.loop.name / "events" / "weather.observed").read()
     return Counter(value for value in rows.column("event_id").to_pylist() if value in sent)
 
 
-def accepted_once_more(running: Running, snippets: list[Block], before: Counter[str]) -> None:
+def accepted_once_more(running: RunningSystem, snippets: list[Block], before: Counter[str]) -> None:
     sent = Counter(name for snippet in snippets for name in EVENT_ID.findall(snippet.text))
     assert sent
     assert_eventually(lambda: accepted(running, snippets) - before == sent, 120.0, f"{sent} in the lake")
@@ -129,7 +129,7 @@ def test_every_event_id_is_used_in_one_snippet() -> None:
 
 @pytest.mark.parametrize("section", ASKING)
 def test_each_prediction_of_a_snippet_is_logged_with_the_printed_release_and_score(
-    running: Running, reader: Shell, section: str
+    running: RunningSystem, reader: Shell, section: str
 ) -> None:
     snippets = sections(CLIENTS)[section]
     skip_without_tools(snippets, environment(running)["PATH"])
@@ -141,7 +141,7 @@ def test_each_prediction_of_a_snippet_is_logged_with_the_printed_release_and_sco
     assert float(printed["score"]) == pytest.approx(score, abs=1e-9)
 
 
-def logged(running: Running, name: str) -> tuple[str, float]:
+def logged(running: RunningSystem, name: str) -> tuple[str, float]:
     """Return the release and score of a prediction in the log."""
 
     def find() -> list[tuple[str, float]]:
@@ -153,7 +153,7 @@ def logged(running: Running, name: str) -> tuple[str, float]:
     return release_and_score
 
 
-def test_grpcurl_queries_and_commands_control(running: Running, reader: Shell) -> None:
+def test_grpcurl_queries_and_commands_control(running: RunningSystem, reader: Shell) -> None:
     snippets = sections(CLIENTS)["Query control"]
     skip_without_tools(snippets, environment(running)["PATH"])
     queried, paused = run(reader, snippets)
@@ -182,7 +182,7 @@ ONE_BY_ONE = [command for command in commands() if plain(command) not in (FOLLOW
 
 
 @pytest.fixture(scope="module")
-def remove_created_loop(running: Running) -> Iterator[None]:
+def remove_created_loop(running: RunningSystem) -> Iterator[None]:
     """Remove what the README's commands leave: the loop that `init` created."""
     yield
     folder = running.settings.loops_dir / "parcels"
@@ -193,7 +193,7 @@ def remove_created_loop(running: Running) -> Iterator[None]:
 
 @pytest.mark.usefixtures("remove_created_loop")
 @pytest.mark.parametrize("command", ONE_BY_ONE, ids=plain)
-def test_a_command_of_the_readme_does_what_it_says(running: Running, reader: Shell, command: Block) -> None:
+def test_a_command_of_the_readme_does_what_it_says(running: RunningSystem, reader: Shell, command: Block) -> None:
     skip_without_tools([command], environment(running)["PATH"])
     if "rollback" in command.text:
         bring_to_stage(running, "r-of-the-readme", "shadow")
@@ -210,7 +210,7 @@ def test_expected_output_is_for_commands_of_the_readme() -> None:
     assert EXPECTED_OUTPUT.keys() <= set(map(plain, ONE_BY_ONE))
 
 
-def test_the_readme_follows_the_timeline(running: Running) -> None:
+def test_the_readme_follows_the_timeline(running: RunningSystem) -> None:
     assert FOLLOWS in map(plain, commands())
     with subprocess.Popen(
         FOLLOWS.split(), env=environment(running), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -227,7 +227,7 @@ def test_the_readme_follows_the_timeline(running: Running) -> None:
             process.kill()
 
 
-def test_the_readmes_prediction_is_answered_by_the_champion(running: Running, reader: Shell) -> None:
+def test_the_readmes_prediction_is_answered_by_the_champion(running: RunningSystem, reader: Shell) -> None:
     [snippet] = blocks(README, "python")
     output = reader.run(snippet, PATIENCE_S).output
     assert run_json(running, "status")["loops"][0]["champion"] in output

@@ -17,7 +17,7 @@ from driftloop.ops.checks.compare import unequal
 from driftloop.ops.checks.features import join_keys
 from driftloop.ops.checks.predictions import Predictions
 from driftloop.ops.checks.raw import records_of_topics, recount
-from tests.e2e.running.system import Running, infer
+from tests.e2e.running.system import RunningSystem, infer
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.late_events import LateFindings, late_rows
 
@@ -32,7 +32,7 @@ UNTIL_MS = 1_361_664_000_000
 DAY_MS = 86_400_000
 
 
-def test_a_thousand_keys_read_through_the_router_equal_feasts_online_features(running: Running) -> None:
+def test_a_thousand_keys_read_through_the_router_equal_feasts_online_features(running: RunningSystem) -> None:
     requests = _some_requests(running)
     with running.client() as client:
         for start in range(0, KEYS, BATCH):
@@ -51,12 +51,12 @@ def test_a_thousand_keys_read_through_the_router_equal_feasts_online_features(ru
     assert compared > KEYS * len(features) * 0.8, "most keys have features"
 
 
-def _some_requests(running: Running) -> pa.Table:
+def _some_requests(running: RunningSystem) -> pa.Table:
     requests = running.requests
     return requests.take(np.sort(np.random.default_rng(SEED).choice(requests.num_rows, KEYS, replace=False)))
 
 
-def _logged_predictions(running: Running) -> Predictions:
+def _logged_predictions(running: RunningSystem) -> Predictions:
     """Wait until the log has all the keys' predictions, and return them."""
 
     def find() -> list[Predictions]:
@@ -68,7 +68,7 @@ def _logged_predictions(running: Running) -> Predictions:
 
 
 def _online_features(
-    running: Running, log: Predictions, requests: pa.Table, names: list[str]
+    running: RunningSystem, log: Predictions, requests: pa.Table, names: list[str]
 ) -> dict[str, NDArray[np.float64]]:
     keys = join_keys(running.loop, list(log.key), requests.to_pylist())
     rows = [dict(zip(keys, values, strict=True)) for values in zip(*keys.values(), strict=True)]
@@ -79,7 +79,7 @@ def _online_features(
 
 
 @pytest.fixture(scope="module")
-def late(running: Running) -> LateFindings:
+def late(running: RunningSystem) -> LateFindings:
     """Compare served features with all rows at their event time, in the champion's first days."""
     topics = list(running.loop.definition.events)
     raw = recount(_first_days(records_of_topics(running.topic(*topics), topics)), running.loop)
@@ -106,22 +106,22 @@ def test_every_difference_names_its_late_event(late: LateFindings) -> None:
     assert all(difference.late for difference in late.differences)
 
 
-def test_named_events_are_late(running: Running, late: LateFindings) -> None:
+def test_named_events_are_late(running: RunningSystem, late: LateFindings) -> None:
     named = {event for difference in late.differences for event in difference.late}
     assert len(named) > 20
     assert named <= _late_in_the_lake(running)
 
 
-def test_about_one_row_in_a_hundred_is_late(running: Running) -> None:
+def test_about_one_row_in_a_hundred_is_late(running: RunningSystem) -> None:
     stored = sum(_rows(running, event).num_rows for event in running.loop.definition.events)
     assert 0.005 < len(_late_in_the_lake(running)) / stored < 0.015
 
 
-def _rows(running: Running, event_type: str) -> pa.Table:
+def _rows(running: RunningSystem, event_type: str) -> pa.Table:
     return LakeTable(running.settings.lake / running.loop.name / "events" / event_type).read()
 
 
-def _late_in_the_lake(running: Running) -> set[str]:
+def _late_in_the_lake(running: RunningSystem) -> set[str]:
     event_ids: set[str] = set()
     for event_type in running.loop.definition.events:
         rows = _rows(running, event_type)

@@ -14,7 +14,7 @@ from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import read_events
 from driftloop.process.settings import ROOT
 from tests.e2e.command_line import CommandLine, system
-from tests.e2e.two_loops.together import ORDERS, Together, definitions, replay, settings_of, up
+from tests.e2e.two_loops.harness import ORDERS, TwoLoopReplay, definitions, replay, settings_of, up
 from tests.helpers.eventually import assert_eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(930)]
@@ -26,7 +26,7 @@ UNTIL_ALARM = ("2020-09-13", "2020-09-30")
 
 
 @dataclass(frozen=True)
-class Stopped:
+class StoppedDetectors:
     """Orders replayed with the detectors stopped, and the events after they were started again."""
 
     before: list[Envelope[monitoring.DriftDetected]]
@@ -36,7 +36,7 @@ class Stopped:
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> StoppedDetectors:
     folder = tmp_path_factory.mktemp("stopped")
     with pytest.MonkeyPatch.context() as patch, system(folder, definitions(folder, [ORDERS])) as line:
         patch.setenv("TZ", "UTC")
@@ -48,20 +48,20 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
         after = assert_eventually(lambda: _alarms(line), 120.0, "the alarm")
         bootstrap = settings_of(line).kafka_bootstrap
         windows = read_events(bootstrap, ["monitoring.window-closed.v1"])
-    return Stopped(before, decided, after, windows)
+    return StoppedDetectors(before, decided, after, windows)
 
 
-def test_stopped_detectors_raise_no_alarm(stopped: Stopped) -> None:
+def test_stopped_detectors_raise_no_alarm(stopped: StoppedDetectors) -> None:
     assert stopped.before == []
     assert stopped.deciders_before == {"evaluation", "training"}
     assert len(stopped.windows) > 20
 
 
 def test_restarted_detectors_raise_the_same_alarm_as_in_an_undisturbed_run(
-    stopped: Stopped, together: Together
+    stopped: StoppedDetectors, two_loops: TwoLoopReplay
 ) -> None:
     [alarm] = stopped.after
-    [undisturbed] = [event for event in together.of(ORDERS, monitoring.DriftDetected) if event.data.mode == "trigger"]
+    [undisturbed] = [event for event in two_loops.of(ORDERS, monitoring.DriftDetected) if event.data.mode == "trigger"]
     assert alarm.id == undisturbed.id
     assert alarm.data == undisturbed.data  # release, episode, statistic and evidence
     assert set(alarm.data.evidence_ids) <= {event.id for event in stopped.windows}

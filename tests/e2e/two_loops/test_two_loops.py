@@ -22,7 +22,7 @@ from driftloop.ops.checks.model import Check
 from driftloop.ops.report import chains
 from driftloop.ops.report.releases import outcomes
 from driftloop.readmodel.loop_history import LoopHistory
-from tests.e2e.two_loops.together import FLIGHTS, ORDERS, Together
+from tests.e2e.two_loops.harness import FLIGHTS, ORDERS, TwoLoopReplay
 from tests.loops.orders.source import SHOPS, STORY, invent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(930)]
@@ -34,18 +34,18 @@ ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[a-z]+-[0-9a-f]{
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_each_loop_has_its_own_champion_and_is_served_by_it(together: Together, loop: str) -> None:
-    first = together.of(loop, registry.ChampionPromoted)[0].data
+def test_each_loop_has_its_own_champion_and_is_served_by_it(two_loops: TwoLoopReplay, loop: str) -> None:
+    first = two_loops.of(loop, registry.ChampionPromoted)[0].data
     assert first.previous_release_id == ""
-    assert together.calls[loop]["failed"] == 0
-    predictions = together.predictions[loop]
-    assert together.calls[loop]["answered"] == (~predictions.probe).sum() > 500
+    assert two_loops.calls[loop]["failed"] == 0
+    predictions = two_loops.predictions[loop]
+    assert two_loops.calls[loop]["answered"] == (~predictions.probe).sum() > 500
     assert first.release_id in set(predictions.release)
 
 
-def test_the_alarm_of_orders_leads_through_shadow_and_canary_to_an_end(together: Together) -> None:
-    [alarm] = [event for event in together.of(ORDERS, monitoring.DriftDetected) if event.data.mode == "trigger"]
-    history = LoopHistory(ORDERS, together.of(ORDERS))
+def test_the_alarm_of_orders_leads_through_shadow_and_canary_to_an_end(two_loops: TwoLoopReplay) -> None:
+    [alarm] = [event for event in two_loops.of(ORDERS, monitoring.DriftDetected) if event.data.mode == "trigger"]
+    history = LoopHistory(ORDERS, two_loops.of(ORDERS))
     [story] = [chain for chain in chains.chains(history) if chain.opened_by_alarm]
     assert story.events[0].id == alarm.id
     stages = [event.data.stage for event in story.events if isinstance(event.data, registry.StageEntered)]
@@ -59,16 +59,16 @@ def test_the_alarm_of_orders_leads_through_shadow_and_canary_to_an_end(together:
     ]
 
 
-def test_the_loops_share_no_id(together: Together) -> None:
-    named = {loop: set(chain(*map(_ids, together.of(loop)))) for loop in LOOPS}
+def test_the_loops_share_no_id(two_loops: TwoLoopReplay) -> None:
+    named = {loop: set(chain(*map(_ids, two_loops.of(loop)))) for loop in LOOPS}
     assert min(map(len, named.values())) > 100
     assert named[FLIGHTS] & named[ORDERS] == set()
-    assert {event.loop for event in together.events} == set(LOOPS)
+    assert {event.loop for event in two_loops.events} == set(LOOPS)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_events_refer_to_events_of_their_own_loop(together: Together, loop: str) -> None:
-    events = together.of(loop)
+def test_events_refer_to_events_of_their_own_loop(two_loops: TwoLoopReplay, loop: str) -> None:
+    events = two_loops.of(loop)
     known = {event.id for event in events}
     causes = {event.causation_id for event in events if event.causation_id}
     evidence = {name for event in events for name in getattr(event.data, "evidence_ids", ())}
@@ -78,16 +78,16 @@ def test_events_refer_to_events_of_their_own_loop(together: Together, loop: str)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_predictions_use_keys_and_releases_of_their_own_loop(together: Together, loop: str) -> None:
-    predictions = together.predictions[loop]
-    releases = {event.data.release.release_id for event in together.of(loop, registry.ReleaseCreated)}
+def test_predictions_use_keys_and_releases_of_their_own_loop(two_loops: TwoLoopReplay, loop: str) -> None:
+    predictions = two_loops.predictions[loop]
+    releases = {event.data.release.release_id for event in two_loops.of(loop, registry.ReleaseCreated)}
     assert set(predictions.release) | set(chain(*predictions.scores)) <= releases
     requested = {key for key, probe in zip(predictions.key, predictions.probe, strict=True) if not probe}
-    assert requested <= _keys(together, loop)
+    assert requested <= _keys(two_loops, loop)
 
 
-def test_the_lake_keeps_the_rows_of_the_loops_apart(together: Together) -> None:
-    home = together.settings.home
+def test_the_lake_keeps_the_rows_of_the_loops_apart(two_loops: TwoLoopReplay) -> None:
+    home = two_loops.settings.home
     words = {loop: _words(home / "lake" / loop) for loop in LOOPS}
     assert set(SHOPS) < words[ORDERS]
     assert {"EWR", "JFK", "LGA"} < words[FLIGHTS]
@@ -95,46 +95,46 @@ def test_the_lake_keeps_the_rows_of_the_loops_apart(together: Together) -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_online_features_and_watermarks_belong_to_their_own_loop(together: Together, loop: str) -> None:
-    settings = together.settings
+def test_online_features_and_watermarks_belong_to_their_own_loop(two_loops: TwoLoopReplay, loop: str) -> None:
+    settings = two_loops.settings
     with sqlite3.connect(f"file:{settings.online_db}?mode=ro", uri=True) as online:
         marks = online.execute("select view, watermark_ms from driftloop_watermarks where loop = ?", [loop]).fetchall()
         keys = {
             view: online.execute(f'select distinct entity_key from "driftloop_{view}"').fetchall() for view, _ in marks
         }
     assert {view for view, _ in marks} == {path.name for path in (settings.lake / loop / "views").iterdir()}
-    assert {at for _, at in marks} == {_end_ms(together, loop)}
+    assert {at for _, at in marks} == {_end_ms(two_loops, loop)}
     for view, rows in keys.items():
         of_orders = {any(name.encode() in key for name in (*SHOPS, "all")) for (key,) in rows}
         assert of_orders == {loop == ORDERS or "network" in view}, view
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_every_check_is_equal(together: Together, loop: str) -> None:
-    checks: list[Check] = list(together.checks[loop].checks)
+def test_every_check_is_equal(two_loops: TwoLoopReplay, loop: str) -> None:
+    checks: list[Check] = list(two_loops.checks[loop].checks)
     assert [check for check in checks if check.unequal] == []
     compared = {check.name: check.compared for check in checks}
     assert compared["features, by brute force"] > 1_000
     assert compared["features, by Feast's join"] > 1_000
 
 
-def test_a_missing_outcome_is_counted_and_is_in_no_loss(together: Together) -> None:
-    definition = together.loops[ORDERS].definition
-    until_ms = max(event.data.end_ms for event in together.of(ORDERS, monitoring.WindowClosed))
+def test_a_missing_outcome_is_counted_and_is_in_no_loss(two_loops: TwoLoopReplay) -> None:
+    definition = two_loops.loops[ORDERS].definition
+    until_ms = max(event.data.end_ms for event in two_loops.of(ORDERS, monitoring.WindowClosed))
     inspected = zip(*(invent(STORY)["orders.inspected"][name].to_pylist() for name in RETURNS), strict=True)
     values = {key: (at, returned) for key, at, returned in inspected if at < until_ms}
-    predictions = together.predictions[ORDERS]
+    predictions = two_loops.predictions[ORDERS]
     decided = dict(
         zip(predictions.key[~predictions.probe], predictions.decision_time_ms[~predictions.probe], strict=True)
     )
     horizon = to_ms(definition.label.horizon)
     joined = {key for key, at in decided.items() if key in values and values[key][0] <= at + horizon}
     missing = {key for key, at in decided.items() if key not in joined and at + horizon < until_ms}
-    output = outcomes(together.of(ORDERS))
+    output = outcomes(two_loops.of(ORDERS))
     assert len(missing) > 200
     assert (output["joined"], output["missing"]) == (len(joined), len(missing))
     assert output["late"] > 20
-    answered = [row for event in together.of(ORDERS, monitoring.WindowClosed) for row in event.data.releases]
+    answered = [row for event in two_loops.of(ORDERS, monitoring.WindowClosed) for row in event.data.releases]
     champions = [row for row in answered if row.role == "champion"]
     assert sum(row.count for row in champions) == len(joined)
     assert sum(row.outcome_sum for row in champions) == sum(values[key][1] for key in joined)
@@ -144,11 +144,11 @@ def _ids(event: Envelope[Any]) -> Iterable[str]:
     return ID.findall(f"{event.id} {event.correlation_id} {event.causation_id} {event.data}")
 
 
-def _keys(together: Together, loop: str) -> set[str]:
+def _keys(two_loops: TwoLoopReplay, loop: str) -> set[str]:
     """Return the keys of the loop's source events in its lake."""
-    definition = together.loops[loop].definition.prediction
+    definition = two_loops.loops[loop].definition.prediction
     return set(
-        LakeTable(together.settings.lake / loop / "events" / definition.source).read()[definition.key].to_pylist()
+        LakeTable(two_loops.settings.lake / loop / "events" / definition.source).read()[definition.key].to_pylist()
     )
 
 
@@ -165,6 +165,6 @@ def _strings(column: pa.ChunkedArray) -> set[str]:
     return {value for value in column.unique().to_pylist() if value is not None}
 
 
-def _end_ms(together: Together, loop: str) -> int:
+def _end_ms(two_loops: TwoLoopReplay, loop: str) -> int:
     """Return the newest watermark that the features of a loop have published."""
-    return max(event.time_ms for event in together.of(loop) if event.type.endswith(".WatermarkAdvanced"))
+    return max(event.time_ms for event in two_loops.of(loop) if event.type.endswith(".WatermarkAdvanced"))

@@ -31,7 +31,7 @@ EVENTS = (*LIFECYCLE, topic_of(replay_pb2.StepAsked).name, "features.watermark-a
 
 
 @dataclass(frozen=True)
-class Together:
+class TwoLoopReplay:
     """What a system had stored after a replay of both loops, and the results of the checks."""
 
     settings: Settings
@@ -47,7 +47,7 @@ class Together:
         return [event for event in self.events if event.loop == loop and isinstance(event.data, kind)]
 
 
-def replay_together(folder: Path) -> Together:
+def replay_both(folder: Path) -> TwoLoopReplay:
     """Start a system in a folder, replay both loops, read and check its state, and stop it."""
     with system(folder, definitions(folder)) as line:
         up(line)
@@ -58,7 +58,7 @@ def replay_together(folder: Path) -> Together:
         log = list(read_topics(settings.kafka_bootstrap, [PREDICTIONS]))
         predictions = {name: read_predictions(log, name) for name in loops}
         checks = {name: run_checks(settings, loop, STEP_MS, say=print) for name, loop in loops.items()}
-    return Together(settings, loops, events, predictions, calls, checks)
+    return TwoLoopReplay(settings, loops, events, predictions, calls, checks)
 
 
 def definitions(folder: Path, loops: Sequence[str] = (FLIGHTS, ORDERS)) -> dict[str, str]:
