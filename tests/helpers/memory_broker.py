@@ -73,10 +73,29 @@ class MemoryBroker:
         with self._changed:
             return dict(self._committed[group])
 
+    def commit(self, group: str, positions: Mapping[TopicPartition, int]) -> None:
+        with self._changed:
+            self._committed[group].update(positions)
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        with self._changed:
+            return {tp: len(self._logs[tp]) for tp in partitions}
+
     def forget_commits(self) -> None:
         """Make every group start from the beginning of its topics."""
         with self._changed:
             self._committed.clear()
+
+    def read(self, positions: dict[TopicPartition, int], max_records: int, timeout_s: float) -> list[Record]:
+        """Return records from the positions, which advance; wait until there is one or the timeout ends."""
+        with self._changed:
+            self._changed.wait_for(lambda: any(len(self._logs[tp]) > at for tp, at in positions.items()), timeout_s)
+            records: list[Record] = []
+            for tp, at in positions.items():
+                batch = self._logs[tp][at : at + max_records - len(records)]
+                positions[tp] = at + len(batch)
+                records += batch
+            return records
 
     def _append(self, record: Outgoing) -> None:
         count = self.partitions(record.topic)
@@ -88,16 +107,6 @@ class MemoryBroker:
             partition, self._next_unkeyed = self._next_unkeyed % count, self._next_unkeyed + 1
         log = self._logs[TopicPartition(record.topic, partition)]
         log.append(Record(record.topic, partition, len(log), record.key, record.value, tuple(record.headers)))
-
-    def _read(self, positions: dict[TopicPartition, int], max_records: int, timeout_s: float) -> list[Record]:
-        with self._changed:
-            self._changed.wait_for(lambda: any(len(self._logs[tp]) > at for tp, at in positions.items()), timeout_s)
-            records: list[Record] = []
-            for tp, at in positions.items():
-                batch = self._logs[tp][at : at + max_records - len(records)]
-                positions[tp] = at + len(batch)
-                records += batch
-            return records
 
 
 class MemoryBatchConsumer:
@@ -111,7 +120,7 @@ class MemoryBatchConsumer:
         self._positions = {tp: committed.get(tp, 0) for tp in parts}
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        return self._broker._read(self._positions, max_records, timeout_s)
+        return self._broker.read(self._positions, max_records, timeout_s)
 
     def assignment(self) -> frozenset[TopicPartition]:
         return frozenset(self._positions)
@@ -120,12 +129,10 @@ class MemoryBatchConsumer:
         self._positions.update(positions)
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        with self._broker._changed:
-            self._broker._committed[self._group].update(positions)
+        self._broker.commit(self._group, positions)
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
-        with self._broker._changed:
-            return {tp: len(self._broker._logs[tp]) for tp in self._positions}
+        return self._broker.end_offsets(self._positions)
 
     def close(self) -> None: ...
 
