@@ -115,6 +115,3 @@ def _bytes(texts: Sequence[str]) -> Any:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-__all__ = ["TritonPythonModel"]
