@@ -1,4 +1,4 @@
-"""Feast's online layout, byte for byte, without Feast: entity keys, values, names of tables and fields.
+"""Feast's online layout, byte for byte, without Feast: entity keys, values, names of tables.
 
 The features service writes this layout and the router reads it; a test compares both with Feast. The router's small
 environment imports this module, so it uses only the standard library. Format: Feast 0.67,
@@ -84,21 +84,6 @@ def sqlite_table(view: str, project: str = PROJECT) -> str:
     return f"{project}_{view}"
 
 
-def redis_key(entity_key: bytes, project: str = PROJECT) -> bytes:
-    """Redis key of a serialised entity key: one hash for all of its views."""
-    return entity_key + project.encode()
-
-
-def redis_field(view: str, feature: str) -> bytes:
-    """Field of a feature in an entity's Redis hash."""
-    return _UINT32.pack(_murmur3(f"{view}:{feature}".encode()))
-
-
-def redis_timestamp_field(view: str) -> bytes:
-    """Field of the view's event timestamp, a ``google.protobuf.Timestamp``, in an entity's Redis hash."""
-    return f"_ts:{view}".encode()
-
-
 def _serialized(value: EntityValue) -> bytes:
     if isinstance(value, str):
         content = value.encode()
@@ -113,19 +98,3 @@ def _varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-def _murmur3(data: bytes) -> int:
-    """Return MurmurHash3_x86_32 (Austin Appleby) with seed 0, unsigned, as the mmh3 package computes it."""
-    h, mask = 0, 0xFFFFFFFF
-    padded = data + bytes(-len(data) % 4)
-    for at in range(0, len(padded), 4):
-        k = (int.from_bytes(padded[at : at + 4], "little") * 0xCC9E2D51) & mask
-        k = (((k << 15) | (k >> 17)) & mask) * 0x1B873593 & mask
-        h ^= k
-        if at + 4 <= len(data):
-            h = ((((h << 13) | (h >> 19)) & mask) * 5 + 0xE6546B64) & mask
-    h ^= len(data)
-    h = ((h ^ (h >> 16)) * 0x85EBCA6B) & mask
-    h = ((h ^ (h >> 13)) * 0xC2B2AE35) & mask
-    return h ^ (h >> 16)

@@ -14,7 +14,7 @@ from feast.infra.provider import get_provider
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
-from driftloop.featurestore.feast_keys import EntityKeys, redis_field, sqlite_table, unpack_value
+from driftloop.featurestore.feast_keys import EntityKeys, sqlite_table, unpack_value
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.sqlite_online import SqliteOnline
 from services.features.domain.engine import Advance, FeatureRows
@@ -129,10 +129,3 @@ def test_entity_keys_equal_feasts(names: tuple[str, ...], values: tuple[str | in
     protos = [Value(string_val=v) if isinstance(v, str) else Value(int64_val=v) for v in values]
     want = serialize_entity_key(EntityKey(join_keys=names, entity_values=protos), 3)
     assert EntityKeys(names).serialize(values) == want
-
-
-def test_redis_fields_equal_feasts() -> None:
-    from feast.infra.online_stores.helpers import _mmh3
-
-    for view, feature in (("v", "f"), ("orders_shop_returns", "count_items_back_86400s"), ("ü", "")):
-        assert redis_field(view, feature) == _mmh3(f"{view}:{feature}")

@@ -13,9 +13,6 @@ from driftloop.featurestore.feast_keys import (
     EntityKeys,
     pack_double,
     pack_string,
-    redis_field,
-    redis_key,
-    redis_timestamp_field,
     sqlite_table,
     unpack_value,
 )
@@ -52,11 +49,8 @@ def test_other_types_are_refused() -> None:
         unpack_value(b"\x20\x01")
 
 
-def test_names_of_tables_and_fields() -> None:
+def test_names_of_tables() -> None:
     assert sqlite_table("v") == "driftloop_v"
-    assert redis_key(b"k") == b"kdriftloop"
-    assert redis_timestamp_field("v") == b"_ts:v"
-    assert redis_field("", "") == struct.pack("<I", 0x2B266896)
 
 
 def test_it_imports_nothing_but_the_standard_library() -> None:
