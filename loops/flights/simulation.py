@@ -32,6 +32,8 @@ class SimulatedEvent:
     time_ms: int
     kind: str
     detail: str
+    notable: bool = True
+    """Whether a history of one line contains it: false if another event states the same."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ class Simulation:
                 yield from self._promote(challenger, end)
         elif result.upper < step.margin or blocks >= step.max_blocks:
             yield SimulatedEvent(end, "worse" if result.upper < step.margin else "not known at the limit", text)
-            yield SimulatedEvent(end, "refused", f"{challenger.name} ({challenger.reason})")
+            yield SimulatedEvent(end, "refused", f"{challenger.name} ({challenger.reason})", notable=False)
             self._end_chain(end)
 
     def _train(self, end: int) -> Iterator[SimulatedEvent]:
@@ -200,7 +202,7 @@ class Simulation:
         self.releases.append(release)
         loss, base = self._offline(fitted.predict(validation), train, validation)
         detail = f"{release.name} ({reason}) on {len(train.label)} rows, held out {loss:.4f}, base rate {base:.4f}"
-        yield SimulatedEvent(end, "trained", detail)
+        yield SimulatedEvent(end, "trained", detail, notable=False)
         if loss >= base - self._loop.offline.min_gain_over_base_rate:
             yield SimulatedEvent(end, "refused", f"{release.name} ({reason}): no better than the base rate")
             self._end_chain(end)

@@ -25,7 +25,7 @@ def render(loop: str, report: dict[str, Any], events: Sequence[Envelope[Any]], h
         loop_name=loop,
         headline=headline,
         summary=summary,
-        story=[line for event in own if (line := describe(event))],
+        lines=[line for event in own if (line := describe(event))],
         figures={
             "loss": figures.loss_over_time(report["quality"], marks),
             "calibration": figures.calibration(report["quality"], marks),

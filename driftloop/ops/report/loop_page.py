@@ -46,7 +46,7 @@ def loop_page(told: dict[str, Any], events: Sequence[Envelope[Any]], definition:
         },
         has_verdicts=any(verdict["blocks"] for each in told["releases"] for verdict in each["verdicts"]),
         outcomes=[(name, f"{count:,}") for name, count in told["outcomes"].items()],
-        story=[line for event in own if (line := describe(event))],
+        lines=[line for event in own if (line := describe(event))],
     )
 
 

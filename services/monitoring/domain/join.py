@@ -156,7 +156,7 @@ class OutcomeJoin:
     def forget(self, end_ms: int) -> int:
         """Drop what is older than the memory at ``end_ms``; return the time limit."""
         limit = end_ms - self.memory_ms
-        self._seen = {name: heard for name, heard in self._seen.items() if heard >= limit}
+        self._seen = {event_id: time_ms for event_id, time_ms in self._seen.items() if time_ms >= limit}
         self._keys = {name: key for name, key in self._keys.items() if key.forget(limit)}
         return limit
 

@@ -29,7 +29,7 @@ from tests.e2e.two_loops.harness import FLIGHTS, STEP, definitions, settings_of
 
 LATE = ("--late-share", "0.01", "--late-by", "9h")
 """Longer than a step, so that a watermark always advances before the late row."""
-STORY = ("demo", "--start", "2013-01-14", "--end", "2013-03-25", "--step", "3h", *LATE)
+ORDER_HISTORY = ("demo", "--start", "2013-01-14", "--end", "2013-03-25", "--step", "3h", *LATE)
 """The first champion comes on February 12, an alarm on February 26, and a candidate is rejected before March 23."""
 END_MS = 1_364_169_600_000
 FIRST_WEEKS = ("demo", "--end", "2013-02-10", "--step", STEP, *LATE)
@@ -99,7 +99,7 @@ def infer(client: triton.InferenceServerClient, model: str, inputs: Sequence[tri
 def running_demo(folder: Path) -> Iterator[RunningSystem]:
     """Run the demo, leave it up, and stop it at the end."""
     with system(folder, definitions(folder, [FLIGHTS])) as line:
-        report = demo(line, "--keep", days=STORY)
+        report = demo(line, "--keep", days=ORDER_HISTORY)
         line = CommandLine({**line.environment, "DRIFTLOOP_HOME": str(folder / "home" / "demo")}, line.out)
         settings = settings_of(line)
         yield RunningSystem(line, settings, load_loop(settings.loops_dir / FLIGHTS), report)

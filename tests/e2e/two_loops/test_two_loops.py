@@ -23,7 +23,7 @@ from driftloop.ops.report import chains
 from driftloop.ops.report.releases import outcomes
 from driftloop.readmodel.loop_history import LoopHistory
 from tests.e2e.two_loops.harness import FLIGHTS, ORDERS, TwoLoopReplay
-from tests.loops.orders.source import SHOPS, STORY, invent
+from tests.loops.orders.source import ORDER_HISTORY, SHOPS, invent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(930)]
 
@@ -121,7 +121,7 @@ def test_every_check_is_equal(two_loops: TwoLoopReplay, loop: str) -> None:
 def test_a_missing_outcome_is_counted_and_is_in_no_loss(two_loops: TwoLoopReplay) -> None:
     definition = two_loops.loops[ORDERS].definition
     until_ms = max(event.data.end_ms for event in two_loops.of(ORDERS, monitoring.WindowClosed))
-    inspected = zip(*(invent(STORY)["orders.inspected"][name].to_pylist() for name in RETURNS), strict=True)
+    inspected = zip(*(invent(ORDER_HISTORY)["orders.inspected"][name].to_pylist() for name in RETURNS), strict=True)
     values = {key: (at, returned) for key, at, returned in inspected if at < until_ms}
     predictions = two_loops.predictions[ORDERS]
     decided = dict(

@@ -29,11 +29,11 @@ from services.features.restore import restored
 from services.features.service import Parts
 from tests.helpers.clock import FakeClock
 from tests.helpers.memory_broker import MemoryBroker
-from tests.loops.orders.source import HOUR_MS, START_MS, Story, invent
+from tests.loops.orders.source import HOUR_MS, START_MS, OrderHistory, invent
 from tests.unit.features.fakes import accepted, watermark
 
 LOOPS = Path(__file__).resolve().parents[2] / "loops"
-STORY = Story(days=5, orders_a_day=60)
+ORDER_HISTORY = OrderHistory(days=5, orders_a_day=60)
 WATERMARKS = np.arange(START_MS + HOUR_MS, START_MS + 7 * 24 * HOUR_MS, HOUR_MS)
 PARTITIONS = 2
 
@@ -42,7 +42,7 @@ def orders() -> Loop:
     return load_loop(LOOPS / "orders")
 
 
-def rows(loop: Loop, story: Story = STORY) -> dict[str, pa.Table]:
+def rows(loop: Loop, story: OrderHistory = ORDER_HISTORY) -> dict[str, pa.Table]:
     """Accepted rows by event type in order of arrival; one in ten came up to a day late."""
     random = np.random.default_rng(5)
     tables = {}

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from driftloop.featurestore.lake import LakeTable
 from driftloop.process.settings import Settings
-from tests.loops.orders.source import DAY_MS, HOUR_MS, SHOPS, Story, invent
+from tests.loops.orders.source import DAY_MS, HOUR_MS, SHOPS, OrderHistory, invent
 
 LOOPS = Path(__file__).resolve().parents[2] / "loops"
 FEATURE_REPO = LOOPS / "feature_repo"
@@ -33,7 +33,7 @@ class Home:
     views: Mapping[str, tuple[str, int]]
 
 
-def make_home(folder: Path, story: Story) -> Home:
+def make_home(folder: Path, story: OrderHistory) -> Home:
     """Write the home's files below a folder."""
     settings = Settings(home=folder, loops_dir=LOOPS, loops=("orders",), feature_repo=FEATURE_REPO)
     raw = invent(story)

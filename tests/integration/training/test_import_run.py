@@ -33,7 +33,7 @@ from services.training.config import TrainingSettings
 from services.training.run.dataset import FRAME, read_dataset
 from services.training.spec import Failed, Result, RunSpec, TableVersion, read_result, read_spec, write_spec
 from tests.integration.training.orders_home import LOOPS, Home, make_home
-from tests.loops.orders.source import DAY_MS, START_MS, Story, invent
+from tests.loops.orders.source import DAY_MS, START_MS, OrderHistory, invent
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(420), pytest.mark.surface]
 
@@ -83,7 +83,7 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImportHarness]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")
         feast_import.load()
-        home = make_home(tmp_path_factory.mktemp("home"), Story(days=8, orders_a_day=120))
+        home = make_home(tmp_path_factory.mktemp("home"), OrderHistory(days=8, orders_a_day=120))
         file = tmp_path_factory.mktemp("file") / "returns.onnx"
         file.write_bytes(trees())
         yield ImportHarness(home, file)
@@ -95,7 +95,7 @@ def trees() -> bytes:
     from onnxmltools import convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
 
-    raw = invent(Story(days=8, orders_a_day=120, seed=4))
+    raw = invent(OrderHistory(days=8, orders_a_day=120, seed=4))
     placed = raw["orders.placed"].to_pydict()
     lines = dict(zip(placed["order_ref"], placed["lines"], strict=True))
     column = np.array([lines[ref] for ref in raw["orders.inspected"]["order_ref"].to_pylist()], dtype=np.float32)

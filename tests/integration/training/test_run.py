@@ -43,11 +43,11 @@ from services.training.spec import SPEC, TableVersion, Trained, read_result, rea
 from tests.helpers.editing import replace_once
 from tests.helpers.memory_broker import MemoryBroker
 from tests.integration.training.orders_home import LOOPS, Home, make_home
-from tests.loops.orders.source import DAY_MS, HOUR_MS, START_MS, Story, invent
+from tests.loops.orders.source import DAY_MS, HOUR_MS, START_MS, OrderHistory, invent
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
 
-STORY = Story(days=14, orders_a_day=200)
+ORDER_HISTORY = OrderHistory(days=14, orders_a_day=200)
 WINDOWS = 20
 END_MS = START_MS + 10 * DAY_MS
 RUN_POLLS = 3000
@@ -76,7 +76,7 @@ class Finished:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")
-        home = make_home(tmp_path_factory.mktemp("home"), STORY)
+        home = make_home(tmp_path_factory.mktemp("home"), ORDER_HISTORY)
         started, candidate = asyncio.run(first_champion(home))
         folder = home.settings.home / "training" / "orders" / candidate.data.run_id
         yield Finished(home, started, candidate, folder)
@@ -174,7 +174,7 @@ def test_inputs_are_features_then_request_inputs(finished: Finished) -> None:
 
 
 def test_labels_are_those_known_at_the_windows_end(finished: Finished) -> None:
-    rows, raw = finished.dataset.rows, invent(STORY)
+    rows, raw = finished.dataset.rows, invent(ORDER_HISTORY)
     placed = {row["order_ref"]: row["promised_ms"] for row in raw["orders.placed"].to_pylist()}
     known = {
         row["order_ref"]: row["returned"]
@@ -187,7 +187,7 @@ def test_labels_are_those_known_at_the_windows_end(finished: Finished) -> None:
 
 
 def test_features_are_those_available_at_each_decision(finished: Finished) -> None:
-    rows, raw = finished.dataset.rows, invent(STORY)
+    rows, raw = finished.dataset.rows, invent(ORDER_HISTORY)
     shops = {row["order_ref"]: row["shop"] for row in raw["orders.placed"].to_pylist()}
     returned = raw["orders.inspected"]
     column = list(rows.numeric_names).index("orders_shop_returns__sum_items_back_604800s")

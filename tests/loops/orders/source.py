@@ -19,7 +19,7 @@ CHANNELS = ("counter", "phone", "web")
 
 
 @dataclass(frozen=True)
-class Story:
+class OrderHistory:
     """Parameters of the events. From `turn_day` on, `turn_factor` times as many items are returned."""
 
     days: int = 14
@@ -33,13 +33,13 @@ class Story:
     start_ms: int = START_MS
 
 
-STORY = Story(days=22, turn_day=12, slowly_inspected=0.05)
+ORDER_HISTORY = OrderHistory(days=22, turn_day=12, slowly_inspected=0.05)
 """The events that a replay sends."""
 
 
 def events(start_ms: int, end_ms: int) -> dict[str, pa.Table]:
-    """Return the events of `STORY` in [start, end) (`driftloop.ops.replay.source.Source`)."""
-    return {name: _between(table, start_ms, end_ms) for name, table in invent(STORY).items()}
+    """Return the events of `ORDER_HISTORY` in [start, end) (`driftloop.ops.replay.source.Source`)."""
+    return {name: _between(table, start_ms, end_ms) for name, table in invent(ORDER_HISTORY).items()}
 
 
 def _between(table: pa.Table, start_ms: int, end_ms: int) -> pa.Table:
@@ -47,7 +47,7 @@ def _between(table: pa.Table, start_ms: int, end_ms: int) -> pa.Table:
     return table.filter(pc.and_(pc.greater_equal(time, start_ms), pc.less(time, end_ms)))
 
 
-def invent(story: Story) -> dict[str, pa.Table]:
+def invent(story: OrderHistory) -> dict[str, pa.Table]:
     """Return events by type in order of event time, columns as in the protos; a tenth of ``basket_cents`` is null."""
     random = np.random.default_rng(story.seed)
     count = story.days * story.orders_a_day
@@ -92,7 +92,7 @@ def invent(story: Story) -> dict[str, pa.Table]:
 
 
 def _mean_returns(
-    story: Story,
+    story: OrderHistory,
     shop: NDArray[np.int64],
     channel: NDArray[np.int64],
     lines: NDArray[np.int64],
@@ -104,7 +104,7 @@ def _mean_returns(
     return np.asarray(mean, dtype=np.float64)
 
 
-def _shelves(story: Story, random: np.random.Generator) -> pa.Table:
+def _shelves(story: OrderHistory, random: np.random.Generator) -> pa.Table:
     """Return two shelf counts per shop and day."""
     steps = np.arange(story.days * 2)
     at_ms = np.repeat(story.start_ms + steps * 12 * HOUR_MS + HOUR_MS // 2, len(SHOPS))

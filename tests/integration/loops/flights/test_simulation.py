@@ -36,9 +36,9 @@ def test_the_interval_covers_the_truth_about_as_often_as_its_level(loop: Loop) -
 def test_the_line_of_a_simulation_has_verdicts_and_refusals_without_one() -> None:
     day_ms = 86_400_000
     events = [
-        SimulatedEvent(0, "trained", "r1 (drift) on 10 rows"),
+        SimulatedEvent(0, "trained", "r1 (drift) on 10 rows", notable=False),
         SimulatedEvent(0, "refused", "r1 (drift): no better than the base rate"),
         SimulatedEvent(day_ms, "worse", "r2 in shadow: -0.1"),
-        SimulatedEvent(day_ms, "refused", "r2 (drift)"),
+        SimulatedEvent(day_ms, "refused", "r2 (drift)", notable=False),
     ]
     assert line(events) == "Jan 01 refused: r1 (drift): no better than the base rate; Jan 02 worse: r2 in shadow: -0.1"

@@ -20,7 +20,7 @@ ORDERS = load_loop(ROOT / "tests" / "loops" / "orders")
 MESSAGES = message_classes([ORDERS])
 
 
-class Desk:
+class TopicWithDeadLetters:
     """A broker with a raw topic and its dead letters, and an operator who replays them."""
 
     def __init__(self) -> None:
@@ -74,14 +74,14 @@ class Dying:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    desk = Desk()
-    desk.refuse(b'{"lines": 0}', b'{"lines": -1}')
-    return desk
+def topic() -> TopicWithDeadLetters:
+    topic = TopicWithDeadLetters()
+    topic.refuse(b'{"lines": 0}', b'{"lines": -1}')
+    return topic
 
 
-def test_a_dead_letter_has_source_and_reason(desk: Desk) -> None:
-    [first, second] = desk.letters()
+def test_a_dead_letter_has_source_and_reason(topic: TopicWithDeadLetters) -> None:
+    [first, second] = topic.letters()
     assert (first.topic, first.offset, first.source) == (RAW, 0, f"{RAW}/0/10")
     assert (first.consumer, first.reason, first.detail) == ("ingestion", "range", "lines is 0")
     assert first.is_complete
@@ -89,49 +89,51 @@ def test_a_dead_letter_has_source_and_reason(desk: Desk) -> None:
     assert second.source == f"{RAW}/1/11"
 
 
-def test_a_dead_letter_written_twice_counts_once(desk: Desk) -> None:
-    desk.refuse(b'{"lines": 0}')
-    assert [letter.offset for letter in desk.letters()] == [0, 1]
+def test_a_dead_letter_written_twice_counts_once(topic: TopicWithDeadLetters) -> None:
+    topic.refuse(b'{"lines": 0}')
+    assert [letter.offset for letter in topic.letters()] == [0, 1]
 
 
-def test_the_original_bytes_return_to_their_partition(desk: Desk) -> None:
-    sent, before = desk.replay_dead_letters()
+def test_the_original_bytes_return_to_their_partition(topic: TopicWithDeadLetters) -> None:
+    sent, before = topic.replay_dead_letters()
     assert (sent, before) == ([f"{RAW}.dlq/0/0", f"{RAW}.dlq/0/1"], [])
-    first, second = sorted(desk.sent(), key=lambda letter: letter.partition)
+    first, second = sorted(topic.sent(), key=lambda letter: letter.partition)
     assert (first.partition, first.key, first.value) == (0, b"k", b'{"lines": 0}')
     assert first.headers == (("content-type", b"application/json"), (REPLAY_OF, f"{RAW}.dlq/0/0".encode()))
     assert (second.partition, second.value) == (1, b'{"lines": -1}')
 
 
-def test_a_second_replay_sends_nothing(desk: Desk) -> None:
-    sent, _ = desk.replay_dead_letters()
-    again, before = desk.replay_dead_letters()
+def test_a_second_replay_sends_nothing(topic: TopicWithDeadLetters) -> None:
+    sent, _ = topic.replay_dead_letters()
+    again, before = topic.replay_dead_letters()
     assert (again, before) == ([], sent)
-    assert len(desk.sent()) == 2
+    assert len(topic.sent()) == 2
     assert [
-        (letter.replay.state, letter.replay.who, letter.replay.why) for letter in desk.letters() if letter.replay
+        (letter.replay.state, letter.replay.who, letter.replay.why) for letter in topic.letters() if letter.replay
     ] == [("done", "me", "fixed")] * 2
 
 
 @pytest.mark.parametrize(("flushes", "sent_before"), [(0, 0), (1, 0), (2, 2)])
-def test_an_interrupted_replay_is_completed_by_the_next(desk: Desk, flushes: int, sent_before: int) -> None:
+def test_an_interrupted_replay_is_completed_by_the_next(
+    topic: TopicWithDeadLetters, flushes: int, sent_before: int
+) -> None:
     with pytest.raises(Retriable):
-        desk.replay_dead_letters(Dying(desk.broker.batch_producer(), flushes))
-    assert len(desk.sent()) == sent_before
-    sent, before = desk.replay_dead_letters()
+        topic.replay_dead_letters(Dying(topic.broker.batch_producer(), flushes))
+    assert len(topic.sent()) == sent_before
+    sent, before = topic.replay_dead_letters()
     assert (len(sent), len(before)) == (2 - sent_before, sent_before)
-    assert len(desk.sent()) == 2
-    assert {letter.replay.state for letter in desk.letters() if letter.replay} == {"done"}
+    assert len(topic.sent()) == 2
+    assert {letter.replay.state for letter in topic.letters() if letter.replay} == {"done"}
 
 
-def test_a_truncated_dead_letter_cannot_be_replayed(desk: Desk) -> None:
-    complete = desk.broker.records(f"{RAW}.dlq")[0]
+def test_a_truncated_dead_letter_cannot_be_replayed(topic: TopicWithDeadLetters) -> None:
+    complete = topic.broker.records(f"{RAW}.dlq")[0]
     cut = Record(complete.topic, 0, 0, complete.key, (complete.value or b"")[:4], complete.headers)
     [letter] = parse_dead_letters([cut])
     assert not letter.is_complete
     with pytest.raises(ConfigError, match="only the beginning"):
-        replay_dead_letters([letter], desk.broker.batch_producer(), desk.read, who="me", why="-")
-    assert desk.sent() == []
+        replay_dead_letters([letter], topic.broker.batch_producer(), topic.read, who="me", why="-")
+    assert topic.sent() == []
 
 
 def letter(value: bytes, topic: str = RAW, headers: tuple[tuple[str, bytes], ...] = ()) -> DeadLetter:
