@@ -153,7 +153,7 @@ def _check_target(settings: Settings, target: Path) -> None:
         name = "DRIFTLOOP_STATE_URL" if settings.state_url else "DRIFTLOOP_KAFKA_BOOTSTRAP"
         raise ConfigError(f"{name} places state outside of {home}; docs/operations.md says how to copy it")
     if target.name.endswith((".tar.gz", ".tgz", ".tar.zst", ".gz", ".zip")):
-        raise ConfigError(f"{target}: compressed backups are not supported; name a .tar file, and compress that")
+        raise ConfigError(f"{target}: compressed backups are not supported; name a .tar file, then compress that file")
     if any(target.resolve().is_relative_to((home / name).resolve()) for name in TOP_LEVEL):
         raise ConfigError(f"{target} is inside the copied files; name a path outside of {home}")
 

@@ -281,7 +281,7 @@ def test_what_ends_a_backup_leaves_none(settings: Settings, form: str, monkeypat
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("copy.tar.gz", "name a .tar file, and compress that"),
+        ("copy.tar.gz", "name a .tar file, then compress that file"),
         ("home/state/copy", "is inside the copied files"),
         ("there", "exists already"),
     ],
