@@ -24,7 +24,7 @@ from driftloop.runner.tables import open_database
 from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import TOPICS, assemble
 from services.monitoring.config import MonitoringSettings
-from services.monitoring.domain.grid import Grid, Reference
+from services.monitoring.domain.psi import Grid, Reference
 from services.monitoring.ports import ReleaseInfo
 from tests.helpers.memory_broker import MemoryBroker
 from tests.unit.monitoring.harness import Raw, definition, outgoing, route, watermark

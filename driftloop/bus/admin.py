@@ -48,7 +48,7 @@ def create_topics(
 
 
 def _wait_for_coordinator(bootstrap: str, timeout_s: float) -> None:
-    """Return once the broker answers for consumer groups.
+    """Return once the broker can serve consumer groups.
 
     On a new broker the first such request creates the offsets topic, which takes seconds. This waits for it before
     other topics are created, so a consumer's first join does not fall into those seconds.

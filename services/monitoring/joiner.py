@@ -23,8 +23,8 @@ from driftloop.runner.relay import Relay
 from services.monitoring import gauges, metrics
 from services.monitoring.adapters.sql import SqlTransaction
 from services.monitoring.config import MonitoringSettings
-from services.monitoring.domain.grid import Reference
 from services.monitoring.domain.monitor import LoopMonitor
+from services.monitoring.domain.psi import Reference
 from services.monitoring.handlers import Intake
 from services.monitoring.ports import JoinCheckpoint, References
 

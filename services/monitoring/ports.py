@@ -8,8 +8,8 @@ from typing import Protocol
 
 from driftloop.bus.dedup import SourceOffsets
 from driftloop.bus.ports import TopicPartition
-from services.monitoring.domain.grid import Reference
 from services.monitoring.domain.monitor import ClosedWindow, LoopMonitor, WindowRules
+from services.monitoring.domain.psi import Reference
 from services.monitoring.domain.rows import OutcomeRow, Prediction
 from services.monitoring.domain.window import RestatedWindow
 

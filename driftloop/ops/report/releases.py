@@ -31,7 +31,7 @@ def releases(history: LoopHistory) -> list[dict[str, Any]]:
 def quality(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
     """Return mean loss and mean residual (score minus outcome) per closed window and release with outcomes.
 
-    A restated window uses its corrected outcomes; ``corrections`` counts them.
+    A restated window uses its corrected outcomes; ``corrections`` is their number.
     """
     events = list(events)
     newest: dict[str, monitoring.WindowRestated] = {}

@@ -11,7 +11,7 @@ import numpy as np
 from driftloop.model.bundle import REFERENCE, local_path, open_bundle
 from driftloop.model.path_relocation import PathResolver
 from driftloop.process.errors import BundleError
-from services.monitoring.domain.grid import Grid, Reference
+from services.monitoring.domain.psi import Grid, Reference
 from services.monitoring.ports import ReleaseInfo
 
 _FORMAT = 1

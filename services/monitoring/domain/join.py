@@ -139,7 +139,10 @@ class OutcomeJoin:
         return {score.release_id for row in rows for score in row.scores}
 
     def close(self, end_ms: int) -> JoinResult:
-        """Decide on everything that became visible before ``end_ms``. Both watermarks must have reached it."""
+        """Join what became visible before ``end_ms``, and give up predictions whose outcome is missing.
+
+        The watermarks of predictions and of outcomes must both have reached ``end_ms``.
+        """
         result = JoinResult()
         result.predictions = sorted(_take_visible(self._predictions, end_ms), key=lambda row: row.order)
         for prediction in result.predictions:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from driftloop.bus.watermarks import lowest
 from driftloop.model.losses import LabelKind
-from services.monitoring.domain.grid import Reference
 from services.monitoring.domain.join import JoinResult, OutcomeJoin
+from services.monitoring.domain.psi import Reference
 from services.monitoring.domain.watermarks import Watermarks
 from services.monitoring.domain.window import SliceRule, Window, summarize
 

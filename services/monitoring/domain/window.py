@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftloop.model.losses import LabelKind, losses, top_label
-from services.monitoring.domain.grid import Histogram, Reference, histogram
 from services.monitoring.domain.join import JoinCounts, JoinResult
+from services.monitoring.domain.psi import Histogram, Reference, histogram
 from services.monitoring.domain.rows import JoinedRow, Pair, Prediction, ReleaseScore
 
 
@@ -102,9 +102,10 @@ class RestatedWindow:
 
 
 def restate(before: Sequence[ReleaseSums], rows: Sequence[JoinedRow], kind: LabelKind) -> tuple[ReleaseSums, ...]:
-    """Return the sums of a closed window over its rows, in the order of its pairs, with the corrected values.
+    """Return the sums of a closed window, computed again from ``rows`` with the corrected values.
 
-    They equal, to the last bit, the sums of a window that closed with these values.
+    ``rows`` are in the order of the first sums, because the order of a float sum changes its last bits. So the result
+    is bit for bit that of a window that closed with these values.
     """
     by_release: dict[str, list[_Row]] = {sums.release_id: [] for sums in before}
     for row in rows:

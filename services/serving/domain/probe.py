@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from driftloop.loop import LoopDefinition
 from driftloop.model.bundle import Input
-from services.serving.domain.arms import is_challenger
 from services.serving.domain.loop_config import DECISION_TIME
 from services.serving.domain.model_config import input_types
 from services.serving.domain.route import Route
+from services.serving.domain.traffic_split import is_challenger
 
 Value = str | int | float
 _NEUTRAL: dict[str, Value] = {"string": "", "int64": 0, "double": 0.0}

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from driftloop.contracts import predictions_pb2
 from driftloop.model.scores import confidence, finite_rows
-from services.serving.domain.arms import is_challenger
 from services.serving.domain.loop_config import LoopConfig
+from services.serving.domain.traffic_split import is_challenger
 from services.serving.router.batch import BadRequest, Batch, RawRequest, RequestRows, concatenate, read_request
 from services.serving.router.join import Columns, Joined, Joiner, OnlineFeatures, column_indices, columns_of
 from services.serving.router.routes import LiveRoute

@@ -23,7 +23,7 @@ from services.training.domain import quality
 from services.training.errors import DataError, ModelError
 from services.training.run import package, tracking
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, read_dataset
-from services.training.run.export import checked_scores, run
+from services.training.run.export_check import checked_scores, run
 from services.training.run.trainers import code_digest, load_trainer
 from services.training.spec import RunSpec, Trained
 

@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException
 from driftloop.contracts import predictions_pb2, registry_pb2
 from driftloop.model.bundle import open_bundle
 from driftloop.ops.checks.triton import refused_rows
-from services.serving.domain.arms import is_challenger
+from services.serving.domain.traffic_split import is_challenger
 from services.serving.route_deployer import RouteRefused
 from services.serving.router.sessions import load_release
 from tests.helpers.eventually import assert_eventually

@@ -21,7 +21,7 @@ from services.training.domain.matching import ImportOptions, ImportPlan, Link, M
 from services.training.errors import ModelError
 from services.training.importing.graph import open_graph, read
 from services.training.importing.imported_model import ImportedModel, load_imported_model
-from services.training.run.export import checked_scores
+from services.training.run.export_check import checked_scores
 from services.training.spec import ImportSpec
 from tests.helpers import exported
 from tests.helpers.exported import CLASSES, Exported

@@ -29,7 +29,7 @@ from driftloop.runner.tables import open_database
 from services.monitoring.adapters.tables import metadata
 from services.monitoring.bootstrap import TOPICS, assemble
 from services.monitoring.config import MonitoringSettings
-from services.monitoring.domain.grid import Reference
+from services.monitoring.domain.psi import Reference
 from services.monitoring.joiner import Joiner
 from services.monitoring.messages import OUTCOME_COLUMNS
 from services.monitoring.ports import ReleaseInfo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.monitoring.domain.grid import Grid, Reference
+from services.monitoring.domain.psi import Grid, Reference
 from services.monitoring.domain.rows import OutcomeRow, Prediction, ReleaseScore
 
 HOUR = 3_600_000

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftloop.model.losses import MEAN_FLOOR, PROBABILITY_FLOOR, losses
-from services.monitoring.domain.grid import Grid, counts_on, histogram, psi
 from services.monitoring.domain.monitor import LoopMonitor, WindowRules
+from services.monitoring.domain.psi import Grid, counts_on, histogram, psi
 from services.monitoring.domain.rows import Prediction, ReleaseScore
 from services.monitoring.domain.window import SliceRule, Window
 from tests.unit.monitoring.rows import DAY, HOUR, outcome, prediction, reference

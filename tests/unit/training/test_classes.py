@@ -18,7 +18,7 @@ from services.evaluation.adapters.holdouts import ParquetHoldouts
 from services.training.errors import ModelError
 from services.training.run import package
 from services.training.run.dataset import Dataset, read_dataset, write_dataset
-from services.training.run.export import checked_scores, run
+from services.training.run.export_check import checked_scores, run
 from tests.unit.serving.harness import CATEGORICAL, CLASSES, NUMERIC, OF_CLASSES, graph, probabilities, score
 from tests.unit.training.fakes import spec_in
 

@@ -19,7 +19,7 @@ from services.training.domain.matching import ImportPlan
 from services.training.errors import DataError, ModelError
 from services.training.run import package
 from services.training.run.dataset import Dataset, read_dataset, write_dataset
-from services.training.run.export import checked_scores
+from services.training.run.export_check import checked_scores
 from services.training.run.pipeline import split
 from services.training.run.trainers import code_digest, load_trainer
 from services.training.spec import SPEC, ImportSpec, Trained, read_result, read_spec, write_result, write_spec

@@ -1,8 +1,8 @@
 import numpy as np
 
-from services.serving.domain.arms import is_challenger
 from services.serving.domain.probe import GoldenRow, ProbeAnswer, expected_release, probe_problem, probe_values
 from services.serving.domain.route import ReleaseOnRoute, Route
+from services.serving.domain.traffic_split import is_challenger
 from tests.unit.serving.harness import CATEGORICAL, DEFINITION, NUMERIC, T0
 
 A, B = ReleaseOnRoute("r-a", "a"), ReleaseOnRoute("r-b", "b")

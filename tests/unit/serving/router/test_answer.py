@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from driftloop.contracts import predictions_pb2
-from services.serving.domain.arms import is_challenger
 from services.serving.domain.model_config import RouterPaths, loop_config
 from services.serving.domain.route import ReleaseOnRoute, Route
+from services.serving.domain.traffic_split import is_challenger
 from services.serving.router.answer import Answer, Refusal, Router
 from services.serving.router.batch import RawRequest
 from services.serving.router.routes import LiveRoute

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.serving.domain.arms import is_challenger, position
+from services.serving.domain.traffic_split import is_challenger, position
 
 
 def test_the_position_of_a_key_is_fixed() -> None:
