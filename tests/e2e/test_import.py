@@ -237,7 +237,7 @@ def test_a_loop_without_a_trainer_says_so_and_one_with_a_trainer_retrains(loops:
     for name in MODELS.keys() - {TRAINED}:
         refused = checked_output(line.run("retrain", name, *WHY, *PATIENCE), code=3)
         assert refused.strip().splitlines() == [
-            f"driftloop: nothing is trained: {name} has no trainer; bring a model with "
+            f"driftloop: nothing is trained: {name} has no trainer; import one with "
             f"`driftloop import {name} --onnx FILE`"
         ]
         assert "no trainer" in checked_output(line.run("timeline", name))
@@ -259,10 +259,10 @@ def test_a_model_imported_beside_a_champion_becomes_challenger(loops: ImportedLo
         loops.line.run("import", README, "--onnx", str(path), "--columns", "size,size", *WHY, *PATIENCE), 3
     )
     assert "--link exp" in refused
-    assert "is judged beside the champion" in import_by_readme(loops.reader, matrix_of_counts(), 1)
+    assert "is compared with the champion" in import_by_readme(loops.reader, matrix_of_counts(), 1)
     checked_output(loops.line.run("rollback", README, *WHY))
     log_in_mlflow(loops, matrix_of_counts(), "parcel-counts", versions=3)
-    assert "is judged beside the champion" in import_by_readme(loops.reader, matrix_of_counts(), 2)
+    assert "is compared with the champion" in import_by_readme(loops.reader, matrix_of_counts(), 2)
 
 
 def log_in_mlflow(loops: ImportedLoops, model: Exported, name: str, versions: int) -> None:
