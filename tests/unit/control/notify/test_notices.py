@@ -7,6 +7,7 @@ import pytest
 from driftloop.contracts.topics import message_class
 from driftloop.events.envelope import from_record
 from driftloop.readmodel.catalogue import NOTICE_KINDS, STUCK
+from driftloop.readmodel.event_text import describe_data
 from services.control.domain.notices import Notice, notice_of, stuck
 from tests.helpers.examples import examples
 from tests.unit.control.notify.events import example, written
@@ -63,9 +64,7 @@ def test_an_alarm_in_watch_mode_gives_no_notice() -> None:
 
 def test_the_notice_of_an_approval_has_its_deadline() -> None:
     notice = written(APPROVAL)
-    assert notice.text.startswith(
-        "r-1cc9b9930983 WAITS for an approval to enter champion, until 2026-03-29 00:00 UTC. "
-    )
+    assert notice.text.startswith(f"{describe_data(example(APPROVAL).data)} UTC. ")
     assert "past 2026-03-29 00:00 UTC, 3.0 days after this" in notice.text
     assert "`driftloop approve orders r-1cc9b9930983 --why ...`" in notice.text
 

@@ -7,6 +7,7 @@ from typing import Any
 from driftloop.contracts import control_pb2 as control
 from driftloop.ops.report.picture import chain_picture
 from driftloop.readmodel.attempts import incidents
+from driftloop.readmodel.event_text import describe_data
 from driftloop.readmodel.loop_history import LoopHistory
 from tests.helpers.lifecycle import LifecycleEvents, drifting
 
@@ -52,7 +53,7 @@ def test_a_command_of_a_person_is_a_cause() -> None:
     alarm, command = life.alarm(1, "r-a", blocks=1), life.command(1, control.Retrain(who="anna", why="prices"))
     request = life.request(1, "c", alarm, command)
     by_id = {node["id"]: node for node in nodes(life)}
-    assert by_id[command.id]["line"].startswith("anna says retrain")
+    assert by_id[command.id]["line"] == describe_data(command.data)
     assert set(by_id[request.id]["causes"]) == {alarm.id, command.id}
 
 
