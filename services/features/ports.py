@@ -8,7 +8,7 @@ from typing import Protocol
 
 from driftloop.bus.ports import TopicPartition
 from services.features.domain.engine import Advance, FeatureRows
-from services.features.domain.state import LoopState
+from services.features.domain.state import FeatureState
 from services.features.domain.views import ViewSpec
 
 
@@ -55,7 +55,7 @@ class Checkpoint:
     """The state for a restart. ``positions``: next offset to read, by input partition."""
 
     positions: Mapping[TopicPartition, int] = field(default_factory=dict)
-    loops: Mapping[str, LoopState] = field(default_factory=dict)
+    loops: Mapping[str, FeatureState] = field(default_factory=dict)
 
 
 class Checkpoints(Protocol):

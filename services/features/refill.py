@@ -6,7 +6,7 @@ from typing import Protocol
 
 from driftloop.process import log
 from services.features.domain.engine import Advance, FeatureRows
-from services.features.domain.state import LoopState
+from services.features.domain.state import FeatureState
 from services.features.domain.views import ViewSpec
 from services.features.ports import OnlineStore
 
@@ -19,7 +19,7 @@ class NewestRows(Protocol):
         ...
 
 
-def refill(loop: str, state: LoopState, online: OnlineStore, offline: NewestRows) -> list[str]:
+def refill(loop: str, state: FeatureState, online: OnlineStore, offline: NewestRows) -> list[str]:
     """Bring views that are behind the state's watermark up to it; return their names."""
     if state.watermark_ms is None:
         return []

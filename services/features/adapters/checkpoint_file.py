@@ -17,7 +17,7 @@ from driftloop.process.errors import ConfigError
 from services.features.domain.engine import FeedSnapshot
 from services.features.domain.events import Array, Events
 from services.features.domain.latest import Key, Newest
-from services.features.domain.state import LoopState
+from services.features.domain.state import FeatureState
 from services.features.domain.views import Aggregate, Feed, Latest, ViewSpec
 from services.features.ports import Checkpoint
 
@@ -66,7 +66,7 @@ def _encode(checkpoint: Checkpoint) -> Parts:
     return parts
 
 
-def _head(state: LoopState) -> dict[str, Any]:
+def _head(state: FeatureState) -> dict[str, Any]:
     return {
         "specs": [asdict(spec) for spec in state.specs],
         "watermark_ms": state.watermark_ms,
@@ -100,10 +100,10 @@ def _decode(parts: Parts) -> Checkpoint:
     return Checkpoint(positions, {name: _state(name, state, parts) for name, state in head["loops"].items()})
 
 
-def _state(name: str, state: Mapping[str, Any], parts: Parts) -> LoopState:
+def _state(name: str, state: Mapping[str, Any], parts: Parts) -> FeatureState:
     specs = [_spec(spec) for spec in state["specs"]]
     feeds = [_feed(f"{name}/{at}/", Feed(event, tuple(keys)), parts) for at, (event, keys) in enumerate(state["feeds"])]
-    return LoopState(
+    return FeatureState(
         specs=specs,
         watermark_ms=state["watermark_ms"],
         late_events=state["late_events"],

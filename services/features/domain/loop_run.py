@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from driftloop.bus.dedup import SourceOffsets
 from services.features.domain.engine import Advance, Engine
 from services.features.domain.events import Arrived, Events, Ints
-from services.features.domain.state import LoopState
+from services.features.domain.state import FeatureState
 from services.features.domain.views import Feed, ViewSpec
 from services.features.domain.watermarks import Watermarks
 
@@ -56,13 +56,13 @@ class LoopRun:
                     for partition in range(partitions):
                         self._seen.fresh(_stream(partition, feed, raw), np.array([offset]))
 
-    def snapshot(self) -> LoopState:
+    def snapshot(self) -> FeatureState:
         """Return the state; later changes do not affect it. Call it when no advance is due."""
         feeds = []
         for feed in self.engine.feeds.values():
             feed.forget_unused()
             feeds.append(feed.snapshot())
-        return LoopState(
+        return FeatureState(
             specs=self.engine.specs,
             watermark_ms=self.engine.watermark_ms,
             late_events=self.engine.late_events,
@@ -72,7 +72,7 @@ class LoopRun:
             feeds=feeds,
         )
 
-    def restore(self, state: LoopState) -> None:
+    def restore(self, state: FeatureState) -> None:
         """Restore a state.
 
         Raises:

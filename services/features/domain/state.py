@@ -10,7 +10,7 @@ from services.features.domain.views import ViewSpec
 
 
 @dataclass(frozen=True)
-class LoopState:
+class FeatureState:
     """One loop at a watermark (UTC ms; None before the first)."""
 
     specs: Sequence[ViewSpec]
