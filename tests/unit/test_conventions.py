@@ -91,3 +91,21 @@ def test_no_test_uses_private_names_or_patches_the_system() -> None:
     paths = sorted((ROOT / "tests").rglob("*.py"))
     reported = [f"{path.relative_to(ROOT)}:{breach}" for path in paths for breach in breaches(path.read_text())]
     assert reported == []
+
+
+def test_suites_that_run_again_on_postgresql_do_not_hide_each_other() -> None:
+    """A star import replaces a function or fixture of the same name from an earlier one."""
+    for path in (ROOT / "tests" / "integration" / "postgresql").glob("test_*.py"):
+        modules = [
+            node.module or ""
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+        ]
+        names = [name for module in modules for name in _public_functions(module)]
+        assert sorted(names) == sorted(set(names)), path.name
+
+
+def _public_functions(module: str) -> list[str]:
+    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return [function.name for function in functions if not _is_private(function.name)]

@@ -49,7 +49,7 @@ def _headers(text: bytes) -> tuple[tuple[str, bytes], ...]:
 
 
 @pytest.fixture
-def harness(tmp_path: Path) -> Iterator[DetectorHarness]:
+def detector_harness(tmp_path: Path) -> Iterator[DetectorHarness]:
     engine = open_database(f"sqlite:///{tmp_path / 'detectors.db'}", state.metadata)
     yield DetectorHarness(engine)
     engine.dispose()
@@ -79,100 +79,104 @@ def drift(start: int, end: int) -> list[Envelope[Any]]:
     return [window(at, (0.2 if at >= 6 else 0.0) + (0.01 if at % 2 else -0.01)) for at in range(start, end)]
 
 
-def test_every_window_is_decided_and_alarms_precede_their_decision(harness: DetectorHarness) -> None:
-    detectors = harness.detectors()
+def test_every_window_is_decided_and_alarms_precede_their_decision(detector_harness: DetectorHarness) -> None:
+    detectors = detector_harness.detectors()
     for event in drift(0, 12):
-        detectors.decide(event, harness.table)
-    (alarm,) = harness.sent(monitoring.DriftDetected)
-    answers = harness.sent(monitoring.WindowDecided)
+        detectors.decide(event, detector_harness.table)
+    (alarm,) = detector_harness.sent(monitoring.DriftDetected)
+    answers = detector_harness.sent(monitoring.WindowDecided)
     assert len(answers) == 12
     opening = [answer for answer in answers if answer.data.opened]
     assert [list(answer.data.opened) for answer in opening] == [[alarm.id]]
-    with harness.engine.connect() as connection:
+    with detector_harness.engine.connect() as connection:
         order = [row.event_id for row in connection.execute(select(outbox).order_by(outbox.c.position))]
     assert order.index(alarm.id) + 1 == order.index(opening[0].id)
 
 
-def test_an_alarm_starts_a_chain_and_a_decision_belongs_to_its_window(harness: DetectorHarness) -> None:
+def test_an_alarm_starts_a_chain_and_a_decision_belongs_to_its_window(detector_harness: DetectorHarness) -> None:
     for event in drift(0, 12):
-        harness.detectors().decide(event, harness.table)
-    (alarm,) = harness.sent(monitoring.DriftDetected)
+        detector_harness.detectors().decide(event, detector_harness.table)
+    (alarm,) = detector_harness.sent(monitoring.DriftDetected)
     assert (alarm.correlation_id, alarm.causation_id) == (alarm.id, None)
-    answer = harness.sent(monitoring.WindowDecided)[0]
+    answer = detector_harness.sent(monitoring.WindowDecided)[0]
     assert (answer.correlation_id, answer.causation_id, answer.time_ms) == ("e-0", "e-0", DAY)
 
 
 @pytest.mark.parametrize("killed_at", range(12))
-def test_a_kill_between_outbox_and_table_sends_nothing_twice(harness: DetectorHarness, killed_at: int) -> None:
+def test_a_kill_between_outbox_and_table_sends_nothing_twice(detector_harness: DetectorHarness, killed_at: int) -> None:
     for at, event in enumerate(drift(0, 12)):
         if at == killed_at:
-            detectors = harness.detectors()
-            detectors.publish(event, detectors.steps(event, harness.table))
-        harness.detectors().decide(event, harness.table)
-    assert len(harness.sent(monitoring.DriftDetected)) == 1
-    assert len(harness.sent(monitoring.WindowDecided)) == 12
+            detectors = detector_harness.detectors()
+            detectors.publish(event, detectors.steps(event, detector_harness.table))
+        detector_harness.detectors().decide(event, detector_harness.table)
+    assert len(detector_harness.sent(monitoring.DriftDetected)) == 1
+    assert len(detector_harness.sent(monitoring.WindowDecided)) == 12
 
 
 @pytest.mark.parametrize("lost", [1, 2, 8])
-def test_changes_that_the_table_lost_are_restored_from_the_database(harness: DetectorHarness, lost: int) -> None:
+def test_changes_that_the_table_lost_are_restored_from_the_database(
+    detector_harness: DetectorHarness, lost: int
+) -> None:
     tables: list[dict[str, str]] = []
     for at, event in enumerate(drift(0, 12)):
         if at == 8:
-            harness.table = tables[-lost]
-        tables.append(dict(harness.table))
-        harness.detectors().decide(event, harness.table)
-    (alarm,) = harness.sent(monitoring.DriftDetected)
+            detector_harness.table = tables[-lost]
+        tables.append(dict(detector_harness.table))
+        detector_harness.detectors().decide(event, detector_harness.table)
+    (alarm,) = detector_harness.sent(monitoring.DriftDetected)
     assert alarm.data.episode == "w-9"
     assert list(alarm.data.evidence_ids) == ["e-6", "e-7", "e-8", "e-9"]
 
 
-def test_a_skipped_window_causes_one_restart(harness: DetectorHarness) -> None:
+def test_a_skipped_window_causes_one_restart(detector_harness: DetectorHarness) -> None:
     events = drift(0, 12)
     for event in events[:8]:
-        harness.detectors().decide(event, harness.table)
+        detector_harness.detectors().decide(event, detector_harness.table)
     with pytest.raises(Retriable, match="w-9 of orders came before"):
-        harness.detectors().decide(events[9], harness.table)
-    assert len(harness.sent(monitoring.WindowDecided)) == 8
+        detector_harness.detectors().decide(events[9], detector_harness.table)
+    assert len(detector_harness.sent(monitoring.WindowDecided)) == 8
     for event in events[8:]:
-        harness.detectors().decide(event, harness.table)
-    (alarm,) = harness.sent(monitoring.DriftDetected)
+        detector_harness.detectors().decide(event, detector_harness.table)
+    (alarm,) = detector_harness.sent(monitoring.DriftDetected)
     assert alarm.data.episode == "w-9"
 
 
-def test_a_window_that_is_still_missing_after_a_restart_is_ignored(harness: DetectorHarness) -> None:
+def test_a_window_that_is_still_missing_after_a_restart_is_ignored(detector_harness: DetectorHarness) -> None:
     events = drift(0, 12)
     for event in events[:5]:
-        harness.detectors().decide(event, harness.table)
+        detector_harness.detectors().decide(event, detector_harness.table)
     with pytest.raises(Retriable):
-        harness.detectors().decide(events[6], harness.table)
+        detector_harness.detectors().decide(events[6], detector_harness.table)
     for event in events[6:]:
-        harness.detectors().decide(event, harness.table)
-    assert len(harness.sent(monitoring.WindowDecided)) == 11
+        detector_harness.detectors().decide(event, detector_harness.table)
+    assert len(detector_harness.sent(monitoring.WindowDecided)) == 11
 
 
-def test_repeated_windows_after_a_restart_change_nothing(harness: DetectorHarness) -> None:
+def test_repeated_windows_after_a_restart_change_nothing(detector_harness: DetectorHarness) -> None:
     for event in drift(0, 12):
-        harness.detectors().decide(event, harness.table)
-    before = dict(harness.table)
+        detector_harness.detectors().decide(event, detector_harness.table)
+    before = dict(detector_harness.table)
     for event in drift(3, 12):
-        harness.detectors().decide(event, harness.table)
-    assert harness.table == before
-    assert len(harness.sent(monitoring.DriftDetected)) == 1
-    assert len(harness.sent(monitoring.WindowDecided)) == 12
+        detector_harness.detectors().decide(event, detector_harness.table)
+    assert detector_harness.table == before
+    assert len(detector_harness.sent(monitoring.DriftDetected)) == 1
+    assert len(detector_harness.sent(monitoring.WindowDecided)) == 12
 
 
-def test_only_the_champion_is_tested(harness: DetectorHarness) -> None:
+def test_only_the_champion_is_tested(detector_harness: DetectorHarness) -> None:
     for event in [window(at, 0.01 if at % 2 else -0.01) for at in range(12)]:
-        harness.detectors().decide(event, harness.table)
-    assert harness.sent(monitoring.DriftDetected) == []
+        detector_harness.detectors().decide(event, detector_harness.table)
+    assert detector_harness.sent(monitoring.DriftDetected) == []
 
 
-def test_two_detectors_raise_two_alarms_on_one_window(harness: DetectorHarness) -> None:
+def test_two_detectors_raise_two_alarms_on_one_window(detector_harness: DetectorHarness) -> None:
     for event in drift(0, 6):
-        harness.detectors().decide(event, harness.table)
+        detector_harness.detectors().decide(event, detector_harness.table)
     for at in range(6, 12):
-        harness.detectors().decide(window(at, 0.2 + 0.01 * (at % 2), psi=0.9 if at == 9 else 0.0), harness.table)
-    alarms = harness.sent(monitoring.DriftDetected)
+        detector_harness.detectors().decide(
+            window(at, 0.2 + 0.01 * (at % 2), psi=0.9 if at == 9 else 0.0), detector_harness.table
+        )
+    alarms = detector_harness.sent(monitoring.DriftDetected)
     assert {alarm.data.detector: alarm.data.mode for alarm in alarms} == {
         "calibration": "trigger",
         "shift": "watch",
@@ -184,11 +188,11 @@ def record(event: Envelope[Any], value: bytes | None = None) -> Record:
     return Record("monitoring.window-closed.v1", 0, 0, b"orders", body, headers_of(event))
 
 
-def test_a_window_of_an_unwatched_loop_is_skipped(harness: DetectorHarness) -> None:
-    assert harness.detectors().read(record(window(0, 0.0, loop="parcels"))) is None
-    assert harness.detectors().read(record(window(0, 0.0))) is not None
+def test_a_window_of_an_unwatched_loop_is_skipped(detector_harness: DetectorHarness) -> None:
+    assert detector_harness.detectors().read(record(window(0, 0.0, loop="parcels"))) is None
+    assert detector_harness.detectors().read(record(window(0, 0.0))) is not None
 
 
-def test_a_record_that_is_not_a_window_is_invalid(harness: DetectorHarness) -> None:
+def test_a_record_that_is_not_a_window_is_invalid(detector_harness: DetectorHarness) -> None:
     with pytest.raises(InvalidEvent):
-        harness.detectors().read(record(window(0, 0.0), b"\xff\xff"))
+        detector_harness.detectors().read(record(window(0, 0.0), b"\xff\xff"))
