@@ -29,7 +29,10 @@ def drafts(change: Change, chain: str) -> list[Draft]:
     """Return the events of a change, all in one chain, at the event time of its decision."""
     loop, time_ms = change.state.loop, change.state.time_ms
     events = [_event(change.state, fact) for fact in change.facts]
-    return [Draft(ids.event_id(kind, loop, *key), loop, time_ms, data, chain=chain) for kind, key, data in events]
+    return [
+        Draft(ids.event_id(f"registry.{kind}", loop, *key), loop, time_ms, data, chain=chain)
+        for kind, key, data in events
+    ]
 
 
 def command_ignored(event: Envelope[Any], command: str, because: str) -> Draft:
