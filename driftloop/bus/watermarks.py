@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 def lowest(watermarks_ms: Iterable[int | None]) -> int | None:
-    """Return the minimum, or None if a watermark is unknown or there is none."""
+    """Return the minimum; None without watermarks, or if one of them is unknown."""
     known_ms = []
     for watermark_ms in watermarks_ms:
         if watermark_ms is None:

@@ -67,21 +67,6 @@ class Incident:
         return self.windows[0].data.start_ms if self.windows else None
 
 
-def of_loop(events: Iterable[Envelope[Any]], loop: str) -> list[Envelope[Any]]:
-    """Return the events of one loop."""
-    return [event for event in events if event.loop == loop]
-
-
-def of_kind(events: Iterable[Envelope[Any]], kind: type[M]) -> list[Envelope[M]]:
-    """Return the events whose data is of one message type."""
-    return [event for event in events if isinstance(event.data, kind)]
-
-
-def closed_windows(events: Iterable[Envelope[Any]]) -> list[Envelope[monitoring.WindowClosed]]:
-    """Return the closed windows, by the end of the window."""
-    return sorted(of_kind(events, monitoring.WindowClosed), key=lambda event: event.data.end_ms)
-
-
 def attempts(history: LoopHistory) -> list[Attempt]:
     """Return every retrain request with its results, by event time."""
     return [_attempt(history, request) for request in _by_time(history.of_kind(training.RetrainRequested))]

@@ -121,6 +121,10 @@ class LoopHistory:
         """Return the events of a message type, in the order of application."""
         return self._by_kind.get(kind, [])
 
+    def closed_windows(self) -> list[Envelope[monitoring.WindowClosed]]:
+        """Return the closed windows, by the end of the window."""
+        return sorted(self.of_kind(monitoring.WindowClosed), key=lambda event: event.data.end_ms)
+
     def first(self, kind: type[M], field: str, value: str | int) -> Envelope[M] | None:
         """Return the first event, by event time, then wall time, that has a value in a field of `_LINKS`."""
         return self._first.get((kind, field, value))

@@ -9,19 +9,20 @@ from playwright.sync_api import Browser, Page, expect
 
 from driftloop.ops.report.loop_page import loop_page
 from driftloop.ops.report.overview import overview
+from driftloop.readmodel.loop_history import LoopHistory
 from tests.browser.chromium import DESKTOP, PHONE, open_page
 from tests.browser.test_page import AXE, axe_violations
 from tests.helpers.event_lines import newest_line
 from tests.helpers.lifecycle import drifting
 
 pytestmark = pytest.mark.surface
-EVENTS = drifting().events
+HISTORY = LoopHistory("orders", drifting().events)
 
 
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
     path = tmp_path / "report.html"
-    path.write_text(loop_page(overview("orders", EVENTS, None), EVENTS, None), encoding="utf-8")
+    path.write_text(loop_page(overview(HISTORY, None), HISTORY, None), encoding="utf-8")
     return path
 
 
@@ -43,7 +44,7 @@ def test_an_event_of_the_chain_opens_to_its_line(page: Page, report: Path) -> No
     page.goto(report.as_uri())
     chain = page.locator("[data-figure=chain]").first
     chain.locator(".node", has_text="promoted").first.click()
-    expect(chain.locator("output")).to_contain_text(newest_line(EVENTS, "ChampionPromoted"))
+    expect(chain.locator("output")).to_contain_text(newest_line(HISTORY.events.values(), "ChampionPromoted"))
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

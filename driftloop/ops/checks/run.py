@@ -23,6 +23,7 @@ from driftloop.ops.checks.predictions import Predictions, read_predictions
 from driftloop.ops.checks.raw import Recount, records_of_topics, recount
 from driftloop.ops.report.releases import outcomes
 from driftloop.process.settings import Settings
+from driftloop.readmodel.loop_history import LoopHistory
 
 PREDICTIONS = "predictions.served.v1"
 
@@ -112,12 +113,15 @@ def _predictions(
 
 
 def _joins(predictions: Predictions, events: Sequence[Envelope[Any]], raw: Recount, loop: Loop) -> list[Check]:
-    ends = [event.data.end_ms for event in events if isinstance(event.data, monitoring.WindowClosed)]
+    history = LoopHistory(loop.name, events)
     values = joins.outcome_values(raw.table(loop.definition.label.source), loop.definition)
-    until_ms = max(ends, default=0)
+    until_ms = max((window.data.end_ms for window in history.of_kind(monitoring.WindowClosed)), default=0)
     counts = joins.recount_joins(predictions, values, loop.definition, until_ms)
     sums = windows.recount_windows(predictions, values, loop.definition, until_ms)
-    return [*joins.join_checks(outcomes(events), counts), windows.window_check(windows.reported_windows(events), sums)]
+    return [
+        *joins.join_checks(outcomes(history), counts),
+        windows.window_check(windows.reported_windows(events), sums),
+    ]
 
 
 def _models(

@@ -174,7 +174,7 @@ def _finish(
     settings: Settings, loop: Loop, checkpoint: DemoCheckpoint, out: Path, measured: Measurements, screen: Screen
 ) -> list[str]:
     feast_import.load()
-    from driftloop.ops.demo.finish import finish  # imports plots and models: slow, and not needed before
+    from driftloop.ops.demo.finish import finish  # imports models: slow, and not needed before
 
     return _end(finish(settings, loop, checkpoint, out, measured, say=screen.line), screen, out)
 

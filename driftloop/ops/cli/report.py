@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from driftloop.model.path_relocation import path_resolver
 from driftloop.ops.cli.event_source import check_name, load_events
 from driftloop.ops.cli.types import examples
 from driftloop.process.settings import ROOT, Settings
-from driftloop.readmodel.loop_history import histories
+from driftloop.readmodel.loop_history import LoopHistory, histories
 
 
 @click.command(
@@ -57,35 +56,31 @@ def _build(
     settings: Settings, name: str, events: list[Envelope[Any]], *, with_page: bool
 ) -> tuple[dict[str, Any], str]:
     """Return the numbers, and the page if wanted."""
-    loops = histories(events)
-    loop_of_release = {release: history.loop for history in loops for release in history.releases}
-    check_name(name, {"loops": [history.loop for history in loops], "releases": list(loop_of_release)})
-    if name in loop_of_release:
-        return _card(settings, loop_of_release[name], name, events, with_page=with_page)
-    return _loop(settings, name, events, with_page=with_page)
+    loops = {history.loop: history for history in histories(events)}
+    by_release = {release: history for history in loops.values() for release in history.releases}
+    check_name(name, {"loops": list(loops), "releases": list(by_release)})
+    if name in by_release:
+        return _card(settings, by_release[name], name, with_page=with_page)
+    return _loop(settings, loops[name], with_page=with_page)
 
 
-def _loop(
-    settings: Settings, loop: str, events: Sequence[Envelope[Any]], *, with_page: bool
-) -> tuple[dict[str, Any], str]:
+def _loop(settings: Settings, history: LoopHistory, *, with_page: bool) -> tuple[dict[str, Any], str]:
     from driftloop.ops.report.loop_page import loop_page
     from driftloop.ops.report.overview import overview
 
-    definition = _definition(settings, loop)
-    numbers = overview(loop, events, definition)
-    return numbers, loop_page(numbers, events, definition) if with_page else ""
+    definition = _definition(settings, history.loop)
+    numbers = overview(history, definition)
+    return numbers, loop_page(numbers, history, definition) if with_page else ""
 
 
-def _card(
-    settings: Settings, loop: str, release: str, events: Sequence[Envelope[Any]], *, with_page: bool
-) -> tuple[dict[str, Any], str]:
+def _card(settings: Settings, history: LoopHistory, release: str, *, with_page: bool) -> tuple[dict[str, Any], str]:
     from driftloop.ops.report.bundles import read_bundle
     from driftloop.ops.report.card import card
     from driftloop.ops.report.release_page import release_page
 
     read = partial(read_bundle, resolve_path=path_resolver(settings.home))
-    numbers = card(loop, release, events, _definition(settings, loop), read)
-    return numbers, release_page(numbers, events) if with_page else ""
+    numbers = card(history, release, _definition(settings, history.loop), read)
+    return numbers, release_page(numbers, history) if with_page else ""
 
 
 def _definition(settings: Settings, loop: str) -> LoopDefinition | None:

@@ -31,7 +31,7 @@ def read_checkpoint(home: Path) -> DemoCheckpoint:
     """Read the checkpoint of a home.
 
     Raises:
-        ConfigError: there is none, or it cannot be read.
+        ConfigError: the file is missing or cannot be read.
     """
     try:
         return DemoCheckpoint.model_validate_json((home / _FILE).read_text())

@@ -14,12 +14,14 @@ from driftloop.events.event_log import read_events
 from driftloop.loop import Loop, LoopDefinition, to_ms
 from driftloop.ops.checks.run import run as run_checks
 from driftloop.ops.demo.checkpoint import DemoCheckpoint
+from driftloop.ops.demo.page import render
 from driftloop.ops.demo.plan import Plan
 from driftloop.ops.demo.report_data import build
 from driftloop.ops.demo.run import Measurements
 from driftloop.ops.kpis.format import span
 from driftloop.process.settings import ROOT, Settings
 from driftloop.readmodel.event_text import day
+from driftloop.readmodel.loop_history import LoopHistory
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,14 @@ def finish(
     say: Callable[[str], None],
 ) -> Result:
     """Run the checks, and write the report to ``out``."""
-    from driftloop.ops.demo.page import render  # imports plots: slow, and not needed before
-
     say("checking the results against the raw topics and tables")
     findings = run_checks(
         settings, loop, to_ms(checkpoint.plan.step), since_ms=measured.began_wall_ms, say=lambda line: say(f"  {line}")
     )
-    events = read_events(settings.kafka_bootstrap)
+    history = LoopHistory(loop.name, read_events(settings.kafka_bootstrap))
     measured.total_s = time.monotonic() - measured.began_s
     steps, calls = (json.loads(_last_line(out / "clients" / f"{name}.out")) for name in ("replay", "call"))
-    report = build(loop.name, events, findings, measured, steps, calls, _setup_s())
+    report = build(history, findings, measured, steps, calls, _setup_s())
     too_late = opened_too_late(report, loop.definition, checkpoint.plan)
     for name in too_late:
         say(f"alarm chain {name} is unresolved: the days end before it can be resolved")
@@ -61,7 +61,7 @@ def finish(
     ]
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=1))
-    page = render(loop.name, report, events, headline(report), _summary(report, checkpoint.plan))
+    page = render(report, history, headline(report), _summary(report, checkpoint.plan))
     (out / "report.html").write_text(page)
     return Result(report, problems)
 

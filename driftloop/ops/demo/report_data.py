@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.events.envelope import Envelope
 from driftloop.ops.checks.model import Findings
 from driftloop.ops.demo.run import Measurements
 from driftloop.ops.report import chains, releases, timings
@@ -15,8 +13,7 @@ from driftloop.readmodel.loop_history import LoopHistory
 
 
 def build(
-    loop: str,
-    events: Sequence[Envelope[Any]],
+    history: LoopHistory,
     findings: Findings,
     measured: Measurements,
     steps: dict[str, Any],
@@ -24,11 +21,9 @@ def build(
     setup_s: float,
 ) -> dict[str, Any]:
     """Return the content of ``report.json``; its event ids exist in the lifecycle topics."""
-    history = LoopHistory(loop, events)
-    own = list(history.events.values())
     path = chains.promotion_chain(history)
     return {
-        "loop": loop,
+        "loop": history.loop,
         "chain": [chains.as_json(event) for event in path],
         "chains": [chain.to_json() for chain in chains.chains(history)],
         "unended_alarms": chains.unended(history),
@@ -39,8 +34,8 @@ def build(
             "failed": calls["failed"],
             "by_release": findings.counts.predictions_by_release,
         },
-        "outcomes": releases.outcomes(own),
-        "quality": releases.quality(own),
+        "outcomes": releases.outcomes(history),
+        "quality": releases.quality(history),
         "skew": {"compared": findings.counts.skew_compared, "unequal": findings.counts.skew_unequal},
         "feature_age_s": {"p50": findings.counts.feature_age_p50_s, "p99": findings.counts.feature_age_p99_s},
         "ingestion": {

@@ -63,7 +63,7 @@ class DeadLetter:
 
     @property
     def stack(self) -> str:
-        """Return the stack trace in the consumer; empty if there is none."""
+        """Return the stack trace in the consumer; may be empty."""
         return self._header_text("dlq-stack")
 
     @property

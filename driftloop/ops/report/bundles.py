@@ -1,4 +1,4 @@
-"""What a release's bundle says about itself."""
+"""Reads the manifest and the missing shares of a release's bundle."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from driftloop.process.errors import BundleError
 
 
 @dataclass(frozen=True)
-class Read:
-    """A bundle as far as it could be read."""
+class BundleContent:
+    """The content of a bundle, or the problem that prevented reading it."""
 
     manifest: Manifest | None = None
     problem: str = ""
-    """Why it could not; empty where it could."""
+    """Empty if it could be read."""
     missing: dict[str, float] = field(default_factory=dict)
     """Share of the training rows in which each numeric input was missing."""
 
     def to_json(self) -> dict[str, Any]:
-        """The manifest without the digests of its files, or the problem."""
+        """Return the manifest without the digests of its files, or the problem."""
         if self.manifest is None:
             return {"problem": self.problem}
-        told = asdict(self.manifest)
-        return {"problem": None, **{name: told[name] for name in _TOLD}}
+        manifest = asdict(self.manifest)
+        return {"problem": None, **{name: manifest[name] for name in _FIELDS}}
 
 
-_TOLD = ("label_kind", "feature_service", "numeric", "categorical", "training")
+_FIELDS = ("label_kind", "feature_service", "numeric", "categorical", "training")
 
-ReadBundle = Callable[[str, str], Read]
-"""From a bundle's URI and digest to what it says."""
+ReadBundle = Callable[[str, str], BundleContent]
+"""Returns the content of a bundle, by URI and digest."""
 
 
-def read_bundle(uri: str, digest: str, resolve_path: PathResolver = local_path) -> Read:
-    """Read a bundle of this machine, and hold all of it against its digest."""
+def read_bundle(uri: str, digest: str, resolve_path: PathResolver = local_path) -> BundleContent:
+    """Read a bundle on this machine and verify its digest."""
     if not uri:
-        return Read(problem="no event names its bundle")
+        return BundleContent(problem="no event names its bundle")
     try:
         bundle = open_bundle(resolve_path(uri), digest)
-        return Read(bundle.manifest, missing=_missing(bundle.read(REFERENCE)))
+        return BundleContent(bundle.manifest, missing=_missing(bundle.read(REFERENCE)))
     except BundleError as error:
-        return Read(problem=str(error))
+        return BundleContent(problem=str(error))
 
 
 def _missing(reference: bytes) -> dict[str, float]:
     inputs = json.loads(reference)["inputs"]
-    rows = {name: each["missing"] + sum(each["counts"]) for name, each in inputs.items()}
-    return {name: each["missing"] / rows[name] for name, each in inputs.items() if rows[name]}
+    rows = {name: grid["missing"] + sum(grid["counts"]) for name, grid in inputs.items()}
+    return {name: grid["missing"] / rows[name] for name, grid in inputs.items() if rows[name]}

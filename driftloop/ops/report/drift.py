@@ -1,4 +1,4 @@
-"""What detectors read and how inputs moved, told again from closed windows. Pure."""
+"""Statistics of detectors and stability of inputs, computed again from closed windows. Pure."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from driftloop.drift.statistics import Block, read_statistic
 from driftloop.drift.windows import champion_window, detector_rules
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.loop import LoopDefinition
-from driftloop.readmodel.attempts import closed_windows, of_kind
+from driftloop.readmodel.loop_history import LoopHistory
 
 _CEILING = 4.0
-_RISE_WINDOWS, _LEAST_WINDOWS = 14, 4
-_LEAST_ROWS = 50
-"""Below that an index is mostly noise."""
+_RISE_WINDOWS, _MIN_WINDOWS = 14, 4
+_MIN_ROWS = 50
+"""With fewer rows an index is mostly noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A number at the end of a window, about the champion of that time."""
+    """A number about the champion, at the end of a window."""
 
     at_ms: int
     value: float
     release: str
 
     def to_json(self) -> dict[str, Any]:
-        """Time as RFC 3339."""
         return {"at": rfc3339(self.at_ms), "value": self.value, "release": self.release}
 
 
@@ -43,52 +42,51 @@ class Readings:
     mode: str
     threshold: float
     kind: str = ""
-    """Empty where the loop's definition does not hold the detector: then there are no points, only its alarms."""
+    """Empty if the loop's definition does not have the detector: then there are alarms, but no points."""
     points: tuple[Point, ...] = ()
-    """Its statistic at the end of each window that gave one."""
+    """Its statistic at the end of each window that has one."""
     alarms: tuple[Point, ...] = ()
-    """Statistics of its alarms, as they were told when they were raised."""
+    """Statistics of its alarms, from the alarm events."""
 
     @property
     def ceiling(self) -> float:
-        """Larger values are drawn here: blocks that hardly vary give a statistic without bound."""
+        """Larger values are drawn here: the statistic of blocks that hardly vary has no bound."""
         return _CEILING * self.threshold
 
     def to_json(self) -> dict[str, Any]:
-        """Times as RFC 3339."""
         return {
             "detector": self.detector,
             "kind": self.kind,
             "mode": self.mode,
             "threshold": self.threshold,
-            "points": [each.to_json() for each in self.points],
-            "alarms": [each.to_json() for each in self.alarms],
+            "points": [point.to_json() for point in self.points],
+            "alarms": [alarm.to_json() for alarm in self.alarms],
         }
 
 
-def readings(events: Sequence[Envelope[Any]], definition: LoopDefinition | None) -> list[Readings]:
-    """Each detector of the definition, as it is now, over all windows of a loop; and those that only alarms tell of.
+def readings(history: LoopHistory, definition: LoopDefinition | None) -> list[Readings]:
+    """Return every detector of the current definition over all windows, then removed detectors that raised alarms.
 
-    It is the detectors' own code over the windows that they saw, so a statistic is the one that was compared, unless
+    It runs the detectors' own code over the windows that they saw. So a statistic is the one that was compared, unless
     the definition has changed since.
     """
-    windows = closed_windows(events)
+    windows = history.closed_windows()
     alarms: dict[str, list[Envelope[monitoring.DriftDetected]]] = defaultdict(list)
-    for event in of_kind(events, monitoring.DriftDetected):
+    for event in history.of_kind(monitoring.DriftDetected):
         alarms[event.data.detector].append(event)
     known = [
         _read(rule, windows, alarms.pop(rule.name, [])) for rule in (detector_rules(definition) if definition else ())
     ]
-    former = [
-        Readings(name, each[-1].data.mode, each[-1].data.threshold, alarms=_raised(each))
-        for name, each in sorted(alarms.items())
+    removed = [
+        Readings(name, raised[-1].data.mode, raised[-1].data.threshold, alarms=_alarm_points(raised))
+        for name, raised in sorted(alarms.items())
     ]
-    return known + former
+    return known + removed
 
 
 @dataclass(frozen=True)
 class Stability:
-    """How far an input, or the score, was from what the champion of the time had seen in training."""
+    """How far an input, or the score, was from the training data of the champion."""
 
     name: str
     points: tuple[Point, ...]
@@ -96,47 +94,42 @@ class Stability:
 
     @property
     def rise(self) -> float:
-        """How far it rose under one champion: Welch's t of its newest windows above its first ones, at most 14 of each.
+        """Return Welch's t of the newest windows of one champion against its first ones, at most 14 of each.
 
-        The largest over champions; 0 where none had four windows. The index itself ranks nothing: that of an input
-        which is equal for all rows of a day is large every day.
+        It is the largest over champions; 0 if no champion had four windows. The index itself gives no useful order: it
+        is large every day for an input that is equal in all rows of a day.
         """
-        found = [_rise(part) for part in parts(self.points)]
-        return max([0.0, *(each for each in found if each is not None)])
+        by_champion = (list(points) for _, points in groupby(self.points, lambda point: point.release))
+        rises = [_rise(points) for points in by_champion]
+        return max([0.0, *(rise for rise in rises if rise is not None)])
 
     def to_json(self) -> dict[str, Any]:
-        """Rise, mean over windows, and windows."""
-        values = [each.value for each in self.points]
+        values = [point.value for point in self.points]
         return {
             "rise": self.rise,
             "mean": sum(values) / len(values),
             "max": max(values),
-            "points": [each.to_json() for each in self.points],
+            "points": [point.to_json() for point in self.points],
         }
 
 
-def stability(events: Iterable[Envelope[Any]]) -> list[Stability]:
-    """Each input's, and the score's, of a loop; what rose most comes first."""
+def stability(history: LoopHistory) -> list[Stability]:
+    """Return the stability of every input and of the score, the largest rise first."""
     points: dict[str, list[Point]] = defaultdict(list)
-    for event in closed_windows(events):
-        seen = champion_window(event)
-        for name, psi in (seen.psi or {}).items():
-            if seen.champion and (seen.psi_rows or {}).get(name, 0) >= _LEAST_ROWS:
-                points[name].append(Point(seen.end_ms, psi, seen.champion))
-    found = [Stability(name, tuple(each)) for name, each in points.items()]
-    return sorted(found, key=lambda each: (-each.rise, each.name))
-
-
-def parts(points: Sequence[Point]) -> list[list[Point]]:
-    """Points of one champion after the other."""
-    return [list(part) for _, part in groupby(points, lambda point: point.release)]
+    for event in history.closed_windows():
+        window = champion_window(event)
+        for name, psi in (window.psi or {}).items():
+            if window.champion and (window.psi_rows or {}).get(name, 0) >= _MIN_ROWS:
+                points[name].append(Point(window.end_ms, psi, window.champion))
+    inputs = [Stability(name, tuple(series)) for name, series in points.items()]
+    return sorted(inputs, key=lambda input_: (-input_.rise, input_.name))
 
 
 def _rise(points: Sequence[Point]) -> float | None:
     blocks = [Block("", 1, 0.0, point.value, {}) for point in points]
     reading = (
         read_statistic("block_loss", blocks, min(_RISE_WINDOWS, len(points) // 2))
-        if len(points) >= _LEAST_WINDOWS
+        if len(points) >= _MIN_WINDOWS
         else None
     )
     return None if reading is None else reading.statistic
@@ -151,8 +144,8 @@ def _read(
         state = result.state
         if result.reading is not None:
             points.append(Point(event.data.end_ms, result.reading.statistic, state.release))
-    return Readings(rule.name, rule.mode, rule.threshold, rule.kind, tuple(points), _raised(alarms))
+    return Readings(rule.name, rule.mode, rule.threshold, rule.kind, tuple(points), _alarm_points(alarms))
 
 
-def _raised(alarms: Sequence[Envelope[monitoring.DriftDetected]]) -> tuple[Point, ...]:
+def _alarm_points(alarms: Sequence[Envelope[monitoring.DriftDetected]]) -> tuple[Point, ...]:
     return tuple(Point(event.time_ms, event.data.statistic, event.data.release_id) for event in alarms)

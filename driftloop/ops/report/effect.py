@@ -16,9 +16,9 @@ def before_and_after(
     alarm: Envelope[monitoring.DriftDetected],
     promotion: Envelope[registry.ChampionPromoted],
 ) -> list[dict[str, Any]]:
-    """The old champion from the alarm to the promotion, the new one as challenger, and since.
+    """Return means of the old champion between alarm and promotion, and of the new one before and after promotion.
 
-    ``quality`` is what `releases.quality` gives. A part with no window is left out.
+    ``quality`` comes from `releases.quality`. A part without windows is left out.
     """
     alarm_ms, promotion_ms = alarm.time_ms, promotion.time_ms
     old, new = promotion.data.previous_release_id, promotion.data.release_id
@@ -35,7 +35,7 @@ def before_and_after(
 
 
 def mean(label: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Loss and residual of some windows, weighted by their outcomes; ``rows`` holds at least one."""
+    """Return mean loss and residual of windows, weighted by outcomes; ``rows`` has at least one."""
     count = sum(row["count"] for row in rows)
     means = {name: sum(row[name] * row["count"] for row in rows) / count for name in ("loss", "residual")}
     return {"label": label, "windows": len(rows), "count": count, **means}

@@ -114,10 +114,10 @@ def _plot(
 
 
 def _intervals(rows: Iterable[dict[str, Any]]) -> Figure:
-    names = ("name", "estimate", "lower", "upper")
-    verdicts = [
-        {**{name: row[name] for name in names}, "outcome": outcome, "glyph": _GLYPHS.get(outcome, ""), "margin": 0}
-        for row in rows
-        for outcome in [row.get("outcome", "")]
-    ]
-    return Figure("intervals", {"rows": verdicts})
+    return Figure("intervals", {"rows": [_interval(row) for row in rows]})
+
+
+def _interval(row: dict[str, Any]) -> dict[str, Any]:
+    outcome = row.get("outcome", "")
+    numbers = {name: row[name] for name in ("name", "estimate", "lower", "upper")}
+    return {**numbers, "outcome": outcome, "glyph": _GLYPHS.get(outcome, ""), "margin": 0}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from driftloop.events.envelope import Envelope, rfc3339
@@ -12,10 +12,10 @@ from driftloop.readmodel.event_text import day, describe, verdict_line
 from driftloop.readmodel.loop_history import LoopHistory
 
 
-def told(incident: Incident, history: LoopHistory, quality: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def answers(incident: Incident, history: LoopHistory, quality: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the answers about an incident, with their numbers."""
     alarm, began = incident.alarm, incident.began_ms
-    chain = chain_of(incident, history.events.values())
+    chain = chain_of(incident, history)
     promoted = incident.attempt and incident.attempt.promoted
     return {
         "alarm_id": alarm.id,
@@ -65,21 +65,21 @@ def helped(incident: Incident, history: LoopHistory) -> str:
     if run.failed is not None:
         return f"No: the run failed: {run.failed.data.reason}." + _later(incident)
     if run.promoted is None:
-        return "Not known yet: the answer is under way."
+        return "Not known yet: the response is under way."
     return f"{_verdict(run, history)} {run.release_id} was promoted on {day(run.promoted.time_ms)}."
 
 
-def chain_of(incident: Incident, events: Iterable[Envelope[Any]]) -> list[Envelope[Any]]:
+def chain_of(incident: Incident, history: LoopHistory) -> list[Envelope[Any]]:
     """Return the events of the alarm's chain and of the chain that responded to it, in the order of publication."""
     chains = {incident.alarm.correlation_id}
     if incident.attempt is not None:
         chains.add(incident.attempt.request.correlation_id)
-    return [event for event in events if event.correlation_id in chains]
+    return [event for event in history.events.values() if event.correlation_id in chains]
 
 
 def _unanswered(incident: Incident) -> str:
     if incident.superseded:
-        return "Nothing was done: the release that the alarm is about was champion no more."
+        return "Nothing was done: the release of the alarm was no longer champion."
     return "Not known yet: its reason is kept for a later request." + _later(incident)
 
 
@@ -88,14 +88,14 @@ def _later(incident: Incident) -> str:
     after = incident.repaired
     if after is None:
         return f" {incident.alarm.data.release_id} still answers." if not incident.superseded else ""
-    return f" {after.data.release_id} took the place of {after.data.previous_release_id} on {day(after.time_ms)}."
+    return f" {after.data.release_id} replaced {after.data.previous_release_id} on {day(after.time_ms)}."
 
 
 def _verdict(run: Attempt, history: LoopHistory) -> str:
     """Return what the newest verdict with blocks says about the gain, whatever its rollout step required."""
     verdicts = [event.data for event in history.releases[run.release_id].verdicts if event.data.interval.blocks]
     if not verdicts:
-        return "No verdict on it rests on blocks."
+        return "No verdict on it has blocks."
     gain = verdicts[-1].interval
-    clear = "Yes" if gain.lower > 0 else "No" if gain.upper < 0 else "Not clearly: the interval of the gain holds 0"
+    clear = "Yes" if gain.lower > 0 else "No" if gain.upper < 0 else "Not clearly: the interval of the gain contains 0"
     return f"{clear}. Its last verdict is {verdict_line(verdicts[-1])}, the gain a prediction over the champion."

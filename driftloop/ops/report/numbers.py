@@ -1,4 +1,4 @@
-"""A report's numbers as rows for people."""
+"""A report's numbers as text."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ GROUPS = {
     "timings_s": "Wall time, s",
     "memory_mib": "Memory (PSS), MiB",
 }
-"""Parts of ``report.json`` that are shown so, to their headings."""
+"""Heading by part of ``report.json``."""
 
 
 def numbers(report: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Heading, and name and value of each number below it; a number that a nested part holds bears both names."""
+    """Return each heading with the names and values of its numbers; a nested number has the names of its parents."""
     return [(heading, list(_rows("", report[part]))) for part, heading in GROUPS.items()]
 
 
-def _rows(above: str, found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in found.items():
+def _rows(parent: str, part: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in part.items():
         words = name if "." in name or name.startswith("r-") else name.replace("_", " ")
-        label = f"{above}, {words}" if above else words
+        label = f"{parent}, {words}" if parent else words
         if isinstance(value, Mapping):
             yield from _rows(label, value)
         else:
-            yield label, _told(value)
+            yield label, _text(value)
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(map(_told, value)) or "none"
+        return ", ".join(map(_text, value)) or "none"
     if value is None:
         return "none"
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"

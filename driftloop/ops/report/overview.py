@@ -5,53 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from driftloop.events.envelope import Envelope, rfc3339
+from driftloop.events.envelope import rfc3339
 from driftloop.loop import LoopDefinition
 from driftloop.ops.kpis import Kpis, Period, observe
 from driftloop.ops.report import drift, releases
-from driftloop.ops.report.incidents import told
+from driftloop.ops.report.incidents import answers
 from driftloop.readmodel.attempts import Attempt, attempts, incidents
 from driftloop.readmodel.loop_history import LoopHistory
 
 
-def overview(loop: str, events: Sequence[Envelope[Any]], definition: LoopDefinition | None) -> dict[str, Any]:
-    """All that the report of a loop holds.
-
-    ``events`` has at least one of the loop; ``definition`` is None if this checkout has no definition.
-    """
-    history = LoopHistory(loop, events)
-    own = list(history.events.values())
-    runs, quality, now = attempts(history), releases.quality(own), history.state()
+def overview(history: LoopHistory, definition: LoopDefinition | None) -> dict[str, Any]:
+    """Return the content of a loop's report. ``history`` has events; ``definition`` is None without one here."""
+    runs, quality, now = attempts(history), releases.quality(history), history.state()
     first_ms, last_ms = history.span_ms()
     return {
-        "loop": loop,
+        "loop": history.loop,
         "description": definition.description if definition else None,
         "from": rfc3339(first_ms),
         "to": rfc3339(last_ms),
         "champion": now.champion,
         "open_release": now.release,
         "stage": now.stage,
-        "incidents": [told(incident, history, quality) for incident in incidents(history)],
+        "incidents": [answers(incident, history, quality) for incident in incidents(history)],
         "kpis": Kpis(observe(history, Period())).to_json(),
-        "releases": [row(each, runs) for each in releases.releases(history)],
-        "outcomes": releases.outcomes(own),
+        "releases": [_row(release, runs) for release in releases.releases(history)],
+        "outcomes": releases.outcomes(history),
         "quality": quality,
-        "drift": [each.to_json() for each in drift.readings(own, definition)],
-        "stability": {each.name: each.to_json() for each in drift.stability(own)},
+        "drift": [detector.to_json() for detector in drift.readings(history, definition)],
+        "stability": {input_.name: input_.to_json() for input_ in drift.stability(history)},
     }
 
 
-def row(release: dict[str, Any], runs: Sequence[Attempt]) -> dict[str, Any]:
-    """A release with what asked for it and what it was trained on."""
-    run = next((each for each in runs if each.release_id == release["id"]), None)
+def _row(release: dict[str, Any], runs: Sequence[Attempt]) -> dict[str, Any]:
+    """Return a release with the reasons of its request and its training data."""
+    run = next((run for run in runs if run.release_id == release["id"]), None)
     if run is None or run.trained is None:
         return {**release, "reasons": [], "run": None, "rows": None, "data": None, "metrics": {}}
-    asked, trained = run.request.data, run.trained.data
+    request, trained = run.request.data, run.trained.data
     return {
         **release,
-        "reasons": [reason.kind for reason in asked.reasons],
+        "reasons": [reason.kind for reason in request.reasons],
         "run": trained.run_id,
         "rows": trained.training_rows,
-        "data": {"start": rfc3339(asked.window_start_ms), "end": rfc3339(asked.window_end_ms)},
+        "data": {"start": rfc3339(request.window_start_ms), "end": rfc3339(request.window_end_ms)},
         "metrics": dict(trained.metrics),
     }

@@ -14,22 +14,22 @@ from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.ops.report.figures import Figure
 from driftloop.ops.report.incidents import chain_of
 from driftloop.readmodel.attempts import Incident
-from driftloop.readmodel.event_text import COMMANDS, describe_data, entry_of, text_of
+from driftloop.readmodel.event_text import describe_data, entry_of, text_of
+from driftloop.readmodel.loop_history import LoopHistory
 
 
-def chain_picture(incident: Incident, events: Sequence[Envelope[Any]]) -> Figure:
-    """Return the chain of an incident, causes first. ``events`` are the loop's own.
+def chain_picture(incident: Incident, history: LoopHistory) -> Figure:
+    """Return the chain of an incident, causes first.
 
     Verdicts that decided nothing are left out; an edge skips events that are left out.
     """
-    chain = chain_of(incident, events)
-    by_id = {event.id: event for event in events}
+    chain = chain_of(incident, history)
     acted = {event.causation_id for event in chain if not isinstance(event.data, serving.RouteConverged)}
     kept = [event for event in chain if _is_step(event, acted)] + [
-        event for event in events if isinstance(event.data, COMMANDS) and _is_named(event, chain)
+        command for command in history.commands.values() if _is_named(command, chain)
     ]
     ids = {event.id for event in kept}
-    causes = {event.id: _causes(event, ids, by_id) for event in kept}
+    causes = {event.id: _causes(event, ids, history) for event in kept}
     order = sorted(kept, key=lambda event: (event.wall_time_ms, _depth(event.id, causes), event.id))
     nodes = [*_evidence(incident), *(_node(event, causes[event.id]) for event in order)]
     return Figure("chain", {"events": nodes})
@@ -82,14 +82,14 @@ def _evidence_ids(event: Envelope[Any]) -> tuple[str, ...]:
     return (*getattr(event.data, "evidence_ids", ()), *(reason.event_id for reason in reasons))
 
 
-def _causes(event: Envelope[Any], ids: set[str], by_id: dict[str, Envelope[Any]]) -> list[str]:
+def _causes(event: Envelope[Any], ids: set[str], history: LoopHistory) -> list[str]:
     """Return the nearest cause among ``ids`` and the evidence that the event names.
 
     An alarm keeps all its evidence: the node of the windows has the id of the newest.
     """
-    cause = by_id.get(event.causation_id or "")
+    cause = history.events.get(event.causation_id or "")
     while cause is not None and cause.id not in ids:
-        cause = by_id.get(cause.causation_id or "")
+        cause = history.events.get(cause.causation_id or "")
     named = [name for name in _evidence_ids(event) if name in ids or isinstance(event.data, monitoring.DriftDetected)]
     return list(dict.fromkeys([*([cause.id] if cause else []), *named]))
 

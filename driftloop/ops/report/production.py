@@ -8,14 +8,14 @@ from typing import Any
 
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.drift.statistics import Block, read_statistic
-from driftloop.events.envelope import Envelope, rfc3339
+from driftloop.events.envelope import rfc3339
 from driftloop.ops.report.effect import mean
 from driftloop.ops.report.releases import join_counts
-from driftloop.readmodel.attempts import closed_windows, of_kind
+from driftloop.readmodel.loop_history import LoopHistory
 from driftloop.readmodel.releases import ReleaseState, StageAt
 
 
-def windows(release: ReleaseState, events: Sequence[Envelope[Any]]) -> list[dict[str, Any]]:
+def windows(release: ReleaseState, history: LoopHistory) -> list[dict[str, Any]]:
     """Return each window that has outcomes of the release, in event time.
 
     ``stage`` is the newest stage that the release entered by the start of the window; the outcomes may belong to
@@ -24,26 +24,26 @@ def windows(release: ReleaseState, events: Sequence[Envelope[Any]]) -> list[dict
     """
     return [
         _window(event.data, sums, release.stages)
-        for event in closed_windows(events)
+        for event in history.closed_windows()
         for sums in event.data.releases
         if sums.release_id == release.release_id and sums.count
     ]
 
 
-def phases(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The windows of each stage together, in the order in which they came first; means weighted by outcomes."""
+def phases(windows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the totals of each stage in the order of its first window; means are weighted by outcomes."""
     by_stage: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in found:
+    for row in windows:
         by_stage[row["stage"]].append(row)
     return [_phase(stage, rows) for stage, rows in by_stage.items()]
 
 
-def calibration(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Mean of score less outcome as champion, and how many standard errors from 0, with the window as the unit.
+def calibration(windows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the mean residual (score minus outcome) as champion and its distance from 0 in standard errors.
 
-    None below two windows.
+    The window is the unit. None below two windows.
     """
-    rows = [row for row in found if row["role"] == "champion"]
+    rows = [row for row in windows if row["role"] == "champion"]
     blocks = [Block(row["window_end"], row["count"], row["residual"], row["loss"], {}) for row in rows]
     reading = read_statistic("block_residual", blocks, len(blocks))
     if reading is None:
@@ -52,27 +52,27 @@ def calibration(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return {"windows": len(rows), "residual": total["residual"], "standard_errors": reading.statistic}
 
 
-def missing_inputs(release_id: str, events: Iterable[Envelope[Any]]) -> dict[str, float]:
-    """Share of its answers in production in which each numeric input was missing, a stale view's among them."""
+def missing_inputs(release_id: str, history: LoopHistory) -> dict[str, float]:
+    """Return the share of answers in which each numeric input was missing, also because its view was too old."""
     missing: dict[str, int] = defaultdict(int)
     rows: dict[str, int] = defaultdict(int)
-    for event in of_kind(events, monitoring.WindowClosed):
-        for each in event.data.histograms:
-            if each.release_id == release_id and each.name != "score":
-                missing[each.name] += each.missing
-                rows[each.name] += each.missing + sum(each.counts)
+    for event in history.of_kind(monitoring.WindowClosed):
+        for histogram in event.data.histograms:
+            if histogram.release_id == release_id and histogram.name != "score":
+                missing[histogram.name] += histogram.missing
+                rows[histogram.name] += histogram.missing + sum(histogram.counts)
     return {name: missing[name] / rows[name] for name in missing if rows[name]}
 
 
-def joins(release_id: str, events: Iterable[Envelope[Any]]) -> dict[str, int]:
+def joins(release_id: str, history: LoopHistory) -> dict[str, int]:
     """Return join counts over the windows in which the release was champion."""
-    closed = of_kind(events, monitoring.WindowClosed)
+    closed = history.of_kind(monitoring.WindowClosed)
     return join_counts(event for event in closed if event.data.champion_release_id == release_id)
 
 
 def _window(data: monitoring.WindowClosed, sums: monitoring.ReleaseWindow, stages: Sequence[StageAt]) -> dict[str, Any]:
     entered = [stage.stage for stage in stages if stage.since_ms <= data.start_ms]
-    pair = next((each for each in data.paired if not each.slice and _is_in(sums.release_id, each)), None)
+    pair = next((block for block in data.paired if not block.slice and _is_in(sums.release_id, block)), None)
     row = {
         "window_end": rfc3339(data.end_ms),
         "role": sums.role,

@@ -10,7 +10,6 @@ from typing import Any
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope, rfc3339
-from driftloop.readmodel.attempts import of_kind
 from driftloop.readmodel.event_text import result_of
 from driftloop.readmodel.loop_history import LoopHistory
 from driftloop.readmodel.releases import StageAt
@@ -28,17 +27,14 @@ def releases(history: LoopHistory) -> list[dict[str, Any]]:
     ]
 
 
-def quality(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
+def quality(history: LoopHistory) -> list[dict[str, Any]]:
     """Return mean loss and mean residual (score minus outcome) per closed window and release with outcomes.
 
     A restated window uses its corrected outcomes; ``corrections`` is their number.
     """
-    events = list(events)
     newest: dict[str, monitoring.WindowRestated] = {}
     corrections: dict[str, int] = defaultdict(int)
-    for event in sorted(
-        of_kind(events, monitoring.WindowRestated), key=lambda restated: restated.data.known_by_window_id
-    ):
+    for event in sorted(history.of_kind(monitoring.WindowRestated), key=lambda event: event.data.known_by_window_id):
         data = event.data
         newest[data.window_id] = data
         corrections[data.window_id] += data.corrections
@@ -52,18 +48,17 @@ def quality(events: Iterable[Envelope[Any]]) -> list[dict[str, Any]]:
             "residual": row.residual_sum / row.count,
             "corrections": corrections[window.data.window_id],
         }
-        for window in of_kind(events, monitoring.WindowClosed)
+        for window in history.of_kind(monitoring.WindowClosed)
         for row in (newest[window.data.window_id].after if window.data.window_id in newest else window.data.releases)
         if row.count
     ]
 
 
-def outcomes(events: Iterable[Envelope[Any]]) -> dict[str, int]:
+def outcomes(history: LoopHistory) -> dict[str, int]:
     """Return join counts over all closed windows; `restated` counts corrected outcomes of closed windows."""
-    events = list(events)
-    restated = of_kind(events, monitoring.WindowRestated)
+    restated = history.of_kind(monitoring.WindowRestated)
     corrected = {"restated": sum(event.data.corrections for event in restated)} if restated else {}
-    return {**join_counts(of_kind(events, monitoring.WindowClosed)), **corrected}
+    return {**join_counts(history.of_kind(monitoring.WindowClosed)), **corrected}
 
 
 def join_counts(windows: Iterable[Envelope[monitoring.WindowClosed]]) -> dict[str, int]:

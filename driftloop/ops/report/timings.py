@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
 
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
@@ -11,8 +13,9 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
-from driftloop.readmodel.attempts import of_kind
 from driftloop.readmodel.loop_history import LoopHistory
+
+M = TypeVar("M", bound=Message)
 
 
 def alarm_to_serving(path: Sequence[Envelope[Any]], history: LoopHistory) -> dict[str, float]:
@@ -38,15 +41,19 @@ def training_s(history: LoopHistory) -> list[float]:
 
 
 def _training_s(path: Sequence[Envelope[Any]]) -> float:
-    request = next(iter(of_kind(path, training.RetrainRequested)), None)
-    trained = next(iter(of_kind(path, training.CandidateTrained)), None)
+    request = next(iter(_of_kind(path, training.RetrainRequested)), None)
+    trained = next(iter(_of_kind(path, training.CandidateTrained)), None)
     return (trained.wall_time_ms - request.wall_time_ms) / 1000 if request and trained else 0.0
+
+
+def _of_kind(events: Sequence[Envelope[Any]], kind: type[M]) -> list[Envelope[M]]:
+    return [event for event in events if isinstance(event.data, kind)]
 
 
 def _stages_s(promoted: Envelope[registry.ChampionPromoted], history: LoopHistory) -> float:
     """Return the time from the entry of each stage to the close of the window of its decisive verdict."""
     closed = {event.data.end_ms: event for event in history.of_kind(monitoring.WindowClosed)}
-    entries = of_kind(history.chains[promoted.correlation_id], registry.StageEntered)
+    entries = _of_kind(history.chains[promoted.correlation_id], registry.StageEntered)
     total = 0.0
     release = history.releases.get(promoted.data.release_id)
     for verdict in release.verdicts if release else ():

@@ -44,7 +44,7 @@ class Notice:
     event_id: str
     """Empty if there is no event."""
     correlation_id: str
-    """Chain of the event; empty if there is none."""
+    """Chain of the event; empty without an event."""
 
 
 def notice_of(event: Envelope[Any]) -> Notice | None:

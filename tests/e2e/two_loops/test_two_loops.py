@@ -130,7 +130,7 @@ def test_a_missing_outcome_is_counted_and_is_in_no_loss(two_loops: TwoLoopReplay
     horizon = to_ms(definition.label.horizon)
     joined = {key for key, at in decided.items() if key in values and values[key][0] <= at + horizon}
     missing = {key for key, at in decided.items() if key not in joined and at + horizon < until_ms}
-    output = outcomes(two_loops.of(ORDERS))
+    output = outcomes(LoopHistory(ORDERS, two_loops.of(ORDERS)))
     assert len(missing) > 200
     assert (output["joined"], output["missing"]) == (len(joined), len(missing))
     assert output["late"] > 20

@@ -29,6 +29,7 @@ from driftloop.ops.checks.raw import recount
 from driftloop.ops.checks.scores import score_checks
 from driftloop.ops.checks.windows import recount_windows, reported_windows, window_check
 from driftloop.ops.report.releases import outcomes
+from driftloop.readmodel.loop_history import LoopHistory
 from services.evaluation.adapters.bundles import LocalBundles
 from services.evaluation.adapters.holdouts import ParquetHoldouts
 from services.evaluation.offline_evaluation import Judge
@@ -174,7 +175,9 @@ def test_the_recomputation_agrees(told: Told) -> None:
     values = outcome_values(raw.table(DELIVERED), told.loop.definition)
     assert {key: value for key, _, value in values} == CAME
     found = recount_joins(log, values, told.loop.definition, told.joiner.windows(LOOP)[-1].data.end_ms)
-    assert [each for each in join_checks(outcomes(told.joiner.windows(LOOP)), found) if each.unequal] == []
+    assert [
+        each for each in join_checks(outcomes(LoopHistory(LOOP, told.joiner.windows(LOOP))), found) if each.unequal
+    ] == []
     summed = recount_windows(log, values, told.loop.definition, told.joiner.windows(LOOP)[-1].data.end_ms)
     check = window_check(reported_windows(told.joiner.windows(LOOP)), summed)
     assert (check.compared, check.unequal) == (2, 0)

@@ -59,20 +59,23 @@ class Page(HTMLParser):
 
 
 def loops_page(life: LifecycleEvents) -> str:
-    return loop_page(overview("orders", life.events, definition()), life.events, definition())
+    history = LoopHistory("orders", life.events)
+    return loop_page(overview(history, definition()), history, definition())
 
 
 def cards_page(life: LifecycleEvents, release: str) -> str:
-    return release_page(card("orders", release, life.events, definition(), read_bundle), life.events)
+    history = LoopHistory("orders", life.events)
+    return release_page(card(history, release, definition(), read_bundle), history)
 
 
 def demo_page(life: LifecycleEvents) -> str:
+    history = LoopHistory("orders", life.events)
     report: dict[str, Any] = {
-        "chain": [], "quality": quality(life.events), "releases": releases(LoopHistory(life.loop, life.events)),
+        "chain": [], "quality": quality(history), "releases": releases(history),
         "checks": [], "kills": [],
         "predictions": {}, "outcomes": {}, "ingestion": {}, "feature_age_s": {}, "timings_s": {}, "memory_mib": {},
     }  # fmt: skip
-    return render("orders", report, life.events, "all is well", "in short")
+    return render(report, history, "all is well", "in short")
 
 
 def young() -> LifecycleEvents:

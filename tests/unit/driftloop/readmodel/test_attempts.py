@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from driftloop.contracts import control_pb2 as control
-from driftloop.readmodel.attempts import attempts, incidents, of_loop
+from driftloop.readmodel.attempts import attempts, incidents
 from driftloop.readmodel.loop_history import LoopHistory
 from tests.helpers.lifecycle import LifecycleEvents, at, drifting
 
@@ -60,7 +60,7 @@ def test_the_order_of_events_does_not_matter() -> None:
 
 
 def test_a_loops_own_events_are_those_that_bear_its_name() -> None:
-    assert of_loop([*drifting().events, *LifecycleEvents("parcels").events], "parcels") == []
+    assert LoopHistory("parcels", [*drifting().events, *LifecycleEvents("parcels").events]).events == {}
 
 
 def test_a_route_without_a_challenger_is_not_the_scoring_of_a_run_without_a_release() -> None:

@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 
 from driftloop.model.bundle import REFERENCE, Input, Manifest, write_bundle
-from driftloop.ops.report.bundles import Read, read_bundle
+from driftloop.ops.report.bundles import BundleContent, read_bundle
 from driftloop.ops.report.card import card
+from driftloop.readmodel.loop_history import LoopHistory
 from tests.helpers.lifecycle import LifecycleEvents, drifting, first_champion
 from tests.unit.monitoring.harness import definition
 
 
-def unread(_uri: str, _digest: str) -> Read:
-    return Read(problem="there is no such file")
+def unread(_uri: str, _digest: str) -> BundleContent:
+    return BundleContent(problem="there is no such file")
 
 
 def of(release: str, life: LifecycleEvents | None = None) -> dict[str, Any]:
-    return card("orders", release, (life or drifting()).events, definition(), unread)
+    return card(LoopHistory("orders", (life or drifting()).events), release, definition(), unread)
 
 
 def test_it_says_what_the_release_is_and_where_it_came_from() -> None:
@@ -110,7 +111,7 @@ def test_the_bundle_fills_what_only_it_knows(tmp_path: Path) -> None:
     )
     life.promoted(10, "a", verdict)
     life.window(10, "r-a")
-    found = card("orders", "r-a", life.events, None, read_bundle)
+    found = card(LoopHistory("orders", life.events), "r-a", None, read_bundle)
     assert found["bundle"]["problem"] is None
     assert found["training"]["parameters"] == {"ridge": 1.0}
     assert found["training"]["numeric_inputs"] == ["lines"]

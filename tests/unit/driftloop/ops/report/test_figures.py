@@ -11,6 +11,7 @@ from driftloop.ops.report.drift import Point, Readings
 from driftloop.ops.report.loop_page import loop_page
 from driftloop.ops.report.overview import overview
 from driftloop.readmodel import page_components
+from driftloop.readmodel.loop_history import LoopHistory
 from tests.helpers.lifecycle import LifecycleEvents, drifting
 
 DAY_MS = 86_400_000
@@ -65,7 +66,8 @@ def test_text_of_events_cannot_end_the_script_that_holds_it() -> None:
     life = LifecycleEvents()
     life.window(0, "r-a")
     life.request(1, "c", life.alarm(1, "r-a", detector="</script><script>alert(1)", blocks=1))
-    page = loop_page(overview("orders", life.events, None), life.events, None)
+    history = LoopHistory("orders", life.events)
+    page = loop_page(overview(history, None), history, None)
     assert "<script>alert" not in page
     assert "</script><script>" not in page.replace("</script>\n<script", "")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from driftloop.ops.report.incidents import told
+from driftloop.ops.report.incidents import answers
 from driftloop.ops.report.releases import quality
 from driftloop.readmodel.attempts import incidents
 from driftloop.readmodel.loop_history import LoopHistory
@@ -15,7 +15,7 @@ from tests.helpers.lifecycle import LifecycleEvents, drifting
 
 def of(life: LifecycleEvents) -> dict[str, Any]:
     history = LoopHistory(life.loop, life.events)
-    return told(incidents(history)[-1], history, quality(life.events))
+    return answers(incidents(history)[-1], history, quality(history))
 
 
 def test_an_alarm_that_a_promotion_answered_tells_before_and_after() -> None:

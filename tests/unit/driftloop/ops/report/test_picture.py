@@ -14,7 +14,8 @@ from tests.helpers.lifecycle import LifecycleEvents, drifting
 
 def nodes(life: LifecycleEvents) -> list[dict[str, Any]]:
     """Return the nodes of the newest incident's picture."""
-    picture = chain_picture(incidents(LoopHistory(life.loop, life.events))[-1], life.events)
+    history = LoopHistory(life.loop, life.events)
+    picture = chain_picture(incidents(history)[-1], history)
     assert picture.component == "chain"
     events: list[dict[str, Any]] = picture.values["events"]
     return events

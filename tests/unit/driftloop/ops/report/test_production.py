@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.ops.report.production import windows
+from driftloop.readmodel.loop_history import LoopHistory
 from driftloop.readmodel.releases import ReleaseState, StageAt
 from tests.helpers.lifecycle import LifecycleEvents, at
 
@@ -13,5 +14,5 @@ def test_of_two_stages_at_one_time_the_one_of_the_newer_epoch_counts() -> None:
     stages = tuple(
         StageAt(stage, 0.0, epoch, at(1), "", f"{epoch}") for epoch, stage in enumerate(["shadow", "canary"], start=2)
     )
-    [row] = windows(ReleaseState("r-1", "orders", stages=stages), life.events)
+    [row] = windows(ReleaseState("r-1", "orders", stages=stages), LoopHistory(life.loop, life.events))
     assert row["stage"] == "canary"
