@@ -130,7 +130,7 @@ def _role_problems(event_type: str, event: EventDefinition, descriptor: Descript
         problems.append(f"{where(event_type, 'time')}: {event.time!r} must be int64 milliseconds since the epoch")
     allowed = {"event_id": event.id, "event_time_ms": event.time}
     clashes = [name for name in STANDARD.names if name in known and allowed.get(name) != name]
-    return problems + [f"{where(event_type)}: the field {name!r} bears a standard column's name" for name in clashes]
+    return problems + [f"{where(event_type)}: the field {name!r} has the name of a standard column" for name in clashes]
 
 
 def _rule_problems(event_type: str, event: EventDefinition, descriptor: Descriptor, where: Where) -> list[str]:

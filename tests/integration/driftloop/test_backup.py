@@ -87,7 +87,7 @@ def elsewhere(settings: Settings) -> Settings:
 
 
 def files(home: Path) -> dict[str, bytes]:
-    """All that stands in a home."""
+    """Return the content of a home."""
     return {path.relative_to(home).as_posix(): path.read_bytes() for path in home.rglob("*") if path.is_file()}
 
 

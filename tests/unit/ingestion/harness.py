@@ -79,7 +79,7 @@ class IngestionHarness:
         service.finish()
 
     def table(self, *names: str) -> pa.Table:
-        """A table of the lake, by source position where it has one; empty where there is none."""
+        """Return a table of the lake, sorted by source position if it has one; empty if the table does not exist."""
         table = LakeTable(self.home.joinpath("lake", *names))
         if not table.exists():
             return pa.table({})

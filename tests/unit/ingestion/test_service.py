@@ -368,7 +368,7 @@ def test_a_class_may_be_derived(tmp_path: Path) -> None:
 
 
 def of_label(folder: Path, label: str, event: str = "") -> tuple[IngestionHarness, Producer]:
-    """The loop of orders with another label; ``event`` stands in front of what its event feeds."""
+    """Return the loop of orders with another label; ``event`` is YAML to insert before `feeds`."""
     feeds = "feeds: [[shop]]"
     loop = write_loop(folder, replace=("value: paid, kind: regression", label))
     path = loop.folder / "loop.yaml"

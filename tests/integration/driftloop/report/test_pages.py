@@ -28,7 +28,7 @@ _VOID = {"meta", "br", "link", "img", "hr"}
 
 
 class Page(HTMLParser):
-    """What stands in a page."""
+    """The elements of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
