@@ -96,6 +96,11 @@ class Settings(BaseSettings):
         return f"sqlite:///{folder / f'{service}.db'}"
 
     @property
+    def probe_secret(self) -> Path:
+        """File with the secret that lets a prediction request call itself a probe."""
+        return self.home / "secrets" / "probe"
+
+    @property
     def lake(self) -> Path:
         """Root folder of the Delta tables."""
         return self.home / "lake"
