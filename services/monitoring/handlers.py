@@ -100,8 +100,10 @@ def prediction_watermark(intake: Intake, record: Record, message: predictions.Pr
 
 def outcomes_accepted(intake: Intake, record: Record, message: ingestion.OutcomesAccepted) -> None:
     """Keep the outcomes that are not redelivered."""
-    rows = _fresh(intake.seen[message.loop], record.partition, messages.outcomes(message))
-    intake.monitors[message.loop].join.add_outcomes(rows)
+    monitor = intake.monitors[message.loop]
+    outcomes = messages.outcomes(message, monitor.rules.kind, monitor.rules.classes)
+    rows = _fresh(intake.seen[message.loop], record.partition, outcomes)
+    monitor.join.add_outcomes(rows)
     intake.changes.outcomes += [(message.loop, row) for row in rows]
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import isfinite
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,8 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.events import ids
 from driftloop.events.envelope import Draft, rfc3339
+from driftloop.model.labels import valid_outcomes
+from driftloop.model.losses import LabelKind
 from driftloop.process.errors import InvalidEvent
 from services.monitoring.domain.rows import OutcomeRow, Prediction, ReleaseScore
 from services.monitoring.domain.window import ReleaseSums, RestatedWindow, Window
@@ -68,8 +70,8 @@ class SourcedOutcome:
     row: OutcomeRow
 
 
-def outcomes(message: ingestion.OutcomesAccepted) -> list[SourcedOutcome]:
-    """Return the rows in their order, without those that have no key or no finite value.
+def outcomes(message: ingestion.OutcomesAccepted, kind: LabelKind, classes: int) -> list[SourcedOutcome]:
+    """Return the rows in their order, without those that have no key or no value of the label.
 
     Raises:
         InvalidEvent: the bytes are not an Arrow stream, or a column is missing or has another type.
@@ -78,12 +80,11 @@ def outcomes(message: ingestion.OutcomesAccepted) -> list[SourcedOutcome]:
         with pa.ipc.open_stream(message.rows) as stream:
             table = stream.read_all()
         columns = [table.column(name).to_pylist() for name in OUTCOME_COLUMNS]
-        return [
-            _outcome(*row)
-            for row in zip(*columns, strict=True)
-            if row[-1] is not None and isfinite(row[-1]) and row[-2]
-        ]
-    except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+        values = np.array([math.nan if value is None else value for value in columns[-1]], dtype=np.float64)
+        valid = valid_outcomes(kind, values, classes).tolist()
+        rows = zip(*columns, strict=True)
+        return [_outcome(*row) for row, is_valid in zip(rows, valid, strict=True) if is_valid and row[-2]]
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise InvalidEvent("malformed-rows", str(error)) from error
 
 

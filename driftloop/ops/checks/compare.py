@@ -16,7 +16,7 @@ def unequal(
     reported: NDArray[np.float64], expected: NDArray[np.float64], tolerance: float = TOLERANCE
 ) -> NDArray[np.bool_]:
     """Return where two arrays differ by more than the tolerance, relative above 1; NaN equals only NaN."""
-    both_missing = np.isnan(reported) & np.isnan(expected)
+    both_missing = ~np.isfinite(reported) & ~np.isfinite(expected)
     with np.errstate(invalid="ignore"):
         close = np.abs(reported - expected) <= tolerance * np.maximum(1.0, np.abs(expected))
     return ~(both_missing | close)

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Rows as arrays. Columns are float64 with NaN for missing, or object with None for missing.
+    """Rows as arrays. Columns are float64 with NaN for missing or infinite values, or object with None for missing.
 
     ``time_ms``: event time. ``effective_ms``: the row is visible after it; the later of event time and arrival
     watermark. ``partition``, ``offset``: position in the raw topic. ``code``: the entity's number. All int64 [n].
@@ -132,4 +132,5 @@ def _array(column: pa.Array, kind: Kind) -> Array:
     if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
         column = pc.if_else(pc.is_valid(column), 1.0, None)  # the column is only counted
     doubles: Array = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return doubles
+    finite = np.isfinite(doubles)
+    return doubles if finite.all() else np.where(finite, doubles, np.nan)

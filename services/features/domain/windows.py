@@ -31,6 +31,7 @@ def changed(spec: ViewSpec, before: Events, entering: Events, previous_ms: int |
 def compute(spec: ViewSpec, visible: Events, entities: Ints, watermark_ms: int, known: int) -> tuple[Array, ...]:
     """Return each feature (float64 [len(entities)]) of the entities, from the events visible at the watermark.
 
+    A sum that overflows is NaN, which means missing.
     ``visible`` is in order of event time; ``known`` is the number of entity codes.
     """
     slots = np.full(known, -1, np.int64)
@@ -52,4 +53,6 @@ def _present(values: Array) -> tuple[Array, Array]:
 
 def _one(aggregate: Aggregate, slot: Ints, present: tuple[Array, Array], start: int, entities: int) -> Array:
     weights = present[0] if aggregate.function == "count" else present[1]
-    return np.bincount(slot[start:], weights=weights[start:], minlength=entities)
+    values: Array = np.bincount(slot[start:], weights=weights[start:], minlength=entities)
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, np.nan)  # a sum of finite values may be infinite

@@ -117,8 +117,10 @@ class Joiner:
                     stale[row].append(view)
         self._request_inputs(batch, numeric, strings)
         watermarks = [rows.watermark_ms or 0 for rows in views.values()]
+        joined = np.concatenate(numeric, axis=1)
+        joined[np.isinf(joined)] = np.nan  # missing, as in training
         return Joined(
-            numeric=np.concatenate(numeric, axis=1),
+            numeric=joined,
             strings=np.concatenate(strings, axis=1),
             watermark_ms=min(watermarks, default=0),
             stale=[tuple(names) for names in stale],

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from driftloop.loop.definition import InputDefinition, LabelDefinition, PredictionDefinition, to_ms
 from driftloop.model.classes import class_index
+from driftloop.model.labels import valid_outcomes
 
 KEY = "key"
 DECISION_TIME = "decision_time_ms"
@@ -72,13 +73,15 @@ def known_outcomes(rows: pa.Table, label: LabelDefinition, end_ms: int) -> pa.Ta
     """Return the outcomes known at ``end_ms``: ``key`` string, ``label`` float64, ``outcome_time_ms`` int64.
 
     If a key has several outcomes, the first visible one gives the time. The last one that became visible less than
-    ``label.correction_span`` after it gives the label. With classes, the label is the index in ``label.classes``.
+    ``label.correction_span`` after it gives the label. With classes, the label is the index in ``label.classes``. Rows
+    whose outcome is not a value of the label are left out; ingestion refuses them, but older versions did not.
     """
     rows = rows.filter(_visible_before(rows, end_ms))
     if label.classes:
         index = rows.column_names.index(label.value)
         rows = rows.set_column(index, label.value, class_index(rows[label.value], label.classes))
-    rows = rows.filter(pc.is_valid(rows[label.value]))
+    values = _floats(_number(rows[label.value]))
+    rows = rows.filter(pa.array(valid_outcomes(label.kind, values, len(label.classes))))
     key = pc.cast(rows[label.key], pa.string())
     first, last = _first_and_last_per_key(key, rows, to_ms(label.correction_span))
     return pa.table(
@@ -176,7 +179,8 @@ def _number(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    return np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
+    numbers = np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def _combined(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -2,7 +2,7 @@
 
 Monitoring counts later values in the same bins. ``edges`` are the inner edges, ascending: k edges make k + 1 bins, and
 the first and last bin are unbounded. A value belongs to bin ``searchsorted(edges, value, side="right")``, so a bin
-includes its lower edge. NaN counts only in ``missing``.
+includes its lower edge. NaN and infinity count only in ``missing``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def histogram(values: Floats, bins: int = BINS) -> Histogram:
 
     Repeated values give fewer bins. If all values are equal or missing, there is one bin.
     """
-    present = values[~np.isnan(values)]
+    present = values[np.isfinite(values)]
     levels = np.arange(1, bins) / bins
     inner = np.quantile(present, levels, method="higher") if len(present) else np.empty(0)
     edges = np.unique(inner)

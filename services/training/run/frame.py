@@ -77,7 +77,8 @@ class _Columns:
             if feature.dtype == "string":
                 self.strings[feature] = column.fillna("").astype(object).to_numpy()
             else:
-                self.numbers[feature] = column.astype("float64").to_numpy()
+                numbers = column.astype("float64").to_numpy()
+                self.numbers[feature] = np.where(np.isfinite(numbers), numbers, np.nan)
 
     def add_inputs(self, rows: pa.Table, definition: LoopDefinition) -> None:
         """Add the inputs that a caller would send."""

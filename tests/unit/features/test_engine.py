@@ -150,6 +150,23 @@ def test_nulls_and_nans_are_neither_counted_nor_added() -> None:
     assert rows_of(engine.advance(9), engine.specs[0]) == {("a",): (1.0, 2.0)}
 
 
+def test_an_infinite_value_or_sum_is_missing_and_leaves_no_trace() -> None:
+    engine = Engine([windowed("v", SHOPS, HOUR)])
+    sales = [Sale("a", 1, 1, 0, 1e308), Sale("a", 1, 2, 0, 1e308, 1), Sale("b", 1, 3, 0, math.inf, 2)]
+    engine.add(SHOPS, Arrived(batch(sales)))
+    assert rows_of(engine.advance(9), engine.specs[0]) == {("a",): (2.0, None), ("b",): (0.0, 0.0)}
+    engine.add(SHOPS, Arrived(batch([Sale("a", 1, 2 * HOUR, 0, 3.0, 3)])))
+    assert rows_of(engine.advance(2 * HOUR + 1), engine.specs[0])["a",] == (1.0, 3.0)
+
+
+def test_the_newest_infinite_value_is_missing() -> None:
+    engine = Engine([NEWEST])
+    engine.add(NEWEST.feed, Arrived(batch([Sale("a", 1, 1, 0, -math.inf, 0, "red")])))
+    [row] = rows_of(engine.advance(9), NEWEST).values()
+    assert math.inf not in row
+    assert -math.inf not in row
+
+
 def test_a_column_of_strings_can_be_counted() -> None:
     spec = ViewSpec("v", SHOPS, ("string",), (Aggregate("count_colour_3600s", "count", "colour", HOUR),))
     engine = Engine([spec])

@@ -253,7 +253,8 @@ def test_too_many_dead_letters_in_a_row_stop_it(harness: JoinerHarness) -> None:
 
 def test_outcomes_without_a_value_are_not_outcomes(harness: JoinerHarness) -> None:
     raw = Raw()
-    harness.send(*watermark(0), route("r-1"), served("a", 1), *raw.accepted([raw.row("a", 5, np.nan)]), *watermark(48))
+    rows = [raw.row("a", 5, value) for value in (np.nan, np.inf, -1.0, 2.0, 0.5)]
+    harness.send(*watermark(0), route("r-1"), served("a", 1), *raw.accepted(rows), *watermark(48))
     harness.run()
     assert [event.data.joins.joined for event in harness.windows()] == [0, 0]
     assert harness.windows()[1].data.joins.missing == 1

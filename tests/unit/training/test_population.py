@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftloop.loop.definition import LabelDefinition, PredictionDefinition
+from driftloop.loop.definition import InputDefinition, LabelDefinition, PredictionDefinition
 from services.training.domain import population
 
 PREDICTION = PredictionDefinition.model_validate(
@@ -94,6 +95,24 @@ def test_an_outcome_after_the_horizon_is_missing_and_not_negative() -> None:
     outcome_table = outcomes({"ref": "a", "event_time_ms": 10_000}, {"ref": "b", "event_time_ms": 10_001})
     label = population.labels_of(decisions({"ref": "a"}, {"ref": "b"}, {"ref": "c"}), outcome_table, 10_000)
     np.testing.assert_array_equal(label, [1.0, np.nan, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("kind", "invalid"), [("binary", [-1.0, 2.0]), ("count", [-1.0, 2.5]), ("regression", [math.inf, 1e300])]
+)
+def test_a_value_that_the_label_cannot_have_is_no_outcome(kind: str, invalid: list[float]) -> None:
+    label = LabelDefinition.model_validate(
+        {"from": "answers", "key": "ref", "value": "good", "kind": kind, "horizon": "10s"}
+    )
+    rows = [{"ref": "a", "good": value} for value in [*invalid, math.nan, 1.0]]
+    known = population.known_outcomes(accepted(rows, {}), label, 100_000)
+    assert known.to_pylist() == [{"key": "a", "label": 1.0, "outcome_time_ms": 0}]
+
+
+def test_an_infinite_input_is_missing() -> None:
+    rows = pa.table({"weight": [1.0, math.inf, -math.inf, None]})
+    values = population.input_column(rows, "weight", InputDefinition(type="double"))
+    np.testing.assert_array_equal(values, [1.0, np.nan, np.nan, np.nan])
 
 
 def test_the_first_visible_outcome_gives_the_time_and_its_correction_the_label() -> None:

@@ -8,14 +8,18 @@ from hypothesis import strategies as st
 
 from services.training.domain.reference import BINS, histogram, reference
 
-values = st.lists(st.one_of(st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0, float("nan")])), max_size=200)
+values = st.lists(
+    st.one_of(st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0, float("nan"), float("inf"), -float("inf")])),
+    max_size=200,
+)
 
 
 @given(values)
 def test_every_value_is_counted_once_on_an_ascending_grid(column: list[float]) -> None:
     bins = histogram(np.array(column, dtype=float))
     assert sum(bins.counts) + bins.missing == len(column)
-    assert bins.missing == sum(np.isnan(column))
+    assert bins.missing == sum(~np.isfinite(column))
+    assert np.isfinite(bins.edges).all()
     assert len(bins.counts) == len(bins.edges) + 1 <= BINS
     assert list(bins.edges) == sorted(set(bins.edges))
     assert all(bins.counts) or not sum(bins.counts)

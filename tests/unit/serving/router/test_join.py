@@ -86,6 +86,12 @@ def test_every_row_is_joined_with_its_own_entities() -> None:
     assert joined.stale == [(), (), (), ()]
 
 
+def test_an_infinite_input_is_missing() -> None:
+    finite = batch(T0, T0)
+    rows = Batch(finite.keys, finite.decision_ms, {**finite.columns, "weight": [np.inf, -np.inf]})
+    assert np.isnan(by_name(join(full_store(), rows), "weight")).all()
+
+
 def test_each_entity_is_read_once() -> None:
     reads: list[Mapping[str, ViewRequest]] = []
 

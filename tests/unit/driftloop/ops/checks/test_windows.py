@@ -37,7 +37,9 @@ def values(records: list[Record]) -> list[tuple[str, int, float]]:
         for record in records
         if record.header("ce_type") == name
     ]
-    rows = sorted((outcome.row for message in messages for outcome in outcomes(message)), key=lambda row: row.order)
+    rows = sorted(
+        (outcome.row for message in messages for outcome in outcomes(message, "binary", 0)), key=lambda row: row.order
+    )
     return [(row.key, row.visible_ms, row.value) for row in rows]
 
 

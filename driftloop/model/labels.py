@@ -1,0 +1,40 @@
+"""Which values an outcome may have, by kind of label.
+
+Ingestion refuses others. Rows of older versions may still hold them, so monitoring and training ignore them too: a
+binary label of 2 or a negative count would make losses below zero, which look better than any model.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftloop.model.losses import LabelKind
+from driftloop.model.scores import Floats
+
+MAX_OUTCOME = 1e100
+"""Largest absolute value of an outcome. Its square, summed over all rows of a loop, is still finite."""
+_ALLOWED: dict[LabelKind, str] = {
+    "binary": "0 or 1",
+    "regression": f"a finite number from -{MAX_OUTCOME:g} to {MAX_OUTCOME:g}",
+    "count": f"a whole number from 0 to {MAX_OUTCOME:g}",
+    "multiclass": "the index of a class",
+}
+
+
+def valid_outcomes(kind: LabelKind, values: Floats, classes: int = 0) -> NDArray[np.bool_]:
+    """Return which outcomes, float64 [n], are values of the label, bool [n]. A missing outcome (NaN) is none.
+
+    ``classes``: number of classes of a `multiclass` label, whose outcomes are class indices.
+    """
+    if kind == "binary":
+        return np.asarray((values == 0) | (values == 1))
+    if kind == "regression":
+        return np.asarray(np.abs(values) <= MAX_OUTCOME)
+    limit = classes - 1 if kind == "multiclass" else MAX_OUTCOME
+    return np.asarray((values >= 0) & (values <= limit) & (values == np.floor(values)))
+
+
+def allowed_outcomes(kind: LabelKind) -> str:
+    """Return the values that an outcome may have, for messages."""
+    return _ALLOWED[kind]
