@@ -87,6 +87,8 @@ class FieldRule(Model):
     """Allowed strings."""
     max_length: int | None = Field(default=None, ge=1)
     """Maximum length of a string, in characters."""
+    allow_non_finite: bool = False
+    """Whether NaN and infinity are allowed. Features count them as missing. Also valid for a column of `derive`."""
 
 
 class EventDefinition(Model):
@@ -102,6 +104,9 @@ class EventDefinition(Model):
     """Field with the event time: int64, milliseconds since the epoch, UTC."""
     rules: dict[str, FieldRule] = Field(default_factory=dict)
     """Rules by field."""
+    unknown_fields: Literal["ignore", "refuse"] = "ignore"
+    """What happens to a record with a field that the message lacks. `ignore`: the field is dropped and counted.
+    `refuse`: the record becomes a dead letter."""
     derive: dict[str, str] = Field(default_factory=dict)
     """Computed columns: name to SQL expression over the event's columns (DuckDB dialect)."""
     feeds: tuple[tuple[str, ...], ...] = ()

@@ -84,7 +84,7 @@ def locate(path: Path) -> Where:
 def _feeds(definition: LoopDefinition) -> Feeds:
     entities = {name: tuple(tuple(sorted(keys)) for keys in event.feeds) for name, event in definition.events.items()}
     label = definition.label
-    return Feeds(entities, label.source, OutcomeColumns(label.key, label.value, label.classes))
+    return Feeds(entities, label.source, OutcomeColumns(label.key, label.value, label.kind, label.classes))
 
 
 def _feed_problems(

@@ -7,6 +7,11 @@ REJECTED = Counter(
     "driftloop_ingestion_rejected", "Records that became dead letters.", ("loop", "event_type", "reason")
 )
 DUPLICATES = Counter("driftloop_ingestion_duplicates", "Events that a producer sent again.", ("loop", "event_type"))
+UNKNOWN_FIELDS = Counter(
+    "driftloop_ingestion_unknown_fields",
+    "Fields that the loop's message lacks and that were ignored, counted once per record.",
+    ("loop", "event_type"),
+)
 LATE = Counter(
     "driftloop_ingestion_late", "Accepted rows older than their partition's watermark.", ("loop", "event_type")
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
+from driftloop.process import log
 from services.ingestion import metrics
 from services.ingestion.domain.fanout import OutcomeColumns, Partitioner, entity_keys
 from services.ingestion.domain.probes import split_probes
@@ -35,6 +37,9 @@ REJECTED = pa.schema(
 
 Send = Callable[[Sequence[Outgoing]], None]
 
+_MOST_UNKNOWN = 50
+"""Names of unknown fields that are logged per event type."""
+_NAME_LENGTH = 80
 _NONE_REJECTED = pa.RecordBatch.from_pylist([], schema=REJECTED)
 
 
@@ -80,6 +85,8 @@ class Pipeline:
         self._messages = messages
         self._rows_to = rows_to
         self._outcomes_to = outcomes_to
+        self._unknown: dict[str, set[str]] = defaultdict(set)
+        self._log = log.get(__name__)
         # event types with readers downstream come before those that only the lake stores
         self._order = sorted(stages, key=lambda name: (not feeds.entities.get(name) and name != feeds.label, name))
 
@@ -99,6 +106,7 @@ class Pipeline:
             if not own:
                 continue
             result = self.stages[event_type].process(own, self.clock)
+            self._report_unknown(event_type, result.unknown)
             if result.accepted.num_rows or result.refused:
                 results[event_type] = result
                 send([*self._dead_letters(result), *self._fan_out(event_type, result.accepted)])
@@ -146,6 +154,16 @@ class Pipeline:
             outcomes = self._feeds.outcome.read(rows)
             for share in self._outcomes_to.shares(outcomes, [((), outcomes.column("key"))]):
                 yield from self._messages.outcomes(event_type, share)
+
+    def _report_unknown(self, event_type: str, unknown: Mapping[str, int]) -> None:
+        """Count ignored fields; log each name once, up to a limit, because a producer chooses them."""
+        if not unknown:
+            return
+        metrics.UNKNOWN_FIELDS.add(sum(unknown.values()), loop=self.loop, event_type=event_type)
+        named = self._unknown[event_type]
+        for name in sorted(unknown.keys() - named)[: _MOST_UNKNOWN - len(named)]:
+            named.add(name)
+            self._log.warning("unknown-field", loop=self.loop, event_type=event_type, field=name[:_NAME_LENGTH])
 
     def _count(self, results: Mapping[str, EventTypeResult], advances: Sequence[Advance]) -> None:
         for event_type, result in results.items():

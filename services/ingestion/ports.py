@@ -125,3 +125,7 @@ class Derive(Protocol):
             InvalidEvent: an expression fails on a row's value.
         """
         ...
+
+    def failures(self, rows: pa.RecordBatch) -> list[tuple[int, str]]:
+        """Return the rows on which an expression fails, ascending, and why."""
+        ...

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from driftloop.bus.ports import Record, TopicPartition
 from driftloop.loop.definition import TimeRules, to_ms
 from driftloop.model.classes import unknown_class
+from driftloop.model.labels import allowed_outcomes, valid_outcomes
 from driftloop.process.errors import InvalidEvent
 from services.ingestion.domain.arrivals import ArrivalRules, Ints, Mark
-from services.ingestion.domain.decode import Decoder
+from services.ingestion.domain.decode import Decoded, Decoder
 from services.ingestion.domain.duplicates import DuplicateWindow
 from services.ingestion.domain.fanout import OutcomeColumns
 from services.ingestion.domain.probes import ProbeResult
 from services.ingestion.domain.rejection import DUPLICATE, Rejection
-from services.ingestion.domain.rules import Rules
+from services.ingestion.domain.rules import Rules, non_finite
 from services.ingestion.domain.runs import Run, read_runs
 from services.ingestion.domain.schema import STANDARD, EventSchema
 from services.ingestion.domain.watermarks import LoopClock
@@ -49,6 +50,8 @@ class EventTypeResult:
 
     accepted: pa.RecordBatch
     refused: list[Refused]
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    """Records with a field that the message lacks, by the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class EventTypeStages:
         self, schema: EventSchema, derive: Derive | None, time: TimeRules, outcome: OutcomeColumns | None = None
     ) -> None:
         self._event = schema
-        self._outcome = outcome if outcome is not None and outcome.classes else None
+        self._outcome = outcome
         self._decoder = Decoder(schema, time.max_record_bytes)
         self._rules = Rules(schema)
         self._derive = derive
@@ -103,21 +106,16 @@ class EventTypeStages:
         if not runs.rows:
             self._advance_by_marks(runs.runs, clock)
             return EventTypeResult(self.no_rows, refused)
-        rows = self._decode(runs.rows, refused)
-        rows = self._check(rows, refused)
-        rows = self._compute_derived(rows, refused)
-        rows = self._check_outcome(rows, refused)
+        decoded = self._decoder.decode(runs.rows)
+        rows = self._judge(runs.rows, decoded, refused)
         rows = self._arrive(rows, runs.runs, clock, refused)
         rows = self._deduplicate(rows, clock.watermark_ms, refused)
-        return EventTypeResult(self._assemble(rows), refused)
+        return EventTypeResult(self._assemble(rows), refused, decoded.unknown)
 
     def check_probes(self, probes: Sequence[Record]) -> list[ProbeResult]:
         """Run the stages without side effects on probes: decode, check and derive."""
         refused: list[Refused] = []
-        rows = self._decode(probes, refused)
-        rows = self._check(rows, refused)
-        rows = self._compute_derived(rows, refused)
-        rows = self._check_outcome(rows, refused)
+        rows = self._judge(probes, self._decoder.decode(probes), refused)
         times = dict(zip(rows.positions.tolist(), rows.fields.column(self._event.time).to_pylist(), strict=True))
         faults = {(item.record.partition, item.record.offset): item.fault for item in refused}
         return [
@@ -125,29 +123,40 @@ class EventTypeStages:
             for position, record in enumerate(probes)
         ]
 
-    def _decode(self, records: Sequence[Record], refused: list[Refused]) -> _Rows:
-        decoded = self._decoder.decode(records)
+    def _judge(self, records: Sequence[Record], decoded: Decoded, refused: list[Refused]) -> _Rows:
+        """Run the stages without side effects after decoding: check, derive, check the outcome."""
         refused += [Refused(records[fault.row], fault) for fault in decoded.rejected]
-        return _Rows(records, decoded.rows, decoded.positions)
-
-    def _check(self, rows: _Rows, refused: list[Refused]) -> _Rows:
-        return self._drop(rows, self._rules.check(rows.fields), refused)
+        rows = _Rows(records, decoded.rows, decoded.positions)
+        rows = self._drop(rows, self._rules.check(rows.fields), refused)
+        return self._check_outcome(self._compute_derived(rows, refused), refused)
 
     def _compute_derived(self, rows: _Rows, refused: list[Refused]) -> _Rows:
         if self._derive is None:
             return rows
         try:
-            return replace(rows, derived=self._derive(rows.fields))
+            rows = replace(rows, derived=self._derive(rows.fields))
         except InvalidEvent:
-            rows = self._drop(rows, _failing_rows(self._derive, rows.fields), refused)
-            return replace(rows, derived=self._derive(rows.fields))
+            failures = [Rejection(row, "derive", why) for row, why in self._derive.failures(rows.fields)]
+            rows = self._drop(rows, failures, refused)
+            rows = replace(rows, derived=self._derive(rows.fields))
+        return self._drop(rows, self._non_finite(rows.derived), refused)
+
+    def _non_finite(self, derived: Sequence[pa.Array]) -> list[Rejection]:
+        """Return the rows with NaN or infinity in a derived column, each once."""
+        assert self._derive is not None  # noqa: S101
+        broken: dict[int, Rejection] = {}
+        for name, column in zip(self._derive.schema.names, derived, strict=True):
+            if not self._event.rule(name).allow_non_finite:
+                broken = {fault.row: fault for fault in non_finite(name, column)} | broken
+        return [broken[row] for row in sorted(broken)]
 
     def _check_outcome(self, rows: _Rows, refused: list[Refused]) -> _Rows:
-        """Drop rows whose outcome is not one of the label's classes."""
+        """Drop rows whose outcome is not a value of the label. A row without an outcome stays."""
         if self._outcome is None:
             return rows
         values = self._column(self._outcome.value, rows)
-        return self._drop(rows, _unknown_classes(self._outcome, values), refused)
+        check = _unknown_classes if self._outcome.classes else _invalid_outcomes
+        return self._drop(rows, check(self._outcome, values), refused)
 
     def _arrive(self, rows: _Rows, runs: list[Run], clock: LoopClock, refused: list[Refused]) -> _Rows:
         """Give each row the watermark of its partition when it was read; drop rows too far ahead of it."""
@@ -219,15 +228,14 @@ def _unknown_classes(outcome: OutcomeColumns, values: pa.Array) -> list[Rejectio
     ]
 
 
-def _failing_rows(derive: Derive, fields: pa.RecordBatch) -> list[Rejection]:
-    """Try each row alone and return those on which an expression fails."""
-    rejections = []
-    for row in range(fields.num_rows):
-        try:
-            derive(fields.slice(row, 1))
-        except InvalidEvent as error:
-            rejections.append(Rejection(row, error.reason, error.detail))
-    return rejections
+def _invalid_outcomes(outcome: OutcomeColumns, values: pa.Array) -> list[Rejection]:
+    numbers = values.cast(pa.float64(), safe=False).fill_null(0).to_numpy()  # 0 is valid for every kind
+    reason = "unknown-class" if outcome.kind == "binary" else "invalid-outcome"
+    allowed = allowed_outcomes(outcome.kind)
+    return [
+        Rejection(row, reason, f"{outcome.value}: {values[row].as_py()} is not {allowed}, the values of {outcome.kind}")
+        for row in np.flatnonzero(~valid_outcomes(outcome.kind, numbers)).tolist()
+    ]
 
 
 def stages_by_event_type(

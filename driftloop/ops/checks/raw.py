@@ -5,19 +5,31 @@ Ingestion works in columns; this is the simplest way: one message after the othe
 
 from __future__ import annotations
 
+import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 from google.protobuf import json_format
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from driftloop.bus.ports import Record
 from driftloop.events.probe import is_probe
 from driftloop.loop import Loop, to_ms
 from driftloop.loop.definition import EventDefinition, FieldRule, LabelDefinition
+
+_INTEGERS = {
+    FieldDescriptor.CPPTYPE_INT32,
+    FieldDescriptor.CPPTYPE_UINT32,
+    FieldDescriptor.CPPTYPE_INT64,
+    FieldDescriptor.CPPTYPE_UINT64,
+}
+_MAX_OUTCOME = 1e100
 
 
 @dataclass
@@ -74,10 +86,11 @@ class _Validator:
         self._event = event
         self._message = message
         label = loop.definition.label
-        self._label = label if label.classes and loop.definition.events[label.source] is event else None
+        self._label = label if loop.definition.events[label.source] is event else None
         self._time = loop.definition.time
         self._max_advance_ms = to_ms(loop.definition.time.max_advance)
         self._fields = [field.name for field in message.DESCRIPTOR.fields]
+        self._integers = [field.name for field in message.DESCRIPTOR.fields if field.cpp_type in _INTEGERS]
         self._optional = [field.name for field in message.DESCRIPTOR.fields if field.has_presence]
 
     def validate(self, record: Record, mark_ms: int | None) -> dict[str, Any] | None:
@@ -89,9 +102,9 @@ class _Validator:
             return None
         if mark_ms is not None and row[event.time] > mark_ms + self._max_advance_ms:
             return None
-        if any(_breaks_rule(rule, row.get(name)) for name, rule in event.rules.items()):
+        if any(_breaks_rule(event.rules.get(name, FieldRule()), row.get(name)) for name in self._fields):
             return None
-        if self._label is not None and _is_unknown_class(self._label, row.get(self._label.value)):
+        if self._label is not None and _is_invalid_outcome(self._label, row.get(self._label.value)):
             return None
         standard = {
             "event_id": row[event.id],
@@ -107,7 +120,11 @@ class _Validator:
         kind = record.header("content-type")
         try:
             if kind == b"application/json" or (kind is None and value.lstrip()[:1] == b"{"):
-                parsed = json_format.Parse(value.decode(), self._message())
+                text, ignore = value.decode(), self._event.unknown_fields == "ignore"
+                parsed = json_format.Parse(text, self._message(), ignore_unknown_fields=ignore)
+                fields = json.loads(text, parse_float=Decimal)
+                if not all(_is_exact(fields.get(name, 0)) for name in self._integers):
+                    return None
             else:
                 parsed = self._message.FromString(value)
         except (DecodeError, json_format.ParseError, UnicodeDecodeError):
@@ -117,20 +134,33 @@ class _Validator:
         return row
 
 
+def _is_exact(value: Any) -> bool:
+    """Return whether the JSON value of an integer field loses nothing: digits, or a number up to 2^53."""
+    if isinstance(value, str):
+        return value.removeprefix("-").isdecimal()
+    return not isinstance(value, Decimal) or (abs(value) <= 2**53 and value == value.to_integral_value())
+
+
 def _breaks_rule(rule: FieldRule, value: Any) -> bool:
     if value is None or value == "":
         return rule.required
     if isinstance(value, str):
         too_long = rule.max_length is not None and len(value) > rule.max_length
         return too_long or (rule.enum is not None and value not in rule.enum)
-    return (rule.min is not None and value < rule.min) or (rule.max is not None and value > rule.max)
+    if not rule.allow_non_finite and not math.isfinite(value):
+        return True
+    return (rule.min is not None and not value >= rule.min) or (rule.max is not None and not value <= rule.max)
 
 
-def _is_unknown_class(label: LabelDefinition, value: Any) -> bool:
-    """Return whether an outcome is present and not a known class. A derived outcome is not checked here."""
+def _is_invalid_outcome(label: LabelDefinition, value: Any) -> bool:
+    """Return whether an outcome is present and not a value of the label. A derived outcome is not checked here."""
     if value is None or value == "":
         return False
-    return value not in label.classes if isinstance(value, str) else not 0 <= value < len(label.classes)
+    if label.classes:
+        return value not in label.classes if isinstance(value, str) else not 0 <= value < len(label.classes)
+    if label.kind == "binary":
+        return value not in (0, 1)
+    return not abs(value) <= _MAX_OUTCOME or (label.kind == "count" and (value < 0 or value != int(value)))
 
 
 def records_of_topics(records: Iterable[Record], topics: Iterable[str]) -> Iterator[Record]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from driftloop.process.errors import InvalidEvent, LoopDefinitionError
@@ -21,6 +22,8 @@ _LOCKED = (
     "SET threads = 1",  # keeps the order of rows, and batches are small
     "SET lock_configuration = true",
 )
+_EXPLAINED = 20
+"""Failing rows of a batch whose own error is reported; each takes one run."""
 _KEPT = (pa.types.is_floating, pa.types.is_signed_integer, pa.types.is_boolean, pa.types.is_string)
 
 
@@ -57,12 +60,14 @@ class DuckDbDerive:
         self._scanned = _Scanned(_empty(schema.fields))
         self._view, self._statement = f'"rows of {name}"', f'"derive {name}"'
         connection.register(self._view.strip('"'), self._scanned)
-        columns = [_column(connection, self._view, schema, name, sql, where) for name, sql in derive.items()]
+        values = {name: _value(connection, self._view, schema, name, sql, where) for name, sql in derive.items()}
+        columns = [f"{value} AS {quote_name(name)}" for name, value in values.items()]
         # S608: the expressions are the loop owner's code, and the connection reaches nothing but the batch
         query = f"SELECT {', '.join(columns)} FROM {self._view}"  # noqa: S608
         self._inputs = pa.schema([schema.fields.field(name) for name in _read_by(connection, query, schema)])
         self._scanned.batch = self._nothing = _empty(self._inputs)
         connection.execute(f"PREPARE {self._statement} AS {query}")
+        self._try_statement = self._prepare_try(f'"try {name}"', list(values.values()))
         self.schema: pa.Schema = self._run().schema
         if not all(self._row_by_row(_sample(self._inputs, blank)) for blank in (True, False)):
             problem = f"{where(schema.event_type, 'derive')}: derive: give each row one value, made from that row alone"
@@ -78,6 +83,57 @@ class DuckDbDerive:
             self._scanned.batch = self._nothing
         return [column.combine_chunks() for column in derived.columns]
 
+    def failures(self, rows: pa.RecordBatch) -> list[tuple[int, str]]:
+        """Return the rows on which an expression fails, ascending, and why."""
+        failing = self._tried(rows)
+        if not failing or self._fails(rows.take(pa.array(np.setdiff1d(np.arange(rows.num_rows), failing)))):
+            failing = self._bisect(rows, 0)
+        explained = {row: self._fails(rows.slice(row, 1)) for row in failing[:_EXPLAINED]}
+        other = f"an expression fails on this row; the first {_EXPLAINED} of its batch have the reason"
+        return [(row, explained.get(row, other)) for row in failing]
+
+    def _fails(self, rows: pa.RecordBatch) -> str:
+        """Return the error of the expressions on these rows; empty if there is none."""
+        try:
+            self(rows)
+        except InvalidEvent as error:
+            return error.detail
+        return ""
+
+    def _bisect(self, rows: pa.RecordBatch, first: int) -> list[int]:
+        """Return the failing rows by halving: for one of n rows, about 2 log2(n) runs on ever fewer rows."""
+        if not self._fails(rows):
+            return []
+        if rows.num_rows == 1:
+            return [first]
+        half = rows.num_rows // 2
+        return self._bisect(rows.slice(0, half), first) + self._bisect(rows.slice(half), first + half)
+
+    def _tried(self, rows: pa.RecordBatch) -> list[int]:
+        """Return the rows on which an expression fails according to SQL's TRY, in one run."""
+        if self._try_statement is None:
+            return []
+        self._scanned.batch = rows.select(self._inputs.names)
+        try:
+            fails = self._connection.execute(f"EXECUTE {self._try_statement}").to_arrow_table().column(0)
+        except duckdb.Error:
+            return []
+        finally:
+            self._scanned.batch = self._nothing
+        return [int(row) for row in np.flatnonzero(fails.to_numpy())]
+
+    def _prepare_try(self, name: str, values: list[str]) -> str | None:
+        """Prepare a statement that says of each row whether an expression fails; None if TRY cannot hold one of them.
+
+        ``TRY(value IS NULL)`` is null only on an error. TRY refuses subqueries and volatile functions, such as error().
+        """
+        fails = " OR ".join(f"(TRY({value} IS NULL) IS NULL)" for value in values)
+        try:
+            self._connection.execute(f"PREPARE {name} AS SELECT {fails} FROM {self._view}")  # noqa: S608
+        except duckdb.Error:
+            return None
+        return name
+
     def _row_by_row(self, row: pa.RecordBatch) -> bool:
         """Return whether a row's values stay the same beside a copy of the row: no window, unnesting or randomness."""
         try:
@@ -91,10 +147,10 @@ class DuckDbDerive:
         return self._connection.execute(f"EXECUTE {self._statement}").to_arrow_table()
 
 
-def _column(
+def _value(
     connection: duckdb.DuckDBPyConnection, view: str, schema: EventSchema, name: str, sql: str, where: Where
 ) -> str:
-    """Return the column as a select item. A type that Delta or Arrow cannot store, such as a decimal, becomes a double.
+    """Return the expression of a column. A type that Delta or Arrow cannot store, such as a decimal, becomes a double.
 
     Raises:
         LoopDefinitionError: the expression is wrong, yields no scalar, or its name is taken.
@@ -114,9 +170,9 @@ def _column(
         )
     kind = parsed.schema.field(0).type
     if any(keeps(kind) for keeps in _KEPT):
-        return f"({sql}\n) AS {quote_name(name)}"
+        return f"({sql}\n)"
     if pa.types.is_decimal(kind) or pa.types.is_integer(kind):
-        return f"CAST(({sql}\n) AS DOUBLE) AS {quote_name(name)}"
+        return f"CAST(({sql}\n) AS DOUBLE)"
     raise LoopDefinitionError([f"{location}: derive.{name}: yields {kind}; give a number, a bool or a string"])
 
 

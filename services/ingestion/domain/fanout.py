@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from driftloop.bus.partition import partitions_of
 from driftloop.model.classes import class_index
+from driftloop.model.losses import LabelKind
 from services.ingestion.domain.schema import STANDARD
 
 SEPARATOR = "\x1f"
@@ -90,6 +91,7 @@ class OutcomeColumns:
 
     key: str
     value: str
+    kind: LabelKind
     classes: tuple[str, ...] = ()
 
     def read(self, rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -13,8 +13,8 @@ class Rejection:
     """A refused record. ``row`` is its index in its batch.
 
     ``reason`` is one of: `empty`, `too-large`, `content-type`, `malformed-json`, `malformed-protobuf`,
-    `malformed-watermark`, `missing`, `out-of-range`, `not-in-enum`, `too-long`, `invalid-time`, `too-far-ahead`,
-    `derive`, `unknown-class`, `duplicate`.
+    `malformed-watermark`, `unknown-field`, `missing`, `non-finite`, `out-of-range`, `not-in-enum`, `too-long`,
+    `invalid-time`, `too-far-ahead`, `derive`, `unknown-class`, `invalid-outcome`, `duplicate`.
     """
 
     row: int

@@ -30,8 +30,8 @@ class Rules:
             (column, rule.model_copy(update={"required": True}) if column.name in required else rule)
             for column in schema.columns
             if column.name != schema.time or column.name in schema.rules
-            for rule in [schema.rules.get(column.name, FieldRule())]
-            if column.name in required or column.name in schema.rules
+            for rule in [schema.rule(column.name)]
+            if column.name in required or column.name in schema.rules or pa.types.is_floating(column.type)
         ]
 
     def check(self, rows: pa.RecordBatch) -> list[Rejection]:
@@ -60,7 +60,11 @@ def extremes_satisfy(column: Column, rule: FieldRule, array: pa.Array) -> bool:
         array = array.drop_null()
     if not len(array):
         return True
-    return _keep_text(column, rule, array) if column.is_string else _keep_range(rule, array)
+    if column.is_string:
+        return _keep_text(column, rule, array)
+    if pa.types.is_floating(column.type) and not rule.allow_non_finite and not np.isfinite(_numbers(array)).all():
+        return False
+    return _keep_range(rule, array)
 
 
 def _keep_text(column: Column, rule: FieldRule, array: pa.Array) -> bool:
@@ -95,6 +99,8 @@ def check_field(column: Column, rule: FieldRule, array: pa.Array, broken: dict[i
         _note(absent, "missing", lambda _: f"{name} is missing", broken)
     if rule.min is not None or rule.max is not None:
         _check_range(name, rule, array, absent, broken)
+    if not rule.allow_non_finite:
+        broken.update({fault.row: fault for fault in non_finite(name, array) if fault.row not in broken})
     if rule.enum is not None:
         listed = _mask(pc.is_in(array, value_set=pa.array(rule.enum, pa.string())))
         _note(
@@ -118,6 +124,18 @@ def _check_range(name: str, rule: FieldRule, array: pa.Array, absent: Mask, brok
     bounds = f"[{'' if rule.min is None else rule.min}, {'' if rule.max is None else rule.max}]"
     # a NaN is in no range
     _note(~inside & ~absent, "out-of-range", lambda row: f"{name}: {values[row]} is not in {bounds}", broken)
+
+
+def non_finite(name: str, array: pa.Array) -> list[Rejection]:
+    """Return the rows with NaN or infinity in a column of floating-point numbers."""
+    if not pa.types.is_floating(array.type):
+        return []
+    values = _numbers(array)
+    advice = "send a finite number or leave the field out; `allow_non_finite: true` in the event's rules accepts it"
+    return [
+        Rejection(row, "non-finite", f"{name}: {values[row]} is not a finite number; {advice}")
+        for row in np.flatnonzero(~np.isfinite(values)).tolist()
+    ]
 
 
 def _absent(column: Column, array: pa.Array) -> Mask:

@@ -43,6 +43,7 @@ _TYPES = {
     FieldDescriptor.TYPE_BOOL: pa.bool_(),
     FieldDescriptor.TYPE_STRING: pa.string(),
 }
+_NO_RULE = FieldRule()
 _UNSIGNED = {FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_FIXED32}
 
 
@@ -76,6 +77,8 @@ class EventSchema:
     time: str
     columns: tuple[Column, ...]
     rules: Mapping[str, FieldRule]
+    refuse_unknown: bool = False
+    """Whether a record with a field that the message lacks is refused."""
 
     @cached_property
     def fields(self) -> pa.Schema:
@@ -85,6 +88,10 @@ class EventSchema:
     @cached_property
     def by_name(self) -> dict[str, Column]:
         return {column.name: column for column in self.columns}
+
+    def rule(self, column: str) -> FieldRule:
+        """Return the rule of a column of the message or of `derive`."""
+        return self.rules.get(column, _NO_RULE)
 
     @cached_property
     def own(self) -> tuple[str, ...]:
@@ -104,7 +111,8 @@ def read_schema(event_type: str, event: EventDefinition, message: type[Message],
     if problems:
         raise LoopDefinitionError(problems)
     columns = tuple(_column(field) for field in descriptor.fields)
-    return EventSchema(event_type, message, event.id, event.key, event.time, columns, event.rules)
+    refuse_unknown = event.unknown_fields == "refuse"
+    return EventSchema(event_type, message, event.id, event.key, event.time, columns, event.rules, refuse_unknown)
 
 
 def _column(field: FieldDescriptor) -> Column:
@@ -137,7 +145,11 @@ def _rule_problems(event_type: str, event: EventDefinition, descriptor: Descript
     problems = []
     for name, rule in event.rules.items():
         field = descriptor.fields_by_name.get(name)
-        if field is None:
+        if name in event.derive:
+            if rule != FieldRule(allow_non_finite=rule.allow_non_finite):
+                text = f"rules: {name!r} is a column of `derive`, for which only allow_non_finite is possible"
+                problems.append(f"{where(event_type, name)}: {text}")
+        elif field is None:
             problems.append(f"{where(event_type, name)}: rules: {descriptor.full_name} has no field {name!r}")
         elif misfit := _misfit(rule, field.type):
             problems.append(f"{where(event_type, name)}: {misfit} does not fit {name!r}, for its type")
@@ -145,9 +157,12 @@ def _rule_problems(event_type: str, event: EventDefinition, descriptor: Descript
 
 
 def _misfit(rule: FieldRule, kind: int) -> str | None:
-    given: dict[str, Any] = rule.model_dump(exclude_none=True, exclude={"required"})
-    textual = {"enum", "max_length"}
-    fitting = textual if kind == FieldDescriptor.TYPE_STRING else {"min", "max"}
-    if kind == FieldDescriptor.TYPE_BOOL:
+    given: dict[str, Any] = rule.model_dump(exclude_none=True, exclude_defaults=True, exclude={"required"})
+    fitting = {"min", "max"}
+    if kind == FieldDescriptor.TYPE_STRING:
+        fitting = {"enum", "max_length"}
+    elif kind == FieldDescriptor.TYPE_BOOL:
         fitting = set()
+    elif kind in (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT):
+        fitting = {"min", "max", "allow_non_finite"}
     return next((name for name in given if name not in fitting), None)

@@ -41,9 +41,9 @@ def event(name: str, at_ms: int, **fields: Any) -> dict[str, Any]:
     return {key: value for key, value in (good | fields).items() if value is not None}
 
 
-def good(name: str, at_ms: int) -> Outgoing:
+def good(name: str, at_ms: int, **fields: Any) -> Outgoing:
     """Return a record that is accepted."""
-    return Outgoing(TOPIC, json.dumps(event(name, at_ms)).encode(), KEY, (("content-type", JSON),))
+    return Outgoing(TOPIC, json.dumps(event(name, at_ms, **fields)).encode(), KEY, (("content-type", JSON),))
 
 
 def bad_records(now_ms: int, limit_bytes: int) -> list[BadRecord]:
@@ -57,7 +57,11 @@ def bad_records(now_ms: int, limit_bytes: int) -> list[BadRecord]:
         BadRecord("malformed-json", b'{"event_id": "cut', JSON, "malformed-json"),
         json_of("missing-field", "missing", carrier=None),
         json_of("wrong-type", "malformed-json", at_ms="soon"),
-        json_of("unknown-field", "malformed-json", gate="C12"),
+        json_of("inexact-integer", "malformed-json", at_ms=1.285704473650888702e18),
+        BadRecord(
+            "byte-order-mark", b"\xef\xbb\xbf" + json.dumps(event("marked", now_ms)).encode(), JSON, "malformed-json"
+        ),
+        BadRecord("array", json.dumps([event("listed", now_ms)]).encode(), JSON, "malformed-json"),
         json_of("not-in-enum", "not-in-enum", origin="LAX"),
         json_of("far-future", "too-far-ahead", at_ms=now_ms + 30 * DAY_MS),
         json_of("oversized", "too-large", dest="x" * limit_bytes),

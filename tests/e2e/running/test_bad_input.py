@@ -27,6 +27,8 @@ from tests.helpers.eventually import assert_eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 NAMES = [record.name for record in bad_records(0, 1)]
+UNKNOWN_FIELD = "after-unknown-field"
+"""Id of a good event with a field that the message lacks."""
 UNDECLARED = "flights.landed"
 Change = Callable[[triton.InferInput], triton.InferInput | None]
 
@@ -52,7 +54,8 @@ def result(running: RunningSystem) -> BadInputResult:
     before = running.pids()
     outgoing = [record for bad_record in bad for record in (bad_record.record(), good(_after(bad_record.name), now_ms))]
     producer = KafkaBatchProducer(running.settings.kafka_bootstrap)
-    producer.send([*outgoing, good(_after(NAMES[0]), now_ms), good("last", now_ms)])
+    unknown = good(UNKNOWN_FIELD, now_ms, gate="C12")
+    producer.send([*outgoing, unknown, good(_after(NAMES[0]), now_ms), good("last", now_ms)])
     producer.close()
     assert_eventually(lambda: "last" in _ids(running), 120.0, "the last good event in the lake")
     dead_letters = {hashlib.sha256(record.value or b"").hexdigest(): record for record in running.topic(f"{TOPIC}.dlq")}
@@ -88,7 +91,7 @@ def test_a_bad_record_becomes_a_dead_letter_with_reason_digest_and_original_byte
 
 
 def test_the_good_event_after_each_bad_one_is_accepted_once(result: BadInputResult) -> None:
-    assert sorted(result.accepted) == sorted(["last", *map(_after, NAMES)])
+    assert sorted(result.accepted) == sorted(["last", UNKNOWN_FIELD, *map(_after, NAMES)])
 
 
 def test_a_repeated_event_is_a_duplicate_and_not_a_dead_letter(result: BadInputResult) -> None:

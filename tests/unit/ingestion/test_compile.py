@@ -21,6 +21,8 @@ _EXPRESSION = '"100 // count"'
         ("note: {max_length: 4}", "notes: {max_length: 4}", "notes", "no field 'notes'"),
         ("amount: {min: 0", "amount: {max_length: 3, min: 0", "amount", "max_length"),
         ("note: {max_length: 4}", "note: {min: 4}", "note", "min"),
+        ("note: {max_length: 4}", "note: {allow_non_finite: true}", "note", "allow_non_finite"),
+        ("note: {max_length: 4}", "dear: {max: 4}", "dear", "only allow_non_finite"),
         ("[[everywhere], [shop, buyer]]", "[[everywhere], [street]]", "feeds", "'street'"),
         ("[[everywhere], [shop, buyer]]", "[[amount]]", "feeds", "double"),
         ("value: paid", "value: shop", "label", "string"),

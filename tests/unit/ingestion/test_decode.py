@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +37,13 @@ def decode(schema: EventSchema, *values: bytes | None, headers: tuple[tuple[str,
 
 
 def by_protobuf(schema: EventSchema, value: bytes) -> dict[str, Any] | None:
-    """What protobuf's parser makes of it; None where it refuses."""
+    """What protobuf's parser makes of it; None where it refuses, or rounds an integer."""
+    names = {field.json_name: field.name for field in schema.message.DESCRIPTOR.fields}
     try:
-        message: Any = json_format.Parse(value, schema.message())
+        message: Any = json_format.Parse(value, schema.message(), ignore_unknown_fields=True)
+        members = [(names.get(name, name), member) for name, member in json.loads(value, parse_float=Decimal).items()]
+        if not all(is_exact(member) for name, member in members if name in INTEGERS):
+            return None
     except (json_format.ParseError, ValueError, TypeError, OverflowError, RecursionError):
         return None
     read = {column.name: getattr(message, column.name) for column in schema.columns}
@@ -43,6 +51,15 @@ def by_protobuf(schema: EventSchema, value: bytes) -> dict[str, Any] | None:
         name: None if schema.by_name[name].optional and not message.HasField(name) else value
         for name, value in read.items()
     }
+
+
+INTEGERS = {"placed_ms", "order_id", "count", "size", "total"}
+
+
+def is_exact(member: Any) -> bool:
+    if isinstance(member, str):
+        return re.fullmatch("-?[0-9]+", member) is not None
+    return not isinstance(member, Decimal) or (abs(member) <= 2**53 and int(member) == member)
 
 
 _EDGES = [2**31, 2**32 - 1, 2**53 + 1, 2**63 - 1]
@@ -128,7 +145,12 @@ def test_formats_can_be_mixed_and_rows_keep_their_order(schema: EventSchema) -> 
         (b"[1]", (("content-type", b"application/json"),), "malformed-json"),
         (b'{"uid": "a"', (), "malformed-json"),
         (b'{"uid": "a", "uid": "b"}', (), "malformed-json"),
-        (b'{"uid": "a\\n", "colour": "red"}', (), "malformed-json"),
+        (b'{"uid": "a", "order_id": 1.285704473650888702e18}', (), "malformed-json"),
+        (b'{"uid": "a", "orderId": "1.285704473650888702e18"}', (), "malformed-json"),
+        (b'{"uid": "a", "order_id": 9007199254740993.0}', (), "malformed-json"),
+        (b'{"uid": "a", "order_id": 1.0000000000000000001}', (), "malformed-json"),
+        (b'{"uid": "a", "count": "1_0"}', (), "malformed-json"),
+        (b'{"uid": "a", "size": "1e3"}', (), "malformed-json"),
         (b'{"a\\n": ' + b"[" * 1500 + b"]" * 1500 + b"}", (), "malformed-json"),
         (b'{"uid": "\xff"}', (), "malformed-json"),
         (b"\x0a\xff", (), "malformed-protobuf"),
@@ -140,6 +162,63 @@ def test_an_unreadable_record_is_rejected_with_the_reason(
 ) -> None:
     [fault] = decode(schema, value, headers=headers).rejected
     assert fault.reason == reason
+
+
+@pytest.mark.parametrize("declared", [(), (("content-type", b"application/json"),)])
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (b'\xef\xbb\xbf{"uid": "a"}', "byte order mark"),
+        ('{"uid": "a"}'.encode("utf-16"), "UTF-16"),
+        ('{"uid": "a"}'.encode("utf-16-be"), "UTF-16"),
+        (b'[{"uid": "a"}]', "array"),
+        (b' "{\\"uid\\": \\"a\\"}"', "string"),
+        (gzip.compress(b'{"uid": "a"}'), "gzip"),
+        (b"\x00\x00\x00\x00\x07\x0a\x01a", "schema registry"),
+        (b"<order/>", "XML"),
+    ],
+)
+def test_the_reason_names_what_was_found(
+    schema: EventSchema, value: bytes, says: str, declared: tuple[tuple[str, bytes], ...]
+) -> None:
+    [fault] = decode(schema, value, headers=declared).rejected
+    assert says in fault.detail
+    assert fault.reason == ("malformed-json" if declared else "content-type")
+
+
+def test_an_integer_in_float_notation_is_accepted_if_exact(schema: EventSchema) -> None:
+    [row] = decode(schema, b'{"order_id": 1.5e3, "size": 2.0, "placed_ms": "17", "total": 1e15}').rows.to_pylist()
+    assert (row["order_id"], row["size"], row["placed_ms"], row["total"]) == (1500, 2, 17, 10**15)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{"colour": "red"}, {"colour": 1.5}, {"colour": {"name": "red"}, "uid": "a\n"}, {"colour": [], "orderId": 4}],
+)
+def test_a_field_that_the_message_lacks_is_ignored_and_counted(schema: EventSchema, extra: dict[str, Any]) -> None:
+    values = [json.dumps(placed(f"e{number}") | extra).encode() for number in range(3)]
+    decoded = decode(schema, *values, json.dumps(placed("known")).encode())
+    assert (decoded.rows.num_rows, decoded.rejected, decoded.unknown) == (4, [], {"colour": 3})
+
+
+def test_a_protobuf_field_that_the_message_lacks_is_ignored_and_counted(schema: EventSchema) -> None:
+    value = schema.message(**placed("a")).SerializeToString() + bytes([0xF8, 0x06, 5, 0xF8, 0x06, 6])
+    decoded = decode(schema, value, headers=(("content-type", b"application/protobuf"),))
+    assert (decoded.rows.column("uid").to_pylist(), decoded.unknown) == (["a"], {"number 111": 1})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        json.dumps(placed("a") | {"colour": "red"}).encode(),
+        json.dumps(placed("a\n") | {"colour": {"name": "red"}}).encode(),
+        b"\x0a\x01a\xf8\x06\x05",
+    ],
+)
+def test_an_unknown_field_is_refused_if_the_event_says_so(schema: EventSchema, value: bytes) -> None:
+    decoded = decode(replace(schema, refuse_unknown=True), value)
+    assert [fault.reason for fault in decoded.rejected] == ["unknown-field"]
+    assert decoded.unknown == {}
 
 
 def test_content_type_may_carry_parameters(schema: EventSchema) -> None:

@@ -72,7 +72,7 @@ def test_a_synthetic_event_for_unusual_rules_passes_them(harness: IngestionHarne
     [
         (placed("a"), ""),
         (placed("a", shop="west"), "not-in-enum"),
-        (placed("a", hour="1"), "malformed-json"),
+        (placed("a", count="one"), "malformed-json"),
         ({}, "missing"),
     ],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -164,7 +166,9 @@ def test_an_idle_partition_does_not_hold_the_loop_back(harness: IngestionHarness
         (placed("a", note="äöüßx"), "too-long"),
         (placed("a", hours=60), "too-far-ahead"),
         (placed("a", count="two"), "malformed-json"),
-        (placed("a", colour="red"), "malformed-json"),
+        (placed("a", weight="Infinity"), "non-finite"),
+        (placed("a", weight="NaN"), "non-finite"),
+        (placed("a", ratio="-Infinity"), "non-finite"),
         (placed("a", buyer="b" * 5000), "too-large"),
     ],
 )
@@ -195,6 +199,72 @@ def test_an_event_at_the_limits_of_the_rules_is_accepted(
     producer.json(PLACED, event)
     harness.ingest()
     assert len(harness.events("orders", PLACED)) == 1
+
+
+def test_a_field_that_the_message_lacks_is_ignored(harness: IngestionHarness, producer: Producer) -> None:
+    harness.settings = {"dead_letter_limit": 3}
+    for number in range(10):
+        producer.json(PLACED, placed(f"e{number}", colour="red"))
+    harness.ingest()
+    assert len(harness.events("orders", PLACED)) == 10
+    assert harness.dead_letters(PLACED) == []
+
+
+def test_an_infinite_protobuf_value_is_refused(harness: IngestionHarness, producer: Producer) -> None:
+    producer.protobuf(PLACED, placed("a", weight=float("inf")))
+    producer.protobuf(PLACED, placed("b", ratio=float("nan")))
+    producer.protobuf(PLACED, placed("c", ratio=2.0**100, weight=1e308))
+    harness.ingest()
+    assert [row["uid"] for row in harness.events("orders", PLACED)] == ["c"]
+    assert [row["reason"] for row in harness.rejected()] == ["non-finite", "non-finite"]
+
+
+def test_a_derived_value_that_is_not_finite_is_refused_unless_a_rule_allows_it(tmp_path: Path) -> None:
+    growing = ('"100 // count"', '"weight * 1e308"')
+    event = json.dumps(placed("a", weight=1e300)).encode()
+    for name, rule in (("strict", ""), ("lenient", "inverse: {allow_non_finite: true}\n      ")):
+        loop = write_loop(tmp_path / name, replace=growing)
+        path = loop.folder / "loop.yaml"
+        path.write_text(path.read_text().replace("amount: {min", f"{rule}amount: {{min"))
+        harness = IngestionHarness(tmp_path / name, [load_loop(loop.folder)])
+        Producer(harness.broker, harness.loops[0]).raw(PLACED, event)
+        harness.ingest()
+        assert [row["reason"] for row in harness.rejected()] == ([] if rule else ["non-finite"])
+
+
+def test_a_rule_allows_infinity(tmp_path: Path) -> None:
+    lenient = ("note: {max_length: 4}", "weight: {allow_non_finite: true}")
+    harness = IngestionHarness(tmp_path, [write_loop(tmp_path / "loops", replace=lenient)])
+    Producer(harness.broker, harness.loops[0]).json(PLACED, placed("a", weight="Infinity"))
+    harness.ingest()
+    assert [row["weight"] for row in harness.events("orders", PLACED)] == [math.inf]
+
+
+@pytest.mark.parametrize(
+    ("kind", "valid", "invalid", "reason"),
+    [
+        ("binary", [0, 1], [-1, 2], "unknown-class"),
+        ("count", [0, 7], [-3], "invalid-outcome"),
+        ("regression", [-3, 7], [], "invalid-outcome"),
+    ],
+)
+def test_an_outcome_that_is_no_value_of_the_label_is_a_dead_letter(
+    tmp_path: Path, kind: str, valid: list[int], invalid: list[int], reason: str
+) -> None:
+    harness, producer = of_label(tmp_path, f"value: paid, kind: {kind}")
+    for number, value in enumerate([*valid, *invalid]):
+        producer.json(PAID, paid(f"e{number}", order_id=f"{number}", paid=value))
+    harness.ingest()
+    assert outcomes_of(harness) == {f"{number}": float(value) for number, value in enumerate(valid)}
+    assert [row["reason"] for row in harness.rejected()] == [reason] * len(invalid)
+
+
+@pytest.mark.parametrize("kind", ["regression", "count"])
+def test_an_outcome_whose_square_is_infinite_is_a_dead_letter(tmp_path: Path, kind: str) -> None:
+    harness, producer = of_label(tmp_path, f"value: huge, kind: {kind}", "derive: {huge: 'paid * 1e200'}\n    ")
+    producer.json(PAID, paid("a", paid=1))
+    harness.ingest()
+    assert [row["reason"] for row in harness.rejected()] == ["invalid-outcome"]
 
 
 def test_only_the_row_on_which_an_expression_fails_is_rejected(tmp_path: Path) -> None:
