@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from driftloop.bus.ports import Record
 from driftloop.contracts.ingestion_pb2 import RowsAccepted, WatermarkAdvanced
+from driftloop.events.arrow_rows import read_rows
 from driftloop.events.envelope import from_record
 from driftloop.process.errors import InvalidEvent
 from services.features.domain.events import Arrived
@@ -35,12 +36,13 @@ def handle(record: Record, runs: Mapping[str, LoopRun]) -> None:
 
 def rows_accepted(message: RowsAccepted, run: LoopRun, partition: int) -> None:
     """Add rows of one event type, with their entities."""
+    batch = read_rows(message.rows, message.num_rows)
+    positions = {tuple(entity.join_keys): np.array(entity.positions, np.int64) for entity in message.entities}
+    if any(((at < 0) | (at >= batch.num_rows)).any() for at in positions.values()):
+        raise InvalidEvent("malformed-rows", f"{message.event_type}: a position is outside the {batch.num_rows} rows")
     try:
-        with pa.ipc.open_stream(message.rows) as stream:
-            rows = Arrived(stream.read_next_batch())
-        positions = {tuple(entity.join_keys): np.array(entity.positions, np.int64) for entity in message.entities}
-        run.rows(partition, rows, {Feed(message.event_type, keys): at for keys, at in positions.items()})
-    except (pa.ArrowException, KeyError, IndexError, StopIteration) as error:
+        run.rows(partition, Arrived(batch), {Feed(message.event_type, keys): at for keys, at in positions.items()})
+    except (pa.ArrowException, KeyError) as error:
         raise InvalidEvent("malformed-rows", f"{message.event_type}: {error}") from error
 
 
