@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts.topics import topic_of
+from driftloop.events.message_check import ID_LENGTH, check_message, check_time
 from driftloop.process.errors import InvalidEvent
 
 M = TypeVar("M", bound=Message)
@@ -22,6 +23,7 @@ M = TypeVar("M", bound=Message)
 CONTENT_TYPE = "application/protobuf"
 SPEC_VERSION = "1.0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_time", "ce_loop", "ce_correlationid")
 _ATTRIBUTES = frozenset({*_REQUIRED, "ce_walltime", "ce_causationid", "traceparent"})
 _COLUMNS = ("source", "loop", "time_ms", "wall_time_ms", "correlation_id", "causation_id", "traceparent")
@@ -62,8 +64,8 @@ class Envelope(Generic[M]):
 
 
 def rfc3339(time_ms: int) -> str:
-    """Format milliseconds since the epoch as RFC 3339 in UTC."""
-    moment = _EPOCH + timedelta(milliseconds=time_ms)
+    """Format milliseconds since the epoch as RFC 3339 in UTC. Times outside the years 1 to 9999 become the nearest."""
+    moment = _EPOCH + timedelta(milliseconds=min(max(time_ms, _FIRST_MS), _LAST_MS))
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -76,7 +78,10 @@ def parse_rfc3339(text: str) -> int:
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; add Z or an offset such as +02:00")
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    try:
+        return (moment - _EPOCH) // timedelta(milliseconds=1)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC") from error
 
 
 def from_draft(
@@ -136,7 +141,8 @@ def from_record(record: Record, messages: Sequence[type[Message]]) -> Envelope[M
     """Read an event.
 
     Raises:
-        InvalidEvent: an attribute is missing, the type is not one of ``messages``, or the bytes are not that message.
+        InvalidEvent: an attribute is missing or malformed, the type is not one of ``messages``, the bytes are not that
+            message, or it has a value that no consumer can use (`check_message`).
     """
     former = {_FORMER_NAMES[name]: value for name, value in record.headers if name in _FORMER_NAMES}
     headers = former | dict(record.headers)
@@ -149,10 +155,16 @@ def from_record(record: Record, messages: Sequence[type[Message]]) -> Envelope[M
         wall_time_ms = parse_rfc3339(text.get("ce_walltime", text["ce_time"]))
     except ValueError as error:
         raise InvalidEvent("malformed-header", str(error)) from error
+    for name, value in text.items():
+        if len(value) > ID_LENGTH or "\0" in value:
+            raise InvalidEvent("malformed-header", f"{name} is longer than {ID_LENGTH} or has the character NUL")
+    check_time(time_ms, "ce_time")
+    check_time(wall_time_ms, "ce_walltime")
     data = _message(record, text["ce_type"], messages)
     loop: str = data.loop  # type: ignore[attr-defined]  # a contract test checks that every message has it
     if loop != text["ce_loop"]:
         raise InvalidEvent("malformed-header", f"ce_loop is {text['ce_loop']!r}, but the message's loop is {loop!r}")
+    check_message(data)
     return Envelope(
         id=text["ce_id"],
         source=text["ce_source"],

@@ -88,7 +88,8 @@ def _serving_period(history: LoopHistory, epoch: int, since_ms: int, until_ms: i
     )
 
 
-_PRECEDENCE = ("rolled-back", "rejected", "shadow", "canary", "champion", "retired")
+_STAGES = ("rolled-back", "rejected", "shadow", "canary", "champion", "retired")
+_PRECEDENCE = {stage: rank for rank, stage in enumerate(_STAGES)}
 
 
 def _decisive(entered: list[Envelope[registry.StageEntered]]) -> Envelope[registry.StageEntered]:
@@ -96,4 +97,4 @@ def _decisive(entered: list[Envelope[registry.StageEntered]]) -> Envelope[regist
 
     A rejection or rollback comes before the champion that returns, a promotion before the release that it retires.
     """
-    return min(entered, key=lambda event: (_PRECEDENCE.index(event.data.stage), event.id))
+    return min(entered, key=lambda event: (_PRECEDENCE.get(event.data.stage, len(_PRECEDENCE)), event.id))

@@ -12,6 +12,8 @@ class MonitoringSettings(Settings):
 
     poll_records: int = Field(default=5000, ge=1)
     """Maximum number of records in one transaction."""
+    windows_per_transaction: int = Field(default=50, ge=1)
+    """Maximum number of windows of a loop that one transaction closes."""
     poll_timeout_s: float = Field(default=0.1, gt=0)
     """Maximum wait for a record."""
     linger_s: float = Field(default=0.02, ge=0)

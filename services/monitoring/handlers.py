@@ -16,6 +16,7 @@ from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts.topics import topic
+from driftloop.events.message_check import check_message
 from driftloop.process.errors import InvalidEvent
 from services.monitoring import messages, metrics
 from services.monitoring.domain.monitor import LoopMonitor
@@ -59,16 +60,20 @@ def read(record: Record) -> Any:
     """Return the message of a record, by its ``ce_type``. Data records need no other attribute.
 
     Raises:
-        InvalidEvent: the type is missing, is not declared for the topic, or the bytes are not that message.
+        InvalidEvent: the type is missing or not declared for the topic, the bytes are not that message, or it has a
+            value that cannot be used (`check_message`).
     """
     name = (record.header("ce_type") or b"").decode(errors="replace")
     message = readable(record.topic).get(name)
     if message is None:
         raise InvalidEvent("unknown-type", f"ce_type {name!r} is not declared for topic {record.topic}")
     try:
-        return message.FromString(record.value or b"")
+        content = message.FromString(record.value or b"")
     except DecodeError as error:
         raise InvalidEvent("malformed-message", str(error)) from error
+    if message is not predictions.PredictionServed:  # the handler checks it, unless its loop is not watched here
+        check_message(content)
+    return content
 
 
 @cache

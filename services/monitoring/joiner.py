@@ -1,7 +1,8 @@
 """The outcome join's part of the batch loop: applies records, closes windows, publishes them.
 
-One transaction holds a batch's rows, the windows that it closes and the input positions. The windows are published
-from the outbox before the positions are committed to the broker.
+One transaction holds a batch's rows, windows that are due and the input positions. A watermark that jumps over many
+windows closes them in several transactions, so that none is long. The windows are published from the outbox before the
+positions are committed to the broker.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
+from enum import Enum, auto
 from typing import Any
 
 from sqlalchemy import Engine
@@ -27,6 +29,15 @@ from services.monitoring.domain.monitor import LoopMonitor
 from services.monitoring.domain.psi import Reference
 from services.monitoring.handlers import Intake
 from services.monitoring.ports import JoinCheckpoint, References
+
+
+class _Due(Enum):
+    """Whether windows of a loop are still due after a transaction."""
+
+    NONE = auto()
+    MORE = auto()
+    WAITING = auto()
+    """The next one needs the reference of a release that no route has named yet."""
 
 
 class Joiner(Processor[Sequence[Record]]):
@@ -131,25 +142,34 @@ class Joiner(Processor[Sequence[Record]]):
         return dead_letters
 
     def _write(self) -> None:
-        """Close the windows that are due, and write all changes in one transaction."""
+        """Write all changes and close the windows that are due. After a stop, the next start closes the others."""
+        while self._write_once() and not self._stop.is_set():
+            self._publish()
+
+    def _write_once(self) -> bool:
+        """Write all changes and close a limited number of windows per loop; return whether others are due."""
         began_s = self._clock.monotonic_s()
         changes = self._intake.take_changes()
         with self._engine.begin() as connection:
             tx = SqlTransaction(connection, self._name, self._clock)
             tx.add(changes)
-            all_closed = [self._close_due(tx, monitor) for monitor in self._intake.monitors.values()]
+            results = [self._close_due(tx, monitor) for monitor in self._intake.monitors.values()]
             tx.save(self._intake.monitors, self._checkpoint)
         self._gauges.show_stages(changes.releases.values())
-        self._check_waiting(all(all_closed))
+        self._check_waiting(_Due.WAITING not in results)
         metrics.BATCH_SECONDS.record(self._clock.monotonic_s() - began_s)
+        return _Due.MORE in results
 
-    def _close_due(self, tx: SqlTransaction, monitor: LoopMonitor) -> bool:
-        """Close the windows that are due; return False if one of them waits for a reference."""
+    def _close_due(self, tx: SqlTransaction, monitor: LoopMonitor) -> _Due:
+        """Close windows that are due, up to the limit of one transaction."""
         loop = monitor.rules.loop
-        while (span := monitor.due()) is not None:
+        for _ in range(self._settings.windows_per_transaction):
+            span = monitor.due()
+            if span is None:
+                break
             references = self._references_of(loop, monitor.join.releases_before(span[1]))
             if references is None:
-                return False
+                return _Due.WAITING
             began_s = self._clock.monotonic_s()
             closed = monitor.close(references)
             restated = tx.close(monitor.rules, closed)
@@ -158,7 +178,7 @@ class Joiner(Processor[Sequence[Record]]):
             for window in restated:
                 self._gauges.show_restated(loop, window)
         self._gauges.show_watermark(monitor)
-        return True
+        return _Due.NONE if monitor.due() is None else _Due.MORE
 
     def _references_of(self, loop: str, names: set[str]) -> Mapping[str, Reference] | None:
         """Return references by release, or None until a route has named every release."""

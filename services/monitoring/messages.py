@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -13,27 +13,37 @@ from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.events import ids
+from driftloop.events.arrow_rows import read_rows
 from driftloop.events.envelope import Draft, rfc3339
+from driftloop.events.message_check import check_message
 from driftloop.model.labels import valid_outcomes
 from driftloop.model.losses import LabelKind
 from driftloop.process.errors import InvalidEvent
 from services.monitoring.domain.rows import OutcomeRow, Prediction, ReleaseScore
 from services.monitoring.domain.window import ReleaseSums, RestatedWindow, Window
 
-OUTCOME_COLUMNS = (
-    "event_id", "event_time_ms", "arrival_watermark_ms", "source_topic", "source_partition", "source_offset",
-    "key", "value",
-)  # fmt: skip
+OUTCOME_COLUMNS: Mapping[str, pa.DataType] = {
+    "event_id": pa.string(),
+    "event_time_ms": pa.int64(),
+    "arrival_watermark_ms": pa.int64(),
+    "source_topic": pa.string(),
+    "source_partition": pa.int32(),
+    "source_offset": pa.int64(),
+    "key": pa.string(),
+    "value": pa.float64(),
+}
 
 
 def prediction(message: predictions.PredictionServed, visible_ms: int, classes: int) -> Prediction:
     """Return a logged prediction as a row. ``classes``: number of classes of the label, 0 if it is a number.
 
     Raises:
-        InvalidEvent: the id, key or release is missing, or it scores another number of classes.
+        InvalidEvent: the id, key or release is missing, a value cannot be used (`check_message`), or it scores another
+            number of classes.
     """
     if not (message.prediction_id and message.key and message.release_id):
         raise InvalidEvent("missing-field", "a prediction must have prediction_id, key and release_id")
+    check_message(message)
     return Prediction(
         prediction_id=message.prediction_id,
         key=message.key,
@@ -74,18 +84,18 @@ def outcomes(message: ingestion.OutcomesAccepted, kind: LabelKind, classes: int)
     """Return the rows in their order, without those that have no key or no value of the label.
 
     Raises:
-        InvalidEvent: the bytes are not an Arrow stream, or a column is missing or has another type.
+        InvalidEvent: as `read_rows`, or a column is missing or has another type.
     """
-    try:
-        with pa.ipc.open_stream(message.rows) as stream:
-            table = stream.read_all()
-        columns = [table.column(name).to_pylist() for name in OUTCOME_COLUMNS]
-        values = np.array([math.nan if value is None else value for value in columns[-1]], dtype=np.float64)
-        valid = valid_outcomes(kind, values, classes).tolist()
-        rows = zip(*columns, strict=True)
-        return [_outcome(*row) for row, is_valid in zip(rows, valid, strict=True) if is_valid and row[-2]]
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        raise InvalidEvent("malformed-rows", str(error)) from error
+    rows = read_rows(message.rows, message.num_rows)
+    for name, column_type in OUTCOME_COLUMNS.items():
+        if name not in rows.schema.names or rows.schema.field(name).type != column_type:
+            raise InvalidEvent("malformed-rows", f"outcomes need a column {name} of type {column_type}")
+    columns = [rows.column(name).to_pylist() for name in OUTCOME_COLUMNS]
+    values = np.array([math.nan if value is None else value for value in columns[-1]], dtype=np.float64)
+    valid = valid_outcomes(kind, values, classes).tolist()
+    return [
+        _outcome(*row) for row, is_valid in zip(zip(*columns, strict=True), valid, strict=True) if is_valid and row[-2]
+    ]
 
 
 def _outcome(

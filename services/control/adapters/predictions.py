@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from google.protobuf.message import DecodeError
 from sqlalchemy import Engine, delete, select
 
 from driftloop.bus.ports import BatchConsumer, Record, TopicPartition
 from driftloop.contracts import predictions_pb2 as messages
+from driftloop.events.message_check import ID_LENGTH
+from driftloop.process import log
 from driftloop.process.errors import Retriable
 from driftloop.runner.tables import READS, insert
+from services.control import metrics
 from services.control.adapters.store import read_positions, store_positions
 from services.control.adapters.tables import predictions
 
@@ -43,6 +47,7 @@ class PredictionIndex:
         self._fetch = fetch
         self._stop = stop
         self._advanced = threading.Condition()
+        self._log = log.get(__name__)
         stored = read_positions(engine, READER)
         self._read = {partition: max(first, stored.get(partition, 0)) for partition, first in oldest.items()}
         self._forget(oldest)
@@ -57,15 +62,21 @@ class PredictionIndex:
             self._consumer.close()
 
     def add(self, records: Sequence[Record]) -> None:
-        """Store the positions of these predictions; other messages only advance the reader's position."""
+        """Store the positions of these predictions. Other messages only advance the reader's position.
+
+        A record whose id cannot be read is only counted: the outcome join writes its dead letter.
+        """
         read: dict[TopicPartition, int] = {}
         rows = []
         for record in records:
             read[TopicPartition(record.topic, record.partition)] = record.offset + 1
-            head = dict(record.headers)
-            if head.get("ce_type") == _SERVED:
-                name = head["ce_id"].decode()
+            if record.header("ce_type") != _SERVED:
+                continue
+            if name := _prediction_id(record):
                 rows.append({"prediction_id": name, "partition": record.partition, "offset": record.offset})
+            else:
+                metrics.UNINDEXED.add()
+        metrics.INDEXED.add(len(rows))
         with self._engine.begin() as connection:
             for start in range(0, len(rows), _INSERT):
                 connection.execute(
@@ -77,6 +88,11 @@ class PredictionIndex:
             self._advanced.notify_all()
 
     def find(self, prediction_id: str, timeout_s: float) -> messages.PredictionServed | None:
+        """Return a prediction, or None if the log does not have it or its record cannot be read.
+
+        Raises:
+            Retriable: the index has not read the whole log within ``timeout_s``.
+        """
         position = self._position(prediction_id)
         if position is None:
             self._catch_up(timeout_s)
@@ -84,7 +100,11 @@ class PredictionIndex:
         record = None if position is None else self._fetch(*position)
         if record is None:
             return None
-        return messages.PredictionServed.FromString(record.value or b"")
+        try:
+            return messages.PredictionServed.FromString(record.value or b"")
+        except DecodeError as error:
+            self._log.error("prediction-unreadable", prediction_id=prediction_id, problem=str(error))
+            return None
 
     def _forget(self, oldest: Mapping[TopicPartition, int]) -> None:
         with self._engine.begin() as connection:
@@ -107,3 +127,12 @@ class PredictionIndex:
         with self._advanced:
             if not self._advanced.wait_for(is_caught_up, timeout_s):
                 raise Retriable("the index of predictions has not read the whole log yet; try again")
+
+
+def _prediction_id(record: Record) -> str:
+    """Return the id in a record's header; empty if it cannot be used."""
+    try:
+        name = (record.header("ce_id") or b"").decode()
+    except UnicodeDecodeError:
+        return ""
+    return "" if len(name) > ID_LENGTH or "\0" in name else name

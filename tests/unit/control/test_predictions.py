@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.bus.ports import TopicPartition
+from driftloop.bus.ports import Outgoing, TopicPartition
 from driftloop.contracts import predictions_pb2 as messages
 from driftloop.process.errors import Retriable
 from services.control.adapters.predictions import TOPIC, PredictionIndex
 from services.control.adapters.reader import NAME
+from tests.helpers.mutations import mutations
 from tests.unit.control.harness import Harness
 
 
@@ -69,3 +70,20 @@ def test_a_new_index_continues_and_drops_deleted_records(harness: Harness) -> No
     kept = [number for number in range(40) if again.find(f"p-{number}", 0.0) is not None]
     offsets = {record.header("ce_id"): record.offset for record in harness.broker.records(TOPIC)}
     assert kept == [number for number in range(40) if offsets[f"p-{number}".encode()] >= 3]
+
+
+def test_a_prediction_that_cannot_be_read_is_passed_over(harness: Harness) -> None:
+    harness.serve([served(1), served(2)])
+    first, second = harness.broker.records(TOPIC)
+    damaged = [changed for _, changed in mutations(first, served(1))]
+    harness.index.add([*damaged, second])
+    assert harness.index.find("p-2", 0.0) == served(2)
+    assert harness.index.find("p-1", 0.0) in (None, served(1))
+
+
+def test_a_record_that_is_no_message_is_not_found(harness: Harness) -> None:
+    harness.serve([served(1)])
+    (record,) = harness.broker.records(TOPIC)
+    harness.broker.append([Outgoing(TOPIC, b"\xff\xff", record.key, (("ce_id", b"p-2"), record.headers[2]))])
+    follow(harness)
+    assert harness.index.find("p-2", 0.0) is None

@@ -387,3 +387,32 @@ def test_metrics_show_the_newest_restated_window(harness: JoinerHarness, monkeyp
     [(value, labels)] = loss.values
     assert value == pytest.approx(-math.log(0.25))
     assert labels == {"loop": "orders", "release": "r-1", "role": "champion"}
+
+
+class StopAtFirstBatch(StopWhenIdle):
+    """A consumer that sets the stop event as soon as it has returned records."""
+
+    def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
+        records = super().poll(max_records, timeout_s)
+        if records:
+            self._stop.set()
+        return records
+
+
+def test_a_jump_over_many_windows_is_closed_in_bounded_transactions(tmp_path: Path) -> None:
+    harness, at_once = JoinerHarness(tmp_path / "bounded"), JoinerHarness(tmp_path / "at once")
+    harness.settings = harness.settings.model_copy(update={"windows_per_transaction": 10})
+    for system in (harness, at_once):
+        raw = Raw()
+        system.send(route("r-1"), *watermark(0.0), served("k", 1.0), *raw.accepted([raw.row("k", 2.0)]))
+        system.run()
+        system.send(*watermark(day(35)))
+    at_once.run()
+    stop = threading.Event()
+    consumer = StopAtFirstBatch(harness.broker.batch_consumer(TOPICS, "nobody"), stop)
+    with harness.joiner(consumer, stop) as joiner:
+        asyncio.run(joiner.run())
+    assert len(harness.windows()) == 10  # a stop does not wait for the others
+    harness.run()
+    assert len(harness.windows()) == 35
+    assert values(harness) == values(at_once)
