@@ -9,7 +9,8 @@ from driftloop.bus.kafka_batch import KafkaBatchConsumer
 from driftloop.bus.ports import BatchConsumer, Record, TopicPartition
 from driftloop.contracts.topics import declared, message_class, topic
 from driftloop.events.envelope import Envelope, from_record
-from driftloop.process.errors import Retriable
+from driftloop.process import log
+from driftloop.process.errors import InvalidEvent, Retriable
 
 LIFECYCLE = tuple(name for name in declared() if topic(name).retention == "forever")
 """Topics of lifecycle events: low rate, kept without limit."""
@@ -54,8 +55,21 @@ def read_topics(bootstrap: str, topics: Sequence[str]) -> Iterator[Record]:
 
 
 def read_events(bootstrap: str, topics: Sequence[str] = LIFECYCLE) -> list[Envelope[Any]]:
-    """Return the distinct events of declared topics, in order of publication (wall time, then id)."""
-    return distinct_events(decode(record) for record in read_topics(bootstrap, topics))
+    """Return the distinct events of declared topics, in order of publication (wall time, then id).
+
+    A record that cannot be read is logged and passed over: one such record must not hide all others.
+    """
+    return distinct_events(readable(read_topics(bootstrap, topics)))
+
+
+def readable(records: Iterable[Record]) -> Iterator[Envelope[Any]]:
+    """Yield the events of records; log the records that cannot be read."""
+    for record in records:
+        try:
+            yield decode(record)
+        except InvalidEvent as error:
+            position = f"{record.topic}/{record.partition}/{record.offset}"
+            log.get(__name__).warning("record-unreadable", position=position, problem=str(error))
 
 
 def distinct_events(events: Iterable[Envelope[Any]]) -> list[Envelope[Any]]:

@@ -12,7 +12,7 @@ from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing
 from driftloop.contracts.ingestion_pb2 import ProbeJudged
 from driftloop.contracts.topics import topic_of
-from driftloop.events.event_log import decode
+from driftloop.events.event_log import readable
 from driftloop.events.probe import probe_headers
 from driftloop.loop import Loop
 from driftloop.ops.system.probes import Deadline
@@ -56,8 +56,8 @@ def send_and_wait(
     producer.send([probe_record(loop, probe_id) for probe_id, loop in waiting.items()])
     producer.flush()
     while waiting and deadline.remaining_s():
-        for record in answers.poll(100, _POLL_S):
-            answer: ProbeJudged = decode(record).data
+        for event in readable(answers.poll(100, _POLL_S)):
+            answer: ProbeJudged = event.data
             loop = waiting.get(answer.probe_id)
             if loop is not None and loop.name == answer.loop:
                 _check_accepted(loop, answer)

@@ -5,7 +5,7 @@ import pytest
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.topics import topic
 from driftloop.events.envelope import from_record
-from driftloop.events.event_log import LIFECYCLE, decode, distinct_events, records
+from driftloop.events.event_log import LIFECYCLE, decode, distinct_events, readable, records
 from driftloop.process.errors import InvalidEvent, Retriable
 from tests.helpers.bus import numbered, numbers
 from tests.helpers.event_log import two_champions
@@ -42,6 +42,12 @@ def test_every_good_example_is_decoded() -> None:
         assert event.type in topic(example.record.topic).messages
     with pytest.raises(InvalidEvent):
         decode(examples("poison")[0].record)
+
+
+def test_records_that_cannot_be_read_do_not_hide_the_others() -> None:
+    good, poison = examples("good"), examples("poison")
+    mixed = [example.record for pair in zip(poison, good, strict=False) for example in pair]
+    assert [event.id for event in readable(mixed)] == [decode(example.record).id for example in good[: len(poison)]]
 
 
 def test_a_redelivered_event_is_returned_once() -> None:
