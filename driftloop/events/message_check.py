@@ -59,23 +59,24 @@ def _checks(descriptor: Descriptor) -> list[tuple[str, Callable[[Any], Iterable[
     checks: list[tuple[str, Callable[[Any], Iterable[Any]], _Check]] = []
     for field in descriptor.fields:
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            parts = {"keys": dict.keys, "values": dict.values}
-            for part, (name, values) in zip(field.message_type.fields, parts.items(), strict=True):
-                if check := _check_of(part):
-                    checks.append((f"{field.name}.{name}", _entries(field.name, values), check))
+            parts = [(part.name, _check_of(part)) for part in field.message_type.fields]
+            checks += [(f"{field.name}.{part}", _entries(field.name, part), check) for part, check in parts if check]
         elif check := _check_of(field):
             checks.append((field.name, _values(field), check))
     return checks
 
 
-def _entries(name: str, values: Callable[[Any], Iterable[Any]]) -> Callable[[Any], Iterable[Any]]:
-    return lambda message: values(dict(getattr(message, name)))
+def _entries(name: str, part: str) -> Callable[[Any], Iterable[Any]]:
+    """Return a function that returns the keys or the values of a map."""
+    if part == "key":
+        return lambda message: list(getattr(message, name))
+    return lambda message: list(getattr(message, name).values())
 
 
 def _values(field: FieldDescriptor) -> Callable[[Any], Iterable[Any]]:
     name = field.name
     if field.is_repeated:
-        return lambda message: getattr(message, name)  # type: ignore[no-any-return]
+        return lambda message: getattr(message, name)
     if field.message_type is not None:
         return lambda message: (getattr(message, name),) if message.HasField(name) else ()
     return lambda message: (getattr(message, name),)
