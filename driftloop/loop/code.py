@@ -14,6 +14,9 @@ from types import ModuleType
 from driftloop.process.errors import LoopDefinitionError
 from driftloop.process.settings import ROOT
 
+SHARED_FEATURE_CODE = ("sources.py", "views.py")
+"""Modules of the folder of Feast definitions whose arguments come from a loop's own module."""
+
 
 def load_module(folder: Path, name: str) -> ModuleType:
     """Import ``<folder>/<name>.py`` as a module of the package ``<folder>``.
@@ -61,7 +64,8 @@ def locate_errors(path: Path) -> Iterator[None]:
     except LoopDefinitionError:
         raise
     except Exception as error:
-        raise LoopDefinitionError([f"{_line_of(error, path)}: {type(error).__name__}: {error}"]) from error
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise LoopDefinitionError([f"{_line_of(error, path)}: {text}"]) from error
 
 
 def _line_of(error: Exception, path: Path) -> str:
@@ -69,4 +73,5 @@ def _line_of(error: Exception, path: Path) -> str:
         return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).parent == path.parent]
+    own = [frame for frame in own if Path(frame.filename).name not in SHARED_FEATURE_CODE] or own
     return f"{own[-1].filename}:{own[-1].lineno}" if own else f"{path}:1"

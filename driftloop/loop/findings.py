@@ -8,8 +8,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +33,45 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """A column that a service reads, and the types that it can use. Another service knows the column's type."""
+
+    where: str
+    """``file:line`` of the key or code that names the column."""
+    what: str
+    """Who reads it, such as ``prediction.key``."""
+    event_type: str
+    column: str
+    types: tuple[str, ...]
+    """Names of Arrow types."""
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
-    """Problems, as ``file:line: message``, and effects of a loop."""
+    """Problems, as ``file:line: message``, and effects of a loop; and what `check` compares between services."""
 
     problems: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Arrow type of each column by event type; ``""`` if it is not known."""
+    reads: tuple[Read, ...] = ()
+    features: tuple[tuple[str, str], ...] = ()
+    """Name and type (``double`` or ``string``) of each feature of the model, in the order of its inputs."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Findings:
         """Build the findings of one loop from the output of `answer`."""
-        return cls(tuple(data["problems"]), tuple(Effect(**effect) for effect in data["effects"]))
+        return cls(
+            tuple(data["problems"]),
+            tuple(Effect(**effect) for effect in data["effects"]),
+            data["columns"],
+            tuple(Read(**{**read, "types": tuple(read["types"])}) for read in data["reads"]),
+            tuple((name, dtype) for name, dtype in data["features"]),
+        )
 
 
-Inspect = Callable[[Loop, Settings], Iterable[Effect]]
-"""Returns the effects of a loop in a service; raises LoopDefinitionError with all problems."""
+Inspect = Callable[[Loop, Settings], Findings]
+"""Returns the findings of a service about a loop; raises LoopDefinitionError if nothing more can be said."""
 
 
 def answer(inspect: Inspect, arguments: list[str] | None = None) -> int:
@@ -64,13 +89,14 @@ def answer(inspect: Inspect, arguments: list[str] | None = None) -> int:
     settings, findings = Settings(), {}
     with contextlib.redirect_stdout(sys.stderr):
         for folder in parser.parse_args(arguments).folders:
-            findings[folder.name] = asdict(_findings(inspect, folder, settings))
+            findings[folder.name] = asdict(findings_of(inspect, load_loop(folder), settings))
     sys.stdout.write(json.dumps(findings) + "\n")
     return 0
 
 
-def _findings(inspect: Inspect, folder: Path, settings: Settings) -> Findings:
+def findings_of(inspect: Inspect, loop: Loop, settings: Settings) -> Findings:
+    """Return what a service finds; an error that it raises becomes its problems."""
     try:
-        return Findings(effects=tuple(inspect(load_loop(folder), settings)))
+        return inspect(loop, settings)
     except LoopDefinitionError as error:
         return Findings(problems=tuple(error.problems))

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from pydantic import ValidationError
 from yaml.constructor import SafeConstructor
 
@@ -43,24 +43,29 @@ class Loop:
             raise LoopDefinitionError(
                 [f"{path}:1: missing; compile the loop's protos with `python -m driftloop.loop.compile {self.folder}`"]
             )
-        files = descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes())
         pool = descriptor_pool.DescriptorPool()
-        for file in files.file:
-            pool.Add(file)
-        return {name: self._message(pool, event.message) for name, event in self.definition.events.items()}
+        try:
+            for file in descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()).file:
+                pool.Add(file)
+        except (DecodeError, TypeError) as error:
+            compile_again = f"compile it again with `python -m driftloop.loop.compile {self.folder}`"
+            raise LoopDefinitionError([f"{path}:1: not a descriptor set ({error}); {compile_again}"]) from error
+        messages: dict[str, type[Message]] = {}
+        problems = []
+        for name, event in self.definition.events.items():
+            try:
+                messages[name] = message_factory.GetMessageClass(pool.FindMessageTypeByName(event.message))
+            except KeyError:
+                where = self.line_of("events", name, "message")
+                problems.append(f"{where}: events.{name}.message: {DESCRIPTORS} has no message {event.message}")
+        if problems:
+            raise LoopDefinitionError(problems)
+        return messages
 
     def line_of(self, *key_path: str) -> str:
         """Return ``file:line`` of a key of ``loop.yaml``, for checks that run after `load_loop`."""
         path = self.folder / "loop.yaml"
         return f"{path}:{_line(_parse(path)[0], key_path)}"
-
-    def _message(self, pool: descriptor_pool.DescriptorPool, full_name: str) -> type[Message]:
-        try:
-            return message_factory.GetMessageClass(pool.FindMessageTypeByName(full_name))
-        except KeyError:
-            raise LoopDefinitionError(
-                [f"{self.folder / 'loop.yaml'}:1: {DESCRIPTORS} has no message {full_name}"]
-            ) from None
 
 
 def load_loop(folder: Path) -> Loop:
@@ -164,8 +169,8 @@ def _line(node: yaml.Node | None, key_path: Iterable[str | int]) -> int:
             if pair is None:
                 break
             line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
+        elif isinstance(node, yaml.SequenceNode) and str(part).isdigit() and int(part) < len(node.value):
+            node = node.value[int(part)]
             line = node.start_mark.line + 1
         else:
             break

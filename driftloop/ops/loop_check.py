@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from driftloop.loop import Loop, load_loop
+from driftloop.loop.consistency import conflicts, contradictions, type_problems
 from driftloop.loop.effects import effects_of
 from driftloop.loop.findings import KINDS, Findings
 from driftloop.process.errors import ConfigError, LoopDefinitionError
@@ -35,8 +36,16 @@ def check_loops(settings: Settings, names: Sequence[str] = ()) -> dict[str, Find
             findings[folder.name] = Findings(tuple(error.problems))
     answers = _answers([loop.folder for loop in loops], settings) if loops else []
     for loop in loops:
-        findings[loop.name] = _merge(loop, [answer[loop.name] for answer in answers])
+        findings[loop.name] = merge(loop, _others(loop, settings), [answer[loop.name] for answer in answers])
     return {name: findings[name] for name in sorted(findings)}
+
+
+def _others(loop: Loop, settings: Settings) -> Iterator[Loop]:
+    """Yield the other loops that can be loaded."""
+    for path in sorted(settings.loops_dir.glob("*/loop.yaml")):
+        with suppress(LoopDefinitionError):
+            if path.parent.name != loop.name:
+                yield load_loop(path.parent)
 
 
 def _folders(loops: Path, names: Sequence[str]) -> list[Path]:
@@ -51,7 +60,11 @@ def _folders(loops: Path, names: Sequence[str]) -> list[Path]:
 
 def _answers(folders: Sequence[Path], settings: Settings) -> list[Mapping[str, Findings]]:
     """Return each module's findings by loop; the modules run in parallel."""
-    variables = {"DRIFTLOOP_HOME": str(settings.home), "DRIFTLOOP_FEATURE_REPO": str(settings.feature_repo)}
+    variables = {
+        "DRIFTLOOP_HOME": str(settings.home),
+        "DRIFTLOOP_LOOPS_DIR": str(settings.loops_dir),
+        "DRIFTLOOP_FEATURE_REPO": str(settings.feature_repo),
+    }
     environment = {**os.environ, **variables}
     running = [
         (module, subprocess.Popen(
@@ -78,10 +91,21 @@ def _answer(module: str, process: subprocess.Popen[str], folders: Iterable[Path]
     return {name: Findings.from_json(finding) for name, finding in json.loads(out).items()}
 
 
-def _merge(loop: Loop, answers: Sequence[Findings]) -> Findings:
+def merge(loop: Loop, others: Iterable[Loop], answers: Sequence[Findings]) -> Findings:
+    """Return one loop's findings of all services, and the problems that only show between services and loops."""
+    columns = {name: types for answer in answers for name, types in answer.columns.items()}
+    reads = [read for answer in answers for read in answer.reads]
     effects = [*(effect for answer in answers for effect in answer.effects), *effects_of(loop.definition)]
-    merged = Findings(
-        tuple(dict.fromkeys(problem for answer in answers for problem in answer.problems)),
-        tuple(sorted(effects, key=lambda effect: KINDS.index(effect.kind))),
+    problems = [
+        *(problem for answer in answers for problem in answer.problems),
+        *contradictions(loop),
+        *conflicts(loop, others),
+        *type_problems(reads, columns),
+    ]
+    return Findings(
+        tuple(dict.fromkeys(problems)),
+        () if problems else tuple(sorted(effects, key=lambda effect: KINDS.index(effect.kind))),
+        columns,
+        tuple(reads),
+        tuple(feature for answer in answers for feature in answer.features),
     )
-    return replace(merged, effects=()) if merged.problems else merged

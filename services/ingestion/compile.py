@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -47,7 +46,7 @@ def compile_loop(loop: Loop, make_derive: MakeDerive) -> CompiledLoop:
     Raises:
         LoopDefinitionError: all problems of its events, as ``file:line: what``.
     """
-    where = locate(loop.folder / "loop.yaml")
+    where = loop.line_of
     problems: list[str] = []
     schemas: dict[str, EventSchema] = {}
     derives: dict[str, Derive] = {}
@@ -68,19 +67,6 @@ def compile_loop(loop: Loop, make_derive: MakeDerive) -> CompiledLoop:
     return CompiledLoop(loop.name, schemas, derives, _feeds(loop.definition), loop.definition.time)
 
 
-def locate(path: Path) -> Where:
-    """Return the line of a key below other keys of a YAML file, as ``file:line``."""
-    lines = path.read_text().splitlines()
-
-    def where(*words: str) -> str:
-        at = 0
-        for word in words:
-            at = next((n for n in range(at, len(lines)) if lines[n].strip().startswith(f"{word}:")), at)
-        return f"{path}:{at + 1}"
-
-    return where
-
-
 def _feeds(definition: LoopDefinition) -> Feeds:
     entities = {name: tuple(tuple(sorted(keys)) for keys in event.feeds) for name, event in definition.events.items()}
     label = definition.label
@@ -93,7 +79,7 @@ def _feed_problems(
     problems = []
     for name, known in columns.items():
         keys = sorted({key for feed in definition.events[name].feeds for key in feed})
-        problems += _misused(where(name, "feeds"), "feeds", keys, known, _KEYS)
+        problems += _misused(where("events", name, "feeds"), "feeds", keys, known, _KEYS)
     label = definition.label
     if label.source in columns:
         outcome = columns[label.source]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import groupby
+from typing import Any
 
 import click
 from rich.console import Console
@@ -31,10 +32,14 @@ def check(loops: tuple[str, ...], as_json: bool) -> None:
     with Console(stderr=True).status("checking with ingestion, features and training"):
         findings = check_loops(Settings(), loops)
     if as_json:
-        click.echo(json.dumps({name: asdict(loop_findings) for name, loop_findings in findings.items()}, indent=2))
+        click.echo(json.dumps({name: _shown(loop_findings) for name, loop_findings in findings.items()}, indent=2))
     else:
         _show(findings, console())
     raise click.exceptions.Exit(int(any(loop_findings.problems for loop_findings in findings.values())))
+
+
+def _shown(findings: Findings) -> dict[str, Any]:
+    return {"problems": findings.problems, "effects": [asdict(effect) for effect in findings.effects]}
 
 
 def _show(findings: Mapping[str, Findings], console: Console) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from feast import Entity, FeatureService, FeatureStore, FeatureView, OnDemandFeatureView, StreamFeatureView
 from feast.aggregation import Aggregation
@@ -14,8 +14,9 @@ from feast.types import Float64, Int64, String
 
 from driftloop.loop.code import load_features
 from driftloop.loop.load import Loop
+from driftloop.loop.source_lines import SourceLines
 from driftloop.process.errors import LoopDefinitionError
-from services.features.domain.views import Aggregate, Feed, KeyKind, Kind, Latest, ViewSpec
+from services.features.domain.views import Aggregate, Feed, KeyKind, Kind, Latest, ViewSpec, feed_columns
 
 _KINDS: dict[Any, Kind] = {Float64: "double", String: "string"}
 _KEY_KINDS: dict[Any, KeyKind] = {String: "string", Int64: "int64"}
@@ -28,21 +29,44 @@ def apply(store: FeatureStore, loops: Sequence[Loop], feature_repo: Path) -> dic
         LoopDefinitionError: a definition is missing, cannot be executed, or does not fit the loop's events.
     """
     problems: list[str] = []
-    defined = {loop.name: list(_objects(load_features(loop.name, feature_repo))) for loop in loops}
-    _refuse(_shared_names(defined, feature_repo))
-    store.apply([definition for objects in defined.values() for definition in objects], partial=True)
+    modules = {loop.name: load_features(loop.name, feature_repo) for loop in loops}
+    lines = {name: SourceLines(module) for name, module in modules.items()}
+    defined = {name: feast_objects(module) for name, module in modules.items()}
+    problems += _shared_names(defined, lines)
+    for name, objects in defined.items():
+        problems += _not_computed(objects, lines[name])
+    _refuse(problems)
+    try:
+        store.apply([definition for objects in defined.values() for definition in objects], partial=True)
+    except Exception as error:  # of Feast's many classes
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise LoopDefinitionError([f"{_mentioned(error, defined, lines)}: {text}"]) from error
     specs: dict[str, list[ViewSpec]] = {}
     for loop in loops:
-        path = feature_repo / f"{loop.name}.py"
+        where = lines[loop.name]
         names = [definition.name for definition in defined[loop.name] if isinstance(definition, StreamFeatureView)]
         views = [store.get_stream_feature_view(name) for name in names]  # not those that an older version left behind
-        problems += [f"{path}:1: {problem}" for view in views for problem in _problems(view, loop.name)]
+        for view in views:
+            problems += [f"{where.of_name(view.name)}: {problem}" for problem in _problems(view, loop.name)]
         _refuse(problems)
         specs[loop.name] = [spec(view) for view in views]
-        problems += [f"{path}:1: {problem}" for problem in misfits(loop, specs[loop.name])]
+        problems += [f"{_line_of(where, misfit)}: {misfit.text}" for misfit in misfits(loop, specs[loop.name])]
         problems += _service_misfits(loop, defined[loop.name])
     _refuse(problems)
     return specs
+
+
+def _line_of(lines: SourceLines, misfit: Misfit) -> str:
+    [view] = [item for item in feast_objects(lines.module) if item.name == misfit.view]
+    return lines.of(view, misfit.word)
+
+
+def _mentioned(error: Exception, defined: Mapping[str, list[Any]], lines: Mapping[str, SourceLines]) -> str:
+    """Return the line of the longest name that an error of Feast mentions."""
+    text = str(error)
+    named = [(item.name, loop) for loop, objects in defined.items() for item in objects if item.name in text]
+    name, loop = max(named, key=lambda pair: len(pair[0]), default=("", next(iter(defined))))
+    return lines[loop].of_name(name)
 
 
 def spec(view: StreamFeatureView) -> ViewSpec:
@@ -59,20 +83,46 @@ def spec(view: StreamFeatureView) -> ViewSpec:
     return ViewSpec(view.name, feed, kinds, latest=tuple(Latest(f.name, _KINDS[f.dtype]) for f in features))
 
 
-def misfits(loop: Loop, views: Iterable[ViewSpec]) -> Iterator[str]:
+class Misfit(NamedTuple):
+    """What a view requires of a loop's events that its loop.yaml lacks; ``word`` is a text in the view's code."""
+
+    view: str
+    word: str
+    text: str
+
+
+def misfits(loop: Loop, views: Iterable[ViewSpec]) -> Iterator[Misfit]:
     """Return what views require of a loop's events that its loop.yaml lacks."""
     events = loop.definition.events
+    kinds: dict[tuple[Feed, str], str] = {}
     for view in views:
         event_type, join_keys = view.feed
         if event_type not in events:
-            yield f"{view.view} reads {event_type!r}, which `events` of loop.yaml does not declare"
+            text = f"{view.view} reads {event_type!r}, which `events` of loop.yaml does not declare"
+            yield Misfit(view.view, event_type, text)
             continue
         if join_keys not in {tuple(sorted(keys)) for keys in events[event_type].feeds}:
-            yield f"{view.view} needs `- [{', '.join(join_keys)}]` in `events.{event_type}.feeds` of loop.yaml"
+            text = f"{view.view} needs `- [{', '.join(join_keys)}]` in `events.{event_type}.feeds` of loop.yaml"
+            yield Misfit(view.view, event_type, text)
         columns = set(loop.messages[event_type].DESCRIPTOR.fields_by_name) | set(events[event_type].derive)
         wanted = {*(f.column for f in view.aggregates), *(f.name for f in view.latest), *join_keys}
         for column in sorted(wanted - columns):
-            yield f"{view.view} reads the column {column!r}, which {event_type} neither has nor derives"
+            text = f"{view.view} reads the column {column!r}, which {event_type} neither has nor derives"
+            yield Misfit(view.view, column, text)
+        for column, kind in feed_columns([view]).items():
+            if kinds.setdefault((view.feed, column), kind) != kind:
+                text = f"{view.view} reads the column {column!r} as a {kind}, but another view of {event_type} with "
+                yield Misfit(view.view, column, text + f"the same entity reads it as a {kinds[view.feed, column]}")
+
+
+def _not_computed(objects: Iterable[object], lines: SourceLines) -> Iterator[str]:
+    """Yield views of feature services whose features no part of driftloop computes."""
+    views = {definition.name for definition in objects if isinstance(definition, StreamFeatureView)}
+    for service in objects:
+        if isinstance(service, FeatureService):
+            for name in [view.name for view in service.feature_view_projections if view.name not in views]:
+                text = f"{service.name} has {name}, which is not a stream feature view of this loop"
+                yield f"{lines.of(service, name)}: {text}; nothing would compute its features"
 
 
 def _service_misfits(loop: Loop, objects: Iterable[object]) -> Iterator[str]:
@@ -83,8 +133,7 @@ def _service_misfits(loop: Loop, objects: Iterable[object]) -> Iterator[str]:
         yield f"{where}: there is no feature service {wanted!r} among the loop's Feast definitions"
         return
     views = {definition.name: definition for definition in objects if isinstance(definition, StreamFeatureView)}
-    names = [projection.name for projection in services[wanted].feature_view_projections]
-    used = [views[name] for name in names if name in views]
+    used = [views[projection.name] for projection in services[wanted].feature_view_projections]
     needed = {column.name for view in used for column in view.entity_columns}
     for absent in sorted(needed - set(loop.definition.prediction.join_keys)):
         yield f"{where}: {wanted} needs the join key {absent!r} in `prediction.join_keys`"
@@ -129,23 +178,33 @@ def _aggregate(aggregation: Aggregation) -> Aggregate:
     return Aggregate(name, function, aggregation.column, window // timedelta(milliseconds=1))
 
 
-def _objects(module: ModuleType) -> Iterator[Entity | FeatureView | OnDemandFeatureView | FeatureService]:
+def feast_objects(module: ModuleType) -> list[Entity | FeatureView | OnDemandFeatureView | FeatureService]:
     """Return Feast objects among a module's names and in its lists."""
-    for value in vars(module).values():
-        for item in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(item, Entity | FeatureView | OnDemandFeatureView | FeatureService):
-                yield item
+    values = [value if isinstance(value, list | tuple) else [value] for value in vars(module).values()]
+    items = {id(item): item for several in values for item in several}  # an object may have several names
+    return [i for i in items.values() if isinstance(i, Entity | FeatureView | OnDemandFeatureView | FeatureService)]
 
 
-def _shared_names(defined: dict[str, list[Any]], feature_repo: Path) -> list[str]:
-    """Return names used twice; views and services share one namespace over all loops."""
-    owner: dict[str, str] = {}
-    problems = []
+def entity_conflicts(module: ModuleType, other: ModuleType, other_loop: str) -> Iterator[str]:
+    """Yield entities of a module that another loop defines with another key: Feast has one entity of each name."""
+    others = {item.name: item for item in feast_objects(other) if isinstance(item, Entity)}
+    for entity in feast_objects(module):
+        taken = others.get(entity.name)
+        if not isinstance(entity, Entity) or taken is None:
+            continue
+        keys = [f"{item.join_key} ({item.value_type.name.lower()})" for item in (entity, taken)]
+        if keys[0] != keys[1]:
+            where = SourceLines(module).of(entity)
+            yield f"{where}: the entity {entity.name!r} has the key {keys[0]}, but {keys[1]} in {other_loop}; rename it"
+
+
+def _shared_names(defined: Mapping[str, list[Any]], lines: Mapping[str, SourceLines]) -> Iterator[str]:
+    """Yield names used twice; views and services share one namespace over all loops."""
+    owner: dict[str, tuple[str, Any]] = {}
     for loop, objects in defined.items():
-        names = sorted({item.name for item in objects if not isinstance(item, Entity)})
-        taken = [name for name in names if owner.setdefault(name, loop) != loop]
-        problems += [f"{feature_repo / loop}.py:1: {name} is the name of one of {owner[name]}'s, too" for name in taken]
-    return problems
+        for item in sorted(objects, key=lambda item: str(item.name)):
+            if not isinstance(item, Entity) and (other := owner.setdefault(item.name, (loop, item)))[1] is not item:
+                yield f"{lines[loop].of(item)}: {item.name} is the name of another view or service of {other[0]}, too"
 
 
 def _refuse(problems: list[str]) -> None:

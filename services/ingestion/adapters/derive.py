@@ -70,8 +70,8 @@ class DuckDbDerive:
         self._try_statement = self._prepare_try(f'"try {name}"', list(values.values()))
         self.schema: pa.Schema = self._run().schema
         if not all(self._row_by_row(_sample(self._inputs, blank)) for blank in (True, False)):
-            problem = f"{where(schema.event_type, 'derive')}: derive: give each row one value, made from that row alone"
-            raise LoopDefinitionError([problem])
+            location = where("events", schema.event_type, "derive")
+            raise LoopDefinitionError([f"{location}: derive: give each row one value, made from that row alone"])
 
     def __call__(self, rows: pa.RecordBatch) -> list[pa.Array]:
         self._scanned.batch = rows.select(self._inputs.names)
@@ -155,7 +155,7 @@ def _value(
     Raises:
         LoopDefinitionError: the expression is wrong, yields no scalar, or its name is taken.
     """
-    location = where(schema.event_type, name)
+    location = where("events", schema.event_type, "derive", name)
     if name in schema.by_name or name in STANDARD.names:
         raise LoopDefinitionError([f"{location}: the event has a column {name!r} already"])
     if not name.isidentifier():

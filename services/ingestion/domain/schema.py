@@ -15,7 +15,7 @@ from driftloop.loop.definition import EventDefinition, FieldRule
 from driftloop.process.errors import LoopDefinitionError
 
 Where = Callable[..., str]
-"""Maps a path (event type, field) to ``file:line``."""
+"""Maps the path of a key of loop.yaml to ``file:line``."""
 
 STANDARD = pa.schema(
     [
@@ -115,44 +115,56 @@ def read_schema(event_type: str, event: EventDefinition, message: type[Message],
     return EventSchema(event_type, message, event.id, event.key, event.time, columns, event.rules, refuse_unknown)
 
 
+def field_types(message: type[Message]) -> dict[str, pa.DataType]:
+    """Return the type of each field that has a column."""
+    descriptor: Any = message.DESCRIPTOR
+    return {field.name: _TYPES[field.type] for field in descriptor.fields if _has_column(field)}
+
+
+def _has_column(field: FieldDescriptor) -> bool:
+    return not field.is_repeated and field.type in _TYPES
+
+
 def _column(field: FieldDescriptor) -> Column:
     default = None if field.has_presence else field.default_value
     return Column(field.name, _TYPES[field.type], default, field.type in _UNSIGNED)
 
 
 def _field_problems(event_type: str, descriptor: Descriptor, where: Where) -> list[str]:
-    odd = [field.name for field in descriptor.fields if field.is_repeated or field.type not in _TYPES]
+    odd = [field.name for field in descriptor.fields if not _has_column(field)]
     kinds = "a field here is a number up to 64 bits, signed, a bool or a string"
-    return [f"{where(event_type)}: {descriptor.full_name}.{name} has no column; {kinds}" for name in odd]
+    return [f"{where('events', event_type)}: {descriptor.full_name}.{name} has no column; {kinds}" for name in odd]
 
 
 def _role_problems(event_type: str, event: EventDefinition, descriptor: Descriptor, where: Where) -> list[str]:
     known = descriptor.fields_by_name
     roles = {"id": event.id, "key": event.key, "time": event.time}
     problems = [
-        f"{where(event_type, role)}: {role} names {field!r}, which {descriptor.full_name} does not have"
+        f"{where('events', event_type, role)}: {role} names {field!r}, which {descriptor.full_name} does not have"
         for role, field in roles.items()
         if field not in known
     ]
     if event.time in known and known[event.time].type != FieldDescriptor.TYPE_INT64:
-        problems.append(f"{where(event_type, 'time')}: {event.time!r} must be int64 milliseconds since the epoch")
+        location = where("events", event_type, "time")
+        problems.append(f"{location}: {event.time!r} must be int64 milliseconds since the epoch")
     allowed = {"event_id": event.id, "event_time_ms": event.time}
     clashes = [name for name in STANDARD.names if name in known and allowed.get(name) != name]
-    return problems + [f"{where(event_type)}: the field {name!r} has the name of a standard column" for name in clashes]
+    location = where("events", event_type)
+    return problems + [f"{location}: the field {name!r} has the name of a standard column" for name in clashes]
 
 
 def _rule_problems(event_type: str, event: EventDefinition, descriptor: Descriptor, where: Where) -> list[str]:
     problems = []
     for name, rule in event.rules.items():
-        field = descriptor.fields_by_name.get(name)
+        field, location = descriptor.fields_by_name.get(name), where("events", event_type, "rules", name)
         if name in event.derive:
             if rule != FieldRule(allow_non_finite=rule.allow_non_finite):
                 text = f"rules: {name!r} is a column of `derive`, for which only allow_non_finite is possible"
-                problems.append(f"{where(event_type, name)}: {text}")
+                problems.append(f"{location}: {text}")
         elif field is None:
-            problems.append(f"{where(event_type, name)}: rules: {descriptor.full_name} has no field {name!r}")
+            problems.append(f"{location}: rules: {descriptor.full_name} has no field {name!r}")
         elif misfit := _misfit(rule, field.type):
-            problems.append(f"{where(event_type, name)}: {misfit} does not fit {name!r}, for its type")
+            problems.append(f"{location}: {misfit} does not fit {name!r}, for its type")
     return problems
 
 

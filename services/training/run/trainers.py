@@ -50,6 +50,12 @@ def load_trainer(loop: Loop) -> Trainer:
     return trainer
 
 
+def own_modules(loop: Loop) -> list[ModuleType]:
+    """Return the imported modules of a loop's folder."""
+    prefix = f"loops.{loop.folder.name}."
+    return [module for name, module in sorted(sys.modules.items()) if name.startswith(prefix) and module.__file__]
+
+
 def code_digest(folder: Path) -> str:
     """Return the sha256 (hex) of the loop's imported modules and of the code that trains and packs."""
     prefix = f"loops.{folder.name}."

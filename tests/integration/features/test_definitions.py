@@ -42,21 +42,28 @@ def test_a_view_that_does_not_fit_the_events_is_reported() -> None:
         replace(good, feed=Feed("orders.placed", ("channel",))),
         replace(good, latest=(Latest("weight", "double"),)),
     ]
-    said = list(misfits(orders(), wrong))
+    said = [misfit.text for misfit in misfits(orders(), wrong)]
     assert ["'orders.lost'" in said[0], "[channel]" in said[1], "'weight'" in said[2]] == [True] * 3
     assert len(said) == 3
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "says"),
+    ("before", "after", "line", "says"),
     [
-        ("orders_v1 =", "shop_lines.tags = {}\norders_v1 =", "must have tags={'loop': 'orders'}"),
-        ("orders_v1 =", "shop_lines.ttl = DAY\norders_v1 =", "must have ttl=timedelta(0)"),
-        ("orders_v1 =", 'shop_lines.aggregations[1].function = "max"\norders_v1 =', "write a count or a sum"),
-        ('"shops.shelved"', '"shops.shut"', "'shops.shut', which `events`"),
+        ("orders_v1 =", "shop_lines.tags = {}\norders_v1 =", "shop_lines =", "must have tags={'loop': 'orders'}"),
+        ("orders_v1 =", "shop_lines.ttl = DAY\norders_v1 =", "shop_lines =", "must have ttl=timedelta(0)"),
+        (
+            "orders_v1 =",
+            'shop_lines.aggregations[1].function = "max"\norders_v1 =',
+            "shop_lines =",
+            "write a count or a sum",
+        ),
+        ('"shops.shelved"', '"shops.shut"', "shop_shelf =", "'shops.shut', which `events`"),
     ],
 )
-def test_wrong_definitions_are_refused_at_the_file(tmp_path: Path, before: str, after: str, says: str) -> None:
+def test_wrong_definitions_are_refused_at_their_line(
+    tmp_path: Path, before: str, after: str, line: str, says: str
+) -> None:
     repo = tmp_path / "repo"
     shutil.copytree(LOOPS / "feature_repo", repo)
     shutil.copy(Path("feature_repo/feature_store.yaml").resolve(), repo)
@@ -64,7 +71,9 @@ def test_wrong_definitions_are_refused_at_the_file(tmp_path: Path, before: str, 
     assert before in text
     (repo / "orders.py").write_text(text.replace(before, after))
     settings = settings_in(tmp_path).model_copy(update={"feature_repo": repo})
-    with pytest.raises(LoopDefinitionError, match=r"orders\.py:1: .*") as raised:
+    lines = (repo / "orders.py").read_text().splitlines()
+    number = next(at for at, content in enumerate(lines, start=1) if line in content)
+    with pytest.raises(LoopDefinitionError, match=rf"orders\.py:{number}: .*") as raised:
         apply(open_store(settings), [orders()], repo)
     assert says in str(raised.value)
 

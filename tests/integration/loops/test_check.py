@@ -71,13 +71,12 @@ def test_every_problem_is_told_at_its_line_by_whoever_would_refuse_it(copy: Copy
     offered = copy.edit(definition, "    basket_cents: {type: double}", "    basket: {type: double}")
     detector = copy.edit(definition, '"on": lines', '"on": linse')
     trainer = copy.edit(definition, "model:Trainer", "model:Trainr")
-    copy.edit(views, '["items_back"], [3 * DAY]', '["came_back"], [3 * DAY]')
+    view = copy.edit(views, '["items_back"], [3 * DAY]', '["came_back"], [3 * DAY]')
     done = check(copy.loops, copy.feature_repo)
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         f"{rule}: rules: orders.v1.Placed has no field 'linez'",
-        f"{views}:1: orders_market_returns reads the column 'came_back', "
-        "which orders.inspected neither has nor derives",
+        f"{view}: orders_market_returns reads the column 'came_back', which orders.inspected neither has nor derives",
         f"{detector}: lines is on 'linse'; give score, an input, or <view>__<feature>",
         f"{offered}: orders.placed has no column 'basket'",
         f"{trainer}: trainer: {copy.loops}/orders/model.py has no class 'Trainr' with a method `fit`",
@@ -108,7 +107,7 @@ def test_a_proto_that_was_changed_since_is_told_with_the_command_that_compiles_i
     folder = copy.loops / "orders"
     copy.edit(folder / "protos" / "orders" / "v1" / "orders.proto", "double shelf_units = 4;", "double units = 4;")
     with pytest.raises(LoopDefinitionError, match=f"run `python -m driftloop.loop.compile {folder}`"):
-        list(inspect(load_loop(folder), Settings()))
+        inspect(load_loop(folder), Settings())
 
 
 @pytest.mark.parametrize(

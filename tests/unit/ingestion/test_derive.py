@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from services.ingestion.adapters.derive import DuckDbDerive, connect
-from services.ingestion.compile import locate
 from services.ingestion.domain.schema import read_schema
 from tests.unit.ingestion.fixtures import PLACED, write_loop
 
@@ -60,7 +59,7 @@ def of_rows(
     folder: Path, expression: str, failing: list[int]
 ) -> tuple[DuckDbDerive, CountedConnection, pa.RecordBatch]:
     loop = write_loop(folder)
-    where = locate(loop.folder / "loop.yaml")
+    where = loop.line_of
     schema = read_schema(PLACED, loop.definition.events[PLACED], loop.messages[PLACED], where)
     connection: Any = CountedConnection()
     derive = DuckDbDerive(connection, "orders", schema, {"number": expression}, where)
