@@ -24,7 +24,7 @@ class ListLoopsResponse(_message.Message):
     def __init__(self, loops: _Optional[_Iterable[_Union[Loop, _Mapping]]] = ...) -> None: ...
 
 class Loop(_message.Message):
-    __slots__ = ("name", "description", "champion", "champion_since", "epoch", "converged_epoch", "challenger", "stage", "share", "paused", "approval", "last_verdict", "last_alarm", "last_alarm_time", "event_time", "open", "next", "former")
+    __slots__ = ("name", "description", "champion", "champion_since", "epoch", "converged_epoch", "challenger", "stage", "share", "paused", "approval", "last_verdict", "last_alarm", "last_alarm_time", "event_time", "open", "next", "former", "kept", "failures", "breaker_open", "last_failure")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,10 @@ class Loop(_message.Message):
     OPEN_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     FORMER_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_OPEN_FIELD_NUMBER: _ClassVar[int]
+    LAST_FAILURE_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     champion: str
@@ -61,7 +65,25 @@ class Loop(_message.Message):
     open: _containers.RepeatedScalarFieldContainer[str]
     next: str
     former: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., champion: _Optional[str] = ..., champion_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., converged_epoch: _Optional[int] = ..., challenger: _Optional[str] = ..., stage: _Optional[str] = ..., share: _Optional[float] = ..., paused: _Optional[bool] = ..., approval: _Optional[_Union[Approval, _Mapping]] = ..., last_verdict: _Optional[str] = ..., last_alarm: _Optional[str] = ..., last_alarm_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open: _Optional[_Iterable[str]] = ..., next: _Optional[str] = ..., former: _Optional[_Iterable[str]] = ...) -> None: ...
+    kept: _containers.RepeatedCompositeFieldContainer[KeptReason]
+    failures: int
+    breaker_open: bool
+    last_failure: str
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., champion: _Optional[str] = ..., champion_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., converged_epoch: _Optional[int] = ..., challenger: _Optional[str] = ..., stage: _Optional[str] = ..., share: _Optional[float] = ..., paused: _Optional[bool] = ..., approval: _Optional[_Union[Approval, _Mapping]] = ..., last_verdict: _Optional[str] = ..., last_alarm: _Optional[str] = ..., last_alarm_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open: _Optional[_Iterable[str]] = ..., next: _Optional[str] = ..., former: _Optional[_Iterable[str]] = ..., kept: _Optional[_Iterable[_Union[KeptReason, _Mapping]]] = ..., failures: _Optional[int] = ..., breaker_open: _Optional[bool] = ..., last_failure: _Optional[str] = ...) -> None: ...
+
+class KeptReason(_message.Message):
+    __slots__ = ("kind", "detail", "because", "since", "event_id")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    BECAUSE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    detail: str
+    because: str
+    since: _timestamp_pb2.Timestamp
+    event_id: str
+    def __init__(self, kind: _Optional[str] = ..., detail: _Optional[str] = ..., because: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event_id: _Optional[str] = ...) -> None: ...
 
 class Approval(_message.Message):
     __slots__ = ("loop", "release_id", "to_stage", "deadline", "event_id")

@@ -94,34 +94,38 @@ class ChampionPromoted(_message.Message):
     def __init__(self, loop: _Optional[str] = ..., release_id: _Optional[str] = ..., previous_release_id: _Optional[str] = ..., epoch: _Optional[int] = ..., evidence_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReleaseRejected(_message.Message):
-    __slots__ = ("loop", "release_id", "stage", "reason", "evidence_ids")
+    __slots__ = ("loop", "release_id", "stage", "reason", "evidence_ids", "cause")
     LOOP_FIELD_NUMBER: _ClassVar[int]
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_IDS_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     loop: str
     release_id: str
     stage: str
     reason: str
     evidence_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, loop: _Optional[str] = ..., release_id: _Optional[str] = ..., stage: _Optional[str] = ..., reason: _Optional[str] = ..., evidence_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    cause: str
+    def __init__(self, loop: _Optional[str] = ..., release_id: _Optional[str] = ..., stage: _Optional[str] = ..., reason: _Optional[str] = ..., evidence_ids: _Optional[_Iterable[str]] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class ReleaseRolledBack(_message.Message):
-    __slots__ = ("loop", "release_id", "from_stage", "to_release_id", "reason", "evidence_ids")
+    __slots__ = ("loop", "release_id", "from_stage", "to_release_id", "reason", "evidence_ids", "cause")
     LOOP_FIELD_NUMBER: _ClassVar[int]
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STAGE_FIELD_NUMBER: _ClassVar[int]
     TO_RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_IDS_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     loop: str
     release_id: str
     from_stage: str
     to_release_id: str
     reason: str
     evidence_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, loop: _Optional[str] = ..., release_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_release_id: _Optional[str] = ..., reason: _Optional[str] = ..., evidence_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    cause: str
+    def __init__(self, loop: _Optional[str] = ..., release_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_release_id: _Optional[str] = ..., reason: _Optional[str] = ..., evidence_ids: _Optional[_Iterable[str]] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class CommandIgnored(_message.Message):
     __slots__ = ("loop", "command_id", "command", "reason")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from driftloop.contracts import control_pb2 as driftloop_dot_control_dot_v1_dot_control__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$driftloop/training/v1/training.proto\x12\x15\x64riftloop.training.v1\x1a\"driftloop/control/v1/control.proto\"O\n\x06Reason\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x15\n\revent_time_ms\x18\x03 \x01(\x03\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"s\n\x0fReasonCoalesced\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12-\n\x06reason\x18\x02 \x01(\x0b\x32\x1d.driftloop.training.v1.Reason\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x03 \x01(\t\x12\x12\n\nblocked_by\x18\x04 \x01(\t\"\xec\x01\n\x10RetrainRequested\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x07reasons\x18\x03 \x03(\x0b\x32\x1d.driftloop.training.v1.Reason\x12\x17\n\x0fwindow_start_ms\x18\x04 \x01(\x03\x12\x15\n\rwindow_end_ms\x18\x05 \x01(\x03\x12\x0c\n\x04seed\x18\x06 \x01(\x03\x12\x14\n\x0c\x65vidence_ids\x18\x07 \x03(\t\x12\x32\n\x05model\x18\x08 \x01(\x0b\x32#.driftloop.control.v1.ImportedModel\"\xc0\x02\n\nRunStarted\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12J\n\rlake_versions\x18\x04 \x03(\x0b\x32\x33.driftloop.training.v1.RunStarted.LakeVersionsEntry\x12J\n\rview_versions\x18\x05 \x03(\x0b\x32\x33.driftloop.training.v1.RunStarted.ViewVersionsEntry\x1a\x33\n\x11LakeVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x33\n\x11ViewVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"%\n\x06\x42undle\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"\xf1\x02\n\x10\x43\x61ndidateTrained\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x15\n\rmlflow_run_id\x18\x04 \x01(\t\x12-\n\x06\x62undle\x18\x05 \x01(\x0b\x32\x1d.driftloop.training.v1.Bundle\x12\x15\n\rtraining_rows\x18\x06 \x01(\x03\x12\x45\n\x07metrics\x18\x07 \x03(\x0b\x32\x34.driftloop.training.v1.CandidateTrained.MetricsEntry\x12\x12\n\nduration_s\x18\x08 \x01(\x01\x12\x13\n\x0bholdout_uri\x18\t \x01(\t\x12.\n\x07reasons\x18\n \x03(\x0b\x32\x1d.driftloop.training.v1.Reason\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"]\n\tRunFailed\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$driftloop/training/v1/training.proto\x12\x15\x64riftloop.training.v1\x1a\"driftloop/control/v1/control.proto\"O\n\x06Reason\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x15\n\revent_time_ms\x18\x03 \x01(\x03\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"s\n\x0fReasonCoalesced\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12-\n\x06reason\x18\x02 \x01(\x0b\x32\x1d.driftloop.training.v1.Reason\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x03 \x01(\t\x12\x12\n\nblocked_by\x18\x04 \x01(\t\"\x8f\x02\n\x10RetrainRequested\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x07reasons\x18\x03 \x03(\x0b\x32\x1d.driftloop.training.v1.Reason\x12\x17\n\x0fwindow_start_ms\x18\x04 \x01(\x03\x12\x15\n\rwindow_end_ms\x18\x05 \x01(\x03\x12\x0c\n\x04seed\x18\x06 \x01(\x03\x12\x14\n\x0c\x65vidence_ids\x18\x07 \x03(\t\x12\x32\n\x05model\x18\x08 \x01(\x0b\x32#.driftloop.control.v1.ImportedModel\x12\x10\n\x08\x66\x61ilures\x18\t \x01(\x05\x12\x0f\n\x07\x62reaker\x18\n \x01(\x05\"\xc0\x02\n\nRunStarted\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12J\n\rlake_versions\x18\x04 \x03(\x0b\x32\x33.driftloop.training.v1.RunStarted.LakeVersionsEntry\x12J\n\rview_versions\x18\x05 \x03(\x0b\x32\x33.driftloop.training.v1.RunStarted.ViewVersionsEntry\x1a\x33\n\x11LakeVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x33\n\x11ViewVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"%\n\x06\x42undle\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"\xf1\x02\n\x10\x43\x61ndidateTrained\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x15\n\rmlflow_run_id\x18\x04 \x01(\t\x12-\n\x06\x62undle\x18\x05 \x01(\x0b\x32\x1d.driftloop.training.v1.Bundle\x12\x15\n\rtraining_rows\x18\x06 \x01(\x03\x12\x45\n\x07metrics\x18\x07 \x03(\x0b\x32\x34.driftloop.training.v1.CandidateTrained.MetricsEntry\x12\x12\n\nduration_s\x18\x08 \x01(\x01\x12\x13\n\x0bholdout_uri\x18\t \x01(\t\x12.\n\x07reasons\x18\n \x03(\x0b\x32\x1d.driftloop.training.v1.Reason\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"]\n\tRunFailed\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,19 +43,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REASONCOALESCED']._serialized_start=180
   _globals['_REASONCOALESCED']._serialized_end=295
   _globals['_RETRAINREQUESTED']._serialized_start=298
-  _globals['_RETRAINREQUESTED']._serialized_end=534
-  _globals['_RUNSTARTED']._serialized_start=537
-  _globals['_RUNSTARTED']._serialized_end=857
-  _globals['_RUNSTARTED_LAKEVERSIONSENTRY']._serialized_start=753
-  _globals['_RUNSTARTED_LAKEVERSIONSENTRY']._serialized_end=804
-  _globals['_RUNSTARTED_VIEWVERSIONSENTRY']._serialized_start=806
-  _globals['_RUNSTARTED_VIEWVERSIONSENTRY']._serialized_end=857
-  _globals['_BUNDLE']._serialized_start=859
-  _globals['_BUNDLE']._serialized_end=896
-  _globals['_CANDIDATETRAINED']._serialized_start=899
-  _globals['_CANDIDATETRAINED']._serialized_end=1268
-  _globals['_CANDIDATETRAINED_METRICSENTRY']._serialized_start=1222
-  _globals['_CANDIDATETRAINED_METRICSENTRY']._serialized_end=1268
-  _globals['_RUNFAILED']._serialized_start=1270
-  _globals['_RUNFAILED']._serialized_end=1363
+  _globals['_RETRAINREQUESTED']._serialized_end=569
+  _globals['_RUNSTARTED']._serialized_start=572
+  _globals['_RUNSTARTED']._serialized_end=892
+  _globals['_RUNSTARTED_LAKEVERSIONSENTRY']._serialized_start=788
+  _globals['_RUNSTARTED_LAKEVERSIONSENTRY']._serialized_end=839
+  _globals['_RUNSTARTED_VIEWVERSIONSENTRY']._serialized_start=841
+  _globals['_RUNSTARTED_VIEWVERSIONSENTRY']._serialized_end=892
+  _globals['_BUNDLE']._serialized_start=894
+  _globals['_BUNDLE']._serialized_end=931
+  _globals['_CANDIDATETRAINED']._serialized_start=934
+  _globals['_CANDIDATETRAINED']._serialized_end=1303
+  _globals['_CANDIDATETRAINED_METRICSENTRY']._serialized_start=1257
+  _globals['_CANDIDATETRAINED_METRICSENTRY']._serialized_end=1303
+  _globals['_RUNFAILED']._serialized_start=1305
+  _globals['_RUNFAILED']._serialized_end=1398
 # @@protoc_insertion_point(module_scope)

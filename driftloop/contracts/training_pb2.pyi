@@ -32,7 +32,7 @@ class ReasonCoalesced(_message.Message):
     def __init__(self, loop: _Optional[str] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., because: _Optional[str] = ..., blocked_by: _Optional[str] = ...) -> None: ...
 
 class RetrainRequested(_message.Message):
-    __slots__ = ("loop", "request_id", "reasons", "window_start_ms", "window_end_ms", "seed", "evidence_ids", "model")
+    __slots__ = ("loop", "request_id", "reasons", "window_start_ms", "window_end_ms", "seed", "evidence_ids", "model", "failures", "breaker")
     LOOP_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,8 @@ class RetrainRequested(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_IDS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_FIELD_NUMBER: _ClassVar[int]
     loop: str
     request_id: str
     reasons: _containers.RepeatedCompositeFieldContainer[Reason]
@@ -49,7 +51,9 @@ class RetrainRequested(_message.Message):
     seed: int
     evidence_ids: _containers.RepeatedScalarFieldContainer[str]
     model: _control_pb2.ImportedModel
-    def __init__(self, loop: _Optional[str] = ..., request_id: _Optional[str] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., window_start_ms: _Optional[int] = ..., window_end_ms: _Optional[int] = ..., seed: _Optional[int] = ..., evidence_ids: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[_control_pb2.ImportedModel, _Mapping]] = ...) -> None: ...
+    failures: int
+    breaker: int
+    def __init__(self, loop: _Optional[str] = ..., request_id: _Optional[str] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., window_start_ms: _Optional[int] = ..., window_end_ms: _Optional[int] = ..., seed: _Optional[int] = ..., evidence_ids: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[_control_pb2.ImportedModel, _Mapping]] = ..., failures: _Optional[int] = ..., breaker: _Optional[int] = ...) -> None: ...
 
 class RunStarted(_message.Message):
     __slots__ = ("loop", "request_id", "run_id", "lake_versions", "view_versions")

@@ -302,7 +302,8 @@ class TrainingDefinition(Model):
     cooldown: Span = timedelta(0)
     """Minimum event time between the end of one chain and the next training request."""
     breaker: int = Field(default=5, ge=1)
-    """After this many consecutive requests without a promotion, only a command starts training."""
+    """After this many failures in a row, only a command starts training. A failure is a run without a model, or a
+    release that was refused, worse, rejected by a person or not servable; an unclear gain is none."""
     seed: int = 0
     """Seed of the first run. Each later run adds one."""
     time_limit: PositiveSpan = timedelta(minutes=10)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from driftloop.readmodel.event_text import day
+from driftloop.readmodel.catalogue import KEPT_UNTIL
+from driftloop.readmodel.event_text import day, quote
 from driftloop.readmodel.loops import LoopState
 
 _UNTRAINED = {"first-champion": "it has no model", "drift": "it has drifted", "command": "a person asked to retrain"}
@@ -16,15 +17,69 @@ def next_step(state: LoopState) -> str:
         until = day(waiting.deadline_ms)
         return f"driftloop approve {name} {waiting.release} --why ..., or reject; the policy decides after {until}"
     if state.paused:
-        return f"paused: driftloop resume {name} --why ..."
+        return f"paused: driftloop resume {name} --why ...{_kept(state)}"
     if state.epoch > state.converged_epoch and state.champion:
         return f"the router does not serve epoch {state.epoch} yet: driftloop status"
     if state.release:
-        return f"nothing to do: {state.release} is judged in {state.stage} as outcomes come in"
+        return f"nothing to do: {state.release} is judged in {state.stage} as outcomes come in{_kept(state)}"
+    return _next_run(state)
+
+
+def _next_run(state: LoopState) -> str:
+    """Return what a loop without an open release does next."""
+    if state.breaker_open:
+        return _breaker(state)
     if state.open:
-        return f"nothing to do: {state.open[0]}"
+        return f"nothing to do: {state.open[0]}{_kept(state)}"
     if state.untrained:
-        return f"{_UNTRAINED[state.untrained]}, and no trainer: driftloop import {name} --onnx FILE --why ..."
+        return f"{_UNTRAINED[state.untrained]}, and no trainer: driftloop import {state.loop} --onnx FILE --why ..."
     if not state.champion:
-        return "nothing to do: the first champion is trained once there are enough events"
+        return _first_champion(state)
+    if state.kept:
+        return f"nothing to do: the next run starts at a window's end{_kept(state)}"
+    if state.last_failure:
+        failure = quote(state.last_failure)
+        return f"watched, but the last attempt to train failed: {failure}; details: driftloop timeline {state.loop}"
     return "nothing to do: watched"
+
+
+def _breaker(state: LoopState) -> str:
+    running = f"{state.open[0]}; " if state.open else ""
+    failure = f"; last: {quote(state.last_failure)}" if state.last_failure else ""
+    failures = f"after {state.failures} failures in a row" if state.failures else "after several failures in a row"
+    return (
+        f"{running}the breaker is open {failures}, so only a person starts a run{failure}{_kept(state)}. "
+        f"Fix the cause, then driftloop retrain {state.loop} --why ..."
+    )
+
+
+def _first_champion(state: LoopState) -> str:
+    if not state.last_failure:
+        return f"nothing to do: the first champion is trained once there are enough events{_kept(state)}"
+    return (
+        f"no champion yet, because the last attempt failed: {quote(state.last_failure)}. Fix the cause; another run "
+        f"starts at the next window's end, or now with driftloop retrain {state.loop} --why ..."
+    )
+
+
+def _kept(state: LoopState) -> str:
+    """Return the kept reasons, and until when; empty if there are none."""
+    if not state.kept:
+        return ""
+    reasons = ", ".join(f"{reason.kind} of {day(reason.since_ms)} ({quote(reason.detail)})" for reason in state.kept)
+    until = _until(state)
+    return f"; kept {until}: {reasons}" if until else f"; kept: {reasons}"
+
+
+def _until(state: LoopState) -> str:
+    """Return until when reasons are kept: what holds them back now, which may differ from when they arrived."""
+    if state.paused:
+        return KEPT_UNTIL["paused"]
+    if state.release:
+        return KEPT_UNTIL["release-open"]
+    if state.breaker_open:
+        return ""
+    because = state.kept[0].because
+    if because == "no-window" or (because == "run-open" and state.open):
+        return KEPT_UNTIL[because]
+    return "until the next window ends, or the cooldown"

@@ -67,7 +67,7 @@ _ALARM = Entry(
         episode="{detector} {release_id} {episode}",
         title="{loop}: detector {detector} alarms",
         text="{line!q}. Statistic {statistic:.4g}, threshold {threshold:.4g}, {blocks} blocks, release {release_id}, "
-        "event time {time_ms!t} UTC. If the loop has a trainer, a retrain starts without you; follow it with "
+        "event time {time_ms!t} UTC. What follows, or why nothing does: `driftloop status`, "
         "`driftloop timeline {loop}`. If the newest change caused the drift, undo it: "
         "`driftloop rollback {loop} --why ...`.",
     ),
@@ -123,8 +123,18 @@ _CLOSED = Entry(
     label="window closed",
     notable=False,
 )
+KEPT_UNTIL = {
+    "run-open": "until the open run and its release end",
+    "release-open": "until the open release is promoted or ends",
+    "cooldown": "until the cooldown is over",
+    "paused": "until somebody resumes the loop",
+    "no-window": "until the first window closes",
+    "no-trainer": "until there is a trainer, or a model is imported",
+    "breaker": "because the breaker is open: only a person starts a run",
+}
+"""How long a reason is kept, by `because` of its event."""
 _REASON_KEPT = Entry(
-    line="reason kept: {reason.kind} ({because})",
+    line="reason kept: {reason.kind}, {kept_until}",
     title="reason kept",
     label="kept for later",
 )
@@ -161,19 +171,45 @@ ENTRIES: dict[tuple[str, str], Entry] = {
     ("DriftDetected", "trigger"): _ALARM,
     ("DriftDetected", ""): replace(
         _ALARM,
-        summary="",
-        line="{detector}: {statistic:.2f} > {threshold:g}, {mode}",
-        severity="info",
-        notable=False,
-        mark="",
-        notice=None,
+        summary="{detector}: {statistic:.2f} > {threshold:g} over {blocks} blocks, only watched",
+        line="WATCH {summary}.[[ {explanation}]]",
+        title="watch: {detector}",
+        severity="attention",
+        mark="watch {detector}",
+        notice=NoticeText(
+            kind="watch",
+            episode="{detector} {release_id} {episode}",
+            title="{loop}: detector {detector} shows a change",
+            text="{line!q}. Statistic {statistic:.4g}, threshold {threshold:.4g}, {blocks} blocks, release "
+            "{release_id}, event time {time_ms!t} UTC. The loop only watches it, so no retrain follows. Check the "
+            "source of the data for a changed unit, default or field. If the model should learn the change: "
+            "`driftloop retrain {loop} --why ...`.",
+        ),
     ),
     ("ReasonCoalesced", "no-trainer"): replace(
         _REASON_KEPT,
         line="nothing is trained for {reason.kind}: {loop} has no trainer; bring a model with "
         "`driftloop import {loop} --onnx FILE --why ...`",
     ),
-    ("ReasonCoalesced", "superseded"): replace(_REASON_KEPT, title="reason dropped"),
+    ("ReasonCoalesced", "superseded"): replace(
+        _REASON_KEPT,
+        line="reason dropped: {reason.kind}[[; the champion is now {blocked_by}]]",
+        title="reason dropped",
+        label="dropped",
+    ),
+    ("ReasonCoalesced", "breaker"): replace(
+        _REASON_KEPT,
+        line="reason kept: {reason.kind}, {kept_until}; fix the cause, then `driftloop retrain {loop} --why ...`",
+        severity="attention",
+        notice=NoticeText(
+            kind="breaker",
+            episode="{reason.kind} {reason.event_id}",
+            title="{loop}: nothing is trained for {reason.kind}",
+            text="The breaker is open, because the last runs failed or their models were worse. The reason is kept: "
+            "{reason.detail!q}. What failed: `driftloop timeline {loop}`. Fix it, then "
+            "`driftloop retrain {loop} --why ...`; a promotion closes the breaker.",
+        ),
+    ),
     ("ReasonCoalesced", ""): _REASON_KEPT,
     ("RetrainRequested", "import"): replace(
         _REQUESTED,

@@ -147,7 +147,8 @@ class _TemplateFormatter(Formatter):
 _LENIENT, _STRICT = _TemplateFormatter(strict=False), _TemplateFormatter(strict=True)
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
+    """Return text of another program on one line, cut and without a full stop."""
     line = " ".join(text.split()).rstrip(".")
     return line if len(line) <= _LONGEST_QUOTE else f"{line[: _LONGEST_QUOTE - 1]}…"
 
@@ -164,7 +165,7 @@ _CONVERSIONS: dict[str, Callable[[Any], str]] = {
     "d": lambda time_ms: day(time_ms)[:10],
     "t": day,
     "p": _period,
-    "q": _quote,
+    "q": quote,
     "x": lambda _: "",
 }
 
@@ -196,6 +197,10 @@ def _restated(data: monitoring.WindowRestated) -> dict[str, Any]:
 def _champion_loss(sums: Iterable[monitoring.ReleaseWindow]) -> float | None:
     """Return the mean loss of the champion's joined predictions; None if there are none."""
     return next((each.loss_sum / each.count for each in sums if each.role == "champion" and each.count), None)
+
+
+def _kept(data: training.ReasonCoalesced) -> dict[str, Any]:
+    return {"kept_until": catalogue.KEPT_UNTIL.get(data.because, data.because)}
 
 
 def _reasons(data: training.RetrainRequested) -> dict[str, Any]:
@@ -246,6 +251,7 @@ COMMANDS = (
 
 _DERIVED: dict[type[Message], Callable[[Any], dict[str, Any]]] = {
     monitoring.WindowRestated: _restated,
+    training.ReasonCoalesced: _kept,
     training.RetrainRequested: _reasons,
     training.CandidateTrained: _trained,
     training.RunFailed: _failed,

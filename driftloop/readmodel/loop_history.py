@@ -20,8 +20,9 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope, rfc3339
+from driftloop.events.release_end import is_failure
 from driftloop.readmodel.event_text import COMMANDS, text_of, verdict_line
-from driftloop.readmodel.loops import ENDED, LoopState, Waiting
+from driftloop.readmodel.loops import ENDED, KeptReason, LoopState, Waiting
 from driftloop.readmodel.order import in_order
 from driftloop.readmodel.pending_work import DECIDERS, PendingWork
 from driftloop.readmodel.releases import ReleaseState, StageAt
@@ -65,6 +66,8 @@ class LoopHistory:
         """By epoch."""
         self.commands: dict[str, Envelope[Any]] = {}
         """User commands by event id."""
+        self.answered: set[tuple[str, str]] = set()
+        """Kind and event id of the reasons that were requested or dropped."""
         self._by_kind: dict[type[Message], list[Envelope[Any]]] = defaultdict(list)
         self._first: dict[tuple[type[Message], str, str | int], Envelope[Any]] = {}
         self._missing_causes: set[str] = set()
@@ -108,6 +111,7 @@ class LoopHistory:
             state,
             time_ms=self._time_ms,
             former=list(state.former),
+            kept=sorted(state.kept, key=lambda reason: (reason.since_ms, reason.event_id)),
             chains=dict(state.chains),
             open=self.pending.open(),
         )
@@ -207,22 +211,41 @@ def _window_decided(history: LoopHistory, event: Envelope[monitoring.WindowDecid
 
 
 def _drift_detected(history: LoopHistory, event: Envelope[monitoring.DriftDetected]) -> None:
+    history.current.alarm, history.current.alarm_ms = text_of(event.data, "summary"), event.time_ms
     if event.data.mode == "trigger":
-        history.current.alarm = text_of(event.data, "summary")
-        history.current.alarm_ms = event.time_ms
         history.pending.expect(f"reason {event.id}", f"alarm of {event.data.detector} waits for the retrain controller")
 
 
 def _reason_coalesced(history: LoopHistory, event: Envelope[training.ReasonCoalesced]) -> None:
-    history.pending.resolve(f"reason {event.data.reason.event_id}")
-    if event.data.because == "no-trainer":
-        history.current.untrained = event.data.reason.kind
+    data, reason, state = event.data, event.data.reason, history.current
+    history.pending.resolve(f"reason {reason.event_id}")
+    if data.because == "superseded":
+        _answer_reasons(history, [reason])
+    elif (reason.kind, reason.event_id) not in history.answered:
+        kept = KeptReason(reason.kind, reason.detail, data.because, reason.event_time_ms, reason.event_id)
+        state.kept.append(kept)
+    if data.because == "no-trainer":
+        state.untrained = reason.kind
+    state.breaker_open |= data.because == "breaker"
+
+
+def _answer_reasons(history: LoopHistory, reasons: Iterable[training.Reason]) -> None:
+    """Record that reasons were requested or dropped: they are no longer kept."""
+    history.answered |= {(reason.kind, reason.event_id) for reason in reasons}
+    kept = history.current.kept
+    history.current.kept = [reason for reason in kept if (reason.kind, reason.event_id) not in history.answered]
 
 
 def _retrain_requested(history: LoopHistory, event: Envelope[training.RetrainRequested]) -> None:
-    data = event.data
+    data, state = event.data, history.current
     for reason in data.reasons:
         history.pending.resolve(f"reason {reason.event_id}")
+    _answer_reasons(history, data.reasons)
+    if data.breaker:
+        state.failures, state.breaker = data.failures, data.breaker
+        state.breaker_open = data.failures >= data.breaker
+    elif any(reason.kind not in ("command", "import") for reason in data.reasons):
+        state.breaker_open = False  # of an older version, which does not say it: such a request proves it
     history.pending.expect(f"run {data.request_id}", f"run for request {data.request_id} goes on")
     if not data.HasField("model"):
         history.current.untrained = ""
@@ -239,6 +262,16 @@ def _candidate_trained(history: LoopHistory, event: Envelope[training.CandidateT
 
 def _run_failed(history: LoopHistory, event: Envelope[training.RunFailed]) -> None:
     history.pending.resolve(f"run {event.data.request_id}")
+    _count_failure(history, event.data.request_id, text_of(event.data, "line"))
+
+
+def _count_failure(history: LoopHistory, request_id: str, line: str) -> None:
+    """Count a failed chain as the retrain controller does: imports do not count for the breaker."""
+    state, request = history.current, history.first(training.RetrainRequested, "request_id", request_id)
+    state.last_failure = line
+    if request is not None and not request.data.HasField("model"):
+        state.failures += 1
+        state.breaker_open |= 0 < state.breaker <= state.failures
 
 
 def _verdict_reached(history: LoopHistory, event: Envelope[evaluation.VerdictReached]) -> None:
@@ -291,6 +324,7 @@ def _champion_promoted(history: LoopHistory, event: Envelope[registry.ChampionPr
     if data.previous_release_id:
         state.former.append(data.previous_release_id)
     state.champion, state.champion_since_ms, state.untrained = data.release_id, event.time_ms, ""
+    state.failures, state.breaker_open, state.last_failure = 0, False, ""
 
 
 def _release_rejected(history: LoopHistory, event: Envelope[registry.ReleaseRejected]) -> None:
@@ -304,15 +338,28 @@ def _release_rejected(history: LoopHistory, event: Envelope[registry.ReleaseReje
     history.pending.end_release(data.release_id, event.causation_id)
     if data.release_id == history.current.release:
         history.current.end_release()
+    _end_chain(history, release, event.data)
+
+
+def _end_chain(
+    history: LoopHistory, release: ReleaseState, data: registry.ReleaseRejected | registry.ReleaseRolledBack
+) -> None:
+    if is_failure(data.cause):
+        _count_failure(history, release.request_id, text_of(data, "line"))
+    else:
+        history.current.last_failure = ""
 
 
 def _release_rolled_back(history: LoopHistory, event: Envelope[registry.ReleaseRolledBack]) -> None:
     data, state = event.data, history.current
-    history.release(data.release_id, event).ended_because = data.reason
+    release = history.release(data.release_id, event)
+    release.ended_because = data.reason
     history.pending.end_release(data.release_id, event.causation_id)
     if data.from_stage == "champion":
         state.champion, state.champion_since_ms = data.to_release_id, event.time_ms
-        state.former = [release for release in state.former if release != data.to_release_id]
+        state.former = [former for former in state.former if former != data.to_release_id]
+    else:
+        _end_chain(history, release, data)
 
 
 def _route_changed(history: LoopHistory, event: Envelope[registry.RouteChanged]) -> None:

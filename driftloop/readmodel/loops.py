@@ -19,6 +19,20 @@ class Waiting:
     event_id: str
 
 
+@dataclass(frozen=True)
+class KeptReason:
+    """A reason to train that waits for a request."""
+
+    kind: str
+    detail: str
+    because: str
+    """What it waited for when it arrived, as in reason-coalesced."""
+    since_ms: int
+    """Event time."""
+    event_id: str
+    """The event that gave the reason."""
+
+
 @dataclass
 class LoopState:
     """The current state of a loop. `loop_history.LoopHistory` computes it."""
@@ -51,6 +65,16 @@ class LoopState:
     untrained: str = ""
     """Why the loop needs a model that no trainer can make: first-champion, drift or command. A promotion or a training
     request clears it."""
+    kept: list[KeptReason] = field(default_factory=list)
+    """Oldest first."""
+    failures: int = 0
+    """Consecutive failures of the trainer."""
+    breaker: int = 0
+    """Number of failures at which the breaker opens; 0 if no request says it yet."""
+    breaker_open: bool = False
+    """Whether only a person starts a run."""
+    last_failure: str = ""
+    """Line of the newest run or release that failed; empty after a release that did not."""
     chains: dict[str, str] = field(default_factory=dict)
     """Correlation id by release."""
 

@@ -66,6 +66,7 @@ def loop(state: LoopState, description: str) -> api.Loop:
         last_alarm_time=moment(state.alarm_ms),
         event_time=moment(state.time_ms or None),
         next=next_step(state),
+        kept=[_copy(api.KeptReason, reason) for reason in state.kept],
     )
 
 

@@ -103,7 +103,12 @@ def _event(state: LoopReleases, fact: Fact) -> tuple[str, tuple[str | int, ...],
                 "release-rejected",
                 (release_id,),
                 messages.ReleaseRejected(
-                    loop=loop, release_id=release_id, stage=fact.stage, reason=fact.reason, evidence_ids=fact.evidence
+                    loop=loop,
+                    release_id=release_id,
+                    stage=fact.stage,
+                    reason=fact.reason,
+                    evidence_ids=fact.evidence,
+                    cause=fact.cause,
                 ),
             )
         case RolledBack():
@@ -117,6 +122,7 @@ def _event(state: LoopReleases, fact: Fact) -> tuple[str, tuple[str | int, ...],
                     to_release_id=fact.to_id,
                     reason=fact.reason,
                     evidence_ids=fact.evidence,
+                    cause=fact.cause,
                 ),
             )
         case ApprovalRequested():

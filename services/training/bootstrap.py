@@ -19,6 +19,7 @@ from driftloop.runner.handler import HandlerTable
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
 from driftloop.runner.threads import ServiceWithWorkers
+from services.training import metrics
 from services.training.adapters import sql
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
 from services.training.config import TrainingSettings
@@ -64,6 +65,9 @@ def assemble(
 ) -> ServiceWithWorkers:
     """Build the service on a given bus and launcher."""
     engine = open_database(settings.database_url(NAME), sql.metadata)
+    with engine.connect() as connection:
+        for name, loop in loops.items():
+            metrics.set_gauges(sql.load_state(connection, name), loop.definition.training)
     lifecycle = LifecycleService(
         name=NAME,
         handlers=handlers,

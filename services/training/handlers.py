@@ -91,13 +91,13 @@ class Handlers:
 
     def release_rejected(self, event: Envelope[registry.ReleaseRejected], tx: Transaction) -> Sequence[Draft]:
         data, at_ms = event.data, event.time_ms
-        return self._change(tx, data.loop, lambda s: controller.reject_release(s, data.release_id, at_ms))
+        return self._change(tx, data.loop, lambda s: controller.reject_release(s, data.release_id, data.cause, at_ms))
 
     def release_rolled_back(self, event: Envelope[registry.ReleaseRolledBack], tx: Transaction) -> Sequence[Draft]:
         data, at_ms = event.data, event.time_ms
 
         def change(state: RetrainState) -> RetrainState:
-            return controller.roll_back_release(state, data.release_id, data.to_release_id, at_ms)
+            return controller.roll_back_release(state, data.release_id, data.to_release_id, data.cause, at_ms)
 
         return self._change(tx, data.loop, change)
 
@@ -134,7 +134,7 @@ class Handlers:
 
     def _save(self, tx: Transaction, state: RetrainState, answers: Sequence[Answer], time_ms: int) -> list[Draft]:
         sql.save_state(tx.connection, state)
-        metrics.set_gauges(state)
+        metrics.set_gauges(state, self._policy(state.loop))
         for answer in answers:
             if isinstance(answer, Requested):
                 metrics.REQUESTS.add(loop=state.loop)

@@ -25,6 +25,8 @@ def _requested(loop: str, answer: Requested) -> Draft:
         window_end_ms=answer.window_end_ms,
         seed=answer.seed,
         evidence_ids=answer.evidence,
+        failures=answer.failures,
+        breaker=answer.breaker,
         model=control.ImportedModel.FromString(bytes.fromhex(answer.model)) if answer.model else None,
     )
     identity = ids.event_id("training.retrain-requested", loop, answer.chain.request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from driftloop.loop.definition import TrainingDefinition
 from driftloop.process.telemetry import Counter, Gauge, Histogram
 from services.training.domain.state import RetrainState
 
@@ -13,8 +14,11 @@ KEPT = Gauge("driftloop_training_reasons_kept", "Reasons that wait for a request
 CHAIN_OPEN = Gauge("driftloop_training_chain_open", "1 while a run or a release of the loop is open.", ("loop",))
 CONSECUTIVE_FAILURES = Gauge(
     "driftloop_training_in_vain",
-    "Consecutive chains without a promotion; the breaker counts them.",
+    "Consecutive failures of the trainer; the breaker counts them.",
     ("loop",),
+)
+BREAKER_OPEN = Gauge(
+    "driftloop_training_breaker_open", "1 while only a command or an import starts a run of the loop.", ("loop",)
 )
 PAUSED = Gauge("driftloop_training_paused", "1 while retraining is paused.", ("loop",))
 LAUNCHES = Counter("driftloop_training_launches", "Processes started for runs, including repeats.", ("loop",))
@@ -25,9 +29,10 @@ RUN_SECONDS = Histogram("driftloop_training_run_seconds", "Wall time of a run th
 RUN_MEMORY = Gauge("driftloop_training_run_memory_mib", "Proportional memory of the run's processes now.", ("loop",))
 
 
-def set_gauges(state: RetrainState) -> None:
+def set_gauges(state: RetrainState, policy: TrainingDefinition) -> None:
     """Set the gauges of a loop."""
     KEPT.set(len(state.kept), loop=state.loop)
     CHAIN_OPEN.set(0 if state.chain is None else 1, loop=state.loop)
     CONSECUTIVE_FAILURES.set(state.consecutive_failures, loop=state.loop)
+    BREAKER_OPEN.set(int(state.consecutive_failures >= policy.breaker), loop=state.loop)
     PAUSED.set(int(state.paused), loop=state.loop)

@@ -136,7 +136,7 @@ class Worker:
             self._publish(connection, run, draft)
             sql.save_state(connection, state)
             sql.save_run(connection, replace(run, phase="done", event_id=draft.id))
-        _record_metrics(run, result, state)
+        _record_metrics(run, result, state, self.policies[run.loop])
         log.get(__name__).info("run-ended", loop=run.loop, run_id=run.run_id, trained=trained)
 
     def _publish(self, connection: Connection, run: sql.Run, draft: Draft) -> None:
@@ -155,8 +155,8 @@ def _pinned(connection: Connection, run: sql.Run) -> sql.PinnedTables | None:
     return sql.PinnedTables(lake.tables, offline.tables)
 
 
-def _record_metrics(run: sql.Run, result: Result, state: RetrainState) -> None:
-    metrics.set_gauges(state)
+def _record_metrics(run: sql.Run, result: Result, state: RetrainState, policy: TrainingDefinition) -> None:
+    metrics.set_gauges(state, policy)
     metrics.RUN_MEMORY.set(0, loop=run.loop)
     if isinstance(result, Trained):
         metrics.RUNS.add(loop=run.loop, end="trained")

@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from driftloop.contracts import control_api_pb2 as api
+from driftloop.readmodel.catalogue import KEPT_UNTIL
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _kept_for_later(because: str, loop: str) -> Effect:
     if because == "no-trainer":
         text = f"nothing is trained: {loop} has no trainer; import one with `driftloop import {loop} --onnx FILE`"
         return Effect(True, text, ignored=True)
-    return Effect(True, f"kept for a later run ({because})")
+    return Effect(True, f"kept, {KEPT_UNTIL.get(because, because)}")
 
 
 def _reason_ids(event: api.Event) -> list[str]:

@@ -16,7 +16,7 @@ from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import Settings
 
 Condition = Callable[[api.Loop], str]
-"""Returns what the loop still waits for, as text; empty if the condition holds."""
+"""Returns what the loop still waits for, as text; empty if the condition holds. Raises DriftloopError if it cannot."""
 
 
 def _rest(state: api.Loop) -> str:
@@ -24,6 +24,8 @@ def _rest(state: api.Loop) -> str:
 
 
 def _champion(state: api.Loop) -> str:
+    if not state.champion and state.breaker_open and not state.open:
+        raise DriftloopError(f"{state.name} gets no champion by itself: {state.next}")
     if not state.champion:
         return state.next
     return "" if state.converged_epoch >= state.epoch else f"epoch {state.epoch} does not answer yet"

@@ -5,6 +5,8 @@ One episode gives one notice, even if its event comes again: the notice's id is 
 | kind | event | episode |
 |---|---|---|
 | drift | `monitoring.drift-detected` of a trigger detector | detector, release and first window |
+| watch | `monitoring.drift-detected` of a watching detector | detector, release and first window |
+| breaker | `training.reason-coalesced` because of the breaker | the reason |
 | approval | `registry.approval-requested` | release, next stage and deadline: each better verdict asks again |
 | rollback | `registry.release-rolled-back` | release and the stage it was in |
 | run-failed | `training.run-failed` | run |

@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from driftloop.events.release_end import ReleaseEnd
+
 
 class Stage(StrEnum):
     """The stage of a release."""
@@ -116,6 +118,7 @@ class Rejected:
     stage: str
     reason: str
     evidence: tuple[str, ...]
+    cause: ReleaseEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ class RolledBack:
     to_id: str
     reason: str
     evidence: tuple[str, ...]
+    cause: ReleaseEnd
 
 
 @dataclass(frozen=True, slots=True)

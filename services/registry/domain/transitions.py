@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from driftloop.events.release_end import ReleaseEnd
 from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.loop.definition import Step, to_ms
 from services.registry.domain.release import (
@@ -46,9 +47,10 @@ def judge_offline(state: LoopReleases, candidate: ReleaseRecord, verdict: Verdic
     """Enter the first step on a pass, or become the first champion. Reject on a failure or if the loop is busy."""
     state = _advance_time(state, verdict.time_ms)
     obstacle = _obstacle(state, verdict)
-    if obstacle:
+    if obstacle is not None:
         ended = replace(candidate, stage=Stage.REJECTED, entered_ms=state.time_ms)
-        return Change(state, (Rejected(ended, "offline", obstacle, verdict.evidence),), (ended,))
+        cause, reason = obstacle
+        return Change(state, (Rejected(ended, "offline", reason, verdict.evidence, cause),), (ended,))
     opened = (Created(candidate),)
     if state.champion is None:
         return _promote(state, candidate, verdict.reason, verdict.evidence, opened)
@@ -62,18 +64,21 @@ def judge_stage(state: LoopReleases, verdict: Verdict, policy: Policy) -> Change
         return Change(state, ignored=f"{verdict.release_id} is not in {verdict.stage} step {verdict.step}")
     state = _advance_time(state, verdict.time_ms)
     if verdict.outcome is VerdictOutcome.WORSE:
-        return _end_open(state, release, verdict.reason or "worse than the champion", verdict.evidence)
+        return _end_open(
+            state, release, verdict.reason or "worse than the champion", verdict.evidence, ReleaseEnd.WORSE
+        )
     step, deadline = policy.step(release.step), release.approval_deadline_ms
     overdue = deadline is not None and verdict.time_ms > deadline
     if overdue and (step.approval_else == "reject" or (verdict.limit_reached and not _better(verdict))):
-        return _end_open(state, release, "it was not approved in time", verdict.evidence)
+        return _end_open(state, release, "it was not approved in time", verdict.evidence, ReleaseEnd.NOT_APPROVED)
     if _better(verdict):
         if state.paused or (step.approval and not overdue):
             return _request_approval(state, release, policy)
         prefix = "no objection before the deadline; " if overdue else ""
         return _advance(state, release, prefix + verdict.reason, verdict.evidence, policy)
     if verdict.limit_reached and deadline is None:
-        return _end_open(state, release, verdict.reason or "the stage's limit is reached", verdict.evidence)
+        reason = verdict.reason or "the stage's limit is reached"
+        return _end_open(state, release, reason, verdict.evidence, ReleaseEnd.UNCLEAR)
     if verdict.limit_reached:
         return _request_approval(state, release, policy)
     return Change(state, ignored="not known yet")
@@ -97,16 +102,18 @@ def reject(state: LoopReleases, release_id: str, reason: str, evidence: tuple[st
     """End the open release."""
     if state.open is None or state.open.release_id != release_id:
         return Change(state, ignored=f"{release_id or 'no release'} is not open")
-    return _end_open(_advance_time(state, time_ms), state.open, reason, evidence)
+    return _end_open(_advance_time(state, time_ms), state.open, reason, evidence, ReleaseEnd.COMMAND)
 
 
 def roll_back(state: LoopReleases, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
     """Roll back the newest change: the open release, or else the champion in favour of the previous one."""
-    if state.open is not None:
-        return _end_open(_advance_time(state, time_ms), state.open, reason, evidence, Stage.ROLLED_BACK)
+    release = state.open
+    if release is not None:
+        state = _advance_time(state, time_ms)
+        return _end_open(state, release, reason, evidence, ReleaseEnd.COMMAND, Stage.ROLLED_BACK)
     if not state.former:
         return Change(state, ignored="there is no champion to go back to")
-    return _roll_back_champion(_advance_time(state, time_ms), reason, evidence)
+    return _roll_back_champion(_advance_time(state, time_ms), reason, evidence, ReleaseEnd.COMMAND)
 
 
 def fail_route(state: LoopReleases, epoch: int, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
@@ -119,13 +126,13 @@ def fail_route(state: LoopReleases, epoch: int, reason: str, evidence: tuple[str
         return Change(state, ignored=f"epoch {epoch} is not the newest, {state.epoch}")
     state = _advance_time(state, time_ms)
     if state.open is not None:
-        return _end_open(state, state.open, reason, evidence)
+        return _end_open(state, state.open, reason, evidence, ReleaseEnd.ROUTE_FAILED)
     champion = state.champion
     if champion is None or champion.epoch != epoch:
         return Change(state, ignored="the failed route has no release to end")
     if not state.former and champion.from_stage is Stage.RETIRED:
         return Change(state, ignored="there is no champion before the one that failed")
-    return _roll_back_champion(state, reason, evidence)
+    return _roll_back_champion(state, reason, evidence, ReleaseEnd.ROUTE_FAILED)
 
 
 def set_paused(state: LoopReleases, paused: bool) -> Change:
@@ -145,14 +152,14 @@ def _advance_time(state: LoopReleases, time_ms: int) -> LoopReleases:
     return replace(state, time_ms=max(state.time_ms, time_ms))
 
 
-def _obstacle(state: LoopReleases, verdict: Verdict) -> str:
+def _obstacle(state: LoopReleases, verdict: Verdict) -> tuple[ReleaseEnd, str] | None:
     if verdict.outcome is not VerdictOutcome.BETTER:
-        return verdict.reason or "the offline verdict is not a pass"
+        return ReleaseEnd.REFUSED, verdict.reason or "the offline verdict is not a pass"
     if state.open is not None:
-        return f"{state.open.release_id} is open; a loop has one open release"
+        return ReleaseEnd.BUSY, f"{state.open.release_id} is open; a loop has one open release"
     if state.paused:
-        return "the loop is paused"
-    return ""
+        return ReleaseEnd.BUSY, "the loop is paused"
+    return None
 
 
 def _matches(verdict: Verdict, release: ReleaseRecord) -> bool:
@@ -210,32 +217,38 @@ def _promote(
 
 
 def _end_open(
-    state: LoopReleases, release: ReleaseRecord, reason: str, evidence: tuple[str, ...], stage: Stage | None = None
+    state: LoopReleases,
+    release: ReleaseRecord,
+    reason: str,
+    evidence: tuple[str, ...],
+    cause: ReleaseEnd,
+    stage: Stage | None = None,
 ) -> Change:
     """Let the champion answer alone. Reject the release if it never answered, otherwise roll it back."""
     champion, epoch = _champion(state), state.epoch + 1
     stage = stage or (Stage.REJECTED if release.stage is Stage.SHADOW else Stage.ROLLED_BACK)
     ended = _entered(state, release, stage, epoch)
-    last: Fact = Rejected(ended, release.stage, reason, evidence)
+    last: Fact = Rejected(ended, release.stage, reason, evidence, cause)
     if stage is Stage.ROLLED_BACK:
-        last = RolledBack(ended, release.stage, champion.release_id, reason, evidence)
+        last = RolledBack(ended, release.stage, champion.release_id, reason, evidence, cause)
     facts = (Entered(ended, champion.release_id, reason), Routed(epoch, champion, None, Stage.CHAMPION), last)
     return Change(replace(state, epoch=epoch, open=None), facts, (ended,))
 
 
-def _roll_back_champion(state: LoopReleases, reason: str, evidence: tuple[str, ...]) -> Change:
+def _roll_back_champion(state: LoopReleases, reason: str, evidence: tuple[str, ...], cause: ReleaseEnd) -> Change:
     """Restore the previous champion, or no champion if there was none."""
     champion, epoch = _champion(state), state.epoch + 1
     ended = _entered(state, champion, Stage.ROLLED_BACK, epoch)
     if not state.former:
-        facts: tuple[Fact, ...] = (Entered(ended, "", reason), RolledBack(ended, Stage.CHAMPION, "", reason, evidence))
+        last = RolledBack(ended, Stage.CHAMPION, "", reason, evidence, cause)
+        facts: tuple[Fact, ...] = (Entered(ended, "", reason), last)
         return Change(replace(state, epoch=epoch, champion=None), facts, (ended,))
     restored = _entered(state, state.former[-1], Stage.CHAMPION, epoch, share=1.0)
     facts = (
         Entered(ended, restored.release_id, reason),
         Entered(restored, restored.release_id, f"restored in place of {ended.release_id}: {reason}"),
         Routed(epoch, restored, None, Stage.CHAMPION),
-        RolledBack(ended, Stage.CHAMPION, restored.release_id, reason, evidence),
+        RolledBack(ended, Stage.CHAMPION, restored.release_id, reason, evidence, cause),
     )
     after = replace(state, epoch=epoch, champion=restored, former=state.former[:-1])
     return Change(after, facts, (ended, restored))

@@ -10,11 +10,14 @@ are kept. At the next window end without an obstacle, one request lists all of t
 | a pause | all reasons |
 | no window has closed yet | all reasons |
 | no trainer | all except an import |
-| the breaker: too many consecutive chains without a promotion | all except a command or an import |
+| the breaker: too many consecutive failures of the trainer | all except a command or an import |
 | the cooldown after a chain | all except an import and a first champion, which is retried after the next window |
 
 The run of an import packs the model and trains nothing. The oldest import goes first and alone; other reasons wait.
-The breaker does not count imports, because their answer does not depend on the trainer.
+A failure is a run without a model, or a release that was refused, worse or rejected by a person, or whose route failed.
+An unclear gain is none, and neither is a release that nobody approved: the model worked. Such chains do not repeat
+without a limit either, because each takes the blocks of its stages and then the cooldown. Imports are no failures,
+because their answer does not depend on the trainer.
 
 A drift alarm about a former champion is dropped, and so is a first-champion reason if there is a champion. Both get
 the answer `superseded`, because training for them is no longer useful.
@@ -23,7 +26,9 @@ the answer `superseded`, because training for them is no longer useful.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
+from driftloop.events.release_end import is_failure
 from driftloop.loop.definition import TrainingDefinition, to_ms
 from services.training.domain.state import (
     STRENGTH,
@@ -84,7 +89,7 @@ def fail_run(state: RetrainState, request_id: str, at_ms: int) -> RetrainState:
     """End the chain, because the open request's run ended without a bundle."""
     if state.chain is None or state.chain.request_id != request_id:
         return state
-    return _end_chain(state, at_ms, failed=True)
+    return _end_chain(state, at_ms, "failed")
 
 
 def enter_stage(state: RetrainState, release_id: str, stage: str) -> RetrainState:
@@ -98,19 +103,19 @@ def enter_stage(state: RetrainState, release_id: str, stage: str) -> RetrainStat
 def promote_champion(state: RetrainState, release_id: str, at_ms: int) -> RetrainState:
     """Set the champion, and end the chain if the open release is promoted."""
     state = _set_champion(state, release_id)
-    return _end_chain(state, at_ms, failed=False) if _is_open(state, release_id) else state
+    return _end_chain(state, at_ms, "promoted") if _is_open(state, release_id) else state
 
 
-def reject_release(state: RetrainState, release_id: str, at_ms: int) -> RetrainState:
+def reject_release(state: RetrainState, release_id: str, cause: str, at_ms: int) -> RetrainState:
     """End the chain if the open release, or a candidate that never became one, is rejected."""
-    return _end_chain(state, at_ms, failed=True) if _is_open(state, release_id) else state
+    return _end_release(state, release_id, cause, at_ms)
 
 
-def roll_back_release(state: RetrainState, release_id: str, to_release_id: str, at_ms: int) -> RetrainState:
+def roll_back_release(state: RetrainState, release_id: str, to_release_id: str, cause: str, at_ms: int) -> RetrainState:
     """Restore the previous champion if the champion is rolled back. End the chain if the open release is."""
     if release_id == state.champion:
         state = _set_champion(state, to_release_id)
-    return _end_chain(state, at_ms, failed=True) if _is_open(state, release_id) else state
+    return _end_release(state, release_id, cause, at_ms)
 
 
 def set_paused(state: RetrainState, value: bool) -> RetrainState:
@@ -176,7 +181,15 @@ def _make_request(
     chain = chain_of(state.loop, reasons)
     strongest = min((reason.kind for reason in reasons), key=STRENGTH.index)
     length = getattr(policy.window, "command" if strongest == "import" else strongest.replace("-", "_"))
-    requested = Requested(chain, reasons, at_ms - to_ms(length), at_ms, policy.seed + state.requests)
+    requested = Requested(
+        chain,
+        reasons,
+        at_ms - to_ms(length),
+        at_ms,
+        policy.seed + state.requests,
+        state.consecutive_failures,
+        policy.breaker,
+    )
     waiting = tuple(reason for reason in state.kept if reason not in reasons)
     return replace(state, chain=chain, kept=waiting, requests=state.requests + 1), requested
 
@@ -226,10 +239,16 @@ def _set_champion(state: RetrainState, release_id: str) -> RetrainState:
     return replace(state, champion=release_id, former=former[-_REMEMBERED:])
 
 
-def _end_chain(state: RetrainState, at_ms: int, *, failed: bool) -> RetrainState:
-    counts = state.chain is None or not state.chain.imported
-    failures = state.consecutive_failures + int(counts) if failed else 0
-    return replace(state, chain=None, ended_ms=at_ms, consecutive_failures=failures)
+def _end_release(state: RetrainState, release_id: str, cause: str, at_ms: int) -> RetrainState:
+    if not _is_open(state, release_id):
+        return state
+    return _end_chain(state, at_ms, "failed" if is_failure(cause) else "undecided")
+
+
+def _end_chain(state: RetrainState, at_ms: int, end: Literal["promoted", "failed", "undecided"]) -> RetrainState:
+    imported = state.chain is not None and state.chain.imported
+    failures = state.consecutive_failures + int(end == "failed" and not imported)
+    return replace(state, chain=None, ended_ms=at_ms, consecutive_failures=0 if end == "promoted" else failures)
 
 
 def _record_answers(state: RetrainState, reasons: tuple[Reason, ...]) -> RetrainState:

@@ -73,7 +73,7 @@ class RetrainState:
     kept: tuple[Reason, ...] = ()
     requests: int = 0
     consecutive_failures: int = 0
-    """Consecutive chains that ended without a promotion."""
+    """Consecutive chains that ended in a failure of the trainer; others without a promotion are skipped."""
     ended_ms: int | None = None
     """Event time at which the last chain ended."""
     periods: int = 0
@@ -115,6 +115,10 @@ class Requested:
     window_start_ms: int
     window_end_ms: int
     seed: int
+    failures: int
+    """Consecutive failures of the trainer before it."""
+    breaker: int
+    """Number of failures at which the breaker opens."""
 
     @property
     def evidence(self) -> tuple[str, ...]:

@@ -88,9 +88,9 @@ def test_a_working_loop_is_not_stuck(tmp_path: Path) -> None:
     assert states(harness) == {}
 
 
-def test_watching_is_no_alarm(tmp_path: Path) -> None:
+def test_an_alarm_of_a_watching_detector_sends_a_notice_of_its_own_kind(tmp_path: Path) -> None:
     harness = rig_with_notices(tmp_path, FakeClock(WALL_MS))
     log = EventLog()
     log.add("watch", monitoring.DriftDetected(detector="shift", mode="watch"), "w")
     harness.read(log.events)
-    assert states(harness) == {}
+    assert states(harness) == {"watch": "waiting"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from driftloop.events import ids
+from driftloop.events.release_end import ReleaseEnd
 from services.registry.domain import transitions as machine
 from services.registry.domain.release import ApprovalRequested, Change, LoopReleases, Rejected, RolledBack, Stage
 from services.registry.drafts import drafts
@@ -25,8 +26,8 @@ def test_ids_of_a_first_champion_are_those_of_every_version() -> None:
 def test_ids_of_the_ends_of_a_release_are_those_of_every_version() -> None:
     release = replace(candidate(2), step=1, epoch=4)
     facts = (
-        Rejected(release, "shadow", "worse", ()),
-        RolledBack(release, Stage.CANARY, "r-1", "worse", ()),
+        Rejected(release, "shadow", "worse", (), ReleaseEnd.WORSE),
+        RolledBack(release, Stage.CANARY, "r-1", "worse", (), ReleaseEnd.WORSE),
         ApprovalRequested(release, Stage.CHAMPION, 9),
     )
     change = Change(LoopReleases("orders", time_ms=5), facts)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from driftloop.events.release_end import ReleaseEnd
 from driftloop.events.verdict_outcome import VerdictOutcome
 from services.registry.domain import transitions as machine
 from services.registry.domain.release import (
@@ -114,6 +116,45 @@ def test_a_canary_that_fails_is_rolled_back(outcome: VerdictOutcome, limit: bool
     fact = change.facts[2]
     assert isinstance(fact, RolledBack)
     assert (fact.from_stage, fact.to_id) == (Stage.CANARY, "r-1")
+
+
+def paused(state: LoopReleases) -> LoopReleases:
+    return machine.set_paused(state, True).state
+
+
+def route_failed(state: LoopReleases) -> Change:
+    return machine.fail_route(state, state.epoch, "no probe", (), 5 * DAY_MS)
+
+
+def waiting() -> LoopReleases:
+    return machine.judge_stage(paused(in_shadow()), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), policy()).state
+
+
+ENDS = [
+    (lambda: machine.judge_offline(with_champion(), candidate(2), offline(2, WORSE), policy()), ReleaseEnd.REFUSED),
+    (lambda: machine.judge_offline(in_shadow(), candidate(3), offline(3), policy()), ReleaseEnd.BUSY),
+    (lambda: machine.judge_offline(paused(with_champion()), candidate(2), offline(2), policy()), ReleaseEnd.BUSY),
+    (lambda: judged(in_shadow(), "shadow", 0, WORSE), ReleaseEnd.WORSE),
+    (lambda: judged(in_shadow(), "shadow", 0, UNKNOWN, limit=True), ReleaseEnd.UNCLEAR),
+    (lambda: judged(in_canary(), "canary", 1, WORSE), ReleaseEnd.WORSE),
+    (lambda: judged(in_canary(), "canary", 1, UNKNOWN, limit=True), ReleaseEnd.UNCLEAR),
+    (lambda: judged(waiting(), "shadow", 0, UNKNOWN, day=999), ReleaseEnd.NOT_APPROVED),
+    (lambda: machine.reject(in_shadow(), "r-2", "no", (), 5 * DAY_MS), ReleaseEnd.COMMAND),
+    (lambda: machine.roll_back(in_shadow(), "no", (), 5 * DAY_MS), ReleaseEnd.COMMAND),
+    (lambda: route_failed(in_shadow()), ReleaseEnd.ROUTE_FAILED),
+]
+
+
+def judged(
+    state: LoopReleases, stage: str, step: int, outcome: VerdictOutcome, *, limit: bool = False, day: int = 9
+) -> Change:
+    return machine.judge_stage(state, in_stage(2, stage, step, outcome, day * DAY_MS, limit=limit), policy())
+
+
+@pytest.mark.parametrize(("end", "cause"), ENDS)
+def test_every_end_of_a_release_says_its_cause(end: Callable[[], Change], cause: ReleaseEnd) -> None:
+    (fact,) = [fact for fact in end().facts if isinstance(fact, Rejected | RolledBack)]
+    assert fact.cause is cause
 
 
 def test_an_undecided_verdict_changes_nothing() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -42,9 +43,9 @@ class Loop:
         self.state = controller.promote_champion(self.state, release, day * DAY_MS)
         return release
 
-    def reject(self, day: int) -> None:
+    def reject(self, day: int, cause: str = "worse") -> None:
         assert self.state.chain is not None
-        self.state = controller.reject_release(self.state, self.state.chain.release_id, day * DAY_MS)
+        self.state = controller.reject_release(self.state, self.state.chain.release_id, cause, day * DAY_MS)
 
     def fail(self, day: int) -> None:
         assert self.state.chain is not None
@@ -113,6 +114,35 @@ def test_the_breaker_ends_retries_until_a_command_and_is_reported_once() -> None
     assert loop.state.consecutive_failures == 0
 
 
+@pytest.mark.parametrize("cause", ["unclear", "not-approved", "busy"])
+def test_the_breaker_does_not_count_what_is_no_failure_of_the_trainer(cause: str) -> None:
+    loop = with_champion()
+    for day in range(5, 15):
+        assert isinstance(loop.drift(f"a{day}", day)[0], Requested)
+        loop.reject(day, cause)
+    assert loop.state.consecutive_failures == 0
+
+
+@pytest.mark.parametrize("cause", ["refused", "worse", "command", "route-failed", ""])
+def test_the_breaker_counts_failures_around_an_unclear_gain(cause: str) -> None:
+    loop = with_champion()
+    for day, end in enumerate([cause, "unclear", cause, cause], start=5):
+        request = only_request(loop.drift(f"a{day}", day))
+        loop.reject(day, end)
+    assert (request.failures, request.breaker) == (2, 3)
+    assert only_coalesced(loop.drift("b", 10)).because == "breaker"
+
+
+def test_unclear_gains_without_end_wait_for_the_cooldown_each_time() -> None:
+    loop = with_champion(cooldown="2d")
+    days = []
+    for day in range(5, 20):
+        if any(isinstance(answer, Requested) for answer in (*loop.day(day), *loop.drift(f"a{day}", day))):
+            days.append(day)
+            loop.reject(day, "unclear")
+    assert min(after - before for before, after in itertools.pairwise(days)) >= 2
+
+
 def test_drift_requests_a_run_at_once_in_the_alarms_chain() -> None:
     loop = with_champion()
     request = only_request(loop.drift("alarm", 9, loop.state.champion))
@@ -164,7 +194,7 @@ def test_an_alarm_about_a_restored_champion_counts() -> None:
     first = loop.state.champion
     loop.drift("a", 5, first)
     second = loop.promote(6)
-    loop.state = controller.roll_back_release(loop.state, second, first, 7 * DAY_MS)
+    loop.state = controller.roll_back_release(loop.state, second, first, "command", 7 * DAY_MS)
     assert loop.state.champion == first
     assert isinstance(loop.drift("b", 8, first)[0], Requested)
 
@@ -222,9 +252,9 @@ def test_events_about_other_releases_and_requests_have_no_effect() -> None:
     before = loop.state
     state = controller.fail_run(before, "another", 0)
     state = controller.open_release(state, "another")
-    state = controller.reject_release(state, "another", 0)
+    state = controller.reject_release(state, "another", "worse", 0)
     state = controller.enter_stage(state, "another", "shadow")
-    assert controller.roll_back_release(state, "another", "", 0) == before
+    assert controller.roll_back_release(state, "another", "", "worse", 0) == before
 
 
 Action = tuple[str, int]
@@ -288,8 +318,8 @@ def changed(state: RetrainState, action: str, request: str, release: str, at_ms:
         "train": lambda: controller.open_release(state, request),
         "fail": lambda: controller.fail_run(state, request, at_ms),
         "promote": lambda: controller.promote_champion(state, release, at_ms),
-        "reject": lambda: controller.reject_release(state, release, at_ms),
-        "back": lambda: controller.roll_back_release(state, release, "", at_ms),
+        "reject": lambda: controller.reject_release(state, release, "worse", at_ms),
+        "back": lambda: controller.roll_back_release(state, release, "", "worse", at_ms),
     }
     return changes[action]()
 

@@ -17,11 +17,13 @@ DRIFT, APPROVAL, ROLLBACK = (
     "registry.approval-requested.v1",
     "registry.release-rolled-back.v1",
 )
+COALESCED = "training.reason-coalesced.v1"
 RUN_FAILED, ROUTE_FAILED = "training.run-failed.v1", "serving.route-failed.v1"
 TOLD = (DRIFT, APPROVAL, ROLLBACK, RUN_FAILED, ROUTE_FAILED)
 HOUR_MS = 3_600_000
 COMMAND = re.compile(
-    r"`driftloop (?:timeline orders|(?:approve|reject) orders r-\w+ --why \.\.\.|rollback orders --why \.\.\.)`"
+    r"`driftloop (?:status|timeline orders|(?:approve|reject) orders r-\w+ --why \.\.\.|"
+    r"(?:rollback|retrain) orders --why \.\.\.)`"
 )
 
 
@@ -33,7 +35,7 @@ def test_five_kinds_of_events_give_notices() -> None:
         if notice is not None:
             kinds[example_.record.topic] = notice.kind
     assert tuple(sorted(kinds)) == tuple(sorted(TOLD))
-    assert {*kinds.values(), STUCK.kind} == set(NOTICE_KINDS)
+    assert {*kinds.values(), "watch", "breaker", STUCK.kind} == set(NOTICE_KINDS)
 
 
 @pytest.mark.parametrize("topic", TOLD)
@@ -58,8 +60,24 @@ def test_the_notice_of_an_alarm_has_its_numbers() -> None:
     assert "5.31 standard errors from zero." in notice.text
 
 
-def test_an_alarm_in_watch_mode_gives_no_notice() -> None:
-    assert notice_of(example(DRIFT, mode="watch")) is None
+def test_the_notice_of_an_alarm_promises_no_retrain() -> None:
+    assert "a retrain starts" not in written(DRIFT).text
+    assert "What follows, or why nothing does: `driftloop status`" in written(DRIFT).text
+
+
+def test_an_alarm_in_watch_mode_gives_a_notice_that_no_retrain_follows() -> None:
+    notice = written(DRIFT, mode="watch")
+    assert (notice.kind, notice.title) == ("watch", "orders: detector returns shows a change")
+    assert "The loop only watches it, so no retrain follows." in notice.text
+    assert all(COMMAND.fullmatch(command) for command in re.findall(r"`[^`]+`", notice.text))
+
+
+def test_a_reason_that_the_open_breaker_keeps_gives_a_notice() -> None:
+    assert notice_of(example(COALESCED)) is None
+    notice = written(COALESCED, because="breaker")
+    assert (notice.kind, notice.title) == ("breaker", "orders: nothing is trained for schedule")
+    assert "The reason is kept: every 30 days." in notice.text
+    assert "`driftloop retrain orders --why ...`" in notice.text
 
 
 def test_the_notice_of_an_approval_has_its_deadline() -> None:

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from driftloop.readmodel.advice import next_step
-from driftloop.readmodel.loops import LoopState, Waiting
+from driftloop.readmodel.loops import KeptReason, LoopState, Waiting
 
 QUIET = LoopState("orders", champion="r-1", epoch=3, converged_epoch=3)
+DRIFT = KeptReason("drift", "loss: 5 above 4", "release-open", 86_400_000, "alarm")
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,33 @@ QUIET = LoopState("orders", champion="r-1", epoch=3, converged_epoch=3)
         (replace(QUIET, paused=True), "driftloop resume orders"),
         (replace(QUIET, epoch=4), "does not serve epoch 4"),
         (replace(QUIET, release="r-2", stage="shadow"), "r-2 is judged in shadow"),
+        (
+            replace(
+                QUIET, failures=5, breaker_open=True, last_failure="run x FAILED: error. KeyError: a.", kept=[DRIFT]
+            ),
+            "the breaker is open after 5 failures in a row, so only a person starts a run; last: run x FAILED: error. "
+            "KeyError: a; kept: drift of 1970-01-02 00:00 (loss: 5 above 4). Fix the cause, then "
+            "driftloop retrain orders --why ...",
+        ),
+        (
+            replace(QUIET, breaker_open=True, open=["run for request q-1 goes on"]),
+            "run for request q-1 goes on; the breaker is open after several failures in a row",
+        ),
+        (
+            replace(QUIET, release="r-2", stage="shadow", kept=[DRIFT]),
+            "as outcomes come in; kept until the open release is promoted or ends: drift of 1970-01-02",
+        ),
+        (replace(QUIET, paused=True, kept=[DRIFT]), "; kept until somebody resumes the loop: drift"),
+        (replace(QUIET, kept=[DRIFT]), "kept until the next window ends, or the cooldown: drift of 1970-01-02 00:00"),
+        (
+            replace(QUIET, last_failure="run x FAILED: data."),
+            "watched, but the last attempt to train failed: run x FAILED: data; details: driftloop timeline orders",
+        ),
+        (
+            LoopState("orders", failures=2, last_failure="REJECTED r-1 in offline: gain -0.1"),
+            "no champion yet, because the last attempt failed: REJECTED r-1 in offline: gain -0.1. Fix the cause; "
+            "another run starts at the next window's end, or now with driftloop retrain orders --why ...",
+        ),
         (replace(QUIET, open=["run for request q-1 goes on"]), "nothing to do: run for request q-1"),
     ],
 )

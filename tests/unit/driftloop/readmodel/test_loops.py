@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
@@ -86,3 +90,74 @@ def test_a_loop_without_a_trainer_says_what_nothing_was_trained_for_until_someth
     promoted = registry.ChampionPromoted(loop=LOOP, release_id="r-9", previous_release_id="r-1", epoch=9)
     log.add("promoted", promoted, "k")
     assert state(log).untrained == ""
+
+
+def a_failed_run(log: EventLog, number: int, failures: int, kind: str = "drift", **fields: Any) -> None:
+    """Add a request with its reason, and the failure of its run."""
+    reason = training.Reason(kind=kind, event_id=f"{LOOP}:reason {number}", detail="why")
+    data = training.RetrainRequested(request_id=f"f-{number}", reasons=[reason], failures=failures, breaker=3, **fields)
+    log.add(f"request f{number}", data, f"f{number}")
+    failed = training.RunFailed(request_id=f"f-{number}", run_id=f"run-{number}", reason="error", detail="KeyError: a")
+    log.add(f"failed f{number}", failed, f"f{number}", f"request f{number}")
+
+
+def test_the_breaker_is_open_from_the_failure_that_opens_it_to_the_next_promotion() -> None:
+    log = two_champions()
+    for number in (1, 2, 3):
+        assert not state(log).breaker_open
+        a_failed_run(log, number, failures=number - 1)
+    found = state(log)
+    assert (found.failures, found.breaker_open, found.last_failure) == (3, True, "run run-3 FAILED: error. KeyError: a")
+    a_failed_run(log, 4, failures=3, kind="command")
+    assert (state(log).failures, state(log).breaker_open) == (4, True)
+    log.add("up", registry.ChampionPromoted(release_id="r-9", previous_release_id="r-1", epoch=9), "f4")
+    assert (state(log).failures, state(log).breaker_open, state(log).last_failure) == (0, False, "")
+
+
+def test_an_import_that_fails_does_not_count_for_the_breaker() -> None:
+    log = two_champions()
+    a_failed_run(log, 1, failures=2, kind="import", model=control.ImportedModel(source="m.onnx"))
+    assert (state(log).failures, state(log).breaker_open) == (2, False)
+    assert state(log).last_failure == "run run-1 FAILED: error. KeyError: a"
+
+
+@pytest.mark.parametrize(
+    ("cause", "failures"), [("worse", 3), ("", 3), ("unclear", 2), ("not-approved", 2), ("busy", 2)]
+)
+@pytest.mark.parametrize("end", [registry.ReleaseRejected, registry.ReleaseRolledBack])
+def test_the_end_of_a_release_counts_as_the_retrain_controller_counts_it(end: Any, cause: str, failures: int) -> None:
+    log = until("converged 2")
+    reason = training.Reason(kind="drift", event_id=f"{LOOP}:alarm")
+    again = training.RetrainRequested(request_id="q-2", reasons=[reason], failures=2, breaker=3)
+    log.add("counted", again, "drift")
+    log.add("ended", end(release_id="r-2", reason="gain 0", cause=cause), "drift", "shadow verdict 2")
+    found = state(log)
+    assert (found.failures, found.breaker_open) == (failures, failures == 3)
+    assert bool(found.last_failure) == (failures == 3)
+
+
+def test_a_reason_is_kept_until_it_is_requested_or_dropped() -> None:
+    log = two_champions()
+    first, second = (
+        training.Reason(kind="drift", event_id=f"{LOOP}:{name}", detail=f"{name} drifts", event_time_ms=DAY_MS)
+        for name in "ab"
+    )
+    for name, reason in (("kept a", first), ("kept b", second)):
+        log.add(name, training.ReasonCoalesced(reason=reason, because="cooldown"), name)
+    assert [(kept.kind, kept.detail, kept.because) for kept in state(log).kept] == [
+        ("drift", "a drifts", "cooldown"), ("drift", "b drifts", "cooldown"),
+    ]  # fmt: skip
+    log.add("dropped a", training.ReasonCoalesced(reason=first, because="superseded", blocked_by="r-2"), "kept a")
+    assert [kept.detail for kept in state(log).kept] == ["b drifts"]
+    log.add("request b", training.RetrainRequested(request_id="b", reasons=[second]), "kept b")
+    assert state(log).kept == []
+    assert loop_states(reversed(log.events))[0].kept == []
+
+
+def test_a_reason_that_the_breaker_keeps_shows_that_it_is_open_until_a_run_starts_by_itself() -> None:
+    log = two_champions()
+    reason = training.Reason(kind="drift", event_id=f"{LOOP}:a", event_time_ms=DAY_MS)
+    log.add("kept", training.ReasonCoalesced(reason=reason, because="breaker"), "a")
+    assert state(log).breaker_open
+    log.add("asked", training.RetrainRequested(request_id="a", reasons=[reason]), "a")
+    assert not state(log).breaker_open

@@ -53,7 +53,10 @@ def test_a_route_that_failed_ends_the_wait() -> None:
     ("answer", "words"),
     [
         (event("RetrainRequested", reasons=[{"event_id": "cmd"}]), "training is requested"),
-        (event("ReasonCoalesced", reason={"event_id": "cmd"}, because="paused"), "kept for a later run (paused)"),
+        (
+            event("ReasonCoalesced", reason={"event_id": "cmd"}, because="paused"),
+            "kept, until somebody resumes the loop",
+        ),
     ],
 )
 def test_a_retrain_is_done_when_the_controller_has_answered(answer: api.Event, words: str) -> None:
@@ -78,7 +81,7 @@ def in_chain(kind: str, **payload: Any) -> api.Event:
         ),
         (in_chain("RunFailed", reason="error", detail="no probabilities"), "refused: no probabilities", True),
         (in_chain("ReleaseRejected", reason="gain over the base rate -0.2"), "refused: gain over the base", True),
-        (in_chain("ReasonCoalesced", because="release-open"), "kept for a later run (release-open)", False),
+        (in_chain("ReasonCoalesced", because="release-open"), "kept, until the open release is", False),
     ],
 )  # fmt: skip
 def test_an_import_is_done_when_its_model_answers_or_is_refused(answer: api.Event, words: str, refused: bool) -> None:
