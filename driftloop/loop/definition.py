@@ -252,7 +252,8 @@ class DetectorDefinition(Model):
     blocks: int = Field(default=1, ge=1)
     """Number of newest closed blocks in the statistic. With fewer blocks there is no result yet."""
     on: str | None = None
-    """Only for `psi`: the name of an input, or `score`. Default: the largest index of all inputs and the score."""
+    """Only for `psi`: the name of an input of the model, also a categorical one, or `score`. Default: the largest index
+    of all inputs and the score."""
     min_rows: int = Field(default=1, ge=1)
     """Blocks with fewer joined rows are ignored."""
 

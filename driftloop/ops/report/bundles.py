@@ -20,7 +20,7 @@ class BundleContent:
     problem: str = ""
     """Empty if it could be read."""
     missing: dict[str, float] = field(default_factory=dict)
-    """Share of the training rows in which each numeric input was missing."""
+    """Share of the training rows in which each input was missing."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest without the digests of its files, or the problem."""
@@ -48,6 +48,7 @@ def read_bundle(uri: str, digest: str, resolve_path: PathResolver = local_path) 
 
 
 def _missing(reference: bytes) -> dict[str, float]:
-    inputs = json.loads(reference)["inputs"]
-    rows = {name: grid["missing"] + sum(grid["counts"]) for name, grid in inputs.items()}
+    data = json.loads(reference)
+    inputs = {**data["inputs"], **data.get("categorical", {})}
+    rows = {name: grid["missing"] + sum(grid["counts"]) + grid.get("other", 0) for name, grid in inputs.items()}
     return {name: grid["missing"] / rows[name] for name, grid in inputs.items() if rows[name]}

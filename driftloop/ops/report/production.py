@@ -53,7 +53,7 @@ def calibration(windows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def missing_inputs(release_id: str, history: LoopHistory) -> dict[str, float]:
-    """Return the share of answers in which each numeric input was missing, also because its view was too old."""
+    """Return the share of answers in which each input was missing, also because its view was too old."""
     missing: dict[str, int] = defaultdict(int)
     rows: dict[str, int] = defaultdict(int)
     for event in history.of_kind(monitoring.WindowClosed):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,23 @@ class Grid:
     """Histogram of one input or of the score in training.
 
     ``edges`` float64 [k] are inner edges, ascending. They make k + 1 bins; the outer ones are open, and each bin
-    includes
-    its lower edge. ``counts`` int64 [k + 1]. NaN is counted only in ``missing``.
+    includes its lower edge. ``counts`` int64 [k + 1]. NaN is counted only in ``missing``.
     """
 
     edges: Floats
     counts: NDArray[np.int64]
     missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """Histogram of one categorical input in training: the rows of each value, then those of all other values."""
+
+    values: tuple[str, ...]
+    counts: NDArray[np.int64]
+    """int64 [k + 1]"""
+    missing: int
+    """Rows with empty text, which is in no other count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,8 @@ class Reference:
     categorical: tuple[str, ...]
     inputs: Mapping[str, Grid]
     score: Grid | None
+    categories: Mapping[str, Categories] = field(default_factory=dict)
+    """By categorical input; empty if an older version wrote the bundle."""
 
     def describes(self, prediction: Prediction) -> bool:
         """Return whether the prediction's inputs were logged in this order."""
@@ -51,7 +64,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts on the bins of a release, and their population stability index against training."""
+    """Counts on the bins of a release, and their population stability index against training.
+
+    The last count of a categorical input is that of the values which are not in its reference.
+    """
 
     release_id: str
     name: str
@@ -83,6 +99,19 @@ def psi(reference: NDArray[np.int64], current: NDArray[np.int64]) -> float:
 
 def histogram(release_id: str, name: str, grid: Grid, values: Floats) -> Histogram:
     """Return the histogram of values float64 [n]. Missing values are one more bin of the index."""
-    counts, missing = counts_on(grid, values)
-    moved = psi(np.append(grid.counts, grid.missing), np.append(counts, missing))
+    return _histogram(release_id, name, grid, *counts_on(grid, values))
+
+
+def categorical_histogram(release_id: str, name: str, categories: Categories, values: Sequence[str]) -> Histogram:
+    """Return the histogram of text. Missing and all other values are two more bins of the index."""
+    rows = Counter(values)
+    missing = rows.pop("", 0)
+    counts = [rows.pop(value, 0) for value in categories.values]
+    return _histogram(release_id, name, categories, np.array([*counts, rows.total()], dtype=np.int64), missing)
+
+
+def _histogram(
+    release_id: str, name: str, reference: Grid | Categories, counts: NDArray[np.int64], missing: int
+) -> Histogram:
+    moved = psi(np.append(reference.counts, reference.missing), np.append(counts, missing))
     return Histogram(release_id, name, tuple(int(count) for count in counts), missing, moved)

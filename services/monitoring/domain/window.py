@@ -10,7 +10,7 @@ import numpy as np
 
 from driftloop.model.losses import LabelKind, losses, top_label
 from services.monitoring.domain.join import JoinCounts, JoinResult
-from services.monitoring.domain.psi import Histogram, Reference, histogram
+from services.monitoring.domain.psi import Histogram, Reference, categorical_histogram, histogram
 from services.monitoring.domain.rows import JoinedRow, Pair, Prediction, ReleaseScore
 
 
@@ -223,12 +223,19 @@ def _histograms(rows: Sequence[Prediction], references: Mapping[str, Reference])
 def _release_histograms(rows: Sequence[Prediction], reference: Reference) -> list[Histogram]:
     """Return histograms: inputs over the rows that the release answered, scores over all rows that it scored."""
     release = reference.release_id
-    answered = [row.numeric for row in rows if row.release_id == release and reference.describes(row)]
-    table = np.array(answered, dtype=np.float64).reshape(len(answered), len(reference.numeric))
+    answered = [row for row in rows if row.release_id == release and reference.describes(row)]
+    numeric = np.array([row.numeric for row in answered], dtype=np.float64).reshape(
+        len(answered), len(reference.numeric)
+    )
     histograms = [
-        histogram(release, name, reference.inputs[name], table[:, column])
+        histogram(release, name, reference.inputs[name], numeric[:, column])
         for column, name in enumerate(reference.numeric)
-        if len(answered) and name in reference.inputs
+        if answered and name in reference.inputs
+    ]
+    histograms += [
+        categorical_histogram(release, name, reference.categories[name], [row.categorical[column] for row in answered])
+        for column, name in enumerate(reference.categorical)
+        if answered and name in reference.categories
     ]
     if reference.score is not None:
         scores = np.array([score.score for row in rows for score in row.scores if score.release_id == release])

@@ -53,7 +53,9 @@ def write(
     )
     files = {
         MODEL: model,
-        REFERENCE: reference(train.numeric, train.numeric_names, confidence(train_score)),
+        REFERENCE: reference(
+            train.numeric, train.numeric_names, confidence(train_score), train.categorical, train.categorical_names
+        ),
         GOLDEN: golden_sample(holdout, score),
     }
     folder.mkdir(parents=True, exist_ok=True)

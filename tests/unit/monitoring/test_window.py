@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from driftloop.model.losses import MEAN_FLOOR, PROBABILITY_FLOOR, losses
 from services.monitoring.domain.monitor import LoopMonitor, WindowRules
-from services.monitoring.domain.psi import Grid, counts_on, histogram, psi
+from services.monitoring.domain.psi import Categories, Grid, categorical_histogram, counts_on, histogram, psi
 from services.monitoring.domain.rows import Prediction, ReleaseScore
 from services.monitoring.domain.window import SliceRule, Window
+from services.training.domain.reference import histogram as training_histogram
 from tests.unit.monitoring.rows import DAY, HOUR, outcome, prediction, reference
 
 COLOURS = (SliceRule("colour", "colour", 2),)
@@ -304,3 +305,45 @@ def test_the_sums_of_classes_are_confidence_correctness_and_log_loss() -> None:
     assert pair.challenger_loss == pytest.approx(-math.log(0.3) - math.log(0.05))
     scores = {row.release_id: row.counts for row in window.histograms if row.name == "score"}
     assert scores == {"r-1": (0, 3), "r-2": (0, 2)}
+
+
+def test_a_feed_that_comes_alive_moves_the_index() -> None:
+    bins = training_histogram(np.zeros(500))
+    grid = Grid(np.array(bins.edges), np.array(bins.counts), bins.missing)
+    assert histogram("r", "x", grid, np.zeros(100)).psi == 0.0
+    assert histogram("r", "x", grid, np.linspace(0.1, 9, 100)).psi > 10
+    assert histogram("r", "x", grid, np.concatenate([np.zeros(80), np.linspace(0.1, 9, 20)])).psi > 0.25
+
+
+def test_a_rare_value_that_becomes_common_moves_the_index() -> None:
+    bins = training_histogram(np.array([0.0] * 950 + [1.0] * 50))
+    grid = Grid(np.array(bins.edges), np.array(bins.counts), bins.missing)
+    assert histogram("r", "x", grid, np.array([0.0] * 50 + [1.0] * 50)).psi > 1.0
+
+
+COLOURS_SEEN = Categories(("blue", "red"), np.array([60, 40, 0]), 0)
+
+
+def test_the_index_of_text_is_that_of_its_shares() -> None:
+    same = categorical_histogram("r", "colour", COLOURS_SEEN, ["blue", "blue", "blue", "red", "red"])
+    assert (same.counts, same.missing, same.psi) == ((3, 2, 0), 0, 0.0)
+    turned = categorical_histogram("r", "colour", COLOURS_SEEN, ["blue", "blue", "red", "red", "red"])
+    assert turned.psi == pytest.approx(0.2 * math.log(0.6 / 0.4) * 2)
+
+
+@pytest.mark.parametrize("value", ["green", ""])
+def test_unseen_and_missing_text_moves_the_index(value: str) -> None:
+    found = categorical_histogram("r", "colour", COLOURS_SEEN, [value] * 10)
+    assert (found.counts[-1], found.missing) == ((10, 0) if value else (0, 10))
+    assert found.psi > 10
+
+
+def test_a_window_has_a_histogram_of_each_categorical_input_with_a_reference() -> None:
+    known = {"r-1": replace(REFERENCES["r-1"], categories={"colour": COLOURS_SEEN})}
+    state = monitor()
+    reach(state, 0)
+    state.join.add_predictions([prediction("a", 1, colour="red"), prediction("b", 2, colour="green")])
+    reach(state, 24)
+    window = state.close(known).window
+    assert [(row.name, row.counts) for row in window.histograms if row.name == "colour"] == [("colour", (0, 1, 1))]
+    assert [row.name for row in one_day(prediction("a", 1)).histograms] == ["x", "score"]
