@@ -46,6 +46,22 @@ class PairedBlock(_message.Message):
     slice: str
     def __init__(self, champion_release_id: _Optional[str] = ..., challenger_release_id: _Optional[str] = ..., block_start_ms: _Optional[int] = ..., count: _Optional[int] = ..., champion_loss_sum: _Optional[float] = ..., challenger_loss_sum: _Optional[float] = ..., slice: _Optional[str] = ...) -> None: ...
 
+class SliceWindow(_message.Message):
+    __slots__ = ("release_id", "slice", "count", "loss_sum", "score_sum", "outcome_sum")
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    LOSS_SUM_FIELD_NUMBER: _ClassVar[int]
+    SCORE_SUM_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_SUM_FIELD_NUMBER: _ClassVar[int]
+    release_id: str
+    slice: str
+    count: int
+    loss_sum: float
+    score_sum: float
+    outcome_sum: float
+    def __init__(self, release_id: _Optional[str] = ..., slice: _Optional[str] = ..., count: _Optional[int] = ..., loss_sum: _Optional[float] = ..., score_sum: _Optional[float] = ..., outcome_sum: _Optional[float] = ...) -> None: ...
+
 class Histogram(_message.Message):
     __slots__ = ("release_id", "name", "counts", "missing", "psi")
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -79,7 +95,7 @@ class JoinCounts(_message.Message):
     def __init__(self, joined: _Optional[int] = ..., late: _Optional[int] = ..., missing: _Optional[int] = ..., duplicate: _Optional[int] = ..., corrected: _Optional[int] = ..., unpredicted: _Optional[int] = ..., overdue: _Optional[int] = ...) -> None: ...
 
 class WindowClosed(_message.Message):
-    __slots__ = ("loop", "window_id", "start_ms", "end_ms", "releases", "paired", "histograms", "joins", "predictions", "champion_release_id")
+    __slots__ = ("loop", "window_id", "start_ms", "end_ms", "releases", "paired", "histograms", "joins", "predictions", "champion_release_id", "slices")
     LOOP_FIELD_NUMBER: _ClassVar[int]
     WINDOW_ID_FIELD_NUMBER: _ClassVar[int]
     START_MS_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +106,7 @@ class WindowClosed(_message.Message):
     JOINS_FIELD_NUMBER: _ClassVar[int]
     PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
     loop: str
     window_id: str
     start_ms: int
@@ -100,7 +117,8 @@ class WindowClosed(_message.Message):
     joins: JoinCounts
     predictions: int
     champion_release_id: str
-    def __init__(self, loop: _Optional[str] = ..., window_id: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., releases: _Optional[_Iterable[_Union[ReleaseWindow, _Mapping]]] = ..., paired: _Optional[_Iterable[_Union[PairedBlock, _Mapping]]] = ..., histograms: _Optional[_Iterable[_Union[Histogram, _Mapping]]] = ..., joins: _Optional[_Union[JoinCounts, _Mapping]] = ..., predictions: _Optional[int] = ..., champion_release_id: _Optional[str] = ...) -> None: ...
+    slices: _containers.RepeatedCompositeFieldContainer[SliceWindow]
+    def __init__(self, loop: _Optional[str] = ..., window_id: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., releases: _Optional[_Iterable[_Union[ReleaseWindow, _Mapping]]] = ..., paired: _Optional[_Iterable[_Union[PairedBlock, _Mapping]]] = ..., histograms: _Optional[_Iterable[_Union[Histogram, _Mapping]]] = ..., joins: _Optional[_Union[JoinCounts, _Mapping]] = ..., predictions: _Optional[int] = ..., champion_release_id: _Optional[str] = ..., slices: _Optional[_Iterable[_Union[SliceWindow, _Mapping]]] = ...) -> None: ...
 
 class WindowRestated(_message.Message):
     __slots__ = ("loop", "window_id", "start_ms", "end_ms", "before", "after", "corrections", "known_by_window_id")
@@ -123,18 +141,32 @@ class WindowRestated(_message.Message):
     def __init__(self, loop: _Optional[str] = ..., window_id: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., before: _Optional[_Iterable[_Union[ReleaseWindow, _Mapping]]] = ..., after: _Optional[_Iterable[_Union[ReleaseWindow, _Mapping]]] = ..., corrections: _Optional[int] = ..., known_by_window_id: _Optional[str] = ...) -> None: ...
 
 class WindowDecided(_message.Message):
-    __slots__ = ("loop", "window_id", "end_ms", "decider", "opened")
+    __slots__ = ("loop", "window_id", "end_ms", "decider", "opened", "silent")
     LOOP_FIELD_NUMBER: _ClassVar[int]
     WINDOW_ID_FIELD_NUMBER: _ClassVar[int]
     END_MS_FIELD_NUMBER: _ClassVar[int]
     DECIDER_FIELD_NUMBER: _ClassVar[int]
     OPENED_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
     loop: str
     window_id: str
     end_ms: int
     decider: str
     opened: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, loop: _Optional[str] = ..., window_id: _Optional[str] = ..., end_ms: _Optional[int] = ..., decider: _Optional[str] = ..., opened: _Optional[_Iterable[str]] = ...) -> None: ...
+    silent: _containers.RepeatedCompositeFieldContainer[SilentDetector]
+    def __init__(self, loop: _Optional[str] = ..., window_id: _Optional[str] = ..., end_ms: _Optional[int] = ..., decider: _Optional[str] = ..., opened: _Optional[_Iterable[str]] = ..., silent: _Optional[_Iterable[_Union[SilentDetector, _Mapping]]] = ...) -> None: ...
+
+class SilentDetector(_message.Message):
+    __slots__ = ("detector", "windows", "rows", "min_rows")
+    DETECTOR_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    MIN_ROWS_FIELD_NUMBER: _ClassVar[int]
+    detector: str
+    windows: int
+    rows: int
+    min_rows: int
+    def __init__(self, detector: _Optional[str] = ..., windows: _Optional[int] = ..., rows: _Optional[int] = ..., min_rows: _Optional[int] = ...) -> None: ...
 
 class DriftDetected(_message.Message):
     __slots__ = ("loop", "detector", "release_id", "mode", "episode", "statistic", "threshold", "blocks", "explanation", "evidence_ids")

@@ -28,8 +28,16 @@ class ReleaseScore(_message.Message):
     class_scores: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, release_id: _Optional[str] = ..., role: _Optional[str] = ..., score: _Optional[float] = ..., class_scores: _Optional[_Iterable[float]] = ...) -> None: ...
 
+class InputValue(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
 class PredictionServed(_message.Message):
-    __slots__ = ("loop", "prediction_id", "key", "decision_time_ms", "release_id", "arm", "score", "scores", "input_digest", "numeric", "categorical", "feature_watermark_ms", "route_epoch", "served_wall_time_ms", "purpose", "stale_views")
+    __slots__ = ("loop", "prediction_id", "key", "decision_time_ms", "release_id", "arm", "score", "scores", "input_digest", "numeric", "categorical", "feature_watermark_ms", "route_epoch", "served_wall_time_ms", "purpose", "stale_views", "slice_inputs")
     LOOP_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +54,7 @@ class PredictionServed(_message.Message):
     SERVED_WALL_TIME_MS_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     STALE_VIEWS_FIELD_NUMBER: _ClassVar[int]
+    SLICE_INPUTS_FIELD_NUMBER: _ClassVar[int]
     loop: str
     prediction_id: str
     key: str
@@ -62,7 +71,8 @@ class PredictionServed(_message.Message):
     served_wall_time_ms: int
     purpose: Purpose
     stale_views: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, loop: _Optional[str] = ..., prediction_id: _Optional[str] = ..., key: _Optional[str] = ..., decision_time_ms: _Optional[int] = ..., release_id: _Optional[str] = ..., arm: _Optional[str] = ..., score: _Optional[float] = ..., scores: _Optional[_Iterable[_Union[ReleaseScore, _Mapping]]] = ..., input_digest: _Optional[str] = ..., numeric: _Optional[_Iterable[float]] = ..., categorical: _Optional[_Iterable[str]] = ..., feature_watermark_ms: _Optional[int] = ..., route_epoch: _Optional[int] = ..., served_wall_time_ms: _Optional[int] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., stale_views: _Optional[_Iterable[str]] = ...) -> None: ...
+    slice_inputs: _containers.RepeatedCompositeFieldContainer[InputValue]
+    def __init__(self, loop: _Optional[str] = ..., prediction_id: _Optional[str] = ..., key: _Optional[str] = ..., decision_time_ms: _Optional[int] = ..., release_id: _Optional[str] = ..., arm: _Optional[str] = ..., score: _Optional[float] = ..., scores: _Optional[_Iterable[_Union[ReleaseScore, _Mapping]]] = ..., input_digest: _Optional[str] = ..., numeric: _Optional[_Iterable[float]] = ..., categorical: _Optional[_Iterable[str]] = ..., feature_watermark_ms: _Optional[int] = ..., route_epoch: _Optional[int] = ..., served_wall_time_ms: _Optional[int] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., stale_views: _Optional[_Iterable[str]] = ..., slice_inputs: _Optional[_Iterable[_Union[InputValue, _Mapping]]] = ...) -> None: ...
 
 class PredictionWatermark(_message.Message):
     __slots__ = ("loop", "watermark_ms")

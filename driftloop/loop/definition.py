@@ -232,9 +232,11 @@ class SliceDefinition(Model):
     """An input for whose values quality is reported separately."""
 
     input: str
-    """One of `prediction.inputs`."""
+    """One of `prediction.inputs`, also one with `model: false`: an attribute that the model must not use."""
     max_values: int = Field(default=20, ge=1, le=200)
     """Only this many of the most frequent values in a window are reported."""
+    min_rows: int = Field(default=30, ge=1)
+    """Page and report show the quality of a value only with this many outcomes in the shown windows."""
 
 
 class DetectorDefinition(Model):

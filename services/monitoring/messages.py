@@ -54,6 +54,7 @@ def prediction(message: predictions.PredictionServed, visible_ms: int, classes: 
         input_digest=message.input_digest,
         numeric=np.array(message.numeric, dtype=np.float64),
         categorical=tuple(message.categorical),
+        sliced={entry.name: entry.value for entry in message.slice_inputs},
     )
 
 
@@ -123,6 +124,17 @@ def window_closed(loop: str, window: Window) -> Draft:
         joins=monitoring.JoinCounts(**asdict(window.joins)),
         predictions=window.predictions,
         champion_release_id=window.champion,
+        slices=[
+            monitoring.SliceWindow(
+                release_id=sums.release_id,
+                slice=sums.slice,
+                count=sums.count,
+                loss_sum=sums.loss,
+                score_sum=sums.score,
+                outcome_sum=sums.outcome,
+            )
+            for sums in window.slices
+        ],
     )
     return Draft(ids.event_id("monitoring.window-closed", loop, window.end_ms), loop, window.end_ms, data)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,8 @@ class Prediction:
     numeric: Floats
     """Inputs of the answering release, float64 [F], in its order; NaN is missing."""
     categorical: tuple[str, ...]
+    sliced: Mapping[str, str] = field(default_factory=dict)
+    """Inputs of slices that the answering release does not use, as text."""
 
     @property
     def order(self) -> tuple[int, str]:

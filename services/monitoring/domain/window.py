@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftloop.model.losses import LabelKind, losses, top_label
+from driftloop.model.slices import slice_text
 from services.monitoring.domain.join import JoinCounts, JoinResult
 from services.monitoring.domain.psi import Histogram, Reference, categorical_histogram, histogram
 from services.monitoring.domain.rows import JoinedRow, Pair, Prediction, ReleaseScore
@@ -16,7 +17,7 @@ from services.monitoring.domain.rows import JoinedRow, Pair, Prediction, Release
 
 @dataclass(frozen=True, slots=True)
 class SliceRule:
-    """A model input that slices paired losses; each window keeps its ``max_values`` most frequent values."""
+    """An input that slices quality; each window keeps its ``max_values`` most frequent values."""
 
     name: str
     input: str
@@ -55,6 +56,19 @@ class PairedSums:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceSums:
+    """Sums over the joined predictions of one slice that a champion scored; see `ReleaseSums`."""
+
+    release_id: str
+    slice: str
+    """``name=value``."""
+    count: int
+    loss: float
+    score: float
+    outcome: float
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A closed window ``[start_ms, end_ms)``."""
 
@@ -66,6 +80,7 @@ class Window:
     releases: tuple[ReleaseSums, ...]
     paired: tuple[PairedSums, ...]
     histograms: tuple[Histogram, ...]
+    slices: tuple[SliceSums, ...] = ()
 
 
 def summarize(
@@ -86,6 +101,7 @@ def summarize(
         releases=_release_sums(joined, kind),
         paired=_paired_sums(joined.pairs, kind, slices, references),
         histograms=_histograms(joined.predictions, references),
+        slices=_slice_sums(joined.pairs, kind, slices, references),
     )
 
 
@@ -182,27 +198,73 @@ def _parts(
     rows: list[_SharedRow], slices: Sequence[SliceRule], references: Mapping[str, Reference]
 ) -> list[tuple[str, list[_SharedRow]]]:
     """Return all rows, then the rows of each slice."""
-    parts = [("", rows)]
+    indices = slice_rows([row.prediction for row in rows], slices, references)
+    return [("", rows), *((name, [rows[index] for index in found]) for name, found in indices)]
+
+
+def slice_rows(
+    rows: Sequence[Prediction], slices: Sequence[SliceRule], references: Mapping[str, Reference]
+) -> list[tuple[str, list[int]]]:
+    """Return the indices of the rows of each slice, in order of name; ``name=value`` by slice."""
+    found = []
     for rule in sorted(slices, key=lambda rule: rule.name):
-        by_value: dict[str, list[_SharedRow]] = {}
-        for row in rows:
-            value = input_value(row.prediction, rule.input, references.get(row.prediction.release_id))
+        by_value: dict[str, list[int]] = {}
+        for index, row in enumerate(rows):
+            value = input_value(row, rule.input, references.get(row.release_id))
             if value is not None:
-                by_value.setdefault(value, []).append(row)
+                by_value.setdefault(value, []).append(index)
         common = sorted(by_value, key=lambda value: (-len(by_value[value]), value))[: rule.max_values]
-        parts += [(f"{rule.name}={value}", by_value[value]) for value in sorted(common)]
-    return parts
+        found += [(f"{rule.name}={value}", by_value[value]) for value in sorted(common)]
+    return found
 
 
 def input_value(prediction: Prediction, name: str, reference: Reference | None) -> str | None:
-    """Return a model input as text, or None if the model does not have it or logged another order of inputs."""
+    """Return an input as text, or None if it was not logged, or in another order of inputs."""
+    if name in prediction.sliced:
+        return prediction.sliced[name]
     if reference is None or not reference.describes(prediction):
         return None
     if name in reference.categorical:
         return prediction.categorical[reference.categorical.index(name)]
     if name in reference.numeric:
-        return f"{prediction.numeric[reference.numeric.index(name)]:g}"
+        return slice_text(float(prediction.numeric[reference.numeric.index(name)]))
     return None
+
+
+def _slice_sums(
+    pairs: Sequence[Pair], kind: LabelKind, slices: Sequence[SliceRule], references: Mapping[str, Reference]
+) -> tuple[SliceSums, ...]:
+    """Return the sums of each slice, by the champion that scored its rows."""
+    if not slices:
+        return ()
+    rows: dict[str, list[tuple[Pair, ReleaseScore]]] = {}
+    for pair in pairs:
+        for score in pair.prediction.scores:
+            if score.role == "champion":
+                rows.setdefault(score.release_id, []).append((pair, score))
+    return tuple(
+        sums
+        for release, scored in sorted(rows.items())
+        for sums in _release_slices(release, scored, kind, slices, references)
+    )
+
+
+def _release_slices(
+    release: str,
+    scored: Sequence[tuple[Pair, ReleaseScore]],
+    kind: LabelKind,
+    slices: Sequence[SliceRule],
+    references: Mapping[str, Reference],
+) -> list[SliceSums]:
+    scores = np.array([score.scores for _, score in scored], dtype=np.float64)
+    label = np.array([pair.outcome.value for pair, _ in scored], dtype=np.float64)
+    loss, (score, outcome) = losses(kind, scores, label), top_label(kind, scores, label)
+    return [
+        SliceSums(
+            release, name, len(rows), float(loss[rows].sum()), float(score[rows].sum()), float(outcome[rows].sum())
+        )
+        for name, rows in slice_rows([pair.prediction for pair, _ in scored], slices, references)
+    ]
 
 
 def _pair_sum(names: tuple[str, str], label: str, rows: Sequence[_SharedRow], kind: LabelKind) -> PairedSums:

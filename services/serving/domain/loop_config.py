@@ -44,6 +44,8 @@ class LoopConfig:
     """Folder of this loop's prediction log."""
     classes: tuple[str, ...] = ()
     """Classes of the label. With classes, a row's score is one number per class."""
+    slices: tuple[str, ...] = ()
+    """Inputs by which quality is sliced."""
 
     def to_json(self) -> bytes:
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1).encode()
@@ -60,6 +62,6 @@ def read_loop_config(path: Path) -> LoopConfig:
         raise ValueError(f"{path} has format {version}; this version reads {FORMAT}")
     try:
         data["join_keys"] = {name: KeySource(**source) for name, source in data["join_keys"].items()}
-        return LoopConfig(**{**data, "classes": tuple(data["classes"])})
+        return LoopConfig(**{**data, "classes": tuple(data["classes"]), "slices": tuple(data.get("slices", ()))})
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: {error!r}") from error

@@ -71,6 +71,7 @@ def loop_config(definition: LoopDefinition, paths: RouterPaths) -> LoopConfig:
         routes=str(paths.routes),
         spool=str(paths.spool / definition.loop),
         classes=definition.label.classes,
+        slices=tuple(sorted({rule.input for rule in definition.monitoring.slices.values()})),
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from driftloop.contracts import predictions_pb2
 from driftloop.model.scores import confidence, finite_rows
+from driftloop.model.slices import slice_text
 from services.serving.domain.loop_config import LoopConfig
 from services.serving.domain.traffic_split import is_challenger
 from services.serving.router.batch import BadRequest, Batch, RawRequest, RequestRows, concatenate, read_request
@@ -53,6 +54,8 @@ class _Scorer:
     role: str
     numeric: NDArray[np.intp] | None
     strings: NDArray[np.intp] | None
+    slices: tuple[str, ...]
+    """Inputs of slices that the release does not use: the record lists them in addition."""
 
     def inputs(self, joined: Joined) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
         numeric = joined.numeric if self.numeric is None else joined.numeric[:, self.numeric]
@@ -129,7 +132,9 @@ class Router:
         columns = columns_of([inputs for release in releases for inputs in (release.numeric, release.categorical)])
         joiner = Joiner(columns, self.config.join_keys, self.config.max_feature_age_ms, self.online)
         roles = (CHAMPION, CHALLENGER)
-        return _Plan(live, joiner, tuple(_scorer(r, role, columns) for r, role in zip(releases, roles, strict=False)))
+        slices = self.config.slices
+        scorers = (_scorer(r, role, columns, slices) for r, role in zip(releases, roles, strict=False))
+        return _Plan(live, joiner, tuple(scorers))
 
     def _answer(self, plan: _Plan, requests: Sequence[RequestRows], now_ms: int) -> list[Answer | Refusal]:
         batch = concatenate(requests)
@@ -199,6 +204,10 @@ class Router:
             served_wall_time_ms=now_ms,
             purpose=predictions_pb2.PROBE if probe else predictions_pb2.CLIENT,
             stale_views=joined.stale[row],
+            slice_inputs=[
+                predictions_pb2.InputValue(name=name, value=slice_text(batch.columns[name][row]))
+                for name in arm.scorer.slices
+            ],
         )
         for result in scored:
             if result.finite[row]:
@@ -209,12 +218,14 @@ class Router:
         return record.SerializeToString()
 
 
-def _scorer(release: LoadedRelease, role: str, columns: Columns) -> _Scorer:
+def _scorer(release: LoadedRelease, role: str, columns: Columns, slices: Sequence[str]) -> _Scorer:
+    used = {column.name for column in (*release.numeric, *release.categorical)}
     return _Scorer(
         release,
         role,
         column_indices(release.numeric, columns.numeric),
         column_indices(release.categorical, columns.strings),
+        tuple(name for name in slices if name not in used),
     )
 
 

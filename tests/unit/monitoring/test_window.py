@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftloop.model.losses import MEAN_FLOOR, PROBABILITY_FLOOR, losses
+from driftloop.model.slices import slice_text
 from services.monitoring.domain.monitor import LoopMonitor, WindowRules
 from services.monitoring.domain.psi import Categories, Grid, categorical_histogram, counts_on, histogram, psi
 from services.monitoring.domain.rows import Prediction, ReleaseScore
@@ -148,6 +149,39 @@ def test_slices_keep_their_most_frequent_values() -> None:
         ("colour=blue", 2),
         ("colour=red", 3),
     ]
+
+
+def test_a_slice_has_the_quality_of_the_champion_without_a_challenger() -> None:
+    rows = [prediction("a", 1, 0.8), prediction("b", 2, 0.4), prediction("c", 3, 0.9, colour="blue")]
+    window = one_day(*rows, outcome("a", 5, 1.0), outcome("b", 6, 0.0), outcome("c", 6, 1.0))
+    blue, red = window.slices
+    assert [(sums.release_id, sums.slice, sums.count) for sums in (blue, red)] == [
+        ("r-1", "colour=blue", 1), ("r-1", "colour=red", 2),
+    ]  # fmt: skip
+    assert red.loss == pytest.approx(-math.log(0.8) - math.log(0.6))
+    assert (red.score, red.outcome) == pytest.approx((1.2, 1.0))
+    assert window.paired == ()
+
+
+def test_a_slice_of_the_champion_includes_rows_that_the_challenger_answered() -> None:
+    row = replace(prediction("a", 1, 0.8, challenger=("r-2", 0.9), answered_by="r-2"), sliced={"sex": "f"})
+    state = monitor((SliceRule("sex", "sex", 5),))
+    reach(state, 0)
+    state.join.add_predictions([row])
+    state.join.add_outcomes([outcome("a", 5)])
+    reach(state, 24)
+    (window,) = closed(state)
+    assert [(sums.release_id, sums.slice, sums.count, sums.score) for sums in window.slices] == [
+        ("r-1", "sex=f", 1, 0.8)
+    ]
+    assert [paired.slice for paired in window.paired] == ["", "sex=f"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [("red", "red"), (3, "3"), (3.0, "3"), (1234567.0, "1234567"), (0.25, "0.25"), (math.nan, "nan")]
+)
+def test_a_whole_number_names_its_slice_with_all_digits(value: str | float, text: str) -> None:
+    assert slice_text(value) == text
 
 
 def test_a_route_change_within_a_window_changes_the_champion() -> None:

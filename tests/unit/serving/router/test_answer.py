@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +238,16 @@ def test_the_champion_answers_if_a_multiclass_challenger_fails() -> None:
 
     router, _ = build_router(of_classes("r-a"), of_classes("r-b", fail), share=1.0)
     assert answer_one(router, request("q", 2)).scores.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("sliced", "logged"),
+    [(("zone",), [("zone", "7")]), (("depot",), []), (("depot", "weight", "zone"), [("zone", "7")]), ((), [])],
+)
+def test_a_record_has_the_inputs_of_slices_that_the_release_does_not_use(
+    sliced: tuple[str, ...], logged: list[tuple[str, str]]
+) -> None:
+    router, spool = build_router(release("r-1"))
+    router = replace(router, config=replace(CONFIG, slices=sliced))
+    answer_one(router, request("q"))
+    assert [(entry.name, entry.value) for entry in spool.records[0].slice_inputs] == logged
