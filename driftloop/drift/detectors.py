@@ -11,6 +11,9 @@ from driftloop.drift.statistics import Block, DetectorKind, Reading, blocks_need
 EPISODE_ENDS_BELOW = 0.8
 """An episode ends when the statistic falls below this share of the threshold, so noise around it makes one episode."""
 
+SILENT_WINDOWS = 5
+"""A detector that could not judge this many windows in a row is reported."""
+
 
 @dataclass(frozen=True, slots=True)
 class DetectorRule:
@@ -54,6 +57,13 @@ class DetectorState:
     blocks: tuple[Block, ...] = ()
     episode: str = ""
     """First window of the open episode, or empty."""
+    skipped: int = 0
+    """Number of windows with a champion, up to the newest, that had too few rows for the detector."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether the detector could not judge for too long."""
+        return self.skipped >= SILENT_WINDOWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,8 @@ class DetectorStep:
     state: DetectorState
     reading: Reading | None = None
     alarm: Alarm | None = None
+    rows: int = 0
+    """Rows that the window has for the detector."""
 
 
 def apply_window(rule: DetectorRule, state: DetectorState, window: ChampionWindow) -> DetectorStep:
@@ -83,13 +95,14 @@ def apply_window(rule: DetectorRule, state: DetectorState, window: ChampionWindo
     if not window.champion:
         return DetectorStep(state)
     if window.champion != state.release:
-        state = DetectorState(window.end_ms, window.champion)
-    block = _block(rule, window)
+        state = DetectorState(window.end_ms, window.champion, skipped=state.skipped)
+    block, rows = _block(rule, window), _rows(rule, window)
     if block is None:
-        return DetectorStep(state)
-    state = replace(state, blocks=_kept(rule, (*state.blocks, block)))
+        return DetectorStep(replace(state, skipped=state.skipped + 1), rows=rows)
+    state = replace(state, blocks=_kept(rule, (*state.blocks, block)), skipped=0)
     reading = read_statistic(rule.kind, state.blocks, rule.blocks)
-    return DetectorStep(state) if reading is None else _judge(rule, state, window, reading)
+    step = DetectorStep(state) if reading is None else _judge(rule, state, window, reading)
+    return replace(step, rows=rows)
 
 
 def _judge(rule: DetectorRule, state: DetectorState, window: ChampionWindow, reading: Reading) -> DetectorStep:
@@ -110,6 +123,14 @@ def _block(rule: DetectorRule, window: ChampionWindow) -> Block | None:
     if window.joined < max(rule.min_rows, 1):
         return None
     return Block(window.evidence_id, window.joined, window.residual / window.joined, window.loss / window.joined, {})
+
+
+def _rows(rule: DetectorRule, window: ChampionWindow) -> int:
+    """Return the rows that the window has for the detector, whether or not they are enough."""
+    if rule.kind != "psi":
+        return window.joined
+    rows = window.psi_rows or {}
+    return max(rows.values(), default=0) if rule.on is None else rows.get(rule.on, 0)
 
 
 def _watched(rule: DetectorRule, window: ChampionWindow) -> dict[str, float]:

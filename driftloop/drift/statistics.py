@@ -73,14 +73,16 @@ def _loss(blocks: Sequence[Block], trailing: int) -> Reading:
     return Reading(statistic, text, tuple(block.evidence_id for block in (*first, *used)))
 
 
-def _psi(blocks: Sequence[Block], trailing: int) -> Reading:
-    """The largest mean stability index of an input over the newest blocks."""
+def _psi(blocks: Sequence[Block], trailing: int) -> Reading | None:
+    """The largest mean stability index of an input over the newest blocks; None if no input is in all of them."""
     used = blocks[-trailing:]
     names = sorted(set.intersection(*(set(block.psi) for block in used)))
+    if not names:
+        return None
     means = {name: math.fsum(block.psi[name] for block in used) / len(used) for name in names}
-    worst = max(names, key=lambda name: means[name], default="")
-    statistic = means.get(worst, 0.0)
-    text = f"stability index of {worst or 'no input'} over {len(used)} blocks is {statistic:.3f}"
+    worst = max(names, key=lambda name: means[name])
+    statistic = means[worst]
+    text = f"stability index of {worst} over {len(used)} blocks is {statistic:.3f}"
     return Reading(statistic, text, tuple(block.evidence_id for block in used))
 
 

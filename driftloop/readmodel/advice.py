@@ -25,6 +25,19 @@ def next_step(state: LoopState) -> str:
     return _next_run(state)
 
 
+def notes(state: LoopState) -> list[str]:
+    """Return what a person should know about a loop although nothing waits for it, one line each."""
+    return [
+        f"detector {silent.detector} has not judged the last {silent.windows} windows: "
+        + (
+            f"the newest has {silent.rows} rows for it, min_rows is {silent.min_rows}"
+            if silent.rows
+            else "they have no rows for it; does the champion have its input?"
+        )
+        for silent in state.silent
+    ]
+
+
 def _next_run(state: LoopState) -> str:
     """Return what a loop without an open release does next."""
     if state.breaker_open:

@@ -22,7 +22,7 @@ from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.events.release_end import is_failure
 from driftloop.readmodel.event_text import COMMANDS, text_of, verdict_line
-from driftloop.readmodel.loops import ENDED, KeptReason, LoopState, Waiting
+from driftloop.readmodel.loops import ENDED, KeptReason, LoopState, SilentDetector, Waiting
 from driftloop.readmodel.order import in_order
 from driftloop.readmodel.pending_work import DECIDERS, PendingWork
 from driftloop.readmodel.releases import ReleaseState, StageAt
@@ -49,6 +49,8 @@ class LoopHistory:
         self.loop = loop
         self.pending = PendingWork(deciders)
         self._keep_windows = keep_windows
+        self.detectors: tuple[int, list[SilentDetector]] = (0, [])
+        """End of the newest window that the detectors decided, and those that could not judge it."""
         self._time_ms = 0
         self._clear()
         for event in events:
@@ -114,6 +116,7 @@ class LoopHistory:
             kept=sorted(state.kept, key=lambda reason: (reason.since_ms, reason.event_id)),
             chains=dict(state.chains),
             open=self.pending.open(),
+            silent=self.detectors[1],
         )
 
     def span_ms(self) -> tuple[int, int]:
@@ -208,6 +211,9 @@ def _window_decided(history: LoopHistory, event: Envelope[monitoring.WindowDecid
     history.pending.resolve(f"window {data.window_id} {data.decider}")
     for opened in data.opened:
         history.pending.expect(f"event {opened}", f"{data.decider} opened {opened}, which has not been seen yet")
+    if data.decider == "detectors" and data.end_ms >= history.detectors[0]:
+        silent = [SilentDetector(row.detector, row.windows, row.rows, row.min_rows) for row in data.silent]
+        history.detectors = (data.end_ms, silent)
 
 
 def _drift_detected(history: LoopHistory, event: Envelope[monitoring.DriftDetected]) -> None:

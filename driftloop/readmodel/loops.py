@@ -33,6 +33,17 @@ class KeptReason:
     """The event that gave the reason."""
 
 
+@dataclass(frozen=True)
+class SilentDetector:
+    """A detector that could not judge the newest windows."""
+
+    detector: str
+    windows: int
+    rows: int
+    """Rows that the newest of them had for it."""
+    min_rows: int
+
+
 @dataclass
 class LoopState:
     """The current state of a loop. `loop_history.LoopHistory` computes it."""
@@ -75,6 +86,7 @@ class LoopState:
     """Whether only a person starts a run."""
     last_failure: str = ""
     """Line of the newest run or release that failed; empty after a release that did not."""
+    silent: list[SilentDetector] = field(default_factory=list)
     chains: dict[str, str] = field(default_factory=dict)
     """Correlation id by release."""
 

@@ -13,7 +13,7 @@ from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope
-from driftloop.readmodel.advice import next_step
+from driftloop.readmodel.advice import next_step, notes
 from driftloop.readmodel.event_text import (
     describe_data,
     entry_of,
@@ -66,6 +66,7 @@ def loop(state: LoopState, description: str) -> api.Loop:
         last_alarm_time=moment(state.alarm_ms),
         event_time=moment(state.time_ms or None),
         next=next_step(state),
+        notes=notes(state),
         kept=[_copy(api.KeptReason, reason) for reason in state.kept],
     )
 

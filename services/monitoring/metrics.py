@@ -66,6 +66,11 @@ THRESHOLD = Gauge("driftloop_detector_threshold", "Value above which a detector 
 EPISODE_OPEN = Gauge(
     "driftloop_detector_episode_open", "1 while an episode of the detector is open.", ("loop", "detector")
 )
+SKIPPED = Gauge(
+    "driftloop_detector_windows_skipped",
+    "Windows of the champion in a row, up to the newest, that had too few rows for the detector.",
+    ("loop", "detector"),
+)
 ALARMS = Counter("driftloop_detector_alarms", "Alarms raised, one per episode.", ("loop", "detector", "mode"))
 WINDOWS_DECIDED = Counter("driftloop_detector_windows", "Windows that the detectors have decided on.", ("loop",))
 DETECTORS_DEAD_LETTERED = Counter(

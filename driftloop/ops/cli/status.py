@@ -15,7 +15,7 @@ from driftloop.ops.cli.output import console
 from driftloop.ops.cli.types import examples
 from driftloop.ops.system.status import Status, read_status
 from driftloop.process.settings import Settings
-from driftloop.readmodel.advice import next_step
+from driftloop.readmodel.advice import next_step, notes
 from driftloop.readmodel.event_text import day
 
 
@@ -75,6 +75,6 @@ def _loops(system: Status) -> Table:
             str(loop.epoch),
             f"{loop.release} ({loop.stage}{share})" if loop.release else "-",
             loop.verdict or "-",
-            escape("\n".join([next_step(loop), *loop.open[1:]])),
+            escape("\n".join([next_step(loop), *loop.open[1:], *notes(loop)])),
         )
     return table

@@ -75,16 +75,18 @@ class Detectors:
         window = event.data
         alarms = [result.alarm for result in steps.values() if result.alarm is not None]
         opened = [messages.drift_detected(window.loop, alarm, window.end_ms) for alarm in alarms]
+        rules = self._rules[window.loop]
+        silent = messages.silent_detectors((rule, steps[state.table_key(window.loop, rule.name)]) for rule in rules)
         with self._engine.begin() as connection:
             new = {
                 alarm.rule.name: self._put(connection, draft, None) for alarm, draft in zip(alarms, opened, strict=True)
             }
-            self._put(connection, window_decided("detectors", window, opened), event)
+            self._put(connection, window_decided("detectors", window, opened, silent), event)
             changed = {key: state.to_text(result.state) for key, result in steps.items()}
             if changed:
                 state.save(connection, changed)
         self._saved |= changed
-        for rule in self._rules[window.loop]:
+        for rule in rules:
             metrics.ALARMS.add(new.get(rule.name, 0), loop=window.loop, detector=rule.name, mode=rule.mode)
 
     def apply(
@@ -105,6 +107,7 @@ class Detectors:
     def _show(self, loop: str, rule: DetectorRule, result: DetectorStep) -> None:
         release = result.state.release
         metrics.THRESHOLD.set(rule.threshold, loop=loop, detector=rule.name)
+        metrics.SKIPPED.set(result.state.skipped, loop=loop, detector=rule.name)
         metrics.EPISODE_OPEN.set(bool(result.state.episode), loop=loop, detector=rule.name)
         before = self._shown.get((loop, rule.name), release)
         if before and before != release:

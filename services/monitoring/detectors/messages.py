@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from driftloop.contracts import monitoring_pb2 as monitoring
-from driftloop.drift.detectors import Alarm
+from driftloop.drift.detectors import Alarm, DetectorRule, DetectorStep
 from driftloop.events import ids
 from driftloop.events.envelope import Draft
 
@@ -24,3 +26,14 @@ def drift_detected(loop: str, alarm: Alarm, time_ms: int) -> Draft:
     )
     identity = ids.event_id("monitoring.drift-detected", loop, alarm.rule.name, alarm.release, alarm.episode)
     return Draft(identity, loop, time_ms, data)
+
+
+def silent_detectors(rules: Iterable[tuple[DetectorRule, DetectorStep]]) -> list[monitoring.SilentDetector]:
+    """Return the detectors that could not judge several windows in a row, up to this one."""
+    return [
+        monitoring.SilentDetector(
+            detector=rule.name, windows=step.state.skipped, rows=step.rows, min_rows=rule.min_rows
+        )
+        for rule, step in rules
+        if step.state.silent
+    ]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from services.monitoring.detectors.decide import Detectors
 from tests.helpers.clock import FakeClock
 from tests.unit.monitoring.harness import definition
 from tests.unit.monitoring.rows import DAY
+
+RULES = detector_rules(definition())
 
 
 @dataclass
@@ -196,3 +198,16 @@ def test_a_window_of_an_unwatched_loop_is_skipped(detector_harness: DetectorHarn
 def test_a_record_that_is_not_a_window_is_invalid(detector_harness: DetectorHarness) -> None:
     with pytest.raises(InvalidEvent):
         detector_harness.detectors().read(record(window(0, 0.0), b"\xff\xff"))
+
+
+def test_a_decision_names_the_detectors_that_could_not_judge_the_newest_windows(
+    detector_harness: DetectorHarness,
+) -> None:
+    rules = [replace(rule, min_rows=1000) if rule.name == "calibration" else rule for rule in RULES]
+    detectors = Detectors({"orders": rules}, detector_harness.engine, FakeClock(), "detectors")
+    for event in drift(0, 6):
+        detectors.decide(event, detector_harness.table)
+    answers = [answer.data for answer in detector_harness.sent(monitoring.WindowDecided)]
+    assert [len(answer.silent) for answer in answers] == [0, 0, 0, 0, 1, 1]
+    (silent,) = answers[-1].silent
+    assert (silent.detector, silent.windows, silent.rows, silent.min_rows) == ("calibration", 6, 100, 1000)

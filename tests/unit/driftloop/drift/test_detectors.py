@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from driftloop.drift.detectors import (
     EPISODE_ENDS_BELOW,
+    SILENT_WINDOWS,
     Alarm,
     ChampionWindow,
     DetectorRule,
@@ -189,3 +190,38 @@ def test_a_state_has_a_format_and_another_format_is_refused() -> None:
     assert from_text(json.dumps(data)) == DetectorState(end_ms=5)  # the first version did not write it
     with pytest.raises(ConfigError, match="a detector's state has format 2, and this driftloop reads 1"):
         from_text(json.dumps({**data, "format": 2}))
+
+
+@pytest.mark.parametrize("rule", [RESIDUAL, LOSS, PSI, replace(PSI, on="x"), replace(PSI, on="unknown", min_rows=1)])
+def test_windows_that_a_detector_cannot_judge_are_counted_until_one_that_it_can(rule: DetectorRule) -> None:
+    few = [window(day, rows=min(rule.min_rows - 1, 48)) for day in range(SILENT_WINDOWS)]
+    state, steps = run(rule, few)
+    assert [step.state.silent for step in steps] == [False] * (SILENT_WINDOWS - 1) + [True]
+    assert steps[-1].rows == (0 if rule.on == "unknown" else few[0].joined)
+    again = apply_window(rule, state, window(SILENT_WINDOWS, rows=100)).state
+    assert again.skipped == (SILENT_WINDOWS + 1 if rule.on == "unknown" else 0)
+
+
+def test_a_detector_that_waits_for_its_first_blocks_is_not_silent() -> None:
+    rule = replace(RESIDUAL, blocks=30)
+    state, steps = run(rule, [window(day) for day in range(20)])
+    assert not any(step.reading for step in steps)
+    assert state.skipped == 0
+
+
+def test_windows_without_a_champion_do_not_count_and_a_new_champion_continues_the_count() -> None:
+    rule = replace(PSI, min_rows=1000)
+    windows = [window(0), window(1, champion=""), window(2, champion="r-2"), window(3, champion="r-2")]
+    assert run(rule, windows)[0].skipped == 3
+
+
+def test_the_state_of_an_earlier_version_has_skipped_no_window() -> None:
+    data = json.loads(to_text(DetectorState(DAY, "r-1", skipped=7)))
+    assert from_text(json.dumps(data)).skipped == 7
+    del data["skipped"]
+    assert from_text(json.dumps(data)) == DetectorState(DAY, "r-1")
+
+
+def test_blocks_without_a_common_input_give_no_reading() -> None:
+    blocks = [Block(f"e-{name}", 100, 0.0, 0.5, {name: 0.9}) for name in "ab"]
+    assert read_statistic("psi", blocks, 2) is None

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from driftloop.readmodel.advice import next_step
-from driftloop.readmodel.loops import KeptReason, LoopState, Waiting
+from driftloop.readmodel.advice import next_step, notes
+from driftloop.readmodel.loops import KeptReason, LoopState, SilentDetector, Waiting
 
 QUIET = LoopState("orders", champion="r-1", epoch=3, converged_epoch=3)
 DRIFT = KeptReason("drift", "loss: 5 above 4", "release-open", 86_400_000, "alarm")
@@ -55,3 +55,11 @@ DRIFT = KeptReason("drift", "loss: 5 above 4", "release-open", 86_400_000, "alar
 )
 def test_it_says_what_a_person_may_do(state: LoopState, said: str) -> None:
     assert said in next_step(state)
+
+
+def test_it_names_the_detectors_that_cannot_judge() -> None:
+    state = replace(QUIET, silent=[SilentDetector("loss", 6, 48, 100), SilentDetector("shift", 5, 0, 1)])
+    assert notes(state) == [
+        "detector loss has not judged the last 6 windows: the newest has 48 rows for it, min_rows is 100",
+        "detector shift has not judged the last 5 windows: they have no rows for it; does the champion have its input?",
+    ]

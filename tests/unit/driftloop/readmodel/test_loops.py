@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from driftloop.contracts import control_pb2 as control
+from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
-from driftloop.readmodel.loop_history import loop_states
-from driftloop.readmodel.loops import LoopState
+from driftloop.readmodel.loop_history import LoopHistory, loop_states
+from driftloop.readmodel.loops import LoopState, SilentDetector
 from tests.helpers.event_log import DAY_MS, LOOP, EventLog, two_champions
 
 
@@ -161,3 +163,21 @@ def test_a_reason_that_the_breaker_keeps_shows_that_it_is_open_until_a_run_start
     assert state(log).breaker_open
     log.add("asked", training.RetrainRequested(request_id="a", reasons=[reason]), "a")
     assert not state(log).breaker_open
+
+
+def test_silent_detectors_are_those_of_the_newest_window_in_any_order_of_events() -> None:
+    log = two_champions()
+    for day, silent in ((28, [("a", 5)]), (29, [("a", 6), ("b", 5)])):
+        rows = [
+            monitoring.SilentDetector(detector=name, windows=windows, rows=48, min_rows=100) for name, windows in silent
+        ]
+        data = monitoring.WindowDecided(window_id=f"x{day}", end_ms=day * DAY_MS, decider="detectors", silent=rows)
+        log.add(f"decided {day}", data, f"window {day}")
+    wanted = [SilentDetector("a", 6, 48, 100), SilentDetector("b", 5, 48, 100)]
+    assert state(log).silent == wanted
+    assert loop_states(reversed(log.events))[0].silent == wanted
+    history = LoopHistory(LOOP, log.events, keep_windows=False)
+    history.extend([replace(log.events[0], id="early")])  # it belongs before the others, which are folded again
+    assert history.state().silent == wanted
+    log.add("decided 10", monitoring.WindowDecided(window_id="x30", end_ms=30 * DAY_MS, decider="detectors"), "w")
+    assert state(log).silent == []

@@ -58,6 +58,7 @@ export function Summary({ loop, progress }) {
     <div class=${loop.approval || loop.paused || loop.breaker_open ? "next asks" : "next"}><dt>Next</dt><dd>${loop.approval
       ? html`<strong>Decide on ${loop.approval.release_id}</strong>, which waits to enter ${loop.approval.to_stage}; the policy decides after ${day(loop.approval.deadline)}.`
       : html`<${Words} text=${nextStep(loop)} />`}</dd></div>
+    ${loop.notes?.length ? html`<div class="next asks"><dt>Note</dt><dd>${loop.notes.map((note) => html`<div>${note}</div>`)}</dd></div>` : null}
   </dl>`;
 }
 
