@@ -146,7 +146,7 @@ _REQUESTED = Entry(
 )
 _TRAINED = Entry(
     line="run {run_id} done in {duration_s:.1f} s on {training_rows:,} rows"
-    "[[; validation loss {loss:.4f}, base rate {base_loss:.4f}]]",
+    "[[; validation loss {loss:.4f}, with the training base rate {base_loss:.4f}]]",
     title="candidate trained",
     label="trained",
     glyph="trained",
@@ -221,7 +221,7 @@ ENTRIES: dict[tuple[str, str], Entry] = {
     ("CandidateTrained", "import"): replace(
         _TRAINED,
         line="run {run_id} packed the imported model in {duration_s:.1f} s, tried on {rows:,} rows"
-        "[[; validation loss {loss:.4f}, base rate {base_loss:.4f}]]",
+        "[[; validation loss {loss:.4f}, with the training base rate {base_loss:.4f}]]",
         title="imported model packed",
     ),
     ("CandidateTrained", ""): _TRAINED,

@@ -22,6 +22,7 @@ PLAN = Plan(
     level=0.95,
     loss="Poisson deviance",
     thresholds={"lines": 0.5},
+    slices={"channel": 30},
 )
 FIRST_DAY = 19_783
 """1 March 2024, in days since 1970."""
@@ -48,12 +49,22 @@ class LoopEvents(EventLog):
             window_id=f"{self.loop}/{number}", start_ms=(self.day - 1) * DAY_MS, end_ms=self.day * DAY_MS,
             releases=releases, joins=monitoring.JoinCounts(joined=400 if releases else 0, missing=9), predictions=420,
             champion_release_id=self.champion, histograms=self._drift(number) if self.champion else [],
+            slices=self._slices() if self.champion else [],
         )  # fmt: skip
         event = self.add(f"window {number}", data, f"window {number}")
         for decider in ("detectors", "evaluation", "training"):
             decided = monitoring.WindowDecided(window_id=data.window_id, end_ms=data.end_ms, decider=decider)
             self.add(f"{decider} decided {number}", decided, f"window {number}", f"window {number}")
         return event
+
+    def _slices(self) -> list[monitoring.SliceWindow]:
+        return [
+            monitoring.SliceWindow(
+                release_id=self.champion, slice=f"channel={name}", count=count, loss_sum=count * loss,
+                score_sum=0.5 * count, outcome_sum=0.4 * count,
+            )
+            for name, count, loss in (("shop", 100, 0.8), ("web", 300, 0.7), ("fax", 0, 0.0))
+        ]  # fmt: skip
 
     def train_candidate(self, name: str, kind: str, chain: str, cause: str) -> None:
         """Request and train a candidate that passes the offline gates."""

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
+from driftloop.contracts import training_pb2 as training
 from driftloop.readmodel.event_text import describe_data
 from tests.browser.chromium import DESKTOP, PHONE, open_page
 from tests.browser.fixtures import FIRST, PENDING, SECOND, history_without_champion
@@ -378,3 +380,36 @@ def test_markup_in_an_event_is_shown_as_text(harness: PageHarness, page: Page) -
     expect_text(page.locator(".happened"), text[:20])
     assert page.evaluate("window.hurt") is None
     expect(page.locator("main img")).to_have_count(0)
+
+
+def test_slices_show_the_champions_quality_or_that_there_are_too_few_outcomes(page: Page, harness: PageHarness) -> None:
+    open_view(page, harness.url + LOOP_PAGE)
+    rows = page.locator("table.slices tbody tr")
+    expect(rows).to_have_count(4)
+    expect_text(rows.nth(0), "all")
+    expect_text(rows.nth(1), "fewer than 30 outcomes")
+    expect_text(rows.nth(2), "0.8000")
+    expect_text(rows.nth(3), "+0.1000")
+
+
+def test_an_open_breaker_what_it_keeps_and_silent_detectors_are_shown(page: Page, harness: PageHarness) -> None:
+    log = history_without_champion("parcels")
+    before = len(log.events)
+    for number in range(3):
+        reason = training.Reason(kind="first-champion", event_id=f"parcels:window {number}", detail="no champion yet")
+        asked = training.RetrainRequested(request_id=f"q{number}", reasons=[reason], failures=number, breaker=3)
+        log.add(f"asked {number}", asked, f"chain {number}")
+        failed = training.RunFailed(
+            request_id=f"q{number}", run_id=f"run-{number}", reason="error", detail="KeyError: a"
+        )
+        log.add(f"failed {number}", failed, f"chain {number}", f"asked {number}")
+    kept = training.Reason(kind="first-champion", event_id="parcels:later", detail="no champion yet")
+    log.add("kept", training.ReasonCoalesced(reason=kept, because="breaker"), "later")
+    silent = monitoring.SilentDetector(detector="returns", windows=6, rows=48, min_rows=100)
+    decided = monitoring.WindowDecided(window_id="x", end_ms=10**13, decider="detectors", silent=[silent])
+    log.add("decided", decided, "x")
+    harness.control.publish(log.events[before:])
+    open_view(page, harness.url + "/#/loop/parcels")
+    expect_text(page.locator(".summary .asks").first, "The breaker is open after 3 failures in a row")
+    expect_text(page.locator(".summary .asks").first, "driftloop retrain parcels --why ...")
+    expect_text(page.locator(".summary .asks").nth(1), "detector returns has not judged the last 6 windows")

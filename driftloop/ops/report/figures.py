@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from driftloop.events.envelope import Envelope, parse_rfc3339
@@ -13,6 +14,8 @@ from driftloop.readmodel.event_text import entry_of, render, values_of
 
 _RULE_OF_THUMB = (0.1, 0.25)
 """Stability indexes that are often called a small and a large shift (Siddiqi, Credit Risk Scorecards, 2006)."""
+_LEAST_SHARE = 0.1
+"""A window with a smaller share of the release's median outcomes is not drawn: a mean of few is noise."""
 _GLYPHS = {
     catalogue.RESULTS[outcome]: entry.glyph
     for (kind, outcome), entry in catalogue.ENTRIES.items()
@@ -95,9 +98,13 @@ def stability(inputs: Mapping[str, Sequence[Point]], marks: Sequence[dict[str, A
 def _by_release(
     label: str, quality: Sequence[dict[str, Any]], value: str, marks: Sequence[dict[str, Any]], **options: Any
 ) -> Figure:
+    counts: dict[str, list[int]] = {}
+    for row in quality:
+        counts.setdefault(row["release"], []).append(row["count"])
     series: dict[str, dict[int, float]] = {}
     for row in quality:
-        series.setdefault(row["release"], {})[parse_rfc3339(row["window_end"])] = row[value]
+        if row["count"] >= _LEAST_SHARE * median(counts[row["release"]]):
+            series.setdefault(row["release"], {})[parse_rfc3339(row["window_end"])] = row[value]
     return _plot(label, series, marks, **options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from driftloop.events.envelope import rfc3339
@@ -12,12 +13,16 @@ from driftloop.ops.report import drift, releases
 from driftloop.ops.report.incidents import answers
 from driftloop.readmodel.attempts import Attempt, attempts, incidents
 from driftloop.readmodel.loop_history import LoopHistory
+from driftloop.readmodel.slices import slice_quality
 
 
 def overview(history: LoopHistory, definition: LoopDefinition | None) -> dict[str, Any]:
     """Return the content of a loop's report. ``history`` has events; ``definition`` is None without one here."""
     runs, quality, now = attempts(history), releases.quality(history), history.state()
     first_ms, last_ms = history.span_ms()
+    slices = definition.monitoring.slices if definition else {}
+    closed = (event.data for event in history.closed_windows())
+    by_slice = slice_quality(closed, now.champion, {name: rule.min_rows for name, rule in slices.items()})
     return {
         "loop": history.loop,
         "description": definition.description if definition else None,
@@ -31,6 +36,8 @@ def overview(history: LoopHistory, definition: LoopDefinition | None) -> dict[st
         "releases": [_row(release, runs) for release in releases.releases(history)],
         "outcomes": releases.outcomes(history),
         "quality": quality,
+        "slices": [slice_.to_json() for slice_ in by_slice],
+        "silent": [asdict(detector) for detector in now.silent],
         "drift": [detector.to_json() for detector in drift.readings(history, definition)],
         "stability": {input_.name: input_.to_json() for input_ in drift.stability(history)},
     }

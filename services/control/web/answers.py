@@ -8,6 +8,7 @@ from typing import Any
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts.message_json import as_dict
+from driftloop.readmodel.slices import slice_quality
 from services.control import messages
 from services.control.views import NotThere, Views
 from services.control.web.plans import Plan, newest_verdict, progress
@@ -61,6 +62,14 @@ class Answers:
                 before = inputs.get(name, {"greatest": psi})["greatest"]
                 inputs[name] = {"name": name, "newest": psi, "greatest": max(before, psi)}
         return {"inputs": sorted(inputs.values(), key=lambda entry: entry["name"])}
+
+    def slices(self, loop: str, newest: int) -> Json:
+        """Return the champion's quality by slice over the newest windows; all its outcomes first."""
+        windows = self._views.windows(loop, newest)
+        champion = self._views.state(loop).champion
+        plan = self._plans.get(loop)
+        found = slice_quality((event.data for event in windows), champion, plan.slices if plan else {})
+        return {"champion": champion, "slices": [quality.to_json() for quality in found]}
 
     def history(self, loop: str) -> Json:
         periods = [messages.serving_period(period) for period in self._views.history(loop, None)]

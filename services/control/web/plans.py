@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from driftloop.contracts import evaluation_pb2 as evaluation
@@ -40,6 +40,8 @@ class Plan:
     """Name of the loss."""
     thresholds: dict[str, float]
     """Threshold of each detector of an input's stability index, by input."""
+    slices: dict[str, int] = field(default_factory=dict)
+    """Minimum rows of each slice, by name."""
 
 
 _LOSS: dict[LabelKind, str] = {
@@ -61,7 +63,8 @@ def plan(definition: LoopDefinition) -> Plan:
         for detector in definition.monitoring.detectors.values()
         if detector.on is not None
     }
-    return Plan(steps, definition.rollout.level, _LOSS[definition.label.kind], thresholds)
+    slices = {name: slice_.min_rows for name, slice_ in definition.monitoring.slices.items()}
+    return Plan(steps, definition.rollout.level, _LOSS[definition.label.kind], thresholds, slices)
 
 
 def newest_verdict(state: LoopState, release: ReleaseState) -> Envelope[evaluation.VerdictReached] | None:

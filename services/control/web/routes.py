@@ -61,6 +61,7 @@ def routes(
             ),
         ),
         get("loops/{loop}/inputs", lambda request: answers.inputs(_loop(request), _number(request, _WINDOWS))),
+        get("loops/{loop}/slices", lambda request: answers.slices(_loop(request), _number(request, _WINDOWS))),
         get("loops/{loop}/history", lambda request: answers.history(_loop(request))),
         get("loops/{loop}/timeline", lambda request: answers.timeline(_loop(request), _number(request, _EVENTS))),
         get("timeline", lambda request: answers.timeline("", _number(request, _EVENTS))),

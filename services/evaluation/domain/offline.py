@@ -83,7 +83,7 @@ def _compare(
 def _against_base(metrics: dict[str, float], gate: OfflineGate) -> tuple[bool, str]:
     gain, least = metrics["base_loss"] - metrics["loss"], gate.min_gain_over_base_rate
     passed = gain > 0 if least == 0 else gain >= least
-    return passed, f"gain over the base rate {gain:+.4f}, minimum {least:g}"
+    return passed, f"gain over the base rate of the held-out rows {gain:+.4f}, minimum {least:g}"
 
 
 def _against_champion(scores: HoldoutScores, gain: Interval | None, gate: OfflineGate) -> tuple[bool, str]:

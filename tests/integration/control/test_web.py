@@ -80,6 +80,15 @@ async def test_releases_windows_and_history_are_too(running: Running, page: aioh
         assert await asked(page, f"/api/loops/{LOOP}/{path}") == as_dict(running.client.call(call, request))
 
 
+async def test_slices_are_those_of_the_champion(running: Running, page: aiohttp.ClientSession) -> None:
+    assert await asked(page, f"/api/loops/{LOOP}/slices") == {"champion": "r-1", "slices": []}
+    window = running.log.window(6)
+    window.data.slices.add(release_id="r-1", slice="lines=1", count=40, loss_sum=20, score_sum=30, outcome_sum=10)
+    running.harness.publish([window])
+    [found] = (await asked(page, f"/api/loops/{LOOP}/slices"))["slices"]
+    assert (found["slice"], found["rows"], found["loss"], found["calibration"]) == ("lines=1", 40, 0.5, 0.5)
+
+
 async def test_a_chain_an_event_and_its_lineage_are_shown(page: aiohttp.ClientSession) -> None:
     chain = (await asked(page, f"/api/chains/{LOOP}:drift"))["events"]
     assert [chain[0]["id"], chain[-1]["id"]] == [f"{LOOP}:alarm", f"{LOOP}:converged 2"]

@@ -210,7 +210,7 @@ def test_a_release_that_says_the_same_of_every_row_is_no_gain_over_the_base_rate
     shares = np.bincount(rows.label.astype(int), minlength=3) / len(KEYS)
     assert found.metrics["base_loss"] == pytest.approx(-(shares * np.log(shares)).sum())
     assert found.outcome is VerdictOutcome.WORSE
-    assert [each.partition(" -")[0] for each in found.reasons] == ["gain over the base rate"]
+    assert [each.partition(" -")[0] for each in found.reasons] == ["gain over the base rate of the held-out rows"]
 
 
 def training_set(log: list[predictions.PredictionServed]) -> TrainingSet:

@@ -32,7 +32,7 @@ REASON = training.Reason(kind="import", event_id="e")
                 metrics={"rows": 1200, "loss": 0.5, "base_loss": 0.7},
             ),
             "run run-1 packed the imported model in 3.0 s, tried on 1,200 rows; "
-            "validation loss 0.5000, base rate 0.7000",
+            "validation loss 0.5000, with the training base rate 0.7000",
         ),
         (
             training.ReasonCoalesced(loop="orders", reason=training.Reason(kind="drift"), because="no-trainer"),

@@ -8,16 +8,25 @@ import { count, millis } from "../components/words.js";
 
 const SHOWN = new Set(["shadow", "canary", "champion", "rejected", "rolled-back"]);
 
+// A window with a smaller share of the release's median outcomes is not drawn: a mean of few is noise.
+const LEAST_SHARE = 0.1;
+
+function median(values) {
+  const sorted = values.filter((value) => value).sort((a, b) => a - b);
+  return sorted.length ? sorted[Math.floor(sorted.length / 2)] : 0;
+}
+
 function lines(windows) {
   const names = [...new Set(windows.flatMap((window) => window.releases.map((release) => release.release_id)))];
-  return names.map((name) => ({
-    name,
-    points: windows.map((window) => {
-      const row = window.releases.find((release) => release.release_id === name);
-      const rows = row ? Number(row.count) : 0;
-      return { x: millis(window.end), y: rows ? row.loss : null, note: count(rows, "outcome") };
-    }),
-  })).filter((line) => line.points.some((point) => point.y !== null));
+  return names.map((name) => {
+    const found = windows.map((window) => window.releases.find((release) => release.release_id === name));
+    const counts = found.map((row) => (row ? Number(row.count) : 0));
+    const least = Math.max(1, LEAST_SHARE * median(counts));
+    return {
+      name,
+      points: windows.map((window, n) => ({ x: millis(window.end), y: counts[n] >= least ? found[n].loss : null, note: count(counts[n], "outcome") })),
+    };
+  }).filter((line) => line.points.some((point) => point.y !== null));
 }
 
 export function marks(releases, events) {
@@ -36,6 +45,6 @@ export function Quality({ loop, releases, events, plan }) {
   const from = data.windows.findIndex((window) => window.releases.some((release) => Number(release.count)));
   const windows = data.windows.slice(from);
   const cut = series.map((line) => ({ ...line, points: line.points.slice(from) }));
-  return html`<p class="muted">Mean ${plan?.loss ?? "loss"} of the outcomes in each window; lower is better.</p>
+  return html`<p class="muted">Mean ${plan?.loss ?? "loss"} of the outcomes in each window; lower is better. A window with less than a tenth of the usual outcomes is not drawn.</p>
     <${Plot} label=${`Loss of ${loop} by window`} times=${windows.map((window) => millis(window.end))} series=${cut} marks=${marks(releases, events)} />`;
 }

@@ -6,6 +6,7 @@ import json
 import re
 from base64 import b64decode
 
+from driftloop.events.envelope import rfc3339
 from driftloop.ops.report import figures
 from driftloop.ops.report.drift import Point, Readings
 from driftloop.ops.report.loop_page import loop_page
@@ -19,9 +20,9 @@ DAY_MS = 86_400_000
 
 def test_lines_share_their_times_and_have_gaps_where_a_release_has_no_window() -> None:
     quality = [
-        {"release": "r-a", "window_end": "1970-01-02T00:00:00.000Z", "loss": 0.5, "residual": 0.1},
-        {"release": "r-a", "window_end": "1970-01-03T00:00:00.000Z", "loss": 0.6, "residual": 0.2},
-        {"release": "r-b", "window_end": "1970-01-03T00:00:00.000Z", "loss": 0.4, "residual": 0.0},
+        {"release": "r-a", "window_end": "1970-01-02T00:00:00.000Z", "loss": 0.5, "residual": 0.1, "count": 9},
+        {"release": "r-a", "window_end": "1970-01-03T00:00:00.000Z", "loss": 0.6, "residual": 0.2, "count": 9},
+        {"release": "r-b", "window_end": "1970-01-03T00:00:00.000Z", "loss": 0.4, "residual": 0.0, "count": 9},
     ]
     values = figures.loss_over_time(quality, []).values
     assert values["times"] == [DAY_MS, 2 * DAY_MS]
@@ -30,6 +31,16 @@ def test_lines_share_their_times_and_have_gaps_where_a_release_has_no_window() -
         "r-b": [None, 0.4],
     }
     assert figures.calibration(quality, []).values["levels"][0]["y"] == 0.0
+
+
+def test_a_window_with_a_small_share_of_the_usual_outcomes_is_not_drawn() -> None:
+    counts = [100, 1, 120, 12, 90]
+    quality = [
+        {"release": "r-1", "window_end": rfc3339(n * DAY_MS), "loss": 0.1 * n, "residual": 0.0, "count": count}
+        for n, count in enumerate(counts)
+    ]
+    (line,) = figures.loss_over_time(quality, []).values["series"]
+    assert [point["x"] // DAY_MS for point in line["points"]] == [0, 2, 3, 4]
 
 
 def test_marks_are_those_of_the_catalogue() -> None:
