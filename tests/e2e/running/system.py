@@ -36,6 +36,8 @@ FIRST_WEEKS = ("demo", "--end", "2013-02-10", "--step", STEP, *LATE)
 """The first champion comes on January 29; the detectors have a statistic after ten blocks of it."""
 _REQUESTS_MS = 10 * 86_400_000
 PROBE = {"driftloop-purpose": "probe"}
+PLANE = "plane: {input: tailnum, max_values: 5}"
+"""A slice on an input with `model: false`."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,27 @@ def infer(client: triton.InferenceServerClient, model: str, inputs: Sequence[tri
 @contextmanager
 def running_demo(folder: Path) -> Iterator[RunningSystem]:
     """Run the demo, leave it up, and stop it at the end."""
-    with system(folder, definitions(folder, [FLIGHTS])) as line:
+    environment = definitions(folder, [FLIGHTS])
+    _slice_by_plane(folder / "loops" / FLIGHTS)
+    with system(folder, environment) as line:
         report = demo(line, "--keep", days=ORDER_HISTORY)
         line = CommandLine({**line.environment, "DRIFTLOOP_HOME": str(folder / "home" / "demo")}, line.out)
         settings = settings_of(line)
         yield RunningSystem(line, settings, load_loop(settings.loops_dir / FLIGHTS), report)
+
+
+def _slice_by_plane(linked: Path) -> None:
+    """Replace the link to the loop with links to its files, and a definition with a slice by an unused input."""
+    shipped = linked.resolve()
+    linked.unlink()
+    linked.mkdir()
+    for path in shipped.iterdir():
+        if path.name == "loop.yaml":
+            text = path.read_text()
+            assert text.count("  slices:\n") == 1
+            (linked / path.name).write_text(text.replace("  slices:\n", f"  slices:\n    {PLANE}\n"))
+        elif path.name != "__pycache__":
+            (linked / path.name).symlink_to(path)
 
 
 def demo(line: CommandLine, *more: str, days: Sequence[str] = FIRST_WEEKS) -> dict[str, Any]:
