@@ -28,7 +28,7 @@ class Problem(NamedTuple):
 def contradictions(loop: Loop) -> Iterator[str]:
     """Yield the problems of one definition, as ``file:line: message``."""
     definition = loop.definition
-    for problems in (_spans, _inputs, _rules, _feeds, _numbers, _topic_names):
+    for problems in (_spans, _inputs, _detectors, _rules, _feeds, _numbers, _topic_names):
         for path, text in problems(definition):
             yield f"{loop.line_of(*path)}: {'.'.join(path)}: {text}"
 
@@ -92,6 +92,13 @@ def _inputs(definition: LoopDefinition) -> Iterator[Problem]:
     for name, source in prediction.join_keys.items():
         if source.const == "":
             yield Problem(("prediction", "join_keys", name), "an empty constant is a missing key; give a value")
+
+
+def _detectors(definition: LoopDefinition) -> Iterator[Problem]:
+    for name, detector in definition.monitoring.detectors.items():
+        if detector.on is not None and detector.kind != "psi":
+            text = f"{detector.kind} judges losses, not an input; remove the key, or use the kind psi"
+            yield Problem(("monitoring", "detectors", name, "on"), text)
 
 
 def _rules(definition: LoopDefinition) -> Iterator[Problem]:

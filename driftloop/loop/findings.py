@@ -57,6 +57,8 @@ class Findings:
     reads: tuple[Read, ...] = ()
     features: tuple[tuple[str, str], ...] = ()
     """Name and type (``double`` or ``string``) of each feature of the model, in the order of its inputs."""
+    warnings: tuple[str, ...] = ()
+    """What works but will probably not do what it should, as ``file:line: message``."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Findings:
@@ -67,6 +69,7 @@ class Findings:
             data["columns"],
             tuple(Read(**{**read, "types": tuple(read["types"])}) for read in data["reads"]),
             tuple((name, dtype) for name, dtype in data["features"]),
+            tuple(data["warnings"]),
         )
 
 

@@ -17,7 +17,12 @@ from driftloop.loop.findings import KINDS, Findings
 from driftloop.process.errors import ConfigError, LoopDefinitionError
 from driftloop.process.settings import ROOT, Settings
 
-CHECK_MODULES = ("services.ingestion.check", "services.features.check", "services.training.check")
+CHECK_MODULES = (
+    "services.ingestion.check",
+    "services.features.check",
+    "services.training.check",
+    "services.monitoring.check",
+)
 """Modules to run, each in a process of its own: one needs DuckDB, one Feast, one the trainer's libraries."""
 
 
@@ -108,4 +113,5 @@ def merge(loop: Loop, others: Iterable[Loop], answers: Sequence[Findings]) -> Fi
         columns,
         tuple(reads),
         tuple(feature for answer in answers for feature in answer.features),
+        tuple(warning for answer in answers for warning in answer.warnings),
     )

@@ -93,12 +93,17 @@ def _repeated_names(loop: Loop, features: Iterable[tuple[str, str]]) -> Iterator
 def _unknown_inputs(loop: Loop, views: list[ViewSpec]) -> Iterator[str]:
     """Return detectors on an input that the model will not have; or on a feature, if the views are known."""
     features = {f"{view.view}__{name}" for view in views for name in view.features}
-    known = {"score", *loop.definition.prediction.inputs, *features}
+    inputs = loop.definition.prediction.inputs
+    known = {"score", *(name for name, declared in inputs.items() if declared.model), *features}
     for name, detector in loop.definition.monitoring.detectors.items():
         judged = detector.on is not None and (views or "__" not in detector.on)
         if judged and detector.on not in known:
-            where = loop.line_of("monitoring", "detectors", name)
-            yield f"{where}: {name} is on {detector.on!r}; give score, an input, or <view>__<feature>"
+            where = loop.line_of("monitoring", "detectors", name, "on")
+            why = "has `model: false`, so no training data to compare with" if detector.on in inputs else "is unknown"
+            yield (
+                f"{where}: monitoring.detectors.{name}.on: {detector.on!r} {why}; "
+                "give score, an input of the model, or <view>__<feature>"
+            )
 
 
 if __name__ == "__main__":

@@ -22,14 +22,14 @@ from driftloop.process.settings import ROOT, Settings
 
 @click.command(epilog=examples("driftloop check", "driftloop check parcels --json"))
 @click.argument("loops", nargs=-1, metavar="[LOOP]...")
-@click.option("--json", "as_json", is_flag=True, help="Print problems and effects by loop as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print problems, warnings and effects by loop as JSON.")
 def check(loops: tuple[str, ...], as_json: bool) -> None:
     """Report the problems of a loop with file and line, or the effects of running it.
 
-    Checks all loops if none is named. Nothing needs to run, and nothing is changed. Exit code 0: no problems. 1:
-    problems.
+    Checks all loops if none is named. Nothing needs to run, and nothing is changed. Warnings compare the
+    definition with the events that are in the lake. Exit code 0: no problems. 1: problems.
     """
-    with Console(stderr=True).status("checking with ingestion, features and training"):
+    with Console(stderr=True).status("checking with ingestion, features, training and monitoring"):
         findings = check_loops(Settings(), loops)
     if as_json:
         click.echo(json.dumps({name: _shown(loop_findings) for name, loop_findings in findings.items()}, indent=2))
@@ -39,13 +39,17 @@ def check(loops: tuple[str, ...], as_json: bool) -> None:
 
 
 def _shown(findings: Findings) -> dict[str, Any]:
-    return {"problems": findings.problems, "effects": [asdict(effect) for effect in findings.effects]}
+    effects = [asdict(effect) for effect in findings.effects]
+    return {"problems": findings.problems, "warnings": findings.warnings, "effects": effects}
 
 
 def _show(findings: Mapping[str, Findings], console: Console) -> None:
     for name, loop_findings in findings.items():
         for problem in loop_findings.problems:
             console.print(problem.removeprefix(f"{ROOT}/"), style="red", highlight=False, soft_wrap=True, markup=False)
+        for warning in loop_findings.warnings:
+            text = f"{warning.removeprefix(f'{ROOT}/')} (warning)"
+            console.print(text, style="yellow", highlight=False, soft_wrap=True, markup=False)
         if not loop_findings.problems:
             console.print(_effects(name, loop_findings))
     wrong = [name for name, loop_findings in findings.items() if loop_findings.problems]

@@ -77,7 +77,8 @@ def test_every_problem_is_told_at_its_line_by_whoever_would_refuse_it(copy: Copy
     assert done.stdout.splitlines() == [
         f"{rule}: rules: orders.v1.Placed has no field 'linez'",
         f"{view}: orders_market_returns reads the column 'came_back', which orders.inspected neither has nor derives",
-        f"{detector}: lines is on 'linse'; give score, an input, or <view>__<feature>",
+        f"{detector}: monitoring.detectors.lines.on: 'linse' is unknown; "
+        "give score, an input of the model, or <view>__<feature>",
         f"{offered}: orders.placed has no column 'basket'",
         f"{trainer}: trainer: {copy.loops}/orders/model.py has no class 'Trainr' with a method `fit`",
         "5 problems in orders",

@@ -51,7 +51,12 @@ VIEWS = {
 DEFINITION = {
     "feature service misspelt": ("orders_v1", "orders_v2", "no feature service 'orders_v2'"),
     "join key missing": ("    market: {const: all}\n", "", "needs the join key 'market'"),
-    "detector on an unknown input": ('"on": lines', '"on": linez', "lines is on 'linez'"),
+    "detector on an unknown input": ('"on": lines', '"on": linez', "lines.on: 'linez' is unknown; give score"),
+    "detector on an input that the model does not use": (
+        '"on": lines',
+        '"on": store',
+        "lines.on: 'store' has `model: false`",
+    ),
     "input named like a feature": (
         "lines: {type: int64}",
         "orders_shop_shelf__shelf_units: {type: int64, column: lines}",

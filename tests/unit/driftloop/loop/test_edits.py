@@ -27,6 +27,11 @@ DEFINITION = {
     "decision time on a string": ("{column: promised_ms}", "{column: shop}", "column is string|orders.placed.shop is"),
     "decision time on a double": ("{column: promised_ms}", "{column: basket_cents}", "basket_cents is double"),
     "decision time misspelt": ("{column: promised_ms}", "{column: promised}", "no column 'promised'"),
+    "detector of losses on an input": (
+        "returns: {kind: block_residual,",
+        'returns: {kind: block_residual, "on": lines,',
+        "returns.on: block_residual judges losses",
+    ),
     "event time misspelt": (
         "key: shop\n    time: at_ms",
         "key: shop\n    time: at",
