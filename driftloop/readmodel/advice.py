@@ -80,19 +80,18 @@ def _kept(state: LoopState) -> str:
     if not state.kept:
         return ""
     reasons = ", ".join(f"{reason.kind} of {day(reason.since_ms)} ({quote(reason.detail)})" for reason in state.kept)
-    until = _until(state)
-    return f"; kept {until}: {reasons}" if until else f"; kept: {reasons}"
+    return f"; kept: {reasons}" if state.breaker_open else f"; kept {kept_until(state)}: {reasons}"
 
 
-def _until(state: LoopState) -> str:
+def kept_until(state: LoopState) -> str:
     """Return until when reasons are kept: what holds them back now, which may differ from when they arrived."""
     if state.paused:
         return KEPT_UNTIL["paused"]
     if state.release:
         return KEPT_UNTIL["release-open"]
     if state.breaker_open:
-        return ""
-    because = state.kept[0].because
-    if because == "no-window" or (because == "run-open" and state.open):
+        return KEPT_UNTIL["breaker"]
+    because = state.kept[0].because if state.kept else ""
+    if because in ("no-window", "no-trainer") or (because == "run-open" and state.open):
         return KEPT_UNTIL[because]
     return "until the next window ends, or the cooldown"

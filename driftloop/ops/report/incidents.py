@@ -7,6 +7,7 @@ from typing import Any
 
 from driftloop.events.envelope import Envelope, rfc3339
 from driftloop.ops.report.effect import before_and_after
+from driftloop.readmodel.advice import kept_until
 from driftloop.readmodel.attempts import Attempt, Incident
 from driftloop.readmodel.event_text import day, describe, verdict_line
 from driftloop.readmodel.loop_history import LoopHistory
@@ -55,7 +56,7 @@ def helped(incident: Incident, history: LoopHistory) -> str:
     """Return whether the response helped, and why."""
     run = incident.attempt
     if run is None:
-        return _unanswered(incident)
+        return _unanswered(incident, history)
     if run.defect is not None:
         stage = getattr(run.defect.data, "stage", "") or getattr(run.defect.data, "from_stage", "")
         return (
@@ -77,10 +78,10 @@ def chain_of(incident: Incident, history: LoopHistory) -> list[Envelope[Any]]:
     return [event for event in history.events.values() if event.correlation_id in chains]
 
 
-def _unanswered(incident: Incident) -> str:
+def _unanswered(incident: Incident, history: LoopHistory) -> str:
     if incident.superseded:
         return "Nothing was done: the release of the alarm was no longer champion."
-    return "Not known yet: its reason is kept for a later request." + _later(incident)
+    return f"Not known yet: its reason is kept {kept_until(history.state())}." + _later(incident)
 
 
 def _later(incident: Incident) -> str:
