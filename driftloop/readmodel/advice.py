@@ -15,7 +15,8 @@ def next_step(state: LoopState) -> str:
     name, waiting = state.loop, state.waiting
     if waiting is not None:
         until = day(waiting.deadline_ms)
-        return f"driftloop approve {name} {waiting.release} --why ..., or reject; the policy decides after {until}"
+        decide = f"driftloop approve {name} {waiting.release} --why ..., or reject; the policy decides after {until}"
+        return f"{decide}{_kept(state)}"
     if state.paused:
         return f"paused: driftloop resume {name} --why ...{_kept(state)}"
     if state.epoch > state.converged_epoch and state.champion:

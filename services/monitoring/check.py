@@ -1,4 +1,4 @@
-"""Compares a loop's minimum rows with its volume: ``python -m services.monitoring.check FOLDER...``."""
+"""Compares a loop's detectors with its schedule and volume: ``python -m services.monitoring.check FOLDER...``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
+from driftloop.drift.statistics import blocks_needed
 from driftloop.loop import Loop
 from driftloop.loop.definition import to_ms
 from driftloop.loop.effects import span_text
@@ -21,11 +22,29 @@ _LEAST_BLOCKS = 3
 
 
 def inspect(loop: Loop, settings: Settings) -> Findings:
-    """Return warnings about minimum rows that the loop's blocks do not reach; none while the lake has no events."""
-    return Findings(warnings=tuple(_warnings(loop, settings.lake / loop.name / "events")))
+    """Return warnings about detectors that will not judge, and about an offline gate that no candidate passes."""
+    warnings = [*_short_lives(loop), *_few_rows(loop, settings.lake / loop.name / "events")]
+    return Findings(warnings=tuple(warnings))
 
 
-def _warnings(loop: Loop, events: Path) -> Iterator[str]:
+def _short_lives(loop: Loop) -> Iterator[str]:
+    """Yield detectors that need more blocks than the schedule gives a champion, which starts without blocks."""
+    definition = loop.definition
+    if definition.training.schedule is None:
+        return
+    every = definition.training.schedule.every
+    for name, detector in definition.monitoring.detectors.items():
+        needed = blocks_needed(detector.kind, detector.blocks)
+        if needed * definition.monitoring.block > every:
+            yield (
+                f"{loop.line_of('monitoring', 'detectors', name, 'blocks')}: monitoring.detectors.{name}.blocks: "
+                f"it needs {needed} blocks of one champion, {span_text(needed * definition.monitoring.block)}, but the "
+                f"schedule trains another every {span_text(every)}; lower blocks or lengthen training.schedule.every"
+            )
+
+
+def _few_rows(loop: Loop, events: Path) -> Iterator[str]:
+    """Yield minimum rows that the loop's volume does not reach; nothing while the lake has no events."""
     definition = loop.definition
     block = definition.monitoring.block
     predictions = rows_per_block(events / definition.prediction.source, to_ms(block))

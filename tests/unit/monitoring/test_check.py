@@ -63,6 +63,13 @@ def test_enough_rows_give_no_warning_and_so_does_a_lake_without_events(folder: P
     assert warnings(load_loop(folder), tmp_path) == ()
 
 
+def test_a_detector_that_needs_longer_than_a_champion_lives_is_reported(folder: Path, tmp_path: Path) -> None:
+    line = replace_once(folder / "loop.yaml", "blocks: 10, min_rows: 10}", "blocks: 61, min_rows: 10}")
+    (warning,) = warnings(load_loop(folder), tmp_path)
+    assert warning.startswith(f"{folder / 'loop.yaml'}:{line}: monitoring.detectors.returns.blocks: it needs 61 blocks")
+    assert "but the schedule trains another every 30d" in warning
+
+
 def test_the_volume_is_not_known_from_few_blocks(tmp_path: Path) -> None:
     write(tmp_path, "orders.placed", 10, 24)
     assert rows_per_block(tmp_path / "lake" / "orders" / "events" / "orders.placed", 12 * HOUR_MS) is None

@@ -39,6 +39,10 @@ DRIFT = KeptReason("drift", "loss: 5 above 4", "release-open", 86_400_000, "alar
             replace(QUIET, release="r-2", stage="shadow", kept=[DRIFT]),
             "as outcomes come in; kept until the open release is promoted or ends: drift of 1970-01-02",
         ),
+        (
+            replace(QUIET, release="r-2", waiting=Waiting("r-2", "champion", 86_400_000, "e"), kept=[DRIFT]),
+            "the policy decides after 1970-01-02 00:00; kept until the open release is promoted or ends: drift",
+        ),
         (replace(QUIET, paused=True, kept=[DRIFT]), "; kept until somebody resumes the loop: drift"),
         (replace(QUIET, kept=[DRIFT]), "kept until the next window ends, or the cooldown: drift of 1970-01-02 00:00"),
         (
