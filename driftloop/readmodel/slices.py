@@ -9,13 +9,16 @@ from typing import Any
 
 from driftloop.contracts import monitoring_pb2 as monitoring
 
+ALL = "all"
+"""Name of the rows of all slices."""
+
 
 @dataclass(frozen=True, slots=True)
 class SliceQuality:
     """Means over the outcomes of one slice; None if there are too few of them."""
 
     slice: str
-    """``name=value``; ``all`` for all outcomes of the windows."""
+    """``name=value``, or `ALL`."""
     rows: int
     min_rows: int
     loss: float | None = None
@@ -50,26 +53,14 @@ def slice_quality(
     """
     rows: dict[str, int] = defaultdict(int)
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
-    sliced = False
-    for window in windows:
-        own = [(part.slice, part) for part in window.slices if part.release_id == release]
-        sliced |= bool(own)
-        parts: list[tuple[str, monitoring.ReleaseWindow | monitoring.SliceWindow]] = [*own]
-        parts += [(_ALL, row) for row in window.releases if row.release_id == release and row.role == "champion"]
-        for name, part in parts:
-            rows[name] += part.count
-            for at, value in enumerate((part.loss_sum, part.score_sum, part.outcome_sum)):
-                sums[name][at] += value
-    if not sliced:
-        return []
-    names = sorted(rows, key=lambda name: (name != _ALL, name))
-    return [_quality(name, rows[name], sums[name], min_rows.get(name.partition("=")[0], 1)) for name in names]
-
-
-_ALL = "all"
+    for part in (part for window in windows for part in window.slices if part.release_id == release):
+        rows[part.slice] += part.count
+        for at, value in enumerate((part.loss_sum, part.score_sum, part.outcome_sum)):
+            sums[part.slice][at] += value
+    return [_quality(name, rows[name], sums[name], min_rows.get(name.partition("=")[0], 1)) for name in sorted(rows)]
 
 
 def _quality(name: str, rows: int, sums: list[float], min_rows: int) -> SliceQuality:
-    if rows < max(min_rows, 1):
-        return SliceQuality(name, rows, min_rows)
-    return SliceQuality(name, rows, min_rows, *(value / rows for value in sums))
+    if rows < min_rows:
+        return SliceQuality(name or ALL, rows, min_rows)
+    return SliceQuality(name or ALL, rows, min_rows, *(value / rows for value in sums))

@@ -28,6 +28,8 @@ FIRST_DAY = 19_783
 """1 March 2024, in days since 1970."""
 _INPUTS = ("lines", "basket_cents", "channel_share", "shop_items_back_7d", "shop_inspected_7d", "market_items_back_1d")
 _SHIFT_DAY = 24
+_SLICES = (("", 400, 0.725), ("channel=shop", 100, 0.8), ("channel=web", 300, 0.7), ("channel=fax", 0, 0.0))
+"""Name, outcomes and loss."""
 
 
 @dataclass
@@ -60,10 +62,10 @@ class LoopEvents(EventLog):
     def _slices(self) -> list[monitoring.SliceWindow]:
         return [
             monitoring.SliceWindow(
-                release_id=self.champion, slice=f"channel={name}", count=count, loss_sum=count * loss,
+                release_id=self.champion, slice=name, count=count, loss_sum=count * loss,
                 score_sum=0.5 * count, outcome_sum=0.4 * count,
             )
-            for name, count, loss in (("shop", 100, 0.8), ("web", 300, 0.7), ("fax", 0, 0.0))
+            for name, count, loss in _SLICES
         ]  # fmt: skip
 
     def train_candidate(self, name: str, kind: str, chain: str, cause: str) -> None:

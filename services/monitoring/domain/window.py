@@ -61,7 +61,7 @@ class SliceSums:
 
     release_id: str
     slice: str
-    """``name=value``."""
+    """``name=value``; empty for all rows that it scored as champion."""
     count: int
     loss: float
     score: float
@@ -234,7 +234,7 @@ def input_value(prediction: Prediction, name: str, reference: Reference | None) 
 def _slice_sums(
     pairs: Sequence[Pair], kind: LabelKind, slices: Sequence[SliceRule], references: Mapping[str, Reference]
 ) -> tuple[SliceSums, ...]:
-    """Return the sums of each slice, by the champion that scored its rows."""
+    """Return the sums of all rows, then of each slice, by the champion that scored them; nothing without slices."""
     if not slices:
         return ()
     rows: dict[str, list[tuple[Pair, ReleaseScore]]] = {}
@@ -259,11 +259,12 @@ def _release_slices(
     scores = np.array([score.scores for _, score in scored], dtype=np.float64)
     label = np.array([pair.outcome.value for pair, _ in scored], dtype=np.float64)
     loss, (score, outcome) = losses(kind, scores, label), top_label(kind, scores, label)
+    by_slice = slice_rows([pair.prediction for pair, _ in scored], slices, references)
     return [
         SliceSums(
             release, name, len(rows), float(loss[rows].sum()), float(score[rows].sum()), float(outcome[rows].sum())
         )
-        for name, rows in slice_rows([pair.prediction for pair, _ in scored], slices, references)
+        for name, rows in [("", [*range(len(scored))]), *by_slice]
     ]
 
 

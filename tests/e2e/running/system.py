@@ -36,7 +36,7 @@ FIRST_WEEKS = ("demo", "--end", "2013-02-10", "--step", STEP, *LATE)
 """The first champion comes on January 29; the detectors have a statistic after ten blocks of it."""
 _REQUESTS_MS = 10 * 86_400_000
 PROBE = {"driftloop-purpose": "probe"}
-PLANE = "plane: {input: tailnum, max_values: 5}"
+PLANE = "plane: {input: tailnum, max_values: 5, min_rows: 1}"
 """A slice on an input with `model: false`."""
 
 

@@ -154,10 +154,11 @@ def test_slices_keep_their_most_frequent_values() -> None:
 def test_a_slice_has_the_quality_of_the_champion_without_a_challenger() -> None:
     rows = [prediction("a", 1, 0.8), prediction("b", 2, 0.4), prediction("c", 3, 0.9, colour="blue")]
     window = one_day(*rows, outcome("a", 5, 1.0), outcome("b", 6, 0.0), outcome("c", 6, 1.0))
-    blue, red = window.slices
-    assert [(sums.release_id, sums.slice, sums.count) for sums in (blue, red)] == [
-        ("r-1", "colour=blue", 1), ("r-1", "colour=red", 2),
+    everything, blue, red = window.slices
+    assert [(sums.release_id, sums.slice, sums.count) for sums in (everything, blue, red)] == [
+        ("r-1", "", 3), ("r-1", "colour=blue", 1), ("r-1", "colour=red", 2),
     ]  # fmt: skip
+    assert everything.loss == pytest.approx(blue.loss + red.loss)
     assert red.loss == pytest.approx(-math.log(0.8) - math.log(0.6))
     assert (red.score, red.outcome) == pytest.approx((1.2, 1.0))
     assert window.paired == ()
@@ -172,8 +173,8 @@ def test_a_slice_of_the_champion_includes_rows_that_the_challenger_answered() ->
     reach(state, 24)
     (window,) = closed(state)
     assert [(sums.release_id, sums.slice, sums.count, sums.score) for sums in window.slices] == [
-        ("r-1", "sex=f", 1, 0.8)
-    ]
+        ("r-1", "", 1, 0.8), ("r-1", "sex=f", 1, 0.8),
+    ]  # fmt: skip
     assert [paired.slice for paired in window.paired] == ["", "sex=f"]
 
 

@@ -7,26 +7,20 @@ from driftloop.readmodel.slices import slice_quality
 
 
 def window(*parts: tuple[str, int, float, float, float], release: str = "r-1") -> monitoring.WindowClosed:
-    """Close a window of 100 outcomes; each part has slice, count, and sums of loss, score and outcome."""
-    sums = {"count": 100, "loss_sum": 40.0, "score_sum": 30.0, "outcome_sum": 20.0}
+    """Close a window; each part has slice, count, and sums of loss, score and outcome."""
     return monitoring.WindowClosed(
-        champion_release_id=release,
-        releases=[
-            monitoring.ReleaseWindow(release_id=release, role="champion", **sums),  # type: ignore[arg-type]
-            monitoring.ReleaseWindow(release_id="r-9", role="challenger", count=7, loss_sum=700.0),
-        ],
         slices=[
             monitoring.SliceWindow(
                 release_id=release, slice=name, count=count, loss_sum=loss, score_sum=score, outcome_sum=outcome
             )
             for name, count, loss, score, outcome in parts
-        ],
+        ]
     )
 
 
 WINDOWS = [
-    window(("sex=f", 20, 10.0, 9.0, 8.0), ("sex=m", 80, 30.0, 21.0, 12.0)),
-    window(("sex=f", 10, 5.0, 6.0, 4.0), ("sex=x", 2, 1.0, 1.0, 1.0)),
+    window(("", 100, 40.0, 30.0, 20.0), ("sex=f", 20, 10.0, 9.0, 8.0), ("sex=m", 80, 30.0, 21.0, 12.0)),
+    window(("", 100, 40.0, 30.0, 20.0), ("sex=f", 10, 5.0, 6.0, 4.0), ("sex=x", 2, 1.0, 1.0, 1.0)),
     window(("sex=f", 99, 99.0, 99.0, 99.0), release="r-2"),
 ]
 
