@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 from driftloop.process import log, startup_errors, telemetry
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.health import HealthServer
+from driftloop.process.private_files import keep_files_private, make_home_private
 from driftloop.process.settings import Settings
 from driftloop.process.signals import run_on_thread
 
@@ -50,6 +51,8 @@ def serve(name: str, settings: SettingsT, build: Callable[[SettingsT, threading.
     0: stopped on request. 1: a defect; the supervisor restarts the process. 2: a setting or a loop is wrong; the
     startup errors say which.
     """
+    keep_files_private()
+    make_home_private(settings.home)
     startup_errors.clear_startup_errors(settings.home, name)
     log.configure(name, settings.log_level)
     telemetry.start(name, settings.home / "traces" / f"{name}.jsonl")

@@ -12,6 +12,7 @@ import click
 
 from driftloop import __version__
 from driftloop.process.errors import ConfigError, DriftloopError
+from driftloop.process.private_files import keep_files_private
 
 _GROUPS = {
     "Run it": {
@@ -103,6 +104,7 @@ def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -
     """
     os.environ["TZ"] = "UTC"  # for Feast, in this process and in those that it starts
     time.tzset()
+    keep_files_private()
     try:
         sys.exit(command(arguments, prog_name="driftloop", standalone_mode=False) or 0)  # click returns an Exit's code
     except click.exceptions.Abort:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 
+from driftloop.process.private_files import keep_files_private
+
 _SQLITE = "sqlite:///"
 
 
@@ -22,6 +24,7 @@ _SQLITE = "sqlite:///"
 @click.option("--artifacts-destination", required=True, help="Folder of artifacts.")
 def main(host: str, port: int, backend_store_uri: str, artifacts_destination: str) -> None:
     """Serve until a signal."""
+    keep_files_private()
     from mlflow.server import constants, handlers
 
     os.environ |= {

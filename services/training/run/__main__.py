@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from driftloop.process import log
+from driftloop.process.private_files import keep_files_private
 from services.training.errors import DataError, ModelError
 from services.training.run.exit import exit_now
 from services.training.run.pipeline import execute
@@ -15,6 +16,7 @@ from services.training.spec import PID, Failed, Result, read_spec, write_result
 
 def main() -> int:
     """Execute the run and write its result; return the exit code."""
+    keep_files_private()
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", type=Path, required=True)
     path = parser.parse_args().spec
