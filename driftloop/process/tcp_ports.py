@@ -33,7 +33,6 @@ OFFSETS: Mapping[str, int] = MappingProxyType(
         "KAFKA_PORT": 0,
         "KAFKA_CONTROLLER_PORT": 1,
         "TRITON_GRPC_PORT": 10,
-        "TRITON_HTTP_PORT": 11,
         "TRITON_METRICS_PORT": 12,
         "MLFLOW_PORT": 20,
         "PROMETHEUS_PORT": 30,
@@ -52,8 +51,6 @@ OFFSETS: Mapping[str, int] = MappingProxyType(
         "CONTROL_PORT": 58,
         "CONTROL_GRPC_PORT": 60,
         "CONTROL_HTTP_PORT": 61,
-        "SUPERVISOR_PORT": 90,
-        "SUPERVISOR_EVENTS_PORT": 91,
     }
 )
 """Offset from the base, by name. Do not change an offset: people note the resulting ports."""

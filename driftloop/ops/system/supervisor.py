@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,9 @@ import psutil
 from circus.client import CircusClient
 from circus.exc import CallError
 
+from driftloop.ops.system.control_socket import make_private, socket_address, socket_folder
 from driftloop.ops.system.parts import Part
+from driftloop.ops.system.supervisor_daemon import RELEASE_PIPES
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.settings import ROOT, Settings
 from driftloop.process.tcp_ports import BASE
@@ -34,8 +36,14 @@ _MARKER = "DRIFTLOOP_SUPERVISED"
 """Variable in the environment of the daemon and its descendants, even after their parent exits. Its value is the home.
 """
 
+_PORT = "KAFKA_PORT"
+"""Two systems with the same port of this name have the same ports."""
+
+_MODULE = "driftloop.ops.system.supervisor_daemon"
+
 _HURRY_S = 1.0
 _QUIT_AGAIN_S = 2.0
+_REFUSED_S = 0.1
 _FINAL_S = 2.0
 _ORPHANS_S = 15.0
 _KILLED_S = 10.0
@@ -52,19 +60,31 @@ class Running:
     pids: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class _Daemon:
+    """A running daemon of this account."""
+
+    process: psutil.Process
+    home: str
+    has_our_ports: bool
+
+
 class Supervisor:
-    """One circus daemon, found by its port."""
+    """One circus daemon, found by its ports, or else by its home."""
 
     def __init__(self, settings: Settings) -> None:
         self._folder = settings.home / "run"
-        self._pid_file = self._folder / "circus.pid"
         self._logs = settings.home / "logs"
-        self._endpoint = f"tcp://{settings.local('SUPERVISOR_PORT')}"
-        self._events = f"tcp://{settings.local('SUPERVISOR_EVENTS_PORT')}"
         self._home = str(settings.home.resolve())
+        self._port = str(settings.port(_PORT))
         self._environment = {**settings.variables(), **_ENVIRONMENT, _MARKER: self._home}
+        self._last_found: _Daemon | None = None
 
     def alive(self) -> bool:
+        """Return whether a daemon with these ports answers."""
+        daemon = self._find()
+        if daemon is None or not daemon.has_our_ports:
+            return False
         try:
             self._call("list", timeout_s=1.0)
         except CallError:
@@ -73,9 +93,10 @@ class Supervisor:
 
     def other_checkout(self) -> Path | None:
         """Return the checkout of the daemon at these ports, if it is another checkout than this one."""
+        daemon = self._find()
         try:
-            checkout = Path(psutil.Process(self._call("dstats", timeout_s=1.0)["info"]["pid"]).cwd())
-        except (CallError, psutil.Error):
+            checkout = Path(daemon.process.cwd()) if daemon and daemon.has_our_ports else ROOT
+        except psutil.Error:
             return None
         return None if checkout == ROOT else checkout
 
@@ -99,13 +120,13 @@ class Supervisor:
             DriftloopError: it did not answer in time; says where its log is.
         """
         _terminate(self.processes(), _ORPHANS_S)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_private(socket_folder(self._home))
         self._logs.mkdir(parents=True, exist_ok=True)
         path = self._folder / "circus.ini"
         with path.open("w") as file:
             self.configuration(parts).write(file)
         log = self._logs / "supervisor.log"
-        command = [str(Path(sys.executable).with_name("circusd")), "--daemon", "--log-output", str(log), str(path)]
+        command = [sys.executable, "-m", _MODULE, str(path.absolute()), str(log.absolute())]
         subprocess.run(
             command, check=True, cwd=ROOT, stdin=subprocess.DEVNULL, env={**os.environ, **self._environment},
             start_new_session=True,  # only this process handles Ctrl-C, even before the daemon has left the terminal
@@ -129,9 +150,9 @@ class Supervisor:
         while daemon.is_running() and time.monotonic() < deadline:
             with suppress(psutil.NoSuchProcess):
                 family.update(daemon.children(recursive=True))
-            self._quit(daemon, hurried)
+            accepted = self._quit(daemon, hurried)
             with suppress(psutil.TimeoutExpired):
-                daemon.wait(_QUIT_AGAIN_S)
+                daemon.wait(_QUIT_AGAIN_S if accepted else _REFUSED_S)
         _terminate(family | self.processes(), _FINAL_S)
         return True
 
@@ -144,29 +165,39 @@ class Supervisor:
                     processes.add(process)
         return processes
 
-    def _quit(self, daemon: psutil.Process, hurried: Sequence[str]) -> None:
-        """Ask once; the caller repeats it, because a daemon refuses while it starts its parts."""
+    def _quit(self, daemon: psutil.Process, hurried: Sequence[str]) -> bool:
+        """Ask once; return whether it was accepted. A daemon refuses while it starts or checks its parts."""
         with suppress(psutil.NoSuchProcess):
             try:
                 for name in hurried:
                     self._call("set", name=name, options={"graceful_timeout": _HURRY_S})
-                self._call("quit", timeout_s=5.0)
+                return bool(self._call("quit", timeout_s=5.0)["status"] == "ok")
             except CallError:  # it does not answer yet, or no longer
                 daemon.terminate()
+        return True
 
     def daemon(self) -> psutil.Process | None:
         """Return the daemon's process, even if it does not answer yet."""
-        try:
-            return psutil.Process(self._call("dstats", timeout_s=1.0)["info"]["pid"])
-        except CallError:
-            return self._from_pid_file()
+        daemon = self._find()
+        return daemon.process if daemon else None
 
-    def _from_pid_file(self) -> psutil.Process | None:
-        try:
-            process = psutil.Process(int(self._pid_file.read_text()))
-            return process if any("circusd" in argument for argument in process.cmdline()) else None
-        except (OSError, ValueError, psutil.NoSuchProcess):
-            return None
+    def _find(self) -> _Daemon | None:
+        """Return the daemon with these ports, else the one of this home."""
+        if self._last_found is None or not self._last_found.process.is_running():
+            found = sorted(self._daemons(), key=lambda daemon: (not daemon.has_our_ports, daemon.process.create_time()))
+            self._last_found = next(iter(found), None)
+        return self._last_found
+
+    def _daemons(self) -> Iterator[_Daemon]:
+        """Yield running daemons with these ports or of this home, and children that they are just starting."""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if _MODULE not in process.cmdline():
+                    continue
+                environment = process.environ()
+                home, has_our_ports = environment.get(_MARKER), environment.get(_PORT) == self._port
+                if home and (has_our_ports or home == self._home):
+                    yield _Daemon(process, home, has_our_ports)
 
     def running(self) -> list[Running]:
         statuses = self._call("status")["statuses"]
@@ -177,22 +208,28 @@ class Supervisor:
         return tuple(self._call("list", name=name)["pids"])
 
     def _call(self, command: str, timeout_s: float = 5.0, **properties: Any) -> dict[str, Any]:
-        client = CircusClient(endpoint=self._endpoint, timeout=timeout_s)
+        daemon = self._find()
+        if daemon is None:
+            raise CallError("the supervisor does not run")
         try:
-            answer: dict[str, Any] = client.send_message(command, **properties)
-            return answer
-        finally:
-            client.stop()
+            with socket_address(socket_folder(daemon.home)) as address:
+                client = CircusClient(endpoint=address, timeout=timeout_s)
+                try:
+                    answer: dict[str, Any] = client.send_message(command, **properties)
+                    return answer
+                finally:
+                    client.stop()
+        except OSError as error:
+            raise CallError(f"the supervisor's socket cannot be used: {error}") from error
 
     def configuration(self, parts: Sequence[Part]) -> configparser.ConfigParser:
         config = configparser.ConfigParser(interpolation=None)
         config.optionxform = str  # type: ignore[assignment,method-assign]  # names of variables keep their case
         config["circus"] = {
-            "endpoint": self._endpoint,
-            "pubsub_endpoint": self._events,
+            "endpoint": str(socket_folder(self._home)),
+            "pubsub_endpoint": "inproc://events",  # nobody listens
             "check_delay": "0.5",
             "warmup_delay": "0",
-            "pidfile": str(self._pid_file),
         }
         for part in parts:
             config[f"watcher:{part.name}"] = self._watcher(part)
@@ -209,6 +246,7 @@ class Supervisor:
             "copy_env": "true",
             "graceful_timeout": str(part.stop_timeout_s),
             "max_retry": "-1",
+            "hooks.before_reap": RELEASE_PIPES,
             "stop_children": str(part.stop_children).lower(),
             **{f"stdout_stream.{key}": value for key, value in stream.items()},
             **{f"stderr_stream.{key}": value for key, value in rotated.items()},

@@ -12,6 +12,7 @@ import pytest
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import read_events
+from driftloop.ops.system.control_socket import socket_folder
 from driftloop.process.settings import ROOT
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.two_loops.harness import ORDERS, TwoLoopReplay, definitions, replay, settings_of, up
@@ -69,10 +70,10 @@ def test_restarted_detectors_raise_the_same_alarm_as_in_an_undisturbed_run(
 
 def _supervise(line: CommandLine, command: str, part: str) -> None:
     """Stop or start one part through the supervisor, and wait until that is done."""
-    endpoint = f"tcp://{settings_of(line).local('SUPERVISOR_PORT')}"
+    [path] = socket_folder(settings_of(line).home).iterdir()
     circusctl = Path(sys.executable).with_name("circusctl")
     subprocess.run(
-        [circusctl, "--endpoint", endpoint, "--timeout", "30", command, part, "--waiting"],
+        [circusctl, "--endpoint", f"ipc://{path}", "--timeout", "30", command, part, "--waiting"],
         cwd=ROOT, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60.0,
     )  # fmt: skip
 

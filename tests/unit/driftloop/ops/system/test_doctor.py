@@ -101,7 +101,7 @@ def test_wrong_and_missing_loops_are_reported(settings: Settings) -> None:
 
 
 def test_a_stopped_system_gets_all_checks(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SUPERVISOR_PORT", str(free_ports(1)[0]))
+    monkeypatch.setenv("KAFKA_PORT", str(free_ports(1)[0]))
     settings = settings.model_copy(update={"loops_dir": ROOT / "loops"})
     findings = [finding.name for finding in doctor.find_problems(settings)]
     assert findings[:4] == ["set-up", "Java", "disk", "memory"]

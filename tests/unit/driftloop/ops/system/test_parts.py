@@ -55,8 +55,8 @@ def test_state_is_below_the_home(settings: Settings) -> None:
 def test_the_supervisor_restarts_parts_without_limit_and_keeps_the_case_of_variables(settings: Settings) -> None:
     all_parts = parts(settings)
     config = Supervisor(settings).configuration(all_parts)
-    assert config["circus"]["endpoint"] == f"tcp://{tcp_ports.local('SUPERVISOR_PORT')}"
-    assert config["circus"]["pubsub_endpoint"] == f"tcp://{tcp_ports.local('SUPERVISOR_EVENTS_PORT')}"
+    assert config["circus"]["endpoint"] == str(settings.home / "run" / "supervisor")
+    assert config["circus"]["pubsub_endpoint"].startswith("inproc://")
     for part in all_parts:
         watcher = config[f"watcher:{part.name}"]
         assert shlex.split(watcher["cmd"]) == list(part.command)
@@ -77,5 +77,5 @@ def test_a_percent_sign_in_a_command_is_kept(settings: Settings) -> None:
 def test_no_daemon_is_alive_on_a_free_port(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.helpers.ports import free_ports
 
-    monkeypatch.setenv("SUPERVISOR_PORT", str(free_ports(1)[0]))
+    monkeypatch.setenv("KAFKA_PORT", str(free_ports(1)[0]))
     assert Supervisor(settings).stop() is False
