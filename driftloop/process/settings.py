@@ -14,6 +14,8 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from driftloop.process import tcp_ports
+from driftloop.process.secrets import read_secret
+from driftloop.process.triton_control import CONTROL_SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,19 +48,17 @@ class Settings(BaseSettings):
     """Kafka's bootstrap servers, `host:port[,host:port]`."""
     triton_grpc: str = Field(default_factory=_local_address("TRITON_GRPC_PORT"))
     """Triton's gRPC address, `host:port`."""
-    triton_http: str = Field(default_factory=_local_address("TRITON_HTTP_PORT"))
-    """Triton's HTTP address, `host:port`."""
     triton_metrics: str = Field(default_factory=_local_address("TRITON_METRICS_PORT"))
     """Triton's metrics address, `host:port`."""
     control_grpc: str = Field(default_factory=_local_address("CONTROL_GRPC_PORT"))
     """The control service's gRPC address, `host:port`."""
     control_http: str = Field(default_factory=_local_address("CONTROL_HTTP_PORT"), pattern=r"^[^/]+:\d+$")
     """Address of the control service's web page, `host:port`. The service listens on that port of `host`."""
-    triton_control_token: str = "driftloop-local"  # noqa: S105 - keeps accidents out, on loopback
-    """Token that Triton requires, as a header, for load and unload calls."""
+    triton_control_token: str = Field(default="", repr=False)
+    """Token that Triton requires, as a header, for load and unload calls; empty: `secrets/triton-control` of `home`."""
     mlflow_uri: str = Field(default_factory=_local_address("MLFLOW_PORT", "http://{}"))
     """MLflow's tracking and registry address."""
-    state_url: str = ""
+    state_url: str = Field(default="", repr=False)
     """SQLAlchemy URL that contains `{service}`; empty: SQLite files below `home`."""
     health_port: int = Field(default=0, ge=0, le=65535)
     """Port of `/live`, `/ready` and `/metrics` of this process; 0 uses any free port."""
@@ -94,6 +94,14 @@ class Settings(BaseSettings):
         folder = self.home / "state"
         folder.mkdir(parents=True, exist_ok=True)
         return f"sqlite:///{folder / f'{service}.db'}"
+
+    def control_token(self) -> str:
+        """Return the token that Triton requires for load and unload calls.
+
+        Raises:
+            ConfigError: other accounts can read the home's token.
+        """
+        return self.triton_control_token or read_secret(self.home, CONTROL_SECRET)
 
     @property
     def probe_secret(self) -> Path:

@@ -51,7 +51,7 @@ def build(settings: ServingSettings, stop: threading.Event) -> ServiceWithWorker
     handlers = Handlers(frozenset(definitions), clock).table()
     triton = GrpcTriton(
         settings.triton_grpc,
-        settings.triton_control_token,
+        settings.control_token(),
         settings.triton_call_timeout_s,
         settings.triton_load_timeout_s,
     )

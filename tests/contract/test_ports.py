@@ -94,7 +94,7 @@ def test_every_image_is_used_and_pinned() -> None:
             assert re.search(r":v?\d+\.\d+", image), f"{name} floats"
 
 
-@pytest.mark.parametrize("setting", ["kafka_bootstrap", "triton_grpc", "triton_http", "triton_metrics", "mlflow_uri"])
+@pytest.mark.parametrize("setting", ["kafka_bootstrap", "triton_grpc", "triton_metrics", "mlflow_uri"])
 def test_settings_read_ports_from_the_environment_file(setting: str) -> None:
     value = str(getattr(Settings(), setting))
     assert value.rpartition(":")[2] in PORTS.values()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from driftloop.ops.system.health import grpc_serves
 from driftloop.process.settings import ROOT
 from tests.helpers.ports import free_ports
 from tests.helpers.server import Server
@@ -26,15 +25,13 @@ class Triton(Server):
     def __init__(self, models: Path, log: Path) -> None:
         models.mkdir(parents=True, exist_ok=True)
         self.models = models
-        grpc_port, http_port, metrics_port = free_ports(3)
+        grpc_port, metrics_port = free_ports(2)
         self.address = f"127.0.0.1:{grpc_port}"
-        self.http = f"127.0.0.1:{http_port}"
         self.metrics = f"127.0.0.1:{metrics_port}"
         environment = {
             "TRITON_MODEL_REPOSITORY": str(models),
             "TRITON_CONTROL_TOKEN": TOKEN,
             "TRITON_GRPC_PORT": str(grpc_port),
-            "TRITON_HTTP_PORT": str(http_port),
             "TRITON_METRICS_PORT": str(metrics_port),
             "TRITON_PYTHONPATH": str(ROOT),
         }
@@ -47,11 +44,7 @@ class Triton(Server):
         return grpc.InferenceServerClient(self.address)
 
     def _alive(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://{self.http}/v2/health/live", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        return grpc_serves(self.address, timeout_s=1.0)
 
 
 @pytest.fixture(scope="session")

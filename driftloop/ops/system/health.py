@@ -14,16 +14,37 @@ from confluent_kafka.admin import AdminClient
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.ops.system.parts import Part
 
+_GRPC = "grpc://"
+_SERVING = b"\x08\x01"
+"""The message `HealthCheckResponse` with the status SERVING."""
+
 
 def ready(part: Part, kafka_bootstrap: str, timeout_s: float = 1.0) -> bool:
     """Return whether a part is ready."""
     if not part.health_url:
         return _kafka_answers(kafka_bootstrap, timeout_s)
+    if part.health_url.startswith(_GRPC):
+        return grpc_serves(part.health_url.removeprefix(_GRPC), timeout_s)
     try:
         with urllib.request.urlopen(part.health_url, timeout=timeout_s) as response:  # noqa: S310 - our own http address
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def grpc_serves(address: str, timeout_s: float) -> bool:
+    """Return whether a server answers gRPC's health check with SERVING."""
+    import grpc  # slow to import, and most commands do not need it
+
+    # Channels to one address share their back-off unless they have pools of their own.
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(address, options) as channel:
+        try:
+            return bool(
+                channel.unary_unary("/grpc.health.v1.Health/Check", None, None)(b"", timeout=timeout_s) == _SERVING
+            )
+        except grpc.RpcError:
+            return False
 
 
 def pss_mib(pids: Iterable[int]) -> float:

@@ -61,7 +61,7 @@ def _stored(folder: Path) -> Iterator[None]:
 @contextmanager
 def _loaded(client: Any, settings: Settings) -> Iterator[None]:
     """Wait for a load even if the caller has timed out: an unload during a load hangs Triton."""
-    headers = {CONTROL_HEADER: settings.triton_control_token}
+    headers = {CONTROL_HEADER: settings.control_token()}
     try:
         client.load_model(MODEL, headers=headers, client_timeout=_CALL_S)
         yield

@@ -6,7 +6,9 @@ import sys
 from dataclasses import dataclass, field
 from typing import Literal
 
+from driftloop.process.secrets import secret_file
 from driftloop.process.settings import ROOT, Settings
+from driftloop.process.triton_control import CONTROL_SECRET
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Part:
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     health_url: str = ""
-    """Answers 200 when the part is ready; empty for Kafka, which has no HTTP."""
+    """http: answers 200 when the part is ready. grpc: answers gRPC's health check. Empty for Kafka."""
     kind: Literal["infrastructure", "service"] = "service"
     stop_timeout_s: float = 15.0
 
@@ -72,10 +74,13 @@ def _triton(settings: Settings) -> Part:
     models.mkdir(parents=True, exist_ok=True)
     environment = {
         "TRITON_MODEL_REPOSITORY": str(models),
-        "TRITON_CONTROL_TOKEN": settings.triton_control_token,
         "TRITON_PYTHONPATH": str(ROOT),
     }
-    url = f"http://{settings.triton_http}/v2/health/ready"
+    if settings.triton_control_token:
+        environment["TRITON_CONTROL_TOKEN"] = settings.triton_control_token
+    else:
+        environment["TRITON_CONTROL_TOKEN_FILE"] = str(secret_file(settings.home, CONTROL_SECRET))
+    url = f"grpc://{settings.local('TRITON_GRPC_PORT')}"
     return Part("triton", _script("triton/run.sh"), environment, url, kind="infrastructure")
 
 

@@ -20,6 +20,7 @@ from driftloop.ops.system.probes import Probe, RunningProbes
 from driftloop.ops.system.status import forget_ready_s, read_ready_s, write_ready_s
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.errors import ConfigError, DriftloopError
+from driftloop.process.private_files import make_home_private
 from driftloop.process.settings import ROOT, Settings
 from driftloop.process.startup_errors import clear_all_startup_errors, read_startup_errors
 
@@ -53,9 +54,11 @@ def start_system(
         keep running.
     """
     loops = load_loops(settings.loops_dir, settings.loops)
+    make_home_private(settings.home)
     refuse_incomplete_restore(settings.home)
     if not (ROOT / ".local" / "kafka" / "lib").exists():
         raise ConfigError("Kafka is not installed in .local; run `make setup`")
+    settings.control_token()  # generated before any part needs it
     supervisor, all_parts, started = Supervisor(settings), parts(settings), time.monotonic()
     already = supervisor.alive()
     supervisor.refuse_other_checkout()

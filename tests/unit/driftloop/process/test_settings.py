@@ -94,7 +94,7 @@ def test_an_invalid_base_is_refused(monkeypatch: pytest.MonkeyPatch, value: str)
 
 def test_a_base_in_the_settings_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, port_base=31_000, loops=("orders",))
-    assert (settings.triton_http, settings.port("DETECTORS_PORT")) == ("127.0.0.1:31011", 31_057)
+    assert (settings.triton_grpc, settings.port("DETECTORS_PORT")) == ("127.0.0.1:31010", 31_057)
     with pytest.raises(ConfigError, match="PORT_BASE is 31050"):
         Settings(port_base=31_050)
     for name, value in settings.variables().items():

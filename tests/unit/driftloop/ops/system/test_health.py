@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
 
 from driftloop.ops.system.health import pss_mib, ready
 from driftloop.ops.system.parts import Part
@@ -33,3 +36,16 @@ def test_memory_is_the_proportional_share_of_running_processes() -> None:
     assert pss_mib([os.getpid()]) > 1
     assert pss_mib([2**22 + 1]) == 0
     assert pss_mib([]) == 0
+
+
+def test_a_grpc_server_is_ready_when_it_reports_that_it_serves() -> None:
+    statuses = [b"\x08\x02", b"\x08\x01"]
+    check = grpc.unary_unary_rpc_method_handler(lambda _request, _context: statuses.pop(0))
+    health = grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": check})
+    server = grpc.server(ThreadPoolExecutor(1), [health])
+    part = _part(f"grpc://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    assert not ready(part, "", timeout_s=0.2)  # it does not answer yet
+    server.start()
+    assert not ready(part, "", timeout_s=60.0)
+    assert ready(part, "", timeout_s=60.0)
+    server.stop(0).wait()
