@@ -20,12 +20,17 @@ ONNX_ERRORS = (
 """Exceptions of ONNX Runtime, which share no base class."""
 
 
+_NO_FOLDER = "/dev/null/none"
+"""A path that cannot exist: tensors in other files are looked for there, and not in the current folder."""
+
+
 def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
-    """Load a model on the CPU; raise one of `ONNX_ERRORS` if it cannot run here."""
+    """Load a model on the CPU, without any other file; raise one of `ONNX_ERRORS` if it cannot run here."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NO_FOLDER)
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ def check_import(settings: Settings, folder: Path, options: Sequence[str]) -> di
     """Return the model for the command `import` as `model`, and `notes` on how the loop calls it.
 
     Raises:
-        ConfigError: the loop cannot use the model.
+        ConfigError: the loop cannot use the model, or its inspection takes too long.
         DriftloopError: the checking process died.
     """
     process = subprocess.run(
@@ -29,6 +30,10 @@ def check_import(settings: Settings, folder: Path, options: Sequence[str]) -> di
         cwd=ROOT, env={**os.environ, **settings.variables()}, text=True, check=False,
         stdin=subprocess.DEVNULL, capture_output=True,
     )  # fmt: skip
+    if process.returncode == -signal.SIGXCPU:
+        raise ConfigError(
+            "the model cannot be imported: on three rows it takes more CPU time than DRIFTLOOP_IMPORT_CPU_S allows"
+        )
     if process.returncode:
         last = (process.stderr.strip().splitlines() or ["no output"])[-1]
         raise DriftloopError(f"the import check ended with exit code {process.returncode}: {last}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError, EncodeError
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, EncodeError, Message
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx.external_data_helper import load_external_data_for_tensor
 
 from driftloop.model.onnx_session import ONNX_ERRORS, first_line, open_session
 from services.training.domain.matching import TEXT, Mismatch, Tensor, check_input_type, width_of
@@ -38,13 +41,15 @@ class Graph:
 
 
 def read(path: Path) -> bytes:
-    """Return a model file as one piece, external data included.
+    """Return a model file as one piece, with weights that are in the file's own companion, such as `m.onnx.data`.
 
     Raises:
-        Mismatch: it is not a readable ONNX model.
+        Mismatch: it is not a readable ONNX model, or refers to other files.
     """
     try:
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), load_external_data=False)
+        _embed_companion(model, path)
+        refuse_external_tensors(model)
         content = bytes(model.SerializeToString(deterministic=True))
     except (EncodeError, DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
         raise Mismatch(f"it is not a readable ONNX model: {first_line(error)}") from error
@@ -53,11 +58,58 @@ def read(path: Path) -> bytes:
     return content
 
 
+def refuse_external_tensors(model: ModelProto) -> None:
+    """Refuse a model that refers to another file, anywhere: such a file could be any that this process can read.
+
+    Raises:
+        Mismatch: says which tensor does.
+    """
+    for tensor in _tensors(model):
+        if _is_external(tensor):
+            raise Mismatch(
+                f"tensor {tensor.name!r} is in another file ({_location(tensor)!r}): save the model as one file, such "
+                'as `onnx.save(onnx.load("model.onnx"), "one.onnx")`'
+            )
+
+
+def _embed_companion(model: ModelProto, path: Path) -> None:
+    """Read weights from the regular file beside the model that has its name; exporters of large models write one."""
+    names = (f"{path.name}.data", f"{path.name}_data", f"{path.stem}.data")
+    for weight in model.graph.initializer:
+        if _is_external(weight) and _location(weight) in names and _is_plain_file(path.with_name(_location(weight))):
+            load_external_data_for_tensor(weight, str(path.parent))
+            weight.data_location = TensorProto.DEFAULT
+            del weight.external_data[:]
+
+
+def _is_plain_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _tensors(message: Message) -> Iterator[TensorProto]:
+    """Yield every tensor of a message: of weights, attributes, subgraphs, functions and whatever ONNX adds."""
+    if isinstance(message, TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            for part in value if field.is_repeated else (value,):
+                yield from _tensors(part)
+
+
+def _is_external(tensor: TensorProto) -> bool:
+    return bool(tensor.data_location == TensorProto.EXTERNAL or tensor.external_data)
+
+
+def _location(tensor: TensorProto) -> str:
+    return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+
+
 def open_graph(content: bytes) -> Graph:
     """Read a model's tensors and run it on a few rows.
 
     Raises:
-        Mismatch: its opset is too old, or ONNX Runtime cannot run it.
+        Mismatch: its opset is too old, it refers to other files, or ONNX Runtime cannot run it.
     """
     model = _without_maps(content)
     weights = {weight.name for weight in model.graph.initializer}  # older files also list weights as inputs
@@ -69,6 +121,7 @@ def open_graph(content: bytes) -> Graph:
 def _without_maps(content: bytes) -> ModelProto:
     """Return the model with tensors as outputs, in place of a ZipMap's maps of class to probability."""
     model = onnx.load_from_string(content)
+    refuse_external_tensors(model)
     versions = {opset.domain if opset.domain not in _DEFAULT else "": opset.version for opset in model.opset_import}
     versions.setdefault("", OPSET)
     if versions[""] < LEAST_OPSET:

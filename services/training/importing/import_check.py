@@ -23,6 +23,7 @@ from driftloop.featurestore import feast_import
 from driftloop.loop import LoopDefinition, load_loop
 from driftloop.model.bundle import Input
 from driftloop.process.atomic_file import replace_file
+from driftloop.process.private_files import keep_files_private
 from driftloop.process.settings import Settings
 from services.training.domain.matching import (
     LINKS,
@@ -35,6 +36,7 @@ from services.training.domain.matching import (
     match_output,
 )
 from services.training.importing import graph, mlflow_model
+from services.training.importing.limits import InspectionSettings, limit_inspection
 from services.training.inputs import model_inputs
 
 FOLDER = "imports"
@@ -51,19 +53,23 @@ class ModelFile:
 
 def main(arguments: list[str] | None = None) -> int:
     """Check a model; return exit code 0 whatever the result."""
+    keep_files_private()
     os.environ["TZ"] = "UTC"
     time.tzset()
     options = _parser().parse_args(arguments)
+    settings = InspectionSettings()
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            answer = check_import(options, Settings())
+            answer = check_import(options, settings)
         except Mismatch as error:
             answer = {"problem": str(error)}
+        except MemoryError:
+            answer = {"problem": f"its inspection needs more than {settings.import_memory_mib} MiB of memory"}
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0
 
 
-def check_import(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+def check_import(options: argparse.Namespace, settings: InspectionSettings) -> dict[str, Any]:
     """Return the model as the command takes it, and store its file.
 
     Raises:
@@ -110,10 +116,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read_model(options: argparse.Namespace, settings: Settings, scratch: Path) -> ModelFile:
+def _read_model(options: argparse.Namespace, settings: InspectionSettings, scratch: Path) -> ModelFile:
+    """Read the model; from then on the process is limited."""
     if options.onnx:
+        limit_inspection(settings)
         return ModelFile(graph.read(Path(options.onnx)))
     logged = mlflow_model.fetch(options.mlflow, settings.mlflow_uri, scratch)
+    limit_inspection(settings)
     return ModelFile(graph.read(logged.path), logged.columns)
 
 
