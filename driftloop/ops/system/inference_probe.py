@@ -51,7 +51,8 @@ def probe_inference(settings: Settings, deadline: Deadline) -> None:
 
 @contextmanager
 def _stored(folder: Path) -> Iterator[None]:
-    shutil.copytree(SOURCE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.rmtree(folder, ignore_errors=True)  # left by a killed probe, or put there by somebody
+    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
     try:
         yield
     finally:

@@ -76,13 +76,17 @@ def loop_config(definition: LoopDefinition, paths: RouterPaths) -> LoopConfig:
 
 
 def config_pbtxt(definition: LoopDefinition, queue_delay_us: int) -> str:
-    """Return Triton's model configuration. Its dims are fixed, so Triton refuses any other shape."""
+    """Return Triton's model configuration. Its dims are fixed, so Triton refuses any other shape.
+
+    Its version is fixed too: without a policy, Triton runs the code of the folder with the greatest number.
+    """
     inputs = {name: _DATATYPE[kind] for name, kind in input_types(definition).items()}
     return "\n".join(
         [
             f'name: "{definition.loop}"',
             'backend: "python"',
             f"max_batch_size: {MAX_BATCH}",
+            "version_policy { specific { versions: [ 1 ] } }",
             *_tensors("input", inputs),
             *_tensors("output", _OUTPUTS, {"score": len(definition.label.classes) or 1}),
             "instance_group [ { count: 1 kind: KIND_CPU } ]",

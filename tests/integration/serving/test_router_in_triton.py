@@ -228,3 +228,22 @@ def test_a_release_with_other_classes_does_not_answer(world_of_classes: World, t
     with pytest.raises(RouteRefused, match="its classes are late, on the day, early; the loop's are early"):
         world.serve(2, other)
     assert ask(world, inputs(["p-1"])).as_numpy("release_id")[0, 0] == b"r-a"
+
+
+def test_planted_code_in_the_models_folder_is_not_run(world: World, tmp_path: Path) -> None:
+    folder, marker = world.home / "triton" / "models" / LOOP, tmp_path / "ran"
+    code = f"open({str(marker)!r}, 'w')\nfrom services.serving.router.model import TritonPythonModel\n"
+    (folder / "2").mkdir(parents=True)
+    (folder / "2" / "model.py").write_text(code)
+    (folder / "2" / "loop.json").write_text("{}")
+    (folder / "triton_python_backend_stub").write_text(f"#!/bin/sh\ntouch {marker}\n")
+    (folder / "triton_python_backend_stub").chmod(0o755)
+    (folder / "1").mkdir()
+    (folder / "1" / "numpy.py").write_text(code)
+    world.serve(1, world.a)
+    still_answers(world)
+    (folder / "2").mkdir(exist_ok=True)  # planted later, and loaded again
+    (folder / "2" / "model.py").write_text(code)
+    world.control.load(LOOP)
+    still_answers(world)
+    assert not marker.exists()

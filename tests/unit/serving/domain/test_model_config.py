@@ -14,6 +14,7 @@ PATHS = RouterPaths(Path("/o.db"), Path("/releases"), Path("/routes"), Path("/sp
 def test_triton_parses_the_rendered_configuration() -> None:
     config = text_format.Parse(config_pbtxt(DEFINITION, 150), model_config_pb2.ModelConfig())
     assert (config.name, config.backend, config.max_batch_size) == ("parcels", "python", 256)
+    assert list(config.version_policy.specific.versions) == [1]
     assert config.dynamic_batching.max_queue_delay_microseconds == 150
     types = {tensor.name: model_config_pb2.DataType.Name(tensor.data_type) for tensor in config.input}
     assert types == {
