@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
 import shutil
+import stat
 import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -19,6 +21,9 @@ from driftloop.process.errors import ConfigError
 TAR = ".tar"
 _UNFINISHED = ".unfinished"
 _CHUNK = 1 << 20
+_MOST_MANIFEST = 1 << 28
+_TAR_ERRORS = (tarfile.TarError, ValueError, OverflowError, EOFError)
+"""What `tarfile` raises for damaged headers."""
 
 
 class Source(Protocol):
@@ -170,13 +175,14 @@ class _FolderReader:
     def manifest(self) -> bytes:
         if not (self._path / NAME).is_file():
             raise _incomplete(self._path)
-        return (self._path / NAME).read_bytes()
+        with self.open(NAME) as file:
+            return file.read(_MOST_MANIFEST)
 
     def open(self, name: str) -> IO[bytes]:
         try:
-            return (self._path / name).open("rb")
-        except OSError as error:
-            raise ConfigError(f"{self._path}: {name} is missing; take another backup") from error
+            return _open_plain(self._path.resolve() / name)
+        except (OSError, ValueError) as error:
+            raise _missing(self._path, name) from error
 
 
 class _TarReader:
@@ -187,16 +193,16 @@ class _TarReader:
     def manifest(self) -> bytes:
         try:
             self._members = {member.name: member for member in self._tar.getmembers() if member.isreg()}
-        except tarfile.TarError as error:
+        except _TAR_ERRORS as error:
             raise _incomplete(self._path) from error
         if NAME not in self._members:
             raise _incomplete(self._path)
-        return self.open(NAME).read()
+        return self.open(NAME).read(_MOST_MANIFEST)
 
     def open(self, name: str) -> IO[bytes]:
         file = self._tar.extractfile(self._members[name]) if name in self._members else None
         if file is None:
-            raise ConfigError(f"{self._path}: {name} is missing; take another backup")
+            raise _missing(self._path, name)
         return file
 
 
@@ -213,8 +219,8 @@ def reading(path: Path) -> Iterator[Reader]:
     if not path.exists():
         raise ConfigError(f"{path} does not exist")
     try:
-        tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed below
-    except (tarfile.TarError, OSError) as error:
+        tar = tarfile.open(fileobj=_open_plain(path.resolve()), mode="r:")  # noqa: SIM115 - closed below
+    except (*_TAR_ERRORS, OSError) as error:
         raise ConfigError(f"{path} is not a backup: it is neither a folder nor a tar file") from error
     with tar:
         yield _TarReader(path, tar)
@@ -228,6 +234,26 @@ def file_entry(source: SizedReader, mtime_ns: int, mode: int) -> FileEntry:
 def add_bytes(writer: Writer, name: str, content: bytes, wall_ms: int) -> None:
     """Add a file from memory."""
     writer.add(name, SizedReader(io.BytesIO(content), len(content)), wall_ms * 1_000_000, 0o644)
+
+
+def _open_plain(path: Path) -> IO[bytes]:
+    """Open a regular file that no link leads to, without waiting for the other end of a pipe.
+
+    Raises:
+        OSError: it is none.
+    """
+    if path.resolve(strict=True) != path:
+        raise OSError(errno.ELOOP, "a link")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "no plain file")
+    return file
+
+
+def _missing(path: Path, name: str) -> ConfigError:
+    return ConfigError(f"{path}: {name} is missing or no plain file; take another backup")
 
 
 def _incomplete(path: Path) -> ConfigError:

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 PATHS = (
-    "state", "online", "feast", "mlflow", "spool", "triton", "training", "kafka/data", "demo.json", "former-homes.json",
-    "lake", "bundles", "imports",
+    "state", "online", "feast", "mlflow", "spool", "triton/releases", "triton/routes", "training", "kafka/data",
+    "demo.json", "former-homes.json", "lake", "bundles", "imports",
 )  # fmt: skip
 """Files and folders of a home."""
 
 TOP_LEVEL = tuple(dict.fromkeys(PurePosixPath(path).parts[0] for path in PATHS))
 """Their first path components: what a restore replaces."""
+
+_RENDERED = "triton/models/"
+"""Code that Triton runs. The serving agent renders it, so no copy of it may come back; older backups contain it."""
 
 _WRITTEN_ONCE = ("lake/", "bundles/", "imports/", "mlflow/artifacts/")
 _DERIVED = (".index", ".timeindex", "-shm", ".pyc", ".partial")
@@ -50,6 +53,16 @@ def list_entries(home: Path) -> list[Entry]:
     return sorted(
         (Entry(name, path.stat().st_size) for name, path in named if _is_included(name)), key=lambda entry: entry.name
     )
+
+
+def is_state(name: str) -> bool:
+    """Return whether a backup may contain a file with this name."""
+    return any(name == path or name.startswith(f"{path}/") for path in PATHS) and _is_included(name)
+
+
+def is_rendered(name: str) -> bool:
+    """Return whether the file is rendered again after a restore."""
+    return name.startswith(_RENDERED)
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -24,11 +24,11 @@ class FileEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: str
-    size: int
+    size: int = Field(ge=0)
     """Bytes."""
-    mtime_ns: int
+    mtime_ns: int = Field(ge=0, le=2**62)
     mode: int
-    """Permission bits."""
+    """Permission bits of the copied file. A restored one is for its owner only."""
 
 
 class LoopEntry(BaseModel):
@@ -101,8 +101,8 @@ def _digest(fields: Mapping[str, Any]) -> str:
 
 def _is_inside(name: str) -> bool:
     """Return whether the name is a path inside a home."""
-    parts = PurePosixPath(name).parts
-    return bool(parts) and not name.startswith("/") and ".." not in parts and not re.search(r"[\0\\]", name)
+    path = PurePosixPath(name)
+    return name.isprintable() and str(path) == name and not {"/", "..", "."} & set(path.parts) and "\\" not in name
 
 
 def version_number(version: str) -> tuple[int, ...]:

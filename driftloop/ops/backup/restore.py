@@ -10,18 +10,21 @@ from pathlib import Path
 from driftloop import __version__
 from driftloop.model.path_relocation import record_relocation
 from driftloop.ops.backup.archive import Reader, SizedReader, copy, reading
-from driftloop.ops.backup.contents import TOP_LEVEL
-from driftloop.ops.backup.manifest import FileEntry, Manifest, parse_manifest, version_number
+from driftloop.ops.backup.contents import TOP_LEVEL, is_rendered, is_state
+from driftloop.ops.backup.manifest import NAME, FileEntry, Manifest, parse_manifest, version_number
 from driftloop.ops.backup.metadata import unknown_revisions
 from driftloop.ops.backup.take import Progress
 from driftloop.ops.system.incomplete_restore import VERIFIED
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.errors import ConfigError
+from driftloop.process.private_files import make_home_private
 from driftloop.process.settings import Settings
 
 UNREAD = "restore.unread"
 """Folder for files until all were read."""
 _REPLACED = "restore.replaced"
+_MODE = 0o600
+"""Whatever the backup says: it may come from somebody else."""
 _DISCARDED = ("faust", "run")
 """Folders of the replaced state that are not in a backup."""
 
@@ -42,8 +45,9 @@ def restore_backup(
     with reading(source) as backup:
         manifest = parse_manifest(backup.manifest(), str(source))
         _refuse_newer(manifest, source)
+        _refuse_foreign_files(manifest, source)
         _refuse_nonempty(home, force)
-        home.mkdir(parents=True, exist_ok=True)
+        make_home_private(home)
         _refuse_without_room(home, manifest)
         unread = home / UNREAD
         shutil.rmtree(unread, ignore_errors=True)
@@ -62,11 +66,16 @@ def restore_backup(
 def _read(backup: Reader, manifest: Manifest, folder: Path, source: Path, progress: Progress) -> None:
     done = 0
     for name, expected in manifest.files.items():
+        if is_rendered(name):
+            continue
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with backup.open(name) as file, path.open("wb") as target:
-            limited = SizedReader(file, expected.size + 1)
-            copy(limited, target)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with backup.open(name) as file, path.open("wb") as target:
+                limited = SizedReader(file, expected.size + 1)
+                copy(limited, target)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:  # a file and a folder of one name
+            raise ConfigError(f"{source}: {NAME} is damaged; take another backup") from error
         if path.stat().st_size != expected.size or limited.sha256 != expected.sha256:
             raise ConfigError(f"{source}: {name} is damaged; nothing was restored; take another backup")
         _restore_metadata(path, expected)
@@ -75,7 +84,7 @@ def _read(backup: Reader, manifest: Manifest, folder: Path, source: Path, progre
 
 
 def _restore_metadata(path: Path, expected: FileEntry) -> None:
-    path.chmod(expected.mode)
+    path.chmod(_MODE)
     os.utime(path, ns=(expected.mtime_ns, expected.mtime_ns))
 
 
@@ -107,6 +116,13 @@ def _refuse_newer(manifest: Manifest, source: Path) -> None:
         raise ConfigError(
             f"{source} was taken by a newer driftloop ({why}; this is {__version__}): restore it with that version"
         )
+
+
+def _refuse_foreign_files(manifest: Manifest, source: Path) -> None:
+    """Refuse files that no backup contains: a home has files that programs run, and that say what may be done."""
+    foreign = next((name for name in manifest.files if not is_state(name) and not is_rendered(name)), "")
+    if foreign:
+        raise ConfigError(f"{source}: {foreign} is not part of a backup; nothing was restored; take another backup")
 
 
 def _refuse_nonempty(home: Path, force: bool) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
+import random
 import signal
+import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 import tarfile
@@ -18,7 +23,7 @@ import pytest
 
 from driftloop.featurestore.feast_keys import WATERMARKS, WATERMARKS_DDL
 from driftloop.model.path_relocation import relocated_homes
-from driftloop.ops.backup.manifest import NAME, Manifest, parse_manifest
+from driftloop.ops.backup.manifest import NAME, FileEntry, Manifest, parse_manifest
 from driftloop.ops.backup.restore import restore_backup
 from driftloop.ops.backup.suspend import suspended
 from driftloop.ops.backup.take import take_backup, writers
@@ -221,6 +226,128 @@ def test_what_is_no_backup_is_refused(settings: Settings) -> None:
     other.write_text("hello " * 1000)
     _refused(elsewhere(settings), other, "is not a backup")
     _refused(elsewhere(settings), settings.home.parent / "missing", "does not exist")
+
+
+def _forge(source: Path, planted: dict[str, tuple[bytes, int]]) -> None:
+    """Add files and their modes to a folder's manifest, as somebody does who can write the backup."""
+    manifest = parse_manifest((source / NAME).read_bytes(), "forged")
+    entries = dict(manifest.files)
+    for name, (content, mode) in planted.items():
+        _write(source / name, content)
+        entries[name] = FileEntry(sha256=hashlib.sha256(content).hexdigest(), size=len(content), mtime_ns=0, mode=mode)
+    (source / NAME).write_bytes(manifest.model_copy(update={"files": entries}).to_json())
+
+
+def _as_tar(source: Path) -> Path:
+    """Return the folder's backup as a tar file."""
+    target = source.with_suffix(".tar")
+    with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as tar:
+        for path in sorted(source.rglob("*"), key=lambda path: path.name == NAME):
+            if path.is_file():
+                tar.add(path, path.relative_to(source).as_posix())
+    return target
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_restored_file_is_for_its_owner_only_whatever_the_backup_says(settings: Settings, form: str) -> None:
+    source, _ = backup(settings, "copy")
+    modes = {f"spool/orders/{mode:o}.spool": (b"frames", mode) for mode in (0o4755, 0o2777, 0o1777, 0o7777, 0o666, 0)}
+    _forge(source, modes)
+    other = elsewhere(settings)
+    restore_backup(other, source if form == "copy" else _as_tar(source), untold, force=False)
+    assert {(other.home / name).stat().st_mode & 0o7777 for name in modes} == {0o600}
+    assert (other.home / "state/registry.db").stat().st_mode & 0o7777 == 0o600
+    assert other.home.stat().st_mode & 0o777 == 0o700
+
+
+def test_models_that_the_serving_agent_renders_are_neither_copied_nor_restored(settings: Settings) -> None:
+    _write(settings.home / "triton/models/orders/1/model.py", b"rendered")
+    source, manifest = backup(settings, "copy")
+    assert not [name for name in manifest.files if name.startswith("triton/models")]
+    _forge(source, {"triton/models/orders/2/model.py": (b"planted", 0o644)})  # earlier versions copied them
+    other = elsewhere(settings)
+    restore_backup(other, source, untold, force=False)
+    assert not (other.home / "triton/models").exists()
+    assert (other.home / "triton/routes/orders.json").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run/supervisor/control.sock", "secrets/triton-control", "feature_store.yaml", "triton/evil.py", "tritons/x",
+        "triton/releases/r-1/__pycache__/m.pyc", "kafka/server.properties", "restore.whole/state/registry.db", "x",
+        "./state/x", "state//registry.db", "state/./x.db", "state/a\nb.db", "lake/orders/part#1",
+    ],
+)  # fmt: skip
+def test_a_file_that_no_backup_contains_is_refused(settings: Settings, name: str) -> None:
+    source, _ = backup(settings, "copy")
+    _forge(source, {name: (b"planted", 0o644)})
+    _refused(elsewhere(settings), source, "damaged|is not part of a backup")
+
+
+@pytest.mark.parametrize("kind", ["link", "link to a folder", "pipe", "socket", "device", "folder"])
+def test_a_member_that_is_no_plain_file_is_refused(settings: Settings, kind: str) -> None:
+    source, _ = backup(settings, "copy")
+    path = source / "spool/orders/000000000001.spool"
+    content = path.read_bytes()
+    path.unlink()
+    if kind == "link":
+        _write(settings.home.parent / "other", content)
+        path.symlink_to(settings.home.parent / "other")
+    elif kind == "link to a folder":
+        path.parent.rmdir()
+        _write(settings.home.parent / "orders" / path.name, content)
+        path.parent.symlink_to(settings.home.parent / "orders")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with closing(socket.socket(socket.AF_UNIX)) as listener:
+            listener.bind(str(path))
+    elif kind == "device":
+        try:
+            os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+        except PermissionError:
+            pytest.skip("only root can make devices")
+    else:
+        path.mkdir()
+    _refused(elsewhere(settings), source, "000000000001.spool is missing or no plain file")
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE])
+def test_a_tar_member_that_is_no_plain_file_is_refused(settings: Settings, kind: bytes) -> None:
+    source, _ = backup(settings, "copy")
+    _write(settings.home.parent / "other", b"frames")
+    target = source.with_suffix(".tar")
+    with tarfile.open(target, "w") as tar:
+        for path in source.rglob("*"):
+            member = tar.gettarinfo(path, path.relative_to(source).as_posix())
+            if path.name == "000000000001.spool":
+                member.type, member.linkname, member.size = kind, str(settings.home.parent / "other"), 0
+                tar.addfile(member)
+            elif path.is_file():
+                tar.addfile(member, io.BytesIO(path.read_bytes()))
+    _refused(elsewhere(settings), target, "000000000001.spool is missing")
+
+
+def test_a_mutated_tar_file_is_restored_whole_or_refused(settings: Settings) -> None:
+    source, _ = backup(settings, "copy.tar")
+    content = source.read_bytes()
+    chance = random.Random(5)
+    whole: set[str] = set()
+    for number in range(150):
+        mutated = bytearray(content)
+        for _ in range(chance.randint(1, 4)):
+            at = chance.randrange(0, len(content) // 512) * 512 + chance.randrange(512)
+            mutated[at] = chance.randrange(256)
+        source.write_bytes(mutated)
+        other = settings.model_copy(update={"home": settings.home.parent / f"other-{number}"})
+        try:
+            restore_backup(other, source, untold, force=False)
+        except ConfigError:
+            assert files(other.home) == {}
+        else:
+            whole.add(str(sorted(files(other.home))))
+    assert len(whole) <= 1
 
 
 def _refused(other: Settings, source: Path, says: str) -> None:
