@@ -14,8 +14,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from driftloop.process import tcp_ports
-from driftloop.process.secrets import read_secret
-from driftloop.process.triton_control import CONTROL_SECRET
+from driftloop.process.home_secrets import read_secret
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -101,7 +100,12 @@ class Settings(BaseSettings):
         Raises:
             ConfigError: other accounts can read the home's token.
         """
-        return self.triton_control_token or read_secret(self.home, CONTROL_SECRET)
+        return self.triton_control_token or read_secret(self.control_secret)
+
+    @property
+    def control_secret(self) -> Path:
+        """File with the token for Triton's load and unload calls, unless a setting has it."""
+        return self.home / "secrets" / "triton-control"
 
     @property
     def probe_secret(self) -> Path:

@@ -6,9 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Literal
 
-from driftloop.process.secrets import secret_file
 from driftloop.process.settings import ROOT, Settings
-from driftloop.process.triton_control import CONTROL_SECRET
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def _triton(settings: Settings) -> Part:
     if settings.triton_control_token:
         environment["TRITON_CONTROL_TOKEN"] = settings.triton_control_token
     else:
-        environment["TRITON_CONTROL_TOKEN_FILE"] = str(secret_file(settings.home, CONTROL_SECRET))
+        environment["TRITON_CONTROL_TOKEN_FILE"] = str(settings.control_secret)
     url = f"grpc://{settings.local('TRITON_GRPC_PORT')}"
     return Part("triton", _script("triton/run.sh"), environment, url, kind="infrastructure")
 

@@ -3,6 +3,9 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from driftloop.process.errors import ConfigError
 from driftloop.process.home_secrets import read_secret
 
 
@@ -28,3 +31,10 @@ def test_callers_that_create_it_at_once_get_the_same_secret(tmp_path: Path) -> N
     path = tmp_path / "probe"
     with ThreadPoolExecutor(8) as threads:
         assert len(set(threads.map(lambda _: read_secret(path), range(64)))) == 1
+
+
+def test_a_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    read_secret(tmp_path / "any")
+    (tmp_path / "any").chmod(0o640)
+    with pytest.raises(ConfigError, match=r"other accounts can read \S+/any: remove it"):
+        read_secret(tmp_path / "any")

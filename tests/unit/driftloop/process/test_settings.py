@@ -102,6 +102,24 @@ def test_a_base_in_the_settings_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert Settings() == settings  # what a process is that is started under them
 
 
+def test_each_home_has_its_own_control_token_which_stays_the_same(tmp_path: Path) -> None:
+    tokens = [Settings(home=tmp_path / name).control_token() for name in ("one", "other", "one")]
+    assert tokens[0] == tokens[2]
+    assert tokens[0] != tokens[1]
+    assert len(tokens[0]) >= 40
+
+
+def test_a_control_token_that_is_set_is_used_and_no_file_is_written(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", triton_control_token="given")
+    assert settings.control_token() == "given"
+    assert not settings.home.exists()
+
+
+def test_a_secret_is_in_no_text_of_the_settings(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, triton_control_token="hush", state_url="postgresql://me:hush@db/{service}")
+    assert "hush" not in f"{settings!r} {settings}"
+
+
 def test_every_setting_has_a_docstring() -> None:
     """Pydantic keeps no attribute docstrings: the file has one after each field."""
     lines = (ROOT / "driftloop" / "process" / "settings.py").read_text().splitlines()
