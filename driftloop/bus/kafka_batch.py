@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
@@ -33,6 +33,7 @@ class KafkaBatchConsumer:
         self, bootstrap: str, topics: Sequence[str], group: str, *, newest: bool = False, linger_s: float = 0.0
     ) -> None:
         self._linger_s = linger_s
+        self._paused: frozenset[str] = frozenset()
         wait_for_topics(bootstrap, topics)
         self._consumer = Consumer(KafkaSettings(bootstrap).batch_consumer(group))
         partitions = [TopicPartition(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
@@ -44,7 +45,8 @@ class KafkaBatchConsumer:
         self._assign()
 
     def _assign(self) -> None:
-        self._consumer.assign([Position(tp.topic, tp.partition, offset) for tp, offset in self._next.items()])
+        read = {tp: offset for tp, offset in self._next.items() if tp.topic not in self._paused}
+        self._consumer.assign([Position(tp.topic, tp.partition, offset) for tp, offset in read.items()])
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         first = self._consumer.poll(timeout_s)
@@ -70,6 +72,10 @@ class KafkaBatchConsumer:
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
         self._next.update(positions)
+        self._assign()
+
+    def pause(self, topics: Collection[str]) -> None:
+        self._paused = frozenset(topics)
         self._assign()
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:

@@ -7,7 +7,7 @@ did not commit are delivered again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -76,6 +76,14 @@ class BatchConsumer(Protocol):
 
     def close(self) -> None:
         """Close the consumer without a commit."""
+        ...
+
+
+class PausableConsumer(BatchConsumer, Protocol):
+    """A `BatchConsumer` that can leave topics unread."""
+
+    def pause(self, topics: Collection[str]) -> None:
+        """Stop reading these topics, and read all others. Positions and the assignment stay."""
         ...
 
 

@@ -24,7 +24,7 @@ class ListLoopsResponse(_message.Message):
     def __init__(self, loops: _Optional[_Iterable[_Union[Loop, _Mapping]]] = ...) -> None: ...
 
 class Loop(_message.Message):
-    __slots__ = ("name", "description", "champion", "champion_since", "epoch", "converged_epoch", "challenger", "stage", "share", "paused", "approval", "last_verdict", "last_alarm", "last_alarm_time", "event_time", "open", "next", "former", "kept", "failures", "breaker_open", "last_failure", "notes")
+    __slots__ = ("name", "description", "champion", "champion_since", "epoch", "converged_epoch", "challenger", "stage", "share", "paused", "approval", "last_verdict", "last_alarm", "last_alarm_time", "event_time", "open", "next", "former", "kept", "failures", "breaker_open", "last_failure", "notes", "paused_topics")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,7 @@ class Loop(_message.Message):
     BREAKER_OPEN_FIELD_NUMBER: _ClassVar[int]
     LAST_FAILURE_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_TOPICS_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     champion: str
@@ -71,7 +72,8 @@ class Loop(_message.Message):
     breaker_open: bool
     last_failure: str
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., champion: _Optional[str] = ..., champion_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., converged_epoch: _Optional[int] = ..., challenger: _Optional[str] = ..., stage: _Optional[str] = ..., share: _Optional[float] = ..., paused: _Optional[bool] = ..., approval: _Optional[_Union[Approval, _Mapping]] = ..., last_verdict: _Optional[str] = ..., last_alarm: _Optional[str] = ..., last_alarm_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open: _Optional[_Iterable[str]] = ..., next: _Optional[str] = ..., former: _Optional[_Iterable[str]] = ..., kept: _Optional[_Iterable[_Union[KeptReason, _Mapping]]] = ..., failures: _Optional[int] = ..., breaker_open: _Optional[bool] = ..., last_failure: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    paused_topics: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., champion: _Optional[str] = ..., champion_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., converged_epoch: _Optional[int] = ..., challenger: _Optional[str] = ..., stage: _Optional[str] = ..., share: _Optional[float] = ..., paused: _Optional[bool] = ..., approval: _Optional[_Union[Approval, _Mapping]] = ..., last_verdict: _Optional[str] = ..., last_alarm: _Optional[str] = ..., last_alarm_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open: _Optional[_Iterable[str]] = ..., next: _Optional[str] = ..., former: _Optional[_Iterable[str]] = ..., kept: _Optional[_Iterable[_Union[KeptReason, _Mapping]]] = ..., failures: _Optional[int] = ..., breaker_open: _Optional[bool] = ..., last_failure: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., paused_topics: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class KeptReason(_message.Message):
     __slots__ = ("kind", "detail", "because", "since", "event_id")

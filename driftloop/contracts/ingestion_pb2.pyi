@@ -95,3 +95,31 @@ class ProbeJudged(_message.Message):
     reason: str
     detail: str
     def __init__(self, loop: _Optional[str] = ..., event_type: _Optional[str] = ..., probe_id: _Optional[str] = ..., accepted: _Optional[bool] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class TopicPaused(_message.Message):
+    __slots__ = ("loop", "event_type", "reason", "detail", "dead_letters", "partition", "offset")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    event_type: str
+    reason: str
+    detail: str
+    dead_letters: int
+    partition: int
+    offset: int
+    def __init__(self, loop: _Optional[str] = ..., event_type: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., dead_letters: _Optional[int] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class TopicResumed(_message.Message):
+    __slots__ = ("loop", "event_type", "because")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    BECAUSE_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    event_type: str
+    because: str
+    def __init__(self, loop: _Optional[str] = ..., event_type: _Optional[str] = ..., because: _Optional[str] = ...) -> None: ...

@@ -12,13 +12,8 @@ _UNTRAINED = {"first-champion": "it has no model", "drift": "it has drifted", "c
 
 def next_step(state: LoopState) -> str:
     """Return one line: a command if the loop waits for a person, else what the loop does next."""
-    name, waiting = state.loop, state.waiting
-    if waiting is not None:
-        until = day(waiting.deadline_ms)
-        decide = f"driftloop approve {name} {waiting.release} --why ..., or reject; the policy decides after {until}"
-        return f"{decide}{_kept(state)}"
-    if state.paused:
-        return f"paused: driftloop resume {name} --why ...{_kept(state)}"
+    if command := _command(state):
+        return command
     if state.epoch > state.converged_epoch and state.champion:
         return f"the router does not serve epoch {state.epoch} yet: driftloop status"
     if state.release:
@@ -96,3 +91,15 @@ def kept_until(state: LoopState) -> str:
     if because in ("no-window", "no-trainer") or (because == "run-open" and state.open):
         return KEPT_UNTIL[because]
     return "until the next window ends, or the cooldown"
+
+
+def _command(state: LoopState) -> str:
+    """Return what the loop needs from a person; empty if nothing."""
+    name, waiting = state.loop, state.waiting
+    for topic, why in state.paused_topics.items():
+        return f"{topic} is not read ({why}): driftloop dlq list {topic}; then driftloop resume {name} --why ..."
+    if waiting is not None:
+        until = day(waiting.deadline_ms)
+        decide = f"driftloop approve {name} {waiting.release} --why ..., or reject; the policy decides after {until}"
+        return f"{decide}{_kept(state)}"
+    return f"paused: driftloop resume {name} --why ...{_kept(state)}" if state.paused else ""

@@ -345,6 +345,30 @@ ENTRIES: dict[tuple[str, str], Entry] = {
         title="command ignored",
         label="command ignored",
     ),
+    ("TopicPaused", ""): Entry(
+        summary="{dead_letters} dead letters in a row, the last {reason}",
+        line="{event_type} is NOT READ any more: {summary}[[, {detail!q}]]",
+        title="{event_type} is paused",
+        label="topic paused",
+        severity="failure",
+        glyph="failed",
+        notice=NoticeText(
+            kind="topic-paused",
+            episode="{event_type} {partition} {offset}",
+            title="{loop}: {event_type} is not read any more",
+            text="Ingestion refused {dead_letters} records of {event_type} in a row, the last for {reason}"
+            "[[: {detail!q}]]. The records stay in the topic. Other topics are still read, but no window of {loop} "
+            "closes. See the dead letters: `driftloop dlq list {event_type}`. If the definition is wrong, correct "
+            "loop.yaml and restart: the topic is then read again. If the producer was wrong and is fixed: "
+            "`driftloop resume {loop} --why ...`.",
+        ),
+    ),
+    ("TopicResumed", ""): Entry(
+        line="{event_type} is read again, because of [[a {because}||a command]]",
+        title="{event_type} is read again",
+        label="topic resumed",
+        glyph="route",
+    ),
     **{(name, ""): _COMMAND for name in ("Approve", "Import", "Pause", "Reject", "Resume", "Retrain", "Rollback")},
 }
 OTHER = Entry(line="{name}", title="{name}", label="{name}", notable=False)

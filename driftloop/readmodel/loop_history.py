@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import features_pb2 as features
+from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
@@ -115,6 +116,7 @@ class LoopHistory:
             former=list(state.former),
             kept=sorted(state.kept, key=lambda reason: (reason.since_ms, reason.event_id)),
             chains=dict(state.chains),
+            paused_topics=dict(state.paused_topics),
             open=self.pending.open(),
             silent=self.detectors[1],
         )
@@ -390,6 +392,14 @@ def _resumed(history: LoopHistory, _event: Envelope[control.Resume]) -> None:
     history.current.paused = False
 
 
+def _topic_paused(history: LoopHistory, event: Envelope[ingestion.TopicPaused]) -> None:
+    history.current.paused_topics[event.data.event_type] = text_of(event.data, "summary")
+
+
+def _topic_resumed(history: LoopHistory, event: Envelope[ingestion.TopicResumed]) -> None:
+    history.current.paused_topics.pop(event.data.event_type, None)
+
+
 def _watermark_advanced(history: LoopHistory, event: Envelope[features.WatermarkAdvanced]) -> None:
     history.current.watermark = max(history.current.watermark, rfc3339(event.data.watermark_ms))
 
@@ -414,5 +424,7 @@ _HANDLERS: dict[type[Message], Callable[[LoopHistory, Any], None]] = {
     serving.RouteFailed: _route_failed,
     control.Pause: _paused,
     control.Resume: _resumed,
+    ingestion.TopicPaused: _topic_paused,
+    ingestion.TopicResumed: _topic_resumed,
     features.WatermarkAdvanced: _watermark_advanced,
 }

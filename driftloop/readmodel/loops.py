@@ -64,6 +64,8 @@ class LoopState:
     """Share of keys that the open release answers."""
     waiting: Waiting | None = None
     paused: bool = False
+    paused_topics: dict[str, str] = field(default_factory=dict)
+    """Raw topics that ingestion does not read, with the reason."""
     verdict: str = ""
     alarm: str = ""
     alarm_ms: int | None = None

@@ -68,6 +68,7 @@ def loop(state: LoopState, description: str) -> api.Loop:
         next=next_step(state),
         notes=notes(state),
         kept=[_copy(api.KeptReason, reason) for reason in state.kept],
+        paused_topics=list(state.paused_topics),
     )
 
 

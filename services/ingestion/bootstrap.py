@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
-from driftloop.bus.ports import BatchConsumer, BatchProducer, TopicPartition
+from driftloop.bus.ports import BatchProducer, PausableConsumer, TopicPartition
 from driftloop.contracts.ingestion_pb2 import OutcomesAccepted, RowsAccepted
 from driftloop.contracts.topics import topic_of
 from driftloop.loop import Loop, load_loops
@@ -17,6 +17,7 @@ from driftloop.runner.batch_loop import BatchLoop, LoopOptions
 from driftloop.runner.tables import open_database
 from services.ingestion.adapters.delta import DeltaLake
 from services.ingestion.adapters.derive import DuckDbDerive, connect
+from services.ingestion.adapters.resumes import KafkaResumes
 from services.ingestion.adapters.sql import SqlJournal, metadata
 from services.ingestion.compile import CompiledLoop, compile_loop
 from services.ingestion.config import IngestionSettings
@@ -25,7 +26,7 @@ from services.ingestion.domain.fanout import Partitioner
 from services.ingestion.domain.watermarks import LoopClock
 from services.ingestion.messages import Messages
 from services.ingestion.pipeline import Pipeline
-from services.ingestion.ports import Journal, Lake
+from services.ingestion.ports import Journal, Lake, Resumes
 from services.ingestion.reader import IdlePartitions, Reader
 from services.ingestion.service import Ingestion, Parts
 from services.ingestion.stages import stages_by_event_type
@@ -37,10 +38,11 @@ NAME = "ingestion"
 class World:
     """Adapters to the outside."""
 
-    consumer: BatchConsumer
+    consumer: PausableConsumer
     producer: BatchProducer
     journal: Journal
     lake: Lake
+    resumes: Resumes
     clock: Clock
 
 
@@ -59,6 +61,7 @@ def build(settings: IngestionSettings, stop: threading.Event) -> BatchLoop:
         producer=KafkaBatchProducer(settings.kafka_bootstrap),
         journal=SqlJournal(open_database(settings.database_url(NAME), metadata)),
         lake=DeltaLake(settings.lake),
+        resumes=KafkaResumes(settings.kafka_bootstrap),
         clock=clock,
     )
     return assemble(compiled, world, settings, stop)
@@ -88,12 +91,15 @@ def assemble(
     pipelines = [_pipeline(loop, sender, world) for loop, sender in zip(loops, messages, strict=True)]
     idle = IdlePartitions(world.consumer.assignment(), _timeouts_s(loops), world.clock)
     reader = Reader(world.consumer, world.journal, idle, world.clock, settings.poll_records)
-    parts = Parts(world.producer, reader, world.journal, world.lake, pipelines, messages, world.clock)
+    definitions = {(loop.name, topic): digest for loop in loops for topic, digest in loop.digests.items()}
+    parts = Parts(
+        world.producer, reader, world.journal, world.lake, pipelines, messages, definitions, world.resumes, world.clock
+    )
     # the checkpoint counts: the group's offsets only show the lag, so a refused commit waits for the next one
     options = LoopOptions(background_flush, commit_required=False, lag_every_s=settings.lag_every_s)
     return BatchLoop(
         Ingestion(parts, settings), world.consumer, stop, world.clock,
-        options=options, resources=[world.journal], producer=world.producer,
+        options=options, resources=[world.journal, world.resumes], producer=world.producer,
     )  # fmt: skip
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
+from google.protobuf import descriptor_pb2
+from google.protobuf.message import Message
 
 from driftloop.loop import Loop
 from driftloop.loop.definition import LoopDefinition, TimeRules
@@ -38,6 +41,8 @@ class CompiledLoop:
     derives: Mapping[str, Derive]
     feeds: Feeds
     time: TimeRules
+    digests: Mapping[str, str]
+    """Changes whenever something changes that decides which records of an event type are refused."""
 
 
 def compile_loop(loop: Loop, make_derive: MakeDerive) -> CompiledLoop:
@@ -64,7 +69,18 @@ def compile_loop(loop: Loop, make_derive: MakeDerive) -> CompiledLoop:
     problems += _feed_problems(loop.definition, columns, where)
     if problems:
         raise LoopDefinitionError(problems)
-    return CompiledLoop(loop.name, schemas, derives, _feeds(loop.definition), loop.definition.time)
+    digests = {name: _digest(loop.definition, name, loop.messages[name]) for name in schemas}
+    return CompiledLoop(loop.name, schemas, derives, _feeds(loop.definition), loop.definition.time, digests)
+
+
+def _digest(definition: LoopDefinition, event_type: str, message: type[Message]) -> str:
+    fields = descriptor_pb2.DescriptorProto()
+    message.DESCRIPTOR.CopyToProto(fields)  # type: ignore[no-untyped-call]
+    parts = [definition.events[event_type].model_dump_json(), definition.time.model_dump_json()]
+    parts.append(fields.SerializeToString(deterministic=True).hex())
+    if event_type == definition.label.source:
+        parts.append(definition.label.model_dump_json())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _feeds(definition: LoopDefinition) -> Feeds:

@@ -26,6 +26,6 @@ class IngestionSettings(Settings):
     flush_idle_s: float = Field(default=1.0, gt=0)
     """Seconds without input after which waiting rows are flushed."""
     dead_letter_limit: int = Field(default=1_000, ge=1)
-    """Consecutive dead letters after which ingestion stops, because the fault is then not in single records."""
+    """Consecutive dead letters after which a topic is paused for its loop: the fault is then not in single records."""
     lag_every_s: float = Field(default=5.0, gt=0)
     """Seconds between measurements of the lag."""

@@ -18,6 +18,8 @@ from driftloop.contracts.ingestion_pb2 import (
     ProbeJudged,
     RowsAccepted,
     TableVersion,
+    TopicPaused,
+    TopicResumed,
     WatermarkAdvanced,
 )
 from driftloop.events.envelope import Draft, from_draft, to_record
@@ -27,6 +29,7 @@ from driftloop.process.clock import Clock
 from services.ingestion import ports
 from services.ingestion.domain.fanout import Share
 from services.ingestion.domain.probes import ProbeResult
+from services.ingestion.domain.refusals import Streak
 from services.ingestion.domain.rejection import Rejection
 from services.ingestion.domain.watermarks import Advance
 
@@ -97,6 +100,25 @@ class Messages:
             detail=fault.detail[:DETAIL_LENGTH] if fault else "",
         )
         return self._record(name, result.time_ms, data, None)
+
+    def topic_paused(self, event_type: str, streak: Streak, dead_letters: int, time_ms: int) -> tuple[str, Outgoing]:
+        """Return the id and the event of a pause."""
+        name = event_id("topic-paused", self.loop, event_type, streak.partition, streak.offset)
+        data = TopicPaused(
+            loop=self.loop,
+            event_type=event_type,
+            reason=streak.reason,
+            detail=streak.detail[:DETAIL_LENGTH],
+            dead_letters=dead_letters,
+            partition=streak.partition,
+            offset=streak.offset,
+        )
+        return name, self._record(name, time_ms, data, None)
+
+    def topic_resumed(self, event_type: str, paused_by: str, because: str, time_ms: int) -> Outgoing:
+        """Return the event that a topic is read again."""
+        data = TopicResumed(loop=self.loop, event_type=event_type, because=because)
+        return self._record(event_id("topic-resumed", self.loop, paused_by), time_ms, data, None)
 
     def _copies(self, name: str, time_ms: int, data: Message, partitions: int) -> Iterator[Outgoing]:
         record = self._record(name, time_ms, data, None)

@@ -12,6 +12,11 @@ UNKNOWN_FIELDS = Counter(
     "Fields that the loop's message lacks and that were ignored, counted once per record.",
     ("loop", "event_type"),
 )
+TOPIC_PAUSED = Gauge(
+    "driftloop_ingestion_topic_paused",
+    "Whether the topic is not read for the loop, because of too many consecutive dead letters (0 or 1).",
+    ("loop", "event_type"),
+)
 LATE = Counter(
     "driftloop_ingestion_late", "Accepted rows older than their partition's watermark.", ("loop", "event_type")
 )

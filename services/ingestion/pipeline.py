@@ -15,6 +15,7 @@ from driftloop.process import log
 from services.ingestion import metrics
 from services.ingestion.domain.fanout import OutcomeColumns, Partitioner, entity_keys
 from services.ingestion.domain.probes import split_probes
+from services.ingestion.domain.refusals import Streak
 from services.ingestion.domain.rejection import DUPLICATE
 from services.ingestion.domain.watermarks import Advance, LoopClock
 from services.ingestion.messages import DETAIL_LENGTH, Messages, dead_letter_of
@@ -59,8 +60,8 @@ class BatchResult:
     accepted: dict[str, pa.RecordBatch]
     rejected: pa.RecordBatch
     advances: list[Advance]
-    record_results: list[tuple[bool, str]]
-    """Whether a record became a dead letter, and the reason, in the order of the records."""
+    streaks: dict[str, Streak]
+    """Dead letters at the end of the batch, by event type, in the order of partition and offset."""
     probes: int
     """Number of answered probes."""
 
@@ -117,7 +118,7 @@ class Pipeline:
         self._count(results, advances)
         accepted = {name: result.accepted for name, result in results.items() if result.accepted.num_rows}
         refused = [item for result in results.values() for item in result.refused]
-        return BatchResult(accepted, _rejected(refused), advances, _record_results(results), len(probes))
+        return BatchResult(accepted, _rejected(refused), advances, _streaks(results), len(probes))
 
     def state(self) -> ClockState:
         clock = self.clock
@@ -181,23 +182,25 @@ class Pipeline:
             metrics.WATERMARK_MS.set(advances[-1].watermark_ms, loop=self.loop)
 
 
-def _record_results(results: Mapping[str, EventTypeResult]) -> list[tuple[bool, str]]:
-    """Return results by event type, partition and offset. An event type without refusals has one for all its rows."""
-    record_results: list[tuple[bool, str]] = []
-    for result in results.values():
-        rows = result.accepted
-        if not result.refused:
-            record_results.append((False, ""))
-            continue
-        offsets = zip(
-            rows.column("source_partition").to_pylist(), rows.column("source_offset").to_pylist(), strict=True
-        )
-        positioned = [(position, (False, "")) for position in offsets]
-        for item in result.refused:
-            reason, record = item.fault.reason, item.record
-            positioned.append(((record.partition, record.offset), (reason != DUPLICATE, reason)))
-        record_results += [outcome for _, outcome in sorted(positioned)]
-    return record_results
+def _streaks(results: Mapping[str, EventTypeResult]) -> dict[str, Streak]:
+    return {event_type: _streak(result) for event_type, result in results.items()}
+
+
+def _streak(result: EventTypeResult) -> Streak:
+    rows = result.accepted
+    refused = [((item.record.partition, item.record.offset), item.fault) for item in result.refused]
+    positions = [position for position, fault in refused if fault.reason == DUPLICATE]
+    if rows.num_rows:
+        partitions, offsets = rows.column("source_partition").to_numpy(), rows.column("source_offset").to_numpy()
+        partition = partitions.max()
+        positions.append((int(partition), int(offsets[partitions == partition].max())))
+    last = max(positions, default=(-1, -1))
+    dead = {position: fault for position, fault in refused if position > last}
+    if not dead:
+        return Streak(0, alone=False)
+    partition, offset = max(dead)
+    fault = dead[partition, offset]
+    return Streak(len(dead), not positions, fault.reason, fault.detail, partition, offset)
 
 
 def _rejected(refused: Sequence[Refused]) -> pa.RecordBatch:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from driftloop.bus.ports import TopicPartition
 from services.ingestion.domain.arrivals import PartitionClock
+from services.ingestion.domain.refusals import Refusals
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,13 @@ class ClockState:
 class Checkpoint:
     """The start of a restart: everything before ``positions`` is in the lake, sent and acknowledged.
 
-    ``sequence``: that of its last batch. ``loops``: clocks by loop.
+    ``sequence``: that of its last batch. ``loops``: clocks by loop. ``refusals``: by loop and topic.
     """
 
     sequence: int = 0
     positions: Mapping[TopicPartition, int] = field(default_factory=dict)
     loops: Mapping[str, ClockState] = field(default_factory=dict)
+    refusals: Mapping[tuple[str, str], Refusals] = field(default_factory=dict)
 
 
 class Journal(Protocol):
@@ -107,6 +109,18 @@ class Lake(Protocol):
 
     def accepted(self, loop: str, event_type: str, since_ms: int) -> pa.Table:
         """Return the columns `ACCEPTED_BEFORE` of rows with event time at least ``since_ms``."""
+        ...
+
+
+class Resumes(Protocol):
+    """The commands of users that resume a loop."""
+
+    def newest_ms(self) -> Mapping[str, int]:
+        """Return the wall time of each loop's newest command that was read so far, by loop. Does not wait."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
         ...
 
 

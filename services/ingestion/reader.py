@@ -7,10 +7,10 @@ idle by wall time. The journal has both, so after a restart the same results are
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from driftloop.bus.ports import BatchConsumer, Record, TopicPartition
+from driftloop.bus.ports import PausableConsumer, Record, TopicPartition
 from driftloop.process.clock import Clock
 from driftloop.process.errors import Retriable
 from services.ingestion.domain.probes import active
@@ -50,7 +50,7 @@ class Reader:
     """Reads from a checkpoint: first the stored batches again, then new ones."""
 
     def __init__(
-        self, consumer: BatchConsumer, journal: Journal, idle: IdlePartitions, clock: Clock, most_records: int
+        self, consumer: PausableConsumer, journal: Journal, idle: IdlePartitions, clock: Clock, most_records: int
     ) -> None:
         self._consumer = consumer
         self._journal = journal
@@ -60,6 +60,8 @@ class Reader:
         self._again: deque[BatchRecord] = deque()
         self._unread: Grouped = defaultdict(list)
         self._idle_before: frozenset[TopicPartition] = frozenset()
+        self._to_pause: frozenset[str] = frozenset()
+        self._paused: frozenset[str] = frozenset()
         self.sequence = 0
         self.positions: dict[TopicPartition, int] = {}
 
@@ -70,18 +72,35 @@ class Reader:
         self._again = deque(batches)
         self._consumer.seek(self.positions)
 
+    def pause(self, topics: Collection[str]) -> None:
+        """Leave these topics where they are and read all others, once the stored batches are read again.
+
+        A paused partition does not count as idle.
+        """
+        self._to_pause = frozenset(topics)
+
     def next(self, timeout_s: float) -> Batch | None:
         """Return the next batch, or None if no record arrived and no partition became idle."""
         if self._again:
             return self._same(self._again.popleft())
+        if self._to_pause != self._paused:
+            self._pause()
         records = self._new(timeout_s)
-        idle = self._idle.idle_now(active(records))
+        idle = frozenset(tp for tp in self._idle.idle_now(active(records)) if tp.topic not in self._paused)
         if not records and idle == self._idle_before:
             return None
         ranges = {partition: (batch[0].offset, batch[-1].offset + 1) for partition, batch in records.items()}
         record = BatchRecord(self.sequence + 1, ranges, idle)
         self._journal.append(record)
         return self._batch(record, records)
+
+    def _pause(self) -> None:
+        changed = self._to_pause ^ self._paused
+        for partition in [tp for tp in self._unread if tp.topic in changed]:
+            del self._unread[partition]  # read again after the pause
+        self._consumer.seek({tp: offset for tp, offset in self.positions.items() if tp.topic in changed})
+        self._consumer.pause(self._to_pause)
+        self._paused = self._to_pause
 
     def _new(self, timeout_s: float) -> Grouped:
         if self._unread:

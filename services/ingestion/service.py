@@ -12,7 +12,6 @@ from functools import partial
 
 import pyarrow as pa
 
-from driftloop.bus.dead_letters import DeadLetterLimit
 from driftloop.bus.ports import BatchProducer, TopicPartition
 from driftloop.loop import to_ms
 from driftloop.process import log
@@ -22,9 +21,11 @@ from services.ingestion import metrics
 from services.ingestion.backlog import Backlog
 from services.ingestion.config import IngestionSettings
 from services.ingestion.domain.duplicates import DuplicateWindow
+from services.ingestion.domain.refusals import Streak
 from services.ingestion.messages import Messages
+from services.ingestion.pauses import Pauses, Topics
 from services.ingestion.pipeline import Pipeline
-from services.ingestion.ports import ACCEPTED_BEFORE, Checkpoint, Journal, Lake, Unflushed
+from services.ingestion.ports import ACCEPTED_BEFORE, Checkpoint, Journal, Lake, Resumes, Unflushed
 from services.ingestion.reader import Batch, Reader
 
 _CHECKPOINT_BATCHES = 5_000
@@ -41,6 +42,8 @@ class Parts:
     lake: Lake
     pipelines: Sequence[Pipeline]
     messages: Sequence[Messages]
+    definitions: Topics
+    resumes: Resumes
     clock: Clock
 
 
@@ -51,7 +54,10 @@ class Ingestion(Processor[Batch | None]):
         self._parts = parts
         self._settings = settings
         self._span_ms = to_ms(settings.flush_span)
-        self._limit = DeadLetterLimit(settings.dead_letter_limit)
+        self._pauses = Pauses(
+            parts.pipelines, parts.messages, parts.definitions, parts.reader, parts.resumes, parts.producer.send,
+            parts.clock, settings.dead_letter_limit,
+        )  # fmt: skip
         self._backlogs: list[Backlog] = []
         self._flushing = self._stored = Checkpoint()
         self._probes_pending = False  # probes after the last checkpoint; they leave nothing for the lake
@@ -68,25 +74,27 @@ class Ingestion(Processor[Batch | None]):
             schemas = {event_type: stages.schema for event_type, stages in pipeline.stages.items()}
             self._backlogs.append(Backlog(pipeline.loop, schemas, pipeline.clock.watermark_ms))
         self._parts.reader.start(self._stored, batches)
+        self._pauses.restore(self._stored.refusals)
         self._log.info("resumed", checkpoint=self._stored.sequence, again=len(batches))
         return self._stored.positions
 
     def read(self) -> Batch | None:
+        self._pauses.check_resumes()
         return self._parts.reader.next(self._settings.poll_timeout_s)
 
     def process(self, batch: Batch | None) -> None:
         if batch is None:
             return
         began_s = self._parts.clock.monotonic_s()
-        record_results: list[tuple[bool, str]] = []
+        streaks: dict[tuple[str, str], Streak] = {}
         for pipeline, backlog in zip(self._parts.pipelines, self._backlogs, strict=True):
             records = {partition: rs for partition, rs in batch.records.items() if partition.topic in pipeline.stages}
             idle = [partition for partition in batch.record.idle if partition.topic in pipeline.stages]
             result = pipeline.process_batch(records, idle, self._parts.producer.send)
             backlog.add(result)
             self._probes_pending |= result.probes > 0
-            record_results += result.record_results
-        self._count_dead_letters(record_results)
+            streaks |= {(pipeline.loop, topic): streak for topic, streak in result.streaks.items()}
+        self._pauses.add(streaks)
         self._busy_s = self._parts.clock.monotonic_s()
         metrics.BATCH_SECONDS.record(self._busy_s - began_s)
 
@@ -98,7 +106,8 @@ class Ingestion(Processor[Batch | None]):
         self._stored = self._flushing
 
     def last_flush(self) -> Flush | None:
-        return self._new_flush() if self._probes_pending or any(backlog.waits for backlog in self._backlogs) else None
+        pending = self._probes_pending or self._pauses.changed
+        return self._new_flush() if pending or any(backlog.waits for backlog in self._backlogs) else None
 
     def report_lag(self, ends: Positions) -> None:
         positions, lag = self._parts.reader.positions, dict[str, int]()
@@ -107,16 +116,9 @@ class Ingestion(Processor[Batch | None]):
         for topic, records in lag.items():
             metrics.LAG.set(records, topic=topic)
 
-    def _count_dead_letters(self, record_results: Sequence[tuple[bool, str]]) -> None:
-        for dead, reason in record_results:
-            if dead:
-                self._limit.refused(reason)
-            else:
-                self._limit.accepted()
-
     def _is_due(self) -> bool:
         waiting = [backlog for backlog in self._backlogs if backlog.waits]
-        if self._parts.reader.sequence - self._stored.sequence >= _CHECKPOINT_BATCHES:
+        if self._pauses.changed or self._parts.reader.sequence - self._stored.sequence >= _CHECKPOINT_BATCHES:
             return True
         if not (waiting or self._probes_pending):
             return False
@@ -127,7 +129,10 @@ class Ingestion(Processor[Batch | None]):
     def _new_flush(self) -> Flush:
         reader, pipelines = self._parts.reader, self._parts.pipelines
         self._flushing = Checkpoint(
-            reader.sequence, dict(reader.positions), {pipeline.loop: pipeline.state() for pipeline in pipelines}
+            reader.sequence,
+            dict(reader.positions),
+            {pipeline.loop: pipeline.state() for pipeline in pipelines},
+            self._pauses.state(),
         )
         unflushed = [
             (messages, backlog.drain())

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from driftloop.contracts import features_pb2
+from driftloop.contracts import control_pb2, features_pb2
 from driftloop.contracts.topics import declared, message_class, topic_of
 from driftloop.events.envelope import from_record
 from driftloop.events.event_log import LIFECYCLE
@@ -33,7 +33,7 @@ TABLES: dict[str, HandlerTable] = {
 BATCHES: dict[str, set[str]] = {
     "control": {*LIFECYCLE, control.TOPIC},
     "features": {features.TOPIC},
-    "ingestion": set(),  # only topics of the loops
+    "ingestion": {topic_of(control_pb2.Resume).name},  # beside the topics of the loops
     "monitoring": {*monitoring.TOPICS, detectors.SOURCE},
     "serving": {topic_of(features_pb2.WatermarkAdvanced).name},
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from driftloop.bus.partition import partition_of
@@ -118,15 +118,22 @@ class MemoryBatchConsumer:
         committed = broker.committed(group)
         parts = [TopicPartition(topic, p) for topic in topics for p in range(broker.partitions(topic))]
         self._positions = {tp: committed.get(tp, 0) for tp in parts}
+        self._paused: frozenset[str] = frozenset()
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        return self._broker.read(self._positions, max_records, timeout_s)
+        read = {tp: offset for tp, offset in self._positions.items() if tp.topic not in self._paused}
+        records = self._broker.read(read, max_records, timeout_s)
+        self._positions.update(read)
+        return records
 
     def assignment(self) -> frozenset[TopicPartition]:
         return frozenset(self._positions)
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
         self._positions.update(positions)
+
+    def pause(self, topics: Collection[str]) -> None:
+        self._paused = frozenset(topics)
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         self._broker.commit(self._group, positions)

@@ -67,7 +67,9 @@ pause = _loop_command(
     'orders --why "stocktaking"',
 )
 resume = _loop_command(
-    "resume", "Allow automatic training and promotion in LOOP again.", 'orders --why "stocktaking is over"'
+    "resume",
+    "Allow automatic training and promotion in LOOP again, and read its paused topics again.",
+    'orders --why "stocktaking is over"',
 )
 
 

@@ -104,9 +104,11 @@ class Answers:
 
 
 def work_of(service: str, loop: Loop) -> Work:
-    """Return the input of a service: the declared topics that name it as a consumer, or else the loop's raw topics."""
+    """Return the input of a service: the declared topics that name it as a consumer, or the loop's raw topics."""
+    if service == "ingestion":
+        return Work(loop.definition.events, raw_event(loop))
     topics = [name for name, spec in declared().items() if service in spec.consumers]
-    return Work(topics, lifecycle_event) if topics else Work(loop.definition.events, raw_event(loop))
+    return Work(topics, lifecycle_event)
 
 
 def watermark_of(record: Record) -> int:

@@ -10,22 +10,25 @@ from confluent_kafka import KafkaException
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing
-from driftloop.contracts.ingestion_pb2 import ProbeJudged
+from driftloop.contracts.ingestion_pb2 import ProbeJudged, TopicPaused
 from driftloop.contracts.topics import topic_of
-from driftloop.events.event_log import readable
+from driftloop.events.event_log import read_events, readable
 from driftloop.events.probe import probe_headers
 from driftloop.loop import Loop
 from driftloop.ops.system.probes import Deadline
 from driftloop.ops.system.synthetic_event import synthetic_event
 from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import Settings
+from driftloop.readmodel.loop_history import loop_states
 
 _POLL_S = 0.1
-_NOT_BY_RULES = ("derive", "unknown-class")
+_NOT_BY_RULES = ("derive", "non-finite", "unknown-class", "invalid-outcome")
 
 
 def probe_events(settings: Settings, loops: Sequence[Loop], deadline: Deadline) -> None:
     """Send one probe per loop and wait until ingestion has accepted all of them.
+
+    Skips a loop if ingestion does not read the topic: `driftloop status` says that it is paused.
 
     Raises:
         LoopDefinitionError: a loop's messages cannot be read.
@@ -33,6 +36,8 @@ def probe_events(settings: Settings, loops: Sequence[Loop], deadline: Deadline) 
     """
     log = settings.home / "logs" / "ingestion.log"
     try:
+        paused = paused_topics(settings.kafka_bootstrap)
+        loops = [loop for loop in loops if loop.definition.prediction.source not in paused.get(loop.name, ())]
         answers = KafkaBatchConsumer(settings.kafka_bootstrap, [topic_of(ProbeJudged).name], "up", newest=True)
         with closing(answers), closing(KafkaBatchProducer(settings.kafka_bootstrap)) as producer:
             unanswered = send_and_wait(answers, producer, loops, deadline)
@@ -40,6 +45,12 @@ def probe_events(settings: Settings, loops: Sequence[Loop], deadline: Deadline) 
         raise DriftloopError(f"cannot send probes to Kafka: {error}; see {log.with_name('kafka.log')}") from error
     if unanswered:
         raise DriftloopError(f"ingestion did not answer the probe of loop {', '.join(unanswered)}; see {log}")
+
+
+def paused_topics(bootstrap: str) -> dict[str, list[str]]:
+    """Return the topics that ingestion does not read, by loop."""
+    states = loop_states(read_events(bootstrap, [topic_of(TopicPaused).name]))
+    return {state.loop: list(state.paused_topics) for state in states}
 
 
 def send_and_wait(

@@ -122,8 +122,8 @@ def _pause(command: Command, state: LoopState) -> str:
 
 
 def _resume(command: Command, state: LoopState) -> str:
-    if not state.paused:
-        raise Impossible(f"{command.loop} is not paused")
+    if not state.paused and not state.paused_topics:
+        raise Impossible(f"{command.loop} is not paused, and ingestion reads all its topics")
     return ""
 
 

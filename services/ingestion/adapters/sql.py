@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import BigInteger, Column, Engine, Table, Text, delete, insert, 
 from driftloop.bus.ports import TopicPartition
 from driftloop.runner.tables import versioned
 from services.ingestion.domain.arrivals import PartitionClock
+from services.ingestion.domain.refusals import Refusals
 from services.ingestion.ports import BatchRecord, Checkpoint, ClockState
 
 metadata = versioned(Path(__file__).parents[1] / "revisions")
@@ -51,6 +53,7 @@ class SqlJournal:
         content = {
             "positions": [[tp.topic, tp.partition, offset] for tp, offset in checkpoint.positions.items()],
             "loops": {name: _state_to_json(state) for name, state in checkpoint.loops.items()},
+            "refusals": [[*where, asdict(refusals)] for where, refusals in checkpoint.refusals.items()],
         }
         with self._engine.begin() as connection:
             connection.execute(delete(checkpoints))
@@ -75,7 +78,9 @@ def _batch_record(sequence: int, content: dict[str, Any]) -> BatchRecord:
 
 def _checkpoint(sequence: int, content: dict[str, Any]) -> Checkpoint:
     positions = {TopicPartition(topic, p): offset for topic, p, offset in content["positions"]}
-    return Checkpoint(sequence, positions, {name: _state(state) for name, state in content["loops"].items()})
+    loops = {name: _state(state) for name, state in content["loops"].items()}
+    stored = content.get("refusals", ())  # older versions stored none
+    return Checkpoint(sequence, positions, loops, {(loop, topic): Refusals(**fields) for loop, topic, fields in stored})
 
 
 def _state_to_json(state: ClockState) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from driftloop.contracts.ingestion_pb2 import (
     OutcomeWatermark,
     ProbeJudged,
     RowsAccepted,
+    TopicPaused,
+    TopicResumed,
     WatermarkAdvanced,
 )
 from driftloop.events.envelope import Envelope, from_record
@@ -37,6 +39,19 @@ ROWS = "ingestion.rows-accepted.v1"
 OUTCOMES = "ingestion.outcomes-accepted.v1"
 FLUSHED = "ingestion.lake-flushed.v1"
 PROBE_ANSWERS = "ingestion.probe-judged.v1"
+PAUSES = "ingestion.topic-paused.v1"
+
+
+@dataclass
+class FakeResumes:
+    """`services.ingestion.ports.Resumes` for tests."""
+
+    resumed_ms: dict[str, int]
+
+    def newest_ms(self) -> dict[str, int]:
+        return self.resumed_ms
+
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -48,12 +63,14 @@ class IngestionHarness:
     broker: MemoryBroker = field(default_factory=MemoryBroker)
     clock: FakeClock = field(default_factory=FakeClock)
     settings: dict[str, Any] = field(default_factory=dict)
+    resumed_ms: dict[str, int] = field(default_factory=dict)
+    """Wall time of the newest command that resumes a loop."""
 
     def __post_init__(self) -> None:
         for name in topics(self.loops):
             self.broker.create_topic(name, 2)
             self.broker.create_topic(f"{name}.dlq", 1)
-        for name, partitions in ((ROWS, 2), (OUTCOMES, 2), (FLUSHED, 1), (PROBE_ANSWERS, 1)):
+        for name, partitions in ((ROWS, 2), (OUTCOMES, 2), (FLUSHED, 1), (PROBE_ANSWERS, 1), (PAUSES, 1)):
             self.broker.create_topic(name, partitions)
 
     def journal(self) -> SqlJournal:
@@ -67,6 +84,7 @@ class IngestionHarness:
             producer=self.broker.batch_producer(),
             journal=self.journal(),
             lake=DeltaLake(self.home / "lake"),
+            resumes=FakeResumes(self.resumed_ms),
             clock=self.clock,
         )
         return assemble(compile_loops(self.loops), wrap(world), settings, threading.Event(), background_flush=False)
@@ -109,7 +127,10 @@ def read_all(service: BatchLoop) -> None:
 
 def envelopes(broker: MemoryBroker, topic: str) -> list[tuple[Record, Envelope[Any]]]:
     """All events of a topic with their records, partition by partition."""
-    messages = [RowsAccepted, WatermarkAdvanced, OutcomesAccepted, OutcomeWatermark, LakeFlushed, ProbeJudged]
+    messages = [
+        RowsAccepted, WatermarkAdvanced, OutcomesAccepted, OutcomeWatermark, LakeFlushed, ProbeJudged,
+        TopicPaused, TopicResumed,
+    ]  # fmt: skip
     return [(record, from_record(record, messages)) for record in broker.records(topic)]
 
 

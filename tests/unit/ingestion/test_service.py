@@ -14,7 +14,6 @@ import pytest
 from driftloop.bus.partition import partition_of
 from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import load_loop
-from driftloop.process.errors import TooManyDeadLetters
 from tests.unit.ingestion.fixtures import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed, write_loop
 from tests.unit.ingestion.harness import (
     FLUSHED,
@@ -296,25 +295,6 @@ def test_duplicates_are_recorded_but_not_dead_lettered(harness: IngestionHarness
     assert [(row["reason"], row["event_id"]) for row in harness.rejected()] == [("duplicate", "a")] * 2
     assert len(harness.events("orders", PLACED)) == len(harness.events("orders", PAID)) == 1
     assert harness.dead_letters(PLACED) == []
-
-
-def test_too_many_dead_letters_in_a_row_stop_ingestion_and_none_is_lost(
-    harness: IngestionHarness, producer: Producer
-) -> None:
-    harness.settings = {"dead_letter_limit": 3}
-    for _ in range(3):
-        producer.raw(PLACED, b"noise")
-    producer.json(PLACED, placed("a"))
-    for _ in range(3):
-        producer.raw(PLACED, b"noise")
-    harness.ingest()
-    producer.raw(PLACED, b"noise")
-    producer.raw(PLACED, b"noise")
-    for _ in range(4):
-        producer.raw(PLACED, b"noise")
-    with pytest.raises(TooManyDeadLetters):
-        harness.ingest()
-    assert len(harness.dead_letters(PLACED)) == 12
 
 
 def test_the_dead_letter_of_a_huge_record_fits_the_topic(harness: IngestionHarness, producer: Producer) -> None:

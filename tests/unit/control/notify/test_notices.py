@@ -19,15 +19,16 @@ DRIFT, APPROVAL, ROLLBACK = (
 )
 COALESCED = "training.reason-coalesced.v1"
 RUN_FAILED, ROUTE_FAILED = "training.run-failed.v1", "serving.route-failed.v1"
-TOLD = (DRIFT, APPROVAL, ROLLBACK, RUN_FAILED, ROUTE_FAILED)
+PAUSED = "ingestion.topic-paused.v1"
+TOLD = (DRIFT, APPROVAL, ROLLBACK, RUN_FAILED, ROUTE_FAILED, PAUSED)
 HOUR_MS = 3_600_000
 COMMAND = re.compile(
     r"`driftloop (?:status|timeline orders|(?:approve|reject) orders r-\w+ --why \.\.\.|"
-    r"(?:rollback|retrain) orders --why \.\.\.)`"
+    r"(?:rollback|retrain|resume) orders --why \.\.\.|dlq list orders\.placed)`"
 )
 
 
-def test_five_kinds_of_events_give_notices() -> None:
+def test_six_kinds_of_events_give_notices() -> None:
     kinds = {}
     for example_ in examples("good"):
         kind = message_class(dict(example_.record.headers)["ce_type"].decode())

@@ -41,8 +41,11 @@ const COMMANDS = {
   },
   resume: {
     verb: "Resume", icon: "route",
-    can: (loop) => loop.paused,
-    effect: (loop) => `${loop.name} trains, judges and promotes automatically again.`,
+    can: (loop) => loop.paused || loop.paused_topics.length > 0,
+    effect: (loop) => [
+      loop.paused ? `${loop.name} trains, judges and promotes automatically again.` : "",
+      loop.paused_topics.length ? `Ingestion reads ${loop.paused_topics.join(", ")} again; records that it refuses become dead letters.` : "",
+    ].join(" ").trim(),
   },
   retrain: {
     verb: "Retrain", icon: "run",

@@ -10,6 +10,7 @@ import { count, day, inStage, interval } from "../components/words.js";
 function badges(loop) {
   const badges = [];
   if (loop.approval) badges.push(["wait", "warn", "waits for approval"]);
+  for (const topic of loop.paused_topics) badges.push(["failed", "warn", `${topic} is not read`]);
   if (loop.paused) badges.push(["wait", "warn", "paused"]);
   if (!loop.event_time) badges.push(["other", "plain", "no events yet"]);
   else if (!loop.champion) badges.push(["other", "plain", "no champion yet"]);
@@ -55,7 +56,7 @@ export function Summary({ loop, progress }) {
     <div><dt>Champion</dt><dd>${loop.champion ? html`<code>${loop.champion}</code> <span class="muted">since ${day(loop.champion_since)}</span>` : html`<span class="muted">none yet</span>`}</dd></div>
     <div><dt>Challenger</dt><dd><${Challenger} loop=${loop} progress=${progress} /></dd></div>
     <div><dt>Last alarm</dt><dd>${loop.last_alarm ? html`<${Icon} name="alarm" size=${14} /> ${loop.last_alarm} <span class="muted">on ${day(loop.last_alarm_time)}</span>` : html`<span class="muted">none so far</span>`}</dd></div>
-    <div class=${loop.approval || loop.paused || loop.breaker_open ? "next asks" : "next"}><dt>Next</dt><dd>${loop.approval
+    <div class=${loop.approval || loop.paused || loop.paused_topics.length || loop.breaker_open ? "next asks" : "next"}><dt>Next</dt><dd>${loop.approval && !loop.paused_topics.length
       ? html`<strong>Decide on ${loop.approval.release_id}</strong>, which waits to enter ${loop.approval.to_stage}; the policy decides after ${day(loop.approval.deadline)}.`
       : html`<${Words} text=${nextStep(loop)} />`}</dd></div>
     ${loop.notes?.length ? html`<div class="next asks"><dt>Note</dt><dd>${loop.notes.map((note) => html`<div>${note}</div>`)}</dd></div>` : null}
