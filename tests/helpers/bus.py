@@ -19,6 +19,7 @@ from driftloop.bus.ports import (
     LifecycleConsumer,
     LifecycleProducer,
     Outgoing,
+    PausableConsumer,
     Record,
     TopicPartition,
 )
@@ -35,7 +36,7 @@ class Bus(Protocol):
         """Create a new topic and return its name."""
         ...
 
-    def batch_consumer(self, topics: Sequence[str], group: str) -> BatchConsumer: ...
+    def batch_consumer(self, topics: Sequence[str], group: str) -> PausableConsumer: ...
 
     def batch_producer(self) -> BatchProducer: ...
 
@@ -107,6 +108,19 @@ class BatchBusSuite(ABC):
             mine = [record for record in records if record.partition == partition]
             assert numbers(mine) == list(range(partition, 600, 3))
             assert [record.offset for record in mine] == list(range(200))
+
+    def test_a_paused_topic_is_left_where_it_is(self, bus: Bus, producer: BatchProducer) -> None:
+        kept, paused = bus.topic(), bus.topic()
+        producer.send([*numbered(kept, 20), *numbered(paused, 20)])
+        producer.flush()
+        with closing(bus.batch_consumer([kept, paused], new_group())) as consumer:
+            consumer.seek({TopicPartition(paused, 0): 5})
+            consumer.pause({paused})
+            assert numbers(take(consumer, 20)) == list(range(20))
+            assert consumer.poll(100, 0.2) == []
+            assert len(consumer.assignment()) == 2
+            consumer.pause(())
+            assert numbers(take(consumer, 15)) == list(range(5, 20))
 
     def test_the_key_decides_the_partition_by_its_murmur2_hash(self, bus: Bus, producer: BatchProducer) -> None:
         topic = bus.topic(partitions=7)

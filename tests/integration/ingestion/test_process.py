@@ -21,17 +21,20 @@ from confluent_kafka import Producer as BareProducer
 from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.ports import Outgoing, Record
+from driftloop.contracts.control_pb2 import Resume
 from driftloop.contracts.ingestion_pb2 import RowsAccepted
+from driftloop.events.envelope import Draft, from_draft, to_record
 from driftloop.events.event_log import read_events, records
 from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import Loop
 from driftloop.loop.topics import plan_topics
+from driftloop.process.clock import SystemClock
 from driftloop.process.settings import ROOT
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
 from tests.unit.ingestion.fixtures import HOUR_MS, PAID, PLACED, START_MS, paid, placed, write_loop
-from tests.unit.ingestion.harness import FLUSHED, ROWS, rows_by_entity
+from tests.unit.ingestion.harness import FLUSHED, PAUSES, ROWS, rows_by_entity
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -105,9 +108,9 @@ def hour_of_events(loop: Loop, hour: int) -> list[Outgoing]:
     return [*outgoing, Outgoing(PLACED, b"noise", b"noise")]
 
 
-def dead_letters(bootstrap: str) -> list[Record]:
+def dead_letters(bootstrap: str, topic: str = PLACED) -> list[Record]:
     """Return dead letters, each once by its source record."""
-    with closing(KafkaBatchConsumer(bootstrap, [f"{PLACED}.dlq"], "letters")) as consumer:
+    with closing(KafkaBatchConsumer(bootstrap, [f"{topic}.dlq"], "letters")) as consumer:
         return list({record.header("dlq-source"): record for record in records(consumer)}.values())
 
 
@@ -150,3 +153,41 @@ def test_after_kills_every_row_is_stored_and_published_once(service: Service, lo
     assert positions == {(row["source_partition"], row["source_offset"]) for row in accepted.to_pylist()}
     assert "driftloop_ingestion_watermark_ms" in service.get("metrics")
     assert service.end(signal.SIGTERM) == 0
+
+
+def test_a_paused_topic_stays_paused_after_a_kill_and_a_command_resumes_it(
+    service: Service, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRIFTLOOP_DEAD_LETTER_LIMIT", "5")
+    monkeypatch.setenv("DRIFTLOOP_POLL_RECORDS", "5")
+    halted = write_loop(service.home / "loops", "halted", "halted.")
+    create_topics(kafka.bootstrap, plan_topics([halted.definition]))
+    placed_topic, paid_topic = f"halted.{PLACED}", f"halted.{PAID}"
+    producer = KafkaBatchProducer(kafka.bootstrap)
+    producer.send([Outgoing(placed_topic, b"noise", b"noise", partition=0)] * 40)
+    producer.send([Outgoing(placed_topic, orjson.dumps(placed("good")), b"good", partition=0)])
+    producer.flush()
+    service.start()
+    assert_eventually(lambda: pauses(kafka.bootstrap) == ["TopicPaused"], 60)
+    refused = len(dead_letters(kafka.bootstrap, placed_topic))
+    assert 5 < refused <= 10
+    service.end(signal.SIGKILL)
+    service.start()
+    producer.send([Outgoing(paid_topic, orjson.dumps(paid("p")), b"p")])
+    producer.flush()
+    lake = service.home / "lake" / "halted" / "events"
+    assert_eventually(lambda: LakeTable(lake / paid_topic).exists(), 60)
+    assert len(dead_letters(kafka.bootstrap, placed_topic)) == refused
+    resume = Draft("resume-1", "halted", START_MS, Resume(loop="halted", who="anna", why="fixed"))
+    now_ms = SystemClock().now_ms()
+    event = from_draft(resume, source="control", wall_time_ms=now_ms, cause=None, traceparent=None)
+    producer.send([to_record(event)])
+    producer.close()
+    assert_eventually(lambda: LakeTable(lake / placed_topic).exists(), 60)
+    assert len(dead_letters(kafka.bootstrap, placed_topic)) == 40
+    assert pauses(kafka.bootstrap) == ["TopicPaused", "TopicResumed"]
+    assert service.end(signal.SIGTERM) == 0
+
+
+def pauses(bootstrap: str) -> list[str]:
+    return [type(event.data).__name__ for event in read_events(bootstrap, [PAUSES])]
