@@ -18,6 +18,9 @@ from driftloop.process.atomic_file import replace_file
 from driftloop.process.errors import ConfigError
 from driftloop.process.settings import Settings
 
+_REGISTRY = "DRIFTLOOP_FEAST_REGISTRY"
+"""Environment variable with the address of Feast's registry, if it is not in the home."""
+
 
 def open_store(settings: Settings) -> FeatureStore:
     """Open Feast with the registry, the online store and the lake of these settings.
@@ -52,7 +55,10 @@ def _render(settings: Settings) -> Path:
     for folder in ("feast", "online"):
         (home / folder).mkdir(parents=True, exist_ok=True)
     template = Template((settings.feature_repo / "feature_store.yaml").read_text())
-    registry = settings.state_url.format(service="feast") or f"sqlite:///{home / 'feast' / 'registry.db'}"
+    registry = f"sqlite:///{home / 'feast' / 'registry.db'}"
+    if settings.state_url:  # may have a password, which Feast reads from the environment
+        os.environ[_REGISTRY] = settings.state_url.format(service="feast")
+        registry = f"${{{_REGISTRY}}}"
     text = template.substitute(home=home, registry=registry, online=settings.online_db.resolve())
     path = home / "feature_store.yaml"
     if not path.exists() or path.read_text() != text:

@@ -8,9 +8,12 @@ from typing import Any
 
 import structlog
 
+from driftloop.process.redaction import redact, redact_tracebacks
+
 
 def configure(service: str, level: str = "INFO") -> None:
     """Set up logging for a process, for structlog and for the standard library."""
+    redact_tracebacks()
     numeric = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -30,7 +33,7 @@ def configure(service: str, level: str = "INFO") -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
+                _render,
             ],
         )
     )
@@ -40,6 +43,13 @@ def configure(service: str, level: str = "INFO") -> None:
     for chatty in ("aiokafka", "kafka", "urllib3", "alembic"):
         logging.getLogger(chatty).setLevel(max(numeric, logging.WARNING))
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _render(logger: Any, name: str, event: Any) -> str:
+    return redact(str(_JSON(logger, name, event)))
+
+
+_JSON = structlog.processors.JSONRenderer()
 
 
 def get(name: str) -> Any:

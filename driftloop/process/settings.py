@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from driftloop.process import tcp_ports
+from driftloop.process.errors import ConfigError
 from driftloop.process.home_secrets import read_secret
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,8 +29,9 @@ class Settings(BaseSettings):
     """Addresses and folders of the shared parts. Frozen; unknown names raise an error."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DRIFTLOOP_", frozen=True, extra="forbid", env_file=None, arbitrary_types_allowed=False
-    )
+        env_prefix="DRIFTLOOP_", frozen=True, extra="forbid", env_file=None, arbitrary_types_allowed=False,
+        hide_input_in_errors=True,  # a value may have a password
+    )  # fmt: skip
 
     home: Path = ROOT / "var"
     """Folder of all state on local disk."""
@@ -59,6 +61,8 @@ class Settings(BaseSettings):
     """MLflow's tracking and registry address."""
     state_url: str = Field(default="", repr=False)
     """SQLAlchemy URL that contains `{service}`; empty: SQLite files below `home`."""
+    state_url_file: str = ""
+    """File with `state_url`, which keeps its password out of the environment."""
     health_port: int = Field(default=0, ge=0, le=65535)
     """Port of `/live`, `/ready` and `/metrics` of this process; 0 uses any free port."""
     log_level: str = "INFO"
@@ -71,6 +75,31 @@ class Settings(BaseSettings):
     def _check_base(cls, base: int) -> int:
         return tcp_ports.checked_base(base)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_state_url(cls, values: dict[str, Any]) -> dict[str, Any]:
+        path = values.get("state_url_file")
+        if not path:
+            return values
+        try:
+            url = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            problem = f"DRIFTLOOP_STATE_URL_FILE is {path!r}, which cannot be read ({type(error).__name__})"
+            raise ConfigError(f"{problem}; give the path of a text file") from error
+        if values.get("state_url", url) != url:
+            raise ConfigError("DRIFTLOOP_STATE_URL and DRIFTLOOP_STATE_URL_FILE are both set; unset one")
+        return {**values, "state_url": url}
+
+    @field_validator("state_url")
+    @classmethod
+    def _check_state_url(cls, url: str) -> str:
+        try:
+            if not url or url.format(service="a") != url.format(service="b"):
+                return url
+        except (LookupError, ValueError):
+            pass
+        raise ValueError("write {service} where the service's name belongs, and {{ or }} for a brace in a password")
+
     def port(self, name: str) -> int:
         """Return the port with that name, such as ``KAFKA_PORT``."""
         return tcp_ports.port(name, self.port_base)
@@ -81,7 +110,7 @@ class Settings(BaseSettings):
 
     def variables(self) -> dict[str, str]:
         """Return environment variables that give another process these settings, except its own health port."""
-        shared = Settings.model_fields.keys() - {"health_port"}
+        shared = Settings.model_fields.keys() - {"health_port", *(["state_url"] if self.state_url_file else [])}
         return tcp_ports.variables(self.port_base) | {
             f"DRIFTLOOP_{name.upper()}": _text(getattr(self, name)) for name in sorted(shared)
         }

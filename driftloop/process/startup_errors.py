@@ -9,13 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from driftloop.process.atomic_file import replace_file
+from driftloop.process.redaction import redact
 
 _SUFFIX = ".refused"
 
 
 def write_startup_errors(home: Path, process: str, problem: str) -> None:
-    """Write the problems that a process found, one per line."""
-    replace_file(_path(home, process), problem)
+    """Write the problems that a process found, one per line, without passwords."""
+    replace_file(_path(home, process), redact(problem))
 
 
 def clear_startup_errors(home: Path, process: str) -> None:

@@ -21,6 +21,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 
+from driftloop.process.redaction import redact
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
@@ -95,7 +97,7 @@ def start(service: str, spans: Path | None = None) -> None:
 
 
 def _line(span: ReadableSpan) -> str:
-    return f"{span.to_json(indent=None)}\n"
+    return f"{redact(span.to_json(indent=None))}\n"
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from services.training.config import TrainingSettings
 from services.training.domain.matching import ImportPlan, Link
 from services.training.handlers import table
 from services.training.ports import Launcher
-from services.training.spec import ImportSpec, RunSpec, TableVersion
+from services.training.spec import ImportSpec, RunSpec, TableVersion, remove_stored_passwords
 from services.training.worker import Worker
 
 NAME = "training"
@@ -38,6 +38,7 @@ def build(settings: TrainingSettings, stop: threading.Event) -> ServiceWithWorke
     Raises:
         LoopDefinitionError: a loop's files are wrong.
     """
+    remove_stored_passwords(settings.home)
     loops = {loop.name: loop for loop in load_loops(settings.loops_dir, settings.loops)}
     handlers = table({name: loop.definition.training for name, loop in loops.items()})
     return assemble(

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from driftloop.process.atomic_file import replace_file
+from driftloop.process.errors import ConfigError
+from driftloop.process.redaction import HIDDEN, redact
+from driftloop.process.settings import Settings
 from services.training.domain.matching import ImportPlan
 
 SPEC = "spec.json"
@@ -21,6 +24,9 @@ PID = "pid"
 
 _STORED_PLAN = "asking"
 """Key of ``plan`` in stored specs, kept so that versions can read each other's specs."""
+
+_ADDRESSES = ("state_url", "mlflow_uri")
+"""Fields of a spec that may have a password."""
 
 FailureReason = Literal["timeout", "memory", "error", "data"]
 
@@ -67,6 +73,7 @@ class RunSpec:
     state_url: str
     """These three locate Feast, as in `driftloop.process.settings.Settings`."""
     mlflow_uri: str
+    """Neither address is stored with a password: a run takes one that has a password from its environment."""
     mlflow_artifacts: str
     """Artifact location if MLflow is a database; empty if a server decides."""
     folder: str
@@ -107,6 +114,8 @@ Result = Trained | Failed
 def write_spec(spec: RunSpec) -> Path:
     """Write the spec into the run's folder; return the file."""
     data = asdict(spec)
+    for name in _ADDRESSES:
+        data[name] = redact(data[name])
     if spec.imported is not None:
         data["imported"][_STORED_PLAN] = data["imported"].pop("plan")
     return _write(Path(spec.folder) / SPEC, data)
@@ -117,12 +126,32 @@ def read_spec(path: Path) -> RunSpec:
 
     Raises:
         OSError: the file does not exist.
+        ConfigError: an address was stored without its password, and this process has no such setting.
     """
     data = json.loads(path.read_text())
+    for name in _ADDRESSES:
+        if redact(data[name]) == data[name] and HIDDEN in data[name]:
+            data[name] = _from_environment(name, data[name])
     for part in ("events", "views"):
         data[part] = {name: TableVersion(**table) for name, table in data[part].items()}
     imported = data.pop("imported", None)
     return RunSpec(**{**data, "reasons": tuple(data["reasons"])}, imported=_imported(imported) if imported else None)
+
+
+def remove_stored_passwords(home: Path) -> None:
+    """Rewrite specs in which an earlier version stored an address with its password."""
+    for path in (home / "training").glob(f"*/*/{SPEC}"):
+        data = json.loads(path.read_text())
+        hidden = {name: redact(data[name]) for name in _ADDRESSES if name in data}
+        if data != data | hidden:
+            _write(path, data | hidden)
+
+
+def _from_environment(name: str, stored: str) -> str:
+    address: str = getattr(Settings(), name)
+    if redact(address) != stored:
+        raise ConfigError(f"the run uses {stored}, whose password is not stored: set DRIFTLOOP_{name.upper()} to it")
+    return address
 
 
 def _imported(data: dict[str, Any]) -> ImportSpec:
@@ -134,6 +163,8 @@ def _imported(data: dict[str, Any]) -> ImportSpec:
 def write_result(folder: Path, result: Result) -> None:
     """Write a run's result atomically."""
     kind = "trained" if isinstance(result, Trained) else "failed"
+    if isinstance(result, Failed):
+        result = Failed(result.reason, redact(result.detail))
     _write(folder / RESULT, {"kind": kind, **asdict(result)})
 
 

@@ -13,6 +13,7 @@ import click
 from driftloop import __version__
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.private_files import keep_files_private
+from driftloop.process.redaction import redact, redact_tracebacks
 
 _GROUPS = {
     "Run it": {
@@ -105,6 +106,7 @@ def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -
     os.environ["TZ"] = "UTC"  # for Feast, in this process and in those that it starts
     time.tzset()
     keep_files_private()
+    redact_tracebacks()
     try:
         sys.exit(command(arguments, prog_name="driftloop", standalone_mode=False) or 0)  # click returns an Exit's code
     except click.exceptions.Abort:
@@ -120,10 +122,10 @@ def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -
     except ValueError as error:
         if (problem := _settings_problem(error)) is None:
             raise
-        click.echo(f"driftloop: {problem}", err=True)
+        click.echo(f"driftloop: {redact(problem)}", err=True)
         sys.exit(2)
     except DriftloopError as error:
-        click.echo(f"driftloop: {error}", err=True)
+        click.echo(f"driftloop: {redact(str(error))}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 

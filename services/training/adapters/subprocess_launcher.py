@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from driftloop.process.redaction import redact
 from driftloop.process.settings import ROOT
 from services.training.ports import Observation
 from services.training.spec import PID, RunSpec, read_result, write_spec
@@ -140,4 +141,4 @@ def _memory_mib(pid: int | None) -> float:
 
 def _stderr_tail(folder: Path, code: int) -> str:
     text = (folder / STDERR).read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
-    return "\n".join([f"exit code {code}", *text.splitlines()[-_TAIL_LINES:]])
+    return "\n".join([f"exit code {code}", *redact(text).splitlines()[-_TAIL_LINES:]])

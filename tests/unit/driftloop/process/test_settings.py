@@ -120,6 +120,30 @@ def test_a_secret_is_in_no_text_of_the_settings(tmp_path: Path) -> None:
     assert "hush" not in f"{settings!r} {settings}"
 
 
+def test_the_state_url_may_be_in_a_file_which_other_processes_get(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "url").write_text("postgresql://me:hush@db/{service}\n")
+    settings = Settings(home=tmp_path, state_url_file=str(tmp_path / "url"))
+    assert settings.database_url("registry") == "postgresql://me:hush@db/registry"
+    assert "hush" not in str(settings.variables())
+    for name, value in settings.variables().items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == settings
+    monkeypatch.setenv("DRIFTLOOP_STATE_URL", "postgresql://other/{service}")
+    with pytest.raises(ConfigError, match="are both set; unset one"):
+        Settings()
+    with pytest.raises(ConfigError, match=r"DRIFTLOOP_STATE_URL_FILE is '/no/such', which cannot be read"):
+        Settings(state_url_file="/no/such")
+
+
+@pytest.mark.parametrize("url", ["postgresql://db/driftloop", "postgresql://me:{x}@db/{service}", "postgresql://{"])
+def test_a_state_url_without_a_place_for_the_service_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match=r"write \{service\} where the service's name belongs") as refused:
+        Settings(state_url=url)
+    assert url not in str(refused.value)
+
+
 def test_every_setting_has_a_docstring() -> None:
     """Pydantic keeps no attribute docstrings: the file has one after each field."""
     lines = (ROOT / "driftloop" / "process" / "settings.py").read_text().splitlines()
