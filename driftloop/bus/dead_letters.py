@@ -15,19 +15,22 @@ _STACK_LIMIT = 8_000
 _log = log.get(__name__)
 
 
-def dead_letter(record: Record, *, consumer: str, reason: str, detail: str = "", stack: str = "") -> Outgoing:
+def dead_letter(
+    record: Record, *, consumer: str, reason: str, detail: str = "", stack: str = "", source: str = "", sha256: str = ""
+) -> Outgoing:
     """Return the dead letter of a record, for ``<topic>.dlq``: its key, value and headers, and the reason.
 
     The headers ``dlq-*`` hold the reason. ``dlq-source`` (topic/partition/offset) identifies the original, so that
-    readers count a dead letter once if it was written twice.
+    readers count a dead letter once if it was written twice. ``source`` is for a record that was in no topic yet, and
+    ``sha256`` for one whose ``record`` has only some of its bytes.
     """
     why = {
         "dlq-consumer": consumer,
         "dlq-reason": reason,
         "dlq-detail": detail[:_DETAIL_LIMIT],
         "dlq-stack": stack[-_STACK_LIMIT:],
-        "dlq-sha256": hashlib.sha256(record.value or b"").hexdigest(),
-        "dlq-source": f"{record.topic}/{record.partition}/{record.offset}",
+        "dlq-sha256": sha256 or hashlib.sha256(record.value or b"").hexdigest(),
+        "dlq-source": source or f"{record.topic}/{record.partition}/{record.offset}",
     }
     headers = (*record.headers, *((name, text.encode()) for name, text in why.items() if text))
     return Outgoing(f"{record.topic}{SUFFIX}", record.value, record.key, headers)

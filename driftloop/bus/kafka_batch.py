@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
@@ -12,8 +13,8 @@ from confluent_kafka import TopicPartition as Position
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
-from driftloop.bus.ports import Outgoing, Record, TopicPartition
-from driftloop.bus.transient import call_with_retry, is_transient
+from driftloop.bus.ports import Outgoing, Record, RecordsRefused, TopicPartition
+from driftloop.bus.transient import call_with_retry, is_permanent, is_transient
 from driftloop.process.errors import Retriable, UndeclaredTopic
 
 _METADATA_TIMEOUT_S = 10.0
@@ -101,6 +102,7 @@ class KafkaBatchProducer:
         self._producer = Producer(KafkaSettings(bootstrap).batch_producer(linger_ms))
         self._queue_timeout_s = queue_timeout_s
         self._failed: list[KafkaError] = []
+        self._refused: list[tuple[Outgoing, str]] = []
         self._known: dict[str, int] = {}
 
     def send(self, records: Sequence[Outgoing]) -> None:
@@ -112,10 +114,13 @@ class KafkaBatchProducer:
     def flush(self, timeout_s: float = 30.0) -> None:
         left = self._producer.flush(timeout_s)
         failed, self._failed = self._failed, []
+        refused, self._refused = self._refused, []
         if failed or left:
             raise Retriable(
                 f"{left} records not acknowledged within {timeout_s} s; {len(failed)} refused: {failed[:1]}"
             )
+        if refused:
+            raise RecordsRefused(refused)
 
     def partitions(self, topic: str) -> int:
         if topic not in self._known:
@@ -125,7 +130,7 @@ class KafkaBatchProducer:
     def close(self) -> None:
         try:
             self.flush()
-        except Retriable:
+        except (Retriable, RecordsRefused):
             self._producer.purge()  # no caller waits for the result of these
             raise
         finally:
@@ -138,16 +143,23 @@ class KafkaBatchProducer:
             try:
                 self._producer.produce(
                     record.topic, value=record.value, key=record.key, headers=list(record.headers),
-                    on_delivery=self._delivered, **partition,
+                    on_delivery=partial(self._delivered, record), **partition,
                 )  # fmt: skip
+                return
+            except KafkaException as error:
+                if not is_permanent(error.args[0]):
+                    raise
+                self._refused.append((record, error.args[0].str()))
                 return
             except BufferError:
                 if time.monotonic() > deadline:
                     raise Retriable(f"the local queue stayed full for {self._queue_timeout_s} s") from None
                 self._producer.poll(0.05)
 
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
+    def _delivered(self, record: Outgoing, error: KafkaError | None, _message: Message) -> None:
+        if error is not None and is_permanent(error):
+            self._refused.append((record, error.str()))
+        elif error is not None:
             self._failed.append(error)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from driftloop.process.errors import DriftloopError
+
 
 @dataclass(frozen=True, slots=True)
 class TopicPartition:
@@ -45,6 +47,18 @@ class Outgoing:
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = field(default=())
     partition: int | None = None
+
+
+class RecordsRefused(DriftloopError):
+    """The broker will never accept these records: they are too large or invalid. All others were acknowledged.
+
+    The broker refuses a whole batch, so it may accept one of them if it is sent alone.
+    """
+
+    def __init__(self, refused: Sequence[tuple[Outgoing, str]]) -> None:
+        """``refused``: each record with the broker's reason."""
+        super().__init__(f"the broker refused {len(refused)} records for good, the first for: {refused[0][1]}")
+        self.refused = tuple(refused)
 
 
 class BatchConsumer(Protocol):
@@ -103,7 +117,9 @@ class BatchProducer(Protocol):
         """Wait until all in-sync replicas have acknowledged the queued records.
 
         Raises:
-            Retriable: the acknowledgement did not arrive within ``timeout_s`` seconds, or the broker refused a record.
+            Retriable: the acknowledgement did not arrive within ``timeout_s`` seconds, or the broker refused a record
+                that it may accept later.
+            RecordsRefused: the broker refused records for good, and acknowledged the others.
         """
         ...
 

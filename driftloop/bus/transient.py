@@ -29,12 +29,27 @@ _TRANSIENT = frozenset(
         KafkaError._WAIT_COORD,
     }
 )
+_PERMANENT = frozenset(
+    {
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError._BAD_MSG,
+    }
+)
 _PAUSE_S = 0.05
 
 
 def is_transient(error: KafkaError) -> bool:
     """Return whether the same call may succeed later. ``KafkaError.retriable`` misses most of these errors."""
     return error.code() in _TRANSIENT or error.retriable()
+
+
+def is_permanent(error: KafkaError) -> bool:
+    """Return whether the broker, or the client for it, refuses a record because of what it is."""
+    return error.code() in _PERMANENT
 
 
 def call_with_retry(what: str, call: Callable[[], T], timeout_s: float = 30.0) -> T:

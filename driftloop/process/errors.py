@@ -8,6 +8,7 @@
     ├── ConfigError           a setting is wrong: which one, and what to use
     │   └── LoopDefinitionError   a loop's files are wrong: file, line, and what to use
     ├── UndeclaredTopic       no file in protos/topics/ declares the topic
+    ├── RecordsRefused        the broker will never accept these records (driftloop/bus/ports.py)
     ├── BundleError           a release's files are not what its manifest says
     └── TooManyDeadLetters    a consumer refused more than its limit in a row
 

@@ -18,6 +18,14 @@ FEATURE_AGE = Gauge(
     ("loop",),
 )
 TORN = Counter("driftloop_spool_torn", "Segments whose writer died during a write.", ("loop",))
+CORRUPT = Counter(
+    "driftloop_spool_corrupt", "Segments set aside because a whole frame has another checksum.", ("loop",)
+)
+DEAD_LETTERED = Counter(
+    "driftloop_predictions_dead_lettered",
+    "Predictions that the broker refuses for good, by reason.",
+    ("loop", "reason"),
+)
 SHIP_SECONDS = Histogram(
     "driftloop_ship_seconds", "Time to send a spool's records to Kafka, until it acknowledged them.", ("loop",)
 )

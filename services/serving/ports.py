@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from driftloop.loop import LoopDefinition
@@ -105,4 +106,8 @@ class SpoolSource(Protocol):
 
     def drop_complete(self, positions: Mapping[int, int]) -> dict[int, int]:
         """Delete complete and shipped segments; return the positions of the others."""
+        ...
+
+    def keep_refused(self, record: bytes, digest: str) -> Path:
+        """Store a record that the broker refuses under its digest, and return the file."""
         ...

@@ -1,5 +1,6 @@
 """Ships the prediction log from disk to Kafka, and the watermark after it.
 
+A record that the broker will never accept becomes a dead letter, so it holds up nothing.
 Delivery is at least once: a position is stored only after Kafka acknowledged everything before it; the prediction id
 makes a record unique. A watermark is sent after all records that the spool had when the watermark arrived, and its
 offset is committed after that.
@@ -7,11 +8,16 @@ offset is committed after that.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing, Record, TopicPartition
+from google.protobuf.message import DecodeError
+
+from driftloop.bus.dead_letters import dead_letter
+from driftloop.bus.partition import partition_of
+from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing, Record, RecordsRefused, TopicPartition
 from driftloop.contracts import features_pb2, predictions_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.events import ids
@@ -23,13 +29,16 @@ from driftloop.runner.batch_loop import BatchLoop, Flush, LoopOptions, Positions
 from services.serving import metrics
 from services.serving.ports import SpoolPositions, SpoolSource
 
-SOURCE = "/driftloop/serving"
+SERVICE = "serving"
+SOURCE = f"/driftloop/{SERVICE}"
 TOPIC = topic_of(predictions_pb2.PredictionServed).name
 _POLL_RECORDS = 500
 _BUSY_POLL_S = 0.005
 _IDLE_POLL_S = 0.1
 _BUSY_FOR_S = 1.0
 _PAUSE_S = 0.5
+_KEPT_BYTES = 65_536
+"""Bytes of a refused record in its dead letter; its file has all."""
 
 
 class Shipper(Processor[Sequence[Record]]):
@@ -99,10 +108,7 @@ class Shipper(Processor[Sequence[Record]]):
             records, after = spool.read(self._positions[loop])
             if not records:
                 break
-            predictions = [predictions_pb2.PredictionServed.FromString(record) for record in records]
-            pairs = zip(predictions, records, strict=True)
-            self._producer.send([_outgoing(prediction, record) for prediction, record in pairs])
-            self._producer.flush()
+            predictions = self._send(loop, records)
             kept = spool.drop_complete(after)
             self._store.save(loop, kept)
             self._positions[loop] = kept
@@ -111,6 +117,59 @@ class Shipper(Processor[Sequence[Record]]):
         if shipped:
             metrics.SHIP_SECONDS.record(self._clock.monotonic_s() - began_s, loop=loop)
         return shipped
+
+    def _send(self, loop: str, records: Sequence[bytes]) -> list[predictions_pb2.PredictionServed]:
+        """Send records until each is acknowledged or a dead letter; return the acknowledged predictions."""
+        outgoing: list[Outgoing] = []
+        predictions = []
+        for record in records:
+            try:
+                prediction = predictions_pb2.PredictionServed.FromString(record)
+            except DecodeError as error:
+                self._dead_letter(loop, Outgoing(TOPIC, record), "malformed-message", str(error))
+                continue
+            predictions.append(prediction)
+            outgoing.append(_outgoing(prediction, record))
+        try:
+            self._producer.send(outgoing)
+            self._producer.flush()
+        except RecordsRefused as error:
+            values = {record.value for record, _ in error.refused if not self._sent_alone(loop, record)}
+            pairs = zip(predictions, outgoing, strict=True)
+            predictions = [prediction for prediction, sent in pairs if sent.value not in values]
+        return predictions
+
+    def _sent_alone(self, loop: str, record: Outgoing) -> bool:
+        """Send a record of a refused batch alone; return False if it became a dead letter."""
+        try:
+            self._producer.send([record])
+            self._producer.flush()
+        except RecordsRefused as error:
+            self._dead_letter(loop, record, "refused-by-broker", error.refused[0][1])
+            return False
+        return True
+
+    def _dead_letter(self, loop: str, record: Outgoing, reason: str, detail: str) -> None:
+        """Keep a record in a file, and send a dead letter with its beginning and where the file is.
+
+        The dead letter has no headers of the record, because they may be what is too large.
+        """
+        content, key = record.value or b"", (record.key or b"")[:_KEPT_BYTES]
+        digest = hashlib.sha256(content).hexdigest()
+        path = self._spools[loop].keep_refused(content, digest)
+        partition = partition_of(key, self._producer.partitions(TOPIC))
+        letter = dead_letter(
+            Record(TOPIC, partition, 0, key, content[:_KEPT_BYTES]),
+            consumer=SERVICE,
+            reason=reason,
+            detail=f"{detail}; the whole record of {len(content)} bytes is in {path}",
+            source=f"{TOPIC}/{partition}/{digest}",
+            sha256=digest,
+        )
+        self._producer.send([letter])
+        self._producer.flush()
+        metrics.DEAD_LETTERED.add(loop=loop, reason=reason)
+        self._log.error("dead-letter", loop=loop, reason=reason, detail=detail, file=str(path))
 
     def _send_watermarks(self) -> None:
         if not self._watermarks:
@@ -185,6 +244,6 @@ def _count(loop: str, predictions: Sequence[predictions_pb2.PredictionServed]) -
                 metrics.STALE_VIEWS.add(loop=loop, view=view)
     for (release, arm, purpose), count in groups.items():
         metrics.SHIPPED.add(count, loop=loop, release=release, arm=arm, purpose=purpose)
-    newest = predictions[-1]
+    newest = predictions[-1] if predictions else predictions_pb2.PredictionServed()
     if newest.feature_watermark_ms:
         metrics.FEATURE_AGE.set((newest.decision_time_ms - newest.feature_watermark_ms) / 1000.0, loop=loop)

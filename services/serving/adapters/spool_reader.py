@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from driftloop.process import log
 from services.serving import metrics
-from services.serving.router.spool import segment_path, segments, unframe
+from services.serving.router.spool import HEADER, first_frame_bytes, segment_path, segments, unframe
 
-_CHUNK = 16 << 20
+_READ_BYTES = 16 << 20
+CORRUPT = ".corrupt"
+REFUSED = "refused"
 
 
 class SpoolReader:
     """`services.serving.ports.SpoolSource` over a folder."""
 
-    def __init__(self, folder: Path, loop: str) -> None:
+    def __init__(self, folder: Path, loop: str, read_bytes: int = _READ_BYTES) -> None:
+        """``read_bytes``: a read returns about this much at most, but always a whole frame."""
         self._folder = folder
         self._loop = loop
+        self._read_bytes = read_bytes
         self._log = log.get(__name__)
 
     def read(self, positions: Mapping[int, int]) -> tuple[Sequence[bytes], dict[int, int]]:
-        """Return at most 16 MiB of each segment."""
         records: list[bytes] = []
         new_positions = {}
+        left = self._read_bytes
         for number in segments(self._folder):
             start = positions.get(number, 0)
-            framed, length = unframe(self._bytes(number, start))
+            data = self._bytes(number, start, left) if left > 0 else b""
+            framed, length = unframe(data)
             records += framed
+            left -= len(data)
             new_positions[number] = start + length
         return records, new_positions
 
@@ -37,27 +44,43 @@ class SpoolReader:
         kept = dict(positions)
         for number in segments(self._folder)[:-1]:
             if self._complete(number, positions.get(number, 0)):
-                segment_path(self._folder, number).unlink()
                 kept.pop(number, None)
         return kept
 
+    def keep_refused(self, record: bytes, digest: str) -> Path:
+        """Store a record that the broker refuses; repeating this is harmless."""
+        path = self._folder / REFUSED / f"{digest}.record"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(record)
+        return path
+
     def _complete(self, number: int, position: int) -> bool:
-        """Return whether the writer released a segment and it has no whole frame left."""
-        with segment_path(self._folder, number).open("rb") as file:
+        """Delete a segment that its writer released and that has no whole frame left; return whether it was."""
+        path = segment_path(self._folder, number)
+        with path.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
-            file.seek(position)
-            tail = file.read(_CHUNK)
+            left = os.fstat(file.fileno()).st_size - position
+        tail = self._bytes(number, position, HEADER.size)
         if unframe(tail)[1]:
             return False
-        if tail:
+        if left and left >= (frame_bytes := first_frame_bytes(tail)) > 0:
+            path.rename(path.with_suffix(CORRUPT))
+            metrics.CORRUPT.add(loop=self._loop)
+            self._log.error("corrupt-segment", loop=self._loop, segment=number, position=position, frame=frame_bytes)
+            return True
+        if left:
             metrics.TORN.add(loop=self._loop)
-            self._log.warning("torn-tail", loop=self._loop, segment=number, bytes=len(tail))
+            self._log.warning("torn-tail", loop=self._loop, segment=number, bytes=left)
+        path.unlink()
         return True
 
-    def _bytes(self, number: int, start: int) -> bytes:
+    def _bytes(self, number: int, start: int, most: int) -> bytes:
+        """Return up to ``most`` bytes from a position, or the whole frame there if that is longer."""
         with segment_path(self._folder, number).open("rb") as file:
             file.seek(start)
-            return file.read(_CHUNK)
+            data = file.read(most)
+            missing = first_frame_bytes(data) - len(data)
+            return data + file.read(missing) if missing > 0 else data

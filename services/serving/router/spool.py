@@ -1,9 +1,10 @@
 """The prediction log on disk: segment files of framed records, written before an answer is sent.
 
-A frame is one batch: body length and CRC-32 of the body (little-endian uint32 each), then the body: each record after
-its length. So a batch is stored completely or not at all. One write stores it without a sync: it survives a crash of
-the process, not of the machine. One process writes a segment and locks it until it is complete. The kernel drops the
-lock of a killed process, so a reader can tell a torn tail from a frame that is still being written.
+A frame holds records of one batch: body length and CRC-32 of the body (little-endian uint32 each), then the body: each
+record after its length. So a frame is stored completely or not at all; only a batch of over 4 MiB takes several.
+One write stores a batch without a sync: it survives a crash of the process, not of the machine. One process writes a
+segment and locks it until it is complete. The kernel drops the lock of a killed process, so a reader can tell a torn
+tail from a frame that is still being written.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ SUFFIX = ".spool"
 HEADER = struct.Struct("<II")
 LENGTH = struct.Struct("<I")
 SEGMENT_BYTES = 8 << 20
+MAX_RECORD_BYTES = 1_000_000
+"""The router refuses a request with a longer record: the broker takes records of up to 8 MB."""
+_FRAME_BYTES = 4 << 20
 
 
 class SpoolError(Exception):
@@ -29,6 +33,24 @@ def frame(records: Sequence[bytes]) -> bytes:
     """Return a batch in the format of a segment."""
     body = b"".join([LENGTH.pack(len(record)) + record for record in records])
     return HEADER.pack(len(body), zlib.crc32(body)) + body
+
+
+def frames(records: Sequence[bytes]) -> bytes:
+    """Return a batch as frames of at most 4 MiB of records, or of one record."""
+    start = size = 0
+    content = []
+    for end, record in enumerate(records):
+        if size and size + len(record) > _FRAME_BYTES:
+            content.append(frame(records[start:end]))
+            start, size = end, 0
+        size += len(record)
+    content.append(frame(records[start:]))
+    return b"".join(content)
+
+
+def first_frame_bytes(data: bytes) -> int:
+    """Return the length of the frame that begins ``data``, which may hold less of it; 0 without a whole header."""
+    return HEADER.size + HEADER.unpack_from(data)[0] if len(data) >= HEADER.size else 0
 
 
 def unframe(data: bytes) -> tuple[list[bytes], int]:
@@ -73,7 +95,7 @@ class SpoolWriter:
             SpoolError: the disk did not take the whole batch. The part it took is a torn tail, so the next batch
                 starts a new segment.
         """
-        data = frame(records)
+        data = frames(records)
         if self._torn or (self._written and self._written + len(data) > self._limit):
             self._roll()
         self._torn = True

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from driftloop.bus.partition import partition_of
-from driftloop.bus.ports import Outgoing
+from driftloop.bus.ports import Outgoing, RecordsRefused
 from driftloop.contracts import features_pb2, predictions_pb2
 from driftloop.events.envelope import Envelope, from_record, headers_of
+from driftloop.ops.dlq.read import parse_dead_letters
 from driftloop.process.errors import Retriable
 from services.serving.adapters.spool_reader import SpoolReader
 from services.serving.router.spool import SpoolWriter, segments
@@ -22,13 +23,31 @@ WATERMARKS = "features.watermark-advanced.v1"
 
 
 class UnreliableProducer(MemoryBatchProducer):
-    """Accepts records; acknowledges them only while `acknowledges` is set."""
+    """Accepts records; acknowledges them only while `acknowledges` is set. Refuses batches with a record too long."""
 
     acknowledges = True
+    longest = 10_000_000
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        super().__init__(broker)
+        self.refused: list[Outgoing] = []
+
+    def send(self, records: Sequence[Outgoing]) -> None:
+        if any(_size(record) > self.longest for record in records):
+            self.refused += records
+        else:
+            super().send(records)
 
     def flush(self, timeout_s: float = 30.0) -> None:
+        refused, self.refused = self.refused, []
         if not self.acknowledges:
             raise Retriable("no acknowledgement")
+        if refused:
+            raise RecordsRefused([(record, "Broker: Message size too large") for record in refused])
+
+
+def _size(record: Outgoing) -> int:
+    return len(record.value or b"") + sum(len(value) for _, value in record.headers)
 
 
 @dataclass
@@ -42,6 +61,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.broker.create_topic(TOPIC, 2)
+        self.broker.create_topic(f"{TOPIC}.dlq", 1)
         self.broker.create_topic(WATERMARKS, 1)
         self.producer = UnreliableProducer(self.broker)
         self.writer = SpoolWriter(self.folder, segment_bytes=200)
@@ -171,6 +191,39 @@ def test_a_watermark_read_by_a_killed_shipper_is_delivered_again(world: World) -
     world.restart()
     world.shipper.step()
     assert all(len(world.log()[part]) == len(before[part]) + 1 for part in (0, 1))
+
+
+def test_a_record_that_the_broker_refuses_becomes_a_dead_letter_and_the_others_are_shipped(world: World) -> None:
+    """An id of 2.7 MB once ended the agent at every start, for all loops."""
+    world.producer.longest = 1_000_000
+    long = prediction("k")
+    long.prediction_id = "x" * 2_700_000
+    world.serve("a")
+    world.writer.write(
+        [prediction("b").SerializeToString(), long.SerializeToString(), prediction("c").SerializeToString()]
+    )
+    world.serve("d")
+    world.advance(T0)
+    world.shipper.step()
+    world.restart()
+    world.shipper.step()
+    assert world.shipped() == ["id-a", "id-b", "id-c", "id-d"]
+    assert all(part[-1] == T0 for part in world.log().values())
+    [letter] = parse_dead_letters(world.broker.records(f"{TOPIC}.dlq"))
+    assert (letter.reason, letter.consumer, letter.record.key) == ("refused-by-broker", "serving", b"k")
+    assert "Message size too large; the whole record of 2700" in letter.detail
+    assert not letter.is_complete
+    [kept] = (world.folder / "refused").iterdir()
+    assert kept.read_bytes() == long.SerializeToString()
+    assert str(kept) in letter.detail
+
+
+def test_a_record_that_is_no_prediction_becomes_a_dead_letter(world: World) -> None:
+    world.writer.write([b"\xff\xff", prediction("a").SerializeToString()])
+    world.shipper.step()
+    assert world.shipped() == ["id-a"]
+    [letter] = parse_dead_letters(world.broker.records(f"{TOPIC}.dlq"))
+    assert (letter.reason, letter.record.value, letter.is_complete) == ("malformed-message", b"\xff\xff", True)
 
 
 def test_a_graceful_stop_ships_the_rest(tmp_path: Path) -> None:

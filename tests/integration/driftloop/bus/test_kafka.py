@@ -13,7 +13,7 @@ import pytest
 from driftloop.bus.admin import TopicPlan, create_topics, wait_for_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
-from driftloop.bus.ports import Outgoing, TopicPartition
+from driftloop.bus.ports import Outgoing, RecordsRefused, TopicPartition
 from driftloop.loop.topics import plan_topics
 from driftloop.process.errors import Retriable, UndeclaredTopic
 from tests.helpers.bus import (
@@ -76,14 +76,20 @@ class TestBatches(BatchBusSuite):
     def bus(self, kafka: Kafka) -> Bus:
         return _KafkaBus(kafka)
 
-    def test_a_record_that_the_broker_refuses_fails_the_flush_once(self, kafka: Kafka) -> None:
+    @pytest.mark.parametrize("size", [100_000, 9_000_000])
+    def test_a_record_that_is_too_large_is_named_by_the_flush_once(self, kafka: Kafka, size: int) -> None:
+        """The broker refuses the smaller one, and the client itself the larger one."""
         topic = kafka.topic(max_bytes=1_000)
+        large = Outgoing(topic, b"x" * size)
         with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
-            producer.send([Outgoing(topic, b"x" * 100_000)])
-            with pytest.raises(Retriable, match="1 refused"):
+            producer.send([large])
+            with pytest.raises(RecordsRefused, match="too large") as error:
                 producer.flush()
+            assert [record for record, _ in error.value.refused] == [large]
             producer.send([Outgoing(topic, b"small")])
             producer.flush()
+        with closing(KafkaBatchConsumer(kafka.bootstrap, [topic], new_group())) as consumer:
+            assert [record.value for record in take(consumer, 1)] == [b"small"]
 
     def test_a_flush_without_a_broker_raises_and_loses_nothing(self, kafka: Kafka) -> None:
         topic = kafka.topic()

@@ -45,6 +45,65 @@ def test_a_changed_byte_invalidates_the_frame() -> None:
     assert unframe(bytes(data)) == ([], 0)
 
 
+def test_a_batch_of_any_size_is_read_whole(tmp_path: Path) -> None:
+    """256 rows with long ids and inputs once made a frame that no read returned, and that was deleted as torn."""
+    writer, reader = SpoolWriter(tmp_path), SpoolReader(tmp_path, "parcels")
+    batch = [bytes([row]) * 100_000 for row in range(256)]
+    writer.write(batch)
+    writer.write([b"next"])
+    records: list[bytes] = []
+    positions: dict[int, int] = {}
+    while True:
+        more, positions = reader.read(positions)
+        if not more:
+            break
+        records += more
+        positions = reader.drop_complete(positions)
+    assert records == [*batch, b"next"]
+
+
+def test_a_frame_longer_than_a_read_is_returned_and_never_deleted(tmp_path: Path) -> None:
+    """Older routers wrote a batch as one frame."""
+    segment_path(tmp_path, 1).write_bytes(frame([b"a" * 50, b"b" * 50]) + frame([b"c"]))
+    SpoolWriter(tmp_path).write([b"d"])
+    reader = SpoolReader(tmp_path, "parcels", read_bytes=16)
+    records, positions = reader.read({})
+    assert records == [b"a" * 50, b"b" * 50]
+    assert reader.drop_complete(positions) == positions
+    records, positions = reader.read(positions)
+    assert records == [b"c"]
+    assert reader.read(reader.drop_complete(positions))[0] == [b"d"]
+
+
+def test_a_read_of_many_segments_is_limited(tmp_path: Path) -> None:
+    writer, reader = SpoolWriter(tmp_path, segment_bytes=50), SpoolReader(tmp_path, "parcels", read_bytes=100)
+    for number in range(20):
+        writer.write([b"%03d" % number * 10])
+    records: list[bytes] = []
+    positions: dict[int, int] = {}
+    reads = 0
+    while (read := reader.read(positions))[0]:
+        assert len(read[0]) <= 4
+        records += read[0]
+        positions = reader.drop_complete(read[1])
+        reads += 1
+    assert records == [b"%03d" % number * 10 for number in range(20)]
+    assert reads >= 5
+
+
+def test_a_segment_with_a_damaged_frame_is_set_aside(tmp_path: Path) -> None:
+    damaged = bytearray(frame([b"damaged"]))
+    damaged[-1] ^= 1
+    segment_path(tmp_path, 1).write_bytes(frame([b"whole"]) + bytes(damaged) + frame([b"after"]))
+    SpoolWriter(tmp_path).write([b"next"])
+    reader = SpoolReader(tmp_path, "parcels")
+    records, positions = reader.read({})
+    assert records == [b"whole", b"next"]
+    reader.drop_complete(positions)
+    assert segments(tmp_path) == [2]
+    assert segment_path(tmp_path, 1).with_suffix(".corrupt").read_bytes().endswith(frame([b"after"]))
+
+
 def test_records_are_read_in_write_order(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path)
     writer.write([b"1", b"2"])
