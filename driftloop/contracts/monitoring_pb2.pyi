@@ -77,7 +77,7 @@ class Histogram(_message.Message):
     def __init__(self, release_id: _Optional[str] = ..., name: _Optional[str] = ..., counts: _Optional[_Iterable[int]] = ..., missing: _Optional[int] = ..., psi: _Optional[float] = ...) -> None: ...
 
 class JoinCounts(_message.Message):
-    __slots__ = ("joined", "late", "missing", "duplicate", "corrected", "unpredicted", "overdue")
+    __slots__ = ("joined", "late", "missing", "duplicate", "corrected", "unpredicted", "overdue", "backdated")
     JOINED_FIELD_NUMBER: _ClassVar[int]
     LATE_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +85,7 @@ class JoinCounts(_message.Message):
     CORRECTED_FIELD_NUMBER: _ClassVar[int]
     UNPREDICTED_FIELD_NUMBER: _ClassVar[int]
     OVERDUE_FIELD_NUMBER: _ClassVar[int]
+    BACKDATED_FIELD_NUMBER: _ClassVar[int]
     joined: int
     late: int
     missing: int
@@ -92,7 +93,8 @@ class JoinCounts(_message.Message):
     corrected: int
     unpredicted: int
     overdue: int
-    def __init__(self, joined: _Optional[int] = ..., late: _Optional[int] = ..., missing: _Optional[int] = ..., duplicate: _Optional[int] = ..., corrected: _Optional[int] = ..., unpredicted: _Optional[int] = ..., overdue: _Optional[int] = ...) -> None: ...
+    backdated: int
+    def __init__(self, joined: _Optional[int] = ..., late: _Optional[int] = ..., missing: _Optional[int] = ..., duplicate: _Optional[int] = ..., corrected: _Optional[int] = ..., unpredicted: _Optional[int] = ..., overdue: _Optional[int] = ..., backdated: _Optional[int] = ...) -> None: ...
 
 class WindowClosed(_message.Message):
     __slots__ = ("loop", "window_id", "start_ms", "end_ms", "releases", "paired", "histograms", "joins", "predictions", "champion_release_id", "slices")

@@ -41,7 +41,7 @@ class WindowGauges:
         metrics.WINDOWS.add(loop=loop)
         metrics.WINDOW_END.set(window.end_ms / 1000, loop=loop)
         metrics.WINDOW_PREDICTIONS.set(window.predictions, loop=loop)
-        for result in ("joined", "late", "missing", "duplicate", "corrected", "unpredicted", "overdue"):
+        for result in ("joined", "late", "missing", "duplicate", "corrected", "unpredicted", "overdue", "backdated"):
             metrics.OUTCOMES.add(getattr(window.joins, result), loop=loop, result=result)
         answered: dict[Labels, float] = {
             _labels(release=sums.release_id, role=sums.role): sums.answered for sums in window.releases

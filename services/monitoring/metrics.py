@@ -8,7 +8,7 @@ REPEATED = Counter("driftloop_monitoring_predictions_repeated", "Repeated record
 PROBES = Counter("driftloop_monitoring_probes", "Probes of serving; they are not joined.", ("loop",))
 OUTCOMES = Counter(
     "driftloop_monitoring_outcomes",
-    "Outcomes by result: joined, late, missing, duplicate, unpredicted, corrected (of these: overdue).",
+    "Outcomes by result: joined, late, missing, duplicate, unpredicted, corrected (of these: overdue), backdated.",
     ("loop", "result"),
 )
 DEAD_LETTERED = Counter("driftloop_monitoring_dead_lettered", "Records that became dead letters.", ("topic", "reason"))

@@ -53,15 +53,13 @@ def recount_joins(
     outcomes repeat.
     """
     horizon_ms = to_ms(loop.label.horizon)
-    decided = {
-        key: int(visible_ms)
-        for key, visible_ms, probe in zip(predictions.key, predictions.decision_time_ms, predictions.probe, strict=True)
-        if not probe
-    }
+    times = zip(predictions.key, predictions.decision_time_ms, predictions.visible_ms, predictions.probe, strict=True)
+    decided = {key: (int(decided_ms), int(seen_ms)) for key, decided_ms, seen_ms, probe in times if not probe}
     span_ms = to_ms(loop.label.correction_span)
     first: dict[str, int] = {}
     value_of: dict[str, float] = {}
     joined: set[str] = set()
+    backdated: set[str] = set()
     counts: dict[str, int] = defaultdict(int)
     for key, visible_ms, value in outcomes:
         if visible_ms >= until_ms:
@@ -75,20 +73,22 @@ def recount_joins(
         first[key], value_of[key] = visible_ms, value
         if key not in decided:
             counts["unpredicted"] += 1
-        elif visible_ms > decided[key] + horizon_ms:
+        elif visible_ms > decided[key][0] + horizon_ms:
             counts["late"] += 1
         else:
-            joined.add(key)
+            (joined if visible_ms >= decided[key][1] else backdated).add(key)
     counts["joined"] = len(joined)
-    counts["missing"] = sum(
-        key not in joined and visible_ms + horizon_ms < until_ms for key, visible_ms in decided.items()
-    )
+    unanswered = [decided[key] for key in decided.keys() - joined - backdated]
+    given_up = [
+        seen_ms - decided_ms > horizon_ms for decided_ms, seen_ms in unanswered if decided_ms + horizon_ms < until_ms
+    ]
+    counts["missing"], counts["backdated"] = given_up.count(False), given_up.count(True) + len(backdated)
     return dict(counts)
 
 
 def join_checks(reported: Mapping[str, int], expected: Mapping[str, int]) -> list[Check]:
     """Return one check per count."""
-    names = ("joined", "missing", "late", "duplicate", "corrected", "unpredicted", "overdue")
+    names = ("joined", "missing", "late", "duplicate", "corrected", "unpredicted", "overdue", "backdated")
     return [
         Check(
             f"outcomes {name}",

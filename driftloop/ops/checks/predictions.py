@@ -13,6 +13,7 @@ from driftloop.bus.ports import Record
 from driftloop.contracts import predictions_pb2 as predictions
 
 _SERVED = predictions.PredictionServed.DESCRIPTOR.full_name.encode()
+_WATERMARK = predictions.PredictionWatermark.DESCRIPTOR.full_name.encode()
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Predictions:
     arm: NDArray[np.object_]
     input_digest: NDArray[np.object_]
     decision_time_ms: NDArray[np.int64]
+    visible_ms: NDArray[np.int64]
+    """Decision time, or the prediction watermark of its partition if that was already later."""
     feature_watermark_ms: NDArray[np.int64]
     epoch: NDArray[np.int64]
     probe: NDArray[np.bool_]
@@ -65,22 +68,34 @@ def read_predictions(records: Iterable[Record], loop: str) -> Predictions:
         ValueError: predictions of one loop hold different numbers of inputs.
     """
     by_id: dict[str, predictions.PredictionServed] = {}
+    visible_ms: dict[str, int] = {}
+    watermarks: dict[int, int] = {}
     answers: set[tuple[str, int]] = set()
     repeated = 0
     for record in records:
+        if record.header("ce_type") == _WATERMARK:
+            mark = predictions.PredictionWatermark.FromString(record.value or b"")
+            if mark.loop == loop:
+                watermarks[record.partition] = max(watermarks.get(record.partition, 0), mark.watermark_ms)
         if record.header("ce_type") != _SERVED:
             continue
         served = predictions.PredictionServed.FromString(record.value or b"")
         if served.loop == loop:
             repeated += served.prediction_id in by_id
             by_id.setdefault(served.prediction_id, served)
+            seen_ms = max(served.decision_time_ms, watermarks.get(record.partition, 0))
+            visible_ms.setdefault(served.prediction_id, seen_ms)
             answers.add((served.prediction_id, served.served_wall_time_ms))
     rows = sorted(by_id.values(), key=lambda row: (row.decision_time_ms, row.prediction_id))
-    return _columns(rows, np.array([at for _, at in answers], dtype=np.int64), repeated)
+    times = np.array([visible_ms[row.prediction_id] for row in rows], dtype=np.int64)
+    return _columns(rows, times, np.array([at for _, at in answers], dtype=np.int64), repeated)
 
 
 def _columns(
-    rows: list[predictions.PredictionServed], answered_wall_ms: NDArray[np.int64], repeated: int
+    rows: list[predictions.PredictionServed],
+    visible_ms: NDArray[np.int64],
+    answered_wall_ms: NDArray[np.int64],
+    repeated: int,
 ) -> Predictions:
     def text(name: str) -> NDArray[np.object_]:
         return np.array([getattr(row, name) for row in rows], dtype=np.object_)
@@ -103,6 +118,7 @@ def _columns(
         arm=text("arm"),
         input_digest=text("input_digest"),
         decision_time_ms=integers("decision_time_ms"),
+        visible_ms=visible_ms,
         feature_watermark_ms=integers("feature_watermark_ms"),
         epoch=integers("route_epoch"),
         probe=np.array([row.purpose == predictions.PROBE for row in rows], dtype=np.bool_),

@@ -69,9 +69,10 @@ def recount_windows(
     horizon_ms, block_ms = to_ms(loop.label.horizon), to_ms(loop.monitoring.block)
     first, value_of = _as_corrected(outcomes, to_ms(loop.label.correction_span), until_ms)
     sums_by_window: dict[_WindowRelease, Sums] = defaultdict(Sums)
-    rows = zip(predictions.key, predictions.decision_time_ms, predictions.probe, predictions.scores, strict=True)
-    for key, decided_ms, probe, scores in rows:
-        if probe or key not in first or first[key] > decided_ms + horizon_ms:
+    times = zip(predictions.decision_time_ms, predictions.visible_ms, strict=True)
+    rows = zip(predictions.key, times, predictions.probe, predictions.scores, strict=True)
+    for key, (decided_ms, seen_ms), probe, scores in rows:
+        if probe or key not in first or not seen_ms <= first[key] <= decided_ms + horizon_ms:
             continue
         end_ms = (max(first[key], int(decided_ms)) // block_ms + 1) * block_ms
         for release, logged in scores.items():

@@ -4,6 +4,9 @@ A prediction key has one outcome: the first in order of (visible time, event tim
 An outcome answers the predictions of its key that were decided at or before its event time. It is in time if it
 becomes visible within the horizon of the decision.
 
+A request may name a decision time in the past. Its prediction is evaluated only if its outcome could not be known yet:
+if the outcome was visible before the prediction was, the prediction is counted as backdated.
+
 A later outcome with another value corrects it: the key's outcome takes the new value and keeps its time, so joined,
 late and missing predictions stay so.
 """
@@ -33,6 +36,7 @@ class JoinCounts:
     corrected: int = 0
     unpredicted: int = 0
     overdue: int = 0
+    backdated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,15 +230,20 @@ class OutcomeJoin:
             if not key.open:
                 continue
             expired = [prediction for prediction in key.open if prediction.decision_ms + self._horizon_ms < end_ms]
-            result.counts.missing += len(expired)
+            backdated = sum(row.visible_ms > row.decision_ms + self._horizon_ms for row in expired)
+            result.counts.backdated += backdated
+            result.counts.missing += len(expired) - backdated
             result.settled += [prediction.prediction_id for prediction in expired]
             if expired:
                 key.open = [prediction for prediction in key.open if prediction not in expired]
 
     def _pair(self, prediction: Prediction, outcome: OutcomeRow, result: JoinResult) -> None:
+        result.settled.append(prediction.prediction_id)
+        if outcome.visible_ms < prediction.visible_ms:
+            result.counts.backdated += 1
+            return
         result.pairs.append(Pair(prediction, outcome))
         result.counts.joined += 1
-        result.settled.append(prediction.prediction_id)
 
     def _key(self, name: str) -> _KeyState:
         return self._keys.setdefault(name, _KeyState())

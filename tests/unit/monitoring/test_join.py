@@ -66,6 +66,26 @@ def test_a_prediction_without_outcome_is_missing_only_after_its_horizon() -> Non
     assert all(not result.pairs for result in closed)
 
 
+@pytest.mark.parametrize("seen_h", [30, 100])
+def test_a_prediction_for_a_past_time_does_not_join_an_outcome_that_was_known(seen_h: float) -> None:
+    """Whether both become visible in the same window or in different ones."""
+    rows = join([prediction("a", 1, visible=seen_h)], [outcome("a", 26)])
+    closed = close_days(rows, 6)
+    assert total(closed) == JoinCounts(backdated=1, unpredicted=int(seen_h == 100))
+    assert [name for result in closed for name in result.settled] == ["p-a"]
+    assert all(not result.pairs for result in closed)
+
+
+def test_a_prediction_for_a_past_time_joins_an_outcome_that_came_after_it() -> None:
+    assert total(close_days(join([prediction("a", 1, visible=20)], [outcome("a", 26)]), 3)) == JoinCounts(joined=1)
+    assert total(close_days(join([prediction("a", 1, visible=26)], [outcome("a", 26)]), 3)) == JoinCounts(joined=1)
+
+
+def test_a_prediction_for_a_time_before_its_horizon_is_backdated_and_not_missing() -> None:
+    rows = join([prediction("a", 1, visible=2 + HORIZON_H)])
+    assert total(close_days(rows, 4)) == JoinCounts(backdated=1)
+
+
 def test_an_outcome_without_a_prediction_is_unpredicted() -> None:
     assert total(close_days(join([], [outcome("a", 5)]), 3)) == JoinCounts(unpredicted=1)
 
@@ -132,13 +152,6 @@ def test_a_correction_keeps_the_time_so_a_late_outcome_stays_late() -> None:
     assert total(close_days(rows, 4)) == JoinCounts(late=1, missing=1, corrected=1)
 
 
-def test_a_prediction_after_a_correction_is_joined_to_the_corrected_value() -> None:
-    rows = join([], [outcome("a", 5, 1.0), outcome("a", 30, 0.0)])
-    rows.add_predictions([prediction("a", 1, visible=25)])
-    _, second = close_days(rows, 2)
-    assert [pair.outcome.value for pair in second.pairs] == [0.0]
-
-
 def test_keys_are_remembered_as_long_as_corrections_are_allowed() -> None:
     span_h = 10 * HORIZON_H
     rows = fresh(span_h)
@@ -174,13 +187,6 @@ def test_a_prediction_id_is_known_after_it_was_joined() -> None:
     rows = join([prediction("a", 1)], [outcome("a", 5)])
     close_days(rows, 2)
     assert rows.add_predictions([prediction("a", 1)]) == []
-
-
-def test_a_prediction_behind_its_watermark_is_joined_to_the_remembered_outcome() -> None:
-    rows = join([], [outcome("a", 5)])
-    assert rows.close(DAY).counts == JoinCounts(unpredicted=1)
-    rows.add_predictions([prediction("a", 1, visible=25)])
-    assert rows.close(2 * DAY).counts == JoinCounts(joined=1)
 
 
 def test_old_keys_are_forgotten() -> None:

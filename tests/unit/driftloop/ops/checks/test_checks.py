@@ -14,6 +14,7 @@ from driftloop.ops.checks.compare import compare_columns, unequal
 from driftloop.ops.checks.joins import join_checks, recount_joins
 from driftloop.ops.checks.predictions import Predictions, read_predictions
 from driftloop.ops.checks.routing import arms, feature_age
+from driftloop.ops.checks.windows import recount_windows
 from driftloop.process.settings import ROOT
 
 HOUR_MS = 3_600_000
@@ -125,4 +126,19 @@ def test_outcomes_are_recounted_with_corrections_and_those_that_come_too_late() 
         "unpredicted": 1,
         "late": 1,
         "missing": 2,
+        "backdated": 0,
     }
+
+
+def test_predictions_for_a_past_time_are_recounted_as_backdated() -> None:
+    loop = load_loop(ROOT / "tests" / "loops" / "orders").definition
+    watermark = predictions.PredictionWatermark(loop="orders", watermark_ms=20 * HOUR_MS)
+    header = (("ce_type", watermark.DESCRIPTOR.full_name.encode()),)
+    mark = Record("predictions.served.v1", 0, 9, b"", watermark.SerializeToString(), header)
+    score = [predictions.ReleaseScore(release_id="r1", role="champion", score=0.5)]
+    rows = [served(number, scores=score) for number in range(1, 6)]
+    logged = log(*rows[:2], mark, *rows[2:])
+    outcomes = [(f"k{number}", 15 * HOUR_MS, 1.0) for number in (1, 3)] + [("k4", 21 * HOUR_MS, 1.0)]
+    counts = recount_joins(logged, outcomes, loop, 100 * HOUR_MS)
+    assert (counts["joined"], counts["backdated"], counts["missing"]) == (2, 1, 2)
+    assert sum(sums.count for sums in recount_windows(logged, outcomes, loop, 100 * HOUR_MS).values()) == 2
