@@ -32,6 +32,7 @@ from driftloop.featurestore.feast_keys import WATERMARKS, WATERMARKS_DDL, Entity
 from driftloop.loop import LoopDefinition
 from driftloop.model.bundle import Input, Manifest, write_bundle
 from driftloop.process.clock import SystemClock
+from driftloop.process.home_secrets import read_secret
 from services.serving.adapters.router_files import FolderRouterFiles
 from services.serving.adapters.staging import FolderReleases
 from services.serving.adapters.triton_grpc import GrpcTriton
@@ -248,7 +249,9 @@ def report(
 def main(seconds: float) -> None:
     """Run all measurements and print them."""
     home = Path(tempfile.mkdtemp(prefix="driftloop-bench-"))
-    paths = RouterPaths(home / "online" / "online.db", home / "releases", home / "routes", home / "spool")
+    paths = RouterPaths(
+        home / "online" / "online.db", home / "releases", home / "routes", home / "spool", home / "probe"
+    )
     store = online_store(paths.online_db)
     models = home / "models"
     bare = models / BARE / "1"
@@ -258,7 +261,7 @@ def main(seconds: float) -> None:
     server = Triton(models, home / "triton.log")
     server.start()
     try:
-        control = GrpcTriton(server.address, TOKEN, 5.0, 60.0)
+        control = GrpcTriton(server.address, TOKEN, 5.0, 60.0, read_secret(paths.probe_secret))
         control.load(BARE)
         deployer = RouteDeployer(
             {LOOP: definition(LOOP)}, control, FolderReleases(paths.releases), FolderRouterFiles(models, paths, 100),

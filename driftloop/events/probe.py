@@ -8,6 +8,8 @@ MARKER = "driftloop-purpose"
 """Name of the request parameter, or of the header of a raw record, that marks a probe."""
 PROBE = "probe"
 """Value of the marker."""
+SECRET = "driftloop-probe-secret"  # noqa: S105  # the parameter's name
+"""Name of the request parameter with the system's probe secret. Without it, a request may not call itself a probe."""
 PROBE_ID = "driftloop-probe"
 """Header of a raw record that is a probe: the id that its answer repeats."""
 

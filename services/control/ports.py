@@ -55,7 +55,9 @@ class Predictions(Protocol):
     """The prediction log, by id."""
 
     def find(self, prediction_id: str, timeout_s: float) -> predictions.PredictionServed | None:
-        """Return a prediction; wait at most ``timeout_s`` until the index contains the current log.
+        """Return a prediction by its id, or the newest one by the id that its caller gave the request.
+
+        Waits at most ``timeout_s`` until the index contains the current log.
 
         Raises:
             Retriable: the index did not reach it in time, or the broker did not answer.

@@ -12,6 +12,7 @@ from driftloop.contracts.topics import topic_of
 from driftloop.loop import load_loops
 from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import SystemClock
+from driftloop.process.home_secrets import read_secret
 from driftloop.runner.batch_loop import BatchLoop
 from driftloop.runner.kafka import kafka_service
 from driftloop.runner.service import LifecycleService
@@ -40,6 +41,7 @@ def router_paths(settings: ServingSettings) -> RouterPaths:
         releases=settings.triton / "releases",
         routes=settings.triton / "routes",
         spool=settings.spool,
+        probe_secret=settings.probe_secret,
     )
 
 
@@ -54,6 +56,7 @@ def build(settings: ServingSettings, stop: threading.Event) -> ServiceWithWorker
         settings.control_token(),
         settings.triton_call_timeout_s,
         settings.triton_load_timeout_s,
+        read_secret(settings.probe_secret),
     )
     paths = router_paths(settings)
     deployer = RouteDeployer(

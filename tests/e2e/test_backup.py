@@ -231,7 +231,7 @@ def _send_requests(settings: Settings, requests: _Requests, stop: threading.Even
         caller = Caller(client, ORDERS, loop.definition.prediction)
         while not stop.is_set():
             try:
-                infer(client, ORDERS, caller.inputs(rows), f"probe-backup-{requests.answered}")
+                infer(settings, client, ORDERS, caller.inputs(rows), f"probe-backup-{requests.answered}")
                 requests.answered += 1
             except triton.InferenceServerException as error:
                 requests.failed.append(str(error))

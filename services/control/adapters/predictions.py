@@ -113,9 +113,13 @@ class PredictionIndex:
                 connection.execute(delete(predictions).where(deleted))
 
     def _position(self, prediction_id: str) -> tuple[TopicPartition, int] | None:
-        query = select(predictions).where(predictions.c.prediction_id == prediction_id)
+        """Return where the prediction with this id is, or the newest one for the request with this id."""
+        by_id = select(predictions).where(predictions.c.prediction_id == prediction_id)
+        of_request = predictions.c.prediction_id.startswith(f"{prediction_id}.", autoescape=True)
+        by_request = select(predictions).where(of_request).order_by(predictions.c.offset.desc()).limit(1)
         with self._engine.connect() as connection:
-            row = connection.execution_options(**READS).execute(query).first()
+            reading = connection.execution_options(**READS)
+            row = reading.execute(by_id).first() or reading.execute(by_request).first()
         return None if row is None else (TopicPartition(TOPIC, row.partition), row.offset)
 
     def _catch_up(self, timeout_s: float) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
-from driftloop.events.probe import MARKER, PROBE
+from driftloop.events.probe import MARKER, PROBE, SECRET
 from driftloop.process.errors import Retriable
 from driftloop.process.triton_control import CONTROL_HEADER
 from services.serving.domain.probe import ProbeAnswer, Value
@@ -24,11 +24,14 @@ _NUMPY: dict[str, Any] = {"int64": np.int64, "double": np.float64}
 class GrpcTriton:
     """`services.serving.ports.Triton` over its gRPC API; create and use it in one thread."""
 
-    def __init__(self, address: str, control_token: str, call_timeout_s: float, load_timeout_s: float) -> None:
+    def __init__(
+        self, address: str, control_token: str, call_timeout_s: float, load_timeout_s: float, probe_secret: str
+    ) -> None:
         self._client = grpc.InferenceServerClient(address)
         self._headers = {CONTROL_HEADER: control_token}
         self._call_timeout_s = call_timeout_s
         self._load_timeout_s = load_timeout_s
+        self._parameters = {MARKER: PROBE, SECRET: probe_secret}
 
     def live(self) -> bool:
         try:
@@ -54,7 +57,7 @@ class GrpcTriton:
                 model,
                 [_tensor(name, value, types[name]) for name, value in values.items()],
                 request_id=request_id,
-                parameters={MARKER: PROBE},
+                parameters=self._parameters,
                 client_timeout=self._call_timeout_s,
             )
         return ProbeAnswer(

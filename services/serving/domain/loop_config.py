@@ -42,6 +42,10 @@ class LoopConfig:
     """Folder of route and status files."""
     spool: str
     """Folder of this loop's prediction log."""
+    probe_secret: str = ""
+    """File with the secret that lets a request call itself a probe."""
+    max_advance_ms: int = 172_800_000
+    """How far a decision may be after both the clock and the newest features."""
     classes: tuple[str, ...] = ()
     """Classes of the label. With classes, a row's score is one number per class."""
     slices: tuple[str, ...] = ()

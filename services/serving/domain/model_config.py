@@ -33,6 +33,8 @@ class RouterPaths:
     routes: Path
     spool: Path
     """Root of all loops' spools."""
+    probe_secret: Path
+    """File with the probe secret."""
 
 
 def model_files(definition: LoopDefinition, paths: RouterPaths, queue_delay_us: int) -> dict[str, bytes]:
@@ -70,6 +72,8 @@ def loop_config(definition: LoopDefinition, paths: RouterPaths) -> LoopConfig:
         releases=str(paths.releases),
         routes=str(paths.routes),
         spool=str(paths.spool / definition.loop),
+        probe_secret=str(paths.probe_secret),
+        max_advance_ms=to_ms(definition.time.max_advance),
         classes=definition.label.classes,
         slices=tuple(sorted({rule.input for rule in definition.monitoring.slices.values()})),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,8 +18,10 @@ from services.serving.domain.loop_config import LoopConfig
 from services.serving.domain.traffic_split import is_challenger
 from services.serving.router.batch import BadRequest, Batch, RawRequest, RequestRows, concatenate, read_request
 from services.serving.router.join import Columns, Joined, Joiner, OnlineFeatures, column_indices, columns_of
+from services.serving.router.prediction_ids import PredictionIds
 from services.serving.router.routes import LiveRoute
 from services.serving.router.sessions import LoadedRelease, ReleaseError
+from services.serving.router.spool import MAX_RECORD_BYTES, SpoolError
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
@@ -92,15 +95,22 @@ class Router:
     online: OnlineFeatures
     spool: Spool
     now_ms: Callable[[], int]
+    probe_secret: Callable[[], str]
     draw_id: Callable[[], str] = lambda: uuid.uuid4().hex
     _plan: _Plan | None = field(default=None, init=False)
+    _ids: PredictionIds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ids = PredictionIds(self.config, self.draw_id)
 
     def answer(self, requests: Sequence[RawRequest]) -> list[Answer | Refusal]:
         """Return one answer or refusal per request, in order. The spool has the records of all answers by then.
 
+        A request that the champion cannot score is refused, and the others are answered.
+
         Raises:
-            ReleaseError: the champion failed. Errors of the online store and the spool pass through. No request
-                was answered then.
+            ReleaseError: the champion failed for every request. Errors of the online store and the spool pass through.
+                No request was answered then.
         """
         plan = self._current_plan()
         if plan is None:
@@ -110,14 +120,43 @@ class Router:
         valid = [request for request in checked if isinstance(request, RequestRows)]
         if not valid:
             return [refusal for refusal in checked if isinstance(refusal, Refusal)]
-        answers = iter(self._answer(plan, valid, now_ms))
+        answers = self._answer_valid(plan, valid, now_ms)
         return [result if isinstance(result, Refusal) else next(answers) for result in checked]
 
     def _check(self, raw: RawRequest, now_ms: int) -> RequestRows | Refusal:
         try:
-            return read_request(raw, self.config, now_ms)
+            return read_request(raw, self.config, now_ms, self._newest_features_ms, self.probe_secret)
         except BadRequest as problem:
             return Refusal(str(problem))
+        except Exception as error:  # noqa: BLE001  # whatever a request holds, the others of its batch are answered
+            return Refusal(f"the request cannot be read: {type(error).__name__}")
+
+    def _newest_features_ms(self) -> int:
+        return max(self.online.watermarks().values(), default=0)
+
+    def _answer_valid(self, plan: _Plan, requests: Sequence[RequestRows], now_ms: int) -> Iterator[Answer | Refusal]:
+        """Answer the requests together; if that fails, answer each alone, so that only the cause of it fails."""
+        try:
+            return iter(self._answer(plan, requests, now_ms))
+        except (SpoolError, sqlite3.Error, OSError):
+            raise
+        except Exception:
+            if len(requests) == 1:
+                raise
+        answers = [self._answer_alone(plan, request, now_ms) for request in requests]
+        errors = [answer for answer in answers if isinstance(answer, Exception)]
+        if len(errors) == len(answers):
+            raise errors[0]
+        return iter([Refusal(str(answer)) if isinstance(answer, Exception) else answer for answer in answers])
+
+    def _answer_alone(self, plan: _Plan, request: RequestRows, now_ms: int) -> Answer | Refusal | Exception:
+        try:
+            (answer,) = self._answer(plan, [request], now_ms)
+        except (SpoolError, sqlite3.Error, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001  # the caller refuses this request
+            return error
+        return answer
 
     def _current_plan(self) -> _Plan | None:
         live = self.live()
@@ -141,7 +180,7 @@ class Router:
         joined = plan.joiner.join(batch)
         scored = _score(plan.scorers, joined)
         arms = _arms(plan.live, batch, scored)
-        ids = [prediction_id for request in requests for prediction_id in self._prediction_ids(request)]
+        ids = [prediction_id for request in requests for prediction_id in self._ids.of(request, now_ms)]
         answer_scores = np.array([arm.scores[row] for row, arm in enumerate(arms)])
         finite = finite_rows(answer_scores)
         ages = joined.feature_age_s(batch.decision_ms)
@@ -156,10 +195,18 @@ class Router:
                     Refusal(f"release {plan.live.champion.release_id} gives no finite score for this request")
                 )
                 continue
-            records += [
+            logged = [
                 self._record(plan.live, batch, joined, scored, arms[row], row, ids[row], request.probe, now_ms)
                 for row in rows
             ]
+            if (longest := max(map(len, logged))) > MAX_RECORD_BYTES:
+                answers.append(
+                    Refusal(
+                        f"the log record of a row has {longest} bytes; send shorter inputs (limit {MAX_RECORD_BYTES})"
+                    )
+                )
+                continue
+            records += logged
             answers.append(
                 Answer(
                     answer_scores[rows.start : rows.stop],
@@ -171,10 +218,6 @@ class Router:
         if records:
             self.spool.write(records)
         return answers
-
-    def _prediction_ids(self, request: RequestRows) -> list[str]:
-        base = request.request_id or self.draw_id()
-        return [base] if len(request.keys) == 1 else [f"{base}/{row}" for row in range(len(request.keys))]
 
     def _record(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -10,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftloop.events.probe import MARKER, PROBE, SECRET
+from driftloop.events.time_units import problem_of_time
 from services.serving.domain.loop_config import DECISION_TIME, LoopConfig
 
 MAX_STRING_BYTES = 1024
-_LATEST_MS = 253_402_300_800_000  # the year 10000
+MAX_ID_CHARACTERS = 128
 
 Strings = list[str]
 Column = NDArray[np.float64] | Strings
@@ -25,15 +29,13 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RawRequest:
-    """A request as Triton passes it."""
+    """A request as Triton passes it. Each of the calls may raise for what a caller sent."""
 
-    request_id: str
-    probe: bool
+    request_id: Callable[[], str]
+    parameters: Callable[[], str]
+    """Returns the request's parameters, a JSON object; empty without any."""
     tensor: Callable[[str], NDArray[Any]]
     """Returns an input by name: [n, 1] of object (bytes), int64 or float64."""
-
-    def __len__(self) -> int:
-        return len(self.tensor(DECISION_TIME))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +67,30 @@ class Batch:
         return np.array(self.columns[name], dtype=np.float64)
 
 
-def read_request(raw: RawRequest, config: LoopConfig, now_ms: int) -> RequestRows:
+def read_request(
+    raw: RawRequest, config: LoopConfig, now_ms: int, newest_ms: Callable[[], int], secret: Callable[[], str]
+) -> RequestRows:
     """Check a request and return its values.
 
+    ``newest_ms`` returns the newest watermark of the loop's features, or 0. ``secret`` returns the probe secret.
+
     Raises:
-        BadRequest: a key is empty, a string is too long or not UTF-8, or a decision time is out of range.
+        BadRequest: a key is empty, a string is too long or not UTF-8, a decision time is out of range, the id is too
+            long, or the request calls itself a probe without the secret.
     """
+    request_id, probe = _request_id(raw), _is_probe(raw, secret)
     keys = _strings(raw, config.key)
     if not all(keys):
         raise BadRequest(f"input {config.key!r}: the prediction key of row {keys.index('')} is empty")
-    decision_ms = _decision_times(raw) if config.clock == "request" else [now_ms] * len(keys)
+    if config.clock == "request":
+        decision_ms = _decision_times(raw, now_ms, newest_ms, config.max_advance_ms)
+    else:
+        decision_ms = [now_ms] * len(keys)
     columns = {
         name: keys if name == config.key else (_strings(raw, name) if kind == "string" else _numbers(raw, name))
         for name, kind in config.inputs.items()
     }
-    return RequestRows(raw.request_id, raw.probe, keys, decision_ms, {**columns, config.key: keys})
+    return RequestRows(request_id, probe, keys, decision_ms, {**columns, config.key: keys})
 
 
 def concatenate(requests: Sequence[RequestRows]) -> Batch:
@@ -94,25 +105,63 @@ def concatenate(requests: Sequence[RequestRows]) -> Batch:
     )
 
 
-def _decision_times(raw: RawRequest) -> list[int]:
+def _request_id(raw: RawRequest) -> str:
+    try:
+        request_id = raw.request_id()
+    except UnicodeDecodeError as error:
+        raise BadRequest("request id: it is not UTF-8; use printable ASCII characters") from error
+    if len(request_id) > MAX_ID_CHARACTERS:
+        raise BadRequest(f"request id: it has {len(request_id)} characters; use at most {MAX_ID_CHARACTERS}")
+    if not (request_id.isascii() and request_id.isprintable()):
+        raise BadRequest(f"request id: {request_id!r} is not printable ASCII")
+    return request_id
+
+
+def _is_probe(raw: RawRequest, secret: Callable[[], str]) -> bool:
+    try:
+        parameters = json.loads(raw.parameters() or "{}")
+    except ValueError as error:  # also raised for bytes that are not UTF-8
+        raise BadRequest("parameters: they are not a JSON object in UTF-8") from error
+    if not isinstance(parameters, dict) or MARKER not in parameters:
+        return False
+    if parameters[MARKER] != PROBE:
+        raise BadRequest(f"parameter {MARKER!r}: the only value is {PROBE!r}; leave it out")
+    given = parameters.get(SECRET)
+    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), secret().encode()):
+        raise BadRequest(
+            f"parameter {MARKER!r}: a probe needs this system's secret in {SECRET!r}; an ordinary request has neither"
+        )
+    return True
+
+
+def _decision_times(raw: RawRequest, now_ms: int, newest_ms: Callable[[], int], max_advance_ms: int) -> list[int]:
     values = _numbers(raw, DECISION_TIME)
     for row, value in enumerate(values):
-        if not 0 < value < _LATEST_MS:
-            raise BadRequest(
-                f"input {DECISION_TIME!r}: {value} in row {row} is not a valid time; use milliseconds since the epoch"
-            )
+        if problem := problem_of_time(value):
+            raise BadRequest(f"input {DECISION_TIME!r}: {value} in row {row} {problem}")
+    latest = max(values, default=0)
+    if latest > now_ms + max_advance_ms and latest > (newest := newest_ms()) + max_advance_ms:
+        raise BadRequest(
+            f"input {DECISION_TIME!r}: {latest} in row {values.index(latest)} is more than max_advance "
+            f"({max_advance_ms} ms) after the clock ({now_ms}) and after the loop's newest features ({newest})"
+        )
     return values
 
 
 def _numbers(raw: RawRequest, name: str) -> list[Any]:
-    values: list[Any] = raw.tensor(name).ravel().tolist()
+    column = raw.tensor(name).ravel()
+    if column.dtype.kind == "f" and np.isinf(column).any():
+        raise BadRequest(f"input {name!r}: a value is infinite; send NaN for a missing number")
+    values: list[Any] = column.tolist()
     return values
 
 
 def _strings(raw: RawRequest, name: str) -> Strings:
     packed: list[bytes] = raw.tensor(name).ravel().tolist()
-    if max(map(len, packed)) > MAX_STRING_BYTES:
+    if max(map(len, packed), default=0) > MAX_STRING_BYTES:
         raise BadRequest(f"input {name!r}: a value is longer than {MAX_STRING_BYTES} bytes")
+    if any(b"\0" in value for value in packed):
+        raise BadRequest(f"input {name!r}: a value has a NUL character")
     try:
         return [value.decode() for value in packed]
     except UnicodeDecodeError as error:

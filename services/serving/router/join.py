@@ -36,6 +36,10 @@ class OnlineFeatures(Protocol):
         """Return the event time (ms) of each entity's row, or -1 without a row."""
         ...
 
+    def watermarks(self) -> Mapping[str, int]:
+        """Return the watermark (ms) of each view of the loop."""
+        ...
+
 
 @dataclass(frozen=True)
 class Columns:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from driftloop.events.probe import MARKER, PROBE
+from driftloop.process.home_secrets import read_secret
 from services.serving.domain.loop_config import LoopConfig, read_loop_config
 from services.serving.router.answer import Answer, Refusal, Router
 from services.serving.router.batch import RawRequest
@@ -34,8 +34,9 @@ class TritonPythonModel:
             raise pb_utils.TritonModelException(status.error if status else f"no route for {config.loop} yet")
         self._online = OnlineStore(Path(config.online_db), config.loop)
         self._spool = SpoolWriter(Path(config.spool))
-        self._router = Router(config, lambda: self._routes.live, self._online, self._spool, _now_ms)
-        self._refused = _RefusedRows(config.loop)
+        secret = partial(read_secret, Path(config.probe_secret))
+        self._router = Router(config, lambda: self._routes.live, self._online, self._spool, _now_ms, secret)
+        self._refused = _RefusedRows(config)
         self._routes.start()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
@@ -62,17 +63,18 @@ class TritonPythonModel:
 class _RefusedRows:
     """A counter in Triton's ``/metrics``. Triton itself counts a refused row as a successful inference."""
 
-    def __init__(self, loop: str) -> None:
+    def __init__(self, config: LoopConfig) -> None:
         self._family = pb_utils.MetricFamily(
             name="driftloop_refused_rows_total",
             description="Rows that the router did not answer, which Triton counts among its inferences.",
             kind=pb_utils.MetricFamily.COUNTER,
         )
-        self._rows = self._family.Metric(labels={"loop": loop})
+        self._rows = self._family.Metric(labels={"loop": config.loop})
+        self._key = config.key
 
     def add(self, requests: Sequence[RawRequest]) -> None:
         if requests:
-            self._rows.increment(sum(map(len, requests)))
+            self._rows.increment(sum(len(request.tensor(self._key)) for request in requests))
 
 
 def _routes(config: LoopConfig) -> RouteFollower[LoadedRelease]:
@@ -84,12 +86,7 @@ def _raw(request: Any) -> RawRequest:
     def tensor(name: str) -> Any:
         return pb_utils.get_input_tensor_by_name(request, name).as_numpy()
 
-    return RawRequest(request.request_id(), _is_probe(request), tensor)
-
-
-def _is_probe(request: Any) -> bool:
-    parameters: str = request.parameters()
-    return MARKER in parameters and json.loads(parameters).get(MARKER) == PROBE
+    return RawRequest(request.request_id, request.parameters, tensor)
 
 
 def _response(answer: Answer | Refusal) -> Any:

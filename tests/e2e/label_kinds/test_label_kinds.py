@@ -55,7 +55,7 @@ def test_a_plain_call_is_answered_by_the_first_champion_and_logged(result: Repla
     answer, logged = result.answers[loop], result.predictions[loop]
     [promoted] = result.of(loop, registry.ChampionPromoted)
     assert answer.release == promoted.data.release_id
-    assert answer.prediction == f"{loop}-by-hand"
+    assert answer.prediction.startswith(f"{loop}-by-hand.")
     [index] = (logged.id == answer.prediction).nonzero()[0]
     assert (logged.key[index], logged.release[index]) == (CASE, answer.release)
     assert logged.decision_time_ms[index] == DAY_MS + HOUR_MS

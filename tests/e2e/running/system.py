@@ -15,6 +15,7 @@ import tritonclient.grpc as triton
 
 from driftloop.bus.ports import Record
 from driftloop.events.event_log import read_events, read_topics
+from driftloop.events.probe import MARKER, PROBE, SECRET
 from driftloop.loop import Loop, load_loop
 from driftloop.loop.code import load_module
 from driftloop.model.bundle import Bundle
@@ -22,6 +23,7 @@ from driftloop.ops.checks.predictions import Predictions, read_predictions
 from driftloop.ops.checks.run import PREDICTIONS
 from driftloop.ops.checks.scores import bundles
 from driftloop.ops.replay.caller import Caller
+from driftloop.process.home_secrets import read_secret
 from driftloop.process.settings import Settings
 from driftloop.readmodel.loop_history import loop_states
 from tests.e2e.command_line import CommandLine, system
@@ -35,7 +37,6 @@ END_MS = 1_364_169_600_000
 FIRST_WEEKS = ("demo", "--end", "2013-02-10", "--step", STEP, *LATE)
 """The first champion comes on January 29; the detectors have a statistic after ten blocks of it."""
 _REQUESTS_MS = 10 * 86_400_000
-PROBE = {"driftloop-purpose": "probe"}
 PLANE = "plane: {input: tailnum, max_values: 5, min_rows: 1}"
 """A slice on an input with `model: false`."""
 
@@ -92,9 +93,12 @@ class RunningSystem:
         return Caller(client, self.loop.name, self.loop.definition.prediction).inputs(rows)
 
 
-def infer(client: triton.InferenceServerClient, model: str, inputs: Sequence[triton.InferInput], name: str) -> Any:
+def infer(
+    settings: Settings, client: triton.InferenceServerClient, model: str, inputs: Sequence[triton.InferInput], name: str
+) -> Any:
     """Send a request as a probe, so that it does not count as traffic."""
-    return client.infer(model, inputs, request_id=name, parameters=PROBE, client_timeout=60.0)
+    parameters = {MARKER: PROBE, SECRET: read_secret(settings.probe_secret)}
+    return client.infer(model, inputs, request_id=name, parameters=parameters, client_timeout=60.0)
 
 
 @contextmanager

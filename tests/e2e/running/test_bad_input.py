@@ -17,11 +17,12 @@ from tritonclient.utils import InferenceServerException
 
 from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Outgoing, Record
+from driftloop.events.probe import MARKER, PROBE, SECRET
 from driftloop.featurestore.lake import LakeTable
 from driftloop.ops.checks.run import ingestion_checks
 from driftloop.process.errors import UndeclaredTopic
 from tests.e2e.running.bad_records import TOPIC, BadRecord, bad_records, good
-from tests.e2e.running.system import RunningSystem, infer
+from tests.e2e.running.system import END_MS, RunningSystem, infer
 from tests.helpers.eventually import assert_eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -155,17 +156,62 @@ def test_a_bad_request_is_refused_with_a_reason_and_the_next_good_one_is_answere
         inputs = running.tensors(client, row)
         changed = [change(infer_input) if infer_input.name() == tensor else infer_input for infer_input in inputs]
         with pytest.raises(InferenceServerException) as refused:
-            infer(client, model, [infer_input for infer_input in changed if infer_input is not None], f"bad-{name}")
+            infer(
+                running.settings,
+                client,
+                model,
+                [infer_input for infer_input in changed if infer_input is not None],
+                f"bad-{name}",
+            )
         assert refused.value.status() == f"StatusCode.{status}"
         assert says in str(refused.value.message())
-        answer = infer(client, running.loop.name, inputs, f"good-after-{name}")
+        answer = infer(running.settings, client, running.loop.name, inputs, f"good-after-{name}")
     assert 0.0 < float(answer.as_numpy("score")[0, 0]) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("request_id", "parameters", "decided_ms", "says"),
+    [
+        ("x" * 2_700_000, {}, END_MS, "it has 2700000 characters; use at most 128"),
+        ("caf\u00e9", {}, END_MS, "not printable ASCII"),
+        ("probe", {MARKER: PROBE}, END_MS, "a probe needs this system's secret"),
+        ("probe", {MARKER: PROBE, SECRET: "a guess"}, END_MS, "a probe needs this system's secret"),
+        ("typed", {MARKER: 5}, END_MS, "the only value is 'probe'"),
+        ("seconds", {}, END_MS // 1000, "looks like seconds"),
+        ("nanoseconds", {}, END_MS * 10**6, "looks like nanoseconds"),
+        ("far", {}, 4_102_444_800_000, "more than max_advance"),
+    ],
+)
+def test_a_bad_id_parameter_or_time_is_refused_and_nothing_of_it_is_logged(
+    running: RunningSystem, request_id: str, parameters: dict[str, Any], decided_ms: int, says: str
+) -> None:
+    rows = running.requests.slice(0, 2)
+    times = pa.array([END_MS, decided_ms], pa.int64())
+    rows = rows.set_column(rows.schema.get_field_index("decision_time_ms"), "decision_time_ms", times)
+    model = running.loop.name
+    with running.client() as client:
+        inputs = running.tensors(client, rows)
+        with pytest.raises(InferenceServerException) as refused:
+            client.infer(model, inputs, request_id=request_id, parameters=parameters, client_timeout=60.0)
+        assert refused.value.status() == "StatusCode.INVALID_ARGUMENT"
+        assert says in str(refused.value.message())
+        name = f"after-bad-{len(request_id)}-{decided_ms}"
+        infer(running.settings, client, model, running.tensors(client, running.requests.slice(0, 1)), name)
+    assert_eventually(lambda: _logged(running, name), 60.0, "the next request in the log")
+    log = running.predictions()
+    assert not any(logged.startswith((f"{request_id}.", f"{request_id}/")) for logged in log.id)
 
 
 def test_an_unknown_key_is_answered_with_missing_features(running: RunningSystem) -> None:
     row = running.requests.slice(0, 1).to_pylist()[0] | {"flight_id": "unheard-of", "carrier": "ZZ", "tailnum": "N0"}
     with running.client() as client:
-        answer = infer(client, running.loop.name, running.tensors(client, pa.Table.from_pylist([row])), "unknown-key")
+        answer = infer(
+            running.settings,
+            client,
+            running.loop.name,
+            running.tensors(client, pa.Table.from_pylist([row])),
+            "unknown-key",
+        )
     assert np.isfinite(answer.as_numpy("score")).all()
     log = assert_eventually(lambda: _logged(running, "unknown-key"), 60.0, "the prediction in the log")
     views = [column.view for column in running.bundle().manifest.numeric]

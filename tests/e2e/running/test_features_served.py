@@ -37,7 +37,7 @@ def test_a_thousand_keys_read_through_the_router_equal_feasts_online_features(ru
     with running.client() as client:
         for start in range(0, KEYS, BATCH):
             batch = requests.slice(start, BATCH)
-            infer(client, running.loop.name, running.tensors(client, batch), f"keys-{start}")
+            infer(running.settings, client, running.loop.name, running.tensors(client, batch), f"keys-{start}")
     log = _logged_predictions(running)
     features = [
         (at, column) for at, column in enumerate(running.bundle().manifest.numeric) if column.source == "feature"

@@ -18,6 +18,7 @@ from driftloop.contracts.topics import topic_of
 from driftloop.events.envelope import Envelope, from_record, to_record
 from driftloop.loop import LoopDefinition
 from driftloop.process.clock import SystemClock
+from driftloop.process.home_secrets import read_secret
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import open_database
 from driftloop.runner.threads import ServiceWithWorkers
@@ -72,6 +73,7 @@ class World:
             releases=self.home / "triton" / "releases",
             routes=self.home / "triton" / "routes",
             spool=self.home / "spool",
+            probe_secret=self.home / "secrets" / "probe",
         )
         for topic, partitions in ((ROUTES, 1), (CONVERGED, 1), (FAILED, 1), (WATERMARKS, 1), (TOPIC, 2)):
             self.broker.create_topic(topic, partitions)
@@ -81,8 +83,11 @@ class World:
         self.a = write_release(self.home, "r-a", 0.0, classes=classes)
         self.b = write_release(self.home, "r-b", 100.0, classes=classes)
         self.stop = threading.Event()
-        self.control = GrpcTriton(self.triton.address, TOKEN, 5.0, 60.0)
+        self.control = self.agents_triton()
         self.client = self.triton.client()
+
+    def agents_triton(self) -> GrpcTriton:
+        return GrpcTriton(self.triton.address, TOKEN, 5.0, 60.0, read_secret(self.paths.probe_secret))
 
     def deployer(self) -> RouteDeployer:
         return RouteDeployer(
@@ -109,7 +114,7 @@ class World:
         engine = open_database(f"sqlite:///{self.home / 'serving.db'}", sql.metadata)
         clock = SystemClock()
         handlers = Handlers(frozenset([LOOP]), clock).table()
-        triton = GrpcTriton(self.triton.address, TOKEN, 5.0, 60.0)
+        triton = self.agents_triton()
         lifecycle = LifecycleService(
             name="serving",
             handlers=handlers,

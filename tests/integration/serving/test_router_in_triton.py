@@ -1,16 +1,22 @@
 """The router in a real Triton, called by a plain KServe v2 client."""
 
 import threading
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
 import tritonclient.grpc as grpc
+from grpc import RpcError, insecure_channel
 from numpy.typing import NDArray
+from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
 from driftloop.contracts import predictions_pb2, registry_pb2
+from driftloop.events.probe import MARKER, PROBE, SECRET
 from driftloop.model.bundle import open_bundle
 from driftloop.ops.checks.triton import refused_rows
 from services.serving.domain.traffic_split import is_challenger
@@ -18,7 +24,7 @@ from services.serving.route_deployer import RouteRefused
 from services.serving.router.sessions import load_release
 from tests.helpers.eventually import assert_eventually
 from tests.integration.serving.conftest import World, inputs
-from tests.unit.serving.harness import CLASSES, DEPOT, LOOP, T0, on_route, write_release
+from tests.unit.serving.harness import CLASSES, DEPOT, LOOP, T0, VIEW_KEYS, on_route, write_release
 
 pytestmark = [pytest.mark.integration, pytest.mark.triton]
 
@@ -51,12 +57,13 @@ def test_a_plain_client_gets_an_answer_and_its_record(world: World) -> None:
     world.serve(1, world.a)
     result = ask(world, inputs(["p-1"], decision_ms=T0 + 60_000), "my-request")
     assert result.as_numpy("score").tolist() == [[17.375]]
-    assert result.as_numpy("prediction_id")[0, 0] == b"my-request"
+    name = result.as_numpy("prediction_id")[0, 0].decode()
+    assert name.startswith("my-request.")
     assert result.as_numpy("release_id")[0, 0] == b"r-a"
     assert result.as_numpy("feature_age_s").tolist() == [[60.0]]
     probe, record = world.spooled()
     assert (probe.purpose, probe.prediction_id) == (predictions_pb2.PROBE, "probe-parcels-1")
-    assert (record.purpose, record.prediction_id, record.key) == (predictions_pb2.CLIENT, "my-request", "p-1")
+    assert (record.purpose, record.prediction_id, record.key) == (predictions_pb2.CLIENT, name, "p-1")
     assert (record.score, record.route_epoch, record.feature_watermark_ms) == (17.375, 1, T0)
     assert list(record.numeric) == [3.0, 1.5, 2.0, 10.0, 0.5]
     assert list(record.categorical) == ["calm", "north"]
@@ -86,6 +93,61 @@ def test_bad_requests_are_described_and_crash_nothing(world: World) -> None:
     assert "'decision_time_ms': -1 in row 0" in refused(world, inputs(["p"], decision_ms=-1))
     still_answers(world)
     assert {record.key for record in world.spooled()} == {"probe-1", "alive"}
+
+
+def send_bytes(world: World, request: bytes) -> None:
+    """Send an inference request as it is; a client would check its text first."""
+    with insecure_channel(world.triton.address) as channel:
+        call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer", None, None)
+        call(request, timeout=60)
+
+
+def test_bad_ids_and_parameters_are_refused_and_crash_nothing(world: World) -> None:
+    world.serve(1, world.a)
+    good = inputs(["p-1"])
+
+    def refusal(request_id: str = "", parameters: Mapping[str, Any] = MappingProxyType({})) -> str:
+        with pytest.raises(InferenceServerException) as caught:
+            ask(world, good, request_id, parameters=dict(parameters))
+        assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
+        return str(caught.value.message())
+
+    assert "it has 2700000 characters; use at most 128" in refusal("x" * 2_700_000)
+    assert "not printable ASCII" in refusal("caf\u00e9")
+    assert "the only value is 'probe'" in refusal(parameters={MARKER: True})
+    assert "the only value is 'probe'" in refusal(parameters={MARKER: 7})
+    assert "a probe needs this system's secret" in refusal(parameters={MARKER: PROBE})
+    assert "a probe needs this system's secret" in refusal(parameters={MARKER: PROBE, SECRET: "a guess"})
+    assert "a probe needs this system's secret" in refusal(parameters={MARKER: PROBE, SECRET: 1})
+    message = service_pb2.ModelInferRequest(model_name=LOOP, id="MARK").SerializeToString()
+    with pytest.raises(RpcError):
+        send_bytes(world, message.replace(b"MARK", b"\xff\xfe\xfd\xfc"))
+    ask(world, good, "'\"{}\\", parameters={"priority_of_mine": '"}{', "flag": False})
+    still_answers(world)
+    assert {record.key for record in world.spooled()} == {"probe-1", "p-1", "alive"}
+
+
+def test_decision_times_are_bounded(world: World) -> None:
+    world.serve(1, world.a)
+    day_ms = 86_400_000
+    now_ms = time.time_ns() // 1_000_000
+    assert "looks like seconds" in refused(world, inputs(["p"], decision_ms=T0 // 1000))
+    assert "looks like microseconds" in refused(world, inputs(["p"], decision_ms=T0 * 1000))
+    assert "looks like nanoseconds" in refused(world, inputs(["p"], decision_ms=T0 * 10**6))
+    assert "more than max_advance" in refused(world, inputs(["p"], decision_ms=now_ms + 10 * day_ms))
+    world.feast.watermark(VIEW_KEYS, now_ms + 9 * day_ms)
+    ask(world, inputs(["p-simulated"], decision_ms=now_ms + 10 * day_ms))
+
+
+def test_a_constant_id_gives_each_question_its_own_prediction(world: World) -> None:
+    world.serve(1, world.a)
+    for _ in range(2):
+        for number in range(20):
+            ask(world, inputs([f"p-{number}"]), "1")
+    records = world.spooled()[1:]
+    assert len(records) == 40
+    assert len({(record.prediction_id, record.key) for record in records}) == 20
+    assert all(record.prediction_id.startswith("1.") for record in records)
 
 
 def test_refused_rows_are_counted_apart_from_inferences(world: World) -> None:

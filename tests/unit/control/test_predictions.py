@@ -36,6 +36,19 @@ def test_a_prediction_is_returned_complete(harness: Harness) -> None:
     assert harness.index.find("p-50", 0.0) is None
 
 
+def test_a_prediction_is_found_by_the_id_of_its_request(harness: Harness) -> None:
+    ids = ("ask.1f", "ask-2.2e", "many/0.3d", "a%.4c", "ask.0a")
+    harness.serve(
+        [messages.PredictionServed(loop="orders", prediction_id=name, key="k", release_id="r-1") for name in ids]
+    )
+    follow(harness)
+    found = {name: harness.index.find(name, 0.0) for name in ("ask", "ask-2", "many/0", "a%", "ask.1f")}
+    assert {name: each.prediction_id for name, each in found.items() if each} == {
+        "ask": "ask.0a", "ask-2": "ask-2.2e", "many/0": "many/0.3d", "a%": "a%.4c", "ask.1f": "ask.1f",
+    }  # fmt: skip
+    assert harness.index.find("as", 0.0) is None
+
+
 def test_a_repeated_prediction_has_its_first_position(harness: Harness) -> None:
     harness.serve([served(1), served(1)])
     follow(harness)

@@ -143,8 +143,8 @@ def served(
     first, second = on_route(champion), on_route(challenger)
     releases = [load_release(folder, ref, CLASSES) for ref in (first, second)]
     live = LiveRoute(Route(LOOP, 1, first, second, 0.5), *releases)
-    spool, config = ListSpool(), loop_config(loop.definition, RouterPaths(*[folder] * 4))
-    [answer] = Router(config, lambda: live, full_store(), spool, lambda: T0).answer([keyed(*KEYS)])
+    spool, config = ListSpool(), loop_config(loop.definition, RouterPaths(*[folder] * 5))
+    [answer] = Router(config, lambda: live, full_store(), spool, lambda: T0, str).answer([keyed(*KEYS)])
     assert isinstance(answer, Answer)
     return answer, spool.records
 

@@ -8,7 +8,9 @@ from tests.unit.serving.harness import DEFINITION
 
 
 def test_a_models_folder_holds_the_rendered_files_only(tmp_path: Path) -> None:
-    paths = RouterPaths(tmp_path / "o.db", tmp_path / "releases", tmp_path / "routes", tmp_path / "spool")
+    paths = RouterPaths(
+        tmp_path / "o.db", tmp_path / "releases", tmp_path / "routes", tmp_path / "spool", tmp_path / "probe"
+    )
     files = FolderRouterFiles(tmp_path / "models", paths, 100)
     folder = tmp_path / "models" / DEFINITION.loop
     assert files.render_model(DEFINITION)

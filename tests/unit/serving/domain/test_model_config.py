@@ -8,7 +8,7 @@ from services.serving.domain.loop_config import KeySource, read_loop_config
 from services.serving.domain.model_config import RouterPaths, config_pbtxt, input_types, loop_config, model_files
 from tests.unit.serving.harness import CLASSES, DEFINITION, OF_CLASSES
 
-PATHS = RouterPaths(Path("/o.db"), Path("/releases"), Path("/routes"), Path("/spool"))
+PATHS = RouterPaths(Path("/o.db"), Path("/releases"), Path("/routes"), Path("/spool"), Path("/probe"))
 
 
 def test_triton_parses_the_rendered_configuration() -> None:

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from driftloop.contracts import predictions_pb2
+from driftloop.events.probe import MARKER, PROBE, SECRET
 from services.serving.domain.model_config import RouterPaths, loop_config
 from services.serving.domain.route import ReleaseOnRoute, Route
 from services.serving.domain.traffic_split import is_challenger
@@ -20,7 +22,7 @@ from tests.unit.serving.harness import CATEGORICAL, CLASSES, DEFINITION, DEPOT, 
 from tests.unit.serving.router.test_batch import raw, tensors
 from tests.unit.serving.router.test_join import full_store
 
-CONFIG = loop_config(DEFINITION, RouterPaths(*[Path("/x")] * 4))
+CONFIG = loop_config(DEFINITION, RouterPaths(*[Path("/x")] * 5))
 Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -65,11 +67,16 @@ def build_router(
     live = LiveRoute(route, champion, challenger)
     spool = spool or ListSpool()
     drawn = iter(f"drawn-{n}" for n in range(1000))
-    return Router(CONFIG, lambda: live, full_store(), spool, lambda: T0 + 99, lambda: next(drawn)), spool
+    return Router(CONFIG, lambda: live, full_store(), spool, lambda: T0 + 99, str, lambda: next(drawn)), spool
 
 
 def request(request_id: str = "q", n: int = 1, probe: bool = False, **changes: Any) -> RawRequest:
-    return RawRequest(request_id, probe, tensors(n, **changes).__getitem__)
+    parameters = json.dumps({MARKER: PROBE, SECRET: ""} if probe else {})
+    return RawRequest(lambda: request_id, lambda: parameters, tensors(n, **changes).__getitem__)
+
+
+def not_utf8() -> str:
+    return b"\xff".decode()
 
 
 def keyed(*keys: str) -> RawRequest:
@@ -86,12 +93,12 @@ def test_an_answer_and_its_record_match() -> None:
     router, spool = build_router(release("r-a"))
     answer = answer_one(router, request("q-1"))
     assert answer.scores.tolist() == [1 + 2 + 5 + 6 + 0.5]
-    assert (answer.prediction_ids, answer.release_ids) == (["q-1"], ["r-a"])
+    assert (answer.prediction_ids, answer.release_ids) == (["q-1.c961512b7cf8f8d4"], ["r-a"])
     assert answer.feature_age_s.tolist() == [0.0]
     (record,) = spool.records
     assert record == predictions_pb2.PredictionServed(
         loop="parcels",
-        prediction_id="q-1",
+        prediction_id="q-1.c961512b7cf8f8d4",
         key="p0",
         decision_time_ms=T0,
         release_id="r-a",
@@ -110,7 +117,7 @@ def test_an_answer_and_its_record_match() -> None:
 
 def test_each_row_has_its_own_prediction_id() -> None:
     router, spool = build_router(release("r-a"))
-    assert answer_one(router, request("q", 3)).prediction_ids == ["q/0", "q/1", "q/2"]
+    assert [name.split(".")[0] for name in answer_one(router, request("q", 3)).prediction_ids] == ["q/0", "q/1", "q/2"]
     assert answer_one(router, request("", 2)).prediction_ids == ["drawn-0/0", "drawn-0/1"]
     assert answer_one(router, request("", 1)).prediction_ids == ["drawn-1"]
     assert len(spool.records) == 6
@@ -122,7 +129,66 @@ def test_a_bad_request_is_refused_and_the_others_are_answered() -> None:
     assert isinstance(before, Answer)
     assert isinstance(after, Answer)
     assert bad == Refusal("input 'parcel_id': the prediction key of row 1 is empty")
-    assert [record.prediction_id for record in spool.records] == ["a", "c/0", "c/1"]
+    assert asked(spool) == ["a", "c/0", "c/1"]
+
+
+def asked(spool: ListSpool) -> list[str]:
+    """Return the caller's id and row of each record."""
+    return [record.prediction_id.split(".")[0] for record in spool.records]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        request("x" * 129),
+        request("b", decision_time_ms=[T0 // 1000]),
+        request("b", decision_time_ms=[2**63 - 1]),
+        request("b", parcel_id=[b"\xff"]),
+        request("b", weight=[np.inf]),
+        RawRequest(not_utf8, str, tensors(1).__getitem__),
+        RawRequest(str, not_utf8, tensors(1).__getitem__),
+        RawRequest(str, lambda: "[]", dict[str, NDArray[Any]]().__getitem__),
+        RawRequest(str, lambda: json.dumps({MARKER: PROBE}), tensors(1).__getitem__),
+        RawRequest(str, lambda: json.dumps({MARKER: PROBE, SECRET: "guess"}), tensors(1).__getitem__),
+    ],
+)
+def test_whatever_a_request_holds_the_others_of_its_batch_are_answered(bad: RawRequest) -> None:
+    router, spool = build_router(release("r-a"))
+    before, refused, after = router.answer([request("a"), bad, request("c")])
+    assert isinstance(before, Answer)
+    assert isinstance(refused, Refusal)
+    assert isinstance(after, Answer)
+    assert asked(spool) == ["a", "c"]
+
+
+def test_a_row_that_the_champion_cannot_score_fails_only_its_request() -> None:
+    def choosy(numeric: NDArray[np.float64]) -> NDArray[np.float64]:
+        if (numeric[:, -1] > 1).any():
+            raise RuntimeError("no kernel for this")
+        return total(numeric)
+
+    router, spool = build_router(release("r-a", choosy))
+    before, refused, after = router.answer([request("a"), request("b", weight=[2.0]), request("c")])
+    assert isinstance(before, Answer)
+    assert refused == Refusal("release r-a: the graph failed: no kernel for this")
+    assert isinstance(after, Answer)
+    assert asked(spool) == ["a", "c"]
+
+
+def test_a_record_that_is_too_long_for_the_log_is_refused() -> None:
+    wide = replace(release("r-a"), numeric=NUMERIC * 50_000)
+    router, spool = build_router(wide)
+    [refused] = router.answer([request("a")])
+    assert isinstance(refused, Refusal)
+    assert "the log record of a row has 2" in refused.why
+    assert spool.records == []
+
+
+def test_a_constant_id_counts_every_question_and_each_retry_once() -> None:
+    router, spool = build_router(release("r-a"))
+    for key in [f"k{n}" for n in range(100)] * 2:
+        answer_one(router, request("1", parcel_id=[key.encode()]))
+    assert len({record.prediction_id for record in spool.records}) == 100
 
 
 def test_both_releases_score_every_row_and_the_arm_decides_the_answer() -> None:
@@ -171,7 +237,7 @@ def test_a_request_with_a_non_finite_score_is_refused() -> None:
     good, bad = router.answer([request("good"), request("bad", weight=[2.0])])
     assert isinstance(good, Answer)
     assert isinstance(bad, Refusal)
-    assert [record.prediction_id for record in spool.records] == ["good"]
+    assert asked(spool) == ["good"]
 
 
 def test_no_request_is_answered_if_the_spool_is_full() -> None:
@@ -194,7 +260,7 @@ def test_a_stale_view_is_listed_in_the_record() -> None:
 
 
 def test_before_the_first_route_every_request_is_refused() -> None:
-    router = Router(CONFIG, lambda: None, full_store(), ListSpool(), lambda: T0)
+    router = Router(CONFIG, lambda: None, full_store(), ListSpool(), lambda: T0, str)
     assert all(isinstance(answer, Refusal) for answer in router.answer([raw(), raw()]))
 
 
