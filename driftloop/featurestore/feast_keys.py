@@ -18,6 +18,8 @@ WATERMARKS_DDL = (
     f"CREATE TABLE IF NOT EXISTS {WATERMARKS} "
     "(loop TEXT NOT NULL, view TEXT NOT NULL, watermark_ms INTEGER NOT NULL, PRIMARY KEY (loop, view))"
 )
+WRITTEN_MS = "CASE WHEN created_ts >= 100000000000 THEN created_ts ELSE event_ts * 1000 + 999 END"
+"""SQL expression: the time (ms) at which a value became available. Rows of older versions have only whole seconds."""
 
 _STRING, _INT64 = 2, 4  # feast.types.ValueType.Enum
 _DOUBLE_TAG, _STRING_TAG = (
@@ -80,7 +82,10 @@ def unpack_value(packed: bytes) -> float | str | None:
 
 
 def sqlite_table(view: str, project: str = PROJECT) -> str:
-    """Name of a view's SQLite table: columns entity_key, feature_name, value, event_ts (whole seconds), created_ts."""
+    """Name of a view's SQLite table: entity_key, feature_name, value, event_ts (seconds), created_ts (milliseconds).
+
+    Both times are when the value became available. Feast reads only event_ts.
+    """
     return f"{project}_{view}"
 
 

@@ -66,18 +66,18 @@ class SqliteOnline:
 
     def _upsert(self, rows: FeatureRows) -> int:
         """Upsert with one statement per entity, at half the cost of one per value; its values share a page."""
-        seconds = rows.watermark_ms // 1000  # Feast stores whole seconds
+        seconds = rows.watermark_ms // 1000  # Feast reads whole seconds from event_ts
         keys = self._keys.serialized(rows.spec.feed.join_keys, rows.keys)
         values = zip(*map(packed, rows.columns), strict=True)
-        entities = [(key, seconds, *row) for key, row in zip(keys, values, strict=True)]
+        entities = [(key, seconds, rows.watermark_ms, *row) for key, row in zip(keys, values, strict=True)]
         self._connection.executemany(_upsert_sql(sqlite_table(rows.spec.view), rows.spec.features), entities).close()
         return len(entities)
 
 
 @cache
 def _upsert_sql(table: str, features: tuple[str, ...]) -> str:
-    """Parameters: entity key, event time in seconds, then the value of each feature."""
-    values = ", ".join(f"(?1, {_text(name)}, ?{number}, ?2, ?2)" for number, name in enumerate(features, 3))
+    """Parameters: entity key, event time in seconds and in milliseconds, then the value of each feature."""
+    values = ", ".join(f"(?1, {_text(name)}, ?{number}, ?2, ?3)" for number, name in enumerate(features, 4))
     return (
         f"INSERT INTO {quote_name(table)} (entity_key, feature_name, value, event_ts, created_ts) VALUES {values} "  # noqa: S608
         "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, event_ts = excluded.event_ts, "

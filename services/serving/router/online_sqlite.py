@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop.featurestore.feast_keys import WATERMARKS, sqlite_table, unpack_value
+from driftloop.featurestore.feast_keys import WATERMARKS, WRITTEN_MS, sqlite_table, unpack_value
 from driftloop.process.sql_names import quote_name
 
 _DOUBLE = np.dtype([("tag", "u1"), ("value", "<f8")])
@@ -95,14 +95,14 @@ class OnlineStore:
             }
 
     def written_ms(self, view: str, entity_keys: Sequence[bytes]) -> NDArray[np.int64]:
-        """Return the event time of each entity's row (int64 [k], whole seconds in ms), or -1 without a row."""
-        seconds: dict[bytes, int] = {}
+        """Return the time (ms) at which each entity's row became available, int64 [k], or -1 without a row."""
+        times_ms: dict[bytes, int] = {}
         with self._snapshot() as connection:
             if connection is not None and sqlite_table(view) in self._tables:
                 for chunk in _chunks(entity_keys):
-                    sql = f"SELECT entity_key, max(event_ts) FROM {quote_name(sqlite_table(view))} WHERE entity_key IN ({_placeholders(chunk)}) GROUP BY 1"  # noqa: E501, S608
-                    seconds.update(connection.execute(sql, chunk).fetchall())
-        return np.array([seconds.get(key, -1) for key in entity_keys], dtype=np.int64) * 1000
+                    sql = f"SELECT entity_key, max({WRITTEN_MS}) FROM {quote_name(sqlite_table(view))} WHERE entity_key IN ({_placeholders(chunk)}) GROUP BY 1"  # noqa: E501, S608
+                    times_ms.update(connection.execute(sql, chunk).fetchall())
+        return np.array([times_ms.get(key, -1) for key in entity_keys], dtype=np.int64)
 
     def watermarks(self) -> dict[str, int]:
         """Return the watermark (ms) of each view of the loop."""

@@ -225,7 +225,7 @@ class FeastFile:
     ) -> None:
         """Write an entity's row."""
         key = EntityKeys(VIEW_KEYS[view]).serialize(entity)
-        rows = [(key, name, _packed(value), event_ms // 1000, event_ms // 1000) for name, value in values.items()]
+        rows = [(key, name, _packed(value), event_ms // 1000, event_ms) for name, value in values.items()]
         self._connection.executemany(
             f'INSERT OR REPLACE INTO "{sqlite_table(view)}" (entity_key, feature_name, value, event_ts, created_ts) '
             "VALUES (?, ?, ?, ?, ?)",

@@ -103,8 +103,20 @@ def test_a_store_that_does_not_exist_yet_is_empty(tmp_path: Path) -> None:
 
 def test_the_write_time_of_a_row_is_the_newest_of_its_features(feast: FeastFile, store: OnlineStore) -> None:
     feast.put(DEPOT, ("north",), {"count_3600s": 1.0}, T0)
-    feast.put(DEPOT, ("north",), {"sum_delay_3600s": 1.0}, T0 + 60_000)
-    assert store.written_ms(DEPOT, depot("north", "west")).tolist() == [T0 + 60_000, -1000]
+    feast.put(DEPOT, ("north",), {"sum_delay_3600s": 1.0}, T0 + 60_900)
+    assert store.written_ms(DEPOT, depot("north", "west")).tolist() == [T0 + 60_900, -1]
+
+
+def test_the_write_time_of_an_older_versions_row_is_the_end_of_its_second(
+    tmp_path: Path, feast: FeastFile, store: OnlineStore
+) -> None:
+    feast.put(DEPOT, ("north",), {"count_3600s": 1.0}, T0)
+    with sqlite3.connect(tmp_path / "online.db") as connection:
+        connection.execute(f'UPDATE "{sqlite_table(DEPOT)}" SET created_ts = event_ts')
+    assert store.written_ms(DEPOT, depot("north")).tolist() == [T0 + 999]
+    with sqlite3.connect(tmp_path / "online.db") as connection:
+        connection.execute(f'UPDATE "{sqlite_table(DEPOT)}" SET created_ts = NULL')
+    assert store.written_ms(DEPOT, depot("north")).tolist() == [T0 + 999]
 
 
 def test_a_value_of_another_type_is_an_error(tmp_path: Path, store: OnlineStore) -> None:
