@@ -182,8 +182,14 @@ class PredictionDefinition(Model):
     """All join keys of the feature service, by name."""
     feature_service: str
     """Name of the Feast feature service with the model's features."""
-    max_feature_age: PositiveSpan = timedelta(days=3650)
-    """If a view's watermark is further than this behind the decision time, its features are served as missing."""
+    max_feature_age: PositiveSpan | None = None
+    """If a view's watermark is further than this behind the decision time, its features are served as missing. Default:
+    the longest window of the model's features, at least one `monitoring.block`, plus `time.lateness`. A model without
+    windowed features has no limit by default."""
+
+    def type_of(self, name: str) -> Literal["string", "int64", "double"]:
+        """Return the type in which a request sends an input or the prediction key."""
+        return self.inputs[name].type if name in self.inputs else "string"
 
 
 class LabelDefinition(Model):
@@ -381,6 +387,10 @@ class RolloutDefinition(Model):
     seed: int = 0
     """Seed of the bootstrap."""
 
+    def step(self, index: int) -> Step:
+        """Return a step, or the last one if steps were removed while a release was on a later one."""
+        return self.steps[min(index, len(self.steps) - 1)]
+
 
 class LoopDefinition(Model):
     """One loop: its events, its prediction, its monitoring and its rollout."""
@@ -405,9 +415,11 @@ class LoopDefinition(Model):
                 raise ReferenceProblem((section, "from"), f"{event!r} is not declared in `events`")
         known = {*self.prediction.inputs, self.prediction.key}
         for join_key, source in self.prediction.join_keys.items():
+            path = ("prediction", "join_keys", join_key)
             if source.input is not None and source.input not in known:
-                path = ("prediction", "join_keys", join_key)
                 raise ReferenceProblem(path, f"{source.input!r} is not declared in `prediction.inputs`")
+            if source.input is not None and self.prediction.type_of(source.input) == "double":
+                raise ReferenceProblem(path, f"{source.input!r} is a double; a join key is a string or an int64")
         for name, rule in self.monitoring.slices.items():
             if rule.input not in self.prediction.inputs:
                 path = ("monitoring", "slices", name)

@@ -13,7 +13,6 @@ from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Draft, Envelope
 from driftloop.events.window_decided import window_decided
 from driftloop.loop.definition import LoopDefinition
-from driftloop.process import log
 from driftloop.process.clock import Clock
 from driftloop.process.errors import InvalidEvent
 from driftloop.runner.handler import HandlerTable, Transaction
@@ -107,11 +106,7 @@ class Evaluation:
     def _verdict(
         self, loop: LoopDefinition, entry: StageEntry, event: Envelope[monitoring.WindowClosed], state: State
     ) -> list[Draft]:
-        steps = loop.rollout.steps
-        if not 0 <= entry.step < len(steps):
-            log.get(__name__).error("unknown-step", release=entry.release_id, step=entry.step, steps=len(steps))
-            return []
-        step = steps[entry.step]
+        step = loop.rollout.step(entry.step)
         verdict_id = messages.stage_verdict_id(entry, event.data.window_id)
         started = self.clock.monotonic_s()
         judgement = rollout.judge(state.evidence(entry), step, resampling_of(loop), verdict_id)

@@ -169,6 +169,15 @@ def test_enough_good_blocks_are_better_and_list_their_evidence(shadowing: Servic
     assert [part.name for part in reached.slices] == ["shop=north"]
 
 
+def test_a_release_whose_step_was_removed_is_judged_by_the_last_step(service: Service) -> None:
+    service.take(entered(OLD, "champion", 1))
+    service.take(entered(NEW, "canary", 2, step=7), 10 * DAY_MS)
+    for day in (10, 11, 12):
+        service.close_window(day, 0.1)
+    reached = verdict(service.close_window(13, 0.1))
+    assert (reached.stage, reached.step, reached.outcome) == ("canary", 7, evaluation.BETTER)
+
+
 def test_windows_without_paired_rows_wait(shadowing: Service) -> None:
     for day in range(10, 30):
         reached = verdict(shadowing.close_window(day))
