@@ -27,6 +27,11 @@ class DetectorRule:
     on: str | None = None
     min_rows: int = 1
 
+    @property
+    def measures(self) -> str:
+        """The kind and the input. A detector that measures something else now begins again without blocks."""
+        return f"{self.kind}/{self.on or ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class ChampionWindow:
@@ -59,6 +64,8 @@ class DetectorState:
     """First window of the open episode, or empty."""
     skipped: int = 0
     """Number of windows with a champion, up to the newest, that had too few rows for the detector."""
+    measures: str = ""
+    """What the blocks are about: the rule's `measures`. Empty in states of older versions."""
 
     @property
     def silent(self) -> bool:
@@ -91,11 +98,13 @@ def apply_window(rule: DetectorRule, state: DetectorState, window: ChampionWindo
     """Apply a window. A window that was already applied, or is older, changes nothing."""
     if window.end_ms <= state.end_ms:
         return DetectorStep(state)
-    state = replace(state, end_ms=window.end_ms)
+    if state.measures not in ("", rule.measures):
+        state = DetectorState()
+    state = replace(state, end_ms=window.end_ms, measures=rule.measures)
     if not window.champion:
         return DetectorStep(state)
     if window.champion != state.release:
-        state = DetectorState(window.end_ms, window.champion, skipped=state.skipped)
+        state = DetectorState(window.end_ms, window.champion, skipped=state.skipped, measures=rule.measures)
     block, rows = _block(rule, window), _rows(rule, window)
     if block is None:
         return DetectorStep(replace(state, skipped=state.skipped + 1), rows=rows)

@@ -84,4 +84,5 @@ def from_text(text: str | None) -> DetectorState:
             "start that one, or set DRIFTLOOP_HOME to another folder"
         )
     blocks = tuple(Block(**{**block, "psi": dict(block["psi"])}) for block in data["blocks"])
-    return DetectorState(data["end_ms"], data["release"], blocks, data["episode"], data.get("skipped", 0))
+    added = data.get("skipped", 0), data.get("measures", "")
+    return DetectorState(data["end_ms"], data["release"], blocks, data["episode"], *added)

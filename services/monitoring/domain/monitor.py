@@ -57,12 +57,14 @@ class LoopMonitor:
     def due(self) -> tuple[int, int] | None:
         """Return start and end of the next window if both watermarks have reached its end, else None.
 
-        The first window contains the loop's first watermark, and all earlier rows.
+        The first window contains the loop's first watermark, and all earlier rows. Windows end at whole blocks since
+        the epoch; if the length of a block was changed, the first window after the change is a part of one.
         """
         watermark, start = self.watermark_ms, self._next_start()
-        if watermark is None or start is None or watermark < start + self.rules.block_ms:
+        if watermark is None or start is None:
             return None
-        return start, start + self.rules.block_ms
+        end = (start // self.rules.block_ms + 1) * self.rules.block_ms
+        return (start, end) if watermark >= end else None
 
     def close(self, references: Mapping[str, Reference]) -> ClosedWindow:
         """Close the window that is due.

@@ -300,6 +300,23 @@ def _feed(state: LoopMonitor, name: str, kind: str, item: object) -> None:
         state.join.add_outcomes([item])  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize("block", [HOUR, 6 * HOUR, 36 * HOUR, 7 * DAY])
+def test_windows_end_at_whole_blocks_after_the_length_of_a_block_changed(block: int) -> None:
+    def monitor(block_ms: int) -> LoopMonitor:
+        rules = WindowRules("orders", "binary", block_ms, 36 * HOUR)
+        return LoopMonitor(rules, outcome_partitions=2, prediction_partitions=2)
+
+    before = monitor(DAY)
+    reach(before, 0)
+    reach(before, 5 * 24)
+    assert [window.end_ms for window in closed(before)] == [day * DAY for day in range(1, 6)]
+    after = monitor(block)
+    after.closed_ms = before.closed_ms
+    reach(after, 30 * 24)
+    ends = [window.end_ms for window in closed(after)]
+    assert ends == [at * block for at in range(5 * DAY // block + 1, 30 * DAY // block + 1)]
+
+
 def of_classes(key: str, champion: tuple[float, ...], challenger: tuple[float, ...] | None = None) -> Prediction:
     scores = [ReleaseScore("r-1", "champion", max(champion), champion)]
     if challenger is not None:

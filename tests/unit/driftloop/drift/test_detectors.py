@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -178,6 +179,30 @@ def test_the_state_is_equal_after_writing_and_reading(residuals: list[float]) ->
     for rule in (RESIDUAL, PSI):
         state, _ = run(rule, [window(day, value, psi=abs(value)) for day, value in enumerate(residuals)])
         assert from_text(to_text(state)) == state
+
+
+@pytest.mark.parametrize("rule", [LOSS, PSI, replace(PSI, name="calibration", on="score")])
+def test_a_detector_that_measures_something_else_now_begins_again(rule: DetectorRule) -> None:
+    windows = [window(day, noisy(day, 0.3)) for day in range(10)]
+    state, _ = run(RESIDUAL, windows)
+    assert state.episode
+    step = apply_window(rule, state, window(10))
+    assert (step.state.episode, step.alarm, len(step.state.blocks)) == ("", None, 1)
+    assert apply_window(rule, step.state, window(10)) == DetectorStep(step.state)
+
+
+def test_a_state_of_an_older_version_is_continued() -> None:
+    state, _ = run(RESIDUAL, [window(day, noisy(day)) for day in range(3)])
+    data = json.loads(to_text(state))
+    del data["measures"]
+    assert len(apply_window(RESIDUAL, from_text(json.dumps(data)), window(3)).state.blocks) == 4
+
+
+@pytest.mark.parametrize("changes", [{"threshold": 9.0}, {"blocks": 2}, {"mode": "watch"}, {"min_rows": 1}])
+def test_a_detector_with_other_limits_continues(changes: dict[str, Any]) -> None:
+    state, _ = run(RESIDUAL, [window(day, noisy(day)) for day in range(4)])
+    step = apply_window(replace(RESIDUAL, **changes), state, window(4))
+    assert step.reading is not None
 
 
 def test_no_table_entry_is_the_initial_state() -> None:
