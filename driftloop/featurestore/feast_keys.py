@@ -7,6 +7,7 @@ environment imports this module, so it uses only the standard library. Format: F
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 
@@ -29,6 +30,8 @@ _DOUBLE_TAG, _STRING_TAG = (
 _UINT32 = struct.Struct("<I")
 _TWO_UINT32 = struct.Struct("<II")
 _DOUBLE = struct.Struct("<d")
+
+_WINDOWED = re.compile(r"(?:count|sum)(?:_.+)?_(\d+)s")
 
 EntityValue = str | int
 """Value of a join key: a string, or an integer that Feast stores as INT64."""
@@ -79,6 +82,12 @@ def unpack_value(packed: bytes) -> float | str | None:
             at += 1
         return packed[at + 1 :].decode()
     raise ValueError(f"neither a double nor a string: {packed[:16].hex()}")
+
+
+def window_ms(feature: str) -> int:
+    """Return the window of a count or sum from its name (Feast's ``count_<column>_<seconds>s``); 0 if it has none."""
+    match = _WINDOWED.fullmatch(feature)
+    return int(match[1]) * 1000 if match else 0
 
 
 def sqlite_table(view: str, project: str = PROJECT) -> str:

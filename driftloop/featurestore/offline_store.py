@@ -151,9 +151,19 @@ def _join_one(
     # DuckDB assumes one row for an Arrow table that it does not own, and then uses a nested loop: fifty times slower.
     connection.register("entity_rows", left)
     connection.execute("CREATE OR REPLACE TEMP TABLE entities AS SELECT * FROM entity_rows")
-    connection.register("view_rows", join.rows())
+    rows_of_view = join.rows()
+    for theirs, ours in join.keys.items():
+        if pa.types.is_string(rows_of_view[theirs].type) != _is_text(table[ours].type):
+            types = f"{table[ours].type} in the entity rows and {rows_of_view[theirs].type} in {join.view}"
+            raise TypeError(f"the join key {theirs} is {types}; online it would never be found")
+    connection.register("view_rows", rows_of_view)
     rows = connection.execute(_sql(join, time_column)).to_arrow_table()
     return {name: rows[name] for name in join.features.values()}
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Return whether a column of entity rows holds strings, or nothing at all, which joins with every type."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
 
 
 def _sql(join: _Join, time_column: str) -> str:

@@ -10,6 +10,7 @@ from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.featurestore.feast_client import open_store
 from driftloop.loop.load import load_loops
 from driftloop.process.clock import SystemClock
+from driftloop.process.errors import LoopDefinitionError
 from driftloop.runner.batch_loop import BatchLoop, LoopOptions, Positions
 from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.adapters.delta_offline import DeltaOffline
@@ -23,6 +24,7 @@ from services.features.flush import Flush
 from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint
 from services.features.refill import refill
+from services.features.releases_in_use import in_use_problems
 from services.features.restore import restored
 from services.features.service import Features, Parts
 
@@ -70,9 +72,17 @@ def assemble(
 
 
 def declared_views(settings: FeaturesSettings) -> dict[str, list[ViewSpec]]:
-    """Return the views of each running loop, registered with Feast."""
+    """Return the views of each running loop, registered with Feast.
+
+    Raises:
+        LoopDefinitionError: the definitions are wrong, or lack what a release reads that scores now.
+    """
     loops = load_loops(settings.loops_dir, settings.loops)
-    return apply(open_store(settings), loops, settings.feature_repo)
+    views = apply(open_store(settings), loops, settings.feature_repo)
+    problems = [problem for loop in loops for problem in in_use_problems(loop, views[loop.name], settings)]
+    if problems:
+        raise LoopDefinitionError(problems)
+    return views
 
 
 def lock_path(settings: FeaturesSettings) -> Path:

@@ -25,8 +25,10 @@ from driftloop.process.errors import LoopDefinitionError  # noqa: E402
 from driftloop.process.settings import Settings  # noqa: E402  # after Feast
 from services.features.adapters.feast_views import apply, entity_conflicts, feast_objects  # noqa: E402
 from services.features.domain.views import ViewSpec  # noqa: E402
+from services.features.releases_in_use import in_use_problems  # noqa: E402
 
-_KEYS = {"string": ("string", "int32", "int64"), "int64": ("int32", "int64")}
+_KEYS = {"string": ("string",), "int64": ("int32", "int64")}
+_TEXTS = ("string", "int32", "int64")
 _NUMBERS = ("bool", "int32", "int64", "float", "double")
 """Types of columns that a view can read."""
 
@@ -49,6 +51,7 @@ def inspect(loop: Loop, settings: Settings) -> Findings:
         problems += _repeated_names(loop, features)
         reads += _reads(views, module)
     problems += _unknown_inputs(loop, views)
+    problems += in_use_problems(loop, views, settings) if views else []
     effects = (
         Effect("view", view.view, f"{len(view.features)} features by {', '.join(view.feed.join_keys)}")
         for view in views
@@ -68,7 +71,7 @@ def _reads(views: Iterable[ViewSpec], module: ModuleType) -> Iterator[Read]:
     for view in views:
         reads = [(key, _KEYS[kind]) for key, kind in zip(view.feed.join_keys, view.key_kinds, strict=True)]
         reads += [(sum_.column, _NUMBERS) for sum_ in view.aggregates if sum_.function == "sum"]
-        reads += [(latest.name, _KEYS["string"] if latest.kind == "string" else _NUMBERS) for latest in view.latest]
+        reads += [(latest.name, _TEXTS if latest.kind == "string" else _NUMBERS) for latest in view.latest]
         for column, types in dict.fromkeys(reads):
             yield Read(lines.of(objects[view.view], column), view.view, view.feed.event_type, column, types)
 

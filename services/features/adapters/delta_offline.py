@@ -71,9 +71,17 @@ def _opened(path: Path, spec: ViewSpec) -> LakeTable:
     table = LakeTable(path)
     if not table.exists():
         table.append(schema(spec).empty_table(), {})
-    elif {field.name for field in DeltaTable(path).schema().fields} != set(schema(spec).names):
+    elif _types(pa.schema(DeltaTable(path).schema().to_arrow())) != _types(schema(spec)):
         raise ConfigError(f"{path} holds other features than {spec.view} has now; give the new ones a new view")
     return table
+
+
+def _types(columns: pa.Schema) -> dict[str, str]:
+    """Return each column's kind of type: a text, a number or a time, whatever its width."""
+    return {
+        field.name: "text" if str(field.type) in ("string", "large_string", "string_view") else str(field.type)
+        for field in columns
+    }
 
 
 def schema(spec: ViewSpec) -> pa.Schema:

@@ -16,6 +16,7 @@ from driftloop.loop.code import load_features
 from driftloop.loop.load import Loop
 from driftloop.loop.source_lines import SourceLines
 from driftloop.process.errors import LoopDefinitionError
+from services.features.domain.key_types import key_type_problems
 from services.features.domain.views import Aggregate, Feed, KeyKind, Kind, Latest, ViewSpec, feed_columns
 
 _KINDS: dict[Any, Kind] = {Float64: "double", String: "string"}
@@ -51,6 +52,7 @@ def apply(store: FeatureStore, loops: Sequence[Loop], feature_repo: Path) -> dic
         _refuse(problems)
         specs[loop.name] = [spec(view) for view in views]
         problems += [f"{_line_of(where, misfit)}: {misfit.text}" for misfit in misfits(loop, specs[loop.name])]
+        problems += key_type_problems(loop, specs[loop.name])
         problems += _service_misfits(loop, defined[loop.name])
     _refuse(problems)
     return specs

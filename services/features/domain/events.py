@@ -121,8 +121,17 @@ class Arrived:
         values = self._values.get((name, kind))
         if values is None:
             column = self._batch.column(name)
-            values = self._values[name, kind] = (column if column.type == kind else column.cast(kind)).to_pylist()
+            values = self._values[name, kind] = _same_type(name, column, kind).to_pylist()
         return values
+
+
+def _same_type(name: str, column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return a join key's column in the type that Feast stores. A number never becomes a text, nor a text a number."""
+    if column.type == kind:
+        return column
+    if not (pa.types.is_integer(column.type) and pa.types.is_int64(kind)):
+        raise pa.ArrowInvalid(f"the join key {name} is a {column.type} in the event and a {kind} in Feast")
+    return column.cast(kind)
 
 
 def _array(column: pa.Array, kind: Kind) -> Array:

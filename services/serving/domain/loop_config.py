@@ -33,7 +33,8 @@ class LoopConfig:
     inputs: Mapping[str, InputType]
     """Inputs of a request beside key and decision time."""
     join_keys: Mapping[str, KeySource]
-    max_feature_age_ms: int
+    max_feature_age_ms: int | None
+    """None: the longest window of the model's features, at least a block, plus the lateness."""
     online_db: str
     """Path of the online store."""
     releases: str
@@ -44,6 +45,8 @@ class LoopConfig:
     """Folder of this loop's prediction log."""
     probe_secret: str = ""
     """File with the secret that lets a request call itself a probe."""
+    block_ms: int = 86_400_000
+    lateness_ms: int = 0
     max_advance_ms: int = 172_800_000
     """How far a decision may be after both the clock and the newest features."""
     classes: tuple[str, ...] = ()

@@ -67,12 +67,14 @@ def loop_config(definition: LoopDefinition, paths: RouterPaths) -> LoopConfig:
             name: KeySource(input=source.input or "", const=source.const or "")
             for name, source in prediction.join_keys.items()
         },
-        max_feature_age_ms=to_ms(prediction.max_feature_age),
+        max_feature_age_ms=None if prediction.max_feature_age is None else to_ms(prediction.max_feature_age),
         online_db=str(paths.online_db),
         releases=str(paths.releases),
         routes=str(paths.routes),
         spool=str(paths.spool / definition.loop),
         probe_secret=str(paths.probe_secret),
+        block_ms=to_ms(definition.monitoring.block),
+        lateness_ms=to_ms(definition.time.lateness),
         max_advance_ms=to_ms(definition.time.max_advance),
         classes=definition.label.classes,
         slices=tuple(sorted({rule.input for rule in definition.monitoring.slices.values()})),

@@ -17,7 +17,7 @@ from driftloop.model.slices import slice_text
 from services.serving.domain.loop_config import LoopConfig
 from services.serving.domain.traffic_split import is_challenger
 from services.serving.router.batch import BadRequest, Batch, RawRequest, RequestRows, concatenate, read_request
-from services.serving.router.join import Columns, Joined, Joiner, OnlineFeatures, column_indices, columns_of
+from services.serving.router.join import Columns, Joined, Joiner, OnlineFeatures, column_indices, columns_of, max_age_ms
 from services.serving.router.prediction_ids import PredictionIds
 from services.serving.router.routes import LiveRoute
 from services.serving.router.sessions import LoadedRelease, ReleaseError
@@ -169,7 +169,7 @@ class Router:
     def _prepare(self, live: LiveRoute[LoadedRelease]) -> _Plan:
         releases = [live.champion] if live.challenger is None else [live.champion, live.challenger]
         columns = columns_of([inputs for release in releases for inputs in (release.numeric, release.categorical)])
-        joiner = Joiner(columns, self.config.join_keys, self.config.max_feature_age_ms, self.online)
+        joiner = Joiner(columns, self.config.join_keys, max_age_ms(columns, self.config), self.online)
         roles = (CHAMPION, CHALLENGER)
         slices = self.config.slices
         scorers = (_scorer(r, role, columns, slices) for r, role in zip(releases, roles, strict=False))

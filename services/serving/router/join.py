@@ -14,11 +14,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop.featurestore.feast_keys import EntityKeys, EntityValue
+from driftloop.featurestore.feast_keys import EntityKeys, EntityValue, window_ms
 from driftloop.model.bundle import Input
-from services.serving.domain.loop_config import KeySource
+from services.serving.domain.loop_config import KeySource, LoopConfig
 from services.serving.router.batch import Batch
 from services.serving.router.online_sqlite import ViewRequest, ViewRows
+
+_UNLIMITED_MS = 2**62
 
 
 class OnlineFeatures(Protocol):
@@ -85,6 +87,15 @@ def columns_of(inputs: Iterable[Sequence[Input]]) -> Columns:
         numeric=(*chain.from_iterable(numbers for numbers, _ in views.values()), *numeric),
         strings=(*chain.from_iterable(texts for _, texts in views.values()), *strings),
     )
+
+
+def max_age_ms(columns: Columns, config: LoopConfig) -> int:
+    """Return how far a view's watermark may be behind a decision before the view counts as missing."""
+    if config.max_feature_age_ms is not None:
+        return config.max_feature_age_ms
+    features = chain.from_iterable(chain(*inputs) for inputs in columns.views.values())
+    longest = max((window_ms(column.feature) for column in features), default=0)
+    return max(longest, config.block_ms) + config.lateness_ms if longest else _UNLIMITED_MS
 
 
 class Joiner:

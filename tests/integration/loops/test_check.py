@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from driftloop.loop import load_loop
+from driftloop.model.bundle import Input, Manifest, write_bundle
 from driftloop.process.errors import LoopDefinitionError
 from driftloop.process.settings import ROOT, Settings
 from services.ingestion.check import inspect
@@ -20,12 +23,15 @@ from tests.helpers.editing import replace_once
 pytestmark = [pytest.mark.integration, pytest.mark.surface]
 
 
-def check(loops: Path, feature_repo: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def check(
+    loops: Path, feature_repo: Path, *arguments: str, variables: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "DRIFTLOOP_LOOPS_DIR": str(loops),
         "DRIFTLOOP_FEATURE_REPO": str(feature_repo),
         "COLUMNS": "200",
+        **variables,
     }
     return subprocess.run(
         [sys.executable, "-m", "driftloop.ops.cli", "check", *arguments],
@@ -120,3 +126,31 @@ def test_a_wrong_argument_is_one_line_and_exit_code_2(copy: Copy, arguments: lis
     assert (done.returncode, done.stdout) == (2, "")
     assert told in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_view_that_a_serving_release_reads_may_not_be_renamed(copy: Copy, tmp_path: Path) -> None:
+    view, name = "orders_shop_lines", "count_lines_86400s"
+    column = Input(f"{view}__{name}", "feature", "double", view, name)
+    manifest = Manifest("orders", "run-1", "count", "orders_v1", (column,), (), {})
+    digest = write_bundle(tmp_path / "home" / "triton" / "releases" / "r-1", manifest, {})
+    route = {"champion": {"release_id": "r-1", "digest": digest}, "challenger": None}
+    (tmp_path / "home" / "triton" / "routes").mkdir()
+    (tmp_path / "home" / "triton" / "routes" / "orders.json").write_text(json.dumps(route))
+    home = {"DRIFTLOOP_HOME": str(tmp_path / "home")}
+    assert check(copy.loops, copy.feature_repo, variables=home).returncode == 0
+    views = copy.feature_repo / "orders.py"
+    copy.edit(views, '"orders_shop_lines", "orders.placed"', '"orders_lines_of_shops", "orders.placed"')
+    done = check(copy.loops, copy.feature_repo, variables=home)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (
+        1,
+        f"{views}:1: r-1 reads the view 'orders_shop_lines', which is no longer defined; "
+        "keep it until another release has replaced r-1",
+    )
+
+
+def test_a_join_key_of_another_type_is_refused_where_it_is_sent(copy: Copy) -> None:
+    definition = copy.loops / "orders" / "loop.yaml"
+    copy.edit(definition, "store: {type: string, column", "store: {type: int64, column")
+    done = check(copy.loops, copy.feature_repo)
+    assert done.returncode == 1
+    assert "stores the join key shop as string, but a request has it as int64; use one type" in done.stdout
