@@ -413,3 +413,11 @@ def test_an_open_breaker_what_it_keeps_and_silent_detectors_are_shown(page: Page
     expect_text(page.locator(".summary .asks").first, "The breaker is open after 3 failures in a row")
     expect_text(page.locator(".summary .asks").first, "driftloop retrain parcels --why ...")
     expect_text(page.locator(".summary .asks").nth(1), "detector returns has not judged the last 6 windows")
+
+
+def test_a_reason_that_is_kept_while_a_release_waits_for_approval_is_shown(page: Page, harness: PageHarness) -> None:
+    reason = training.Reason(kind="drift", event_id="orders:later", event_time_ms=1_714_521_600_000, detail="loss")
+    harness.history.add("kept", training.ReasonCoalesced(reason=reason, because="release-open"), "later")
+    harness.publish(1)
+    open_view(page, harness.url + LOOP_PAGE)
+    expect_text(page.locator(".summary .asks"), "Kept until it is promoted or ends: drift of 1 May 2024.")

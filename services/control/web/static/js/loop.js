@@ -30,7 +30,7 @@ export function Loop({ name, state }) {
       <section class="panel state" aria-label="Now"><${Summary} loop=${loop} progress=${state.progress[name]} /><${Actions} loop=${loop} /></section>
       <${Panel} id="quality" title="Quality"><${Quality} loop=${name} releases=${releases} events=${events} plan=${plan} /></${Panel}>
       <${Panel} id="drift" title="Drift"><${Drift} loop=${name} plan=${plan} marks=${marks(releases, events)} /></${Panel}>
-      ${Object.keys(plan?.slices ?? {}).length ? html`<${Panel} id="slices" title="Slices"><${Slices} loop=${name} plan=${plan} /></${Panel}>` : null}
+      ${Object.keys(plan?.slices ?? {}).length ? html`<${Panel} id="slices" title="Slices" kind="whole"><${Slices} loop=${name} plan=${plan} /></${Panel}>` : null}
       <${Panel} id="verdicts" title="Verdicts" kind="verdict-panel"><${Verdicts} releases=${releases} /></${Panel}>
       <${Panel} id="happened" title="Events" kind="news-panel"><${News} loop=${name} newest=${40} /></${Panel}>
       <${Panel} id="history" title="History" kind="whole"><${History} loop=${name} now=${loop.event_time} /></${Panel}>

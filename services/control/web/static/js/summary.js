@@ -43,6 +43,12 @@ function Challenger({ loop, progress }) {
       <div>${verdict.outcome}: <span class="muted">${interval(verdict)}</span></div></div>` : null}`;
 }
 
+// Reasons to train that wait for the end of the open release; `next` names them in every other state.
+function kept(loop) {
+  const reasons = (loop.kept ?? []).map((reason) => `${reason.kind} of ${day(reason.since)}`);
+  return reasons.length ? ` Kept until it is promoted or ends: ${reasons.join(", ")}.` : "";
+}
+
 function nextStep(loop) {
   if (!loop.event_time) return "Send events; `driftloop replay` sends recorded ones.";
   return loop.next.charAt(0).toUpperCase() + loop.next.slice(1);
@@ -57,7 +63,7 @@ export function Summary({ loop, progress }) {
     <div><dt>Challenger</dt><dd><${Challenger} loop=${loop} progress=${progress} /></dd></div>
     <div><dt>Last alarm</dt><dd>${loop.last_alarm ? html`<${Icon} name="alarm" size=${14} /> ${loop.last_alarm} <span class="muted">on ${day(loop.last_alarm_time)}</span>` : html`<span class="muted">none so far</span>`}</dd></div>
     <div class=${loop.approval || loop.paused || loop.paused_topics.length || loop.breaker_open ? "next asks" : "next"}><dt>Next</dt><dd>${loop.approval && !loop.paused_topics.length
-      ? html`<strong>Decide on ${loop.approval.release_id}</strong>, which waits to enter ${loop.approval.to_stage}; the policy decides after ${day(loop.approval.deadline)}.`
+      ? html`<strong>Decide on ${loop.approval.release_id}</strong>, which waits to enter ${loop.approval.to_stage}; the policy decides after ${day(loop.approval.deadline)}.${kept(loop)}`
       : html`<${Words} text=${nextStep(loop)} />`}</dd></div>
     ${loop.notes?.length ? html`<div class="next asks"><dt>Note</dt><dd>${loop.notes.map((note) => html`<div>${note}</div>`)}</dd></div>` : null}
   </dl>`;
