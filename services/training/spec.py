@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -141,10 +142,11 @@ def read_spec(path: Path) -> RunSpec:
 def remove_stored_passwords(home: Path) -> None:
     """Rewrite specs in which an earlier version stored an address with its password."""
     for path in (home / "training").glob(f"*/*/{SPEC}"):
-        data = json.loads(path.read_text())
-        hidden = {name: redact(data[name]) for name in _ADDRESSES if name in data}
-        if data != data | hidden:
-            _write(path, data | hidden)
+        with suppress(ValueError, TypeError):  # a damaged spec: its run fails
+            data = json.loads(path.read_bytes())
+            hidden = {name: redact(data[name]) for name in _ADDRESSES if name in data}
+            if data != data | hidden:
+                _write(path, data | hidden)
 
 
 def _from_environment(name: str, stored: str) -> str:
@@ -169,12 +171,14 @@ def write_result(folder: Path, result: Result) -> None:
 
 
 def read_result(folder: Path) -> Result | None:
-    """Return a run's result, if it has one."""
+    """Return a run's result, if it has one. A run whose result cannot be read has failed."""
     try:
-        data = json.loads((folder / RESULT).read_text())
+        data = json.loads((folder / RESULT).read_bytes())
+        return Trained(**data) if data.pop("kind") == "trained" else Failed(**data)
     except FileNotFoundError:
         return None
-    return Trained(**data) if data.pop("kind") == "trained" else Failed(**data)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        return Failed("error", f"{folder / RESULT} is damaged: {error}")
 
 
 def _write(path: Path, data: Mapping[str, Any]) -> Path:

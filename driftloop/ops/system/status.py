@@ -15,6 +15,7 @@ from driftloop.events.event_log import LIFECYCLE, read_events
 from driftloop.ops.system.health import pss_mib, ready
 from driftloop.ops.system.parts import parts
 from driftloop.ops.system.supervisor import Supervisor
+from driftloop.process.atomic_file import replace_file
 from driftloop.process.errors import Retriable
 from driftloop.process.settings import Settings
 from driftloop.readmodel.loop_history import loop_states
@@ -100,16 +101,16 @@ def _lag(offsets: Offsets, group: str) -> int:
 
 def read_ready_s(settings: Settings) -> dict[str, float]:
     """Return what the last `up` measured; empty if it did not complete."""
-    path = _ready_file(settings)
-    times: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
-    return times
+    try:
+        times: dict[str, float] = json.loads(_ready_file(settings).read_bytes())
+    except (FileNotFoundError, ValueError):  # an incomplete file is one of an incomplete start
+        return {}
+    return times if isinstance(times, dict) else {}
 
 
 def write_ready_s(settings: Settings, times: dict[str, float]) -> None:
     """Store the times that `up` measured."""
-    path = _ready_file(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(times))
+    replace_file(_ready_file(settings), json.dumps(times))
 
 
 def forget_ready_s(settings: Settings) -> None:

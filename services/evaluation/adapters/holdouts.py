@@ -70,10 +70,23 @@ class ParquetHoldouts:
     def read(self, uri: str) -> Holdout:
         path = self._resolve_path(uri)
         try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as error:
+            table = pq.read_table(path, page_checksum_verification=True)
+            table.validate(full=True)
+            absent = [name for name in _ALWAYS if name not in table.column_names]
+            if absent:
+                raise BundleError(f"{path}: the holdout lacks {', '.join(absent)}")
+            holdout = ParquetHoldout(table)
+            _check(holdout, table.schema)
+        except (OSError, pa.ArrowException, ValueError, LookupError, MemoryError) as error:
             raise BundleError(f"{path}: no holdout can be read: {error}") from error
-        absent = [name for name in _ALWAYS if name not in table.column_names]
-        if absent:
-            raise BundleError(f"{path}: the holdout lacks {', '.join(absent)}")
-        return ParquetHoldout(table)
+        return holdout
+
+
+def _check(holdout: ParquetHoldout, schema: pa.Schema) -> None:
+    """Raise if a column cannot be used: nothing seals the file, so it may be damaged and still be Parquet."""
+    for field in schema:
+        if field.name != "score" and not (pa.types.is_primitive(field.type) or pa.types.is_string(field.type)):
+            raise ValueError(f"column {field.name} has type {field.type}")
+    for values in (holdout.label, holdout.score, holdout.decision_time_ms):
+        if len(values) != len(holdout.label):
+            raise ValueError("the columns have different lengths")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,8 @@ from services.features.ports import Checkpoint
 _SCHEMA = pa.schema([("name", pa.string()), ("payload", pa.binary())])
 _FORMAT = 1
 _CLOCKS = ("time_ms", "effective_ms", "partition", "offset", "code")
+_CHECKSUM = "checksum"
+"""Name of the part that guards the others."""
 Parts = dict[str, bytes]
 
 
@@ -37,16 +40,32 @@ class CheckpointFile:
         """Load the newest checkpoint.
 
         Raises:
-            ConfigError: another version of driftloop wrote it.
+            ConfigError: the file is damaged, or another version of driftloop wrote it.
         """
         if not self._path.exists():
             return None
+        try:
+            return _decode(self._read())
+        except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
+            raise ConfigError(
+                f"{self._path} is damaged ({str(error).splitlines()[0]}): restore a backup, or remove the file and run "
+                "`python -m services.features.backfill --loop LOOP` for every loop, then start again"
+            ) from error
+
+    def _read(self) -> Parts:
+        """Read the file's parts, none of whose bytes has changed since they were written."""
         with pa.OSFile(str(self._path)) as file:
             table = pa.ipc.open_file(file).read_all()
-        return _decode(dict(zip(table["name"].to_pylist(), table["payload"].to_pylist(), strict=True)))
+        table.validate(full=True)
+        parts: Parts = dict(zip(table["name"].to_pylist(), table["payload"].to_pylist(), strict=True))
+        expected = parts.pop(_CHECKSUM, None)  # the first files had none
+        if expected is not None and expected != _checksum(parts):
+            raise ValueError("its content differs from its checksum")
+        return parts
 
     def save(self, checkpoint: Checkpoint) -> None:
         parts = _encode(checkpoint)
+        parts[_CHECKSUM] = _checksum(parts)
         table = pa.Table.from_pydict({"name": list(parts), "payload": list(parts.values())}, _SCHEMA)
         with (
             replacing(self._path, durable=True) as partial,
@@ -54,6 +73,13 @@ class CheckpointFile:
             pa.ipc.new_file(file, _SCHEMA) as writer,
         ):
             writer.write_table(table)
+
+
+def _checksum(parts: Parts) -> bytes:
+    checksum = 0
+    for name, payload in parts.items():
+        checksum = zlib.crc32(payload, zlib.crc32(name.encode(), checksum))
+    return checksum.to_bytes(4, "big")
 
 
 def _encode(checkpoint: Checkpoint) -> Parts:

@@ -58,7 +58,7 @@ class FolderRouterFiles:
     def status(self, loop: str) -> RouteStatus | None:
         try:
             return parse_status(self._status(loop).read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # none yet, or a damaged one, which the next route replaces
             return None
 
     def _route(self, loop: str) -> Path:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 FORMAT = 1
 """Format of the route file. Raise it when an older router would misread a new file."""
@@ -67,8 +70,8 @@ def parse_route(content: bytes) -> Route:
             raise ValueError(f"the route has format {version}; this version reads {FORMAT}")
         data["champion"] = ReleaseOnRoute(**data["champion"])
         data["challenger"] = ReleaseOnRoute(**data["challenger"]) if data["challenger"] else None
-        return Route(**data)
-    except (KeyError, TypeError) as error:
+        return _checked(Route(**data))
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a route: {error!r}") from error
 
 
@@ -79,9 +82,17 @@ def parse_status(content: bytes) -> RouteStatus:
         ValueError: the content is not a route status.
     """
     try:
-        return RouteStatus(**json.loads(content))
+        return _checked(RouteStatus(**json.loads(content)))
     except TypeError as error:
         raise ValueError(f"not a route status: {error!r}") from error
+
+
+def _checked(parsed: T) -> T:
+    """Raise TypeError if an epoch is no number: readers compare epochs."""
+    epochs = [getattr(parsed, name, 0) for name in ("epoch", "serving", "withdraws")]
+    if not all(isinstance(epoch, int) for epoch in epochs):
+        raise TypeError(f"epochs are {epochs}")
+    return parsed
 
 
 def is_newer(route: Route, serving: int, newest_seen: int) -> bool:

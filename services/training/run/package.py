@@ -73,7 +73,8 @@ def write_holdout(path: Path, rows: TrainingSet, score: Floats) -> None:
     listed = pa.FixedSizeListArray.from_arrays(score.ravel(), score.shape[1]) if score.ndim > 1 else score
     columns |= {"label": rows.label, "score": listed, "decision_time_ms": rows.decision_time_ms, "key": rows.key}
     with replacing(path) as partial:
-        pq.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), partial)
+        table = pa.table({name: pa.array(column) for name, column in columns.items()})
+        pq.write_table(table, partial, write_page_checksum=True)
 
 
 def training_manifest(

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,3 +77,49 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
         writer.write_table(pa.table({"name": ["head"], "payload": [head]}, table.schema))
     with pytest.raises(ConfigError, match="checkpoint has format 2, and this driftloop reads 1"):
         file.load()
+
+
+SALES = [[Sale("north", 1, 10, 0, 1.5)], [Sale("south", 2, STEP + 5, 0, None, 1, "red")]]
+
+
+def _saved(path: Path) -> tuple[CheckpointFile, bytes]:
+    file, run = CheckpointFile(path), LoopRun("sales", SPECS, 1)
+    for number, sales in enumerate(SALES, 1):
+        _feed(run, number, sales)
+    list(run.advances())
+    file.save(Checkpoint({TopicPartition("t", 1): 7}, {"sales": run.snapshot()}))
+    return file, path.read_bytes()
+
+
+def test_a_damaged_checkpoint_is_reported_with_what_to_do(tmp_path: Path) -> None:
+    file, content = _saved(tmp_path / "c.arrow")
+    chance = random.Random(3)
+    for number in range(300):
+        damaged = bytearray(content[: chance.randrange(len(content))] if number % 5 == 0 else content)
+        for _ in range(chance.randint(1, 4) if number % 5 else 0):
+            damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+        (tmp_path / "c.arrow").write_bytes(damaged)
+        problem = ""
+        try:
+            checkpoint = file.load()
+        except ConfigError as error:
+            problem = str(error)
+        if problem:
+            assert "c.arrow is damaged" in problem
+            assert "\n" not in problem
+        else:  # padding and unused fields
+            assert checkpoint is not None
+            assert checkpoint.positions == {TopicPartition("t", 1): 7}
+
+
+def test_a_checkpoint_without_a_checksum_is_read(tmp_path: Path) -> None:
+    file, content = _saved(tmp_path / "c.arrow")
+    with pa.ipc.open_file(content) as source:
+        table = source.read_all()
+    older = table.filter(pc.not_equal(table["name"], "checksum"))
+    assert len(older) == len(table) - 1
+    with pa.OSFile(str(tmp_path / "c.arrow"), "wb") as sink, pa.ipc.new_file(sink, older.schema) as writer:
+        writer.write_table(older)
+    checkpoint = file.load()
+    assert checkpoint is not None
+    assert checkpoint.positions == {TopicPartition("t", 1): 7}

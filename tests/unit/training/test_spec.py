@@ -49,3 +49,21 @@ def test_a_password_that_an_earlier_version_stored_is_removed(tmp_path: Path) ->
 def test_the_detail_of_a_failed_run_has_no_password(tmp_path: Path) -> None:
     write_result(tmp_path, Failed("error", f"cannot connect to {STATE}"))
     assert read_result(tmp_path) == Failed("error", "cannot connect to postgresql://me:***@db/{service}")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff", b"3", b"[]", b"{}", b'{"kind": "trained"}', b'{"kind": "failed", "x": 1}']
+)
+def test_a_run_whose_result_is_damaged_has_failed(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "result.json").write_bytes(content)
+    result = read_result(tmp_path)
+    assert isinstance(result, Failed)
+    assert "result.json is damaged" in result.detail
+
+
+def test_a_damaged_spec_does_not_stop_the_service(tmp_path: Path) -> None:
+    for number, content in enumerate((b"", b"{", b"3")):
+        path = tmp_path / "training" / "orders" / f"run-{number}" / "spec.json"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    remove_stored_passwords(tmp_path)
