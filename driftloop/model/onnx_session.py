@@ -24,8 +24,14 @@ _NO_FOLDER = "/dev/null/none"
 """A path that cannot exist: tensors in other files are looked for there, and not in the current folder."""
 
 
+_IN_MEMORY = b"*/_ORT_MEM_ADDR_/*"
+"""ONNX Runtime takes a tensor in a file of this name for one at an address in its own memory."""
+
+
 def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
     """Load a model on the CPU, without any other file; raise one of `ONNX_ERRORS` if it cannot run here."""
+    if _IN_MEMORY in model:
+        raise ValueError("the model refers to an address in this process's memory")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

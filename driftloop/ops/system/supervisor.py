@@ -21,6 +21,7 @@ from circus.exc import CallError
 from driftloop.ops.system.control_socket import make_private, socket_address, socket_folder
 from driftloop.ops.system.parts import Part
 from driftloop.ops.system.supervisor_daemon import RELEASE_PIPES
+from driftloop.process.atomic_file import replacing
 from driftloop.process.errors import ConfigError, DriftloopError
 from driftloop.process.settings import ROOT, Settings
 from driftloop.process.tcp_ports import BASE
@@ -123,7 +124,7 @@ class Supervisor:
         make_private(socket_folder(self._home))
         self._logs.mkdir(parents=True, exist_ok=True)
         path = self._folder / "circus.ini"
-        with path.open("w") as file:
+        with replacing(path) as partial, partial.open("w") as file:
             self.configuration(parts).write(file)
         log = self._logs / "supervisor.log"
         command = [sys.executable, "-m", _MODULE, str(path.absolute()), str(log.absolute())]

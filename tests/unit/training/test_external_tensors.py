@@ -125,7 +125,9 @@ def test_a_tensor_in_another_file_is_refused(make: object, folder: Path) -> None
             attempt()
 
 
-@pytest.mark.parametrize("make", [sparse_values, sparse_constant, branch, constant], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [sparse_values, sparse_constant, branch, constant, memory], ids=lambda make: make.__name__
+)
 def test_a_session_reads_no_other_file(make: object) -> None:
     assert callable(make)
     with pytest.raises(ONNX_ERRORS):
