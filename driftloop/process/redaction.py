@@ -12,7 +12,8 @@ HIDDEN = "***"
 _IN_ADDRESS = re.compile(r"""(://[^\s:/@"'<>]*):[^\s"'<>]*@""")
 """Password of a URL, up to its last ``@``."""
 _NAMED = re.compile(
-    r"""(?i)((?:password|passwd|pwd|secret|token|api_?key|access_?key)["']?\s*[=:]\s*["']?)(?!\*\*\*)[^\s"'&,;)}\]]+"""
+    r"""(?i)((?:password|passwd|pwd|secret|token|api_?key|access_?key)(?:\s*=\s*["']?|["']\s*:\s*["']))"""
+    r"""(?!\*\*\*)[^\s"'&,;)}\]]+"""
 )
 """Value after a telling name, in a query, a connection string or JSON."""
 

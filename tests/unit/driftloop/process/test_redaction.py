@@ -44,7 +44,8 @@ def test_a_secret_is_hidden_and_the_rest_stays(text: str) -> None:
     "text",
     [
         "http://127.0.0.1:19121/loops", "postgresql://db/x", "anna@example.org wrote: it works", "12:30 a@b",
-        "sqlite:////home/me/state/registry.db", "the token of this home", "release r-1: 3 of 4", "postgresql://me@db/x",
+        "sqlite:////home/me/state/registry.db", "the token of this home",
+        '{"token": null, "secret": {"a": 1}}', "release r-1: 3 of 4", "postgresql://me@db/x",
     ],
 )  # fmt: skip
 def test_text_without_a_secret_is_unchanged(text: str) -> None:
