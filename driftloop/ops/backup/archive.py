@@ -87,7 +87,7 @@ class _Folder(Writer):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             copy(source, file)
-        path.chmod(mode)
+        path.chmod(mode & 0o700)  # an earlier version left files open to other accounts
         os.utime(path, ns=(mtime_ns, mtime_ns))
 
     def finish(self) -> None:

@@ -150,6 +150,12 @@ def test_a_copied_database_has_what_was_committed_to_its_log(settings: Settings)
         assert connection.execute("SELECT number FROM answers").fetchall() == [(42,)]
 
 
+def test_a_backup_folder_is_closed_to_other_accounts(settings: Settings) -> None:
+    (settings.home / "spool/orders/000000000001.spool").chmod(0o644)
+    source, _ = backup(settings, "copy")
+    assert [path for path in source.rglob("*.spool") if path.stat().st_mode & 0o077] == []
+
+
 def _flip(path: Path, what: bytes) -> None:
     content = path.read_bytes()
     assert content.count(what) == 1
