@@ -35,14 +35,21 @@ def fetch(uri: str, tracking_uri: str, scratch: Path) -> LoggedModel:
     """Fetch a model by ``models:/name/version``, ``runs:/<run id>/<path>``, or a folder with an `MLmodel` file.
 
     Raises:
-        Mismatch: the model is missing, or has no ONNX flavor.
+        Mismatch: the model is missing, has no ONNX flavor, or names a file elsewhere.
     """
     folder = _download(uri, tracking_uri, scratch) if ":/" in uri else Path(uri)
     metadata = _read_metadata(folder)
-    flavors = metadata.get("flavors", {})
-    if "onnx" not in flavors:
-        raise Mismatch(_no_onnx(flavors))
-    return LoggedModel(folder / flavors["onnx"].get("data", "model.onnx"), _columns(metadata))
+    try:
+        flavors = metadata.get("flavors", {})
+        if "onnx" not in flavors:
+            raise Mismatch(_no_onnx(flavors))
+        name, columns = flavors["onnx"].get("data", "model.onnx"), _columns(metadata)
+        path = (folder / name).resolve()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Mismatch(f"{folder / _MLMODEL} is not an {_MLMODEL} file of MLflow: {error!r}") from error
+    if not path.is_relative_to(folder.resolve()):
+        raise Mismatch(f"{folder / _MLMODEL} names {name!r}, which is outside of the model's folder")
+    return LoggedModel(path, columns)
 
 
 def _download(uri: str, tracking_uri: str, scratch: Path) -> Path:
