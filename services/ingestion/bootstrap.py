@@ -11,7 +11,7 @@ from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.ports import BatchProducer, PausableConsumer, TopicPartition
 from driftloop.contracts.ingestion_pb2 import OutcomesAccepted, RowsAccepted
 from driftloop.contracts.topics import topic_of
-from driftloop.loop import Loop, load_loops
+from driftloop.loop import Loop, load_loops, to_ms
 from driftloop.process.clock import Clock, SystemClock
 from driftloop.runner.batch_loop import BatchLoop, LoopOptions
 from driftloop.runner.tables import open_database
@@ -21,7 +21,7 @@ from services.ingestion.adapters.resumes import KafkaResumes
 from services.ingestion.adapters.sql import SqlJournal, metadata
 from services.ingestion.compile import CompiledLoop, compile_loop
 from services.ingestion.config import IngestionSettings
-from services.ingestion.domain.arrivals import PartitionClock
+from services.ingestion.domain.arrivals import ArrivalRules, PartitionClock
 from services.ingestion.domain.fanout import Partitioner
 from services.ingestion.domain.watermarks import LoopClock
 from services.ingestion.messages import Messages
@@ -109,8 +109,9 @@ def _pipeline(loop: CompiledLoop, messages: Messages, world: World) -> Pipeline:
     rows_to, outcomes_to = (
         Partitioner(world.producer.partitions(topic_of(message).name)) for message in (RowsAccepted, OutcomesAccepted)
     )
+    rules = ArrivalRules(to_ms(loop.time.lateness), to_ms(loop.time.max_advance))
     stages = stages_by_event_type(loop.schemas, loop.derives, loop.time, {loop.feeds.label: loop.feeds.outcome})
-    return Pipeline(loop.name, stages, loop.feeds, LoopClock(clocks), messages, rows_to, outcomes_to)
+    return Pipeline(loop.name, stages, loop.feeds, LoopClock(clocks, rules), messages, rows_to, outcomes_to)
 
 
 def _timeouts_s(loops: Sequence[CompiledLoop]) -> Mapping[str, float]:

@@ -20,6 +20,11 @@ TOPIC_PAUSED = Gauge(
 LATE = Counter(
     "driftloop_ingestion_late", "Accepted rows older than their partition's watermark.", ("loop", "event_type")
 )
+FAR_AHEAD = Gauge(
+    "driftloop_ingestion_far_ahead",
+    "Newest events of partitions whose watermark does not follow them yet, because they are too far ahead.",
+    ("loop", "event_type"),
+)
 PROBES = Counter(
     "driftloop_ingestion_probes",
     "Probes that were answered: accepted or refused.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -92,21 +92,26 @@ class Pipeline:
         self._order = sorted(stages, key=lambda name: (not feeds.entities.get(name) and name != feeds.label, name))
 
     def process_batch(
-        self, records: Mapping[TopicPartition, Sequence[Record]], idle: Iterable[TopicPartition], send: Send
+        self,
+        records: Mapping[TopicPartition, Sequence[Record]],
+        idle: Iterable[TopicPartition],
+        send: Send,
+        now_ms: int | None,
     ) -> BatchResult:
         """Process a batch and publish: rows and dead letters by event type, then each watermark the loop has reached.
 
         A row that follows a later watermark of its own partition may be published before that watermark. Its arrival
-        watermark says that it is not visible yet. Probes are answered and have no other effect.
+        watermark says that it is not visible yet. Probes are answered and have no other effect. ``now_ms``: the wall
+        clock when the batch was read.
         """
         records, probes = split_probes(records)
-        self.clock.pass_over(idle)
+        self.clock.pass_over(idle, now_ms)
         results: dict[str, EventTypeResult] = {}
         for event_type in self._order:
             own = {partition: batch for partition, batch in records.items() if partition.topic == event_type}
             if not own:
                 continue
-            result = self.stages[event_type].process(own, self.clock)
+            result = self.stages[event_type].process(own, self.clock, now_ms)
             self._report_unknown(event_type, result.unknown)
             if result.accepted.num_rows or result.refused:
                 results[event_type] = result
@@ -178,6 +183,11 @@ class Pipeline:
                     metrics.DUPLICATES.add(loop=self.loop, event_type=event_type)
                 else:
                     metrics.REJECTED.add(loop=self.loop, event_type=event_type, reason=reason)
+        far_ahead = Counter(dict.fromkeys(self.stages, 0))
+        for partition, clock in self.clock.partitions.items():
+            far_ahead[partition.topic] += len(clock.ahead_ms)
+        for event_type, rows_ahead in far_ahead.items():
+            metrics.FAR_AHEAD.set(rows_ahead, loop=self.loop, event_type=event_type)
         if advances:
             metrics.WATERMARK_MS.set(advances[-1].watermark_ms, loop=self.loop)
 

@@ -17,12 +17,14 @@ from services.ingestion.domain.refusals import Refusals
 class BatchRecord:
     """A batch as it was read: what determines its result beside the records.
 
-    ``ranges``: [start, end) of offsets, by partition. ``idle``: partitions that were idle by wall time.
+    ``ranges``: [start, end) of offsets, by partition. ``idle``: partitions that were idle by wall time. ``read_at_ms``:
+    the wall clock; None in a batch that an older version stored.
     """
 
     sequence: int
     ranges: Mapping[TopicPartition, tuple[int, int]]
     idle: frozenset[TopicPartition]
+    read_at_ms: int | None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Reads batches of raw records. Each is stored in the journal first, so that a restart processes the same batches.
 
-Beside the records, two things determine a result: how records were batched across partitions, and which partitions were
-idle by wall time. The journal has both, so after a restart the same results are sent again.
+Beside the records, three things determine a result: how records were batched across partitions, which partitions were
+idle by wall time, and the wall time itself. The journal has them, so after a restart the same results are sent again.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Reader:
         if not records and idle == self._idle_before:
             return None
         ranges = {partition: (batch[0].offset, batch[-1].offset + 1) for partition, batch in records.items()}
-        record = BatchRecord(self.sequence + 1, ranges, idle)
+        record = BatchRecord(self.sequence + 1, ranges, idle, self._clock.now_ms())
         self._journal.append(record)
         return self._batch(record, records)
 

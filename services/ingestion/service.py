@@ -90,7 +90,7 @@ class Ingestion(Processor[Batch | None]):
         for pipeline, backlog in zip(self._parts.pipelines, self._backlogs, strict=True):
             records = {partition: rs for partition, rs in batch.records.items() if partition.topic in pipeline.stages}
             idle = [partition for partition in batch.record.idle if partition.topic in pipeline.stages]
-            result = pipeline.process_batch(records, idle, self._parts.producer.send)
+            result = pipeline.process_batch(records, idle, self._parts.producer.send, batch.record.read_at_ms)
             backlog.add(result)
             self._probes_pending |= result.probes > 0
             streaks |= {(pipeline.loop, topic): streak for topic, streak in result.streaks.items()}

@@ -17,12 +17,12 @@ from driftloop.loop.definition import TimeRules, to_ms
 from driftloop.model.classes import unknown_class
 from driftloop.model.labels import allowed_outcomes, valid_outcomes
 from driftloop.process.errors import InvalidEvent
-from services.ingestion.domain.arrivals import ArrivalRules, Ints, Mark
+from services.ingestion.domain.arrivals import Ints, Mark
 from services.ingestion.domain.decode import Decoded, Decoder
 from services.ingestion.domain.duplicates import DuplicateWindow
 from services.ingestion.domain.fanout import OutcomeColumns
 from services.ingestion.domain.probes import ProbeResult
-from services.ingestion.domain.rejection import DUPLICATE, Rejection
+from services.ingestion.domain.rejection import DUPLICATE, TOO_FAR_AHEAD, Rejection
 from services.ingestion.domain.rules import Rules, non_finite
 from services.ingestion.domain.runs import Run, read_runs
 from services.ingestion.domain.schema import STANDARD, EventSchema
@@ -93,22 +93,26 @@ class EventTypeStages:
         self._decoder = Decoder(schema, time.max_record_bytes)
         self._rules = Rules(schema)
         self._derive = derive
-        self._arrival = ArrivalRules(to_ms(time.lateness), to_ms(time.max_advance))
         self.duplicates = DuplicateWindow(to_ms(time.duplicate_window))
         own = [schema.fields.field(name) for name in schema.own]
         self.schema = pa.schema([*STANDARD, *own, *(derive.schema if derive else ())])
         self.no_rows = pa.RecordBatch.from_pylist([], schema=self.schema)
 
-    def process(self, records: Mapping[TopicPartition, Sequence[Record]], clock: LoopClock) -> EventTypeResult:
-        """Run all stages on the records of a batch, by partition. Rows and watermark records advance ``clock``."""
-        runs = read_runs(records)
+    def process(
+        self, records: Mapping[TopicPartition, Sequence[Record]], clock: LoopClock, now_ms: int | None
+    ) -> EventTypeResult:
+        """Run all stages on the records of a batch, by partition. Rows and watermark records advance ``clock``.
+
+        ``now_ms``: the wall clock when the batch was read.
+        """
+        runs = read_runs(records, clock.rules.latest_ms(now_ms))
         refused = [Refused(record, fault) for record, fault in runs.unreadable]
         if not runs.rows:
-            self._advance_by_marks(runs.runs, clock)
+            self._advance_by_marks(runs.runs, clock, now_ms)
             return EventTypeResult(self.no_rows, refused)
         decoded = self._decoder.decode(runs.rows)
         rows = self._judge(runs.rows, decoded, refused)
-        rows = self._arrive(rows, runs.runs, clock, refused)
+        rows = self._arrive(rows, runs.runs, clock, now_ms, refused)
         rows = self._deduplicate(rows, clock.watermark_ms, refused)
         return EventTypeResult(self._assemble(rows), refused, decoded.unknown)
 
@@ -158,19 +162,23 @@ class EventTypeStages:
         check = _unknown_classes if self._outcome.classes else _invalid_outcomes
         return self._drop(rows, check(self._outcome, values), refused)
 
-    def _arrive(self, rows: _Rows, runs: list[Run], clock: LoopClock, refused: list[Refused]) -> _Rows:
-        """Give each row the watermark of its partition when it was read; drop rows too far ahead of it."""
+    def _arrive(
+        self, rows: _Rows, runs: list[Run], clock: LoopClock, now_ms: int | None, refused: list[Refused]
+    ) -> _Rows:
+        """Give each row the watermark of its partition when it was read; drop rows too far ahead."""
         times = rows.fields.column(self._event.time).to_numpy()
-        arrival, ahead = np.empty(len(times), dtype=np.int64), np.zeros(len(times), dtype=bool)
+        arrival, too_far = np.empty(len(times), dtype=np.int64), np.zeros(len(times), dtype=bool)
         for run in runs:
             start, end = np.searchsorted(rows.positions, [run.start, run.end]).tolist()
             marks = [
                 Mark(int(np.searchsorted(rows.positions, mark.before)) - start, mark.watermark_ms) for mark in run.marks
             ]
-            read = self._arrival.read(clock.clock(run.partition), times[start:end], marks)
-            arrival[start:end], ahead[start:end] = read.arrival_ms, read.ahead
-            clock.note(run.partition, read.clock, read.sent)
-        faults = _rejections(ahead, "too-far-ahead", "too far ahead of its partition's watermark")
+            arrivals = clock.read(run.partition, times[start:end], marks, now_ms)
+            arrival[start:end], too_far[start:end] = arrivals.arrival_ms, arrivals.refused
+        faults = [
+            Rejection(row, TOO_FAR_AHEAD, clock.rules.describe(int(times[row]), int(arrival[row]), now_ms))
+            for row in np.flatnonzero(too_far).tolist()
+        ]
         return self._drop(replace(rows, arrival_ms=arrival), faults, refused)
 
     def _deduplicate(self, rows: _Rows, watermark_ms: int | None, refused: list[Refused]) -> _Rows:
@@ -193,10 +201,9 @@ class EventTypeStages:
         own = [rows.fields.column(name) for name in self._event.own]
         return pa.RecordBatch.from_arrays([*standard, *own, *rows.derived], schema=self.schema)
 
-    def _advance_by_marks(self, runs: list[Run], clock: LoopClock) -> None:
+    def _advance_by_marks(self, runs: list[Run], clock: LoopClock, now_ms: int | None) -> None:
         for run in runs:
-            read = self._arrival.read(clock.clock(run.partition), _NO_TIMES, run.marks)
-            clock.note(run.partition, read.clock, read.sent)
+            clock.read(run.partition, _NO_TIMES, run.marks, now_ms)
 
     def _column(self, name: str, rows: _Rows) -> pa.Array:
         index = -1 if self._derive is None else self._derive.schema.get_field_index(name)

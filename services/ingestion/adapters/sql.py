@@ -45,6 +45,7 @@ class SqlJournal:
         content = {
             "ranges": [[tp.topic, tp.partition, *span] for tp, span in batch.ranges.items()],
             "silent": _to_json(batch.idle),
+            "read_at_ms": batch.read_at_ms,
         }
         with self._engine.begin() as connection:
             connection.execute(insert(taken_batches).values(sequence=batch.sequence, content=json.dumps(content)))
@@ -73,7 +74,7 @@ class SqlJournal:
 
 def _batch_record(sequence: int, content: dict[str, Any]) -> BatchRecord:
     ranges = {TopicPartition(topic, p): (start, end) for topic, p, start, end in content["ranges"]}
-    return BatchRecord(sequence, ranges, _from_json(content["silent"]))
+    return BatchRecord(sequence, ranges, _from_json(content["silent"]), content.get("read_at_ms"))
 
 
 def _checkpoint(sequence: int, content: dict[str, Any]) -> Checkpoint:
@@ -84,7 +85,10 @@ def _checkpoint(sequence: int, content: dict[str, Any]) -> Checkpoint:
 
 
 def _state_to_json(state: ClockState) -> dict[str, Any]:
-    clocks = [[tp.topic, tp.partition, clock.watermark_ms, clock.explicit] for tp, clock in state.partitions.items()]
+    clocks = [
+        [tp.topic, tp.partition, clock.watermark_ms, clock.explicit, clock.ahead_ms, clock.behind_ms]
+        for tp, clock in state.partitions.items()
+    ]
     return {
         "partitions": clocks,
         "watermark_ms": state.watermark_ms,
@@ -95,7 +99,10 @@ def _state_to_json(state: ClockState) -> dict[str, Any]:
 
 
 def _state(state: dict[str, Any]) -> ClockState:
-    clocks = {TopicPartition(topic, p): PartitionClock(at, explicit) for topic, p, at, explicit in state["partitions"]}
+    clocks = {
+        TopicPartition(topic, p): PartitionClock(at, explicit, *(tuple(times_ms) for times_ms in far))
+        for topic, p, at, explicit, *far in state["partitions"]  # older versions stored no ``far``
+    }
     waiting = frozenset(state["waiting"])
     return ClockState(clocks, state["watermark_ms"], state["sequence"], waiting, _from_json(state["silent"]))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from driftloop.bus.ports import Record, TopicPartition
 from services.ingestion.domain.arrivals import Mark
-from services.ingestion.domain.rejection import Rejection
+from services.ingestion.domain.rejection import LATEST, TOO_FAR_AHEAD, Rejection, time_text
 from services.ingestion.domain.rules import END_OF_TIME_MS
 
 WATERMARK_HEADER = "driftloop-watermark"
@@ -32,8 +32,8 @@ class Runs:
     unreadable: list[tuple[Record, Rejection]]
 
 
-def read_runs(records: Mapping[TopicPartition, Sequence[Record]]) -> Runs:
-    """Split records by partition into rows and watermarks."""
+def read_runs(records: Mapping[TopicPartition, Sequence[Record]], latest_ms: int | None = None) -> Runs:
+    """Split records by partition into rows and watermarks. A watermark after ``latest_ms`` is faulty."""
     rows: list[Record] = []
     runs: list[Run] = []
     unreadable: list[tuple[Record, Rejection]] = []
@@ -46,6 +46,9 @@ def read_runs(records: Mapping[TopicPartition, Sequence[Record]]) -> Runs:
             elif (watermark_ms := _milliseconds(text)) is None:
                 detail = f"{WATERMARK_HEADER}: {text[:40]!r} is not milliseconds from 1970 to 9999"
                 unreadable.append((record, Rejection(-1, "malformed-watermark", detail)))
+            elif latest_ms is not None and watermark_ms > latest_ms:
+                detail = f"{WATERMARK_HEADER}: {time_text(watermark_ms)} is after {time_text(latest_ms)}, {LATEST}"
+                unreadable.append((record, Rejection(-1, TOO_FAR_AHEAD, detail)))
             else:
                 marks.append(Mark(len(rows), watermark_ms))
         runs.append(Run(partition, start, len(rows), tuple(marks)))

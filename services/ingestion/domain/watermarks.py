@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from driftloop.bus.ports import TopicPartition
 from driftloop.bus.watermarks import lowest, take_reached
-from services.ingestion.domain.arrivals import PartitionClock
+from services.ingestion.domain.arrivals import ArrivalRules, Arrivals, Evidence, Ints, Mark, PartitionClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,15 @@ class Advance:
 
 @dataclass
 class LoopClock:
-    """Combines all raw partitions of a loop.
+    """Combines the clocks of all raw partitions of a loop.
 
     It advances through every producer's watermark that all partitions have reached, so the order in which partitions
     are read does not change the advances. An idle partition with a derived watermark can be ignored; it rejoins at the
-    loop's watermark.
+    loop's watermark. If all are idle, the loop advances to the newest of them.
     """
 
     partitions: dict[TopicPartition, PartitionClock]
+    rules: ArrivalRules
     watermark_ms: int | None = None
     sequence: int = 0
     waiting: set[int] = field(default_factory=set)
@@ -38,23 +39,44 @@ class LoopClock:
         """Return a partition's clock, never behind the loop."""
         return self.partitions[partition].at_least(self.watermark_ms)
 
+    def read(self, partition: TopicPartition, times_ms: Ints, marks: Sequence[Mark], now_ms: int | None) -> Arrivals:
+        """Apply a partition's rows and marks to its clock, as `ArrivalRules.read` does."""
+        others = (clock.watermark_ms for tp, clock in self.partitions.items() if tp != partition)
+        elsewhere_ms = max((watermark_ms for watermark_ms in others if watermark_ms is not None), default=None)
+        evidence = Evidence(now_ms, elsewhere_ms, self.watermark_ms)
+        arrivals = self.rules.read(self.clock(partition), times_ms, marks, evidence)
+        self.note(partition, arrivals.clock, arrivals.sent)
+        return arrivals
+
     def note(self, partition: TopicPartition, clock: PartitionClock, sent: Iterable[int]) -> None:
         """Store a partition's clock, and the producer's watermarks that advanced it."""
         self.partitions[partition] = clock
         self.waiting.update(sent)
 
-    def pass_over(self, idle: Iterable[TopicPartition]) -> None:
-        """Ignore idle partitions, except those with a producer's watermark."""
-        self.idle = frozenset(partition for partition in idle if not self.partitions[partition].explicit)
+    def pass_over(self, idle: Iterable[TopicPartition], now_ms: int | None) -> None:
+        """Ignore idle partitions, except those with a producer's watermark, and those whose clock settles now."""
+        settled = {partition: self.rules.settle(self.partitions[partition], now_ms) for partition in idle}
+        self.idle = frozenset(
+            partition
+            for partition, clock in settled.items()
+            if clock == self.partitions[partition] and not clock.explicit
+        )
+        self.partitions.update(settled)
 
     def advance(self) -> list[Advance]:
         """Return the watermarks that the loop has now reached, ascending, each once."""
+        self.partitions.update(self.rules.agree(self.partitions))
         active = [clock.watermark_ms for partition, clock in self.partitions.items() if partition not in self.idle]
-        lowest_ms = lowest(active)
+        lowest_ms = lowest(active) if active else self._newest_ms()
         if lowest_ms is None:
             return []
         reached_ms = sorted({*take_reached(self.waiting, lowest_ms), lowest_ms})
         return [self._step(mark) for mark in reached_ms if self.watermark_ms is None or mark > self.watermark_ms]
+
+    def _newest_ms(self) -> int | None:
+        """Return the newest watermark: what is left if the partitions become idle one after the other."""
+        known_ms = (clock.watermark_ms for clock in self.partitions.values())
+        return max((watermark_ms for watermark_ms in known_ms if watermark_ms is not None), default=None)
 
     def _step(self, watermark_ms: int) -> Advance:
         self.watermark_ms = watermark_ms

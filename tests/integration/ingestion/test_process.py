@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import orjson
 import pytest
@@ -29,66 +21,13 @@ from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import Loop
 from driftloop.loop.topics import plan_topics
 from driftloop.process.clock import SystemClock
-from driftloop.process.settings import ROOT
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
-from tests.helpers.ports import free_ports
+from tests.integration.ingestion.process import Service, flushed_to
 from tests.unit.ingestion.fixtures import HOUR_MS, PAID, PLACED, START_MS, paid, placed, write_loop
-from tests.unit.ingestion.harness import FLUSHED, PAUSES, ROWS, rows_by_entity
+from tests.unit.ingestion.harness import PAUSES, ROWS, rows_by_entity
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(300)]
-
-
-@dataclass
-class Service:
-    """`python -m services.ingestion`, started and killed at will."""
-
-    home: Path
-    bootstrap: str
-    health: int
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        environment = {
-            "DRIFTLOOP_HOME": str(self.home),
-            "DRIFTLOOP_LOOPS_DIR": str(self.home / "loops"),
-            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.bootstrap,
-            "DRIFTLOOP_HEALTH_PORT": str(self.health),
-            "DRIFTLOOP_FLUSH_ROWS": "40",
-        }
-        with (self.home / "ingestion.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.ingestion"], cwd=ROOT, env={**os.environ, **environment}, stderr=log
-            )
-        assert_eventually(lambda: self.get("ready"), 60, (self.home / "ingestion.log").read_text()[-2000:])
-
-    def end(self, number: signal.Signals) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(30)
-
-    def get(self, path: str) -> str:
-        try:
-            with urlopen(f"http://127.0.0.1:{self.health}/{path}", timeout=2) as response:
-                return str(response.read().decode())
-        except (URLError, TimeoutError, ConnectionError):
-            return ""
-
-
-@pytest.fixture
-def loop(tmp_path: Path) -> Loop:
-    return write_loop(tmp_path / "loops")
-
-
-@pytest.fixture
-def service(tmp_path: Path, kafka: Kafka, loop: Loop) -> Iterator[Service]:
-    create_topics(kafka.bootstrap, plan_topics([loop.definition]))
-    service = Service(tmp_path, kafka.bootstrap, free_ports(1)[0])
-    try:
-        yield service
-    finally:
-        if service.process is not None and service.process.poll() is None:
-            service.end(signal.SIGKILL)
 
 
 def marks(hour: int) -> list[Outgoing]:
@@ -112,10 +51,6 @@ def dead_letters(bootstrap: str, topic: str = PLACED) -> list[Record]:
     """Return dead letters, each once by its source record."""
     with closing(KafkaBatchConsumer(bootstrap, [f"{topic}.dlq"], "letters")) as consumer:
         return list({record.header("dlq-source"): record for record in records(consumer)}.values())
-
-
-def flushed_to(bootstrap: str, hour: int) -> bool:
-    return any(event.data.watermark_ms >= START_MS + hour * HOUR_MS for event in read_events(bootstrap, [FLUSHED]))
 
 
 def test_after_kills_every_row_is_stored_and_published_once(service: Service, loop: Loop, kafka: Kafka) -> None:

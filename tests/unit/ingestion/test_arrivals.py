@@ -3,71 +3,168 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from driftloop.bus.ports import TopicPartition
-from services.ingestion.domain.arrivals import ArrivalRules, Arrivals, Mark, PartitionClock
-from services.ingestion.domain.watermarks import LoopClock
+from services.ingestion.domain.arrivals import AGREEING, ArrivalRules, Arrivals, Evidence, Mark, PartitionClock
+from services.ingestion.domain.watermarks import Advance, LoopClock
 
 RULES = ArrivalRules(lateness_ms=5, max_advance_ms=50)
+NOTHING = Evidence()
 HERE, THERE = TopicPartition("t", 0), TopicPartition("t", 1)
 
 
-def read(times: list[int], *marks: tuple[int, int], clock: PartitionClock | None = None) -> Arrivals:
-    return RULES.read(clock or PartitionClock(), np.array(times, dtype=np.int64), [Mark(*mark) for mark in marks])
+def read(
+    times: list[int], *marks: tuple[int, int], clock: PartitionClock | None = None, evidence: Evidence = NOTHING
+) -> Arrivals:
+    times_ms = np.array(times, dtype=np.int64)
+    return RULES.read(clock or PartitionClock(), times_ms, [Mark(*mark) for mark in marks], evidence)
 
 
-def naive(
-    clock: PartitionClock, times: list[int], marks: list[tuple[int, int]]
-) -> tuple[list[int], list[bool], int | None]:
-    """One row after the other, as the words say it."""
-    watermark, explicit = clock.watermark_ms, clock.explicit
-    arrival, ahead = [], []
-    for row in range(len(times) + 1):
+def naive(clock: PartitionClock, times: list[int], marks: list[tuple[int, int]]) -> list[tuple[int, bool, int]]:
+    """Arrival, refusal and next watermark of each row of a clock that has one, while no row is far from it."""
+    watermark, explicit = clock.watermark_ms or 0, clock.explicit
+    rows = []
+    for row, time in enumerate(times):
         for _, at in (mark for mark in marks if mark[0] == row):
-            watermark, explicit = max(at, watermark or 0), True
-        if row == len(times):
-            break
-        arrival.append(watermark or 0)
-        ahead.append(watermark is not None and times[row] > watermark + RULES.max_advance_ms)
-        if not ahead[-1] and not explicit:
-            watermark = max(watermark or 0, times[row] - RULES.lateness_ms)
-    return arrival, ahead, watermark
+            watermark, explicit = max(at, watermark), True
+        arrival, refused = watermark, explicit and time > watermark + RULES.max_advance_ms
+        if not explicit:
+            watermark = max(watermark, time - RULES.lateness_ms)
+        rows.append((arrival, refused, watermark))
+    return rows
 
 
 _TIMES = st.lists(st.integers(1, 400), max_size=12)
 _CLOCKS = st.builds(PartitionClock, st.none() | st.integers(0, 300), st.just(False)) | st.just(PartitionClock(90, True))
+_MARKS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 400)), max_size=4)
+_EVIDENCE = st.builds(Evidence, *[st.none() | st.integers(0, 400)] * 2)
 
 
-@given(_CLOCKS, _TIMES, st.lists(st.tuples(st.integers(0, 12), st.integers(0, 400)), max_size=4), st.integers(0, 12))
+@given(_CLOCKS, _TIMES, _MARKS, st.integers(0, 12), _EVIDENCE)
 def test_a_clock_does_not_depend_on_how_rows_are_batched(
-    clock: PartitionClock, times: list[int], marks: list[tuple[int, int]], cut: int
+    clock: PartitionClock, times: list[int], marks: list[tuple[int, int]], cut: int, evidence: Evidence
 ) -> None:
     placed = sorted((min(row, len(times)), at) for row, at in marks)
-    whole = read(times, *placed, clock=clock)
-    assert (whole.arrival_ms.tolist(), whole.ahead.tolist(), whole.clock.watermark_ms) == naive(clock, times, placed)
+    whole = read(times, *placed, clock=clock, evidence=evidence)
     cut = min(cut, len(times))
-    first = read(times[:cut], *[mark for mark in placed if mark[0] < cut], clock=clock)
+    first = read(times[:cut], *[mark for mark in placed if mark[0] < cut], clock=clock, evidence=evidence)
     rest = [(row - cut, at) for row, at in placed if row >= cut]
-    second = read(times[cut:], *rest, clock=first.clock)
-    assert [*first.arrival_ms, *second.arrival_ms] == whole.arrival_ms.tolist()
+    second = read(times[cut:], *rest, clock=first.clock, evidence=evidence)
+    kept = ~whole.refused
+    assert [*first.refused, *second.refused] == whole.refused.tolist()
+    assert np.concatenate([first.arrival_ms, second.arrival_ms])[kept].tolist() == whole.arrival_ms[kept].tolist()
     assert (second.clock, (*first.sent, *second.sent)) == (whole.clock, whole.sent)
 
 
-def test_an_event_too_far_ahead_does_not_advance_the_clock() -> None:
-    arrivals = read([100, 1000, 120])
-    assert arrivals.ahead.tolist() == [False, True, False]
-    assert arrivals.clock.watermark_ms == 115
+@given(st.integers(100, 120), st.booleans(), st.lists(st.integers(90, 130), max_size=12), _MARKS)
+def test_a_clock_follows_rows_and_marks_one_by_one(
+    start: int, explicit: bool, times: list[int], marks: list[tuple[int, int]]
+) -> None:
+    placed = sorted((row, min(at, 130)) for row, at in marks if row < len(times))
+    clock = PartitionClock(start, explicit)
+    whole = read(times, *placed, clock=clock)
+    expected = naive(clock, times, placed)
+    assert list(zip(whole.arrival_ms.tolist(), whole.refused.tolist(), strict=True)) == [row[:2] for row in expected]
+    assert whole.clock.watermark_ms == (expected[-1][2] if expected else start)
 
 
-def test_before_any_watermark_no_event_is_too_far_ahead() -> None:
-    assert not read([10**12]).ahead.any()
+def watermark(times: list[int], clock: PartitionClock | None = None, evidence: Evidence = NOTHING) -> int | None:
+    return read(times, clock=clock, evidence=evidence).clock.watermark_ms
+
+
+def test_an_event_too_far_ahead_is_accepted_and_does_not_advance_the_clock() -> None:
+    arrivals = read([100, 101, 1000, 120])
+    assert not arrivals.refused.any()
+    assert arrivals.clock == PartitionClock(115)
+    assert arrivals.arrival_ms.tolist() == [0, 0, 96, 96]
+
+
+def test_a_gap_is_over_after_events_in_a_row_that_are_ahead() -> None:
+    before, after = [100, 101, 102], [1000, 1001, 1040, 1002, 1003]
+    assert watermark([*before, *after[:-1]]) == 97
+    arrivals = read([*before, *after])
+    assert arrivals.clock == PartitionClock(1035)
+    assert not arrivals.refused.any()
+
+
+def test_events_that_are_each_further_ahead_than_allowed_still_move_the_clock() -> None:
+    assert watermark([100, 101, *range(200, 1200, 100)]) == 195 + 500
+    assert read([100, 101, *range(200, 1200, 100)]).clock.ahead_ms == (800, 900, 1000, 1100)
+
+
+def test_a_far_event_among_those_after_a_gap_does_not_move_the_clock() -> None:
+    assert watermark([100, 101, 5000, 1001, 1002, 1003, 1004]) == 999
+
+
+def test_events_repeated_during_a_gap_do_not_delay_its_end() -> None:
+    assert watermark([100, 101, 1000, 100, 1001, 60, 1002, 100, 1003, 101, 1004]) == 999
+
+
+def test_a_partition_follows_another_one_of_its_loop_at_once() -> None:
+    assert watermark([1000], PartitionClock(100), Evidence(elsewhere_ms=960)) == 995
+    assert watermark([1000], PartitionClock(), Evidence(elsewhere_ms=960)) == 995
+    assert watermark([1000], PartitionClock(100), Evidence(elsewhere_ms=940)) == 100
+
+
+@pytest.mark.parametrize("wrong", [1, 10**9])
+def test_one_wrong_event_does_not_start_the_clock(wrong: int) -> None:
+    assert watermark([wrong]) is None
+    assert watermark([wrong, 1000, 1001]) == 996
+
+
+@pytest.mark.parametrize("explicit", [False, True])
+def test_an_event_after_the_wall_clock_is_refused(explicit: bool) -> None:
+    arrivals = read(
+        [100, 200, 101], clock=PartitionClock(90, explicit), evidence=Evidence(now_ms=149, elsewhere_ms=400)
+    )
+    assert arrivals.refused.tolist() == [False, True, False]
+
+
+def test_a_clock_that_followed_wrong_events_goes_back_but_not_behind_its_loop() -> None:
+    right = [100, 101, 102, 103, 104]
+    assert watermark(right[:-1], PartitionClock(995)) == 995
+    assert watermark(right, PartitionClock(995)) == 99
+    assert watermark(right, PartitionClock(995), Evidence(loop_ms=990)) == 990
+
+
+def test_partitions_whose_events_agree_move_together() -> None:
+    loop = LoopClock({TopicPartition("t", n): PartitionClock(100) for n in range(AGREEING)}, RULES)
+    for number, partition in enumerate(loop.partitions):
+        assert loop.advance() == ([] if number else [Advance(100, 1)])
+        loop.read(partition, np.array([1000 + number]), (), None)
+    assert [advance.watermark_ms for advance in loop.advance()] == [995]
+
+
+def test_two_partitions_that_agree_start_the_clocks_of_both() -> None:
+    loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock()}, RULES)
+    loop.read(HERE, np.array([1000]), (), None)
+    assert loop.advance() == []
+    loop.read(THERE, np.array([1010]), (), None)
+    assert loop.advance() == [Advance(995, 1)]
+
+
+def test_an_idle_partition_follows_an_event_that_happened_just_now() -> None:
+    clock = read([1000], clock=PartitionClock(100)).clock
+    assert RULES.settle(clock, 1010) == PartitionClock(995)
+    assert RULES.settle(clock, 2000) == clock
+    assert RULES.settle(clock, None) == clock
+
+
+def test_an_event_too_far_ahead_of_a_producers_watermark_is_refused_unless_it_happened_just_now() -> None:
+    clock = PartitionClock(100, True)
+    assert read([1000], clock=clock, evidence=Evidence(now_ms=5000)).refused.all()
+    arrivals = read([1000, 1001], clock=clock, evidence=Evidence(now_ms=1010))
+    assert arrivals.clock == PartitionClock(100, True, (1000, 1001))
+    assert not arrivals.refused.any()
+    assert watermark([*range(1000, 1005)], clock, Evidence(now_ms=1010)) == 999
 
 
 def test_a_producers_watermark_ends_derivation() -> None:
-    arrivals = read([100, 130], (1, 40))
-    assert (arrivals.clock, arrivals.arrival_ms.tolist()) == (PartitionClock(95, True), [0, 95])
+    arrivals = read([100, 100, 130], (2, 40))
+    assert (arrivals.clock, arrivals.arrival_ms.tolist()) == (PartitionClock(95, True), [0, 0, 95])
     assert arrivals.sent == ()
 
 
@@ -75,7 +172,7 @@ def test_a_producers_watermark_ends_derivation() -> None:
 def test_advances_do_not_depend_on_the_order_in_which_partitions_are_read(
     order: list[tuple[TopicPartition, int]],
 ) -> None:
-    loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock()})
+    loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock()}, RULES)
     left = {HERE: iter((10, 20, 30)), THERE: iter((10, 20, 30))}
     seen = []
     for partition, _ in order:
@@ -86,21 +183,32 @@ def test_advances_do_not_depend_on_the_order_in_which_partitions_are_read(
 
 
 def test_the_loop_waits_for_a_partition_that_has_no_watermark() -> None:
-    loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock()})
+    loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock()}, RULES)
     loop.note(HERE, PartitionClock(10, True), (10,))
     assert loop.advance() == []
 
 
 def test_an_idle_partition_is_ignored_and_rejoins_at_the_loops_watermark() -> None:
-    loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock(4)})
+    loop = LoopClock({HERE: PartitionClock(), THERE: PartitionClock(4)}, RULES)
     loop.note(HERE, PartitionClock(10), ())
     assert [advance.watermark_ms for advance in loop.advance()] == [4]
-    loop.pass_over([THERE])
+    loop.pass_over([THERE], None)
     assert [advance.watermark_ms for advance in loop.advance()] == [10]
     assert loop.clock(THERE) == PartitionClock(10)
 
 
 def test_an_idle_partition_with_a_producers_watermark_holds_back_the_loop() -> None:
-    loop = LoopClock({HERE: PartitionClock(20, True), THERE: PartitionClock(4, True)})
-    loop.pass_over([THERE])
+    loop = LoopClock({HERE: PartitionClock(20, True), THERE: PartitionClock(4, True)}, RULES)
+    loop.pass_over([THERE], None)
     assert [advance.watermark_ms for advance in loop.advance()] == [4]
+
+
+def test_a_loop_whose_partitions_are_all_idle_advances_to_the_newest() -> None:
+    loop = LoopClock({HERE: PartitionClock(10), THERE: PartitionClock(4)}, RULES)
+    loop.pass_over([HERE, THERE], None)
+    assert [advance.watermark_ms for advance in loop.advance()] == [10]
+
+
+def test_a_lateness_longer_than_max_advance_does_not_stop_the_clock() -> None:
+    arrivals = ArrivalRules(lateness_ms=80, max_advance_ms=50).read(PartitionClock(), np.array([100, 101, 110]), ())
+    assert arrivals.clock == PartitionClock(30)
