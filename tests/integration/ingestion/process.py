@@ -54,5 +54,7 @@ class Service:
             return ""
 
 
-def flushed_to(bootstrap: str, hour: int) -> bool:
-    return any(event.data.watermark_ms >= START_MS + hour * HOUR_MS for event in read_events(bootstrap, [FLUSHED]))
+def flushed_to(bootstrap: str, loop: str, hour: int) -> bool:
+    """Return whether the lake of a loop is complete up to this hour."""
+    at_ms = START_MS + hour * HOUR_MS
+    return any(event.loop == loop and event.data.watermark_ms >= at_ms for event in read_events(bootstrap, [FLUSHED]))

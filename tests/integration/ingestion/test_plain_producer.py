@@ -20,20 +20,21 @@ from tests.unit.ingestion.fixtures import PAID, PLACED, paid, placed, write_loop
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(300)]
 
+LOOP = "plain"
 HOURS = [*range(24), *range(24 + 62, 24 + 62 + 24)]
 """Two days with a weekend between them, longer than `max_advance`."""
 
 
 @pytest.fixture
 def loop(tmp_path: Path) -> Loop:
-    return write_loop(tmp_path / "loops", replace=("idle_timeout: 30s", "idle_timeout: 2s"))
+    return write_loop(tmp_path / "loops", LOOP, f"{LOOP}.", replace=("idle_timeout: 30s", "idle_timeout: 2s"))
 
 
 def send(kafka: Kafka, topic: str, events: Iterable[Mapping[str, Any]]) -> None:
     """Send events as any program does: JSON, keyed, without headers."""
     producer = Producer({"bootstrap.servers": kafka.bootstrap})
     for event in events:
-        producer.produce(topic, json.dumps(event), str(event["order_id"]))
+        producer.produce(f"{LOOP}.{topic}", json.dumps(event), str(event["order_id"]))
     assert producer.flush(30.0) == 0
 
 
@@ -42,7 +43,7 @@ def orders(hours: Iterable[int]) -> list[dict[str, Any]]:
 
 
 def ids(service: Service, event_type: str, column: str) -> list[str]:
-    table = LakeTable(service.home / "lake" / "orders" / "events" / event_type)
+    table = LakeTable(service.home / "lake" / LOOP / "events" / f"{LOOP}.{event_type}")
     return sorted(table.read().column(column).to_pylist()) if table.exists() else []
 
 
@@ -51,14 +52,14 @@ def test_every_event_around_a_gap_is_stored_once_and_watermarks_advance(service:
     outcomes = [paid(f"{hour}", hour + 0.5, order_id=str(hour)) for hour in HOURS if hour % 8 == 0]
     send(kafka, PLACED, [placed("in seconds", placed_ms=1_440_000_000, order_id=0), *orders(HOURS[:24])])
     send(kafka, PAID, outcomes[:3])
-    assert_eventually(lambda: flushed_to(kafka.bootstrap, 16), 60)
+    assert_eventually(lambda: flushed_to(kafka.bootstrap, LOOP, 16), 60)
     send(kafka, PLACED, orders(HOURS[24:30]))
     send(kafka, PLACED, orders(HOURS[26:36]))
     service.end(signal.SIGKILL)
     send(kafka, PLACED, orders(HOURS[30:]))
     send(kafka, PAID, outcomes[3:])
     service.start()
-    assert_eventually(lambda: flushed_to(kafka.bootstrap, HOURS[-1] - 8), 60)
+    assert_eventually(lambda: flushed_to(kafka.bootstrap, LOOP, HOURS[-1] - 8), 60)
     expected = sorted(["in seconds", *(event["uid"] for event in orders(HOURS))])
     assert_eventually(lambda: ids(service, PLACED, "uid") == expected, 60)
     assert ids(service, PAID, "event_id") == sorted(event["event_id"] for event in outcomes)

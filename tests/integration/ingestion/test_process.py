@@ -69,7 +69,7 @@ def test_after_kills_every_row_is_stored_and_published_once(service: Service, lo
     line.flush(10)
     producer.send(marks(13))
     producer.close()
-    assert_eventually(lambda: flushed_to(kafka.bootstrap, 13), 60)
+    assert_eventually(lambda: flushed_to(kafka.bootstrap, "orders", 13), 60)
     lake = service.home / "lake" / "orders"
     accepted = LakeTable(lake / "events" / PLACED).read()
     expected = ["line", *(f"{hour}-{number}" for hour in range(12) for number in range(20))]
@@ -77,7 +77,11 @@ def test_after_kills_every_row_is_stored_and_published_once(service: Service, lo
     reasons = LakeTable(lake / "rejected").read().column("reason").to_pylist()
     assert (reasons.count("duplicate"), len(reasons)) == (12, 24)
     assert [letter.value for letter in dead_letters(kafka.bootstrap)] == [b"noise"] * 12
-    sent = [event.data for event in read_events(kafka.bootstrap, [ROWS]) if isinstance(event.data, RowsAccepted)]
+    sent = [
+        event.data
+        for event in read_events(kafka.bootstrap, [ROWS])
+        if event.loop == "orders" and isinstance(event.data, RowsAccepted)
+    ]
     positions = {
         (row["source_partition"], row["source_offset"])
         for data in sent
