@@ -11,7 +11,7 @@ from driftloop.featurestore.feast_client import open_store
 from driftloop.loop.load import load_loops
 from driftloop.process.clock import SystemClock
 from driftloop.process.errors import LoopDefinitionError
-from driftloop.runner.batch_loop import BatchLoop, LoopOptions, Positions
+from driftloop.runner.batch_loop import BatchLoop, LoopOptions
 from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.feast_views import apply
@@ -51,21 +51,21 @@ def build(settings: FeaturesSettings, stop: threading.Event) -> BatchLoop:
             refill(name, checkpoint.loops[name], online, offline)
     clock = SystemClock()
     parts = Parts(consumer, producer, online, Flush(offline, checkpoints, producer, clock), clock, lock)
-    return assemble(runs, checkpoint.positions, parts, settings, stop)
+    return assemble(runs, checkpoint, parts, settings, stop)
 
 
 def assemble(
     runs: Mapping[str, LoopRun],
-    positions: Positions,
+    checkpoint: Checkpoint,
     parts: Parts,
     settings: FeaturesSettings,
     stop: threading.Event,
     *,
     background_flush: bool = True,
 ) -> BatchLoop:
-    """Build the service on any parts, at a checkpoint's positions."""
+    """Build the service on any parts, at a checkpoint."""
     return BatchLoop(
-        Features(runs, positions, parts, settings), parts.consumer, stop, parts.clock,
+        Features(runs, checkpoint, parts, settings), parts.consumer, stop, parts.clock,
         options=LoopOptions(background_flush, lag_every_s=LAG_EVERY_S),
         resources=[parts.online], producer=parts.producer,
     )  # fmt: skip

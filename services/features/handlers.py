@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 from google.protobuf.message import Message
 
-from driftloop.bus.ports import Record
+from driftloop.bus.ports import Record, TopicPartition
 from driftloop.contracts.ingestion_pb2 import RowsAccepted, WatermarkAdvanced
 from driftloop.events.arrow_rows import read_rows
 from driftloop.events.envelope import from_record
 from driftloop.process.errors import InvalidEvent
+from driftloop.runner.loop_positions import EVERYTHING, LoopPositions
 from services.features.domain.events import Arrived
 from services.features.domain.loop_run import LoopRun
 from services.features.domain.views import Feed
@@ -22,15 +23,17 @@ TOPIC = "ingestion.rows-accepted.v1"
 Handler = Callable[[Any, LoopRun, int], None]
 
 
-def handle(record: Record, runs: Mapping[str, LoopRun]) -> None:
-    """Apply a record to its loop; records of loops that do not run here are skipped.
+def handle(record: Record, runs: Mapping[str, LoopRun], positions: LoopPositions = EVERYTHING) -> None:
+    """Apply a record to its loop. Skips records of loops that do not run here, and those that the loop has read.
 
     Raises:
         InvalidEvent: the record cannot be read.
     """
     message: Any = from_record(record, list(HANDLERS)).data
     run = runs.get(message.loop)
-    if run is not None:
+    if run is not None and positions.is_new(
+        message.loop, TopicPartition(record.topic, record.partition), record.offset
+    ):
         HANDLERS[type(message)](message, run, record.partition)
 
 

@@ -56,6 +56,9 @@ class Checkpoint:
 
     positions: Mapping[TopicPartition, int] = field(default_factory=dict)
     loops: Mapping[str, FeatureState] = field(default_factory=dict)
+    """Includes loops that do not run now."""
+    apart: Mapping[str, Mapping[TopicPartition, int]] = field(default_factory=dict)
+    """Positions of the loops that were not read up to ``positions``."""
 
 
 class Checkpoints(Protocol):

@@ -19,6 +19,7 @@ from driftloop.process.clock import Clock
 from driftloop.process.errors import InvalidEvent
 from driftloop.runner import batch_loop
 from driftloop.runner.batch_loop import Positions
+from driftloop.runner.loop_positions import LoopPositions
 from services.features import metrics
 from services.features.config import FeaturesSettings
 from services.features.domain.engine import Advance
@@ -48,20 +49,22 @@ class Features(batch_loop.Processor[Sequence[Record]]):
     """
 
     def __init__(
-        self, runs: Mapping[str, LoopRun], positions: Positions, parts: Parts, settings: FeaturesSettings
+        self, runs: Mapping[str, LoopRun], checkpoint: Checkpoint, parts: Parts, settings: FeaturesSettings
     ) -> None:
         self._runs = dict(runs)
         self._parts = parts
         self._settings = settings
-        self._restored = positions
-        self._positions = {partition: positions.get(partition, 0) for partition in parts.consumer.assignment()}
+        self._loops = LoopPositions(checkpoint.positions, checkpoint.apart, present=runs, known=checkpoint.loops)
+        self._left_out = {name: state for name, state in checkpoint.loops.items() if name not in runs}
+        start = self._loops.start()
+        self._positions = {partition: start.get(partition, 0) for partition in parts.consumer.assignment()}
         self._unflushed = {name: Unflushed() for name in runs}
         self._advanced_at_s = parts.clock.monotonic_s()
         self._limit = DeadLetterLimit(settings.features_dead_letter_limit)
 
     def start(self) -> Positions:
         self._parts.consumer.seek(self._positions)
-        return self._restored
+        return {partition: offset for partition, offset in self._loops.start().items() if partition in self._positions}
 
     def read(self) -> Sequence[Record]:
         return self._parts.consumer.poll(self._settings.features_poll_records, self._settings.features_poll_timeout_s)
@@ -81,15 +84,19 @@ class Features(batch_loop.Processor[Sequence[Record]]):
         if not unflushed or not (is_idle or any(self._is_large(rows) for rows in unflushed.values())):
             return None
         self._unflushed = {name: Unflushed() for name in self._runs}
-        checkpoint = Checkpoint(dict(self._positions), {name: run.snapshot() for name, run in self._runs.items()})
+        checkpoint = self._checkpoint()
         return partial(self._parts.flush, checkpoint, {name: pending.rows for name, pending in unflushed.items()})
 
     def report_lag(self, ends: Positions) -> None:
         metrics.LAG.set(sum(ends.values()) - sum(self._positions.values()))
 
+    def _checkpoint(self) -> Checkpoint:
+        states = {name: run.snapshot() for name, run in self._runs.items()}
+        return Checkpoint(dict(self._positions), {**self._left_out, **states}, self._loops.apart(self._positions))
+
     def _handle(self, record: Record) -> None:
         try:
-            handle(record, self._runs)
+            handle(record, self._runs, self._loops)
             self._limit.accepted()
         except InvalidEvent as error:
             metrics.REFUSED.add(reason=error.reason)

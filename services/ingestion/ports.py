@@ -42,13 +42,15 @@ class ClockState:
 class Checkpoint:
     """The start of a restart: everything before ``positions`` is in the lake, sent and acknowledged.
 
-    ``sequence``: that of its last batch. ``loops``: clocks by loop. ``refusals``: by loop and topic.
+    ``sequence``: that of its last batch. ``loops``: clocks by loop. ``refusals``: by loop and topic. Both also hold the
+    loops that do not run now. ``apart``: the positions of the loops that were not read up to ``positions``.
     """
 
     sequence: int = 0
     positions: Mapping[TopicPartition, int] = field(default_factory=dict)
     loops: Mapping[str, ClockState] = field(default_factory=dict)
     refusals: Mapping[tuple[str, str], Refusals] = field(default_factory=dict)
+    apart: Mapping[str, Mapping[TopicPartition, int]] = field(default_factory=dict)
 
 
 class Journal(Protocol):

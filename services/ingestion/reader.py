@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from driftloop.bus.ports import PausableConsumer, Record, TopicPartition
 from driftloop.process.clock import Clock
 from driftloop.process.errors import Retriable
 from services.ingestion.domain.probes import active
-from services.ingestion.ports import BatchRecord, Checkpoint, Journal
+from services.ingestion.ports import BatchRecord, Journal
 
 _REREAD_PATIENCE_S = 30.0
 
@@ -65,11 +65,17 @@ class Reader:
         self.sequence = 0
         self.positions: dict[TopicPartition, int] = {}
 
-    def start(self, checkpoint: Checkpoint, batches: Iterable[BatchRecord]) -> None:
-        """Seek to a checkpoint; the stored batches are read again from there."""
-        self.sequence = checkpoint.sequence
-        self.positions = {tp: checkpoint.positions.get(tp, 0) for tp in self._consumer.assignment()}
-        self._again = deque(batches)
+    def start(self, sequence: int, positions: Mapping[TopicPartition, int], batches: Iterable[BatchRecord]) -> None:
+        """Seek to the positions of a checkpoint; the stored batches are read again from there.
+
+        The records of topics that are not read now are left out of these batches.
+        """
+        self.sequence = sequence
+        self.positions = {tp: positions.get(tp, 0) for tp in self._consumer.assignment()}
+        self._again = deque(
+            replace(batch, ranges={tp: span for tp, span in batch.ranges.items() if tp in self.positions})
+            for batch in batches
+        )
         self._consumer.seek(self.positions)
 
     def pause(self, topics: Collection[str]) -> None:

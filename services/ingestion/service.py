@@ -12,11 +12,12 @@ from functools import partial
 
 import pyarrow as pa
 
-from driftloop.bus.ports import BatchProducer, TopicPartition
+from driftloop.bus.ports import BatchProducer, Record, TopicPartition
 from driftloop.loop import to_ms
 from driftloop.process import log
 from driftloop.process.clock import Clock
 from driftloop.runner.batch_loop import Flush, Positions, Processor
+from driftloop.runner.loop_positions import LoopPositions
 from services.ingestion import metrics
 from services.ingestion.backlog import Backlog
 from services.ingestion.config import IngestionSettings
@@ -60,23 +61,26 @@ class Ingestion(Processor[Batch | None]):
         )  # fmt: skip
         self._backlogs: list[Backlog] = []
         self._flushing = self._stored = Checkpoint()
+        self._loops = LoopPositions({}, {}, present=(), known=())
         self._probes_pending = False  # probes after the last checkpoint; they leave nothing for the lake
         self._busy_s = parts.clock.monotonic_s()
         self._log = log.get(__name__)
 
     def start(self) -> Positions:
         self._stored, batches = self._parts.journal.load()
+        self._loops = _loop_positions(self._stored, [pipeline.loop for pipeline in self._parts.pipelines])
         for pipeline in self._parts.pipelines:
             if pipeline.loop in self._stored.loops:
                 pipeline.restore(self._stored.loops[pipeline.loop])
             for event_type, stages in pipeline.stages.items():
-                _remember(self._parts.lake, pipeline, event_type, stages.duplicates, self._stored)
+                _remember(self._parts.lake, pipeline, event_type, stages.duplicates, self._loops)
             schemas = {event_type: stages.schema for event_type, stages in pipeline.stages.items()}
             self._backlogs.append(Backlog(pipeline.loop, schemas, pipeline.clock.watermark_ms))
-        self._parts.reader.start(self._stored, batches)
+        self._parts.reader.start(self._stored.sequence, self._loops.start(), batches)
         self._pauses.restore(self._stored.refusals)
         self._log.info("resumed", checkpoint=self._stored.sequence, again=len(batches))
-        return self._stored.positions
+        positions = self._parts.reader.positions
+        return {partition: offset for partition, offset in self._loops.start().items() if partition in positions}
 
     def read(self) -> Batch | None:
         self._pauses.check_resumes()
@@ -88,7 +92,7 @@ class Ingestion(Processor[Batch | None]):
         began_s = self._parts.clock.monotonic_s()
         streaks: dict[tuple[str, str], Streak] = {}
         for pipeline, backlog in zip(self._parts.pipelines, self._backlogs, strict=True):
-            records = {partition: rs for partition, rs in batch.records.items() if partition.topic in pipeline.stages}
+            records = self._records_of(pipeline, batch)
             idle = [partition for partition in batch.record.idle if partition.topic in pipeline.stages]
             result = pipeline.process_batch(records, idle, self._parts.producer.send, batch.record.read_at_ms)
             backlog.add(result)
@@ -116,6 +120,18 @@ class Ingestion(Processor[Batch | None]):
         for topic, records in lag.items():
             metrics.LAG.set(records, topic=topic)
 
+    def _records_of(self, pipeline: Pipeline, batch: Batch) -> dict[TopicPartition, Sequence[Record]]:
+        """Return the loop's records of a batch, without those that it read before it was left out of a start."""
+        records: dict[TopicPartition, Sequence[Record]] = {}
+        for partition, rows in batch.records.items():
+            if partition.topic not in pipeline.stages:
+                continue
+            if not self._loops.is_new(pipeline.loop, partition, rows[0].offset):
+                rows = [row for row in rows if self._loops.is_new(pipeline.loop, partition, row.offset)]
+            if rows:
+                records[partition] = rows
+        return records
+
     def _is_due(self) -> bool:
         waiting = [backlog for backlog in self._backlogs if backlog.waits]
         if self._pauses.changed or self._parts.reader.sequence - self._stored.sequence >= _CHECKPOINT_BATCHES:
@@ -128,11 +144,14 @@ class Ingestion(Processor[Batch | None]):
 
     def _new_flush(self) -> Flush:
         reader, pipelines = self._parts.reader, self._parts.pipelines
+        states = {pipeline.loop: pipeline.state() for pipeline in pipelines}
+        positions = {**self._stored.positions, **reader.positions}
         self._flushing = Checkpoint(
             reader.sequence,
-            dict(reader.positions),
-            {pipeline.loop: pipeline.state() for pipeline in pipelines},
-            self._pauses.state(),
+            positions,
+            {**self._stored.loops, **states},
+            {**self._stored.refusals, **self._pauses.state()},
+            self._loops.apart(positions),
         )
         unflushed = [
             (messages, backlog.drain())
@@ -152,16 +171,26 @@ class Ingestion(Processor[Batch | None]):
             metrics.FLUSHED_ROWS.add(rows.rows, loop=rows.loop)
         self._parts.producer.flush()
         metrics.FLUSH_SECONDS.record(self._parts.clock.monotonic_s() - began_s)
-        return checkpoint.positions
+        return {tp: checkpoint.positions[tp] for tp in self._parts.reader.positions}
 
 
-def _remember(lake: Lake, pipeline: Pipeline, event_type: str, window: DuplicateWindow, checkpoint: Checkpoint) -> None:
+def _loop_positions(checkpoint: Checkpoint, present: Sequence[str]) -> LoopPositions:
+    """Return where each loop is in its own topics."""
+    own = {
+        loop: {partition: checkpoint.positions.get(partition, 0) for partition in state.partitions}
+        for loop, state in checkpoint.loops.items()
+    }
+    return LoopPositions(checkpoint.positions, {**own, **checkpoint.apart}, present=present, known=())
+
+
+def _remember(lake: Lake, pipeline: Pipeline, event_type: str, window: DuplicateWindow, loops: LoopPositions) -> None:
     """Fill a window with ids of rows accepted before the checkpoint; later rows are read and judged again."""
+    positions = loops.of(pipeline.loop)
     rows: pa.Table = lake.accepted(pipeline.loop, event_type, window.horizon_ms(pipeline.clock.watermark_ms))
     columns = zip(*(rows.column(name).to_pylist() for name in ACCEPTED_BEFORE), strict=True)
     before = [
         (event_id, time_ms)
         for event_id, time_ms, partition, offset in columns
-        if offset < checkpoint.positions.get(TopicPartition(event_type, partition), 0)
+        if offset < positions.get(TopicPartition(event_type, partition), 0)
     ]
     window.remember((event_id for event_id, _ in before), (time_ms for _, time_ms in before))

@@ -65,7 +65,13 @@ def assemble(
     checkpoint, releases = restore(engine, monitors)
     return Joiner(
         name=NAME,
-        intake=Intake(monitors, checkpoint.seen, {(release.loop, release.release_id): release for release in releases}),
+        intake=Intake(
+            monitors,
+            checkpoint.seen,
+            {(release.loop, release.release_id): release for release in releases},
+            loops=checkpoint.loops,
+            known=checkpoint.known,
+        ),
         checkpoint=checkpoint,
         engine=engine,
         consumer=consumer,

@@ -11,28 +11,31 @@ import numpy as np
 from google.protobuf.message import DecodeError, Message
 
 from driftloop.bus.dedup import SourceOffsets
-from driftloop.bus.ports import Record
+from driftloop.bus.ports import Record, TopicPartition
 from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts.topics import topic
 from driftloop.events.message_check import check_message
 from driftloop.process.errors import InvalidEvent
+from driftloop.runner.loop_positions import EVERYTHING, LoopPositions
 from services.monitoring import messages, metrics
 from services.monitoring.domain.monitor import LoopMonitor
 from services.monitoring.domain.rows import OutcomeRow
-from services.monitoring.ports import Changes, LoggedPrediction, ReleaseInfo
+from services.monitoring.ports import Changes, KnownOutcomes, LoggedPrediction, ReleaseInfo
 
 
 @dataclass
 class Intake:
-    """The state that records change. Records of loops that are not watched are skipped."""
+    """The state that records change. Skips records of loops that are not watched, and those that a loop has read."""
 
     monitors: Mapping[str, LoopMonitor]
     seen: Mapping[str, SourceOffsets]
     releases: dict[tuple[str, str], ReleaseInfo]
     changes: Changes = field(default_factory=Changes)
     """Changes that are not in the database yet."""
+    loops: LoopPositions = EVERYTHING
+    known: Mapping[str, KnownOutcomes] = field(default_factory=dict)
 
     def handle(self, record: Record) -> None:
         """Handle one record.
@@ -41,7 +44,8 @@ class Intake:
             InvalidEvent: the record can never be handled; it has changed nothing.
         """
         message = read(record)
-        if message.loop in self.monitors:
+        place = TopicPartition(record.topic, record.partition)
+        if message.loop in self.monitors and self.loops.is_new(message.loop, place, record.offset):
             HANDLERS[type(message)](self, record, message)
 
     def take_changes(self) -> Changes:
@@ -108,6 +112,8 @@ def outcomes_accepted(intake: Intake, record: Record, message: ingestion.Outcome
     monitor = intake.monitors[message.loop]
     outcomes = messages.outcomes(message, monitor.rules.kind, monitor.rules.classes)
     rows = _fresh(intake.seen[message.loop], record.partition, outcomes)
+    if (known := intake.known.get(message.loop)) is not None:
+        rows = [row for row in rows if not known.has(row)]
     monitor.join.add_outcomes(rows)
     intake.changes.outcomes += [(message.loop, row) for row in rows]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from driftloop.bus.dedup import SourceOffsets
 from driftloop.bus.ports import TopicPartition
+from driftloop.runner.loop_positions import LoopPositions
 from services.monitoring.domain.monitor import ClosedWindow, LoopMonitor, WindowRules
 from services.monitoring.domain.psi import Reference
 from services.monitoring.domain.rows import OutcomeRow, Prediction
@@ -43,6 +44,17 @@ class Changes:
     releases: dict[str, ReleaseInfo] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class KnownOutcomes:
+    """What a loop has read, if its offsets are lost: outcomes before a closed window's end, and these rows."""
+
+    closed_ms: int
+    row_ids: frozenset[str]
+
+    def has(self, row: OutcomeRow) -> bool:
+        return row.visible_ms < self.closed_ms or row.row_id in self.row_ids
+
+
 @dataclass
 class JoinCheckpoint:
     """Position in the input after the last transaction."""
@@ -51,6 +63,12 @@ class JoinCheckpoint:
     """Next offset to read."""
     seen: dict[str, SourceOffsets] = field(default_factory=dict)
     """Offsets of the raw records whose outcomes were read, by loop."""
+    loops: LoopPositions = field(default_factory=lambda: LoopPositions({}, {}, present=(), known=()))
+    """Where each loop was read up to."""
+    known: Mapping[str, KnownOutcomes] = field(default_factory=dict)
+    """Of loops with rows and without a stored state: older versions forgot it when a loop was left out."""
+    left_out: Mapping[str, Any] = field(default_factory=dict)
+    """Stored states of the loops that are not watched now."""
 
 
 class Transaction(Protocol):

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from driftloop.bus.ports import TopicPartition
 from driftloop.process.atomic_file import replacing
 from driftloop.process.errors import ConfigError
+from driftloop.runner.loop_positions import positions_from_json, positions_to_json
 from services.features.domain.engine import FeedSnapshot
 from services.features.domain.events import Array, Events
 from services.features.domain.latest import Key, Newest
@@ -83,8 +83,12 @@ def _checksum(parts: Parts) -> bytes:
 
 
 def _encode(checkpoint: Checkpoint) -> Parts:
-    positions = [[partition.topic, partition.partition, offset] for partition, offset in checkpoint.positions.items()]
-    head = {"format": _FORMAT, "positions": positions, "loops": {n: _head(s) for n, s in checkpoint.loops.items()}}
+    head = {
+        "format": _FORMAT,
+        "positions": positions_to_json(checkpoint.positions),
+        "apart": {name: positions_to_json(positions) for name, positions in checkpoint.apart.items()},
+        "loops": {name: _head(state) for name, state in checkpoint.loops.items()},
+    }
     parts = {"head": json.dumps(head).encode()}
     for name, state in checkpoint.loops.items():
         for number, feed in enumerate(state.feeds):
@@ -122,8 +126,12 @@ def _decode(parts: Parts) -> Checkpoint:
             f"the features' checkpoint has format {head['format']}, and this driftloop reads {_FORMAT}: another "
             "version wrote it; start that one, or set DRIFTLOOP_HOME to another folder"
         )
-    positions = {TopicPartition(topic, partition): offset for topic, partition, offset in head["positions"]}
-    return Checkpoint(positions, {name: _state(name, state, parts) for name, state in head["loops"].items()})
+    apart = head.get("apart", {})  # older versions forgot the loops that did not run
+    return Checkpoint(
+        positions_from_json(head["positions"]),
+        {name: _state(name, state, parts) for name, state in head["loops"].items()},
+        {name: positions_from_json(positions) for name, positions in apart.items()},
+    )
 
 
 def _state(name: str, state: Mapping[str, Any], parts: Parts) -> FeatureState:

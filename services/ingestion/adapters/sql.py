@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Engine, Table, Text, delete, insert, select
 
 from driftloop.bus.ports import TopicPartition
+from driftloop.runner.loop_positions import positions_from_json, positions_to_json
 from driftloop.runner.tables import versioned
 from services.ingestion.domain.arrivals import PartitionClock
 from services.ingestion.domain.refusals import Refusals
@@ -52,7 +53,8 @@ class SqlJournal:
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         content = {
-            "positions": [[tp.topic, tp.partition, offset] for tp, offset in checkpoint.positions.items()],
+            "positions": positions_to_json(checkpoint.positions),
+            "apart": {name: positions_to_json(positions) for name, positions in checkpoint.apart.items()},
             "loops": {name: _state_to_json(state) for name, state in checkpoint.loops.items()},
             "refusals": [[*where, asdict(refusals)] for where, refusals in checkpoint.refusals.items()],
         }
@@ -78,10 +80,15 @@ def _batch_record(sequence: int, content: dict[str, Any]) -> BatchRecord:
 
 
 def _checkpoint(sequence: int, content: dict[str, Any]) -> Checkpoint:
-    positions = {TopicPartition(topic, p): offset for topic, p, offset in content["positions"]}
-    loops = {name: _state(state) for name, state in content["loops"].items()}
     stored = content.get("refusals", ())  # older versions stored none
-    return Checkpoint(sequence, positions, loops, {(loop, topic): Refusals(**fields) for loop, topic, fields in stored})
+    apart = content.get("apart", {})  # older versions forgot the loops that did not run
+    return Checkpoint(
+        sequence,
+        positions_from_json(content["positions"]),
+        {name: _state(state) for name, state in content["loops"].items()},
+        {(loop, topic): Refusals(**fields) for loop, topic, fields in stored},
+        {name: positions_from_json(positions) for name, positions in apart.items()},
+    )
 
 
 def _state_to_json(state: ClockState) -> dict[str, Any]:

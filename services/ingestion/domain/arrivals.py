@@ -31,6 +31,7 @@ Mask = NDArray[np.bool_]
 
 BEFORE_ANY = 0
 """Arrival watermark of rows that arrived before their partition had a watermark."""
+HOUR_MS = 3_600_000
 AGREEING = 5
 """Number of consecutive events far from the watermark that move the clock."""
 FIRST_AGREEING = 2
@@ -81,13 +82,14 @@ class Evidence:
 class Arrivals:
     """The effect of a run of rows on its partition's clock. ``arrival_ms`` int64 [n], ``refused`` bool [n].
 
-    ``sent``: the producer's watermarks that advanced it, ascending.
+    ``passed``: watermarks that the loop must not skip, ascending: those of the producer that advanced the clock, and
+    the hours that a derived watermark passed. So a backlog gives the same steps however fast it is read.
     """
 
     arrival_ms: Ints
     refused: Mask
     clock: PartitionClock
-    sent: tuple[int, ...]
+    passed: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +117,20 @@ class ArrivalRules:
         """
         arrival = np.empty(len(times_ms), dtype=np.int64)
         refused = np.zeros(len(times_ms), dtype=bool)
-        sent: list[int] = []
+        passed: list[int] = []
         at = 0
         for mark in (*marks, None):
             end = len(times_ms) if mark is None else mark.before
             if end > at:
-                piece = slice(at, end)
-                arrival[piece], refused[piece], clock = self._segment(clock, times_ms[piece], evidence)
+                piece, before = slice(at, end), clock
+                arrival[piece], refused[piece], clock = self._segment(before, times_ms[piece], evidence)
+                passed += [] if clock.explicit else _hours(before, arrival[piece], clock)
                 at = end
             if mark is not None:
                 if clock.watermark_ms is None or mark.watermark_ms > clock.watermark_ms:
-                    sent.append(mark.watermark_ms)
+                    passed.append(mark.watermark_ms)
                 clock = PartitionClock(max(mark.watermark_ms, clock.watermark_ms or 0), True)
-        return Arrivals(arrival, refused, clock, tuple(sent))
+        return Arrivals(arrival, refused, clock, tuple(passed))
 
     def agree(self, clocks: Mapping[TopicPartition, PartitionClock]) -> dict[TopicPartition, PartitionClock]:
         """Return clocks that follow their events ahead, because other partitions of the loop agree with these."""
@@ -250,6 +253,15 @@ class ArrivalRules:
 
     def _is_recent(self, time_ms: int, now_ms: int | None) -> bool:
         return now_ms is not None and abs(time_ms - now_ms) <= self.max_advance_ms
+
+
+def _hours(before: PartitionClock, arrival_ms: Ints, after: PartitionClock) -> list[int]:
+    """Return the full hours at or below the watermarks that a derived clock had, those after its first one."""
+    first_ms, last_ms = before.watermark_ms or BEFORE_ANY, after.watermark_ms or BEFORE_ANY
+    if last_ms // HOUR_MS <= first_ms // HOUR_MS:
+        return []
+    hours = np.unique(np.append(arrival_ms, last_ms) // HOUR_MS) * HOUR_MS
+    return [hour for hour in hours.tolist() if hour > first_ms]
 
 
 def _known(watermark_ms: int | None) -> int:

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 
 from driftloop.bus.ports import TopicPartition
 from driftloop.bus.watermarks import lowest, take_reached
-from services.ingestion.domain.arrivals import ArrivalRules, Arrivals, Evidence, Ints, Mark, PartitionClock
+from services.ingestion.domain.arrivals import (
+    BEFORE_ANY,
+    HOUR_MS,
+    ArrivalRules,
+    Arrivals,
+    Evidence,
+    Ints,
+    Mark,
+    PartitionClock,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +31,9 @@ class Advance:
 class LoopClock:
     """Combines the clocks of all raw partitions of a loop.
 
-    It advances through every producer's watermark that all partitions have reached, so the order in which partitions
-    are read does not change the advances. An idle partition with a derived watermark can be ignored; it rejoins at the
-    loop's watermark. If all are idle, the loop advances to the newest of them.
+    It advances through every watermark that a partition passed and all have reached, so the order in which
+    partitions are read does not change these advances. An idle partition with a derived watermark can be ignored; it
+    rejoins at the loop's watermark. If all are idle, the loop advances to the newest of them.
     """
 
     partitions: dict[TopicPartition, PartitionClock]
@@ -32,7 +41,7 @@ class LoopClock:
     watermark_ms: int | None = None
     sequence: int = 0
     waiting: set[int] = field(default_factory=set)
-    """Producers' watermarks that not all partitions have reached."""
+    """Watermarks that some partitions passed and not all have reached."""
     idle: frozenset[TopicPartition] = frozenset()
 
     def clock(self, partition: TopicPartition) -> PartitionClock:
@@ -45,13 +54,13 @@ class LoopClock:
         elsewhere_ms = max((watermark_ms for watermark_ms in others if watermark_ms is not None), default=None)
         evidence = Evidence(now_ms, elsewhere_ms, self.watermark_ms)
         arrivals = self.rules.read(self.clock(partition), times_ms, marks, evidence)
-        self.note(partition, arrivals.clock, arrivals.sent)
+        self.note(partition, arrivals.clock, arrivals.passed)
         return arrivals
 
-    def note(self, partition: TopicPartition, clock: PartitionClock, sent: Iterable[int]) -> None:
-        """Store a partition's clock, and the producer's watermarks that advanced it."""
+    def note(self, partition: TopicPartition, clock: PartitionClock, passed: Iterable[int]) -> None:
+        """Store a partition's clock, and the watermarks that it passed."""
         self.partitions[partition] = clock
-        self.waiting.update(sent)
+        self.waiting.update(passed)
 
     def pass_over(self, idle: Iterable[TopicPartition], now_ms: int | None) -> None:
         """Ignore idle partitions, except those with a producer's watermark, and those whose clock settles now."""
@@ -65,7 +74,8 @@ class LoopClock:
 
     def advance(self) -> list[Advance]:
         """Return the watermarks that the loop has now reached, ascending, each once."""
-        self.partitions.update(self.rules.agree(self.partitions))
+        for partition, clock in self.rules.agree(self.partitions).items():
+            self.note(partition, clock, _hour(clock))
         active = [clock.watermark_ms for partition, clock in self.partitions.items() if partition not in self.idle]
         lowest_ms = lowest(active) if active else self._newest_ms()
         if lowest_ms is None:
@@ -82,3 +92,9 @@ class LoopClock:
         self.watermark_ms = watermark_ms
         self.sequence += 1
         return Advance(watermark_ms, self.sequence)
+
+
+def _hour(clock: PartitionClock) -> list[int]:
+    """Return the full hour at or below a clock's watermark, if there is one."""
+    hour_ms = (clock.watermark_ms or BEFORE_ANY) // HOUR_MS * HOUR_MS
+    return [hour_ms] if hour_ms > BEFORE_ANY else []

@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, insert, select, update
 
 from driftloop.bus.dedup import SourceOffsets
-from driftloop.bus.ports import TopicPartition
 from driftloop.contracts.predictions_pb2 import PredictionServed
 from driftloop.process.clock import Clock
 from driftloop.runner import outbox
+from driftloop.runner.loop_positions import LoopPositions, positions_from_json, positions_to_json
 from services.monitoring import messages
 from services.monitoring.adapters import restating
-from services.monitoring.adapters.tables import checkpoint_table, outcomes, predictions, releases
+from services.monitoring.adapters.tables import checkpoint_table, outcomes, predictions, releases, windows
 from services.monitoring.domain.monitor import ClosedWindow, LoopMonitor, WindowRules
 from services.monitoring.domain.rows import OutcomeRow
 from services.monitoring.domain.watermarks import Watermarks
 from services.monitoring.domain.window import RestatedWindow
-from services.monitoring.ports import Changes, JoinCheckpoint, LoggedPrediction, ReleaseInfo
+from services.monitoring.ports import Changes, JoinCheckpoint, KnownOutcomes, LoggedPrediction, ReleaseInfo
 
 
 class SqlTransaction:
@@ -60,9 +60,12 @@ class SqlTransaction:
         return restated
 
     def save(self, monitors: Mapping[str, LoopMonitor], checkpoint: JoinCheckpoint) -> None:
+        states = {name: _monitor_state(monitor, checkpoint.seen[name]) for name, monitor in monitors.items()}
+        apart = checkpoint.loops.apart(checkpoint.positions)
         body = {
-            "positions": [[tp.topic, tp.partition, offset] for tp, offset in checkpoint.positions.items()],
-            "loops": {name: _monitor_state(monitor, checkpoint.seen[name]) for name, monitor in monitors.items()},
+            "positions": positions_to_json(checkpoint.positions),
+            "apart": {name: positions_to_json(positions) for name, positions in apart.items()},
+            "loops": {**checkpoint.left_out, **states},
         }
         text = json.dumps(body)
         changed = self._connection.execute(update(checkpoint_table).values(body=text))
@@ -79,14 +82,21 @@ def restore(engine: Engine, monitors: Mapping[str, LoopMonitor]) -> tuple[JoinCh
     with engine.connect() as connection:
         body = connection.execute(select(checkpoint_table.c.body)).scalar_one_or_none()
         state = json.loads(body) if body else {"positions": [], "loops": {}}
+        outcomes_read: dict[str, KnownOutcomes] = {}
         for name, monitor in monitors.items():
-            _restore_state(monitor, state["loops"].get(name))
+            if name in state["loops"]:
+                _restore_state(monitor, state["loops"][name])
+            elif (read := _outcomes_read(connection, name)) is not None:
+                monitor.closed_ms, outcomes_read[name] = read.closed_ms, read
             _restore_predictions(connection, monitor)
             _restore_outcomes(connection, monitor)
         known = [ReleaseInfo(**row._mapping) for row in connection.execute(select(releases)).all()]
-    positions = {TopicPartition(topic, partition): offset for topic, partition, offset in state["positions"]}
+    read = positions_from_json(state["positions"])
+    apart = {name: positions_from_json(rows) for name, rows in state.get("apart", {}).items()}
+    loops = LoopPositions(read, apart, present=monitors, known=state["loops"])
     seen = {name: SourceOffsets.from_json(state["loops"].get(name, {}).get("seen", "{}")) for name in monitors}
-    return JoinCheckpoint(positions, seen), known
+    left_out = {name: stored for name, stored in state["loops"].items() if name not in monitors}
+    return JoinCheckpoint(loops.start(), seen, loops, outcomes_read, left_out), known
 
 
 def _prediction_row(prediction: LoggedPrediction) -> dict[str, Any]:
@@ -134,9 +144,16 @@ def _watermark_state(watermarks: Watermarks) -> list[list[int]]:
     return [[partition, watermarks.first[partition], newest] for partition, newest in watermarks.newest.items()]
 
 
-def _restore_state(monitor: LoopMonitor, state: dict[str, Any] | None) -> None:
-    if state is None:
-        return
+def _outcomes_read(connection: Connection, loop: str) -> KnownOutcomes | None:
+    """Return what a loop without a stored state has read, or None if it never closed a window."""
+    closed_ms = connection.execute(select(func.max(windows.c.end_ms)).where(windows.c.loop == loop)).scalar()
+    if closed_ms is None:
+        return None
+    ids = connection.execute(select(outcomes.c.row_id).where(outcomes.c.loop == loop)).scalars()
+    return KnownOutcomes(closed_ms, frozenset(ids))
+
+
+def _restore_state(monitor: LoopMonitor, state: dict[str, Any]) -> None:
     monitor.closed_ms = state["closed_ms"]
     for watermarks, rows in (
         (monitor.outcome_watermarks, state["outcomes"]),

@@ -119,7 +119,7 @@ class Live:
         flush = Flush(DeltaOffline(self.settings.lake), self.checkpoints, producer, self.clock)
         online = SqliteOnline(self.settings.online_db)
         parts = Parts(consumer, producer, online, flush, self.clock)
-        service = assemble(runs, checkpoint.positions, parts, self.settings, threading.Event(), background_flush=False)
+        service = assemble(runs, checkpoint, parts, self.settings, threading.Event(), background_flush=False)
         service.start()
         return service
 

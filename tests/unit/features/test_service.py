@@ -47,14 +47,14 @@ class World:
     checkpoints: FakeCheckpoints = field(default_factory=FakeCheckpoints)
     clock: FakeClock = field(default_factory=FakeClock)
 
-    def service(self, settings: FeaturesSettings = SETTINGS) -> BatchLoop:
+    def service(self, settings: FeaturesSettings = SETTINGS, loops: Sequence[str] = ("sales",)) -> BatchLoop:
         checkpoint = self.checkpoints.load() or Checkpoint()
-        runs = restored({"sales": SPECS}, self.bus.partitions(TOPIC), checkpoint)
+        runs = restored(dict.fromkeys(loops, SPECS), self.bus.partitions(TOPIC), checkpoint)
         producer = self.bus.batch_producer()
         flush = Flush(self.offline, self.checkpoints, producer, self.clock)
         consumer = self.bus.batch_consumer([TOPIC], "features")
         parts = Parts(consumer, producer, self.online, flush, self.clock)
-        service = assemble(runs, checkpoint.positions, parts, settings, threading.Event(), background_flush=False)
+        service = assemble(runs, checkpoint, parts, settings, threading.Event(), background_flush=False)
         service.start()
         return service
 
@@ -191,6 +191,30 @@ def test_records_of_other_loops_are_skipped() -> None:
     world.bus.append([accepted(SHOPS, batch([Sale("a", 1, 1, 0, 1.0)]), 0, "other"), watermark(9, 0, "other")])
     run_to_the_end(world.service(), world)
     assert world.advanced() == []
+
+
+def test_a_loop_that_is_left_out_for_one_start_continues_where_it_was() -> None:
+    """The other loop has views of its own, which these fakes do not keep apart."""
+    uninterrupted, world = World(), World()
+    records = stream(sales())
+    other = [watermark(at * HOUR, partition, "other") for at in range(1, 9) for partition in (0, 1)]
+    cut, unread = len(records) // 3, 2 * len(records) // 3
+    uninterrupted.bus.append(records)
+    run_to_the_end(uninterrupted.service(), uninterrupted)
+    world.bus.append([*records[:cut], *other[:4]])
+    run_to_the_end(world.service(loops=("sales", "other")), world)
+    world.bus.append([*records[cut:unread], *other[4:8]])
+    run_to_the_end(world.service(loops=("other",)), world)
+    world.bus.append([*other[8:], *records[:cut], *records[unread:]])
+    for _ in range(2):
+        run_to_the_end(world.service(loops=("sales", "other")), world)
+    marks = [event.watermark_ms for event in world.advanced() if event.loop == "sales"]
+    assert marks == [event.watermark_ms for event in uninterrupted.advanced()]
+    checkpoint = world.checkpoints.load()
+    assert checkpoint is not None
+    assert len(checkpoint.loops["sales"].feeds[0].visible) == len(
+        (uninterrupted.checkpoints.load() or Checkpoint()).loops["sales"].feeds[0].visible
+    )
 
 
 def test_an_unreadable_record_is_a_dead_letter_and_the_next_one_is_handled() -> None:

@@ -56,7 +56,7 @@ def test_a_clock_does_not_depend_on_how_rows_are_batched(
     kept = ~whole.refused
     assert [*first.refused, *second.refused] == whole.refused.tolist()
     assert np.concatenate([first.arrival_ms, second.arrival_ms])[kept].tolist() == whole.arrival_ms[kept].tolist()
-    assert (second.clock, (*first.sent, *second.sent)) == (whole.clock, whole.sent)
+    assert (second.clock, (*first.passed, *second.passed)) == (whole.clock, whole.passed)
 
 
 @given(st.integers(100, 120), st.booleans(), st.lists(st.integers(90, 130), max_size=12), _MARKS)
@@ -165,7 +165,7 @@ def test_an_event_too_far_ahead_of_a_producers_watermark_is_refused_unless_it_ha
 def test_a_producers_watermark_ends_derivation() -> None:
     arrivals = read([100, 100, 130], (2, 40))
     assert (arrivals.clock, arrivals.arrival_ms.tolist()) == (PartitionClock(95, True), [0, 0, 95])
-    assert arrivals.sent == ()
+    assert arrivals.passed == ()
 
 
 @given(st.permutations([(partition, at) for partition in (HERE, THERE) for at in (10, 20, 30)]))

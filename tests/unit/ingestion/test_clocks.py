@@ -150,3 +150,21 @@ def test_a_checkpoint_and_batches_of_an_older_version_are_read(harness: Ingestio
     checkpoint, [batch] = SqlJournal(engine).load()
     assert checkpoint.loops["orders"].partitions == {TopicPartition(PLACED, 0): PartitionClock(9, True)}
     assert (batch.ranges, batch.read_at_ms) == ({TopicPartition(PLACED, 0): (4, 6)}, None)
+
+
+@pytest.mark.parametrize("poll_records", [10_000, 3])
+def test_a_backlog_gives_a_watermark_for_each_hour_however_fast_it_is_read(
+    harness: IngestionHarness, producer: Producer, poll_records: int
+) -> None:
+    harness.settings = {"poll_records": poll_records}
+    hours = [*range(10), *range(100, 105)]
+    for hour in hours:
+        for partition in (0, 1):
+            producer.json(PLACED, placed(f"{hour}-{partition}", hour + 0.5), partition)
+    for hour in hours:
+        for partition in (0, 1):
+            producer.json(PAID, paid(f"{hour}-{partition}", hour + 0.5), partition)
+    harness.ingest()
+    marks = [row["watermark_ms"] for row in harness.table("orders", "watermarks").to_pylist()]
+    whole_hours = [(mark - START_MS) // HOUR_MS for mark in marks if mark % HOUR_MS == 0]
+    assert whole_hours == [hour - 1 for hour in hours]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 from google.protobuf.message import Message
+from sqlalchemy import select, update
 
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import BatchConsumer, Outgoing, Record, TopicPartition
@@ -26,7 +28,7 @@ from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, 
 from driftloop.loop import LoopDefinition
 from driftloop.process.errors import BundleError
 from driftloop.runner.tables import open_database
-from services.monitoring.adapters.tables import metadata
+from services.monitoring.adapters.tables import checkpoint_table, metadata
 from services.monitoring.bootstrap import TOPICS, assemble
 from services.monitoring.config import MonitoringSettings
 from services.monitoring.domain.psi import Reference
@@ -243,21 +245,37 @@ class JoinerHarness:
         """Write records."""
         self.broker.append(records)
 
-    def run(self, poll_records: int = 5000, killed_at: int | None = None) -> list[dict[TopicPartition, int]]:
+    def run(
+        self, poll_records: int = 5000, killed_at: int | None = None, loops: Sequence[LoopDefinition] | None = None
+    ) -> list[dict[TopicPartition, int]]:
         """Run a join on the stored state until it has read everything or is killed; return its commits."""
         stop = threading.Event()
         consumer = StopWhenIdle(self.broker.batch_consumer(TOPICS, "nobody"), stop, killed_at)
-        with self.joiner(consumer, stop, poll_records) as joiner:
+        with self.joiner(consumer, stop, poll_records, loops) as joiner:
             asyncio.run(joiner.run())
         return consumer.commits
 
+    def forget_loops(self) -> None:
+        """Delete the states of all loops from the checkpoint, as older versions did with a loop that did not run."""
+        engine = open_database(self._url, metadata)
+        with engine.begin() as connection:
+            body = json.loads(connection.execute(select(checkpoint_table.c.body)).scalar_one())
+            connection.execute(update(checkpoint_table).values(body=json.dumps({**body, "loops": {}})))
+        engine.dispose()
+
     @contextmanager
-    def joiner(self, consumer: BatchConsumer, stop: threading.Event, poll_records: int = 5000) -> Iterator[Joiner]:
+    def joiner(
+        self,
+        consumer: BatchConsumer,
+        stop: threading.Event,
+        poll_records: int = 5000,
+        loops: Sequence[LoopDefinition] | None = None,
+    ) -> Iterator[Joiner]:
         """Build a join that continues from the stored state."""
         engine = open_database(self._url, metadata)
         try:
             yield assemble(
-                self._loops,
+                self._loops if loops is None else loops,
                 engine=engine,
                 consumer=consumer,
                 producer=self.broker.lifecycle_producer(),

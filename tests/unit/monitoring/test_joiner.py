@@ -184,6 +184,37 @@ def test_two_loops_on_the_same_topics_do_not_mix(tmp_path: Path) -> None:
     assert {event.id for event in both.windows("orders")}.isdisjoint(event.id for event in both.windows("parcels"))
 
 
+def test_a_loop_that_is_left_out_for_one_start_continues_where_it_was(tmp_path: Path) -> None:
+    both, one = [definition("orders"), definition("parcels")], [definition("parcels")]
+    uninterrupted, changed = JoinerHarness(tmp_path / "whole", both), JoinerHarness(tmp_path / "changed", both)
+    first, second = story(1, loop="orders"), story(2, loop="parcels")
+    uninterrupted.send(*first, *second)
+    uninterrupted.run()
+    cut, unread = len(first) // 3, len(first) // 2
+    changed.send(*first[:cut], *second[:cut])
+    changed.run()
+    changed.send(*first[cut:unread], *second[cut:])
+    changed.run(loops=one)
+    changed.send(*first[unread:])
+    with pytest.raises(Killed):
+        changed.run(poll_records=20, killed_at=2)
+    changed.run()
+    for loop in ("orders", "parcels"):
+        assert values(changed, loop) == values(uninterrupted, loop)
+
+
+def test_a_loop_whose_state_an_older_version_forgot_starts_again(tmp_path: Path) -> None:
+    harness = JoinerHarness(tmp_path)
+    records = story(1)
+    harness.send(*records)
+    harness.run()
+    before = values(harness)
+    harness.forget_loops()
+    harness.send(*records)
+    harness.run()
+    assert values(harness)[: len(before)] == before
+
+
 def test_a_window_waits_for_the_route_of_the_release_that_scored_it(harness: JoinerHarness) -> None:
     harness.send(*watermark(0), served("a", 1), *watermark(24))
     harness.run()
