@@ -150,7 +150,7 @@ class Ingestion(Processor[Batch | None]):
             reader.sequence,
             positions,
             {**self._stored.loops, **states},
-            {**self._stored.refusals, **self._pauses.state()},
+            self._pauses.state(),
             self._loops.apart(positions),
         )
         unflushed = [
