@@ -86,8 +86,8 @@ def restore(engine: Engine, monitors: Mapping[str, LoopMonitor]) -> tuple[JoinCh
         for name, monitor in monitors.items():
             if name in state["loops"]:
                 _restore_state(monitor, state["loops"][name])
-            elif (read := _outcomes_read(connection, name)) is not None:
-                monitor.closed_ms, outcomes_read[name] = read.closed_ms, read
+            elif (rows_read := _outcomes_read(connection, name)) is not None:
+                monitor.closed_ms, outcomes_read[name] = rows_read.closed_ms, rows_read
             _restore_predictions(connection, monitor)
             _restore_outcomes(connection, monitor)
         known = [ReleaseInfo(**row._mapping) for row in connection.execute(select(releases)).all()]
