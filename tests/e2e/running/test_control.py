@@ -33,6 +33,7 @@ def test_the_timeline_shows_alarm_promotion_and_rejection(running: RunningSystem
     events = [json.loads(line) for line in run_command(running, "timeline", "--json", "-n", "0").splitlines()]
     own = [event for event in events if event["loop"] == running.loop.name]
     assert {event["kind"] for event in own} >= {"DriftDetected", "ChampionPromoted", "ReleaseRejected"}
+    assert {event["outcome"] for event in own if event["kind"] == "DriftDetected"} == {"trigger", "watch"}
     assert "canary" in {event["stage"] for event in own if event["kind"] == "StageEntered"}
     newest = [json.loads(line) for line in run_command(running, "timeline", "--json", "-n", "3").splitlines()]
     assert len(newest) == 3
