@@ -12,6 +12,8 @@ from driftloop.process.errors import InvalidEvent, TooManyDeadLetters
 SUFFIX = ".dlq"
 _DETAIL_LIMIT = 2_000
 _STACK_LIMIT = 8_000
+_LETTER_BYTES = 7_000_000
+_EXCERPT_BYTES = 1_000_000
 _log = log.get(__name__)
 
 
@@ -21,8 +23,11 @@ def dead_letter(
     """Return the dead letter of a record, for ``<topic>.dlq``: its key, value and headers, and the reason.
 
     The headers ``dlq-*`` hold the reason. ``dlq-source`` (topic/partition/offset) identifies the original, so that
-    readers count a dead letter once if it was written twice. ``source`` is for a record that was in no topic yet, and
-    ``sha256`` for one whose ``record`` has only some of its bytes.
+    readers count a dead letter once if it was written twice. A record too large for the topic is cut, without its
+    headers; the digest covers all of it, and ``dlq-original-bytes`` has its length.
+
+    ``source`` is for a record that was in no topic yet, and ``sha256`` for one whose ``record`` has only some of its
+    bytes.
     """
     why = {
         "dlq-consumer": consumer,
@@ -32,8 +37,13 @@ def dead_letter(
         "dlq-sha256": sha256 or hashlib.sha256(record.value or b"").hexdigest(),
         "dlq-source": source or f"{record.topic}/{record.partition}/{record.offset}",
     }
-    headers = (*record.headers, *((name, text.encode()) for name, text in why.items() if text))
-    return Outgoing(f"{record.topic}{SUFFIX}", record.value, record.key, headers)
+    reasons = tuple((name, text.encode()) for name, text in why.items() if text)
+    topic, value, key = f"{record.topic}{SUFFIX}", record.value or b"", record.key or b""
+    size = len(value) + len(key) + sum(len(name) + len(content) for name, content in record.headers)
+    if size <= _LETTER_BYTES:
+        return Outgoing(topic, record.value, record.key, (*record.headers, *reasons))
+    length = ("dlq-original-bytes", str(len(value)).encode())
+    return Outgoing(topic, value[:_EXCERPT_BYTES], key[:_EXCERPT_BYTES], (*reasons, length))
 
 
 def dead_letter_for_error(record: Record, error: InvalidEvent, consumer: str) -> Outgoing:

@@ -36,8 +36,6 @@ from services.ingestion.domain.watermarks import Advance
 SOURCE = "ingestion"
 MOST_BYTES = 4_000_000
 """Maximum bytes of rows in one event; half of a broker's record limit."""
-_LETTER_BYTES = 7_000_000
-_EXCERPT_BYTES = 1_000_000
 DETAIL_LENGTH = 500
 """Maximum length of the detail of a refusal."""
 _PROBE_ID_LENGTH = 200
@@ -132,16 +130,8 @@ class Messages:
 
 
 def dead_letter_of(record: Record, fault: Rejection) -> Outgoing:
-    """Return the dead letter of a record. A record too large for the topic is cut; the digest covers all of it."""
-    value = record.value or b""
-    whole = dead_letter(record, consumer=SOURCE, reason=fault.reason, detail=fault.detail, stack=fault.stack)
-    if len(value) + sum(len(content) for _, content in record.headers) <= _LETTER_BYTES:
-        return whole
-    headers = tuple((name, content) for name, content in whole.headers if name.startswith("dlq-"))
-    size = ("dlq-original-bytes", str(len(value)).encode())
-    return replace(
-        whole, value=value[:_EXCERPT_BYTES], key=(record.key or b"")[:_EXCERPT_BYTES], headers=(*headers, size)
-    )
+    """Return the dead letter of a record."""
+    return dead_letter(record, consumer=SOURCE, reason=fault.reason, detail=fault.detail, stack=fault.stack)
 
 
 def _pieces(share: Share) -> Iterator[tuple[Share, bytes]]:

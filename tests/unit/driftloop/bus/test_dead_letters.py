@@ -44,6 +44,24 @@ def test_long_reasons_are_cut_at_their_least_useful_end() -> None:
     assert why["dlq-stack"].endswith(b"the error")
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record("t", 1, 2, b"k", b"x" * 7_900_000, (("ce_id", b"1"),)),
+        Record("t", 1, 2, b"k" * 7_900_000, b"x", (("ce_id", b"1"),)),
+        Record("t", 1, 2, b"k", b"x", (("ce_id", b"1" * 7_900_000),)),
+        Record("t", 1, 2, None, None, (("n" * 7_900_000, b""),)),
+    ],
+)
+def test_the_dead_letter_of_a_record_that_barely_fitted_its_topic_fits_too(record: Record) -> None:
+    letter = dead_letter(record, consumer="c", reason="r", detail="d" * 5000, stack="s" * 9000)
+    size = len(letter.value or b"") + len(letter.key or b"") + sum(len(n) + len(v) for n, v in letter.headers)
+    assert size < 2_100_000
+    headers = dict(letter.headers)
+    assert headers["dlq-sha256"] == hashlib.sha256(record.value or b"").hexdigest().encode()
+    assert headers["dlq-original-bytes"] == str(len(record.value or b"")).encode()
+
+
 def test_the_dead_letter_of_an_error_holds_its_reason_detail_and_stack() -> None:
     try:
         raise InvalidEvent("malformed-rows", "no such column")
