@@ -45,7 +45,7 @@ def test_a_damaged_holdout_is_refused(tmp_path: Path, classes: int) -> None:
     written = _values(path)
     chance = random.Random(7)
     refused = 0
-    for number in range(400):
+    for number in range(150):
         damaged = bytearray(content[: chance.randrange(len(content))] if number % 5 == 0 else content)
         for _ in range(chance.randint(1, 4) if number % 5 else 0):
             damaged[chance.randrange(len(damaged))] = chance.randrange(256)
@@ -56,4 +56,4 @@ def test_a_damaged_holdout_is_refused(tmp_path: Path, classes: int) -> None:
             refused += 1
         else:
             assert values == written  # only unused bytes differ
-    assert refused > 250
+    assert refused > 90

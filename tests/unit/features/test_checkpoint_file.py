@@ -94,7 +94,7 @@ def _saved(path: Path) -> tuple[CheckpointFile, bytes]:
 def test_a_damaged_checkpoint_is_reported_with_what_to_do(tmp_path: Path) -> None:
     file, content = _saved(tmp_path / "c.arrow")
     chance = random.Random(3)
-    for number in range(300):
+    for number in range(150):
         damaged = bytearray(content[: chance.randrange(len(content))] if number % 5 == 0 else content)
         for _ in range(chance.randint(1, 4) if number % 5 else 0):
             damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
