@@ -114,19 +114,25 @@ def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "driftloop"
         message = " ".join(error.format_message().split())
-        click.echo(f"{path}: {message.rstrip('.')}. See `{path} --help`.", err=True)
+        _print_error(f"{path}: {message.rstrip('.')}. See `{path} --help`.")
         sys.exit(2)
     except click.ClickException as error:
-        error.show()
+        _print_error(f"driftloop: {error.format_message()}")
         sys.exit(error.exit_code)
     except ValueError as error:
         if (problem := _settings_problem(error)) is None:
             raise
-        click.echo(f"driftloop: {redact(problem)}", err=True)
+        _print_error(f"driftloop: {redact(problem)}")
         sys.exit(2)
     except DriftloopError as error:
-        click.echo(f"driftloop: {redact(str(error))}", err=True)
+        _print_error(f"driftloop: {redact(str(error))}")
         sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+def _print_error(text: str) -> None:
+    from driftloop.ops.cli.output import echo  # imports rich, which `--help` does not need
+
+    echo(text, err=True)
 
 
 def _settings_problem(error: ValueError) -> str | None:

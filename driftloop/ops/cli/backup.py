@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
@@ -18,6 +16,7 @@ from driftloop.ops.backup.manifest import Manifest
 from driftloop.ops.backup.restore import restore_backup
 from driftloop.ops.backup.take import Progress, take_backup
 from driftloop.ops.cli.interrupts import Interrupts
+from driftloop.ops.cli.output import console, echo, echo_json
 from driftloop.ops.cli.types import examples
 from driftloop.process.clock import SystemClock
 from driftloop.process.settings import Settings
@@ -43,13 +42,11 @@ def backup(target: Path, as_json: bool) -> None:
     finally:
         interrupts.defer_signals()
     if as_json:
-        click.echo(json.dumps(_summary_json(made.manifest) | {"still_s": made.suspended_s, "total_s": made.total_s}))
+        echo_json(_summary_json(made.manifest) | {"still_s": made.suspended_s, "total_s": made.total_s})
         return
-    click.echo(f"{target}: {_summary(made.manifest)}, in {made.total_s:.1f} s")
+    echo(f"{target}: {_summary(made.manifest)}, in {made.total_s:.1f} s")
     if made.suspended_s:
-        click.echo(
-            f"services and Kafka were suspended for {made.suspended_s:.1f} s; predictions were answered meanwhile"
-        )
+        echo(f"services and Kafka were suspended for {made.suspended_s:.1f} s; predictions were answered meanwhile")
     _print_loops(made.manifest)
 
 
@@ -74,18 +71,18 @@ def restore(source: Path, force: bool, as_json: bool) -> None:
     finally:
         interrupts.defer_signals()
     if as_json:
-        click.echo(json.dumps(_summary_json(manifest) | {"home": str(settings.home)}))
+        echo_json(_summary_json(manifest) | {"home": str(settings.home)})
         return
-    click.echo(f"{settings.home}: {_summary(manifest)}, verified and restored; `driftloop up` starts it")
+    echo(f"{settings.home}: {_summary(manifest)}, verified and restored; `driftloop up` starts it")
     _print_loops(manifest)
 
 
 @contextmanager
 def _progress_bar(description: str) -> Iterator[Progress]:
     """Show a progress bar on standard error if that is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    terminal = console(err=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         task = bar.add_task(description, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -99,7 +96,7 @@ def _print_loops(manifest: Manifest) -> None:
     for name, loop in manifest.loops.items():
         features = "no features yet" if loop.watermark_ms is None else f"event time {rfc3339(loop.watermark_ms)}"
         champion = f"champion {loop.champion}, epoch {loop.epoch}" if loop.champion else "no champion"
-        click.echo(f"  {name}: {features}; {champion}")
+        echo(f"  {name}: {features}; {champion}")
 
 
 def _summary_json(manifest: Manifest) -> dict[str, Any]:

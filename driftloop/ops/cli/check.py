@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from driftloop.loop.findings import Findings
-from driftloop.ops.cli.output import console
+from driftloop.ops.cli.output import Console, console, echo_json, working
 from driftloop.ops.cli.types import examples
 from driftloop.ops.loop_check import check_loops
 from driftloop.process.settings import ROOT, Settings
@@ -29,10 +26,10 @@ def check(loops: tuple[str, ...], as_json: bool) -> None:
     Checks all loops if none is named. Nothing needs to run, and nothing is changed. Warnings compare the
     definition with the events that are in the lake. Exit code 0: no problems. 1: problems.
     """
-    with Console(stderr=True).status("checking with ingestion, features, training and monitoring"):
+    with working("checking with ingestion, features, training and monitoring"):
         findings = check_loops(Settings(), loops)
     if as_json:
-        click.echo(json.dumps({name: _shown(loop_findings) for name, loop_findings in findings.items()}, indent=2))
+        echo_json({name: _shown(loop_findings) for name, loop_findings in findings.items()}, indent=2)
     else:
         _show(findings, console())
     raise click.exceptions.Exit(int(any(loop_findings.problems for loop_findings in findings.values())))
@@ -46,22 +43,22 @@ def _shown(findings: Findings) -> dict[str, Any]:
 def _show(findings: Mapping[str, Findings], console: Console) -> None:
     for name, loop_findings in findings.items():
         for problem in loop_findings.problems:
-            console.print(problem.removeprefix(f"{ROOT}/"), style="red", highlight=False, soft_wrap=True, markup=False)
+            console.print(problem.removeprefix(f"{ROOT}/"), style="red", highlight=False, soft_wrap=True)
         for warning in loop_findings.warnings:
             text = f"{warning.removeprefix(f'{ROOT}/')} (warning)"
-            console.print(text, style="yellow", highlight=False, soft_wrap=True, markup=False)
+            console.print(text, style="yellow", highlight=False, soft_wrap=True)
         if not loop_findings.problems:
             console.print(_effects(name, loop_findings))
     wrong = [name for name, loop_findings in findings.items() if loop_findings.problems]
     if wrong:
         count = sum(len(loop_findings.problems) for loop_findings in findings.values())
-        console.print(f"{count} problem{'s' * (count > 1)} in {', '.join(wrong)}", markup=False)
+        console.print(f"{count} problem{'s' * (count > 1)} in {', '.join(wrong)}")
 
 
 def _effects(name: str, findings: Findings) -> Table:
     table = Table(title=f"{name}: no problems; when it runs", title_justify="left", show_header=False)
     for kind, effects in groupby(findings.effects, lambda effect: effect.kind):
         for number, effect in enumerate(effects):
-            table.add_row("" if number else kind, escape(effect.name), escape(effect.what))
+            table.add_row("" if number else kind, effect.name, effect.what)
         table.add_section()
     return table

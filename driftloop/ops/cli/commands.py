@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts.message_json import as_dict
 from driftloop.ops.cli.control import JSON, REFUSED, WHO, WHY, call_control, report_errors, stream_events
 from driftloop.ops.cli.effects import CommandWatch
+from driftloop.ops.cli.output import echo, echo_json
 from driftloop.ops.cli.timeline import line
 from driftloop.ops.cli.types import examples
 from driftloop.ops.control_client import ControlClient, TimedOut
@@ -79,9 +79,9 @@ def rebuild(as_json: bool) -> None:
     """Rebuild the control service's read model from the events. Nothing else changes."""
     response = call_control("Rebuild", api.RebuildRequest(), timeout_s=600.0)
     if as_json:
-        click.echo(json.dumps(as_dict(response)))
+        echo_json(as_dict(response))
     else:
-        click.echo(f"read {response.events:,} events in {response.duration_s:.1f} s")
+        echo(f"read {response.events:,} events in {response.duration_s:.1f} s")
 
 
 def send_command(name: str, request: api.CommandRequest, *, wait: bool, timeout: float, as_json: bool) -> None:
@@ -99,14 +99,14 @@ def send_command(name: str, request: api.CommandRequest, *, wait: bool, timeout:
             _follow(client, timeline, watch, timeout, quiet=as_json)
         seconds = time.monotonic() - started
     if watch.effect.ignored:
-        click.echo(f"driftloop: {watch.effect.text}", err=True)
+        echo(f"driftloop: {watch.effect.text}", err=True)
         raise click.exceptions.Exit(REFUSED)
     if as_json:
-        click.echo(json.dumps(as_dict(accepted) | {"effect": watch.effect.text, "seconds": round(seconds, 3)}))
+        echo_json(as_dict(accepted) | {"effect": watch.effect.text, "seconds": round(seconds, 3)})
     elif wait:
-        click.echo(f"{watch.effect.text} after {seconds:.1f} s")
+        echo(f"{watch.effect.text} after {seconds:.1f} s")
     else:
-        click.echo(f"{name} is sent as event {accepted.event_id}; `driftloop timeline {loop} -f` follows it")
+        echo(f"{name} is sent as event {accepted.event_id}; `driftloop timeline {loop} -f` follows it")
 
 
 def _follow(
@@ -120,7 +120,7 @@ def _follow(
     try:
         for event in stream_events(client, request, timeout_s):
             if watch.process(event) and not quiet:
-                click.echo(line(event, with_loop=False))
+                echo(*line(event, with_loop=False))
             if watch.effect.done:
                 return
     except TimedOut:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from driftloop.ops.cli.output import echo
 from driftloop.ops.cli.types import examples
 
 _VARIABLE = "_DRIFTLOOP_COMPLETE"
@@ -24,4 +25,4 @@ def completion(context: click.Context, shell: str) -> None:
     script_class = get_completion_class(shell)
     if script_class is None:
         raise click.ClickException(f"click has no completion for {shell}")
-    click.echo(script_class(context.find_root().command, {}, "driftloop", _VARIABLE).source())
+    echo(script_class(context.find_root().command, {}, "driftloop", _VARIABLE).source())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts.message_json import as_dict
 from driftloop.ops.cli.interrupts import guard
+from driftloop.ops.cli.output import echo, echo_json
 from driftloop.ops.control_client import ControlClient, NotFound, Refused
 from driftloop.process.settings import Settings
 
@@ -62,14 +62,14 @@ def report_errors() -> Iterator[None]:
     except NotFound as error:
         raise click.UsageError(f"{error}.") from None
     except Refused as error:
-        click.echo(f"driftloop: {error}", err=True)
+        echo(f"driftloop: {error}", err=True)
         raise click.exceptions.Exit(REFUSED) from None
 
 
 def print_json(message: Message, field: str | None = None) -> None:
     """Print a message, or one of its lists, as JSON."""
     content = as_dict(message)
-    click.echo(json.dumps(content if field is None else content[field], indent=2))
+    echo_json(content if field is None else content[field], indent=2)
 
 
 def format_minute(moment: Timestamp) -> str:

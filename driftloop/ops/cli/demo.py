@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from driftloop.featurestore import feast_import
 from driftloop.loop import Loop, load_loops
 from driftloop.ops.cli.interrupts import Interrupts
+from driftloop.ops.cli.output import Console, echo_json
 from driftloop.ops.cli.types import DAY, DURATION, LATE_BY, LATE_SHARE, examples
 from driftloop.ops.demo.checkpoint import DemoCheckpoint, read_checkpoint
 from driftloop.ops.demo.fault_plan import plan_kills
@@ -36,7 +35,11 @@ class _Terminal(Screen):
     def __init__(self, plan: Plan, *, on_stderr: bool) -> None:
         self._console = Console(highlight=False, soft_wrap=True, stderr=on_stderr)
         self._plan = plan
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"))
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[speed]}", markup=False),
+        )
         self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
         self._task = self._bar.add_task("", total=plan.end_ms - plan.start_ms, speed="")
         self._printed_month = ""
@@ -62,7 +65,7 @@ class _Terminal(Screen):
             self._console.print(f"{now}  event time; {speed}")
 
     def line(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print(text)
 
 
 def _check_plan_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -140,7 +143,7 @@ def demo(
             keep,
         )
     if as_json:
-        click.echo(json.dumps({"passed": not problems, "problems": problems, "report": str(out / "report.json")}))
+        echo_json({"passed": not problems, "problems": problems, "report": str(out / "report.json")})
     raise click.exceptions.Exit(1 if problems else 0)
 
 

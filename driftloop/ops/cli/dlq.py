@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 from google.protobuf.message import Message
-from rich.markup import escape
 from rich.table import Table
 
 from driftloop.bus.admin import require_broker
@@ -19,7 +18,7 @@ from driftloop.contracts.topics import declared
 from driftloop.events.event_log import read_topics
 from driftloop.loop import Loop, load_loops
 from driftloop.ops.cli.control import JSON, WHO, WHY
-from driftloop.ops.cli.output import console
+from driftloop.ops.cli.output import Styled, console, echo, echo_json
 from driftloop.ops.cli.types import examples
 from driftloop.ops.dlq.dead_letter import DeadLetter
 from driftloop.ops.dlq.decode import decode_content, message_classes
@@ -47,11 +46,11 @@ def list_dead_letters(topic: str | None, reason: str | None, as_json: bool) -> N
     """List dead letters of TOPIC, or of all topics, with their source and the reason."""
     letters = _read(Settings(), topic, reason)
     if as_json:
-        click.echo(json.dumps([_as_json(letter) for letter in letters], indent=2))
+        echo_json([_as_json(letter) for letter in letters], indent=2)
     elif letters:
         console().print(_table(letters))
     else:
-        click.echo("no dead letters")
+        echo("no dead letters")
 
 
 @dlq.command(epilog=examples("driftloop dlq show weather.observed 3"))
@@ -68,12 +67,12 @@ def show(topic: str, offset: int, as_json: bool) -> None:
         "content": decode_content(letter, _messages(settings)),
     }
     if as_json:
-        click.echo(json.dumps(fields, indent=2))
+        echo_json(fields, indent=2)
         return
     for name, value in fields.items():
         if value not in ("", None, {}):
             shown = value if isinstance(value, str) else json.dumps(value, indent=2)
-            click.echo(f"{click.style(name, bold=True)}: {shown}")
+            echo(Styled(name, bold=True), f": {shown}")
 
 
 @dlq.command(
@@ -108,10 +107,10 @@ def replay(
     finally:
         producer.close()
     if as_json:
-        click.echo(json.dumps({"sent": result.sent, "before": result.already_sent}))
+        echo_json({"sent": result.sent, "before": result.already_sent})
     else:
         before = f"; {len(result.already_sent)} had been sent before" if result.already_sent else ""
-        click.echo(f"sent {len(result.sent)} again to {topic}{before}")
+        echo(f"sent {len(result.sent)} again to {topic}{before}")
 
 
 def _read(settings: Settings, topic: str | None, reason: str | None) -> list[DeadLetter]:
@@ -162,5 +161,5 @@ def _table(letters: Sequence[DeadLetter]) -> Table:
     for letter in letters:
         replayed = f"{letter.replay.state}, {letter.replay.who}: {letter.replay.why}" if letter.replay else ""
         cells = (letter.topic, str(letter.offset), letter.consumer, letter.reason, letter.detail, replayed)
-        table.add_row(*map(escape, cells))
+        table.add_row(*cells)
     return table

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
 
 from driftloop.bus.admin import require_broker
 from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import read_events
+from driftloop.ops.cli.output import working
 from driftloop.process.settings import Settings
 
 ReadEvents = Callable[[str], list[Envelope[Any]]]
@@ -32,7 +32,7 @@ def read_all_events(bootstrap: str) -> list[Envelope[Any]]:
 def load_events(context: click.Context, settings: Settings) -> list[Envelope[Any]]:
     """Return all lifecycle events and show a status line meanwhile. The context's object may be another reader."""
     read: ReadEvents = context.obj or read_all_events
-    with Console(stderr=True).status(f"reading lifecycle events from {settings.kafka_bootstrap}"):
+    with working(f"reading lifecycle events from {settings.kafka_bootstrap}"):
         return read(settings.kafka_bootstrap)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 import click
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from rich.tree import Tree
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.ops.cli.control import JSON, call_control, format_minute, print_json, to_timestamp
-from driftloop.ops.cli.output import console
+from driftloop.ops.cli.output import Styled, cell, console, echo
 from driftloop.ops.cli.types import DAY, examples
 
 
@@ -27,7 +27,7 @@ def history(loop: str, at: datetime | None, as_json: bool) -> None:
     if as_json:
         print_json(response, "serving_periods")
     elif not response.serving_periods:
-        click.echo("nothing was live" + (" then" if at else " yet"))
+        echo("nothing was live" + (" then" if at else " yet"))
     else:
         console().print(_serving_periods(response.serving_periods))
 
@@ -53,7 +53,7 @@ def _serving_periods(periods: list[api.ServingPeriod]) -> Table:
             period.because,
             period.who,
         )
-        table.add_row(*map(escape, cells))
+        table.add_row(*cells)
     return table
 
 
@@ -93,7 +93,7 @@ def _tree(lineage: api.Lineage) -> Tree:
     return tree
 
 
-def _label(node: api.LineageNode, *, again: bool) -> str:
+def _label(node: api.LineageNode, *, again: bool) -> Text:
     at = f"{format_minute(node.time)}  " if node.HasField("time") else ""
-    seen = " [dim](above)[/dim]" if again else ""
-    return f"[bold]{node.kind}[/bold] {at}{escape(node.line)} [dim]{escape(node.id)}[/dim]{seen}"
+    seen: list[str | Styled] = [" ", Styled("(above)", dim=True)] if again else []
+    return cell(Styled(node.kind, bold=True), f" {at}{node.line} ", Styled(node.id, dim=True), *seen)

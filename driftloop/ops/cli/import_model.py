@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 from google.protobuf.json_format import ParseDict
-from rich.console import Console
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import control_pb2 as control
 from driftloop.loop import load_loops
 from driftloop.ops.cli.commands import add_command_options, send_command
+from driftloop.ops.cli.output import echo, working
 from driftloop.ops.cli.types import examples
 from driftloop.ops.import_check_client import check_import
 from driftloop.process.settings import Settings
@@ -66,10 +66,10 @@ def import_(
     given = {"--onnx": onnx, "--mlflow": mlflow, "--output": output, "--classes": classes, "--positive": positive}
     arguments = [f"{name}={value}" for name, value in given.items() if value]
     arguments += [f"--link={link}", *(f"--columns={names}" for names in columns)]
-    with Console(stderr=True).status("checking the model"):
+    with working("checking the model"):
         checked = check_import(settings, loaded.folder, arguments)
     if not options["as_json"]:
         for note in checked["notes"]:
-            click.echo(f"  {note}")
+            echo(f"  {note}")
     model = ParseDict(checked["model"], control.ImportedModel())
     send_command("import", api.CommandRequest(loop=loop, who=who, why=why, model=model), **options)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import cast
 
 import click
 
 from driftloop.loop.scaffold import KINDS, scaffold
 from driftloop.model.losses import LabelKind
+from driftloop.ops.cli.output import echo, echo_json
 from driftloop.ops.cli.types import examples
 from driftloop.process.settings import ROOT, Settings
 
@@ -27,8 +27,8 @@ def init(name: str, kind: str, clock: str, as_json: bool) -> None:
     paths = scaffold(name, cast(LabelKind, kind), clock, settings.loops_dir, settings.feature_repo)
     files = [str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path) for path in paths]
     if as_json:
-        click.echo(json.dumps(files))
+        echo_json(files)
         return
     for path in files:
-        click.echo(f"  {path}")
-    click.echo(f"created loop {name}; `driftloop check {name}` shows its effects")
+        echo(f"  {path}")
+    echo(f"created loop {name}; `driftloop check {name}` shows its effects")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from driftloop.ops.cli.event_source import check_name, load_events
-from driftloop.ops.cli.output import console
+from driftloop.ops.cli.output import Console, console, echo, echo_json
 from driftloop.ops.cli.types import DAY, examples
 from driftloop.ops.kpis import Kpis, Period, measure, together
 from driftloop.ops.kpis.format import rows
@@ -46,11 +43,11 @@ def kpis(
     if as_json:
         period = {"since": since and since.isoformat(), "until": until and until.isoformat()}
         loops = {name: numbers.to_json() for name, numbers in measured.items()}
-        click.echo(json.dumps({**period, "loops": loops, "all": together(measured.values()).to_json()}, indent=2))
+        echo_json({**period, "loops": loops, "all": together(measured.values()).to_json()}, indent=2)
     elif measured:
         _show(measured, console())
     else:
-        click.echo("no events yet")
+        echo("no events yet")
 
 
 def _show(measured: Mapping[str, Kpis], console: Console) -> None:
@@ -61,7 +58,7 @@ def _show(measured: Mapping[str, Kpis], console: Console) -> None:
 
 
 def _table(name: str, numbers: Kpis) -> Table:
-    table = Table(title=escape(name), title_justify="left")
+    table = Table(title=name, title_justify="left")
     for column in ("", "event time", "wall time", "of"):
         table.add_column(column)
     for row in rows(numbers):

@@ -10,6 +10,7 @@ import click
 
 from driftloop.loop import load_loops, to_ms
 from driftloop.ops.cli.interrupts import Interrupts
+from driftloop.ops.cli.output import echo_json
 from driftloop.ops.cli.types import DAY, DURATION, LATE_BY, LATE_SHARE, examples
 from driftloop.ops.replay.session import CallSession, Lateness, ReplaySession, Span
 from driftloop.process.settings import Settings
@@ -57,7 +58,7 @@ def replay(
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(json.dumps(result))
-    click.echo(json.dumps({key: value for key, value in result.items() if key != "durations_ms"}))
+    echo_json({key: value for key, value in result.items() if key != "durations_ms"})
 
 
 @click.command(epilog=examples("driftloop call orders --start 2013-01-01 --end 2013-02-01"))
@@ -77,4 +78,4 @@ def call(
     [definition] = load_loops(settings.loops_dir, [loop])
     span = _span(start, end, step)
     session = CallSession(settings, definition, span, ignored=ignore_decider, timeout_s=timeout, resume=resume)
-    click.echo(json.dumps(session.run(Interrupts().stop)))
+    echo_json(session.run(Interrupts().stop))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from driftloop.events.envelope import Envelope
 from driftloop.loop import LoopDefinition, load_loop
 from driftloop.model.path_relocation import path_resolver
 from driftloop.ops.cli.event_source import check_name, load_events
+from driftloop.ops.cli.output import echo, echo_json, working
 from driftloop.ops.cli.types import examples
 from driftloop.process.settings import ROOT, Settings
 from driftloop.readmodel.loop_history import LoopHistory, histories
@@ -40,16 +39,15 @@ def report(context: click.Context, name: str, output: Path | None, as_json: bool
     """
     settings = Settings()
     events = load_events(context, settings)
-    console = Console(stderr=True)
-    with console.status(f"making the report of {name}"):
+    with working(f"making the report of {name}"):
         numbers, html = _build(settings, name, events, with_page=output is not None or not as_json)
     if html:
         path = output or ROOT / "out" / "reports" / f"{name}.html"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(html, encoding="utf-8")
-        click.echo(f"wrote {path}", err=as_json)
+        echo(f"wrote {path}", err=as_json)
     if as_json:
-        click.echo(json.dumps(numbers, indent=2))
+        echo_json(numbers, indent=2)
 
 
 def _build(

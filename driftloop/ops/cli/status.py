@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from driftloop.events.envelope import parse_rfc3339
-from driftloop.ops.cli.output import console
+from driftloop.ops.cli.output import Console, Styled, cell, console, echo_json
 from driftloop.ops.cli.types import examples
 from driftloop.ops.system.status import Status, read_status
 from driftloop.process.settings import Settings
@@ -30,7 +27,7 @@ def status(as_json: bool) -> None:
     """
     system = read_status(Settings())
     if as_json:
-        click.echo(json.dumps(asdict(system), indent=2))
+        echo_json(asdict(system), indent=2)
     else:
         _show(system, console())
     raise click.exceptions.Exit(0 if system.healthy else 1)
@@ -38,7 +35,7 @@ def status(as_json: bool) -> None:
 
 def _show(system: Status, console: Console) -> None:
     if not system.parts:
-        console.print("The system does not run. Start it with [bold]driftloop up[/bold].")
+        console.print(cell("The system does not run. Start it with ", Styled("driftloop up", bold=True), "."))
         return
     console.print(_parts(system))
     if system.loops:
@@ -54,7 +51,7 @@ def _parts(system: Status) -> Table:
     for name in ("part", "state", "ready", "pid", "MiB", "lag"):
         table.add_column(name, justify="right" if name in ("pid", "MiB", "lag") else "left")
     for part in system.parts:
-        ready = "[green]yes[/green]" if part.ready else "[red]no[/red]"
+        ready = cell(Styled("yes", "green") if part.ready else Styled("no", "red"))
         pid = str(part.pids[0]) if part.pids else "-"
         table.add_row(
             part.name, part.state, ready, pid, f"{part.pss_mib:.0f}", "-" if part.lag is None else str(part.lag)
@@ -75,6 +72,6 @@ def _loops(system: Status) -> Table:
             str(loop.epoch),
             f"{loop.release} ({loop.stage}{share})" if loop.release else "-",
             loop.verdict or "-",
-            escape("\n".join([next_step(loop), *loop.open[1:], *notes(loop)])),
+            "\n".join([next_step(loop), *loop.open[1:], *notes(loop)]),
         )
     return table

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from driftloop.ops.cli.interrupts import Interrupts
+from driftloop.ops.cli.output import echo, echo_json
 from driftloop.ops.cli.types import examples
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.ops.system.up import Progress, Started, start_system
@@ -25,15 +24,15 @@ def up(as_json: bool, timeout: float) -> None:
 
     def progress(name: str, seconds: float) -> None:
         if not as_json:
-            click.echo(f"  {name:<12} ready after {seconds:5.1f} s")
+            echo(f"  {name:<12} ready after {seconds:5.1f} s")
 
     started = _start(settings, progress, timeout)
     if as_json:
-        click.echo(json.dumps({"already": started.already, "ready_s": started.ready_s}))
+        echo_json({"already": started.already, "ready_s": started.ready_s})
     elif started.already:
-        click.echo("the system was running already")
+        echo("the system was running already")
     else:
-        click.echo(
+        echo(
             f"started in {max(started.ready_s.values()):.1f} s; `driftloop status` shows its state, `driftloop down` "
             f"stops it; the page is http://{settings.control_http}/"
         )
@@ -49,7 +48,7 @@ def _start(settings: Settings, progress: Progress, timeout: float) -> Started:
             interrupts.defer_signals()
     except KeyboardInterrupt:
         if not already:
-            click.echo("interrupted: stopping the started parts", err=True)
+            echo("interrupted: stopping the started parts", err=True)
             supervisor.stop()
         raise
 
@@ -63,6 +62,6 @@ def down(as_json: bool) -> None:
     supervisor.refuse_other_checkout()
     stopped = supervisor.stop()
     if as_json:
-        click.echo(json.dumps({"stopped": stopped}))
+        echo_json({"stopped": stopped})
     else:
-        click.echo("stopped" if stopped else "the system was not running")
+        echo("stopped" if stopped else "the system was not running")

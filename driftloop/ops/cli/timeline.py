@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts.message_json import as_dict
 from driftloop.ops.cli.control import format_minute, report_errors, stream_events
+from driftloop.ops.cli.output import Styled, echo, echo_json
 from driftloop.ops.cli.types import examples
 from driftloop.ops.control_client import ControlClient
 from driftloop.process.settings import Settings
@@ -57,15 +56,18 @@ def timeline(loop: str, follow: bool, newest: int, chain: str, show_all: bool, a
 def _print(client: ControlClient, request: api.StreamTimelineRequest, *, as_json: bool) -> None:
     shown = 0
     for event in stream_events(client, request):
-        click.echo(json.dumps(as_dict(event)) if as_json else line(event, with_loop=not request.loop))
+        if as_json:
+            echo_json(as_dict(event))
+        else:
+            echo(*line(event, with_loop=not request.loop))
         shown += 1
     if not shown and not as_json:
-        click.echo("the chain has no notable event; try --all" if request.correlation_id else "no events yet")
+        echo("the chain has no notable event; try --all" if request.correlation_id else "no events yet")
 
 
-def line(event: api.Event, *, with_loop: bool) -> str:
+def line(event: api.Event, *, with_loop: bool) -> tuple[Styled, ...]:
     """Return an event as one line, in the colour of its severity."""
     prefix = f"{event.loop}: " if with_loop else ""
-    chain = click.style(event.correlation_id[:8], dim=True)
-    text = click.style(event.line, fg=_COLOURS.get(event.severity))
-    return f"{format_minute(event.time)}  {chain}  {prefix}{text}"
+    chain = Styled(event.correlation_id[:8], dim=True)
+    text = Styled(event.line, _COLOURS.get(event.severity))
+    return Styled(f"{format_minute(event.time)}  "), chain, Styled(f"  {prefix}"), text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import click
@@ -10,6 +9,7 @@ import click
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts.message_json import as_dict
 from driftloop.ops.cli.control import JSON, report_errors, stream_events
+from driftloop.ops.cli.output import echo, echo_json
 from driftloop.ops.cli.types import examples
 from driftloop.ops.control_client import ControlClient, TimedOut
 from driftloop.process.errors import DriftloopError
@@ -52,10 +52,10 @@ def wait(loop: str, wanted: str, timeout: float, as_json: bool) -> None:
     with ControlClient(Settings().control_grpc) as client, report_errors():
         state = _wait(client, loop, CONDITIONS[wanted], timeout)
     if as_json:
-        click.echo(json.dumps(as_dict(state)))
+        echo_json(as_dict(state))
         return
     champion = f"champion {state.champion}" if state.champion else "no champion yet"
-    click.echo(f"{champion}{f', {state.challenger} in {state.stage}' if state.challenger else ''}; {state.next}")
+    echo(f"{champion}{f', {state.challenger} in {state.stage}' if state.challenger else ''}; {state.next}")
 
 
 def _wait(client: ControlClient, loop: str, condition: Condition, timeout_s: float) -> api.Loop:
