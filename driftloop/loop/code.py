@@ -53,8 +53,10 @@ def load_features(loop: str, feature_repo: Path) -> ModuleType:
 
 
 @contextmanager
-def locate_errors(path: Path) -> Iterator[None]:
+def locate_errors(path: Path, line: int = 1) -> Iterator[None]:
     """Convert errors of a loop's own code to LoopDefinitionError with the last line in the folder of ``path``.
+
+    ``line`` is named if the error occurred before the code ran, as with a wrong number of arguments.
 
     Raises:
         LoopDefinitionError: the code failed.
@@ -65,13 +67,13 @@ def locate_errors(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise LoopDefinitionError([f"{_line_of(error, path)}: {text}"]) from error
+        raise LoopDefinitionError([f"{_line_of(error, path, line)}: {text}"]) from error
 
 
-def _line_of(error: Exception, path: Path) -> str:
+def _line_of(error: Exception, path: Path, line: int) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).parent == path.parent]
     own = [frame for frame in own if Path(frame.filename).name not in SHARED_FEATURE_CODE] or own
-    return f"{own[-1].filename}:{own[-1].lineno}" if own else f"{path}:1"
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else f"{path}:{line}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from driftloop.loop import load_loops
 from driftloop.ops.cli.interrupts import Interrupts
 from driftloop.ops.cli.output import echo, echo_json
 from driftloop.ops.cli.types import examples
+from driftloop.ops.new_loops import check_new_loops
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.ops.system.up import Progress, Started, start_system
 from driftloop.process.settings import Settings
@@ -14,8 +16,14 @@ from driftloop.process.settings import Settings
 
 @click.command(epilog=examples("driftloop up", "driftloop up --json | jq .ready_s.inference"))
 @click.option("--json", "as_json", is_flag=True, help="Print seconds to readiness by part as JSON.")
+@click.option(
+    "--check/--no-check",
+    default=True,
+    show_default=True,
+    help="Check loops that are new or changed, and fit their trainers on generated rows, before the start.",
+)
 @click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait for all parts.")
-def up(as_json: bool, timeout: float) -> None:
+def up(as_json: bool, check: bool, timeout: float) -> None:
     """Start the system and wait until every part is ready. Parts that run already are left as they are.
 
     Ctrl-C stops only what this command started.
@@ -26,7 +34,19 @@ def up(as_json: bool, timeout: float) -> None:
         if not as_json:
             echo(f"  {name:<12} ready after {seconds:5.1f} s")
 
-    started = _start(settings, progress, timeout)
+    def trying(name: str) -> None:
+        if not as_json:
+            echo(f"  {name} is new: fitting its trainer on generated rows")
+
+    interrupts = Interrupts()
+    if check:
+        loops = load_loops(settings.loops_dir, settings.loops)
+        interrupts.allow_interrupt()
+        try:
+            check_new_loops(settings, loops, trying)
+        finally:
+            interrupts.defer_signals()
+    started = _start(settings, interrupts, progress, timeout)
     if as_json:
         echo_json({"already": started.already, "ready_s": started.ready_s})
     elif started.already:
@@ -38,8 +58,8 @@ def up(as_json: bool, timeout: float) -> None:
         )
 
 
-def _start(settings: Settings, progress: Progress, timeout: float) -> Started:
-    interrupts, supervisor = Interrupts(), Supervisor(settings)
+def _start(settings: Settings, interrupts: Interrupts, progress: Progress, timeout: float) -> Started:
+    supervisor = Supervisor(settings)
     already = supervisor.alive()
     try:
         try:

@@ -22,6 +22,7 @@ from driftloop.events.ids import event_id
 from driftloop.loop import Loop, to_ms
 from driftloop.loop.code import load_module
 from driftloop.ops.replay.caller import Caller
+from driftloop.ops.replay.check import check_tables
 from driftloop.ops.replay.delay import delay
 from driftloop.ops.replay.encode import Events, Wire, events_of
 from driftloop.ops.replay.follow import Follower, follow_lifecycle
@@ -30,7 +31,7 @@ from driftloop.ops.replay.permute import permute_outcomes
 from driftloop.ops.replay.producer import StepProducer
 from driftloop.ops.replay.progress import Progress, completed_steps, count_answers, read_progress
 from driftloop.process.clock import SystemClock
-from driftloop.process.errors import ConfigError, Retriable
+from driftloop.process.errors import ConfigError, LoopDefinitionError, Retriable
 from driftloop.process.settings import Settings
 from driftloop.readmodel.pending_work import DECIDERS
 
@@ -106,6 +107,8 @@ class ReplaySession:
     def _events(self) -> dict[str, Events]:
         source = load_module(self._loop.folder, "source")
         tables: dict[str, pa.Table] = source.events(self._span.start_ms, self._span.end_ms)
+        if problems := list(check_tables(self._loop, source, tables)):
+            raise LoopDefinitionError(problems)
         if self._permute_seed is not None:
             label = self._loop.definition.label
             definition = self._loop.definition.events[label.source]

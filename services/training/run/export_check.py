@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftloop.model.losses import LabelKind
 from driftloop.model.onnx_session import open_session
 from driftloop.model.scores import Floats, as_scores, finite_rows
 from driftloop.model.trainer import TrainingSet
@@ -33,6 +34,22 @@ def checked_scores(model: bytes, data: TrainingSet, expected: Floats, threads: i
     if not difference <= TOLERANCE:
         raise ModelError(f"the ONNX export differs from the trained model by {difference:.3g}, above {TOLERANCE:g}")
     return score
+
+
+def check_range(score: Floats, kind: LabelKind) -> None:
+    """Check that scores are finite and possible for a label of this kind.
+
+    Raises:
+        ModelError: they are not.
+    """
+    if not np.isfinite(score).all():
+        raise ModelError(f"{int((~finite_rows(score)).sum())} of {len(score)} predictions are not finite")
+    low, high = float(score.min(initial=0.0)), float(score.max(initial=0.0))
+    if kind in ("binary", "multiclass") and (low < -TOLERANCE or high > 1 + TOLERANCE):
+        what = "a sigmoid" if kind == "binary" else "a softmax"
+        raise ModelError(f"scores from {low:.3g} to {high:.3g} are not probabilities; apply {what} to logits")
+    if kind == "count" and low < -TOLERANCE:
+        raise ModelError(f"the score {low:.3g} is not an expected count; apply `exp` to logarithms")
 
 
 def run(model: bytes, data: TrainingSet, threads: int) -> Floats:

@@ -10,20 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from driftloop.loop import Loop, load_loop, to_ms
 from driftloop.model.losses import losses
-from driftloop.model.scores import finite_rows
 from driftloop.model.trainer import Fitted, TrainingSet
 from driftloop.process import log
 from driftloop.process.settings import ROOT
 from services.training import mlflow_import
 from services.training.domain import quality
-from services.training.errors import DataError, ModelError
+from services.training.errors import DataError
 from services.training.run import package, tracking
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, read_dataset
-from services.training.run.export_check import checked_scores, run
+from services.training.run.export_check import check_range, checked_scores, run
 from services.training.run.trainers import code_digest, load_trainer
 from services.training.spec import RunSpec, Trained
 
@@ -127,8 +124,7 @@ def _pack(
 ) -> _Packed:
     kind = loop.definition.label.kind
     predicted = fitted.predict(parts.validation)
-    if not np.isfinite(predicted).all():
-        raise ModelError(f"{int((~finite_rows(predicted)).sum())} of {len(predicted)} predictions are not finite")
+    check_range(predicted, kind)
     model = fitted.to_onnx()
     score = checked_scores(model, parts.validation, predicted, spec.threads)
     train_score = run(model, parts.train, spec.threads)

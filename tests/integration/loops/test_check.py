@@ -154,3 +154,19 @@ def test_a_join_key_of_another_type_is_refused_where_it_is_sent(copy: Copy) -> N
     done = check(copy.loops, copy.feature_repo)
     assert done.returncode == 1
     assert "stores the join key shop as string, but a request has it as int64; use one type" in done.stdout
+
+
+def test_a_fit_on_generated_rows_finds_what_the_files_do_not_show(copy: Copy) -> None:
+    done = check(copy.loops, copy.feature_repo, "--fit")
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = copy.loops / "orders"
+    copy.edit(folder / "loop.yaml", "{ridge: 1.0, steps: 25}", "{ridge: 1.0}")
+    copy.edit(folder / "requests.py", '        "channel": placed["channel"],\n', "")
+    done = check(copy.loops, copy.feature_repo, "--fit")
+    assert done.returncode == 1
+    fit, requests, total = done.stdout.splitlines()
+    assert fit.startswith(f"{folder}/model.py:")
+    assert "training.parameters of loop.yaml has no 'steps'" in fit
+    assert requests.startswith(f"{folder}/requests.py:")
+    assert "requests returns no column 'channel'" in requests
+    assert total == "2 problems in orders"
