@@ -56,10 +56,14 @@ def sklearn_matrix(kind: str, *, zipmap: bool = True) -> Exported:
     return Exported(exported.SerializeToString(), lambda x, _: _scores(model, x.astype(np.float32)))
 
 
-def sklearn_pipeline() -> Exported:
-    """Return a classifier with named columns, including strings, that imputes missing values itself."""
+def sklearn_pipeline(
+    dtype: str = "float32", export: Callable[[Any, Any], Any] = lambda model, frame: _to_onnx(model, frame[:1])
+) -> Exported:
+    """Return a classifier with named columns, including strings, that imputes missing values itself.
+
+    ``dtype``: type of the numbers that it is fitted on. ``export`` takes the model and its data frame.
+    """
     import pandas as pd
-    from skl2onnx import to_onnx
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
@@ -67,7 +71,7 @@ def sklearn_pipeline() -> Exported:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     def frame(numeric: Floats, place: NDArray[np.object_]) -> Any:
-        numbers = numeric.astype(np.float32)
+        numbers = numeric.astype(dtype)
         return pd.DataFrame({"reading": numbers[:, 0], "size": numbers[:, 1], "place": place})
 
     numeric, place, signal = rows()
@@ -75,8 +79,14 @@ def sklearn_pipeline() -> Exported:
     words = OneHotEncoder(handle_unknown="ignore")
     columns = ColumnTransformer([("numbers", numbers, ["reading", "size"]), ("words", words, ["place"])])
     model = make_pipeline(columns, LogisticRegression()).fit(frame(numeric, place), labels("binary", signal))
-    exported = to_onnx(model, frame(numeric, place)[:1])
+    exported = export(model, frame(numeric, place))
     return Exported(exported.SerializeToString(), lambda x, w: _scores(model, frame(x, w)))
+
+
+def _to_onnx(model: Any, sample: Any) -> Any:
+    from skl2onnx import to_onnx
+
+    return to_onnx(model, sample)
 
 
 def sklearn_counts(size: Floats, place: NDArray[np.object_], outcome: Floats) -> Exported:

@@ -25,6 +25,10 @@ LEAST_IR = 8
 NUMPY_TYPES = {"float": np.float32, "double": np.float64, "float16": np.float16, "int64": np.int64, "int32": np.int32}
 _TRIAL_ROWS = 3
 _TEXT_HINT = '; it must also score unknown texts (scikit-learn: OneHotEncoder(handle_unknown="ignore"))'
+_NUMBER_HINT = (
+    "; it lacks many operators for float64 and integers: export the model with float32 for {} (skl2onnx: to_onnx with "
+    'the sample frame.astype({{name: "float32", ...}})[:1])'
+)
 _DEFAULT = ("", "ai.onnx")
 _CLASS_LABELS = ("classlabels_int64s", "classlabels_ints", "classlabels_strings")
 
@@ -154,14 +158,20 @@ def _trial_run(model: ModelProto, inputs: tuple[Tensor, ...]) -> dict[str, NDArr
     try:
         session = open_session(bytes(model.SerializeToString()))
     except ONNX_ERRORS as error:
-        raise Mismatch(f"ONNX Runtime cannot load it: {first_line(error)}") from error
+        raise Mismatch(f"ONNX Runtime cannot load it: {first_line(error)}" + _number_hint(inputs)) from error
     feed = {tensor.name: _zeros(tensor) for tensor in inputs}
     try:
         outputs = session.run(names, feed)
     except ONNX_ERRORS as error:
         problem = f"ONNX Runtime cannot run it on {_TRIAL_ROWS} rows: {first_line(error)}"
-        raise Mismatch(problem + (_TEXT_HINT if any(tensor.dtype == TEXT for tensor in inputs) else "")) from error
+        text_hint = _TEXT_HINT if any(tensor.dtype == TEXT for tensor in inputs) else ""
+        raise Mismatch(problem + _number_hint(inputs) + text_hint) from error
     return dict(zip(names, map(np.asarray, outputs), strict=True))
+
+
+def _number_hint(inputs: tuple[Tensor, ...]) -> str:
+    odd = [tensor.name for tensor in inputs if tensor.dtype in ("double", "int64", "int32")]
+    return _NUMBER_HINT.format(", ".join(odd)) if odd else ""
 
 
 def _zeros(tensor: Tensor) -> NDArray[np.generic]:

@@ -16,7 +16,7 @@ from services.training.domain.matching import Mismatch
 
 _MLMODEL = "MLmodel"
 _EXPORTS = {
-    "sklearn": "skl2onnx.to_onnx(model, X[:1])",
+    "sklearn": "skl2onnx.to_onnx(model, X[:1]) with numbers as float32",
     "xgboost": "onnxmltools.convert_xgboost(model, initial_types=...)",
     "pytorch": "torch.onnx.export(model, ..., dynamic_axes=...)",
     "lightgbm": "onnxmltools.convert_lightgbm(model, initial_types=...)",

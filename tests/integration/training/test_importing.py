@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from onnx import TensorProto, helper
 from driftloop.model.bundle import Input
 from driftloop.model.losses import LabelKind
 from driftloop.model.trainer import TrainingSet
+from driftloop.process.settings import ROOT
 from services.training.domain.matching import ImportOptions, ImportPlan, Link, Mismatch, match_inputs, match_output
 from services.training.errors import ModelError
 from services.training.importing.graph import open_graph, read
@@ -102,6 +104,57 @@ def test_named_columns_match_the_loops_inputs(tmp_path: Path) -> None:
     assert loaded.manifest()["inputs"] == expected_inputs
     expected = model.scores(data.numeric[:, 1:], data.categorical[:, 0])
     np.testing.assert_allclose(scores(loaded, data), expected, atol=GAP)
+
+
+def recipe(library: str) -> list[str]:
+    """Return the code of a library's row in the README's table of exports."""
+    [row] = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| {library} | ")]
+    return re.findall(r"`([^`]+)`", row)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_recipe_for_scikit_learn_exports_a_model_fitted_on_any_float(dtype: str, tmp_path: Path) -> None:
+    import skl2onnx
+
+    code = recipe("scikit-learn")[0]
+    data = rows("binary")
+    model = exported.sklearn_pipeline(
+        dtype, lambda model, frame: eval(code, {"skl2onnx": skl2onnx, "model": model, "frame": frame})
+    )
+    loaded = import_model(model.onnx, "binary", tmp_path, ImportOptions({}))
+    expected = model.scores(data.numeric[:, 1:], data.categorical[:, 0])
+    np.testing.assert_allclose(scores(loaded, data), expected, atol=10 * GAP)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("framed", [False, True], ids=["matrix", "data frame"])
+def test_the_recipe_for_xgboost_exports_a_model_fitted_on_any_float(dtype: str, framed: bool, tmp_path: Path) -> None:
+    import onnxmltools
+    import pandas as pd
+    import xgboost
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    code, _, unname = recipe("XGBoost")
+    numeric, _, signal = exported.rows()
+    fitted_on = pd.DataFrame(numeric, columns=["reading", "size"]).astype(dtype)
+    labels = exported.labels("binary", signal)
+    model = xgboost.XGBClassifier(n_estimators=5, max_depth=2, nthread=1)
+    model.fit(fitted_on if framed else fitted_on.to_numpy(), labels)
+    data = rows("binary")
+    expected = model.predict_proba(data.numeric[:, 1:].astype(dtype))[:, 1] if not framed else None
+    names = {"onnxmltools": onnxmltools, "FloatTensorType": FloatTensorType, "model": model}
+    if framed:
+        expected = model.predict_proba(pd.DataFrame(data.numeric[:, 1:], columns=["reading", "size"]))[:, 1]
+        exec(unname, names)
+    content = eval(code, names).SerializeToString()
+    loaded = import_model(content, "binary", tmp_path, ImportOptions(FEATURES))
+    np.testing.assert_allclose(scores(loaded, data), expected, atol=GAP)
+
+
+def test_a_float64_export_that_cannot_run_says_what_to_do(tmp_path: Path) -> None:
+    model = exported.sklearn_pipeline("float64")
+    with pytest.raises(Mismatch, match=r"export the model with float32 for reading, size \(skl2onnx"):
+        import_model(model.onnx, "binary", tmp_path, ImportOptions({}))
 
 
 def softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
