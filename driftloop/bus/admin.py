@@ -102,6 +102,15 @@ def require_broker(bootstrap: str, timeout_s: float = 5.0) -> None:
         raise DriftloopError(f"no Kafka broker answers at {bootstrap}; `driftloop up` starts one") from error
 
 
+def missing_topics(bootstrap: str, names: Iterable[str], timeout_s: float = 10.0) -> list[str]:
+    """Return the topics among ``names`` that the broker does not have.
+
+    Raises:
+        Retriable: the broker did not answer.
+    """
+    return sorted(set(names) - _wait_for_broker(AdminClient(KafkaSettings(bootstrap).admin()), bootstrap, timeout_s))
+
+
 def wait_for_topics(bootstrap: str, names: Iterable[str], timeout_s: float = 60.0) -> None:
     """Return once the broker has all these topics.
 

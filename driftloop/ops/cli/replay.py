@@ -40,11 +40,12 @@ def _span(start: datetime, end: datetime, step: timedelta) -> Span:
 @click.option("--late-seed", default=0, show_default=True, help="Seed that chooses the late events.")
 @click.option("--timeout", default=900.0, show_default=True, help="Longest wait for one step, in seconds.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted replay of the same span and step.")
+@click.option("--again", is_flag=True, help="Send events of a time that the loop has already reached.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write step durations to this JSON file.")
 def replay(
     loop: str, start: datetime, end: datetime, step: timedelta, wire: str, caller: bool,
     ignore_decider: tuple[str, ...], permute_labels: int | None, late_share: float, late_by: timedelta, late_seed: int,
-    timeout: float, resume: bool, report: Path | None,
+    timeout: float, resume: bool, again: bool, report: Path | None,
 ) -> None:  # fmt: skip
     """Send the past of LOOP to Kafka, in steps of event time."""
     settings = Settings()
@@ -52,7 +53,7 @@ def replay(
     session = ReplaySession(
         settings, definition, _span(start, end, step), wire=wire, with_caller=caller,  # type: ignore[arg-type]
         ignored=ignore_decider, permute_seed=permute_labels,
-        late=Lateness(late_share, to_ms(late_by), late_seed), timeout_s=timeout, resume=resume,
+        late=Lateness(late_share, to_ms(late_by), late_seed), timeout_s=timeout, resume=resume, again=again,
     )  # fmt: skip
     result = session.run(Interrupts().stop)
     if report is not None:

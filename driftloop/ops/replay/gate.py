@@ -7,6 +7,7 @@ from typing import Any
 
 from driftloop.contracts import features_pb2, monitoring_pb2, replay_pb2
 from driftloop.events.envelope import Envelope
+from driftloop.readmodel.event_text import day
 from driftloop.readmodel.loop_history import LoopHistory
 from driftloop.readmodel.pending_work import DECIDERS
 
@@ -55,5 +56,5 @@ class Gate:
             return ["features are not complete up to the step yet"]
         boundary = watermark_ms // self.block_ms * self.block_ms
         if self.first_ms is not None and boundary > self.first_ms and self.closed_ms < boundary:
-            return [f"window ending at {boundary} is not closed yet"]
+            return [f"the window that ends at {day(boundary)} is not closed yet"]
         return self.history.pending.open()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol
 
 from driftloop.bus.ports import BatchProducer, Outgoing
+from driftloop.loop.effects import span_text
 from driftloop.ops.replay.encode import watermark
 from driftloop.ops.replay.follow import Follower
 from driftloop.ops.replay.progress import Progress
 from driftloop.process.errors import Retriable
+from driftloop.readmodel.event_text import day
 
 _CHECK_S = 0.5
 """Interval of checks whether the replay is to stop."""
@@ -79,7 +82,8 @@ class StepProducer:
                 return False
             if time.monotonic() > deadline:
                 missing = self.waits_for(to_ms)
-                raise Retriable(f"step to {to_ms} did not end within {self.timeout_s:.0f} s: {missing}")
+                limit = span_text(timedelta(seconds=self.timeout_s))
+                raise Retriable(f"the step to {day(to_ms)} did not end within {limit}: {'; '.join(missing)}")
         return True
 
     def _records(self, start_ms: int, end_ms: int) -> list[Outgoing]:

@@ -11,6 +11,7 @@ from driftloop.contracts import replay_pb2
 from driftloop.events.envelope import Envelope
 from driftloop.ops.replay.encode import WATERMARK_HEADER
 from driftloop.process.errors import ConfigError
+from driftloop.readmodel.event_text import day
 
 Content = tuple[str, bytes | None, bytes | None]
 """Topic, key and value of a record."""
@@ -37,7 +38,7 @@ class Progress:
             return start_ms
         if self.reached_ms < end_ms and (self.reached_ms - start_ms) % step_ms:
             raise ConfigError(
-                f"the topics end at {self.reached_ms}, inside a step; resume with the same start and step"
+                f"the topics end at {day(self.reached_ms)}, inside a step; resume with the same start and step"
             )
         return self.reached_ms
 

@@ -6,6 +6,7 @@ import statistics
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from driftloop.events.event_log import read_events, read_topics
 from driftloop.events.ids import event_id
 from driftloop.loop import Loop, to_ms
 from driftloop.loop.code import load_module
+from driftloop.loop.effects import span_text
 from driftloop.ops.replay.caller import Caller
 from driftloop.ops.replay.check import check_tables
 from driftloop.ops.replay.delay import delay
@@ -28,11 +30,13 @@ from driftloop.ops.replay.encode import Events, Wire, events_of
 from driftloop.ops.replay.follow import Follower, follow_lifecycle
 from driftloop.ops.replay.gate import Gate
 from driftloop.ops.replay.permute import permute_outcomes
+from driftloop.ops.replay.preflight import refuse_repetition, require_reader
 from driftloop.ops.replay.producer import StepProducer
 from driftloop.ops.replay.progress import Progress, completed_steps, count_answers, read_progress
 from driftloop.process.clock import SystemClock
 from driftloop.process.errors import ConfigError, LoopDefinitionError, Retriable
 from driftloop.process.settings import Settings
+from driftloop.readmodel.event_text import day
 from driftloop.readmodel.pending_work import DECIDERS
 
 
@@ -70,14 +74,26 @@ class ReplaySession:
         late: Lateness = Lateness(),
         timeout_s: float = 900.0,
         resume: bool = False,
+        again: bool = False,
     ) -> None:
-        """``resume``: continue where the topics end, after an interrupted replay of the same span."""
+        """``resume``: continue where the topics end, after an interrupted replay of the same span.
+
+        ``again``: start even before the time that the loop has reached.
+        """
         self._settings, self._loop, self._span, self._wire, self._late = settings, loop, span, wire, late
         self._with_caller, self._permute_seed, self._timeout_s = with_caller, permute_seed, timeout_s
-        self._gate, self._resume = _gate(loop, ignored), resume
+        self._gate, self._resume, self._again = _gate(loop, ignored), resume, again
 
     def run(self, stop: threading.Event) -> dict[str, Any]:
-        """Replay; return what was sent and the duration of the steps in milliseconds."""
+        """Replay; return what was sent and the duration of the steps in milliseconds.
+
+        Raises:
+            ConfigError: the loop has already reached a later time than the start.
+            DriftloopError: nobody reads the loop's topics.
+        """
+        require_reader(self._settings, self._loop, stop)
+        if not self._resume and not self._again:
+            refuse_repetition(self._settings, self._loop, self._span.start_ms)
         events = self._events()
         follower = follow_lifecycle(self._settings.kafka_bootstrap, "replay-producer", self._gate.process)
         producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # every step is flushed
@@ -96,6 +112,7 @@ class ReplaySession:
             producer.close()
         return {
             "reached_ms": reached,
+            "reached": day(reached),
             "sent": {name: stream.count(span.start_ms, reached) for name, stream in events.items()},
             **_summary(steps.durations_ms),
         }
@@ -193,9 +210,8 @@ class CallSession:
         while not follower.wait_for(lambda: stop.is_set() or self._gate.at_rest(at_ms), 1.0):
             waited += 1.0
             if waited >= self._timeout_s:
-                raise Retriable(
-                    f"the loop was not at rest at {at_ms} within {self._timeout_s:.0f} s: {self._gate.waits_for(at_ms)}"
-                )
+                limit, missing = span_text(timedelta(seconds=self._timeout_s)), "; ".join(self._gate.waits_for(at_ms))
+                raise Retriable(f"{self._loop.name} was not at rest at {day(at_ms)} within {limit}: {missing}")
         return not stop.is_set()
 
     def _request_predictions(self, caller: Caller, requests: pa.Table, at_ms: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import click
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Outgoing
 from driftloop.ops import cli
+from driftloop.process.settings import ROOT
 from tests.e2e.running.commands import WHY, run_command, run_json
 from tests.e2e.running.system import RunningSystem
 from tests.helpers.eventually import assert_eventually
@@ -28,6 +30,7 @@ WRONG = [
     (("demo", "--plan", "nine"), "nine.yaml:1: the plan is missing; it defines the days to replay"),
     (("replay", "flights"), "Missing option '--start'"),
     (("replay", "flights", "--start", "2013-01-02", "--end", "2013-01-01"), "must be after the start 2013-01-02"),
+    (("replay", "flights", "--start", "2013-01-14", "--end", "2013-01-15"), "flights has already reached 2013-03-"),
     (("call", "flights", "--start", "soon"), "'soon' is not a date; write 2013-05-19"),
     (("init", "9"), "use lowercase letters, digits and _, starting with a letter"),
     (("init", "flights"), "choose another name or remove it first"),
@@ -84,6 +87,18 @@ def test_up_leaves_a_running_system_as_it_is(running: RunningSystem) -> None:
     assert output["already"]
     assert {"kafka", "triton", "ingestion", "control"} <= output["ready_s"].keys()
     assert running.pids() == before
+
+
+def test_a_replay_of_a_loop_that_nobody_reads_says_so(running: RunningSystem) -> None:
+    loops = {
+        "DRIFTLOOP_LOOPS_DIR": str(ROOT / "tests" / "loops"),
+        "DRIFTLOOP_FEATURE_REPO": str(ROOT / "tests" / "loops" / "feature_repo"),
+    }
+    line = replace(running.line, environment=running.line.environment | loops)
+    ended = line.run("replay", "orders", "--start", "2020-09-13", "--end", "2020-09-14")
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    [error] = ended.stderr.strip().splitlines()
+    assert "Kafka has no topic orders.inspected: run `driftloop up`, which starts orders" in error
 
 
 def test_the_status_shows_parts_and_loops(running: RunningSystem) -> None:

@@ -141,10 +141,10 @@ def test_the_recipe_for_xgboost_exports_a_model_fitted_on_any_float(dtype: str, 
     model = xgboost.XGBClassifier(n_estimators=5, max_depth=2, nthread=1)
     model.fit(fitted_on if framed else fitted_on.to_numpy(), labels)
     data = rows("binary")
-    expected = model.predict_proba(data.numeric[:, 1:].astype(dtype))[:, 1] if not framed else None
+    asked = pd.DataFrame(data.numeric[:, 1:], columns=["reading", "size"]).astype(dtype)
+    expected = np.asarray(model.predict_proba(asked if framed else asked.to_numpy())[:, 1], dtype=np.float64)
     names = {"onnxmltools": onnxmltools, "FloatTensorType": FloatTensorType, "model": model}
     if framed:
-        expected = model.predict_proba(pd.DataFrame(data.numeric[:, 1:], columns=["reading", "size"]))[:, 1]
         exec(unname, names)
     content = eval(code, names).SerializeToString()
     loaded = import_model(content, "binary", tmp_path, ImportOptions(FEATURES))

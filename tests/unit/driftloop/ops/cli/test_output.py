@@ -95,7 +95,7 @@ def _printed(value: object) -> str:
 
 FORBIDDEN = re.compile(
     r"click\.(echo|secho|style|echo_via_pager)\(|(?<![\w.])print\(|rich\.(markup|console)|from_markup"
-    r"|sys\.(stdout|stderr)\.write|TextColumn\((?![^)]*markup=False)|\.show\(\)"
+    r"|sys\.(stdout|stderr)\.write\((?!json)|TextColumn\((?![^)]*markup=False)|\.show\(\)"
 )
 """Ways to the terminal that do not go through `driftloop.ops.cli.output`."""
 

@@ -9,6 +9,7 @@ from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import replay_pb2 as replay
 from driftloop.events.envelope import Envelope
 from driftloop.ops.replay.gate import Gate
+from driftloop.readmodel.event_text import day
 
 DAY = 86_400_000
 HOUR = 3_600_000
@@ -60,7 +61,7 @@ def test_a_boundary_waits_for_its_window_and_all_deciders(gate: Gate) -> None:
     boundary = 11 * DAY
     gate.process(_right_up_to(boundary + HOUR))
     for at in (boundary, boundary + HOUR):
-        assert gate.waits_for(at) == [f"window ending at {boundary} is not closed yet"]
+        assert gate.waits_for(at) == [f"the window that ends at {day(boundary)} is not closed yet"]
     gate.process(_closed(boundary))
     for decider in ("detectors", "evaluation", "training"):
         assert not gate.at_rest(boundary)

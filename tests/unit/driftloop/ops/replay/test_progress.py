@@ -89,6 +89,6 @@ def test_an_event_that_comes_twice_in_a_step_is_sent_twice() -> None:
 
 
 def test_steps_of_another_length_are_refused() -> None:
-    with pytest.raises(ConfigError, match="the topics end at 20, inside a step"):
+    with pytest.raises(ConfigError, match="the topics end at 1970-01-01 00:00, inside a step"):
         _progress(SENT).start_ms(0, 100, 15)
     assert _progress(SENT).start_ms(0, 20, 15) == 20  # the last step may be shorter

@@ -99,7 +99,7 @@ def test_each_step_sends_its_events_then_the_watermark_to_every_partition(
 
 def test_a_step_is_sent_after_the_previous_one_is_done(broker: _Answering, follower: Follower, seen: list[int]) -> None:
     broker.answers = False
-    with pytest.raises(Retriable, match=r"step to 10 did not end within 0 s: \['step 10'\]"):
+    with pytest.raises(Retriable, match=r"the step to 1970-01-01 00:00 did not end within 0s: step 10"):
         _steps(broker, follower, seen, timeout_s=0.0).run(0, 25, 10, lambda: False)
     assert [record.value for record in broker.records("placed") if record.value] == [b"0", b"5"]
 
@@ -131,14 +131,14 @@ def test_a_resumed_replay_waits_for_the_interrupted_step(
     broker: _Answering, follower: Follower, seen: list[int]
 ) -> None:
     broker.answers = False
-    with pytest.raises(Retriable, match="step to 10"):
+    with pytest.raises(Retriable, match="step 10"):
         _steps(broker, follower, seen, timeout_s=0.0).run(0, 25, 10, lambda: False)
     again = _steps(broker, follower, seen, timeout_s=0.0)
     again.progress = read_progress(
         [record for name in EVENTS for record in broker.records(name)], {"placed": 2, "shelved": 1}
     )
     again.resumed = True
-    with pytest.raises(Retriable, match="step to 10"):
+    with pytest.raises(Retriable, match="step 10"):
         again.run(again.progress.start_ms(0, 25, 10), 25, 10, lambda: False)
     assert [record.value for record in broker.records("placed") if record.value] == [b"0", b"5"]
     broker.append([_asked(10)])
@@ -153,7 +153,7 @@ def test_a_replay_resumed_at_its_end_waits_for_the_last_step(
     broker.answers = False
     again = _steps(broker, follower, seen, timeout_s=0.0)
     again.resumed = True
-    with pytest.raises(Retriable, match="step to 25"):
+    with pytest.raises(Retriable, match="step 25"):
         again.run(25, 25, 10, lambda: False)
 
 
