@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -175,10 +175,11 @@ class CallSession:
         producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # every step is flushed
         client = triton.InferenceServerClient(self._settings.triton_grpc)
         caller = Caller(client, self._loop.name, self._loop.definition.prediction)
-        steps = self._completed() if self._resume else {}
+        completed = self._completed()
+        steps = completed if self._resume else {}
         follower.start()
         try:
-            for at in self._steps_after(max(steps, default=self._span.start_ms)):
+            for at in steps_to_request(self._span, completed, resume=self._resume):
                 if not self._wait(follower, at, stop):
                     break
                 answered, failed = self._request_predictions(caller, requests, at)
@@ -195,9 +196,6 @@ class CallSession:
         return completed_steps(
             read_events(self._settings.kafka_bootstrap, [topic_of(replay_pb2.StepAsked).name]), self._loop.name
         )
-
-    def _steps_after(self, watermark_ms: int) -> range:
-        return range(watermark_ms + self._span.step_ms, self._span.end_ms + 1, self._span.step_ms)
 
     def _requests(self) -> pa.Table:
         source = load_module(self._loop.folder, "source")
@@ -226,6 +224,20 @@ class CallSession:
         draft = Draft(event_id("step-asked", loop, at_ms), loop, at_ms, step)
         event = from_draft(draft, source="replay", wall_time_ms=self._clock.now_ms(), cause=None, traceparent=None)
         return to_record(event)
+
+
+def steps_to_request(span: Span, completed: Mapping[int, replay_pb2.StepAsked], *, resume: bool) -> range:
+    """Return the watermarks at which a caller requests a step's predictions.
+
+    The last one is the end of the span: its predictions are those of the next span's first step, so that one skips it.
+    """
+    if resume:
+        first_ms = max(completed, default=span.start_ms - span.step_ms) + span.step_ms
+    else:
+        before = completed.get(span.start_ms)
+        requested = before is not None and before.asked + before.failed > 0
+        first_ms = span.start_ms + span.step_ms * requested
+    return range(first_ms, span.end_ms + 1, span.step_ms)
 
 
 def _gate(loop: Loop, ignored: Sequence[str]) -> Gate:
