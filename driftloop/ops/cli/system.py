@@ -26,6 +26,8 @@ from driftloop.process.settings import Settings
 def up(as_json: bool, check: bool, timeout: float) -> None:
     """Start the system and wait until every part is ready. Parts that run already are left as they are.
 
+    If a loop was added since the start, the services restart to read it; predictions are answered meanwhile.
+
     Ctrl-C stops only what this command started.
     """
     settings = Settings()
@@ -48,14 +50,20 @@ def up(as_json: bool, check: bool, timeout: float) -> None:
             interrupts.defer_signals()
     started = _start(settings, interrupts, progress, timeout)
     if as_json:
-        echo_json({"already": started.already, "ready_s": started.ready_s})
-    elif started.already:
-        echo("the system was running already")
+        echo_json({"already": started.already, "added": started.added, "ready_s": started.ready_s})
     else:
-        echo(
-            f"started in {max(started.ready_s.values()):.1f} s; `driftloop status` shows its state, `driftloop down` "
-            f"stops it; the page is http://{settings.control_http}/"
-        )
+        echo(_summary(started, settings))
+
+
+def _summary(started: Started, settings: Settings) -> str:
+    if started.added:
+        return f"the system was running; its services were restarted for {', '.join(started.added)}, which is new"
+    if started.already:
+        return "the system was running already"
+    return (
+        f"started in {max(started.ready_s.values()):.1f} s; `driftloop status` shows its state, `driftloop down` "
+        f"stops it; the page is http://{settings.control_http}/"
+    )
 
 
 def _start(settings: Settings, interrupts: Interrupts, progress: Progress, timeout: float) -> Started:

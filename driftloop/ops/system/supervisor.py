@@ -47,6 +47,7 @@ _QUIT_AGAIN_S = 2.0
 _REFUSED_S = 0.1
 _FINAL_S = 2.0
 _ORPHANS_S = 15.0
+_RESTART_S = 60.0
 _KILLED_S = 10.0
 """Longest wait for killed processes to disappear: on a busy machine their parent needs time to reap them."""
 
@@ -156,6 +157,11 @@ class Supervisor:
                 daemon.wait(_QUIT_AGAIN_S if accepted else _REFUSED_S)
         _terminate(family | self.processes(), _FINAL_S)
         return True
+
+    def restart(self, names: Sequence[str]) -> None:
+        """Restart running parts, one after the other; return when each has a new process."""
+        for name in names:
+            self._call("restart", _RESTART_S, name=name, waiting=True)
 
     def processes(self) -> set[psutil.Process]:
         """Return running processes that a daemon of this home has started, including the daemon."""

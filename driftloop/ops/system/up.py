@@ -17,6 +17,7 @@ from driftloop.ops.system.incomplete_restore import refuse_incomplete_restore
 from driftloop.ops.system.inference_probe import probe_inference
 from driftloop.ops.system.parts import Part, parts
 from driftloop.ops.system.probes import Probe, RunningProbes
+from driftloop.ops.system.running_loops import added_loops, write_running_loops
 from driftloop.ops.system.status import forget_ready_s, read_ready_s, write_ready_s
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.errors import ConfigError, DriftloopError
@@ -36,6 +37,8 @@ class Started:
     """Seconds from the start until each part was ready and, if probes ran, until each was answered."""
     already: bool
     """Whether the system was running before."""
+    added: tuple[str, ...] = ()
+    """Loops that the running system did not know; its services were restarted."""
 
 
 def start_system(
@@ -43,7 +46,8 @@ def start_system(
 ) -> Started:
     """Start the parts that do not run, wait for all of them, and probe one inference and one event per loop.
 
-    Skips the probes if they were answered since the last start.
+    Restarts the services of a running system if there are loops that it does not know. Skips the probes if they were
+    answered since the last start.
 
     ``supervised`` is called once the supervisor runs: from then on everything that was started can be stopped.
 
@@ -62,9 +66,12 @@ def start_system(
     supervisor, all_parts, started = Supervisor(settings), parts(settings), time.monotonic()
     already = supervisor.alive()
     supervisor.refuse_other_checkout()
-    if not already:
+    added = added_loops(settings, loops) if already else []
+    if not already or added:
         clear_all_startup_errors(settings.home)
         forget_ready_s(settings)
+    if not already:
+        write_running_loops(settings, loops)
         supervisor.start(all_parts)
     supervised()
     topics_exist = threading.Event()
@@ -72,6 +79,9 @@ def start_system(
     try:
         with RunningProbes(probes, timeout_s) as running:
             create_topics(settings.kafka_bootstrap, plan_topics(loop.definition for loop in loops), timeout_s=timeout_s)
+            if added:  # a service reads the loops at its start
+                supervisor.restart([part.name for part in all_parts if part.kind == "service"])
+                write_running_loops(settings, loops)
             topics_exist.set()
             times = _wait(all_parts, running, settings, progress, started, timeout_s)
     except ConfigError:
@@ -82,7 +92,7 @@ def start_system(
         raise
     if probes:
         write_ready_s(settings, times)
-    return Started(times, already)
+    return Started(times, already, tuple(added))
 
 
 def make_probes(settings: Settings, loops: Sequence[Loop], topics_exist: threading.Event) -> list[Probe]:

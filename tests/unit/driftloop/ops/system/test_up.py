@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ class Idle:
 
     def __init__(self) -> None:
         self.runs = False
+        self.restarted: list[str] = []
 
     def __call__(self, _: Settings) -> Idle:
         return self
@@ -39,6 +41,9 @@ class Idle:
     def start(self, _: object) -> None:
         self.runs = True
 
+    def restart(self, names: list[str]) -> None:
+        self.restarted += names
+
     def stop(self, **_: object) -> None:
         self.runs = False
 
@@ -47,7 +52,9 @@ class World:
     """A system without parts; a test chooses the answers of its probes."""
 
     def __init__(self, home: Path) -> None:
-        self.settings = Settings(home=home, loops_dir=ROOT / "tests" / "loops")
+        loops = home / "loops"
+        shutil.copytree(ROOT / "tests" / "loops" / "orders", loops / "orders")
+        self.settings = Settings(home=home, loops_dir=loops)
         self.supervisor = Idle()
         self.probed: list[str] = []
         self.progress: list[str] = []
@@ -68,10 +75,11 @@ class World:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path)
     kafka = type("Kafka", (), {"name": "kafka", "kind": "infrastructure"})()
+    ingestion = type("Ingestion", (), {"name": "ingestion", "kind": "service"})()
     for name, stand_in in (
         ("Supervisor", world.supervisor),
         ("create_topics", lambda *_, **__: None),
-        ("parts", lambda _: [kafka]),
+        ("parts", lambda _: [kafka, ingestion]),
         ("ready", lambda *_: True),
         ("make_probes", world.probes),
     ):
@@ -86,7 +94,7 @@ def fail(_name: str, _deadline: Deadline) -> None:
 def test_a_start_waits_for_the_probes_and_measures_them(world: World) -> None:
     started = world.up()
     assert sorted(world.probed) == sorted(PROBES)
-    assert sorted(world.progress) == sorted(started.ready_s) == ["event probe", "inference", "kafka"]
+    assert sorted(world.progress) == sorted(started.ready_s) == ["event probe", "inference", "ingestion", "kafka"]
     assert read_ready_s(world.settings) == started.ready_s
     assert not started.already
 
@@ -117,7 +125,7 @@ def test_a_failed_probe_runs_again_and_the_system_keeps_running(world: World) ->
     world.answer = answer
     assert world.up().already
     assert len(world.probed) == 2 * len(PROBES)
-    assert read_ready_s(world.settings).keys() == {"kafka", *PROBES}
+    assert read_ready_s(world.settings).keys() == {"kafka", "ingestion", *PROBES}
 
 
 def test_no_answer_in_time_names_the_probes_and_a_log(world: World) -> None:
@@ -140,3 +148,43 @@ def test_a_refused_configuration_ends_the_wait_for_probes(world: World) -> None:
 
 def _until_cancelled(deadline: Deadline) -> None:
     deadline.wait(60.0)
+
+
+def add_loop(world: World, name: str) -> None:
+    folder = world.settings.loops_dir / name
+    shutil.copytree(world.settings.loops_dir / "orders", folder)
+    path = folder / "loop.yaml"
+    path.write_text(path.read_text().replace("loop: orders", f"loop: {name}"))
+
+
+def test_services_restart_for_a_loop_that_was_added(world: World) -> None:
+    world.up()
+    assert world.up().added == ()
+    world.probed.clear()
+    add_loop(world, "returns")
+    started = world.up()
+    assert (started.already, started.added) == (True, ("returns",))
+    assert world.supervisor.restarted == ["ingestion"]
+    assert sorted(world.probed) == sorted(PROBES)
+    assert world.up().added == ()
+    assert world.supervisor.restarted == ["ingestion"]
+
+
+def test_a_running_system_of_an_older_version_is_left_as_it_is(world: World) -> None:
+    world.up()
+    (world.settings.home / "run" / "loops.json").unlink()
+    add_loop(world, "returns")
+    assert world.up().added == ()
+
+
+def test_a_loop_that_the_services_cannot_find_is_reported(world: World, tmp_path: Path) -> None:
+    world.up()
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(world.settings.loops_dir, elsewhere)
+    world.settings = world.settings.model_copy(update={"loops_dir": elsewhere})
+    assert world.up().added == ()
+    add_loop(world, "returns")
+    with pytest.raises(
+        ConfigError, match=r"not know returns: it was started with DRIFTLOOP_LOOPS_DIR=.*driftloop down"
+    ):
+        world.up()
