@@ -62,7 +62,7 @@ DEFINITION = {
     "int64 for a string column": ("channel: {type: string}", "channel: {type: int64}", "channel is string"),
     "int64 for a double column": ("basket_cents: {type: double}", "basket_cents: {type: int64}", "is double"),
     "string for a double column": ("basket_cents: {type: double}", "basket_cents: {type: string}", "is double"),
-    "join key as a number": ("{type: string, column: shop,", "{type: double, column: shop,", "shop is string"),
+    "join key as a number": ("{type: string, column: shop,", "{type: double, column: shop,", "a join key is a string"),
     "input misspelt": ("basket_cents: {type: double}", "basket: {type: double}", "no column 'basket'"),
     "input's column misspelt": ("column: shop, model", "column: shopp, model", "no column 'shopp'"),
     "input's type misspelt": ("lines: {type: int64}", "lines: {type: int}", "lines.type"),
