@@ -14,10 +14,12 @@ from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import Outgoing, Record, RecordsRefused, TopicPartition
+from driftloop.bus.topic_watch import TopicWatch, describe_topics
 from driftloop.bus.transient import call_with_retry, is_permanent, is_transient
-from driftloop.process.errors import Retriable, UndeclaredTopic
+from driftloop.process.errors import Retriable, TopicChanged, UndeclaredTopic
 
 _METADATA_TIMEOUT_S = 10.0
+_DESCRIBE_TIMEOUT_S = 10.0
 
 
 class KafkaBatchConsumer:
@@ -39,10 +41,12 @@ class KafkaBatchConsumer:
         self._consumer = Consumer(KafkaSettings(bootstrap).batch_consumer(group))
         partitions = [TopicPartition(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
         self._offsets = Offsets(bootstrap)
+        self._watch = TopicWatch(partial(describe_topics, bootstrap, topics, _DESCRIBE_TIMEOUT_S))
         if newest:
             self._next = self._offsets.ends(partitions)
         else:
-            self._next = self._offsets.first(partitions) | self._offsets.committed(group, partitions)
+            self._next = self._offsets.first(partitions)
+            self._next |= self._existing(self._offsets.committed(group, partitions))
         self._assign()
 
     def _assign(self) -> None:
@@ -50,12 +54,17 @@ class KafkaBatchConsumer:
         self._consumer.assign([Position(tp.topic, tp.partition, offset) for tp, offset in read.items()])
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
+        self._watch.check()
         first = self._consumer.poll(timeout_s)
         if first is None:
             return []
         messages = [first, *self._lingering(max_records - 1)]
         records = [record_of(message) for message in messages if not _passing(message)]
-        self._next.update({TopicPartition(record.topic, record.partition): record.offset + 1 for record in records})
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            if record.offset < self._next[partition]:
+                raise TopicChanged(f"the offsets of {record.topic} begin again; the process restarts")
+            self._next[partition] = record.offset + 1
         return records
 
     def _lingering(self, most: int) -> list[Message]:
@@ -72,8 +81,13 @@ class KafkaBatchConsumer:
         return frozenset(self._next)
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
-        self._next.update(positions)
+        self._next.update(self._existing(positions))
         self._assign()
+
+    def _existing(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Return the positions; a partition that ends before its position is another one now and is read from 0."""
+        ends = self._offsets.ends(positions)
+        return {tp: offset if offset <= ends[tp] else 0 for tp, offset in positions.items()}
 
     def pause(self, topics: Collection[str]) -> None:
         self._paused = frozenset(topics)
@@ -86,6 +100,9 @@ class KafkaBatchConsumer:
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
         return self._offsets.ends(self._next)
+
+    def topic_ids(self) -> Mapping[str, str]:
+        return self._watch.ids()
 
     def close(self) -> None:
         self._consumer.close()
@@ -177,6 +194,8 @@ def _passing(message: Message) -> bool:
         return False
     if error.code() == KafkaError._PARTITION_EOF or is_transient(error):
         return True
+    if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        raise TopicChanged(f"the broker no longer has the topic {message.topic()}; `driftloop up` creates it")
     raise KafkaException(error)
 
 

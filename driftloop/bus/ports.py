@@ -65,7 +65,11 @@ class BatchConsumer(Protocol):
     """Reads batches on the owner's thread. Not thread-safe. The owner closes it."""
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        """Return up to ``max_records`` records; wait at most ``timeout_s`` seconds for the first."""
+        """Return up to ``max_records`` records; wait at most ``timeout_s`` seconds for the first.
+
+        Raises:
+            TopicChanged: a topic was created again or has more partitions; the process must restart.
+        """
         ...
 
     def assignment(self) -> frozenset[TopicPartition]:
@@ -86,6 +90,10 @@ class BatchConsumer(Protocol):
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
         """Return the offset after the newest record, per assigned partition."""
+        ...
+
+    def topic_ids(self) -> Mapping[str, str]:
+        """Return the id of each topic. A topic that is deleted and created again gets another one."""
         ...
 
     def close(self) -> None:

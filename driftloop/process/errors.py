@@ -55,6 +55,10 @@ class UndeclaredTopic(DriftloopError):
     """The topic has no declaration."""
 
 
+class TopicChanged(DriftloopError):
+    """A topic that the process reads was created again, or has more partitions. The process must restart."""
+
+
 class BundleError(DriftloopError):
     """A bundle is incomplete, or a file differs from its digest."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from driftloop.bus.ports import TopicPartition
@@ -69,3 +69,8 @@ def positions_to_json(offsets: Offsets) -> list[list[str | int]]:
 def positions_from_json(rows: Iterable[Sequence[Any]]) -> dict[TopicPartition, int]:
     """Return the offsets that `positions_to_json` wrote."""
     return {TopicPartition(topic, partition): offset for topic, partition, offset in rows}
+
+
+def from_beginning(offsets: Offsets, topics: Collection[str]) -> dict[TopicPartition, int]:
+    """Return the offsets, 0 for these topics: they were created again and are read from their beginning."""
+    return {partition: 0 if partition.topic in topics else offset for partition, offset in offsets.items()}

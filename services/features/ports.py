@@ -59,6 +59,8 @@ class Checkpoint:
     """Includes loops that do not run now."""
     apart: Mapping[str, Mapping[TopicPartition, int]] = field(default_factory=dict)
     """Positions of the loops that were not read up to ``positions``."""
+    topic_ids: Mapping[str, str] = field(default_factory=dict)
+    """Ids of the topics of these positions."""
 
 
 class Checkpoints(Protocol):

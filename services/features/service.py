@@ -12,6 +12,7 @@ from typing import IO
 
 from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_for_error
 from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing, Record, TopicPartition
+from driftloop.bus.topic_watch import created_again
 from driftloop.contracts.features_pb2 import WatermarkAdvanced
 from driftloop.events import ids
 from driftloop.events.envelope import Draft, from_draft, to_record
@@ -19,7 +20,7 @@ from driftloop.process.clock import Clock
 from driftloop.process.errors import InvalidEvent
 from driftloop.runner import batch_loop
 from driftloop.runner.batch_loop import Positions
-from driftloop.runner.loop_positions import LoopPositions
+from driftloop.runner.loop_positions import LoopPositions, from_beginning
 from services.features import metrics
 from services.features.config import FeaturesSettings
 from services.features.domain.engine import Advance
@@ -54,7 +55,11 @@ class Features(batch_loop.Processor[Sequence[Record]]):
         self._runs = dict(runs)
         self._parts = parts
         self._settings = settings
-        self._loops = LoopPositions(checkpoint.positions, checkpoint.apart, present=runs, known=checkpoint.loops)
+        self._topic_ids = parts.consumer.topic_ids()
+        again = created_again(checkpoint.topic_ids, self._topic_ids, checkpoint.positions, parts.consumer.end_offsets())
+        read, apart = from_beginning(checkpoint.positions, again), checkpoint.apart.items()
+        apart_now = {loop: from_beginning(positions, again) for loop, positions in apart}
+        self._loops = LoopPositions(read, apart_now, present=runs, known=checkpoint.loops)
         self._left_out = {name: state for name, state in checkpoint.loops.items() if name not in runs}
         start = self._loops.start()
         self._positions = {partition: start.get(partition, 0) for partition in parts.consumer.assignment()}
@@ -92,7 +97,9 @@ class Features(batch_loop.Processor[Sequence[Record]]):
 
     def _checkpoint(self) -> Checkpoint:
         states = {name: run.snapshot() for name, run in self._runs.items()}
-        return Checkpoint(dict(self._positions), {**self._left_out, **states}, self._loops.apart(self._positions))
+        return Checkpoint(
+            dict(self._positions), {**self._left_out, **states}, self._loops.apart(self._positions), self._topic_ids
+        )
 
     def _handle(self, record: Record) -> None:
         try:

@@ -24,6 +24,7 @@ from services.ingestion.config import IngestionSettings
 from services.ingestion.domain.arrivals import ArrivalRules, PartitionClock
 from services.ingestion.domain.fanout import Partitioner
 from services.ingestion.domain.watermarks import LoopClock
+from services.ingestion.generations import RenumberedConsumer
 from services.ingestion.messages import Messages
 from services.ingestion.pipeline import Pipeline
 from services.ingestion.ports import Journal, Lake, Resumes
@@ -90,15 +91,17 @@ def assemble(
     messages = [Messages(loop.name, world.clock) for loop in loops]
     pipelines = [_pipeline(loop, sender, world) for loop, sender in zip(loops, messages, strict=True)]
     idle = IdlePartitions(world.consumer.assignment(), _timeouts_s(loops), world.clock)
-    reader = Reader(world.consumer, world.journal, idle, world.clock, settings.poll_records)
+    consumer = RenumberedConsumer(world.consumer)
+    reader = Reader(consumer, world.journal, idle, world.clock, settings.poll_records)
     definitions = {(loop.name, topic): digest for loop in loops for topic, digest in loop.digests.items()}
     parts = Parts(
-        world.producer, reader, world.journal, world.lake, pipelines, messages, definitions, world.resumes, world.clock
-    )
+        consumer, world.producer, reader, world.journal, world.lake, pipelines, messages, definitions, world.resumes,
+        world.clock,
+    )  # fmt: skip
     # the checkpoint counts: the group's offsets only show the lag, so a refused commit waits for the next one
     options = LoopOptions(background_flush, commit_required=False, lag_every_s=settings.lag_every_s)
     return BatchLoop(
-        Ingestion(parts, settings), world.consumer, stop, world.clock,
+        Ingestion(parts, settings), consumer, stop, world.clock,
         options=options, resources=[world.journal, world.resumes], producer=world.producer,
     )  # fmt: skip
 

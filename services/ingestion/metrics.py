@@ -25,6 +25,9 @@ FAR_AHEAD = Gauge(
     "Newest events of partitions whose watermark does not follow them yet, because they are too far ahead.",
     ("loop", "event_type"),
 )
+TOPICS_CREATED_AGAIN = Counter(
+    "driftloop_ingestion_topics_created_again", "Raw topics found deleted and created again at a start.", ("topic",)
+)
 PROBES = Counter(
     "driftloop_ingestion_probes",
     "Probes that were answered: accepted or refused.",

@@ -131,10 +131,11 @@ class Pipeline:
         return ClockState(dict(clock.partitions), clock.watermark_ms, clock.sequence, waiting, clock.idle)
 
     def restore(self, state: ClockState) -> None:
-        """Restore the clock's state; new partitions start without a clock."""
-        self.clock.partitions.update(state.partitions)
+        """Restore the clock's state; new partitions start without a clock, and those that are gone do not count."""
+        known = self.clock.partitions.keys() & state.partitions.keys()
+        self.clock.partitions.update({partition: state.partitions[partition] for partition in known})
         self.clock.watermark_ms, self.clock.sequence = state.watermark_ms, state.sequence
-        self.clock.waiting, self.clock.idle = set(state.waiting), state.idle
+        self.clock.waiting, self.clock.idle = set(state.waiting), state.idle & self.clock.partitions.keys()
 
     def _answer_probes(self, probes: Sequence[Record], send: Send) -> None:
         for event_type in sorted({record.topic for record in probes}):

@@ -44,6 +44,8 @@ class Checkpoint:
 
     ``sequence``: that of its last batch. ``loops``: clocks by loop. ``refusals``: by loop and topic. Both also hold the
     loops that do not run now. ``apart``: the positions of the loops that were not read up to ``positions``.
+    ``topic_ids``: the ids of the topics of these positions. ``first``: the number of the first record of partitions
+    whose topic was created again.
     """
 
     sequence: int = 0
@@ -51,6 +53,8 @@ class Checkpoint:
     loops: Mapping[str, ClockState] = field(default_factory=dict)
     refusals: Mapping[tuple[str, str], Refusals] = field(default_factory=dict)
     apart: Mapping[str, Mapping[TopicPartition, int]] = field(default_factory=dict)
+    topic_ids: Mapping[str, str] = field(default_factory=dict)
+    first: Mapping[TopicPartition, int] = field(default_factory=dict)
 
 
 class Journal(Protocol):

@@ -23,10 +23,11 @@ from services.ingestion.backlog import Backlog
 from services.ingestion.config import IngestionSettings
 from services.ingestion.domain.duplicates import DuplicateWindow
 from services.ingestion.domain.refusals import Streak
+from services.ingestion.generations import RenumberedConsumer, continue_topics
 from services.ingestion.messages import Messages
 from services.ingestion.pauses import Pauses, Topics
 from services.ingestion.pipeline import Pipeline
-from services.ingestion.ports import ACCEPTED_BEFORE, Checkpoint, Journal, Lake, Resumes, Unflushed
+from services.ingestion.ports import ACCEPTED_BEFORE, BatchRecord, Checkpoint, Journal, Lake, Resumes, Unflushed
 from services.ingestion.reader import Batch, Reader
 
 _CHECKPOINT_BATCHES = 5_000
@@ -37,6 +38,7 @@ _CHECKPOINT_BATCHES = 5_000
 class Parts:
     """The dependencies of ingestion."""
 
+    consumer: RenumberedConsumer
     producer: BatchProducer
     reader: Reader
     journal: Journal
@@ -67,7 +69,7 @@ class Ingestion(Processor[Batch | None]):
         self._log = log.get(__name__)
 
     def start(self) -> Positions:
-        self._stored, batches = self._parts.journal.load()
+        self._stored, batches = self._load()
         self._loops = _loop_positions(self._stored, [pipeline.loop for pipeline in self._parts.pipelines])
         for pipeline in self._parts.pipelines:
             if pipeline.loop in self._stored.loops:
@@ -81,6 +83,20 @@ class Ingestion(Processor[Batch | None]):
         self._log.info("resumed", checkpoint=self._stored.sequence, again=len(batches))
         positions = self._parts.reader.positions
         return {partition: offset for partition, offset in self._loops.start().items() if partition in positions}
+
+    def _load(self) -> tuple[Checkpoint, list[BatchRecord]]:
+        """Return the checkpoint and the batches since, and number the records of topics that were created again."""
+        consumer = self._parts.consumer
+        before, taken = self._parts.journal.load()
+        stored, batches, again = continue_topics(before, taken, consumer.topic_ids(), consumer.end_offsets())
+        if stored != before:
+            self._parts.journal.checkpoint(stored)  # before a record of these topics is read
+        for topic in sorted(again):
+            first = {str(tp.partition): offset for tp, offset in stored.first.items() if tp.topic == topic}
+            self._log.warning("topic-created-again", topic=topic, first_offsets=first)
+            metrics.TOPICS_CREATED_AGAIN.add(topic=topic)
+        consumer.renumber(stored.first)
+        return stored, batches
 
     def read(self) -> Batch | None:
         self._pauses.check_resumes()
@@ -152,6 +168,8 @@ class Ingestion(Processor[Batch | None]):
             {**self._stored.loops, **states},
             self._pauses.state(),
             self._loops.apart(positions),
+            self._stored.topic_ids,
+            self._stored.first,
         )
         unflushed = [
             (messages, backlog.drain())

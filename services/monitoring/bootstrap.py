@@ -62,7 +62,7 @@ def assemble(
 ) -> Joiner:
     """Return the join over these parts, with the state that the database holds."""
     monitors = {loop.loop: make_monitor(loop, consumer.assignment()) for loop in loops}
-    checkpoint, releases = restore(engine, monitors)
+    checkpoint, releases = restore(engine, monitors, consumer)
     return Joiner(
         name=NAME,
         intake=Intake(

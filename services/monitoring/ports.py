@@ -63,6 +63,8 @@ class JoinCheckpoint:
     """Next offset to read."""
     seen: dict[str, SourceOffsets] = field(default_factory=dict)
     """Offsets of the raw records whose outcomes were read, by loop."""
+    topic_ids: Mapping[str, str] = field(default_factory=dict)
+    """Ids of the topics of these positions."""
     loops: LoopPositions = field(default_factory=lambda: LoopPositions({}, {}, present=(), known=()))
     """Where each loop was read up to."""
     known: Mapping[str, KnownOutcomes] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +23,7 @@ class MemoryBroker:
     _logs: dict[TopicPartition, list[Record]] = field(default_factory=dict)
     _partitions: dict[str, int] = field(default_factory=dict)
     _committed: dict[str, dict[TopicPartition, int]] = field(default_factory=lambda: defaultdict(dict))
+    _generations: Counter[str] = field(default_factory=Counter)
     _next_unkeyed: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -80,6 +81,21 @@ class MemoryBroker:
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         with self._changed:
             return {tp: len(self._logs[tp]) for tp in partitions}
+
+    def topic_ids(self, topics: Iterable[str]) -> Mapping[str, str]:
+        return {topic: str(self._generations[topic]) for topic in topics}
+
+    def create_again(self, topic: str, partitions: int | None = None) -> None:
+        """Delete a topic with its records and committed offsets, and create it."""
+        with self._changed:
+            count = self._partitions.pop(topic)
+            for partition in range(count):
+                del self._logs[TopicPartition(topic, partition)]
+            for committed in self._committed.values():
+                for partition in range(count):
+                    committed.pop(TopicPartition(topic, partition), None)
+            self._generations[topic] += 1
+        self.create_topic(topic, partitions or count)
 
     def forget_commits(self) -> None:
         """Make every group start from the beginning of its topics."""
@@ -140,6 +156,9 @@ class MemoryBatchConsumer:
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
         return self._broker.end_offsets(self._positions)
+
+    def topic_ids(self) -> Mapping[str, str]:
+        return self._broker.topic_ids({tp.topic for tp in self._positions})
 
     def close(self) -> None: ...
 

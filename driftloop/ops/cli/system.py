@@ -49,6 +49,8 @@ def up(as_json: bool, check: bool, timeout: float) -> None:
         finally:
             interrupts.defer_signals()
     started = _start(settings, interrupts, progress, timeout)
+    for difference in started.differences:
+        echo(f"warning: {difference}", err=True)
     if as_json:
         echo_json({"already": started.already, "added": started.added, "ready_s": started.ready_s})
     else:

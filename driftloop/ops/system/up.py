@@ -15,6 +15,7 @@ from driftloop.ops.system.event_probe import probe_events
 from driftloop.ops.system.health import ready
 from driftloop.ops.system.incomplete_restore import refuse_incomplete_restore
 from driftloop.ops.system.inference_probe import probe_inference
+from driftloop.ops.system.partitions import partition_differences
 from driftloop.ops.system.parts import Part, parts
 from driftloop.ops.system.probes import Probe, RunningProbes
 from driftloop.ops.system.running_loops import added_loops, write_running_loops
@@ -39,6 +40,8 @@ class Started:
     """Whether the system was running before."""
     added: tuple[str, ...] = ()
     """Loops that the running system did not know; its services were restarted."""
+    differences: tuple[str, ...] = ()
+    """Topics with another number of partitions than in `loop.yaml`."""
 
 
 def start_system(
@@ -92,7 +95,8 @@ def start_system(
         raise
     if probes:
         write_ready_s(settings, times)
-    return Started(times, already, tuple(added))
+    differences = partition_differences(settings.kafka_bootstrap, loops)
+    return Started(times, already, tuple(added), differences)
 
 
 def make_probes(settings: Settings, loops: Sequence[Loop], topics_exist: threading.Event) -> list[Probe]:

@@ -86,6 +86,7 @@ def _encode(checkpoint: Checkpoint) -> Parts:
     head = {
         "format": _FORMAT,
         "positions": positions_to_json(checkpoint.positions),
+        "topic_ids": dict(checkpoint.topic_ids),
         "apart": {name: positions_to_json(positions) for name, positions in checkpoint.apart.items()},
         "loops": {name: _head(state) for name, state in checkpoint.loops.items()},
     }
@@ -131,6 +132,7 @@ def _decode(parts: Parts) -> Checkpoint:
         positions_from_json(head["positions"]),
         {name: _state(name, state, parts) for name, state in head["loops"].items()},
         {name: positions_from_json(positions) for name, positions in apart.items()},
+        head.get("topic_ids", {}),
     )
 
 

@@ -55,6 +55,8 @@ class SqlJournal:
         content = {
             "positions": positions_to_json(checkpoint.positions),
             "apart": {name: positions_to_json(positions) for name, positions in checkpoint.apart.items()},
+            "topic_ids": dict(checkpoint.topic_ids),
+            "first": positions_to_json(checkpoint.first),
             "loops": {name: _state_to_json(state) for name, state in checkpoint.loops.items()},
             "refusals": [[*where, asdict(refusals)] for where, refusals in checkpoint.refusals.items()],
         }
@@ -88,6 +90,8 @@ def _checkpoint(sequence: int, content: dict[str, Any]) -> Checkpoint:
         {name: _state(state) for name, state in content["loops"].items()},
         {(loop, topic): Refusals(**fields) for loop, topic, fields in stored},
         {name: positions_from_json(positions) for name, positions in apart.items()},
+        content.get("topic_ids", {}),
+        positions_from_json(content.get("first", ())),
     )
 
 

@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, insert, select, update
 
 from driftloop.bus.dedup import SourceOffsets
+from driftloop.bus.ports import BatchConsumer
+from driftloop.bus.topic_watch import created_again
 from driftloop.contracts.predictions_pb2 import PredictionServed
 from driftloop.process.clock import Clock
 from driftloop.runner import outbox
-from driftloop.runner.loop_positions import LoopPositions, positions_from_json, positions_to_json
+from driftloop.runner.loop_positions import LoopPositions, from_beginning, positions_from_json, positions_to_json
 from services.monitoring import messages
 from services.monitoring.adapters import restating
 from services.monitoring.adapters.tables import checkpoint_table, outcomes, predictions, releases, windows
@@ -64,6 +66,7 @@ class SqlTransaction:
         apart = checkpoint.loops.apart(checkpoint.positions)
         body = {
             "positions": positions_to_json(checkpoint.positions),
+            "topic_ids": dict(checkpoint.topic_ids),
             "apart": {name: positions_to_json(positions) for name, positions in apart.items()},
             "loops": {**checkpoint.left_out, **states},
         }
@@ -77,8 +80,10 @@ class SqlTransaction:
             self._connection.execute(statement, rows)
 
 
-def restore(engine: Engine, monitors: Mapping[str, LoopMonitor]) -> tuple[JoinCheckpoint, list[ReleaseInfo]]:
-    """Restore the monitors from the database; return the input positions and the known releases."""
+def restore(
+    engine: Engine, monitors: Mapping[str, LoopMonitor], consumer: BatchConsumer
+) -> tuple[JoinCheckpoint, list[ReleaseInfo]]:
+    """Restore the monitors from the database; return the positions in the consumer's topics and the known releases."""
     with engine.connect() as connection:
         body = connection.execute(select(checkpoint_table.c.body)).scalar_one_or_none()
         state = json.loads(body) if body else {"positions": [], "loops": {}}
@@ -91,12 +96,14 @@ def restore(engine: Engine, monitors: Mapping[str, LoopMonitor]) -> tuple[JoinCh
             _restore_predictions(connection, monitor)
             _restore_outcomes(connection, monitor)
         known = [ReleaseInfo(**row._mapping) for row in connection.execute(select(releases)).all()]
-    read = positions_from_json(state["positions"])
-    apart = {name: positions_from_json(rows) for name, rows in state.get("apart", {}).items()}
+    stored, ids = positions_from_json(state["positions"]), consumer.topic_ids()
+    again = created_again(state.get("topic_ids", {}), ids, stored, consumer.end_offsets())
+    read = from_beginning(stored, again)
+    apart = {name: from_beginning(positions_from_json(rows), again) for name, rows in state.get("apart", {}).items()}
     loops = LoopPositions(read, apart, present=monitors, known=state["loops"])
     seen = {name: SourceOffsets.from_json(state["loops"].get(name, {}).get("seen", "{}")) for name in monitors}
     left_out = {name: stored for name, stored in state["loops"].items() if name not in monitors}
-    return JoinCheckpoint(loops.start(), seen, loops, outcomes_read, left_out), known
+    return JoinCheckpoint(loops.start(), seen, ids, loops, outcomes_read, left_out), known
 
 
 def _prediction_row(prediction: LoggedPrediction) -> dict[str, Any]:

@@ -217,6 +217,20 @@ def test_a_loop_that_is_left_out_for_one_start_continues_where_it_was() -> None:
     )
 
 
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_an_input_topic_that_is_created_again_is_read_from_its_beginning(undisturbed: World, repeats: int) -> None:
+    """However long the new topic is, and with rows that were read before."""
+    world = World()
+    records = stream(sales())
+    cut = len(records) // 2
+    world.bus.append(records[:cut])
+    run_to_the_end(world.service(), world)
+    world.bus.create_again(TOPIC)
+    world.bus.append([*records[cut - 6 :], *repeats * records[:cut]])
+    run_to_the_end(world.service(), world)
+    assert repr(sorted(world.online.rows.items())) == repr(sorted(undisturbed.online.rows.items()))
+
+
 def test_an_unreadable_record_is_a_dead_letter_and_the_next_one_is_handled() -> None:
     world = World()
     rows = batch([Sale("a", 1, 1, 0, 1.0)])

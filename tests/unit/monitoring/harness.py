@@ -223,6 +223,9 @@ class StopWhenIdle:
     def end_offsets(self) -> Mapping[TopicPartition, int]:
         return self._inner.end_offsets()
 
+    def topic_ids(self) -> Mapping[str, str]:
+        return self._inner.topic_ids()
+
     def close(self) -> None:
         self._inner.close()
 

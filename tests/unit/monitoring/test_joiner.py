@@ -203,6 +203,22 @@ def test_a_loop_that_is_left_out_for_one_start_continues_where_it_was(tmp_path: 
         assert values(changed, loop) == values(uninterrupted, loop)
 
 
+@pytest.mark.parametrize("repeats", [0, 2])
+def test_topics_that_are_created_again_are_read_from_their_beginning(tmp_path: Path, repeats: int) -> None:
+    uninterrupted, changed = JoinerHarness(tmp_path / "whole"), JoinerHarness(tmp_path / "changed")
+    records = story(1)
+    cut = len(records) // 2
+    uninterrupted.send(*records)
+    uninterrupted.run()
+    changed.send(*records[:cut])
+    changed.run()
+    for topic in TOPICS:
+        changed.broker.create_again(topic)
+    changed.send(*records[cut:], *repeats * records)
+    changed.run()
+    assert values(changed) == values(uninterrupted)
+
+
 def test_a_loop_whose_state_an_older_version_forgot_starts_again(tmp_path: Path) -> None:
     harness = JoinerHarness(tmp_path)
     records = story(1)

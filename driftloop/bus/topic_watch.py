@@ -1,0 +1,111 @@
+"""Notices topics that were deleted and created again, and topics that got more partitions.
+
+Kafka gives each topic an id. A topic that is created again has the same name and another id, and its offsets begin at
+0.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from driftloop.bus.kafka_settings import KafkaSettings
+from driftloop.bus.ports import TopicPartition
+from driftloop.bus.transient import call_with_retry
+from driftloop.process.errors import Retriable, TopicChanged
+
+CHECK_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as the broker has it now."""
+
+    id: str
+    partitions: int
+
+
+def describe_topics(bootstrap: str, names: Collection[str], timeout_s: float = 30.0) -> dict[str, TopicState]:
+    """Return the state of each topic that the broker has.
+
+    Raises:
+        Retriable: the broker did not answer.
+    """
+    client = AdminClient(KafkaSettings(bootstrap).admin())
+
+    def answer() -> dict[str, TopicState]:
+        futures = client.describe_topics(TopicCollection(list(names)), request_timeout=timeout_s)
+        states = {}
+        for name, future in futures.items():
+            try:
+                topic = future.result()
+            except KafkaException as error:
+                if error.args[0].name() != "UNKNOWN_TOPIC_OR_PART":
+                    raise
+                continue
+            most, least = topic.topic_id.get_most_significant_bits(), topic.topic_id.get_least_significant_bits()
+            states[name] = TopicState(f"{most & _BITS:016x}{least & _BITS:016x}", len(topic.partitions))
+        return states
+
+    return call_with_retry("topics", answer, timeout_s)
+
+
+_BITS = 2**64 - 1
+
+
+class TopicWatch:
+    """Compares topics with what they were when a consumer was made."""
+
+    def __init__(
+        self, describe: Callable[[], Mapping[str, TopicState]], clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._describe = describe
+        self._clock_s = clock_s
+        self._checked_s = clock_s()
+        self._known = dict(describe())
+
+    def ids(self) -> dict[str, str]:
+        """Return the id of each topic."""
+        return {name: state.id for name, state in self._known.items()}
+
+    def check(self) -> None:
+        """Compare the topics every few seconds; a broker that does not answer is asked again later.
+
+        Raises:
+            TopicChanged: a topic is another one now, or has more partitions.
+        """
+        if self._clock_s() - self._checked_s < CHECK_EVERY_S:
+            return
+        self._checked_s = self._clock_s()
+        try:
+            now = self._describe()
+        except (Retriable, KafkaException):
+            return
+        for name, before in self._known.items():
+            state = now.get(name)
+            if state is None:
+                raise TopicChanged(f"the broker no longer has the topic {name}; `driftloop up` creates it")
+            if state.id != before.id:
+                raise TopicChanged(f"the topic {name} was created again; the process restarts and reads the new one")
+            if state.partitions > before.partitions:
+                count = f"{state.partitions} partitions now, and {before.partitions} are read"
+                raise TopicChanged(f"the topic {name} has {count}; the process restarts and reads all")
+
+
+def created_again(
+    stored_ids: Mapping[str, str],
+    ids: Mapping[str, str],
+    positions: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+) -> frozenset[str]:
+    """Return the topics that are not those of the stored positions.
+
+    Without a stored id, a position after the end of its partition tells.
+    """
+    changed = {name for name, old in stored_ids.items() if name in ids and ids[name] != old}
+    beyond = {tp.topic for tp, offset in positions.items() if tp in ends and offset > ends[tp]}
+    return frozenset(changed | (beyond - {name for name in stored_ids if name in ids}))
