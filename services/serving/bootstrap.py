@@ -50,7 +50,7 @@ def build(settings: ServingSettings, stop: threading.Event) -> ServiceWithWorker
     clock = SystemClock()
     definitions = {loop.name: loop.definition for loop in load_loops(settings.loops_dir, settings.loops)}
     engine = open_database(settings.database_url(NAME), sql.metadata)
-    handlers = Handlers(frozenset(definitions), clock).table()
+    handlers = Handlers(clock).table()
     triton = GrpcTriton(
         settings.triton_grpc,
         settings.control_token(),

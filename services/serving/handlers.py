@@ -16,14 +16,11 @@ from services.serving.domain.desired import route_problems
 class Handlers:
     """The handlers and their dependencies."""
 
-    def __init__(self, loops: frozenset[str], clock: Clock) -> None:
-        self._loops = loops
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
     def route_changed(self, event: Envelope[registry_pb2.RouteChanged], tx: Transaction) -> Sequence[Draft]:
-        """Store a route if its loop is served here and its epoch is the newest."""
-        if event.data.loop not in self._loops:
-            return []
+        """Store a route if its epoch is the newest, also of a loop that is left out now and may come back."""
         problems = route_problems(event.data)
         if problems:
             raise InvalidEvent("impossible-route", "; ".join(problems))

@@ -27,7 +27,7 @@ NOTHING = cast("Any", None)
 TABLES: dict[str, HandlerTable] = {
     "evaluation": evaluation.table(evaluation.Evaluation({}, NOTHING, NOTHING, NOTHING)),
     "registry": registry.table(registry.Registry({}, NOTHING)),
-    "serving": serving.Handlers(frozenset(), NOTHING).table(),
+    "serving": serving.Handlers(NOTHING).table(),
     "training": training.table({}),
 }
 BATCHES: dict[str, set[str]] = {

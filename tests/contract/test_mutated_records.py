@@ -166,7 +166,7 @@ def _training(engine: Engine) -> HandlerTable:
 
 
 def _serving(engine: Engine) -> HandlerTable:
-    return Serving(frozenset({LOOP}), FakeClock()).table()
+    return Serving(FakeClock()).table()
 
 
 SERVICES: dict[str, tuple[MetaData, Callable[[Engine], HandlerTable]]] = {

@@ -113,7 +113,7 @@ class World:
     def agent(self) -> ServiceWithWorkers:
         engine = open_database(f"sqlite:///{self.home / 'serving.db'}", sql.metadata)
         clock = SystemClock()
-        handlers = Handlers(frozenset([LOOP]), clock).table()
+        handlers = Handlers(clock).table()
         triton = self.agents_triton()
         lifecycle = LifecycleService(
             name="serving",

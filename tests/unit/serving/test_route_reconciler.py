@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,10 @@ class Agent:
 
     def __post_init__(self) -> None:
         self.triton = FakeTriton(self.files)
-        self.handlers = Handlers(frozenset([LOOP]), self.clock)
+        self.handlers = Handlers(self.clock)
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, loops: Sequence[str] = (LOOP,)) -> None:
         stop = threading.Event()
         deployer = RouteDeployer(
             {LOOP: DEFINITION},
@@ -58,7 +59,7 @@ class Agent:
             status_timeout_s=0.05,
         )
         self.reconciler = RouteReconciler(
-            loops=[LOOP],
+            loops=loops,
             engine=self.engine,
             deployer=deployer,
             triton=self.triton,
@@ -105,6 +106,15 @@ def test_a_later_route_is_swapped_without_a_load(agent: Agent) -> None:
     assert agent.sent_epochs() == [("RouteConverged", 1), ("RouteConverged", 2)]
     assert agent.triton.loads == 1
     assert agent.sent()[1].data.challenger_release_id == "r-b"
+
+
+def test_a_route_that_arrives_while_its_loop_is_left_out_is_served_once_it_is_back(agent: Agent) -> None:
+    agent.restart(loops=())
+    agent.request_and_step(route_changed(1, A))
+    assert agent.sent() == []
+    agent.restart()
+    agent.reconciler.step()
+    assert agent.sent_epochs() == [("RouteConverged", 1)]
 
 
 def test_a_repeated_event_changes_nothing(agent: Agent) -> None:
