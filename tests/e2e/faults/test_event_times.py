@@ -1,0 +1,57 @@
+"""Gaps, wrong times and a raw topic that is created again: nothing is lost, and the other loop goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from driftloop.bus.admin import create_topics
+from driftloop.loop.topics import plan_topics
+from tests.e2e.faults.system import ORDERS, ORDERS_END_MS, FaultySystem
+from tests.helpers.eventually import assert_eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+SHELVED, INSPECTED = "shops.shelved", "orders.inspected"
+HOUR_MS = 3_600_000
+
+
+def shelved(name: str, hours: float) -> dict[str, Any]:
+    return {"uid": name, "at_ms": ORDERS_END_MS + round(hours * HOUR_MS), "shop": "ash", "shelf_units": 1.0}
+
+
+def test_a_stream_with_a_gap_of_a_week_is_stored_whole_and_stops_nothing(faulty: FaultySystem) -> None:
+    pids = faulty.pids()["ingestion"]
+    events = [shelved(f"gap-{number}", number / 10 + (168 if number > 100 else 0)) for number in range(1_500)]
+    faulty.send(SHELVED, *events)
+    faulty.assert_stored(ORDERS, SHELVED, [event["uid"] for event in events])
+    assert faulty.pids()["ingestion"] == pids
+    faulty.assert_goes_on("after-the-gap")
+
+
+def test_a_far_watermark_makes_no_later_event_late(faulty: FaultySystem) -> None:
+    producer = Producer({"bootstrap.servers": faulty.settings.kafka_bootstrap})
+    producer.produce(SHELVED, b"", "far", headers={"driftloop-watermark": b"250000000000000"})
+    assert producer.flush(60.0) == 0
+    faulty.send(SHELVED, shelved("after-far", 500), key="far")
+    faulty.assert_stored(ORDERS, SHELVED, ["after-far"])
+    [row] = [row for row in faulty.rows(ORDERS, SHELVED) if row["event_id"] == "after-far"]
+    assert row["arrival_watermark_ms"] < row["event_time_ms"]
+
+
+def test_a_topic_that_is_created_again_is_read_from_its_beginning(faulty: FaultySystem) -> None:
+    bootstrap = faulty.settings.kafka_bootstrap
+    outcome = {"at_ms": ORDERS_END_MS, "order_ref": "o-1", "shop": "ash", "returned": 1}
+    faulty.send(INSPECTED, *[{**outcome, "uid": f"old-{number}"} for number in range(20)])
+    faulty.assert_stored(ORDERS, INSPECTED, [f"old-{number}" for number in range(20)])
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    [deleted] = admin.delete_topics([INSPECTED]).values()
+    deleted.result()
+    plans = plan_topics([faulty.loops[ORDERS].definition])
+    assert_eventually(lambda: create_topics(bootstrap, plans) == [INSPECTED], 60.0)
+    faulty.send(INSPECTED, *[{**outcome, "uid": f"new-{number}"} for number in range(80)])
+    faulty.assert_stored(ORDERS, INSPECTED, [f"new-{number}" for number in range(80)], 300.0)
+    faulty.assert_goes_on("after-the-new-topic")
