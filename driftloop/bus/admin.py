@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from driftloop.bus.kafka_settings import MAX_MESSAGE_BYTES, KafkaSettings
@@ -22,12 +27,17 @@ class TopicPlan:
     partitions: int
     retention_ms: int
     max_bytes: int = MAX_MESSAGE_BYTES
+    retention_bytes: int = -1
+    update: bool = False
+    """Whether an existing topic gets this retention too."""
 
 
 def create_topics(
     bootstrap: str, topics: Iterable[TopicPlan], *, replication: int = 1, timeout_s: float = 60.0
 ) -> list[str]:
     """Create the missing topics and return their names. Waits for a broker that is still starting.
+
+    Sets the retention of existing topics whose plan says so.
 
     Raises:
         Retriable: no broker answered within ``timeout_s``.
@@ -37,7 +47,9 @@ def create_topics(
     client = AdminClient(KafkaSettings(bootstrap).admin())
     existing = _wait_for_broker(client, bootstrap, timeout_s)
     _wait_for_coordinator(bootstrap, timeout_s)
+    topics = list(topics)
     missing = [topic for topic in topics if topic.name not in existing]
+    _set_retention(client, [topic for topic in topics if topic.update and topic.name in existing], timeout_s)
     if not missing:
         return []
     created = client.create_topics([_new_topic(topic, replication) for topic in missing], operation_timeout=timeout_s)
@@ -68,8 +80,30 @@ def _wait_for_coordinator(bootstrap: str, timeout_s: float) -> None:
 
 
 def _new_topic(topic: TopicPlan, replication: int) -> NewTopic:
-    config = {"retention.ms": str(topic.retention_ms), "max.message.bytes": str(topic.max_bytes)}
+    config = {**_retention(topic), "max.message.bytes": str(topic.max_bytes)}
     return NewTopic(topic.name, topic.partitions, replication, config=config)
+
+
+def _retention(topic: TopicPlan) -> dict[str, str]:
+    return {"retention.ms": str(topic.retention_ms), "retention.bytes": str(topic.retention_bytes)}
+
+
+def _set_retention(client: AdminClient, topics: Sequence[TopicPlan], timeout_s: float) -> None:
+    if not topics:
+        return
+    resources = [
+        ConfigResource(
+            ConfigResource.Type.TOPIC,
+            topic.name,
+            incremental_configs=[
+                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                for name, value in _retention(topic).items()
+            ],
+        )
+        for topic in topics
+    ]
+    for future in client.incremental_alter_configs(resources, request_timeout=timeout_s).values():
+        future.result()
 
 
 def _unless_exists(error: BaseException | None) -> None:

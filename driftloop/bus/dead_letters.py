@@ -7,9 +7,10 @@ import traceback
 
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.process import log
-from driftloop.process.errors import InvalidEvent, TooManyDeadLetters
+from driftloop.process.errors import InvalidEvent
 
 SUFFIX = ".dlq"
+PREFIX = "dlq-"
 _DETAIL_LIMIT = 2_000
 _STACK_LIMIT = 8_000
 _LETTER_BYTES = 7_000_000
@@ -26,6 +27,9 @@ def dead_letter(
     readers count a dead letter once if it was written twice. A record too large for the topic is cut, without its
     headers; the digest covers all of it, and ``dlq-original-bytes`` has its length.
 
+    Headers ``dlq-*`` of the record itself are left out: a dead letter that was copied back would keep the reason and
+    the source of its first refusal.
+
     ``source`` is for a record that was in no topic yet, and ``sha256`` for one whose ``record`` has only some of its
     bytes.
     """
@@ -38,10 +42,11 @@ def dead_letter(
         "dlq-source": source or f"{record.topic}/{record.partition}/{record.offset}",
     }
     reasons = tuple((name, text.encode()) for name, text in why.items() if text)
+    own = tuple(header for header in record.headers if not header[0].startswith(PREFIX))
     topic, value, key = f"{record.topic}{SUFFIX}", record.value or b"", record.key or b""
-    size = len(value) + len(key) + sum(len(name) + len(content) for name, content in record.headers)
+    size = len(value) + len(key) + sum(len(name) + len(content) for name, content in own)
     if size <= _LETTER_BYTES:
-        return Outgoing(topic, record.value, record.key, (*record.headers, *reasons))
+        return Outgoing(topic, record.value, record.key, (*own, *reasons))
     length = ("dlq-original-bytes", str(len(value)).encode())
     return Outgoing(topic, value[:_EXCERPT_BYTES], key[:_EXCERPT_BYTES], (*reasons, length))
 
@@ -51,27 +56,3 @@ def dead_letter_for_error(record: Record, error: InvalidEvent, consumer: str) ->
     _log.error("dead-letter", topic=record.topic, offset=record.offset, reason=error.reason, detail=error.detail)
     stack = "".join(traceback.format_exception(error))
     return dead_letter(record, consumer=consumer, reason=error.reason, detail=error.detail, stack=stack)
-
-
-class DeadLetterLimit:
-    """Stops a consumer that refuses more than ``limit`` consecutive records: the cause is then not a single record."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._in_a_row = 0
-
-    def accepted(self) -> None:
-        """Reset the count: a record was accepted."""
-        self._in_a_row = 0
-
-    def refused(self, reason: str, count: int = 1) -> None:
-        """Count dead-lettered records.
-
-        Raises:
-            TooManyDeadLetters: more than the limit in a row.
-        """
-        self._in_a_row += count
-        if self._in_a_row > self._limit:
-            raise TooManyDeadLetters(
-                f"{self._in_a_row} dead letters in a row, the last for {reason}; see `driftloop dlq`"
-            )

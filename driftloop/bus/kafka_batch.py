@@ -13,7 +13,7 @@ from confluent_kafka import TopicPartition as Position
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
-from driftloop.bus.ports import Outgoing, Record, RecordsRefused, TopicPartition
+from driftloop.bus.ports import UNREADABLE_HEADERS, Outgoing, Record, RecordsRefused, TopicPartition
 from driftloop.bus.topic_watch import TopicWatch, describe_topics
 from driftloop.bus.transient import call_with_retry, is_permanent, is_transient
 from driftloop.process.errors import Retriable, TopicChanged, UndeclaredTopic
@@ -200,6 +200,13 @@ def _passing(message: Message) -> bool:
 
 
 def record_of(message: Any) -> Record:
-    """Return a message of the library as a record."""
-    headers = tuple((name, value or b"") for name, value in message.headers() or ())
+    """Return a message of the library as a record.
+
+    Kafka does not check header names, and the library can return no header if one name is not UTF-8. The record then
+    has only the header `UNREADABLE_HEADERS`, and the consumer refuses it.
+    """
+    try:
+        headers = tuple((name, value or b"") for name, value in message.headers() or ())
+    except (UnicodeDecodeError, SystemError):  # the library raises a SystemError, caused by the UnicodeDecodeError
+        headers = ((UNREADABLE_HEADERS, b"a name is not UTF-8"),)
     return Record(message.topic(), message.partition(), message.offset(), message.key(), message.value(), headers)

@@ -10,6 +10,10 @@ from driftloop.contracts.topics import declared
 from driftloop.loop.definition import LoopDefinition
 
 _RETENTION_MS = {"forever": -1, "7d": 7 * 86_400_000}
+DEAD_LETTER_RETENTION_MS = 30 * 86_400_000
+"""How long dead letters are kept: long enough to correct the cause and to replay them."""
+DEAD_LETTER_BYTES = 2_000_000_000
+"""Size of a dead-letter topic above which its oldest records are deleted."""
 
 
 def plan_topics(loops: Iterable[LoopDefinition]) -> list[TopicPlan]:
@@ -19,4 +23,7 @@ def plan_topics(loops: Iterable[LoopDefinition]) -> list[TopicPlan]:
     raw = {name: event.partitions for loop in loops for name, event in loop.events.items()}
     topics += [TopicPlan(name, partitions, _RETENTION_MS["7d"]) for name, partitions in raw.items()]
     with_dead_letters = [topic.name for topic in declarations if topic.dead_letters] + list(raw)
-    return topics + [TopicPlan(name + SUFFIX, 1, _RETENTION_MS["forever"]) for name in with_dead_letters]
+    return topics + [
+        TopicPlan(name + SUFFIX, 1, DEAD_LETTER_RETENTION_MS, retention_bytes=DEAD_LETTER_BYTES, update=True)
+        for name in with_dead_letters
+    ]

@@ -9,8 +9,7 @@
     │   └── LoopDefinitionError   a loop's files are wrong: file, line, and what to use
     ├── UndeclaredTopic       no file in protos/topics/ declares the topic
     ├── RecordsRefused        the broker will never accept these records (driftloop/bus/ports.py)
-    ├── BundleError           a release's files are not what its manifest says
-    └── TooManyDeadLetters    a consumer refused more than its limit in a row
+    └── BundleError           a release's files are not what its manifest says
 
 Any other exception of a handler is a defect: the process ends, the supervisor restarts it, and the event is
 delivered again.
@@ -61,7 +60,3 @@ class TopicChanged(DriftloopError):
 
 class BundleError(DriftloopError):
     """A bundle is incomplete, or a file differs from its digest."""
-
-
-class TooManyDeadLetters(DriftloopError):
-    """A consumer dead-lettered more than its limit in a row and stops."""

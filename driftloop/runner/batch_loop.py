@@ -119,7 +119,6 @@ class BatchLoop:
         """Run until asked to stop, then close everything.
 
         Raises:
-            TooManyDeadLetters: more in a row than the settings allow.
             Retriable: the broker or a store did not answer in time.
         """
         try:

@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Engine, insert, select
 from structlog.contextvars import bound_contextvars
 
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_for_error
+from driftloop.bus.dead_letters import dead_letter_for_error
 from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer, Record, TopicPartition
 from driftloop.contracts.topics import message_class as message_named
 from driftloop.contracts.topics import topic, topic_of
@@ -42,7 +42,6 @@ class Patience:
     retry_longest_s: float = 5.0
     retry_limit: int = 200
     """Attempts per event before the process ends and is restarted."""
-    dead_letter_limit: int = 20
     last_relay_s: float = 5.0
     """Longest wait for a running publication at the end; if it is cut, the same events are published again."""
 
@@ -72,7 +71,6 @@ class LifecycleService:
         self._clock = clock or SystemClock()
         self._patience = patience or Patience()
         self._random = random.Random(seed)
-        self._limit = DeadLetterLimit(self._patience.dead_letter_limit)
         self._relay = Relay(name, engine, producer, self._clock)
         self._log = log.get(__name__)
         self._ready = False
@@ -155,8 +153,6 @@ class LifecycleService:
                 await asyncio.to_thread(self._once, event)
         except InvalidEvent as error:
             await self._refuse(record, error)
-        else:
-            self._limit.accepted()
 
     def _read(self, record: Record) -> Envelope[Any] | None:
         """Return the event, or None for a message of the topic that has no handler here."""
@@ -184,7 +180,6 @@ class LifecycleService:
     async def _refuse(self, record: Record, error: InvalidEvent) -> None:
         metrics.DEAD_LETTERED.add(service=self._name, reason=error.reason)
         await self._producer.send([dead_letter_for_error(record, error, self._name)])
-        self._limit.refused(error.reason)
 
 
 def topics_of(handlers: HandlerTable) -> list[str]:

@@ -22,5 +22,3 @@ class FeaturesSettings(Settings):
     """Event time of unflushed rows that triggers a flush."""
     features_flush_idle_s: float = Field(default=1.0, gt=0)
     """Unflushed rows are flushed when no watermark arrives for this long."""
-    features_dead_letter_limit: int = Field(default=20, ge=1)
-    """Consecutive dead letters after which the process stops."""

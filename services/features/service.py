@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_for_error
+from driftloop.bus.dead_letters import dead_letter_for_error
 from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing, Record, TopicPartition
 from driftloop.bus.topic_watch import created_again
 from driftloop.contracts.features_pb2 import WatermarkAdvanced
@@ -65,7 +65,6 @@ class Features(batch_loop.Processor[Sequence[Record]]):
         self._positions = {partition: start.get(partition, 0) for partition in parts.consumer.assignment()}
         self._unflushed = {name: Unflushed() for name in runs}
         self._advanced_at_s = parts.clock.monotonic_s()
-        self._limit = DeadLetterLimit(settings.features_dead_letter_limit)
 
     def start(self) -> Positions:
         self._parts.consumer.seek(self._positions)
@@ -104,11 +103,9 @@ class Features(batch_loop.Processor[Sequence[Record]]):
     def _handle(self, record: Record) -> None:
         try:
             handle(record, self._runs, self._loops)
-            self._limit.accepted()
         except InvalidEvent as error:
             metrics.REFUSED.add(reason=error.reason)
             self._parts.producer.send([dead_letter_for_error(record, error, SOURCE)])
-            self._limit.refused(error.reason)
         self._positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
 
     def _publish(self, run: LoopRun, advance: Advance) -> None:

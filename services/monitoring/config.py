@@ -23,8 +23,6 @@ class MonitoringSettings(Settings):
     reference_timeout_s: float = Field(default=60.0, gt=0)
     """Maximum time that a window waits for the route of a release that scored it; then the process exits and restarts.
     """
-    dead_letter_limit: int = Field(default=20, ge=1)
-    """The process stops after this many dead letters in a row."""
 
 
 class DetectorsSettings(Settings):
@@ -44,5 +42,3 @@ class DetectorsSettings(Settings):
     """Interval between checks for windows that the broker holds and Faust has not delivered."""
     unread_timeout_s: float = Field(default=10.0, gt=0)
     """Maximum time that such a window may wait; after it the process exits, and the next start reads the window."""
-    dead_letter_limit: int = Field(default=20, ge=1)
-    """The process stops after this many dead letters in a row."""

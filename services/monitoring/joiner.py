@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_for_error
+from driftloop.bus.dead_letters import dead_letter_for_error
 from driftloop.bus.ports import BatchConsumer, LifecycleProducer, Outgoing, Record, TopicPartition
 from driftloop.process import log
 from driftloop.process.clock import Clock
@@ -68,7 +68,6 @@ class Joiner(Processor[Sequence[Record]]):
         self._stop = stop
         self._clock = clock
         self._relay = Relay(name, engine, producer, clock)
-        self._limit = DeadLetterLimit(settings.dead_letter_limit)
         self._references: dict[tuple[str, str], Reference] = {}
         self._waiting_since_s: float | None = None
         self._gauges = gauges.WindowGauges()
@@ -85,7 +84,6 @@ class Joiner(Processor[Sequence[Record]]):
 
         Raises:
             Retriable: a window waited too long for the route of a release.
-            TooManyDeadLetters: the dead letters in a row reached the limit.
         """
         await self._producer.start()
         self._event_loop = asyncio.get_running_loop()
@@ -133,11 +131,9 @@ class Joiner(Processor[Sequence[Record]]):
         for record in records:
             try:
                 self._intake.handle(record)
-                self._limit.accepted()
             except InvalidEvent as error:
                 metrics.DEAD_LETTERED.add(topic=record.topic, reason=error.reason)
                 dead_letters.append(dead_letter_for_error(record, error, self._name))
-                self._limit.refused(error.reason)
             self._checkpoint.positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
         return dead_letters
 

@@ -26,7 +26,7 @@ def decode_content(letter: DeadLetter, messages: Mapping[str, type[Message]]) ->
         parsed = _parse_json(value)
         if parsed is not None:
             return parsed
-    kind = (letter.record.header("ce_type") or b"").decode()
+    kind = (letter.record.header("ce_type") or b"").decode(errors="replace")
     message = messages.get(kind) or messages.get(letter.topic)
     if message is not None:
         try:
@@ -50,6 +50,6 @@ def message_classes(loops: Iterable[Loop]) -> dict[str, type[Message]]:
 def _parse_json(value: bytes) -> dict[str, Any] | None:
     try:
         content = json.loads(value)
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

@@ -53,4 +53,8 @@ def replay_dead_letters(
 def _find_sent(letters: Sequence[DeadLetter], read: ReadTopics) -> set[str]:
     """Return the ids of the dead letters whose bytes are in their topic again."""
     ids, topics = {letter.id for letter in letters}, sorted({letter.topic for letter in letters})
-    return ids & {(record.header(REPLAY_OF) or b"").decode() for record in read(topics)} if topics else set()
+    return (
+        ids & {(record.header(REPLAY_OF) or b"").decode(errors="replace") for record in read(topics)}
+        if topics
+        else set()
+    )

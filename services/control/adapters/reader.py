@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_for_error
+from driftloop.bus.dead_letters import dead_letter_for_error
 from driftloop.bus.ports import BatchConsumer, BatchProducer, Record, TopicPartition
 from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import decode
@@ -20,7 +20,6 @@ from services.control.adapters.store import READER, EventStore, read_positions
 
 NAME = "control"
 _POLL_S = 0.1
-_DEAD_LETTERS = 20
 Noticed = Callable[[Connection, Sequence[Envelope[Any]]], None]
 """Called in the transaction that stores new events."""
 
@@ -54,7 +53,6 @@ class Reader:
         self._batch = batch
         self._noticed = noticed
         self._wake = wake
-        self._limit = DeadLetterLimit(_DEAD_LETTERS)
         self._read: dict[TopicPartition, int] = {}
         self._caught_up = threading.Event()
         self._requests: list[_Rebuild] = []
@@ -66,11 +64,7 @@ class Reader:
         return self._caught_up.is_set()
 
     def run(self) -> None:
-        """Read until stopped.
-
-        Raises:
-            TooManyDeadLetters: records of the topics cannot be read.
-        """
+        """Read until stopped."""
         try:
             self._seek(read_positions(self._engine, READER))
             while not self._stop.is_set():
@@ -143,11 +137,8 @@ class Reader:
 
     def _event(self, record: Record) -> Envelope[Any] | None:
         try:
-            event = decode(record)
+            return decode(record)
         except InvalidEvent as error:
             metrics.REFUSED.add(reason=error.reason)
             self._producer.send([dead_letter_for_error(record, error, NAME)])
-            self._limit.refused(error.reason)
             return None
-        self._limit.accepted()
-        return event

@@ -16,9 +16,9 @@ LATEST = "the wall clock plus `time.max_advance`"
 class Rejection:
     """A refused record. ``row`` is its index in its batch.
 
-    ``reason`` is one of: `empty`, `too-large`, `content-type`, `malformed-json`, `malformed-protobuf`,
-    `malformed-watermark`, `unknown-field`, `missing`, `non-finite`, `out-of-range`, `not-in-enum`, `too-long`,
-    `invalid-time`, `too-far-ahead`, `derive`, `unknown-class`, `invalid-outcome`, `duplicate`.
+    ``reason`` is one of: `empty`, `too-large`, `content-type`, `malformed-header`, `malformed-json`, `malformed-
+    protobuf`, `malformed-watermark`, `unknown-field`, `missing`, `non-finite`, `out-of-range`, `not-in-enum`, `too-
+    long`, `invalid-time`, `too-far-ahead`, `derive`, `unknown-class`, `invalid-outcome`, `duplicate`.
     """
 
     row: int

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter_for_error
+from driftloop.bus.dead_letters import dead_letter_for_error
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import LifecycleProducer, Record, TopicPartition
 from driftloop.process import log, startup_errors
@@ -49,7 +49,6 @@ class DetectorService:
         self._make_relay = make_relay
         self._delivery = DeliveryWatch(offsets, TopicPartition(SOURCE, 0), clock, settings)
         self._stop = stop
-        self._limit = DeadLetterLimit(settings.dead_letter_limit)
         self._log = log.get(__name__)
         self._app: Any = None
 
@@ -121,9 +120,7 @@ class DetectorService:
             event = self._detectors.read(record)
             if event is not None:
                 self._detectors.decide(event, table)
-            self._limit.accepted()
         except InvalidEvent as error:
             metrics.DETECTORS_DEAD_LETTERED.add(reason=error.reason)
             await producer.send([dead_letter_for_error(record, error, "detectors")])
-            self._limit.refused(error.reason)
         await relay.try_flush()

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import faust
 
+from driftloop.bus import aiokafka_headers
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
@@ -42,8 +43,10 @@ def make_app(app_id: str, settings: DetectorsSettings) -> Any:
     - ``at_least_once``: Faust's exactly-once mode loses records.
     - ``stream_wait_empty=False``: a stop does not wait for the agent. To handle a window twice changes nothing.
     - ``topic_disable_leader``: otherwise Faust creates a topic for leader election, which nothing here uses.
+    - aiokafka, which Faust reads with, cannot read every header name.
     - Faust logs a lot while it works; only its warnings are kept.
     """
+    aiokafka_headers.install()
     for name in ("faust", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
     kafka = KafkaSettings(settings.kafka_bootstrap, settings.session_timeout_s, settings.heartbeat_interval_s)

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import select
 
 from driftloop.bus.ports import Outgoing
-from driftloop.process.errors import TooManyDeadLetters
 from services.control.adapters.tables import events
 from tests.helpers.event_log import LOOP, two_champions
 from tests.unit.control.harness import Harness
@@ -91,8 +90,9 @@ def test_an_unreadable_record_is_a_dead_letter(tmp_path: Path) -> None:
     assert harness.store.count() == len(ORDER_HISTORY)
 
 
-def test_too_many_unreadable_records_end_the_reader(tmp_path: Path) -> None:
+def test_any_number_of_unreadable_records_does_not_stop_the_reader(tmp_path: Path) -> None:
     harness = Harness(tmp_path)
-    harness.broker.append([Outgoing("registry.stage-entered.v1", b"\xff", b"orders")] * 30)
-    with pytest.raises(TooManyDeadLetters):
-        harness.reader().run()
+    harness.broker.append([Outgoing("registry.stage-entered.v1", b"\xff", b"orders")] * 60)
+    harness.read(ORDER_HISTORY)
+    assert len(harness.broker.records("registry.stage-entered.v1.dlq")) == 60
+    assert harness.store.count() == len(ORDER_HISTORY)

@@ -10,7 +10,6 @@ import pytest
 
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts.features_pb2 import OfflineFlushed, WatermarkAdvanced
-from driftloop.process.errors import TooManyDeadLetters
 from driftloop.runner.batch_loop import BatchLoop
 from services.features.bootstrap import assemble
 from services.features.config import FeaturesSettings
@@ -250,9 +249,10 @@ def test_an_unreadable_record_is_a_dead_letter_and_the_next_one_is_handled() -> 
     assert world.online.rows[BY_SHOP.view][("a",)][1][1] == 2.0
 
 
-def test_too_many_dead_letters_in_a_row_stop_it() -> None:
+def test_any_number_of_dead_letters_does_not_stop_other_records() -> None:
     world = World()
-    world.bus.append([Outgoing(TOPIC, b"\xff", None, (), 0)] * 4)
-    service = world.service(SETTINGS.model_copy(update={"features_dead_letter_limit": 3}))
-    with pytest.raises(TooManyDeadLetters):
-        run_to_the_end(service, world)
+    world.bus.append([Outgoing(TOPIC, b"\xff", None, (), 0)] * 60)
+    world.bus.append([accepted(SHOPS, batch([Sale("a", 1, 1, 0, 2.0)]), 0), watermark(9, 0), watermark(9, 1)])
+    run_to_the_end(world.service(), world)
+    assert len(world.bus.records(f"{TOPIC}.dlq")) == 60
+    assert world.online.rows[BY_SHOP.view][("a",)][1][1] == 2.0

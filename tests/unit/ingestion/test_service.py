@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from driftloop.bus.partition import partition_of
+from driftloop.bus.ports import UNREADABLE_HEADERS
 from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import load_loop
 from tests.unit.ingestion.fixtures import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed, write_loop
@@ -198,6 +199,16 @@ def test_an_event_at_the_limits_of_the_rules_is_accepted(
     producer.json(PLACED, event)
     harness.ingest()
     assert len(harness.events("orders", PLACED)) == 1
+
+
+def test_a_record_whose_headers_cannot_be_read_is_a_dead_letter(harness: IngestionHarness, producer: Producer) -> None:
+    event = json.dumps(placed("a")).encode()
+    producer.raw(PLACED, event, 0, ((UNREADABLE_HEADERS, b"a name is not UTF-8"),))
+    producer.json(PLACED, placed("b"))
+    harness.ingest()
+    assert [row["uid"] for row in harness.events("orders", PLACED)] == ["b"]
+    [letter] = harness.dead_letters(PLACED)
+    assert (letter.value, letter.header("dlq-reason")) == (event, b"malformed-header")
 
 
 def test_a_field_that_the_message_lacks_is_ignored(harness: IngestionHarness, producer: Producer) -> None:

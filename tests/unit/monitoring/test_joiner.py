@@ -18,7 +18,7 @@ from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts.topics import topic_of
-from driftloop.process.errors import BundleError, Retriable, TooManyDeadLetters
+from driftloop.process.errors import BundleError, Retriable
 from driftloop.runner.tables import open_database
 from services.monitoring import metrics
 from services.monitoring.adapters.tables import metadata
@@ -292,10 +292,11 @@ def test_an_unreadable_record_is_a_dead_letter_and_the_others_are_joined(
     assert harness.windows()[0].data.predictions == 1
 
 
-def test_too_many_dead_letters_in_a_row_stop_it(harness: JoinerHarness) -> None:
-    harness.send(*[Outgoing(OUTCOMES, b"", b"a", ())] * 21)
-    with pytest.raises(TooManyDeadLetters):
-        harness.run()
+def test_any_number_of_dead_letters_does_not_stop_other_records(harness: JoinerHarness) -> None:
+    harness.send(*[Outgoing(OUTCOMES, b"", b"a", ())] * 60, *watermark(0), route("r-1"), served("a", 1), *watermark(24))
+    harness.run()
+    assert len(harness.broker.records(f"{OUTCOMES}.dlq")) == 60
+    assert harness.windows()[0].data.predictions == 1
 
 
 def test_outcomes_without_a_value_are_not_outcomes(harness: JoinerHarness) -> None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
 from driftloop.bus.admin import TopicPlan, create_topics, wait_for_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
-from driftloop.bus.ports import Outgoing, RecordsRefused, TopicPartition
+from driftloop.bus.ports import UNREADABLE_HEADERS, Outgoing, RecordsRefused, TopicPartition
 from driftloop.loop.topics import plan_topics
 from driftloop.process.errors import Retriable, UndeclaredTopic
 from tests.helpers.bus import (
@@ -28,6 +29,7 @@ from tests.helpers.bus import (
     take_events,
 )
 from tests.helpers.eventually import assert_eventually
+from tests.helpers.header_names import ODD_HEADER, READ_AS, send
 from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
 
@@ -151,7 +153,35 @@ class TestLifecycle(LifecycleBusSuite):
             await KafkaLifecycleProducer(address).start()
 
 
+class TestHeaderNames:
+    """Kafka does not check the names of headers."""
+
+    async def test_a_name_that_is_not_utf8_stops_no_consumer(
+        self, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        topic = kafka.topic()
+        odd = (b"odd", [("ce_id", b"2"), ODD_HEADER])
+        await send(monkeypatch, kafka.bootstrap, topic, (b"before", []), odd, (b"after", [("ce_id", b"3")]))
+        async with running(KafkaLifecycleConsumer(kafka.bootstrap, [topic], new_group())) as consumer:
+            records = await take_events(consumer, 3)
+        assert [record.value for record in records] == [b"before", b"odd", b"after"]
+        assert records[1].headers == (("ce_id", b"2"), (READ_AS, b"1"))
+        with closing(KafkaBatchConsumer(kafka.bootstrap, [topic], new_group())) as batches:
+            read = take(batches, 3)
+        assert [record.value for record in read] == [b"before", b"odd", b"after"]
+        assert [name for name, _ in read[1].headers] == [UNREADABLE_HEADERS]
+
+
 class TestTopics:
+    def test_an_existing_dead_letter_topic_gets_the_retention(self, kafka: Kafka) -> None:
+        create_topics(kafka.bootstrap, [TopicPlan("old.v1.dlq", 1, -1)])
+        create_topics(kafka.bootstrap, [TopicPlan("old.v1.dlq", 1, 86_400_000, retention_bytes=10**9, update=True)])
+        resource = ConfigResource(ConfigResource.Type.TOPIC, "old.v1.dlq")
+        client = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        [answer] = client.describe_configs([resource]).values()
+        config = answer.result()
+        assert (config["retention.ms"].value, config["retention.bytes"].value) == ("86400000", "1000000000")
+
     def test_a_topic_is_created_once_as_planned(self, kafka: Kafka) -> None:
         wanted = [TopicPlan("created.v1", 3, -1), TopicPlan("created.v1.dlq", 1, -1)]
         assert create_topics(kafka.bootstrap, wanted) == ["created.v1", "created.v1.dlq"]

@@ -4,12 +4,12 @@ import hashlib
 
 import pytest
 
-from driftloop.bus.dead_letters import DeadLetterLimit, dead_letter, dead_letter_for_error
+from driftloop.bus.dead_letters import dead_letter, dead_letter_for_error
 from driftloop.bus.ports import Record
 from driftloop.contracts.topics import declared
 from driftloop.loop import load_loop
 from driftloop.loop.topics import plan_topics
-from driftloop.process.errors import InvalidEvent, TooManyDeadLetters
+from driftloop.process.errors import InvalidEvent
 from driftloop.process.settings import ROOT
 from tests.helpers.bus import HEADERS
 
@@ -72,21 +72,21 @@ def test_the_dead_letter_of_an_error_holds_its_reason_detail_and_stack() -> None
     assert b"test_dead_letters.py" in headers["dlq-stack"]
 
 
-def test_the_limit_counts_consecutive_refusals() -> None:
-    limit = DeadLetterLimit(3)
-    limit.refused("invalid", 3)
-    limit.accepted()
-    limit.refused("invalid")
-    limit.refused("invalid", 2)
-    with pytest.raises(TooManyDeadLetters, match="4 dead letters in a row, the last for duplicate"):
-        limit.refused("duplicate")
+def test_a_dead_letter_that_was_copied_back_has_only_its_newest_reason() -> None:
+    old = (("dlq-source", b"t/0/1"), ("dlq-reason", b"missing"), ("dlq-replay-offset", b"abc"), ("other", b"x"))
+    letter = dead_letter(Record("t", 0, 9, None, b"v", old), consumer="ingestion", reason="out-of-range")
+    headers = [name for name, _ in letter.headers]
+    assert headers == ["other", "dlq-consumer", "dlq-reason", "dlq-sha256", "dlq-source"]
+    assert dict(letter.headers)["dlq-source"] == b"t/0/9"
 
 
 def test_every_topic_with_dead_letters_has_a_dlq_topic() -> None:
     loop = load_loop(ROOT / "tests" / "loops" / "orders").definition
     planned = {topic.name: topic for topic in plan_topics([loop])}
     wanted = [topic.name for topic in declared().values() if topic.dead_letters] + list(loop.events)
-    assert all(planned[f"{name}.dlq"].retention_ms == -1 for name in wanted)
+    letters = [planned[f"{name}.dlq"] for name in wanted]
+    assert all(topic.update and topic.retention_ms == 30 * 86_400_000 for topic in letters)
+    assert all(0 < topic.retention_bytes < 10**10 for topic in letters)
     assert len(planned) == len(declared()) + len(loop.events) + len(wanted)
     assert planned["orders.placed"].partitions == 2
     assert planned["monitoring.window-closed.v1"].retention_ms == -1

@@ -39,7 +39,6 @@ QUICK = Patience(
     retry_first_s=0.001,
     retry_longest_s=0.002,
     retry_limit=50,
-    dead_letter_limit=3,
 )
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from driftloop.bus.dead_letters import dead_letter
 from driftloop.bus.ports import BatchProducer, Outgoing, Record
@@ -161,3 +163,50 @@ def test_undecodable_content_is_shown_raw() -> None:
     assert decode_content(letter(b"{not json", "elsewhere"), MESSAGES) == "{not json"
     assert decode_content(letter(b"\xff\x00", "elsewhere"), MESSAGES) == "ff 00"
     assert decode_content(letter(b"\xff\xff\xff"), MESSAGES) == "ff ff ff"
+
+
+def test_a_dead_letter_that_was_copied_back_and_refused_again_is_shown(topic: TopicWithDeadLetters) -> None:
+    copied = topic.broker.records(f"{RAW}.dlq")[0]
+    again = Record(RAW, 1, 99, copied.key, copied.value, copied.headers)
+    topic.broker.append([dead_letter(again, consumer="ingestion", reason="missing")])
+    assert [(letter.source, letter.reason) for letter in topic.letters()][2:] == [(f"{RAW}/1/99", "missing")]
+
+
+def test_a_dead_letter_of_an_older_version_with_the_headers_of_two_refusals_is_shown(
+    topic: TopicWithDeadLetters,
+) -> None:
+    copied = topic.broker.records(f"{RAW}.dlq")[0]
+    own = (("dlq-source", f"{RAW}/1/99".encode()), ("dlq-reason", b"missing"))
+    topic.broker.append([Outgoing(f"{RAW}.dlq", copied.value, copied.key, (*copied.headers, *own))])
+    assert [(letter.source, letter.reason) for letter in topic.letters()][2:] == [(f"{RAW}/1/99", "missing")]
+
+
+def test_a_refused_record_with_the_headers_of_a_replay_is_a_dead_letter(topic: TopicWithDeadLetters) -> None:
+    headers = (("dlq-replay", b"done"), ("dlq-replay-offset", b"0"), ("dlq-source", b"x"))
+    topic.broker.append([Outgoing(f"{RAW}.dlq", b"v", None, headers)])
+    first, _, third = topic.letters()
+    assert first.replay is None
+    assert third.record.value == b"v"
+
+
+_NAMES = [
+    "ce_type", "content-type", "dlq-consumer", "dlq-detail", "dlq-reason", "dlq-replay", "dlq-replay-offset",
+    "dlq-replay-who", "dlq-replay-why", "dlq-sha256", "dlq-source", "dlq-stack", REPLAY_OF,
+]  # fmt: skip
+_VALUES = st.sampled_from([b"", b"abc", b"done", b"begun", b"0", b"-1", b"\xff", b"a/b/c", b"a/0/0", b"1" * 5000])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(_NAMES), _VALUES | st.binary(max_size=8)), max_size=8),
+    st.none() | st.binary(max_size=12) | st.sampled_from([b"{" * 3000, b'{"a": ' + b"9" * 5000 + b"}"]),
+)
+def test_no_headers_or_bytes_end_the_commands(headers: list[tuple[str, bytes]], value: bytes | None) -> None:
+    topic = TopicWithDeadLetters()
+    topic.refuse(b"good")
+    topic.broker.append([Outgoing(f"{RAW}.dlq", value, None, tuple(headers))])
+    letters = topic.letters()
+    assert f"{RAW}/0/10" in [letter.source for letter in letters]
+    for letter in letters:
+        decode_content(letter, MESSAGES)
+        assert letter.original().topic == RAW
+        assert all(isinstance(text, str) for text in (letter.reason, letter.detail, letter.stack, letter.consumer))
