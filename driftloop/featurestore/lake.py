@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from driftloop.process.errors import DriftloopError
 
 _ATTEMPTS = 5
 _CONFIGURATION = {"delta.checkpointInterval": "100"}
@@ -41,20 +44,27 @@ class LakeTable:
     def append(self, rows: pa.Table, transactions: Mapping[str, int]) -> int:
         """Append rows and record each application's version, in one commit; return the table's version.
 
+        A column that the table lacks is added to it; its older rows have null there.
+
         A commit is a repeat and adds nothing if none of its versions is newer than the recorded one. If only some are
         newer,
         the caller must leave out the rows that are already stored (see `transaction_version`).
 
         Raises:
             CommitFailedError: other writers committed first five times in a row.
+            DriftloopError: the table has a column with another type.
         """
         for attempt in range(_ATTEMPTS):
             delta = self._open() or self._create(rows.schema)
             newer = {app: version for app, version in transactions.items() if version > _noted(delta, app)}
             if transactions and not newer:
                 return delta.version()
+            if problems := schema_conflicts(delta, rows.schema):
+                raise DriftloopError(f"{self.path}: {'; '.join(problems.values())}")
+            fields = {field.name for field in delta.schema().fields}
+            mode: Literal["merge"] | None = "merge" if fields != set(rows.schema.names) else None
             try:
-                write_deltalake(delta, rows, mode="append", commit_properties=_properties(newer))
+                write_deltalake(delta, rows, mode="append", schema_mode=mode, commit_properties=_properties(newer))
             except CommitFailedError:
                 if attempt + 1 == _ATTEMPTS:
                     raise
@@ -62,6 +72,16 @@ class LakeTable:
             else:
                 return delta.version()
         raise AssertionError("unreachable")
+
+    def conflicts(self, schema: pa.Schema) -> dict[str, str]:
+        """Return the columns of the table whose type is another one in a schema, and what differs."""
+        delta = self._open()
+        return {} if delta is None else schema_conflicts(delta, schema)
+
+    def columns(self) -> list[str]:
+        """Return the columns of the newest version; empty if there is no table."""
+        delta = self._open()
+        return [] if delta is None else [field.name for field in delta.schema().fields]
 
     def read(self, version: int | None = None) -> pa.Table:
         """Return all rows of a version, by default the newest.
@@ -91,6 +111,20 @@ class LakeTable:
         else:
             self._delta.update_incremental()
         return self._delta
+
+
+def schema_conflicts(delta: DeltaTable, schema: pa.Schema) -> dict[str, str]:
+    """Return the columns that both have with different types. Delta would cast their values silently."""
+    stored = {field.name: field.type for field in delta.schema().fields}
+    return {
+        field.name: f"column {field.name!r} is {_type(stored[field.name])} in the lake, not {_type(field.type)}"
+        for field in Schema.from_arrow(schema).fields
+        if field.name in stored and stored[field.name] != field.type
+    }
+
+
+def _type(kind: object) -> str:
+    return str(getattr(kind, "type", kind))
 
 
 def _properties(transactions: Mapping[str, int]) -> CommitProperties:

@@ -12,14 +12,19 @@ from driftloop.bus.ports import BatchProducer, PausableConsumer, TopicPartition
 from driftloop.contracts.ingestion_pb2 import OutcomesAccepted, RowsAccepted
 from driftloop.contracts.topics import topic_of
 from driftloop.loop import Loop, load_loops, to_ms
+from driftloop.process import log
 from driftloop.process.clock import Clock, SystemClock
+from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.settings import Settings
+from driftloop.process.startup_errors import write_refused_loops
 from driftloop.runner.batch_loop import BatchLoop, LoopOptions
 from driftloop.runner.tables import open_database
+from services.ingestion import metrics
 from services.ingestion.adapters.delta import DeltaLake
 from services.ingestion.adapters.derive import DuckDbDerive, connect
 from services.ingestion.adapters.resumes import KafkaResumes
 from services.ingestion.adapters.sql import SqlJournal, metadata
-from services.ingestion.compile import CompiledLoop, compile_loop
+from services.ingestion.compile import CompiledLoop, compile_loop, lake_problems
 from services.ingestion.config import IngestionSettings
 from services.ingestion.domain.arrivals import ArrivalRules, PartitionClock
 from services.ingestion.domain.fanout import Partitioner
@@ -54,8 +59,7 @@ def build(settings: IngestionSettings, stop: threading.Event) -> BatchLoop:
         LoopDefinitionError: a loop's files are wrong.
         UndeclaredTopic: the broker lacks a topic.
     """
-    loops = load_loops(settings.loops_dir, settings.loops)
-    compiled = compile_loops(loops)
+    loops, compiled = accepted_loops(load_loops(settings.loops_dir, settings.loops), settings)
     clock = SystemClock()
     world = World(
         consumer=KafkaBatchConsumer(settings.kafka_bootstrap, topics(loops), NAME, linger_s=settings.linger_s),
@@ -66,6 +70,27 @@ def build(settings: IngestionSettings, stop: threading.Event) -> BatchLoop:
         clock=clock,
     )
     return assemble(compiled, world, settings, stop)
+
+
+def accepted_loops(loops: Sequence[Loop], settings: Settings) -> tuple[list[Loop], list[CompiledLoop]]:
+    """Return the loops whose events fit their rows in the lake. The others are left out, so that these can run.
+
+    Raises:
+        LoopDefinitionError: a loop's files are wrong, or no loop is left.
+    """
+    problems = {}
+    compiled = compile_loops(loops)
+    for loop, checked in zip(loops, compiled, strict=True):
+        found = lake_problems(loop, checked, settings.lake / loop.name / "events")
+        metrics.LOOP_REFUSED.set(int(bool(found)), loop=loop.name)
+        if found:
+            problems[loop.name] = found
+            log.get(__name__).error("loop-refused", loop=loop.name, problems=found)
+    if problems and len(problems) == len(loops):
+        raise LoopDefinitionError([problem for found in problems.values() for problem in found])
+    write_refused_loops(settings.home, NAME, problems)
+    left = [(loop, checked) for loop, checked in zip(loops, compiled, strict=True) if loop.name not in problems]
+    return [loop for loop, _ in left], [checked for _, checked in left]
 
 
 def compile_loops(loops: Iterable[Loop]) -> list[CompiledLoop]:

@@ -12,7 +12,7 @@ from driftloop.loop.load import DESCRIPTORS
 from driftloop.process.errors import LoopDefinitionError
 from driftloop.process.settings import Settings
 from services.ingestion.bootstrap import compile_loops
-from services.ingestion.compile import CompiledLoop
+from services.ingestion.compile import CompiledLoop, lake_problems
 from services.ingestion.domain.schema import STANDARD, field_types
 
 _IDS = ("string", "int32", "int64")
@@ -30,6 +30,8 @@ def inspect(loop: Loop, settings: Settings) -> Findings:
     reads = tuple(_reads(loop))
     try:
         [compiled] = compile_loops([loop])
+        if problems := lake_problems(loop, compiled, settings.lake / loop.name / "events"):
+            raise LoopDefinitionError(problems)
     except LoopDefinitionError as error:
         return Findings(problems=tuple(error.problems), columns=_columns(loop, None), reads=reads)
     return Findings(effects=tuple(_tables(loop, compiled, settings)), columns=_columns(loop, compiled), reads=reads)

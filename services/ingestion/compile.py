@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
 from google.protobuf import descriptor_pb2
 from google.protobuf.message import Message
 
+from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import Loop
 from driftloop.loop.definition import LoopDefinition, TimeRules
 from driftloop.process.errors import LoopDefinitionError
@@ -19,6 +21,7 @@ from services.ingestion.domain.schema import STANDARD, EventSchema, Where, read_
 from services.ingestion.pipeline import Feeds
 from services.ingestion.ports import Derive
 
+_KEEP = "keep the column as it was; what changes needs a new column or event type"
 _KEYS = ("string", "int32", "int64")
 _VALUES = ("bool", "int32", "int64", "float", "double")
 _CLASSES = ("string", "int32", "int64")
@@ -71,6 +74,26 @@ def compile_loop(loop: Loop, make_derive: MakeDerive) -> CompiledLoop:
         raise LoopDefinitionError(problems)
     digests = {name: _digest(loop.definition, name, loop.messages[name]) for name in schemas}
     return CompiledLoop(loop.name, schemas, derives, _feeds(loop.definition), loop.definition.time, digests)
+
+
+def lake_problems(loop: Loop, compiled: CompiledLoop, events: Path) -> list[str]:
+    """Return where a loop's events no longer fit the rows in the lake, as ``file:line: what``.
+
+    ``events`` has the loop's event tables. A new column is added to its table. A column that is gone or has another
+    type would make training mix two meanings.
+    """
+    problems = []
+    for event_type, schema in compiled.schemas.items():
+        table = LakeTable(events / event_type)
+        derived = compiled.derives[event_type].schema if event_type in compiled.derives else ()
+        columns = pa.schema([*STANDARD, *(schema.fields.field(name) for name in schema.own), *derived])
+        gone = [name for name in table.columns() if name not in columns.names]
+        found = table.conflicts(columns)
+        found |= {name: f"column {name!r} is in the lake, and the event no longer has it" for name in gone}
+        for name, problem in found.items():
+            line = loop.line_of("events", event_type, "derive", name)
+            problems.append(f"{line}: {event_type}: {problem}; {_KEEP}")
+    return problems
 
 
 def _digest(definition: LoopDefinition, event_type: str, message: type[Message]) -> str:

@@ -17,6 +17,11 @@ TOPIC_PAUSED = Gauge(
     "Whether the topic is not read for the loop, because of too many consecutive dead letters (0 or 1).",
     ("loop", "event_type"),
 )
+LOOP_REFUSED = Gauge(
+    "driftloop_ingestion_loop_refused",
+    "Whether ingestion left the loop out, because its events no longer fit the lake (0 or 1).",
+    ("loop",),
+)
 LATE = Counter(
     "driftloop_ingestion_late", "Accepted rows older than their partition's watermark.", ("loop", "event_type")
 )

@@ -42,6 +42,8 @@ def _show(system: Status, console: Console) -> None:
         console.print(_loops(system))
     else:
         console.print("No loop has events yet.")
+    for loop, problems in system.refused_loops.items():
+        console.print(cell(f"{loop} is left out: {'; '.join(problems)}"))
 
 
 def _parts(system: Status) -> Table:

@@ -12,6 +12,7 @@ from driftloop.ops.new_loops import check_new_loops
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.ops.system.up import Progress, Started, start_system
 from driftloop.process.settings import Settings
+from driftloop.process.startup_errors import read_refused_loops
 
 
 @click.command(epilog=examples("driftloop up", "driftloop up --json | jq .ready_s.inference"))
@@ -49,12 +50,18 @@ def up(as_json: bool, check: bool, timeout: float) -> None:
         finally:
             interrupts.defer_signals()
     started = _start(settings, interrupts, progress, timeout)
-    for difference in started.differences:
-        echo(f"warning: {difference}", err=True)
+    for warning in _warnings(started, settings):
+        echo(f"warning: {warning}", err=True)
     if as_json:
         echo_json({"already": started.already, "added": started.added, "ready_s": started.ready_s})
     else:
         echo(_summary(started, settings))
+
+
+def _warnings(started: Started, settings: Settings) -> list[str]:
+    left_out = read_refused_loops(settings.home).items()
+    refused = [f"{loop} is left out until it is corrected: {'; '.join(problems)}" for loop, problems in left_out]
+    return [*started.differences, *refused]
 
 
 def _summary(started: Started, settings: Settings) -> str:

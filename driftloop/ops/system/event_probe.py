@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
+from functools import partial
 
 from confluent_kafka import KafkaException
 
@@ -19,6 +20,7 @@ from driftloop.ops.system.probes import Deadline
 from driftloop.ops.system.synthetic_event import synthetic_event
 from driftloop.process.errors import DriftloopError
 from driftloop.process.settings import Settings
+from driftloop.process.startup_errors import read_refused_loops
 from driftloop.readmodel.loop_history import loop_states
 
 _POLL_S = 0.1
@@ -40,7 +42,8 @@ def probe_events(settings: Settings, loops: Sequence[Loop], deadline: Deadline) 
         loops = [loop for loop in loops if loop.definition.prediction.source not in paused.get(loop.name, ())]
         answers = KafkaBatchConsumer(settings.kafka_bootstrap, [topic_of(ProbeJudged).name], "up", newest=True)
         with closing(answers), closing(KafkaBatchProducer(settings.kafka_bootstrap)) as producer:
-            unanswered = send_and_wait(answers, producer, loops, deadline)
+            refused = partial(read_refused_loops, settings.home)
+            unanswered = send_and_wait(answers, producer, loops, deadline, refused)
     except KafkaException as error:
         raise DriftloopError(f"cannot send probes to Kafka: {error}; see {log.with_name('kafka.log')}") from error
     if unanswered:
@@ -54,7 +57,11 @@ def paused_topics(bootstrap: str) -> dict[str, list[str]]:
 
 
 def send_and_wait(
-    answers: BatchConsumer, producer: BatchProducer, loops: Iterable[Loop], deadline: Deadline
+    answers: BatchConsumer,
+    producer: BatchProducer,
+    loops: Iterable[Loop],
+    deadline: Deadline,
+    refused: Callable[[], Collection[str]] = tuple,
 ) -> list[str]:
     """Send the probes and read their answers, from the current position of ``answers`` on.
 
@@ -66,7 +73,11 @@ def send_and_wait(
     waiting = {uuid.uuid4().hex: loop for loop in loops}
     producer.send([probe_record(loop, probe_id) for probe_id, loop in waiting.items()])
     producer.flush()
-    while waiting and deadline.remaining_s():
+    while deadline.remaining_s():
+        left_out = refused()
+        waiting = {probe_id: loop for probe_id, loop in waiting.items() if loop.name not in left_out}
+        if not waiting:
+            break
         for event in readable(answers.poll(100, _POLL_S)):
             answer: ProbeJudged = event.data
             loop = waiting.get(answer.probe_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -18,6 +18,7 @@ from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.atomic_file import replace_file
 from driftloop.process.errors import Retriable
 from driftloop.process.settings import Settings
+from driftloop.process.startup_errors import read_refused_loops
 from driftloop.readmodel.loop_history import loop_states
 from driftloop.readmodel.loops import LoopState
 
@@ -46,6 +47,8 @@ class Status:
     """By part, and `total`."""
     ready_s: dict[str, float]
     """Seconds from the last `up` until each part was ready and each probe answered."""
+    refused_loops: dict[str, list[str]] = field(default_factory=dict)
+    """Loops that a part left out at its start, with the problems as ``file:line: what``."""
 
     @property
     def healthy(self) -> bool:
@@ -76,7 +79,8 @@ def read_status(settings: Settings) -> Status:
         if any(p.name == "kafka" and p.ready for p in statuses)
         else []
     )
-    return Status(__version__, statuses, loops, memory, read_ready_s(settings))
+    refused = read_refused_loops(settings.home) if running else {}
+    return Status(__version__, statuses, loops, memory, read_ready_s(settings), refused)
 
 
 _TOPICS = [*LIFECYCLE, "features.watermark-advanced.v1"]

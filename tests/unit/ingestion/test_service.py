@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import UNREADABLE_HEADERS
 from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import load_loop
+from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.startup_errors import read_refused_loops
+from services.ingestion.bootstrap import accepted_loops
+from services.ingestion.config import IngestionSettings
 from tests.unit.ingestion.fixtures import HOUR_MS, PAID, PLACED, START_MS, Producer, paid, placed, write_loop
 from tests.unit.ingestion.harness import (
     FLUSHED,
@@ -442,3 +447,47 @@ def outcomes_of(harness: IngestionHarness) -> dict[str, float]:
     """Value of each accepted outcome by key."""
     events = [event.data for _, event in envelopes(harness.broker, OUTCOMES) if "Outcomes" in event.type]
     return {row["key"]: row["value"] for data in events for row in batch(data).to_pylist()}
+
+
+def test_a_new_derived_column_and_a_new_field_are_added_to_the_lake(tmp_path: Path) -> None:
+    loop = write_loop(tmp_path / "loops")
+    harness = IngestionHarness(tmp_path, [loop])
+    producer = Producer(harness.broker, loop)
+    producer.json(PLACED, placed("old"))
+    harness.ingest()
+    path = loop.folder / "loop.yaml"
+    path.write_text(path.read_text().replace("    derive:\n", '    derive:\n      twice: "2 * amount"\n'))
+    harness.loops = [load_loop(loop.folder)]
+    producer.json(PLACED, placed("new", amount=4))
+    harness.ingest()
+    harness.ingest()
+    assert [(row["uid"], row["twice"]) for row in harness.events("orders", PLACED)] == [("old", None), ("new", 8.0)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ('dear: "CASE WHEN amount > 100 THEN 1.0 ELSE 0.0 END"', "dear: \"'much'\"", "'dear' is double in the lake"),
+        ("everywhere: \"'all'\"", "everyone: \"'all'\"", "'everywhere' is in the lake"),
+    ],
+)
+def test_a_changed_column_leaves_out_its_loop_with_file_and_line(
+    tmp_path: Path, before: str, after: str, says: str
+) -> None:
+    loops = [write_loop(tmp_path / "loops", name, f"{name}.") for name in ("one", "two")]
+    harness = IngestionHarness(tmp_path, loops)
+    for loop in loops:
+        Producer(harness.broker, loop, f"{loop.name}.").json(PLACED, placed("a"))
+    harness.ingest()
+    path = loops[0].folder / "loop.yaml"
+    path.write_text(path.read_text().replace(before, after).replace("[[everywhere]", "[[shop]"))
+    settings = IngestionSettings(home=tmp_path, loops_dir=tmp_path / "loops")
+    accepted, _ = accepted_loops([load_loop(loop.folder) for loop in loops], settings)
+    assert [loop.name for loop in accepted] == ["two"]
+    [problem] = read_refused_loops(tmp_path)["one"]
+    assert re.match(rf"{path}:\d+: one.orders.placed: .*{says}", problem)
+    with pytest.raises(LoopDefinitionError, match=says):
+        accepted_loops([load_loop(loops[0].folder)], settings)
+    path.write_text(path.read_text().replace(after, before))
+    assert len(accepted_loops([load_loop(loop.folder) for loop in loops], settings)[0]) == 2
+    assert read_refused_loops(tmp_path) == {}
