@@ -7,6 +7,9 @@ becomes visible within the horizon of the decision.
 A request may name a decision time in the past. Its prediction is evaluated only if its outcome could not be known yet:
 if the outcome was visible before the prediction was, the prediction is counted as backdated.
 
+An outcome from before every decision about its key, such as "pending", answers nothing. It does not stand in the way:
+the first outcome from after a decision takes its place.
+
 A later outcome with another value corrects it: the key's outcome takes the new value and keeps its time, so joined,
 late and missing predictions stay so.
 """
@@ -177,6 +180,9 @@ class OutcomeJoin:
 
     def _decide(self, outcome: OutcomeRow, result: JoinResult, before: dict[str, OutcomeRow]) -> None:
         key = self._key(outcome.key)
+        if key.outcome is not None and self._precedes_decisions(key.outcome, outcome, key):
+            _drop(key.outcome, result)
+            key.outcome = None
         if key.outcome is not None:
             result.dropped.append(outcome.row_id)
             if self._corrects(outcome, key.outcome, result):
@@ -193,6 +199,10 @@ class OutcomeJoin:
             predicted = key.was_predicted(outcome.event_ms)
             result.counts.late += predicted
             result.counts.unpredicted += not predicted
+
+    def _precedes_decisions(self, current: OutcomeRow, outcome: OutcomeRow, key: _KeyState) -> bool:
+        """Return whether the current outcome is from before all decisions, and the new one from after one of them."""
+        return not key.was_predicted(current.event_ms) and key.was_predicted(outcome.event_ms)
 
     def _corrects(self, outcome: OutcomeRow, current: OutcomeRow, result: JoinResult) -> bool:
         """Count a further outcome of a key; return whether its value replaces the current one."""
@@ -247,6 +257,13 @@ class OutcomeJoin:
 
     def _key(self, name: str) -> _KeyState:
         return self._keys.setdefault(name, _KeyState())
+
+
+def _drop(outcome: OutcomeRow, result: JoinResult) -> None:
+    """Forget a key's outcome, which an earlier or this close has kept."""
+    if outcome.row_id in result.kept:
+        result.kept.remove(outcome.row_id)
+    result.dropped.append(outcome.row_id)
 
 
 def _take_visible(rows: list[_Row], end_ms: int) -> list[_Row]:

@@ -95,6 +95,33 @@ def test_a_prediction_decided_after_its_outcome_is_not_joined_to_it() -> None:
     assert total(close_days(rows, 3)) == JoinCounts(unpredicted=1, missing=1)
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("hours", [(4.9, 8), (4.9, 30), (4.9, 4.95, 8)])
+def test_an_outcome_from_before_the_decision_leaves_the_place_to_the_real_one(
+    hours: tuple[float, ...], value: float
+) -> None:
+    outcomes = [outcome("a", hour, 0.0) for hour in hours[:-1]] + [outcome("a", hours[-1], value)]
+    closed = close_days(join([prediction("a", 5)], outcomes), 4)
+    counts = total(closed)
+    assert (counts.joined, counts.missing, counts.unpredicted) == (1, 0, 1)
+    [pair] = [pair for result in closed for pair in result.pairs]
+    assert (pair.outcome.event_ms, pair.outcome.value) == (round(hours[-1] * HOUR), value)
+    kept = {name for result in closed for name in result.kept}
+    assert kept - {name for result in closed for name in result.dropped} == {outcomes[-1].row_id}
+
+
+def test_the_real_outcome_can_be_corrected() -> None:
+    outcomes = [outcome("a", 4, 0.0), outcome("a", 8, 0.0), outcome("a", 9, 1.0)]
+    closed = close_days(join([prediction("a", 5)], outcomes), 3)
+    assert total(closed) == JoinCounts(joined=1, unpredicted=1, corrected=1)
+    assert [pair.outcome.value for result in closed for pair in result.pairs] == [1.0]
+
+
+def test_a_late_real_outcome_takes_the_place_too() -> None:
+    rows = join([prediction("a", 5)], [outcome("a", 4), outcome("a", 5.001 + HORIZON_H)])
+    assert total(close_days(rows, 4)) == JoinCounts(unpredicted=1, late=1, missing=1)
+
+
 def test_a_repeated_value_is_a_duplicate_and_another_value_is_a_correction() -> None:
     outcomes = [outcome("a", 5, 1.0), outcome("a", 6, 1.0), outcome("a", 7, 0.0), outcome("a", 30, 1.0)]
     closed = close_days(join([prediction("a", 1)], outcomes), 2)
@@ -220,7 +247,10 @@ def test_every_prediction_ends_joined_or_missing_and_every_outcome_is_counted_on
     assert sorted(name for result in closed for name in result.settled) == sorted(
         row.prediction_id for row in predicted
     )
-    assert sum(len(result.kept) + len(result.dropped) for result in closed) == len(observed)
+    kept, dropped = ([name for result in closed for name in getattr(result, part)] for part in ("kept", "dropped"))
+    assert {*kept, *dropped} == {row.row_id for row in observed}
+    assert len(set(dropped)) == len(dropped)
+    assert len(set(kept)) == len(kept)
     answering = {pair.outcome.row_id for result in closed for pair in result.pairs}
     assert len(answering) + counts.late + counts.unpredicted + counts.duplicate + counts.corrected == len(observed)
 
@@ -245,7 +275,7 @@ def test_a_join_restored_from_its_rows_equals_an_uninterrupted_one(
         else:
             restored.add_predictions([row])
     for observation in observed:
-        if observation.row_id in kept:
+        if observation.row_id in kept and observation.row_id not in dropped:
             value = now.get(observation.row_id, observation.value)
             restored.restore_outcome(replace(observation, value=value))
         elif observation.row_id not in dropped:
@@ -270,9 +300,14 @@ def test_after_all_corrections_every_pair_has_the_last_value_of_its_key(
         key=lambda row: row.order,
     )
     value_of: dict[str, float] = {}
-    first_ms: dict[str, int] = {}
+    first: dict[str, OutcomeRow] = {}
+    decided = {
+        key: min(row.decision_ms for row in predicted if row.key == key) for key in {row.key for row in predicted}
+    }
     for row in observed:
-        if row.visible_ms < first_ms.setdefault(row.key, row.visible_ms) + HORIZON_H * HOUR:
+        if row.key not in first or first[row.key].event_ms < decided.get(row.key, 0) <= row.event_ms:
+            first[row.key] = row
+        if row.visible_ms < first[row.key].visible_ms + HORIZON_H * HOUR:
             value_of[row.key] = row.value
     joined: dict[str, tuple[str, float]] = {}
     for closed in close_days(join(predicted, observed), 8):
