@@ -69,14 +69,17 @@ def decisions_between(rows: pa.Table, prediction: PredictionDefinition, start_ms
     )
 
 
-def known_outcomes(rows: pa.Table, label: LabelDefinition, end_ms: int) -> pa.Table:
+def known_outcomes(rows: pa.Table, label: LabelDefinition, end_ms: int, decisions: Decisions | None = None) -> pa.Table:
     """Return the outcomes known at ``end_ms``: ``key`` string, ``label`` float64, ``outcome_time_ms`` int64.
 
     If a key has several outcomes, the first visible one gives the time. The last one that became visible less than
     ``label.correction_span`` after it gives the label. With classes, the label is the index in ``label.classes``. Rows
-    whose outcome is not a value of the label are left out; ingestion refuses them, but older versions did not.
+    whose outcome is not a value of the label are left out; ingestion refuses them, but older versions did not. So are
+    those from before the decision about their key, if ``decisions`` are given, as in monitoring.
     """
     rows = rows.filter(_visible_before(rows, end_ms))
+    if decisions is not None:
+        rows = rows.filter(_after_decision(rows, label, decisions))
     if label.classes:
         index = rows.column_names.index(label.value)
         rows = rows.set_column(index, label.value, class_index(rows[label.value], label.classes))
@@ -91,6 +94,12 @@ def known_outcomes(rows: pa.Table, label: LabelDefinition, end_ms: int) -> pa.Ta
             OUTCOME_TIME: pc.cast(rows["event_time_ms"].take(first), pa.int64()),
         }
     )
+
+
+def _after_decision(rows: pa.Table, label: LabelDefinition, decisions: Decisions) -> pa.ChunkedArray:
+    """Return which outcomes are not from before the decision about their key; they say nothing about it."""
+    at = pc.index_in(pc.cast(rows[label.key], pa.string()), value_set=decisions.key)
+    return pc.fill_null(pc.greater_equal(rows["event_time_ms"], decisions.decision_time_ms.take(at)), True)
 
 
 def labels_of(decisions: Decisions, outcomes: pa.Table, horizon_ms: int) -> NDArray[np.float64]:

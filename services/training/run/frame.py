@@ -105,7 +105,7 @@ def _labelled(spec: RunSpec, definition: LoopDefinition) -> tuple[population.Dec
         columns=list(population.outcome_columns_of(label)), filter=pads.field("event_time_ms") < spec.window_end_ms
     )
     value = population.labels_of(
-        decisions, population.known_outcomes(outcomes, label, spec.window_end_ms), to_ms(label.horizon)
+        decisions, population.known_outcomes(outcomes, label, spec.window_end_ms, decisions), to_ms(label.horizon)
     )
     known = ~np.isnan(value)
     counts = {

@@ -109,6 +109,25 @@ def test_a_value_that_the_label_cannot_have_is_no_outcome(kind: str, invalid: li
     assert known.to_pylist() == [{"key": "a", "label": 1.0, "outcome_time_ms": 0}]
 
 
+def test_an_outcome_from_before_the_decision_is_not_its_label() -> None:
+    definition = LABEL.model_copy(update={"corrections": timedelta(0)})
+    made = decisions({"ref": "a"}, {"ref": "b"})  # decided at 0 ms
+    late = decisions({"ref": "a", "planned_ms": 5000}, {"ref": "b"})
+    rows = accepted(
+        [
+            {"ref": "a", "good": False, "event_time_ms": 3999},
+            {"ref": "a", "good": True, "event_time_ms": 4000},
+            {"ref": "b", "good": True, "event_time_ms": 0},
+            {"ref": "c", "good": True, "event_time_ms": 0},
+        ],
+        {},
+    )
+    for chosen, expected in ((made, [0.0, 1.0]), (late, [1.0, 1.0])):
+        known = population.known_outcomes(rows, definition, 100_000, chosen)
+        labels = dict(zip(chosen.key.to_pylist(), population.labels_of(chosen, known, 10_000).tolist(), strict=True))
+        assert [labels["a"], labels["b"]] == expected
+
+
 def test_an_infinite_input_is_missing() -> None:
     rows = pa.table({"weight": [1.0, math.inf, -math.inf, None]})
     values = population.input_column(rows, "weight", InputDefinition(type="double"))
