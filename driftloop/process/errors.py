@@ -8,7 +8,7 @@
     ├── ConfigError           a setting is wrong: which one, and what to use
     │   └── LoopDefinitionError   a loop's files are wrong: file, line, and what to use
     ├── UndeclaredTopic       no file in protos/topics/ declares the topic
-    ├── RecordsRefused        the broker will never accept these records (driftloop/bus/ports.py)
+    ├── TopicChanged          a topic that the process reads is another one now; the process must restart
     └── BundleError           a release's files are not what its manifest says
 
 Any other exception of a handler is a defect: the process ends, the supervisor restarts it, and the event is

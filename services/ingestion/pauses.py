@@ -56,7 +56,7 @@ class Pauses:
         return dict(self._refusals)
 
     def restore(self, stored: Mapping[tuple[str, str], Refusals]) -> None:
-        """Continue from a checkpoint; resume the topics whose event was defined anew."""
+        """Continue from a checkpoint; resume the topics whose event has a new definition."""
         self._refusals = dict(stored)
         for where, digest in self._definitions.items():
             if self._paused(where) and self._refusals[where].definition != digest:

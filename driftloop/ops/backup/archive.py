@@ -240,7 +240,7 @@ def _open_plain(path: Path) -> IO[bytes]:
     """Open a regular file that no link leads to, without waiting for the other end of a pipe.
 
     Raises:
-        OSError: it is none.
+        OSError: it is a link or not a regular file.
     """
     if path.resolve(strict=True) != path:
         raise OSError(errno.ELOOP, "a link")

@@ -59,7 +59,7 @@ REQUESTS = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Return the folder of a copy of a valid loop; its modules are imported anew."""
+    """Return the folder of a copy of a valid loop; its modules are imported again."""
     copy = tmp_path / "orders"
     shutil.copytree(ORDERS, copy, ignore=shutil.ignore_patterns("protos", "__pycache__"))
     yield copy

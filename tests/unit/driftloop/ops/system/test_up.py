@@ -82,6 +82,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         ("parts", lambda _: [kafka, ingestion]),
         ("ready", lambda *_: True),
         ("make_probes", world.probes),
+        ("partition_differences", lambda *_: ()),
     ):
         monkeypatch.setattr(UP, name, stand_in)
     return world
