@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from driftloop.featurestore.lake import LakeTable
@@ -53,7 +54,7 @@ EXPECTED_OUTPUT = {
     "driftloop lineage flights": "training run",
     'driftloop rollback flights --why "..."': " after ",
     "driftloop init parcels --kind count": "`driftloop check parcels`",
-    "driftloop check parcels": "parcels: no problems",
+    "driftloop check parcels --fit": "parcels: no problems",
 }
 """The README's commands, and a part of their output."""
 
@@ -142,11 +143,11 @@ def test_each_prediction_of_a_snippet_is_logged_with_the_printed_release_and_sco
 
 
 def logged(running: RunningSystem, name: str) -> tuple[str, float]:
-    """Return the release and score of a prediction in the log."""
+    """Return the release and score of the prediction in the log that answered a request of this id."""
 
     def find() -> list[tuple[str, float]]:
         log = running.predictions()
-        predictions = log.take(log.id == name)
+        predictions = log.take(np.array([prediction_id.startswith(f"{name}.") for prediction_id in log.id], dtype=bool))
         return list(zip(predictions.release, predictions.score, strict=True))
 
     [release_and_score] = assert_eventually(find, 60.0, f"{name} in the prediction log")

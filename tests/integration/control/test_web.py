@@ -15,7 +15,7 @@ from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts.message_json import as_dict
 from services.control.web.plans import Plan, PlannedStage
 from tests.helpers.event_log import LOOP, EventLog, two_champions
-from tests.helpers.eventually import assert_eventually
+from tests.helpers.eventually import assert_eventually, assert_eventually_async
 from tests.unit.control.harness import Harness
 from tests.unit.control.running import Running
 
@@ -85,8 +85,12 @@ async def test_slices_are_those_of_the_champion(running: Running, page: aiohttp.
     window = running.log.window(6)
     window.data.slices.add(release_id="r-1", slice="lines=1", count=40, loss_sum=20, score_sum=30, outcome_sum=10)
     running.harness.publish([window])
-    [found] = (await asked(page, f"/api/loops/{LOOP}/slices"))["slices"]
-    assert (found["slice"], found["rows"], found["loss"], found["calibration"]) == ("lines=1", 40, 0.5, 0.5)
+
+    async def slices() -> list[Any]:
+        return list((await asked(page, f"/api/loops/{LOOP}/slices"))["slices"])
+
+    [piece] = await assert_eventually_async(slices)
+    assert (piece["slice"], piece["rows"], piece["loss"], piece["calibration"]) == ("lines=1", 40, 0.5, 0.5)
 
 
 async def test_a_chain_an_event_and_its_lineage_are_shown(page: aiohttp.ClientSession) -> None:
