@@ -1,7 +1,7 @@
 """``python -m driftloop.ops.system.supervisor_daemon CONFIGURATION LOG``: circus in the background, on a Unix socket.
 
-It replaces ``circusd``, which listens on TCP, reports its own checks as conflicts with its commands, and keeps reading
-the closed pipes of a dead process.
+It replaces ``circusd``, which listens on TCP and UDP, reports its own checks as conflicts with its commands, and keeps
+reading the closed pipes of a dead process.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def main(configuration: str, log: str) -> None:
     daemonize()
     configure_logger(logger, "info", log)
     arbiter = _Arbiter.load_from_config(configuration)
+    arbiter.ctrl.multicast_endpoint = None  # circus would answer UDP from every host; no setting turns it off
     with socket_address(Path(arbiter.endpoint)) as address:
         arbiter.ctrl.endpoint = address
         check_future_exception_and_log(arbiter.start())
