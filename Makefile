@@ -72,7 +72,7 @@ test: check ## check, then contracts, real Kafka, Triton, Feast and MLflow, a sl
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof$(if $(ALL),, and not surface)" \
 		tests/e2e tests/integration tests/browser tests/contract
 
-proofs: setup ## test whole systems and faults: several loops, the tutorial, kill -9, Ctrl-C, permuted outcomes (half an hour)
+proofs: setup ## test whole systems and faults: several loops, the tutorial, a plain producer, damaging input, kill -9, Ctrl-C, permuted outcomes (most of an hour)
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e tests/integration
 
 protos: setup ## generate the code of the contracts and the reference of loop.yaml

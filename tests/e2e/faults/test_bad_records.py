@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.faults.system import ORDERS, ORDERS_END_MS, FaultySystem
 from tests.helpers.eventually import assert_eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(900)]
 
 SHELVED = "shops.shelved"
 LIMIT = 1_000

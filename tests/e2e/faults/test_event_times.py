@@ -13,7 +13,7 @@ from driftloop.loop.topics import plan_topics
 from tests.e2e.faults.system import ORDERS, ORDERS_END_MS, FaultySystem
 from tests.helpers.eventually import assert_eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(900)]
 
 SHELVED, INSPECTED = "shops.shelved", "orders.inspected"
 HOUR_MS = 3_600_000

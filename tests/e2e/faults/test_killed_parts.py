@@ -11,7 +11,7 @@ from driftloop.ops.system.supervisor import Supervisor
 from tests.e2e.faults.system import FaultySystem
 from tests.helpers.eventually import assert_eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(900)]
 
 RESTART_S = 60.0
 """Generous for a busy machine; the supervisor looks twice a second."""

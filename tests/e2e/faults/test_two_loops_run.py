@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.faults.system import CASES, ORDERS, ORDERS_END_MS, FaultySystem
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(600)]
 
 
 def test_both_loops_store_events(faulty: FaultySystem) -> None:
