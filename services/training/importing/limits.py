@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class InspectionSettings(Settings):
 def limit_inspection(settings: InspectionSettings) -> None:
     """Let this process end with SIGXCPU, or its allocations fail, beyond the limits from now on."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + settings.import_cpu_s)
+    _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime) + settings.import_cpu_s)
     _limit(resource.RLIMIT_DATA, _data_bytes() + (settings.import_memory_mib << 20))
 
 
