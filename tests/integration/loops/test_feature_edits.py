@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from driftloop.ops.loop_check import merge
 from driftloop.process.settings import ROOT, Settings
 from services.features.check import inspect as inspect_features  # imports Feast, so before ingestion's check
 from services.ingestion.check import inspect as inspect_events
-from tests.helpers.editing import replace_once
+from tests.helpers.editing import replace_once, reported_line
 
 pytestmark = [pytest.mark.integration, pytest.mark.surface]
 
@@ -82,12 +81,7 @@ class Copy:
 
     def assert_reported(self, path: Path, says: str) -> str:
         """Assert that a problem names the file and a line with text, and return the line."""
-        problems = self.check().problems
-        reported = [problem for problem in problems if re.search(says, problem)]
-        assert reported, problems
-        file, line, _ = reported[0].split(":", 2)
-        assert (Path(file), int(line) > 1) == (path, True), reported[0]
-        return path.read_text().splitlines()[int(line) - 1]
+        return reported_line(self.check().problems, path, says)
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,15 +10,13 @@ import numpy as np
 import pytest
 
 from driftloop.loop import load_loop
-from driftloop.process.settings import ROOT
 from services.training.errors import ModelError
 from services.training.fit_check import check_fit
 from services.training.run.export_check import check_range
 from services.training.run.generated_rows import generated_rows
-from tests.helpers.editing import replace_once
+from tests.helpers.editing import copied_orders, replace_first, replace_once
 from tests.helpers.loop_definition import loop_definition
 
-ORDERS = ROOT / "tests" / "loops" / "orders"
 SCORE = "np.asarray(np.exp(np.clip(log_mean, LEAST_LOG, GREATEST_LOG)))"
 SHIFTED = "model.intercept + float(shift)"
 FEATURES = [("shop__count", "double"), ("shop__sum", "double")]
@@ -77,11 +73,8 @@ MODEL = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """Return the folder of a copy of a valid loop; its modules are imported again."""
-    copy = tmp_path / "loops" / "orders"
-    shutil.copytree(ORDERS, copy, ignore=shutil.ignore_patterns("protos", "__pycache__"))
-    yield copy
-    for name in [name for name in sys.modules if name.startswith("loops.orders")]:
-        del sys.modules[name]
+    with copied_orders(tmp_path) as copy:
+        yield copy
 
 
 def test_a_valid_trainer_has_no_problem(folder: Path) -> None:
@@ -90,9 +83,7 @@ def test_a_valid_trainer_has_no_problem(folder: Path) -> None:
 
 @pytest.mark.parametrize(("old", "new", "says"), MODEL.values(), ids=MODEL)
 def test_an_edit_of_the_trainer_is_reported_at_its_line(folder: Path, old: str, new: str, says: str) -> None:
-    text = (folder / "model.py").read_text()
-    assert old in text
-    (folder / "model.py").write_text(text.replace(old, new, 1))
+    replace_first(folder / "model.py", old, new)
     [problem] = check_fit(load_loop(folder), FEATURES)
     file, line, message = problem.split(":", 2)
     assert Path(file) == folder / "model.py"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,12 +14,10 @@ from driftloop.loop.findings import Findings, findings_of
 from driftloop.loop.load import DESCRIPTORS
 from driftloop.ops.loop_check import merge
 from driftloop.process.errors import LoopDefinitionError
-from driftloop.process.settings import ROOT, Settings
+from driftloop.process.settings import Settings
 from services.ingestion.check import inspect as inspect_events
 from services.training.check import inspect as inspect_training
-from tests.helpers.editing import replace_once
-
-ORDERS = ROOT / "tests" / "loops" / "orders"
+from tests.helpers.editing import ORDERS, copied_orders, replace_once, reported_line
 
 DEFINITION = {
     "decision time on a string": ("{column: promised_ms}", "{column: shop}", "column is string|orders.placed.shop is"),
@@ -151,11 +147,8 @@ PROTO = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """Return the folder of a copy of a valid loop; its modules are imported again."""
-    copy = tmp_path / "loops" / "orders"
-    shutil.copytree(ORDERS, copy, ignore=shutil.ignore_patterns("protos", "__pycache__"))
-    yield copy
-    for name in [name for name in sys.modules if name.startswith("loops.orders")]:
-        del sys.modules[name]
+    with copied_orders(tmp_path) as copy:
+        yield copy
 
 
 def check(folder: Path, *others: Path) -> Findings:
@@ -169,14 +162,8 @@ def check(folder: Path, *others: Path) -> Findings:
 
 
 def assert_reported(findings: Findings, path: Path, says: str) -> None:
-    problems = [problem for problem in findings.problems if re.search(says, problem)]
-    assert problems, findings.problems
     assert findings.effects == ()
-    file, line, _ = problems[0].split(":", 2)
-    assert Path(file) == path
-    text = path.read_text().splitlines()[int(line) - 1]
-    assert int(line) > 1
-    assert text.strip()
+    assert reported_line(findings.problems, path, says).strip()
 
 
 def test_valid_loop_has_no_problem(folder: Path) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +9,8 @@ import pytest
 
 from driftloop.loop import load_loop
 from driftloop.ops.replay.check import check_past
-from driftloop.process.settings import ROOT
+from tests.helpers.editing import copied_orders, replace_first, reported_line
 
-ORDERS = ROOT / "tests" / "loops" / "orders"
 DAY_MS = 86_400_000
 START_MS = 1_600_000_000_000 // DAY_MS * DAY_MS
 
@@ -60,11 +56,8 @@ REQUESTS = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """Return the folder of a copy of a valid loop; its modules are imported again."""
-    copy = tmp_path / "orders"
-    shutil.copytree(ORDERS, copy, ignore=shutil.ignore_patterns("protos", "__pycache__"))
-    yield copy
-    for name in [name for name in sys.modules if name.startswith("orders")]:
-        del sys.modules[name]
+    with copied_orders(tmp_path) as copy:
+        yield copy
 
 
 def test_a_valid_past_has_no_problem(folder: Path) -> None:
@@ -82,12 +75,5 @@ def test_an_edit_of_the_requests_is_reported_at_its_line(folder: Path, old: str,
 
 
 def _assert_reported(folder: Path, name: str, old: str, new: str, says: str) -> None:
-    text = (folder / name).read_text()
-    assert old in text
-    (folder / name).write_text(text.replace(old, new, 1))
-    problems = check_past(load_loop(folder), START_MS, START_MS + 2 * DAY_MS)
-    reported = [problem for problem in problems if re.search(says, problem)]
-    assert reported, problems
-    file, line, _ = reported[0].split(":", 2)
-    assert Path(file) == folder / name
-    assert int(line) > 1
+    replace_first(folder / name, old, new)
+    reported_line(check_past(load_loop(folder), START_MS, START_MS + 2 * DAY_MS), folder / name, says)
