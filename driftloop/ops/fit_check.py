@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from driftloop.loop import Loop, to_ms
+from driftloop.ops.check_process import end_check, failure_of, start_check
 from driftloop.ops.demo.plan import read_plan
-from driftloop.process.settings import ROOT, Settings
+from driftloop.process.settings import Settings
 
 _FIT = "services.training.fit_check"
 _PAST = "driftloop.ops.replay.check"
@@ -56,20 +53,13 @@ def _run(
     module: str, folder: Path, arguments: Sequence[str], settings: Settings, timeout_s: float, what: str
 ) -> list[str]:
     """Return the problems that a module prints; ``what`` is the place and name of its work."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, str(folder.resolve()), *arguments],
-        cwd=ROOT, env={**os.environ, **settings.variables()}, text=True, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = start_check(module, [str(folder.resolve()), *arguments], settings)
     try:
         out, errors = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         return [f"{what} did not end within {timeout_s:.0f} s"]
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if process.returncode:
-        last = (errors.strip().splitlines() or ["it printed nothing"])[-1]
-        return [f"{what} ended with exit code {process.returncode}: {last}"]
+        end_check(process)
+    if failure := failure_of(process, errors):
+        return [f"{what} {failure}"]
     return [str(problem) for problem in json.loads(out)]

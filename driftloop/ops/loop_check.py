@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +12,9 @@ from driftloop.loop import Loop, load_loop
 from driftloop.loop.consistency import conflicts, contradictions, type_problems
 from driftloop.loop.effects import effects_of
 from driftloop.loop.findings import KINDS, Findings
+from driftloop.ops.check_process import end_check, failure_of, start_check
 from driftloop.process.errors import ConfigError, LoopDefinitionError
-from driftloop.process.settings import ROOT, Settings
+from driftloop.process.settings import Settings
 
 CHECK_MODULES = (
     "services.ingestion.check",
@@ -65,33 +64,18 @@ def _folders(loops: Path, names: Sequence[str]) -> list[Path]:
 
 def _answers(folders: Sequence[Path], settings: Settings) -> list[Mapping[str, Findings]]:
     """Return each module's findings by loop; the modules run in parallel."""
-    variables = {
-        "DRIFTLOOP_HOME": str(settings.home),
-        "DRIFTLOOP_LOOPS_DIR": str(settings.loops_dir),
-        "DRIFTLOOP_FEATURE_REPO": str(settings.feature_repo),
-    }
-    environment = {**os.environ, **variables}
-    running = [
-        (module, subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, folders)],
-            cwd=ROOT, env=environment, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        ))
-        for module in CHECK_MODULES
-    ]  # fmt: skip
+    running = [(module, start_check(module, map(str, folders), settings)) for module in CHECK_MODULES]
     try:
         return [_answer(module, process, folders) for module, process in running]
     finally:
         for _, process in running:
-            process.kill()
-            process.wait()
+            end_check(process)
 
 
 def _answer(module: str, process: subprocess.Popen[str], folders: Iterable[Path]) -> Mapping[str, Findings]:
     out, errors = process.communicate()
-    if process.returncode:
-        last = (errors.strip().splitlines() or ["it printed nothing"])[-1]
-        problem = f"{module} ended with exit code {process.returncode}: {last}"
+    if failure := failure_of(process, errors):
+        problem = f"{module} {failure}"
         return {folder.name: Findings((f"{folder / 'loop.yaml'}:1: {problem}",)) for folder in folders}
     return {name: Findings.from_json(finding) for name, finding in json.loads(out).items()}
 
