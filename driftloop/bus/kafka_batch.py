@@ -9,6 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as Position
+from confluent_kafka.admin import AdminClient
 
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.kafka_settings import KafkaSettings
@@ -41,7 +42,8 @@ class KafkaBatchConsumer:
         self._consumer = Consumer(KafkaSettings(bootstrap).batch_consumer(group))
         partitions = [TopicPartition(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
         self._offsets = Offsets(bootstrap)
-        self._watch = TopicWatch(partial(describe_topics, bootstrap, topics, _DESCRIBE_TIMEOUT_S))
+        client = AdminClient(KafkaSettings(bootstrap).admin())  # one for all checks
+        self._watch = TopicWatch(partial(describe_topics, client, topics, _DESCRIBE_TIMEOUT_S))
         if newest:
             self._next = self._offsets.ends(partitions)
         else:

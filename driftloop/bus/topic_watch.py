@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import TopicPartition
 from driftloop.bus.transient import call_with_retry
 from driftloop.process.errors import Retriable, TopicChanged
@@ -29,13 +28,12 @@ class TopicState:
     partitions: int
 
 
-def describe_topics(bootstrap: str, names: Collection[str], timeout_s: float = 30.0) -> dict[str, TopicState]:
+def describe_topics(client: AdminClient, names: Collection[str], timeout_s: float = 30.0) -> dict[str, TopicState]:
     """Return the state of each topic that the broker has.
 
     Raises:
         Retriable: the broker did not answer.
     """
-    client = AdminClient(KafkaSettings(bootstrap).admin())
 
     def answer() -> dict[str, TopicState]:
         futures = client.describe_topics(TopicCollection(list(names)), request_timeout=timeout_s)

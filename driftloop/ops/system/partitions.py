@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from confluent_kafka.admin import AdminClient
+
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.topic_watch import TopicState, describe_topics
 from driftloop.loop import Loop
 
@@ -12,7 +15,7 @@ def partition_differences(bootstrap: str, loops: Iterable[Loop]) -> tuple[str, .
     """Return a sentence for each topic whose number of partitions is not that of its loop."""
     loops = list(loops)
     names = {name for loop in loops for name in loop.definition.events}
-    return differences(loops, describe_topics(bootstrap, names))
+    return differences(loops, describe_topics(AdminClient(KafkaSettings(bootstrap).admin()), names))
 
 
 def differences(loops: Iterable[Loop], topics: Mapping[str, TopicState]) -> tuple[str, ...]:
