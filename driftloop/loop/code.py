@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from driftloop.process.errors import LoopDefinitionError
 from driftloop.process.settings import ROOT
@@ -50,6 +52,12 @@ def load_features(loop: str, feature_repo: Path) -> ModuleType:
     with locate_errors(path):
         spec.loader.exec_module(module)
     return module
+
+
+def defined_at(function: Any) -> tuple[str, int] | None:
+    """Return file and first line of a function or method; None if it is not Python code."""
+    code = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", None)
+    return None if code is None else (code.co_filename, code.co_firstlineno)
 
 
 @contextmanager

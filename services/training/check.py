@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from driftloop.loop import Loop
+from driftloop.loop.code import defined_at
 from driftloop.loop.effects import span_text
 from driftloop.loop.findings import Effect, Findings, Read, answer
 from driftloop.loop.undefined_names import undefined_names
@@ -51,9 +52,8 @@ def _signature_problems(trainer: Trainer) -> Iterator[str]:
     try:
         inspection.signature(trainer.fit).bind(object(), object(), parameters={}, seed=0)
     except TypeError as error:
-        code = inspection.unwrap(type(trainer).fit).__code__
-        where = f"{code.co_filename}:{code.co_firstlineno}"
-        yield f"{where}: fit: {error}; a run calls fit(train, validation, parameters=..., seed=...)"
+        file, line = defined_at(type(trainer).fit) or (inspection.getfile(type(trainer)), 1)
+        yield f"{file}:{line}: fit: {error}; a run calls fit(train, validation, parameters=..., seed=...)"
 
 
 def _reads(loop: Loop) -> Iterator[Read]:

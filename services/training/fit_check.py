@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from driftloop.loop import Loop, load_loop
-from driftloop.loop.code import locate_errors
+from driftloop.loop.code import defined_at, locate_errors
 from driftloop.model.onnx_session import ONNX_ERRORS, first_line
 from driftloop.model.trainer import Fitted, TrainingSet
 from driftloop.process.errors import LoopDefinitionError
@@ -103,8 +103,8 @@ class _Parameters(dict[str, Any]):
 
 def _line(method: Any) -> str:
     """Return ``file:line`` of a method."""
-    code = getattr(inspect.unwrap(getattr(method, "__func__", method)), "__code__", None)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code else f"{inspect.getfile(type(method))}:1"
+    file, line = defined_at(method) or (inspect.getfile(type(method)), 1)
+    return f"{file}:{line}"
 
 
 def main() -> int:

@@ -6,7 +6,6 @@ Prints the problems of ``source.py`` and ``requests.py`` as a JSON list.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from driftloop.loop import Loop, load_loop
-from driftloop.loop.code import load_module, locate_errors
+from driftloop.loop.code import defined_at, load_module, locate_errors
 from driftloop.loop.definition import EventDefinition
 from driftloop.loop.source_lines import SourceLines
 from driftloop.loop.undefined_names import undefined_names
@@ -130,8 +129,8 @@ def _line(module: ModuleType, function: str) -> str:
 
 def _line_number(module: ModuleType, function: str) -> int:
     """Return the first line of a module's function; 1 if it has none."""
-    code = getattr(inspect.unwrap(getattr(module, function, check_past)), "__code__", None)
-    return code.co_firstlineno if code is not None and code.co_filename == module.__file__ else 1
+    file, line = defined_at(getattr(module, function, None)) or ("", 1)
+    return line if file == module.__file__ else 1
 
 
 def main() -> int:
