@@ -15,15 +15,16 @@ from google.protobuf.message import DecodeError, Message
 
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts.topics import topic_of
-from driftloop.events.message_check import ID_LENGTH, check_message, check_time
+from driftloop.events.message_check import check_message, check_time, name_problem
 from driftloop.process.errors import InvalidEvent
+from driftloop.process.limits import END_OF_TIME_MS
 
 M = TypeVar("M", bound=Message)
 
 CONTENT_TYPE = "application/protobuf"
 SPEC_VERSION = "1.0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, END_OF_TIME_MS - 1
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_time", "ce_loop", "ce_correlationid")
 _ATTRIBUTES = frozenset({*_REQUIRED, "ce_walltime", "ce_causationid", "traceparent"})
 _COLUMNS = ("source", "loop", "time_ms", "wall_time_ms", "correlation_id", "causation_id", "traceparent")
@@ -156,8 +157,8 @@ def from_record(record: Record, messages: Sequence[type[Message]]) -> Envelope[M
     except ValueError as error:
         raise InvalidEvent("malformed-header", str(error)) from error
     for name, value in text.items():
-        if len(value) > ID_LENGTH or "\0" in value:
-            raise InvalidEvent("malformed-header", f"{name} is longer than {ID_LENGTH} or has the character NUL")
+        if problem := name_problem(value):
+            raise InvalidEvent("malformed-header", f"{name}: {problem}")
     check_time(time_ms, "ce_time")
     check_time(wall_time_ms, "ce_walltime")
     data = _message(record, text["ce_type"], messages)

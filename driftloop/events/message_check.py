@@ -10,17 +10,13 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from driftloop.process.errors import InvalidEvent
+from driftloop.process.limits import END_OF_TIME_MS, LARGEST
 
 REASON = "invalid-value"
 FIRST_TIME_MS = -30_610_224_000_000
 """1000-01-01. A training window may begin before 1970."""
-END_OF_TIME_MS = 253_402_300_800_000
-"""10000-01-01, the first moment without a four-digit year."""
 ID_LENGTH = 1000
 """Maximum length of an id or name. They are parts of keys in SQL, whose length PostgreSQL limits."""
-
-LARGEST = 1e100
-"""Largest size of a number: the sum of the squares of any count of them is finite."""
 
 _FLOATS = (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT)
 _NAMES = ("loop", "name", "stage", "detector", "event_type", "view")
@@ -51,6 +47,11 @@ def check_time(time_ms: int, name: str) -> None:
     """
     if problem := _check_times((time_ms,)):
         raise InvalidEvent(REASON, f"{name}: {problem}")
+
+
+def name_problem(name: str) -> str:
+    """Return why an id or name cannot be used; empty if it can."""
+    return f"longer than {ID_LENGTH} characters" if len(name) > ID_LENGTH else _check_texts((name,))
 
 
 @cache
@@ -130,7 +131,4 @@ def _check_texts(texts: Iterable[str]) -> str:
 
 
 def _check_names(names: Iterable[str]) -> str:
-    for name in names:
-        if len(name) > ID_LENGTH:
-            return f"longer than {ID_LENGTH} characters"
-    return _check_texts(names)
+    return next((problem for name in names if (problem := name_problem(name))), "")

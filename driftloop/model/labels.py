@@ -11,27 +11,26 @@ from numpy.typing import NDArray
 
 from driftloop.model.losses import LabelKind
 from driftloop.model.scores import Floats
+from driftloop.process.limits import LARGEST
 
-MAX_OUTCOME = 1e100
-"""Largest absolute value of an outcome. Its square, summed over all rows of a loop, is still finite."""
 _ALLOWED: dict[LabelKind, str] = {
     "binary": "0 or 1",
-    "regression": f"a finite number from -{MAX_OUTCOME:g} to {MAX_OUTCOME:g}",
-    "count": f"a whole number from 0 to {MAX_OUTCOME:g}",
+    "regression": f"a finite number from -{LARGEST:g} to {LARGEST:g}",
+    "count": f"a whole number from 0 to {LARGEST:g}",
     "multiclass": "the index of a class",
 }
 
 
 def valid_outcomes(kind: LabelKind, values: Floats, classes: int = 0) -> NDArray[np.bool_]:
-    """Return which outcomes, float64 [n], are values of the label, bool [n]. A missing outcome (NaN) is none.
+    """Return which outcomes, float64 [n], are values of the label, bool [n]. A missing outcome (NaN) is not.
 
     ``classes``: number of classes of a `multiclass` label, whose outcomes are class indices.
     """
     if kind == "binary":
         return np.asarray((values == 0) | (values == 1))
     if kind == "regression":
-        return np.asarray(np.abs(values) <= MAX_OUTCOME)
-    limit = classes - 1 if kind == "multiclass" else MAX_OUTCOME
+        return np.asarray(np.abs(values) <= LARGEST)
+    limit = classes - 1 if kind == "multiclass" else LARGEST
     return np.asarray((values >= 0) & (values <= limit) & (values == np.floor(values)))
 
 

@@ -17,7 +17,7 @@ from driftloop.loop import to_ms
 from driftloop.process import log
 from driftloop.process.clock import Clock
 from driftloop.runner.batch_loop import Flush, Positions, Processor
-from driftloop.runner.loop_positions import LoopPositions
+from driftloop.runner.loop_positions import EVERYTHING, LoopPositions
 from services.ingestion import metrics
 from services.ingestion.backlog import Backlog
 from services.ingestion.config import IngestionSettings
@@ -63,7 +63,7 @@ class Ingestion(Processor[Batch | None]):
         )  # fmt: skip
         self._backlogs: list[Backlog] = []
         self._flushing = self._stored = Checkpoint()
-        self._loops = LoopPositions({}, {}, present=(), known=())
+        self._loops = EVERYTHING
         self._probes_pending = False  # probes after the last checkpoint; they leave nothing for the lake
         self._busy_s = parts.clock.monotonic_s()
         self._log = log.get(__name__)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from driftloop.bus.dedup import SourceOffsets
 from driftloop.bus.ports import TopicPartition
-from driftloop.runner.loop_positions import LoopPositions
+from driftloop.runner.loop_positions import EVERYTHING, LoopPositions
 from services.monitoring.domain.monitor import ClosedWindow, LoopMonitor, WindowRules
 from services.monitoring.domain.psi import Reference
 from services.monitoring.domain.rows import OutcomeRow, Prediction
@@ -65,7 +65,7 @@ class JoinCheckpoint:
     """Offsets of the raw records whose outcomes were read, by loop."""
     topic_ids: Mapping[str, str] = field(default_factory=dict)
     """Ids of the topics of these positions."""
-    loops: LoopPositions = field(default_factory=lambda: LoopPositions({}, {}, present=(), known=()))
+    loops: LoopPositions = EVERYTHING
     """Where each loop was read up to."""
     known: Mapping[str, KnownOutcomes] = field(default_factory=dict)
     """Of loops with rows and without a stored state: older versions forgot it when a loop was left out."""

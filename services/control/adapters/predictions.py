@@ -10,7 +10,7 @@ from sqlalchemy import Engine, delete, select
 
 from driftloop.bus.ports import BatchConsumer, Record, TopicPartition
 from driftloop.contracts import predictions_pb2 as messages
-from driftloop.events.message_check import ID_LENGTH
+from driftloop.events.message_check import name_problem
 from driftloop.process import log
 from driftloop.process.errors import Retriable
 from driftloop.runner.tables import READS, insert
@@ -139,4 +139,4 @@ def _prediction_id(record: Record) -> str:
         name = (record.header("ce_id") or b"").decode()
     except UnicodeDecodeError:
         return ""
-    return "" if len(name) > ID_LENGTH or "\0" in name else name
+    return "" if name_problem(name) else name

@@ -11,13 +11,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from driftloop.loop.definition import FieldRule
+from driftloop.process.limits import END_OF_TIME_MS
 from services.ingestion.domain.rejection import Rejection
 from services.ingestion.domain.schema import Column, EventSchema
 
 Mask = NDArray[np.bool_]
-
-END_OF_TIME_MS = 253_402_300_800_000
-"""Year 10000, the end of calendars and RFC 3339."""
 
 
 class Rules:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from driftloop.bus.ports import Record, TopicPartition
+from driftloop.process.limits import END_OF_TIME_MS
 from services.ingestion.domain.arrivals import Mark
 from services.ingestion.domain.rejection import LATEST, TOO_FAR_AHEAD, Rejection, time_text
-from services.ingestion.domain.rules import END_OF_TIME_MS
 
 WATERMARK_HEADER = "driftloop-watermark"
 
