@@ -12,7 +12,7 @@ from driftloop.loop import load_loop
 from driftloop.loop.compile import compile_protos
 from driftloop.loop.effects import span_text
 from driftloop.loop.load import DESCRIPTORS
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 from driftloop.process.errors import ConfigError
 
 TEMPLATES = Path(__file__).parent / "templates" / "loop"

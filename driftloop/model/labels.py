@@ -1,17 +1,20 @@
 """Which values an outcome may have, by kind of label.
 
-Ingestion refuses others. Rows of older versions may still hold them, so monitoring and training ignore them too: a
-binary label of 2 or a negative count would make losses below zero, which look better than any model.
+Ingestion refuses others. Rows of older versions may still hold them, so monitoring and training ignore them too, and
+their loss is NaN: a binary label of 2 would make losses below zero, which look better than any model.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop.model.losses import LabelKind
 from driftloop.model.scores import Floats
 from driftloop.process.limits import LARGEST
+
+LabelKind = Literal["binary", "regression", "count", "multiclass"]
 
 _ALLOWED: dict[LabelKind, str] = {
     "binary": "0 or 1",

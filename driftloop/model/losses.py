@@ -6,14 +6,10 @@ the order of ``label.classes``; its labels are float64 [n], the index of the tru
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
-from numpy.typing import NDArray
 
-from driftloop.model.scores import Floats, confidence
-
-LabelKind = Literal["binary", "regression", "count", "multiclass"]
+from driftloop.model.labels import LabelKind, valid_outcomes
+from driftloop.model.scores import Floats, confidence, finite_rows
 
 PROBABILITY_FLOOR = 1e-7
 """Probabilities are clipped to [floor, 1 - floor], so a row's log loss is at most 16.1."""
@@ -22,22 +18,31 @@ MEAN_FLOOR = 1e-9
 
 
 def losses(kind: LabelKind, score: Floats, label: Floats) -> Floats:
-    """Return the loss of each row, float64 [n].
+    """Return the loss of each row, float64 [n]; at least 0, and NaN if the outcome or a score of the row is not valid.
 
     Log loss in nats (binary), squared error (regression), unit Poisson deviance (count) or multiclass log loss. Poisson
     deviance: McCullagh and Nelder, Generalized Linear Models (1989), table 2.1. Multiclass log loss: -log p[label],
-    with p clipped like the binary one and rescaled to sum to 1; NaN if the label is not a class index.
+    with p clipped like the binary one and rescaled to sum to 1. Valid outcomes: `valid_outcomes`; valid scores are
+    finite.
     """
-    if kind == "binary":
-        p = np.clip(score, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
-        return np.asarray(-(label * np.log(p) + (1.0 - label) * np.log1p(-p)))
+    classes = score.shape[1] if kind == "multiclass" else 0
+    known = valid_outcomes(kind, label, classes) & finite_rows(score)
+    with np.errstate(all="ignore"):  # rows that are not valid, and the infinite loss of a huge score
+        return np.where(known, _losses(kind, score, np.where(known, label, 0.0)), np.nan)
+
+
+def _losses(kind: LabelKind, score: Floats, label: Floats) -> Floats:
     if kind == "regression":
         return np.asarray((score - label) ** 2)
-    if kind == "multiclass":
-        return _class_losses(score, label)
-    mean = np.maximum(score, MEAN_FLOOR)
-    logs = np.log(np.where(label > 0, label, 1.0) / mean)
-    return np.asarray(2.0 * (np.where(label > 0, label * logs, 0.0) - (label - mean)))
+    if kind == "count":
+        mean = np.maximum(score, MEAN_FLOOR)
+        logs = np.log(np.where(label > 0, label, 1.0) / mean)
+        return np.maximum(2.0 * (label * logs - (label - mean)), 0.0)  # rounding alone makes it negative
+    p = np.clip(score, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
+    if kind == "binary":
+        return np.asarray(-(label * np.log(p) + (1.0 - label) * np.log1p(-p)))
+    chosen = np.take_along_axis(p, label.astype(np.int64)[:, None], axis=1)[:, 0]
+    return np.asarray(np.log(p.sum(axis=1)) - np.log(chosen))
 
 
 def top_label(kind: LabelKind, score: Floats, label: Floats) -> tuple[Floats, Floats]:
@@ -60,17 +65,5 @@ def constant_scores(kind: LabelKind, label: Floats, like: Floats) -> Floats:
     if kind != "multiclass":
         return np.full(len(like), label.mean())
     classes = like.shape[1]
-    count = np.bincount(label[_is_class(label, classes)].astype(np.int64), minlength=classes)
+    count = np.bincount(label[valid_outcomes(kind, label, classes)].astype(np.int64), minlength=classes)
     return np.broadcast_to(count / len(label), like.shape)
-
-
-def _class_losses(score: Floats, label: Floats) -> Floats:
-    p = np.clip(score, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
-    known = _is_class(label, score.shape[1])
-    index = np.where(known, label, 0.0).astype(np.int64)
-    chosen = np.take_along_axis(p, index[:, None], axis=1)[:, 0]
-    return np.where(known, np.log(p.sum(axis=1)) - np.log(chosen), np.nan)
-
-
-def _is_class(label: Floats, classes: int) -> NDArray[np.bool_]:
-    return np.asarray((label >= 0) & (label < classes) & (label == np.floor(label)))

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 from driftloop.model.scores import Floats
 from services.evaluation.domain.rollout import Evidence
 

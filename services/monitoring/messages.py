@@ -16,8 +16,7 @@ from driftloop.events import ids
 from driftloop.events.arrow_rows import read_rows
 from driftloop.events.envelope import Draft, rfc3339
 from driftloop.events.message_check import check_message
-from driftloop.model.labels import valid_outcomes
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind, valid_outcomes
 from driftloop.process.errors import InvalidEvent
 from services.monitoring.domain.rows import OutcomeRow, Prediction, ReleaseScore
 from services.monitoring.domain.window import ReleaseSums, RestatedWindow, Window

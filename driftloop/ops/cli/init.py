@@ -7,7 +7,7 @@ from typing import cast
 import click
 
 from driftloop.loop.scaffold import KINDS, scaffold
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 from driftloop.ops.cli.output import echo, echo_json
 from driftloop.ops.cli.types import examples
 from driftloop.process.settings import ROOT, Settings

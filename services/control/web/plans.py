@@ -9,7 +9,7 @@ from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.events.envelope import Envelope
 from driftloop.events.verdicts import verdict_step
 from driftloop.loop.definition import LoopDefinition
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 from driftloop.readmodel.loops import LoopState
 from driftloop.readmodel.releases import ReleaseState
 

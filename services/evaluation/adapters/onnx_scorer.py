@@ -9,7 +9,7 @@ import numpy as np
 
 from driftloop.model.bundle import MODEL, Bundle
 from driftloop.model.golden import read_golden
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 from driftloop.model.onnx_session import ONNX_ERRORS, open_session
 from driftloop.model.scores import Floats, as_scores
 from driftloop.process.errors import BundleError

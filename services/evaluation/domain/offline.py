@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from driftloop.events.verdict_outcome import VerdictOutcome
 from driftloop.loop.definition import OfflineGate
-from driftloop.model.losses import LabelKind, constant_scores, losses
+from driftloop.model.labels import LabelKind, allowed_outcomes, valid_outcomes
+from driftloop.model.losses import constant_scores, losses
 from driftloop.model.scores import Floats, finite_rows
 from services.evaluation.domain.bootstrap import Resampling, bootstrap_interval, sum_by_block
 from services.evaluation.domain.judgement import Interval, Judgement
@@ -46,14 +47,18 @@ def refuse(reason: str) -> Judgement:
 def judge(scores: HoldoutScores, gate: OfflineGate, block_ms: int, resampling: Resampling, subject: str) -> Judgement:
     """Judge a candidate by all gates; every failed gate adds its reason.
 
-    Gates: minimum rows; finite scores; loss below the base rate's by ``min_gain_over_base_rate``; not worse than the
-    champion by more than ``max_loss_over_champion`` with certainty. The base rate is the best constant with hindsight:
-    the mean label of the same rows, or the class shares. Without a champion's scores the interval compares with the
-    base rate.
+    Gates: minimum rows; outcomes that the label allows; finite scores; loss below the base rate's by
+    ``min_gain_over_base_rate``; not worse than the champion by more than ``max_loss_over_champion`` with certainty. The
+    base rate is the best constant with hindsight: the mean label of the same rows, or the class shares. Without a
+    champion's scores the interval compares with the base rate.
     """
     rows = len(scores.label)
     if rows < max(1, gate.min_rows):
         return refuse(f"{rows} rows held out; the policy's minimum is {gate.min_rows}")
+    classes = scores.score.shape[1] if scores.kind == "multiclass" else 0
+    unknown = int(np.count_nonzero(~valid_outcomes(scores.kind, scores.label, classes)))
+    if unknown:
+        return refuse(f"{unknown} of {rows} held-out outcomes are not {allowed_outcomes(scores.kind)}")
     broken = int(np.count_nonzero(~finite_rows(scores.score)))
     if broken:
         return refuse(f"{broken} of {rows} scores are not finite")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from driftloop.bus.partition import partitions_of
 from driftloop.model.classes import class_index
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 from services.ingestion.domain.schema import STANDARD
 
 SEPARATOR = "\x1f"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftloop.bus.watermarks import lowest
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 from services.monitoring.domain.join import JoinResult, OutcomeJoin
 from services.monitoring.domain.psi import Reference
 from services.monitoring.domain.watermarks import Watermarks

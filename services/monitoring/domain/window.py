@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftloop.model.losses import LabelKind, losses, top_label
+from driftloop.model.labels import LabelKind
+from driftloop.model.losses import losses, top_label
 from driftloop.model.slices import slice_text
 from services.monitoring.domain.join import JoinCounts, JoinResult
 from services.monitoring.domain.psi import Histogram, Reference, categorical_histogram, histogram

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from driftloop.model.bundle import Input
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 
 Link = Literal["identity", "sigmoid", "softmax", "exp"]
 LINKS: tuple[Link, ...] = ("identity", "sigmoid", "softmax", "exp")

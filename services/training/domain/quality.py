@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from driftloop.model.losses import LabelKind, constant_scores, losses, top_label
+from driftloop.model.labels import LabelKind
+from driftloop.model.losses import constant_scores, losses, top_label
 from driftloop.model.scores import Floats
 
 

@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from driftloop.model.bundle import Input
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 from driftloop.model.onnx_session import ONNX_ERRORS, first_line, open_session
 from driftloop.model.scores import Floats
 from driftloop.model.trainer import TrainingSet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 from driftloop.model.onnx_session import open_session
 from driftloop.model.scores import Floats, as_scores, finite_rows
 from driftloop.model.trainer import TrainingSet

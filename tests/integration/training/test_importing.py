@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from driftloop.model.bundle import Input
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 from driftloop.model.trainer import TrainingSet
 from driftloop.process.settings import ROOT
 from services.training.domain.matching import ImportOptions, ImportPlan, Link, Mismatch, match_inputs, match_output

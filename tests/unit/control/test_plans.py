@@ -7,7 +7,7 @@ import pytest
 
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.loop import load_loop
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 from driftloop.process.settings import ROOT
 from driftloop.readmodel.loop_history import LoopHistory
 from driftloop.readmodel.loops import LoopState

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from driftloop.model.losses import LabelKind
+from driftloop.model.labels import LabelKind
 from driftloop.model.scores import Floats
 from driftloop.process.errors import BundleError
 from services.evaluation.ports import Holdout, Integers, Objects, Scorer

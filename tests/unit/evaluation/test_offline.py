@@ -57,6 +57,14 @@ def test_a_policy_can_require_more_gain() -> None:
     assert verdict(score, label, min_gain_over_base_rate=gain * 1.1).outcome is VerdictOutcome.WORSE
 
 
+def test_held_out_outcomes_that_the_label_does_not_allow_are_refused() -> None:
+    label, score = world(1.0)
+    label[:2] = (2.0, -1.0)
+    judgement = verdict(score, label)
+    assert judgement.outcome is VerdictOutcome.WORSE
+    assert judgement.reasons == ("2 of 600 held-out outcomes are not 0 or 1",)
+
+
 def test_too_few_rows_are_refused() -> None:
     label, score = world(1.0)
     judgement = verdict(score, label, min_rows=ROWS + 1)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftloop.model.losses import LabelKind, losses
+from driftloop.model.labels import LabelKind
+from driftloop.model.losses import losses
 from services.training.domain.quality import auc, metrics
 
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from driftloop.model.labels import valid_outcomes
-from driftloop.model.losses import LabelKind, losses
+from driftloop.model.labels import LabelKind, valid_outcomes
+from driftloop.model.losses import losses
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftloop.model.losses import PROBABILITY_FLOOR, LabelKind, constant_scores, losses, top_label
+from driftloop.model.labels import LabelKind, valid_outcomes
+from driftloop.model.losses import PROBABILITY_FLOOR, constant_scores, losses, top_label
 
 
 def test_the_log_loss_of_a_coin_is_ln_two() -> None:
@@ -53,9 +54,42 @@ def test_a_certain_and_wrong_class_has_a_bounded_loss() -> None:
     assert loss == pytest.approx([-math.log(PROBABILITY_FLOOR)], rel=1e-6)
 
 
-@pytest.mark.parametrize("label", [-1.0, 3.0, 0.5, math.nan])
-def test_a_label_that_is_not_a_class_has_a_nan_loss(label: float) -> None:
-    assert np.isnan(losses("multiclass", np.full((1, 3), 1 / 3), np.array([label]))).all()
+ANY_NUMBER = st.floats() | st.integers(-3, 4).map(float)
+KINDS: list[LabelKind] = ["binary", "regression", "count", "multiclass"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(label=ANY_NUMBER, scores=st.tuples(*[ANY_NUMBER] * 3))
+def test_no_outcome_and_no_score_has_a_loss_below_zero(
+    kind: LabelKind, label: float, scores: tuple[float, ...]
+) -> None:
+    score = np.array([scores]) if kind == "multiclass" else np.array(scores[:1])
+    [loss] = losses(kind, score, np.array([label]))
+    valid = valid_outcomes(kind, np.array([label]), 3)[0] and np.isfinite(score).all()
+    assert loss >= 0 if valid else math.isnan(loss)
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"),
+    [
+        *[("binary", label) for label in (-1.0, 2.0, 0.5, math.nan, math.inf)],
+        *[("regression", label) for label in (math.nan, -math.inf, 1e101)],
+        *[("count", label) for label in (-1.0, 2.5, math.nan, math.inf)],
+        *[("multiclass", label) for label in (-1.0, 3.0, 0.5, math.nan)],
+    ],
+)
+def test_an_outcome_that_is_not_a_value_of_the_label_has_no_loss_and_the_other_rows_keep_theirs(
+    kind: LabelKind, label: float
+) -> None:
+    score = np.full((2, 3), 1 / 3) if kind == "multiclass" else np.array([0.25, 0.25])
+    assert np.isnan(losses(kind, score, np.array([label, 1.0]))).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_has_no_loss(kind: LabelKind, score: float) -> None:
+    scores = np.array([[0.5, score, 0.5]]) if kind == "multiclass" else np.array([score])
+    assert np.isnan(losses(kind, scores, np.array([1.0]))).all()
 
 
 @given(
