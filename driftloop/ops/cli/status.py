@@ -44,6 +44,8 @@ def _show(system: Status, console: Console) -> None:
         console.print("No loop has events yet.")
     for loop, problems in system.refused_loops.items():
         console.print(cell(f"{loop} is left out: {'; '.join(problems)}"))
+    for condition in system.conditions:
+        console.print(cell(condition.text))
 
 
 def _parts(system: Status) -> Table:

@@ -1,4 +1,4 @@
-"""Readiness and memory of the parts."""
+"""Readiness, memory and metrics of the parts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import psutil
 from confluent_kafka import KafkaException
@@ -13,6 +15,9 @@ from confluent_kafka.admin import AdminClient
 
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.ops.system.parts import Part
+
+if TYPE_CHECKING:
+    from prometheus_client.samples import Sample
 
 _GRPC = "grpc://"
 _SERVING = b"\x08\x01"
@@ -30,6 +35,18 @@ def ready(part: Part, kafka_bootstrap: str, timeout_s: float = 1.0) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def read_metrics(part: Part, timeout_s: float = 1.0) -> list[Sample]:
+    """Return the metrics of a process of ours; none if it does not answer."""
+    from prometheus_client.parser import text_string_to_metric_families  # slow to import
+
+    try:
+        with urllib.request.urlopen(urljoin(part.health_url, "/metrics"), timeout=timeout_s) as response:  # noqa: S310
+            text = response.read().decode()
+    except (urllib.error.URLError, OSError):
+        return []
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
 def grpc_serves(address: str, timeout_s: float) -> bool:

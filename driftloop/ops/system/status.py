@@ -12,6 +12,7 @@ from driftloop import __version__
 from driftloop.bus.offsets import Offsets
 from driftloop.contracts.topics import declared
 from driftloop.events.event_log import LIFECYCLE, read_events
+from driftloop.ops.system.conditions import Condition, read_conditions
 from driftloop.ops.system.health import pss_mib, ready
 from driftloop.ops.system.parts import parts
 from driftloop.ops.system.supervisor import Supervisor
@@ -49,6 +50,8 @@ class Status:
     """Seconds from the last `up` until each part was ready and each probe answered."""
     refused_loops: dict[str, list[str]] = field(default_factory=dict)
     """Loops that a part left out at its start, with the problems as ``file:line: what``."""
+    conditions: list[Condition] = field(default_factory=list)
+    """What an operator should know although no event tells it."""
 
     @property
     def healthy(self) -> bool:
@@ -60,6 +63,7 @@ def read_status(settings: Settings) -> Status:
     supervisor = Supervisor(settings)
     running = {part.name: part for part in supervisor.running()} if supervisor.alive() else {}
     lags = consumer_lags(settings.kafka_bootstrap) if running else {}
+    known = {part.name: part for part in parts(settings) if part.name in running}
     statuses = [
         PartStatus(
             part.name,
@@ -69,8 +73,7 @@ def read_status(settings: Settings) -> Status:
             round(pss_mib(running[part.name].pids), 1),
             lags.get(part.name),
         )
-        for part in parts(settings)
-        if part.name in running
+        for part in known.values()
     ]
     memory = {part.name: part.pss_mib for part in statuses}
     memory["total"] = round(sum(memory.values()), 1)
@@ -80,7 +83,8 @@ def read_status(settings: Settings) -> Status:
         else []
     )
     refused = read_refused_loops(settings.home) if running else {}
-    return Status(__version__, statuses, loops, memory, read_ready_s(settings), refused)
+    conditions = read_conditions(settings, known) if running else []
+    return Status(__version__, statuses, loops, memory, read_ready_s(settings), refused, conditions)
 
 
 _TOPICS = [*LIFECYCLE, "features.watermark-advanced.v1"]
