@@ -64,20 +64,22 @@ class ApprovalRequested(_message.Message):
     def __init__(self, loop: _Optional[str] = ..., release_id: _Optional[str] = ..., to_stage: _Optional[str] = ..., deadline_ms: _Optional[int] = ...) -> None: ...
 
 class RouteChanged(_message.Message):
-    __slots__ = ("loop", "epoch", "champion", "challenger", "challenger_share", "stage")
+    __slots__ = ("loop", "epoch", "champion", "challenger", "challenger_share", "stage", "rollback_to")
     LOOP_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]
     CHALLENGER_FIELD_NUMBER: _ClassVar[int]
     CHALLENGER_SHARE_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_TO_FIELD_NUMBER: _ClassVar[int]
     loop: str
     epoch: int
     champion: ReleaseRef
     challenger: ReleaseRef
     challenger_share: float
     stage: str
-    def __init__(self, loop: _Optional[str] = ..., epoch: _Optional[int] = ..., champion: _Optional[_Union[ReleaseRef, _Mapping]] = ..., challenger: _Optional[_Union[ReleaseRef, _Mapping]] = ..., challenger_share: _Optional[float] = ..., stage: _Optional[str] = ...) -> None: ...
+    rollback_to: ReleaseRef
+    def __init__(self, loop: _Optional[str] = ..., epoch: _Optional[int] = ..., champion: _Optional[_Union[ReleaseRef, _Mapping]] = ..., challenger: _Optional[_Union[ReleaseRef, _Mapping]] = ..., challenger_share: _Optional[float] = ..., stage: _Optional[str] = ..., rollback_to: _Optional[_Union[ReleaseRef, _Mapping]] = ...) -> None: ...
 
 class ChampionPromoted(_message.Message):
     __slots__ = ("loop", "release_id", "previous_release_id", "epoch", "evidence_ids")

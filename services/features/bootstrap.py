@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.featurestore.defined_views import write_defined_views
 from driftloop.featurestore.feast_client import open_store
 from driftloop.loop.load import load_loops
 from driftloop.process.clock import SystemClock
@@ -19,7 +20,7 @@ from services.features.adapters.single_writer import claim
 from services.features.adapters.sqlite_online import SqliteOnline
 from services.features.config import FeaturesSettings
 from services.features.domain.loop_run import LoopRun
-from services.features.domain.views import ViewSpec
+from services.features.domain.views import ViewSpec, defined_features
 from services.features.flush import Flush
 from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint
@@ -82,6 +83,7 @@ def declared_views(settings: FeaturesSettings) -> dict[str, list[ViewSpec]]:
     problems = [problem for loop in loops for problem in in_use_problems(loop, views[loop.name], settings)]
     if problems:
         raise LoopDefinitionError(problems)
+    write_defined_views(settings, {loop: defined_features(specs) for loop, specs in views.items()})
     return views
 
 

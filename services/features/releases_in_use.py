@@ -1,9 +1,13 @@
-"""What the releases that score now read: it must stay in the definitions until other releases have replaced them."""
+"""What releases in use read: it must stay in the definitions until other releases have replaced them.
+
+In use are the champion, the challenger, and the champion before, which a rollback restores at once.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from driftloop.loop.load import Loop
@@ -12,14 +16,21 @@ from driftloop.process.errors import BundleError
 from driftloop.process.settings import Settings
 from services.features.domain.views import ViewSpec
 
+_KEEP = {
+    "champion": "keep it until another release has replaced {release}",
+    "challenger": "keep it until another release has replaced {release}",
+    "rollback_to": "a rollback restores {release}, so keep it until the next promotion",
+}
+"""What to do, by the release's role in the route."""
+
 
 def in_use_problems(loop: Loop, views: Iterable[ViewSpec], settings: Settings) -> Iterator[str]:
-    """Return what the loop's champion and challenger read and its definitions no longer have."""
+    """Return what the loop's releases in use read and its definitions no longer have."""
     features = {(view.view, name): kind for view in views for name, kind in zip(view.features, view.kinds, strict=True)}
     names = {view for view, _ in features}
     path = settings.feature_repo / f"{loop.name}.py"
-    for release, manifest in manifests_in_use(settings.triton, loop.name).items():
-        keep = f"keep it until another release has replaced {release}"
+    for release, role, manifest in releases_in_use(settings.triton, loop.name):
+        keep = _KEEP[role].format(release=release)
         inputs = (*manifest.numeric, *manifest.categorical)
         for view in sorted({column.view for column in inputs if column.source == "feature"} - names):
             yield f"{path}:1: {release} reads the view {view!r}, which is no longer defined; {keep}"
@@ -35,18 +46,19 @@ def in_use_problems(loop: Loop, views: Iterable[ViewSpec], settings: Settings) -
             yield f"{loop.line_of('label', 'kind')}: {release} scores {scores}; create a new loop for another label"
 
 
-def manifests_in_use(triton: Path, loop: str) -> Mapping[str, Manifest]:
-    """Return the manifests of the loop's champion and challenger by release, as staged for the router; empty if none.
+def releases_in_use(triton: Path, loop: str) -> Iterator[tuple[str, str, Manifest]]:
+    """Return id, role and manifest of each release in use, as staged for the router.
 
-    Nothing is returned for a file that cannot be read: the agent reports it.
+    A file that cannot be read is passed over: the agent reports it.
     """
     try:
         route = json.loads((triton / "routes" / f"{loop}.json").read_bytes())
-        names = [route[role]["release_id"] for role in ("champion", "challenger") if route[role]]
-        folders = {name: triton / "releases" / name / MANIFEST for name in names}
-        return {name: parse_manifest(path.read_bytes()) for name, path in folders.items()}
-    except (OSError, ValueError, KeyError, TypeError, BundleError):
-        return {}
+        names = {role: route[role]["release_id"] for role in _KEEP if route.get(role)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    for role, name in names.items():
+        with suppress(OSError, ValueError, TypeError, BundleError):
+            yield name, role, parse_manifest((triton / "releases" / name / MANIFEST).read_bytes())
 
 
 def _sent_as(loop: Loop, name: str) -> str | None:

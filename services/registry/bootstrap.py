@@ -9,6 +9,7 @@ from driftloop.process.clock import SystemClock
 from driftloop.runner.kafka import kafka_service
 from driftloop.runner.tables import open_database
 from driftloop.runner.threads import ServiceWithWorkers
+from services.registry.adapters.gone_inputs import GoneInputs
 from services.registry.adapters.mirror_queue import SqlMirrorQueue
 from services.registry.adapters.mlflow_mirror import MlflowRegistry
 from services.registry.adapters.sql import SqlLedger, metadata
@@ -27,7 +28,8 @@ def build(settings: RegistrySettings, stop: threading.Event) -> ServiceWithWorke
     """
     clock = SystemClock()
     loops = load_loops(settings.loops_dir, settings.loops)
-    handlers = table(Registry({loop.name: rollout_policy(loop.definition) for loop in loops}, SqlLedger))
+    policies = {loop.name: rollout_policy(loop.definition) for loop in loops}
+    handlers = table(Registry(policies, SqlLedger, GoneInputs(settings, loops)))
     engine = open_database(settings.database_url(NAME), metadata)
     with engine.begin() as connection:
         for loop in loops:

@@ -25,10 +25,13 @@ from services.registry.domain.release import (
 )
 
 
-def drafts(change: Change, chain: str) -> list[Draft]:
-    """Return the events of a change, all in one chain, at the event time of its decision."""
+def drafts(change: Change, chain: str, rollback_to: ReleaseRecord | None = None) -> list[Draft]:
+    """Return the events of a change, all in one chain, at the event time of its decision.
+
+    ``rollback_to``: the champion that a rollback restores after the change.
+    """
     loop, time_ms = change.state.loop, change.state.time_ms
-    events = [_event(change.state, fact) for fact in change.facts]
+    events = [_event(change.state, fact, rollback_to) for fact in change.facts]
     return [
         Draft(ids.event_id(f"registry.{kind}", loop, *key), loop, time_ms, data, chain=chain)
         for kind, key, data in events
@@ -42,7 +45,9 @@ def command_ignored(event: Envelope[Any], command: str, because: str) -> Draft:
     return Draft(ids.event_id("registry.command-ignored", loop, event.id), loop, event.time_ms, data)
 
 
-def _event(state: LoopReleases, fact: Fact) -> tuple[str, tuple[str | int, ...], Message]:
+def _event(
+    state: LoopReleases, fact: Fact, rollback_to: ReleaseRecord | None
+) -> tuple[str, tuple[str | int, ...], Message]:
     """Return the kind of a fact's event, the parts of its id and its message."""
     loop = state.loop
     if isinstance(fact, Routed):
@@ -57,6 +62,7 @@ def _event(state: LoopReleases, fact: Fact) -> tuple[str, tuple[str | int, ...],
                 challenger=_ref(challenger) if challenger else None,
                 challenger_share=challenger.share if challenger else 0.0,
                 stage=fact.stage,
+                rollback_to=_ref(rollback_to) if rollback_to else None,
             ),
         )
     release = fact.release

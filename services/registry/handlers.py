@@ -29,6 +29,13 @@ from services.registry.ports import Ledger
 
 _OFFLINE = "offline"
 Transition = Callable[[LoopReleases], Change]
+Gone = Callable[[str, ReleaseRecord], str]
+"""Says what a release of a loop reads and the definitions no longer have; empty if nothing."""
+
+
+def nothing_gone(_loop: str, _release: ReleaseRecord) -> str:
+    """Return that a release can answer."""
+    return ""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Registry:
 
     policies: Mapping[str, Policy]
     ledger: Callable[[Connection], Ledger]
+    gone: Gone = nothing_gone
 
     def verdict_reached(self, event: Envelope[evaluation.VerdictReached], tx: Transaction) -> Sequence[Draft]:
         data = event.data
@@ -74,7 +82,11 @@ class Registry:
     def roll_back(self, event: Envelope[control.Rollback], tx: Transaction) -> Sequence[Draft]:
         """Roll back the newest change."""
         why = _reason(event, "rolled back")
-        return self._command(event, tx, lambda state: transitions.roll_back(state, why, (event.id,), event.time_ms))
+        return self._command(
+            event,
+            tx,
+            lambda state: transitions.roll_back(state, why, (event.id,), event.time_ms, self._gone(state)),
+        )
 
     def pause(self, event: Envelope[control.Pause], tx: Transaction) -> Sequence[Draft]:
         """Stop verdicts from advancing a release."""
@@ -92,7 +104,7 @@ class Registry:
         _, events = self._apply(
             event,
             self.ledger(tx.connection),
-            lambda state: transitions.fail_route(state, data.epoch, why, (event.id,), event.time_ms),
+            lambda state: transitions.fail_route(state, data.epoch, why, (event.id,), event.time_ms, self._gone(state)),
         )
         return events
 
@@ -117,12 +129,19 @@ class Registry:
             return change, []
         ledger.save(before, change.state, change.touched)
         chain = change.touched[0].chain if change.touched else event.correlation_id
-        events = drafts(change, chain)
+        events = drafts(change, chain, self._rollback_to(change.state))
         set_gauges(change.state)
         for draft in events:
             if isinstance(draft.data, registry.StageEntered):
                 metrics.STAGES.add(loop=change.state.loop, stage=draft.data.stage)
         return change, events
+
+    def _gone(self, state: LoopReleases) -> str:
+        """Return why the previous champion cannot answer any more; empty if it can, or if there is none."""
+        return self.gone(state.loop, state.former[-1]) if state.former else ""
+
+    def _rollback_to(self, state: LoopReleases) -> ReleaseRecord | None:
+        return state.former[-1] if state.former and not self._gone(state) else None
 
     def _policy(self, loop: str) -> Policy:
         if loop not in self.policies:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from driftloop.loop import LoopDefinition
 from driftloop.model.bundle import Bundle
@@ -51,7 +51,7 @@ class RouteDeployer:
         """
         route = desired.route
         if withdraws:
-            route = Route(route.loop, route.epoch, route.champion, route.challenger, route.challenger_share, withdraws)
+            route = replace(route, withdraws=withdraws)
         bundles = {ref.release_id: self._stage(desired, ref.release_id, ref.digest) for ref in route.releases}
         changed = self.files.render_model(self.definitions[route.loop])
         self.files.announce(route)

@@ -78,3 +78,8 @@ def feed_columns(views: Iterable[ViewSpec]) -> dict[str, Kind]:
         for column in view.latest:
             columns.setdefault(column.name, column.kind)
     return columns
+
+
+def defined_features(views: Iterable[ViewSpec]) -> dict[str, dict[str, Kind]]:
+    """Return the kind of each feature, by view."""
+    return {view.view: dict(zip(view.features, view.kinds, strict=True)) for view in views}

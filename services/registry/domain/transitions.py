@@ -105,22 +105,29 @@ def reject(state: LoopReleases, release_id: str, reason: str, evidence: tuple[st
     return _end_open(_advance_time(state, time_ms), state.open, reason, evidence, ReleaseEnd.COMMAND)
 
 
-def roll_back(state: LoopReleases, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
-    """Roll back the newest change: the open release, or else the champion in favour of the previous one."""
+def roll_back(state: LoopReleases, reason: str, evidence: tuple[str, ...], time_ms: int, gone: str = "") -> Change:
+    """Roll back the newest change: the open release, or else the champion in favour of the previous one.
+
+    ``gone``: why the previous champion cannot answer any more; empty if it can.
+    """
     release = state.open
     if release is not None:
         state = _advance_time(state, time_ms)
         return _end_open(state, release, reason, evidence, ReleaseEnd.COMMAND, Stage.ROLLED_BACK)
     if not state.former:
         return Change(state, ignored="there is no champion to go back to")
+    if gone:
+        return Change(state, ignored=f"a rollback is not possible: {gone}")
     return _roll_back_champion(_advance_time(state, time_ms), reason, evidence, ReleaseEnd.COMMAND)
 
 
-def fail_route(state: LoopReleases, epoch: int, reason: str, evidence: tuple[str, ...], time_ms: int) -> Change:
+def fail_route(
+    state: LoopReleases, epoch: int, reason: str, evidence: tuple[str, ...], time_ms: int, gone: str = ""
+) -> Change:
     """End the release behind the newest route, which could not be served, and publish the previous route again.
 
     A route that only restored an earlier one has no release to end. It stays the desired route, and the agent retries
-    it.
+    it. So does a route whose previous champion cannot answer any more, because of ``gone``.
     """
     if epoch != state.epoch:
         return Change(state, ignored=f"epoch {epoch} is not the newest, {state.epoch}")
@@ -132,6 +139,8 @@ def fail_route(state: LoopReleases, epoch: int, reason: str, evidence: tuple[str
         return Change(state, ignored="the failed route has no release to end")
     if not state.former and champion.from_stage is Stage.RETIRED:
         return Change(state, ignored="there is no champion before the one that failed")
+    if state.former and gone:
+        return Change(state, ignored=f"there is no champion to go back to: {gone}")
     return _roll_back_champion(state, reason, evidence, ReleaseEnd.ROUTE_FAILED)
 
 

@@ -33,6 +33,7 @@ class DesiredRoute:
             champion=_on_route(data.champion),
             challenger=_on_route(challenger) if challenger else None,
             challenger_share=data.challenger_share if challenger else 0.0,
+            rollback_to=_on_route(data.rollback_to) if data.HasField("rollback_to") else None,
         )
 
     @property
@@ -77,9 +78,10 @@ def route_problems(data: registry_pb2.RouteChanged) -> list[str]:
         problems.append(f"epoch is {data.epoch}; it starts at 1")
     if not 0.0 <= data.challenger_share <= 1.0:
         problems.append(f"challenger_share is {data.challenger_share}; it must be in [0, 1]")
+    others = [getattr(data, role) for role in ("challenger", "rollback_to") if data.HasField(role)]
     problems += [
         f"{ref.release_id!r} is not a release id"
-        for ref in (data.champion, *([data.challenger] if data.HasField("challenger") else []))
+        for ref in (data.champion, *others)
         if not _PLAIN.match(ref.release_id)
     ]
     return problems

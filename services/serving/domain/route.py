@@ -31,6 +31,8 @@ class Route:
     challenger_share: float = 0.0
     withdraws: int = 0
     """Epoch of the failed route that this older route replaces; 0 for a regular route."""
+    rollback_to: ReleaseOnRoute | None = None
+    """The champion that a rollback restores. It does not answer; what it reads must stay defined."""
 
     @property
     def releases(self) -> tuple[ReleaseOnRoute, ...]:
@@ -69,7 +71,8 @@ def parse_route(content: bytes) -> Route:
         if (version := data.pop("format", 1)) != FORMAT:  # the first files had no format field
             raise ValueError(f"the route has format {version}; this version reads {FORMAT}")
         data["champion"] = ReleaseOnRoute(**data["champion"])
-        data["challenger"] = ReleaseOnRoute(**data["challenger"]) if data["challenger"] else None
+        for role in ("challenger", "rollback_to"):
+            data[role] = ReleaseOnRoute(**data[role]) if data.get(role) else None
         return _checked(Route(**data))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a route: {error!r}") from error

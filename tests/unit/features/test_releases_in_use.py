@@ -48,10 +48,16 @@ def stage(settings: Settings, name: str, **changes: Any) -> dict[str, str]:
     return {"release_id": name, "digest": digest}
 
 
-def route(settings: Settings, champion: dict[str, str], challenger: dict[str, str] | None = None) -> None:
+def route(
+    settings: Settings,
+    champion: dict[str, str],
+    challenger: dict[str, str] | None = None,
+    rollback_to: dict[str, str] | None = None,
+) -> None:
     path = settings.triton / "routes" / "orders.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"format": 1, "loop": "orders", "champion": champion, "challenger": challenger}))
+    roles = {"champion": champion, "challenger": challenger, "rollback_to": rollback_to}
+    path.write_text(json.dumps({"format": 1, "loop": "orders", **roles}))
 
 
 def with_inputs(loop: Loop, **changes: Any) -> Loop:
@@ -78,6 +84,25 @@ def test_a_renamed_view_is_refused_while_a_release_reads_it(loop: Loop, settings
         f"{settings.feature_repo}/orders.py:1: r-1 reads the view 'orders_shop_returns', which is no longer defined; "
         "keep it until another release has replaced r-1"
     )
+
+
+def test_a_renamed_view_is_refused_while_a_rollback_would_restore_a_release_that_reads_it(
+    loop: Loop, settings: Settings
+) -> None:
+    former, champion = stage(settings, "r-1"), stage(settings, "r-2", numeric=(UNITS,), categorical=())
+    route(settings, champion, rollback_to=former)
+    [problem] = in_use_problems(loop, [replace(RETURNS, view="orders_returns"), SHELF], settings)
+    assert problem == (
+        f"{settings.feature_repo}/orders.py:1: r-1 reads the view 'orders_shop_returns', which is no longer defined; "
+        "a rollback restores r-1, so keep it until the next promotion"
+    )
+
+
+def test_a_former_champion_whose_files_are_gone_hides_no_problem_of_the_champion(
+    loop: Loop, settings: Settings
+) -> None:
+    route(settings, stage(settings, "r-2"), rollback_to={"release_id": "r-1", "digest": "d"})
+    assert len(list(in_use_problems(loop, [SHELF], settings))) == 1
 
 
 def test_a_removed_feature_and_one_of_another_type_are_refused(loop: Loop, settings: Settings) -> None:

@@ -24,11 +24,13 @@ from tests.unit.evaluation.events import envelope
 
 
 class Service:
-    """The handlers over SQLite."""
+    """The handlers over SQLite. ``gone``: what releases read and the definitions no longer have."""
 
     def __init__(self, folder: Path, steps: list[dict[str, Any]] | None = None) -> None:
         self.engine = open_database(f"sqlite:///{folder / 'registry.db'}", metadata)
-        self.table = table(Registry({"orders": rollout_policy(loop_definition(steps=steps))}, SqlLedger))
+        self.gone: dict[str, str] = {}
+        policies = {"orders": rollout_policy(loop_definition(steps=steps))}
+        self.table = table(Registry(policies, SqlLedger, lambda _, release: self.gone.get(release.release_id, "")))
         self.count = 0
 
     def handle(self, data: Message, day: int = 0, chain: str = "chain of a command") -> Sequence[Draft]:
@@ -119,6 +121,38 @@ def test_a_canary_route_has_its_share(shadowing: Service) -> None:
     assert (route.stage, route.challenger.release_id, route.challenger_share) == ("canary", "r-2", 0.1)
     entered = only(drafts, registry.StageEntered)
     assert (entered.step, entered.share, entered.champion_release_id) == (1, 0.1, "r-1")
+
+
+def promote(service: Service, number: int, day: int) -> Sequence[Draft]:
+    service.handle(offline(number), day)
+    service.handle(in_stage(number, "shadow", evaluation.BETTER), day + 1)
+    return service.handle(in_stage(number, "canary", evaluation.BETTER, step=1), day + 5)
+
+
+def test_a_route_names_the_champion_that_a_rollback_restores(service: Service) -> None:
+    first = only(service.handle(offline(1), 1), registry.RouteChanged)
+    assert not first.HasField("rollback_to")
+    second = only(promote(service, 2, 2), registry.RouteChanged)
+    assert (second.rollback_to.release_id, second.rollback_to.bundle.digest) == ("r-1", "digest-1")
+    third = only(promote(service, 3, 10), registry.RouteChanged)
+    assert third.rollback_to.release_id == "r-2"
+    back = only(service.handle(control.Rollback(loop="orders", who="ann"), 20), registry.RouteChanged)
+    assert (back.champion.release_id, back.rollback_to.release_id) == ("r-2", "r-1")
+
+
+def test_a_rollback_to_a_champion_that_reads_what_is_gone_is_refused(service: Service) -> None:
+    service.handle(offline(1), 1)
+    promote(service, 2, 2)
+    service.gone["r-1"] = "r-1 reads orders_shop_returns__count_86400s, which the definitions no longer have"
+    [ignored] = service.handle(control.Rollback(loop="orders", who="ann"), 10)
+    assert isinstance(ignored.data, registry.CommandIgnored)
+    assert ignored.data.reason == f"a rollback is not possible: {service.gone['r-1']}"
+    assert service.handle(serving.RouteFailed(loop="orders", epoch=4, release_id="r-2", reason="not loaded"), 11) == []
+    third = only(service.handle(offline(3), 12), registry.RouteChanged)
+    assert third.champion.release_id == "r-2"
+    assert not third.HasField("rollback_to"), "what it reads may stay away"
+    back = service.handle(control.Rollback(loop="orders", who="ann"), 13)
+    assert only(back, registry.ReleaseRolledBack).release_id == "r-3", "an open release is rolled back all the same"
 
 
 def test_an_offline_rejection_is_one_event(shadowing: Service) -> None:

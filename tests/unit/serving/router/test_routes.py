@@ -140,11 +140,11 @@ def test_a_thread_follows_the_file(tmp_path: Path) -> None:
 epochs = st.integers(1, 30)
 
 
-@given(epochs, st.none() | st.just(B), st.floats(0, 1), st.integers(0, 5))
+@given(epochs, st.none() | st.just(B), st.floats(0, 1), st.integers(0, 5), st.none() | st.just(B))
 def test_a_route_round_trips_through_its_file(
-    epoch: int, challenger: ReleaseOnRoute | None, share: float, withdraws: int
+    epoch: int, challenger: ReleaseOnRoute | None, share: float, withdraws: int, rollback_to: ReleaseOnRoute | None
 ) -> None:
-    route = Route("parcels", epoch, A, challenger, share, withdraws)
+    route = Route("parcels", epoch, A, challenger, share, withdraws, rollback_to)
     assert parse_route(route.to_json()) == route
 
 
@@ -152,6 +152,8 @@ def test_a_route_of_another_format_is_refused() -> None:
     content = json.loads(Route("parcels", 1, A).to_json())
     assert content.pop("format") == 1
     assert parse_route(json.dumps(content).encode()) == Route("parcels", 1, A)  # the first format had no such field
+    del content["rollback_to"]
+    assert parse_route(json.dumps(content).encode()) == Route("parcels", 1, A)  # nor did earlier files have this one
     with pytest.raises(ValueError, match="the route has format 2; this version reads 1"):
         parse_route(json.dumps({**content, "format": 2}).encode())
 
