@@ -1,13 +1,14 @@
-"""Delta tables with one writer and app transactions, so that a repeated append adds nothing.
+"""Delta tables with app transactions, so that a repeated append adds nothing.
 
-deltalake records application transactions but does not skip repeats. So `append` compares the versions first, and
-writes through the handle that it compared: if another writer commits in between, the commit fails instead of
-duplicating rows.
+deltalake records application transactions but does not skip repeats. So `append_missing` chooses the rows and commits
+them on one snapshot of the table. If another writer of the same application commits in between, the commit fails, and
+the rows are chosen again. So a process that was paused and wakes up after another one took over stores no row twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,9 @@ from driftloop.process.errors import DriftloopError
 
 _ATTEMPTS = 5
 _CONFIGURATION = {"delta.checkpointInterval": "100"}
+
+Recorded = Callable[[str], int]
+"""Returns the version that an application recorded last, or -1 if it has none."""
 
 
 class LakeTable:
@@ -38,40 +42,42 @@ class LakeTable:
 
     def transaction_version(self, app_id: str) -> int:
         """Return the version that an application recorded last, or -1 if it has none."""
-        delta = self._open()
-        return -1 if delta is None else _noted(delta, app_id)
+        return _recorded(self._open(), app_id)
 
     def append(self, rows: pa.Table, transactions: Mapping[str, int]) -> int:
+        """Append all rows, unless no application's version is newer than the recorded one; see `append_missing`."""
+        return self.append_missing(lambda _: rows, transactions)
+
+    def append_missing(self, rows_of: Callable[[Recorded], pa.Table | None], transactions: Mapping[str, int]) -> int:
         """Append rows and record each application's version, in one commit; return the table's version.
 
-        A column that the table lacks is added to it; its older rows have null there.
-
-        A commit is a repeat and adds nothing if none of its versions is newer than the recorded one. If only some are
-        newer,
-        the caller must leave out the rows that are already stored (see `transaction_version`).
+        ``rows_of`` returns the rows that are missing, given what the applications recorded in the snapshot on which the
+        commit is made. It is called again if another writer commits first. Nothing is committed if it returns None, or
+        if no version is newer than the recorded one. A column that the table lacks is added to it; its older rows have
+        null there.
 
         Raises:
             CommitFailedError: other writers committed first five times in a row.
             DriftloopError: the table has a column with another type.
         """
-        for attempt in range(_ATTEMPTS):
-            delta = self._open() or self._create(rows.schema)
-            newer = {app: version for app, version in transactions.items() if version > _noted(delta, app)}
-            if transactions and not newer:
-                return delta.version()
-            if problems := schema_conflicts(delta, rows.schema):
-                raise DriftloopError(f"{self.path}: {'; '.join(problems.values())}")
-            fields = {field.name for field in delta.schema().fields}
-            mode: Literal["merge"] | None = "merge" if fields != set(rows.schema.names) else None
+        lost = 0
+        while True:
+            delta = self._open()
+            recorded = partial(_recorded, delta)
+            newer = {app: version for app, version in transactions.items() if version > recorded(app)}
+            rows = rows_of(recorded) if newer or not transactions else None
+            if rows is None:
+                return -1 if delta is None else delta.version()
+            if delta is None:  # choose the rows again on the new table: another writer may have appended to it already
+                self._create(rows.schema)
+                continue
             try:
-                write_deltalake(delta, rows, mode="append", schema_mode=mode, commit_properties=_properties(newer))
+                return self._commit(delta, rows, newer)
             except CommitFailedError:
-                if attempt + 1 == _ATTEMPTS:
+                lost += 1
+                if lost == _ATTEMPTS:
                     raise
                 self._delta = None
-            else:
-                return delta.version()
-        raise AssertionError("unreachable")
 
     def conflicts(self, schema: pa.Schema) -> dict[str, str]:
         """Return the columns of the table whose type is another one in a schema, and what differs."""
@@ -91,7 +97,15 @@ class LakeTable:
         """
         return DeltaTable(self.path, version=version).to_pyarrow_table()
 
-    def _create(self, schema: pa.Schema) -> DeltaTable:
+    def _commit(self, delta: DeltaTable, rows: pa.Table, transactions: Mapping[str, int]) -> int:
+        if problems := schema_conflicts(delta, rows.schema):
+            raise DriftloopError(f"{self.path}: {'; '.join(problems.values())}")
+        fields = {field.name for field in delta.schema().fields}
+        mode: Literal["merge"] | None = "merge" if fields != set(rows.schema.names) else None
+        write_deltalake(delta, rows, mode="append", schema_mode=mode, commit_properties=_properties(transactions))
+        return delta.version()
+
+    def _create(self, schema: pa.Schema) -> None:
         """Create the table without rows. If two processes race, one creates it, and both then append as usual."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -99,8 +113,6 @@ class LakeTable:
         except DeltaError:
             if not self.exists():
                 raise
-        self._delta = DeltaTable(self.path)
-        return self._delta
 
     def _open(self) -> DeltaTable | None:
         if self._delta is None:
@@ -131,6 +143,6 @@ def _properties(transactions: Mapping[str, int]) -> CommitProperties:
     return CommitProperties(app_transactions=[Transaction(app, version) for app, version in transactions.items()])
 
 
-def _noted(delta: DeltaTable, app_id: str) -> int:
-    noted = delta.transaction_version(app_id)
-    return -1 if noted is None else int(noted)
+def _recorded(delta: DeltaTable | None, app_id: str) -> int:
+    version = None if delta is None else delta.transaction_version(app_id)
+    return -1 if version is None else int(version)

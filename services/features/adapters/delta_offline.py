@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from driftloop.featurestore.lake import LakeTable
+from driftloop.featurestore.lake import LakeTable, Recorded
 from driftloop.process.errors import ConfigError
 from services.features.domain.engine import FeatureRows
 from services.features.domain.events import Array
@@ -36,10 +37,8 @@ class DeltaOffline:
         versions = []
         for spec in specs:
             table = self._table(loop, spec)
-            stands = table.transaction_version(APP)
-            new = [view for view in rows if view.spec.view == spec.view and view.watermark_ms > stands]
-            new_rows = as_table(spec, new, written_at_ms) if new else None
-            version = table.version() if new_rows is None else table.append(new_rows, {APP: watermark_ms})
+            mine = [view for view in rows if view.spec.view == spec.view]
+            version = table.append_missing(partial(_missing, spec, mine, written_at_ms), {APP: watermark_ms})
             versions.append(ViewVersion(spec.view, str(table.path), version))
         return versions
 
@@ -82,6 +81,12 @@ def _types(columns: pa.Schema) -> dict[str, str]:
         field.name: "text" if str(field.type) in ("string", "large_string", "string_view") else str(field.type)
         for field in columns
     }
+
+
+def _missing(spec: ViewSpec, rows: Sequence[FeatureRows], written_at_ms: int, recorded: Recorded) -> pa.Table | None:
+    """Return the rows after the recorded watermark, or None if there are none."""
+    new = [view for view in rows if view.watermark_ms > recorded(APP)]
+    return as_table(spec, new, written_at_ms) if new else None
 
 
 def schema(spec: ViewSpec) -> pa.Schema:

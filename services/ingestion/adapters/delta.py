@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from driftloop.featurestore.lake import LakeTable
+from driftloop.featurestore.lake import LakeTable, Recorded
 from services.ingestion.ports import ACCEPTED_BEFORE, TableVersion, Unflushed
 
 _WATERMARKS = "watermarks"
@@ -55,21 +55,25 @@ def _append_rows(table: LakeTable, rows: pa.Table) -> None:
     topics = rows.column("source_topic").to_numpy()
     partitions = rows.column("source_partition").to_numpy()
     offsets = rows.column("source_offset").to_numpy()
-    fresh = np.zeros(rows.num_rows, dtype=bool)
-    transactions = {}
+    positions = {}
     for topic in np.unique(topics).tolist():
         for partition in np.unique(partitions[topics == topic]).tolist():
-            app = f"{topic}/{partition}"
-            here = (topics == topic) & (partitions == partition)
-            fresh |= here & (offsets >= table.transaction_version(app))
-            transactions[app] = int(offsets[here].max()) + 1
-    if fresh.any():
-        table.append(rows if fresh.all() else rows.filter(pa.array(fresh)), transactions)
+            positions[f"{topic}/{partition}"] = (topics == topic) & (partitions == partition)
+
+    def missing(recorded: Recorded) -> pa.Table:
+        new = np.zeros(rows.num_rows, dtype=bool)
+        for app, here in positions.items():
+            new |= here & (offsets >= recorded(app))
+        return rows if new.all() else rows.filter(pa.array(new))
+
+    table.append_missing(missing, {app: int(offsets[here].max()) + 1 for app, here in positions.items()})
 
 
 def _append_watermarks(table: LakeTable, rows: pa.Table) -> None:
     if rows.num_rows:
-        known = table.transaction_version(_WATERMARKS)
-        fresh = rows.filter(pc.greater(rows.column("watermark_ms"), known))
-        if fresh.num_rows:
-            table.append(fresh, {_WATERMARKS: pc.max(fresh.column("watermark_ms")).as_py()})
+        watermarks = rows.column("watermark_ms")
+
+        def missing(recorded: Recorded) -> pa.Table:
+            return rows.filter(pc.greater(watermarks, recorded(_WATERMARKS)))
+
+        table.append_missing(missing, {_WATERMARKS: pc.max(watermarks).as_py()})

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from deltalake.exceptions import TableNotFoundError
 
-from driftloop.featurestore.lake import LakeTable
+from driftloop.featurestore.lake import LakeTable, Recorded
 
 
 def _rows(*numbers: int) -> pa.Table:
@@ -95,6 +95,39 @@ def test_two_writers_of_the_same_appends_write_each_once(table: LakeTable) -> No
     assert failures == []
     assert _numbers(table) == list(range(12))
     assert table.transaction_version("app") == 11
+
+
+def test_rows_are_chosen_again_when_another_writer_commits_first(table: LakeTable) -> None:
+    other, seen = LakeTable(table.path), list[int]()
+
+    def missing(recorded: Recorded) -> pa.Table:
+        seen.append(recorded("app"))
+        other.append(_rows(1), {"app": 1})
+        return _rows(*range(seen[-1] + 1, 3))
+
+    table.append(_rows(0), {"app": 0})
+    table.append_missing(missing, {"app": 2})
+    assert seen == [0, 1]
+    assert _numbers(table) == [0, 1, 2]
+
+
+def test_rows_are_chosen_again_when_another_writer_creates_the_table(table: LakeTable) -> None:
+    other, seen = LakeTable(table.path), list[int]()
+
+    def missing(recorded: Recorded) -> pa.Table:
+        seen.append(recorded("app"))
+        other.append(_rows(0), {"app": 0})
+        return _rows(*range(seen[-1] + 1, 2))
+
+    table.append_missing(missing, {"app": 1})
+    assert seen == [-1, 0]
+    assert _numbers(table) == [0, 1]
+
+
+def test_nothing_is_committed_when_no_row_is_missing(table: LakeTable) -> None:
+    first = table.append(_rows(0), {"app": 0})
+    assert table.append_missing(lambda _: None, {"app": 1}) == first
+    assert table.transaction_version("app") == 0
 
 
 def test_writers_of_different_applications_do_not_disturb_each_other(table: LakeTable) -> None:
