@@ -4,6 +4,7 @@
 
     DriftloopError
     ├── InvalidEvent          the event can never be handled: write a dead letter and continue
+    ├── OtherLoop             the event is about a loop that this process does not run: skip it
     ├── Retriable             the event cannot be handled now: wait, then retry it
     ├── ConfigError           a setting is wrong: which one, and what to use
     │   └── LoopDefinitionError   a loop's files are wrong: file, line, and what to use
@@ -32,6 +33,10 @@ class InvalidEvent(DriftloopError):
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
+
+
+class OtherLoop(DriftloopError):
+    """The event is about a loop that this process does not run; the runner skips and counts it."""
 
 
 class Retriable(DriftloopError):

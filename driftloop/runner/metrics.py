@@ -6,6 +6,11 @@ HANDLED = Counter("driftloop_events_handled", "Lifecycle events whose effect sta
 REPEATED = Counter(
     "driftloop_events_repeated", "Lifecycle events that came again and were skipped.", ("service", "type")
 )
+OTHER_LOOP = Counter(
+    "driftloop_events_of_other_loops",
+    "Lifecycle events of loops that this process does not run, which were skipped.",
+    ("service", "topic"),
+)
 DEAD_LETTERED = Counter("driftloop_events_dead_lettered", "Lifecycle events refused for good.", ("service", "reason"))
 RETRIED = Counter(
     "driftloop_events_retried", "Pauses before the same lifecycle event was tried again.", ("service", "topic")

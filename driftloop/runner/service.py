@@ -24,7 +24,7 @@ from driftloop.contracts.topics import topic, topic_of
 from driftloop.events.envelope import Draft, Envelope, from_record
 from driftloop.process import log, telemetry
 from driftloop.process.clock import Clock, SystemClock
-from driftloop.process.errors import InvalidEvent, Retriable
+from driftloop.process.errors import InvalidEvent, OtherLoop, Retriable
 from driftloop.runner import metrics, outbox
 from driftloop.runner.handler import HandlerTable, Transaction
 from driftloop.runner.relay import Relay
@@ -151,6 +151,9 @@ class LifecycleService:
             event = self._read(record)
             if event is not None:
                 await asyncio.to_thread(self._once, event)
+        except OtherLoop as error:
+            metrics.OTHER_LOOP.add(service=self._name, topic=record.topic)
+            self._log.debug("other-loop", topic=record.topic, offset=record.offset, problem=str(error))
         except InvalidEvent as error:
             await self._refuse(record, error)
 

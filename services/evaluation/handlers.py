@@ -15,7 +15,7 @@ from driftloop.events.window_decided import window_decided
 from driftloop.loop.definition import LoopDefinition
 from driftloop.process.clock import Clock
 from driftloop.process.errors import InvalidEvent
-from driftloop.runner.handler import HandlerTable, Transaction
+from driftloop.runner.handler import HandlerTable, Transaction, of_loop
 from services.evaluation import messages, metrics
 from services.evaluation.domain import rollout
 from services.evaluation.domain.judgement import Judgement
@@ -116,9 +116,7 @@ class Evaluation:
         return [messages.stage_verdict(judgement, entry, evidence_ids, verdict_id, event.time_ms)]
 
     def _loop(self, name: str) -> LoopDefinition:
-        if name not in self.loops:
-            raise InvalidEvent("unknown-loop", f"no loop {name!r} is defined here")
-        return self.loops[name]
+        return of_loop(self.loops, name)
 
 
 def _candidate(data: training.CandidateTrained) -> Candidate:

@@ -18,7 +18,7 @@ from driftloop.events.verdicts import verdict_step
 from driftloop.loop.definition import LoopDefinition, to_ms
 from driftloop.process import log
 from driftloop.process.errors import InvalidEvent
-from driftloop.runner.handler import HandlerTable, Transaction
+from driftloop.runner.handler import HandlerTable, Transaction, of_loop
 from services.registry import metrics
 from services.registry.domain import transitions
 from services.registry.domain.release import Change, LoopReleases, ReleaseRecord
@@ -144,9 +144,7 @@ class Registry:
         return state.former[-1] if state.former and not self._gone(state) else None
 
     def _policy(self, loop: str) -> Policy:
-        if loop not in self.policies:
-            raise InvalidEvent("unknown-loop", f"no loop {loop!r} is defined here")
-        return self.policies[loop]
+        return of_loop(self.policies, loop)
 
 
 def rollout_policy(loop: LoopDefinition) -> Policy:

@@ -15,7 +15,7 @@ from driftloop.events.window_decided import window_decided
 from driftloop.loop.definition import TrainingDefinition
 from driftloop.process import log
 from driftloop.process.errors import InvalidEvent
-from driftloop.runner.handler import HandlerTable, Transaction
+from driftloop.runner.handler import HandlerTable, Transaction, of_loop
 from services.training import metrics
 from services.training.adapters import sql
 from services.training.domain import controller
@@ -143,10 +143,7 @@ class Handlers:
         return drafts_of(state.loop, answers, time_ms)
 
     def _policy(self, loop: str) -> TrainingDefinition:
-        try:
-            return self._policies[loop]
-        except KeyError:
-            raise InvalidEvent("unknown-loop", f"no loop {loop!r} is defined here") from None
+        return of_loop(self._policies, loop)
 
 
 def table(policies: Mapping[str, TrainingDefinition]) -> HandlerTable:

@@ -13,7 +13,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
 from driftloop.events import ids
 from driftloop.events.envelope import Draft
-from driftloop.process.errors import InvalidEvent
+from driftloop.process.errors import InvalidEvent, OtherLoop
 from driftloop.runner.handler import Transaction
 from driftloop.runner.tables import open_database
 from services.evaluation.adapters.sql import SqlState, metadata
@@ -274,12 +274,18 @@ def test_the_same_windows_give_the_same_verdicts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (trained("old", loop="nobody"), "unknown-loop"),
+        (trained("old", loop="No Body"), "malformed-loop"),
         (trained(""), "missing-field"),
-        (monitoring.WindowClosed(loop="nobody", window_id="w"), "unknown-loop"),
+        (monitoring.WindowClosed(loop="", window_id="w"), "malformed-loop"),
     ],
 )
 def test_an_event_that_cannot_be_handled_is_invalid(service: Service, data: Message, reason: str) -> None:
     with pytest.raises(InvalidEvent) as caught:
         service.take(data)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("data", [trained("old", loop="others"), monitoring.WindowClosed(loop="others", window_id="w")])
+def test_an_event_of_a_loop_that_runs_elsewhere_is_skipped(service: Service, data: Message) -> None:
+    with pytest.raises(OtherLoop, match="others"):
+        service.take(data)

@@ -13,7 +13,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Draft
-from driftloop.process.errors import InvalidEvent
+from driftloop.process.errors import InvalidEvent, OtherLoop
 from driftloop.runner.handler import Transaction
 from driftloop.runner.tables import open_database
 from services.registry import metrics
@@ -266,13 +266,26 @@ def test_a_converged_route_has_no_events(shadowing: Service) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (evaluation.VerdictReached(loop="nobody", outcome=evaluation.BETTER), "unknown-loop"),
+        (evaluation.VerdictReached(loop="No Body", outcome=evaluation.BETTER), "malformed-loop"),
         (evaluation.VerdictReached(loop="orders", stage="offline", outcome=evaluation.BETTER), "missing-field"),
         (evaluation.VerdictReached(loop="orders", stage="shadow"), "missing-field"),
-        (control.Rollback(loop="nobody"), "unknown-loop"),
+        (control.Rollback(loop=""), "malformed-loop"),
     ],
 )
 def test_an_invalid_event_is_reported(service: Service, data: Message, reason: str) -> None:
     with pytest.raises(InvalidEvent) as caught:
         service.handle(data)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        evaluation.VerdictReached(loop="others", stage="shadow", outcome=evaluation.BETTER),
+        evaluation.VerdictReached(loop="others", stage="offline", outcome=evaluation.BETTER),
+        control.Rollback(loop="others"),
+    ],
+)
+def test_an_event_of_a_loop_that_runs_elsewhere_is_skipped(service: Service, data: Message) -> None:
+    with pytest.raises(OtherLoop, match="others"):
+        service.handle(data)

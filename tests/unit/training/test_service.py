@@ -160,15 +160,19 @@ async def test_events_that_arrive_three_times_have_the_same_result(tmp_path: Pat
         assert event_ids[0] == event_ids[1]
 
 
-async def test_an_event_of_an_unknown_loop_is_a_dead_letter(tmp_path: Path) -> None:
+async def test_an_event_of_a_loop_that_runs_elsewhere_is_skipped_and_a_malformed_name_is_a_dead_letter(
+    tmp_path: Path,
+) -> None:
     async def script(bus: Bus) -> None:
-        bus.publish(control.Retrain(loop="nowhere", who="ann", why="try"), 0, "x")
+        bus.publish(control.Retrain(loop="elsewhere", who="ann", why="try"), 0, "x")
+        bus.publish(control.Retrain(loop="No Where", who="ann", why="try"), 0, "y")
         await bus.wait_for("control.retrain.v1.dlq", 1)
 
     bus = await play(tmp_path, script)
     (dead_letter,) = bus.broker.records("control.retrain.v1.dlq")
     assert isinstance(dead_letter, Record)
-    assert b"unknown-loop" in [value for _, value in dead_letter.headers]
+    assert b"malformed-loop" in [value for _, value in dead_letter.headers]
+    assert bus.events("training.retrain-requested.v1") == []
 
 
 async def test_every_declared_input_has_a_handler() -> None:

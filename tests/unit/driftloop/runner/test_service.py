@@ -18,7 +18,7 @@ from driftloop.events.envelope import Draft, Envelope, from_draft, to_record
 from driftloop.events.ids import event_id
 from driftloop.process.errors import InvalidEvent, Retriable
 from driftloop.runner import outbox
-from driftloop.runner.handler import Transaction
+from driftloop.runner.handler import Transaction, of_loop
 from tests.helpers.eventually import assert_eventually_async
 from tests.helpers.fakes import Crash, FaultyProducer, RefusingConsumer
 from tests.unit.driftloop.runner.harness import (
@@ -275,6 +275,20 @@ async def test_an_invalid_event_becomes_a_dead_letter_and_the_next_is_handled(ha
         "dlq-sha256": hashlib.sha256(sent.value or b"").hexdigest(),
         "dlq-source": f"{CLOSED}/0/0",
     }
+
+
+async def test_an_event_of_a_loop_that_runs_elsewhere_is_skipped_and_the_next_is_handled(harness: Harness) -> None:
+    def skip_first(event: Envelope[monitoring.WindowClosed], tx: Transaction) -> Sequence[Draft]:
+        drafts = note_and_decide(event, tx)
+        if event.data.window_id == "w1":
+            of_loop({}, "elsewhere")
+        return drafts
+
+    harness.handlers = {monitoring.WindowClosed: skip_first}
+    harness.send(closed(1), closed(2))
+    await harness.run_through()
+    assert harness.effects() == [closed(2).id]
+    assert harness.broker.records(LETTERS) == []
 
 
 @pytest.mark.parametrize("value", [b"\xff\xff\xff", b"", None])
