@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, select, update
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts.topics import message_class, topic
 from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, to_record
-from driftloop.runner.tables import READS, insert, outbox
+from driftloop.runner.tables import insert, outbox, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def put(
 
 def find(engine: Engine, event_id: str) -> Envelope[Message] | None:
     """Return the event with that id, sent or not, or None."""
-    with engine.connect() as connection:
-        row = connection.execution_options(**READS).execute(select(outbox).where(outbox.c.event_id == event_id)).first()
+    with reading(engine) as connection:
+        row = connection.execute(select(outbox).where(outbox.c.event_id == event_id)).first()
     if row is None:
         return None
     out = _outgoing(row)
@@ -61,8 +61,8 @@ def find(engine: Engine, event_id: str) -> Envelope[Message] | None:
 def unsent(engine: Engine, limit: int) -> list[Pending]:
     """Return the oldest unsent events."""
     query = select(outbox).where(outbox.c.sent_wall_ms.is_(None)).order_by(outbox.c.position).limit(limit)
-    with engine.connect() as connection:
-        rows = connection.execution_options(**READS).execute(query).all()
+    with reading(engine) as connection:
+        rows = connection.execute(query).all()
     return [Pending(row.position, _outgoing(row)) for row in rows]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,9 +27,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from driftloop.runner.migrate import COMMON, migrate
 
-READS: Mapping[str, bool] = MappingProxyType({"driftloop_reads": True})
+_READS: Mapping[str, bool] = MappingProxyType({"driftloop_reads": True})
 """Execution option of a connection that only reads."""
-
 _REVISIONS = "revisions"
 _WRITER = 0x64726966
 """PostgreSQL's advisory locks are numbers, separate for each database. The second number is for the schema."""
@@ -70,8 +70,8 @@ def open_database(url: str, *tables: MetaData) -> Engine:
     """Return an engine on a service's database, with inbox, outbox and the service's own tables of this version.
 
     Tables without revisions are created if they are missing. A transaction begins as the database's one writer. So two
-    never deadlock, and none decides on data that another one is about to change. A connection with the option `READS`
-    is different: it sees the database as it was at its first read, and does not wait for a writer. SQLite runs in WAL
+    never deadlock, and none decides on data that another one is about to change. A connection of `reading` is
+    different: it sees the database as it was at its first read, and does not wait for a writer. SQLite runs in WAL
     mode with full durability at checkpoints. PostgreSQL takes an advisory lock until the end of the transaction
     (`docs/decisions/0009-one-writer-per-database.md`).
 
@@ -94,6 +94,13 @@ def open_database(url: str, *tables: MetaData) -> Engine:
     return engine
 
 
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open a connection that only reads. It waits for no writer, and no writer waits for it."""
+    with engine.connect() as connection:
+        yield connection.execution_options(**_READS)
+
+
 def insert(connection: Connection, table: Table) -> Any:
     """Return the dialect's insert statement, which supports conflict clauses."""
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -113,7 +120,7 @@ def _begin_postgresql(connection: Connection) -> None:
 
 
 def _reads(connection: Connection) -> bool:
-    return bool(connection.get_execution_options().keys() & READS.keys())
+    return bool(connection.get_execution_options().keys() & _READS.keys())
 
 
 def _sqlite_settings(connection: object, _entry: ConnectionPoolEntry) -> None:

@@ -7,7 +7,7 @@ import threading
 from driftloop.loop import load_loops
 from driftloop.process.clock import SystemClock
 from driftloop.runner.kafka import kafka_service
-from driftloop.runner.tables import open_database
+from driftloop.runner.tables import open_database, reading
 from driftloop.runner.threads import ServiceWithWorkers
 from services.registry.adapters.gone_inputs import GoneInputs
 from services.registry.adapters.mirror_queue import SqlMirrorQueue
@@ -31,7 +31,7 @@ def build(settings: RegistrySettings, stop: threading.Event) -> ServiceWithWorke
     policies = {loop.name: rollout_policy(loop.definition) for loop in loops}
     handlers = table(Registry(policies, SqlLedger, GoneInputs(settings, loops)))
     engine = open_database(settings.database_url(NAME), metadata)
-    with engine.begin() as connection:
+    with reading(engine) as connection:
         for loop in loops:
             set_gauges(SqlLedger(connection).load(loop.name))
     lifecycle = kafka_service(NAME, settings, handlers, engine, stop, clock)

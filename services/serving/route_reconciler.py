@@ -17,6 +17,7 @@ from driftloop.process import log
 from driftloop.process.clock import Clock
 from driftloop.process.errors import Retriable
 from driftloop.runner import outbox
+from driftloop.runner.tables import reading
 from services.serving import metrics
 from services.serving.adapters import sql
 from services.serving.domain.desired import CONVERGED, DESIRED, FAILED, DesiredRoute
@@ -169,5 +170,5 @@ class RouteReconciler:
         return self._newest_route(loop, CONVERGED)
 
     def _newest_route(self, loop: str, state: str) -> DesiredRoute | None:
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return sql.newest_route(connection, loop, state)

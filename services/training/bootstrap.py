@@ -17,7 +17,7 @@ from driftloop.process.clock import Clock, SystemClock
 from driftloop.process.settings import ROOT
 from driftloop.runner.handler import HandlerTable
 from driftloop.runner.service import LifecycleService, topics_of
-from driftloop.runner.tables import open_database
+from driftloop.runner.tables import open_database, reading
 from driftloop.runner.threads import ServiceWithWorkers
 from services.training import metrics
 from services.training.adapters import sql
@@ -66,7 +66,7 @@ def assemble(
 ) -> ServiceWithWorkers:
     """Build the service on a given bus and launcher."""
     engine = open_database(settings.database_url(NAME), sql.metadata)
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         for name, loop in loops.items():
             metrics.set_gauges(sql.load_state(connection, name), loop.definition.training)
     lifecycle = LifecycleService(

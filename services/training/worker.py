@@ -22,6 +22,7 @@ from driftloop.loop.definition import TrainingDefinition, to_ms
 from driftloop.process import log
 from driftloop.process.clock import Clock
 from driftloop.runner import outbox
+from driftloop.runner.tables import reading
 from services.training import metrics
 from services.training.adapters import sql
 from services.training.domain import controller
@@ -73,7 +74,7 @@ class Worker:
                 self._watch(run)
 
     def _open_runs(self) -> list[sql.Run]:
-        with self.engine.begin() as connection:
+        with reading(self.engine) as connection:
             return [run for run in sql.open_runs(connection) if run.loop in self.policies]
 
     def _start(self, run: sql.Run) -> None:

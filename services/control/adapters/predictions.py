@@ -13,7 +13,7 @@ from driftloop.contracts import predictions_pb2 as messages
 from driftloop.events.message_check import name_problem
 from driftloop.process import log
 from driftloop.process.errors import Retriable
-from driftloop.runner.tables import READS, insert
+from driftloop.runner.tables import insert, reading
 from services.control import metrics
 from services.control.adapters.store import read_positions, store_positions
 from services.control.adapters.tables import predictions
@@ -117,9 +117,8 @@ class PredictionIndex:
         by_id = select(predictions).where(predictions.c.prediction_id == prediction_id)
         of_request = predictions.c.prediction_id.startswith(f"{prediction_id}.", autoescape=True)
         by_request = select(predictions).where(of_request).order_by(predictions.c.offset.desc()).limit(1)
-        with self._engine.connect() as connection:
-            reading = connection.execution_options(**READS)
-            row = reading.execute(by_id).first() or reading.execute(by_request).first()
+        with reading(self._engine) as connection:
+            row = connection.execute(by_id).first() or connection.execute(by_request).first()
         return None if row is None else (TopicPartition(TOPIC, row.partition), row.offset)
 
     def _catch_up(self, timeout_s: float) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from driftloop.bus.ports import TopicPartition
 from driftloop.contracts.topics import message_class
 from driftloop.events.envelope import Envelope, from_row, to_row
-from driftloop.runner.tables import READS, insert
+from driftloop.runner.tables import insert, reading
 from services.control.adapters.tables import events, positions
 from services.control.ports import Stored
 
@@ -42,8 +42,8 @@ def store_positions(connection: Connection, reader: str, read: Mapping[TopicPart
 
 def read_positions(engine: Engine, reader: str) -> dict[TopicPartition, int]:
     """Return a reader's position."""
-    with engine.connect() as connection:
-        rows = connection.execution_options(**READS).execute(select(positions).where(positions.c.reader == reader))
+    with reading(engine) as connection:
+        rows = connection.execute(select(positions).where(positions.c.reader == reader))
         return {TopicPartition(row.topic, row.partition): row.next_offset for row in rows}
 
 
@@ -113,8 +113,8 @@ class EventStore:
         return [_stored(row) for row in self._all(query)]
 
     def _all(self, query: Any) -> Sequence[Row[Any]]:
-        with self._engine.connect() as connection:
-            return connection.execution_options(**READS).execute(query).all()
+        with reading(self._engine) as connection:
+            return connection.execute(query).all()
 
 
 def _row(event: Envelope[Any]) -> dict[str, Any]:

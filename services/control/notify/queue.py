@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from driftloop.runner.tables import READS, insert
+from driftloop.runner.tables import insert, reading
 from services.control.adapters.tables import deliveries, notices
 from services.control.domain.notices import Notice
 from services.control.notify import metrics
@@ -109,7 +109,7 @@ class SqlNoticeQueue:
         return (deliveries.c.channel == self._channel, deliveries.c.state == WAITING)
 
     def _read(self, query: Select[Any]) -> Sequence[Any]:
-        with self._engine.connect().execution_options(**READS) as connection:
+        with reading(self._engine) as connection:
             return connection.execute(query).all()
 
     def _count_attempt(self, notice_id: str, **values: Any) -> None:

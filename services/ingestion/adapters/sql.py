@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, Engine, Table, Text, delete, insert, 
 
 from driftloop.bus.ports import TopicPartition
 from driftloop.runner.loop_positions import positions_from_json, positions_to_json
-from driftloop.runner.tables import versioned
+from driftloop.runner.tables import reading, versioned
 from services.ingestion.domain.arrivals import PartitionClock
 from services.ingestion.domain.refusals import Refusals
 from services.ingestion.ports import BatchRecord, Checkpoint, ClockState
@@ -66,7 +66,7 @@ class SqlJournal:
             connection.execute(delete(taken_batches).where(taken_batches.c.sequence <= checkpoint.sequence))
 
     def load(self) -> tuple[Checkpoint, list[BatchRecord]]:
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             newest = connection.execute(select(checkpoints)).first()
             rows = connection.execute(select(taken_batches).order_by(taken_batches.c.sequence)).all()
         checkpoint = Checkpoint() if newest is None else _checkpoint(newest.sequence, json.loads(newest.content))

@@ -16,6 +16,7 @@ from driftloop.contracts.predictions_pb2 import PredictionServed
 from driftloop.process.clock import Clock
 from driftloop.runner import outbox
 from driftloop.runner.loop_positions import LoopPositions, from_beginning, positions_from_json, positions_to_json
+from driftloop.runner.tables import reading
 from services.monitoring import messages
 from services.monitoring.adapters import restating
 from services.monitoring.adapters.tables import checkpoint_table, outcomes, predictions, releases, windows
@@ -84,7 +85,7 @@ def restore(
     engine: Engine, monitors: Mapping[str, LoopMonitor], consumer: BatchConsumer
 ) -> tuple[JoinCheckpoint, list[ReleaseInfo]]:
     """Restore the monitors from the database; return the positions in the consumer's topics and the known releases."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         body = connection.execute(select(checkpoint_table.c.body)).scalar_one_or_none()
         state = json.loads(body) if body else {"positions": [], "loops": {}}
         outcomes_read: dict[str, KnownOutcomes] = {}

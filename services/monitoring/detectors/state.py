@@ -18,7 +18,7 @@ from sqlalchemy import Column, Connection, Engine, String, Table, Text, delete, 
 from driftloop.drift.detectors import DetectorState
 from driftloop.drift.statistics import Block
 from driftloop.process.errors import ConfigError
-from driftloop.runner.tables import versioned
+from driftloop.runner.tables import reading, versioned
 
 _FORMAT = 1
 
@@ -41,7 +41,7 @@ def is_new_gap(engine: Engine, loop: str, window_id: str) -> bool:
 
 def load(engine: Engine) -> dict[str, str]:
     """Return all states in the database, by their key in the table. Raises like `from_text`."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         texts = {row.key: row.state for row in connection.execute(select(states))}
     for text in texts.values():
         from_text(text)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, func, select, update
 
+from driftloop.runner.tables import reading
 from services.registry.adapters.sql import loops, mirror, releases
 from services.registry.ports import MirroredRelease, MirrorTask
 
@@ -20,7 +21,7 @@ class SqlMirrorQueue:
         self._engine = engine
 
     def backlog(self) -> int:
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return int(connection.execute(select(func.count()).select_from(mirror).where(_WAITS)).scalar_one())
 
     def next(self, now_ms: int) -> MirrorTask | None:
@@ -53,7 +54,7 @@ class SqlMirrorQueue:
         self._set(task.release_id, attempts=task.attempts + 1, due_wall_ms=retry_at_ms, problem=problem[:500])
 
     def _one(self, query: Any) -> Row[Any] | None:
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return connection.execute(query).first()
 
     def _set(self, release_id: str, **values: Any) -> None:

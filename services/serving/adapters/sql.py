@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from driftloop.contracts import registry_pb2
 from driftloop.events.envelope import Envelope, from_row, to_row
-from driftloop.runner.tables import versioned
+from driftloop.runner.tables import reading, versioned
 from services.serving.domain.desired import DESIRED, PASSED, DesiredRoute
 
 metadata = versioned(Path(__file__).parents[1] / "revisions")
@@ -103,7 +103,7 @@ class SqlSpoolPositions:
 
     def load(self, loop: str) -> dict[int, int]:
         query = select(spool_positions.c.segment, spool_positions.c.position).where(spool_positions.c.loop == loop)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return {row.segment: row.position for row in connection.execute(query)}
 
     def save(self, loop: str, positions: Mapping[int, int]) -> None:

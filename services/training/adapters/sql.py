@@ -90,8 +90,8 @@ class Run:
 
 
 def load_state(connection: Connection, loop: str) -> RetrainState:
-    """Return a loop's state, or a new one, and lock it until the transaction ends."""
-    query = select(loops.c.state).where(loops.c.loop == loop).with_for_update()
+    """Return a loop's state, or a new one."""
+    query = select(loops.c.state).where(loops.c.loop == loop)
     text = connection.execute(query).scalar()
     return parse_state(text) if text is not None else RetrainState(loop)
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
-from driftloop.runner.tables import READS, open_database
+from driftloop.runner.tables import open_database, reading
 
 pytestmark = [pytest.mark.integration]
 
@@ -73,11 +73,9 @@ def test_a_reader_waits_for_no_writer_and_sees_one_moment(engine: Engine) -> Non
 
     with engine.begin() as writer:
         writer.execute(update(counters).where(counters.c.name == "a").values(value=1))
-        with engine.connect() as connection:
-            reader = connection.execution_options(**READS)
+        with reading(engine) as reader:
             assert reader.execute(select(counters.c.value)).scalars().all() == [0, 0]
-    with engine.connect() as connection:
-        reader = connection.execution_options(**READS)
+    with reading(engine) as reader:
         before = reader.execute(select(counters.c.value)).scalars().all()
         write()
         assert written.is_set()
@@ -85,7 +83,5 @@ def test_a_reader_waits_for_no_writer_and_sees_one_moment(engine: Engine) -> Non
 
 
 def test_a_reader_writes_nothing(engine: Engine) -> None:
-    with engine.connect() as connection:
-        reader = connection.execution_options(**READS)
-        with pytest.raises(DBAPIError, match="read-only"):
-            reader.execute(update(counters).values(value=9))
+    with reading(engine) as reader, pytest.raises(DBAPIError, match="read-only"):
+        reader.execute(update(counters).values(value=9))

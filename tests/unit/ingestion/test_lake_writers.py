@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from services.ingestion.adapters.delta import DeltaLake
 from services.ingestion.ports import Unflushed
 
 TOPIC = "orders.placed"
-ROWS = 25
 
 
 def _rows(start: int, end: int) -> pa.Table:
@@ -32,50 +30,29 @@ def _rows(start: int, end: int) -> pa.Table:
     )
 
 
-def _unflushed(start: int, end: int) -> Unflushed:
+def unflushed(start: int, end: int) -> Unflushed:
     rows = _rows(start, end)
     marks = pa.table({"watermark_ms": pa.array([end], pa.int64()), "sequence": pa.array([end], pa.int64())})
     return Unflushed("orders", {TOPIC: rows}, rows.slice(0, 0), marks)
 
 
-def _positions(table: LakeTable) -> list[tuple[int, int]]:
+def positions(table: LakeTable) -> list[tuple[int, int]]:
     rows = table.read()
     return sorted(zip(rows["source_partition"].to_pylist(), rows["source_offset"].to_pylist(), strict=True))
-
-
-def _write(root: Path, commits: int, step: int) -> None:
-    """Append overlapping spans of offsets, each with the rows that the previous one ended with."""
-    writer = DeltaLake(root)
-    for number in range(commits):
-        writer.append(_unflushed(max(0, number * step - ROWS), (number + 1) * step))
 
 
 def test_a_commit_between_the_look_and_the_append_doubles_no_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zombie, owner = DeltaLake(tmp_path), DeltaLake(tmp_path)
-    zombie.append(_unflushed(0, 10))
+    zombie.append(unflushed(0, 10))
 
     def write_after_the_owner(*arguments: Any, **options: Any) -> None:
         monkeypatch.setattr(lake, "write_deltalake", write_deltalake)
-        owner.append(_unflushed(10, 20))
+        owner.append(unflushed(10, 20))
         write_deltalake(*arguments, **options)
 
     monkeypatch.setattr(lake, "write_deltalake", write_after_the_owner)
-    zombie.append(_unflushed(10, 30))
+    zombie.append(unflushed(10, 30))
     table = LakeTable(tmp_path / "orders" / "events" / TOPIC)
-    assert _positions(table) == [(partition, offset) for partition in (0, 1) for offset in range(30)]
-
-
-def test_two_processes_that_race_through_200_commits_write_every_row_once(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    writers = [spawn.Process(target=_write, args=(tmp_path, 200, step)) for step in (10, 10)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(300)
-    assert [writer.exitcode for writer in writers] == [0, 0]
-    table = LakeTable(tmp_path / "orders" / "events" / TOPIC)
-    assert _positions(table) == [(partition, offset) for partition in (0, 1) for offset in range(2000)]
-    marks = LakeTable(tmp_path / "orders" / "watermarks").read()["watermark_ms"]
-    assert sorted(marks.to_pylist()) == list(range(10, 2001, 10))
+    assert positions(table) == [(partition, offset) for partition in (0, 1) for offset in range(30)]
