@@ -21,6 +21,7 @@ from typing import Any
 from driftloop.events.envelope import rfc3339
 from driftloop.process.clock import Clock
 from driftloop.process.errors import ConfigError
+from driftloop.process.printable import printable
 from services.control.domain.notices import Notice
 from services.control.notify.ports import Accepted, Answer, Refused, TryLater
 
@@ -89,7 +90,10 @@ class Webhook:
 
 
 def body(notice: Notice) -> dict[str, Any]:
-    """Return the body to post."""
+    """Return the body to post, without terminal escapes: people may read it on a terminal."""
+    fields: dict[str, Any] = asdict(notice)
+    texts = {name: printable(value) for name, value in fields.items() if isinstance(value, str)}
+    notice = Notice(**{**fields, **texts, "title": printable(notice.title, one_line=True)})
     title, text = _escape(notice.title, _MAX_TITLE), _escape(notice.text, _MAX_TEXT)
     about = f"{notice.kind} · {notice.loop} · {rfc3339(notice.time_ms)}"
     chain = f" · chain {notice.correlation_id}" if notice.correlation_id else ""
