@@ -94,7 +94,7 @@ def cli() -> None:
     """Keep a deployed model right: features, serving, monitoring, retraining and rollout over Kafka.
 
     Exit codes: 0 done, 1 something does not work or does not answer, 2 a wrong argument or setting, 3 a command that
-    nothing could follow now.
+    nothing could follow now, 130 interrupted.
     """
 
 

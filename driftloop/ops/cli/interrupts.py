@@ -8,8 +8,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
+import click
+
 from driftloop.process.signals import run_on_thread
 
+INTERRUPTED = 130
+"""Exit code of an interrupted command: 128 and the number of SIGINT, as shells report it."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -49,6 +53,15 @@ class Interrupts:
             signal.signal(number, self._raise)
         if self._recorder.signalled:
             self._raise()
+
+    def exit_if_stopped(self) -> None:
+        """End with the exit code of an interrupted command if a signal has come.
+
+        Raises:
+            Exit: a signal has come.
+        """
+        if self.stop.is_set():
+            raise click.exceptions.Exit(INTERRUPTED)
 
     def _raise(self, *_: object) -> None:
         self.defer_signals()

@@ -47,7 +47,10 @@ def replay(
     ignore_decider: tuple[str, ...], permute_labels: int | None, late_share: float, late_by: timedelta, late_seed: int,
     timeout: float, resume: bool, again: bool, report: Path | None,
 ) -> None:  # fmt: skip
-    """Send the past of LOOP to Kafka, in steps of event time."""
+    """Send the past of LOOP to Kafka, in steps of event time.
+
+    Ctrl-C ends it after the current step, with exit code 130; --resume continues.
+    """
     settings = Settings()
     [definition] = load_loops(settings.loops_dir, [loop])
     session = ReplaySession(
@@ -55,11 +58,13 @@ def replay(
         ignored=ignore_decider, permute_seed=permute_labels,
         late=Lateness(late_share, to_ms(late_by), late_seed), timeout_s=timeout, resume=resume, again=again,
     )  # fmt: skip
-    result = session.run(Interrupts().stop)
+    interrupts = Interrupts()
+    result = session.run(interrupts.stop)
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(json.dumps(result))
     echo_json({key: value for key, value in result.items() if key != "durations_ms"})
+    interrupts.exit_if_stopped()
 
 
 @click.command(epilog=examples("driftloop call orders --start 2013-01-01 --end 2013-02-01"))
@@ -74,9 +79,14 @@ def call(
     loop: str, start: datetime, end: datetime, step: timedelta, ignore_decider: tuple[str, ...], timeout: float,
     resume: bool,
 ) -> None:  # fmt: skip
-    """Request the predictions of LOOP from Triton, in step with a replay. Waits for the loop's first champion."""
+    """Request the predictions of LOOP from Triton, in step with a replay. Waits for the loop's first champion.
+
+    Ctrl-C ends it after the current step, with exit code 130; --resume continues.
+    """
     settings = Settings()
     [definition] = load_loops(settings.loops_dir, [loop])
     span = _span(start, end, step)
     session = CallSession(settings, definition, span, ignored=ignore_decider, timeout_s=timeout, resume=resume)
-    echo_json(session.run(Interrupts().stop))
+    interrupts = Interrupts()
+    echo_json(session.run(interrupts.stop))
+    interrupts.exit_if_stopped()

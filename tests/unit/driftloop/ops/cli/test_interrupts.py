@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from driftloop.contracts import control_api_pb2 as api
+from driftloop.ops import cli
+from driftloop.ops.cli import replay
 from driftloop.ops.cli.control import stream_events
 from driftloop.ops.cli.interrupts import Interrupts, guard
 from driftloop.ops.control_client import ControlClient
@@ -70,6 +74,28 @@ def test_a_deferred_signal_does_not_raise() -> None:
     interrupts.defer_signals()
     os.kill(os.getpid(), signal.SIGINT)
     assert interrupts.stop.wait(10)
+
+
+class StoppedSession:
+    """A session of a client that Ctrl-C stops after its first step."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def run(self, stop: threading.Event) -> dict[str, Any]:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.wait(10)
+        return {"steps": 1}
+
+
+@pytest.mark.parametrize(("command", "session"), [("replay", "ReplaySession"), ("call", "CallSession")])
+def test_a_stopped_client_prints_what_it_did_and_exits_with_130(
+    command: str, session: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(replay, session, StoppedSession)
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "flights", "--start", "2013-01-01", "--end", "2013-01-02"])
+    assert ended.value.code == 130
+    assert json.loads(capsys.readouterr().out) == {"steps": 1}
 
 
 def test_guarded_code_is_stopped_before_the_interrupt_is_raised() -> None:
