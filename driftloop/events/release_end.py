@@ -12,7 +12,7 @@ class ReleaseEnd(StrEnum):
     """By the offline verdict."""
     WORSE = "worse"
     UNCLEAR = "unclear"
-    """Its stage reached the limit without a clear difference."""
+    """Its stage reached the limit without a clear difference, or too few rows were held out for the offline verdict."""
     NOT_APPROVED = "not-approved"
     COMMAND = "command"
     ROUTE_FAILED = "route-failed"

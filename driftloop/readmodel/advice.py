@@ -65,10 +65,11 @@ def _breaker(state: LoopState) -> str:
 def _first_champion(state: LoopState) -> str:
     if not state.last_failure:
         return f"nothing to do: the first champion is trained once there are enough events{_kept(state)}"
-    return (
-        f"no champion yet, because the last attempt failed: {quote(state.last_failure)}. Fix the cause; another run "
-        f"starts at the next window's end, or now with driftloop retrain {state.loop} --why ..."
-    )
+    at = f"at the next window's end, or now with driftloop retrain {state.loop} --why ..."
+    if state.kept:
+        at = f"at a window's end{_kept(state)}"
+    failure = quote(state.last_failure)
+    return f"no champion yet, because the last attempt failed: {failure}. Fix the cause; another run starts {at}"
 
 
 def _kept(state: LoopState) -> str:

@@ -21,7 +21,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope, rfc3339
-from driftloop.events.release_end import is_failure
+from driftloop.events.release_end import ReleaseEnd, is_failure
 from driftloop.readmodel.event_text import COMMANDS, text_of, verdict_line
 from driftloop.readmodel.loops import ENDED, KeptReason, LoopState, SilentDetector, Waiting
 from driftloop.readmodel.order import in_order
@@ -354,6 +354,8 @@ def _end_chain(
 ) -> None:
     if is_failure(data.cause):
         _count_failure(history, release.request_id, text_of(data, "line"))
+    elif isinstance(data, registry.ReleaseRejected) and data.stage == _OFFLINE and data.cause == ReleaseEnd.UNCLEAR:
+        history.current.last_failure = text_of(data, "line")  # no failure of the trainer, but a reason to know
     else:
         history.current.last_failure = ""
 

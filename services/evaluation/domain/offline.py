@@ -1,7 +1,8 @@
 """The offline verdict, before a candidate gets traffic. It removes broken candidates.
 
 The holdout is older than the drift that caused the retrain, so it cannot show that a candidate is better. It only shows
-what must not be deployed. A pass is BETTER, a refusal WORSE; both have reasons.
+what must not be deployed. A pass is BETTER, a refusal WORSE; both have reasons. Too few rows are NOT_KNOWN_YET: the
+candidate ends, but that is no failure of its trainer.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def judge(scores: HoldoutScores, gate: OfflineGate, block_ms: int, resampling: R
     """
     rows = len(scores.label)
     if rows < max(1, gate.min_rows):
-        return refuse(f"{rows} rows held out; the policy's minimum is {gate.min_rows}")
+        reason = f"{rows} rows held out; the policy's minimum is {gate.min_rows}"
+        return Judgement(VerdictOutcome.NOT_KNOWN_YET, (reason,), limit_reached=True)
     classes = scores.score.shape[1] if scores.kind == "multiclass" else 0
     unknown = int(np.count_nonzero(~valid_outcomes(scores.kind, scores.label, classes)))
     if unknown:

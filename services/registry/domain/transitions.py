@@ -163,7 +163,9 @@ def _advance_time(state: LoopReleases, time_ms: int) -> LoopReleases:
 
 def _obstacle(state: LoopReleases, verdict: Verdict) -> tuple[ReleaseEnd, str] | None:
     if verdict.outcome is not VerdictOutcome.BETTER:
-        return ReleaseEnd.REFUSED, verdict.reason or "the offline verdict is not a pass"
+        unclear = verdict.outcome is VerdictOutcome.NOT_KNOWN_YET
+        cause = ReleaseEnd.UNCLEAR if unclear else ReleaseEnd.REFUSED
+        return cause, verdict.reason or "the offline verdict is not a pass"
     if state.open is not None:
         return ReleaseEnd.BUSY, f"{state.open.release_id} is open; a loop has one open release"
     if state.paused:

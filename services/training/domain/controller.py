@@ -11,12 +11,12 @@ are kept. At the next window end without an obstacle, one request lists all of t
 | no window has closed yet | all reasons |
 | no trainer | all except an import |
 | the breaker: too many consecutive failures of the trainer | all except a command or an import |
-| the cooldown after a chain | all except an import and a first champion, which is retried after the next window |
+| the cooldown after a chain | all except an import, and a first champion after a failure: the next window retries it |
 
 The run of an import packs the model and trains nothing. The oldest import goes first and alone; other reasons wait.
 A failure is a run without a model, or a release that was refused, worse or rejected by a person, or whose route failed.
-An unclear gain is none, and neither is a release that nobody approved: the model worked. Such chains do not repeat
-without a limit either, because each takes the blocks of its stages and then the cooldown. Imports are no failures,
+An unclear gain is none, and neither is a release that nobody approved, or one with too few rows held out: the model
+worked. Such chains do not repeat without a limit either, because the cooldown follows each. Imports are no failures,
 because their answer does not depend on the trainer.
 
 A drift alarm about a former champion is dropped, and so is a first-champion reason if there is a champion. Both get
@@ -170,7 +170,7 @@ def _find_obstacle(
     if state.consecutive_failures >= policy.breaker and "command" not in kinds:
         return "breaker", ""
     cooling = state.ended_ms is not None and at_ms < state.ended_ms + to_ms(policy.cooldown)
-    if cooling and "first-champion" not in kinds:
+    if cooling and (state.undecided or "first-champion" not in kinds):
         return "cooldown", ""
     return None
 
@@ -248,7 +248,13 @@ def _end_release(state: RetrainState, release_id: str, cause: str, at_ms: int) -
 def _end_chain(state: RetrainState, at_ms: int, end: Literal["promoted", "failed", "undecided"]) -> RetrainState:
     imported = state.chain is not None and state.chain.imported
     failures = state.consecutive_failures + int(end == "failed" and not imported)
-    return replace(state, chain=None, ended_ms=at_ms, consecutive_failures=0 if end == "promoted" else failures)
+    return replace(
+        state,
+        chain=None,
+        ended_ms=at_ms,
+        undecided=end == "undecided",
+        consecutive_failures=0 if end == "promoted" else failures,
+    )
 
 
 def _record_answers(state: RetrainState, reasons: tuple[Reason, ...]) -> RetrainState:

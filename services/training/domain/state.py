@@ -76,6 +76,8 @@ class RetrainState:
     """Consecutive chains that ended in a failure of the trainer; others without a promotion are skipped."""
     ended_ms: int | None = None
     """Event time at which the last chain ended."""
+    undecided: bool = False
+    """Whether it ended without a promotion and without a failure of the trainer."""
     periods: int = 0
     """Number of completed periods of the schedule."""
     answered: tuple[str, ...] = ()

@@ -65,10 +65,11 @@ def test_held_out_outcomes_that_the_label_does_not_allow_are_refused() -> None:
     assert judgement.reasons == ("2 of 600 held-out outcomes are not 0 or 1",)
 
 
-def test_too_few_rows_are_refused() -> None:
+def test_too_few_rows_say_nothing_about_the_candidate() -> None:
     label, score = world(1.0)
     judgement = verdict(score, label, min_rows=ROWS + 1)
-    assert (judgement.outcome, judgement.interval) == (VerdictOutcome.WORSE, None)
+    assert (judgement.outcome, judgement.interval) == (VerdictOutcome.NOT_KNOWN_YET, None)
+    assert judgement.limit_reached, "no later verdict follows"
     assert str(ROWS) in judgement.reasons[0]
 
 

@@ -46,7 +46,6 @@ def test_a_good_candidate_passes_and_its_latency_is_measured() -> None:
         (FakeScorer(numeric=("truth", "weight", "size")), FakeHoldout(), "lacks the model's inputs weight, size"),
         (FakeScorer(weight=0.9), FakeHoldout(), "differ from those of the training run"),
         (FakeScorer(refuses=True), FakeHoldout(), "refuses its inputs"),
-        (FakeScorer(), FakeHoldout(rows=0), "0 rows held out"),
     ],
 )
 def test_wrong_files_are_refused_with_a_reason(
@@ -55,6 +54,12 @@ def test_wrong_files_are_refused_with_a_reason(
     judgement = judged(scorer, holdout=holdout)
     assert judgement.outcome is VerdictOutcome.WORSE
     assert reason in judgement.reasons[0]
+
+
+def test_a_holdout_without_rows_says_nothing() -> None:
+    judgement = judged(FakeScorer(), holdout=FakeHoldout(rows=0))
+    assert judgement.outcome is VerdictOutcome.NOT_KNOWN_YET
+    assert "0 rows held out" in judgement.reasons[0]
 
 
 def test_the_champion_scores_the_same_rows() -> None:

@@ -13,6 +13,7 @@ from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Draft
+from driftloop.events.release_end import is_failure
 from driftloop.process.errors import InvalidEvent, OtherLoop
 from driftloop.runner.handler import Transaction
 from driftloop.runner.tables import open_database
@@ -160,6 +161,12 @@ def test_an_offline_rejection_is_one_event(shadowing: Service) -> None:
     assert kinds(drafts) == ["ReleaseRejected"]
     rejected = only(drafts, registry.ReleaseRejected)
     assert (rejected.stage, rejected.reason) == ("offline", "gain over the base rate; no champion")
+
+
+def test_a_candidate_with_too_few_rows_held_out_ends_without_a_failure(service: Service) -> None:
+    refused = only(service.handle(offline(1, evaluation.WORSE), 1), registry.ReleaseRejected)
+    unclear = only(service.handle(offline(2, evaluation.NOT_KNOWN_YET), 2), registry.ReleaseRejected)
+    assert [is_failure(rejected.cause) for rejected in (refused, unclear)] == [True, False]
 
 
 def test_a_repeated_candidate_is_a_no_op(shadowing: Service) -> None:

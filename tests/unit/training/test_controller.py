@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -96,6 +97,32 @@ def test_a_failed_first_champion_is_retried_after_the_next_window_despite_a_cool
     request = only_request(loop.day(4))
     assert request.seed == 101
     assert request.window_end_ms == 4 * DAY_MS
+
+
+def test_a_first_champion_with_too_few_rows_waits_for_the_cooldown_and_opens_no_breaker() -> None:
+    loop = Loop(policy(cooldown="2d"))
+    days = []
+    for day in range(1, 20):
+        if any(isinstance(answer, Requested) for answer in loop.day(day)):
+            days.append(day)
+            loop.reject(day, "unclear")
+    assert days == [3, 5, 7, 9, 11, 13, 15, 17, 19]
+    assert loop.state.consecutive_failures == 0
+
+
+def test_a_failure_after_an_undecided_first_champion_is_retried_at_once() -> None:
+    loop = Loop(policy(cooldown="2d"))
+    for day in range(1, 6):
+        loop.day(day)
+        if loop.state.chain:
+            loop.reject(day, "unclear" if day == 3 else "refused")
+    assert isinstance(loop.day(6)[0], Requested)
+
+
+def test_a_state_of_an_earlier_version_is_read() -> None:
+    data = json.loads(RetrainState("orders", ended_ms=DAY_MS).to_json())
+    del data["undecided"]
+    assert parse_state(json.dumps(data)) == RetrainState("orders", ended_ms=DAY_MS)
 
 
 def test_the_breaker_ends_retries_until_a_command_and_is_reported_once() -> None:

@@ -54,6 +54,11 @@ DRIFT = KeptReason("drift", "loss: 5 above 4", "release-open", 86_400_000, "alar
             "no champion yet, because the last attempt failed: REJECTED r-1 in offline: gain -0.1. Fix the cause; "
             "another run starts at the next window's end, or now with driftloop retrain orders --why ...",
         ),
+        (
+            LoopState("orders", last_failure="REJECTED r-1 in offline: 9 rows held out", kept=[DRIFT]),
+            "9 rows held out. Fix the cause; another run starts at a window's end; kept until the next window ends, or "
+            "the cooldown: drift",
+        ),
         (replace(QUIET, open=["run for request q-1 goes on"]), "nothing to do: run for request q-1"),
     ],
 )

@@ -138,6 +138,15 @@ def test_the_end_of_a_release_counts_as_the_retrain_controller_counts_it(end: An
     assert bool(found.last_failure) == (failures == 3)
 
 
+def test_too_few_rows_held_out_are_shown_and_count_for_nothing() -> None:
+    log = two_champions()
+    a_failed_run(log, 1, failures=1)
+    few = registry.ReleaseRejected(release_id="r-8", stage="offline", reason="9 rows held out", cause="unclear")
+    log.add("few", few, "f1")
+    assert (state(log).failures, state(log).breaker_open) == (2, False)
+    assert state(log).last_failure == "REJECTED r-8 in offline: 9 rows held out"
+
+
 def test_a_reason_is_kept_until_it_is_requested_or_dropped() -> None:
     log = two_champions()
     first, second = (
