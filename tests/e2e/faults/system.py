@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Producer
+from google.protobuf.message import Message
 
+from driftloop.bus.kafka_batch import KafkaBatchProducer
 from driftloop.bus.ports import Record
-from driftloop.events.envelope import Envelope
+from driftloop.contracts.registry_pb2 import ReleaseRef, RouteChanged
+from driftloop.events.envelope import Envelope, to_record
 from driftloop.events.event_log import read_events, read_topics
 from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import Loop, load_loops
@@ -29,6 +34,8 @@ ORDERS_END_MS = 1_600_905_600_000
 """Event time at which the orders end."""
 CASES_START_MS = 1_767_225_600_000
 """First event time of the other loop, 1 January 2026."""
+_BREAKER = "  breaker: 3\n"
+"""One failure opens the breaker of orders here."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,47 @@ class FaultySystem:
     def events(self, loop: str) -> list[Envelope[Any]]:
         """Return the lifecycle events of a loop."""
         return [event for event in read_events(self.settings.kafka_bootstrap) if event.loop == loop]
+
+    def loop_status(self, loop: str = ORDERS) -> dict[str, Any]:
+        """Return a loop's entry in the output of `driftloop status --json`."""
+        [found] = [entry for entry in self.status()["loops"] if entry["loop"] == loop]
+        return dict(found)
+
+    def champion(self) -> ReleaseRef:
+        """Return the champion of orders as the newest route names it."""
+        routes = [event.data for event in self.events(ORDERS) if isinstance(event.data, RouteChanged)]
+        return max(routes, key=lambda route: route.epoch).champion
+
+    def publish(self, service: str, data: Message) -> None:
+        """Publish a lifecycle event of orders as a service does, after all others in event time."""
+        name = f"{data.DESCRIPTOR.name}-{time.time_ns()}"
+        time_ms = max(event.time_ms for event in self.events(ORDERS)) + 1
+        event: Envelope[Any] = Envelope(
+            name, f"/driftloop/{service}", data.DESCRIPTOR.full_name, ORDERS, time_ms, time.time_ns() // 1_000_000,
+            name, None, None, data,
+        )  # fmt: skip
+        producer = KafkaBatchProducer(self.settings.kafka_bootstrap)
+        producer.send([to_record(event)])
+        producer.close()
+
+    def edit(self, file: str, *changes: tuple[str, str]) -> None:
+        """Replace texts in a file of orders, or in its Feast definitions; each must occur once."""
+        path = self.settings.loops_dir / ORDERS / file
+        if file == f"{ORDERS}.py":
+            path = self.settings.feature_repo / file
+        text = path.read_text()
+        for before, after in changes:
+            assert text.count(before) == 1, before
+            text = text.replace(before, after)
+        path.write_text(text)
+
+    def restart(self, *arguments: str, loops: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """Stop the system and start it with these arguments of `up`, with some loops only; return how `up` ended."""
+        stopped = self.line.run("down")
+        assert stopped.returncode == 0, stopped.stderr
+        chosen = {"DRIFTLOOP_LOOPS": json.dumps(loops)} if loops else {}
+        line = CommandLine({**self.line.environment, **chosen}, self.line.out)
+        return line.run("up", "--timeout", "600", *arguments, timeout_s=660.0)
 
     def send(self, topic: str, *events: Mapping[str, Any] | bytes, key: str = "fault") -> None:
         """Send JSON events, or bytes as they are, with a plain producer: one partition, in this order, no headers."""
@@ -102,9 +150,13 @@ def faulty_system(folder: Path) -> Iterator[FaultySystem]:
 
 
 def _definitions(folder: Path) -> dict[str, str]:
-    """Copy orders and its features into a folder, so that a test may edit them; return the system's settings."""
+    """Copy orders and its features into a folder, so that tests may edit them; return the system's settings."""
     source = ROOT / "tests" / "loops"
     shutil.copytree(source / ORDERS, folder / "loops" / ORDERS)
+    definition = folder / "loops" / ORDERS / "loop.yaml"
+    text = definition.read_text()
+    assert text.count(_BREAKER) == 1
+    definition.write_text(text.replace(_BREAKER, "  breaker: 1\n"))
     (folder / "features").mkdir()
     shutil.copy(source / "feature_repo" / "orders.py", folder / "features")
     shutil.copy(ROOT / "feature_repo" / "feature_store.yaml", folder / "features")

@@ -32,6 +32,11 @@ def test_a_stream_with_a_gap_of_a_week_is_stored_whole_and_stops_nothing(faulty:
     faulty.assert_goes_on("after-the-gap")
 
 
+def conditions(faulty: FaultySystem, kind: str) -> list[str]:
+    """Return the subjects of the conditions of a kind in the output of `driftloop status`."""
+    return [found["subject"] for found in faulty.status()["conditions"] if found["kind"] == kind]
+
+
 def test_a_far_watermark_makes_no_later_event_late(faulty: FaultySystem) -> None:
     producer = Producer({"bootstrap.servers": faulty.settings.kafka_bootstrap})
     producer.produce(SHELVED, b"", "far", headers={"driftloop-watermark": b"250000000000000"})
@@ -54,4 +59,14 @@ def test_a_topic_that_is_created_again_is_read_from_its_beginning(faulty: Faulty
     assert_eventually(lambda: create_topics(bootstrap, plans) == [INSPECTED], 60.0)
     faulty.send(INSPECTED, *[{**outcome, "uid": f"new-{number}"} for number in range(80)])
     faulty.assert_stored(ORDERS, INSPECTED, [f"new-{number}" for number in range(80)], 300.0)
+    assert conditions(faulty, "topic-created-again") == [INSPECTED]
     faulty.assert_goes_on("after-the-new-topic")
+
+
+def test_an_event_far_ahead_is_shown_until_other_events_confirm_its_time(faulty: FaultySystem) -> None:
+    faulty.send(SHELVED, shelved("right", 0), shelved("far-ahead", 2_000), key="far-events")
+    faulty.assert_stored(ORDERS, SHELVED, ["right", "far-ahead"])
+    assert_eventually(lambda: SHELVED in conditions(faulty, "events-far-ahead"), 60.0)
+    assert "does not follow its newest events" in " ".join(faulty.line.run("status").stdout.split())
+    faulty.send(SHELVED, *[shelved(f"confirmed-{number}", 2_000 + number) for number in range(5)], key="far-events")
+    assert_eventually(lambda: SHELVED not in conditions(faulty, "events-far-ahead"), 60.0)
