@@ -31,10 +31,19 @@ class KafkaBatchConsumer:
 
     ``linger_s``: a poll that has a record continues until no record arrives for this long, at most ten times this long.
     A producer's batch arrives in several fetches, and one more batch costs its reader more than one more record.
+
+    ``absent``: topics that are not read because the broker lacks them. A poll raises once it has one of them.
     """
 
     def __init__(
-        self, bootstrap: str, topics: Sequence[str], group: str, *, newest: bool = False, linger_s: float = 0.0
+        self,
+        bootstrap: str,
+        topics: Sequence[str],
+        group: str,
+        *,
+        newest: bool = False,
+        linger_s: float = 0.0,
+        absent: Sequence[str] = (),
     ) -> None:
         self._linger_s = linger_s
         self._paused: frozenset[str] = frozenset()
@@ -43,7 +52,8 @@ class KafkaBatchConsumer:
         partitions = [TopicPartition(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
         self._offsets = Offsets(bootstrap)
         client = AdminClient(KafkaSettings(bootstrap).admin())  # one for all checks
-        self._watch = TopicWatch(partial(describe_topics, client, topics, _DESCRIBE_TIMEOUT_S))
+        describe = partial(describe_topics, client, [*topics, *absent], _DESCRIBE_TIMEOUT_S)
+        self._watch = TopicWatch(describe, absent=absent)
         if newest:
             self._next = self._offsets.ends(partitions)
         else:

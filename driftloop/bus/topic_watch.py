@@ -1,4 +1,4 @@
-"""Notices topics that were deleted and created again, and topics that got more partitions.
+"""Notices topics that were deleted, created or created again, and topics that got more partitions.
 
 Kafka gives each topic an id. A topic that is created again has the same name and another id, and its offsets begin at
 0.
@@ -56,15 +56,22 @@ _BITS = 2**64 - 1
 
 
 class TopicWatch:
-    """Compares topics with what they were when a consumer was made."""
+    """Compares topics with what they were when a consumer was made.
+
+    ``absent``: topics that the broker lacked then; `describe` includes them.
+    """
 
     def __init__(
-        self, describe: Callable[[], Mapping[str, TopicState]], clock_s: Callable[[], float] = time.monotonic
+        self,
+        describe: Callable[[], Mapping[str, TopicState]],
+        clock_s: Callable[[], float] = time.monotonic,
+        absent: Collection[str] = (),
     ) -> None:
         self._describe = describe
         self._clock_s = clock_s
+        self._absent = absent
         self._checked_s = clock_s()
-        self._known = dict(describe())
+        self._known = {name: state for name, state in describe().items() if name not in absent}
 
     def ids(self) -> dict[str, str]:
         """Return the id of each topic."""
@@ -74,7 +81,7 @@ class TopicWatch:
         """Compare the topics every few seconds; a broker that does not answer is asked again later.
 
         Raises:
-            TopicChanged: a topic is another one now, or has more partitions.
+            TopicChanged: a topic is another one now, has more partitions, or exists now.
         """
         if self._clock_s() - self._checked_s < CHECK_EVERY_S:
             return
@@ -83,15 +90,21 @@ class TopicWatch:
             now = self._describe()
         except (Retriable, KafkaException):
             return
+        for name in self._absent:
+            if name in now:
+                raise TopicChanged(f"the broker has the topic {name} now; the process restarts and reads it")
         for name, before in self._known.items():
-            state = now.get(name)
-            if state is None:
-                raise TopicChanged(f"the broker no longer has the topic {name}; `driftloop up` creates it")
-            if state.id != before.id:
-                raise TopicChanged(f"the topic {name} was created again; the process restarts and reads the new one")
-            if state.partitions > before.partitions:
-                count = f"{state.partitions} partitions now, and {before.partitions} are read"
-                raise TopicChanged(f"the topic {name} has {count}; the process restarts and reads all")
+            _compare(name, before, now.get(name))
+
+
+def _compare(name: str, before: TopicState, now: TopicState | None) -> None:
+    if now is None:
+        raise TopicChanged(f"the broker no longer has the topic {name}; `driftloop up` creates it")
+    if now.id != before.id:
+        raise TopicChanged(f"the topic {name} was created again; the process restarts and reads the new one")
+    if now.partitions > before.partitions:
+        count = f"{now.partitions} partitions now, and {before.partitions} are read"
+        raise TopicChanged(f"the topic {name} has {count}; the process restarts and reads all")
 
 
 def created_again(

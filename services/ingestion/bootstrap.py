@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from driftloop.bus.admin import missing_topics, wait_for_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.ports import BatchProducer, PausableConsumer, TopicPartition
 from driftloop.contracts.ingestion_pb2 import OutcomesAccepted, RowsAccepted
@@ -14,7 +15,7 @@ from driftloop.contracts.topics import topic_of
 from driftloop.loop import Loop, load_loops, to_ms
 from driftloop.process import log
 from driftloop.process.clock import Clock, SystemClock
-from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.errors import LoopDefinitionError, UndeclaredTopic
 from driftloop.process.settings import Settings
 from driftloop.process.startup_errors import write_refused_loops
 from driftloop.runner.batch_loop import BatchLoop, LoopOptions
@@ -38,6 +39,9 @@ from services.ingestion.service import Ingestion, Parts
 from services.ingestion.stages import stages_by_event_type
 
 NAME = "ingestion"
+_CREATED_S = 60.0
+"""Longest wait for the broker, and for new topics."""
+_GONE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,19 @@ def build(settings: IngestionSettings, stop: threading.Event) -> BatchLoop:
 
     Raises:
         LoopDefinitionError: a loop's files are wrong.
-        UndeclaredTopic: the broker lacks a topic.
+        UndeclaredTopic: the broker lacks a topic of every loop, or one that services write.
     """
-    loops, compiled = accepted_loops(load_loops(settings.loops_dir, settings.loops), settings)
+    defined = load_loops(settings.loops_dir, settings.loops)
+    journal = SqlJournal(open_database(settings.database_url(NAME), metadata))
+    absent = absent_topics(settings.kafka_bootstrap, topics(defined), journal)
+    loops, compiled = accepted_loops(defined, settings, absent)
     clock = SystemClock()
     world = World(
-        consumer=KafkaBatchConsumer(settings.kafka_bootstrap, topics(loops), NAME, linger_s=settings.linger_s),
+        consumer=KafkaBatchConsumer(
+            settings.kafka_bootstrap, topics(loops), NAME, linger_s=settings.linger_s, absent=absent
+        ),
         producer=KafkaBatchProducer(settings.kafka_bootstrap),
-        journal=SqlJournal(open_database(settings.database_url(NAME), metadata)),
+        journal=journal,
         lake=DeltaLake(settings.lake),
         resumes=KafkaResumes(settings.kafka_bootstrap),
         clock=clock,
@@ -72,22 +81,52 @@ def build(settings: IngestionSettings, stop: threading.Event) -> BatchLoop:
     return assemble(compiled, world, settings, stop)
 
 
-def accepted_loops(loops: Sequence[Loop], settings: Settings) -> tuple[list[Loop], list[CompiledLoop]]:
-    """Return the loops whose events fit their rows in the lake. The others are left out, so that these can run.
+def absent_topics(bootstrap: str, names: Sequence[str], journal: Journal, gone_s: float = _GONE_S) -> list[str]:
+    """Return the topics that the broker lacks. Waits for those that `driftloop up` may be creating.
+
+    ``gone_s``: the wait for topics that were read before; they were probably deleted.
 
     Raises:
-        LoopDefinitionError: a loop's files are wrong, or no loop is left.
+        Retriable: the broker did not answer.
+    """
+    absent = missing_topics(bootstrap, names, _CREATED_S)
+    if not absent:
+        return []
+    read_before, _ = journal.load()
+    try:
+        wait_for_topics(bootstrap, names, gone_s if read_before.topic_ids.keys() >= set(absent) else _CREATED_S)
+    except UndeclaredTopic:
+        return missing_topics(bootstrap, names, _CREATED_S)
+    return []
+
+
+def accepted_loops(
+    loops: Sequence[Loop], settings: Settings, absent: Collection[str] = ()
+) -> tuple[list[Loop], list[CompiledLoop]]:
+    """Return the loops that can run. The others are left out, so that these can.
+
+    A loop is left out if its events do not fit their rows in the lake, or if one of its topics is ``absent``.
+
+    Raises:
+        LoopDefinitionError: a loop's files are wrong, or no loop fits its rows.
+        UndeclaredTopic: no loop is left.
     """
     problems = {}
     compiled = compile_loops(loops)
     for loop, checked in zip(loops, compiled, strict=True):
         found = lake_problems(loop, checked, settings.lake / loop.name / "events")
+        found += [
+            f"{loop.line_of('events', name)}: the broker has no topic {name}; `driftloop up` creates it"
+            for name in loop.definition.events
+            if name in absent
+        ]
         metrics.LOOP_REFUSED.set(int(bool(found)), loop=loop.name)
         if found:
             problems[loop.name] = found
             log.get(__name__).error("loop-refused", loop=loop.name, problems=found)
     if problems and len(problems) == len(loops):
-        raise LoopDefinitionError([problem for found in problems.values() for problem in found])
+        listed = [problem for found in problems.values() for problem in found]
+        raise UndeclaredTopic("; ".join(listed)) if absent else LoopDefinitionError(listed)
     write_refused_loops(settings.home, NAME, problems)
     left = [(loop, checked) for loop, checked in zip(loops, compiled, strict=True) if loop.name not in problems]
     return [loop for loop, _ in left], [checked for _, checked in left]

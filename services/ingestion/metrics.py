@@ -19,7 +19,7 @@ TOPIC_PAUSED = Gauge(
 )
 LOOP_REFUSED = Gauge(
     "driftloop_ingestion_loop_refused",
-    "Whether ingestion left the loop out, because its events no longer fit the lake (0 or 1).",
+    "Whether ingestion left the loop out: its events no longer fit the lake, or a topic is gone (0 or 1).",
     ("loop",),
 )
 LATE = Counter(

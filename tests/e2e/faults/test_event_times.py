@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from driftloop.bus.admin import create_topics
 from driftloop.loop.topics import plan_topics
 from tests.e2e.faults.system import ORDERS, ORDERS_END_MS, FaultySystem
+from tests.e2e.two_loops.harness import up
 from tests.helpers.eventually import assert_eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.proof, pytest.mark.timeout(900)]
@@ -61,6 +62,23 @@ def test_a_topic_that_is_created_again_is_read_from_its_beginning(faulty: Faulty
     faulty.assert_stored(ORDERS, INSPECTED, [f"new-{number}" for number in range(80)], 300.0)
     assert conditions(faulty, "topic-created-again") == [INSPECTED]
     faulty.assert_goes_on("after-the-new-topic")
+
+
+def test_a_topic_that_is_deleted_leaves_only_its_loop_out_until_it_exists_again(faulty: FaultySystem) -> None:
+    admin = AdminClient({"bootstrap.servers": faulty.settings.kafka_bootstrap})
+    [deleted] = admin.delete_topics([INSPECTED]).values()
+    deleted.result()
+    [problem] = assert_eventually(lambda: faulty.status()["refused_loops"].get(ORDERS), 120.0)
+    assert problem.endswith(f"the broker has no topic {INSPECTED}; `driftloop up` creates it")
+    faulty.assert_goes_on("beside-a-deleted-topic")
+    faulty.send(SHELVED, shelved("while-a-topic-is-gone", 0))
+
+    up(faulty.line)
+    outcome = {"uid": "in-the-new-topic", "at_ms": ORDERS_END_MS, "order_ref": "o-2", "shop": "ash", "returned": 1}
+    faulty.send(INSPECTED, outcome)
+    faulty.assert_stored(ORDERS, INSPECTED, ["in-the-new-topic"], 300.0)
+    faulty.assert_stored(ORDERS, SHELVED, ["while-a-topic-is-gone"])
+    assert faulty.status()["refused_loops"] == {}
 
 
 def test_an_event_far_ahead_is_shown_until_other_events_confirm_its_time(faulty: FaultySystem) -> None:

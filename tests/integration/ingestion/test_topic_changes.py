@@ -14,6 +14,7 @@ from driftloop.bus.admin import create_topics
 from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import Loop
 from driftloop.loop.topics import plan_topics
+from driftloop.process.startup_errors import read_refused_loops
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.integration.ingestion.process import Service
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(30
 @pytest.fixture
 def loop(tmp_path: Path, request: pytest.FixtureRequest) -> Loop:
     """Return a loop with topics of its own for each test."""
-    name = "created" if "created" in request.node.name else "added"
+    name = next(name for name in ("created", "added", "gone") if name in request.node.name)
     return write_loop(tmp_path / "loops", name, f"{name}.")
 
 
@@ -68,6 +69,34 @@ def test_no_event_of_a_topic_that_is_created_again_is_lost(service: Service, kaf
     assert_ends(service, topic)
     service.start()
     assert_stored(service, topic, [*old, *new])
+
+
+def test_a_topic_that_is_gone_leaves_only_its_loop_out_until_it_exists_again(
+    service: Service, kafka: Kafka, loop: Loop, tmp_path: Path
+) -> None:
+    other = write_loop(tmp_path / "loops", "stays", "stays.")
+    create_topics(kafka.bootstrap, plan_topics([other.definition]))
+    topic, stays = f"{loop.name}.{PLACED}", f"stays.{PLACED}"
+    service.start()
+    for name in (topic, stays):
+        send(kafka, name, ["before"])
+        assert_stored(service, name, ["before"])
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    [deleted] = admin.delete_topics([topic]).values()
+    deleted.result()
+    assert_ends(service, topic)
+    service.start()
+    [problem] = read_refused_loops(service.home)[loop.name]
+    assert f"the broker has no topic {topic}" in problem
+    send(kafka, stays, ["meanwhile"])
+    assert_stored(service, stays, ["before", "meanwhile"])
+
+    assert_eventually(lambda: create_topics(kafka.bootstrap, plan_topics([loop.definition])) == [topic], 60.0)
+    send(kafka, topic, ["after"])
+    assert_ends(service, f"the broker has the topic {topic} now")
+    service.start()
+    assert read_refused_loops(service.home) == {}
+    assert_stored(service, topic, ["before", "after"])
 
 
 def test_partitions_that_are_added_are_read(service: Service, kafka: Kafka, loop: Loop) -> None:

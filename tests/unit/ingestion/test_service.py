@@ -16,7 +16,7 @@ from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import UNREADABLE_HEADERS
 from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import load_loop
-from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.errors import LoopDefinitionError, UndeclaredTopic
 from driftloop.process.startup_errors import read_refused_loops
 from services.ingestion.bootstrap import accepted_loops
 from services.ingestion.config import IngestionSettings
@@ -491,3 +491,15 @@ def test_a_changed_column_leaves_out_its_loop_with_file_and_line(
     path.write_text(path.read_text().replace(after, before))
     assert len(accepted_loops([load_loop(loop.folder) for loop in loops], settings)[0]) == 2
     assert read_refused_loops(tmp_path) == {}
+
+
+def test_a_topic_that_the_broker_lacks_leaves_out_its_loop_with_file_and_line(tmp_path: Path) -> None:
+    loops = [write_loop(tmp_path / "loops", name, f"{name}.") for name in ("one", "two")]
+    settings = IngestionSettings(home=tmp_path, loops_dir=tmp_path / "loops")
+    accepted, compiled = accepted_loops(loops, settings, ["one.orders.placed"])
+    assert [loop.name for loop in accepted] == [loop.name for loop in compiled] == ["two"]
+    [problem] = read_refused_loops(tmp_path)["one"]
+    line = loops[0].line_of("events", "one.orders.placed")
+    assert problem == f"{line}: the broker has no topic one.orders.placed; `driftloop up` creates it"
+    with pytest.raises(UndeclaredTopic, match=r"has no topic one\.orders\.placed"):
+        accepted_loops(loops[:1], settings, ["one.orders.placed"])
