@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError, Message
 
 from driftloop.bus.ports import UNREADABLE_HEADERS, Record
 from driftloop.events.probe import is_probe
+from driftloop.events.raw_watermark import watermark_ms_of, watermark_text
 from driftloop.loop import Loop, to_ms
 from driftloop.loop.definition import EventDefinition, FieldRule, LabelDefinition
 
@@ -64,9 +65,12 @@ def recount(records: Iterable[Record], loop: Loop) -> Recount:
         if is_probe(record.headers):
             continue
         partition = (record.topic, record.partition)
-        watermark = record.header("driftloop-watermark")
-        if not record.value and watermark is not None:
-            watermarks[partition] = max(watermarks.get(partition, -1), int(watermark))
+        if watermark_text(record) is not None:
+            watermark_ms = watermark_ms_of(record)
+            if watermark_ms is None:
+                watermarks.pop(partition, None)
+            else:
+                watermarks[partition] = max(watermarks.get(partition, -1), watermark_ms)
             continue
         row = validators[record.topic].validate(record, watermarks.get(partition))
         if row is None:

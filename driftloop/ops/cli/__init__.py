@@ -48,6 +48,7 @@ _GROUPS = {
     },
     "Repair": {
         "dlq": "driftloop.ops.cli.dlq",
+        "watermark": "driftloop.ops.cli.watermark",
         "rebuild": "driftloop.ops.cli.commands",
         "backup": "driftloop.ops.cli.backup",
         "restore": "driftloop.ops.cli.backup",

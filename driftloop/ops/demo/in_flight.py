@@ -15,8 +15,8 @@ from driftloop.contracts.ingestion_pb2 import WatermarkAdvanced
 from driftloop.contracts.topics import declared, topic_of
 from driftloop.events.envelope import parse_rfc3339
 from driftloop.events.probe import is_probe
+from driftloop.events.raw_watermark import watermark_ms_of
 from driftloop.loop import Loop
-from driftloop.ops.replay.encode import WATERMARK_HEADER
 
 _IN_BAND = WatermarkAdvanced.DESCRIPTOR.full_name.encode()
 _FEATURES = FeaturesAdvanced.DESCRIPTOR.full_name.encode()
@@ -113,9 +113,9 @@ def work_of(service: str, loop: Loop) -> Work:
 
 def watermark_of(record: Record) -> int:
     """Return the watermark of a record in a raw topic or in band; -1 if it has none."""
-    raw = None if record.value else record.header(WATERMARK_HEADER)
-    if raw is not None:
-        return int(raw)
+    raw_ms = watermark_ms_of(record)
+    if raw_ms is not None:
+        return raw_ms
     if record.header("ce_type") == _IN_BAND:
         return WatermarkAdvanced.FromString(record.value or b"").watermark_ms
     return -1

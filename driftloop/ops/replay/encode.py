@@ -16,7 +16,6 @@ from driftloop.bus.ports import Outgoing
 from driftloop.loop.definition import EventDefinition
 
 Wire = Literal["protobuf", "json"]
-WATERMARK_HEADER = "driftloop-watermark"
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,3 @@ def events_of(topic: str, event: EventDefinition, message: type[Message], table:
     if lacking:
         raise ValueError(f"{message.DESCRIPTOR.full_name} has no field {', '.join(sorted(lacking))}")
     return Events(topic, event.key, message, wire, table, table.column(event.time).to_numpy().astype(np.int64))
-
-
-def watermark(topic: str, partition: int, watermark_ms: int) -> Outgoing:
-    """Return the producer's watermark for one partition of a raw topic."""
-    return Outgoing(topic, None, None, ((WATERMARK_HEADER, str(watermark_ms).encode()),), partition)

@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Protocol
 
 from driftloop.bus.ports import BatchProducer, Outgoing
+from driftloop.events.raw_watermark import watermark
 from driftloop.loop.effects import span_text
-from driftloop.ops.replay.encode import watermark
 from driftloop.ops.replay.follow import Follower
 from driftloop.ops.replay.progress import Progress
 from driftloop.process.errors import Retriable

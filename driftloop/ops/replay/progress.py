@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
 from driftloop.contracts import replay_pb2
 from driftloop.events.envelope import Envelope
-from driftloop.ops.replay.encode import WATERMARK_HEADER
+from driftloop.events.raw_watermark import watermark_ms_of, watermark_text
 from driftloop.process.errors import ConfigError
 from driftloop.readmodel.event_text import day
 
@@ -86,11 +86,11 @@ class _PartitionProgress:
     _since_before: list[Content] = field(default_factory=list)
 
     def process(self, record: Record) -> None:
-        watermark = None if record.value else record.header(WATERMARK_HEADER)
-        if watermark is None:
+        watermark_ms = watermark_ms_of(record)
+        if watermark_text(record) is None:
             self._since.append((record.topic, record.key, record.value))
-        elif self.watermark_ms is None or int(watermark) > self.watermark_ms:
-            self._before_ms, self.watermark_ms = self.watermark_ms, int(watermark)
+        elif watermark_ms is not None and (self.watermark_ms is None or watermark_ms > self.watermark_ms):
+            self._before_ms, self.watermark_ms = self.watermark_ms, watermark_ms
             self._since_before, self._since = self._since, []
 
     def after(self, watermark_ms: int | None) -> list[Content]:

@@ -1,8 +1,8 @@
 """The clock of a raw partition: the watermark at which each row arrived, and which rows its clock must not follow.
 
-A producer's watermark sets the clock. Without one, the clock follows the event times. One wrong event time must not
-move it, and a pause must not stop it. So an event that is more than ``max_advance`` away from the watermark moves the
-clock only if there is evidence for it:
+A producer's watermark sets the clock. Without one, or after one that hands back, the clock follows the event times. One
+wrong event time must not move it, and a pause must not stop it. So an event that is more than ``max_advance`` away from
+the watermark moves the clock only if there is evidence for it:
 
 - another partition of the loop has reached that time;
 - ``AGREEING`` events in a row are that far away, in the same direction;
@@ -40,10 +40,10 @@ FIRST_AGREEING = 2
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A producer's watermark, positioned before the row ``before`` of its run."""
+    """A producer's watermark, positioned before the row ``before`` of its run. None: it is derived from here on."""
 
     before: int
-    watermark_ms: int
+    watermark_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,9 @@ class ArrivalRules:
                 arrival[piece], refused[piece], clock = self._segment(before, times_ms[piece], evidence)
                 passed += [] if clock.explicit else _hours(before, arrival[piece], clock)
                 at = end
-            if mark is not None:
+            if mark is not None and mark.watermark_ms is None:
+                clock = PartitionClock(clock.watermark_ms)
+            elif mark is not None and mark.watermark_ms is not None:
                 if clock.watermark_ms is None or mark.watermark_ms > clock.watermark_ms:
                     passed.append(mark.watermark_ms)
                 clock = PartitionClock(max(mark.watermark_ms, clock.watermark_ms or 0), True)

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from driftloop.bus.ports import Record, TopicPartition
+from driftloop.events.raw_watermark import DERIVE, WATERMARK_HEADER, watermark_text
 from driftloop.process.limits import END_OF_TIME_MS
 from services.ingestion.domain.arrivals import Mark
 from services.ingestion.domain.rejection import LATEST, TOO_FAR_AHEAD, Rejection, time_text
-
-WATERMARK_HEADER = "driftloop-watermark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,11 @@ def read_runs(records: Mapping[TopicPartition, Sequence[Record]], latest_ms: int
     for partition, batch in sorted(records.items(), key=lambda item: (item[0].topic, item[0].partition)):
         start, marks = len(rows), []
         for record in batch:
-            text = None if record.value else record.header(WATERMARK_HEADER)
+            text = watermark_text(record)
             if text is None:
                 rows.append(record)
+            elif text == DERIVE:
+                marks.append(Mark(len(rows), None))
             elif (watermark_ms := _milliseconds(text)) is None:
                 detail = f"{WATERMARK_HEADER}: {text[:40]!r} is not milliseconds from 1970 to 9999"
                 unreadable.append((record, Rejection(-1, "malformed-watermark", detail)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -88,3 +89,22 @@ def test_an_event_far_ahead_is_shown_until_other_events_confirm_its_time(faulty:
     assert "does not follow its newest events" in " ".join(faulty.line.run("status").stdout.split())
     faulty.send(SHELVED, *[shelved(f"confirmed-{number}", 2_000 + number) for number in range(5)], key="far-events")
     assert_eventually(lambda: SHELVED not in conditions(faulty, "events-far-ahead"), 60.0)
+
+
+def test_a_producer_that_stops_to_send_watermarks_is_read_on_once_somebody_hands_back(faulty: FaultySystem) -> None:
+    hours = 2_500
+    producer = Producer({"bootstrap.servers": faulty.settings.kafka_bootstrap})
+    mark = str(ORDERS_END_MS + hours * HOUR_MS).encode()
+    producer.produce(SHELVED, b"", "handed", headers={"driftloop-watermark": mark})
+    assert producer.flush(60.0) == 0
+    faulty.send(SHELVED, shelved("refused", hours + 100), key="handed")
+    refused = json.dumps(shelved("refused", hours + 100)).encode()
+    assert_eventually(lambda: refused in [record.value for record in faulty.topic(f"{SHELVED}.dlq")], 60.0)
+
+    why = ("--topic", SHELVED, "--why", "it stopped", "--json")
+    handed = faulty.line.run("watermark", ORDERS, "--derive", *why)
+    assert handed.returncode == 0, handed.stderr
+    assert json.loads(handed.stdout)["partitions"][SHELVED] > 0
+    names = [f"derived-{number}" for number in range(6)]
+    faulty.send(SHELVED, *[shelved(name, hours + 100) for name in names], key="handed")
+    faulty.assert_stored(ORDERS, SHELVED, names)

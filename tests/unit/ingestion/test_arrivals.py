@@ -17,7 +17,7 @@ HERE, THERE = TopicPartition("t", 0), TopicPartition("t", 1)
 
 
 def read(
-    times: list[int], *marks: tuple[int, int], clock: PartitionClock | None = None, evidence: Evidence = NOTHING
+    times: list[int], *marks: tuple[int, int | None], clock: PartitionClock | None = None, evidence: Evidence = NOTHING
 ) -> Arrivals:
     times_ms = np.array(times, dtype=np.int64)
     return RULES.read(clock or PartitionClock(), times_ms, [Mark(*mark) for mark in marks], evidence)
@@ -212,3 +212,18 @@ def test_a_loop_whose_partitions_are_all_idle_advances_to_the_newest() -> None:
 def test_a_lateness_longer_than_max_advance_does_not_stop_the_clock() -> None:
     arrivals = ArrivalRules(lateness_ms=80, max_advance_ms=50).read(PartitionClock(), np.array([100, 101, 110]), ())
     assert arrivals.clock == PartitionClock(30)
+
+
+def test_a_mark_that_hands_back_lets_the_clock_follow_the_events_from_there() -> None:
+    before = PartitionClock(100, explicit=True)
+    held = read([120, 130, 140], clock=before)
+    assert (held.arrival_ms.tolist(), held.clock) == ([100, 100, 100], before)
+    handed = read([120, 130, 140], (1, None), clock=before)
+    assert handed.arrival_ms.tolist() == [100, 100, 125]
+    assert handed.clock == PartitionClock(135)
+    again = read([150], (0, 145), clock=handed.clock)
+    assert again.clock == PartitionClock(145, explicit=True)
+
+
+def test_a_mark_that_hands_back_before_any_watermark_changes_nothing() -> None:
+    assert read([], (0, None)).clock == PartitionClock()

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert
 
 from driftloop.bus.ports import TopicPartition
+from driftloop.ops.watermarks import Asked, write_watermarks
 from driftloop.runner.tables import open_database
 from services.ingestion.adapters.sql import SqlJournal, checkpoints, metadata, taken_batches
 from services.ingestion.domain.arrivals import PartitionClock
@@ -45,6 +46,26 @@ def test_one_event_in_each_partition_after_a_gap_is_enough_if_the_partitions_agr
             producer.json(topic, event(f"{topic}{partition}{hour}", hour), partition)
     harness.ingest()
     assert newest_watermark(harness) == START_MS + 100 * HOUR_MS
+
+
+def test_a_loop_that_had_watermarks_goes_on_with_plain_events_once_somebody_hands_back(
+    harness: IngestionHarness, producer: Producer
+) -> None:
+    producer.watermark(1)
+    for hour in range(900, 920):
+        producer.json(PLACED, placed(f"before{hour}", hour), hour % 2)
+    harness.ingest()
+    assert {row["reason"] for row in harness.rejected()} == {"too-far-ahead"}
+    assert newest_watermark(harness) == START_MS + HOUR_MS
+
+    asked = Asked(list(harness.loops[0].definition.events), None, "anna", "the new producer sends none")
+    write_watermarks(asked, harness.broker.batch_producer())
+    for hour in range(900, 920):
+        producer.json(PLACED, placed(f"{hour}", hour), hour % 2)
+        producer.json(PAID, paid(f"{hour}", hour), hour % 2)
+    harness.ingest()
+    assert sorted(int(row["event_id"]) for row in harness.events("orders", PLACED)) == [*range(900, 920)]
+    assert newest_watermark(harness) == START_MS + 917 * HOUR_MS
 
 
 @pytest.mark.parametrize("wrong_ms", [START_MS // 1000, START_MS + 300 * DAY_H * HOUR_MS])

@@ -10,9 +10,9 @@ from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts import features_pb2 as features
 from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.events.envelope import Draft, from_draft, to_record
+from driftloop.events.raw_watermark import watermark
 from driftloop.loop import Loop, load_loop
 from driftloop.ops.demo.in_flight import Answers, Work, lifecycle_event, raw_event, watermark_of, work_of
-from driftloop.ops.replay.encode import watermark
 from driftloop.process.settings import ROOT
 
 ROWS = "ingestion.rows-accepted.v1"

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from driftloop.bus.ports import Outgoing
+from driftloop.events.raw_watermark import watermark
 from driftloop.loop import Loop, load_loop
-from driftloop.ops.replay.encode import Events, events_of, watermark
+from driftloop.ops.replay.encode import Events, events_of
 from driftloop.process.settings import ROOT
 
 PLACED = "orders.placed"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.events.event_log import records
-from driftloop.ops.replay.encode import watermark
+from driftloop.events.raw_watermark import watermark
 from driftloop.ops.replay.progress import Progress, read_progress
 from driftloop.process.errors import ConfigError
 from tests.helpers.memory_broker import MemoryBroker
