@@ -16,6 +16,7 @@ from driftloop.loop import Loop, load_loops, to_ms
 from driftloop.process import log
 from driftloop.process.clock import Clock, SystemClock
 from driftloop.process.errors import LoopDefinitionError, UndeclaredTopic
+from driftloop.process.home_secrets import read_secret
 from driftloop.process.settings import Settings
 from driftloop.process.startup_errors import write_refused_loops
 from driftloop.runner.batch_loop import BatchLoop, LoopOptions
@@ -54,6 +55,7 @@ class World:
     lake: Lake
     resumes: Resumes
     clock: Clock
+    probe_secret: str
 
 
 def build(settings: IngestionSettings, stop: threading.Event) -> BatchLoop:
@@ -77,6 +79,7 @@ def build(settings: IngestionSettings, stop: threading.Event) -> BatchLoop:
         lake=DeltaLake(settings.lake),
         resumes=KafkaResumes(settings.kafka_bootstrap),
         clock=clock,
+        probe_secret=read_secret(settings.probe_secret),
     )
     return assemble(compiled, world, settings, stop)
 
@@ -156,7 +159,7 @@ def assemble(
     pipelines = [_pipeline(loop, sender, world) for loop, sender in zip(loops, messages, strict=True)]
     idle = IdlePartitions(world.consumer.assignment(), _timeouts_s(loops), world.clock)
     consumer = RenumberedConsumer(world.consumer)
-    reader = Reader(consumer, world.journal, idle, world.clock, settings.poll_records)
+    reader = Reader(consumer, world.journal, idle, world.clock, settings.poll_records, world.probe_secret)
     definitions = {(loop.name, topic): digest for loop in loops for topic, digest in loop.digests.items()}
     parts = Parts(
         consumer, world.producer, reader, world.journal, world.lake, pipelines, messages, definitions, world.resumes,
@@ -178,7 +181,9 @@ def _pipeline(loop: CompiledLoop, messages: Messages, world: World) -> Pipeline:
     )
     rules = ArrivalRules(to_ms(loop.time.lateness), to_ms(loop.time.max_advance))
     stages = stages_by_event_type(loop.schemas, loop.derives, loop.time, {loop.feeds.label: loop.feeds.outcome})
-    return Pipeline(loop.name, stages, loop.feeds, LoopClock(clocks, rules), messages, rows_to, outcomes_to)
+    return Pipeline(
+        loop.name, stages, loop.feeds, LoopClock(clocks, rules), messages, rows_to, outcomes_to, world.probe_secret
+    )
 
 
 def _timeouts_s(loops: Sequence[CompiledLoop]) -> Mapping[str, float]:

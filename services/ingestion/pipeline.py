@@ -78,6 +78,7 @@ class Pipeline:
         messages: Messages,
         rows_to: Partitioner,
         outcomes_to: Partitioner,
+        probe_secret: str,
     ) -> None:
         self.loop = loop
         self.stages = stages
@@ -86,6 +87,7 @@ class Pipeline:
         self._messages = messages
         self._rows_to = rows_to
         self._outcomes_to = outcomes_to
+        self._probe_secret = probe_secret
         self._unknown: dict[str, set[str]] = defaultdict(set)
         self._log = log.get(__name__)
         # event types with readers downstream come before those that only the lake stores
@@ -104,7 +106,7 @@ class Pipeline:
         watermark says that it is not visible yet. Probes are answered and have no other effect. ``now_ms``: the wall
         clock when the batch was read.
         """
-        records, probes = split_probes(records)
+        records, probes = split_probes(records, self._probe_secret)
         self.clock.pass_over(idle, now_ms)
         results: dict[str, EventTypeResult] = {}
         for event_type in self._order:

@@ -50,13 +50,20 @@ class Reader:
     """Reads from a checkpoint: first the stored batches again, then new ones."""
 
     def __init__(
-        self, consumer: PausableConsumer, journal: Journal, idle: IdlePartitions, clock: Clock, most_records: int
+        self,
+        consumer: PausableConsumer,
+        journal: Journal,
+        idle: IdlePartitions,
+        clock: Clock,
+        most_records: int,
+        probe_secret: str,
     ) -> None:
         self._consumer = consumer
         self._journal = journal
         self._idle = idle
         self._clock = clock
         self._most = most_records
+        self._probe_secret = probe_secret
         self._again: deque[BatchRecord] = deque()
         self._unread: Grouped = defaultdict(list)
         self._idle_before: frozenset[TopicPartition] = frozenset()
@@ -92,7 +99,9 @@ class Reader:
         if self._to_pause != self._paused:
             self._pause()
         records = self._new(timeout_s)
-        idle = frozenset(tp for tp in self._idle.idle_now(active(records)) if tp.topic not in self._paused)
+        idle = frozenset(
+            tp for tp in self._idle.idle_now(active(records, self._probe_secret)) if tp.topic not in self._paused
+        )
         if not records and idle == self._idle_before:
             return None
         ranges = {partition: (batch[0].offset, batch[-1].offset + 1) for partition, batch in records.items()}

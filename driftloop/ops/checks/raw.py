@@ -51,18 +51,18 @@ class Recount:
         return self._tables[event_type]
 
 
-def recount(records: Iterable[Record], loop: Loop) -> Recount:
+def recount(records: Iterable[Record], loop: Loop, probe_secret: str) -> Recount:
     """Validate records, sorted by partition and offset.
 
-    Skips probes. A duplicate is an accepted event id that comes again; assumes that ids repeat only within the
-    duplicate window.
+    Skips probes of this system. A duplicate is an accepted event id that comes again; assumes that ids repeat only
+    within the duplicate window.
     """
     expected = Recount()
     seen: set[str] = set()
     watermarks: dict[tuple[str, int], int] = {}
     validators = {name: _Validator(event, loop.messages[name], loop) for name, event in loop.definition.events.items()}
     for record in records:
-        if is_probe(record.headers):
+        if is_probe(record, probe_secret):
             continue
         partition = (record.topic, record.partition)
         if watermark_text(record) is not None:

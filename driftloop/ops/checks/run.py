@@ -22,6 +22,7 @@ from driftloop.ops.checks.model import Check, Counts, Findings
 from driftloop.ops.checks.predictions import Predictions, read_predictions
 from driftloop.ops.checks.raw import Recount, records_of_topics, recount
 from driftloop.ops.report.releases import outcomes
+from driftloop.process.home_secrets import read_secret
 from driftloop.process.settings import Settings
 from driftloop.readmodel.loop_history import LoopHistory
 
@@ -68,7 +69,8 @@ def _no_collection() -> Iterator[None]:
 def read_raw(settings: Settings, loop: Loop) -> Recount:
     """Read and validate the loop's raw topics."""
     topics = list(loop.definition.events)
-    return recount(records_of_topics(list(read_topics(settings.kafka_bootstrap, topics)), topics), loop)
+    records = records_of_topics(list(read_topics(settings.kafka_bootstrap, topics)), topics)
+    return recount(records, loop, read_secret(settings.probe_secret))
 
 
 def ingestion_checks(settings: Settings, loop: Loop) -> list[Check]:

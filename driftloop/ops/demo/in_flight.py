@@ -14,7 +14,7 @@ from driftloop.contracts.features_pb2 import WatermarkAdvanced as FeaturesAdvanc
 from driftloop.contracts.ingestion_pb2 import WatermarkAdvanced
 from driftloop.contracts.topics import declared, topic_of
 from driftloop.events.envelope import parse_rfc3339
-from driftloop.events.probe import is_probe
+from driftloop.events.probe import is_marked
 from driftloop.events.raw_watermark import watermark_ms_of
 from driftloop.loop import Loop
 
@@ -51,7 +51,7 @@ class Work:
 
     def add(self, record: Record) -> None:
         """Add a record. Ignore records of other topics, and probes."""
-        if record.topic in self.topics and not is_probe(record.headers):
+        if record.topic in self.topics and not is_marked(record.headers):
             self._open.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
 
     def drop_answered(self, watermark_ms: int) -> None:

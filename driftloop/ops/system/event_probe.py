@@ -19,6 +19,7 @@ from driftloop.loop import Loop
 from driftloop.ops.system.probes import Deadline
 from driftloop.ops.system.synthetic_event import synthetic_event
 from driftloop.process.errors import DriftloopError
+from driftloop.process.home_secrets import read_secret
 from driftloop.process.settings import Settings
 from driftloop.process.startup_errors import read_refused_loops
 from driftloop.readmodel.loop_history import loop_states
@@ -43,7 +44,8 @@ def probe_events(settings: Settings, loops: Sequence[Loop], deadline: Deadline) 
         answers = KafkaBatchConsumer(settings.kafka_bootstrap, [topic_of(ProbeJudged).name], "up", newest=True)
         with closing(answers), closing(KafkaBatchProducer(settings.kafka_bootstrap)) as producer:
             refused = partial(read_refused_loops, settings.home)
-            unanswered = send_and_wait(answers, producer, loops, deadline, refused)
+            secret = read_secret(settings.probe_secret)
+            unanswered = send_and_wait(answers, producer, loops, secret, deadline, refused)
     except KafkaException as error:
         raise DriftloopError(f"cannot send probes to Kafka: {error}; see {log.with_name('kafka.log')}") from error
     if unanswered:
@@ -60,6 +62,7 @@ def send_and_wait(
     answers: BatchConsumer,
     producer: BatchProducer,
     loops: Iterable[Loop],
+    secret: str,
     deadline: Deadline,
     refused: Callable[[], Collection[str]] = tuple,
 ) -> list[str]:
@@ -71,7 +74,7 @@ def send_and_wait(
         DriftloopError: a loop's own rules refuse its probe; says why, and where the event is defined.
     """
     waiting = {uuid.uuid4().hex: loop for loop in loops}
-    producer.send([probe_record(loop, probe_id) for probe_id, loop in waiting.items()])
+    producer.send([probe_record(loop, probe_id, secret) for probe_id, loop in waiting.items()])
     producer.flush()
     while deadline.remaining_s():
         left_out = refused()
@@ -87,13 +90,14 @@ def send_and_wait(
     return [loop.name for loop in waiting.values()]
 
 
-def probe_record(loop: Loop, probe_id: str) -> Outgoing:
+def probe_record(loop: Loop, probe_id: str, secret: str) -> Outgoing:
     """Return a probe record: a synthetic event of the type that the loop predicts from."""
     event_type = loop.definition.prediction.source
     definition = loop.definition.events[event_type]
     event = synthetic_event(definition, loop.messages[event_type])
-    headers = (("content-type", b"application/protobuf"), *probe_headers(probe_id))
-    return Outgoing(event_type, event.SerializeToString(), str(getattr(event, definition.key)).encode(), headers)
+    value = event.SerializeToString()
+    headers = (("content-type", b"application/protobuf"), *probe_headers(probe_id, value, secret))
+    return Outgoing(event_type, value, str(getattr(event, definition.key)).encode(), headers)
 
 
 def _check_accepted(loop: Loop, answer: ProbeJudged) -> None:

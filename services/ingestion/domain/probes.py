@@ -21,15 +21,15 @@ class ProbeResult:
     time_ms: int
 
 
-def split_probes(records: Records) -> tuple[Records, list[Record]]:
-    """Split a batch into events and probes. A partition with probes only is left out."""
-    probes = [record for partition in records.values() for record in partition if is_probe(record.headers)]
+def split_probes(records: Records, secret: str) -> tuple[Records, list[Record]]:
+    """Split a batch into events and probes of this system. A partition with probes only is left out."""
+    probes = [record for partition in records.values() for record in partition if is_probe(record, secret)]
     if not probes:
         return records, []
-    events = {tp: [record for record in batch if not is_probe(record.headers)] for tp, batch in records.items()}
+    events = {tp: [record for record in batch if not is_probe(record, secret)] for tp, batch in records.items()}
     return {tp: batch for tp, batch in events.items() if batch}, probes
 
 
-def active(records: Records) -> Iterator[TopicPartition]:
+def active(records: Records, secret: str) -> Iterator[TopicPartition]:
     """Yield partitions with records other than probes."""
-    return (tp for tp, batch in records.items() if not all(is_probe(record.headers) for record in batch))
+    return (tp for tp, batch in records.items() if not all(is_probe(record, secret) for record in batch))

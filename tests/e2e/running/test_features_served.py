@@ -17,6 +17,7 @@ from driftloop.ops.checks.compare import unequal
 from driftloop.ops.checks.features import join_keys
 from driftloop.ops.checks.predictions import Predictions
 from driftloop.ops.checks.raw import records_of_topics, recount
+from driftloop.process.home_secrets import read_secret
 from tests.e2e.running.system import RunningSystem, infer
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.late_events import LateFindings, late_rows
@@ -82,7 +83,8 @@ def _online_features(
 def late(running: RunningSystem) -> LateFindings:
     """Compare served features with all rows at their event time, in the champion's first days."""
     topics = list(running.loop.definition.events)
-    raw = recount(_first_days(records_of_topics(running.topic(*topics), topics)), running.loop)
+    records = _first_days(records_of_topics(running.topic(*topics), topics))
+    raw = recount(records, running.loop, read_secret(running.settings.probe_secret))
     log = running.predictions()
     requests = log.take(~log.probe & (log.decision_time_ms < UNTIL_MS))
     return late_rows(requests, running.bundle(), running.loop, raw, running.settings, SAMPLE, SEED)

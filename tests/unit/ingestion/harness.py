@@ -40,6 +40,7 @@ OUTCOMES = "ingestion.outcomes-accepted.v1"
 FLUSHED = "ingestion.lake-flushed.v1"
 PROBE_ANSWERS = "ingestion.probe-judged.v1"
 PAUSES = "ingestion.topic-paused.v1"
+PROBE_SECRET = "of this system"  # of the tests
 
 
 @dataclass
@@ -86,6 +87,7 @@ class IngestionHarness:
             lake=DeltaLake(self.home / "lake"),
             resumes=FakeResumes(self.resumed_ms),
             clock=self.clock,
+            probe_secret=PROBE_SECRET,
         )
         return assemble(compile_loops(self.loops), wrap(world), settings, threading.Event(), background_flush=False)
 

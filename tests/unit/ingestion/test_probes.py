@@ -20,6 +20,7 @@ from tests.unit.ingestion.harness import (
     FLUSHED,
     OUTCOMES,
     PROBE_ANSWERS,
+    PROBE_SECRET,
     ROWS,
     IngestionHarness,
     envelopes,
@@ -27,11 +28,17 @@ from tests.unit.ingestion.harness import (
     read_all,
 )
 
-HEADERS = probe_headers("p1")
+Headers = tuple[tuple[str, bytes], ...]
 
 
 def probe(producer: Producer, event: dict[str, Any], topic: str = PLACED, partition: int = 0) -> None:
-    producer.raw(topic, orjson.dumps(event), partition, HEADERS)
+    raw_probe(producer, orjson.dumps(event), topic, partition)
+
+
+def raw_probe(
+    producer: Producer, value: bytes | None, topic: str = PLACED, partition: int = 0, more: Headers = ()
+) -> None:
+    producer.raw(topic, value, partition, (*more, *probe_headers("p1", value or b"", PROBE_SECRET)))
 
 
 def answers(harness: IngestionHarness) -> list[ProbeJudged]:
@@ -53,7 +60,7 @@ def state(harness: IngestionHarness) -> dict[str, Any]:
 )
 def test_the_synthetic_event_of_a_loop_passes_its_rules(tmp_path: Path, loop: Path) -> None:
     harness = IngestionHarness(tmp_path, [load_loop(loop)])
-    harness.broker.append([probe_record(harness.loops[0], "probe-id")])
+    harness.broker.append([probe_record(harness.loops[0], "probe-id", PROBE_SECRET)])
     harness.ingest()
     [answer] = answers(harness)
     assert (answer.reason, answer.detail) == ("", "")
@@ -61,7 +68,7 @@ def test_the_synthetic_event_of_a_loop_passes_its_rules(tmp_path: Path, loop: Pa
 
 
 def test_a_synthetic_event_for_unusual_rules_passes_them(harness: IngestionHarness) -> None:
-    harness.broker.append([probe_record(harness.loops[0], "probe-id")])
+    harness.broker.append([probe_record(harness.loops[0], "probe-id", PROBE_SECRET)])
     harness.ingest()
     assert [answer.accepted for answer in answers(harness)] == [True]
 
@@ -90,8 +97,8 @@ def test_the_answer_repeats_the_id_of_the_probe(
 def test_probes_in_json_and_protobuf_are_checked_one_by_one(harness: IngestionHarness, producer: Producer) -> None:
     probe(producer, placed("a", amount=-1))
     message = harness.loops[0].messages[PLACED](**placed("b"))
-    producer.raw(PLACED, message.SerializeToString(), 0, (("content-type", b"application/protobuf"), *HEADERS))
-    producer.raw(PLACED, None, 0, HEADERS)
+    raw_probe(producer, message.SerializeToString(), more=(("content-type", b"application/protobuf"),))
+    raw_probe(producer, None)
     probe(producer, paid("c"), PAID)
     harness.ingest()
     results = [(answer.event_type, answer.reason) for answer in answers(harness)]
@@ -148,10 +155,25 @@ def test_a_probe_with_a_watermark_header_does_not_advance_the_watermark(
     header = ("driftloop-watermark", str(START_MS).encode())
     for topic in (PLACED, PAID):
         for partition in (0, 1):
-            producer.raw(topic, None, partition, (header, *HEADERS))
+            raw_probe(producer, None, topic, partition, (header,))
     harness.ingest()
     assert harness.table("orders", "watermarks").num_rows == 0
     assert {answer.reason for answer in answers(harness)} == {"empty"}
+
+
+def test_a_record_that_only_calls_itself_a_probe_is_an_event(harness: IngestionHarness, producer: Producer) -> None:
+    marker, name, signature = probe_headers("p1", orjson.dumps(placed("another")), PROBE_SECRET)
+    wrong = probe_headers("p1", orjson.dumps(placed("guessed")), "a guess")
+    for event, headers in [
+        ("marked", (marker,)),
+        ("named", (marker, name)),
+        ("copied", (marker, name, signature)),
+        ("guessed", wrong),
+    ]:
+        producer.raw(PLACED, orjson.dumps(placed(event)), 0, headers)
+    harness.ingest()
+    assert [row["event_id"] for row in harness.events("orders", PLACED)] == ["marked", "named", "copied", "guessed"]
+    assert answers(harness) == []
 
 
 def test_a_partition_with_probes_only_is_still_idle(harness: IngestionHarness, producer: Producer) -> None:

@@ -165,7 +165,7 @@ def test_the_window_sums_the_log_loss_of_the_class_that_came_true(told: Told) ->
 
 
 def test_the_recomputation_agrees(told: Told) -> None:
-    raw = recount(told.raw, told.loop)
+    raw = recount(told.raw, told.loop, "")
     assert len(raw.invalid) == len(told.ingestion.dead_letters(DELIVERED)) == 1
     records = told.joiner.broker.records("predictions.served.v1")
     log = read_predictions(records, LOOP)

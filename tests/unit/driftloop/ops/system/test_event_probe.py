@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from driftloop.bus.ports import Outgoing
+from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts.ingestion_pb2 import ProbeJudged
 from driftloop.events.envelope import Draft, from_draft, to_record
 from driftloop.events.probe import PROBE_ID, is_probe
@@ -16,6 +16,7 @@ from driftloop.process.settings import ROOT
 from tests.helpers.memory_broker import MemoryBroker
 
 PLACED = "orders.placed"
+SECRET = "of this system"  # of the tests
 ANSWERS = "ingestion.probe-judged.v1"
 
 
@@ -62,13 +63,15 @@ class AnsweringProducer:
 
 def probe(broker: MemoryBroker, loop: Loop, answer: Callable[[str], list[Outgoing]], timeout_s: float) -> list[str]:
     consumer = broker.batch_consumer([ANSWERS], "up")
-    return send_and_wait(consumer, AnsweringProducer(broker, answer), [loop], Deadline(timeout_s))
+    return send_and_wait(consumer, AnsweringProducer(broker, answer), [loop], SECRET, Deadline(timeout_s))
 
 
 def test_a_probe_is_an_event_of_the_predicted_type_with_the_headers_of_a_probe(loop: Loop) -> None:
-    record = probe_record(loop, "p1")
+    record = probe_record(loop, "p1", SECRET)
     assert (record.topic, record.key) == (PLACED, b"probe")
-    assert is_probe(record.headers)
+    received = Record(PLACED, 0, 0, record.key, record.value, record.headers)
+    assert is_probe(received, SECRET)
+    assert not is_probe(received, "another")
     assert dict(record.headers)[PROBE_ID] == b"p1"
     assert loop.messages[PLACED].FromString(record.value or b"").ListFields()
 
