@@ -33,7 +33,7 @@ class TopicPlan:
 
 
 def create_topics(
-    bootstrap: str, topics: Iterable[TopicPlan], *, replication: int = 1, timeout_s: float = 60.0
+    kafka: KafkaSettings, topics: Iterable[TopicPlan], *, replication: int = 1, timeout_s: float = 60.0
 ) -> list[str]:
     """Create the missing topics and return their names. Waits for a broker that is still starting.
 
@@ -44,9 +44,9 @@ def create_topics(
         UndeclaredTopic: the broker does not report a topic that it created.
         KafkaException: the broker refused a topic.
     """
-    client = AdminClient(KafkaSettings(bootstrap).admin())
-    existing = _wait_for_broker(client, bootstrap, timeout_s)
-    _wait_for_coordinator(bootstrap, timeout_s)
+    client = AdminClient(kafka.admin())
+    existing = _wait_for_broker(client, kafka, timeout_s)
+    _wait_for_coordinator(kafka, timeout_s)
     topics = list(topics)
     missing = [topic for topic in topics if topic.name not in existing]
     _set_retention(client, [topic for topic in topics if topic.update and topic.name in existing], timeout_s)
@@ -55,17 +55,17 @@ def create_topics(
     created = client.create_topics([_new_topic(topic, replication) for topic in missing], operation_timeout=timeout_s)
     for future in created.values():
         _unless_exists(future.exception())
-    wait_for_topics(bootstrap, created, timeout_s)  # the controller knows them; a broker reports them a moment later
+    wait_for_topics(kafka, created, timeout_s)  # the controller knows them; a broker reports them a moment later
     return sorted(created)
 
 
-def _wait_for_coordinator(bootstrap: str, timeout_s: float) -> None:
+def _wait_for_coordinator(kafka: KafkaSettings, timeout_s: float) -> None:
     """Return once the broker can serve consumer groups.
 
     On a new broker the first such request creates the offsets topic, which takes seconds. This waits for it before
     other topics are created, so a consumer's first join does not fall into those seconds.
     """
-    consumer = Consumer({**KafkaSettings(bootstrap).admin(), "group.id": "driftloop-up"})
+    consumer = Consumer({**kafka.admin(), "group.id": "driftloop-up"})
     deadline = time.monotonic() + timeout_s
     try:
         while True:
@@ -74,7 +74,9 @@ def _wait_for_coordinator(bootstrap: str, timeout_s: float) -> None:
                 return
             except KafkaException as error:
                 if time.monotonic() > deadline:
-                    raise Retriable(f"no group coordinator at {bootstrap} within {timeout_s:.0f} s: {error}") from error
+                    raise Retriable(
+                        f"no group coordinator at {kafka.bootstrap} within {timeout_s:.0f} s: {error}"
+                    ) from error
     finally:
         consumer.close()
 
@@ -114,48 +116,48 @@ def _unless_exists(error: BaseException | None) -> None:
     raise error
 
 
-def _wait_for_broker(client: AdminClient, bootstrap: str, timeout_s: float) -> set[str]:
+def _wait_for_broker(client: AdminClient, kafka: KafkaSettings, timeout_s: float) -> set[str]:
     deadline = time.monotonic() + timeout_s
     while True:
         try:
             return set(client.list_topics(timeout=2.0).topics)
         except KafkaException as error:
             if time.monotonic() > deadline:
-                raise Retriable(f"no Kafka broker at {bootstrap} within {timeout_s:.0f} s: {error}") from error
+                raise Retriable(f"no Kafka broker at {kafka.bootstrap} within {timeout_s:.0f} s: {error}") from error
 
 
-def require_broker(bootstrap: str, timeout_s: float = 5.0) -> None:
+def require_broker(kafka: KafkaSettings, timeout_s: float = 5.0) -> None:
     """Return if a broker answers.
 
     Raises:
         DriftloopError: no broker answered within ``timeout_s``.
     """
     try:
-        _wait_for_broker(AdminClient(KafkaSettings(bootstrap).admin()), bootstrap, timeout_s)
+        _wait_for_broker(AdminClient(kafka.admin()), kafka, timeout_s)
     except Retriable as error:
-        raise DriftloopError(f"no Kafka broker answers at {bootstrap}; `driftloop up` starts one") from error
+        raise DriftloopError(f"no Kafka broker answers at {kafka.bootstrap}; `driftloop up` starts one") from error
 
 
-def missing_topics(bootstrap: str, names: Iterable[str], timeout_s: float = 10.0) -> list[str]:
+def missing_topics(kafka: KafkaSettings, names: Iterable[str], timeout_s: float = 10.0) -> list[str]:
     """Return the topics among ``names`` that the broker does not have.
 
     Raises:
         Retriable: the broker did not answer.
     """
-    return sorted(set(names) - _wait_for_broker(AdminClient(KafkaSettings(bootstrap).admin()), bootstrap, timeout_s))
+    return sorted(set(names) - _wait_for_broker(AdminClient(kafka.admin()), kafka, timeout_s))
 
 
-def wait_for_topics(bootstrap: str, names: Iterable[str], timeout_s: float = 60.0) -> None:
+def wait_for_topics(kafka: KafkaSettings, names: Iterable[str], timeout_s: float = 60.0) -> None:
     """Return once the broker has all these topics.
 
     Raises:
         UndeclaredTopic: the broker still lacked one of them after ``timeout_s``.
         Retriable: the broker did not answer.
     """
-    client = AdminClient(KafkaSettings(bootstrap).admin())
+    client = AdminClient(kafka.admin())
     deadline = time.monotonic() + timeout_s
     wanted = set(names)
-    while missing := wanted - _wait_for_broker(client, bootstrap, timeout_s):
+    while missing := wanted - _wait_for_broker(client, kafka, timeout_s):
         if time.monotonic() > deadline:
             raise UndeclaredTopic(f"the broker has no topic {', '.join(sorted(missing))}; `driftloop up` creates them")
         time.sleep(0.1)

@@ -37,7 +37,7 @@ class KafkaBatchConsumer:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaSettings,
         topics: Sequence[str],
         group: str,
         *,
@@ -47,11 +47,11 @@ class KafkaBatchConsumer:
     ) -> None:
         self._linger_s = linger_s
         self._paused: frozenset[str] = frozenset()
-        wait_for_topics(bootstrap, topics)
-        self._consumer = Consumer(KafkaSettings(bootstrap).batch_consumer(group))
+        wait_for_topics(kafka, topics)
+        self._consumer = Consumer(kafka.batch_consumer(group))
         partitions = [TopicPartition(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
-        self._offsets = Offsets(bootstrap)
-        client = AdminClient(KafkaSettings(bootstrap).admin())  # one for all checks
+        self._offsets = Offsets(kafka)
+        client = AdminClient(kafka.admin())  # one for all checks
         describe = partial(describe_topics, client, [*topics, *absent], _DESCRIBE_TIMEOUT_S)
         self._watch = TopicWatch(describe, absent=absent)
         if newest:
@@ -127,8 +127,8 @@ class KafkaBatchProducer:
     flushes can set it high.
     """
 
-    def __init__(self, bootstrap: str, *, queue_timeout_s: float = 30.0, linger_ms: int = 1) -> None:
-        self._producer = Producer(KafkaSettings(bootstrap).batch_producer(linger_ms))
+    def __init__(self, kafka: KafkaSettings, *, queue_timeout_s: float = 30.0, linger_ms: int = 1) -> None:
+        self._producer = Producer(kafka.batch_producer(linger_ms))
         self._queue_timeout_s = queue_timeout_s
         self._failed: list[KafkaError] = []
         self._refused: list[tuple[Outgoing, str]] = []

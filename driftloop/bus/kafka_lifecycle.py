@@ -34,8 +34,8 @@ class _Revoked(ConsumerRebalanceListener):
 class KafkaLifecycleConsumer:
     """`driftloop.bus.ports.LifecycleConsumer` over Kafka."""
 
-    def __init__(self, bootstrap: str, topics: Sequence[str], group: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaSettings, topics: Sequence[str], group: str) -> None:
+        self._kafka = kafka
         self._topics = list(topics)
         self._revoked = _Revoked()
         self._group = group
@@ -48,8 +48,8 @@ class KafkaLifecycleConsumer:
             UndeclaredTopic: the broker still lacks one of them after the time limit.
         """
         aiokafka_headers.install()
-        await asyncio.to_thread(wait_for_topics, self._bootstrap, self._topics)
-        self._consumer = AIOKafkaConsumer(**KafkaSettings(self._bootstrap).lifecycle_consumer(self._group))
+        await asyncio.to_thread(wait_for_topics, self._kafka, self._topics)
+        self._consumer = AIOKafkaConsumer(**self._kafka.lifecycle_consumer(self._group))
         await self._consumer.start()
         self._consumer.subscribe(self._topics, listener=self._revoked)
 
@@ -90,8 +90,8 @@ def _record(read: Any) -> Record:
 class KafkaLifecycleProducer:
     """`driftloop.bus.ports.LifecycleProducer` over Kafka."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
         self._reviving = asyncio.Lock()
 
@@ -101,13 +101,13 @@ class KafkaLifecycleProducer:
         Raises:
             Retriable: no broker answered.
         """
-        await asyncio.to_thread(wait_for_topics, self._bootstrap, ())
-        producer = AIOKafkaProducer(**KafkaSettings(self._bootstrap).lifecycle_producer())
+        await asyncio.to_thread(wait_for_topics, self._kafka, ())
+        producer = AIOKafkaProducer(**self._kafka.lifecycle_producer())
         try:
             await producer.start()
         except KafkaError as error:
             await producer.stop()
-            raise Retriable(f"no producer on {self._bootstrap}: {error!r}") from error
+            raise Retriable(f"no producer on {self._kafka.bootstrap}: {error!r}") from error
         self._producer = producer
 
     async def send(self, records: Sequence[Outgoing]) -> None:

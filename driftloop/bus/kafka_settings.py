@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from driftloop.process.errors import ConfigError
+from driftloop.process.settings import KafkaSecurity, SaslMechanism, Settings
+
+T = TypeVar("T")
 
 MAX_MESSAGE_BYTES = 8_000_000
 
@@ -13,20 +22,54 @@ class KafkaSettings:
     """Values that the clients share, and the options of each client. ``bootstrap``: `host:port[,host:port]`."""
 
     bootstrap: str
+    client: str = ""
+    """Name of the program that connects, such as ``ingestion``. Brokers use it in quotas, logs and metrics."""
+    security: KafkaSecurity = "PLAINTEXT"
+    mechanism: SaslMechanism = "SCRAM-SHA-512"
+    user: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: str = ""
+    """PEM file with the authorities that sign the brokers' certificates; empty: those of the system."""
+    certificate_file: str = ""
+    """PEM file with the client's certificate, for brokers that ask for one."""
+    key_file: str = ""
     session_timeout_s: float = 6.0
     """Time without a heartbeat after which the broker drops a consumer."""
     heartbeat_interval_s: float = 1.5
     fetch_wait_s: float = 0.5
     """Longest wait of the broker for a record."""
 
+    @classmethod
+    def of(cls, settings: Settings, client: str = "driftloop") -> KafkaSettings:
+        """Return the settings of a program's clients; by default of the command line's.
+
+        Raises:
+            ConfigError: settings contradict each other, or a file cannot be read.
+        """
+        _check_combination(settings)
+        kafka = cls(
+            settings.kafka_bootstrap,
+            client,
+            security=settings.kafka_security,
+            mechanism=settings.kafka_sasl_mechanism,
+            user=settings.kafka_user,
+            password=_read_password(settings),
+            ca_file=settings.kafka_ca_file,
+            certificate_file=settings.kafka_certificate_file,
+            key_file=settings.kafka_key_file,
+        )
+        if kafka._uses_tls:
+            kafka._ssl_context()  # reads the files
+        return kafka
+
     def admin(self) -> dict[str, Any]:
         """Return options of confluent-kafka's admin client. It does not log, because a broker may still be starting."""
-        return {"bootstrap.servers": self.bootstrap, "log_level": 0}
+        return {**self._librdkafka(), "log_level": 0}
 
     def batch_consumer(self, group: str) -> dict[str, Any]:
         """Return options of confluent-kafka's consumer."""
         return {
-            "bootstrap.servers": self.bootstrap,
+            **self._librdkafka(),
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
@@ -46,7 +89,7 @@ class KafkaSettings:
         records as delivered that were never written.
         """
         return {
-            "bootstrap.servers": self.bootstrap,
+            **self._librdkafka(),
             "acks": "all",
             "enable.idempotence": True,
             "max.in.flight": 1,
@@ -59,7 +102,7 @@ class KafkaSettings:
     def lifecycle_consumer(self, group: str) -> dict[str, Any]:
         """Return arguments of aiokafka's consumer."""
         return {
-            "bootstrap_servers": self.bootstrap,
+            **self._aiokafka(),
             "group_id": group,
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest",
@@ -72,7 +115,7 @@ class KafkaSettings:
     def lifecycle_producer(self) -> dict[str, Any]:
         """Return arguments of aiokafka's producer."""
         return {
-            "bootstrap_servers": self.bootstrap,
+            **self._aiokafka(),
             "acks": "all",
             "enable_idempotence": True,
             "max_request_size": MAX_MESSAGE_BYTES,
@@ -88,7 +131,126 @@ class KafkaSettings:
             "broker_commit_interval": commit_interval_s,
             "consumer_auto_offset_reset": "earliest",
             "processing_guarantee": "at_least_once",
+            **({"broker_client_id": self.client} if self.client else {}),
+            **({} if self.security == "PLAINTEXT" else {"broker_credentials": self._faust_credentials()}),
         }
+
+    def with_session(self, timeout_s: float, heartbeat_interval_s: float) -> KafkaSettings:
+        """Return these settings with another session."""
+        return replace(self, session_timeout_s=timeout_s, heartbeat_interval_s=heartbeat_interval_s)
+
+    @property
+    def _uses_tls(self) -> bool:
+        return self.security in ("SSL", "SASL_SSL")
+
+    @property
+    def _uses_sasl(self) -> bool:
+        return self.security in ("SASL_PLAINTEXT", "SASL_SSL")
+
+    def _librdkafka(self) -> dict[str, Any]:
+        """Return the options that all clients of confluent-kafka share."""
+        options = {"bootstrap.servers": self.bootstrap}
+        if self.client:
+            options["client.id"] = self.client
+        if self.security != "PLAINTEXT":
+            options["security.protocol"] = self.security
+        if self._uses_sasl:
+            options |= {"sasl.mechanism": self.mechanism, "sasl.username": self.user, "sasl.password": self.password}
+        files = {
+            "ssl.ca.location": self.ca_file,
+            "ssl.certificate.location": self.certificate_file,
+            "ssl.key.location": self.key_file,
+        }
+        return options | {name: path for name, path in files.items() if path}
+
+    def _aiokafka(self) -> dict[str, Any]:
+        """Return the arguments that all clients of aiokafka share."""
+        options: dict[str, Any] = {"bootstrap_servers": self.bootstrap}
+        if self.client:
+            options["client_id"] = self.client
+        if self.security != "PLAINTEXT":
+            options["security_protocol"] = self.security
+        if self._uses_tls:
+            options["ssl_context"] = self._ssl_context()
+        if self._uses_sasl:
+            options |= {
+                "sasl_mechanism": self.mechanism,
+                "sasl_plain_username": self.user,
+                "sasl_plain_password": self.password,
+            }
+        return options
+
+    def _faust_credentials(self) -> Any:
+        from faust import auth  # slow to import, and only the detectors need it
+
+        context = self._ssl_context() if self._uses_tls else None
+        if not self._uses_sasl:
+            return auth.SSLCredentials(context=context)
+        return auth.SASLCredentials(
+            username=self.user, password=self.password, mechanism=self.mechanism, ssl_context=context
+        )
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        """Return a context that checks the brokers' certificates and names.
+
+        Raises:
+            ConfigError: a file cannot be read, or has no certificate or key.
+        """
+        make = partial(ssl.create_default_context, cafile=self.ca_file or None)
+        context = _load("DRIFTLOOP_KAFKA_CA_FILE", self.ca_file, make)
+        if self.certificate_file:
+            # The empty password prevents that OpenSSL asks for one on the terminal.
+            load = partial(context.load_cert_chain, self.certificate_file, self.key_file, password="")
+            _load("DRIFTLOOP_KAFKA_CERTIFICATE_FILE", self.certificate_file, load)
+        return context
+
+
+def _check_combination(settings: Settings) -> None:
+    """Check that settings fit together.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    security = settings.kafka_security
+    sasl = {"DRIFTLOOP_KAFKA_USER": settings.kafka_user, "DRIFTLOOP_KAFKA_PASSWORD_FILE": settings.kafka_password_file}
+    tls = {
+        "DRIFTLOOP_KAFKA_CA_FILE": settings.kafka_ca_file,
+        "DRIFTLOOP_KAFKA_CERTIFICATE_FILE": settings.kafka_certificate_file,
+        "DRIFTLOOP_KAFKA_KEY_FILE": settings.kafka_key_file,
+    }
+    if security.startswith("SASL"):
+        for name in (name for name, value in sasl.items() if not value):
+            raise ConfigError(f"DRIFTLOOP_KAFKA_SECURITY is {security}, which needs {name}; set it")
+    for name in (name for name, value in sasl.items() if value and not security.startswith("SASL")):
+        raise ConfigError(f"{name} is set, but DRIFTLOOP_KAFKA_SECURITY is {security}; write SASL_SSL or unset {name}")
+    for name in (name for name, value in tls.items() if value and not security.endswith("SSL")):
+        raise ConfigError(f"{name} is set, but DRIFTLOOP_KAFKA_SECURITY is {security}; write SSL or SASL_SSL")
+    if bool(settings.kafka_certificate_file) != bool(settings.kafka_key_file):
+        raise ConfigError("set both DRIFTLOOP_KAFKA_CERTIFICATE_FILE and DRIFTLOOP_KAFKA_KEY_FILE, or none of them")
+
+
+def _read_password(settings: Settings) -> str:
+    path = settings.kafka_password_file
+    if not path:
+        return ""
+    return _load("DRIFTLOOP_KAFKA_PASSWORD_FILE", path, lambda: Path(path).read_text(encoding="utf-8").strip())
+
+
+def _load(setting: str, path: str, load: Callable[[], T]) -> T:
+    """Load a file that a setting names.
+
+    Raises:
+        ConfigError: it cannot be read, or has no certificate.
+    """
+    try:
+        return load()
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"{setting} is {path!r}, which has no certificate, or not the one of its key; give a PEM file"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"{setting} is {path!r}, which cannot be read ({type(error).__name__})"
+        raise ConfigError(f"{problem}; give the path of a text file") from error
 
 
 def _ms(seconds: float) -> int:

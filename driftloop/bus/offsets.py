@@ -22,8 +22,8 @@ from driftloop.bus.transient import call_with_retry
 class Offsets:
     """Reads offsets from a broker. Each method retries for ``timeout_s``, then raises Retriable."""
 
-    def __init__(self, bootstrap: str, *, timeout_s: float = 30.0) -> None:
-        self._client = AdminClient(KafkaSettings(bootstrap).admin())
+    def __init__(self, kafka: KafkaSettings, *, timeout_s: float = 30.0) -> None:
+        self._client = AdminClient(kafka.admin())
         self._timeout_s = timeout_s
 
     def first(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:

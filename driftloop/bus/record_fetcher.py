@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as Position
@@ -17,8 +18,8 @@ from driftloop.bus.transient import is_transient
 class RecordFetcher:
     """Fetches the record at an offset. Thread-safe; the owner closes it."""
 
-    def __init__(self, bootstrap: str, group: str, timeout_s: float = 5.0) -> None:
-        options = KafkaSettings(bootstrap, fetch_wait_s=0.01).batch_consumer(group)
+    def __init__(self, kafka: KafkaSettings, group: str, timeout_s: float = 5.0) -> None:
+        options = replace(kafka, fetch_wait_s=0.01).batch_consumer(group)
         self._consumer = Consumer({**options, "auto.offset.reset": "error"})
         self._timeout_s = timeout_s
         self._one_at_a_time = threading.Lock()

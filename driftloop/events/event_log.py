@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import BatchConsumer, Record, TopicPartition
 from driftloop.contracts.topics import declared, message_class, topic
 from driftloop.events.envelope import Envelope, from_record
@@ -41,25 +42,25 @@ def records(consumer: BatchConsumer, poll_s: float = 0.1) -> Iterator[Record]:
         raise Retriable(f"the broker stopped answering before the end of {len(ends)} partitions")
 
 
-def read_topics(bootstrap: str, topics: Sequence[str]) -> Iterator[Record]:
+def read_topics(kafka: KafkaSettings, topics: Sequence[str]) -> Iterator[Record]:
     """Yield all records of topics, from their beginning to their current end. Raises as `records` does.
 
     Raises:
         UndeclaredTopic: a topic does not exist on the broker.
     """
-    consumer = KafkaBatchConsumer(bootstrap, topics, "history")
+    consumer = KafkaBatchConsumer(kafka, topics, "history")
     try:
         yield from records(consumer)
     finally:
         consumer.close()
 
 
-def read_events(bootstrap: str, topics: Sequence[str] = LIFECYCLE) -> list[Envelope[Any]]:
+def read_events(kafka: KafkaSettings, topics: Sequence[str] = LIFECYCLE) -> list[Envelope[Any]]:
     """Return the distinct events of declared topics, in order of publication (wall time, then id).
 
     A record that cannot be read is logged and passed over: one such record must not hide all others.
     """
-    return distinct_events(readable(read_topics(bootstrap, topics)))
+    return distinct_events(readable(read_topics(kafka, topics)))
 
 
 def readable(records: Iterable[Record]) -> Iterator[Envelope[Any]]:

@@ -17,6 +17,7 @@ from typing import Literal
 import psutil
 
 from driftloop.bus.dead_letters import SUFFIX
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import TopicPartition
 from driftloop.loop import Loop, load_loops
@@ -62,7 +63,7 @@ def find_problems(settings: Settings) -> Iterator[Finding]:
     yield finding
     if up:
         yield from check_parts(settings)
-        yield check_dead_letters(settings.kafka_bootstrap, loops)
+        yield check_dead_letters(KafkaSettings.of(settings), loops)
 
 
 def check_setup(local: Path) -> Finding:
@@ -179,7 +180,7 @@ def check_parts(settings: Settings) -> Iterator[Finding]:
     """Check that all parts are ready."""
     for problem in read_startup_errors(settings.home):
         yield Finding("parts", "wrong", problem, "fix it; the part then restarts by itself")
-    waiting = [part.name for part in parts(settings) if not ready(part, settings.kafka_bootstrap)]
+    waiting = [part.name for part in parts(settings) if not ready(part, KafkaSettings.of(settings))]
     for name in waiting:
         log = settings.home / "logs" / f"{name}.log"
         yield Finding("parts", "wrong", f"{name} is not ready", f"see the end of {log}")
@@ -187,10 +188,10 @@ def check_parts(settings: Settings) -> Iterator[Finding]:
         yield Finding("parts", "ok", "all are ready")
 
 
-def check_dead_letters(bootstrap: str, loops: Sequence[Loop]) -> Finding:
+def check_dead_letters(kafka: KafkaSettings, loops: Sequence[Loop]) -> Finding:
     """Check for dead letters of the loops."""
     partitions = [TopicPartition(f"{name}{SUFFIX}", 0) for loop in loops for name in loop.definition.events]
-    offsets = Offsets(bootstrap)
+    offsets = Offsets(kafka)
     first, ends = offsets.first(partitions), offsets.ends(partitions)
     counts = {
         partition.topic: ends[partition] - first[partition]

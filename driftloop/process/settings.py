@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +18,10 @@ from driftloop.process.errors import ConfigError
 from driftloop.process.home_secrets import read_secret
 
 ROOT = Path(__file__).resolve().parents[2]
+
+KafkaSecurity = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+"""How clients connect to Kafka: with TLS or without, with a user's password (SASL) or without."""
+SaslMechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
 def _local_address(port: str, address: str = "{}") -> Callable[[dict[str, Any]], str]:
@@ -47,6 +51,20 @@ class Settings(BaseSettings):
     """Base of all ports, from `PORT_BASE` by default; 0 uses the ports in `.env`."""
     kafka_bootstrap: str = Field(default_factory=_local_address("KAFKA_PORT"))
     """Kafka's bootstrap servers, `host:port[,host:port]`."""
+    kafka_security: KafkaSecurity = "PLAINTEXT"
+    """Protocol of Kafka's clients."""
+    kafka_sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
+    """How the user proves the password, if `kafka_security` is SASL_PLAINTEXT or SASL_SSL."""
+    kafka_user: str = ""
+    """Kafka user of this process."""
+    kafka_password_file: str = ""
+    """File with the password of `kafka_user`."""
+    kafka_ca_file: str = ""
+    """PEM file with the authorities that sign the brokers' certificates; empty: those of the system."""
+    kafka_certificate_file: str = ""
+    """PEM file with this process's own certificate, if the brokers ask for one."""
+    kafka_key_file: str = ""
+    """PEM file with the key of that certificate, without a password."""
     triton_grpc: str = Field(default_factory=_local_address("TRITON_GRPC_PORT"))
     """Triton's gRPC address, `host:port`."""
     triton_metrics: str = Field(default_factory=_local_address("TRITON_METRICS_PORT"))
@@ -74,6 +92,12 @@ class Settings(BaseSettings):
     @classmethod
     def _check_base(cls, base: int) -> int:
         return tcp_ports.checked_base(base)
+
+    @field_validator("kafka_password_file", "kafka_ca_file", "kafka_certificate_file", "kafka_key_file")
+    @classmethod
+    def _make_absolute(cls, path: str) -> str:
+        """Return the absolute path, so that a child process may run in any folder."""
+        return str(Path(path).absolute()) if path else ""
 
     @model_validator(mode="before")
     @classmethod

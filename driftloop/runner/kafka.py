@@ -7,6 +7,7 @@ import threading
 from sqlalchemy import Engine
 
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.process.clock import Clock
 from driftloop.process.settings import Settings
 from driftloop.runner.handler import HandlerTable
@@ -17,12 +18,13 @@ def kafka_service(
     name: str, settings: Settings, handlers: HandlerTable, engine: Engine, stop: threading.Event, clock: Clock
 ) -> LifecycleService:
     """Return a service that consumes the topics of its handlers as the consumer group ``name``."""
+    kafka = KafkaSettings.of(settings, name)
     return LifecycleService(
         name=name,
         handlers=handlers,
         engine=engine,
-        consumer=KafkaLifecycleConsumer(settings.kafka_bootstrap, topics_of(handlers), name),
-        producer=KafkaLifecycleProducer(settings.kafka_bootstrap),
+        consumer=KafkaLifecycleConsumer(kafka, topics_of(handlers), name),
+        producer=KafkaLifecycleProducer(kafka),
         stop=stop,
         clock=clock,
         seed=settings.seed,

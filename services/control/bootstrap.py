@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.record_fetcher import RecordFetcher
 from driftloop.events.event_log import LIFECYCLE
@@ -45,18 +46,19 @@ def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
     clock, feed = SystemClock(), Feed()
     loops = load_loops(settings.loops_dir, settings.loops)
     engine = open_database(settings.database_url(NAME), metadata)
+    kafka = KafkaSettings.of(settings, NAME)
     reader = Reader(
         engine,
-        KafkaBatchConsumer(settings.kafka_bootstrap, LIFECYCLE, NAME),
-        KafkaBatchProducer(settings.kafka_bootstrap),
+        KafkaBatchConsumer(kafka, LIFECYCLE, NAME),
+        KafkaBatchProducer(kafka),
         stop,
         settings.control_batch,
         Notices(clock, int(1000 * settings.notify_fresh_s)),
         feed.wake,
     )
-    prediction_log = KafkaBatchConsumer(settings.kafka_bootstrap, [TOPIC], f"{NAME}-predictions")
-    oldest = Offsets(settings.kafka_bootstrap).first(prediction_log.assignment())
-    fetch = RecordFetcher(settings.kafka_bootstrap, NAME)
+    prediction_log = KafkaBatchConsumer(kafka, [TOPIC], f"{NAME}-predictions")
+    oldest = Offsets(kafka).first(prediction_log.assignment())
+    fetch = RecordFetcher(kafka, NAME)
     index = PredictionIndex(engine, prediction_log, fetch, oldest, stop)
     views = Views(EventStore(engine), index, {loop.name: loop.definition.description for loop in loops})
     stuck = StuckLoops(views, engine, clock, stop, int(1000 * settings.notify_stuck_s), reader.caught_up)
@@ -65,7 +67,7 @@ def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
     answers = Answers(views, {loop.name: plan(loop.definition) for loop in loops})
     streams = Streams(views.store, feed, settings.control_pages)
     name, port = settings.control_http.rsplit(":", 1)
-    producer = KafkaLifecycleProducer(settings.kafka_bootstrap)
+    producer = KafkaLifecycleProducer(kafka)
     return ControlService(
         servicer=ControlApi(
             views, reader, commands, feed, clock, settings.control_streams, settings.control_index_wait_s

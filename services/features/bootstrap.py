@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.featurestore.defined_views import write_defined_views
 from driftloop.featurestore.feast_client import open_store
 from driftloop.loop.load import load_loops
@@ -43,8 +44,9 @@ def build(settings: FeaturesSettings, stop: threading.Event) -> BatchLoop:
     specs = declared_views(settings)
     checkpoints = checkpoint_file(settings)
     checkpoint = checkpoints.load() or Checkpoint()
-    consumer = KafkaBatchConsumer(settings.kafka_bootstrap, [TOPIC], NAME, linger_s=settings.features_linger_s)
-    producer = KafkaBatchProducer(settings.kafka_bootstrap)
+    kafka = KafkaSettings.of(settings, NAME)
+    consumer = KafkaBatchConsumer(kafka, [TOPIC], NAME, linger_s=settings.features_linger_s)
+    producer = KafkaBatchProducer(kafka)
     online, offline = SqliteOnline(settings.online_db), DeltaOffline(settings.lake)
     runs = restored(specs, len(consumer.assignment()), checkpoint)
     for name in runs:

@@ -9,6 +9,7 @@ from functools import partial
 
 from driftloop.bus.admin import missing_topics, wait_for_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import BatchProducer, PausableConsumer, TopicPartition
 from driftloop.contracts.ingestion_pb2 import OutcomesAccepted, RowsAccepted
 from driftloop.contracts.topics import topic_of
@@ -65,26 +66,25 @@ def build(settings: IngestionSettings, stop: threading.Event) -> BatchLoop:
         LoopDefinitionError: a loop's files are wrong.
         UndeclaredTopic: the broker lacks a topic of every loop, or one that services write.
     """
+    kafka = KafkaSettings.of(settings, NAME)
     defined = load_loops(settings.loops_dir, settings.loops)
     journal = SqlJournal(open_database(settings.database_url(NAME), metadata))
-    absent = absent_topics(settings.kafka_bootstrap, topics(defined), journal)
+    absent = absent_topics(kafka, topics(defined), journal)
     loops, compiled = accepted_loops(defined, settings, absent)
     clock = SystemClock()
     world = World(
-        consumer=KafkaBatchConsumer(
-            settings.kafka_bootstrap, topics(loops), NAME, linger_s=settings.linger_s, absent=absent
-        ),
-        producer=KafkaBatchProducer(settings.kafka_bootstrap),
+        consumer=KafkaBatchConsumer(kafka, topics(loops), NAME, linger_s=settings.linger_s, absent=absent),
+        producer=KafkaBatchProducer(kafka),
         journal=journal,
         lake=DeltaLake(settings.lake),
-        resumes=KafkaResumes(settings.kafka_bootstrap),
+        resumes=KafkaResumes(kafka),
         clock=clock,
         probe_secret=read_secret(settings.probe_secret),
     )
     return assemble(compiled, world, settings, stop)
 
 
-def absent_topics(bootstrap: str, names: Sequence[str], journal: Journal, gone_s: float = _GONE_S) -> list[str]:
+def absent_topics(kafka: KafkaSettings, names: Sequence[str], journal: Journal, gone_s: float = _GONE_S) -> list[str]:
     """Return the topics that the broker lacks. Waits for those that `driftloop up` may be creating.
 
     ``gone_s``: the wait for topics that were read before; they were probably deleted.
@@ -92,14 +92,14 @@ def absent_topics(bootstrap: str, names: Sequence[str], journal: Journal, gone_s
     Raises:
         Retriable: the broker did not answer.
     """
-    absent = missing_topics(bootstrap, names, _CREATED_S)
+    absent = missing_topics(kafka, names, _CREATED_S)
     if not absent:
         return []
     read_before, _ = journal.load()
     try:
-        wait_for_topics(bootstrap, names, gone_s if read_before.topic_ids.keys() >= set(absent) else _CREATED_S)
+        wait_for_topics(kafka, names, gone_s if read_before.topic_ids.keys() >= set(absent) else _CREATED_S)
     except UndeclaredTopic:
-        return missing_topics(bootstrap, names, _CREATED_S)
+        return missing_topics(kafka, names, _CREATED_S)
     return []
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import BatchConsumer, LifecycleProducer, TopicPartition
 from driftloop.loop import LoopDefinition, load_loops, to_ms
 from driftloop.model.path_relocation import path_resolver
@@ -37,11 +38,12 @@ def build(settings: MonitoringSettings, stop: threading.Event) -> Joiner:
         LoopDefinitionError: a loop's files are wrong.
         UndeclaredTopic: the broker still lacks a topic after the timeout.
     """
+    kafka = KafkaSettings.of(settings, NAME)
     return assemble(
         [loop.definition for loop in load_loops(settings.loops_dir, settings.loops)],
         engine=open_database(settings.database_url(NAME), metadata),
-        consumer=KafkaBatchConsumer(settings.kafka_bootstrap, TOPICS, NAME, linger_s=settings.linger_s),
-        producer=KafkaLifecycleProducer(settings.kafka_bootstrap),
+        consumer=KafkaBatchConsumer(kafka, TOPICS, NAME, linger_s=settings.linger_s),
+        producer=KafkaLifecycleProducer(kafka),
         references=LocalReferences(path_resolver(settings.home)),
         settings=settings,
         stop=stop,

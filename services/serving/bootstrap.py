@@ -7,6 +7,7 @@ from contextlib import closing
 from functools import partial
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts import features_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.loop import load_loops
@@ -78,13 +79,12 @@ def build(settings: ServingSettings, stop: threading.Event) -> ServiceWithWorker
         stop=stop,
         triton_timeout_s=settings.triton_timeout_s,
     )
+    kafka = KafkaSettings.of(settings, NAME)
     shipper = shipper_loop(
         {loop: SpoolReader(settings.spool / loop, loop) for loop in definitions},
         sql.SqlSpoolPositions(engine),
-        KafkaBatchConsumer(
-            settings.kafka_bootstrap, [topic_of(features_pb2.WatermarkAdvanced).name], f"{NAME}-shipper"
-        ),
-        KafkaBatchProducer(settings.kafka_bootstrap),
+        KafkaBatchConsumer(kafka, [topic_of(features_pb2.WatermarkAdvanced).name], f"{NAME}-shipper"),
+        KafkaBatchProducer(kafka),
         clock,
         stop,
     )

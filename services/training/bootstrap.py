@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import LifecycleConsumer, LifecycleProducer
 from driftloop.contracts import control_pb2 as control
 from driftloop.loop import Loop, load_loops
@@ -41,13 +42,14 @@ def build(settings: TrainingSettings, stop: threading.Event) -> ServiceWithWorke
     remove_stored_passwords(settings.home)
     loops = {loop.name: loop for loop in load_loops(settings.loops_dir, settings.loops)}
     handlers = table({name: loop.definition.training for name, loop in loops.items()})
+    kafka = KafkaSettings.of(settings, NAME)
     return assemble(
         settings,
         stop,
         loops=loops,
         handlers=handlers,
-        consumer=KafkaLifecycleConsumer(settings.kafka_bootstrap, topics_of(handlers), NAME),
-        producer=KafkaLifecycleProducer(settings.kafka_bootstrap),
+        consumer=KafkaLifecycleConsumer(kafka, topics_of(handlers), NAME),
+        producer=KafkaLifecycleProducer(kafka),
         launcher=SubprocessLauncher(run_environment(settings)),
         clock=SystemClock(),
     )

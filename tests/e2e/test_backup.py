@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 import tritonclient.grpc as triton
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import read_events, read_topics
 from driftloop.loop import load_loop
@@ -239,8 +240,8 @@ def _send_requests(settings: Settings, requests: _Requests, stop: threading.Even
 
 def _end_state(settings: Settings, since_ms: int) -> EndState:
     loop = load_loop(settings.loops_dir / ORDERS)
-    events = read_events(settings.kafka_bootstrap)
+    events = read_events(KafkaSettings.of(settings))
     [state] = loop_states(events)
-    predictions = read_predictions(read_topics(settings.kafka_bootstrap, [PREDICTIONS]), ORDERS)
+    predictions = read_predictions(read_topics(KafkaSettings.of(settings), [PREDICTIONS]), ORDERS)
     checks = run_checks(settings, loop, STEP_MS, since_ms=since_ms, say=print)
     return EndState(settings, events, predictions, state, checks, bundles(events, path_resolver(settings.home)))

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import training_pb2 as training
 from driftloop.events.envelope import Envelope
@@ -111,7 +112,7 @@ class ImportedLoops:
     """A shell in the folder with `model.onnx`."""
 
     def events(self, loop: str, kind: type[Any]) -> list[Envelope[Any]]:
-        events = read_events(settings_of(self.line).kafka_bootstrap)
+        events = read_events(KafkaSettings.of(settings_of(self.line)))
         return [event for event in events if event.loop == loop and isinstance(event.data, kind)]
 
 

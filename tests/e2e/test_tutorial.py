@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import registry_pb2 as registry
@@ -82,7 +83,7 @@ def tutorial(tmp_path_factory: pytest.TempPathFactory) -> TutorialRun:
     with checkout(tmp_path_factory.mktemp("tutorial")) as (folder, environment, settings):
         with shell(folder, environment, addresses(settings)) as bash:
             ran = [(bash.run(step, timeout_s=900.0), shown.get(step, "")) for step in steps[:-1]]
-            events = [event for event in read_events(settings.kafka_bootstrap) if event.loop == "parcels"]
+            events = [event for event in read_events(KafkaSettings.of(settings)) if event.loop == "parcels"]
             ran.append((bash.run(steps[-1]), ""))
         return TutorialRun(settings.port_base, ran, events)
 

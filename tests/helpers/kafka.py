@@ -11,6 +11,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from driftloop.bus.admin import TopicPlan, create_topics
+from driftloop.bus.kafka_settings import KafkaSettings
 from tests.helpers.ports import free_ports
 from tests.helpers.server import Server
 
@@ -23,6 +24,7 @@ class Kafka(Server):
     def __init__(self, folder: Path) -> None:
         port, controller = free_ports(2)
         self.bootstrap = f"127.0.0.1:{port}"
+        self.settings = KafkaSettings(self.bootstrap)
         self._numbers = itertools.count()
         environment = {
             "KAFKA_PORT": str(port),
@@ -34,14 +36,12 @@ class Kafka(Server):
     def topic(self, partitions: int = 1, name: str = "", max_bytes: int = 8_000_000) -> str:
         """Create a topic and return its name; without a name, generate a unique one."""
         name = name or f"test-{next(self._numbers)}"
-        create_topics(self.bootstrap, [TopicPlan(name, partitions, _WEEK_MS, max_bytes)])
+        create_topics(self.settings, [TopicPlan(name, partitions, _WEEK_MS, max_bytes)])
         return name
 
     def _alive(self) -> bool:
         try:
-            return bool(
-                AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0}).list_topics(timeout=1).brokers
-            )
+            return bool(AdminClient(self.settings.admin()).list_topics(timeout=1).brokers)
         except KafkaException:
             return False
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from driftloop.bus.dead_letters import SUFFIX
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import LIFECYCLE, read_events, read_topics
@@ -38,11 +39,11 @@ def run(
     ``since_ms``: wall-clock start of the running Triton's answers, UTC milliseconds.
     """
     with _no_collection():
-        events = [event for event in read_events(settings.kafka_bootstrap, _LIFECYCLE) if event.loop == loop.name]
+        events = [event for event in read_events(KafkaSettings.of(settings), _LIFECYCLE) if event.loop == loop.name]
         say("validating the raw topics again")
         raw = read_raw(settings, loop)
         say("reading the prediction log")
-        predictions = read_predictions(read_topics(settings.kafka_bootstrap, [PREDICTIONS]), loop.name)
+        predictions = read_predictions(read_topics(KafkaSettings.of(settings), [PREDICTIONS]), loop.name)
         counts = Counts()
         checks = [*_ingestion(settings, loop, raw, counts), *_predictions(predictions, events, step_ms, counts)]
         checks += _joins(predictions, events, raw, loop)
@@ -69,7 +70,7 @@ def _no_collection() -> Iterator[None]:
 def read_raw(settings: Settings, loop: Loop) -> Recount:
     """Read and validate the loop's raw topics."""
     topics = list(loop.definition.events)
-    records = records_of_topics(list(read_topics(settings.kafka_bootstrap, topics)), topics)
+    records = records_of_topics(list(read_topics(KafkaSettings.of(settings), topics)), topics)
     return recount(records, loop, read_secret(settings.probe_secret))
 
 
@@ -90,7 +91,7 @@ def _ingestion(settings: Settings, loop: Loop, raw: Recount, counts: Counts) -> 
         )
     letters = {
         source.decode()
-        for record in read_topics(settings.kafka_bootstrap, [name + SUFFIX for name in loop.definition.events])
+        for record in read_topics(KafkaSettings.of(settings), [name + SUFFIX for name in loop.definition.events])
         if (source := record.header("dlq-source")) is not None  # skip replay markers
     }
     counts.dead_lettered = len(letters)

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from driftloop.bus.admin import require_broker
 from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts.topics import declared
 from driftloop.events.event_log import read_topics
 from driftloop.loop import Loop, load_loops
@@ -101,9 +102,10 @@ def replay(
         if replay_all
         else _select(letters, offsets, topic)
     )
-    producer = KafkaBatchProducer(settings.kafka_bootstrap)
+    kafka = KafkaSettings.of(settings)
+    producer = KafkaBatchProducer(kafka)
     try:
-        result = replay_dead_letters(chosen, producer, partial(read_topics, settings.kafka_bootstrap), who=who, why=why)
+        result = replay_dead_letters(chosen, producer, partial(read_topics, kafka), who=who, why=why)
     finally:
         producer.close()
     if as_json:
@@ -117,8 +119,9 @@ def _read(settings: Settings, topic: str | None, reason: str | None) -> list[Dea
     known = _topics(load_loops(settings.loops_dir, settings.loops))
     if topic is not None and topic not in known:
         raise click.UsageError(f"{topic!r} is not a topic with dead letters; there are {', '.join(sorted(known))}.")
-    require_broker(settings.kafka_bootstrap)
-    letters = read_dead_letters([topic] if topic else sorted(known), partial(read_topics, settings.kafka_bootstrap))
+    kafka = KafkaSettings.of(settings)
+    require_broker(kafka)
+    letters = read_dead_letters([topic] if topic else sorted(known), partial(read_topics, kafka))
     return [letter for letter in letters if reason is None or letter.reason == reason]
 
 

@@ -8,32 +8,33 @@ from typing import Any
 import click
 
 from driftloop.bus.admin import require_broker
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import read_events
 from driftloop.ops.cli.output import working
 from driftloop.process.settings import Settings
 
-ReadEvents = Callable[[str], list[Envelope[Any]]]
-"""Takes bootstrap servers and returns all lifecycle events in order of publication."""
+ReadEvents = Callable[[KafkaSettings], list[Envelope[Any]]]
+"""Takes settings of Kafka and returns all lifecycle events in order of publication."""
 
 _MAX_LISTED = 12
 
 
-def read_all_events(bootstrap: str) -> list[Envelope[Any]]:
+def read_all_events(kafka: KafkaSettings) -> list[Envelope[Any]]:
     """Read all lifecycle events from Kafka.
 
     Raises:
         DriftloopError: no broker answers, or it stops before the end.
     """
-    require_broker(bootstrap)
-    return read_events(bootstrap)
+    require_broker(kafka)
+    return read_events(kafka)
 
 
 def load_events(context: click.Context, settings: Settings) -> list[Envelope[Any]]:
     """Return all lifecycle events and show a status line meanwhile. The context's object may be another reader."""
     read: ReadEvents = context.obj or read_all_events
     with working(f"reading lifecycle events from {settings.kafka_bootstrap}"):
-        return read(settings.kafka_bootstrap)
+        return read(KafkaSettings.of(settings))
 
 
 def check_name(name: str, known: Mapping[str, Sequence[str]]) -> str:

@@ -9,6 +9,7 @@ import click
 
 from driftloop.bus.admin import require_broker
 from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.loop import load_loops
 from driftloop.ops.cli.control import JSON, WHO, WHY
 from driftloop.ops.cli.output import echo, echo_json
@@ -50,8 +51,8 @@ def watermark(
     at_ms = None if at is None else round(at.timestamp() * 1000)
     asked = Asked(topics or tuple(definition.definition.events), at_ms, who, why)
     check_asked(asked, definition, SystemClock().now_ms())
-    require_broker(settings.kafka_bootstrap)
-    with closing(KafkaBatchProducer(settings.kafka_bootstrap)) as producer:
+    require_broker(KafkaSettings.of(settings))
+    with closing(KafkaBatchProducer(KafkaSettings.of(settings))) as producer:
         partitions = write_watermarks(asked, producer)
     if as_json:
         echo_json({"loop": loop, "watermark_ms": at_ms, "partitions": partitions})

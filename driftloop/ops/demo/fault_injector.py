@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import TopicPartition
 from driftloop.events.envelope import rfc3339
@@ -76,7 +77,7 @@ class FaultInjector:
         *, reached: Callable[[], int], say: Callable[[str], None],
     ) -> None:  # fmt: skip
         """``reached`` returns event time in milliseconds; ``say`` gets a line per kill and restart, on the thread."""
-        self._bootstrap, self._reached, self._say = settings.kafka_bootstrap, reached, say
+        self._kafka, self._reached, self._say = KafkaSettings.of(settings), reached, say
         self.pending = list(kills)
         self._attempts = dict.fromkeys(kills, 0)
         self._work = {service: work_of(service, loop) for service in FAULT_TARGETS}
@@ -125,7 +126,7 @@ class FaultInjector:
     def _run(self) -> None:
         try:
             topics = self._answers.topics.union(*(work.topics for work in self._work.values()))
-            consumer = KafkaBatchConsumer(self._bootstrap, sorted(topics), "demo-kills")
+            consumer = KafkaBatchConsumer(self._kafka, sorted(topics), "demo-kills")
             try:
                 while self.pending and not self._stop.is_set():
                     busy = self._read(consumer, _POLL_S)
@@ -180,7 +181,7 @@ class FaultInjector:
         """Return the kill of a suspended process; None if it has no unanswered input."""
         work = self._work[kill.service]
         inputs = {partition: end for partition, end in self._drain(consumer).items() if partition.topic in work.topics}
-        committed = dict.fromkeys(inputs, 0) | Offsets(self._bootstrap).committed(kill.service, inputs)
+        committed = dict.fromkeys(inputs, 0) | Offsets(self._kafka).committed(kill.service, inputs)
         work.drop_committed(committed)
         events = work.events()
         if not events:
@@ -200,7 +201,7 @@ class FaultInjector:
 
     def _await_restart(self, killed: KillRecord, began_s: float) -> None:
         target = self._targets[killed.kill.service]
-        if target.wait_for_restart(self._bootstrap, _RESTART_S, self._stop):
+        if target.wait_for_restart(self._kafka, _RESTART_S, self._stop):
             killed.restarted_s = round(time.monotonic() - began_s, 2)
             self._say(f"{killed.kill.service} is back after {killed.restarted_s:.1f} s")
 

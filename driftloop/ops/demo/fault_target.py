@@ -10,6 +10,7 @@ from threading import Event
 import psutil
 from circus.exc import CallError
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.ops.system.health import ready
 from driftloop.ops.system.parts import Part
 from driftloop.process.errors import DriftloopError
@@ -66,7 +67,7 @@ class FaultTarget:
         if process is not None:
             process.kill()
 
-    def wait_for_restart(self, kafka_bootstrap: str, timeout_s: float, stop: Event) -> bool:
+    def wait_for_restart(self, kafka: KafkaSettings, timeout_s: float, stop: Event) -> bool:
         """Wait until the restarted part is ready; return False if ``stop`` was set first.
 
         Raises:
@@ -75,7 +76,7 @@ class FaultTarget:
         deadline = time.monotonic() + timeout_s
         while not stop.wait(_CHECK_S):
             process = self._find_process()
-            if process is not None and ready(self._part, kafka_bootstrap):
+            if process is not None and ready(self._part, kafka):
                 self._process = process
                 return True
             if time.monotonic() > deadline:

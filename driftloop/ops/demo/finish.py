@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.events.envelope import parse_rfc3339
 from driftloop.events.event_log import read_events
 from driftloop.loop import Loop, LoopDefinition, to_ms
@@ -47,7 +48,7 @@ def finish(
     findings = run_checks(
         settings, loop, to_ms(checkpoint.plan.step), since_ms=measured.began_wall_ms, say=lambda line: say(f"  {line}")
     )
-    history = LoopHistory(loop.name, read_events(settings.kafka_bootstrap))
+    history = LoopHistory(loop.name, read_events(KafkaSettings.of(settings)))
     measured.total_s = time.monotonic() - measured.began_s
     steps, calls = (json.loads(_last_line(out / "clients" / f"{name}.out")) for name in ("replay", "call"))
     report = build(history, findings, measured, steps, calls, _setup_s())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts import features_pb2, serving_pb2
 from driftloop.events.envelope import Envelope
 from driftloop.loop import Loop
@@ -155,7 +156,7 @@ class Demo:
         self._supervisor.stop()
 
     def _follower(self) -> Follower:
-        return follow_lifecycle(self._settings.kafka_bootstrap, "demo", self._process)
+        return follow_lifecycle(KafkaSettings.of(self._settings), "demo", self._process)
 
     def _process(self, event: Envelope[Any]) -> None:
         if event.loop != self._loop.name:

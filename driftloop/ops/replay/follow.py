@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import BatchConsumer
 from driftloop.contracts.topics import declared, message_class, topic
 from driftloop.events.envelope import Envelope, from_record
@@ -63,9 +64,9 @@ class Follower:
                 self._changed.notify_all()
 
 
-def follow_lifecycle(bootstrap: str, group: str, process: Callable[[Envelope[Any]], None]) -> Follower:
+def follow_lifecycle(kafka: KafkaSettings, group: str, process: Callable[[Envelope[Any]], None]) -> Follower:
     """Return a follower of every topic that a replay may read. Start it."""
-    return Follower(KafkaBatchConsumer(bootstrap, lifecycle_topics("replay", list(declared())), group), process)
+    return Follower(KafkaBatchConsumer(kafka, lifecycle_topics("replay", list(declared())), group), process)
 
 
 def lifecycle_topics(consumer: str, declared: Sequence[str]) -> list[str]:

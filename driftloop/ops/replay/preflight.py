@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from driftloop.bus.admin import missing_topics
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts import features_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.events.event_log import read_events
@@ -27,7 +28,7 @@ def require_reader(settings: Settings, loop: Loop, stop: threading.Event) -> Non
         ConfigError: a topic of the loop does not exist.
         DriftloopError: no answer came.
     """
-    missing = missing_topics(settings.kafka_bootstrap, loop.definition.events)
+    missing = missing_topics(KafkaSettings.of(settings), loop.definition.events)
     if missing:
         raise ConfigError(f"Kafka has no topic {missing[0]}: {_start(loop)}")
     try:
@@ -43,7 +44,7 @@ def refuse_repetition(settings: Settings, loop: Loop, start_ms: int) -> None:
     Raises:
         ConfigError: the loop's features are complete up to a later time.
     """
-    events = read_events(settings.kafka_bootstrap, [topic_of(features_pb2.WatermarkAdvanced).name])
+    events = read_events(KafkaSettings.of(settings), [topic_of(features_pb2.WatermarkAdvanced).name])
     reached_ms = max((event.data.watermark_ms for event in events if event.loop == loop.name), default=start_ms)
     if reached_ms > start_ms:
         raise ConfigError(repetition(loop, reached_ms))

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import tritonclient.grpc as triton
 
 from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import Outgoing
 from driftloop.contracts import replay_pb2
 from driftloop.contracts.topics import topic_of
@@ -81,6 +82,7 @@ class ReplaySession:
         ``again``: start even before the time that the loop has reached.
         """
         self._settings, self._loop, self._span, self._wire, self._late = settings, loop, span, wire, late
+        self._kafka = KafkaSettings.of(settings)
         self._with_caller, self._permute_seed, self._timeout_s = with_caller, permute_seed, timeout_s
         self._gate, self._resume, self._again = _gate(loop, ignored), resume, again
 
@@ -95,8 +97,8 @@ class ReplaySession:
         if not self._resume and not self._again:
             refuse_repetition(self._settings, self._loop, self._span.start_ms)
         events = self._events()
-        follower = follow_lifecycle(self._settings.kafka_bootstrap, "replay-producer", self._gate.process)
-        producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # every step is flushed
+        follower = follow_lifecycle(self._kafka, "replay-producer", self._gate.process)
+        producer = KafkaBatchProducer(self._kafka, linger_ms=50)  # every step is flushed
         follower.start()
         try:
             progress = self._progress(producer, events) if self._resume else Progress()
@@ -119,7 +121,7 @@ class ReplaySession:
 
     def _progress(self, producer: KafkaBatchProducer, topics: Collection[str]) -> Progress:
         partitions = {topic: producer.partitions(topic) for topic in topics}
-        return read_progress(read_topics(self._settings.kafka_bootstrap, list(topics)), partitions)
+        return read_progress(read_topics(self._kafka, list(topics)), partitions)
 
     def _events(self) -> dict[str, Events]:
         source = load_module(self._loop.folder, "source")
@@ -165,14 +167,15 @@ class CallSession:
                 f"{loop.name} predicts for the current time; set `clock: request` in {path} to predict for the past"
             )
         self._settings, self._loop, self._span, self._timeout_s = settings, loop, span, timeout_s
+        self._kafka = KafkaSettings.of(settings)
         self._gate, self._resume = _gate(loop, ignored), resume
         self._clock = SystemClock()
 
     def run(self, stop: threading.Event) -> dict[str, Any]:
         """Request the predictions of every step; return counts."""
         requests = self._requests()
-        follower = follow_lifecycle(self._settings.kafka_bootstrap, "replay-caller", self._gate.process)
-        producer = KafkaBatchProducer(self._settings.kafka_bootstrap, linger_ms=50)  # every step is flushed
+        follower = follow_lifecycle(self._kafka, "replay-caller", self._gate.process)
+        producer = KafkaBatchProducer(self._kafka, linger_ms=50)  # every step is flushed
         client = triton.InferenceServerClient(self._settings.triton_grpc)
         caller = Caller(client, self._loop.name, self._loop.definition.prediction)
         completed = self._completed()
@@ -193,9 +196,7 @@ class CallSession:
         return count_answers(steps.values())
 
     def _completed(self) -> dict[int, replay_pb2.StepAsked]:
-        return completed_steps(
-            read_events(self._settings.kafka_bootstrap, [topic_of(replay_pb2.StepAsked).name]), self._loop.name
-        )
+        return completed_steps(read_events(self._kafka, [topic_of(replay_pb2.StepAsked).name]), self._loop.name)
 
     def _requests(self) -> pa.Table:
         source = load_module(self._loop.folder, "source")

@@ -10,6 +10,7 @@ from functools import partial
 from confluent_kafka import KafkaException
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing
 from driftloop.contracts.ingestion_pb2 import ProbeJudged, TopicPaused
 from driftloop.contracts.topics import topic_of
@@ -38,11 +39,12 @@ def probe_events(settings: Settings, loops: Sequence[Loop], deadline: Deadline) 
         DriftloopError: Kafka failed, no answer came in time, or a loop's rules refuse its probe.
     """
     log = settings.home / "logs" / "ingestion.log"
+    kafka = KafkaSettings.of(settings)
     try:
-        paused = paused_topics(settings.kafka_bootstrap)
+        paused = paused_topics(kafka)
         loops = [loop for loop in loops if loop.definition.prediction.source not in paused.get(loop.name, ())]
-        answers = KafkaBatchConsumer(settings.kafka_bootstrap, [topic_of(ProbeJudged).name], "up", newest=True)
-        with closing(answers), closing(KafkaBatchProducer(settings.kafka_bootstrap)) as producer:
+        answers = KafkaBatchConsumer(kafka, [topic_of(ProbeJudged).name], "up", newest=True)
+        with closing(answers), closing(KafkaBatchProducer(kafka)) as producer:
             refused = partial(read_refused_loops, settings.home)
             secret = read_secret(settings.probe_secret)
             unanswered = send_and_wait(answers, producer, loops, secret, deadline, refused)
@@ -52,9 +54,9 @@ def probe_events(settings: Settings, loops: Sequence[Loop], deadline: Deadline) 
         raise DriftloopError(f"ingestion did not answer the probe of loop {', '.join(unanswered)}; see {log}")
 
 
-def paused_topics(bootstrap: str) -> dict[str, list[str]]:
+def paused_topics(kafka: KafkaSettings) -> dict[str, list[str]]:
     """Return the topics that ingestion does not read, by loop."""
-    states = loop_states(read_events(bootstrap, [topic_of(TopicPaused).name]))
+    states = loop_states(read_events(kafka, [topic_of(TopicPaused).name]))
     return {state.loop: list(state.paused_topics) for state in states}
 
 

@@ -24,10 +24,10 @@ _SERVING = b"\x08\x01"
 """The message `HealthCheckResponse` with the status SERVING."""
 
 
-def ready(part: Part, kafka_bootstrap: str, timeout_s: float = 1.0) -> bool:
+def ready(part: Part, kafka: KafkaSettings, timeout_s: float = 1.0) -> bool:
     """Return whether a part is ready."""
     if not part.health_url:
-        return _kafka_answers(kafka_bootstrap, timeout_s)
+        return _kafka_answers(kafka, timeout_s)
     if part.health_url.startswith(_GRPC):
         return grpc_serves(part.health_url.removeprefix(_GRPC), timeout_s)
     try:
@@ -86,8 +86,8 @@ def _pss(process: psutil.Process) -> int:
         return 0
 
 
-def _kafka_answers(bootstrap: str, timeout_s: float) -> bool:
-    client = AdminClient(KafkaSettings(bootstrap).admin())
+def _kafka_answers(kafka: KafkaSettings, timeout_s: float) -> bool:
+    client = AdminClient(kafka.admin())
     try:
         return bool(client.list_topics(timeout=timeout_s).brokers)
     except KafkaException:

@@ -11,11 +11,11 @@ from driftloop.bus.topic_watch import TopicState, describe_topics
 from driftloop.loop import Loop
 
 
-def partition_differences(bootstrap: str, loops: Iterable[Loop]) -> tuple[str, ...]:
+def partition_differences(kafka: KafkaSettings, loops: Iterable[Loop]) -> tuple[str, ...]:
     """Return a sentence for each topic whose number of partitions is not that of its loop."""
     loops = list(loops)
     names = {name for loop in loops for name in loop.definition.events}
-    return differences(loops, describe_topics(AdminClient(KafkaSettings(bootstrap).admin()), names))
+    return differences(loops, describe_topics(AdminClient(kafka.admin()), names))
 
 
 def differences(loops: Iterable[Loop], topics: Mapping[str, TopicState]) -> tuple[str, ...]:

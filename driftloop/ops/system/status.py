@@ -9,6 +9,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from driftloop import __version__
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
 from driftloop.contracts.topics import declared
 from driftloop.events.event_log import LIFECYCLE, read_events
@@ -60,15 +61,15 @@ class Status:
 
 def read_status(settings: Settings) -> Status:
     """Return the status of every part, and of every loop from one read of the lifecycle topics."""
-    supervisor = Supervisor(settings)
+    supervisor, kafka = Supervisor(settings), KafkaSettings.of(settings)
     running = {part.name: part for part in supervisor.running()} if supervisor.alive() else {}
-    lags = consumer_lags(settings.kafka_bootstrap) if running else {}
+    lags = consumer_lags(kafka) if running else {}
     known = {part.name: part for part in parts(settings) if part.name in running}
     statuses = [
         PartStatus(
             part.name,
             running[part.name].status,
-            ready(part, settings.kafka_bootstrap),
+            ready(part, kafka),
             running[part.name].pids,
             round(pss_mib(running[part.name].pids), 1),
             lags.get(part.name),
@@ -77,11 +78,7 @@ def read_status(settings: Settings) -> Status:
     ]
     memory = {part.name: part.pss_mib for part in statuses}
     memory["total"] = round(sum(memory.values()), 1)
-    loops = (
-        loop_states(read_events(settings.kafka_bootstrap, _TOPICS))
-        if any(p.name == "kafka" and p.ready for p in statuses)
-        else []
-    )
+    loops = loop_states(read_events(kafka, _TOPICS)) if any(p.name == "kafka" and p.ready for p in statuses) else []
     refused = read_refused_loops(settings.home) if running else {}
     conditions = read_conditions(settings, known) if running else []
     return Status(__version__, statuses, loops, memory, read_ready_s(settings), refused, conditions)
@@ -90,9 +87,9 @@ def read_status(settings: Settings) -> Status:
 _TOPICS = [*LIFECYCLE, "features.watermark-advanced.v1"]
 
 
-def consumer_lags(bootstrap: str) -> dict[str, int]:
+def consumer_lags(kafka: KafkaSettings) -> dict[str, int]:
     """Return uncommitted records by consumer group; empty if the broker does not answer."""
-    offsets = Offsets(bootstrap, timeout_s=2.0)
+    offsets = Offsets(kafka, timeout_s=2.0)
     try:
         return {group: _lag(offsets, group) for group in offsets.groups() if group in _GROUPS}
     except (Retriable, KafkaException):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from driftloop.bus.admin import create_topics
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.loop import Loop, load_loops
 from driftloop.loop.topics import plan_topics
 from driftloop.ops.system.event_probe import probe_events
@@ -66,6 +67,7 @@ def start_system(
     if not (ROOT / ".local" / "kafka" / "lib").exists():
         raise ConfigError("Kafka is not installed in .local; run `make setup`")
     settings.control_token()  # generated before any part needs it
+    kafka = KafkaSettings.of(settings)
     supervisor, all_parts, started = Supervisor(settings), parts(settings), time.monotonic()
     already = supervisor.alive()
     supervisor.refuse_other_checkout()
@@ -81,7 +83,7 @@ def start_system(
     probes = [] if read_ready_s(settings) else make_probes(settings, loops, topics_exist)
     try:
         with RunningProbes(probes, timeout_s) as running:
-            create_topics(settings.kafka_bootstrap, plan_topics(loop.definition for loop in loops), timeout_s=timeout_s)
+            create_topics(kafka, plan_topics(loop.definition for loop in loops), timeout_s=timeout_s)
             if added:  # a service reads the loops at its start
                 supervisor.restart([part.name for part in all_parts if part.kind == "service"])
                 write_running_loops(settings, loops)
@@ -95,7 +97,7 @@ def start_system(
         raise
     if probes:
         write_ready_s(settings, times)
-    differences = partition_differences(settings.kafka_bootstrap, loops)
+    differences = partition_differences(kafka, loops)
     return Started(times, already, tuple(added), differences)
 
 
@@ -103,7 +105,12 @@ def make_probes(settings: Settings, loops: Sequence[Loop], topics_exist: threadi
     """Return the probes that show that a system with ready parts works."""
     [triton] = [part for part in parts(settings) if part.name == "triton"]
     return [
-        Probe("inference", "triton", partial(ready, triton, ""), partial(probe_inference, settings)),
+        Probe(
+            "inference",
+            "triton",
+            partial(ready, triton, KafkaSettings.of(settings)),
+            partial(probe_inference, settings),
+        ),
         Probe("event probe", "ingestion", topics_exist.is_set, partial(probe_events, settings, loops)),
     ]
 
@@ -135,4 +142,5 @@ def _wait(
 
 def _ready(pending: list[Part], settings: Settings) -> list[tuple[str, float]]:
     """Return parts that are ready now, with the time of the check."""
-    return [(part.name, time.monotonic()) for part in pending if ready(part, settings.kafka_bootstrap)]
+    kafka = KafkaSettings.of(settings)
+    return [(part.name, time.monotonic()) for part in pending if ready(part, kafka)]

@@ -6,6 +6,7 @@ import threading
 from functools import partial
 
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import LifecycleProducer
 from driftloop.drift.windows import detector_rules
@@ -35,12 +36,13 @@ def build(settings: DetectorsSettings, stop: threading.Event) -> DetectorService
     def relay(producer: LifecycleProducer) -> Relay:
         return Relay(NAME, engine, producer, clock)
 
+    kafka = KafkaSettings.of(settings, NAME)
     return DetectorService(
         settings,
         Detectors(rules_of, engine, clock, NAME),
-        partial(KafkaLifecycleProducer, settings.kafka_bootstrap),
+        partial(KafkaLifecycleProducer, kafka),
         relay,
-        Offsets(settings.kafka_bootstrap),
+        Offsets(kafka),
         clock,
         stop,
     )

@@ -26,6 +26,8 @@ from driftloop.process.clock import Clock
 from driftloop.process.errors import Retriable
 from services.monitoring.config import DetectorsSettings
 
+CLIENT = "detectors"
+"""Name of the process to Kafka."""
 DEFECT = 70
 """Exit code after a defect (EX_SOFTWARE of sysexits.h)."""
 CONFIGURATION = 2
@@ -49,7 +51,7 @@ def make_app(app_id: str, settings: DetectorsSettings) -> Any:
     aiokafka_headers.install()
     for name in ("faust", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    kafka = KafkaSettings(settings.kafka_bootstrap, settings.session_timeout_s, settings.heartbeat_interval_s)
+    kafka = KafkaSettings.of(settings, CLIENT).with_session(settings.session_timeout_s, settings.heartbeat_interval_s)
     return faust.App(
         app_id,
         **kafka.faust(settings.commit_interval_s),
@@ -71,7 +73,7 @@ async def wait_until_topics_exist(settings: DetectorsSettings, topics: tuple[str
     Raises:
         UndeclaredTopic: the broker still lacks a topic after the timeout.
     """
-    await asyncio.to_thread(wait_for_topics, settings.kafka_bootstrap, topics, settings.topics_timeout_s)
+    await asyncio.to_thread(wait_for_topics, KafkaSettings.of(settings, CLIENT), topics, settings.topics_timeout_s)
 
 
 def bind_event_loop(app: Any) -> None:

@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 from google.protobuf.message import Message
 
 from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import Record
 from driftloop.contracts.registry_pb2 import ReleaseRef, RouteChanged
 from driftloop.events.envelope import Envelope, to_record
@@ -57,7 +58,7 @@ class FaultySystem:
 
     def topic(self, *topics: str) -> list[Record]:
         """Return all records of some topics."""
-        return list(read_topics(self.settings.kafka_bootstrap, topics))
+        return list(read_topics(KafkaSettings.of(self.settings), topics))
 
     def replay_orders(self) -> None:
         """Replay orders up to the first champion."""
@@ -67,7 +68,7 @@ class FaultySystem:
 
     def events(self, loop: str) -> list[Envelope[Any]]:
         """Return the lifecycle events of a loop."""
-        return [event for event in read_events(self.settings.kafka_bootstrap) if event.loop == loop]
+        return [event for event in read_events(KafkaSettings.of(self.settings)) if event.loop == loop]
 
     def loop_status(self, loop: str = ORDERS) -> dict[str, Any]:
         """Return a loop's entry in the output of `driftloop status --json`."""
@@ -87,7 +88,7 @@ class FaultySystem:
             name, f"/driftloop/{service}", data.DESCRIPTOR.full_name, ORDERS, time_ms, time.time_ns() // 1_000_000,
             name, None, None, data,
         )  # fmt: skip
-        producer = KafkaBatchProducer(self.settings.kafka_bootstrap)
+        producer = KafkaBatchProducer(KafkaSettings.of(self.settings))
         producer.send([to_record(event)])
         producer.close()
 

@@ -10,6 +10,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from driftloop.bus.admin import create_topics
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.loop.topics import plan_topics
 from tests.e2e.faults.system import ORDERS, ORDERS_END_MS, FaultySystem
 from tests.e2e.two_loops.harness import up
@@ -50,15 +51,15 @@ def test_a_far_watermark_makes_no_later_event_late(faulty: FaultySystem) -> None
 
 
 def test_a_topic_that_is_created_again_is_read_from_its_beginning(faulty: FaultySystem) -> None:
-    bootstrap = faulty.settings.kafka_bootstrap
+    kafka = KafkaSettings.of(faulty.settings)
     outcome = {"at_ms": ORDERS_END_MS, "order_ref": "o-1", "shop": "ash", "returned": 1}
     faulty.send(INSPECTED, *[{**outcome, "uid": f"old-{number}"} for number in range(20)])
     faulty.assert_stored(ORDERS, INSPECTED, [f"old-{number}" for number in range(20)])
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient(kafka.admin())
     [deleted] = admin.delete_topics([INSPECTED]).values()
     deleted.result()
     plans = plan_topics([faulty.loops[ORDERS].definition])
-    assert_eventually(lambda: create_topics(bootstrap, plans) == [INSPECTED], 60.0)
+    assert_eventually(lambda: create_topics(kafka, plans) == [INSPECTED], 60.0)
     faulty.send(INSPECTED, *[{**outcome, "uid": f"new-{number}"} for number in range(80)])
     faulty.assert_stored(ORDERS, INSPECTED, [f"new-{number}" for number in range(80)], 300.0)
     assert conditions(faulty, "topic-created-again") == [INSPECTED]

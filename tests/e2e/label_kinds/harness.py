@@ -13,6 +13,7 @@ import tritonclient.grpc as triton
 from confluent_kafka import Producer
 from google.protobuf.message import Message
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import read_events, read_topics
 from driftloop.loop import load_loops
@@ -88,17 +89,17 @@ def replay_all(folder: Path) -> ReplayResult:
         _replay_first_weeks(line)
         answers = {loop: _send_case(settings, kind, loop) for kind, loop in LOOPS.items()}
         replay(line, dict.fromkeys(LOOPS.values(), DAY))
-        before = [event for event in read_events(settings.kafka_bootstrap) if event.loop == CORRECTED]
+        before = [event for event in read_events(KafkaSettings.of(settings)) if event.loop == CORRECTED]
         _send(settings, f"{CORRECTED}.settled", _settled("corrected", NEXT_DAY_MS + HOUR_MS, OUTCOMES["count"] + 4))
         replay(line, {CORRECTED: NEXT_DAY})
         loops = {loop.name: loop for loop in load_loops(settings.loops_dir)}
-        log = list(read_topics(settings.kafka_bootstrap, [PREDICTIONS]))
+        log = list(read_topics(KafkaSettings.of(settings), [PREDICTIONS]))
         champion = answers[LOOPS["multiclass"]].release
         output_of(line, "report", champion, "-o", str(folder / "card.html"))
         return ReplayResult(
             checked,
             answers,
-            read_events(settings.kafka_bootstrap),
+            read_events(KafkaSettings.of(settings)),
             before,
             {name: read_predictions(log, name) for name in loops},
             {name: run_checks(settings, loop, STEP_MS, say=print) for name, loop in loops.items()},

@@ -18,6 +18,7 @@ import pytest
 import tritonclient.grpc as triton
 from confluent_kafka import Producer
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts.monitoring_pb2 import WindowClosed
 from driftloop.events.event_log import read_events
 from driftloop.featurestore.lake import LakeTable
@@ -119,7 +120,7 @@ def test_every_event_is_in_the_lake_once(streamed: Streamed) -> None:
 
 def test_all_windows_close(streamed: Streamed) -> None:
     def ends() -> list[int]:
-        events = read_events(streamed.settings.kafka_bootstrap)
+        events = read_events(KafkaSettings.of(streamed.settings))
         return sorted({event.data.end_ms for event in events if isinstance(event.data, WindowClosed)})
 
     last_ms = END_MS - DAY_MS
@@ -131,7 +132,7 @@ def test_a_first_champion_answers(streamed: Streamed) -> None:
     settings = streamed.settings
 
     def champion() -> str | None:
-        [state] = loop_states(read_events(settings.kafka_bootstrap))
+        [state] = loop_states(read_events(KafkaSettings.of(settings)))
         return state.champion
 
     release = assert_eventually(champion, 600.0, "the first champion")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts import evaluation_pb2 as evaluation
 from driftloop.contracts.training_pb2 import Bundle
 from driftloop.events.envelope import Envelope, to_record
@@ -41,7 +42,7 @@ def run_json(running: RunningSystem, *arguments: str) -> Any:
 
 
 def state(running: RunningSystem) -> LoopState:
-    events = [event for event in read_events(running.settings.kafka_bootstrap) if event.loop == running.loop.name]
+    events = [event for event in read_events(KafkaSettings.of(running.settings)) if event.loop == running.loop.name]
     [loop_state] = loop_states(events)
     return loop_state
 
@@ -61,7 +62,7 @@ def publish_verdict(
         name, "/driftloop/evaluation", data.DESCRIPTOR.full_name, data.loop, at.time_ms + 1,
         time.time_ns() // 1_000_000, name, None, None, data,
     )  # fmt: skip
-    producer = KafkaBatchProducer(running.settings.kafka_bootstrap)
+    producer = KafkaBatchProducer(KafkaSettings.of(running.settings))
     producer.send([to_record(event)])
     producer.close()
 

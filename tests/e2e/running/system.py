@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import tritonclient.grpc as triton
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import Record
 from driftloop.events.event_log import read_events, read_topics
 from driftloop.events.probe import MARKER, PROBE, SECRET
@@ -62,7 +63,7 @@ class RunningSystem:
 
     def topic(self, *topics: str) -> list[Record]:
         """Return all records of some topics."""
-        return list(read_topics(self.settings.kafka_bootstrap, topics))
+        return list(read_topics(KafkaSettings.of(self.settings), topics))
 
     def predictions(self) -> Predictions:
         """Return the prediction log, including probes."""
@@ -70,7 +71,7 @@ class RunningSystem:
 
     def bundle(self) -> Bundle:
         """Return the champion's bundle."""
-        events = read_events(self.settings.kafka_bootstrap)
+        events = read_events(KafkaSettings.of(self.settings))
         [state] = loop_states(event for event in events if event.loop == self.loop.name)
         return bundles(events)[state.champion]
 

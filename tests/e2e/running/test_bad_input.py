@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, Producer
 from tritonclient.utils import InferenceServerException
 
 from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.events.probe import MARKER, PROBE, SECRET
 from driftloop.featurestore.lake import LakeTable
@@ -54,7 +55,7 @@ def result(running: RunningSystem) -> BadInputResult:
     bad = bad_records(now_ms, running.loop.definition.time.max_record_bytes)
     before = running.pids()
     outgoing = [record for bad_record in bad for record in (bad_record.record(), good(_after(bad_record.name), now_ms))]
-    producer = KafkaBatchProducer(running.settings.kafka_bootstrap)
+    producer = KafkaBatchProducer(KafkaSettings.of(running.settings))
     unknown = good(UNKNOWN_FIELD, now_ms, gate="C12")
     producer.send([*outgoing, unknown, good(_after(NAMES[0]), now_ms), good("last", now_ms)])
     producer.close()
@@ -122,7 +123,7 @@ def test_an_undeclared_topic_is_refused_by_the_broker_and_by_our_producer(runnin
     plain.produce(UNDECLARED, b"{}", on_delivery=lambda error, _: failed.append(error))
     plain.flush(60.0)
     assert [error.code() for error in failed if error] == [KafkaError.UNKNOWN_TOPIC_OR_PART]
-    producer = KafkaBatchProducer(running.settings.kafka_bootstrap)
+    producer = KafkaBatchProducer(KafkaSettings.of(running.settings))
     with pytest.raises(UndeclaredTopic, match=UNDECLARED):
         producer.send([Outgoing(UNDECLARED, b"{}", None)])
     producer.close()

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import Outgoing
 from driftloop.ops import cli
 from driftloop.process.settings import ROOT
@@ -138,7 +139,7 @@ def test_a_loop_is_created_and_checked_beside_a_running_system(running: RunningS
 def test_a_dead_letter_is_listed_shown_and_replayed(running: RunningSystem) -> None:
     topic = "weather.observed"
     before = len(run_json(running, "dlq", "list", topic))
-    producer = KafkaBatchProducer(running.settings.kafka_bootstrap)
+    producer = KafkaBatchProducer(KafkaSettings.of(running.settings))
     producer.send([Outgoing(topic, b'{"event_id": "warm-1", "temperature_f": ', None)])
     producer.close()
     listed = assert_eventually(lambda: run_json(running, "dlq", "list", topic)[before:], 60.0, "the dead letter")

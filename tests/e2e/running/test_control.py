@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts import control_api_pb2 as api
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.events.event_log import read_events
@@ -137,7 +138,7 @@ def test_a_requested_candidate_is_trained(running: RunningSystem) -> None:
     assert result["effect"] == "training is requested"
 
     def ended() -> bool:
-        events = read_events(running.settings.kafka_bootstrap)
+        events = read_events(KafkaSettings.of(running.settings))
         return any(event.correlation_id == result["correlation_id"] and is_end(event.data) for event in events)
 
     def is_end(data: Any) -> bool:

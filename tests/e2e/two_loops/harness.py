@@ -9,6 +9,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts import replay_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.events.envelope import Envelope
@@ -54,8 +55,8 @@ def replay_both(folder: Path) -> TwoLoopReplay:
         calls = replay(line, SPANS)
         settings = settings_of(line)
         loops = {loop.name: loop for loop in load_loops(settings.loops_dir)}
-        events = read_events(settings.kafka_bootstrap, EVENTS)
-        log = list(read_topics(settings.kafka_bootstrap, [PREDICTIONS]))
+        events = read_events(KafkaSettings.of(settings), EVENTS)
+        log = list(read_topics(KafkaSettings.of(settings), [PREDICTIONS]))
         predictions = {name: read_predictions(log, name) for name in loops}
         checks = {name: run_checks(settings, loop, STEP_MS, say=print) for name, loop in loops.items()}
     return TwoLoopReplay(settings, loops, events, predictions, calls, checks)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Envelope
 from driftloop.events.event_log import read_events
@@ -47,8 +48,8 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> StoppedDetectors:
         before, decided = _alarms(line), _deciders(line)
         _supervise(line, "start", "detectors")
         after = assert_eventually(lambda: _alarms(line), 120.0, "the alarm")
-        bootstrap = settings_of(line).kafka_bootstrap
-        windows = read_events(bootstrap, ["monitoring.window-closed.v1"])
+        kafka = KafkaSettings.of(settings_of(line))
+        windows = read_events(kafka, ["monitoring.window-closed.v1"])
     return StoppedDetectors(before, decided, after, windows)
 
 
@@ -79,8 +80,8 @@ def _supervise(line: CommandLine, command: str, part: str) -> None:
 
 
 def _alarms(line: CommandLine) -> list[Envelope[monitoring.DriftDetected]]:
-    return read_events(settings_of(line).kafka_bootstrap, [ALARMS])
+    return read_events(KafkaSettings.of(settings_of(line)), [ALARMS])
 
 
 def _deciders(line: CommandLine) -> set[str]:
-    return {event.data.decider for event in read_events(settings_of(line).kafka_bootstrap, [DECIDED])}
+    return {event.data.decider for event in read_events(KafkaSettings.of(settings_of(line)), [DECIDED])}

@@ -15,6 +15,7 @@ import pytest
 
 from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import Outgoing, TopicPartition
 from driftloop.bus.record_fetcher import RecordFetcher
 from driftloop.contracts import control_api_pb2 as api
@@ -34,17 +35,17 @@ pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(42
 
 
 @pytest.fixture(scope="module")
-def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
     with Kafka(tmp_path_factory.mktemp("kafka")).running() as server:
-        create_topics(server.bootstrap, plan_topics([]))
-        yield server.bootstrap
+        create_topics(server.settings, plan_topics([]))
+        yield server.settings
 
 
 @dataclass
 class Control:
     """`python -m services.control`, started and killed at will."""
 
-    bootstrap: str
+    brokers: KafkaSettings
     home: Path
     process: subprocess.Popen[bytes] | None = None
     address: str = ""
@@ -56,7 +57,7 @@ class Control:
             "DRIFTLOOP_HOME": str(self.home),
             "DRIFTLOOP_LOOPS_DIR": str(ROOT / "tests" / "loops"),
             "DRIFTLOOP_LOOPS": '["orders"]',
-            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.bootstrap,
+            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.brokers.bootstrap,
             "DRIFTLOOP_CONTROL_GRPC": self.address,
             "DRIFTLOOP_HEALTH_PORT": str(health),
         }
@@ -81,16 +82,16 @@ class Control:
 
 
 @pytest.fixture
-def control(bootstrap: str, tmp_path: Path) -> Iterator[Control]:
-    found = Control(bootstrap, tmp_path)
+def control(brokers: KafkaSettings, tmp_path: Path) -> Iterator[Control]:
+    found = Control(brokers, tmp_path)
     yield found
     if found.process is not None:
         found.process.kill()
         found.process.wait(10)
 
 
-def send(bootstrap: str, records: list[Outgoing]) -> None:
-    producer = KafkaBatchProducer(bootstrap)
+def send(brokers: KafkaSettings, records: list[Outgoing]) -> None:
+    producer = KafkaBatchProducer(brokers)
     producer.send(records)
     producer.close()
 
@@ -103,11 +104,11 @@ def test_killed_it_goes_on_and_a_command_is_one_event(control: Control) -> None:
     logged: Envelope[Any] = Envelope(
         "p-1", "/driftloop/serving", served.DESCRIPTOR.full_name, LOOP, 9, 9, "p-1", None, None, served
     )
-    send(control.bootstrap, [*(to_record(event) for event in log.events[:40]), to_record(logged, "k")])
+    send(control.brokers, [*(to_record(event) for event in log.events[:40]), to_record(logged, "k")])
     with control.start() as client:
         assert client.call("GetLineage", api.GetLineageRequest(id="p-1")).nodes[0].kind == "prediction"
     assert control.end(signal.SIGKILL) == -signal.SIGKILL
-    send(control.bootstrap, [to_record(event) for event in log.events[30:]])
+    send(control.brokers, [to_record(event) for event in log.events[30:]])
     with control.start() as client:
         asked = api.CommandRequest(loop=LOOP, who="anna", why="stocktaking", request_id="once")
         accepted = [client.call("Pause", asked) for _ in range(2)]
@@ -121,15 +122,15 @@ def test_killed_it_goes_on_and_a_command_is_one_event(control: Control) -> None:
         ids = [each.id for each in client.timeline(api.StreamTimelineRequest(loop=LOOP, all=True))]
         assert sorted(ids) == sorted([*(event.id for event in log.events), accepted[0].event_id])
     assert control.end(signal.SIGTERM) == 0
-    said = [each.header("ce_id") for each in read_topics(control.bootstrap, ["control.pause.v1"])]
+    said = [each.header("ce_id") for each in read_topics(control.brokers, ["control.pause.v1"])]
     assert set(said) == {accepted[0].event_id.encode()}, "one event, though a kill may have it sent again"
 
 
-def test_one_record_is_read_by_its_place(bootstrap: str) -> None:
+def test_one_record_is_read_by_its_place(brokers: KafkaSettings) -> None:
     topic = "control.resume.v1"
     records = [replace(to_record(event), topic=topic, partition=0) for event in two_champions().events[:3]]
-    send(bootstrap, records)
-    read = RecordFetcher(bootstrap, "one")
+    send(brokers, records)
+    read = RecordFetcher(brokers, "one")
     try:
         for offset in (2, 0, 1):
             found = read(TopicPartition(topic, 0), offset)

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from driftloop.bus.admin import create_topics
 from driftloop.bus.dead_letters import dead_letter
 from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import Record
 from driftloop.events.event_log import read_topics
 from driftloop.loop import load_loop
@@ -39,13 +40,13 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 def run(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("DRIFTLOOP_LOOPS_DIR", str(FOLDER))
     monkeypatch.setenv("DRIFTLOOP_KAFKA_BOOTSTRAP", kafka.bootstrap)
-    create_topics(kafka.bootstrap, plan_topics([ORDERS.definition]))
+    create_topics(kafka.settings, plan_topics([ORDERS.definition]))
     return lambda *arguments: CliRunner().invoke(cli.cli, ["dlq", *arguments])
 
 
-def refuse(bootstrap: str, topic: str, *values: bytes) -> None:
+def refuse(kafka: KafkaSettings, topic: str, *values: bytes) -> None:
     """Write dead letters as ingestion does."""
-    producer = KafkaBatchProducer(bootstrap)
+    producer = KafkaBatchProducer(kafka)
     letters = [
         dead_letter(Record(topic, 1, offset, b"k", value), consumer="ingestion", reason="range", detail="lines: [0]")
         for offset, value in enumerate(values)
@@ -56,7 +57,7 @@ def refuse(bootstrap: str, topic: str, *values: bytes) -> None:
 
 def test_letters_are_listed_shown_and_replayed_once(run: Run, kafka: Kafka) -> None:
     placed = ORDERS.messages[PLACED](uid="u-1", order_ref="o-1", shop="s", lines=0).SerializeToString()
-    refuse(kafka.bootstrap, PLACED, placed, b'{"uid": "u-2"}')
+    refuse(kafka.settings, PLACED, placed, b'{"uid": "u-2"}')
     listed = json.loads(run("list", PLACED, "--json").output)
     assert [(each["offset"], each["reason"], each["replay"]) for each in listed] == [
         (0, "range", None),
@@ -67,12 +68,12 @@ def test_letters_are_listed_shown_and_replayed_once(run: Run, kafka: Kafka) -> N
     assert shown["content"] == {"uid": "u-1", "order_ref": "o-1", "shop": "s"}
     assert "o-1" in run("show", PLACED, "0").output
     assert "sent 1 again to orders.placed" in run("replay", PLACED, "0", "--why", "fixed").output
-    assert [(each.partition, each.value) for each in list(read_topics(kafka.bootstrap, [PLACED]))] == [(1, placed)]
+    assert [(each.partition, each.value) for each in list(read_topics(kafka.settings, [PLACED]))] == [(1, placed)]
     rest = json.loads(run("replay", PLACED, "--all", "--why", "fixed", "--who", "me", "--json").output)
     assert rest == {"sent": [f"{PLACED}.dlq/0/1"], "before": []}
     again = json.loads(run("replay", PLACED, "0", "1", "--why", "twice", "--json").output)
     assert again == {"sent": [], "before": [f"{PLACED}.dlq/0/0", f"{PLACED}.dlq/0/1"]}
-    assert len(list(read_topics(kafka.bootstrap, [PLACED]))) == 2
+    assert len(list(read_topics(kafka.settings, [PLACED]))) == 2
     assert [each["replay"]["state"] for each in json.loads(run("list", PLACED, "--json").output)] == ["done", "done"]
 
 

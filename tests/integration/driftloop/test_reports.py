@@ -29,12 +29,12 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Commands on a broker of our own, whose log is the life of one loop."""
     with Kafka(tmp_path_factory.mktemp("reports")).running() as server:
-        create_topics(server.bootstrap, plan_topics([]))
-        producer = KafkaBatchProducer(server.bootstrap)
+        create_topics(server.settings, plan_topics([]))
+        producer = KafkaBatchProducer(server.settings)
         events = drifting().events
         producer.send([to_record(event) for event in events])
         producer.close()
-        assert {event.id for event in read_events(server.bootstrap)} == {event.id for event in events}, (
+        assert {event.id for event in read_events(server.settings)} == {event.id for event in events}, (
             "acknowledged, on a broker that was not yet the leader of all its topics"
         )
         environment = {

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import tritonclient.grpc as grpc
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.ops.system.health import ready
 from driftloop.ops.system.inference_probe import MODEL, SOURCE
 from driftloop.ops.system.parts import Part, parts
@@ -59,7 +60,7 @@ def test_every_part_restarts_after_tritonserver_was_killed_alone(settings: Setti
         config.write_text(config.read_text().replace(MODEL, name))
     waits = [Part(name, ("/bin/bash", "-c", "exec sleep 600")) for name in OTHERS]
     supervisor.start([triton, *waits], timeout_s=60.0)
-    assert_eventually(lambda: ready(triton, ""), 60.0, "Triton")
+    assert_eventually(lambda: ready(triton, KafkaSettings("")), 60.0, "Triton")
     _load(settings, loops)
     [server] = supervisor.pids("triton")
     stubs = psutil.Process(server).children(recursive=True)
@@ -76,7 +77,7 @@ def test_every_part_restarts_after_tritonserver_was_killed_alone(settings: Setti
             psutil.Process(killed).kill()
             assert_eventually(partial(_restarted, supervisor, name, killed), 30.0, name)
         assert all(stub.is_running() for stub in stubs)
-        assert_eventually(lambda: ready(triton, ""), 60.0, "Triton again")
+        assert_eventually(lambda: ready(triton, KafkaSettings("")), 60.0, "Triton again")
         _load(settings, loops)
         daemon = supervisor.daemon()
         assert daemon is not None

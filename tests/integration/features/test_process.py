@@ -55,9 +55,9 @@ def test_the_service_reads_kafka_to_the_end_and_continues_after_a_restart(
     home: Home, tmp_path: Path, kafka: Kafka
 ) -> None:
     settings = settings_in(tmp_path).model_copy(update={"kafka_bootstrap": kafka.bootstrap})
-    create_topics(kafka.bootstrap, plan_topics([home.loop.definition]))
-    producer = KafkaBatchProducer(kafka.bootstrap)
-    consumer = KafkaBatchConsumer(kafka.bootstrap, TOPICS, "test-features")
+    create_topics(kafka.settings, plan_topics([home.loop.definition]))
+    producer = KafkaBatchProducer(kafka.settings)
+    consumer = KafkaBatchConsumer(kafka.settings, TOPICS, "test-features")
     sent = list(records(home.loop, home.rows))
     middle = int(WATERMARKS[len(WATERMARKS) // 2])
     mark = watermark(middle, PARTITIONS - 1, "orders").value

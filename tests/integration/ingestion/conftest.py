@@ -24,8 +24,8 @@ def loop(tmp_path: Path) -> Loop:
 
 @pytest.fixture
 def service(tmp_path: Path, kafka: Kafka, loop: Loop) -> Iterator[Service]:
-    create_topics(kafka.bootstrap, plan_topics([loop.definition]))
-    service = Service(tmp_path, kafka.bootstrap, free_ports(1)[0])
+    create_topics(kafka.settings, plan_topics([loop.definition]))
+    service = Service(tmp_path, kafka.settings, free_ports(1)[0])
     try:
         yield service
     finally:

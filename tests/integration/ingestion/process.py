@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.events.event_log import read_events
 from driftloop.process.settings import ROOT
 from tests.helpers.eventually import assert_eventually
@@ -23,7 +24,7 @@ class Service:
     """`python -m services.ingestion`, started and killed at will."""
 
     home: Path
-    bootstrap: str
+    brokers: KafkaSettings
     health: int
     process: subprocess.Popen[bytes] | None = None
 
@@ -31,7 +32,7 @@ class Service:
         environment = {
             "DRIFTLOOP_HOME": str(self.home),
             "DRIFTLOOP_LOOPS_DIR": str(self.home / "loops"),
-            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.bootstrap,
+            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.brokers.bootstrap,
             "DRIFTLOOP_HEALTH_PORT": str(self.health),
             "DRIFTLOOP_FLUSH_ROWS": "40",
         }
@@ -54,7 +55,7 @@ class Service:
             return ""
 
 
-def flushed_to(bootstrap: str, loop: str, hour: int) -> bool:
+def flushed_to(brokers: KafkaSettings, loop: str, hour: int) -> bool:
     """Return whether the lake of a loop is complete up to this hour."""
     at_ms = START_MS + hour * HOUR_MS
-    return any(event.loop == loop and event.data.watermark_ms >= at_ms for event in read_events(bootstrap, [FLUSHED]))
+    return any(event.loop == loop and event.data.watermark_ms >= at_ms for event in read_events(brokers, [FLUSHED]))

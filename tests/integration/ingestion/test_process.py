@@ -12,6 +12,7 @@ from confluent_kafka import Producer as BareProducer
 
 from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts.control_pb2 import Resume
 from driftloop.contracts.ingestion_pb2 import RowsAccepted
@@ -47,15 +48,15 @@ def hour_of_events(loop: Loop, hour: int) -> list[Outgoing]:
     return [*outgoing, Outgoing(PLACED, b"noise", b"noise")]
 
 
-def dead_letters(bootstrap: str, topic: str = PLACED) -> list[Record]:
+def dead_letters(brokers: KafkaSettings, topic: str = PLACED) -> list[Record]:
     """Return dead letters, each once by its source record."""
-    with closing(KafkaBatchConsumer(bootstrap, [f"{topic}.dlq"], "letters")) as consumer:
+    with closing(KafkaBatchConsumer(brokers, [f"{topic}.dlq"], "letters")) as consumer:
         return list({record.header("dlq-source"): record for record in records(consumer)}.values())
 
 
 def test_after_kills_every_row_is_stored_and_published_once(service: Service, loop: Loop, kafka: Kafka) -> None:
     service.start()
-    producer = KafkaBatchProducer(kafka.bootstrap)
+    producer = KafkaBatchProducer(kafka.settings)
     producer.send(marks(0))
     for hour in range(12):
         producer.send(hour_of_events(loop, hour))
@@ -69,17 +70,17 @@ def test_after_kills_every_row_is_stored_and_published_once(service: Service, lo
     line.flush(10)
     producer.send(marks(13))
     producer.close()
-    assert_eventually(lambda: flushed_to(kafka.bootstrap, "orders", 13), 60)
+    assert_eventually(lambda: flushed_to(kafka.settings, "orders", 13), 60)
     lake = service.home / "lake" / "orders"
     accepted = LakeTable(lake / "events" / PLACED).read()
     expected = ["line", *(f"{hour}-{number}" for hour in range(12) for number in range(20))]
     assert sorted(accepted.column("event_id").to_pylist()) == sorted(expected)
     reasons = LakeTable(lake / "rejected").read().column("reason").to_pylist()
     assert (reasons.count("duplicate"), len(reasons)) == (12, 24)
-    assert [letter.value for letter in dead_letters(kafka.bootstrap)] == [b"noise"] * 12
+    assert [letter.value for letter in dead_letters(kafka.settings)] == [b"noise"] * 12
     sent = [
         event.data
-        for event in read_events(kafka.bootstrap, [ROWS])
+        for event in read_events(kafka.settings, [ROWS])
         if event.loop == "orders" and isinstance(event.data, RowsAccepted)
     ]
     positions = {
@@ -100,15 +101,15 @@ def test_a_paused_topic_stays_paused_after_a_kill_and_a_command_resumes_it(
     monkeypatch.setenv("DRIFTLOOP_DEAD_LETTER_LIMIT", "5")
     monkeypatch.setenv("DRIFTLOOP_POLL_RECORDS", "5")
     halted = write_loop(service.home / "loops", "halted", "halted.")
-    create_topics(kafka.bootstrap, plan_topics([halted.definition]))
+    create_topics(kafka.settings, plan_topics([halted.definition]))
     placed_topic, paid_topic = f"halted.{PLACED}", f"halted.{PAID}"
-    producer = KafkaBatchProducer(kafka.bootstrap)
+    producer = KafkaBatchProducer(kafka.settings)
     producer.send([Outgoing(placed_topic, b"noise", b"noise", partition=0)] * 40)
     producer.send([Outgoing(placed_topic, orjson.dumps(placed("good")), b"good", partition=0)])
     producer.flush()
     service.start()
-    assert_eventually(lambda: pauses(kafka.bootstrap) == ["TopicPaused"], 60)
-    refused = len(dead_letters(kafka.bootstrap, placed_topic))
+    assert_eventually(lambda: pauses(kafka.settings) == ["TopicPaused"], 60)
+    refused = len(dead_letters(kafka.settings, placed_topic))
     assert 5 < refused <= 10
     service.end(signal.SIGKILL)
     service.start()
@@ -116,17 +117,17 @@ def test_a_paused_topic_stays_paused_after_a_kill_and_a_command_resumes_it(
     producer.flush()
     lake = service.home / "lake" / "halted" / "events"
     assert_eventually(lambda: LakeTable(lake / paid_topic).exists(), 60)
-    assert len(dead_letters(kafka.bootstrap, placed_topic)) == refused
+    assert len(dead_letters(kafka.settings, placed_topic)) == refused
     resume = Draft("resume-1", "halted", START_MS, Resume(loop="halted", who="anna", why="fixed"))
     now_ms = SystemClock().now_ms()
     event = from_draft(resume, source="control", wall_time_ms=now_ms, cause=None, traceparent=None)
     producer.send([to_record(event)])
     producer.close()
     assert_eventually(lambda: LakeTable(lake / placed_topic).exists(), 60)
-    assert len(dead_letters(kafka.bootstrap, placed_topic)) == 40
-    assert pauses(kafka.bootstrap) == ["TopicPaused", "TopicResumed"]
+    assert len(dead_letters(kafka.settings, placed_topic)) == 40
+    assert pauses(kafka.settings) == ["TopicPaused", "TopicResumed"]
     assert service.end(signal.SIGTERM) == 0
 
 
-def pauses(bootstrap: str) -> list[str]:
-    return [type(event.data).__name__ for event in read_events(bootstrap, [PAUSES])]
+def pauses(brokers: KafkaSettings) -> list[str]:
+    return [type(event.data).__name__ for event in read_events(brokers, [PAUSES])]

@@ -63,7 +63,7 @@ def test_no_event_of_a_topic_that_is_created_again_is_lost(service: Service, kaf
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     [deleted] = admin.delete_topics([topic]).values()
     deleted.result()
-    assert_eventually(lambda: create_topics(kafka.bootstrap, plan_topics([loop.definition])) == [topic], 60.0)
+    assert_eventually(lambda: create_topics(kafka.settings, plan_topics([loop.definition])) == [topic], 60.0)
     new = [f"new-{number}" for number in range(80)]
     send(kafka, topic, new)
     assert_ends(service, topic)
@@ -75,7 +75,7 @@ def test_a_topic_that_is_gone_leaves_only_its_loop_out_until_it_exists_again(
     service: Service, kafka: Kafka, loop: Loop, tmp_path: Path
 ) -> None:
     other = write_loop(tmp_path / "loops", "stays", "stays.")
-    create_topics(kafka.bootstrap, plan_topics([other.definition]))
+    create_topics(kafka.settings, plan_topics([other.definition]))
     topic, stays = f"{loop.name}.{PLACED}", f"stays.{PLACED}"
     service.start()
     for name in (topic, stays):
@@ -91,7 +91,7 @@ def test_a_topic_that_is_gone_leaves_only_its_loop_out_until_it_exists_again(
     send(kafka, stays, ["meanwhile"])
     assert_stored(service, stays, ["before", "meanwhile"])
 
-    assert_eventually(lambda: create_topics(kafka.bootstrap, plan_topics([loop.definition])) == [topic], 60.0)
+    assert_eventually(lambda: create_topics(kafka.settings, plan_topics([loop.definition])) == [topic], 60.0)
     send(kafka, topic, ["after"])
     assert_ends(service, f"the broker has the topic {topic} now")
     service.start()

@@ -17,7 +17,7 @@ from tests.unit.monitoring.harness import SECTIONS
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A Kafka with every declared topic, for processes that use their real names on it."""
     with Kafka(tmp_path_factory.mktemp("kafka")).running() as server:
-        create_topics(server.bootstrap, plan_topics([]))
+        create_topics(server.settings, plan_topics([]))
         yield server
 
 

@@ -11,6 +11,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.process.settings import ROOT
 from tests.helpers.ports import free_ports
 
@@ -22,7 +23,7 @@ class Process:
     module: str
     home: Path
     loops_dir: Path
-    bootstrap: str
+    brokers: KafkaSettings
     port: int = field(default_factory=lambda: free_ports(1)[0])
     environment: dict[str, str] = field(default_factory=dict)
     """Additional settings of the next start."""
@@ -33,7 +34,7 @@ class Process:
         environment = os.environ | {
             "DRIFTLOOP_HOME": str(self.home),
             "DRIFTLOOP_LOOPS_DIR": str(self.loops_dir),
-            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.bootstrap,
+            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.brokers.bootstrap,
             "DRIFTLOOP_HEALTH_PORT": str(self.port),
             **self.environment,
         }

@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from driftloop.bus.kafka_batch import KafkaBatchConsumer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import Record
 from driftloop.contracts.topics import topic_of
 from driftloop.events.envelope import Envelope, from_record
@@ -15,10 +16,10 @@ from driftloop.events.envelope import Envelope, from_record
 class Events:
     """Records of the topic of a message, or of the topic with that suffix."""
 
-    def __init__(self, bootstrap: str, message: type[Message], suffix: str = "") -> None:
+    def __init__(self, brokers: KafkaSettings, message: type[Message], suffix: str = "") -> None:
         self._message = message
         topic = topic_of(message).name + suffix
-        self._consumer = KafkaBatchConsumer(bootstrap, [topic], f"test-{id(self)}", newest=True)
+        self._consumer = KafkaBatchConsumer(brokers, [topic], f"test-{id(self)}", newest=True)
         self._all: list[Record] = []
 
     def records(self) -> list[Record]:

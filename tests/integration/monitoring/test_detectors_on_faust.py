@@ -52,7 +52,7 @@ def windows(start: int, end: int) -> list[Outgoing]:
 
 @pytest.fixture
 def detectors(tmp_path: Path, loops_dir: Path, own_kafka: Kafka) -> Iterator[Process]:
-    process = Process("services.monitoring.detectors", tmp_path, loops_dir, own_kafka.bootstrap)
+    process = Process("services.monitoring.detectors", tmp_path, loops_dir, own_kafka.settings)
     yield process
     process.end(signal.SIGKILL)
 
@@ -60,9 +60,9 @@ def detectors(tmp_path: Path, loops_dir: Path, own_kafka: Kafka) -> Iterator[Pro
 @pytest.mark.timeout(280)
 @pytest.mark.proof
 def test_one_alarm_per_episode_after_two_kills(detectors: Process, own_kafka: Kafka) -> None:
-    producer = KafkaBatchProducer(own_kafka.bootstrap)
+    producer = KafkaBatchProducer(own_kafka.settings)
     alarms, decided = (
-        Events(own_kafka.bootstrap, message) for message in (monitoring.DriftDetected, monitoring.WindowDecided)
+        Events(own_kafka.settings, message) for message in (monitoring.DriftDetected, monitoring.WindowDecided)
     )
 
     def send(start: int, end: int) -> None:
@@ -108,9 +108,9 @@ def test_one_alarm_per_episode_after_two_kills(detectors: Process, own_kafka: Ka
 def test_unreadable_records_are_dead_letters_and_an_error_acknowledges_nothing(
     detectors: Process, own_kafka: Kafka
 ) -> None:
-    producer = KafkaBatchProducer(own_kafka.bootstrap)
-    decided = Events(own_kafka.bootstrap, monitoring.WindowDecided)
-    letters = Events(own_kafka.bootstrap, monitoring.WindowClosed, ".dlq")
+    producer = KafkaBatchProducer(own_kafka.settings)
+    decided = Events(own_kafka.settings, monitoring.WindowDecided)
+    letters = Events(own_kafka.settings, monitoring.WindowClosed, ".dlq")
     good = window(100, 0.0)
     producer.send([Outgoing(good.topic, b"\xff\xff", good.key, good.headers), good])
     producer.flush()

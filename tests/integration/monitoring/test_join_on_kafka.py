@@ -38,7 +38,7 @@ GRIDS = (
 
 @pytest.fixture
 def join(tmp_path: Path, loops_dir: Path, own_kafka: Kafka) -> Iterator[Process]:
-    process = Process("services.monitoring", tmp_path, loops_dir, own_kafka.bootstrap)
+    process = Process("services.monitoring", tmp_path, loops_dir, own_kafka.settings)
     yield process
     process.end(signal.SIGKILL)
 
@@ -64,8 +64,8 @@ def test_windows_equal_those_in_memory_after_three_kills(join: Process, own_kafk
     expected = bodies_by_id(harness.windows())
     assert len(expected) == DAYS
 
-    producer = KafkaBatchProducer(own_kafka.bootstrap)
-    events = Events(own_kafka.bootstrap, monitoring.WindowClosed)
+    producer = KafkaBatchProducer(own_kafka.settings)
+    events = Events(own_kafka.settings, monitoring.WindowClosed)
     part = len(records) // 4
 
     def closed(wanted: int) -> None:

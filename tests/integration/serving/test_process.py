@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 
 from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import Record
 from driftloop.contracts import features_pb2, predictions_pb2, serving_pb2
 from driftloop.contracts.topics import topic_of
@@ -42,7 +43,7 @@ class Deployment:
 
     home: Path
     triton: Triton
-    bootstrap: str
+    brokers: KafkaSettings
     health_port: int
     agent: subprocess.Popen[bytes] | None = None
 
@@ -50,7 +51,7 @@ class Deployment:
         environment = os.environ | {
             "DRIFTLOOP_HOME": str(self.home),
             "DRIFTLOOP_LOOPS_DIR": str(self.home / "loops"),
-            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.bootstrap,
+            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.brokers.bootstrap,
             "DRIFTLOOP_TRITON_GRPC": self.triton.address,
             "DRIFTLOOP_TRITON_CONTROL_TOKEN": TOKEN,
             "DRIFTLOOP_HEALTH_PORT": str(self.health_port),
@@ -82,7 +83,7 @@ class Deployment:
     def events(self, kind: type[M]) -> list[Envelope[M]]:
         """Return all events of a kind, from the start of its topic."""
         topic = topic_of(kind)
-        consumer = KafkaBatchConsumer(self.bootstrap, [topic.name], "test")
+        consumer = KafkaBatchConsumer(self.brokers, [topic.name], "test")
         ends = sum(consumer.end_offsets().values())
         records: list[Record] = []
         while len(records) < ends:
@@ -106,7 +107,7 @@ def kafka(tmp_path: Path) -> Iterator[Kafka]:
     server = Kafka(tmp_path)
     try:
         server.start()
-        create_topics(server.bootstrap, plan_topics([]), timeout_s=120.0)
+        create_topics(server.settings, plan_topics([]), timeout_s=120.0)
         yield server
     finally:
         server.kill()
@@ -122,7 +123,7 @@ def deployment(tmp_path: Path, kafka: Kafka) -> Iterator[Deployment]:
     triton.start()
     (tmp_path / "loops" / LOOP).mkdir(parents=True)
     (tmp_path / "loops" / LOOP / "loop.yaml").write_text(yaml.safe_dump(DECLARED))
-    running = Deployment(tmp_path, triton, kafka.bootstrap, free_ports(1)[0])
+    running = Deployment(tmp_path, triton, kafka.settings, free_ports(1)[0])
     try:
         yield running
     finally:
@@ -136,7 +137,7 @@ def test_a_killed_agent_loses_nothing_and_repeats_no_event(deployment: Deploymen
     feast.put(DEPOT, ("north",), {"count_3600s": 3.0})
     feast.watermark(VIEW_KEYS, T0)
     first, second = write_release(tmp_path, "r-a", 0.0), write_release(tmp_path, "r-b", 100.0)
-    producer = KafkaBatchProducer(deployment.bootstrap)
+    producer = KafkaBatchProducer(deployment.brokers)
     deployment.start()
     producer.send([to_record(route_changed(1, first))])  # type: ignore[arg-type]
     producer.flush()

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 
 from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts import control_pb2 as control
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events import ids
@@ -37,17 +38,17 @@ WINDOWS = 24
 
 
 @pytest.fixture
-def bootstrap(tmp_path: Path) -> Iterator[str]:
+def brokers(tmp_path: Path) -> Iterator[KafkaSettings]:
     with Kafka(tmp_path).running() as kafka:
-        create_topics(kafka.bootstrap, plan_topics([]))
-        yield kafka.bootstrap
+        create_topics(kafka.settings, plan_topics([]))
+        yield kafka.settings
 
 
 @dataclass
 class Service:
     """Starts and stops `python -m services.training`."""
 
-    bootstrap: str
+    brokers: KafkaSettings
     home: Path
     process: subprocess.Popen[bytes] | None = None
 
@@ -58,7 +59,7 @@ class Service:
             "DRIFTLOOP_LOOPS_DIR": str(LOOPS),
             "DRIFTLOOP_LOOPS": '["orders"]',
             "DRIFTLOOP_FEATURE_REPO": str(FEATURE_REPO),
-            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.bootstrap,
+            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.brokers.bootstrap,
             "DRIFTLOOP_HEALTH_PORT": str(health),
         }
         self.process = subprocess.Popen(
@@ -93,8 +94,8 @@ def window(number: int) -> Envelope[Message]:
 
 
 @pytest.fixture
-def service(bootstrap: str, tmp_path: Path) -> Iterator[Service]:
-    service = Service(bootstrap, tmp_path / "home")
+def service(brokers: KafkaSettings, tmp_path: Path) -> Iterator[Service]:
+    service = Service(brokers, tmp_path / "home")
     yield service
     if service.process is not None and service.process.poll() is None:
         service.end(signal.SIGKILL)
@@ -102,14 +103,14 @@ def service(bootstrap: str, tmp_path: Path) -> Iterator[Service]:
 
 def test_a_killed_controller_answers_each_event_once(service: Service) -> None:
     topics = ["monitoring.window-decided.v1", "training.retrain-requested.v1", "training.reason-coalesced.v1"]
-    producer = KafkaBatchProducer(service.bootstrap)
+    producer = KafkaBatchProducer(service.brokers)
 
     def publish(*events: Envelope[Any]) -> None:
         producer.send([to_record(event) for event in events])
         producer.flush()
 
     def event_ids(kind: str) -> set[str]:
-        return {event.id for event in read_events(service.bootstrap, topics) if event.type.endswith(kind)}
+        return {event.id for event in read_events(service.brokers, topics) if event.type.endswith(kind)}
 
     service.start()
     publish(*(window(number) for number in range(1, 21)))

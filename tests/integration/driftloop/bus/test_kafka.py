@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 from driftloop.bus.admin import TopicPlan, create_topics, wait_for_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import UNREADABLE_HEADERS, Outgoing, RecordsRefused, TopicPartition
 from driftloop.loop.topics import plan_topics
 from driftloop.process.errors import Retriable, UndeclaredTopic
@@ -44,16 +45,16 @@ class _KafkaBus:
         return self.kafka.topic(partitions)
 
     def batch_consumer(self, topics: Sequence[str], group: str) -> KafkaBatchConsumer:
-        return KafkaBatchConsumer(self.kafka.bootstrap, topics, group)
+        return KafkaBatchConsumer(self.kafka.settings, topics, group)
 
     def batch_producer(self) -> KafkaBatchProducer:
-        return KafkaBatchProducer(self.kafka.bootstrap)
+        return KafkaBatchProducer(self.kafka.settings)
 
     def lifecycle_consumer(self, topics: Sequence[str], group: str) -> KafkaLifecycleConsumer:
-        return KafkaLifecycleConsumer(self.kafka.bootstrap, topics, group)
+        return KafkaLifecycleConsumer(self.kafka.settings, topics, group)
 
     def lifecycle_producer(self) -> KafkaLifecycleProducer:
-        return KafkaLifecycleProducer(self.kafka.bootstrap)
+        return KafkaLifecycleProducer(self.kafka.settings)
 
 
 def _thread_states(pid: int) -> set[str]:
@@ -83,35 +84,35 @@ class TestBatches(BatchBusSuite):
         """The broker refuses the smaller one, and the client itself the larger one."""
         topic = kafka.topic(max_bytes=1_000)
         large = Outgoing(topic, b"x" * size)
-        with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
+        with closing(KafkaBatchProducer(kafka.settings)) as producer:
             producer.send([large])
             with pytest.raises(RecordsRefused, match="too large") as error:
                 producer.flush()
             assert [record for record, _ in error.value.refused] == [large]
             producer.send([Outgoing(topic, b"small")])
             producer.flush()
-        with closing(KafkaBatchConsumer(kafka.bootstrap, [topic], new_group())) as consumer:
+        with closing(KafkaBatchConsumer(kafka.settings, [topic], new_group())) as consumer:
             assert [record.value for record in take(consumer, 1)] == [b"small"]
 
     def test_a_flush_without_a_broker_raises_and_loses_nothing(self, kafka: Kafka) -> None:
         topic = kafka.topic()
-        with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
+        with closing(KafkaBatchProducer(kafka.settings)) as producer:
             producer.partitions(topic)
             with paused(kafka):
                 producer.send(numbered(topic, 5))
                 with pytest.raises(Retriable, match="5 records not acknowledged"):
                     producer.flush(0.3)
             producer.flush()
-        with closing(KafkaBatchConsumer(kafka.bootstrap, [topic], new_group())) as consumer:
+        with closing(KafkaBatchConsumer(kafka.settings, [topic], new_group())) as consumer:
             assert numbers(take(consumer, 5)) == [0, 1, 2, 3, 4]
             assert consumer.end_offsets() == {TopicPartition(topic, 0): 5}
 
     def test_a_new_reader_can_start_at_the_end(self, kafka: Kafka) -> None:
         topic = kafka.topic()
-        with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
+        with closing(KafkaBatchProducer(kafka.settings)) as producer:
             producer.send(numbered(topic, 3))
             producer.flush()
-            with closing(KafkaBatchConsumer(kafka.bootstrap, [topic], new_group(), newest=True)) as consumer:
+            with closing(KafkaBatchConsumer(kafka.settings, [topic], new_group(), newest=True)) as consumer:
                 producer.send(numbered(topic, 2, start=3))
                 producer.flush()
                 assert numbers(take(consumer, 2)) == [3, 4]
@@ -124,33 +125,33 @@ class TestLifecycle(LifecycleBusSuite):
 
     async def test_two_consumers_of_a_group_share_the_partitions_without_loss(self, kafka: Kafka) -> None:
         topic, group = kafka.topic(partitions=4), new_group()
-        async with running(KafkaLifecycleProducer(kafka.bootstrap)) as producer:
+        async with running(KafkaLifecycleProducer(kafka.settings)) as producer:
             await producer.send([r for p in range(4) for r in numbered(topic, 5, partition=p)])
-        async with running(KafkaLifecycleConsumer(kafka.bootstrap, [topic], group)) as first:
+        async with running(KafkaLifecycleConsumer(kafka.settings, [topic], group)) as first:
             seen = await take_events(first, 20)
             await first.commit({TopicPartition(topic, p): 3 for p in range(4)})
-            async with running(KafkaLifecycleConsumer(kafka.bootstrap, [topic], group)) as second:
+            async with running(KafkaLifecycleConsumer(kafka.settings, [topic], group)) as second:
                 await take_events(second, 4)  # two partitions, two uncommitted records in each
                 await first.commit({TopicPartition(topic, p): 5 for p in range(4)})
-        async with running(KafkaLifecycleConsumer(kafka.bootstrap, [topic], group)) as third:
+        async with running(KafkaLifecycleConsumer(kafka.settings, [topic], group)) as third:
             again = await take_events(third, 4)
         assert len({record.partition for record in again}) == 2
         assert set(again) <= set(seen)
 
     async def test_a_record_that_is_too_large_is_a_defect_and_does_not_block_others(self, kafka: Kafka) -> None:
         topic = kafka.topic()
-        async with running(KafkaLifecycleProducer(kafka.bootstrap)) as producer:
+        async with running(KafkaLifecycleProducer(kafka.settings)) as producer:
             with pytest.raises(RuntimeError, match="MessageSizeTooLarge"):
                 await producer.send([Outgoing(topic, b"before", b"k"), Outgoing(topic, b"x" * 9_000_000, b"k")])
             await producer.send([Outgoing(topic, b"after", b"k")])
-        async with running(KafkaLifecycleConsumer(kafka.bootstrap, [topic], new_group())) as consumer:
+        async with running(KafkaLifecycleConsumer(kafka.settings, [topic], new_group())) as consumer:
             assert [record.value for record in await take_events(consumer, 2)] == [b"before", b"after"]
 
     async def test_a_producer_without_a_broker_is_retriable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         address = f"127.0.0.1:{free_ports(1)[0]}"
         monkeypatch.setattr("driftloop.bus.kafka_lifecycle.wait_for_topics", lambda *_: None)
         with pytest.raises(Retriable, match=address):
-            await KafkaLifecycleProducer(address).start()
+            await KafkaLifecycleProducer(KafkaSettings(address)).start()
 
 
 class TestHeaderNames:
@@ -162,11 +163,11 @@ class TestHeaderNames:
         topic = kafka.topic()
         odd = (b"odd", [("ce_id", b"2"), ODD_HEADER])
         await send(monkeypatch, kafka.bootstrap, topic, (b"before", []), odd, (b"after", [("ce_id", b"3")]))
-        async with running(KafkaLifecycleConsumer(kafka.bootstrap, [topic], new_group())) as consumer:
+        async with running(KafkaLifecycleConsumer(kafka.settings, [topic], new_group())) as consumer:
             records = await take_events(consumer, 3)
         assert [record.value for record in records] == [b"before", b"odd", b"after"]
         assert records[1].headers == (("ce_id", b"2"), (READ_AS, b"1"))
-        with closing(KafkaBatchConsumer(kafka.bootstrap, [topic], new_group())) as batches:
+        with closing(KafkaBatchConsumer(kafka.settings, [topic], new_group())) as batches:
             read = take(batches, 3)
         assert [record.value for record in read] == [b"before", b"odd", b"after"]
         assert [name for name, _ in read[1].headers] == [UNREADABLE_HEADERS]
@@ -174,8 +175,8 @@ class TestHeaderNames:
 
 class TestTopics:
     def test_an_existing_dead_letter_topic_gets_the_retention(self, kafka: Kafka) -> None:
-        create_topics(kafka.bootstrap, [TopicPlan("old.v1.dlq", 1, -1)])
-        create_topics(kafka.bootstrap, [TopicPlan("old.v1.dlq", 1, 86_400_000, retention_bytes=10**9, update=True)])
+        create_topics(kafka.settings, [TopicPlan("old.v1.dlq", 1, -1)])
+        create_topics(kafka.settings, [TopicPlan("old.v1.dlq", 1, 86_400_000, retention_bytes=10**9, update=True)])
         resource = ConfigResource(ConfigResource.Type.TOPIC, "old.v1.dlq")
         client = AdminClient({"bootstrap.servers": kafka.bootstrap})
         [answer] = client.describe_configs([resource]).values()
@@ -184,23 +185,23 @@ class TestTopics:
 
     def test_a_topic_is_created_once_as_planned(self, kafka: Kafka) -> None:
         wanted = [TopicPlan("created.v1", 3, -1), TopicPlan("created.v1.dlq", 1, -1)]
-        assert create_topics(kafka.bootstrap, wanted) == ["created.v1", "created.v1.dlq"]
-        assert create_topics(kafka.bootstrap, wanted) == []
-        with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
+        assert create_topics(kafka.settings, wanted) == ["created.v1", "created.v1.dlq"]
+        assert create_topics(kafka.settings, wanted) == []
+        with closing(KafkaBatchProducer(kafka.settings)) as producer:
             assert producer.partitions("created.v1") == 3
 
     def test_the_broker_accepts_every_declared_topic(self, kafka: Kafka) -> None:
         wanted = plan_topics([])
-        create_topics(kafka.bootstrap, wanted)
-        wait_for_topics(kafka.bootstrap, [topic.name for topic in wanted], timeout_s=10)
+        create_topics(kafka.settings, wanted)
+        wait_for_topics(kafka.settings, [topic.name for topic in wanted], timeout_s=10)
 
     def test_the_wait_for_a_missing_topic_ends_with_its_name(self, kafka: Kafka) -> None:
         began = time.monotonic()
         with pytest.raises(UndeclaredTopic, match="nobody-made-me"):
-            wait_for_topics(kafka.bootstrap, ["nobody-made-me"], timeout_s=0.3)
+            wait_for_topics(kafka.settings, ["nobody-made-me"], timeout_s=0.3)
         assert time.monotonic() - began < 5
 
     def test_the_wait_for_a_missing_broker_ends_with_its_address(self) -> None:
         address = f"127.0.0.1:{free_ports(1)[0]}"
         with pytest.raises(Retriable, match=address):
-            create_topics(address, [], timeout_s=0.1)
+            create_topics(KafkaSettings(address), [], timeout_s=0.1)

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.events.envelope import Draft, Envelope
 from driftloop.process.signals import run_on_thread
@@ -39,8 +40,8 @@ def main() -> None:
         name=GROUP,
         handlers=handlers,
         engine=open_database(url, metadata),
-        consumer=KafkaLifecycleConsumer(bootstrap, topics_of(handlers), GROUP),
-        producer=KafkaLifecycleProducer(bootstrap),
+        consumer=KafkaLifecycleConsumer(KafkaSettings(bootstrap), topics_of(handlers), GROUP),
+        producer=KafkaLifecycleProducer(KafkaSettings(bootstrap)),
         stop=stop,
     )
     asyncio.run(service.run())

@@ -35,7 +35,7 @@ def test_a_service_killed_twice_in_a_batch_has_every_effect_once(kafka: Kafka, t
     url = f"sqlite:///{tmp_path / 'killed.db'}"
     engine = open_database(url, metadata)
     events = [closed(number) for number in range(EVENTS)]
-    with closing(KafkaBatchProducer(kafka.bootstrap)) as producer:
+    with closing(KafkaBatchProducer(kafka.settings)) as producer:
         producer.send([to_record(event) for event in events])
         producer.flush()
 
@@ -85,7 +85,7 @@ def _committed(reader: Consumer) -> int:
 
 
 def _all(kafka: Kafka, topic: str) -> list[Record]:
-    with closing(KafkaBatchConsumer(kafka.bootstrap, [topic], new_group())) as consumer:
+    with closing(KafkaBatchConsumer(kafka.settings, [topic], new_group())) as consumer:
         end = consumer.end_offsets()[TopicPartition(topic, 0)]
         records: list[Record] = []
         while len(records) < end:

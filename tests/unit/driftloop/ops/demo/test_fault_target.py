@@ -10,11 +10,14 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.ops.demo.fault_target import FaultTarget
 from driftloop.ops.system.parts import Part
 from driftloop.process.errors import DriftloopError
 from driftloop.process.health import HealthServer
 from tests.helpers.eventually import assert_eventually
+
+NO_KAFKA = KafkaSettings("")
 
 _WAITS = [sys.executable, "-c", "import sys; sys.stdin.read()"]
 
@@ -66,9 +69,9 @@ def test_a_restarted_process_is_used_when_it_is_ready(started: list[subprocess.P
         started.append(_start())
         pids[:] = [started[1].pid]
         with pytest.raises(DriftloopError, match="waits was killed and was not ready again"):
-            target.wait_for_restart("", 0.2, threading.Event())
+            target.wait_for_restart(NO_KAFKA, 0.2, threading.Event())
         ready.set()
-        assert target.wait_for_restart("", 60.0, threading.Event())
+        assert target.wait_for_restart(NO_KAFKA, 60.0, threading.Event())
     assert target.process is not None
     assert target.process.pid == started[1].pid
 
@@ -79,7 +82,7 @@ def test_a_dead_process_is_not_used(started: list[subprocess.Popen[bytes]]) -> N
         target = FaultTarget(part, lambda: [started[0].pid])
         target.kill()
         with pytest.raises(DriftloopError):
-            target.wait_for_restart("", 0.3, threading.Event())
+            target.wait_for_restart(NO_KAFKA, 0.3, threading.Event())
 
 
 def test_the_wait_ends_when_stopped(started: list[subprocess.Popen[bytes]]) -> None:
@@ -87,7 +90,7 @@ def test_the_wait_ends_when_stopped(started: list[subprocess.Popen[bytes]]) -> N
     stop.set()
     target = FaultTarget(Part("waits", ()), lambda: [started[0].pid])
     target.kill()
-    assert not target.wait_for_restart("", 60.0, stop)
+    assert not target.wait_for_restart(NO_KAFKA, 60.0, stop)
 
 
 def test_a_part_that_does_not_run_is_refused() -> None:
