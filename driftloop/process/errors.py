@@ -8,6 +8,7 @@
     ├── Retriable             the event cannot be handled now: wait, then retry it
     ├── ConfigError           a setting is wrong: which one, and what to use
     │   └── LoopDefinitionError   a loop's files are wrong: file, line, and what to use
+    ├── LeaseLost             another instance has taken over: the process must end
     ├── UndeclaredTopic       no file in protos/topics/ declares the topic
     ├── TopicChanged          a topic that the process reads is another one now; the process must restart
     └── BundleError           a release's files are not what its manifest says
@@ -53,6 +54,10 @@ class LoopDefinitionError(ConfigError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class LeaseLost(DriftloopError):
+    """Another instance of the service has taken over. The process must end; after its restart it is a standby."""
 
 
 class UndeclaredTopic(DriftloopError):

@@ -18,6 +18,7 @@ Probe = Callable[[], bool]
 class HealthServer:
     """Serve health over HTTP. ``/live`` always answers 200; ``/ready`` answers 200, or 503 if the service is not ready.
 
+    The answer of ``/ready`` has the ``role`` from the status, if there is one: a standby is ready to take over.
     ``/status`` returns the status of the service as JSON.
     """
 
@@ -54,7 +55,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, b'{"live": true}')
         elif self.path == "/ready":
             ready = self.probe()
-            self._answer(200 if ready else 503, json.dumps({"ready": ready}).encode())
+            role = {name: value for name, value in self.status().items() if name == "role"}
+            self._answer(200 if ready else 503, json.dumps({"ready": ready, **role}).encode())
         elif self.path == "/status":
             self._answer(200, json.dumps(self.status()).encode())
         else:

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from driftloop.process import log, startup_errors, telemetry
 from driftloop.process.errors import ConfigError, DriftloopError
@@ -33,6 +33,15 @@ class Service(Protocol):
         ...
 
 
+@runtime_checkable
+class Standby(Protocol):
+    """A service that works on one instance at a time."""
+
+    def role(self) -> str:
+        """Return `leader` or `standby`."""
+        ...
+
+
 class _ServiceHolder:
     """Hold the service once it is built. The health server starts earlier, so that it answers during start-up."""
 
@@ -42,7 +51,8 @@ class _ServiceHolder:
         return self.service is not None and self.service.ready()
 
     def status(self) -> dict[str, Any]:
-        return {"ready": self.ready(), "pid": os.getpid()}
+        role: dict[str, Any] = {"role": self.service.role()} if isinstance(self.service, Standby) else {}
+        return {"ready": self.ready(), **role, "pid": os.getpid()}
 
 
 def serve(name: str, settings: SettingsT, build: Callable[[SettingsT, threading.Event], Service]) -> int:

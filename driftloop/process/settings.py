@@ -81,6 +81,10 @@ class Settings(BaseSettings):
     """SQLAlchemy URL that contains `{service}`; empty: SQLite files below `home`."""
     state_url_file: str = ""
     """File with `state_url`, which keeps its password out of the environment."""
+    instance: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,64}$")
+    """Name of this instance, if several instances of a service share a home. One of them works, the others wait."""
+    lease_s: float = Field(default=15.0, gt=0)
+    """Time after which a standby takes over from an instance that does not renew its lease."""
     health_port: int = Field(default=0, ge=0, le=65535)
     """Port of `/live`, `/ready` and `/metrics` of this process; 0 uses any free port."""
     log_level: str = "INFO"

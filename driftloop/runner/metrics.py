@@ -20,3 +20,7 @@ HANDLE_SECONDS = Histogram(
 )
 SENT = Counter("driftloop_outbox_sent", "Lifecycle events that the relay published.", ("service",))
 BACKLOG = Gauge("driftloop_outbox_backlog", "Lifecycle events in the outbox that are not published yet.", ("service",))
+LEADS = Gauge(
+    "driftloop_leads", "Whether this instance of a service works (1) or waits as a standby (0).", ("service",)
+)
+LEASE_EPOCH = Gauge("driftloop_lease_epoch", "Epoch of the lease that this instance has.", ("service",))

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from driftloop.process.errors import ConfigError
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
 
 COMMON = Path(__file__).with_name("revisions")
 TABLE = "driftloop_revisions"
@@ -31,6 +32,8 @@ def migrate(engine: Engine, folders: Sequence[Path]) -> None:
     Raises:
         ConfigError: a newer version of driftloop wrote the database.
     """
+    from alembic.script import ScriptDirectory  # slow to import, and a process with a lease alone migrates nothing
+
     script = ScriptDirectory(str(COMMON), version_locations=[str(folder) for folder in folders])
     while _step(engine, script):
         pass
@@ -38,6 +41,9 @@ def migrate(engine: Engine, folders: Sequence[Path]) -> None:
 
 def _step(engine: Engine, script: ScriptDirectory) -> bool:
     """Apply the next revision; return whether there was one."""
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+
     applied: list[str] = []
 
     def following(heads: Any, _context: MigrationContext) -> list[Any]:

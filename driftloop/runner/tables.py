@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -66,7 +66,11 @@ outbox = Table(
 Index("outbox_unsent", outbox.c.sent_wall_ms, outbox.c.position)
 
 
-def open_database(url: str, *tables: MetaData) -> Engine:
+Fence = Callable[[Connection], None]
+"""Raises if this process must not write any more; called at the beginning of each write transaction."""
+
+
+def open_database(url: str, *tables: MetaData, fence: Fence | None = None) -> Engine:
     """Return an engine on a service's database, with inbox, outbox and the service's own tables of this version.
 
     Tables without revisions are created if they are missing. A transaction begins as the database's one writer. So two
@@ -75,9 +79,24 @@ def open_database(url: str, *tables: MetaData) -> Engine:
     mode with full durability at checkpoints. PostgreSQL takes an advisory lock until the end of the transaction
     (`docs/decisions/0009-one-writer-per-database.md`).
 
+    ``fence`` stops a process that another one has replaced (`driftloop.runner.lease`).
+
     Raises:
         ConfigError: a newer version of driftloop wrote the database.
     """
+    engine = connect(url)
+    if fence is not None:
+        event.listen(engine, "begin", lambda connection: None if _reads(connection) else fence(connection))
+    schemas = (metadata, *tables)
+    migrate(engine, [schema.info[_REVISIONS] for schema in schemas if _REVISIONS in schema.info])
+    for schema in schemas:
+        if _REVISIONS not in schema.info:
+            schema.create_all(engine)
+    return engine
+
+
+def connect(url: str) -> Engine:
+    """Return an engine on a database as it is, whose transactions begin as `open_database` says."""
     engine = create_engine(
         url, connect_args={"timeout": 30, "check_same_thread": False} if url.startswith("sqlite") else {}
     )
@@ -86,11 +105,6 @@ def open_database(url: str, *tables: MetaData) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     elif engine.dialect.name == "postgresql":
         event.listen(engine, "begin", _begin_postgresql)
-    schemas = (metadata, *tables)
-    migrate(engine, [schema.info[_REVISIONS] for schema in schemas if _REVISIONS in schema.info])
-    for schema in schemas:
-        if _REVISIONS not in schema.info:
-            schema.create_all(engine)
     return engine
 
 

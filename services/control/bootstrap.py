@@ -14,6 +14,7 @@ from driftloop.bus.record_fetcher import RecordFetcher
 from driftloop.events.event_log import LIFECYCLE
 from driftloop.loop import load_loops
 from driftloop.process.clock import Clock, SystemClock
+from driftloop.runner.lease import Lease
 from driftloop.runner.relay import Relay
 from driftloop.runner.tables import open_database
 from services.control.adapters.predictions import TOPIC, PredictionIndex
@@ -37,7 +38,7 @@ from services.control.web.server import WebServer
 from services.control.web.stream import Streams
 
 
-def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
+def build(settings: ControlSettings, stop: threading.Event, lease: Lease) -> ControlService:
     """Build the service on Kafka and its own database.
 
     Raises:
@@ -45,7 +46,7 @@ def build(settings: ControlSettings, stop: threading.Event) -> ControlService:
     """
     clock, feed = SystemClock(), Feed()
     loops = load_loops(settings.loops_dir, settings.loops)
-    engine = open_database(settings.database_url(NAME), metadata)
+    engine = open_database(settings.database_url(NAME), metadata, fence=lease.check)
     kafka = KafkaSettings.of(settings, NAME)
     reader = Reader(
         engine,

@@ -9,6 +9,7 @@ from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import SystemClock
 from driftloop.process.settings import Settings
 from driftloop.runner.kafka import kafka_service
+from driftloop.runner.lease import Lease
 from driftloop.runner.service import LifecycleService
 from driftloop.runner.tables import open_database
 from services.evaluation.adapters.bundles import LocalBundles
@@ -20,7 +21,7 @@ from services.evaluation.offline_evaluation import Judge
 NAME = "evaluation"
 
 
-def build(settings: Settings, stop: threading.Event) -> LifecycleService:
+def build(settings: Settings, stop: threading.Event, lease: Lease) -> LifecycleService:
     """Build the service on Kafka, its own database and bundles on local disk.
 
     Raises:
@@ -31,4 +32,5 @@ def build(settings: Settings, stop: threading.Event) -> LifecycleService:
     resolve_path = path_resolver(settings.home)
     judge = Judge(LocalBundles(resolve_path), ParquetHoldouts(resolve_path), clock)
     handlers = table(Evaluation(loops, judge, clock, SqlState))
-    return kafka_service(NAME, settings, handlers, open_database(settings.database_url(NAME), metadata), stop, clock)
+    engine = open_database(settings.database_url(NAME), metadata, fence=lease.check)
+    return kafka_service(NAME, settings, handlers, engine, stop, clock)

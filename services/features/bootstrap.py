@@ -14,7 +14,8 @@ from driftloop.loop.load import load_loops
 from driftloop.process.clock import SystemClock
 from driftloop.process.errors import LoopDefinitionError
 from driftloop.runner.batch_loop import BatchLoop, LoopOptions
-from services.features.adapters.checkpoint_file import CheckpointFile
+from driftloop.runner.lease import Lease
+from services.features.adapters.checkpoint_file import CheckpointFile, FencedCheckpoints
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.feast_views import apply
 from services.features.adapters.single_writer import claim
@@ -34,7 +35,7 @@ NAME = "features"
 LAG_EVERY_S = 5.0
 
 
-def build(settings: FeaturesSettings, stop: threading.Event) -> BatchLoop:
+def build(settings: FeaturesSettings, stop: threading.Event, lease: Lease) -> BatchLoop:
     """Build the service on real parts, at its last checkpoint.
 
     Raises:
@@ -42,7 +43,7 @@ def build(settings: FeaturesSettings, stop: threading.Event) -> BatchLoop:
     """
     lock = claim(lock_path(settings))
     specs = declared_views(settings)
-    checkpoints = checkpoint_file(settings)
+    checkpoints = FencedCheckpoints(checkpoint_file(settings), lease)
     checkpoint = checkpoints.load() or Checkpoint()
     kafka = KafkaSettings.of(settings, NAME)
     consumer = KafkaBatchConsumer(kafka, [TOPIC], NAME, linger_s=settings.features_linger_s)

@@ -3,8 +3,9 @@
 import sys
 
 from driftloop.process.serve import serve
+from driftloop.runner.alone import alone
 from services.ingestion.bootstrap import NAME, build
 from services.ingestion.config import IngestionSettings
 
 if __name__ == "__main__":
-    sys.exit(serve(NAME, IngestionSettings(), build))
+    sys.exit(serve(NAME, IngestionSettings(), alone(NAME, build)))

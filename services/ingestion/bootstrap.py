@@ -21,6 +21,7 @@ from driftloop.process.home_secrets import read_secret
 from driftloop.process.settings import Settings
 from driftloop.process.startup_errors import write_refused_loops
 from driftloop.runner.batch_loop import BatchLoop, LoopOptions
+from driftloop.runner.lease import Lease
 from driftloop.runner.tables import open_database
 from services.ingestion import metrics
 from services.ingestion.adapters.delta import DeltaLake
@@ -59,7 +60,7 @@ class World:
     probe_secret: str
 
 
-def build(settings: IngestionSettings, stop: threading.Event) -> BatchLoop:
+def build(settings: IngestionSettings, stop: threading.Event, lease: Lease) -> BatchLoop:
     """Build the service on Kafka, Delta and SQL.
 
     Raises:
@@ -68,7 +69,7 @@ def build(settings: IngestionSettings, stop: threading.Event) -> BatchLoop:
     """
     kafka = KafkaSettings.of(settings, NAME)
     defined = load_loops(settings.loops_dir, settings.loops)
-    journal = SqlJournal(open_database(settings.database_url(NAME), metadata))
+    journal = SqlJournal(open_database(settings.database_url(NAME), metadata, fence=lease.check))
     absent = absent_topics(kafka, topics(defined), journal)
     loops, compiled = accepted_loops(defined, settings, absent)
     clock = SystemClock()

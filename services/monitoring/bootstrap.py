@@ -14,6 +14,7 @@ from driftloop.bus.ports import BatchConsumer, LifecycleProducer, TopicPartition
 from driftloop.loop import LoopDefinition, load_loops, to_ms
 from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import Clock, SystemClock
+from driftloop.runner.lease import Lease
 from driftloop.runner.tables import open_database
 from services.monitoring.adapters.bundles import LocalReferences
 from services.monitoring.adapters.sql import restore
@@ -31,7 +32,7 @@ OUTCOMES = "ingestion.outcomes-accepted.v1"
 TOPICS = (PREDICTIONS, OUTCOMES, "registry.route-changed.v1", "registry.stage-entered.v1")
 
 
-def build(settings: MonitoringSettings, stop: threading.Event) -> Joiner:
+def build(settings: MonitoringSettings, stop: threading.Event, lease: Lease) -> Joiner:
     """Return the join on Kafka, with its own database and bundles on local disk.
 
     Raises:
@@ -41,7 +42,7 @@ def build(settings: MonitoringSettings, stop: threading.Event) -> Joiner:
     kafka = KafkaSettings.of(settings, NAME)
     return assemble(
         [loop.definition for loop in load_loops(settings.loops_dir, settings.loops)],
-        engine=open_database(settings.database_url(NAME), metadata),
+        engine=open_database(settings.database_url(NAME), metadata, fence=lease.check),
         consumer=KafkaBatchConsumer(kafka, TOPICS, NAME, linger_s=settings.linger_s),
         producer=KafkaLifecycleProducer(kafka),
         references=LocalReferences(path_resolver(settings.home)),

@@ -3,8 +3,9 @@
 import sys
 
 from driftloop.process.serve import serve
+from driftloop.runner.alone import alone
 from services.registry.bootstrap import NAME, build
 from services.registry.config import RegistrySettings
 
 if __name__ == "__main__":
-    sys.exit(serve(NAME, RegistrySettings(), build))
+    sys.exit(serve(NAME, RegistrySettings(), alone(NAME, build)))

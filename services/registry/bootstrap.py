@@ -7,6 +7,7 @@ import threading
 from driftloop.loop import load_loops
 from driftloop.process.clock import SystemClock
 from driftloop.runner.kafka import kafka_service
+from driftloop.runner.lease import Lease
 from driftloop.runner.tables import open_database, reading
 from driftloop.runner.threads import ServiceWithWorkers
 from services.registry.adapters.gone_inputs import GoneInputs
@@ -20,7 +21,7 @@ from services.registry.mirror import Mirror, MirrorDelays
 NAME = "registry"
 
 
-def build(settings: RegistrySettings, stop: threading.Event) -> ServiceWithWorkers:
+def build(settings: RegistrySettings, stop: threading.Event, lease: Lease) -> ServiceWithWorkers:
     """Build the service on Kafka and its own database, mirrored to MLflow.
 
     Raises:
@@ -30,7 +31,7 @@ def build(settings: RegistrySettings, stop: threading.Event) -> ServiceWithWorke
     loops = load_loops(settings.loops_dir, settings.loops)
     policies = {loop.name: rollout_policy(loop.definition) for loop in loops}
     handlers = table(Registry(policies, SqlLedger, GoneInputs(settings, loops)))
-    engine = open_database(settings.database_url(NAME), metadata)
+    engine = open_database(settings.database_url(NAME), metadata, fence=lease.check)
     with reading(engine) as connection:
         for loop in loops:
             set_gauges(SqlLedger(connection).load(loop.name))

@@ -16,6 +16,7 @@ from driftloop.process.clock import SystemClock
 from driftloop.process.home_secrets import read_secret
 from driftloop.runner.batch_loop import BatchLoop
 from driftloop.runner.kafka import kafka_service
+from driftloop.runner.lease import Lease
 from driftloop.runner.service import LifecycleService
 from driftloop.runner.tables import open_database
 from driftloop.runner.threads import ServiceWithWorkers
@@ -46,11 +47,11 @@ def router_paths(settings: ServingSettings) -> RouterPaths:
     )
 
 
-def build(settings: ServingSettings, stop: threading.Event) -> ServiceWithWorkers:
+def build(settings: ServingSettings, stop: threading.Event, lease: Lease) -> ServiceWithWorkers:
     """Build the agent on Kafka, Triton and local disk."""
     clock = SystemClock()
     definitions = {loop.name: loop.definition for loop in load_loops(settings.loops_dir, settings.loops)}
-    engine = open_database(settings.database_url(NAME), sql.metadata)
+    engine = open_database(settings.database_url(NAME), sql.metadata, fence=lease.check)
     handlers = Handlers(clock).table()
     triton = GrpcTriton(
         settings.triton_grpc,

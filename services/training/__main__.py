@@ -3,8 +3,9 @@
 import sys
 
 from driftloop.process.serve import serve
+from driftloop.runner.alone import alone
 from services.training.bootstrap import NAME, build
 from services.training.config import TrainingSettings
 
 if __name__ == "__main__":
-    sys.exit(serve(NAME, TrainingSettings(), build))
+    sys.exit(serve(NAME, TrainingSettings(), alone(NAME, build)))

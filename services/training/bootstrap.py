@@ -17,8 +17,9 @@ from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import Clock, SystemClock
 from driftloop.process.settings import ROOT
 from driftloop.runner.handler import HandlerTable
+from driftloop.runner.lease import Lease
 from driftloop.runner.service import LifecycleService, topics_of
-from driftloop.runner.tables import open_database, reading
+from driftloop.runner.tables import Fence, open_database, reading
 from driftloop.runner.threads import ServiceWithWorkers
 from services.training import metrics
 from services.training.adapters import sql
@@ -33,7 +34,7 @@ from services.training.worker import Worker
 NAME = "training"
 
 
-def build(settings: TrainingSettings, stop: threading.Event) -> ServiceWithWorkers:
+def build(settings: TrainingSettings, stop: threading.Event, lease: Lease) -> ServiceWithWorkers:
     """Build the service on Kafka, its own database and subprocesses.
 
     Raises:
@@ -52,6 +53,7 @@ def build(settings: TrainingSettings, stop: threading.Event) -> ServiceWithWorke
         producer=KafkaLifecycleProducer(kafka),
         launcher=SubprocessLauncher(run_environment(settings)),
         clock=SystemClock(),
+        fence=lease.check,
     )
 
 
@@ -65,9 +67,10 @@ def assemble(
     producer: LifecycleProducer,
     launcher: Launcher,
     clock: Clock,
+    fence: Fence | None = None,
 ) -> ServiceWithWorkers:
     """Build the service on a given bus and launcher."""
-    engine = open_database(settings.database_url(NAME), sql.metadata)
+    engine = open_database(settings.database_url(NAME), sql.metadata, fence=fence)
     with reading(engine) as connection:
         for name, loop in loops.items():
             metrics.set_gauges(sql.load_state(connection, name), loop.definition.training)

@@ -30,11 +30,26 @@ def ready(part: Part, kafka: KafkaSettings, timeout_s: float = 1.0) -> bool:
         return _kafka_answers(kafka, timeout_s)
     if part.health_url.startswith(_GRPC):
         return grpc_serves(part.health_url.removeprefix(_GRPC), timeout_s)
+    return _ready_answer(part, timeout_s)[0] == 200
+
+
+def is_standby(part: Part, timeout_s: float = 1.0) -> bool:
+    """Return whether a process of ours waits for another instance of its service to end."""
+    if not part.health_url.startswith("http"):
+        return False
+    return b'"role": "standby"' in _ready_answer(part, timeout_s)[1]
+
+
+def _ready_answer(part: Part, timeout_s: float) -> tuple[int, bytes]:
+    """Return status and body of a part's http address; 0 and no body if it does not answer."""
     try:
         with urllib.request.urlopen(part.health_url, timeout=timeout_s) as response:  # noqa: S310 - our own http address
-            return bool(response.status == 200)
+            return response.status, response.read()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read()
     except (urllib.error.URLError, OSError):
-        return False
+        return 0, b""
 
 
 def read_metrics(part: Part, timeout_s: float = 1.0) -> list[Sample]:

@@ -14,7 +14,7 @@ from driftloop.bus.offsets import Offsets
 from driftloop.contracts.topics import declared
 from driftloop.events.event_log import LIFECYCLE, read_events
 from driftloop.ops.system.conditions import Condition, read_conditions
-from driftloop.ops.system.health import pss_mib, ready
+from driftloop.ops.system.health import is_standby, pss_mib, ready
 from driftloop.ops.system.parts import parts
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.atomic_file import replace_file
@@ -31,6 +31,7 @@ class PartStatus:
 
     name: str
     state: str
+    """What the supervisor says, or `standby` if another instance of the service works."""
     ready: bool
     pids: tuple[int, ...]
     pss_mib: float
@@ -68,7 +69,7 @@ def read_status(settings: Settings) -> Status:
     statuses = [
         PartStatus(
             part.name,
-            running[part.name].status,
+            "standby" if is_standby(part) else running[part.name].status,
             ready(part, kafka),
             running[part.name].pids,
             round(pss_mib(running[part.name].pids), 1),

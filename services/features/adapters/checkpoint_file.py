@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from driftloop.process.atomic_file import replacing
 from driftloop.process.errors import ConfigError
+from driftloop.runner.lease import Lease
 from driftloop.runner.loop_positions import positions_from_json, positions_to_json
 from services.features.domain.engine import FeedSnapshot
 from services.features.domain.events import Array, Events
@@ -73,6 +74,26 @@ class CheckpointFile:
             pa.ipc.new_file(file, _SCHEMA) as writer,
         ):
             writer.write_table(table)
+
+
+class FencedCheckpoints:
+    """`services.features.ports.Checkpoints` in a file that only the owner of the lease replaces."""
+
+    def __init__(self, file: CheckpointFile, lease: Lease) -> None:
+        self._file = file
+        self._lease = lease
+
+    def load(self) -> Checkpoint | None:
+        return self._file.load()
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the file while nobody else can take the lease.
+
+        Raises:
+            LeaseLost: another instance has taken it.
+        """
+        with self._lease.held():
+            self._file.save(checkpoint)
 
 
 def _checksum(parts: Parts) -> bytes:

@@ -13,7 +13,8 @@ from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.contracts.features_pb2 import OfflineFlushed, WatermarkAdvanced
 from driftloop.loop.topics import plan_topics
-from services.features.bootstrap import build
+from driftloop.runner.alone import alone
+from services.features.bootstrap import NAME, build
 from services.features.config import FeaturesSettings
 from tests.helpers.kafka import Kafka
 from tests.integration.features.conftest import Home, settings_in
@@ -28,7 +29,7 @@ TOPICS = ["features.watermark-advanced.v1", "features.offline-flushed.v1"]
 @contextmanager
 def running(settings: FeaturesSettings) -> Iterator[None]:
     stop = threading.Event()
-    service = build(settings, stop)
+    service = alone(NAME, build)(settings, stop)
     thread = threading.Thread(target=service.run)
     thread.start()
     try:

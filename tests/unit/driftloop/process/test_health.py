@@ -34,6 +34,11 @@ def _ask(server: HealthServer, path: str) -> tuple[int, str, bytes]:
             return error.code, error.headers["Content-Type"], error.read()
 
 
+def test_readiness_has_the_role_of_an_instance() -> None:
+    with HealthServer("127.0.0.1", 0, lambda: True, lambda: {"role": "standby", "pid": 1}) as server:
+        assert _ask(server, "/ready")[::2] == (200, b'{"ready": true, "role": "standby"}')
+
+
 def test_a_process_is_live_before_it_is_ready(server: HealthServer, service: _Service) -> None:
     assert _ask(server, "/live")[0] == 200
     assert _ask(server, "/ready")[::2] == (503, b'{"ready": false}')

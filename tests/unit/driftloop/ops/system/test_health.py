@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from driftloop.bus.kafka_settings import KafkaSettings
-from driftloop.ops.system.health import pss_mib, ready
+from driftloop.ops.system.health import is_standby, pss_mib, ready
 from driftloop.ops.system.parts import Part
 from driftloop.process.health import HealthServer
 from tests.helpers.ports import free_ports
@@ -25,6 +25,17 @@ def test_a_part_is_ready_when_its_address_answers_200() -> None:
         assert not ready(part, NO_KAFKA)
         answers[0] = True
         assert ready(part, NO_KAFKA, timeout_s=60.0)
+
+
+def test_a_standby_is_ready_and_says_so() -> None:
+    roles = ["standby", "leader"]
+    with HealthServer("127.0.0.1", 0, lambda: True, lambda: {"role": roles.pop(0)}) as server:
+        part = _part(f"http://127.0.0.1:{server.port}/ready")
+        assert [is_standby(part, timeout_s=60.0) for _ in range(2)] == [True, False]
+    with HealthServer("127.0.0.1", 0, lambda: False, lambda: {"role": "standby"}) as server:
+        part = _part(f"http://127.0.0.1:{server.port}/ready")
+        assert (ready(part, NO_KAFKA), is_standby(part)) == (False, True)
+    assert not is_standby(_part(""))
 
 
 def test_a_part_that_does_not_listen_is_not_ready() -> None:
