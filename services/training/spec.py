@@ -20,8 +20,7 @@ from services.training.domain.matching import ImportPlan
 
 SPEC = "spec.json"
 RESULT = "result.json"
-PID = "pid"
-"""File with the leader's process id. Launcher and run both write it, because the launcher may be killed first."""
+_PID = "pid"
 
 _STORED_PLAN = "asking"
 """Key of ``plan`` in stored specs, kept so that versions can read each other's specs."""
@@ -110,6 +109,31 @@ class Failed:
 
 
 Result = Trained | Failed
+
+
+def write_pid(folder: Path, pid: int) -> None:
+    """Store the id of a run's first process. Launcher and run both do so: the launcher may be killed first."""
+    (folder / _PID).write_text(f"{pid} {_pid_space()}")
+
+
+def read_pid(folder: Path) -> int | None:
+    """Return the process id of a folder's run, or None if there is none or it is one of another machine or boot."""
+    try:
+        pid, *space = (folder / _PID).read_text().split()  # older versions stored the number alone
+        return int(pid) if not space or space == [_pid_space()] else None
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def clear_pid(folder: Path) -> None:
+    """Forget the process id of a folder's run."""
+    (folder / _PID).unlink(missing_ok=True)
+
+
+def _pid_space() -> str:
+    """Return a name for where process ids are valid: this boot of this machine, and this container."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
 
 
 def write_spec(spec: RunSpec) -> Path:

@@ -1,7 +1,8 @@
 """Launches requested runs, enforces their limits and publishes their results.
 
 Runs and their progress are in SQL. Each change is one transaction with its event, and all ids derive from the run's id.
-If killed, the worker therefore continues where it was and publishes each event once.
+If killed, the worker therefore continues where it was and publishes each event once. A change is stored only if the run
+is as it was read, so of two workers that see the same run one starts it.
 """
 
 from __future__ import annotations
@@ -55,15 +56,17 @@ class Worker:
             self.launcher.close()
 
     def interrupt(self) -> None:
-        """Stop the running runs, including those that another process of this service launched.
+        """Stop the running runs, including those that a former process of this service launched.
 
-        Launches that are cut short do not count as vanished.
+        Launches that are cut short do not count as vanished. An instance that another one has replaced stops only its
+        own processes (`Launcher.close`).
+
+        Raises:
+            LeaseLost: another instance of the service has taken over the runs.
         """
         for run in self._open_runs():
-            if run.phase == "running":
+            if run.phase == "running" and self._replace(run, replace(run, launches=max(0, run.launches - 1))):
                 self.launcher.stop(Path(self.spec_of(run).folder))
-                with self.engine.begin() as connection:
-                    sql.save_run(connection, replace(run, launches=max(0, run.launches - 1)))
 
     def tick(self) -> None:
         """Check each open run once."""
@@ -83,15 +86,16 @@ class Worker:
             if pinned is None:
                 return
             draft = _run_started(run, pinned)
+            started = replace(run, phase="running", pinned=pinned, event_id=draft.id)
+            if not sql.replace_run(connection, run, started):
+                return
             self._publish(connection, run, draft)
-            run = replace(run, phase="running", pinned=pinned, event_id=draft.id)
-            sql.save_run(connection, run)
-        self._launch(run)
+        self._launch(started)
 
     def _launch(self, run: sql.Run) -> None:
-        run = replace(run, launches=run.launches + 1, launched_wall_ms=self.clock.now_ms())
-        with self.engine.begin() as connection:
-            sql.save_run(connection, run)
+        before, run = run, replace(run, launches=run.launches + 1, launched_wall_ms=self.clock.now_ms())
+        if not self._replace(before, run):
+            return
         self.launcher.launch(self.spec_of(run))
         metrics.LAUNCHES.add(loop=run.loop)
         log.get(__name__).info("launched", loop=run.loop, run_id=run.run_id, launches=run.launches)
@@ -125,20 +129,24 @@ class Worker:
 
     def _finish(self, run: sql.Run, result: Result) -> None:
         trained = isinstance(result, Trained)
+        draft = _candidate_trained(run, result) if isinstance(result, Trained) else _run_failed(run, result)
         with self.engine.begin() as connection:
+            if not sql.replace_run(connection, run, replace(run, phase="done", event_id=draft.id)):
+                return
             state = sql.load_state(connection, run.loop)
             request = run.request
-            if isinstance(result, Trained):
-                draft = _candidate_trained(run, result)
+            if trained:
                 state = controller.open_release(state, request.request_id)
             else:
-                draft = _run_failed(run, result)
                 state = controller.fail_run(state, request.request_id, request.window_end_ms)
             self._publish(connection, run, draft)
             sql.save_state(connection, state)
-            sql.save_run(connection, replace(run, phase="done", event_id=draft.id))
         _record_metrics(run, result, state, self.policies[run.loop])
         log.get(__name__).info("run-ended", loop=run.loop, run_id=run.run_id, trained=trained)
+
+    def _replace(self, before: sql.Run, run: sql.Run) -> bool:
+        with self.engine.begin() as connection:
+            return sql.replace_run(connection, before, run)
 
     def _publish(self, connection: Connection, run: sql.Run, draft: Draft) -> None:
         wall_time_ms = self.clock.now_ms()

@@ -150,8 +150,8 @@ def open_runs(connection: Connection) -> list[Run]:
     return [_run(row) for row in connection.execute(query)]
 
 
-def save_run(connection: Connection, run: Run) -> None:
-    """Store a run's progress."""
+def replace_run(connection: Connection, before: Run, run: Run) -> bool:
+    """Store a run's progress, unless another worker has changed the run since it was read; return whether it did."""
     values = {
         "phase": run.phase,
         "event_id": run.event_id,
@@ -159,7 +159,8 @@ def save_run(connection: Connection, run: Run) -> None:
         "launches": run.launches,
         "launched_wall_ms": run.launched_wall_ms,
     }
-    connection.execute(update(runs).where(runs.c.run_id == run.run_id).values(**values))
+    unchanged = (runs.c.phase == before.phase) & (runs.c.launches == before.launches)
+    return connection.execute(update(runs).where(runs.c.run_id == run.run_id, unchanged).values(**values)).rowcount == 1
 
 
 def _run(row: Any) -> Run:

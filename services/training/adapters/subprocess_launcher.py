@@ -1,7 +1,8 @@
 """Launches runs as local processes.
 
 A run holds a lock on a file in its folder while it lives. The launcher takes the lock before it starts the process and
-passes it on. A live run therefore always holds its lock, whichever process is killed first.
+passes it on. A live run therefore always holds its lock, whichever process is killed first. On a shared disk a run of
+another machine may hold it: that one is left alone, because its process id means another process here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import psutil
 from driftloop.process.redaction import redact
 from driftloop.process.settings import ROOT
 from services.training.ports import Observation
-from services.training.spec import PID, RunSpec, read_result, write_spec
+from services.training.spec import RunSpec, clear_pid, read_pid, read_result, write_pid, write_spec
 
 LOCK = "lock"
 STDERR = "stderr.log"
@@ -46,7 +47,7 @@ class SubprocessLauncher:
         with _locked(folder) as lock, (folder / STDERR).open("ab") as stderr:
             if lock is None:
                 return
-            (folder / PID).unlink(missing_ok=True)
+            clear_pid(folder)
             process = subprocess.Popen(
                 ["nice", "-n", _NICE, *self._command, "--spec", str(path)],
                 cwd=ROOT,
@@ -57,7 +58,7 @@ class SubprocessLauncher:
                 start_new_session=True,
                 pass_fds=(lock,),
             )
-            (folder / PID).write_text(str(process.pid))
+            write_pid(folder, process.pid)
         self._processes[folder] = process
 
     def observe(self, folder: Path) -> Observation:
@@ -68,7 +69,7 @@ class SubprocessLauncher:
             self._reap(folder)
             return Observation("ended", result=result)
         if alive:
-            return Observation("running", memory_mib=_memory_mib(_pid(folder)))
+            return Observation("running", memory_mib=_memory_mib(read_pid(folder)))
         if process is None:
             return Observation("absent")
         del self._processes[folder]
@@ -76,7 +77,7 @@ class SubprocessLauncher:
 
     def stop(self, folder: Path) -> None:
         process = self._processes.pop(folder, None)
-        pid = process.pid if process is not None else _pid(folder)
+        pid = process.pid if process is not None else read_pid(folder)
         if pid is not None and (process is not None or _is_locked(folder)):
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
@@ -117,13 +118,6 @@ def _is_locked(folder: Path) -> bool:
         return False
     with _locked(folder) as lock:
         return lock is None
-
-
-def _pid(folder: Path) -> int | None:
-    try:
-        return int((folder / PID).read_text())
-    except (FileNotFoundError, ValueError):
-        return None
 
 
 def _memory_mib(pid: int | None) -> float:

@@ -11,7 +11,7 @@ from driftloop.process.private_files import keep_files_private
 from services.training.errors import DataError, ModelError
 from services.training.run.exit import exit_now
 from services.training.run.pipeline import execute
-from services.training.spec import PID, Failed, Result, read_spec, write_result
+from services.training.spec import Failed, Result, read_spec, write_pid, write_result
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--spec", type=Path, required=True)
     path = parser.parse_args().spec
     spec = read_spec(path)
-    (Path(spec.folder) / PID).write_text(str(os.getpid()))
+    write_pid(Path(spec.folder), os.getpid())
     log.configure("training-run", os.environ.get("DRIFTLOOP_LOG_LEVEL", "INFO"))
     try:
         result: Result = execute(spec, path)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
-from services.training.spec import PID, Failed
+from services.training.spec import Failed, read_pid
 from tests.helpers.eventually import assert_eventually
 from tests.integration.training.runs import program, spec_for
 
@@ -29,7 +29,9 @@ def launched(folder: Path, text: str) -> SubprocessLauncher:
 
 
 def pid_of(folder: Path) -> int:
-    return int((folder / PID).read_text())
+    pid = read_pid(folder)
+    assert pid is not None
+    return pid
 
 
 def gone(pid: int) -> bool:
@@ -133,3 +135,21 @@ def test_a_run_that_died_with_its_launcher_can_be_relaunched(tmp_path: Path) -> 
     assert_eventually(lambda: launcher.observe(tmp_path).phase == "absent")
     launcher.launch(spec_for(tmp_path))
     assert_eventually(lambda: launcher.observe(tmp_path).result == Failed("data", "second"))
+
+
+def test_a_run_of_another_machine_is_seen_but_not_killed(tmp_path: Path) -> None:
+    """Its lock is visible on a shared disk. Its process id is another process on this machine."""
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    owner = launched(tmp_path, SLEEP)
+    try:
+        (tmp_path / "pid").write_text(f"{bystander.pid} another-boot/pid:[1]")
+        other = SubprocessLauncher({}, program(RESULT))
+        assert other.observe(tmp_path).phase == "running"
+        other.stop(tmp_path)
+        other.close()
+        assert bystander.poll() is None
+        assert owner.observe(tmp_path).phase == "running"
+    finally:
+        owner.close()
+        bystander.kill()
+        bystander.wait()

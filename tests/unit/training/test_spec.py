@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from driftloop.process.errors import ConfigError
-from services.training.spec import Failed, read_result, read_spec, remove_stored_passwords, write_result, write_spec
+from services.training.spec import (
+    Failed,
+    clear_pid,
+    read_pid,
+    read_result,
+    read_spec,
+    remove_stored_passwords,
+    write_pid,
+    write_result,
+    write_spec,
+)
 from tests.unit.training.fakes import spec_in
 
 STATE = "postgresql://me:hush-hush@db/{service}"
@@ -67,3 +77,15 @@ def test_a_damaged_spec_does_not_stop_the_service(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         path.write_bytes(content)
     remove_stored_passwords(tmp_path)
+
+
+def test_a_process_id_is_valid_where_it_was_stored(tmp_path: Path) -> None:
+    assert read_pid(tmp_path) is None
+    write_pid(tmp_path, 12)
+    assert read_pid(tmp_path) == 12
+    (tmp_path / "pid").write_text("12 another-boot/pid:[1]")
+    assert read_pid(tmp_path) is None
+    (tmp_path / "pid").write_text("12")
+    assert read_pid(tmp_path) == 12
+    clear_pid(tmp_path)
+    assert read_pid(tmp_path) is None

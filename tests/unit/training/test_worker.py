@@ -1,17 +1,21 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from driftloop.bus.ports import Record
 from driftloop.contracts import training_pb2 as training
 from driftloop.contracts.topics import message_class, topic
 from driftloop.events.envelope import Envelope, from_record
 from driftloop.loop import Loop, load_loop
+from driftloop.loop.definition import TrainingDefinition
+from driftloop.process.errors import LeaseLost
 from driftloop.runner import outbox
 from driftloop.runner.tables import open_database
 from services.training.adapters import sql
@@ -256,6 +260,66 @@ def test_a_run_killed_between_start_and_launch_is_launched_later(
     make_harness(harness.engine, loop, tmp_path, harness.launcher, harness.clock).worker.tick()
     assert len(harness.launcher.launched) == 1
     assert [type(event.data).__name__ for event in harness.events()] == ["RunStarted"]
+
+
+class Late(dict[str, TrainingDefinition]):
+    """Policies of a worker that reads its open runs and is then overtaken by another worker."""
+
+    overtake: Callable[[], None] | None = None
+
+    def __contains__(self, loop: object) -> bool:
+        overtake, self.overtake = self.overtake, None
+        if overtake is not None:
+            overtake()
+        return super().__contains__(loop)
+
+
+def test_a_run_that_two_workers_see_is_launched_once(harness: Harness) -> None:
+    policies = Late(harness.worker.policies)
+    policies.overtake = harness.worker.tick
+    harness.cover("lake", 5000, placed=4)
+    harness.cover("offline", 5000, view=7)
+    replace(harness.worker, policies=policies).tick()
+    assert len(harness.launcher.launched) == 1
+    assert [type(event.data).__name__ for event in harness.events()] == ["RunStarted"]
+
+
+def test_a_vanished_run_that_two_workers_see_is_launched_once_more(harness: Harness) -> None:
+    harness.start()
+    harness.launcher.runs.clear()
+    policies = Late(harness.worker.policies)
+    policies.overtake = harness.worker.tick
+    slow = replace(harness.worker, policies=policies, launcher=ManualLauncher(harness.launcher.launched))
+    slow.tick()
+    assert len(harness.launcher.launched) == 2
+
+
+def test_a_result_that_two_workers_see_is_published_once(harness: Harness) -> None:
+    harness.start()
+    harness.launcher.end(TRAINED)
+    policies = Late(harness.worker.policies)
+    policies.overtake = harness.worker.tick
+    replace(harness.worker, policies=policies).tick()
+    assert [type(event.data).__name__ for event in harness.events()] == ["RunStarted", "CandidateTrained"]
+    assert harness.state().chain is not None
+
+
+def test_a_worker_that_another_has_replaced_leaves_its_runs_alone(harness: Harness, tmp_path: Path) -> None:
+    harness.start()
+
+    is_replaced = threading.Event()
+
+    def fence(_: Connection) -> None:
+        if is_replaced.is_set():
+            raise LeaseLost("another instance has the lease")
+
+    worker = replace(
+        harness.worker, engine=open_database(f"sqlite:///{tmp_path}/training.db", sql.metadata, fence=fence)
+    )
+    is_replaced.set()
+    with pytest.raises(LeaseLost):
+        worker.interrupt()
+    assert harness.launcher.stopped == []
 
 
 def test_a_run_of_an_unknown_loop_is_ignored(harness: Harness, loop: Loop, tmp_path: Path) -> None:
