@@ -63,7 +63,7 @@ def build(settings: ControlSettings, stop: threading.Event, lease: Lease) -> Con
     index = PredictionIndex(engine, prediction_log, fetch, oldest, stop)
     views = Views(EventStore(engine), index, {loop.name: loop.definition.description for loop in loops})
     stuck = StuckLoops(views, engine, clock, stop, int(1000 * settings.notify_stuck_s), reader.caught_up)
-    notifier = build_notifier(settings, engine, clock, stop)
+    notifier = build_notifier(settings, engine, clock, stop, lease.owner)
     commands = CommandService(views, engine, clock)
     answers = Answers(views, {loop.name: plan(loop.definition) for loop in loops})
     streams = Streams(views.store, feed, settings.control_pages)
@@ -84,11 +84,14 @@ def build(settings: ControlSettings, stop: threading.Event, lease: Lease) -> Con
     )
 
 
-def build_notifier(settings: NotifySettings, engine: Engine, clock: Clock, stop: threading.Event) -> Notifier:
+def build_notifier(
+    settings: NotifySettings, engine: Engine, clock: Clock, stop: threading.Event, owner: str
+) -> Notifier:
     """Build a notifier on a database with the queue's tables; without a webhook it notifies nobody."""
     url = settings.webhook_url()
     webhook = Webhook(url, settings.notify_timeout_s, clock, allow_http=settings.notify_allow_http) if url else None
     pace = Pace(
-        settings.notify_poll_s, settings.notify_retry_first_s, settings.notify_retry_longest_s, settings.notify_attempts
-    )
-    return Notifier(SqlNoticeQueue(engine), webhook, clock, stop, pace, settings.seed)
+        settings.notify_poll_s, settings.notify_retry_first_s, settings.notify_retry_longest_s,
+        settings.notify_attempts, claim_s=60 + 3 * settings.notify_timeout_s,
+    )  # fmt: skip
+    return Notifier(SqlNoticeQueue(engine, owner), webhook, clock, stop, pace, settings.seed)

@@ -19,6 +19,8 @@ from services.registry.handlers import Registry, rollout_policy, set_gauges, tab
 from services.registry.mirror import Mirror, MirrorDelays
 
 NAME = "registry"
+_CALLS = 30
+"""More calls to MLflow than one copy makes."""
 
 
 def build(settings: RegistrySettings, stop: threading.Event, lease: Lease) -> ServiceWithWorkers:
@@ -36,7 +38,10 @@ def build(settings: RegistrySettings, stop: threading.Event, lease: Lease) -> Se
         for loop in loops:
             set_gauges(SqlLedger(connection).load(loop.name))
     lifecycle = kafka_service(NAME, settings, handlers, engine, stop, clock)
-    delays = MirrorDelays(settings.mirror_poll_s, settings.mirror_retry_first_s, settings.mirror_retry_longest_s)
+    delays = MirrorDelays(
+        settings.mirror_poll_s, settings.mirror_retry_first_s, settings.mirror_retry_longest_s,
+        claim_s=_CALLS * settings.mirror_timeout_s,
+    )  # fmt: skip
     target = MlflowRegistry(settings.mlflow_uri, settings.mirror_timeout_s)
-    mirror = Mirror(SqlMirrorQueue(engine), target, clock, stop, delays, settings.seed)
+    mirror = Mirror(SqlMirrorQueue(engine, lease.owner), target, clock, stop, delays, settings.seed)
     return ServiceWithWorkers(lifecycle, [mirror.run], stop)

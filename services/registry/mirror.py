@@ -23,6 +23,8 @@ class MirrorDelays:
     poll_s: float = 1.0
     retry_first_s: float = 1.0
     retry_longest_s: float = 60.0
+    claim_s: float = 300.0
+    """Time after which another instance may copy a release that this one has claimed."""
 
 
 class Mirror:
@@ -54,10 +56,14 @@ class Mirror:
     def drain(self) -> int:
         """Copy everything that is due now; return the number of copies."""
         copies = 0
-        while not self._stop.is_set() and (task := self._queue.next(self._clock.now_ms())) is not None:
+        while not self._stop.is_set() and (task := self._claim()) is not None:
             copies += self._copy(task)
         metrics.MIRROR_BACKLOG.set(self._queue.backlog())
         return copies
+
+    def _claim(self) -> MirrorTask | None:
+        now_ms = self._clock.now_ms()
+        return self._queue.claim(now_ms, now_ms + int(1000 * self._delays.claim_s))
 
     def _copy(self, task: MirrorTask) -> int:
         try:

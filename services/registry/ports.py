@@ -63,8 +63,11 @@ class MirrorQueue(Protocol):
         """Return the length of the queue."""
         ...
 
-    def next(self, now_ms: int) -> MirrorTask | None:
-        """Return the oldest entry that is due at a wall time, if any."""
+    def claim(self, now_ms: int, until_ms: int) -> MirrorTask | None:
+        """Claim the oldest entry that is due and that no other instance works on; return it, if there is one.
+
+        Until ``until_ms`` no other instance claims it. `done` and `failed` end the claim.
+        """
         ...
 
     def release(self, release_id: str) -> MirroredRelease:

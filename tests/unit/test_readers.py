@@ -38,9 +38,9 @@ READERS: dict[str, tuple[MetaData, Callable[[Engine], object]]] = {
     ),
     "detectors' states": (detectors.metadata, detectors.load),
     "training's worker": (training.metadata, lambda engine: _worker(engine).tick()),
-    "mirror's backlog": (registry.metadata, lambda engine: SqlMirrorQueue(engine).backlog()),
+    "mirror's backlog": (registry.metadata, lambda engine: SqlMirrorQueue(engine, "a").backlog()),
     "spool positions": (serving.metadata, lambda engine: serving.SqlSpoolPositions(engine).load("orders")),
-    "notices": (control.metadata, lambda engine: SqlNoticeQueue(engine).waiting()),
+    "notices": (control.metadata, lambda engine: SqlNoticeQueue(engine, "a").waiting()),
     "positions of a reader": (control.metadata, lambda engine: store.read_positions(engine, "control")),
 }
 

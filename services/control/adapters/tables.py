@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table
 
+from driftloop.runner.claims import claim_columns
 from driftloop.runner.tables import versioned
 
 metadata = versioned(Path(__file__).parents[1] / "revisions")
@@ -79,6 +80,7 @@ deliveries = Table(
     Column("due_wall_ms", BigInteger, nullable=False),
     Column("ended_wall_ms", BigInteger),
     Column("problem", String, nullable=False),
+    *claim_columns(),
 )
 """One row per notice and channel."""
 

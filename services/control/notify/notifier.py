@@ -26,6 +26,8 @@ class Pace:
     retry_first_s: float = 2.0
     retry_longest_s: float = 900.0
     attempts: int = 40
+    claim_s: float = 60.0
+    """Time after which another instance may send a notice that this one has claimed."""
 
 
 class Notifier:
@@ -69,8 +71,11 @@ class Notifier:
         return sent
 
     def _send(self, channel: Channel, due: Due) -> int:
-        """Send a notice, unless the service stops or the receiver asked for a pause."""
-        if self._stop.is_set() or self._clock.now_ms() < self._paused_until_ms:
+        """Send a notice, unless the service stops, the receiver asked for a pause or another instance sends it."""
+        now_ms = self._clock.now_ms()
+        if self._stop.is_set() or now_ms < self._paused_until_ms:
+            return 0
+        if not self._queue.claim(due.notice.notice_id, now_ms, now_ms + int(1000 * self._pace.claim_s)):
             return 0
         answer, loop, kind = channel.send(due.notice), due.notice.loop, due.notice.kind
         if isinstance(answer, Accepted):

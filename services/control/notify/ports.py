@@ -54,7 +54,14 @@ class NoticeQueue(Protocol):
     """Notices that wait for one channel. Each call is a short transaction."""
 
     def due(self, now_ms: int, limit: int) -> Sequence[Due]:
-        """Return notices that are due at a wall time, oldest first."""
+        """Return notices that are due at a wall time and that no other instance sends, oldest first."""
+        ...
+
+    def claim(self, notice_id: str, now_ms: int, until_ms: int) -> bool:
+        """Let no other instance send a notice until a wall time; return False if another one sends it or did so.
+
+        `sent`, `failed` and `give_up` end the claim.
+        """
         ...
 
     def sent(self, notice_id: str, now_ms: int) -> None: ...

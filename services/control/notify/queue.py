@@ -14,11 +14,13 @@ from sqlalchemy import (
     Connection,
     Engine,
     Select,
+    and_,
     func,
     select,
     update,
 )
 
+from driftloop.runner.claims import RELEASED, claim, is_free
 from driftloop.runner.tables import insert, reading
 from services.control.adapters.tables import deliveries, notices
 from services.control.domain.notices import Notice
@@ -69,21 +71,26 @@ def put(
 
 
 class SqlNoticeQueue:
-    """`services.control.notify.ports.NoticeQueue` of a channel."""
+    """`services.control.notify.ports.NoticeQueue` of a channel. ``owner``: name of this instance."""
 
-    def __init__(self, engine: Engine, channel: str = WEBHOOK) -> None:
+    def __init__(self, engine: Engine, owner: str, channel: str = WEBHOOK) -> None:
         self._engine = engine
+        self._owner = owner
         self._channel = channel
 
     def due(self, now_ms: int, limit: int) -> list[Due]:
         query = (
             select(*_COLUMNS, deliveries.c.attempts)
             .join(deliveries)
-            .where(*self._is_waiting(), deliveries.c.due_wall_ms <= now_ms)
+            .where(*self._is_waiting(), deliveries.c.due_wall_ms <= now_ms, is_free(deliveries, self._owner, now_ms))
             .order_by(notices.c.put_wall_ms, notices.c.wall_time_ms, notices.c.notice_id)
             .limit(limit)
         )
         return [Due(_notice(row), row.attempts) for row in self._read(query)]
+
+    def claim(self, notice_id: str, now_ms: int, until_ms: int) -> bool:
+        row = and_(deliveries.c.notice_id == notice_id, *self._is_waiting())
+        return claim(self._engine, deliveries, row, owner=self._owner, now_ms=now_ms, until_ms=until_ms)
 
     def sent(self, notice_id: str, now_ms: int) -> None:
         self._count_attempt(notice_id, state=SENT, ended_wall_ms=now_ms, problem="")
@@ -113,9 +120,11 @@ class SqlNoticeQueue:
             return connection.execute(query).all()
 
     def _count_attempt(self, notice_id: str, **values: Any) -> None:
-        row = (deliveries.c.notice_id == notice_id, deliveries.c.channel == self._channel)
+        """End an attempt, unless another instance has already ended the delivery."""
+        row = (deliveries.c.notice_id == notice_id, *self._is_waiting())
+        attempts = deliveries.c.attempts + 1
         with self._engine.begin() as connection:
-            connection.execute(update(deliveries).where(*row).values(attempts=deliveries.c.attempts + 1, **values))
+            connection.execute(update(deliveries).where(*row).values(attempts=attempts, **values, **RELEASED))
 
 
 def _notice(row: Any) -> Notice:

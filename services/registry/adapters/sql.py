@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from driftloop.process.errors import Retriable
+from driftloop.runner.claims import claim_columns
 from driftloop.runner.tables import versioned
 from services.registry.domain.release import LoopReleases, ReleaseRecord, Stage
 
@@ -73,6 +74,7 @@ mirror = Table(
     Column("attempts", Integer, nullable=False),
     Column("due_wall_ms", BigInteger, nullable=False),
     Column("problem", String, nullable=False),
+    *claim_columns(),
 )
 """One row per created release; it needs a copy while its generation is above the mirrored one."""
 

@@ -79,7 +79,7 @@ def harness(engine: Engine, receiver: Receiver) -> Harness:
 def rig_of(engine: Engine, receiver: Receiver, url: str = "", pace: Pace = PACE, timeout_s: float = 30.0) -> Harness:
     clock, stop = FakeClock(), threading.Event()
     webhook = Webhook(url or receiver.url, timeout_s, clock)
-    notifier = Notifier(SqlNoticeQueue(engine), webhook, clock, stop, pace, seed=3)
+    notifier = Notifier(SqlNoticeQueue(engine, "a"), webhook, clock, stop, pace, seed=3)
     return Harness(engine, receiver, clock, stop, notifier)
 
 
@@ -182,7 +182,7 @@ def test_a_crash_before_the_note_sends_the_same_notice_again(harness: Harness, m
 
 
 def test_with_no_webhook_nothing_is_sent_and_nothing_piles_up(harness: Harness) -> None:
-    silent = Notifier(SqlNoticeQueue(harness.engine), None, harness.clock, harness.stop, PACE)
+    silent = Notifier(SqlNoticeQueue(harness.engine, "a"), None, harness.clock, harness.stop, PACE)
     harness.put(1, 2)
     assert silent.drain() == 0
     assert harness.states() == ["passed-over", "passed-over"]

@@ -78,7 +78,7 @@ class Registry:
 
     def __init__(self, folder: Path, uri: str, loop: str) -> None:
         self.engine = open_database(f"sqlite:///{folder / 'registry.db'}", metadata)
-        self.queue = SqlMirrorQueue(self.engine)
+        self.queue = SqlMirrorQueue(self.engine, "a")
         self.state = LoopReleases(loop)
         self.mirror = Mirror(self.queue, MlflowRegistry(uri, 10.0), SystemClock(), threading.Event(), MirrorDelays())
 

@@ -38,7 +38,7 @@ def test_a_rebuilt_read_model_sends_no_second_notice(tmp_path: Path) -> None:
     clock = FakeClock(WALL_MS + 60_000)
     harness = rig_with_notices(tmp_path, clock)
     harness.read(two_champions().events)
-    queue = SqlNoticeQueue(harness.engine)
+    queue = SqlNoticeQueue(harness.engine, "a")
     for due in queue.due(clock.now_ms(), 10):
         queue.sent(due.notice.notice_id, clock.now_ms())
     with harness.engine.begin() as connection:

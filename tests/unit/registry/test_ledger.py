@@ -89,41 +89,74 @@ def test_the_converged_epoch_never_decreases(engine: Engine) -> None:
 
 
 def test_releases_are_queued_for_a_copy_and_rejected_candidates_are_not(engine: Engine) -> None:
-    queue = SqlMirrorQueue(engine)
+    queue = SqlMirrorQueue(engine, "a")
     save(engine, LoopReleases("orders"), first_champion())
     state = first_champion().state
     save(engine, state, machine.judge_offline(state, candidate(2), offline(2, VerdictOutcome.WORSE), policy()))
     assert queue.backlog() == 1
-    task = queue.next(0)
+    task = queue.claim(0, 0 + 60_000)
     assert task is not None
     assert (task.release_id, task.attempts) == ("r-1", 0)
     assert queue.aliases("orders") == {"champion": "r-1"}
     assert (queue.release("r-1").stage, queue.release("r-1").bundle_digest) == ("champion", "digest-1")
     queue.save_version("r-1", "7")
     queue.done(task)
-    assert (queue.backlog(), queue.next(0), queue.version("r-1")) == (0, None, "7")
+    assert (queue.backlog(), queue.claim(0, 0 + 60_000), queue.version("r-1")) == (0, None, "7")
 
 
 def test_a_change_during_a_copy_queues_another_copy(engine: Engine) -> None:
-    queue = SqlMirrorQueue(engine)
+    queue = SqlMirrorQueue(engine, "a")
     save(engine, LoopReleases("orders"), first_champion())
-    task = queue.next(0)
+    task = queue.claim(0, 0 + 60_000)
     assert task is not None
     state = first_champion().state
     save(engine, state, machine.fail_route(state, 1, "no probe", (), 0))
     queue.done(task)
-    again = queue.next(0)
+    again = queue.claim(0, 0 + 60_000)
     assert again is not None
     assert again.generation > task.generation
 
 
 def test_a_copy_that_failed_is_due_later(engine: Engine) -> None:
-    queue = SqlMirrorQueue(engine)
+    queue = SqlMirrorQueue(engine, "a")
     save(engine, LoopReleases("orders"), first_champion())
-    task = queue.next(0)
+    task = queue.claim(0, 0 + 60_000)
     assert task is not None
     queue.failed(task, 500, "no answer")
-    assert queue.next(499) is None
-    later = queue.next(500)
+    assert queue.claim(499, 499 + 60_000) is None
+    later = queue.claim(500, 500 + 60_000)
     assert later is not None
     assert later.attempts == 1
+
+
+def test_of_two_instances_one_copies_a_release(engine: Engine) -> None:
+    first, second = SqlMirrorQueue(engine, "a"), SqlMirrorQueue(engine, "b")
+    save(engine, LoopReleases("orders"), first_champion())
+    task = first.claim(0, 60_000)
+    assert task is not None
+    assert second.claim(10, 60_010) is None
+    first.done(task)
+    assert second.claim(20, 60_020) is None
+    assert first.backlog() == 0
+
+
+def test_a_restarted_instance_continues_with_the_release_that_it_had_claimed(engine: Engine) -> None:
+    save(engine, LoopReleases("orders"), first_champion())
+    assert SqlMirrorQueue(engine, "a").claim(0, 60_000) is not None
+    assert SqlMirrorQueue(engine, "a").claim(10, 60_010) is not None
+
+
+def test_after_the_deadline_another_instance_copies_and_the_first_changes_nothing(engine: Engine) -> None:
+    zombie, owner = SqlMirrorQueue(engine, "a"), SqlMirrorQueue(engine, "b")
+    save(engine, LoopReleases("orders"), first_champion())
+    lost = zombie.claim(0, 60_000)
+    task = owner.claim(60_000, 120_000)
+    assert lost is not None
+    assert task is not None
+    zombie.save_version("r-1", "7")
+    zombie.failed(lost, 999_999, "no answer")
+    zombie.done(lost)
+    assert (owner.backlog(), owner.version("r-1")) == (1, "")
+    owner.save_version("r-1", "8")
+    owner.done(task)
+    assert (owner.backlog(), owner.version("r-1")) == (0, "8")

@@ -23,7 +23,7 @@ class FakeQueue:
     def backlog(self) -> int:
         return len(self.tasks)
 
-    def next(self, now_ms: int) -> MirrorTask | None:
+    def claim(self, now_ms: int, until_ms: int) -> MirrorTask | None:
         ready = [task for task in self.tasks.values() if self.due.get(task.release_id, 0) <= now_ms]
         return ready[0] if ready else None
 

@@ -63,8 +63,8 @@ def test_a_notifier_is_built_from_the_settings(tmp_path: Path) -> None:
         settings = NotifySettings.model_validate({"notify_webhook_url": receiver.url})
         with engine.begin() as connection:
             queue.put(connection, notice(1, clock.now_ms()), clock.now_ms())
-        assert build_notifier(settings, engine, clock, threading.Event()).drain() == 1
-    assert build_notifier(NotifySettings(), engine, clock, threading.Event()).drain() == 0
+        assert build_notifier(settings, engine, clock, threading.Event(), "a").drain() == 1
+    assert build_notifier(NotifySettings(), engine, clock, threading.Event(), "a").drain() == 0
     engine.dispose()
 
 
@@ -72,7 +72,7 @@ def test_an_address_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
     settings = NotifySettings.model_validate({"notify_webhook_url": "http://hooks.example.com/very-secret"})
     engine = open_database(f"sqlite:///{tmp_path / 'control.db'}", metadata)
     with pytest.raises(ConfigError, match="DRIFTLOOP_NOTIFY_ALLOW_HTTP=true"):
-        build_notifier(settings, engine, FakeClock(), threading.Event())
+        build_notifier(settings, engine, FakeClock(), threading.Event(), "a")
     engine.dispose()
 
 
