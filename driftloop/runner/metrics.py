@@ -18,6 +18,9 @@ RETRIED = Counter(
 HANDLE_SECONDS = Histogram(
     "driftloop_event_handle_seconds", "Time in a handler with its transaction.", ("service", "type")
 )
+PRUNED = Counter(
+    "driftloop_events_pruned", "Ids of handled events and sent events that were deleted by age.", ("service", "table")
+)
 SENT = Counter("driftloop_outbox_sent", "Lifecycle events that the relay published.", ("service",))
 BACKLOG = Gauge("driftloop_outbox_backlog", "Lifecycle events in the outbox that are not published yet.", ("service",))
 LEADS = Gauge(

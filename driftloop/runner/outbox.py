@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, delete, select, update
 
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts.topics import message_class, topic
 from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, to_record
+from driftloop.runner.inbox import KEEP_MS, PRUNE_ROWS
 from driftloop.runner.tables import insert, outbox, reading
 
 
@@ -35,7 +36,7 @@ def put(
 ) -> int:
     """Put events in the outbox, in order; return the number of new ones.
 
-    An event whose id is in the outbox already is skipped.
+    An event whose id is in the outbox already is skipped. The outbox keeps ids for 30 days.
     """
     return sum(
         _insert(
@@ -70,6 +71,17 @@ def mark_sent(engine: Engine, positions: Sequence[int], wall_time_ms: int) -> No
     """Mark events as acknowledged."""
     with engine.begin() as connection:
         connection.execute(update(outbox).where(outbox.c.position.in_(positions)).values(sent_wall_ms=wall_time_ms))
+
+
+def prune(engine: Engine, now_ms: int) -> int:
+    """Delete events that were sent over `inbox.KEEP_MS` ago; return their number, at most `inbox.PRUNE_ROWS`."""
+    old = select(outbox.c.position).where(outbox.c.sent_wall_ms < now_ms - KEEP_MS).limit(PRUNE_ROWS)
+    with reading(engine) as connection:
+        positions = list(connection.execute(old).scalars())
+    if positions:
+        with engine.begin() as connection:
+            connection.execute(delete(outbox).where(outbox.c.position.in_(positions)))
+    return len(positions)
 
 
 def _insert(connection: Connection, event: Envelope[Message], key: str | None) -> int:

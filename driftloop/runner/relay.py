@@ -14,6 +14,7 @@ from driftloop.process.clock import Clock
 from driftloop.process.errors import Retriable
 from driftloop.runner import metrics, outbox
 
+PRUNE_EVERY_S = 60.0
 _BATCH = 200
 _COMMITTED = "driftloop-committed"
 
@@ -35,6 +36,7 @@ class Relay:
         self._written = asyncio.Event()
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._defect: BaseException | None = None
+        self._pruned_s = clock.monotonic_s()
         event.listen(engine, "commit", _mark)
         event.listen(engine, "checkin", self._wake_after_commit)
 
@@ -66,7 +68,9 @@ class Relay:
             if self._defect is not None:
                 raise self._defect
             try:
-                return await self._send_unsent()
+                sent = await self._send_unsent()
+                await self._prune()
+                return sent
             except (Retriable, asyncio.CancelledError):
                 raise
             except BaseException as error:
@@ -84,6 +88,14 @@ class Relay:
             sent += len(pending)
         metrics.BACKLOG.set(0, service=self._service)
         return sent
+
+    async def _prune(self) -> None:
+        """Delete some of the events that were sent long ago, once a minute."""
+        if self._clock.monotonic_s() - self._pruned_s < PRUNE_EVERY_S:
+            return
+        self._pruned_s = self._clock.monotonic_s()
+        pruned = await asyncio.to_thread(outbox.prune, self._engine, self._clock.now_ms())
+        metrics.PRUNED.add(pruned, service=self._service, table="outbox")
 
     async def keep_flushing(self, ended: Callable[[], bool], pause_s: float = 1.0) -> None:
         """Publish each commit at once until ``ended`` returns True; checks it after a `wake` and every ``pause_s``."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine
 from structlog.contextvars import bound_contextvars
 
 from driftloop.bus.dead_letters import dead_letter_for_error
@@ -25,10 +25,9 @@ from driftloop.events.envelope import Draft, Envelope, from_record
 from driftloop.process import log, telemetry
 from driftloop.process.clock import Clock, SystemClock
 from driftloop.process.errors import InvalidEvent, OtherLoop, Retriable
-from driftloop.runner import metrics, outbox
+from driftloop.runner import inbox, metrics, outbox
 from driftloop.runner.handler import HandlerTable, Transaction
-from driftloop.runner.relay import Relay
-from driftloop.runner.tables import inbox
+from driftloop.runner.relay import PRUNE_EVERY_S, Relay
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,7 @@ class LifecycleService:
         clock: Clock | None = None,
         patience: Patience | None = None,
         seed: int = 0,
+        topic_ids: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._name = name
         self._handlers = dict(handlers)
@@ -73,6 +73,9 @@ class LifecycleService:
         self._random = random.Random(seed)
         self._relay = Relay(name, engine, producer, self._clock)
         self._log = log.get(__name__)
+        self._read_topic_ids = topic_ids
+        self._topic_ids: Mapping[str, str] | None = None
+        self._pruned_s = self._clock.monotonic_s()
         self._ready = False
         self._relaying_ends = False
 
@@ -95,6 +98,7 @@ class LifecycleService:
                 records = await self._consumer.poll(100, self._patience.poll_timeout_s)
                 if records:
                     await self._handle_batch(records)
+                await self._prune()
         finally:
             self._ready = False
             await self._end_relaying(relaying)
@@ -123,6 +127,14 @@ class LifecycleService:
         except Retriable as error:
             self._log.warning("commit-refused", problem=str(error))
 
+    async def _prune(self) -> None:
+        """Delete some ids of events that were handled long ago, once a minute."""
+        if self._clock.monotonic_s() - self._pruned_s < PRUNE_EVERY_S:
+            return
+        self._pruned_s = self._clock.monotonic_s()
+        pruned = await asyncio.to_thread(inbox.prune, self._engine, self._handlers.keys(), self._clock.now_ms())
+        metrics.PRUNED.add(pruned, service=self._name, table="inbox")
+
     async def _unsent(self) -> bool:
         return bool(await asyncio.to_thread(outbox.unsent, self._engine, 1))
 
@@ -150,7 +162,7 @@ class LifecycleService:
         try:
             event = self._read(record)
             if event is not None:
-                await asyncio.to_thread(self._once, event)
+                await asyncio.to_thread(self._handle_event, event, record)
         except OtherLoop as error:
             metrics.OTHER_LOOP.add(service=self._name, topic=record.topic)
             self._log.debug("other-loop", topic=record.topic, offset=record.offset, problem=str(error))
@@ -163,22 +175,44 @@ class LifecycleService:
         event = from_record(record, declared)
         return event if type(event.data) in self._handlers else None
 
-    def _once(self, event: Envelope[Message]) -> None:
+    def _handle_event(self, event: Envelope[Message], record: Record) -> None:
+        """Handle an event, unless it was handled before."""
+        if self._topic_ids is None:
+            self._topic_ids = self._read_topic_ids()
+        handled_in = self._once(event, record, self._topic_ids.get(record.topic, ""))
+        if handled_in is None:
+            return
+        self._topic_ids = self._read_topic_ids()
+        if handled_in == self._topic_ids.get(record.topic, ""):
+            metrics.REPEATED.add(service=self._name, type=event.type)
+            return
+        self._log.warning("topic-created-again", topic=record.topic)
+        inbox.forget_positions(self._engine, record.topic)
+        self._once(event, record, self._topic_ids.get(record.topic, ""))
+
+    def _once(self, event: Envelope[Message], record: Record, topic_id: str) -> str | None:
+        """Handle an event that the inbox does not have.
+
+        Return None, or the id of the topic in which an event at this record's offset was handled long ago.
+        """
         started = self._clock.monotonic_s()
         with (
             bound_contextvars(correlation_id=event.correlation_id, event_id=event.id, loop=event.loop),
             telemetry.span(event.type, event.traceparent, service=self._name, event_id=event.id) as traceparent,
             self._engine.begin() as connection,
         ):
-            if connection.execute(select(inbox.c.event_id).where(inbox.c.event_id == event.id)).first():
+            if inbox.is_known(connection, event.id):
                 metrics.REPEATED.add(service=self._name, type=event.type)
-                return
+                return None
+            if (handled_in := inbox.topic_id_before(connection, record)) is not None:
+                return handled_in
             drafts: Sequence[Draft] = self._handlers[type(event.data)](event, Transaction(connection))
             now_ms = self._clock.now_ms()
             outbox.put(connection, drafts, source=self._name, wall_time_ms=now_ms, cause=event, traceparent=traceparent)
-            connection.execute(insert(inbox).values(event_id=event.id, type=event.type, handled_wall_ms=now_ms))
+            inbox.add(connection, event, record, topic_id, now_ms)
         metrics.HANDLED.add(service=self._name, type=event.type)
         metrics.HANDLE_SECONDS.record(self._clock.monotonic_s() - started, service=self._name, type=event.type)
+        return None
 
     async def _refuse(self, record: Record, error: InvalidEvent) -> None:
         metrics.DEAD_LETTERED.add(service=self._name, reason=error.reason)

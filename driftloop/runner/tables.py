@@ -50,6 +50,18 @@ inbox = Table(
 )
 """Events whose effect is committed."""
 
+Index("inbox_handled", inbox.c.handled_wall_ms)
+
+handled_positions = Table(
+    "handled_positions",
+    metadata,
+    Column("topic", String, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("topic_id", String, nullable=False),
+    Column("next_offset", BigInteger, nullable=False),
+)
+"""The offset after the last handled event, by partition. ``topic_id``: which topic of that name it was."""
+
 outbox = Table(
     "outbox",
     metadata,
@@ -61,7 +73,7 @@ outbox = Table(
     Column("headers", LargeBinary, nullable=False),
     Column("sent_wall_ms", BigInteger),
 )
-"""Events to send, in order. Sent events stay, so that no id is sent twice."""
+"""Events to send, in order. Sent events stay for a time, so that no id is sent twice (`driftloop.runner.inbox`)."""
 
 Index("outbox_unsent", outbox.c.sent_wall_ms, outbox.c.position)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -17,6 +17,7 @@ from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import Clock, SystemClock
 from driftloop.process.settings import ROOT
 from driftloop.runner.handler import HandlerTable
+from driftloop.runner.kafka import topic_ids_of
 from driftloop.runner.lease import Lease
 from driftloop.runner.service import LifecycleService, topics_of
 from driftloop.runner.tables import Fence, open_database, reading
@@ -54,6 +55,7 @@ def build(settings: TrainingSettings, stop: threading.Event, lease: Lease) -> Se
         launcher=SubprocessLauncher(run_environment(settings)),
         clock=SystemClock(),
         fence=lease.check,
+        topic_ids=topic_ids_of(kafka, handlers),
     )
 
 
@@ -68,6 +70,7 @@ def assemble(
     launcher: Launcher,
     clock: Clock,
     fence: Fence | None = None,
+    topic_ids: Callable[[], Mapping[str, str]] = dict,
 ) -> ServiceWithWorkers:
     """Build the service on a given bus and launcher."""
     engine = open_database(settings.database_url(NAME), sql.metadata, fence=fence)
@@ -83,6 +86,7 @@ def assemble(
         stop=stop,
         clock=clock,
         seed=settings.seed,
+        topic_ids=topic_ids,
     )
     worker = Worker(
         source=NAME,

@@ -95,6 +95,7 @@ class Harness:
             stop=self.stop,
             clock=self.clock,
             patience=self.patience,
+            topic_ids=lambda: self.broker.topic_ids(topics_of(self.handlers)),
         )
 
     async def run_until(self, probe: Callable[[], Any]) -> None:
