@@ -1,10 +1,10 @@
-"""Creates topics and waits for them. Nothing else creates topics: the broker's auto-creation is off."""
+"""Creates, compares and awaits topics. Nothing else creates topics: the broker's auto-creation is off."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -12,51 +12,73 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    TopicMetadata,
 )
 from confluent_kafka.cimpl import NewTopic
 
-from driftloop.bus.kafka_settings import MAX_MESSAGE_BYTES, KafkaSettings
+from driftloop.bus.kafka_settings import KafkaSettings
+from driftloop.bus.topic_plan import ExistingTopic, TopicChanges, TopicPlan, compare_topics
 from driftloop.process.errors import DriftloopError, Retriable, UndeclaredTopic
 
 
-@dataclass(frozen=True, slots=True)
-class TopicPlan:
-    """A topic that must exist."""
+def compare_with_brokers(kafka: KafkaSettings, plans: Iterable[TopicPlan], timeout_s: float = 60.0) -> TopicChanges:
+    """Return what `apply_topics` would do. Waits for a broker that is still starting.
 
-    name: str
-    partitions: int
-    retention_ms: int
-    max_bytes: int = MAX_MESSAGE_BYTES
-    retention_bytes: int = -1
-    update: bool = False
-    """Whether an existing topic gets this retention too."""
+    Raises:
+        Retriable: no broker answered within ``timeout_s``.
+    """
+    return _compare(AdminClient(kafka.admin()), kafka, list(plans), timeout_s)
 
 
-def create_topics(
-    kafka: KafkaSettings, topics: Iterable[TopicPlan], *, replication: int = 1, timeout_s: float = 60.0
-) -> list[str]:
-    """Create the missing topics and return their names. Waits for a broker that is still starting.
+def apply_topics(kafka: KafkaSettings, plans: Iterable[TopicPlan], *, timeout_s: float = 60.0) -> TopicChanges:
+    """Create the missing topics, alter what is safe to alter, and return these changes with the conflicts.
 
-    Sets the retention of existing topics whose plan says so.
+    Waits for a broker that is still starting. Changes nothing where a topic conflicts with its plan.
 
     Raises:
         Retriable: no broker answered within ``timeout_s``.
         UndeclaredTopic: the broker does not report a topic that it created.
-        KafkaException: the broker refused a topic.
+        KafkaException: the broker refused a topic or a setting.
     """
     client = AdminClient(kafka.admin())
-    existing = _wait_for_broker(client, kafka, timeout_s)
+    changes = _compare(client, kafka, list(plans), timeout_s)
     _wait_for_coordinator(kafka, timeout_s)
-    topics = list(topics)
-    missing = [topic for topic in topics if topic.name not in existing]
-    _set_retention(client, [topic for topic in topics if topic.update and topic.name in existing], timeout_s)
-    if not missing:
-        return []
-    created = client.create_topics([_new_topic(topic, replication) for topic in missing], operation_timeout=timeout_s)
-    for future in created.values():
-        _unless_exists(future.exception())
-    wait_for_topics(kafka, created, timeout_s)  # the controller knows them; a broker reports them a moment later
-    return sorted(created)
+    _alter(client, changes.altered, timeout_s)
+    if changes.missing:
+        new = [
+            NewTopic(plan.name, plan.partitions, kafka.replication, config=plan.config(kafka.min_in_sync))
+            for plan in changes.missing
+        ]
+        created = client.create_topics(new, operation_timeout=timeout_s)
+        for future in created.values():
+            _unless_exists(future.exception())
+        wait_for_topics(kafka, created, timeout_s)  # the controller knows them; a broker reports them a moment later
+    return changes
+
+
+def create_topics(kafka: KafkaSettings, topics: Iterable[TopicPlan], *, timeout_s: float = 60.0) -> list[str]:
+    """Apply a plan as `apply_topics` does, and return the names of the topics that were missing."""
+    return sorted(plan.name for plan in apply_topics(kafka, topics, timeout_s=timeout_s).missing)
+
+
+def _compare(client: AdminClient, kafka: KafkaSettings, plans: Sequence[TopicPlan], timeout_s: float) -> TopicChanges:
+    present = _wait_for_broker(client, kafka, timeout_s)
+    topics = {
+        name: ExistingTopic(len(topic.partitions), _replicas(topic), {})
+        for name, topic in present.items()
+        if name in {plan.name for plan in plans}
+    }
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
+    answers = client.describe_configs(resources, request_timeout=timeout_s) if resources else {}
+    for resource, future in answers.items():
+        config = {name: entry.value for name, entry in future.result().items()}
+        topics[resource.name] = replace(topics[resource.name], config=config)
+    return compare_topics(plans, topics, replication=kafka.replication, min_in_sync=kafka.min_in_sync)
+
+
+def _replicas(topic: TopicMetadata) -> int:
+    """Return the number of copies of the partition that has the fewest."""
+    return min((len(partition.replicas) for partition in topic.partitions.values()), default=0)
 
 
 def _wait_for_coordinator(kafka: KafkaSettings, timeout_s: float) -> None:
@@ -81,28 +103,18 @@ def _wait_for_coordinator(kafka: KafkaSettings, timeout_s: float) -> None:
         consumer.close()
 
 
-def _new_topic(topic: TopicPlan, replication: int) -> NewTopic:
-    config = {**_retention(topic), "max.message.bytes": str(topic.max_bytes)}
-    return NewTopic(topic.name, topic.partitions, replication, config=config)
-
-
-def _retention(topic: TopicPlan) -> dict[str, str]:
-    return {"retention.ms": str(topic.retention_ms), "retention.bytes": str(topic.retention_bytes)}
-
-
-def _set_retention(client: AdminClient, topics: Sequence[TopicPlan], timeout_s: float) -> None:
-    if not topics:
+def _alter(client: AdminClient, altered: Mapping[str, Mapping[str, str]], timeout_s: float) -> None:
+    if not altered:
         return
     resources = [
         ConfigResource(
             ConfigResource.Type.TOPIC,
-            topic.name,
+            topic,
             incremental_configs=[
-                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-                for name, value in _retention(topic).items()
+                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()
             ],
         )
-        for topic in topics
+        for topic, config in altered.items()
     ]
     for future in client.incremental_alter_configs(resources, request_timeout=timeout_s).values():
         future.result()
@@ -116,11 +128,12 @@ def _unless_exists(error: BaseException | None) -> None:
     raise error
 
 
-def _wait_for_broker(client: AdminClient, kafka: KafkaSettings, timeout_s: float) -> set[str]:
+def _wait_for_broker(client: AdminClient, kafka: KafkaSettings, timeout_s: float) -> dict[str, TopicMetadata]:
+    """Return all topics of the brokers."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            return set(client.list_topics(timeout=2.0).topics)
+            return dict(client.list_topics(timeout=2.0).topics)
         except KafkaException as error:
             if time.monotonic() > deadline:
                 raise Retriable(f"no Kafka broker at {kafka.bootstrap} within {timeout_s:.0f} s: {error}") from error
@@ -144,7 +157,7 @@ def missing_topics(kafka: KafkaSettings, names: Iterable[str], timeout_s: float 
     Raises:
         Retriable: the broker did not answer.
     """
-    return sorted(set(names) - _wait_for_broker(AdminClient(kafka.admin()), kafka, timeout_s))
+    return sorted(set(names) - _wait_for_broker(AdminClient(kafka.admin()), kafka, timeout_s).keys())
 
 
 def wait_for_topics(kafka: KafkaSettings, names: Iterable[str], timeout_s: float = 60.0) -> None:
@@ -157,7 +170,7 @@ def wait_for_topics(kafka: KafkaSettings, names: Iterable[str], timeout_s: float
     client = AdminClient(kafka.admin())
     deadline = time.monotonic() + timeout_s
     wanted = set(names)
-    while missing := wanted - _wait_for_broker(client, kafka, timeout_s):
+    while missing := wanted - _wait_for_broker(client, kafka, timeout_s).keys():
         if time.monotonic() > deadline:
             raise UndeclaredTopic(f"the broker has no topic {', '.join(sorted(missing))}; `driftloop up` creates them")
         time.sleep(0.1)

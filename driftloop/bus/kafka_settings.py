@@ -9,12 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from driftloop.bus.topic_plan import MAX_MESSAGE_BYTES
 from driftloop.process.errors import ConfigError
 from driftloop.process.settings import KafkaSecurity, SaslMechanism, Settings
 
 T = TypeVar("T")
-
-MAX_MESSAGE_BYTES = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,10 @@ class KafkaSettings:
     certificate_file: str = ""
     """PEM file with the client's certificate, for brokers that ask for one."""
     key_file: str = ""
+    replication: int = 1
+    """Number of copies of each topic that is created."""
+    min_in_sync: int = 1
+    """Number of copies that must have a record before it counts as written."""
     session_timeout_s: float = 6.0
     """Time without a heartbeat after which the broker drops a consumer."""
     heartbeat_interval_s: float = 1.5
@@ -57,6 +60,8 @@ class KafkaSettings:
             ca_file=settings.kafka_ca_file,
             certificate_file=settings.kafka_certificate_file,
             key_file=settings.kafka_key_file,
+            replication=settings.kafka_replication,
+            min_in_sync=settings.kafka_min_in_sync,
         )
         if kafka._uses_tls:
             kafka._ssl_context()  # reads the files
@@ -225,6 +230,9 @@ def _check_combination(settings: Settings) -> None:
         raise ConfigError(f"{name} is set, but DRIFTLOOP_KAFKA_SECURITY is {security}; write SASL_SSL or unset {name}")
     for name in (name for name, value in tls.items() if value and not security.endswith("SSL")):
         raise ConfigError(f"{name} is set, but DRIFTLOOP_KAFKA_SECURITY is {security}; write SSL or SASL_SSL")
+    if settings.kafka_min_in_sync > settings.kafka_replication:
+        problem = f"DRIFTLOOP_KAFKA_MIN_IN_SYNC is {settings.kafka_min_in_sync}"
+        raise ConfigError(f"{problem}, more than DRIFTLOOP_KAFKA_REPLICATION ({settings.kafka_replication}); lower it")
     if bool(settings.kafka_certificate_file) != bool(settings.kafka_key_file):
         raise ConfigError("set both DRIFTLOOP_KAFKA_CERTIFICATE_FILE and DRIFTLOOP_KAFKA_KEY_FILE, or none of them")
 

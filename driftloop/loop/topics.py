@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from driftloop.bus.admin import TopicPlan
 from driftloop.bus.dead_letters import SUFFIX
+from driftloop.bus.topic_plan import MAX_BYTES, RETENTION, TIMESTAMP_TYPE, TopicPlan
 from driftloop.contracts.topics import declared
 from driftloop.loop.definition import LoopDefinition
 
@@ -14,16 +14,40 @@ DEAD_LETTER_RETENTION_MS = 30 * 86_400_000
 """How long dead letters are kept: long enough to correct the cause and to replay them."""
 DEAD_LETTER_BYTES = 2_000_000_000
 """Size of a dead-letter topic above which its oldest records are deleted."""
+DETECTORS_GROUP = "driftloop-detectors"
+"""Consumer group of the detectors, and the name of their Faust app."""
+DETECTORS_TABLE = "episodes"
+DETECTOR_STATES = f"{DETECTORS_GROUP}-{DETECTORS_TABLE}-changelog"
+"""Changelog topic of the detectors' table, named as Faust does."""
+
+_DETECTOR_STATES = TopicPlan(DETECTOR_STATES, 1, -1, cleanup="compact", alterable=RETENTION | {MAX_BYTES})
+"""An earlier version let Faust create it, with the brokers' defaults."""
 
 
 def plan_topics(loops: Iterable[LoopDefinition]) -> list[TopicPlan]:
-    """List every topic the system needs: the declared topics, the loops' raw topics and their dead-letter topics."""
-    declarations = declared().values()
-    topics = [TopicPlan(topic.name, topic.partitions, _RETENTION_MS[topic.retention]) for topic in declarations]
-    raw = {name: event.partitions for loop in loops for name, event in loop.events.items()}
-    topics += [TopicPlan(name, partitions, _RETENTION_MS["7d"]) for name, partitions in raw.items()]
-    with_dead_letters = [topic.name for topic in declarations if topic.dead_letters] + list(raw)
-    return topics + [
-        TopicPlan(name + SUFFIX, 1, DEAD_LETTER_RETENTION_MS, retention_bytes=DEAD_LETTER_BYTES, update=True)
-        for name in with_dead_letters
+    """List every topic the system needs: the declared topics, the loops' raw topics, and their dead-letter topics.
+
+    The broker sets the timestamps of raw records: with those of a producer, which may be of the past, retention would
+    delete fresh records. Nothing reads the timestamps of Kafka; event time is in the record's value.
+    """
+    topics = [
+        TopicPlan(name, topic.partitions, _RETENTION_MS[topic.retention], source=f"protos/topics/{name}.yaml")
+        for name, topic in declared().items()
     ]
+    raw = {
+        name: TopicPlan(
+            name, event.partitions, _RETENTION_MS["7d"], timestamps="LogAppendTime",
+            alterable=frozenset({TIMESTAMP_TYPE}), source=f"loops/{loop.loop}/loop.yaml: events.{name}",
+        )
+        for loop in loops
+        for name, event in loop.events.items()
+    }  # fmt: skip
+    with_dead_letters = [topic.name for topic in declared().values() if topic.dead_letters] + list(raw)
+    dead_letters = [
+        TopicPlan(
+            name + SUFFIX, 1, DEAD_LETTER_RETENTION_MS, retention_bytes=DEAD_LETTER_BYTES, alterable=RETENTION,
+            source="dead letters",
+        )
+        for name in with_dead_letters
+    ]  # fmt: skip
+    return [*topics, *raw.values(), *dead_letters, _DETECTOR_STATES]

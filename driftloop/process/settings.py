@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     """PEM file with this process's own certificate, if the brokers ask for one."""
     kafka_key_file: str = ""
     """PEM file with the key of that certificate, without a password."""
+    kafka_replication: int = Field(default=1, ge=1)
+    """Number of copies of each topic that `driftloop up` and `driftloop topics apply` create."""
+    kafka_min_in_sync: int = Field(default=1, ge=1)
+    """Number of copies that must have a record before it counts as written."""
     triton_grpc: str = Field(default_factory=_local_address("TRITON_GRPC_PORT"))
     """Triton's gRPC address, `host:port`."""
     triton_metrics: str = Field(default_factory=_local_address("TRITON_METRICS_PORT"))

@@ -10,8 +10,9 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from driftloop.bus.admin import TopicPlan, create_topics
+from driftloop.bus.admin import create_topics
 from driftloop.bus.kafka_settings import KafkaSettings
+from driftloop.bus.topic_plan import TopicPlan
 from tests.helpers.ports import free_ports
 from tests.helpers.server import Server
 

@@ -21,6 +21,7 @@ _GROUPS = {
         "down": "driftloop.ops.cli.system",
         "status": "driftloop.ops.cli.status",
         "doctor": "driftloop.ops.cli.doctor",
+        "topics": "driftloop.ops.cli.topics",
         "demo": "driftloop.ops.cli.demo",
         "replay": "driftloop.ops.cli.replay",
         "call": "driftloop.ops.cli.replay",

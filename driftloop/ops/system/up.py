@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from driftloop.bus.admin import create_topics
+from driftloop.bus.admin import apply_topics
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.loop import Loop, load_loops
 from driftloop.loop.topics import plan_topics
@@ -16,7 +16,6 @@ from driftloop.ops.system.event_probe import probe_events
 from driftloop.ops.system.health import ready
 from driftloop.ops.system.incomplete_restore import refuse_incomplete_restore
 from driftloop.ops.system.inference_probe import probe_inference
-from driftloop.ops.system.partitions import partition_differences
 from driftloop.ops.system.parts import Part, parts
 from driftloop.ops.system.probes import Probe, RunningProbes
 from driftloop.ops.system.running_loops import added_loops, write_running_loops
@@ -42,7 +41,7 @@ class Started:
     added: tuple[str, ...] = ()
     """Loops that the running system did not know; its services were restarted."""
     differences: tuple[str, ...] = ()
-    """Topics with another number of partitions than in `loop.yaml`."""
+    """A sentence for each setting of a topic that is not the declared one."""
 
 
 def start_system(
@@ -83,7 +82,8 @@ def start_system(
     probes = [] if read_ready_s(settings) else make_probes(settings, loops, topics_exist)
     try:
         with RunningProbes(probes, timeout_s) as running:
-            create_topics(kafka, plan_topics(loop.definition for loop in loops), timeout_s=timeout_s)
+            plans = plan_topics(loop.definition for loop in loops)
+            topics = apply_topics(kafka, plans, timeout_s=timeout_s)
             if added:  # a service reads the loops at its start
                 supervisor.restart([part.name for part in all_parts if part.kind == "service"])
                 write_running_loops(settings, loops)
@@ -97,8 +97,7 @@ def start_system(
         raise
     if probes:
         write_ready_s(settings, times)
-    differences = partition_differences(kafka, loops)
-    return Started(times, already, tuple(added), differences)
+    return Started(times, already, tuple(added), topics.conflicts)
 
 
 def make_probes(settings: Settings, loops: Sequence[Loop], topics_exist: threading.Event) -> list[Probe]:

@@ -15,6 +15,7 @@ from typing import Any
 from driftloop.bus.dead_letters import dead_letter_for_error
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import LifecycleProducer, Record, TopicPartition
+from driftloop.loop.topics import DETECTOR_STATES, DETECTORS_GROUP, DETECTORS_TABLE
 from driftloop.process import log, startup_errors
 from driftloop.process.clock import Clock
 from driftloop.process.errors import ConfigError, InvalidEvent, Retriable
@@ -26,8 +27,7 @@ from services.monitoring.detectors.decide import Detectors
 from services.monitoring.detectors.faust_workarounds import DeliveryWatch
 
 SOURCE = "monitoring.window-closed.v1"
-TOPICS = (SOURCE, "monitoring.drift-detected.v1", "monitoring.window-decided.v1")
-APP_ID = "driftloop-detectors"
+TOPICS = (SOURCE, "monitoring.drift-detected.v1", "monitoring.window-decided.v1", DETECTOR_STATES)
 
 
 class DetectorService:
@@ -65,7 +65,7 @@ class DetectorService:
             Retriable: the app ended by itself.
         """
         await faust_workarounds.wait_until_topics_exist(self._settings, TOPICS)
-        await self._delivery.begin(APP_ID)
+        await self._delivery.begin(DETECTORS_GROUP)
         producer = self._make_producer()
         await producer.start()
         relay = self._make_relay(producer)
@@ -82,9 +82,9 @@ class DetectorService:
             await producer.stop()
 
     def _make_app(self, relay: Relay, producer: LifecycleProducer) -> Any:
-        app = faust_workarounds.make_app(APP_ID, self._settings)
+        app = faust_workarounds.make_app(DETECTORS_GROUP, self._settings)
         source = app.topic(SOURCE, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
-        table = app.Table("episodes", partitions=1, key_type=str, value_type=str)
+        table = app.Table(DETECTORS_TABLE, partitions=1, key_type=str, value_type=str)
 
         async def detect(stream: Any) -> None:
             async for event in stream.events():

@@ -44,6 +44,7 @@ def make_app(app_id: str, settings: DetectorsSettings) -> Any:
     - The session settings: with Faust's own, the start after a kill waits 57 s until the broker frees the partition.
     - ``at_least_once``: Faust's exactly-once mode loses records.
     - ``stream_wait_empty=False``: a stop does not wait for the agent. To handle a window twice changes nothing.
+    - ``topic_allow_declare=False``: `driftloop up` creates the changelog topic, as it does all others.
     - ``topic_disable_leader``: otherwise Faust creates a topic for leader election, which nothing here uses.
     - aiokafka, which Faust reads with, cannot read every header name.
     - Faust logs a lot while it works; only its warnings are kept.
@@ -61,7 +62,7 @@ def make_app(app_id: str, settings: DetectorsSettings) -> Any:
         autodiscover=False,
         logging_config={"version": 1, "disable_existing_loggers": False},
         topic_partitions=1,
-        topic_replication_factor=1,
+        topic_allow_declare=False,
         topic_disable_leader=True,
         stream_wait_empty=False,
     )

@@ -5,19 +5,24 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, Producer
+from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
-from driftloop.bus.admin import TopicPlan, create_topics, wait_for_topics
+from driftloop.bus.admin import apply_topics, compare_with_brokers, create_topics, wait_for_topics
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import UNREADABLE_HEADERS, Outgoing, RecordsRefused, TopicPartition
+from driftloop.bus.topic_plan import RETENTION, TIMESTAMP_TYPE, TopicPlan
+from driftloop.loop.load import load_loop
 from driftloop.loop.topics import plan_topics
 from driftloop.process.errors import Retriable, UndeclaredTopic
+from driftloop.process.settings import ROOT
 from tests.helpers.bus import (
     BatchBusSuite,
     Bus,
@@ -33,6 +38,9 @@ from tests.helpers.eventually import assert_eventually
 from tests.helpers.header_names import ODD_HEADER, READ_AS, send
 from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
+
+ORDERS = load_loop(ROOT / "tests" / "loops" / "orders").definition
+DIFFERENCES = ["partitions is 2", "DRIFTLOOP_KAFKA_REPLICATION is 3", "max.message.bytes=1000", "retention.ms=60000"]
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka]
 
@@ -176,7 +184,8 @@ class TestHeaderNames:
 class TestTopics:
     def test_an_existing_dead_letter_topic_gets_the_retention(self, kafka: Kafka) -> None:
         create_topics(kafka.settings, [TopicPlan("old.v1.dlq", 1, -1)])
-        create_topics(kafka.settings, [TopicPlan("old.v1.dlq", 1, 86_400_000, retention_bytes=10**9, update=True)])
+        plan = TopicPlan("old.v1.dlq", 1, 86_400_000, retention_bytes=10**9, alterable=RETENTION)
+        create_topics(kafka.settings, [plan])
         resource = ConfigResource(ConfigResource.Type.TOPIC, "old.v1.dlq")
         client = AdminClient({"bootstrap.servers": kafka.bootstrap})
         [answer] = client.describe_configs([resource]).values()
@@ -190,10 +199,36 @@ class TestTopics:
         with closing(KafkaBatchProducer(kafka.settings)) as producer:
             assert producer.partitions("created.v1") == 3
 
+    def test_a_raw_topic_gets_the_timestamps_of_the_broker(self, kafka: Kafka) -> None:
+        """A topic of an earlier version has those of its producers, by which retention deletes fresh records."""
+        [raw] = [plan for plan in plan_topics([ORDERS]) if plan.name == "orders.placed"]
+        create_topics(kafka.settings, [replace(raw, timestamps="CreateTime")])
+        assert compare_with_brokers(kafka.settings, [raw]).altered == {raw.name: {TIMESTAMP_TYPE: "LogAppendTime"}}
+        apply_topics(kafka.settings, [raw])
+        assert compare_with_brokers(kafka.settings, [raw]).is_empty
+        before_ms = time.time_ns() // 1_000_000
+        producer = Producer({"bootstrap.servers": kafka.bootstrap})
+        producer.produce(raw.name, b"of the past", timestamp=1_000, partition=0)
+        producer.flush(30)
+        with closing(Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": new_group()})) as consumer:
+            consumer.assign([Position(raw.name, 0, 0)])
+            message = consumer.poll(30)
+            assert message is not None
+            assert message.timestamp()[1] >= before_ms
+
+    def test_conflicting_settings_are_named_and_left(self, kafka: Kafka) -> None:
+        create_topics(kafka.settings, [TopicPlan("differs.v1", 3, 60_000, max_bytes=1_000)])
+        wanted = [TopicPlan("differs.v1", 2, -1), TopicPlan("missing.v1", 1, -1)]
+        changes = apply_topics(replace(kafka.settings, replication=3), wanted[:1])
+        assert [name in text for name, text in zip(DIFFERENCES, changes.conflicts, strict=True)] == [True] * 4
+        assert apply_topics(kafka.settings, wanted).missing == (wanted[1],)
+        assert len(compare_with_brokers(kafka.settings, wanted).conflicts) == 3
+
     def test_the_broker_accepts_every_declared_topic(self, kafka: Kafka) -> None:
         wanted = plan_topics([])
         create_topics(kafka.settings, wanted)
         wait_for_topics(kafka.settings, [topic.name for topic in wanted], timeout_s=10)
+        assert compare_with_brokers(kafka.settings, wanted).is_empty
 
     def test_the_wait_for_a_missing_topic_ends_with_its_name(self, kafka: Kafka) -> None:
         began = time.monotonic()

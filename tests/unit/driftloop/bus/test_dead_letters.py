@@ -6,6 +6,7 @@ import pytest
 
 from driftloop.bus.dead_letters import dead_letter, dead_letter_for_error
 from driftloop.bus.ports import Record
+from driftloop.bus.topic_plan import RETENTION
 from driftloop.contracts.topics import declared
 from driftloop.loop import load_loop
 from driftloop.loop.topics import plan_topics
@@ -85,9 +86,9 @@ def test_every_topic_with_dead_letters_has_a_dlq_topic() -> None:
     planned = {topic.name: topic for topic in plan_topics([loop])}
     wanted = [topic.name for topic in declared().values() if topic.dead_letters] + list(loop.events)
     letters = [planned[f"{name}.dlq"] for name in wanted]
-    assert all(topic.update and topic.retention_ms == 30 * 86_400_000 for topic in letters)
+    assert all(topic.alterable == RETENTION and topic.retention_ms == 30 * 86_400_000 for topic in letters)
     assert all(0 < topic.retention_bytes < 10**10 for topic in letters)
-    assert len(planned) == len(declared()) + len(loop.events) + len(wanted)
+    assert len(planned) == len(declared()) + len(loop.events) + len(wanted) + 1  # the detectors' table
     assert planned["orders.placed"].partitions == 2
     assert planned["monitoring.window-closed.v1"].retention_ms == -1
     assert planned["predictions.served.v1"].retention_ms == 7 * 86_400_000

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from driftloop.bus.topic_plan import TopicChanges
 from driftloop.ops.system.probes import Deadline, Probe
 from driftloop.ops.system.status import read_ready_s
 from driftloop.ops.system.up import Started
@@ -58,6 +59,7 @@ class World:
         self.supervisor = Idle()
         self.probed: list[str] = []
         self.progress: list[str] = []
+        self.conflicts: tuple[str, ...] = ()
         self.answer: Callable[[str, Deadline], None] = lambda name, _: self.probed.append(name)
 
     def probes(self, *_: object) -> list[Probe]:
@@ -78,11 +80,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     ingestion = type("Ingestion", (), {"name": "ingestion", "kind": "service"})()
     for name, stand_in in (
         ("Supervisor", world.supervisor),
-        ("create_topics", lambda *_, **__: None),
+        ("apply_topics", lambda *_, **__: TopicChanges(conflicts=world.conflicts)),
         ("parts", lambda _: [kafka, ingestion]),
         ("ready", lambda *_: True),
         ("make_probes", world.probes),
-        ("partition_differences", lambda *_: ()),
     ):
         monkeypatch.setattr(UP, name, stand_in)
     return world
@@ -98,6 +99,11 @@ def test_a_start_waits_for_the_probes_and_measures_them(world: World) -> None:
     assert sorted(world.progress) == sorted(started.ready_s) == ["event probe", "inference", "ingestion", "kafka"]
     assert read_ready_s(world.settings) == started.ready_s
     assert not started.already
+
+
+def test_a_start_names_topics_that_differ_from_their_declaration(world: World) -> None:
+    world.conflicts = ("the topic orders.placed has 3 partitions",)
+    assert world.up().differences == world.conflicts
 
 
 def test_a_running_system_is_not_probed_again(world: World) -> None:
