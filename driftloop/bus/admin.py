@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -22,12 +22,14 @@ from driftloop.process.errors import DriftloopError, Retriable, UndeclaredTopic
 
 
 def compare_with_brokers(kafka: KafkaSettings, plans: Iterable[TopicPlan], timeout_s: float = 60.0) -> TopicChanges:
-    """Return what `apply_topics` would do. Waits for a broker that is still starting.
+    """Return what `apply_topics` would do, with the topics' names at the brokers.
+
+    Waits for a broker that is still starting.
 
     Raises:
         Retriable: no broker answered within ``timeout_s``.
     """
-    return _compare(AdminClient(kafka.admin()), kafka, list(plans), timeout_s)
+    return _compare(AdminClient(kafka.admin()), kafka, plans, timeout_s)
 
 
 def apply_topics(kafka: KafkaSettings, plans: Iterable[TopicPlan], *, timeout_s: float = 60.0) -> TopicChanges:
@@ -41,7 +43,7 @@ def apply_topics(kafka: KafkaSettings, plans: Iterable[TopicPlan], *, timeout_s:
         KafkaException: the broker refused a topic or a setting.
     """
     client = AdminClient(kafka.admin())
-    changes = _compare(client, kafka, list(plans), timeout_s)
+    changes = _compare(client, kafka, plans, timeout_s)
     _wait_for_coordinator(kafka, timeout_s)
     _alter(client, changes.altered, timeout_s)
     if changes.missing:
@@ -49,19 +51,20 @@ def apply_topics(kafka: KafkaSettings, plans: Iterable[TopicPlan], *, timeout_s:
             NewTopic(plan.name, plan.partitions, kafka.replication, config=plan.config(kafka.min_in_sync))
             for plan in changes.missing
         ]
-        created = client.create_topics(new, operation_timeout=timeout_s)
-        for future in created.values():
+        for future in client.create_topics(new, operation_timeout=timeout_s).values():
             _unless_exists(future.exception())
+        created = [kafka.declared_name(plan.name) for plan in changes.missing]
         wait_for_topics(kafka, created, timeout_s)  # the controller knows them; a broker reports them a moment later
     return changes
 
 
 def create_topics(kafka: KafkaSettings, topics: Iterable[TopicPlan], *, timeout_s: float = 60.0) -> list[str]:
     """Apply a plan as `apply_topics` does, and return the names of the topics that were missing."""
-    return sorted(plan.name for plan in apply_topics(kafka, topics, timeout_s=timeout_s).missing)
+    return sorted(kafka.declared_name(plan.name) for plan in apply_topics(kafka, topics, timeout_s=timeout_s).missing)
 
 
-def _compare(client: AdminClient, kafka: KafkaSettings, plans: Sequence[TopicPlan], timeout_s: float) -> TopicChanges:
+def _compare(client: AdminClient, kafka: KafkaSettings, plans: Iterable[TopicPlan], timeout_s: float) -> TopicChanges:
+    plans = [replace(plan, name=kafka.full_name(plan.name)) for plan in plans]
     present = _wait_for_broker(client, kafka, timeout_s)
     topics = {
         name: ExistingTopic(len(topic.partitions), _replicas(topic), {})
@@ -87,7 +90,7 @@ def _wait_for_coordinator(kafka: KafkaSettings, timeout_s: float) -> None:
     On a new broker the first such request creates the offsets topic, which takes seconds. This waits for it before
     other topics are created, so a consumer's first join does not fall into those seconds.
     """
-    consumer = Consumer({**kafka.admin(), "group.id": "driftloop-up"})
+    consumer = Consumer({**kafka.admin(), "group.id": kafka.full_name("driftloop-up")})
     deadline = time.monotonic() + timeout_s
     try:
         while True:
@@ -157,7 +160,8 @@ def missing_topics(kafka: KafkaSettings, names: Iterable[str], timeout_s: float 
     Raises:
         Retriable: the broker did not answer.
     """
-    return sorted(set(names) - _wait_for_broker(AdminClient(kafka.admin()), kafka, timeout_s).keys())
+    present = _wait_for_broker(AdminClient(kafka.admin()), kafka, timeout_s)
+    return sorted(name for name in set(names) if kafka.full_name(name) not in present)
 
 
 def wait_for_topics(kafka: KafkaSettings, names: Iterable[str], timeout_s: float = 60.0) -> None:
@@ -169,7 +173,7 @@ def wait_for_topics(kafka: KafkaSettings, names: Iterable[str], timeout_s: float
     """
     client = AdminClient(kafka.admin())
     deadline = time.monotonic() + timeout_s
-    wanted = set(names)
+    wanted = {kafka.full_name(name) for name in names}
     while missing := wanted - _wait_for_broker(client, kafka, timeout_s).keys():
         if time.monotonic() > deadline:
             raise UndeclaredTopic(f"the broker has no topic {', '.join(sorted(missing))}; `driftloop up` creates them")

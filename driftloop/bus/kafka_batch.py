@@ -45,14 +45,16 @@ class KafkaBatchConsumer:
         linger_s: float = 0.0,
         absent: Sequence[str] = (),
     ) -> None:
-        self._linger_s = linger_s
+        self._kafka, self._linger_s = kafka, linger_s
         self._paused: frozenset[str] = frozenset()
         wait_for_topics(kafka, topics)
         self._consumer = Consumer(kafka.batch_consumer(group))
-        partitions = [TopicPartition(topic, p) for topic in topics for p in range(_partitions(self._consumer, topic))]
+        full_names = {topic: kafka.full_name(topic) for topic in topics}
+        counts = {topic: _partitions(self._consumer, name) for topic, name in full_names.items()}
+        partitions = [TopicPartition(topic, p) for topic in topics for p in range(counts[topic])]
         self._offsets = Offsets(kafka)
         client = AdminClient(kafka.admin())  # one for all checks
-        describe = partial(describe_topics, client, [*topics, *absent], _DESCRIBE_TIMEOUT_S)
+        describe = partial(describe_topics, kafka, client, [*topics, *absent], _DESCRIBE_TIMEOUT_S)
         self._watch = TopicWatch(describe, absent=absent)
         if newest:
             self._next = self._offsets.ends(partitions)
@@ -63,7 +65,7 @@ class KafkaBatchConsumer:
 
     def _assign(self) -> None:
         read = {tp: offset for tp, offset in self._next.items() if tp.topic not in self._paused}
-        self._consumer.assign([Position(tp.topic, tp.partition, offset) for tp, offset in read.items()])
+        self._consumer.assign(self._positions(read))
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         self._watch.check()
@@ -71,7 +73,7 @@ class KafkaBatchConsumer:
         if first is None:
             return []
         messages = [first, *self._lingering(max_records - 1)]
-        records = [record_of(message) for message in messages if not _passing(message)]
+        records = [record_of(message, self._kafka.prefix) for message in messages if not _passing(message)]
         for record in records:
             partition = TopicPartition(record.topic, record.partition)
             if record.offset < self._next[partition]:
@@ -107,8 +109,12 @@ class KafkaBatchConsumer:
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         if positions:
-            offsets = [Position(tp.topic, tp.partition, offset) for tp, offset in positions.items()]
+            offsets = self._positions(positions)
             call_with_retry("commit", lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
+
+    def _positions(self, offsets: Mapping[TopicPartition, int]) -> list[Position]:
+        full_name = self._kafka.full_name
+        return [Position(full_name(tp.topic), tp.partition, offset) for tp, offset in offsets.items()]
 
     def end_offsets(self) -> Mapping[TopicPartition, int]:
         return self._offsets.ends(self._next)
@@ -128,6 +134,7 @@ class KafkaBatchProducer:
     """
 
     def __init__(self, kafka: KafkaSettings, *, queue_timeout_s: float = 30.0, linger_ms: int = 1) -> None:
+        self._kafka = kafka
         self._producer = Producer(kafka.batch_producer(linger_ms))
         self._queue_timeout_s = queue_timeout_s
         self._failed: list[KafkaError] = []
@@ -153,7 +160,7 @@ class KafkaBatchProducer:
 
     def partitions(self, topic: str) -> int:
         if topic not in self._known:
-            self._known[topic] = _partitions(self._producer, topic)
+            self._known[topic] = _partitions(self._producer, self._kafka.full_name(topic))
         return self._known[topic]
 
     def close(self) -> None:
@@ -166,12 +173,13 @@ class KafkaBatchProducer:
             self._producer.close()  # an open producer keeps searching for its broker until it is garbage-collected
 
     def _queue(self, record: Outgoing) -> None:
+        topic = self._kafka.full_name(record.topic)
         partition: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
         deadline = time.monotonic() + self._queue_timeout_s
         while True:
             try:
                 self._producer.produce(
-                    record.topic, value=record.value, key=record.key, headers=list(record.headers),
+                    topic, value=record.value, key=record.key, headers=list(record.headers),
                     on_delivery=partial(self._delivered, record), **partition,
                 )  # fmt: skip
                 return
@@ -211,8 +219,8 @@ def _passing(message: Message) -> bool:
     raise KafkaException(error)
 
 
-def record_of(message: Any) -> Record:
-    """Return a message of the library as a record.
+def record_of(message: Any, prefix: str = "") -> Record:
+    """Return a message of the library as a record; ``prefix``: what its topic's name starts with at the brokers.
 
     Kafka does not check header names, and the library can return no header if one name is not UTF-8. The record then
     has only the header `UNREADABLE_HEADERS`, and the consumer refuses it.
@@ -221,4 +229,5 @@ def record_of(message: Any) -> Record:
         headers = tuple((name, value or b"") for name, value in message.headers() or ())
     except (UnicodeDecodeError, SystemError):  # the library raises a SystemError, caused by the UnicodeDecodeError
         headers = ((UNREADABLE_HEADERS, b"a name is not UTF-8"),)
-    return Record(message.topic(), message.partition(), message.offset(), message.key(), message.value(), headers)
+    topic = message.topic()[len(prefix) :]
+    return Record(topic, message.partition(), message.offset(), message.key(), message.value(), headers)

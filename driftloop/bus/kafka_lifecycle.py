@@ -51,14 +51,15 @@ class KafkaLifecycleConsumer:
         await asyncio.to_thread(wait_for_topics, self._kafka, self._topics)
         self._consumer = AIOKafkaConsumer(**self._kafka.lifecycle_consumer(self._group))
         await self._consumer.start()
-        self._consumer.subscribe(self._topics, listener=self._revoked)
+        self._consumer.subscribe([self._kafka.full_name(topic) for topic in self._topics], listener=self._revoked)
 
     async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         batches = await self._running().getmany(timeout_ms=int(timeout_s * 1000), max_records=max_records)
-        return [_record(record) for batch in batches.values() for record in batch]
+        return [_record(record, self._kafka) for batch in batches.values() for record in batch]
 
     async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        offsets = {KafkaPartition(tp.topic, tp.partition): offset for tp, offset in positions.items()}
+        full_name = self._kafka.full_name
+        offsets = {KafkaPartition(full_name(tp.topic), tp.partition): offset for tp, offset in positions.items()}
         kept = {partition: offset for partition, offset in offsets.items() if partition not in self._revoked.partitions}
         if not kept:
             return
@@ -82,9 +83,9 @@ class KafkaLifecycleConsumer:
         return self._consumer
 
 
-def _record(read: Any) -> Record:
+def _record(read: Any, kafka: KafkaSettings) -> Record:
     headers = tuple((name, value or b"") for name, value in read.headers)
-    return Record(read.topic, read.partition, read.offset, read.key, read.value, headers)
+    return Record(kafka.declared_name(read.topic), read.partition, read.offset, read.key, read.value, headers)
 
 
 class KafkaLifecycleProducer:
@@ -148,14 +149,14 @@ class KafkaLifecycleProducer:
                 raise answer
 
     async def _queue(self, producer: AIOKafkaProducer, record: Outgoing) -> asyncio.Future[Any]:
-        partition = record.partition
+        topic, partition = self._kafka.full_name(record.topic), record.partition
         if partition is None and record.key is not None:
-            partition = partition_of(record.key, len(await producer.partitions_for(record.topic)))
+            partition = partition_of(record.key, len(await producer.partitions_for(topic)))
         value = (
             b"" if record.key is None and record.value is None else record.value
             # aiokafka refuses a record without key and value
         )
         queued: asyncio.Future[Any] = await producer.send(
-            record.topic, value=value, key=record.key, partition=partition, headers=list(record.headers)
+            topic, value=value, key=record.key, partition=partition, headers=list(record.headers)
         )
         return queued

@@ -32,6 +32,12 @@ class KafkaSettings:
     certificate_file: str = ""
     """PEM file with the client's certificate, for brokers that ask for one."""
     key_file: str = ""
+    prefix: str = ""
+    """Start of the names of all topics and groups at the brokers. The bus adds and removes it."""
+    compression: str = "none"
+    instance: str = ""
+    """Name of the process among the members of its groups: a static membership (KIP-345). Empty: each start is a new
+    member."""
     replication: int = 1
     """Number of copies of each topic that is created."""
     min_in_sync: int = 1
@@ -60,12 +66,25 @@ class KafkaSettings:
             ca_file=settings.kafka_ca_file,
             certificate_file=settings.kafka_certificate_file,
             key_file=settings.kafka_key_file,
+            prefix=settings.kafka_prefix,
+            compression=settings.kafka_compression,
+            instance=settings.kafka_instance,
+            session_timeout_s=settings.kafka_session_timeout_s,
+            heartbeat_interval_s=settings.kafka_session_timeout_s / 4,
             replication=settings.kafka_replication,
             min_in_sync=settings.kafka_min_in_sync,
         )
         if kafka._uses_tls:
             kafka._ssl_context()  # reads the files
         return kafka
+
+    def full_name(self, name: str) -> str:
+        """Return the name of a topic or a group at the brokers."""
+        return self.prefix + name
+
+    def declared_name(self, name: str) -> str:
+        """Return the declared name of a topic or a group at the brokers."""
+        return name[len(self.prefix) :]
 
     def admin(self) -> dict[str, Any]:
         """Return options of confluent-kafka's admin client. It does not log, because a broker may still be starting."""
@@ -75,7 +94,7 @@ class KafkaSettings:
         """Return options of confluent-kafka's consumer."""
         return {
             **self._librdkafka(),
-            "group.id": group,
+            "group.id": self.full_name(group),
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
@@ -102,19 +121,21 @@ class KafkaSettings:
             "queue.buffering.max.messages": 200_000,
             "message.max.bytes": MAX_MESSAGE_BYTES,
             "linger.ms": linger_ms,
+            **({} if self.compression == "none" else {"compression.type": self.compression}),
         }
 
     def lifecycle_consumer(self, group: str) -> dict[str, Any]:
         """Return arguments of aiokafka's consumer."""
         return {
             **self._aiokafka(),
-            "group_id": group,
+            "group_id": self.full_name(group),
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest",
             "fetch_max_wait_ms": _ms(self.fetch_wait_s),
             "session_timeout_ms": _ms(self.session_timeout_s),
             "heartbeat_interval_ms": _ms(self.heartbeat_interval_s),
             "metadata_max_age_ms": 60_000,
+            **({"group_instance_id": self.instance} if self.instance else {}),
         }
 
     def lifecycle_producer(self) -> dict[str, Any]:
@@ -125,6 +146,7 @@ class KafkaSettings:
             "enable_idempotence": True,
             "max_request_size": MAX_MESSAGE_BYTES,
             "request_timeout_ms": 10_000,
+            **({} if self.compression == "none" else {"compression_type": self.compression}),
         }
 
     def faust(self, commit_interval_s: float) -> dict[str, Any]:
@@ -137,6 +159,8 @@ class KafkaSettings:
             "consumer_auto_offset_reset": "earliest",
             "processing_guarantee": "at_least_once",
             **({"broker_client_id": self.client} if self.client else {}),
+            **({"consumer_group_instance_id": self.instance} if self.instance else {}),
+            **({} if self.compression == "none" else {"producer_compression_type": self.compression}),
             **({} if self.security == "PLAINTEXT" else {"broker_credentials": self._faust_credentials()}),
         }
 

@@ -23,6 +23,7 @@ class Offsets:
     """Reads offsets from a broker. Each method retries for ``timeout_s``, then raises Retriable."""
 
     def __init__(self, kafka: KafkaSettings, *, timeout_s: float = 30.0) -> None:
+        self._kafka = kafka
         self._client = AdminClient(kafka.admin())
         self._timeout_s = timeout_s
 
@@ -36,10 +37,10 @@ class Offsets:
 
     def committed(self, group: str, partitions: Iterable[TopicPartition] | None = None) -> dict[TopicPartition, int]:
         """Return a group's committed offset per partition, of all partitions by default. Omits those without one."""
-        wanted = None if partitions is None else [Position(tp.topic, tp.partition) for tp in partitions]
+        wanted = None if partitions is None else [self._position(tp) for tp in partitions]
         if wanted == []:
             return {}
-        request = [ConsumerGroupTopicPartitions(group, wanted)]
+        request = [ConsumerGroupTopicPartitions(self._kafka.full_name(group), wanted)]
 
         def answer() -> list[Position]:
             [future] = self._client.list_consumer_group_offsets(request, request_timeout=self._timeout_s).values()
@@ -47,17 +48,20 @@ class Offsets:
             return positions
 
         positions = call_with_retry("committed offsets", answer, self._timeout_s)
-        return {TopicPartition(at.topic, at.partition): at.offset for at in positions if at.offset >= 0}
+        return {self._partition(at): at.offset for at in positions if at.offset >= 0}
 
     def groups(self) -> list[str]:
+        """Return the groups of this system."""
+
         def answer() -> list[str]:
             listed = self._client.list_consumer_groups(request_timeout=self._timeout_s).result()
-            return [group.group_id for group in listed.valid]
+            names = [group.group_id for group in listed.valid]
+            return [self._kafka.declared_name(name) for name in names if name.startswith(self._kafka.prefix)]
 
         return call_with_retry("groups", answer, self._timeout_s)
 
     def _ask(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
-        request = {Position(tp.topic, tp.partition): which for tp in partitions}
+        request = {self._position(tp): which for tp in partitions}
         if not request:
             return {}
 
@@ -65,6 +69,12 @@ class Offsets:
             futures: Mapping[Position, Future[Any]] = self._client.list_offsets(
                 request, request_timeout=self._timeout_s
             )
-            return {TopicPartition(at.topic, at.partition): int(f.result().offset) for at, f in futures.items()}
+            return {self._partition(at): int(future.result().offset) for at, future in futures.items()}
 
         return call_with_retry("offsets", answer, self._timeout_s)
+
+    def _position(self, partition: TopicPartition) -> Position:
+        return Position(self._kafka.full_name(partition.topic), partition.partition)
+
+    def _partition(self, position: Position) -> TopicPartition:
+        return TopicPartition(self._kafka.declared_name(position.topic), position.partition)

@@ -94,7 +94,7 @@ def _differing(plan: TopicPlan, topic: ExistingTopic, min_in_sync: int, *, alter
 def _conflicts(plan: TopicPlan, topic: ExistingTopic, replication: int, min_in_sync: int) -> Iterator[str]:
     if plan.partitions != topic.partitions:
         yield (
-            f"{plan.source or plan.name}: partitions is {plan.partitions}, and the topic has {topic.partitions}; "
+            f"{plan.source or plan.name}: partitions is {plan.partitions}, and it has {topic.partitions}; "
             f"a topic keeps its partitions: write {topic.partitions}"
         )
     if replication != topic.replication:

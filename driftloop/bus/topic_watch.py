@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import TopicPartition
 from driftloop.bus.transient import call_with_retry
 from driftloop.process.errors import Retriable, TopicChanged
@@ -28,7 +29,9 @@ class TopicState:
     partitions: int
 
 
-def describe_topics(client: AdminClient, names: Collection[str], timeout_s: float = 30.0) -> dict[str, TopicState]:
+def describe_topics(
+    kafka: KafkaSettings, client: AdminClient, names: Collection[str], timeout_s: float = 30.0
+) -> dict[str, TopicState]:
     """Return the state of each topic that the broker has.
 
     Raises:
@@ -36,7 +39,9 @@ def describe_topics(client: AdminClient, names: Collection[str], timeout_s: floa
     """
 
     def answer() -> dict[str, TopicState]:
-        futures = client.describe_topics(TopicCollection(list(names)), request_timeout=timeout_s)
+        futures = client.describe_topics(
+            TopicCollection([kafka.full_name(name) for name in names]), request_timeout=timeout_s
+        )
         states = {}
         for name, future in futures.items():
             try:
@@ -46,7 +51,8 @@ def describe_topics(client: AdminClient, names: Collection[str], timeout_s: floa
                     raise
                 continue
             most, least = topic.topic_id.get_most_significant_bits(), topic.topic_id.get_least_significant_bits()
-            states[name] = TopicState(f"{most & _BITS:016x}{least & _BITS:016x}", len(topic.partitions))
+            identity = f"{most & _BITS:016x}{least & _BITS:016x}"
+            states[kafka.declared_name(name)] = TopicState(identity, len(topic.partitions))
         return states
 
     return call_with_retry("topics", answer, timeout_s)

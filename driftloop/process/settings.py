@@ -65,6 +65,15 @@ class Settings(BaseSettings):
     """PEM file with this process's own certificate, if the brokers ask for one."""
     kafka_key_file: str = ""
     """PEM file with the key of that certificate, without a password."""
+    kafka_prefix: str = Field(default="", pattern=r"^[a-zA-Z0-9._-]*$")
+    """Start of the names of all topics and consumer groups, such as `staging.`, if systems share the brokers."""
+    kafka_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
+    """Compression of what producers send."""
+    kafka_instance: str = Field(default="", pattern=r"^[a-zA-Z0-9._-]*$")
+    """Name of this process among those of its service, such as `1`. It then keeps its partitions over a restart that is
+    shorter than `kafka_session_timeout_s`."""
+    kafka_session_timeout_s: float = Field(default=6.0, ge=1.0)
+    """Time without a sign of life after which the brokers give a consumer's partitions to others."""
     kafka_replication: int = Field(default=1, ge=1)
     """Number of copies of each topic that `driftloop up` and `driftloop topics apply` create."""
     kafka_min_in_sync: int = Field(default=1, ge=1)

@@ -40,6 +40,6 @@ def topic_ids_of(kafka: KafkaSettings, handlers: HandlerTable) -> Callable[[], M
 
     def topic_ids() -> Mapping[str, str]:
         client = AdminClient(kafka.admin())
-        return {name: state.id for name, state in describe_topics(client, topics_of(handlers)).items()}
+        return {name: state.id for name, state in describe_topics(kafka, client, topics_of(handlers)).items()}
 
     return topic_ids

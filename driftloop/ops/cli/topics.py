@@ -67,7 +67,8 @@ def acls(principal: str, as_json: bool) -> None:
     if "{service}" not in principal:
         raise click.BadParameter("it needs {service} where the service's name belongs", param_hint="--principal")
     settings = Settings()
-    rights = list_acls(loop.definition for loop in load_loops(settings.loops_dir, settings.loops))
+    loops = load_loops(settings.loops_dir, settings.loops)
+    rights = list_acls((loop.definition for loop in loops), settings.kafka_prefix)
     named = [(principal.replace("{service}", acl.service), acl) for acl in rights]
     if as_json:
         echo_json([asdict(acl) | {"principal": name} for name, acl in named], indent=2)

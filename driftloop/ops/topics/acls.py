@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from driftloop.bus.dead_letters import SUFFIX
@@ -33,8 +33,10 @@ class Acl:
     operations: tuple[Operation, ...]
 
 
-def list_acls(loops: Iterable[LoopDefinition]) -> list[Acl]:
+def list_acls(loops: Iterable[LoopDefinition], prefix: str = "") -> list[Acl]:
     """List what each service needs, by service. Read and Write include Describe.
+
+    ``prefix``: what the names of topics and groups start with at the brokers.
 
     The producers of raw topics are not ours: they need Write on their topics.
     """
@@ -46,7 +48,7 @@ def list_acls(loops: Iterable[LoopDefinition]) -> list[Acl]:
         Acl(service, "topic", topic, "literal", tuple(sorted(operations)))
         for (service, topic), operations in rights.items()
     ]
-    return sorted([*topics, *_groups()])
+    return sorted(replace(acl, name=prefix + acl.name) for acl in (*topics, *_groups()))
 
 
 def _declared() -> Iterator[tuple[str, str, Operation]]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from driftloop.bus.dead_letters import dead_letter_for_error
+from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import LifecycleProducer, Record, TopicPartition
 from driftloop.loop.topics import DETECTOR_STATES, DETECTORS_GROUP, DETECTORS_TABLE
@@ -36,6 +37,7 @@ class DetectorService:
     def __init__(
         self,
         settings: DetectorsSettings,
+        kafka: KafkaSettings,
         detectors: Detectors,
         make_producer: Callable[[], LifecycleProducer],
         make_relay: Callable[[LifecycleProducer], Relay],
@@ -44,6 +46,7 @@ class DetectorService:
         stop: threading.Event,
     ) -> None:
         self._settings = settings
+        self._kafka = kafka
         self._detectors = detectors
         self._make_producer = make_producer
         self._make_relay = make_relay
@@ -64,7 +67,7 @@ class DetectorService:
             UndeclaredTopic: the broker still lacks a topic after the timeout.
             Retriable: the app ended by itself.
         """
-        await faust_workarounds.wait_until_topics_exist(self._settings, TOPICS)
+        await faust_workarounds.wait_until_topics_exist(self._kafka, TOPICS, self._settings.topics_timeout_s)
         await self._delivery.begin(DETECTORS_GROUP)
         producer = self._make_producer()
         await producer.start()
@@ -82,13 +85,20 @@ class DetectorService:
             await producer.stop()
 
     def _make_app(self, relay: Relay, producer: LifecycleProducer) -> Any:
-        app = faust_workarounds.make_app(DETECTORS_GROUP, self._settings)
-        source = app.topic(SOURCE, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        app = faust_workarounds.make_app(DETECTORS_GROUP, self._kafka, self._settings)
+        name = self._kafka.full_name(SOURCE)
+        source = app.topic(
+            name,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+        )
         table = app.Table(DETECTORS_TABLE, partitions=1, key_type=str, value_type=str)
 
         async def detect(stream: Any) -> None:
             async for event in stream.events():
-                await self._guarded(faust_workarounds.record_of(event), table, relay, producer)
+                await self._guarded(faust_workarounds.record_of(event, self._kafka), table, relay, producer)
 
         app.agent(source, name="detect")(detect)
         faust_workarounds.bind_event_loop(app)

@@ -40,6 +40,7 @@ def build(settings: DetectorsSettings, stop: threading.Event, lease: Lease) -> D
     kafka = KafkaSettings.of(settings, NAME)
     return DetectorService(
         settings,
+        kafka,
         Detectors(rules_of, engine, clock, NAME),
         partial(KafkaLifecycleProducer, kafka),
         relay,

@@ -26,8 +26,6 @@ from driftloop.process.clock import Clock
 from driftloop.process.errors import Retriable
 from services.monitoring.config import DetectorsSettings
 
-CLIENT = "detectors"
-"""Name of the process to Kafka."""
 DEFECT = 70
 """Exit code after a defect (EX_SOFTWARE of sysexits.h)."""
 CONFIGURATION = 2
@@ -38,7 +36,7 @@ RESTART = 75
 _logger = log.get(__name__)
 
 
-def make_app(app_id: str, settings: DetectorsSettings) -> Any:
+def make_app(app_id: str, kafka: KafkaSettings, settings: DetectorsSettings) -> Any:
     """Return a Faust app with a table in memory, which Faust restores from its changelog topic.
 
     - The session settings: with Faust's own, the start after a kill waits 57 s until the broker frees the partition.
@@ -52,9 +50,9 @@ def make_app(app_id: str, settings: DetectorsSettings) -> Any:
     aiokafka_headers.install()
     for name in ("faust", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    kafka = KafkaSettings.of(settings, CLIENT).with_session(settings.session_timeout_s, settings.heartbeat_interval_s)
+    kafka = kafka.with_session(settings.session_timeout_s, settings.heartbeat_interval_s)
     return faust.App(
-        app_id,
+        kafka.full_name(app_id),
         **kafka.faust(settings.commit_interval_s),
         store="memory://",
         datadir=str(settings.home / "faust"),
@@ -68,13 +66,13 @@ def make_app(app_id: str, settings: DetectorsSettings) -> Any:
     )
 
 
-async def wait_until_topics_exist(settings: DetectorsSettings, topics: tuple[str, ...]) -> None:
+async def wait_until_topics_exist(kafka: KafkaSettings, topics: tuple[str, ...], timeout_s: float) -> None:
     """Wait before Faust starts: it ignores a topic that is missing at its start, and then never reads it.
 
     Raises:
         UndeclaredTopic: the broker still lacks a topic after the timeout.
     """
-    await asyncio.to_thread(wait_for_topics, KafkaSettings.of(settings, CLIENT), topics, settings.topics_timeout_s)
+    await asyncio.to_thread(wait_for_topics, kafka, topics, timeout_s)
 
 
 def bind_event_loop(app: Any) -> None:
@@ -105,11 +103,18 @@ def end_process(code: int) -> NoReturn:
     os._exit(code)
 
 
-def record_of(event: Any) -> Record:
+def record_of(event: Any, kafka: KafkaSettings) -> Record:
     """Return a Faust event as a record. Faust has the headers as a dict, as pairs, or as None."""
     message = event.message
     headers = message.headers.items() if isinstance(message.headers, dict) else message.headers or ()
-    return Record(message.topic, message.partition, message.offset, message.key, message.value, tuple(headers))
+    return Record(
+        kafka.declared_name(message.topic),
+        message.partition,
+        message.offset,
+        message.key,
+        message.value,
+        tuple(headers),
+    )
 
 
 @dataclass

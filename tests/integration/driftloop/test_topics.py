@@ -40,27 +40,25 @@ def run(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_topics_are_planned_then_created_then_compared(run: Run, kafka: Kafka) -> None:
-    create_topics(kafka.settings, [TopicPlan("orders.paid", 5, -1, alterable=frozenset())])
+    create_topics(kafka.settings, [TopicPlan("shops.shelved", 5, -1, alterable=frozenset())])
     planned = run("plan", "--json")
     assert planned.exit_code == 1
     changes = json.loads(planned.stdout)
-    assert {topic["name"] for topic in changes["create"]} == WANTED - {"orders.paid"}
-    assert changes["alter"] == {"orders.paid": {"message.timestamp.type": "LogAppendTime"}}
+    assert {topic["name"] for topic in changes["create"]} == WANTED - {"shops.shelved"}
+    assert changes["alter"] == {"shops.shelved": {"message.timestamp.type": "LogAppendTime"}}
     assert ["write 5" in sentence for sentence in changes["conflicts"]] == [True, False]
 
     applied = run("apply")
     assert applied.exit_code == 1
     assert "created orders.placed: 2 partitions, 1 copies" in applied.stdout
-    assert "altered orders.paid: message.timestamp.type=LogAppendTime" in applied.stdout
-    assert (
-        "conflict: loops/orders/loop.yaml: events.orders.paid: partitions is 2, and the topic has 5" in applied.stderr
-    )
+    assert "altered shops.shelved: message.timestamp.type=LogAppendTime" in applied.stdout
+    assert "conflict: loops/orders/loop.yaml: events.shops.shelved: partitions is 2, and it has 5" in applied.stderr
     rest = json.loads(run("apply", "--json").stdout)
     assert (rest["created"], rest["altered"], len(rest["conflicts"])) == ([], {}, 2)
 
 
 def test_rights_are_arguments_of_the_tool_of_kafka(run: Run) -> None:
     lines = run("acls", "--principal", "User:CN={service}").stdout.splitlines()
-    raw = "--add --allow-principal User:CN=ingestion --operation Read --topic orders.placed --resource-pattern-type literal"
-    assert raw in lines
+    right = "--operation Read --topic orders.placed --resource-pattern-type literal"
+    assert f"--add --allow-principal User:CN=ingestion {right}" in lines
     assert run("acls", "--principal", "User:me").exit_code == 2

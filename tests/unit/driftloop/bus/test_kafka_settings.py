@@ -114,6 +114,39 @@ def test_brokers_see_which_program_connects() -> None:
     assert kafka.faust(0.25)["broker_client_id"] == "ingestion"
 
 
+def test_topics_and_groups_have_the_prefix_of_their_system() -> None:
+    kafka = KafkaSettings.of(Settings(kafka_prefix="staging."))
+    assert kafka.full_name("orders.placed.dlq") == "staging.orders.placed.dlq"
+    assert kafka.declared_name("staging.orders.placed.dlq") == "orders.placed.dlq"
+    assert kafka.batch_consumer("g")["group.id"] == kafka.lifecycle_consumer("g")["group_id"] == "staging.g"
+
+
+async def test_a_named_instance_is_a_static_member() -> None:
+    kafka = KafkaSettings.of(Settings(kafka_instance="1", kafka_session_timeout_s=40.0))
+    options = kafka.lifecycle_consumer("g")
+    assert (options["group_instance_id"], options["session_timeout_ms"]) == ("1", 40_000)
+    assert kafka.faust(0.25)["consumer_group_instance_id"] == "1"
+    AIOKafkaConsumer(**options)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
+async def test_every_client_has_the_compression(compression: str) -> None:
+    kafka = KafkaSettings.of(Settings.model_validate({"kafka_compression": compression}))
+    Producer({**kafka.batch_producer(1), "log_level": 0}).close()
+    AIOKafkaProducer(**kafka.lifecycle_producer())  # refuses a codec that is not installed
+    assert kafka.faust(0.25)["producer_compression_type"] == compression
+
+
+def test_by_default_names_are_the_declared_ones_and_a_start_is_a_new_member() -> None:
+    kafka = KafkaSettings.of(Settings())
+    assert kafka.lifecycle_consumer("g") == {"client_id": "driftloop"} | KafkaSettings(
+        Settings().kafka_bootstrap
+    ).lifecycle_consumer("g")
+    assert kafka.full_name("orders.placed") == "orders.placed"
+    assert not {"group_instance_id", "compression_type"} & {*kafka.lifecycle_consumer("g"), *kafka.lifecycle_producer()}
+    assert (kafka.replication, kafka.min_in_sync) == (1, 1)
+
+
 def test_the_password_is_not_shown(files: Mapping[str, str]) -> None:
     settings = secured(files, "SASL_SSL")
     assert "hush" not in f"{settings!r} {settings.variables()} {KafkaSettings.of(settings)!r}"
@@ -137,6 +170,7 @@ def test_a_child_process_gets_the_same_settings(
         ({"kafka_security": "SASL_SSL", "kafka_user": "u"}, "needs DRIFTLOOP_KAFKA_PASSWORD_FILE; set it"),
         ({"kafka_user": "u"}, "DRIFTLOOP_KAFKA_USER is set, but DRIFTLOOP_KAFKA_SECURITY is PLAINTEXT"),
         ({"kafka_ca_file": "/etc/hosts"}, "DRIFTLOOP_KAFKA_CA_FILE is set, but DRIFTLOOP_KAFKA_SECURITY is PLAINTEXT"),
+        ({"kafka_replication": 2, "kafka_min_in_sync": 3}, "DRIFTLOOP_KAFKA_MIN_IN_SYNC is 3, more than"),
         ({"kafka_security": "SSL", "kafka_key_file": "/etc/hosts"}, "set both DRIFTLOOP_KAFKA_CERTIFICATE_FILE and"),
         ({"kafka_security": "SSL", "kafka_ca_file": "/no/such"}, "DRIFTLOOP_KAFKA_CA_FILE is '/no/such', which cannot"),
         (

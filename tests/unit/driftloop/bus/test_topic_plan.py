@@ -24,7 +24,7 @@ def test_a_missing_topic_is_to_be_created() -> None:
 
 def test_partitions_that_differ_name_the_declaration_and_both_numbers() -> None:
     [sentence] = compare_topics([PLAN], {PLAN.name: replace(as_planned(PLAN), partitions=3)}).conflicts
-    assert sentence.startswith("loops/orders/loop.yaml: events.orders.placed: partitions is 2, and the topic has 3;")
+    assert sentence.startswith("loops/orders/loop.yaml: events.orders.placed: partitions is 2, and it has 3;")
     assert sentence.endswith("write 3")
 
 
