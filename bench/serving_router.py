@@ -265,7 +265,7 @@ def main(seconds: float) -> None:
         control.load(BARE)
         deployer = RouteDeployer(
             {LOOP: definition(LOOP)}, control, FolderReleases(paths.releases), FolderRouterFiles(models, paths, 100),
-            partial(newest_watermark_ms, paths.online_db), SystemClock(), threading.Event(), 10.0,
+            partial(newest_watermark_ms, paths.online), SystemClock(), threading.Event(), 10.0,
         )  # fmt: skip
         champion, challenger = release(home, "champion", 1), release(home, "challenger", 2)
 

@@ -98,6 +98,43 @@ def sqlite_table(view: str, project: str = PROJECT) -> str:
     return f"{project}_{view}"
 
 
+def redis_key(entity_key: bytes, project: str = PROJECT) -> bytes:
+    """Return the key of the Redis hash with an entity's features of all views."""
+    return entity_key + project.encode()
+
+
+def redis_field(view: str, feature: str) -> bytes:
+    """Return the field of a feature in the entity's Redis hash."""
+    return _UINT32.pack(_murmur3(f"{view}:{feature}".encode()))
+
+
+def redis_time_field(view: str) -> bytes:
+    """Return the field of the time of a view's row in the entity's Redis hash."""
+    return f"_ts:{view}".encode()
+
+
+def pack_time(time_ms: int) -> bytes:
+    """Return a ``google.protobuf.Timestamp`` of UTC ms."""
+    seconds, ms = divmod(time_ms, 1000)
+    packed = b"\x08" + _varint(seconds) if seconds else b""
+    return packed + b"\x10" + _varint(ms * 1_000_000) if ms else packed
+
+
+def unpack_time(packed: bytes) -> int:
+    """Return the UTC ms of a ``google.protobuf.Timestamp``, nanoseconds cut off."""
+    fields, at = {0x08: 0, 0x10: 0}, 0
+    while at < len(packed):
+        tag, shift, value, at = packed[at], 0, 0, at + 1
+        while True:
+            byte, at = packed[at], at + 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        fields[tag] = value
+    return fields[0x08] * 1000 + fields[0x10] // 1_000_000
+
+
 def _serialized(value: EntityValue) -> bytes:
     if isinstance(value, str):
         content = value.encode()
@@ -112,3 +149,22 @@ def _varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def _murmur3(content: bytes) -> int:
+    """Return MurmurHash3 x86 32 bits with seed 0 (Austin Appleby, public domain)."""
+    mask, length = 0xFFFFFFFF, len(content)
+    value = 0
+    for at in range(0, length - 3, 4):
+        (block,) = _UINT32.unpack_from(content, at)
+        block = block * 0xCC9E2D51 & mask
+        block = (block << 15 | block >> 17) * 0x1B873593 & mask
+        value ^= block
+        value = ((value << 13 | value >> 19) & mask) * 5 + 0xE6546B64 & mask
+    if tail := content[length & ~3 :]:
+        block = int.from_bytes(tail, "little") * 0xCC9E2D51 & mask
+        value ^= (block << 15 | block >> 17) * 0x1B873593 & mask
+    value ^= length
+    value = (value ^ value >> 16) * 0x85EBCA6B & mask
+    value = (value ^ value >> 13) * 0xC2B2AE35 & mask
+    return value ^ value >> 16

@@ -94,6 +94,13 @@ class Settings(BaseSettings):
     """SQLAlchemy URL that contains `{service}`; empty: SQLite files below `home`."""
     state_url_file: str = ""
     """File with `state_url`, which keeps its password out of the environment."""
+    online_url: str = ""
+    """Redis as online store: `redis://[user@]host:port[/db]` or `redis+cluster://[user@]host:port,host:port`; with TLS
+    `rediss`. Empty: an SQLite file below `home`."""
+    online_password_file: str = ""
+    """File with the password of the online store."""
+    online_ca_file: str = ""
+    """PEM file with the authorities that sign the online store's certificate; empty: those of the system."""
     instance: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,64}$")
     """Name of this instance, if several instances of a service share a home. One of them works, the others wait."""
     lease_s: float = Field(default=15.0, gt=0)
@@ -110,7 +117,10 @@ class Settings(BaseSettings):
     def _check_base(cls, base: int) -> int:
         return tcp_ports.checked_base(base)
 
-    @field_validator("kafka_password_file", "kafka_ca_file", "kafka_certificate_file", "kafka_key_file")
+    @field_validator(
+        "kafka_password_file", "kafka_ca_file", "kafka_certificate_file", "kafka_key_file", "online_password_file",
+        "online_ca_file",
+    )  # fmt: skip
     @classmethod
     def _make_absolute(cls, path: str) -> str:
         """Return the absolute path, so that a child process may run in any folder."""

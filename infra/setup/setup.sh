@@ -7,6 +7,7 @@ export PYTHON=${PYTHON:-python3.11}
 export TORCH_BACKEND=${TORCH_BACKEND:-}
 BROWSER=${BROWSER:-}
 POSTGRES=${POSTGRES:-}
+REDIS=${REDIS:-}
 CLIENTS=${CLIENTS:-}
 export UV_CACHE_DIR=${UV_CACHE_DIR:-$ROOT/.local/cache/uv}
 export UV_PYTHON_DOWNLOADS=never
@@ -41,4 +42,5 @@ step kafka "Apache Kafka's jars (about 55 MB)" infra/kafka/pom.xml
 step prometheus "Prometheus (about 20 MB)"
 [[ -z $BROWSER ]] || step browser "Chromium" infra/setup/apt.sh
 [[ -z $POSTGRES ]] || step postgres "PostgreSQL" infra/setup/apt.sh
+[[ -z $REDIS ]] || step redis "Redis" infra/setup/apt.sh
 [[ -z $CLIENTS ]] || step clients "clients in other languages" infra/setup/apt.sh infra/setup/go.sh docs/clients.md

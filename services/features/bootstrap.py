@@ -10,8 +10,9 @@ from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.featurestore.defined_views import write_defined_views
 from driftloop.featurestore.feast_client import open_store
+from driftloop.featurestore.online_address import OnlineAddress
 from driftloop.loop.load import load_loops
-from driftloop.process.clock import SystemClock
+from driftloop.process.clock import Clock, SystemClock
 from driftloop.process.errors import LoopDefinitionError
 from driftloop.runner.batch_loop import BatchLoop, LoopOptions
 from driftloop.runner.lease import Lease
@@ -25,7 +26,7 @@ from services.features.domain.loop_run import LoopRun
 from services.features.domain.views import ViewSpec, defined_features
 from services.features.flush import Flush
 from services.features.handlers import TOPIC
-from services.features.ports import Checkpoint
+from services.features.ports import Checkpoint, OnlineStore
 from services.features.refill import refill
 from services.features.releases_in_use import in_use_problems
 from services.features.restore import restored
@@ -48,12 +49,12 @@ def build(settings: FeaturesSettings, stop: threading.Event, lease: Lease) -> Ba
     kafka = KafkaSettings.of(settings, NAME)
     consumer = KafkaBatchConsumer(kafka, [TOPIC], NAME, linger_s=settings.features_linger_s)
     producer = KafkaBatchProducer(kafka)
-    online, offline = SqliteOnline(settings.online_db), DeltaOffline(settings.lake)
+    clock = SystemClock()
+    online, offline = open_online(settings, clock, stop), DeltaOffline(settings.lake)
     runs = restored(specs, len(consumer.assignment()), checkpoint)
     for name in runs:
         if name in checkpoint.loops:
             refill(name, checkpoint.loops[name], online, offline)
-    clock = SystemClock()
     parts = Parts(consumer, producer, online, Flush(offline, checkpoints, producer, clock), clock, lock)
     return assemble(runs, checkpoint, parts, settings, stop)
 
@@ -88,6 +89,20 @@ def declared_views(settings: FeaturesSettings) -> dict[str, list[ViewSpec]]:
         raise LoopDefinitionError(problems)
     write_defined_views(settings, {loop: defined_features(specs) for loop, specs in views.items()})
     return views
+
+
+def open_online(settings: FeaturesSettings, clock: Clock, stop: threading.Event) -> OnlineStore:
+    """Return the online store of the settings.
+
+    Raises:
+        ConfigError: its address is wrong.
+    """
+    if not settings.online_url:
+        return SqliteOnline(settings.online_db)
+    from services.features.adapters.redis_online import RedisOnline  # slow to import, and only Redis needs it
+
+    address = OnlineAddress.parse(settings.online_url, settings.online_password_file, settings.online_ca_file)
+    return RedisOnline(address, clock, stop)
 
 
 def lock_path(settings: FeaturesSettings) -> Path:

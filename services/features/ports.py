@@ -16,7 +16,7 @@ class OnlineStore(Protocol):
     """Feast's online store, written in Feast's layout. One writer."""
 
     def write(self, loop: str, views: Sequence[ViewSpec], advance: Advance) -> int:
-        """Bring the loop's views to the watermark in one transaction; return the number of rows written.
+        """Bring the loop's views to the watermark, which readers see after all rows; return the number of rows written.
 
         A view beyond the watermark does not change, and neither does a newer row.
         """
@@ -24,6 +24,10 @@ class OnlineStore(Protocol):
 
     def watermarks(self, loop: str) -> Mapping[str, int]:
         """Return the watermark (UTC ms) of each view."""
+        ...
+
+    def check(self) -> None:
+        """Raise an error if the store lost what was written to it. Called from time to time."""
         ...
 
     def close(self) -> None:

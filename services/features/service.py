@@ -93,6 +93,7 @@ class Features(batch_loop.Processor[Sequence[Record]]):
 
     def report_lag(self, ends: Positions) -> None:
         metrics.LAG.set(sum(ends.values()) - sum(self._positions.values()))
+        self._parts.online.check()
 
     def _checkpoint(self) -> Checkpoint:
         states = {name: run.snapshot() for name, run in self._runs.items()}

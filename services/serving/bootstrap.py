@@ -44,6 +44,9 @@ def router_paths(settings: ServingSettings) -> RouterPaths:
         routes=settings.triton / "routes",
         spool=settings.spool,
         probe_secret=settings.probe_secret,
+        online_url=settings.online_url,
+        online_password_file=settings.online_password_file,
+        online_ca_file=settings.online_ca_file,
     )
 
 
@@ -66,7 +69,7 @@ def build(settings: ServingSettings, stop: threading.Event, lease: Lease) -> Ser
         triton=triton,
         releases=FolderReleases(paths.releases, path_resolver(settings.home)),
         files=FolderRouterFiles(settings.triton / "models", paths, settings.queue_delay_us),
-        newest_watermark_ms=partial(newest_watermark_ms, settings.online_db),
+        newest_watermark_ms=partial(newest_watermark_ms, paths.online),
         clock=clock,
         stop=stop,
         status_timeout_s=settings.route_timeout_s,

@@ -149,8 +149,12 @@ def _check_target(settings: Settings, target: Path) -> None:
     home = settings.home
     if not (home / "state").is_dir():
         raise ConfigError(f"{home} has no state; set DRIFTLOOP_HOME to the home of a system (a demo uses var/demo)")
-    if settings.state_url or settings.kafka_bootstrap != settings.local("KAFKA_PORT"):
-        name = "DRIFTLOOP_STATE_URL" if settings.state_url else "DRIFTLOOP_KAFKA_BOOTSTRAP"
+    outside = {
+        "DRIFTLOOP_STATE_URL": settings.state_url != "",
+        "DRIFTLOOP_KAFKA_BOOTSTRAP": settings.kafka_bootstrap != settings.local("KAFKA_PORT"),
+        "DRIFTLOOP_ONLINE_URL": settings.online_url != "",
+    }
+    for name in (name for name, is_outside in outside.items() if is_outside):
         raise ConfigError(f"{name} places state outside of {home}; docs/operations.md says how to copy it")
     if target.name.endswith((".tar.gz", ".tgz", ".tar.zst", ".gz", ".zip")):
         raise ConfigError(f"{target}: compressed backups are not supported; name a .tar file, then compress that file")

@@ -22,6 +22,18 @@ class KeySource:
     const: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class OnlineSource:
+    """Where the online store is. Has no password, only the file that holds it."""
+
+    db: str
+    """Path of the SQLite file, read if there is no ``url``."""
+    url: str = ""
+    """Address of Redis."""
+    password_file: str = ""
+    ca_file: str = ""
+
+
 @dataclass(frozen=True)
 class LoopConfig:
     """A loop's configuration for the router."""
@@ -36,7 +48,7 @@ class LoopConfig:
     max_feature_age_ms: int | None
     """None: the longest window of the model's features, at least a block, plus the lateness."""
     online_db: str
-    """Path of the online store."""
+    """Path of the SQLite online store."""
     releases: str
     """Folder of staged releases."""
     routes: str
@@ -53,6 +65,16 @@ class LoopConfig:
     """Classes of the label. With classes, a row's score is one number per class."""
     slices: tuple[str, ...] = ()
     """Inputs by which quality is sliced."""
+    online_url: str = ""
+    """Address of the online store if it is Redis."""
+    online_password_file: str = ""
+    """File with its password."""
+    online_ca_file: str = ""
+    """File with the authorities that sign its certificate."""
+
+    @property
+    def online(self) -> OnlineSource:
+        return OnlineSource(self.online_db, self.online_url, self.online_password_file, self.online_ca_file)
 
     def to_json(self) -> bytes:
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1).encode()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from driftloop.loop import LoopDefinition, to_ms
-from services.serving.domain.loop_config import DECISION_TIME, InputType, KeySource, LoopConfig
+from services.serving.domain.loop_config import DECISION_TIME, InputType, KeySource, LoopConfig, OnlineSource
 
 MAX_BATCH = 256
 _DATATYPE = {"string": "TYPE_STRING", "int64": "TYPE_INT64", "double": "TYPE_FP64"}
@@ -35,6 +35,15 @@ class RouterPaths:
     """Root of all loops' spools."""
     probe_secret: Path
     """File with the probe secret."""
+    _: KW_ONLY
+    online_url: str = ""
+    """Address of the online store if it is Redis, not `online_db`."""
+    online_password_file: str = ""
+    online_ca_file: str = ""
+
+    @property
+    def online(self) -> OnlineSource:
+        return OnlineSource(str(self.online_db), self.online_url, self.online_password_file, self.online_ca_file)
 
 
 def model_files(definition: LoopDefinition, paths: RouterPaths, queue_delay_us: int) -> dict[str, bytes]:
@@ -77,6 +86,9 @@ def loop_config(definition: LoopDefinition, paths: RouterPaths) -> LoopConfig:
         lateness_ms=to_ms(definition.time.lateness),
         max_advance_ms=to_ms(definition.time.max_advance),
         classes=definition.label.classes,
+        online_url=paths.online_url,
+        online_password_file=paths.online_password_file,
+        online_ca_file=paths.online_ca_file,
         slices=tuple(sorted({rule.input for rule in definition.monitoring.slices.values()})),
     )
 

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from driftloop.contracts import predictions_pb2
 from driftloop.model.scores import confidence, finite_rows
 from driftloop.model.slices import slice_text
+from driftloop.process.errors import Retriable
 from services.serving.domain.loop_config import LoopConfig
 from services.serving.domain.traffic_split import is_challenger
 from services.serving.router.batch import BadRequest, Batch, RawRequest, RequestRows, concatenate, read_request
-from services.serving.router.join import Columns, Joined, Joiner, OnlineFeatures, column_indices, columns_of, max_age_ms
+from services.serving.router.join import Columns, Joined, Joiner, column_indices, columns_of, max_age_ms
+from services.serving.router.online import OnlineFeatures
 from services.serving.router.prediction_ids import PredictionIds
 from services.serving.router.routes import LiveRoute
 from services.serving.router.sessions import LoadedRelease, ReleaseError
@@ -138,7 +140,7 @@ class Router:
         """Answer the requests together; if that fails, answer each alone, so that only the cause of it fails."""
         try:
             return iter(self._answer(plan, requests, now_ms))
-        except (SpoolError, sqlite3.Error, OSError):
+        except (SpoolError, sqlite3.Error, Retriable, OSError):
             raise
         except Exception:
             if len(requests) == 1:
@@ -152,7 +154,7 @@ class Router:
     def _answer_alone(self, plan: _Plan, request: RequestRows, now_ms: int) -> Answer | Refusal | Exception:
         try:
             (answer,) = self._answer(plan, [request], now_ms)
-        except (SpoolError, sqlite3.Error, OSError):
+        except (SpoolError, sqlite3.Error, Retriable, OSError):
             raise
         except Exception as error:  # noqa: BLE001  # the caller refuses this request
             return error

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,29 +17,9 @@ from driftloop.featurestore.feast_keys import EntityKeys, EntityValue, window_ms
 from driftloop.model.bundle import Input
 from services.serving.domain.loop_config import KeySource, LoopConfig
 from services.serving.router.batch import Batch
-from services.serving.router.online_sqlite import ViewRequest, ViewRows
+from services.serving.router.online import OnlineFeatures, ViewRequest, ViewRows
 
 _UNLIMITED_MS = 2**62
-
-
-class OnlineFeatures(Protocol):
-    """The part of the online store that the join needs."""
-
-    def join_keys(self, view: str) -> tuple[str, ...] | None:
-        """Return the join keys of a view, or None if it has no rows."""
-        ...
-
-    def read(self, wanted: Mapping[str, ViewRequest]) -> Mapping[str, ViewRows]:
-        """Return each view's rows, in the order of the requested keys."""
-        ...
-
-    def written_ms(self, view: str, entity_keys: Sequence[bytes]) -> NDArray[np.int64]:
-        """Return the event time (ms) of each entity's row, or -1 without a row."""
-        ...
-
-    def watermarks(self) -> Mapping[str, int]:
-        """Return the watermark (ms) of each view of the loop."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -175,9 +154,11 @@ class Joiner:
         if stored.watermark_ms is None:
             return np.ones(len(batch), dtype=np.bool_)
         missing: NDArray[np.bool_] = batch.decision_ms - stored.watermark_ms > self._max_age_ms
-        if int(batch.decision_ms.min()) < stored.watermark_ms:
-            written = self._online.written_ms(view, request.entity_keys)[rows]
-            missing |= written > batch.decision_ms
+        written = stored.written_ms
+        if written is None and int(batch.decision_ms.min()) < stored.watermark_ms:
+            written = self._online.written_ms(view, request.entity_keys)
+        if written is not None:
+            missing |= written[rows] > batch.decision_ms
         return missing
 
     def _request_inputs(

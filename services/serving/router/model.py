@@ -15,7 +15,7 @@ from driftloop.process.home_secrets import read_secret
 from services.serving.domain.loop_config import LoopConfig, read_loop_config
 from services.serving.router.answer import Answer, Refusal, Router
 from services.serving.router.batch import RawRequest
-from services.serving.router.online_sqlite import OnlineStore
+from services.serving.router.open_online import open_online
 from services.serving.router.routes import RouteFollower
 from services.serving.router.sessions import LoadedRelease, load_release
 from services.serving.router.spool import SpoolWriter
@@ -32,7 +32,7 @@ class TritonPythonModel:
         status = self._routes.refresh()
         if status is None or status.error:
             raise pb_utils.TritonModelException(status.error if status else f"no route for {config.loop} yet")
-        self._online = OnlineStore(Path(config.online_db), config.loop)
+        self._online = open_online(config.online, config.loop)
         self._spool = SpoolWriter(Path(config.spool))
         secret = partial(read_secret, Path(config.probe_secret))
         self._router = Router(config, lambda: self._routes.live, self._online, self._spool, _now_ms, secret)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from driftloop.featurestore.feast_keys import WATERMARKS, WRITTEN_MS, sqlite_table, unpack_value
 from driftloop.process.sql_names import quote_name
+from services.serving.router.online import ViewRequest, ViewRows
 
 _DOUBLE = np.dtype([("tag", "u1"), ("value", "<f8")])
 _DOUBLE_TAG = 0x29
@@ -27,28 +28,6 @@ _MAX_PARAMETERS = 512
 
 Row = tuple[bytes, str, bytes]
 """Entity key, feature name, value."""
-
-
-@dataclass(frozen=True, slots=True)
-class ViewRequest:
-    """Features and entities to read from a view."""
-
-    numeric: tuple[str, ...]
-    strings: tuple[str, ...]
-    entity_keys: Sequence[bytes]
-    """Distinct serialised keys."""
-
-
-@dataclass(frozen=True, slots=True)
-class ViewRows:
-    """A view's rows for k entities."""
-
-    watermark_ms: int | None
-    """The view's watermark; None if the view was never written."""
-    numeric: NDArray[np.float64]
-    """float64 [k, features]; NaN means missing."""
-    strings: NDArray[np.object_]
-    """str [k, features]; empty means missing."""
 
 
 @dataclass

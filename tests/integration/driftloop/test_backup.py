@@ -430,7 +430,11 @@ def test_a_bad_place_is_refused_in_one_line(settings: Settings, name: str, says:
 
 
 def test_state_that_stands_elsewhere_is_not_left_out_in_silence(settings: Settings) -> None:
-    for more in ({"state_url": "postgresql://host/{service}"}, {"kafka_bootstrap": "broker:9092"}):
+    for more in (
+        {"state_url": "postgresql://host/{service}"},
+        {"kafka_bootstrap": "broker:9092"},
+        {"online_url": "redis://cache"},
+    ):
         with pytest.raises(ConfigError, match="places state outside of"):
             backup(settings.model_copy(update=more), "copy")
 

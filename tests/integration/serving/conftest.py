@@ -95,7 +95,7 @@ class World:
             triton=self.control,
             releases=FolderReleases(self.paths.releases),
             files=FolderRouterFiles(self.home / "triton" / "models", self.paths, 100),
-            newest_watermark_ms=partial(newest_watermark_ms, self.paths.online_db),
+            newest_watermark_ms=partial(newest_watermark_ms, self.paths.online),
             clock=SystemClock(),
             stop=self.stop,
             status_timeout_s=10.0,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from driftloop.featurestore.feast_keys import PROJECT, EntityKeys
-from services.serving.router.online_sqlite import OnlineStore, ViewRequest
+from services.serving.router.online import ViewRequest
+from services.serving.router.online_sqlite import OnlineStore
 
 pytestmark = pytest.mark.integration
 

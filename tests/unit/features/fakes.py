@@ -41,6 +41,8 @@ class FakeOnline:
     def watermarks(self, loop: str) -> Mapping[str, int]:
         return dict(self.right)
 
+    def check(self) -> None: ...
+
     def close(self) -> None: ...
 
 

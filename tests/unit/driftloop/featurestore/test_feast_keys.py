@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import struct
 
+import mmh3
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +15,12 @@ from driftloop.featurestore.feast_keys import (
     EntityKeys,
     pack_double,
     pack_string,
+    pack_time,
+    redis_field,
+    redis_key,
+    redis_time_field,
     sqlite_table,
+    unpack_time,
     unpack_value,
 )
 
@@ -51,6 +58,24 @@ def test_other_types_are_refused() -> None:
 
 def test_names_of_tables() -> None:
     assert sqlite_table("v") == "driftloop_v"
+
+
+@given(st.text(max_size=40))
+def test_fields_of_redis_hashes_are_feasts(name: str) -> None:
+    value = mmh3.hash(f"v:{name}", signed=False)
+    assert redis_field("v", name) == struct.pack("<I", value)
+
+
+def test_keys_and_times_of_redis_hashes() -> None:
+    assert redis_key(b"key") == b"keydriftloop"
+    assert redis_time_field("v") == b"_ts:v"
+
+
+@given(st.integers(0, 2**52))
+def test_a_time_is_a_protobuf_timestamp(time_ms: int) -> None:
+    packed = pack_time(time_ms)
+    assert packed == Timestamp(seconds=time_ms // 1000, nanos=time_ms % 1000 * 1_000_000).SerializeToString()
+    assert unpack_time(packed) == time_ms
 
 
 def test_it_imports_nothing_but_the_standard_library() -> None:

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from services.serving.domain.loop_config import KeySource, read_loop_config
+from services.serving.domain.loop_config import KeySource, OnlineSource, read_loop_config
 from services.serving.domain.model_config import RouterPaths, config_pbtxt, input_types, loop_config, model_files
 from tests.unit.serving.harness import CLASSES, DEFINITION, OF_CLASSES
 
@@ -48,6 +49,13 @@ def test_the_router_reads_what_was_rendered(tmp_path: Path) -> None:
     (tmp_path / "1" / "loop.json").write_text(rendered.replace('"format": 1', '"format": 2'))
     with pytest.raises(ValueError, match="has format 2; this version reads 1"):
         read_loop_config(tmp_path / "1" / "loop.json")
+
+
+def test_the_router_gets_the_address_of_redis_and_the_file_of_its_password(tmp_path: Path) -> None:
+    paths = replace(PATHS, online_url="redis://me@cache:6379", online_password_file="/run/p", online_ca_file="/run/ca")
+    (tmp_path / "loop.json").write_bytes(loop_config(DEFINITION, paths).to_json())
+    source = OnlineSource("/o.db", "redis://me@cache:6379", "/run/p", "/run/ca")
+    assert read_loop_config(tmp_path / "loop.json").online == paths.online == source
 
 
 def test_a_multiclass_loop_outputs_one_score_per_class(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 
 from driftloop.contracts import predictions_pb2
 from driftloop.events.probe import MARKER, PROBE, SECRET
+from driftloop.process.errors import Retriable
 from services.serving.domain.model_config import RouterPaths, loop_config
 from services.serving.domain.route import ReleaseOnRoute, Route
 from services.serving.domain.traffic_split import is_challenger
 from services.serving.router.answer import Answer, Refusal, Router
 from services.serving.router.batch import RawRequest
+from services.serving.router.online import ViewRequest, ViewRows
 from services.serving.router.routes import LiveRoute
 from services.serving.router.sessions import LoadedRelease, ReleaseError
 from services.serving.router.spool import SpoolError
 from tests.unit.serving.harness import CATEGORICAL, CLASSES, DEFINITION, DEPOT, NUMERIC, T0, probabilities
 from tests.unit.serving.router.test_batch import raw, tensors
-from tests.unit.serving.router.test_join import full_store
+from tests.unit.serving.router.test_join import FakeOnline, full_store
 
 CONFIG = loop_config(DEFINITION, RouterPaths(*[Path("/x")] * 5))
 Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -244,6 +246,22 @@ def test_no_request_is_answered_if_the_spool_is_full() -> None:
     router, _ = build_router(release("r-a"), spool=ListSpool(full=True))
     with pytest.raises(SpoolError):
         router.answer([request()])
+
+
+def test_an_online_store_that_does_not_answer_is_asked_once_for_a_batch() -> None:
+    reads = []
+
+    class Unavailable(FakeOnline):
+        def read(self, wanted: Mapping[str, ViewRequest]) -> dict[str, ViewRows]:
+            reads.append(wanted)
+            raise Retriable("online store: Redis at cache:6379: Timeout")
+
+    router, spool = build_router(release("r-a"))
+    router = replace(router, online=Unavailable(**vars(full_store())))
+    with pytest.raises(Retriable, match="cache:6379"):
+        router.answer([request("a"), request("b")])
+    assert len(reads) == 1
+    assert spool.records == []
 
 
 def test_a_probe_is_marked() -> None:

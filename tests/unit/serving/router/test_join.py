@@ -12,7 +12,7 @@ from services.serving.domain.loop_config import KeySource, LoopConfig
 from services.serving.domain.model_config import RouterPaths, loop_config
 from services.serving.router.batch import Batch
 from services.serving.router.join import Columns, Joined, Joiner, column_indices, columns_of, max_age_ms
-from services.serving.router.online_sqlite import ViewRequest, ViewRows
+from services.serving.router.online import ViewRequest, ViewRows
 from tests.unit.serving.harness import CATEGORICAL, DEFINITION, DEPOT, LANE, NUMERIC, T0, VIEW_KEYS, WORLD
 
 HOUR = 3_600_000
@@ -45,6 +45,9 @@ class FakeOnline:
 
     def watermarks(self) -> dict[str, int]:
         return self.marks
+
+    def close(self) -> None:
+        pass
 
     def _view(self, view: str, request: ViewRequest) -> ViewRows:
         rows = [self.rows[view].get(key, {}) for key in request.entity_keys]
@@ -142,6 +145,21 @@ def test_a_row_written_after_the_decision_time_is_missing() -> None:
     joined = join(store, batch(T0 - 1, T0 - 1, T0 - 1))
     np.testing.assert_array_equal(by_name(joined, "parcels_depot__count_3600s"), [np.nan, 3, np.nan])
     assert joined.stale == [(DEPOT,), (), ()]
+
+
+def test_a_row_that_is_newer_than_its_watermark_is_missing_for_decisions_before_it() -> None:
+    class NewerRows(FakeOnline):
+        def read(self, wanted: Mapping[str, ViewRequest]) -> dict[str, ViewRows]:
+            written_ms = np.array([T0 + 10, -1], dtype=np.int64)
+            return {
+                view: replace(rows, written_ms=written_ms[: len(rows.numeric)])
+                for view, rows in super().read(wanted).items()
+            }
+
+    store = NewerRows(**vars(full_store()))
+    joined = join(store, batch(T0 + 9, T0 + 10, depots=("north", "north")))
+    np.testing.assert_array_equal(by_name(joined, "parcels_depot__count_3600s"), [np.nan, 1])
+    assert joined.stale == [(DEPOT, LANE, WORLD), ()]
 
 
 def test_feature_age_is_decision_time_minus_the_oldest_watermark() -> None:

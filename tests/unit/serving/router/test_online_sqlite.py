@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from driftloop.featurestore.feast_keys import EntityKeys, sqlite_table
-from services.serving.router.online_sqlite import OnlineStore, ViewRequest, key_names
+from services.serving.router.online import ViewRequest
+from services.serving.router.online_sqlite import OnlineStore, key_names
 from tests.unit.serving.harness import DEPOT, LANE, LOOP, T0, VIEW_KEYS, WORLD, FeastFile
 
 FEATURES = ("count_3600s", "sum_delay_3600s")
