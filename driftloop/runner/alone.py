@@ -120,7 +120,12 @@ class OneInstance:
         """Wait as a standby; return the service, or None if the process must stop first."""
         self._log.info("standby", lease=self._lease.name)
         while not self._stop.wait(min(_POLL_S, self._lease.duration_s / _RENEWALS)):
-            if self._acquire():
+            try:
+                is_owner = self._acquire()
+            except OperationalError as error:  # the database restarts: it is asked again
+                self._log.warning("lease-not-read", problem=str(error.orig))
+                continue
+            if is_owner:
                 self._log.info("took-over", lease=self._lease.name, epoch=self._lease.epoch)
                 service = self._start()
                 gc.collect()

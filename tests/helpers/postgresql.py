@@ -30,8 +30,9 @@ def installed() -> Path | None:
 class Cluster:
     """A running PostgreSQL."""
 
-    def __init__(self, sockets: Path) -> None:
+    def __init__(self, sockets: Path, control: list[str]) -> None:
         self._sockets = sockets
+        self._control = control
         self._engines: list[Engine] = []
         self._schema_lock = threading.Lock()
 
@@ -57,6 +58,10 @@ class Cluster:
         self._engines.append(engine)
         return engine
 
+    def restart(self) -> None:
+        """Break all connections and start again."""
+        _run([*self._control, "--mode", "immediate", "--log", str(self._sockets / "log"), "restart"], self._sockets)
+
     def forget(self) -> None:
         """Close all connections of the engines that were created."""
         while self._engines:
@@ -80,7 +85,7 @@ def cluster(programs: Path) -> Iterator[Cluster]:
             file.writelines(f"{name} = '{value}'\n" for name, value in (setting.split("=", 1) for setting in settings))
         try:
             _run([*control, "--log", str(folder / "log"), "start"], folder)
-            yield Cluster(folder)
+            yield Cluster(folder, control)
         finally:  # also if the start timed out: it may still be running
             _run([*control, "--mode", "immediate", "stop"], folder)
     finally:

@@ -2,104 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
-from driftloop.bus.admin import create_topics
-from driftloop.bus.kafka_settings import KafkaSettings
-from driftloop.loop import load_loop
-from driftloop.loop.topics import plan_topics
 from driftloop.ops.system.parts import SERVICES
-from driftloop.process.settings import ROOT
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
-from tests.helpers.ports import free_ports
-from tests.integration.training.orders_home import FEATURE_REPO, LOOPS
+from tests.integration.driftloop.runner.instances import Instances, kafka_with_topics, pause_until_another_took_over
 
+__all__ = ["kafka_with_topics"]
 pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(600)]
-
-LEASE_S = 2.0
-
-
-@dataclass
-class Instances:
-    """Processes of one service with homes of their own and one database."""
-
-    kafka: Kafka
-    folder: Path
-    module: str
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    def start(self, name: str) -> Instance:
-        health, grpc, http = free_ports(3)
-        home = self.folder / name
-        home.mkdir(exist_ok=True)
-        settings = {
-            "HOME": str(home),
-            "LOOPS_DIR": str(LOOPS),
-            "LOOPS": '["orders"]',
-            "FEATURE_REPO": str(FEATURE_REPO),
-            "KAFKA_BOOTSTRAP": self.kafka.bootstrap,
-            "STATE_URL": f"sqlite:///{self.folder}/{{service}}.db",
-            "LEASE_S": str(LEASE_S),
-            "HEALTH_PORT": str(health),
-            "CONTROL_GRPC": f"127.0.0.1:{grpc}",
-            "CONTROL_HTTP": f"127.0.0.1:{http}",
-        }
-        environment = {f"DRIFTLOOP_{name}": value for name, value in settings.items()}
-        with (home / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", self.module], cwd=ROOT, stdout=log, stderr=log,
-                env={**os.environ, "TZ": "UTC", **environment},
-            )  # fmt: skip
-        self.processes.append(process)
-        return Instance(process, f"http://127.0.0.1:{health}/status", home / "log")
-
-    def end(self) -> None:
-        for process in self.processes:
-            process.kill()
-            process.wait(60)
-
-
-@dataclass
-class Instance:
-    """One process."""
-
-    process: subprocess.Popen[bytes]
-    status_url: str
-    log: Path
-
-    def role(self) -> str:
-        """Return `leader` or `standby`; empty while the process starts."""
-        assert self.process.poll() is None, self.log.read_text()
-        try:
-            with urlopen(self.status_url, timeout=5) as answer:
-                return str(json.loads(answer.read()).get("role", ""))
-        except OSError:
-            return ""
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-
-@pytest.fixture(scope="module")
-def kafka_with_topics(kafka: Kafka) -> Kafka:
-    create_topics(KafkaSettings(kafka.bootstrap), plan_topics([load_loop(LOOPS / "orders").definition]))
-    return kafka
 
 
 @pytest.fixture
 def instances(request: pytest.FixtureRequest, kafka_with_topics: Kafka, tmp_path: Path) -> Iterator[Instances]:
-    started = Instances(kafka_with_topics, tmp_path, SERVICES[request.param])
+    state_url = f"sqlite:///{tmp_path}/{{service}}.db"
+    started = Instances(kafka_with_topics, tmp_path, SERVICES[request.param], state_url)
     yield started
     started.end()
 
@@ -117,16 +38,7 @@ def test_one_works_and_the_other_waits_until_the_first_is_killed(instances: Inst
 
 @pytest.mark.parametrize("instances", ["training", "ingestion"], indirect=True)
 def test_a_paused_instance_that_wakes_up_after_another_took_over_ends(instances: Instances) -> None:
-    paused = instances.start("a")
-    assert_eventually(lambda: paused.role() == "leader", 120)
-    standby = instances.start("b")
-    assert_eventually(lambda: standby.role() == "standby", 120)
-    paused.signal(signal.SIGSTOP)
-    assert_eventually(lambda: standby.role() == "leader", 120)
-    paused.signal(signal.SIGCONT)
-    assert paused.process.wait(120) == 1
-    assert "LeaseLost" in paused.log.read_text()
-    assert standby.role() == "leader"
+    pause_until_another_took_over(instances)
 
 
 @pytest.mark.parametrize("instances", ["evaluation"], indirect=True)

@@ -17,7 +17,7 @@ from driftloop.runner.tables import open_database
 from tests.helpers.eventually import assert_eventually
 
 NAME = "service"
-LEASE_S = 0.3
+LEASE_S = 6.0
 metadata = MetaData()
 rows = Table("rows", metadata, Column("number", Integer, primary_key=True))
 
