@@ -13,7 +13,8 @@ import gc
 import inspect
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
@@ -21,16 +22,14 @@ from sqlalchemy.exc import OperationalError
 
 from driftloop.process import log
 from driftloop.process.clock import SystemClock
-from driftloop.process.errors import LeaseLost
+from driftloop.process.errors import ConfigError
 from driftloop.process.serve import Service
 from driftloop.process.settings import Settings
 from driftloop.runner import metrics
-from driftloop.runner.lease import Lease
+from driftloop.runner.lease import Lease, Renewals
 from driftloop.runner.tables import connect
 
 _POLL_S = 1.0
-_RENEWALS = 3
-"""Renewals in the duration of a lease."""
 
 SettingsT = TypeVar("SettingsT", bound=Settings, contravariant=True)
 
@@ -50,12 +49,38 @@ def alone(
     """
 
     def build_alone(settings: SettingsT, stop: threading.Event) -> OneInstance:
-        engine = connect(settings.database_url(name))
-        lease = Lease(engine, name, instance_name(settings), SystemClock(), settings.lease_s)
+        lease = _lease(name, settings)
         lock = settings.home / "run" / f"{name}{settings.instance and '-' + settings.instance}.lock"
         return OneInstance(lease, lambda: build(settings, stop, lease), stop, lock, ready=not answers_requests)
 
     return build_alone
+
+
+@contextmanager
+def exclusive(name: str, settings: Settings) -> Iterator[Lease]:
+    """Hold the lease of a service for a command. No process of this home works as the service.
+
+    Raises:
+        ConfigError: an instance of the service has the lease.
+    """
+    lease = _lease(name, settings)
+    if not lease.acquire(alone=True):
+        lease.close()
+        raise ConfigError(
+            f"another machine runs {name}, or did so until {settings.lease_s:.0f} s ago; stop it first, or let it "
+            f"start and stop once if it died: the table leases of {name}'s database names it"
+        )
+    renewals = Renewals(lease, lambda: None)
+    renewals.start()
+    try:
+        yield lease
+    finally:
+        renewals.end()
+
+
+def _lease(name: str, settings: Settings) -> Lease:
+    engine = connect(settings.database_url(name))
+    return Lease(engine, name, instance_name(settings), SystemClock(), settings.lease_s)
 
 
 def instance_name(settings: Settings) -> str:
@@ -83,10 +108,8 @@ class OneInstance:
         self._standby_ready = ready
         self._lock: IO[str] | None = None
         self._service: Service | None = None
-        self._ended = threading.Event()
-        self._lost: LeaseLost | None = None
+        self._renewals = Renewals(lease, stop.set)
         self._log = log.get(__name__)
-        self._renewing = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._show()
         if self._acquire():
             self._start()
@@ -112,14 +135,14 @@ class OneInstance:
             if inspect.isawaitable(running):
                 asyncio.run(_finish(running))
         finally:
-            self._end()
-        if self._lost is not None:
-            raise self._lost
+            self._renewals.end()
+        if self._renewals.lost is not None:
+            raise self._renewals.lost
 
     def _wait(self) -> Service | None:
         """Wait as a standby; return the service, or None if the process must stop first."""
         self._log.info("standby", lease=self._lease.name)
-        while not self._stop.wait(min(_POLL_S, self._lease.duration_s / _RENEWALS)):
+        while not self._stop.wait(min(_POLL_S, self._lease.renew_every_s)):
             try:
                 is_owner = self._acquire()
             except OperationalError as error:  # the database restarts: it is asked again
@@ -150,39 +173,15 @@ class OneInstance:
         return True
 
     def _start(self) -> Service:
-        self._renewing.start()
+        self._renewals.start()
         try:
             service = self._build()
         except BaseException:
-            self._end()
+            self._renewals.end()
             raise
         self._service = service
         self._show()
         return service
-
-    def _renew(self) -> None:
-        pause_s = self._lease.duration_s / _RENEWALS
-        while not self._ended.wait(pause_s):
-            try:
-                self._lease.renew()
-            except LeaseLost as lost:
-                self._log.error("lease-lost", problem=str(lost))
-                self._lost = lost
-                self._stop.set()
-                return
-            except OperationalError as error:
-                # the database does not answer: nobody can take the lease there, and this instance cannot write
-                self._log.warning("lease-not-renewed", problem=str(error.orig))
-
-    def _end(self) -> None:
-        """Stop renewing, and let a standby take over."""
-        self._ended.set()
-        self._renewing.join()
-        try:
-            self._lease.release()
-        except OperationalError as error:
-            self._log.warning("lease-not-released", problem=str(error.orig))
-        self._lease.close()
 
     def _show(self) -> None:
         metrics.LEADS.set(float(self._service is not None), service=self._lease.name)

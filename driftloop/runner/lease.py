@@ -9,12 +9,15 @@ after another one took over changes nothing in the database, and ends
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Engine, MetaData, String, Table, select, update
+from sqlalchemy.exc import OperationalError
 
+from driftloop.process import log
 from driftloop.process.clock import Clock
 from driftloop.process.errors import LeaseLost
 from driftloop.runner.tables import insert, reading
@@ -41,6 +44,7 @@ class Lease:
         self.owner = owner
         self.epoch = 0
         self.duration_s = duration_s
+        self.renew_every_s = duration_s / 3
         self._engine = engine
         self._clock = clock
         query = select(leases.c.owner, leases.c.epoch).where(leases.c.name == name)
@@ -127,3 +131,43 @@ class Lease:
 
     def _until_ms(self) -> int:
         return self._clock.now_ms() + round(self.duration_s * 1000)
+
+
+class Renewals:
+    """Renews a lease on a thread, and releases it at the end. ``on_loss`` is called if another instance takes it."""
+
+    def __init__(self, lease: Lease, on_loss: Callable[[], None]) -> None:
+        self.lost: LeaseLost | None = None
+        """Says who took the lease."""
+        self._lease = lease
+        self._on_loss = on_loss
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._log = log.get(__name__)
+
+    def start(self) -> None:
+        """Start to renew."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop renewing, and let a standby take over."""
+        self._ended.set()
+        self._thread.join()
+        try:
+            self._lease.release()
+        except OperationalError as error:
+            self._log.warning("lease-not-released", problem=str(error.orig))
+        self._lease.close()
+
+    def _renew(self) -> None:
+        while not self._ended.wait(self._lease.renew_every_s):
+            try:
+                self._lease.renew()
+            except LeaseLost as lost:
+                self._log.error("lease-lost", problem=str(lost))
+                self.lost = lost
+                self._on_loss()
+                return
+            except OperationalError as error:
+                # the database does not answer: nobody can take the lease there, and this instance cannot write
+                self._log.warning("lease-not-renewed", problem=str(error.orig))

@@ -18,9 +18,11 @@ from driftloop.featurestore.lake import LakeTable
 from driftloop.process import log
 from driftloop.process.clock import SystemClock
 from driftloop.process.errors import ConfigError
+from driftloop.runner.alone import exclusive
 from services.features.adapters.delta_offline import DeltaOffline
+from services.features.adapters.fenced_checkpoints import FencedCheckpoints
 from services.features.adapters.single_writer import claim
-from services.features.bootstrap import checkpoint_file, declared_views, lock_path
+from services.features.bootstrap import NAME, checkpoint_file, declared_views, lock_path
 from services.features.config import FeaturesSettings
 from services.features.domain.loop_run import LoopRun
 from services.features.domain.replay import replay
@@ -36,7 +38,7 @@ def backfill(settings: FeaturesSettings, loop: str, specs: Sequence[ViewSpec]) -
     Raises:
         ConfigError: the service runs, or the lake lacks the loop's watermarks or an event type.
     """
-    with claim(lock_path(settings)):
+    with claim(lock_path(settings)), exclusive(NAME, settings) as lease:
         run = LoopRun(loop, specs, topic(TOPIC).partitions)
         advances = replay(run, _events(settings, loop, specs), _watermarks(settings, loop), topic(TOPIC).partitions)
         offline, unflushed, rows, versions = DeltaOffline(settings.lake), Unflushed(), 0, []
@@ -49,10 +51,10 @@ def backfill(settings: FeaturesSettings, loop: str, specs: Sequence[ViewSpec]) -
         state = run.snapshot()
         if state.watermark_ms is not None:
             versions = offline.append(loop, specs, unflushed.rows, state.watermark_ms, SystemClock().now_ms())
-        checkpoints = checkpoint_file(settings)
-        others = (checkpoints.load() or Checkpoint()).loops
+        file = checkpoint_file(settings)
+        others = (file.load() or Checkpoint()).loops
         # Read from the beginning: rows that the state already has are dropped, for every loop.
-        checkpoints.save(Checkpoint({}, {**others, loop: state}))
+        FencedCheckpoints(file, lease).save(Checkpoint({}, {**others, loop: state}))
     return {
         "loop": loop,
         "watermark_ms": state.watermark_ms,

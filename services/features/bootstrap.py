@@ -16,9 +16,10 @@ from driftloop.process.clock import Clock, SystemClock
 from driftloop.process.errors import LoopDefinitionError
 from driftloop.runner.batch_loop import BatchLoop, LoopOptions
 from driftloop.runner.lease import Lease
-from services.features.adapters.checkpoint_file import CheckpointFile, FencedCheckpoints
+from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.adapters.delta_offline import DeltaOffline
 from services.features.adapters.feast_views import apply
+from services.features.adapters.fenced_checkpoints import FencedCheckpoints
 from services.features.adapters.single_writer import claim
 from services.features.adapters.sqlite_online import SqliteOnline
 from services.features.config import FeaturesSettings

@@ -65,6 +65,8 @@ class Checkpoint:
     """Positions of the loops that were not read up to ``positions``."""
     topic_ids: Mapping[str, str] = field(default_factory=dict)
     """Ids of the topics of these positions."""
+    sequence: int = 0
+    """Number of the checkpoint; 0 in those of older versions."""
 
 
 class Checkpoints(Protocol):

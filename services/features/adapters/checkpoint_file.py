@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from driftloop.process.atomic_file import replacing
 from driftloop.process.errors import ConfigError
-from driftloop.runner.lease import Lease
 from driftloop.runner.loop_positions import positions_from_json, positions_to_json
 from services.features.domain.engine import FeedSnapshot
 from services.features.domain.events import Array, Events
@@ -35,7 +34,7 @@ class CheckpointFile:
     """See `services.features.ports.Checkpoints`."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def load(self) -> Checkpoint | None:
         """Load the newest checkpoint.
@@ -43,19 +42,19 @@ class CheckpointFile:
         Raises:
             ConfigError: the file is damaged, or another version of driftloop wrote it.
         """
-        if not self._path.exists():
+        if not self.path.exists():
             return None
         try:
             return _decode(self._read())
         except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
             raise ConfigError(
-                f"{self._path} is damaged ({str(error).splitlines()[0]}): restore a backup, or remove the file and run "
+                f"{self.path} is damaged ({str(error).splitlines()[0]}): restore a backup, or remove the file and run "
                 "`python -m services.features.backfill --loop LOOP` for every loop, then start again"
             ) from error
 
     def _read(self) -> Parts:
         """Read the file's parts, none of whose bytes has changed since they were written."""
-        with pa.OSFile(str(self._path)) as file:
+        with pa.OSFile(str(self.path)) as file:
             table = pa.ipc.open_file(file).read_all()
         table.validate(full=True)
         parts: Parts = dict(zip(table["name"].to_pylist(), table["payload"].to_pylist(), strict=True))
@@ -69,31 +68,11 @@ class CheckpointFile:
         parts[_CHECKSUM] = _checksum(parts)
         table = pa.Table.from_pydict({"name": list(parts), "payload": list(parts.values())}, _SCHEMA)
         with (
-            replacing(self._path, durable=True) as partial,
+            replacing(self.path, durable=True) as partial,
             pa.OSFile(str(partial), "wb") as file,
             pa.ipc.new_file(file, _SCHEMA) as writer,
         ):
             writer.write_table(table)
-
-
-class FencedCheckpoints:
-    """`services.features.ports.Checkpoints` in a file that only the owner of the lease replaces."""
-
-    def __init__(self, file: CheckpointFile, lease: Lease) -> None:
-        self._file = file
-        self._lease = lease
-
-    def load(self) -> Checkpoint | None:
-        return self._file.load()
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the file while nobody else can take the lease.
-
-        Raises:
-            LeaseLost: another instance has taken it.
-        """
-        with self._lease.held():
-            self._file.save(checkpoint)
 
 
 def _checksum(parts: Parts) -> bytes:
@@ -108,6 +87,7 @@ def _encode(checkpoint: Checkpoint) -> Parts:
         "format": _FORMAT,
         "positions": positions_to_json(checkpoint.positions),
         "topic_ids": dict(checkpoint.topic_ids),
+        "sequence": checkpoint.sequence,
         "apart": {name: positions_to_json(positions) for name, positions in checkpoint.apart.items()},
         "loops": {name: _head(state) for name, state in checkpoint.loops.items()},
     }
@@ -154,6 +134,7 @@ def _decode(parts: Parts) -> Checkpoint:
         {name: _state(name, state, parts) for name, state in head["loops"].items()},
         {name: positions_from_json(positions) for name, positions in apart.items()},
         head.get("topic_ids", {}),
+        head.get("sequence", 0),
     )
 
 
