@@ -60,6 +60,7 @@ class RedisNodes:
         self._timeout_s = timeout_s
         self._connections: dict[str, Any] = {}
         self._masters: tuple[Master, ...] = ()
+        self._must_refresh = True
         self._owners: list[int] = []
 
     @property
@@ -69,7 +70,7 @@ class RedisNodes:
         Raises:
             OnlineStoreUnavailable: no node answers, or some slots have no master.
         """
-        if not self._masters:
+        if self._must_refresh:
             self.refresh()
         return self._masters
 
@@ -82,8 +83,10 @@ class RedisNodes:
         if not self._address.is_cluster:
             [(host, port)] = self._address.hosts
             self._masters, self._owners = (Master(0, host, port, b"", b"0"),), []
+            self._must_refresh = False
             return
         self._masters, self._owners = _layout(self._cluster_slots())
+        self._must_refresh = False
         names = {master.name for master in self._masters}
         for name in [name for name in self._connections if name not in names]:
             self._disconnect(name)
@@ -111,7 +114,7 @@ class RedisNodes:
     def close(self) -> None:
         for name in list(self._connections):
             self._disconnect(name)
-        self._masters = ()
+        self._must_refresh = True
 
     def _run_chunk(self, commands: Mapping[Master, Sequence[Command]], replies: dict[Master, list[Any]]) -> None:
         sent: list[Master] = []
@@ -127,7 +130,7 @@ class RedisNodes:
         except (RedisError, OSError) as error:
             for master in sent:  # their connections may hold replies that nobody reads
                 self._disconnect(master.name)
-            self._masters = ()
+            self._must_refresh = True
             raise unavailable(sent[0].name, error) from error
 
     def _cluster_slots(self) -> list[Any]:

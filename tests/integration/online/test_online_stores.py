@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import closing
 
 import numpy as np
 import pytest
 
+from driftloop.process.settings import ROOT
+from services.serving.domain.loop_config import OnlineSource
 from tests.integration.online.conftest import EMPTY, LOOP, ROWS, SPEC, T0, VIEW, Store, advance, entities, request
 
 pytestmark = pytest.mark.integration
@@ -93,6 +96,25 @@ def test_an_unchanged_row_keeps_its_time(store: Store) -> None:
         writer.write(LOOP, [SPEC], advance(T0 + 120_000, KEYS, 2))
     with closing(store.reader()) as reader:
         assert reader.written_ms(VIEW, keys).tolist() == [*[T0 + 120_000] * 3, -1]
+
+
+def test_the_environment_of_models_in_triton_reads_the_store(store: Store) -> None:
+    written(store, (T0, 1))
+    python = ROOT / ".local" / "triton" / "env" / "bin" / "python"
+    source, found = OnlineSource(str(store.settings.online_db), store.settings.online_url), request(KEYS[:20])
+    code = f"""
+import sys
+from services.serving.domain.loop_config import OnlineSource
+from services.serving.router.online import ViewRequest
+from services.serving.router.open_online import open_online
+
+rows = open_online({source!r}, {LOOP!r}).read({{{VIEW!r}: {found!r}}})[{VIEW!r}]
+print(rows.watermark_ms, rows.numeric[:, 0].sum().hex(), "redis" in sys.modules)
+"""
+    done = subprocess.run([python, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    wanted = store.read(KEYS[:20]).numeric[:, 0].sum().hex()
+    assert done.stdout.split() == [str(T0), wanted, str(store.settings.online_url != "")]
 
 
 def test_a_new_process_continues_where_the_last_one_ended(store: Store) -> None:
