@@ -8,7 +8,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 pytest.register_assert_rewrite("tests.helpers.bus")
 
-pytest_plugins = ["tests.helpers.kafka", "tests.helpers.triton"]
+pytest_plugins = ["tests.helpers.kafka", "tests.helpers.kafka_cluster", "tests.helpers.triton"]
 
 # Tests are deterministic and independent of machine load: no deadlines and the same examples in every run.
 # To search for new examples: pytest --hypothesis-profile=search

@@ -6,36 +6,25 @@ set -euo pipefail
 # shellcheck source=infra/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../env.sh"
 
-here=$ROOT/infra/kafka
-lib=$ROOT/.local/kafka/lib
+# shellcheck source=infra/kafka/java.sh
+source "$ROOT/infra/kafka/java.sh"
 dir=${KAFKA_DIR:-$ROOT/var/kafka}
-if [[ ! -d $lib ]]; then
-    echo "Kafka is not installed: run make setup" >&2
-    exit 1
-fi
 
 # settings DATA: print the settings of a node whose data is in the folder DATA
 settings() {
     sed -e "s|@KAFKA_PORT@|$KAFKA_PORT|; s|@KAFKA_CONTROLLER_PORT@|$KAFKA_CONTROLLER_PORT|; s|@KAFKA_DATA@|$1|" \
-        "$here/server.properties.in"
+        "$ROOT/infra/kafka/server.properties.in"
 }
 
 mkdir -p "$dir"
 settings "$dir/data" >"$dir/server.properties"
 
-classes=(-Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$lib/*")
-# Archived classes are mapped instead of loaded one by one, which makes a start two seconds faster.
-if [[ -e $ROOT/.local/kafka/classes.jsa ]]; then
-    classes+=(-XX:SharedArchiveFile="$ROOT/.local/kafka/classes.jsa" -Xlog:cds=off -Xlog:class+path=off)
-fi
-
 # Format in a temporary folder, then rename: a node cannot start on data that an interrupted format left behind.
 if [[ ! -e $dir/data ]]; then
     rm -rf "$dir/unformatted"
     settings "$dir/unformatted" >"$dir/format.properties"
-    cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' | sed 's/^-/k/')
     java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "${classes[@]}" \
-        kafka.tools.StorageTool format -t "$cluster" -c "$dir/format.properties" >&2
+        kafka.tools.StorageTool format -t "$(cluster_id)" -c "$dir/format.properties" >&2
     mv "$dir/unformatted" "$dir/data"
 fi
 read -ra options <<<"${KAFKA_JVM_OPTS--XX:+UseSerialGC}"

@@ -29,8 +29,17 @@ class Server:
         assert self._process is not None, "not started"
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self, timeout_s: float = 60.0) -> None:
         """Start the server and return once it answers."""
+        self.launch()
+        self.wait_until_it_answers(timeout_s)
+
+    def launch(self) -> None:
+        """Start the server without waiting for it."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 ["/bin/bash", str(ROOT / "infra" / self._script)],
@@ -40,8 +49,11 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def wait_until_it_answers(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while not self._answers():
+            assert self._process is not None
             assert self._process.poll() is None, f"{self._script} ended:\n{self._log_tail()}"
             assert time.monotonic() < deadline, f"{self._script} did not answer in time:\n{self._log_tail()}"
             time.sleep(0.05)
