@@ -11,11 +11,11 @@ from confluent_kafka import KafkaException
 from driftloop import __version__
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
-from driftloop.contracts.topics import declared
 from driftloop.events.event_log import LIFECYCLE, read_events
+from driftloop.loop.topics import DETECTORS_GROUP
 from driftloop.ops.system.conditions import Condition, read_conditions
 from driftloop.ops.system.health import is_standby, pss_mib, ready
-from driftloop.ops.system.parts import parts
+from driftloop.ops.system.parts import SERVICES, parts
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.atomic_file import replace_file
 from driftloop.process.errors import Retriable
@@ -89,15 +89,17 @@ _TOPICS = [*LIFECYCLE, "features.watermark-advanced.v1"]
 
 
 def consumer_lags(kafka: KafkaSettings) -> dict[str, int]:
-    """Return uncommitted records by consumer group; empty if the broker does not answer."""
+    """Return uncommitted records of the consumer group of each part; empty if the broker does not answer."""
     offsets = Offsets(kafka, timeout_s=2.0)
     try:
-        return {group: _lag(offsets, group) for group in offsets.groups() if group in _GROUPS}
+        present = set(offsets.groups())
+        return {part: _lag(offsets, group) for part, group in _GROUPS.items() if group in present}
     except (Retriable, KafkaException):
         return {}
 
 
-_GROUPS = frozenset(group for spec in declared().values() for group in (spec.owner, *spec.consumers)) | {"detectors"}
+_GROUPS = {part: part for part in SERVICES} | {"detectors": DETECTORS_GROUP}
+"""Consumer group of each part."""
 
 
 def _lag(offsets: Offsets, group: str) -> int:
