@@ -59,6 +59,19 @@ class KafkaCluster:
             min_in_sync=2,
         )
 
+    def environment(self, user: str, prefix: str = "") -> dict[str, str]:
+        """Return the environment variables with which a process connects as a user."""
+        return {
+            "DRIFTLOOP_KAFKA_BOOTSTRAP": self.settings(user).bootstrap,
+            "DRIFTLOOP_KAFKA_SECURITY": "SASL_SSL",
+            "DRIFTLOOP_KAFKA_USER": user,
+            "DRIFTLOOP_KAFKA_PASSWORD_FILE": str(self._folder / "users" / user),
+            "DRIFTLOOP_KAFKA_CA_FILE": str(self._folder / "ca.pem"),
+            "DRIFTLOOP_KAFKA_PREFIX": prefix,
+            "DRIFTLOOP_KAFKA_REPLICATION": str(len(NODES)),
+            "DRIFTLOOP_KAFKA_MIN_IN_SYNC": "2",
+        }
+
     def certified(self) -> KafkaSettings:
         """Return the settings of a client that has a certificate and no password."""
         return KafkaSettings(
@@ -115,6 +128,8 @@ class KafkaCluster:
 @pytest.fixture(scope="session")
 def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     """Start three nodes that all tests of a session share. Tests must use their own topics and groups."""
+    from driftloop.ops.topics.acls import list_acls  # most sessions do not need it
+
     folder = tmp_path_factory.mktemp("kafka-cluster")
-    with KafkaCluster(folder, ["ingestion", "training"]).running() as cluster:
+    with KafkaCluster(folder, sorted({acl.service for acl in list_acls([])})).running() as cluster:
         yield cluster
