@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
+    ClusterMetadata,
     ConfigEntry,
     ConfigResource,
     TopicMetadata,
@@ -18,7 +21,57 @@ from confluent_kafka.cimpl import NewTopic
 
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.topic_plan import ExistingTopic, TopicChanges, TopicPlan, compare_topics
-from driftloop.process.errors import DriftloopError, Retriable, UndeclaredTopic
+from driftloop.bus.transient import call_with_retry
+from driftloop.process.errors import ConfigError, DriftloopError, Retriable, UndeclaredTopic
+
+
+class _Admin:
+    """An admin client that remembers why the brokers refuse it."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.kafka = kafka
+        self._refusals: list[str] = []
+        options: dict[str, Any] = {**kafka.admin(), "error_cb": partial(_note_refusal, self._refusals)}
+        self.client = AdminClient(options)
+
+    @property
+    def refusal(self) -> str:
+        """Why the brokers refuse the client, in a clause; empty if they do not."""
+        return f"they refuse it: {self._refusals[-1]}; check DRIFTLOOP_KAFKA_..." if self._refusals else ""
+
+    def cluster(self, timeout_s: float) -> ClusterMetadata:
+        """Return the brokers and all topics. Waits for a broker that is still starting.
+
+        Raises:
+            Retriable: no broker answered within ``timeout_s``; has the reason if they refused the client.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return self.client.list_topics(timeout=2.0)
+            except KafkaException as error:
+                self.client.poll(0)  # calls the error callback
+                if time.monotonic() > deadline:
+                    problem = f"no Kafka broker at {self.kafka.bootstrap} within {timeout_s:.0f} s: {error}"
+                    raise Retriable(f"{problem}; {self.refusal}" if self.refusal else problem) from error
+
+    def wait_for_brokers(self, count: int, timeout_s: float) -> None:
+        """Return once there are so many brokers: a topic cannot be created with more copies than brokers.
+
+        Raises:
+            ConfigError: there were fewer after ``timeout_s``.
+        """
+        deadline = time.monotonic() + timeout_s
+        while (present := len(self.cluster(timeout_s).brokers)) < count:
+            if time.monotonic() > deadline:
+                problem = f"DRIFTLOOP_KAFKA_REPLICATION is {count}, and {self.kafka.bootstrap} has {present} brokers"
+                raise ConfigError(f"{problem}; start the others, or lower it")
+            time.sleep(0.1)
+
+
+def _note_refusal(refusals: list[str], error: KafkaError) -> None:
+    if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
+        refusals.append(error.str())
 
 
 def compare_with_brokers(kafka: KafkaSettings, plans: Iterable[TopicPlan], timeout_s: float = 60.0) -> TopicChanges:
@@ -29,7 +82,7 @@ def compare_with_brokers(kafka: KafkaSettings, plans: Iterable[TopicPlan], timeo
     Raises:
         Retriable: no broker answered within ``timeout_s``.
     """
-    return _compare(AdminClient(kafka.admin()), kafka, plans, timeout_s)
+    return _compare(_Admin(kafka), plans, timeout_s)
 
 
 def apply_topics(kafka: KafkaSettings, plans: Iterable[TopicPlan], *, timeout_s: float = 60.0) -> TopicChanges:
@@ -39,19 +92,21 @@ def apply_topics(kafka: KafkaSettings, plans: Iterable[TopicPlan], *, timeout_s:
 
     Raises:
         Retriable: no broker answered within ``timeout_s``.
+        ConfigError: there are fewer brokers than a topic has copies.
         UndeclaredTopic: the broker does not report a topic that it created.
         KafkaException: the broker refused a topic or a setting.
     """
-    client = AdminClient(kafka.admin())
-    changes = _compare(client, kafka, plans, timeout_s)
+    admin = _Admin(kafka)
+    changes = _compare(admin, plans, timeout_s)
     _wait_for_coordinator(kafka, timeout_s)
-    _alter(client, changes.altered, timeout_s)
+    _alter(admin.client, changes.altered, timeout_s)
     if changes.missing:
+        admin.wait_for_brokers(kafka.replication, timeout_s)
         new = [
             NewTopic(plan.name, plan.partitions, kafka.replication, config=plan.config(kafka.min_in_sync))
             for plan in changes.missing
         ]
-        for future in client.create_topics(new, operation_timeout=timeout_s).values():
+        for future in admin.client.create_topics(new, operation_timeout=timeout_s).values():
             _unless_exists(future.exception())
         created = [kafka.declared_name(plan.name) for plan in changes.missing]
         wait_for_topics(kafka, created, timeout_s)  # the controller knows them; a broker reports them a moment later
@@ -63,20 +118,30 @@ def create_topics(kafka: KafkaSettings, topics: Iterable[TopicPlan], *, timeout_
     return sorted(kafka.declared_name(plan.name) for plan in apply_topics(kafka, topics, timeout_s=timeout_s).missing)
 
 
-def _compare(client: AdminClient, kafka: KafkaSettings, plans: Iterable[TopicPlan], timeout_s: float) -> TopicChanges:
+def _compare(admin: _Admin, plans: Iterable[TopicPlan], timeout_s: float) -> TopicChanges:
+    kafka = admin.kafka
     plans = [replace(plan, name=kafka.full_name(plan.name)) for plan in plans]
-    present = _wait_for_broker(client, kafka, timeout_s)
+    present = admin.cluster(timeout_s).topics
     topics = {
         name: ExistingTopic(len(topic.partitions), _replicas(topic), {})
         for name, topic in present.items()
         if name in {plan.name for plan in plans}
     }
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
-    answers = client.describe_configs(resources, request_timeout=timeout_s) if resources else {}
-    for resource, future in answers.items():
-        config = {name: entry.value for name, entry in future.result().items()}
-        topics[resource.name] = replace(topics[resource.name], config=config)
+    configs = call_with_retry("settings of topics", partial(_configs, admin.client, [*topics], timeout_s), timeout_s)
+    topics = {name: replace(topic, config=configs[name]) for name, topic in topics.items()}
     return compare_topics(plans, topics, replication=kafka.replication, min_in_sync=kafka.min_in_sync)
+
+
+def _configs(client: AdminClient, topics: Sequence[str], timeout_s: float) -> dict[str, dict[str, str]]:
+    """Return all settings of topics."""
+    if not topics:
+        return {}
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
+    answers = client.describe_configs(resources, request_timeout=timeout_s)
+    return {
+        resource.name: {name: entry.value for name, entry in future.result().items()}
+        for resource, future in answers.items()
+    }
 
 
 def _replicas(topic: TopicMetadata) -> int:
@@ -131,27 +196,18 @@ def _unless_exists(error: BaseException | None) -> None:
     raise error
 
 
-def _wait_for_broker(client: AdminClient, kafka: KafkaSettings, timeout_s: float) -> dict[str, TopicMetadata]:
-    """Return all topics of the brokers."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            return dict(client.list_topics(timeout=2.0).topics)
-        except KafkaException as error:
-            if time.monotonic() > deadline:
-                raise Retriable(f"no Kafka broker at {kafka.bootstrap} within {timeout_s:.0f} s: {error}") from error
-
-
 def require_broker(kafka: KafkaSettings, timeout_s: float = 5.0) -> None:
     """Return if a broker answers.
 
     Raises:
         DriftloopError: no broker answered within ``timeout_s``.
     """
+    admin = _Admin(kafka)
     try:
-        _wait_for_broker(AdminClient(kafka.admin()), kafka, timeout_s)
+        admin.cluster(timeout_s)
     except Retriable as error:
-        raise DriftloopError(f"no Kafka broker answers at {kafka.bootstrap}; `driftloop up` starts one") from error
+        advice = admin.refusal or "`driftloop up` starts one"
+        raise DriftloopError(f"no Kafka broker answers at {kafka.bootstrap}; {advice}") from error
 
 
 def missing_topics(kafka: KafkaSettings, names: Iterable[str], timeout_s: float = 10.0) -> list[str]:
@@ -160,7 +216,7 @@ def missing_topics(kafka: KafkaSettings, names: Iterable[str], timeout_s: float 
     Raises:
         Retriable: the broker did not answer.
     """
-    present = _wait_for_broker(AdminClient(kafka.admin()), kafka, timeout_s)
+    present = _Admin(kafka).cluster(timeout_s).topics
     return sorted(name for name in set(names) if kafka.full_name(name) not in present)
 
 
@@ -171,10 +227,10 @@ def wait_for_topics(kafka: KafkaSettings, names: Iterable[str], timeout_s: float
         UndeclaredTopic: the broker still lacked one of them after ``timeout_s``.
         Retriable: the broker did not answer.
     """
-    client = AdminClient(kafka.admin())
+    admin = _Admin(kafka)
     deadline = time.monotonic() + timeout_s
     wanted = {kafka.full_name(name) for name in names}
-    while missing := wanted - _wait_for_broker(client, kafka, timeout_s).keys():
+    while missing := wanted - admin.cluster(timeout_s).topics.keys():
         if time.monotonic() > deadline:
             raise UndeclaredTopic(f"the broker has no topic {', '.join(sorted(missing))}; `driftloop up` creates them")
         time.sleep(0.1)

@@ -20,8 +20,9 @@ from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycle
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import Outgoing, Record, TopicPartition
+from driftloop.bus.topic_plan import TopicPlan
 from driftloop.loop.topics import plan_topics
-from driftloop.process.errors import Retriable
+from driftloop.process.errors import ConfigError, Retriable
 from tests.helpers.bus import (
     BatchBusSuite,
     Bus,
@@ -107,12 +108,20 @@ class TestAccess:
         with closing(KafkaBatchConsumer(kafka, [topic], new_group())) as consumer:
             assert numbers(take(consumer, 3)) == [0, 1, 2]
 
-    @pytest.mark.parametrize("change", [{"password": "wrong"}, {"ca_file": ""}])
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [({"password": "wrong"}, "Authentication failed"), ({"ca_file": ""}, "SSL handshake failed")],
+    )
     def test_a_wrong_password_and_an_unknown_authority_do_not_connect(
-        self, kafka_cluster: KafkaCluster, change: Mapping[str, Any]
+        self, kafka_cluster: KafkaCluster, change: Mapping[str, Any], reason: str
     ) -> None:
-        with pytest.raises(Retriable, match="no Kafka broker"):
-            compare_with_brokers(replace(kafka_cluster.settings(), **change), [], timeout_s=2.0)
+        with pytest.raises(Retriable, match=f"no Kafka broker .* they refuse it: .*{reason}"):
+            compare_with_brokers(replace(kafka_cluster.settings(), **change), [], timeout_s=4.0)
+
+    def test_more_copies_than_brokers_are_refused(self, kafka_cluster: KafkaCluster) -> None:
+        kafka = replace(kafka_cluster.settings(), replication=4)
+        with pytest.raises(ConfigError, match=r"DRIFTLOOP_KAFKA_REPLICATION is 4, and .* has 3 brokers"):
+            apply_topics(kafka, [TopicPlan("too-many-copies", 1, -1)], timeout_s=1.0)
 
     async def test_both_mechanisms_connect_both_clients(self, kafka_cluster: KafkaCluster) -> None:
         kafka = replace(kafka_cluster.settings(), mechanism="SCRAM-SHA-256")
