@@ -45,6 +45,21 @@ def configure(service: str, level: str = "INFO") -> None:
     structlog.contextvars.bind_contextvars(service=service)
 
 
+def configure_command(level: str = "WARNING") -> None:
+    """Set up logging for a command: readable lines on standard error, so that its output is for scripts."""
+    numeric = logging.getLevelNamesMapping()[level]
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=True),
+            lambda logger, name, entry: redact(str(console(logger, name, entry))),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(numeric),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 def _render(logger: Any, name: str, event: Any) -> str:
     return redact(str(_JSON(logger, name, event)))
 

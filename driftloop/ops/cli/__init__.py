@@ -98,6 +98,9 @@ def cli() -> None:
     Exit codes: 0 done, 1 something does not work or does not answer, 2 a wrong argument or setting, 3 a command that
     nothing could follow now, 130 interrupted.
     """
+    from driftloop.process import log  # imports structlog, which `--help` does not need
+
+    log.configure_command()
 
 
 def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -> None:
