@@ -12,11 +12,13 @@ from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient
 
 from driftloop.bus.admin import wait_for_topics
+from driftloop.bus.batch_range import BatchRange, read_batch_range
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
-from driftloop.bus.ports import UNREADABLE_HEADERS, Outgoing, Record, RecordsRefused, TopicPartition
+from driftloop.bus.ports import Outgoing, Record, RecordsRefused, TopicPartition
 from driftloop.bus.topic_watch import TopicWatch, describe_topics
 from driftloop.bus.transient import call_with_retry, is_permanent, is_transient
+from driftloop.bus.unreadable import unreadable_batch, unreadable_header
 from driftloop.process.errors import Retriable, TopicChanged, UndeclaredTopic
 
 _METADATA_TIMEOUT_S = 10.0
@@ -47,6 +49,7 @@ class KafkaBatchConsumer:
     ) -> None:
         self._kafka, self._linger_s = kafka, linger_s
         self._paused: frozenset[str] = frozenset()
+        self._skipped: dict[TopicPartition, BatchRange] = {}
         wait_for_topics(kafka, topics)
         self._consumer = Consumer(kafka.batch_consumer(group))
         full_names = {topic: kafka.full_name(topic) for topic in topics}
@@ -73,13 +76,36 @@ class KafkaBatchConsumer:
         if first is None:
             return []
         messages = [first, *self._lingering(max_records - 1)]
-        records = [record_of(message, self._kafka.prefix) for message in messages if not _passing(message)]
-        for record in records:
-            partition = TopicPartition(record.topic, record.partition)
-            if record.offset < self._next[partition]:
-                raise TopicChanged(f"the offsets of {record.topic} begin again; the process restarts")
-            self._next[partition] = record.offset + 1
+        records: list[Record] = []
+        for message in messages:
+            if _is_unreadable(message):
+                records += self._skip_batch(message)
+            elif not _passing(message):
+                records.append(self._advance(record_of(message, self._kafka.prefix)))
         return records
+
+    def _advance(self, record: Record) -> Record:
+        partition = TopicPartition(record.topic, record.partition)
+        if record.offset < self._next[partition]:
+            raise TopicChanged(f"the offsets of {record.topic} begin again; the process restarts")
+        self._next[partition] = record.offset + 1
+        return record
+
+    def _skip_batch(self, message: Any) -> list[Record]:
+        """Continue after a batch that the library cannot decompress; return a record that stands in for it.
+
+        The library reports the batch again until it is told to continue, so the error of a skipped batch is ignored.
+        """
+        partition = TopicPartition(self._kafka.declared_name(message.topic()), message.partition())
+        skipped = self._skipped.get(partition)
+        if skipped is not None and skipped.first == message.offset() and skipped.last < self._next[partition]:
+            return []
+        full_name = self._kafka.full_name(partition.topic)
+        batch = read_batch_range(self._kafka.raw_client(), full_name, partition.partition, self._next[partition])
+        self._skipped[partition] = batch
+        self._consumer.seek(Position(full_name, partition.partition, batch.last + 1))
+        header = unreadable_batch(batch.first, batch.last, batch.size, message.error().str())
+        return [self._advance(Record(partition.topic, partition.partition, batch.last, None, None, (header,)))]
 
     def _lingering(self, most: int) -> list[Message]:
         messages: list[Message] = []
@@ -207,6 +233,11 @@ def _partitions(client: Consumer | Producer, topic: str) -> int:
     return len(metadata.partitions)
 
 
+def _is_unreadable(message: Message) -> bool:
+    error = message.error()
+    return error is not None and error.code() in (KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG)
+
+
 def _passing(message: Message) -> bool:
     """Return whether a message only reports a transient error; raise any other error."""
     error = message.error()
@@ -223,11 +254,11 @@ def record_of(message: Any, prefix: str = "") -> Record:
     """Return a message of the library as a record; ``prefix``: what its topic's name starts with at the brokers.
 
     Kafka does not check header names, and the library can return no header if one name is not UTF-8. The record then
-    has only the header `UNREADABLE_HEADERS`, and the consumer refuses it.
+    has only the header of `unreadable_header`, and the consumer refuses it.
     """
     try:
         headers = tuple((name, value or b"") for name, value in message.headers() or ())
     except (UnicodeDecodeError, SystemError):  # the library raises a SystemError, caused by the UnicodeDecodeError
-        headers = ((UNREADABLE_HEADERS, b"a name is not UTF-8"),)
+        headers = (unreadable_header("malformed-header", "a header has a name that is not UTF-8, so none can be read"),)
     topic = message.topic()[len(prefix) :]
     return Record(topic, message.partition(), message.offset(), message.key(), message.value(), headers)

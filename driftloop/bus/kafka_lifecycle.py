@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import CommitFailedError, KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 
-from driftloop.bus import aiokafka_headers
+from driftloop.bus import aiokafka_reader
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.partition import partition_of
@@ -47,7 +47,7 @@ class KafkaLifecycleConsumer:
         Raises:
             UndeclaredTopic: the broker still lacks one of them after the time limit.
         """
-        aiokafka_headers.install()
+        aiokafka_reader.install()
         await asyncio.to_thread(wait_for_topics, self._kafka, self._topics)
         self._consumer = AIOKafkaConsumer(**self._kafka.lifecycle_consumer(self._group))
         await self._consumer.start()

@@ -15,6 +15,13 @@ from driftloop.process.settings import KafkaSecurity, SaslMechanism, Settings
 
 T = TypeVar("T")
 
+FETCH_BYTES = 1_000_000
+"""Size of what one request of a batch consumer reads; a single batch may be larger.
+
+librdkafka decompresses all that a request returns at once, and gzip can reach a thousand times the size."""
+DECOMPRESSED_BYTES = 100_000_000
+"""Size up to which librdkafka decompresses zstd. It has no limit for other codecs."""
+
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
@@ -99,6 +106,8 @@ class KafkaSettings:
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": _ms(self.fetch_wait_s),
+            "fetch.max.bytes": FETCH_BYTES,
+            "receive.message.max.bytes": DECOMPRESSED_BYTES,
             "fetch.error.backoff.ms": 50,
             "session.timeout.ms": _ms(self.session_timeout_s),
             "heartbeat.interval.ms": _ms(self.heartbeat_interval_s),
@@ -148,6 +157,10 @@ class KafkaSettings:
             "request_timeout_ms": 10_000,
             **({} if self.compression == "none" else {"compression_type": self.compression}),
         }
+
+    def raw_client(self) -> dict[str, Any]:
+        """Return arguments of aiokafka's client for single requests."""
+        return self._aiokafka()
 
     def faust(self, commit_interval_s: float) -> dict[str, Any]:
         """Return arguments of a Faust app that concern the broker."""

@@ -13,9 +13,6 @@ from typing import Protocol
 
 from driftloop.process.errors import DriftloopError
 
-UNREADABLE_HEADERS = "dlq-unreadable-headers"
-"""The only header of a record whose headers the client library could not read."""
-
 
 @dataclass(frozen=True, slots=True)
 class TopicPartition:

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from driftloop.bus.ports import Outgoing, Record
+from driftloop.bus.unreadable import unreadable
 from driftloop.contracts.topics import topic_of
 from driftloop.events.message_check import check_message, check_time, name_problem
 from driftloop.process.errors import InvalidEvent
@@ -142,9 +143,12 @@ def from_record(record: Record, messages: Sequence[type[Message]]) -> Envelope[M
     """Read an event.
 
     Raises:
-        InvalidEvent: an attribute is missing or malformed, the type is not one of ``messages``, the bytes are not that
-            message, or it has a value that no consumer can use (`check_message`).
+        InvalidEvent: the client library could not read the record, an attribute is missing or malformed, the type is
+            not one of ``messages``, the bytes are not that message, or it has a value that no consumer can use
+            (`check_message`).
     """
+    if (unread := unreadable(record)) is not None:
+        raise InvalidEvent(*unread)
     former = {_FORMER_NAMES[name]: value for name, value in record.headers if name in _FORMER_NAMES}
     headers = former | dict(record.headers)
     missing = [name for name in _REQUIRED if not headers.get(name)]

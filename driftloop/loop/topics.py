@@ -14,6 +14,11 @@ DEAD_LETTER_RETENTION_MS = 30 * 86_400_000
 """How long dead letters are kept: long enough to correct the cause and to replay them."""
 DEAD_LETTER_BYTES = 2_000_000_000
 """Size of a dead-letter topic above which its oldest records are deleted."""
+RAW_BATCH_BYTES = 1_048_588
+"""Largest batch of a raw topic, as compressed, unless a loop accepts larger records. It is Kafka's default.
+
+The larger a batch is, the more memory it can need once decompressed."""
+_RECORD_OVERHEAD = 65_536
 DETECTORS_GROUP = "driftloop-detectors"
 """Consumer group of the detectors, and the name of their Faust app."""
 DETECTORS_TABLE = "episodes"
@@ -37,7 +42,8 @@ def plan_topics(loops: Iterable[LoopDefinition]) -> list[TopicPlan]:
     raw = {
         name: TopicPlan(
             name, event.partitions, _RETENTION_MS["7d"], timestamps="LogAppendTime",
-            alterable=frozenset({TIMESTAMP_TYPE}), source=f"loops/{loop.loop}/loop.yaml: events.{name}",
+            max_bytes=max(RAW_BATCH_BYTES, loop.time.max_record_bytes + _RECORD_OVERHEAD),
+            alterable=frozenset({TIMESTAMP_TYPE, MAX_BYTES}), source=f"loops/{loop.loop}/loop.yaml: events.{name}",
         )
         for loop in loops
         for name, event in loop.events.items()

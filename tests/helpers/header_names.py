@@ -25,9 +25,9 @@ ODD_HEADER: Header = (NotUtf8("odd"), b"1")
 READ_AS = "odd\\xff"
 
 
-def batch_bytes(*values: tuple[bytes, Sequence[Header]]) -> bytes:
-    """Return a batch of records as the broker stores it."""
-    builder = BUILDER(2, 0, 0, -1, -1, 0, 1_000_000)
+def batch_bytes(*values: tuple[bytes, Sequence[Header]], codec: int = 0) -> bytes:
+    """Return a batch of records as the broker stores it. ``codec``: 1 is gzip, without a codec it is not compressed."""
+    builder = BUILDER(2, codec, 0, -1, -1, 0, 1_000_000)
     for offset, (value, headers) in enumerate(values):
         builder.append(offset, 1000, None, value, list(headers))
     return bytes(builder.build())

@@ -18,7 +18,8 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from driftloop.bus.ports import UNREADABLE_HEADERS, Record
+from driftloop.bus.ports import Record
+from driftloop.bus.unreadable import unreadable
 from driftloop.events.probe import is_probe
 from driftloop.events.raw_watermark import watermark_ms_of, watermark_text
 from driftloop.loop import Loop, to_ms
@@ -99,7 +100,7 @@ class _Validator:
 
     def validate(self, record: Record, mark_ms: int | None) -> dict[str, Any] | None:
         """Return its row; None if the rules refuse it. ``mark_ms``: its partition's newest watermark before it."""
-        if record.header(UNREADABLE_HEADERS) is not None:
+        if unreadable(record) is not None:
             return None
         if record.value is None or len(record.value) > self._time.max_record_bytes:
             return None

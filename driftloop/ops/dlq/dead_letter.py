@@ -8,6 +8,7 @@ from typing import Literal
 
 from driftloop.bus.dead_letters import PREFIX, SUFFIX
 from driftloop.bus.ports import Outgoing, Record
+from driftloop.bus.unreadable import BATCH
 
 REPLAY_OF = "driftloop-replay-of"
 """Header of a replayed record: the id of its dead letter."""
@@ -73,8 +74,11 @@ class DeadLetter:
 
     @property
     def is_complete(self) -> bool:
-        """Return whether it has all original bytes; a record too large for any topic is truncated."""
-        return hashlib.sha256(self.record.value or b"").hexdigest() == self.sha256
+        """Return whether it has all original bytes.
+
+        It lacks some of a record that is too large for any topic, and all of a batch that could not be decompressed.
+        """
+        return self.reason != BATCH and hashlib.sha256(self.record.value or b"").hexdigest() == self.sha256
 
     @property
     def is_done(self) -> bool:

@@ -29,13 +29,13 @@ def replay_dead_letters(
     For an announced but unconfirmed replay, first search the topic for its record.
 
     Raises:
-        ConfigError: a dead letter is truncated, because it was too large for any topic.
+        ConfigError: a dead letter lacks original bytes.
         Retriable: the broker did not acknowledge; the same call continues where it stopped.
     """
     for letter in letters:
         if not letter.is_complete:
             raise ConfigError(
-                f"{letter.id} has only the beginning of the refused record: send the event again from its source"
+                f"{letter.id} does not have all bytes that were refused: send the events again from their source"
             )
     done = [letter.id for letter in letters if letter.is_done]
     sent = _find_sent([letter for letter in letters if letter.replay is not None and not letter.is_done], read)

@@ -14,7 +14,8 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from numpy.typing import NDArray
 
-from driftloop.bus.ports import UNREADABLE_HEADERS, Record
+from driftloop.bus.ports import Record
+from driftloop.bus.unreadable import unreadable
 from services.ingestion.domain.content import foreign_content
 from services.ingestion.domain.json_rows import JsonReader
 from services.ingestion.domain.rejection import Rejection
@@ -61,8 +62,8 @@ class Decoder:
 
     def _read(self, row: int, record: Record, unknown: Counter[str]) -> dict[str, Any] | Message | Rejection:
         value = record.value
-        if record.header(UNREADABLE_HEADERS) is not None:
-            return Rejection(row, "malformed-header", "a header has a name that is not UTF-8, so no header can be read")
+        if (problem := unreadable(record)) is not None:
+            return Rejection(row, *problem)
         if not value:
             return Rejection(row, "empty", "no value, and no watermark header")
         if len(value) > self._limit:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import faust
 
-from driftloop.bus import aiokafka_headers
+from driftloop.bus import aiokafka_reader
 from driftloop.bus.admin import wait_for_topics
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
@@ -47,7 +47,7 @@ def make_app(app_id: str, kafka: KafkaSettings, settings: DetectorsSettings) -> 
     - aiokafka, which Faust reads with, cannot read every header name.
     - Faust logs a lot while it works; only its warnings are kept.
     """
-    aiokafka_headers.install()
+    aiokafka_reader.install()
     for name in ("faust", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
     kafka = kafka.with_session(settings.session_timeout_s, settings.heartbeat_interval_s)

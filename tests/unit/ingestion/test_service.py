@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from driftloop.bus.partition import partition_of
-from driftloop.bus.ports import UNREADABLE_HEADERS
+from driftloop.bus.unreadable import unreadable_header
 from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import load_loop
 from driftloop.process.errors import LoopDefinitionError, UndeclaredTopic
@@ -208,7 +208,7 @@ def test_an_event_at_the_limits_of_the_rules_is_accepted(
 
 def test_a_record_whose_headers_cannot_be_read_is_a_dead_letter(harness: IngestionHarness, producer: Producer) -> None:
     event = json.dumps(placed("a")).encode()
-    producer.raw(PLACED, event, 0, ((UNREADABLE_HEADERS, b"a name is not UTF-8"),))
+    producer.raw(PLACED, event, 0, (unreadable_header("malformed-header", "a name is not UTF-8"),))
     producer.json(PLACED, placed("b"))
     harness.ingest()
     assert [row["uid"] for row in harness.events("orders", PLACED)] == ["b"]

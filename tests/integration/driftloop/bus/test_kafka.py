@@ -17,8 +17,9 @@ from driftloop.bus.admin import apply_topics, compare_with_brokers, create_topic
 from driftloop.bus.kafka_batch import KafkaBatchConsumer, KafkaBatchProducer
 from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycleProducer
 from driftloop.bus.kafka_settings import KafkaSettings
-from driftloop.bus.ports import UNREADABLE_HEADERS, Outgoing, RecordsRefused, TopicPartition
+from driftloop.bus.ports import Outgoing, RecordsRefused, TopicPartition
 from driftloop.bus.topic_plan import RETENTION, TIMESTAMP_TYPE, TopicPlan
+from driftloop.bus.unreadable import HEADER
 from driftloop.loop.load import load_loop
 from driftloop.loop.topics import plan_topics
 from driftloop.process.errors import Retriable, UndeclaredTopic
@@ -178,7 +179,7 @@ class TestHeaderNames:
         with closing(KafkaBatchConsumer(kafka.settings, [topic], new_group())) as batches:
             read = take(batches, 3)
         assert [record.value for record in read] == [b"before", b"odd", b"after"]
-        assert [name for name, _ in read[1].headers] == [UNREADABLE_HEADERS]
+        assert [name for name, _ in read[1].headers] == [HEADER]
 
 
 class TestTopics:

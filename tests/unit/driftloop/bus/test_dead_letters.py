@@ -81,6 +81,14 @@ def test_a_dead_letter_that_was_copied_back_has_only_its_newest_reason() -> None
     assert dict(letter.headers)["dlq-source"] == b"t/0/9"
 
 
+@pytest.mark.parametrize(("largest_record", "largest_batch"), [(262_144, 1_048_588), (3_000_000, 3_065_536)])
+def test_a_raw_topic_takes_no_larger_batches_than_its_records_need(largest_record: int, largest_batch: int) -> None:
+    loop = load_loop(ROOT / "tests" / "loops" / "orders").definition
+    time = loop.time.model_copy(update={"max_record_bytes": largest_record})
+    planned = {topic.name: topic for topic in plan_topics([loop.model_copy(update={"time": time})])}
+    assert {planned[name].max_bytes for name in loop.events} == {largest_batch}
+
+
 def test_every_topic_with_dead_letters_has_a_dlq_topic() -> None:
     loop = load_loop(ROOT / "tests" / "loops" / "orders").definition
     planned = {topic.name: topic for topic in plan_topics([loop])}

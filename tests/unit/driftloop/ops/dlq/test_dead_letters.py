@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from driftloop.bus.dead_letters import dead_letter
 from driftloop.bus.ports import BatchProducer, Outgoing, Record
+from driftloop.bus.unreadable import BATCH, unreadable_batch
 from driftloop.loop import load_loop
 from driftloop.ops.dlq.dead_letter import REPLAY_OF, DeadLetter
 from driftloop.ops.dlq.decode import decode_content, message_classes
@@ -133,8 +134,17 @@ def test_a_truncated_dead_letter_cannot_be_replayed(topic: TopicWithDeadLetters)
     cut = Record(complete.topic, 0, 0, complete.key, (complete.value or b"")[:4], complete.headers)
     [letter] = parse_dead_letters([cut])
     assert not letter.is_complete
-    with pytest.raises(ConfigError, match="only the beginning"):
+    with pytest.raises(ConfigError, match="does not have all bytes"):
         replay_dead_letters([letter], topic.broker.batch_producer(), topic.read, who="me", why="-")
+    assert topic.sent() == []
+
+
+def test_the_dead_letter_of_an_unreadable_batch_cannot_be_replayed(topic: TopicWithDeadLetters) -> None:
+    batch = Record(RAW, 0, 9, None, None, (unreadable_batch(5, 9, 100, "damaged"),))
+    out = dead_letter(batch, consumer="ingestion", reason=BATCH)
+    [unreplayable] = parse_dead_letters([Record(out.topic, 0, 0, out.key, out.value, out.headers)])
+    with pytest.raises(ConfigError, match="does not have all bytes"):
+        replay_dead_letters([unreplayable], topic.broker.batch_producer(), topic.read, who="me", why="-")
     assert topic.sent() == []
 
 
