@@ -65,6 +65,8 @@ arrived_views = [
     windowed_view(LOOP, f"flights_{group.name}_arrived", "flights.arrived", group.entities, ["late"], group.windows)
     for group in GROUPINGS
 ]
+# Feast's command line finds only objects that have a name in the module, and `feast apply` deletes all others.
+globals().update({view.name: view for view in (*departed_views, *arrived_views)})
 weather_latest = newest_view(LOOP, "flights_weather_latest", "weather.observed", [origin], WEATHER_COLUMNS)
 weather_recent = windowed_view(
     LOOP,

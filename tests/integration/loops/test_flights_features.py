@@ -60,3 +60,14 @@ def test_every_aggregated_column_is_a_field_or_derived() -> None:
         event_type = view.stream_source.tags["event_type"]
         known = {*source.SCHEMAS[event_type].names, *LOOP.events[event_type].derive}
         assert {aggregation.column for aggregation in view.aggregations} <= known
+
+
+def test_feasts_own_loader_finds_every_object() -> None:
+    from feast.repo_operations import parse_repo
+
+    from feature_repo import flights
+    from services.features.adapters.feast_views import feast_objects
+
+    found = parse_repo(ROOT / "feature_repo")
+    names = {item.name for item in (*found.stream_feature_views, *found.feature_services, *found.entities)}
+    assert names - {"__dummy"} == {item.name for item in feast_objects(flights)}
