@@ -18,13 +18,13 @@ from driftloop.loop.load import Loop, load_loop
 from driftloop.runner.batch_loop import BatchLoop
 from services.features.adapters.checkpoint_file import CheckpointFile
 from services.features.adapters.delta_offline import DeltaOffline
-from services.features.adapters.sqlite_online import SqliteOnline
-from services.features.bootstrap import assemble, checkpoint_file
+from services.features.bootstrap import assemble, checkpoint_file, open_online
 from services.features.config import FeaturesSettings
 from services.features.domain.views import Feed, ViewSpec
 from services.features.flush import Flush
 from services.features.handlers import TOPIC
 from services.features.ports import Checkpoint
+from services.features.refill import refill
 from services.features.restore import restored
 from services.features.service import Parts
 from tests.helpers.clock import FakeClock
@@ -116,8 +116,10 @@ class Live:
         checkpoint = self.checkpoints.load() or Checkpoint()
         runs = restored({"orders": self.specs}, self.bus.partitions(TOPIC), checkpoint)
         consumer, producer = self.bus.batch_consumer([TOPIC], "features"), self.bus.batch_producer()
-        flush = Flush(DeltaOffline(self.settings.lake), self.checkpoints, producer, self.clock)
-        online = SqliteOnline(self.settings.online_db)
+        online, offline = open_online(self.settings, self.clock, threading.Event()), DeltaOffline(self.settings.lake)
+        if "orders" in checkpoint.loops:
+            refill("orders", checkpoint.loops["orders"], online, offline)
+        flush = Flush(offline, self.checkpoints, producer, self.clock)
         parts = Parts(consumer, producer, online, flush, self.clock)
         service = assemble(runs, checkpoint, parts, self.settings, threading.Event(), background_flush=False)
         service.start()
