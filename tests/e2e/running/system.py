@@ -40,6 +40,9 @@ FIRST_WEEKS = ("demo", "--end", "2013-02-10", "--step", STEP, *LATE)
 _REQUESTS_MS = 10 * 86_400_000
 PLANE = "plane: {input: tailnum, max_values: 5, min_rows: 1}"
 """A slice on an input with `model: false`."""
+SILENT = "silent"
+"""A detector that needs more rows than the loop ever has."""
+_SILENT = f'{SILENT}: {{kind: psi, mode: watch, threshold: 0.5, "on": score, min_rows: 1000000}}'
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def infer(
 def running_demo(folder: Path) -> Iterator[RunningSystem]:
     """Run the demo, leave it up, and stop it at the end."""
     environment = definitions(folder, [FLIGHTS])
-    _slice_by_plane(folder / "loops" / FLIGHTS)
+    _edit_definition(folder / "loops" / FLIGHTS)
     with system(folder, environment) as line:
         report = demo(line, "--keep", days=ORDER_HISTORY)
         line = CommandLine({**line.environment, "DRIFTLOOP_HOME": str(folder / "home" / "demo")}, line.out)
@@ -114,16 +117,18 @@ def running_demo(folder: Path) -> Iterator[RunningSystem]:
         yield RunningSystem(line, settings, load_loop(settings.loops_dir / FLIGHTS), report)
 
 
-def _slice_by_plane(linked: Path) -> None:
-    """Replace the link to the loop with links to its files, and a definition with a slice by an unused input."""
+def _edit_definition(linked: Path) -> None:
+    """Replace the link to the loop with links to its files, and a definition with one more slice and detector."""
     shipped = linked.resolve()
     linked.unlink()
     linked.mkdir()
     for path in shipped.iterdir():
         if path.name == "loop.yaml":
             text = path.read_text()
-            assert text.count("  slices:\n") == 1
-            (linked / path.name).write_text(text.replace("  slices:\n", f"  slices:\n    {PLANE}\n"))
+            for section, line in (("  slices:\n", PLANE), ("  detectors:\n", _SILENT)):
+                assert text.count(section) == 1
+                text = text.replace(section, f"{section}    {line}\n")
+            (linked / path.name).write_text(text)
         elif path.name != "__pycache__":
             (linked / path.name).symlink_to(path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable
@@ -22,8 +23,9 @@ from driftloop.events.probe import MARKER, PROBE, SECRET
 from driftloop.featurestore.lake import LakeTable
 from driftloop.ops.checks.run import ingestion_checks
 from driftloop.process.errors import UndeclaredTopic
-from tests.e2e.running.bad_records import TOPIC, BadRecord, bad_records, good
+from tests.e2e.running.bad_records import JSON, TOPIC, BadRecord, bad_records, event, good
 from tests.e2e.running.system import END_MS, RunningSystem, infer
+from tests.helpers import header_names
 from tests.helpers.eventually import assert_eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -115,6 +117,21 @@ def test_counts_of_accepted_dead_lettered_and_duplicates_match_the_raw_topics(ru
     compared = {check.name: check.compared for check in checks}
     before = running.report["ingestion"]["dead_lettered"]
     assert (compared["dead letters"], compared["duplicates"]) == (before + len(NAMES), 1)
+
+
+@pytest.mark.usefixtures("result")
+def test_a_header_name_that_is_not_utf8_makes_a_dead_letter_and_ends_no_process(
+    running: RunningSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, now_ms = running.pids(), running.watermark_ms + 1000
+    odd, plain = (json.dumps(event(name, now_ms)).encode() for name in ("after-nothing", "after-an-odd-header"))
+    records = (odd, [header_names.ODD_HEADER]), (plain, [("content-type", JSON)])
+    asyncio.run(header_names.send(monkeypatch, running.settings.kafka_bootstrap, TOPIC, *records))
+    assert_eventually(lambda: "after-an-odd-header" in _ids(running), 120.0, "the event after the odd header")
+    [letter] = [record for record in running.topic(f"{TOPIC}.dlq") if record.value == odd]
+    assert letter.header("dlq-reason") == b"malformed-header"
+    assert "after-nothing" not in _ids(running)
+    assert running.pids() == before
 
 
 def test_an_undeclared_topic_is_refused_by_the_broker_and_by_our_producer(running: RunningSystem) -> None:
@@ -220,6 +237,21 @@ def test_an_unknown_key_is_answered_with_missing_features(running: RunningSystem
     known = {view for view, value in zip(views, log, strict=True) if view and not np.isnan(value)}
     assert {"flights_carrier_departed", "flights_tailnum_arrived", "flights_origin_carrier_arrived"} <= missing
     assert {"flights_network_departed", "flights_origin_arrived", "flights_route_departed"} <= known
+
+
+def test_calls_with_one_constant_id_are_predictions_of_their_own(running: RunningSystem) -> None:
+    asked = running.requests.slice(0, 40).to_pylist()
+    rows = [row | {"flight_id": f"constant-{number}"} for number, row in enumerate(asked)]
+    with running.client() as client:
+        for row in (*rows, rows[0]):
+            inputs = running.tensors(client, pa.Table.from_pylist([row], running.requests.schema))
+            client.infer(running.loop.name, inputs, request_id="constant", client_timeout=60.0)
+        last = running.tensors(client, running.requests.slice(0, 1))
+        infer(running.settings, client, running.loop.name, last, "after-constant")
+    assert_eventually(lambda: _logged(running, "after-constant"), 60.0, "the last request in the log")
+    log = running.predictions()
+    names = {name for name in log.id.tolist() if name.startswith("constant.")}
+    assert len(names) == len(rows), "each key has its own prediction, and the retry has that of its question"
 
 
 def _logged(running: RunningSystem, prediction_id: str) -> list[float]:

@@ -66,6 +66,7 @@ WRONG = [
     (("watermark", "flights", "--at", "soon", *WHY), "'soon' is not a date; write 2013-05-19"),
     (("watermark", "flights", "--at", "9000-01-01", *WHY), "ingestion refuses such a watermark"),
     (("watermark", "flights", "--derive", "--topic", "orders.placed", *WHY), "is not a topic of flights"),
+    (("topics", "acls", "--principal", "me"), "it needs {service} where the service's name belongs"),
     (("rebuild", "now"), "unexpected extra argument"),
     (("backup", "pyproject.toml"), "pyproject.toml"),
     (("restore", "nothing.tar"), "stop it with `driftloop down`"),

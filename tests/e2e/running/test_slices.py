@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.running.commands import run_json
-from tests.e2e.running.system import RunningSystem
+from tests.e2e.running.commands import run_command, run_json
+from tests.e2e.running.system import SILENT, RunningSystem
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -43,6 +43,15 @@ def test_text_has_an_index_like_numbers(running: RunningSystem) -> None:
     assert all(0 <= found[name]["newest"] <= found[name]["greatest"] for name in ("carrier", "origin", "dest"))
 
 
-def test_no_detector_of_the_shipped_loop_is_silent(running: RunningSystem) -> None:
+def test_only_the_detector_that_never_has_rows_enough_is_silent_and_every_place_says_so(
+    running: RunningSystem,
+) -> None:
     [loop] = [loop for loop in run_json(running, "status")["loops"] if loop["loop"] == running.loop.name]
-    assert (loop["silent"], loop["breaker_open"]) == ([], False)
+    [silent] = loop["silent"]
+    assert (silent["detector"], silent["min_rows"], loop["breaker_open"]) == (SILENT, 1_000_000, False)
+    assert silent["windows"] > 7
+    assert 0 < silent["rows"] < 1_000_000
+    note = f"detector {SILENT} has not judged the last {silent['windows']} windows"
+    [shown] = [loop for loop in asked(running, "loops")["loops"] if loop["name"] == running.loop.name]
+    assert [text for text in shown["notes"] if text.startswith(note)]
+    assert note in " ".join(run_command(running, "status").replace("│", " ").split())
