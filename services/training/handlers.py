@@ -83,11 +83,15 @@ class Handlers:
 
     def stage_entered(self, event: Envelope[registry.StageEntered], tx: Transaction) -> Sequence[Draft]:
         data = event.data
-        return self._change(tx, data.loop, lambda s: controller.enter_stage(s, data.release_id, data.stage))
+
+        def change(state: RetrainState) -> RetrainState:
+            return controller.enter_stage(state, data.release_id, data.stage, data.champion_release_id, data.epoch)
+
+        return self._change(tx, data.loop, change)
 
     def champion_promoted(self, event: Envelope[registry.ChampionPromoted], tx: Transaction) -> Sequence[Draft]:
         data, at_ms = event.data, event.time_ms
-        return self._change(tx, data.loop, lambda s: controller.promote_champion(s, data.release_id, at_ms))
+        return self._change(tx, data.loop, lambda s: controller.promote_champion(s, data.release_id, at_ms, data.epoch))
 
     def release_rejected(self, event: Envelope[registry.ReleaseRejected], tx: Transaction) -> Sequence[Draft]:
         data, at_ms = event.data, event.time_ms
@@ -97,7 +101,9 @@ class Handlers:
         data, at_ms = event.data, event.time_ms
 
         def change(state: RetrainState) -> RetrainState:
-            return controller.roll_back_release(state, data.release_id, data.to_release_id, data.cause, at_ms)
+            return controller.roll_back_release(
+                state, data.release_id, data.to_release_id, data.cause, at_ms, data.from_stage
+            )
 
         return self._change(tx, data.loop, change)
 

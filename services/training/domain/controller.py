@@ -45,6 +45,7 @@ from services.training.domain.state import (
 StateAndAnswers = tuple[RetrainState, tuple[Answer, ...]]
 
 _REMEMBERED = 256
+_CHAMPION = "champion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +93,21 @@ def fail_run(state: RetrainState, request_id: str, at_ms: int) -> RetrainState:
     return _end_chain(state, at_ms, "failed")
 
 
-def enter_stage(state: RetrainState, release_id: str, stage: str) -> RetrainState:
-    """Record the stage of the open release."""
+def enter_stage(
+    state: RetrainState, release_id: str, stage: str, champion_id: str = "", epoch: int = 0
+) -> RetrainState:
+    """Record the stage of the open release, and the champion from an epoch on (0: not stated)."""
+    if epoch:
+        state = _set_champion(state, champion_id, epoch)
     if not _is_open(state, release_id):
         return state
     chain: Chain = state.chain  # type: ignore[assignment]  # open
     return replace(state, chain=replace(chain, phase="release-open", stage=stage))
 
 
-def promote_champion(state: RetrainState, release_id: str, at_ms: int) -> RetrainState:
-    """Set the champion, and end the chain if the open release is promoted."""
-    state = _set_champion(state, release_id)
+def promote_champion(state: RetrainState, release_id: str, at_ms: int, epoch: int = 0) -> RetrainState:
+    """Set the champion from an epoch on, and end the chain if the open release is promoted."""
+    state = _set_champion(state, release_id, epoch)
     return _end_chain(state, at_ms, "promoted") if _is_open(state, release_id) else state
 
 
@@ -111,10 +116,17 @@ def reject_release(state: RetrainState, release_id: str, cause: str, at_ms: int)
     return _end_release(state, release_id, cause, at_ms)
 
 
-def roll_back_release(state: RetrainState, release_id: str, to_release_id: str, cause: str, at_ms: int) -> RetrainState:
-    """Restore the previous champion if the champion is rolled back. End the chain if the open release is."""
-    if release_id == state.champion:
+def roll_back_release(
+    state: RetrainState, release_id: str, to_release_id: str, cause: str, at_ms: int, from_stage: str = ""
+) -> RetrainState:
+    """End the chain if the open release is rolled back. `enter_stage` sets the restored champion.
+
+    A rollback that arrives before the promotion of the same release ends the chain as that promotion does.
+    """
+    if release_id == state.champion and not state.champion_epoch:
         state = _set_champion(state, to_release_id)
+    if from_stage == _CHAMPION and _is_open(state, release_id):
+        return _end_chain(state, at_ms, "promoted")
     return _end_release(state, release_id, cause, at_ms)
 
 
@@ -232,7 +244,12 @@ def _is_open(state: RetrainState, release_id: str) -> bool:
     return state.chain is not None and state.chain.release_id == release_id
 
 
-def _set_champion(state: RetrainState, release_id: str) -> RetrainState:
+def _set_champion(state: RetrainState, release_id: str, epoch: int = 0) -> RetrainState:
+    """Set the champion, unless a newer epoch is known: events of different topics arrive in any order."""
+    if epoch:
+        if epoch <= state.champion_epoch:
+            return state
+        state = replace(state, champion_epoch=epoch)
     if release_id == state.champion:
         return state
     former = tuple(name for name in (*state.former, state.champion) if name and name != release_id)

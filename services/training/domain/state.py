@@ -66,6 +66,8 @@ class RetrainState:
     clock_ms: int | None = None
     """End of the newest window: the controller's only clock."""
     champion: str = ""
+    champion_epoch: int = 0
+    """Epoch from which it is the champion; 0 in states of earlier versions."""
     former: tuple[str, ...] = ()
     """Releases that were champion."""
     paused: bool = False

@@ -226,6 +226,31 @@ def test_an_alarm_about_a_restored_champion_counts() -> None:
     assert isinstance(loop.drift("b", 8, first)[0], Requested)
 
 
+def test_a_rollback_that_arrives_before_its_promotion_restores_the_champion() -> None:
+    loop = with_champion()
+    first = loop.state.champion
+    loop.drift("a", 5, first)
+    assert loop.state.chain is not None
+    second = loop.state.chain.release_id
+    steps: list[Callable[[RetrainState], RetrainState]] = [
+        lambda s: controller.enter_stage(s, second, "champion", second, 5),
+        lambda s: controller.enter_stage(s, first, "retired", second, 5),
+        lambda s: controller.enter_stage(s, second, "rolled-back", first, 6),
+        lambda s: controller.enter_stage(s, first, "champion", first, 6),
+    ]
+    ends: list[Callable[[RetrainState], RetrainState]] = [
+        lambda s: controller.promote_champion(s, second, 6 * DAY_MS, 5),
+        lambda s: controller.roll_back_release(s, second, first, "route-failed", 7 * DAY_MS, "champion"),
+    ]
+    for order in ([*steps, *ends], [*reversed(ends), *steps], [ends[1], *steps, ends[0]], [*ends, *steps]):
+        state = loop.state
+        for step in order:
+            state = step(state)
+        assert (state.champion, state.chain, state.consecutive_failures) == (first, None, 0)
+        assert second in state.former
+        assert first not in state.former
+
+
 def test_the_schedule_counts_from_the_first_window_and_needs_a_champion() -> None:
     loop = Loop(policy(schedule={"every": "2d"}))
     for day in (1, 2, 3):
