@@ -8,10 +8,11 @@ export PYTHON TORCH_BACKEND BROWSER POSTGRES REDIS CLIENTS UPGRADE
 
 # Arguments for driftloop's commands, such as: make demo ARGS='--seed 3'
 ARGS ?=
+SEEDS ?= 1000
 
 PACKAGES = $(wildcard driftloop services loops tests feature_repo bench)
 
-.PHONY: help setup protos lock check lint types imports vocabulary unit unit-shared unit-data unit-life test proofs demo demo-year stories up down status clean
+.PHONY: help setup protos lock check lint types imports vocabulary unit unit-shared unit-data unit-life test simulate proofs demo demo-year stories up down status clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,10 +71,13 @@ unit-shared unit-data unit-life:
 
 test: check ## check, then contracts, real Kafka, Triton, Feast and MLflow, a slice of flights end to end (ALL=1: also commands, page, documents)
 	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof$(if $(ALL),, and not surface)" \
-		tests/e2e tests/integration tests/browser tests/contract
+		tests/e2e tests/integration tests/browser tests/contract tests/simulation
 
 proofs: setup ## test whole systems and faults: several loops, the tutorial, a plain producer, damaging input, kill -9, Ctrl-C, permuted outcomes (most of an hour)
-	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e tests/integration
+	pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof tests/e2e tests/integration tests/simulation
+
+simulate: setup ## run the lifecycle services with crashes and lost messages, from SEEDS seeds (a seed always repeats)
+	python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 protos: setup ## generate the code of the contracts and the reference of loop.yaml
 	python -m driftloop.contracts.generate

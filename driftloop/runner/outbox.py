@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 
 from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts.topics import message_class, topic
@@ -23,6 +23,10 @@ class Pending:
 
     position: int
     record: Outgoing
+
+
+_UNSENT = select(outbox).where(outbox.c.sent_wall_ms.is_(None)).order_by(outbox.c.position).limit(bindparam("most"))
+"""Built once: the relay runs it all the time."""
 
 
 def put(
@@ -61,9 +65,8 @@ def find(engine: Engine, event_id: str) -> Envelope[Message] | None:
 
 def unsent(engine: Engine, limit: int) -> list[Pending]:
     """Return the oldest unsent events."""
-    query = select(outbox).where(outbox.c.sent_wall_ms.is_(None)).order_by(outbox.c.position).limit(limit)
     with reading(engine) as connection:
-        rows = connection.execute(query).all()
+        rows = connection.execute(_UNSENT, {"most": limit}).all()
     return [Pending(row.position, _outgoing(row)) for row in rows]
 
 
