@@ -90,11 +90,11 @@ class Registry:
 
     def pause(self, event: Envelope[control.Pause], tx: Transaction) -> Sequence[Draft]:
         """Stop verdicts from advancing a release."""
-        return self._command(event, tx, lambda state: transitions.set_paused(state, True))
+        return self._command(event, tx, lambda state: transitions.set_paused(state, True, event.wall_time_ms))
 
     def resume(self, event: Envelope[control.Resume], tx: Transaction) -> Sequence[Draft]:
         """Let verdicts advance releases again."""
-        return self._command(event, tx, lambda state: transitions.set_paused(state, False))
+        return self._command(event, tx, lambda state: transitions.set_paused(state, False, event.wall_time_ms))
 
     def route_failed(self, event: Envelope[serving.RouteFailed], tx: Transaction) -> Sequence[Draft]:
         """End the release behind the newest route, and publish the previous route again."""
@@ -125,6 +125,8 @@ class Registry:
         before = ledger.load(event.data.loop)
         change = transition(before)
         if change.ignored:
+            if change.state.paused_wall_ms != before.paused_wall_ms:
+                ledger.save(before, change.state, ())
             log.get(__name__).info("ignored", type=event.type, cause=event.id, because=change.ignored)
             return change, []
         ledger.save(before, change.state, change.touched)

@@ -72,10 +72,12 @@ class Handlers:
         return self._add_reason(tx, data.loop, policy, reason)
 
     def pause(self, event: Envelope[control.Pause], tx: Transaction) -> Sequence[Draft]:
-        return self._change(tx, event.data.loop, lambda state: controller.set_paused(state, value=True))
+        wall_ms = event.wall_time_ms
+        return self._change(tx, event.data.loop, lambda state: controller.set_paused(state, True, wall_ms))
 
     def resume(self, event: Envelope[control.Resume], tx: Transaction) -> Sequence[Draft]:
-        return self._change(tx, event.data.loop, lambda state: controller.set_paused(state, value=False))
+        wall_ms = event.wall_time_ms
+        return self._change(tx, event.data.loop, lambda state: controller.set_paused(state, False, wall_ms))
 
     def release_created(self, event: Envelope[registry.ReleaseCreated], tx: Transaction) -> Sequence[Draft]:
         data = event.data

@@ -69,7 +69,8 @@ class Gate:
     """A function that stopped at the start of a transaction."""
 
 
-CURRENT: contextvars.ContextVar[Instance] = contextvars.ContextVar("instance")
+_CURRENT: contextvars.ContextVar[tuple[Instance, int]] = contextvars.ContextVar("instance")
+"""The instance whose code runs, and the number of its start."""
 
 
 class Scheduler:
@@ -106,7 +107,7 @@ class Scheduler:
         instance.life += 1
         instance.is_alive, instance.paused, instance.failure, instance.crash_at_commit = True, False, None, 0
         context = contextvars.copy_context()
-        context.run(CURRENT.set, instance)
+        context.run(_CURRENT.set, (instance, instance.life))
         instance.tasks = [self.loop.create_task(part, context=context) for part in parts]
         for task in instance.tasks:
             task.add_done_callback(lambda ended: self._ended(instance, ended))
@@ -212,9 +213,9 @@ class Scheduler:
                 gate.future.set_result(result)
 
     def _add(self, label: str, step: Callable[[], Any] | None, is_ready: Callable[[], bool]) -> asyncio.Future[Any]:
-        instance = CURRENT.get()
+        instance, life = _CURRENT.get()
         future = self.loop.create_future()
-        if instance.is_alive:
+        if instance.is_alive and instance.life == life:
             self.gates.append(Gate(instance, label, future, step, is_ready))
         else:
             future.set_exception(Killed())
@@ -229,8 +230,9 @@ class Scheduler:
 
     def _on_thread(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
         """Run a function up to its first transaction, which is a gate."""
-        instance, future = CURRENT.get(), self.loop.create_future()
-        if instance.is_alive:
+        instance, life = _CURRENT.get()
+        future = self.loop.create_future()
+        if instance.is_alive and instance.life == life:
             self._run(Gate(instance, "thread", future, function))
         else:
             future.set_exception(Killed())

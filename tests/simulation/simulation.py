@@ -23,7 +23,7 @@ CALM_WINDOWS = 4
 """Windows of the calm part."""
 _REST_STEPS = 4000
 _CRASHES: tuple[Crash, ...] = ("before", "commit", "after")
-_COMMANDS = ("retrain", "approve", "reject", "rollback")
+_COMMANDS = ("retrain", "approve", "reject", "rollback", "pause", "resume")
 
 
 @dataclass(frozen=True, slots=True)

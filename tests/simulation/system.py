@@ -180,7 +180,7 @@ class System:
     ) -> None:
         """Run the service, once the instance has its lease if it needs one. `driftloop.runner.alone` does this."""
         if instance.service not in self._leased:
-            await asyncio.gather(*self._parts(instance, engine, consumer, producer))
+            await _together(*self._parts(instance, engine, consumer, producer))
             return
         owner = f"{instance.name}/{instance.life}"
         lease = Lease(self.databases[instance.service].engine(), instance.service, owner, self.scheduler, LEASE_S)
@@ -188,7 +188,7 @@ class System:
             await asyncio.sleep(LEASE_S / 3)
         if self._without != "lease":
             event.listen(engine, "begin", lambda connection: None if reads(connection) else lease.check(connection))
-        await asyncio.gather(self._renew(lease), *self._parts(instance, engine, consumer, producer))
+        await _together(self._renew(lease), *self._parts(instance, engine, consumer, producer))
 
     async def _renew(self, lease: Lease) -> None:
         while True:
@@ -284,6 +284,18 @@ class System:
                     self.changelog.rows = dict(table)
                 await relay.try_flush()
                 await consumer.commit({TopicPartition(record.topic, record.partition): record.offset + 1})
+
+
+async def _together(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run the parts of a process until one of them ends; then end all, and raise its error."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+    for task in done:
+        task.result()
 
 
 def _spec_of(run: training_sql.Run) -> RunSpec:

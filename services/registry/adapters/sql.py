@@ -40,6 +40,7 @@ loops = Table(
     Column("open_release_id", String),
     Column("revision", BigInteger, nullable=False),
     Column("converged_epoch", BigInteger, nullable=False, default=0),
+    Column("paused_wall_ms", BigInteger, nullable=False, server_default="0"),
 )
 """The champion: one row per loop."""
 
@@ -99,6 +100,7 @@ class SqlLedger:
             epoch=row.epoch,
             time_ms=row.time_ms,
             paused=row.paused,
+            paused_wall_ms=row.paused_wall_ms,
             champion=champion,
             open=self._release(row.open_release_id),
             former=self._former(champion),
@@ -112,6 +114,7 @@ class SqlLedger:
             "epoch": after.epoch,
             "time_ms": after.time_ms,
             "paused": after.paused,
+            "paused_wall_ms": after.paused_wall_ms,
             "champion_release_id": after.champion.release_id if after.champion else None,
             "open_release_id": after.open.release_id if after.open else None,
         }

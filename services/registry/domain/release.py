@@ -67,6 +67,8 @@ class LoopReleases:
     time_ms: int = 0
     """Newest event time of a decision; it never decreases."""
     paused: bool = False
+    paused_wall_ms: int = 0
+    """Wall time of the newest pause or resume."""
     champion: ReleaseRecord | None = None
     open: ReleaseRecord | None = None
     """The release in shadow or canary, if any."""

@@ -144,8 +144,15 @@ def fail_route(
     return _roll_back_champion(state, reason, evidence, ReleaseEnd.ROUTE_FAILED)
 
 
-def set_paused(state: LoopReleases, paused: bool) -> Change:
-    """Pause or resume. While paused, better only asks for an approval; worse and rollbacks take effect as usual."""
+def set_paused(state: LoopReleases, paused: bool, wall_ms: int) -> Change:
+    """Pause or resume. While paused, better only asks for an approval; worse and rollbacks take effect as usual.
+
+    ``wall_ms``: when the command was sent. Pauses and resumes are on different topics, so an earlier one may arrive
+    after a later one. It is then ignored.
+    """
+    if wall_ms < state.paused_wall_ms:
+        return Change(state, ignored=f"a later command has {'paused' if state.paused else 'resumed'} the loop")
+    state = replace(state, paused_wall_ms=wall_ms)
     if state.paused == paused:
         return Change(state, ignored=f"the loop is already {'paused' if paused else 'running'}")
     return Change(replace(state, paused=paused))

@@ -130,9 +130,15 @@ def roll_back_release(
     return _end_release(state, release_id, cause, at_ms)
 
 
-def set_paused(state: RetrainState, value: bool) -> RetrainState:
-    """Pause or resume retraining. Kept reasons are decided at the end of the next window."""
-    return replace(state, paused=value)
+def set_paused(state: RetrainState, value: bool, wall_ms: int) -> RetrainState:
+    """Pause or resume retraining. Kept reasons are decided at the end of the next window.
+
+    ``wall_ms``: when the command was sent. One that was sent before the newest known one has no effect: pauses and
+    resumes are on different topics, so they arrive in any order.
+    """
+    if wall_ms < state.paused_wall_ms:
+        return state
+    return replace(state, paused=value, paused_wall_ms=wall_ms)
 
 
 def _decide(state: RetrainState, policy: TrainingDefinition, new: tuple[Reason, ...], at_ms: int) -> StateAndAnswers:

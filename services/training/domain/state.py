@@ -71,6 +71,8 @@ class RetrainState:
     former: tuple[str, ...] = ()
     """Releases that were champion."""
     paused: bool = False
+    paused_wall_ms: int = 0
+    """Wall time of the newest pause or resume; 0 in states of earlier versions."""
     chain: Chain | None = None
     kept: tuple[Reason, ...] = ()
     requests: int = 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,13 @@ class Service:
         self.table = table(Registry(policies, SqlLedger, lambda _, release: self.gone.get(release.release_id, "")))
         self.count = 0
 
-    def handle(self, data: Message, day: int = 0, chain: str = "chain of a command") -> Sequence[Draft]:
+    def handle(
+        self, data: Message, day: int = 0, chain: str = "chain of a command", wall_ms: int = 0
+    ) -> Sequence[Draft]:
         self.count += 1
         with self.engine.begin() as connection:
             event = envelope(f"{type(data).__name__}-{self.count}", data, day * DAY_MS, chain)
+            event = replace(event, wall_time_ms=wall_ms)
             return self.table[type(data)](event, Transaction(connection))
 
 
@@ -213,6 +217,15 @@ def test_user_commands(tmp_path: Path) -> None:
     rejected = service.handle(control.Reject(loop="orders", release_id="r-4", who="ann"), 13)
     assert only(rejected, registry.ReleaseRejected).reason == "rejected by ann"
     service.engine.dispose()
+
+
+def test_the_later_of_a_pause_and_a_resume_counts_in_either_order(service: Service) -> None:
+    service.handle(offline(1), 1)
+    assert kinds(service.handle(control.Resume(loop="orders", who="ann"), 2, wall_ms=20)) == ["CommandIgnored"]
+    ignored = service.handle(control.Pause(loop="orders", who="ann"), 2, wall_ms=10)
+    assert only(ignored, registry.CommandIgnored).reason == "a later command has resumed the loop"
+    assert kinds(service.handle(offline(2), 3))[0] == "ReleaseCreated"
+    assert service.handle(control.Pause(loop="orders", who="ann"), 4, wall_ms=30) == []
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_a_conflict_without_a_new_epoch_must_retry_too(engine: Engine) -> None:
         fast, slow = SqlLedger(connection), SqlLedger(connection)
         before = fast.load("orders")
         slow.load("orders")
-        fast.save(before, machine.set_paused(before, True).state, ())
+        fast.save(before, machine.set_paused(before, True, 0).state, ())
         with pytest.raises(Retriable):
             slow.save(before, before, ())
 

@@ -115,8 +115,8 @@ class Releases(RuleBasedStateMachine):
             "roll back": lambda: machine.roll_back(self.state, "back", (), self.now),
             "fail": lambda: machine.fail_route(self.state, epoch, "no probe", (), self.now),
             "fail the last": lambda: machine.fail_route(self.state, epoch - 1, "no probe", (), self.now),
-            "pause": lambda: machine.set_paused(self.state, True),
-            "resume": lambda: machine.set_paused(self.state, False),
+            "pause": lambda: machine.set_paused(self.state, True, 0),
+            "resume": lambda: machine.set_paused(self.state, False, 0),
         }
         self.apply(changes[action]())
 

@@ -119,7 +119,7 @@ def test_a_canary_that_fails_is_rolled_back(outcome: VerdictOutcome, limit: bool
 
 
 def paused(state: LoopReleases) -> LoopReleases:
-    return machine.set_paused(state, True).state
+    return machine.set_paused(state, True, 0).state
 
 
 def route_failed(state: LoopReleases) -> Change:
@@ -250,7 +250,7 @@ def test_with_approval_else_proceed_a_better_verdict_after_the_deadline_advances
 def test_in_a_paused_loop_a_release_never_advances_without_an_approval() -> None:
     steps = policy(OBJECT, CANARY)
     state = machine.judge_stage(in_shadow(), in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), steps).state
-    paused = machine.set_paused(state, True).state
+    paused = machine.set_paused(state, True, 0).state
     assert kinds(machine.judge_stage(paused, in_stage(2, "shadow", 0, BETTER, 9 * DAY_MS), steps)) == [
         ApprovalRequested
     ]
@@ -313,10 +313,10 @@ def test_a_failed_route_that_is_old_or_a_fallback_changes_nothing() -> None:
 
 
 def test_while_paused_better_asks_worse_ends_and_candidates_are_rejected() -> None:
-    paused = machine.set_paused(in_shadow(), True).state
+    paused = machine.set_paused(in_shadow(), True, 0).state
     requested = machine.judge_stage(paused, in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), policy())
     assert kinds(requested) == [ApprovalRequested]
-    resumed = machine.set_paused(requested.state, False).state
+    resumed = machine.set_paused(requested.state, False, 0).state
     advanced = machine.judge_stage(resumed, in_stage(2, "shadow", 0, BETTER, 5 * DAY_MS), policy())
     assert routes(advanced) == [(3, "r-1", "r-2", 0.1)]
     ended = machine.judge_stage(paused, in_stage(2, "shadow", 0, WORSE, 4 * DAY_MS), policy())
