@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
-from tests.simulation.simulation import simulate
+from tests.simulation.simulation import Outcome, simulate
 from tests.simulation.system import Safeguard
 
-SEEDS = 40
+SEEDS = 30
 CAUGHT_WITHIN = 200
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, 10))
+@cache
+def outcome_of(seed: int) -> Outcome:
+    return simulate(seed)
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, 5))
 def test_no_seed_violates_an_invariant(first: int) -> None:
-    outcomes = [simulate(seed) for seed in range(first, first + 10)]
+    outcomes = [outcome_of(seed) for seed in range(first, first + 5)]
     assert [(outcome.seed, outcome.violation) for outcome in outcomes if outcome.violation] == []
 
 
 def test_the_seeds_reach_every_end_of_a_release() -> None:
-    events = sum((simulate(seed).events for seed in range(15)), start=simulate(15).events)
-    expected = ("champion-promoted", "release-rejected", "release-rolled-back")
-    assert all(events[f"registry.{name}.v1"] for name in expected)
-    assert events["monitoring.drift-detected.v1"]
-    assert events["serving.route-failed.v1"]
+    topics = {topic for seed in range(SEEDS) for topic, count in outcome_of(seed).events.items() if count}
+    expected = {f"registry.{end}.v1" for end in ("champion-promoted", "release-rejected", "release-rolled-back")}
+    assert topics >= expected | {"monitoring.drift-detected.v1", "serving.route-failed.v1"}
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_seed_always_takes_the_same_steps(seed: int) -> None:
-    outcomes = [simulate(seed) for _ in range(3)]
+    outcomes = [outcome_of(seed), simulate(seed), simulate(seed)]
     assert len({(outcome.digest, outcome.steps) for outcome in outcomes}) == 1
 
 
