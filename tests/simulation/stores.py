@@ -67,6 +67,8 @@ def _template(tables: tuple[MetaData, ...]) -> tuple[Any, bytes]:
     pooled = engine.raw_connection()
     try:
         assert isinstance(pooled.driver_connection, sqlite3.Connection)
-        return engine.dialect, pooled.driver_connection.serialize()
+        schema = bytearray(pooled.driver_connection.serialize())
+        schema[18:20] = b"\1\1"  # no write-ahead log, which memory cannot have (SQLite's file format, section 1.3.3)
+        return engine.dialect, bytes(schema)
     finally:
         pooled.close()
