@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.simulation import Outcome, simulate
 from tests.simulation.system import Safeguard
 
-SEEDS = 30
+SEEDS = 20
 CAUGHT_WITHIN = 200
 
 
