@@ -50,10 +50,7 @@ def plan_topics(loops: Iterable[LoopDefinition]) -> list[TopicPlan]:
     }  # fmt: skip
     with_dead_letters = [topic.name for topic in declared().values() if topic.dead_letters] + list(raw)
     dead_letters = [
-        TopicPlan(
-            name + SUFFIX, 1, DEAD_LETTER_RETENTION_MS, retention_bytes=DEAD_LETTER_BYTES, alterable=RETENTION,
-            source="dead letters",
-        )
+        TopicPlan(name + SUFFIX, 1, DEAD_LETTER_RETENTION_MS, retention_bytes=DEAD_LETTER_BYTES, alterable=RETENTION)
         for name in with_dead_letters
-    ]  # fmt: skip
+    ]
     return [*topics, *raw.values(), *dead_letters, _DETECTOR_STATES]
