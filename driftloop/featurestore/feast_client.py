@@ -90,7 +90,9 @@ def _render(settings: Settings) -> Path:
     if settings.state_url:  # may have a password, which Feast reads from the environment
         os.environ[_REGISTRY] = settings.state_url.format(service="feast")
         registry = f"${{{_REGISTRY}}}"
-    text = template.substitute(home=home, registry=registry, online=settings.online_db.resolve())
+    text = template.substitute(
+        home=home, registry=registry, online=settings.online_db.resolve(), shared=settings.store_url
+    )
     if settings.online_url:
         content = {**yaml.safe_load(text), "online_store": _redis(settings)}
         text = json.dumps(content, indent=1)  # JSON is YAML, and its quotes protect what a password contains

@@ -17,6 +17,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_d
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from driftloop.process.errors import DriftloopError
+from driftloop.process.object_store import Folder
 
 _ATTEMPTS = 5
 _CONFIGURATION = {"delta.checkpointInterval": "100"}
@@ -28,7 +29,7 @@ Recorded = Callable[[str], int]
 class LakeTable:
     """An open handle on one Delta table. Opening it again by path would read the whole log."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Folder) -> None:
         self.path = path
         self._delta: DeltaTable | None = None
 
@@ -95,7 +96,7 @@ class LakeTable:
         Raises:
             TableNotFoundError: there is no table.
         """
-        return DeltaTable(self.path, version=version).to_pyarrow_table()
+        return DeltaTable(str(self.path), version=version).to_pyarrow_table()
 
     def _commit(self, delta: DeltaTable, rows: pa.Table, transactions: Mapping[str, int]) -> int:
         if problems := schema_conflicts(delta, rows.schema):
@@ -107,9 +108,10 @@ class LakeTable:
 
     def _create(self, schema: pa.Schema) -> None:
         """Create the table without rows. If two processes race, one creates it, and both then append as usual."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(self.path, Path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            DeltaTable.create(self.path, schema, mode="error", configuration=_CONFIGURATION)
+            DeltaTable.create(str(self.path), schema, mode="error", configuration=_CONFIGURATION)
         except DeltaError:
             if not self.exists():
                 raise
@@ -117,7 +119,7 @@ class LakeTable:
     def _open(self) -> DeltaTable | None:
         if self._delta is None:
             try:
-                self._delta = DeltaTable(self.path)
+                self._delta = DeltaTable(str(self.path))
             except TableNotFoundError:
                 return None
         else:

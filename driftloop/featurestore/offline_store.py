@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -37,6 +36,8 @@ class DriftloopOfflineStoreConfig(DuckDBOfflineStoreConfig):
     """The DuckDB store's settings, and the table versions to read."""
 
     type: str = "driftloop.featurestore.offline_store.DriftloopOfflineStore"
+    shared: str = ""
+    """Folder in a bucket that the paths of views are relative to; empty: the folder of Feast's settings."""
     view_versions: dict[str, int] = Field(default_factory=dict)
     """Delta version by view. Views that are neither here nor in `pinned_versions` are read at their newest version."""
 
@@ -91,7 +92,7 @@ class _Join:
     """One view's part of a retrieval."""
 
     view: str
-    path: Path
+    path: str
     version: int | None
     keys: Mapping[str, str]
     """Entity column by the view's join key."""
@@ -111,7 +112,7 @@ class _Join:
         pins = {**config.offline_store.view_versions, **_pins.get()}
         return cls(
             view=view.name,
-            path=Path(config.repo_path or ".") / source.path,
+            path=f"{config.offline_store.shared or config.repo_path or '.'}/{source.path}",
             version=pins.get(view.name),
             keys=view.projection.join_key_map or {key.name: key.name for key in view.entity_columns},
             features={name: f"{prefix}__{name}" if full_names else name for name in wanted},

@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from driftloop.model.bundle import local_path
+from driftloop.model.bundle import MANIFEST, local_path
+from driftloop.process.errors import BundleError
+from driftloop.process.object_store import OBJECT_CACHE, ObjectError, download_file, download_folder, is_remote
 
 FILE = "former-homes.json"
 
 PathResolver = Callable[[str], Path]
-"""Returns the current path of a URI or path in an event; raises BundleError if it is not on this machine."""
+"""Returns the current path of a URI or path in an event, or of a local copy of what is in a bucket.
+
+Raises BundleError if it is neither on this machine nor in a bucket, and Retriable if the bucket does not answer.
+"""
 
 
 def path_resolver(home: Path) -> PathResolver:
     """Return a resolver for paths in a home's events; it reads the list once."""
     former = relocated_homes(home)
     current = home.resolve()
+    objects = home / OBJECT_CACHE
 
     def resolve_path(uri: str) -> Path:
+        if is_remote(uri):
+            return _download(uri, objects)
         path = local_path(uri)
         if path.is_relative_to(current) or path.is_relative_to(home):
             return path
@@ -33,6 +41,16 @@ def path_resolver(home: Path) -> PathResolver:
         return path
 
     return resolve_path
+
+
+def _download(url: str, cache_folder: Path) -> Path:
+    """Return the local copy of a bundle, or of a file whose name is its digest and a suffix."""
+    try:
+        if PurePosixPath(url).suffix:
+            return download_file(url, cache_folder)
+        return download_folder(url, cache_folder, last=MANIFEST)
+    except ObjectError as error:
+        raise BundleError(str(error)) from error
 
 
 def relocated_homes(home: Path) -> tuple[Path, ...]:

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from driftloop.process import tcp_ports
 from driftloop.process.errors import ConfigError
 from driftloop.process.home_secrets import read_secret
+from driftloop.process.object_store import OBJECT_CACHE, Folder, RemoteFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,6 +93,9 @@ class Settings(BaseSettings):
     """MLflow's tracking and registry address."""
     state_url: str = Field(default="", repr=False)
     """SQLAlchemy URL that contains `{service}`; empty: SQLite files below `home`."""
+    store_url: str = Field(default="", pattern=r"^(s3://[^/]+(/[^/]+)*)?$")
+    """Folder in a bucket, `s3://bucket/folder`, of the lake, bundles and imported models; empty: folders below `home`.
+    The address and the credentials are in AWS's variables, such as `AWS_ENDPOINT_URL` and `AWS_ACCESS_KEY_ID`."""
     state_url_file: str = ""
     """File with `state_url`, which keeps its password out of the environment."""
     online_url: str = ""
@@ -193,9 +197,19 @@ class Settings(BaseSettings):
         return self.home / "secrets" / "probe"
 
     @property
-    def lake(self) -> Path:
+    def lake(self) -> Folder:
         """Root folder of the Delta tables."""
-        return self.home / "lake"
+        return self.shared / "lake"
+
+    @property
+    def shared(self) -> Folder:
+        """Folder of what services on several machines read: the lake, bundles, holdouts and imported models."""
+        return RemoteFolder(self.store_url) if self.store_url else self.home
+
+    @property
+    def object_cache(self) -> Path:
+        """Folder of local copies of objects in a bucket."""
+        return self.home / OBJECT_CACHE
 
     @property
     def online_db(self) -> Path:

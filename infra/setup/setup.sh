@@ -9,6 +9,7 @@ BROWSER=${BROWSER:-}
 POSTGRES=${POSTGRES:-}
 REDIS=${REDIS:-}
 CLIENTS=${CLIENTS:-}
+S3=${S3:-}
 export UV_CACHE_DIR=${UV_CACHE_DIR:-$ROOT/.local/cache/uv}
 export UV_PYTHON_DOWNLOADS=never
 export UV_COMPILE_BYTECODE=1 # else every process compiles its imports, which doubles its start time
@@ -43,4 +44,5 @@ step prometheus "Prometheus (about 20 MB)"
 [[ -z $BROWSER ]] || step browser "Chromium" infra/setup/apt.sh
 [[ -z $POSTGRES ]] || step postgres "PostgreSQL" infra/setup/apt.sh
 [[ -z $REDIS ]] || step redis "Redis" infra/setup/apt.sh
+[[ -z $S3 ]] || step s3 "an S3 server (about 60 MB)" requirements-s3.lock
 [[ -z $CLIENTS ]] || step clients "clients in other languages" infra/setup/apt.sh infra/setup/go.sh docs/clients.md

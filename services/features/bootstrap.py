@@ -14,6 +14,7 @@ from driftloop.featurestore.online_address import OnlineAddress
 from driftloop.loop.load import load_loops
 from driftloop.process.clock import Clock, SystemClock
 from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.object_store import require_conditional_puts
 from driftloop.runner.batch_loop import BatchLoop, LoopOptions
 from driftloop.runner.lease import Lease
 from services.features.adapters.checkpoint_file import CheckpointFile
@@ -44,6 +45,7 @@ def build(settings: FeaturesSettings, stop: threading.Event, lease: Lease) -> Ba
         ConfigError: a loop, its Feast definitions or the time zone is wrong, or the views have changed.
     """
     lock = claim(lock_path(settings))
+    require_conditional_puts(settings.shared)
     specs = declared_views(settings)
     checkpoints = FencedCheckpoints(checkpoint_file(settings), lease)
     checkpoint = checkpoints.load() or Checkpoint()

@@ -18,6 +18,7 @@ from driftloop.process import log
 from driftloop.process.clock import Clock, SystemClock
 from driftloop.process.errors import LoopDefinitionError, UndeclaredTopic
 from driftloop.process.home_secrets import read_secret
+from driftloop.process.object_store import require_conditional_puts
 from driftloop.process.settings import Settings
 from driftloop.process.startup_errors import write_refused_loops
 from driftloop.runner.batch_loop import BatchLoop, LoopOptions
@@ -72,6 +73,7 @@ def build(settings: IngestionSettings, stop: threading.Event, lease: Lease) -> B
     journal = SqlJournal(open_database(settings.database_url(NAME), metadata, fence=lease.check))
     absent = absent_topics(kafka, topics(defined), journal)
     loops, compiled = accepted_loops(defined, settings, absent)
+    require_conditional_puts(settings.shared)
     clock = SystemClock()
     world = World(
         consumer=KafkaBatchConsumer(kafka, topics(loops), NAME, linger_s=settings.linger_s, absent=absent),

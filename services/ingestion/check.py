@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from driftloop.loop import Loop
 from driftloop.loop.compile import compile_protos
 from driftloop.loop.findings import Effect, Findings, Read, answer
 from driftloop.loop.load import DESCRIPTORS
 from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.object_store import Folder
 from driftloop.process.settings import Settings
 from services.ingestion.bootstrap import compile_loops
 from services.ingestion.compile import CompiledLoop, lake_problems
@@ -40,8 +42,14 @@ def inspect(loop: Loop, settings: Settings) -> Findings:
 def _tables(loop: Loop, compiled: CompiledLoop, settings: Settings) -> Iterator[Effect]:
     for name, schema in compiled.schemas.items():
         columns = [*schema.own, *loop.definition.events[name].derive]
-        where = (settings.lake / loop.name / "events" / name).relative_to(settings.home)
-        yield Effect("table", name, f"{len(columns)} columns, in {where} below {settings.home}")
+        where = settings.lake / loop.name / "events" / name
+        yield Effect("table", name, f"{len(columns)} columns, in {_below_home(where, settings)}")
+
+
+def _below_home(folder: Folder, settings: Settings) -> str:
+    if isinstance(folder, Path):
+        return f"{folder.relative_to(settings.home)} below {settings.home}"
+    return str(folder)
 
 
 def _reads(loop: Loop) -> Iterator[Read]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import Loop
 from driftloop.loop.definition import LoopDefinition, TimeRules
 from driftloop.process.errors import LoopDefinitionError
+from driftloop.process.object_store import Folder
 from services.ingestion.domain.fanout import OutcomeColumns
 from services.ingestion.domain.schema import STANDARD, EventSchema, Where, read_schema
 from services.ingestion.pipeline import Feeds
@@ -76,7 +76,7 @@ def compile_loop(loop: Loop, make_derive: MakeDerive) -> CompiledLoop:
     return CompiledLoop(loop.name, schemas, derives, _feeds(loop.definition), loop.definition.time, digests)
 
 
-def lake_problems(loop: Loop, compiled: CompiledLoop, events: Path) -> list[str]:
+def lake_problems(loop: Loop, compiled: CompiledLoop, events: Folder) -> list[str]:
     """Return where a loop's events no longer fit the rows in the lake, as ``file:line: what``.
 
     ``events`` has the loop's event tables. A new column is added to its table. A column that is gone or has another

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +14,7 @@ from driftloop.loop import Loop
 from driftloop.loop.definition import to_ms
 from driftloop.loop.effects import span_text
 from driftloop.loop.findings import Findings, answer
+from driftloop.process.object_store import Folder
 from driftloop.process.settings import Settings
 
 _LEAST_BLOCKS = 3
@@ -43,7 +43,7 @@ def _short_lives(loop: Loop) -> Iterator[str]:
             )
 
 
-def _few_rows(loop: Loop, events: Path) -> Iterator[str]:
+def _few_rows(loop: Loop, events: Folder) -> Iterator[str]:
     """Yield minimum rows that the loop's volume does not reach; nothing while the lake has no events."""
     definition = loop.definition
     block = definition.monitoring.block
@@ -69,7 +69,7 @@ def _few_rows(loop: Loop, events: Path) -> Iterator[str]:
         )
 
 
-def rows_per_block(table: Path, block_ms: int) -> float | None:
+def rows_per_block(table: Folder, block_ms: int) -> float | None:
     """Return the mean number of events per block of a Delta table, from its statistics; None if it has too few."""
     if not DeltaTable.is_deltatable(str(table)):
         return None

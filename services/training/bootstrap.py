@@ -15,7 +15,8 @@ from driftloop.contracts import control_pb2 as control
 from driftloop.loop import Loop, load_loops
 from driftloop.model.path_relocation import path_resolver
 from driftloop.process.clock import Clock, SystemClock
-from driftloop.process.settings import ROOT
+from driftloop.process.object_store import locate_shared
+from driftloop.process.settings import ROOT, Settings
 from driftloop.runner.handler import HandlerTable
 from driftloop.runner.kafka import topic_ids_of
 from driftloop.runner.lease import Lease
@@ -135,16 +136,18 @@ def spec_of(settings: TrainingSettings, loop: Loop, run: sql.Run) -> RunSpec:
         folder=str(home / "training" / run.loop / run.run_id),
         bundle_folder=str(settings.bundles.resolve() / run.loop / run.run_id),
         environment_lock=str(ROOT / "requirements.lock"),
-        imported=_import_spec(home, request.model) if request.HasField("model") else None,
+        imported=_import_spec(settings, request.model) if request.HasField("model") else None,
+        store_url=settings.store_url,
         threads=settings.run_threads,
     )
 
 
-def _import_spec(home: Path, model: control.ImportedModel) -> ImportSpec:
+def _import_spec(settings: Settings, model: control.ImportedModel) -> ImportSpec:
     """Return the part of a run's manifest that describes an imported model."""
     inputs = tuple((tensor.name, tuple(tensor.columns)) for tensor in model.inputs)
     plan = ImportPlan(inputs, model.output, tuple(model.score_columns), cast("Link", model.link))
-    return ImportSpec(str(home / model.uri), model.sha256, model.source, plan)
+    path = locate_shared(settings.shared, model.uri, settings.object_cache)
+    return ImportSpec(str(path.resolve()), model.sha256, model.source, plan)
 
 
 def _tables(home: Path, tables: Mapping[str, TableVersion]) -> dict[str, TableVersion]:

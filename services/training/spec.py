@@ -79,10 +79,13 @@ class RunSpec:
     folder: str
     """The run's own folder."""
     bundle_folder: str
+    """Folder on this machine for the bundle and the holdout."""
     environment_lock: str
     """File whose sha256 identifies the environment; empty if there is none."""
     imported: ImportSpec | None = None
     """The model to pack; None if one is to be trained."""
+    store_url: str = ""
+    """Folder in a bucket that gets bundle and holdout too; empty: other services read them in `bundle_folder`."""
     threads: int = 1
     """Threads of the training framework and ONNX Runtime. With one thread, the same manifest gives the same weights."""
 

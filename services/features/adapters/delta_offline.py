@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,7 @@ from deltalake import DeltaTable
 
 from driftloop.featurestore.lake import LakeTable, Recorded
 from driftloop.process.errors import ConfigError
+from driftloop.process.object_store import Folder
 from services.features.domain.engine import FeatureRows
 from services.features.domain.events import Array
 from services.features.domain.views import ViewSpec
@@ -27,9 +27,9 @@ _TYPES = {"double": pa.float64(), "string": pa.string(), "int64": pa.int64()}
 class DeltaOffline:
     """See `services.features.ports.OfflineStore`."""
 
-    def __init__(self, lake: Path) -> None:
+    def __init__(self, lake: Folder) -> None:
         self._lake = lake
-        self._tables: dict[Path, LakeTable] = {}
+        self._tables: dict[Folder, LakeTable] = {}
 
     def append(
         self, loop: str, specs: Sequence[ViewSpec], rows: Sequence[FeatureRows], watermark_ms: int, written_at_ms: int
@@ -61,7 +61,7 @@ class DeltaOffline:
         return self._tables[path]
 
 
-def _opened(path: Path, spec: ViewSpec) -> LakeTable:
+def _opened(path: Folder, spec: ViewSpec) -> LakeTable:
     """Open the view's table, created if missing so that a view without rows can be read.
 
     Raises:
@@ -70,7 +70,7 @@ def _opened(path: Path, spec: ViewSpec) -> LakeTable:
     table = LakeTable(path)
     if not table.exists():
         table.append(schema(spec).empty_table(), {})
-    elif _types(pa.schema(DeltaTable(path).schema().to_arrow())) != _types(schema(spec)):
+    elif _types(pa.schema(DeltaTable(str(path)).schema().to_arrow())) != _types(schema(spec)):
         raise ConfigError(f"{path} holds other features than {spec.view} has now; give the new ones a new view")
     return table
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +10,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from driftloop.featurestore.lake import LakeTable, Recorded
+from driftloop.process.object_store import Folder
 from services.ingestion.ports import ACCEPTED_BEFORE, TableVersion, Unflushed
 
 _WATERMARKS = "watermarks"
@@ -19,9 +19,9 @@ _WATERMARKS = "watermarks"
 class DeltaLake:
     """`services.ingestion.ports.Lake` below a folder. A commit stores the next offset of each raw partition in it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Folder) -> None:
         self._root = root
-        self._tables: dict[Path, LakeTable] = {}
+        self._tables: dict[Folder, LakeTable] = {}
 
     def append(self, unflushed: Unflushed) -> list[TableVersion]:
         folder = self._root / unflushed.loop
@@ -36,16 +36,18 @@ class DeltaLake:
         table = self._table(self._root / loop / "events" / event_type)
         if not table.exists():
             return pa.table({name: [] for name in columns})
-        return DeltaTable(table.path).to_pyarrow_table(columns=columns, filters=[("event_time_ms", ">=", since_ms)])
+        return DeltaTable(str(table.path)).to_pyarrow_table(
+            columns=columns, filters=[("event_time_ms", ">=", since_ms)]
+        )
 
-    def _versions(self, folder: Path, events: Mapping[str, pa.Table]) -> Iterator[TableVersion]:
+    def _versions(self, folder: Folder, events: Mapping[str, pa.Table]) -> Iterator[TableVersion]:
         folders = {name: folder / "events" / name for name in events}
         for name, path in {**folders, "rejected": folder / "rejected", _WATERMARKS: folder / _WATERMARKS}.items():
             table = self._table(path)
             if table.exists():
                 yield TableVersion(name, str(path), table.version())
 
-    def _table(self, path: Path) -> LakeTable:
+    def _table(self, path: Folder) -> LakeTable:
         return self._tables.setdefault(path, LakeTable(path))
 
 

@@ -23,6 +23,7 @@ from driftloop.featurestore import feast_import
 from driftloop.loop import LoopDefinition, load_loop
 from driftloop.model.bundle import Input
 from driftloop.process.atomic_file import replace_file
+from driftloop.process.object_store import RemoteFolder, upload_file
 from driftloop.process.private_files import keep_files_private
 from driftloop.process.settings import Settings
 from services.training.domain.matching import (
@@ -89,8 +90,11 @@ def check_import(options: argparse.Namespace, settings: InspectionSettings) -> d
     )
     digest = hashlib.sha256(file.content).hexdigest()
     uri = f"{FOLDER}/{digest}.onnx"
-    if not (settings.home / uri).exists():
-        replace_file(settings.home / uri, file.content)
+    path = settings.home / uri
+    if not path.exists():
+        replace_file(path, file.content)
+    if isinstance(settings.shared, RemoteFolder):
+        upload_file(path, settings.shared / FOLDER, path.suffix)
     command = {
         "uri": uri,
         "sha256": digest,

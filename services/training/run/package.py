@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from driftloop.loop import LoopDefinition
-from driftloop.model.bundle import GOLDEN, MODEL, REFERENCE, Manifest, write_bundle
+from driftloop.model.bundle import GOLDEN, MANIFEST, MODEL, REFERENCE, Manifest, open_bundle, write_bundle
 from driftloop.model.golden import golden_sample
 from driftloop.model.scores import Floats, confidence
 from driftloop.model.trainer import TrainingSet
 from driftloop.process.atomic_file import replacing
+from driftloop.process.object_store import RemoteFolder, upload_file, upload_folder
 from services.training.domain.reference import reference
 from services.training.run.dataset import Dataset
 from services.training.spec import RunSpec
@@ -61,6 +62,21 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     write_holdout(folder / HOLDOUT, holdout, score)
     return write_bundle(folder, manifest, files)
+
+
+def publish(spec: RunSpec, digest: str) -> tuple[str, str]:
+    """Make bundle and holdout readable for other services; return their URIs. ``digest``: that of the bundle.
+
+    Raises:
+        Retriable: the bucket's server did not answer.
+    """
+    folder = Path(spec.bundle_folder)
+    if not spec.store_url:
+        return spec.bundle_folder, str(folder / HOLDOUT)
+    shared = RemoteFolder(spec.store_url)
+    names = [*open_bundle(folder, digest).manifest.files, MANIFEST]
+    bundle_uri = upload_folder(folder, names, shared / "bundles" / spec.loop / spec.run_id / digest)
+    return bundle_uri, upload_file(folder / HOLDOUT, shared / "holdouts" / spec.loop, PurePosixPath(HOLDOUT).suffix)
 
 
 def write_holdout(path: Path, rows: TrainingSet, score: Floats) -> None:

@@ -48,11 +48,12 @@ def execute(spec: RunSpec, spec_path: Path) -> Trained:
         packed = _pack(spec, loop, dataset, parts, fitted, origin)
     with steps.of("log"):
         mlflow_run_id = tracking.log_run(spec, _logged(packed, dataset, steps.seconds), Path(spec.bundle_folder))
+    bundle_uri, holdout_uri = package.publish(spec, packed.digest)
     return Trained(
         mlflow_run_id=mlflow_run_id,
-        bundle_uri=spec.bundle_folder,
+        bundle_uri=bundle_uri,
         bundle_digest=packed.digest,
-        holdout_uri=str(Path(spec.bundle_folder) / package.HOLDOUT),
+        holdout_uri=holdout_uri,
         training_rows=0 if spec.imported else len(parts.train.label),
         duration_s=sum(steps.seconds.values()),
         metrics=packed.metrics,

@@ -83,6 +83,7 @@ def settings_of(line: CommandLine) -> Settings:
         loops_dir=Path(environment["DRIFTLOOP_LOOPS_DIR"]),
         feature_repo=Path(environment["DRIFTLOOP_FEATURE_REPO"]),
         port_base=int(environment["PORT_BASE"]),
+        store_url=environment.get("DRIFTLOOP_STORE_URL", ""),
     )
 
 
