@@ -102,7 +102,7 @@ def test_online_features_and_watermarks_belong_to_their_own_loop(two_loops: TwoL
         keys = {
             view: online.execute(f'select distinct entity_key from "driftloop_{view}"').fetchall() for view, _ in marks
         }
-    assert {view for view, _ in marks} == {path.name for path in (settings.lake / loop / "views").iterdir()}
+    assert {view for view, _ in marks} == {path.name for path in (settings.home / "lake" / loop / "views").iterdir()}
     assert {at for _, at in marks} == {_end_ms(two_loops, loop)}
     for view, rows in keys.items():
         of_orders = {any(name.encode() in key for name in (*SHOPS, "all")) for (key,) in rows}

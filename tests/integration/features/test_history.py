@@ -87,7 +87,7 @@ def test_the_join_equals_feasts_join_in_values_and_row_order(home: Home) -> None
 
 
 def test_a_feature_is_the_offline_row_of_the_newest_watermark_not_after_the_decision(home: Home) -> None:
-    view = DeltaTable(home.settings.lake / "orders/views/orders_market_returns").to_pandas()
+    view = DeltaTable(home.settings.home / "lake" / "orders/views/orders_market_returns").to_pandas()
     view = view.sort_values("available_at")
     frame = entities(50, seed=2)
     ours = training_frame(home.store, "orders_v1", frame, {})
@@ -98,7 +98,7 @@ def test_a_feature_is_the_offline_row_of_the_newest_watermark_not_after_the_deci
 
 def test_a_pinned_version_hides_what_was_appended_later(home: Home) -> None:
     frame = entities(100)
-    newest = DeltaTable(home.settings.lake / "orders/views/orders_shop_lines").version()
+    newest = DeltaTable(home.settings.home / "lake" / "orders/views/orders_shop_lines").version()
     assert newest >= 2
     with_all = training_frame(home.store, "orders_v1", frame, {"orders_shop_lines": newest})
     early = training_frame(home.store, "orders_v1", frame, {"orders_shop_lines": 0})

@@ -35,7 +35,7 @@ def offline(lake: Path, spec: ViewSpec) -> pa.Table:
 
 def assert_same(home: Home, folder: Path) -> None:
     for spec in home.specs:
-        assert offline(folder / "lake", spec).equals(offline(home.settings.lake, spec)), spec.view
+        assert offline(folder / "lake", spec).equals(offline(home.settings.home / "lake", spec)), spec.view
         online = table(folder / "online" / "online.db", spec.view)
         assert online == table(home.settings.online_db, spec.view), spec.view
 
@@ -59,7 +59,7 @@ def test_a_backfill_gives_the_live_engines_rows_late_ones_included(home: Home, t
     done = backfill(settings, "orders", specs)
     assert done["watermark_ms"] == int(WATERMARKS[-1])
     for spec in specs:
-        assert offline(settings.lake, spec).equals(offline(home.settings.lake, spec)), spec.view
+        assert offline(settings.home / "lake", spec).equals(offline(home.settings.home / "lake", spec)), spec.view
 
 
 def test_after_a_backfill_the_service_continues_and_reads_no_row_twice(home: Home, tmp_path: Path) -> None:

@@ -9,6 +9,6 @@ from tests.unit.driftloop.featurestore.test_lake import *  # noqa: F403
 pytestmark = [pytest.mark.integration]
 
 
-@pytest.fixture
+@pytest.fixture  # type: ignore[no-redef]  # instead of the one on local disk
 def table(folder: RemoteFolder) -> LakeTable:
     return LakeTable(folder / "deep" / "table")

@@ -38,10 +38,13 @@ def make_home(folder: Path, story: OrderHistory) -> Home:
     settings = Settings(home=folder, loops_dir=LOOPS, loops=("orders",), feature_repo=FEATURE_REPO)
     raw = invent(story)
     accepted = {name: _accepted(name, table) for name, table in raw.items()}
-    lake = {name: _write(settings.lake / "orders" / "events" / name, table) for name, table in accepted.items()}
+    lake = {
+        name: _write(settings.home / "lake" / "orders" / "events" / name, table) for name, table in accepted.items()
+    }
     hours = np.arange(story.start_ms, story.start_ms + story.days * DAY_MS + 1, HOUR_MS)
     views = {
-        name: _write(settings.lake / "orders" / "views" / name, table) for name, table in _views(raw, hours).items()
+        name: _write(settings.home / "lake" / "orders" / "views" / name, table)
+        for name, table in _views(raw, hours).items()
     }
     _apply(settings)
     return Home(settings, lake, views)

@@ -72,7 +72,7 @@ def test_a_changed_loop_is_fitted_again(world: World, name: str) -> None:
 
 
 def test_a_loop_with_events_that_was_never_checked_starts_as_before(world: World) -> None:
-    (world.settings.lake / "orders").mkdir(parents=True)
+    (world.settings.home / "lake" / "orders").mkdir(parents=True)
     assert world.up() == []
 
 
