@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from itertools import chain
@@ -24,7 +24,7 @@ from driftloop.featurestore.redis_marks import (
 from driftloop.featurestore.redis_nodes import Command, Master, OnlineStoreUnavailable, RedisNodes
 from driftloop.process import log
 from driftloop.process.clock import Clock
-from driftloop.process.errors import DriftloopError
+from driftloop.process.errors import ConfigError, DriftloopError
 from services.features.adapters.packing import KeyCache, packed
 from services.features.domain.engine import Advance, FeatureRows
 from services.features.domain.views import ViewSpec
@@ -104,8 +104,15 @@ class _KnownMark:
 class RedisOnline:
     """See `services.features.ports.OnlineStore`. While Redis is not available, `write` repeats up to ``wait_s``."""
 
-    def __init__(self, address: OnlineAddress, clock: Clock, stop: threading.Event, wait_s: float = 60.0) -> None:
-        self._nodes = RedisNodes(address, _SCRIPTS)
+    def __init__(
+        self,
+        address: OnlineAddress,
+        clock: Clock,
+        stop: threading.Event,
+        wait_s: float = 60.0,
+        nodes_of: Callable[[OnlineAddress, Sequence[str]], RedisNodes] = RedisNodes,
+    ) -> None:
+        self._nodes = nodes_of(address, _SCRIPTS)
         self._clock = clock
         self._stop = stop
         self._wait_s = wait_s
@@ -128,6 +135,7 @@ class RedisOnline:
     def watermarks(self, loop: str) -> Mapping[str, int]:
         if loop not in self._known:
             self._nodes.refresh()
+            self._refuse_eviction()
             self._known[loop] = self._read_marks(loop)
         return complete_up_to(known.mark.watermarks for known in self._known[loop].values())
 
@@ -158,6 +166,20 @@ class RedisOnline:
         self._check_marks(loop, states)
         self._set_marks(loop, dict.fromkeys(behind, advance.watermark_ms), changed, states)
         return sum(len(rows.keys) for rows in changed)
+
+    def _refuse_eviction(self) -> None:
+        """Check that no node evicts rows, which would leave their mark in place.
+
+        Raises:
+            ConfigError: a node does.
+        """
+        replies = self._nodes.run({master: [("INFO", "memory")] for master in self._nodes.masters})
+        for master, [reply] in replies.items():
+            values = dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)
+            policy = values.get("maxmemory_policy", "noeviction")
+            if policy.startswith("allkeys") and values.get("maxmemory") != "0":
+                problem = f"Redis at {master.name} has maxmemory-policy {policy}, which deletes features"
+                raise ConfigError(f"online store: {problem}; set it to noeviction")
 
     def _read_marks(self, loop: str) -> dict[bytes, _KnownMark]:
         replies = self._nodes.run({master: [_read_mark(loop, master)] for master in self._nodes.masters})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ import numpy as np
 import pytest
 
 from driftloop.featurestore.feast_keys import EntityKeys, redis_key
-from driftloop.featurestore.redis_nodes import OnlineStoreUnavailable
+from driftloop.featurestore.online_address import OnlineAddress
+from driftloop.featurestore.redis_nodes import Command, Master, OnlineStoreUnavailable, RedisNodes
+from driftloop.process.errors import ConfigError
 from services.features.adapters.redis_online import RedisOnline, RowsLost
 from services.features.domain.engine import FeatureRows
 from services.features.domain.state import FeatureState
 from services.features.domain.views import ViewSpec
 from services.features.refill import refill
+from tests.helpers.clock import FakeClock
 from tests.helpers.redis_server import Cluster, Server, cluster, server
 from tests.integration.online.conftest import (
     EMPTY,
@@ -142,6 +146,31 @@ def test_a_restart_without_its_rows_is_detected_and_filled_again(failing_server:
         np.testing.assert_array_equal(store.assert_equals_feast(ALL).numeric[:, 0], columns(1))
 
 
+def test_a_node_that_was_replaced_between_rows_and_mark_gets_the_rows_again(tmp_path: Path) -> None:
+    need_redis()
+    with server(tmp_path / "redis", "--enable-debug-command", "local") as running:
+        runs: list[int] = []
+
+        class ReplacedOnce(RedisNodes):
+            def run(self, commands: Mapping[Master, Sequence[Command]]) -> dict[Master, list[Any]]:
+                runs.append(sum(map(len, commands.values())))
+                if len(runs) == 4:  # read settings and mark, write the rows, now set the mark
+                    with running.client() as client:
+                        client.execute_command("DEBUG", "CHANGE-REPL-ID")
+                        client.delete(redis_key(EntityKeys(KEYS).serialize(ALL[0])))
+                return super().run(commands)
+
+        url = f"redis://127.0.0.1:{running.port}"
+        store = make_store(tmp_path, url)
+        address = OnlineAddress.parse(url)
+        with closing(RedisOnline(address, FakeClock(), threading.Event(), nodes_of=ReplacedOnce)) as writer:
+            assert writer.write(LOOP, VIEWS, advance(T0, ALL, 1)) == ROWS
+        assert runs == [1, 1, ROWS + 1, 1, ROWS + 1, 1]
+        rows = store.assert_equals_feast(ALL)
+        np.testing.assert_array_equal(rows.numeric[:, 0], columns(1))
+        assert rows.watermark_ms == T0
+
+
 def test_a_writer_that_another_one_replaced_changes_nothing(failing_server: Server, tmp_path: Path) -> None:
     store = make_store(tmp_path, f"redis://127.0.0.1:{failing_server.port}")
     with closing(store.writer()) as zombie, closing(store.writer()) as writer:
@@ -153,6 +182,14 @@ def test_a_writer_that_another_one_replaced_changes_nothing(failing_server: Serv
     rows = store.assert_equals_feast(ALL)
     np.testing.assert_array_equal(rows.numeric[1:, 0], columns(2)[1:])
     assert rows.watermark_ms == T0 + 3000
+
+
+def test_a_server_that_evicts_rows_is_refused(tmp_path: Path) -> None:
+    need_redis()
+    with server(tmp_path / "redis", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru") as running:
+        store = make_store(tmp_path, f"redis://127.0.0.1:{running.port}")
+        with closing(store.writer()) as writer, pytest.raises(ConfigError, match="set it to noeviction"):
+            writer.watermarks(LOOP)
 
 
 def test_a_password_is_read_from_its_file_and_printed_nowhere(tmp_path: Path) -> None:
