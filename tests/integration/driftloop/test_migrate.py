@@ -128,7 +128,7 @@ def test_a_database_of_a_newer_version_is_refused_in_one_line(name: str, tmp_pat
 def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
     metadata = metadata_of("registry")
     revisions = _revisions(open_database(database_url(tmp_path), metadata))
-    assert revisions == {"runner_0002", "registry_0002"}
+    assert revisions == {"runner_0002", "registry_0003"}
     assert _revisions(open_database(database_url(tmp_path), metadata)) == revisions
 
 
