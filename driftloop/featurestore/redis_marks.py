@@ -1,4 +1,4 @@
-"""The mark of a Redis node: how far the rows on it are complete. docs/decisions/0015 explains why it can be trusted.
+"""The mark of a Redis node: how far the rows on it are complete. docs/decisions/0017 explains why it can be trusted.
 
 Every master has one hash per loop, on a key that it owns. The writer sets it after the node has acknowledged all rows
 before it. A loop's watermark of a view is the least over all masters.

@@ -1,4 +1,4 @@
-"""Writes Feast's Redis online store, on one server or a Redis Cluster. docs/decisions/0015 explains the marks.
+"""Writes Feast's Redis online store, on one server or a Redis Cluster. docs/decisions/0017 explains the marks.
 
 Rows of a watermark go to their nodes in one batch per node. Then each node's mark follows, in a second one. A script on
 the node sets the mark only if the node is still in the state in which the rows reached it.
