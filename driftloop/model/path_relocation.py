@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from driftloop.model.bundle import MANIFEST, local_path
 from driftloop.process.errors import BundleError
-from driftloop.process.object_store import OBJECT_CACHE, ObjectError, download_file, download_folder, is_remote
+from driftloop.process.object_store import OBJECT_CACHE, ObjectError, download_file, download_folder
 
 FILE = "former-homes.json"
 
@@ -23,14 +23,17 @@ Raises BundleError if it is neither on this machine nor in a bucket, and Retriab
 """
 
 
-def path_resolver(home: Path) -> PathResolver:
-    """Return a resolver for paths in a home's events; it reads the list once."""
+def path_resolver(home: Path, store_url: str = "") -> PathResolver:
+    """Return a resolver for paths in a home's events; it reads the list of former folders once.
+
+    ``store_url``: the folder in a bucket that may be read; an event that names another one is refused.
+    """
     former = relocated_homes(home)
     current = home.resolve()
     objects = home / OBJECT_CACHE
 
     def resolve_path(uri: str) -> Path:
-        if is_remote(uri):
+        if store_url and uri.startswith(f"{store_url}/"):
             return _download(uri, objects)
         path = local_path(uri)
         if path.is_relative_to(current) or path.is_relative_to(home):

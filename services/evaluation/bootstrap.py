@@ -29,7 +29,7 @@ def build(settings: Settings, stop: threading.Event, lease: Lease) -> LifecycleS
     """
     clock = SystemClock()
     loops = {loop.name: loop.definition for loop in load_loops(settings.loops_dir, settings.loops)}
-    resolve_path = path_resolver(settings.home)
+    resolve_path = path_resolver(settings.home, settings.store_url)
     judge = Judge(LocalBundles(resolve_path), ParquetHoldouts(resolve_path), clock)
     handlers = table(Evaluation(loops, judge, clock, SqlState))
     engine = open_database(settings.database_url(NAME), metadata, fence=lease.check)

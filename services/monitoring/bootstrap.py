@@ -45,7 +45,7 @@ def build(settings: MonitoringSettings, stop: threading.Event, lease: Lease) -> 
         engine=open_database(settings.database_url(NAME), metadata, fence=lease.check),
         consumer=KafkaBatchConsumer(kafka, TOPICS, NAME, linger_s=settings.linger_s),
         producer=KafkaLifecycleProducer(kafka),
-        references=LocalReferences(path_resolver(settings.home)),
+        references=LocalReferences(path_resolver(settings.home, settings.store_url)),
         settings=settings,
         stop=stop,
         clock=SystemClock(),

@@ -67,7 +67,7 @@ def build(settings: ServingSettings, stop: threading.Event, lease: Lease) -> Ser
     deployer = RouteDeployer(
         definitions=definitions,
         triton=triton,
-        releases=FolderReleases(paths.releases, path_resolver(settings.home)),
+        releases=FolderReleases(paths.releases, path_resolver(settings.home, settings.store_url)),
         files=FolderRouterFiles(settings.triton / "models", paths, settings.queue_delay_us),
         newest_watermark_ms=partial(newest_watermark_ms, paths.online),
         clock=clock,

@@ -131,7 +131,7 @@ def _models(
     settings: Settings, loop: Loop, predictions: Predictions, events: Sequence[Envelope[Any]],
     raw: Recount, counts: Counts, sample: int, seed: int, say: Callable[[str], None],
 ) -> list[Check]:  # fmt: skip
-    bundles = scores.bundles(events, path_resolver(settings.home))
+    bundles = scores.bundles(events, path_resolver(settings.home, settings.store_url))
     served = Check(
         "predictions served", len(predictions), int(not len(predictions)), f"{predictions.repeated} records repeated"
     )

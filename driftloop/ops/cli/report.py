@@ -76,7 +76,7 @@ def _card(settings: Settings, history: LoopHistory, release: str, *, with_page: 
     from driftloop.ops.report.card import card
     from driftloop.ops.report.release_page import release_page
 
-    read = partial(read_bundle, resolve_path=path_resolver(settings.home))
+    read = partial(read_bundle, resolve_path=path_resolver(settings.home, settings.store_url))
     numbers = card(history, release, _definition(settings, history.loop), read)
     return numbers, release_page(numbers, history) if with_page else ""
 

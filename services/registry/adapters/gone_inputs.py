@@ -21,7 +21,7 @@ class GoneInputs:
     def __init__(self, settings: Settings, loops: Iterable[Loop]) -> None:
         self._settings = settings
         self._loops = {loop.name: loop.definition.prediction for loop in loops}
-        self._resolve_path = path_resolver(settings.home)
+        self._resolve_path = path_resolver(settings.home, settings.store_url)
 
     def __call__(self, loop: str, release: ReleaseRecord) -> str:
         views = read_defined_views(self._settings, loop)

@@ -79,7 +79,7 @@ def test_a_bundle_is_resolved_to_a_local_copy_that_outlives_the_bucket(
 ) -> None:
     packed, digest = bundle
     url = upload_folder(packed, ["model.onnx", "golden.npz", MANIFEST], folder / "bundles" / digest)
-    resolve_path = path_resolver(tmp_path / "home")
+    resolve_path = path_resolver(tmp_path / "home", str(folder))
     copy = resolve_path(url)
     assert open_bundle(copy, digest).read("model.onnx") == b"weights"
     overwrite(f"{url}/model.onnx", b"others")
@@ -93,7 +93,7 @@ def test_a_damaged_bundle_is_refused(folder: RemoteFolder, tmp_path: Path, bundl
     url = upload_folder(packed, ["model.onnx", "golden.npz", MANIFEST], folder / "bundles" / digest)
     overwrite(f"{url}/{name}", b"damaged")
     with pytest.raises(BundleError):
-        open_bundle(path_resolver(tmp_path / "home")(url), digest)
+        open_bundle(path_resolver(tmp_path / "home", str(folder))(url), digest)
 
 
 def test_a_bundle_whose_upload_did_not_end_is_refused(
@@ -102,7 +102,17 @@ def test_a_bundle_whose_upload_did_not_end_is_refused(
     packed, _ = bundle
     url = upload_folder(packed, ["model.onnx"], folder / "bundles" / "half")
     with pytest.raises(BundleError, match=MANIFEST):
-        path_resolver(tmp_path / "home")(url)
+        path_resolver(tmp_path / "home", str(folder))(url)
+
+
+def test_a_bundle_outside_of_the_store_is_refused(
+    folder: RemoteFolder, tmp_path: Path, bundle: tuple[Path, str]
+) -> None:
+    packed, digest = bundle
+    url = upload_folder(packed, ["model.onnx", "golden.npz", MANIFEST], folder / "bundles" / digest)
+    for store_url in ("", str(folder / "bun"), str(folder / "other")):
+        with pytest.raises(BundleError, match="only local files"):
+            path_resolver(tmp_path / "home", store_url)(url)
 
 
 def test_a_repeated_upload_replaces_nothing(folder: RemoteFolder, tmp_path: Path) -> None:
