@@ -121,7 +121,7 @@ def test_it_says_of_what_moment_it_is_and_who_answered(settings: Settings, form:
     loop = manifest.loops["orders"]
     assert (loop.watermark_ms, loop.champion, loop.epoch) == (1_000, "r-1", 3)
     assert manifest.taken_wall_ms == WALL_MS
-    assert manifest.revisions == {"registry.db": ("runner_0001",)}
+    assert manifest.revisions == {"registry.db": ("runner_0002",)}
     assert manifest.size == sum(each.size for each in manifest.files.values()) > 0
 
 
