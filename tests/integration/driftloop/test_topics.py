@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from driftloop.bus.admin import create_topics
 from driftloop.bus.topic_plan import TopicPlan
 from driftloop.loop import load_loop
-from driftloop.loop.topics import plan_topics
+from driftloop.loop.topics import RAW_BATCH_BYTES, plan_topics
 from driftloop.ops import cli
 from driftloop.process.settings import ROOT
 from tests.helpers.kafka import Kafka
@@ -45,13 +45,16 @@ def test_topics_are_planned_then_created_then_compared(run: Run, kafka: Kafka) -
     assert planned.exit_code == 1
     changes = json.loads(planned.stdout)
     assert {topic["name"] for topic in changes["create"]} == WANTED - {"shops.shelved"}
-    assert changes["alter"] == {"shops.shelved": {"message.timestamp.type": "LogAppendTime"}}
+    assert changes["alter"] == {
+        "shops.shelved": {"max.message.bytes": str(RAW_BATCH_BYTES), "message.timestamp.type": "LogAppendTime"}
+    }
     assert ["write 5" in sentence for sentence in changes["conflicts"]] == [True, False]
 
     applied = run("apply")
     assert applied.exit_code == 1
     assert "created orders.placed: 2 partitions, 1 copies" in applied.stdout
-    assert "altered shops.shelved: message.timestamp.type=LogAppendTime" in applied.stdout
+    altered = f"altered shops.shelved: max.message.bytes={RAW_BATCH_BYTES}, message.timestamp.type=LogAppendTime"
+    assert altered in applied.stdout
     assert "conflict: loops/orders/loop.yaml: events.shops.shelved: partitions is 2, and it has 5" in applied.stderr
     rest = json.loads(run("apply", "--json").stdout)
     assert (rest["created"], rest["altered"], len(rest["conflicts"])) == ([], {}, 2)
