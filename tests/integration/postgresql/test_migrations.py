@@ -71,13 +71,33 @@ def _first_rows(name: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
         }
 
 
+def _first_names(name: str) -> set[str]:
+    """Return the names of that time's columns, as `table.column`, and of its indexes."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript((FIRST / f"{name}.sql").read_text())
+        master = connection.execute("SELECT type, name FROM sqlite_master").fetchall()
+        columns = {
+            f"{table}.{column[1]}"
+            for kind, table in master
+            if kind == "table"
+            for column in connection.execute(f'PRAGMA table_info("{table}")')
+        }
+    return columns | {index for kind, index in master if kind == "index"}
+
+
 def _as_before_there_were_revisions(engine: Engine, name: str, rows: dict[str, list[dict[str, Any]]]) -> None:
-    """The same tables and rows on PostgreSQL, and no note of a revision; later tables are not there."""
-    known = _tables(name)
+    """The same tables and rows on PostgreSQL, and no note of a revision; what came later is not there."""
+    known, first = _tables(name), _first_names(name)
     with engine.begin() as connection:
         for table in known.keys() - rows.keys():
             connection.execute(text(f'DROP TABLE "{table}"'))
         for table, held in rows.items():
+            for index in known[table].indexes:
+                if index.name not in first:
+                    connection.execute(text(f'DROP INDEX "{index.name}"'))
+            for column in known[table].columns:
+                if f"{table}.{column.name}" not in first:
+                    connection.execute(text(f'ALTER TABLE "{table}" DROP COLUMN "{column.name}"'))
             connection.execute(delete(known[table]))
             if held:
                 connection.execute(insert(known[table]), [_typed(known[table], row) for row in held])
