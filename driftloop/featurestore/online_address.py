@@ -77,7 +77,7 @@ def _host(text: str) -> tuple[str, int]:
         host, port = text, str(_PORT)
     host = host.strip("[]")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise _invalid("needs host:port after ://, such as redis://127.0.0.1:6379")
+        raise _invalid("needs host:port after ://, such as redis://cache.example:6379")
     return host, int(port)
 
 
