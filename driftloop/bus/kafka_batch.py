@@ -18,11 +18,13 @@ from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import Outgoing, Record, RecordsRefused, TopicPartition
 from driftloop.bus.topic_watch import TopicWatch, describe_topics
 from driftloop.bus.transient import call_with_retry, is_permanent, is_transient
-from driftloop.bus.unreadable import unreadable_batch, unreadable_header
+from driftloop.bus.unreadable import HEADERS, unreadable_batch, unreadable_header
 from driftloop.process.errors import Retriable, TopicChanged, UndeclaredTopic
 
 _METADATA_TIMEOUT_S = 10.0
 _DESCRIBE_TIMEOUT_S = 10.0
+_UNREADABLE = frozenset({KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG})
+"""Errors of a batch: the library reports it again and again and does not read on."""
 
 
 class KafkaBatchConsumer:
@@ -78,10 +80,13 @@ class KafkaBatchConsumer:
         messages = [first, *self._lingering(max_records - 1)]
         records: list[Record] = []
         for message in messages:
-            if _is_unreadable(message):
-                records += self._skip_batch(message)
-            elif not _passing(message):
+            error = message.error()
+            if error is None:
                 records.append(self._advance(record_of(message, self._kafka.prefix)))
+            elif error.code() in _UNREADABLE:
+                records += self._skip_batch(message)
+            else:
+                _raise_unless_transient(message.topic(), error)
         return records
 
     def _advance(self, record: Record) -> Record:
@@ -233,20 +238,11 @@ def _partitions(client: Consumer | Producer, topic: str) -> int:
     return len(metadata.partitions)
 
 
-def _is_unreadable(message: Message) -> bool:
-    error = message.error()
-    return error is not None and error.code() in (KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG)
-
-
-def _passing(message: Message) -> bool:
-    """Return whether a message only reports a transient error; raise any other error."""
-    error = message.error()
-    if error is None:
-        return False
+def _raise_unless_transient(topic: str | None, error: KafkaError) -> None:
     if error.code() == KafkaError._PARTITION_EOF or is_transient(error):
-        return True
+        return
     if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-        raise TopicChanged(f"the broker no longer has the topic {message.topic()}; `driftloop up` creates it")
+        raise TopicChanged(f"the broker no longer has the topic {topic}; `driftloop up` creates it")
     raise KafkaException(error)
 
 
@@ -259,6 +255,6 @@ def record_of(message: Any, prefix: str = "") -> Record:
     try:
         headers = tuple((name, value or b"") for name, value in message.headers() or ())
     except (UnicodeDecodeError, SystemError):  # the library raises a SystemError, caused by the UnicodeDecodeError
-        headers = (unreadable_header("malformed-header", "a header has a name that is not UTF-8, so none can be read"),)
+        headers = (unreadable_header(HEADERS, "a header has a name that is not UTF-8, so none can be read"),)
     topic = message.topic()[len(prefix) :]
     return Record(topic, message.partition(), message.offset(), message.key(), message.value(), headers)
