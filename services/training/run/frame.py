@@ -134,7 +134,9 @@ def _features(spec: RunSpec, service_name: str, entities: pd.DataFrame) -> dict[
     feast_import.load()
     from driftloop.featurestore.feast_client import open_store, training_frame
 
-    settings = Settings(home=Path(spec.home), feature_repo=Path(spec.feature_repo), state_url=spec.state_url)
+    settings = Settings(
+        home=Path(spec.home), feature_repo=Path(spec.feature_repo), state_url=spec.state_url, store_url=spec.store_url
+    )
     store = open_store(settings)
     inputs = service_inputs(store, service_name)
     versions = {name: table.version for name, table in spec.views.items()}
