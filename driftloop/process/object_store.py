@@ -60,11 +60,6 @@ Folder = Path | RemoteFolder
 """A folder on this machine, or in a bucket."""
 
 
-def is_remote(uri: str) -> bool:
-    """Return whether a URI names an object or a folder in a bucket."""
-    return uri.startswith(SCHEME)
-
-
 def upload_file(path: Path, folder: RemoteFolder, suffix: str) -> str:
     """Store a file under its sha256, unless it is there; return its URL.
 
@@ -154,10 +149,10 @@ def require_conditional_puts(folder: Folder) -> None:
         ConfigError: it replaces the object, or refuses the credentials.
         Retriable: it did not answer.
     """
-    from obstore.exceptions import AlreadyExistsError
-
     if isinstance(folder, Path):
         return
+    from obstore.exceptions import AlreadyExistsError  # only a deployment with a bucket needs it
+
     url = f"{folder}/conditional-put-{uuid.uuid4().hex}"
     store, key = _open(url)
     with _translated(url):

@@ -13,7 +13,6 @@ from driftloop.events.event_log import read_events
 from driftloop.featurestore.lake import LakeTable
 from driftloop.loop import load_loops
 from driftloop.ops.checks.run import run as run_checks
-from driftloop.process.object_store import is_remote
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.two_loops.harness import ORDERS, STEP_MS, definitions, replay, settings_of, up
 from tests.helpers.s3 import BUCKET, S3, s3_server
@@ -46,9 +45,8 @@ def test_a_champion_trained_from_the_bucket_answers(line: CommandLine) -> None:
     settings = settings_of(line)
     events = read_events(KafkaSettings.of(settings))
     [trained] = [event.data for event in events if isinstance(event.data, CandidateTrained)]
-    assert is_remote(trained.bundle.uri)
-    assert is_remote(trained.holdout_uri)
-    assert trained.bundle.uri.startswith(URL)
+    assert trained.bundle.uri.startswith(f"{URL}/bundles/")
+    assert trained.holdout_uri.startswith(f"{URL}/holdouts/")
     assert "ChampionPromoted" in {event.data.DESCRIPTOR.name for event in events}
 
 
