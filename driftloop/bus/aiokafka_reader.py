@@ -32,7 +32,6 @@ from driftloop.bus.unreadable import unreadable_batch
 DECOMPRESSED_BYTES = 2 * MAX_MESSAGE_BYTES
 """Limit of a decompressed batch. Topics with lifecycle events take messages of half of this."""
 
-_TOO_LARGE = "more than {} bytes once decompressed"
 _MAGIC_V2 = 2
 _FIRST_BYTES = 65_536
 _RATIO = 8
@@ -116,7 +115,7 @@ def _decompress(codec: int, content: bytes) -> bytes | bytearray:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
             decompressed = file.read(DECOMPRESSED_BYTES + 1)
         if len(decompressed) > DECOMPRESSED_BYTES:
-            raise OSError(_TOO_LARGE.format(DECOMPRESSED_BYTES))
+            raise OSError(f"more than {DECOMPRESSED_BYTES} bytes once decompressed")
         return decompressed
     if codec == _LenientBatch.CODEC_SNAPPY:
         return bytes(snappy_decode(content))  # its ratio is at most 21

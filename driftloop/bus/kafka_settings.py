@@ -19,7 +19,7 @@ FETCH_BYTES = 1_000_000
 """Size of what one request of a batch consumer reads; a single batch may be larger.
 
 librdkafka decompresses all that a request returns at once, and gzip can reach a thousand times the size."""
-DECOMPRESSED_BYTES = 100_000_000
+ZSTD_BYTES = 100_000_000
 """Size up to which librdkafka decompresses zstd. It has no limit for other codecs."""
 
 
@@ -107,7 +107,7 @@ class KafkaSettings:
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": _ms(self.fetch_wait_s),
             "fetch.max.bytes": FETCH_BYTES,
-            "receive.message.max.bytes": DECOMPRESSED_BYTES,
+            "receive.message.max.bytes": ZSTD_BYTES,
             "fetch.error.backoff.ms": 50,
             "session.timeout.ms": _ms(self.session_timeout_s),
             "heartbeat.interval.ms": _ms(self.heartbeat_interval_s),
