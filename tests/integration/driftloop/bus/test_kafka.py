@@ -3,9 +3,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,32 +38,13 @@ from tests.helpers.bus import (
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.header_names import ODD_HEADER, READ_AS, send
 from tests.helpers.kafka import Kafka
+from tests.helpers.kafka_bus import KafkaBus
 from tests.helpers.ports import free_ports
 
 ORDERS = load_loop(ROOT / "tests" / "loops" / "orders").definition
 DIFFERENCES = ["partitions is 2", "DRIFTLOOP_KAFKA_REPLICATION is 3", "max.message.bytes=1000", "retention.ms=60000"]
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka]
-
-
-@dataclass(frozen=True)
-class _KafkaBus:
-    kafka: Kafka
-
-    def topic(self, partitions: int = 1) -> str:
-        return self.kafka.topic(partitions)
-
-    def batch_consumer(self, topics: Sequence[str], group: str) -> KafkaBatchConsumer:
-        return KafkaBatchConsumer(self.kafka.settings, topics, group)
-
-    def batch_producer(self) -> KafkaBatchProducer:
-        return KafkaBatchProducer(self.kafka.settings)
-
-    def lifecycle_consumer(self, topics: Sequence[str], group: str) -> KafkaLifecycleConsumer:
-        return KafkaLifecycleConsumer(self.kafka.settings, topics, group)
-
-    def lifecycle_producer(self) -> KafkaLifecycleProducer:
-        return KafkaLifecycleProducer(self.kafka.settings)
 
 
 def _thread_states(pid: int) -> set[str]:
@@ -86,7 +67,7 @@ def paused(kafka: Kafka) -> Iterator[None]:
 class TestBatches(BatchBusSuite):
     @pytest.fixture
     def bus(self, kafka: Kafka) -> Bus:
-        return _KafkaBus(kafka)
+        return KafkaBus(kafka.settings, kafka.topic)
 
     @pytest.mark.parametrize("size", [100_000, 9_000_000])
     def test_a_record_that_is_too_large_is_named_by_the_flush_once(self, kafka: Kafka, size: int) -> None:
@@ -130,7 +111,7 @@ class TestBatches(BatchBusSuite):
 class TestLifecycle(LifecycleBusSuite):
     @pytest.fixture
     def bus(self, kafka: Kafka) -> Bus:
-        return _KafkaBus(kafka)
+        return KafkaBus(kafka.settings, kafka.topic)
 
     async def test_two_consumers_of_a_group_share_the_partitions_without_loss(self, kafka: Kafka) -> None:
         topic, group = kafka.topic(partitions=4), new_group()

@@ -6,7 +6,8 @@ import asyncio
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from tests.helpers.bus import (
     take_events,
 )
 from tests.helpers.eventually import assert_eventually
+from tests.helpers.kafka_bus import KafkaBus
 from tests.helpers.kafka_cluster import KafkaCluster
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.proof]
@@ -46,40 +48,21 @@ def secured(cluster: KafkaCluster) -> KafkaSettings:
     return replace(cluster.settings(), prefix=PREFIX, compression="zstd")
 
 
-@dataclass(frozen=True)
-class _ClusterBus:
-    cluster: KafkaCluster
-
-    @property
-    def kafka(self) -> KafkaSettings:
-        return secured(self.cluster)
-
-    def topic(self, partitions: int = 1) -> str:
-        return self.cluster.topic(self.kafka, partitions)
-
-    def batch_consumer(self, topics: Sequence[str], group: str) -> KafkaBatchConsumer:
-        return KafkaBatchConsumer(self.kafka, topics, group)
-
-    def batch_producer(self) -> KafkaBatchProducer:
-        return KafkaBatchProducer(self.kafka)
-
-    def lifecycle_consumer(self, topics: Sequence[str], group: str) -> KafkaLifecycleConsumer:
-        return KafkaLifecycleConsumer(self.kafka, topics, group)
-
-    def lifecycle_producer(self) -> KafkaLifecycleProducer:
-        return KafkaLifecycleProducer(self.kafka)
+def bus_over(cluster: KafkaCluster) -> Bus:
+    kafka = secured(cluster)
+    return KafkaBus(kafka, partial(cluster.topic, kafka))
 
 
 class TestBatches(BatchBusSuite):
     @pytest.fixture
     def bus(self, kafka_cluster: KafkaCluster) -> Bus:
-        return _ClusterBus(kafka_cluster)
+        return bus_over(kafka_cluster)
 
 
 class TestLifecycle(LifecycleBusSuite):
     @pytest.fixture
     def bus(self, kafka_cluster: KafkaCluster) -> Bus:
-        return _ClusterBus(kafka_cluster)
+        return bus_over(kafka_cluster)
 
 
 class TestAccess:
