@@ -38,7 +38,7 @@ down: ## stop the system
 status: setup ## show which parts run, and their state
 	driftloop status $(ARGS)
 
-check: | setup ## check everything before a commit, three jobs at a time: about a minute
+check: | setup ## check everything before a commit, three jobs at a time: about two minutes
 	@$(MAKE) --no-print-directory -j3 --output-sync=target types unit-data unit-life unit-shared lint imports vocabulary
 
 lint types imports vocabulary unit: | setup
