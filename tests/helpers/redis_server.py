@@ -89,8 +89,15 @@ class Cluster:
         with self.servers[0].client() as client:
             return self._owner(client, int(client.execute_command("CLUSTER", "KEYSLOT", key)))
 
+    def await_replica(self, master: Server) -> None:
+        """Return when the replica of a master has everything that was written before. `WAIT` covers own writes only."""
+        with master.client() as client:
+            written = client.info("replication")["master_repl_offset"]
+            assert_eventually(lambda: client.info("replication")["slave0"]["offset"] >= written, say="the replica")
+
     def cut_replica(self, master: Server) -> None:
         """Prevent that a master sends anything to its replica from now on. Clients notice nothing."""
+        self.await_replica(master)
         with master.client() as client:
             client.execute_command("ACL", "SETUSER", "default", "-psync", "-sync")
             client.execute_command("CLIENT", "KILL", "TYPE", "REPLICA")

@@ -183,7 +183,8 @@ class TestTopics:
 
     def test_a_raw_topic_gets_the_timestamps_of_the_broker(self, kafka: Kafka) -> None:
         """A topic of an earlier version has those of its producers, by which retention deletes fresh records."""
-        [raw] = [plan for plan in plan_topics([ORDERS]) if plan.name == "orders.placed"]
+        [placed] = [plan for plan in plan_topics([ORDERS]) if plan.name == "orders.placed"]
+        raw = replace(placed, name="timestamps.placed")
         create_topics(kafka.settings, [replace(raw, timestamps="CreateTime")])
         assert compare_with_brokers(kafka.settings, [raw]).altered == {raw.name: {TIMESTAMP_TYPE: "LogAppendTime"}}
         apply_topics(kafka.settings, [raw])
