@@ -2,7 +2,9 @@
 
 aiokafka 0.14 ends a consumer at such a record, at every start again, and has no option for it. There are two kinds:
 
-- A header name that is not UTF-8. Kafka does not check names, and aiokafka decodes them while it unpacks a batch.
+- A header name that is not UTF-8. Kafka does not check names, and aiokafka decodes them while it unpacks a batch. The
+  record has only the header `NAME_NOT_UTF8` then, as with the client of the batch services. So what one service
+  refuses, all refuse.
 - A batch that cannot be decompressed: its bytes are damaged, its compression is unknown, or it has more than
   `DECOMPRESSED_BYTES` then. A record stands in for the batch (`driftloop.bus.unreadable`). Without the limit, a batch
   of a few kilobytes could fill the memory.
@@ -27,7 +29,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecor
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
 from driftloop.bus.topic_plan import MAX_MESSAGE_BYTES
-from driftloop.bus.unreadable import unreadable_batch
+from driftloop.bus.unreadable import NAME_NOT_UTF8, unreadable_batch
 
 DECOMPRESSED_BYTES = 2 * MAX_MESSAGE_BYTES
 """Limit of a decompressed batch. Topics with lifecycle events take messages of half of this."""
@@ -39,7 +41,7 @@ _RATIO = 8
 
 
 class _LenientBuffer(bytearray):
-    """A buffer whose parts decode with escapes for bytes that are not UTF-8. The reader decodes only header names."""
+    """A buffer whose parts decode to surrogates where they are not UTF-8. The reader decodes only header names."""
 
     @overload
     def __getitem__(self, at: SupportsIndex) -> int: ...
@@ -51,7 +53,7 @@ class _LenientBuffer(bytearray):
         part = super().__getitem__(at)
         return _LenientBuffer(part) if isinstance(at, slice) else part
 
-    def decode(self, encoding: str = "utf-8", errors: str = "backslashreplace") -> str:
+    def decode(self, encoding: str = "utf-8", errors: str = "surrogateescape") -> str:
         return super().decode(encoding, errors)
 
 
@@ -77,7 +79,10 @@ class _LenientBatch(_DefaultRecordBatchPy):
 
     def __next__(self) -> _DefaultRecordPy:
         if self._stand_in is None:
-            return super().__next__()
+            record = super().__next__()
+            if not all(_is_utf8(name) for name, _ in record.headers):
+                record.headers[:] = [NAME_NOT_UTF8]
+            return record
         if self._next_record_index:
             raise StopIteration
         self._next_record_index = 1
@@ -102,6 +107,14 @@ class _LenientRecords(_MemoryRecordsPy):
 def install() -> None:
     """Make every consumer of aiokafka in this process read such records."""
     fetcher.MemoryRecords = _LenientRecords
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # it has a surrogate
+        return False
+    return True
 
 
 def _decompress(codec: int, content: bytes) -> bytes | bytearray:

@@ -18,7 +18,7 @@ from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import Outgoing, Record, RecordsRefused, TopicPartition
 from driftloop.bus.topic_watch import TopicWatch, describe_topics
 from driftloop.bus.transient import call_with_retry, is_permanent, is_transient
-from driftloop.bus.unreadable import HEADERS, unreadable_batch, unreadable_header
+from driftloop.bus.unreadable import NAME_NOT_UTF8, unreadable_batch
 from driftloop.process.errors import Retriable, TopicChanged, UndeclaredTopic
 
 _METADATA_TIMEOUT_S = 10.0
@@ -250,11 +250,11 @@ def record_of(message: Any, prefix: str = "") -> Record:
     """Return a message of the library as a record; ``prefix``: what its topic's name starts with at the brokers.
 
     Kafka does not check header names, and the library can return no header if one name is not UTF-8. The record then
-    has only the header of `unreadable_header`, and the consumer refuses it.
+    has only the header `NAME_NOT_UTF8`, and the consumer refuses it.
     """
     try:
         headers = tuple((name, value or b"") for name, value in message.headers() or ())
     except (UnicodeDecodeError, SystemError):  # the library raises a SystemError, caused by the UnicodeDecodeError
-        headers = (unreadable_header(HEADERS, "a header has a name that is not UTF-8, so none can be read"),)
+        headers = (NAME_NOT_UTF8,)
     topic = message.topic()[len(prefix) :]
     return Record(topic, message.partition(), message.offset(), message.key(), message.value(), headers)

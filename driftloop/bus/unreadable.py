@@ -15,6 +15,10 @@ def unreadable_header(reason: str, detail: str) -> tuple[str, bytes]:
     return HEADER, f"{reason}: {detail}".encode()
 
 
+NAME_NOT_UTF8 = unreadable_header(HEADERS, "a header has a name that is not UTF-8, so none can be read")
+"""The only header of a record that has such a name. Kafka does not check names."""
+
+
 def unreadable(record: Record) -> tuple[str, str] | None:
     """Return the reason and detail of a record that could not be read; None for any other record.
 
