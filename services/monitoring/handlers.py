@@ -16,13 +16,15 @@ from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts.topics import topic
-from driftloop.events.message_check import check_message
+from driftloop.events.envelope import from_record
 from driftloop.process.errors import InvalidEvent
 from driftloop.runner.loop_positions import EVERYTHING, LoopPositions
 from services.monitoring import messages, metrics
 from services.monitoring.domain.monitor import LoopMonitor
 from services.monitoring.domain.rows import OutcomeRow
 from services.monitoring.ports import Changes, KnownOutcomes, LoggedPrediction, ReleaseInfo
+
+_PREDICTION = predictions.PredictionServed.DESCRIPTOR.full_name.encode()
 
 
 @dataclass
@@ -61,30 +63,28 @@ class Intake:
 
 
 def read(record: Record) -> Any:
-    """Return the message of a record, by its ``ce_type``. Data records need no other attribute.
+    """Return the message of a record.
+
+    Of a prediction, which there are many of, the type is the only header that is read. Its handler checks its values.
 
     Raises:
-        InvalidEvent: the type is missing or not declared for the topic, the bytes are not that message, or it has a
-            value that cannot be used (`check_message`).
+        InvalidEvent: the record is not an event of its topic (`from_record`).
     """
-    name = (record.header("ce_type") or b"").decode(errors="replace")
-    message = readable(record.topic).get(name)
-    if message is None:
-        raise InvalidEvent("unknown-type", f"ce_type {name!r} is not declared for topic {record.topic}")
+    if record.header("ce_type") != _PREDICTION:
+        return from_record(record, readable(record.topic)).data
+    if predictions.PredictionServed not in readable(record.topic):
+        raise InvalidEvent("unknown-type", f"a prediction is not declared for {record.topic}")
     try:
-        content = message.FromString(record.value or b"")
+        return predictions.PredictionServed.FromString(record.value or b"")
     except DecodeError as error:
         raise InvalidEvent("malformed-message", str(error)) from error
-    if message is not predictions.PredictionServed:  # the handler checks it, unless its loop is not watched here
-        check_message(content)
-    return content
 
 
 @cache
-def readable(name: str) -> dict[str, type[Message]]:
-    """Return the messages of a topic that have a handler, by full name."""
+def readable(name: str) -> Sequence[type[Message]]:
+    """Return the messages of a topic that have a handler."""
     declared = topic(name).messages
-    return {message.DESCRIPTOR.full_name: message for message in HANDLERS if message.DESCRIPTOR.full_name in declared}
+    return [message for message in HANDLERS if message.DESCRIPTOR.full_name in declared]
 
 
 def prediction_served(intake: Intake, record: Record, message: predictions.PredictionServed) -> None:

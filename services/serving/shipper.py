@@ -15,7 +15,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from driftloop.bus.dead_letters import dead_letter
+from driftloop.bus.dead_letters import dead_letter, dead_letter_for_error
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing, Record, RecordsRefused, TopicPartition
 from driftloop.contracts import features_pb2, predictions_pb2
@@ -26,6 +26,7 @@ from driftloop.process import log
 from driftloop.process.clock import Clock
 from driftloop.process.errors import InvalidEvent, Retriable
 from driftloop.runner.batch_loop import BatchLoop, Flush, LoopOptions, Positions, Processor
+from driftloop.runner.metrics import DEAD_LETTERED as EVENTS_DEAD_LETTERED
 from services.serving import metrics
 from services.serving.ports import SpoolPositions, SpoolSource
 
@@ -61,6 +62,7 @@ class Shipper(Processor[Sequence[Record]]):
         self._clock = clock
         self._stop = stop
         self._watermarks: dict[str, int] = {}
+        self._dead_letters: list[Outgoing] = []
         self._offsets: dict[TopicPartition, int] = {}
         self._busy_until_s = 0.0
         self._log = log.get(__name__)
@@ -75,7 +77,8 @@ class Shipper(Processor[Sequence[Record]]):
             try:
                 advanced: Any = from_record(record, [features_pb2.WatermarkAdvanced]).data
             except InvalidEvent as error:
-                self._log.error("not-a-watermark", topic=record.topic, offset=record.offset, problem=str(error))
+                EVENTS_DEAD_LETTERED.add(service=SERVICE, reason=error.reason)
+                self._dead_letters.append(dead_letter_for_error(record, error, SERVICE))
                 continue
             if advanced.loop in self._spools:
                 self._watermarks[advanced.loop] = max(self._watermarks.get(advanced.loop, 0), advanced.watermark_ms)
@@ -96,7 +99,7 @@ class Shipper(Processor[Sequence[Record]]):
     def _ship_all(self) -> Positions:
         if sum(self._ship(loop) for loop in self._spools):
             self._busy_until_s = self._clock.monotonic_s() + _BUSY_FOR_S
-        self._send_watermarks()
+        self._send_results()
         return self._offsets
 
     def _ship(self, loop: str) -> int:
@@ -171,15 +174,18 @@ class Shipper(Processor[Sequence[Record]]):
         metrics.DEAD_LETTERED.add(loop=loop, reason=reason)
         self._log.error("dead-letter", loop=loop, reason=reason, detail=detail, file=str(path))
 
-    def _send_watermarks(self) -> None:
-        if not self._watermarks:
+    def _send_results(self) -> None:
+        """Send what follows from the records that were read: watermarks, and dead letters of unreadable ones."""
+        if not (self._watermarks or self._dead_letters):
             return
+        self._producer.send(self._dead_letters)
         for loop, watermark_ms in self._watermarks.items():
             self._producer.send(self._watermark_records(loop, watermark_ms))
         self._producer.flush()
         for loop, watermark_ms in self._watermarks.items():
             metrics.WATERMARK.set(watermark_ms, loop=loop)
         self._watermarks.clear()
+        self._dead_letters.clear()
 
     def _watermark_records(self, loop: str, watermark_ms: int) -> list[Outgoing]:
         event_id = ids.event_id("prediction-watermark", loop, watermark_ms)

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import pytest
 
 from driftloop.contracts import control_pb2, features_pb2
 from driftloop.contracts.topics import declared, message_class, topic_of
 from driftloop.events.envelope import from_record
 from driftloop.events.event_log import LIFECYCLE
-from driftloop.runner.handler import HandlerTable
 from driftloop.runner.service import topics_of
 from services.control.adapters import predictions as control
-from services.evaluation import handlers as evaluation
 from services.features import handlers as features
 from services.monitoring import bootstrap as monitoring
 from services.monitoring.detectors import app as detectors
-from services.registry import handlers as registry
-from services.serving import handlers as serving
-from services.training import handlers as training
+from tests.contract.readers import TABLES
 from tests.helpers.examples import examples
 
-NOTHING = cast("Any", None)
-"""The tables of handlers can be built without the objects that the handlers use."""
-TABLES: dict[str, HandlerTable] = {
-    "evaluation": evaluation.table(evaluation.Evaluation({}, NOTHING, NOTHING, NOTHING)),
-    "registry": registry.table(registry.Registry({}, NOTHING)),
-    "serving": serving.Handlers(NOTHING).table(),
-    "training": training.table({}),
-}
 BATCHES: dict[str, set[str]] = {
     "control": {*LIFECYCLE, control.TOPIC},
     "features": {features.TOPIC},

@@ -9,6 +9,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.record import default_records
 
+from driftloop.bus.ports import Outgoing
+
 Header = tuple[str, bytes]
 BUILDER: Any = vars(default_records)["_DefaultRecordBatchBuilderPy"]
 """The library's builder in Python: the compiled one takes only plain strings as names."""
@@ -22,7 +24,6 @@ class NotUtf8(str):
 
 
 ODD_HEADER: Header = (NotUtf8("odd"), b"1")
-READ_AS = "odd\\xff"
 
 
 def batch_bytes(*values: tuple[bytes, Sequence[Header]], codec: int = 0) -> bytes:
@@ -36,13 +37,21 @@ def batch_bytes(*values: tuple[bytes, Sequence[Header]], codec: int = 0) -> byte
 async def send(
     monkeypatch: pytest.MonkeyPatch, bootstrap: str, topic: str, *values: tuple[bytes, Sequence[Header]]
 ) -> None:
-    """Send records to partition 0, in order."""
+    """Send values with headers to partition 0 of a topic, in order."""
+    records = [Outgoing(topic, value, None, tuple(headers), 0) for value, headers in values]
+    await send_records(monkeypatch, bootstrap, records)
+
+
+async def send_records(monkeypatch: pytest.MonkeyPatch, bootstrap: str, records: Sequence[Outgoing]) -> None:
+    """Send records, in order."""
     for module in ("message_accumulator", "producer"):
         monkeypatch.setattr(f"aiokafka.producer.{module}.DefaultRecordBatchBuilder", BUILDER)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
     try:
-        for value, headers in values:
-            await producer.send_and_wait(topic, value, partition=0, headers=list(headers))
+        for record in records:
+            await producer.send_and_wait(
+                record.topic, record.value, record.key, record.partition, headers=list(record.headers)
+            )
     finally:
         await producer.stop()

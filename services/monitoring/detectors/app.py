@@ -12,16 +12,14 @@ import threading
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from driftloop.bus.dead_letters import dead_letter_for_error
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.offsets import Offsets
 from driftloop.bus.ports import LifecycleProducer, Record, TopicPartition
 from driftloop.loop.topics import DETECTOR_STATES, DETECTORS_GROUP, DETECTORS_TABLE
 from driftloop.process import log, startup_errors
 from driftloop.process.clock import Clock
-from driftloop.process.errors import ConfigError, InvalidEvent, Retriable
+from driftloop.process.errors import ConfigError, Retriable
 from driftloop.runner.relay import Relay
-from services.monitoring import metrics
 from services.monitoring.config import DetectorsSettings
 from services.monitoring.detectors import faust_workarounds
 from services.monitoring.detectors.decide import Detectors
@@ -126,11 +124,7 @@ class DetectorService:
     async def _handle(
         self, record: Record, table: MutableMapping[str, str], relay: Relay, producer: LifecycleProducer
     ) -> None:
-        try:
-            event = self._detectors.read(record)
-            if event is not None:
-                self._detectors.decide(event, table)
-        except InvalidEvent as error:
-            metrics.DETECTORS_DEAD_LETTERED.add(reason=error.reason)
-            await producer.send([dead_letter_for_error(record, error, "detectors")])
+        dead_letters = self._detectors.handle(record, table)
+        if dead_letters:
+            await producer.send(dead_letters)
         await relay.try_flush()

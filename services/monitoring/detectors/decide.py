@@ -13,14 +13,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from driftloop.bus.ports import Record
+from driftloop.bus.dead_letters import dead_letter_for_error
+from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts.monitoring_pb2 import WindowClosed
 from driftloop.drift.detectors import DetectorRule, DetectorStep, apply_window
 from driftloop.drift.windows import champion_window
 from driftloop.events.envelope import Draft, Envelope, from_record
 from driftloop.events.window_decided import window_decided
 from driftloop.process.clock import Clock
-from driftloop.process.errors import Retriable
+from driftloop.process.errors import InvalidEvent, Retriable
 from driftloop.runner import outbox
 from services.monitoring import metrics
 from services.monitoring.detectors import messages, state
@@ -36,6 +37,17 @@ class Detectors:
         self._source = source
         self._shown: dict[tuple[str, str], str] = {}
         self._saved = state.load(engine)
+
+    def handle(self, record: Record, table: MutableMapping[str, str]) -> list[Outgoing]:
+        """Apply the window in a record; return the dead letter of a record that cannot be read. Raises like `steps`."""
+        try:
+            event = self.read(record)
+            if event is not None:
+                self.decide(event, table)
+        except InvalidEvent as error:
+            metrics.DETECTORS_DEAD_LETTERED.add(reason=error.reason)
+            return [dead_letter_for_error(record, error, self._source)]
+        return []
 
     def read(self, record: Record) -> Envelope[WindowClosed] | None:
         """Return the window in a record, or None if its loop is not watched here.

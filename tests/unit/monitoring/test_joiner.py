@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from driftloop.bus.ports import Outgoing, Record
+from driftloop.bus.unreadable import NAME_NOT_UTF8, unreadable_batch
 from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
@@ -261,8 +262,11 @@ def bad_records() -> list[tuple[str, Outgoing]]:
     not_arrow = ingestion.OutcomesAccepted(loop="orders", num_rows=1, rows=b"nothing")
     lost_column = ingestion.OutcomesAccepted(loop="orders", num_rows=1, rows=_without_key())
     return [
-        ("unknown-type", Outgoing(PREDICTIONS, good.value, b"a", ())),
+        ("missing-header", Outgoing(PREDICTIONS, good.value, b"a", ())),
+        ("malformed-header", Outgoing(PREDICTIONS, good.value, b"a", (NAME_NOT_UTF8,))),
+        ("unreadable-batch", Outgoing(PREDICTIONS, None, b"a", (unreadable_batch(0, 3, 90, "damaged"),))),
         ("unknown-type", outgoing(registry.RouteChanged(loop="orders"), "orders", topic=PREDICTIONS)),
+        ("unknown-type", Outgoing(OUTCOMES, good.value, b"a", good.headers)),
         ("malformed-message", Outgoing(PREDICTIONS, b"\xff\xff", b"a", good.headers)),
         ("missing-field", outgoing(no_key, "orders")),
         ("malformed-rows", outgoing(not_arrow, "orders")),

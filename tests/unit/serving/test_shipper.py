@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from driftloop.bus.partition import partition_of
-from driftloop.bus.ports import Outgoing, RecordsRefused
+from driftloop.bus.ports import Outgoing, RecordsRefused, TopicPartition
 from driftloop.contracts import features_pb2, predictions_pb2
 from driftloop.events.envelope import Envelope, from_record, headers_of
 from driftloop.ops.dlq.read import parse_dead_letters
@@ -63,6 +63,7 @@ class World:
         self.broker.create_topic(TOPIC, 2)
         self.broker.create_topic(f"{TOPIC}.dlq", 1)
         self.broker.create_topic(WATERMARKS, 1)
+        self.broker.create_topic(f"{WATERMARKS}.dlq", 1)
         self.producer = UnreliableProducer(self.broker)
         self.writer = SpoolWriter(self.folder, segment_bytes=200)
         self.restart()
@@ -160,6 +161,24 @@ def test_only_the_newest_of_several_watermarks_is_sent(world: World) -> None:
         world.advance(watermark_ms)
     world.shipper.step()
     assert world.log() == {0: [T0 + 2], 1: [T0 + 2]}
+
+
+def test_a_watermark_that_cannot_be_read_becomes_a_dead_letter(world: World) -> None:
+    world.producer.acknowledges = False
+    world.broker.append([Outgoing(WATERMARKS, b"\xff", b"k", (("ce_time", b"never"),))])
+    world.advance(T0)
+    with pytest.raises(Retriable):
+        world.shipper.step()
+    assert world.broker.committed("serving-shipper") == {}, "the record is read again if the process ends now"
+    world.producer.acknowledges = True
+    world.shipper.step()
+    letters = world.broker.records(f"{WATERMARKS}.dlq")
+    assert {letter.value for letter in letters} == {b"\xff"}
+    assert {letter.header("dlq-source") for letter in letters} == {f"{WATERMARKS}/0/0".encode()}
+    assert world.log() == {0: [T0, T0], 1: [T0, T0]}, "sent again, because nothing was acknowledged"
+    assert world.broker.committed("serving-shipper") == {TopicPartition(WATERMARKS, 0): 2}
+    world.shipper.step()
+    assert world.broker.records(f"{WATERMARKS}.dlq") == letters
 
 
 def test_watermarks_of_other_loops_are_ignored(world: World) -> None:
