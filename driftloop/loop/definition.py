@@ -121,9 +121,9 @@ class TimeRules(Model):
     lateness: Span = timedelta(0)
     """How far the watermark of a partition stays behind the newest event of that partition."""
     max_advance: PositiveSpan = timedelta(days=2)
-    """An event further ahead of its partition's watermark does not advance it until other events agree. It becomes a
-    dead letter if it is further after the wall clock, or after a watermark that the producer sent. Make it longer than
-    `lateness`."""
+    """An event further ahead of its partition's watermark does not advance it until other events agree: five, or one
+    for each `max_advance` that they are ahead. It becomes a dead letter if it is further after the wall clock, or after
+    a watermark that the producer sent. Make it longer than `lateness`."""
     idle_timeout: PositiveSpan = timedelta(seconds=30)
     """Wall time without events after which a partition no longer holds back the watermark of the others."""
     duplicate_window: PositiveSpan = timedelta(days=2)

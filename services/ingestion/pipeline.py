@@ -118,7 +118,7 @@ class Pipeline:
             if result.accepted.num_rows or result.refused:
                 results[event_type] = result
                 send([*self._dead_letters(result), *self._fan_out(event_type, result.accepted)])
-        advances = self.clock.advance()
+        advances = self.clock.advance(now_ms)
         for advance in advances:
             send(list(self._messages.watermark(advance, self._rows_to.partitions, self._outcomes_to.partitions)))
         self._answer_probes(probes, send)

@@ -5,11 +5,13 @@ wrong event time must not move it, and a pause must not stop it. So an event tha
 the watermark moves the clock only if there is evidence for it:
 
 - another partition of the loop has reached that time;
-- ``AGREEING`` events in a row are that far away, in the same direction;
+- ``AGREEING`` events in a row are that far ahead or behind;
 - together with other partitions, as many events are ahead by about the same time (`agree`);
 - the partition is idle, and the event happened just now by the wall clock.
 
-For the first watermark of a partition, two events that agree are enough.
+The further events are ahead, the more of them must agree: one for each ``max_advance``, unless they happened just now.
+A loop's watermark never goes back, so a burst of wrong events would make all right ones late until their time is
+reached. For the first watermark of a partition, two events that agree are enough.
 
 Such an event is accepted all the same: it becomes visible when the watermark reaches it. An event later than the wall
 clock allows is refused, and so is an event too far ahead of a producer's watermark, unless it happened just now.
@@ -17,7 +19,8 @@ clock allows is refused, and so is an event too far ahead of a producer's waterm
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +36,9 @@ BEFORE_ANY = 0
 """Arrival watermark of rows that arrived before their partition had a watermark."""
 HOUR_MS = 3_600_000
 AGREEING = 5
-"""Number of consecutive events far from the watermark that move the clock."""
+"""Least number of consecutive events far from the watermark that move the clock."""
+AGREEING_MOST = 200
+"""Number of consecutive events that move the clock however far ahead they are."""
 FIRST_AGREEING = 2
 """Number of events that agree for the first watermark of a partition."""
 
@@ -134,18 +139,20 @@ class ArrivalRules:
                 clock = PartitionClock(max(mark.watermark_ms, clock.watermark_ms or 0), True)
         return Arrivals(arrival, refused, clock, tuple(passed))
 
-    def agree(self, clocks: Mapping[TopicPartition, PartitionClock]) -> dict[TopicPartition, PartitionClock]:
+    def agree(
+        self, clocks: Mapping[TopicPartition, PartitionClock], now_ms: int | None = None
+    ) -> dict[TopicPartition, PartitionClock]:
         """Return clocks that follow their events ahead, because other partitions of the loop agree with these."""
         changed: dict[TopicPartition, PartitionClock] = {}
         ahead = {partition: clock for partition, clock in clocks.items() if clock.ahead_ms}
+        times_ms = sorted(time_ms for clock in ahead.values() for time_ms in clock.ahead_ms)
         for partition, clock in ahead.items():
             others = [changed.get(tp, other).watermark_ms for tp, other in clocks.items() if tp != partition]
             reached_ms = max(map(_known, others), default=_known(None)) + self.reach_ms
-            wanted = FIRST_AGREEING if clock.watermark_ms is None else AGREEING
             supported = [
                 time_ms
                 for time_ms in clock.ahead_ms
-                if time_ms <= reached_ms or self._count(ahead.values(), time_ms) >= wanted
+                if time_ms <= reached_ms or self._count(times_ms, time_ms) >= self._wanted(clock, time_ms, now_ms)
             ]
             if supported:
                 changed[partition] = self._follow(clock, supported)
@@ -211,9 +218,9 @@ class ArrivalRules:
                 return False, PartitionClock(known_ms, True)
             if not self._is_recent(time_ms, evidence.now_ms):
                 return True, clock
-            return False, self._ahead(clock, time_ms)
+            return False, self._ahead(clock, time_ms, evidence.now_ms)
         if time_ms > max(_known(known_ms), _known(evidence.elsewhere_ms)) + reach_ms:
-            return False, self._ahead(clock, time_ms)
+            return False, self._ahead(clock, time_ms, evidence.now_ms)
         if known_ms is not None and time_ms < known_ms - reach_ms:
             return False, self._behind(clock, time_ms, evidence.loop_ms)
         derived_ms = max(time_ms - self.lateness_ms, BEFORE_ANY)
@@ -221,15 +228,24 @@ class ArrivalRules:
             return False, PartitionClock(derived_ms)
         return False, PartitionClock(known_ms, ahead_ms=clock.ahead_ms)
 
-    def _ahead(self, clock: PartitionClock, time_ms: int) -> PartitionClock:
+    def _ahead(self, clock: PartitionClock, time_ms: int, now_ms: int | None) -> PartitionClock:
         times_ms = (*clock.ahead_ms, time_ms)
         if clock.watermark_ms is None:
             agreeing = [other for other in times_ms if abs(other - time_ms) <= self.reach_ms]
             if len(agreeing) >= FIRST_AGREEING:
                 return self._follow(clock, agreeing)
-        if len(times_ms) < AGREEING:
-            return PartitionClock(clock.watermark_ms, clock.explicit, times_ms)
-        return self._follow(clock, times_ms)
+        for count, first_ms in zip(range(len(times_ms), AGREEING - 1, -1), sorted(times_ms), strict=False):
+            if count >= self._wanted(clock, first_ms, now_ms):
+                return self._follow(clock, [other for other in times_ms if other >= first_ms])
+        return PartitionClock(clock.watermark_ms, clock.explicit, times_ms)
+
+    def _wanted(self, clock: PartitionClock, time_ms: int, now_ms: int | None) -> int:
+        """Return how many events must agree before a clock moves to this time."""
+        if clock.watermark_ms is None:
+            return FIRST_AGREEING
+        if self._is_recent(time_ms, now_ms):
+            return AGREEING
+        return min(max((time_ms - clock.watermark_ms) // self.max_advance_ms, AGREEING), AGREEING_MOST)
 
     def _behind(self, clock: PartitionClock, time_ms: int, loop_ms: int | None) -> PartitionClock:
         times_ms = (*clock.behind_ms, time_ms)
@@ -249,9 +265,9 @@ class ArrivalRules:
                 ahead.append(time_ms)
         return PartitionClock(watermark_ms, ahead_ms=tuple(ahead))
 
-    def _count(self, clocks: Iterable[PartitionClock], time_ms: int) -> int:
-        """Return how many events ahead are about as late as ``time_ms``."""
-        return sum(abs(other - time_ms) <= self.reach_ms for clock in clocks for other in clock.ahead_ms)
+    def _count(self, times_ms: Sequence[int], time_ms: int) -> int:
+        """Return how many of the times, which are sorted, are about ``time_ms``."""
+        return bisect_right(times_ms, time_ms + self.reach_ms) - bisect_left(times_ms, time_ms - self.reach_ms)
 
     def _is_recent(self, time_ms: int, now_ms: int | None) -> bool:
         return now_ms is not None and abs(time_ms - now_ms) <= self.max_advance_ms

@@ -72,9 +72,9 @@ class LoopClock:
         )
         self.partitions.update(settled)
 
-    def advance(self) -> list[Advance]:
+    def advance(self, now_ms: int | None = None) -> list[Advance]:
         """Return the watermarks that the loop has now reached, ascending, each once."""
-        for partition, clock in self.rules.agree(self.partitions).items():
+        for partition, clock in self.rules.agree(self.partitions, now_ms).items():
             self.note(partition, clock, _hour(clock))
         active = [clock.watermark_ms for partition, clock in self.partitions.items() if partition not in self.idle]
         lowest_ms = lowest(active) if active else self._newest_ms()

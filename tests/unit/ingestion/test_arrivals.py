@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftloop.bus.ports import TopicPartition
-from services.ingestion.domain.arrivals import AGREEING, ArrivalRules, Arrivals, Evidence, Mark, PartitionClock
+from services.ingestion.domain.arrivals import (
+    AGREEING,
+    AGREEING_MOST,
+    ArrivalRules,
+    Arrivals,
+    Evidence,
+    Mark,
+    PartitionClock,
+)
 from services.ingestion.domain.watermarks import Advance, LoopClock
 
 RULES = ArrivalRules(lateness_ms=5, max_advance_ms=50)
@@ -83,11 +91,40 @@ def test_an_event_too_far_ahead_is_accepted_and_does_not_advance_the_clock() -> 
 
 
 def test_a_gap_is_over_after_events_in_a_row_that_are_ahead() -> None:
-    before, after = [100, 101, 102], [1000, 1001, 1040, 1002, 1003]
+    before, after = [100, 101, 102], [300, 301, 340, 302, 303]
     assert watermark([*before, *after[:-1]]) == 97
     arrivals = read([*before, *after])
-    assert arrivals.clock == PartitionClock(1035)
+    assert arrivals.clock == PartitionClock(335)
     assert not arrivals.refused.any()
+
+
+def test_a_long_gap_is_over_after_one_event_for_each_max_advance_of_it() -> None:
+    before, after = [100, 101, 102], list(range(1000, 1018))
+    assert (1000 - 97) // RULES.max_advance_ms == len(after)
+    assert watermark([*before, *after[:-1]]) == 97
+    assert watermark([*before, *after]) == after[-1] - RULES.lateness_ms
+
+
+def test_events_after_a_long_gap_that_happened_just_now_move_the_clock_like_those_after_a_short_one() -> None:
+    after = list(range(1000, 1005))
+    assert watermark([100, 101, *after], evidence=Evidence(now_ms=1010)) == 999
+    assert watermark([100, 101, 700, *after], evidence=Evidence(now_ms=1010)) == 999
+    assert watermark([100, 101, *after], evidence=Evidence(now_ms=1100)) == 96
+
+
+def test_a_burst_of_wrong_events_does_not_move_the_clock() -> None:
+    """A producer's mistake, such as another year, which the wall clock does not rule out."""
+    burst = [100 + 150 * RULES.max_advance_ms + number for number in range(149)]
+    arrivals = read([100, 101, *burst, 102, 103], evidence=Evidence(now_ms=10**6))
+    assert arrivals.clock == PartitionClock(98)
+    assert not arrivals.refused.any()
+    assert arrivals.arrival_ms.max() == 97, "no right event after the burst is late"
+
+
+def test_no_gap_needs_more_than_the_most_agreeing_events() -> None:
+    after = [10**9] * AGREEING_MOST
+    assert watermark([100, 101, *after[:-1]]) == 96
+    assert watermark([100, 101, *after]) == 10**9 - RULES.lateness_ms
 
 
 def test_events_that_are_each_further_ahead_than_allowed_still_move_the_clock() -> None:
@@ -96,11 +133,11 @@ def test_events_that_are_each_further_ahead_than_allowed_still_move_the_clock() 
 
 
 def test_a_far_event_among_those_after_a_gap_does_not_move_the_clock() -> None:
-    assert watermark([100, 101, 5000, 1001, 1002, 1003, 1004]) == 999
+    assert watermark([100, 101, 5000, 301, 302, 303, 304]) == 299
 
 
 def test_events_repeated_during_a_gap_do_not_delay_its_end() -> None:
-    assert watermark([100, 101, 1000, 100, 1001, 60, 1002, 100, 1003, 101, 1004]) == 999
+    assert watermark([100, 101, 300, 100, 301, 60, 302, 100, 303, 101, 304]) == 299
 
 
 def test_a_partition_follows_another_one_of_its_loop_at_once() -> None:
@@ -134,8 +171,21 @@ def test_partitions_whose_events_agree_move_together() -> None:
     loop = LoopClock({TopicPartition("t", n): PartitionClock(100) for n in range(AGREEING)}, RULES)
     for number, partition in enumerate(loop.partitions):
         assert loop.advance() == ([] if number else [Advance(100, 1)])
-        loop.read(partition, np.array([1000 + number]), (), None)
-    assert [advance.watermark_ms for advance in loop.advance()] == [995]
+        loop.read(partition, np.array([300 + number]), (), None)
+    assert [advance.watermark_ms for advance in loop.advance()] == [295]
+
+
+@pytest.mark.parametrize(("now_ms", "moves"), [(None, False), (5000, False), (1010, True)])
+def test_partitions_whose_events_are_far_ahead_need_more_of_them_unless_they_happened_just_now(
+    now_ms: int | None, moves: bool
+) -> None:
+    loop = LoopClock({TopicPartition("t", n): PartitionClock(100) for n in range(AGREEING)}, RULES)
+    for number, partition in enumerate(loop.partitions):
+        loop.read(partition, np.array([1000 + number]), (), now_ms)
+    assert loop.advance(now_ms)[-1].watermark_ms == (995 if moves else 100)
+    for number, partition in enumerate(loop.partitions):
+        loop.read(partition, np.array([1010 + number] * 3), (), now_ms)
+    assert loop.advance(now_ms)[-1].watermark_ms > 995
 
 
 def test_two_partitions_that_agree_start_the_clocks_of_both() -> None:

@@ -36,6 +36,21 @@ def test_a_gap_longer_than_max_advance_loses_nothing_and_does_not_stop_the_loop(
     assert newest_watermark(harness) == START_MS + 117 * HOUR_MS
 
 
+def test_a_batch_with_wrong_times_makes_no_right_event_late(harness: IngestionHarness, producer: Producer) -> None:
+    harness.clock = FakeClock(NOW_MS)
+    right, wrong = [*range(20)], [90 * DAY_H + number for number in range(16)]
+    for number, hour in enumerate([*right[:10], *wrong, *right[10:]]):
+        producer.json(PLACED, placed(f"{number}", hour), number % 2)
+        producer.json(PAID, paid(f"{number}", hour), number % 2)
+    harness.ingest()
+    assert newest_watermark(harness) == START_MS + 17 * HOUR_MS
+    assert harness.rejected() == []
+    for event_type in (PLACED, PAID):
+        rows = harness.events("orders", event_type)
+        assert len(rows) == len(right) + len(wrong)
+        assert [row["event_id"] for row in rows if row["event_time_ms"] < row["arrival_watermark_ms"]] == []
+
+
 def test_one_event_in_each_partition_after_a_gap_is_enough_if_the_partitions_agree(
     harness: IngestionHarness, producer: Producer
 ) -> None:
