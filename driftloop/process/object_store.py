@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from driftloop.process.atomic_file import replace_file
 from driftloop.process.errors import ConfigError, DriftloopError, Retriable
 
 if TYPE_CHECKING:
@@ -58,6 +59,38 @@ class RemoteFolder:
 
 Folder = Path | RemoteFolder
 """A folder on this machine, or in a bucket."""
+
+
+def folder_of(url: str) -> tuple[Folder, str]:
+    """Return the folder and the name of a path or URL of a file."""
+    folder, _, name = url.rpartition("/")
+    return (RemoteFolder(folder) if folder.startswith(SCHEME) else Path(folder)), name
+
+
+def write_file(folder: Folder, name: str, content: bytes) -> None:
+    """Store a file, or replace the one with that name. A reader sees the former content or the new one.
+
+    Raises:
+        Retriable: the server did not answer.
+    """
+    if isinstance(folder, Path):
+        replace_file(folder / name, content)
+        return
+    store, key = _open(f"{folder}/{name}")
+    with _translated(f"{folder}/{name}"):
+        store.put(key, content)
+
+
+def read_file(folder: Folder, name: str) -> bytes | None:
+    """Return a file's content, or None if there is no such file.
+
+    Raises:
+        Retriable: the server did not answer.
+    """
+    try:
+        return (folder / name).read_bytes() if isinstance(folder, Path) else _get(f"{folder}/{name}")
+    except (FileNotFoundError, ObjectError):
+        return None
 
 
 def upload_file(path: Path, folder: RemoteFolder, suffix: str) -> str:

@@ -25,22 +25,23 @@ from driftloop.runner.tables import Fence, open_database, reading
 from driftloop.runner.threads import ServiceWithWorkers
 from services.training import metrics
 from services.training.adapters import sql
-from services.training.adapters.subprocess_launcher import SubprocessLauncher
 from services.training.config import TrainingSettings
 from services.training.domain.matching import ImportPlan, Link
 from services.training.handlers import table
+from services.training.launchers import make_launcher
 from services.training.ports import Launcher
-from services.training.spec import ImportSpec, RunSpec, TableVersion, remove_stored_passwords
+from services.training.spec import RUNS, ImportSpec, RunSpec, TableVersion, remove_stored_passwords
 from services.training.worker import Worker
 
 NAME = "training"
 
 
 def build(settings: TrainingSettings, stop: threading.Event, lease: Lease) -> ServiceWithWorkers:
-    """Build the service on Kafka, its own database and subprocesses.
+    """Build the service on Kafka, its own database and the launcher that the settings name.
 
     Raises:
         LoopDefinitionError: a loop's files are wrong.
+        ConfigError: a setting of the launcher is missing or wrong.
     """
     remove_stored_passwords(settings.home)
     loops = {loop.name: loop for loop in load_loops(settings.loops_dir, settings.loops)}
@@ -53,7 +54,7 @@ def build(settings: TrainingSettings, stop: threading.Event, lease: Lease) -> Se
         handlers=handlers,
         consumer=KafkaLifecycleConsumer(kafka, topics_of(handlers), NAME),
         producer=KafkaLifecycleProducer(kafka),
-        launcher=SubprocessLauncher(run_environment(settings)),
+        launcher=make_launcher(settings),
         clock=SystemClock(),
         fence=lease.check,
         topic_ids=topic_ids_of(kafka, handlers),
@@ -100,18 +101,6 @@ def assemble(
     return ServiceWithWorkers(lifecycle, [partial(worker.run, stop, settings.worker_pause_s)], stop)
 
 
-def run_environment(settings: TrainingSettings) -> dict[str, str]:
-    """Return the environment variables that a run's processes get in addition. Feast's SQLite store needs UTC."""
-    threads = str(settings.run_threads)
-    return {
-        "TZ": "UTC",
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "PYTHONHASHSEED": "0",
-        "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
-    }
-
-
 def spec_of(settings: TrainingSettings, loop: Loop, run: sql.Run) -> RunSpec:
     """Return the manifest of a run."""
     home = settings.home.resolve()
@@ -133,12 +122,14 @@ def spec_of(settings: TrainingSettings, loop: Loop, run: sql.Run) -> RunSpec:
         state_url=settings.state_url,
         mlflow_uri=settings.mlflow_uri,
         mlflow_artifacts="" if is_server else str(home / "mlflow" / "artifacts" / run.loop),
-        folder=str(home / "training" / run.loop / run.run_id),
+        folder=str(home / RUNS / run.loop / run.run_id),
         bundle_folder=str(settings.bundles.resolve() / run.loop / run.run_id),
         environment_lock=str(ROOT / "requirements.lock"),
         imported=_import_spec(settings, request.model) if request.HasField("model") else None,
         store_url=settings.store_url,
         threads=settings.run_threads,
+        time_limit_s=loop.definition.training.time_limit.total_seconds(),
+        memory_limit_mib=loop.definition.training.memory_limit_mib,
     )
 
 

@@ -9,5 +9,9 @@ class DataError(DriftloopError):
     """The window has no data to train a model on."""
 
 
+class LaunchRefused(DriftloopError):
+    """A run can never be launched with these settings."""
+
+
 class ModelError(DriftloopError):
     """The model's scores are not finite, or its export differs."""

@@ -22,6 +22,11 @@ BREAKER_OPEN = Gauge(
 )
 PAUSED = Gauge("driftloop_training_paused", "1 while retraining is paused.", ("loop",))
 LAUNCHES = Counter("driftloop_training_launches", "Processes started for runs, including repeats.", ("loop",))
+UNREACHABLE = Counter(
+    "driftloop_training_unreachable",
+    "Times that a run could not be launched or observed, because a server did not answer.",
+    ("loop",),
+)
 RUNS = Counter(
     "driftloop_training_runs", "Runs that ended, by how: trained, or the reason of failure.", ("loop", "end")
 )

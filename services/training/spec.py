@@ -1,6 +1,7 @@
 """Manifest and result of a run: JSON files in the run's folder.
 
-Controller and run share nothing but this folder, so either can find the run after a restart.
+Controller and run share nothing but this folder, so either can find the run after a restart. A run on another machine
+has a folder there; manifest and result are copied through a folder in a bucket (`services.training.run.remote`).
 """
 
 from __future__ import annotations
@@ -8,18 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from driftloop.process.atomic_file import replace_file
 from driftloop.process.errors import ConfigError
+from driftloop.process.object_store import Folder, RemoteFolder, folder_of, locate_shared, read_file, write_file
 from driftloop.process.redaction import HIDDEN, redact
-from driftloop.process.settings import Settings
+from driftloop.process.settings import ROOT, Settings
 from services.training.domain.matching import ImportPlan
 
 SPEC = "spec.json"
 RESULT = "result.json"
+RUNS = "training"
+"""Folder of the runs' folders, below the home and in a bucket."""
+IMPORTS = "imports"
+"""Folder of imported models, below the home and in a bucket."""
 _PID = "pid"
 
 _STORED_PLAN = "asking"
@@ -88,6 +94,10 @@ class RunSpec:
     """Folder in a bucket that gets bundle and holdout too; empty: other services read them in `bundle_folder`."""
     threads: int = 1
     """Threads of the training framework and ONNX Runtime. With one thread, the same manifest gives the same weights."""
+    time_limit_s: float = 0.0
+    """Wall time after which the run fails; 0: older versions did not store it."""
+    memory_limit_mib: int = 0
+    """Memory above which the run fails; 0: older versions did not store it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +151,36 @@ def _pid_space() -> str:
 
 def write_spec(spec: RunSpec) -> Path:
     """Write the spec into the run's folder; return the file."""
+    return Path(copy_spec(spec, Path(spec.folder)))
+
+
+def copy_spec(spec: RunSpec, folder: Folder) -> str:
+    """Write the spec into a folder that another machine reads; return the file's path or URL.
+
+    Raises:
+        Retriable: the bucket's server did not answer.
+    """
     data = asdict(spec)
     for name in _ADDRESSES:
         data[name] = redact(data[name])
     if spec.imported is not None:
         data["imported"][_STORED_PLAN] = data["imported"].pop("plan")
-    return _write(Path(spec.folder) / SPEC, data)
+    write_file(folder, SPEC, _json(data))
+    return f"{folder}/{SPEC}"
 
 
-def read_spec(path: Path) -> RunSpec:
-    """Read what `write_spec` wrote.
+def read_spec(path: Path | str) -> RunSpec:
+    """Read what `write_spec` or `copy_spec` wrote.
 
     Raises:
-        OSError: the file does not exist.
-        ConfigError: an address was stored without its password, and this process has no such setting.
+        ConfigError: the file does not exist, or an address was stored without its password, and this process has no
+            such setting.
+        Retriable: the bucket's server did not answer.
     """
-    data = json.loads(path.read_text())
+    content = read_file(*folder_of(str(path)))
+    if content is None:
+        raise ConfigError(f"{path}: there is no such file")
+    data = json.loads(content)
     for name in _ADDRESSES:
         if redact(data[name]) == data[name] and HIDDEN in data[name]:
             data[name] = _from_environment(name, data[name])
@@ -168,12 +192,38 @@ def read_spec(path: Path) -> RunSpec:
 
 def remove_stored_passwords(home: Path) -> None:
     """Rewrite specs in which an earlier version stored an address with its password."""
-    for path in (home / "training").glob(f"*/*/{SPEC}"):
+    for path in (home / RUNS).glob(f"*/*/{SPEC}"):
         with suppress(ValueError, TypeError):  # a damaged spec: its run fails
             data = json.loads(path.read_bytes())
             hidden = {name: redact(data[name]) for name in _ADDRESSES if name in data}
             if data != data | hidden:
-                _write(path, data | hidden)
+                replace_file(path, _json(data | hidden))
+
+
+def on_this_machine(spec: RunSpec, settings: Settings) -> RunSpec:
+    """Return a spec of another machine with this machine's folders.
+
+    Raises:
+        ObjectError: the imported model is not in the bucket.
+        Retriable: the bucket's server did not answer.
+    """
+    home = settings.home.resolve()
+    imported = spec.imported
+    if imported is not None:
+        # the bucket is that of the spec: its model has the same name below each machine's home
+        name = f"{IMPORTS}/{Path(imported.path).name}"
+        path = locate_shared(RemoteFolder(spec.store_url), name, settings.object_cache)
+        imported = replace(imported, path=str(path.resolve()))
+    return replace(
+        spec,
+        loop_folder=str(settings.loops_dir.resolve() / Path(spec.loop_folder).name),
+        home=str(home),
+        feature_repo=str(settings.feature_repo.resolve()),
+        folder=str(home / RUNS / spec.loop / spec.run_id),
+        bundle_folder=str(settings.bundles.resolve() / spec.loop / spec.run_id),
+        environment_lock=str(ROOT / "requirements.lock"),
+        imported=imported,
+    )
 
 
 def _from_environment(name: str, stored: str) -> str:
@@ -189,25 +239,33 @@ def _imported(data: dict[str, Any]) -> ImportSpec:
     return ImportSpec(**data, plan=ImportPlan(inputs, plan["output"], tuple(plan["score_columns"]), plan["link"]))
 
 
-def write_result(folder: Path, result: Result) -> None:
-    """Write a run's result atomically."""
+def write_result(folder: Folder, result: Result) -> None:
+    """Write a run's result atomically.
+
+    Raises:
+        Retriable: the bucket's server did not answer.
+    """
     kind = "trained" if isinstance(result, Trained) else "failed"
     if isinstance(result, Failed):
         result = Failed(result.reason, redact(result.detail))
-    _write(folder / RESULT, {"kind": kind, **asdict(result)})
+    write_file(folder, RESULT, _json({"kind": kind, **asdict(result)}))
 
 
-def read_result(folder: Path) -> Result | None:
-    """Return a run's result, if it has one. A run whose result cannot be read has failed."""
-    try:
-        data = json.loads((folder / RESULT).read_bytes())
-        return Trained(**data) if data.pop("kind") == "trained" else Failed(**data)
-    except FileNotFoundError:
+def read_result(folder: Folder) -> Result | None:
+    """Return a run's result, if it has one. A run whose result cannot be read has failed.
+
+    Raises:
+        Retriable: the bucket's server did not answer.
+    """
+    content = read_file(folder, RESULT)
+    if content is None:
         return None
+    try:
+        data = json.loads(content)
+        return Trained(**data) if data.pop("kind") == "trained" else Failed(**data)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return Failed("error", f"{folder / RESULT} is damaged: {error}")
 
 
-def _write(path: Path, data: Mapping[str, Any]) -> Path:
-    replace_file(path, json.dumps(data, sort_keys=True, indent=1))
-    return path
+def _json(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, sort_keys=True, indent=1).encode()

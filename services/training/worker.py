@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import Message
@@ -19,15 +18,18 @@ from sqlalchemy import Connection, Engine
 from driftloop.contracts import training_pb2 as training
 from driftloop.events import ids
 from driftloop.events.envelope import Draft, Envelope
-from driftloop.loop.definition import TrainingDefinition, to_ms
+from driftloop.loop.definition import TrainingDefinition
 from driftloop.process import log
 from driftloop.process.clock import Clock
+from driftloop.process.errors import Retriable
 from driftloop.runner import outbox
 from driftloop.runner.tables import reading
 from services.training import metrics
 from services.training.adapters import sql
 from services.training.domain import controller
 from services.training.domain.state import RetrainState
+from services.training.errors import LaunchRefused
+from services.training.limits import exceeded_limit
 from services.training.ports import Launcher, Observation
 from services.training.spec import Failed, Result, RunSpec, Trained
 
@@ -47,11 +49,15 @@ class Worker:
     clock: Clock
 
     def run(self, stop: threading.Event, pause_s: float) -> None:
-        """Work until the event is set, then stop the processes. The next start launches their runs again."""
+        """Work until the event is set, then stop the processes. The next start launches their runs again.
+
+        Runs that outlive the service continue; the next start finds them.
+        """
         try:
             while not stop.wait(pause_s):
                 self.tick()
-            self.interrupt()
+            if not self.launcher.outlives_service:
+                self.interrupt()
         finally:
             self.launcher.close()
 
@@ -66,15 +72,19 @@ class Worker:
         """
         for run in self._open_runs():
             if run.phase == "running" and self._replace(run, replace(run, launches=max(0, run.launches - 1))):
-                self.launcher.stop(Path(self.spec_of(run).folder))
+                self.launcher.stop(self.spec_of(run))
 
     def tick(self) -> None:
-        """Check each open run once."""
+        """Check each open run once. A run that cannot be reached now is checked again by the next call."""
         for run in self._open_runs():
-            if run.phase == "waiting":
-                self._start(run)
-            else:
-                self._watch(run)
+            try:
+                if run.phase == "waiting":
+                    self._start(run)
+                else:
+                    self._watch(run)
+            except Retriable as error:
+                metrics.UNREACHABLE.add(loop=run.loop)
+                log.get(__name__).warning("run-unreachable", loop=run.loop, run_id=run.run_id, error=str(error))
 
     def _open_runs(self) -> list[sql.Run]:
         with reading(self.engine) as connection:
@@ -96,36 +106,35 @@ class Worker:
         before, run = run, replace(run, launches=run.launches + 1, launched_wall_ms=self.clock.now_ms())
         if not self._replace(before, run):
             return
-        self.launcher.launch(self.spec_of(run))
+        try:
+            self.launcher.launch(self.spec_of(run))
+        except Retriable:
+            self._replace(run, replace(run, launches=before.launches))  # a failed attempt does not count
+            raise
+        except LaunchRefused as error:
+            self._finish(run, Failed("error", str(error)))
+            return
         metrics.LAUNCHES.add(loop=run.loop)
         log.get(__name__).info("launched", loop=run.loop, run_id=run.run_id, launches=run.launches)
 
     def _watch(self, run: sql.Run) -> None:
-        folder = Path(self.spec_of(run).folder)
-        observation = self.launcher.observe(folder)
+        spec = self.spec_of(run)
+        observation = self.launcher.observe(spec)
         metrics.RUN_MEMORY.set(observation.memory_mib, loop=run.loop)
-        broken = self._broken_limit(run, observation)
+        failure = observation.overdue or self._exceeded_limit(run, spec, observation)
         if observation.phase == "ended":
             self._finish(run, observation.result or Failed("error", observation.stderr_tail))
-        elif broken is not None:
-            self.launcher.stop(folder)
-            self._finish(run, self.launcher.observe(folder).result or broken)
+        elif failure is not None:
+            self.launcher.stop(spec)
+            self._finish(run, self.launcher.observe(spec).result or failure)
         elif observation.phase == "absent" and run.launches < _LAUNCHES:
             self._launch(run)
         elif observation.phase == "absent":
             self._finish(run, Failed("error", f"the process vanished {run.launches} times without a result"))
 
-    def _broken_limit(self, run: sql.Run, observation: Observation) -> Failed | None:
-        if observation.phase != "running":
-            return None
-        policy = self.policies[run.loop]
+    def _exceeded_limit(self, run: sql.Run, spec: RunSpec, observation: Observation) -> Failed | None:
         elapsed_ms = self.clock.now_ms() - (run.launched_wall_ms or 0)
-        if elapsed_ms > to_ms(policy.time_limit):
-            return Failed("timeout", f"still running after {elapsed_ms / 1000:.0f} s; the limit is {policy.time_limit}")
-        memory_mib, limit_mib = observation.memory_mib, policy.memory_limit_mib
-        if memory_mib > limit_mib:
-            return Failed("memory", f"{memory_mib:.0f} MiB in use; the limit is {limit_mib} MiB")
-        return None
+        return exceeded_limit(spec, observation, elapsed_ms / 1000, self.launcher.start_limit_s)
 
     def _finish(self, run: sql.Run, result: Result) -> None:
         trained = isinstance(result, Trained)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 
 from google.protobuf.message import Message
@@ -69,6 +68,8 @@ class SimulatedLauncher:
     launches: list[str] = field(default_factory=list)
     """Run of each process that was started."""
     calm: bool = False
+    start_limit_s: float = 0.0
+    outlives_service: bool = False
 
     def launch(self, spec: RunSpec) -> None:
         self.scheduler.pause("launch")
@@ -90,18 +91,18 @@ class SimulatedLauncher:
             length_ms = 100 * RUN_MS
         self.processes[spec.folder] = Process(now_ms + length_ms, result)
 
-    def observe(self, folder: Path) -> Observation:
+    def observe(self, spec: RunSpec) -> Observation:
         self.scheduler.pause("observe")
-        process = self.processes.get(str(folder))
+        process = self.processes.get(spec.folder)
         if process is None or (process.result is None and self.scheduler.now_ms() >= process.ends_ms):
             return Observation("absent")
         if self.scheduler.now_ms() < process.ends_ms:
             return Observation("running", memory_mib=100.0)
         return Observation("ended", result=process.result)
 
-    def stop(self, folder: Path) -> None:
+    def stop(self, spec: RunSpec) -> None:
         self.scheduler.pause("stop")
-        process = self.processes.get(str(folder))
+        process = self.processes.get(spec.folder)
         if process is not None and self.scheduler.now_ms() < process.ends_ms:
             process.ends_ms, process.result = self.scheduler.now_ms(), None
 

@@ -25,8 +25,8 @@ from services.training.spec import RunSpec, clear_pid, read_pid, read_result, wr
 
 LOCK = "lock"
 STDERR = "stderr.log"
+COMMAND = (sys.executable, "-m", "services.training.run")
 
-_COMMAND = (sys.executable, "-m", "services.training.run")
 _NICE = "5"
 _WAIT_S = 10.0
 _TAIL_LINES = 20
@@ -36,7 +36,10 @@ _TAIL_BYTES = 8192
 class SubprocessLauncher:
     """`services.training.ports.Launcher` with processes, each the leader of its own session."""
 
-    def __init__(self, environment: Mapping[str, str], command: Sequence[str] = _COMMAND) -> None:
+    start_limit_s = 0.0
+    outlives_service = False
+
+    def __init__(self, environment: Mapping[str, str], command: Sequence[str] = COMMAND) -> None:
         self._environment = {**os.environ, **environment}
         self._command = command
         self._processes: dict[Path, subprocess.Popen[bytes]] = {}
@@ -61,7 +64,8 @@ class SubprocessLauncher:
             write_pid(folder, process.pid)
         self._processes[folder] = process
 
-    def observe(self, folder: Path) -> Observation:
+    def observe(self, spec: RunSpec) -> Observation:
+        folder = Path(spec.folder)
         process = self._processes.get(folder)
         alive = process.poll() is None if process is not None else _is_locked(folder)
         result = read_result(folder)
@@ -75,7 +79,14 @@ class SubprocessLauncher:
         del self._processes[folder]
         return Observation("ended", stderr_tail=_stderr_tail(folder, process.returncode))
 
-    def stop(self, folder: Path) -> None:
+    def stop(self, spec: RunSpec) -> None:
+        self._stop(Path(spec.folder))
+
+    def close(self) -> None:
+        for folder in list(self._processes):
+            self._stop(folder)
+
+    def _stop(self, folder: Path) -> None:
         process = self._processes.pop(folder, None)
         pid = process.pid if process is not None else read_pid(folder)
         if pid is not None and (process is not None or _is_locked(folder)):
@@ -83,10 +94,6 @@ class SubprocessLauncher:
                 os.killpg(pid, signal.SIGKILL)
         if process is not None:
             process.wait(_WAIT_S)
-
-    def close(self) -> None:
-        for folder in list(self._processes):
-            self.stop(folder)
 
     def _reap(self, folder: Path) -> None:
         """Wait for a process that has written its result."""
@@ -97,7 +104,7 @@ class SubprocessLauncher:
             process.wait(_WAIT_S)
             del self._processes[folder]
         except subprocess.TimeoutExpired:
-            self.stop(folder)
+            self._stop(folder)
 
 
 @contextmanager

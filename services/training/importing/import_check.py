@@ -39,9 +39,7 @@ from services.training.domain.matching import (
 from services.training.importing import graph, mlflow_model
 from services.training.importing.limits import InspectionSettings, limit_inspection
 from services.training.inputs import model_inputs
-
-FOLDER = "imports"
-"""Folder below the home."""
+from services.training.spec import IMPORTS
 
 
 @dataclass(frozen=True)
@@ -89,12 +87,12 @@ def check_import(options: argparse.Namespace, settings: InspectionSettings) -> d
         import_options.link,
     )
     digest = hashlib.sha256(file.content).hexdigest()
-    uri = f"{FOLDER}/{digest}.onnx"
+    uri = f"{IMPORTS}/{digest}.onnx"
     path = settings.home / uri
     if not path.exists():
         replace_file(path, file.content)
     if isinstance(settings.shared, RemoteFolder):
-        upload_file(path, settings.shared / FOLDER, path.suffix)
+        upload_file(path, settings.shared / IMPORTS, path.suffix)
     command = {
         "uri": uri,
         "sha256": digest,

@@ -18,9 +18,12 @@ from driftloop.process.object_store import (
     ObjectError,
     RemoteFolder,
     download_file,
+    folder_of,
+    read_file,
     require_conditional_puts,
     upload_file,
     upload_folder,
+    write_file,
 )
 from tests.helpers.ports import free_ports
 from tests.helpers.s3 import BUCKET, S3
@@ -51,6 +54,14 @@ def test_a_folder_exists_once_it_has_an_object(folder: RemoteFolder, tmp_path: P
     upload_file(tmp_path / "a", folder / "below", ".txt")
     assert folder.exists()
     assert not RemoteFolder(f"{folder}/bel").exists()
+
+
+def test_a_file_is_replaced_and_read_under_its_name(folder: RemoteFolder) -> None:
+    assert read_file(folder, "spec.json") is None
+    for content in (b"first", b"second"):
+        write_file(folder, "spec.json", content)
+        assert read_file(folder, "spec.json") == content
+    assert folder_of(f"{folder}/spec.json") == (folder, "spec.json")
 
 
 def test_a_file_is_stored_under_its_digest_and_read_back(folder: RemoteFolder, tmp_path: Path) -> None:

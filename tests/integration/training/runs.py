@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from services.training.run import remote
 from services.training.spec import RunSpec
 from tests.unit.training.fakes import spec_in
 
@@ -16,5 +17,14 @@ def program(text: str) -> list[str]:
     return [sys.executable, "-c", head + text]
 
 
+def remote_program(text: str) -> list[str]:
+    """Return a command that executes such a program like `services.training.run.remote`."""
+    return [sys.executable, "-m", "tests.integration.training.runs", text]
+
+
 def spec_for(folder: Path) -> RunSpec:
     return replace(spec_in(folder), folder=str(folder))
+
+
+if __name__ == "__main__":
+    sys.exit(remote.main(sys.argv[2:], program(sys.argv[1])))

@@ -35,9 +35,10 @@ from driftloop.runner.service import topics_of
 from services.evaluation.adapters.bundles import LocalBundles
 from services.evaluation.adapters.holdouts import ParquetHoldouts
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
-from services.training.bootstrap import NAME, assemble, run_environment
+from services.training.bootstrap import NAME, assemble
 from services.training.config import TrainingSettings
 from services.training.handlers import table
+from services.training.launchers import run_environment
 from services.training.run.dataset import DATA_PROBLEM, FRAME, PROBLEM, Dataset, read_dataset
 from services.training.spec import SPEC, TableVersion, Trained, read_result, read_spec, write_spec
 from tests.helpers.editing import replace_once

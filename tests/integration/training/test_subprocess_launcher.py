@@ -1,3 +1,5 @@
+"""Tests of what only local processes have: process groups, priorities, locks and process ids."""
+
 from __future__ import annotations
 
 import os
@@ -6,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
 from services.training.spec import Failed, read_pid
 from tests.helpers.eventually import assert_eventually
+from tests.integration.training.launchers import gone
 from tests.integration.training.runs import program, spec_for
 
 pytestmark = pytest.mark.integration
@@ -34,29 +36,10 @@ def pid_of(folder: Path) -> int:
     return pid
 
 
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def test_a_result_is_observed_and_the_run_gets_the_environment(tmp_path: Path) -> None:
+def test_a_process_that_has_written_its_result_is_reaped(tmp_path: Path) -> None:
     launcher = launched(tmp_path, RESULT)
-    assert_eventually(lambda: launcher.observe(tmp_path).phase == "ended")
-    assert launcher.observe(tmp_path).result == Failed("data", "none")
+    assert_eventually(lambda: launcher.observe(spec_for(tmp_path)).phase == "ended")
     assert gone(pid_of(tmp_path))
-
-
-def test_a_crash_is_observed_with_the_end_of_its_stderr(tmp_path: Path) -> None:
-    launcher = launched(tmp_path, "raise ValueError('no such column')")
-    seen = []
-
-    def ended() -> bool:
-        seen.append(launcher.observe(tmp_path))
-        return seen[-1].phase == "ended"
-
-    assert_eventually(ended)
-    assert seen[-1].result is None
-    assert seen[-1].stderr_tail.startswith("exit code 1\n")
-    assert seen[-1].stderr_tail.endswith("ValueError: no such column")
 
 
 def test_memory_includes_all_processes_of_a_run(tmp_path: Path) -> None:
@@ -64,20 +47,9 @@ def test_memory_includes_all_processes_of_a_run(tmp_path: Path) -> None:
     child = f"import subprocess; subprocess.Popen([sys.executable, '-c', {hog!r}])\n"
     launcher = launched(tmp_path, child + "y = b'2' * (100 << 20)\n" + SLEEP)
     try:
-        assert_eventually(lambda: launcher.observe(tmp_path).memory_mib > 250)
+        assert_eventually(lambda: launcher.observe(spec_for(tmp_path)).memory_mib > 250)
     finally:
         launcher.close()
-
-
-def test_stop_ends_the_whole_group(tmp_path: Path) -> None:
-    child = "import subprocess; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-    launcher = launched(tmp_path, child + "(folder / 'child').write_text(str(c.pid))\n" + SLEEP)
-    assert_eventually(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text() != "")
-    pids = [pid_of(tmp_path), int((tmp_path / "child").read_text())]
-    assert launcher.observe(tmp_path).phase == "running"
-    launcher.stop(tmp_path)
-    assert_eventually(lambda: all(gone(pid) for pid in pids))
-    assert launcher.observe(tmp_path).phase == "absent"
 
 
 def test_a_run_has_its_own_session_and_low_priority(tmp_path: Path) -> None:
@@ -111,30 +83,30 @@ def test_a_live_run_of_a_killed_launcher_is_not_started_twice(tmp_path: Path) ->
     launcher = SubprocessLauncher({}, program(RESULT))
     try:
         pid = pid_of(tmp_path)
-        assert launcher.observe(tmp_path).phase == "running"
+        assert launcher.observe(spec_for(tmp_path)).phase == "running"
         assert_eventually(
-            lambda: launcher.observe(tmp_path).memory_mib > 1
+            lambda: launcher.observe(spec_for(tmp_path)).memory_mib > 1
         )  # almost 0 before the interpreter has started
         launcher.launch(spec_for(tmp_path))
         assert pid_of(tmp_path) == pid
     finally:
-        launcher.stop(tmp_path)
-    assert_eventually(lambda: launcher.observe(tmp_path).phase == "absent")
+        launcher.stop(spec_for(tmp_path))
+    assert_eventually(lambda: launcher.observe(spec_for(tmp_path)).phase == "absent")
     assert gone(pid)
 
 
 def test_the_result_of_a_killed_launchers_run_is_observed(tmp_path: Path) -> None:
     orphan(tmp_path, RESULT)
     launcher = SubprocessLauncher({}, program(SLEEP))
-    assert_eventually(lambda: launcher.observe(tmp_path).result == Failed("data", "orphan"))
+    assert_eventually(lambda: launcher.observe(spec_for(tmp_path)).result == Failed("data", "orphan"))
 
 
 def test_a_run_that_died_with_its_launcher_can_be_relaunched(tmp_path: Path) -> None:
     orphan(tmp_path, "os.kill(os.getpid(), 9)")
     launcher = SubprocessLauncher({"WORD": "second"}, program(RESULT))
-    assert_eventually(lambda: launcher.observe(tmp_path).phase == "absent")
+    assert_eventually(lambda: launcher.observe(spec_for(tmp_path)).phase == "absent")
     launcher.launch(spec_for(tmp_path))
-    assert_eventually(lambda: launcher.observe(tmp_path).result == Failed("data", "second"))
+    assert_eventually(lambda: launcher.observe(spec_for(tmp_path)).result == Failed("data", "second"))
 
 
 def test_a_run_of_another_machine_is_seen_but_not_killed(tmp_path: Path) -> None:
@@ -144,11 +116,11 @@ def test_a_run_of_another_machine_is_seen_but_not_killed(tmp_path: Path) -> None
     try:
         (tmp_path / "pid").write_text(f"{bystander.pid} another-boot/pid:[1]")
         other = SubprocessLauncher({}, program(RESULT))
-        assert other.observe(tmp_path).phase == "running"
-        other.stop(tmp_path)
+        assert other.observe(spec_for(tmp_path)).phase == "running"
+        other.stop(spec_for(tmp_path))
         other.close()
         assert bystander.poll() is None
-        assert owner.observe(tmp_path).phase == "running"
+        assert owner.observe(spec_for(tmp_path)).phase == "running"
     finally:
         owner.close()
         bystander.kill()

@@ -43,21 +43,35 @@ class ManualLauncher:
     runs: dict[Path, Observation] = field(default_factory=dict)
     stopped: list[Path] = field(default_factory=list)
     result_at_stop: Result | None = None
+    start_limit_s: float = 0.0
+    outlives_service: bool = False
+
+    error: Exception | None = None
+    """Raised by each call, until it is None again."""
 
     def launch(self, spec: RunSpec) -> None:
+        self._fail()
         self.launched.append(spec)
         self.runs[Path(spec.folder)] = Observation("running", memory_mib=100.0)
 
-    def observe(self, folder: Path) -> Observation:
-        return self.runs.get(folder, Observation("absent"))
+    def observe(self, spec: RunSpec) -> Observation:
+        self._fail()
+        return self.runs.get(Path(spec.folder), Observation("absent"))
 
-    def stop(self, folder: Path) -> None:
+    def stop(self, spec: RunSpec) -> None:
+        self._stop(Path(spec.folder))
+
+    def _stop(self, folder: Path) -> None:
         self.stopped.append(folder)
         self.runs[folder] = Observation("ended", result=self.result_at_stop, stderr_tail="killed")
 
     def close(self) -> None:
         for folder in list(self.runs):
-            self.stop(folder)
+            self._stop(folder)
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
 
     @property
     def folder(self) -> Path:

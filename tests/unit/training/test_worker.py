@@ -15,13 +15,14 @@ from driftloop.contracts.topics import message_class, topic
 from driftloop.events.envelope import Envelope, from_record
 from driftloop.loop import Loop, load_loop
 from driftloop.loop.definition import TrainingDefinition
-from driftloop.process.errors import LeaseLost
+from driftloop.process.errors import LeaseLost, Retriable
 from driftloop.runner import outbox
 from driftloop.runner.tables import open_database
 from services.training.adapters import sql
 from services.training.bootstrap import spec_of
 from services.training.config import TrainingSettings
 from services.training.domain.state import Chain, RetrainState
+from services.training.errors import LaunchRefused
 from services.training.ports import Observation
 from services.training.spec import Failed, TableVersion
 from services.training.worker import Worker
@@ -260,6 +261,67 @@ def test_a_run_killed_between_start_and_launch_is_launched_later(
     make_harness(harness.engine, loop, tmp_path, harness.launcher, harness.clock).worker.tick()
     assert len(harness.launcher.launched) == 1
     assert [type(event.data).__name__ for event in harness.events()] == ["RunStarted"]
+
+
+def test_a_run_that_outlives_the_service_continues_after_a_stop(harness: Harness, loop: Loop, tmp_path: Path) -> None:
+    harness.launcher.outlives_service = True
+    harness.start()
+    stop = threading.Event()
+    stop.set()
+    harness.worker.run(stop, 0.01)
+    again = make_harness(harness.engine, loop, tmp_path, harness.launcher, harness.clock)
+    harness.launcher.end(TRAINED)
+    again.worker.tick()
+    assert len(harness.launcher.launched) == 1
+    assert [type(event.data).__name__ for event in harness.events()] == ["RunStarted", "CandidateTrained"]
+
+
+def test_a_launcher_that_does_not_answer_is_asked_again(harness: Harness) -> None:
+    harness.launcher.error = Retriable("no answer")
+    harness.start()
+    for _ in range(5):
+        harness.worker.tick()
+    assert harness.launcher.launched == []
+    harness.launcher.error = None
+    harness.worker.tick()
+    harness.launcher.error = Retriable("no answer")
+    harness.worker.tick()
+    harness.launcher.error = None
+    harness.launcher.end(TRAINED)
+    harness.worker.tick()
+    assert [spec.run_id for spec in harness.launcher.launched] == ["run-1"]
+    assert [type(event.data).__name__ for event in harness.events()] == ["RunStarted", "CandidateTrained"]
+
+
+def test_a_run_that_can_never_be_launched_has_failed(harness: Harness) -> None:
+    harness.launcher.error = LaunchRefused("no such namespace")
+    harness.start()
+    assert (harness.failure().reason, harness.failure().detail) == ("error", "no such namespace")
+    assert harness.state().chain is None
+
+
+def test_a_run_that_does_not_start_in_time_is_stopped(harness: Harness) -> None:
+    harness.start()
+    harness.launcher.runs[harness.launcher.folder] = Observation("pending")
+    harness.clock.move(10_000)
+    harness.worker.tick()
+    assert harness.launcher.stopped == []
+    overdue = Failed("error", "did not start within 900 s: no node")
+    harness.launcher.runs[harness.launcher.folder] = Observation("pending", overdue=overdue)
+    harness.worker.tick()
+    assert harness.launcher.stopped == [harness.launcher.folder]
+    assert harness.failure().detail == overdue.detail
+
+
+def test_the_time_that_a_cluster_needs_to_start_a_run_does_not_count(harness: Harness) -> None:
+    harness.launcher.start_limit_s = 900.0
+    harness.start()
+    harness.clock.move(180 + 900)
+    harness.worker.tick()
+    assert harness.launcher.stopped == []
+    harness.clock.move(0.001)
+    harness.worker.tick()
+    assert harness.failure().reason == "timeout"
 
 
 class Late(dict[str, TrainingDefinition]):

@@ -1,0 +1,54 @@
+"""Chooses the launcher of runs, and checks that its settings fit together."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from driftloop.process.errors import ConfigError
+from services.training.adapters.subprocess_launcher import SubprocessLauncher
+from services.training.config import TrainingSettings
+from services.training.ports import Launcher
+
+_HERE = {"127.0.0.1", "localhost", "::1", ""}
+
+
+def make_launcher(settings: TrainingSettings) -> Launcher:
+    """Return the launcher that the settings name.
+
+    Raises:
+        ConfigError: a setting that it needs is missing or wrong.
+    """
+    if settings.launcher == "subprocess":
+        return SubprocessLauncher(run_environment(settings))
+    _require_shared_stores(settings)
+    if not settings.kubernetes_image:
+        raise ConfigError("DRIFTLOOP_LAUNCHER=kubernetes: set DRIFTLOOP_KUBERNETES_IMAGE to the image of a run")
+    from services.training.adapters.kubernetes_launcher import KubernetesLauncher  # its client is not always needed
+
+    return KubernetesLauncher(settings, settings.shared, run_environment(settings))
+
+
+def run_environment(settings: TrainingSettings) -> dict[str, str]:
+    """Return the environment variables that a run's processes get in addition. Feast's SQLite store needs UTC."""
+    threads = str(settings.run_threads)
+    return {
+        "TZ": "UTC",
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "PYTHONHASHSEED": "0",
+        "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
+    }
+
+
+def _require_shared_stores(settings: TrainingSettings) -> None:
+    """Raise ConfigError if a run on another machine could not reach a store."""
+    reason = f"DRIFTLOOP_LAUNCHER={settings.launcher}: a run on another machine"
+    if not settings.store_url:
+        raise ConfigError(f"{reason} needs a bucket; set DRIFTLOOP_STORE_URL")
+    if not settings.state_url or settings.state_url.startswith("sqlite"):
+        raise ConfigError(f"{reason} cannot read Feast's registry in an SQLite file; set DRIFTLOOP_STATE_URL")
+    if urlsplit(settings.state_url.format(service="feast")).hostname in _HERE:
+        raise ConfigError(f"{reason} cannot reach the database on this machine; name its host in DRIFTLOOP_STATE_URL")
+    mlflow = urlsplit(settings.mlflow_uri)
+    if mlflow.scheme not in ("http", "https") or mlflow.hostname in _HERE:
+        raise ConfigError(f"{reason} needs an MLflow server it can reach; set DRIFTLOOP_MLFLOW_URI to its http address")
