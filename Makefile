@@ -4,7 +4,7 @@ SHELL := bash
 export PATH := $(CURDIR)/.local/venv/bin:$(PATH)
 export TZ := UTC
 export PYTHONDONTWRITEBYTECODE :=
-export PYTHON TORCH_BACKEND BROWSER POSTGRES REDIS S3 CLIENTS UPGRADE
+export PYTHON TORCH_BACKEND BROWSER POSTGRES REDIS S3 RAY CLIENTS UPGRADE
 
 # Arguments for driftloop's commands, such as: make demo ARGS='--seed 3'
 ARGS ?=
@@ -17,7 +17,7 @@ PACKAGES = $(wildcard driftloop services loops tests feature_repo bench)
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install all that driftloop needs into .local (TORCH_BACKEND=cpu: no CUDA; for more tests BROWSER=1, POSTGRES=1, REDIS=1, S3=1, CLIENTS=1)
+setup: ## install all that driftloop needs into .local (TORCH_BACKEND=cpu: no CUDA; for more tests BROWSER=1, POSTGRES=1, REDIS=1, S3=1, RAY=1, CLIENTS=1)
 	@infra/setup/setup.sh
 
 demo: setup ## replay the reference loop on real flights, with a report in out/demo

@@ -62,7 +62,7 @@ Folder = Path | RemoteFolder
 
 
 def folder_of(url: str) -> tuple[Folder, str]:
-    """Return the folder and the name of a path or URL of a file."""
+    """Return the folder and the name of a file, from its path or URL."""
     folder, _, name = url.rpartition("/")
     return (RemoteFolder(folder) if folder.startswith(SCHEME) else Path(folder)), name
 

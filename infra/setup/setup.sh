@@ -10,6 +10,7 @@ POSTGRES=${POSTGRES:-}
 REDIS=${REDIS:-}
 CLIENTS=${CLIENTS:-}
 S3=${S3:-}
+RAY=${RAY:-}
 export UV_CACHE_DIR=${UV_CACHE_DIR:-$ROOT/.local/cache/uv}
 export UV_PYTHON_DOWNLOADS=never
 export UV_COMPILE_BYTECODE=1 # else every process compiles its imports, which doubles its start time
@@ -45,4 +46,5 @@ step prometheus "Prometheus (about 20 MB)"
 [[ -z $POSTGRES ]] || step postgres "PostgreSQL" infra/setup/apt.sh
 [[ -z $REDIS ]] || step redis "Redis" infra/setup/apt.sh
 [[ -z $S3 ]] || step s3 "an S3 server (about 60 MB)" requirements-s3.lock
+[[ -z $RAY ]] || step ray "Ray (about 300 MB)" requirements-ray.lock
 [[ -z $CLIENTS ]] || step clients "clients in other languages" infra/setup/apt.sh infra/setup/go.sh docs/clients.md

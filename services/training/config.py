@@ -13,8 +13,8 @@ from driftloop.process.settings import Settings
 class LauncherSettings(Settings):
     """Where runs are executed."""
 
-    launcher: Literal["subprocess", "kubernetes"] = "subprocess"
-    """`subprocess`: on this machine. `kubernetes`: each run is a Job."""
+    launcher: Literal["subprocess", "kubernetes", "ray"] = "subprocess"
+    """`subprocess`: on this machine. `kubernetes`: each run is a Job. `ray`: each run is a job of a Ray cluster."""
     launcher_start_limit_s: float = Field(default=900.0, gt=0)
     """Most seconds that a cluster may take to find a node and load the image. The run fails after that."""
 
@@ -56,7 +56,24 @@ def _pause_s(settings: Mapping[str, Any]) -> float:
     return 0.25 if settings.get("launcher", "subprocess") == "subprocess" else 2.0
 
 
-class TrainingSettings(KubernetesSettings):
+class RaySettings(LauncherSettings):
+    """A run as a job of a Ray cluster, whose machines have this version of driftloop and its variables."""
+
+    ray_address: str = Field(default="", pattern=r"^(https?://.+)?$")
+    """Address of the cluster's dashboard, such as `http://ray-head:8265`."""
+    ray_token_file: str = ""
+    """File with the cluster's token, if it asks for one."""
+    ray_cpus: float = Field(default=1.0, ge=0)
+    """CPUs to reserve for a run."""
+    ray_gpus: float = Field(default=0.0, ge=0)
+    """GPUs to reserve for a run."""
+    ray_extra_memory_mib: int = Field(default=1024, ge=0)
+    """MiB to reserve beyond the loop's `training.memory_limit_mib`."""
+    ray_resources: dict[str, float] = Field(default_factory=dict)
+    """Custom resources to reserve for a run, as JSON."""
+
+
+class TrainingSettings(KubernetesSettings, RaySettings):
     """Settings of the training service. When and how a loop trains is in its `loop.yaml`."""
 
     worker_pause_s: float = Field(default_factory=_pause_s, gt=0)

@@ -20,12 +20,27 @@ def make_launcher(settings: TrainingSettings) -> Launcher:
     """
     if settings.launcher == "subprocess":
         return SubprocessLauncher(run_environment(settings))
+    if settings.launcher == "ray":
+        return _ray(settings)
     _require_shared_stores(settings)
     if not settings.kubernetes_image:
         raise ConfigError("DRIFTLOOP_LAUNCHER=kubernetes: set DRIFTLOOP_KUBERNETES_IMAGE to the image of a run")
     from services.training.adapters.kubernetes_launcher import KubernetesLauncher  # its client is not always needed
 
     return KubernetesLauncher(settings, settings.shared, run_environment(settings))
+
+
+def _ray(settings: TrainingSettings) -> Launcher:
+    """Return the launcher of Ray jobs. A cluster on this machine reaches the stores of this machine."""
+    if not settings.ray_address:
+        raise ConfigError(
+            "DRIFTLOOP_LAUNCHER=ray: set DRIFTLOOP_RAY_ADDRESS to the cluster, such as http://ray-head:8265"
+        )
+    if urlsplit(settings.ray_address).hostname not in _HERE:
+        _require_shared_stores(settings)
+    from services.training.adapters.ray_launcher import RayLauncher  # its client is not always needed
+
+    return RayLauncher(settings, settings.shared, run_environment(settings))
 
 
 def run_environment(settings: TrainingSettings) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Ports of the worker. Adapters launch runs as local processes or as Kubernetes Jobs."""
+"""Ports of the worker. Adapters launch runs as local processes, Kubernetes Jobs or Ray jobs."""
 
 from __future__ import annotations
 

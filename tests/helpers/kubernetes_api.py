@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,10 +22,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import psutil
 import yaml
 
 from driftloop.process.settings import ROOT
+from tests.helpers.processes import kill_all
 
 NAMESPACE = "runs"
 _JOBS = re.compile(r"/apis/batch/v1/namespaces/([^/]+)/jobs(?:/([^/]+))?$")
@@ -81,8 +80,7 @@ class KubernetesApi:
         finally:
             server.shutdown()
             server.server_close()
-            for process in list(self.processes.values()):
-                _kill(process, signal.SIGKILL)
+            self.kill_pods()
             for waiter in self._threads:
                 waiter.join(60)
 
@@ -104,7 +102,7 @@ class KubernetesApi:
     def kill_pods(self) -> None:
         """Kill the processes of all pods."""
         for process in list(self.processes.values()):
-            _kill(process, signal.SIGKILL)
+            kill_all(process.pid)
 
     def end(self, name: str, state: Json | None, condition: Json) -> None:
         """End a Job as its controller would; ``state``: the container's, None if the pod is gone."""
@@ -140,7 +138,7 @@ class KubernetesApi:
             assert query["propagationPolicy"] == ["Foreground"]
             self.jobs[name]["metadata"]["deletionTimestamp"] = _now()
             if name in self.processes:
-                _kill(self.processes[name], signal.SIGTERM)
+                self.processes[name].terminate()
             else:
                 self._remove(name)
             return Answer(200, {"kind": "Status", "status": "Success"})
@@ -225,16 +223,6 @@ class KubernetesApi:
 def _container(**state: Json) -> Json:
     ready = "running" in state
     return {"name": "run", "state": state, "ready": ready, "restartCount": 0, "image": "", "imageID": ""}
-
-
-def _kill(process: subprocess.Popen[bytes], number: int) -> None:
-    """Signal what the container runs: a stop goes to its first process, a kill to all."""
-    with suppress(psutil.NoSuchProcess):
-        first = psutil.Process(process.pid)
-        descendants = first.children(recursive=True) if number == signal.SIGKILL else []
-        for each in (first, *descendants):
-            with suppress(psutil.NoSuchProcess):
-                each.send_signal(number)
 
 
 def _now() -> str:

@@ -7,16 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 import pytest
 
+from driftloop.process.settings import ROOT
 from services.training.adapters.kubernetes_launcher import KubernetesLauncher
+from services.training.adapters.ray_launcher import RayLauncher
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
-from services.training.config import KubernetesSettings
+from services.training.config import KubernetesSettings, RaySettings
 from services.training.ports import Launcher, Observation
 from services.training.spec import RUNS, RunSpec
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kubernetes_api import KubernetesApi
+from tests.helpers.processes import gone
+from tests.helpers.ray_api import RayApi
 from tests.integration.training.runs import program, remote_program, spec_for
 
 WORD = "WORD"
@@ -30,10 +33,11 @@ class Harness:
     home: Path
     make: Callable[[str], Launcher]
     """Takes the Python code of a run."""
+    run_id: str = "run-1"
 
     @property
     def spec(self) -> RunSpec:
-        return replace(spec_for(self.home / RUNS / "orders" / "run-1"), home=str(self.home))
+        return replace(spec_for(self.home / RUNS / "orders" / self.run_id), run_id=self.run_id)
 
     @property
     def folder(self) -> Path:
@@ -90,8 +94,22 @@ def kubernetes(home: Path, patch: pytest.MonkeyPatch) -> Iterator[Harness]:
         yield Harness(home, make)
 
 
+@contextmanager
+def ray(home: Path, _: pytest.MonkeyPatch) -> Iterator[Harness]:
+    folder = home / "ray"
+    folder.mkdir(parents=True)
+    with RayApi(folder).running() as api:
+        yield Harness(home, lambda text: ray_launcher(api.address, home, text))
+
+
+def ray_launcher(address: str, home: Path, text: str) -> RayLauncher:
+    settings = RaySettings(ray_address=address, launcher_start_limit_s=60, ray_extra_memory_mib=0)
+    environment = {WORD: "given", "PYTHONPATH": str(ROOT)}
+    return RayLauncher(settings, home, environment, command=remote_program(text))
+
+
 SETTINGS = KubernetesSettings(kubernetes_image="driftloop:1", launcher_start_limit_s=60)
-ALL = {"subprocess": subprocesses, "kubernetes": kubernetes}
+ALL = {"subprocess": subprocesses, "kubernetes": kubernetes, "ray": ray}
 
 
 @pytest.fixture(params=list(ALL))
@@ -99,7 +117,3 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     """Run the test once with each launcher."""
     with ALL[request.param](tmp_path, monkeypatch) as made:
         yield made
-
-
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

@@ -18,7 +18,8 @@ from services.training.ports import Launcher
 from services.training.spec import RunSpec, Trained
 from services.training.worker import Worker
 from tests.helpers.eventually import assert_eventually
-from tests.integration.training.launchers import Harness, gone
+from tests.helpers.processes import gone
+from tests.integration.training.launchers import Harness
 from tests.integration.training.launchers import harness as harness
 from tests.unit.training.policies import policy
 

@@ -15,7 +15,7 @@ from services.training.adapters.subprocess_launcher import LOCK, STDERR
 from services.training.run import remote
 from services.training.spec import Failed, RunSpec, copy_spec, read_result
 from tests.helpers.eventually import assert_eventually
-from tests.integration.training.launchers import gone
+from tests.helpers.processes import gone
 from tests.integration.training.runs import remote_program, spec_for
 from tests.integration.training.test_launchers import RESULT, SLEEP
 

@@ -13,7 +13,7 @@ import pytest
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
 from services.training.spec import Failed, read_pid
 from tests.helpers.eventually import assert_eventually
-from tests.integration.training.launchers import gone
+from tests.helpers.processes import gone
 from tests.integration.training.runs import program, spec_for
 
 pytestmark = pytest.mark.integration

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from driftloop.process.errors import ConfigError
 from services.training.adapters.kubernetes_launcher import job_of
+from services.training.adapters.ray_launcher import RayLauncher
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
 from services.training.config import KubernetesSettings, TrainingSettings
 from services.training.launchers import make_launcher
@@ -53,6 +54,17 @@ def test_a_setting_that_a_run_in_a_cluster_needs_is_named(
         make_launcher(TrainingSettings())
     assert problem in str(refused.value)
     assert "hush" not in str(refused.value)
+
+
+def test_a_ray_cluster_elsewhere_needs_stores_that_it_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTLOOP_LAUNCHER", "ray")
+    with pytest.raises(ConfigError, match="set DRIFTLOOP_RAY_ADDRESS to the cluster"):
+        make_launcher(TrainingSettings())
+    monkeypatch.setenv("DRIFTLOOP_RAY_ADDRESS", "http://ray-head:8265")
+    with pytest.raises(ConfigError, match="DRIFTLOOP_LAUNCHER=ray: a run on another machine needs a bucket"):
+        make_launcher(TrainingSettings())
+    monkeypatch.setenv("DRIFTLOOP_RAY_ADDRESS", "http://127.0.0.1:8265")
+    assert isinstance(make_launcher(TrainingSettings()), RayLauncher)
 
 
 def test_an_unknown_launcher_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
