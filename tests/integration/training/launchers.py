@@ -20,6 +20,7 @@ from tests.helpers.eventually import assert_eventually
 from tests.helpers.kubernetes_api import KubernetesApi
 from tests.helpers.processes import gone
 from tests.helpers.ray_api import RayApi
+from tests.helpers.ray_cluster import RayCluster
 from tests.integration.training.runs import program, remote_program, spec_for
 
 WORD = "WORD"
@@ -109,11 +110,16 @@ def ray_launcher(address: str, home: Path, text: str) -> RayLauncher:
 
 
 SETTINGS = KubernetesSettings(kubernetes_image="driftloop:1", launcher_start_limit_s=60)
+REAL_RAY = "ray-cluster"
 ALL = {"subprocess": subprocesses, "kubernetes": kubernetes, "ray": ray}
 
 
-@pytest.fixture(params=list(ALL))
+@pytest.fixture(params=[*ALL, pytest.param(REAL_RAY, marks=pytest.mark.proof)])
 def harness(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
-    """Run the test once with each launcher."""
+    """Run the test once with each launcher. Each test on the real cluster has its own run id: Ray keeps them."""
+    if request.param == REAL_RAY:
+        cluster: RayCluster = request.getfixturevalue("ray_cluster")
+        yield Harness(tmp_path, lambda text: ray_launcher(cluster.address, tmp_path, text), run_id=tmp_path.name)
+        return
     with ALL[request.param](tmp_path, monkeypatch) as made:
         yield made

@@ -19,6 +19,7 @@ from services.training.spec import RunSpec, Trained
 from services.training.worker import Worker
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.processes import gone
+from tests.helpers.ray_cluster import ray_cluster as ray_cluster
 from tests.integration.training.launchers import Harness
 from tests.integration.training.launchers import harness as harness
 from tests.unit.training.policies import policy
