@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export RAY_USAGE_STATS_ENABLED=0 RAY_DISABLE_IMPORT_WARNING=1
 exec .local/ray/bin/ray start --head --block --port "$RAY_GCS_PORT" --dashboard-host 127.0.0.1 --dashboard-port "$RAY_PORT" \
-    --node-ip-address 127.0.0.1 --num-cpus "${RAY_CPUS:-4}" --object-store-memory 80000000 --temp-dir "$RAY_FOLDER"
+    --min-worker-port 0 --max-worker-port 0 --num-cpus "${RAY_CPUS:-4}" --object-store-memory 80000000 --temp-dir "$RAY_FOLDER"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from driftloop.process.errors import ConfigError
+from driftloop.process.object_store import RemoteFolder
 from services.training.adapters.subprocess_launcher import SubprocessLauncher
 from services.training.config import TrainingSettings
 from services.training.ports import Launcher
@@ -40,7 +41,8 @@ def _ray(settings: TrainingSettings) -> Launcher:
         _require_shared_stores(settings)
     from services.training.adapters.ray_launcher import RayLauncher  # its client is not always needed
 
-    return RayLauncher(settings, settings.shared, run_environment(settings))
+    shared = settings.shared if isinstance(settings.shared, RemoteFolder) else settings.home.resolve()
+    return RayLauncher(settings, shared, run_environment(settings))
 
 
 def run_environment(settings: TrainingSettings) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -30,9 +31,14 @@ class RayCluster(Server):
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def start(self, timeout_s: float = 240.0) -> None:
+        super().start(timeout_s)
+
     def _takes_jobs(self) -> bool:
+        """Return whether a job can be submitted; the interface answers before a node takes jobs."""
+        job = Request(f"{self.address}/api/jobs/", json.dumps({"entrypoint": "true"}).encode(), method="POST")
         try:
-            with urlopen(f"{self.address}/api/jobs/", timeout=5) as answer:
+            with urlopen(job, timeout=60) as answer:
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False

@@ -26,7 +26,8 @@ COMMAND = ("python", "-m", "services.training.run.remote")
 SPEC_KEY = "driftloop_spec"
 """Key of a job's metadata with the address of its spec."""
 
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 30.0
+"""Ray looks for a machine that starts the job before it answers."""
 _TAIL_LINES = 20
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from driftloop.process.errors import ConfigError, Retriable
 from services.training.adapters.ray_launcher import RayLauncher, job_id
-from services.training.config import RaySettings
+from services.training.config import RaySettings, TrainingSettings
 from services.training.errors import LaunchRefused
+from services.training.launchers import make_launcher
 from services.training.ports import Observation
 from services.training.spec import RUNS, Failed, RunSpec, Trained
 from tests.helpers.clock import FakeClock
@@ -57,6 +58,15 @@ def test_a_job_reserves_what_the_settings_say(cluster: Cluster) -> None:
     assert job["entrypoint_resources"] == {"fast_disk": 1.0}
     assert job["entrypoint"] == f"sleep 120 --spec {cluster.spec.folder}/spec.json"
     assert job["runtime_env"] == {"env_vars": {"TZ": "UTC"}}
+
+
+def test_a_job_finds_its_spec_from_any_folder(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home may be relative to the folder in which the services start."""
+    monkeypatch.chdir(cluster.home.parent)
+    settings = TrainingSettings(launcher="ray", ray_address=cluster.api.address, home=Path(cluster.home.name))
+    cluster.api.full = True
+    make_launcher(settings).launch(cluster.spec)
+    assert cluster.api.submitted[0]["entrypoint"].endswith(f"--spec {cluster.spec.folder}/spec.json")
 
 
 def test_a_run_that_finds_no_room_in_time_fails_with_rays_reason(cluster: Cluster) -> None:
