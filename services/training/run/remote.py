@@ -29,6 +29,8 @@ STOPPED = 143
 """Exit code after a stop on request (SIGTERM): no result is stored, so the run can start again."""
 
 _PAUSE_S = 0.25
+_BOUND = ("setpriv", "--pdeathsig", "KILL")
+"""Prefix of a command that the kernel kills when this process dies. Part of Debian's essential util-linux."""
 _KILLS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 """Files with the number of processes of this container that the kernel killed for want of memory; cgroups 2 and 1."""
 
@@ -66,7 +68,7 @@ def _spec(url: str, folder: Folder) -> RunSpec:
 
 def _execute(spec: RunSpec, command: Sequence[str], stop: threading.Event) -> Result | None:
     """Execute the run; return its result, or None if it was stopped."""
-    launcher, log = SubprocessLauncher({}, command), _Follower(Path(spec.folder) / STDERR)
+    launcher, log = SubprocessLauncher({}, (*_BOUND, *command)), _Follower(Path(spec.folder) / STDERR)
     kills = memory_kills()
     started = time.monotonic()
     launcher.launch(spec)

@@ -63,3 +63,13 @@ def test_a_folder_that_another_process_leaves_without_a_result_is_a_failed_run(t
         assert_eventually((tmp_path / STDERR).exists)  # it has found the lock held
     process.communicate(timeout=60)
     assert read_result(tmp_path) == Failed("error", "another process had the run's folder, and ended without a result")
+
+
+def test_a_run_does_not_outlive_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+    """In a pod all processes end with the first one. On a machine of a Ray cluster they would not."""
+    process = started(spec_for(tmp_path), SLEEP)
+    path = tmp_path / "pid-of-run"
+    pid = int(assert_eventually(lambda: path.read_text() if path.exists() else ""))
+    process.kill()
+    process.communicate(timeout=60)
+    assert_eventually(lambda: gone(pid))
