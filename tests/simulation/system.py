@@ -231,7 +231,14 @@ class System:
         return [service.run(), *parts]
 
     def _worker(self, engine: Engine) -> Worker:
-        return Worker("training", engine, self.launcher, {LOOP: self.definition.training}, _spec_of, self.scheduler)
+        return Worker(
+            "training", engine, self.launcher, {LOOP: self.definition.training}, self._spec_of, self.scheduler
+        )
+
+    def _spec_of(self, run: training_sql.Run) -> RunSpec:
+        policy = self.definition.training
+        limits = (policy.time_limit.total_seconds(), policy.memory_limit_mib)
+        return cast("RunSpec", _Spec(f"training/{run.run_id}", run.run_id, *limits))
 
     def _reconciler(self, engine: Engine) -> RouteReconciler:
         return RouteReconciler(
@@ -298,13 +305,11 @@ async def _together(*parts: Coroutine[Any, Any, None]) -> None:
         task.result()
 
 
-def _spec_of(run: training_sql.Run) -> RunSpec:
-    return cast("RunSpec", _Spec(f"training/{run.run_id}", run.run_id))
-
-
 @dataclass(frozen=True)
 class _Spec:
-    """The fields of a `RunSpec` that the simulated launcher reads."""
+    """The fields of a `RunSpec` that the worker and the simulated launcher read."""
 
     folder: str
     run_id: str
+    time_limit_s: float
+    memory_limit_mib: int
