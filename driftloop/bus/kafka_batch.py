@@ -150,6 +150,10 @@ class KafkaBatchConsumer:
     def end_offsets(self) -> Mapping[TopicPartition, int]:
         return self._offsets.ends(self._next)
 
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """Return the next offsets, at least those of the oldest records that the brokers still have."""
+        return {tp: max(first, self._next[tp]) for tp, first in self._offsets.first(self._next).items()}
+
     def topic_ids(self) -> Mapping[str, str]:
         return self._watch.ids()
 

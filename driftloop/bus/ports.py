@@ -109,6 +109,14 @@ class PausableConsumer(BatchConsumer, Protocol):
         ...
 
 
+class PositionedConsumer(BatchConsumer, Protocol):
+    """A `BatchConsumer` that tells where it reads."""
+
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """Return the next offset that it can read, per assigned partition."""
+        ...
+
+
 class BatchProducer(Protocol):
     """Writes from any thread. Waits a limited time if its queue is full; drops nothing. The owner closes it."""
 

@@ -193,3 +193,21 @@ class DriftDetected(_message.Message):
     explanation: str
     evidence_ids: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, loop: _Optional[str] = ..., detector: _Optional[str] = ..., release_id: _Optional[str] = ..., mode: _Optional[str] = ..., episode: _Optional[str] = ..., statistic: _Optional[float] = ..., threshold: _Optional[float] = ..., blocks: _Optional[int] = ..., explanation: _Optional[str] = ..., evidence_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WriterGivenUp(_message.Message):
+    __slots__ = ("loop", "writer", "start", "watermark_ms", "because", "who", "why")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    WRITER_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_MS_FIELD_NUMBER: _ClassVar[int]
+    BECAUSE_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    writer: str
+    start: int
+    watermark_ms: int
+    because: str
+    who: str
+    why: str
+    def __init__(self, loop: _Optional[str] = ..., writer: _Optional[str] = ..., start: _Optional[int] = ..., watermark_ms: _Optional[int] = ..., because: _Optional[str] = ..., who: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*driftloop/predictions/v1/predictions.proto\x12\x18\x64riftloop.predictions.v1\"U\n\x0cReleaseScore\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x14\n\x0c\x63lass_scores\x18\x04 \x03(\x01\")\n\nInputValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xd7\x03\n\x10PredictionServed\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x18\n\x10\x64\x65\x63ision_time_ms\x18\x04 \x01(\x03\x12\x12\n\nrelease_id\x18\x05 \x01(\t\x12\x0b\n\x03\x61rm\x18\x06 \x01(\t\x12\r\n\x05score\x18\x07 \x01(\x01\x12\x36\n\x06scores\x18\x08 \x03(\x0b\x32&.driftloop.predictions.v1.ReleaseScore\x12\x14\n\x0cinput_digest\x18\t \x01(\t\x12\x0f\n\x07numeric\x18\n \x03(\x01\x12\x13\n\x0b\x63\x61tegorical\x18\x0b \x03(\t\x12\x1c\n\x14\x66\x65\x61ture_watermark_ms\x18\x0c \x01(\x03\x12\x13\n\x0broute_epoch\x18\r \x01(\x03\x12\x1b\n\x13served_wall_time_ms\x18\x0e \x01(\x03\x12\x32\n\x07purpose\x18\x0f \x01(\x0e\x32!.driftloop.predictions.v1.Purpose\x12\x13\n\x0bstale_views\x18\x10 \x03(\t\x12:\n\x0cslice_inputs\x18\x11 \x03(\x0b\x32$.driftloop.predictions.v1.InputValue\"9\n\x13PredictionWatermark\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x14\n\x0cwatermark_ms\x18\x02 \x01(\x03*9\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\n\n\x06\x43LIENT\x10\x01\x12\t\n\x05PROBE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*driftloop/predictions/v1/predictions.proto\x12\x18\x64riftloop.predictions.v1\"U\n\x0cReleaseScore\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x14\n\x0c\x63lass_scores\x18\x04 \x03(\x01\")\n\nInputValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xd7\x03\n\x10PredictionServed\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x18\n\x10\x64\x65\x63ision_time_ms\x18\x04 \x01(\x03\x12\x12\n\nrelease_id\x18\x05 \x01(\t\x12\x0b\n\x03\x61rm\x18\x06 \x01(\t\x12\r\n\x05score\x18\x07 \x01(\x01\x12\x36\n\x06scores\x18\x08 \x03(\x0b\x32&.driftloop.predictions.v1.ReleaseScore\x12\x14\n\x0cinput_digest\x18\t \x01(\t\x12\x0f\n\x07numeric\x18\n \x03(\x01\x12\x13\n\x0b\x63\x61tegorical\x18\x0b \x03(\t\x12\x1c\n\x14\x66\x65\x61ture_watermark_ms\x18\x0c \x01(\x03\x12\x13\n\x0broute_epoch\x18\r \x01(\x03\x12\x1b\n\x13served_wall_time_ms\x18\x0e \x01(\x03\x12\x32\n\x07purpose\x18\x0f \x01(\x0e\x32!.driftloop.predictions.v1.Purpose\x12\x13\n\x0bstale_views\x18\x10 \x03(\t\x12:\n\x0cslice_inputs\x18\x11 \x03(\x0b\x32$.driftloop.predictions.v1.InputValue\"X\n\x13PredictionWatermark\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x14\n\x0cwatermark_ms\x18\x02 \x01(\x03\x12\x0e\n\x06writer\x18\x03 \x01(\t\x12\r\n\x05start\x18\x04 \x01(\x03\";\n\x0cWriterJoined\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x0e\n\x06writer\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x03\"9\n\nWriterLeft\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x0e\n\x06writer\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x03\"`\n\x06GiveUp\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x0e\n\x06writer\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x03\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x04 \x01(\t\x12\x0b\n\x03who\x18\x05 \x01(\t\x12\x0b\n\x03why\x18\x06 \x01(\t\"E\n\x0bGiveUpAsked\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\x0e\n\x06writer\x18\x02 \x01(\t\x12\x0b\n\x03who\x18\x03 \x01(\t\x12\x0b\n\x03why\x18\x04 \x01(\t*9\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\n\n\x06\x43LIENT\x10\x01\x12\t\n\x05PROBE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'driftloop.predictions.v1.predictions_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PURPOSE']._serialized_start=735
-  _globals['_PURPOSE']._serialized_end=792
+  _globals['_PURPOSE']._serialized_start=1055
+  _globals['_PURPOSE']._serialized_end=1112
   _globals['_RELEASESCORE']._serialized_start=72
   _globals['_RELEASESCORE']._serialized_end=157
   _globals['_INPUTVALUE']._serialized_start=159
@@ -40,5 +40,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTIONSERVED']._serialized_start=203
   _globals['_PREDICTIONSERVED']._serialized_end=674
   _globals['_PREDICTIONWATERMARK']._serialized_start=676
-  _globals['_PREDICTIONWATERMARK']._serialized_end=733
+  _globals['_PREDICTIONWATERMARK']._serialized_end=764
+  _globals['_WRITERJOINED']._serialized_start=766
+  _globals['_WRITERJOINED']._serialized_end=825
+  _globals['_WRITERLEFT']._serialized_start=827
+  _globals['_WRITERLEFT']._serialized_end=884
+  _globals['_GIVEUP']._serialized_start=886
+  _globals['_GIVEUP']._serialized_end=982
+  _globals['_GIVEUPASKED']._serialized_start=984
+  _globals['_GIVEUPASKED']._serialized_end=1053
 # @@protoc_insertion_point(module_scope)

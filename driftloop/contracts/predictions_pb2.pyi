@@ -75,9 +75,61 @@ class PredictionServed(_message.Message):
     def __init__(self, loop: _Optional[str] = ..., prediction_id: _Optional[str] = ..., key: _Optional[str] = ..., decision_time_ms: _Optional[int] = ..., release_id: _Optional[str] = ..., arm: _Optional[str] = ..., score: _Optional[float] = ..., scores: _Optional[_Iterable[_Union[ReleaseScore, _Mapping]]] = ..., input_digest: _Optional[str] = ..., numeric: _Optional[_Iterable[float]] = ..., categorical: _Optional[_Iterable[str]] = ..., feature_watermark_ms: _Optional[int] = ..., route_epoch: _Optional[int] = ..., served_wall_time_ms: _Optional[int] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., stale_views: _Optional[_Iterable[str]] = ..., slice_inputs: _Optional[_Iterable[_Union[InputValue, _Mapping]]] = ...) -> None: ...
 
 class PredictionWatermark(_message.Message):
-    __slots__ = ("loop", "watermark_ms")
+    __slots__ = ("loop", "watermark_ms", "writer", "start")
     LOOP_FIELD_NUMBER: _ClassVar[int]
     WATERMARK_MS_FIELD_NUMBER: _ClassVar[int]
+    WRITER_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
     loop: str
     watermark_ms: int
-    def __init__(self, loop: _Optional[str] = ..., watermark_ms: _Optional[int] = ...) -> None: ...
+    writer: str
+    start: int
+    def __init__(self, loop: _Optional[str] = ..., watermark_ms: _Optional[int] = ..., writer: _Optional[str] = ..., start: _Optional[int] = ...) -> None: ...
+
+class WriterJoined(_message.Message):
+    __slots__ = ("loop", "writer", "start")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    WRITER_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    writer: str
+    start: int
+    def __init__(self, loop: _Optional[str] = ..., writer: _Optional[str] = ..., start: _Optional[int] = ...) -> None: ...
+
+class WriterLeft(_message.Message):
+    __slots__ = ("loop", "writer", "start")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    WRITER_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    writer: str
+    start: int
+    def __init__(self, loop: _Optional[str] = ..., writer: _Optional[str] = ..., start: _Optional[int] = ...) -> None: ...
+
+class GiveUp(_message.Message):
+    __slots__ = ("loop", "writer", "start", "because", "who", "why")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    WRITER_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    BECAUSE_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    writer: str
+    start: int
+    because: str
+    who: str
+    why: str
+    def __init__(self, loop: _Optional[str] = ..., writer: _Optional[str] = ..., start: _Optional[int] = ..., because: _Optional[str] = ..., who: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...
+
+class GiveUpAsked(_message.Message):
+    __slots__ = ("loop", "writer", "who", "why")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    WRITER_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    writer: str
+    who: str
+    why: str
+    def __init__(self, loop: _Optional[str] = ..., writer: _Optional[str] = ..., who: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...

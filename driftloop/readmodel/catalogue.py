@@ -369,6 +369,22 @@ ENTRIES: dict[tuple[str, str], Entry] = {
         label="topic resumed",
         glyph="route",
     ),
+    ("WriterGivenUp", ""): Entry(
+        line="windows no longer wait for predictions of [[Triton {writer}||the Triton]]: "
+        "[[{who}||the timeout]] gave it up[[, {why!q}]]",
+        title="[[{writer}||the Triton]] is given up",
+        label="writer given up",
+        severity="failure",
+        glyph="failed",
+        notice=NoticeText(
+            kind="writer-given-up",
+            episode="{writer} {start}",
+            title="{loop}: windows no longer wait for [[Triton {writer}||the Triton]]",
+            text="{line!q}. Its newest watermark was {watermark_ms!t} UTC. Predictions that it answered after that and "
+            "did not send are missing in their windows; those that it still sends count in later ones. What followed: "
+            "`driftloop timeline {loop}`.",
+        ),
+    ),
     **{(name, ""): _COMMAND for name in ("Approve", "Import", "Pause", "Reject", "Resume", "Retrain", "Rollback")},
 }
 OTHER = Entry(line="{name}", title="{name}", label="{name}", notable=False)

@@ -50,10 +50,31 @@ def alone(
 
     def build_alone(settings: SettingsT, stop: threading.Event) -> OneInstance:
         lease = _lease(name, settings)
-        lock = settings.home / "run" / f"{name}{settings.instance and '-' + settings.instance}.lock"
+        lock = _lock_path(name, settings)
         return OneInstance(lease, lambda: build(settings, stop, lease), stop, lock, ready=not answers_requests)
 
     return build_alone
+
+
+def _lock_path(name: str, settings: Settings) -> Path:
+    return settings.home / "run" / f"{name}{settings.instance and '-' + settings.instance}.lock"
+
+
+@contextmanager
+def locked(name: str, settings: Settings) -> Iterator[None]:
+    """Hold the lock of a service's process, so that none starts with this home and instance.
+
+    Raises:
+        ConfigError: one runs.
+    """
+    path = _lock_path(name, settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{name} runs with the home {settings.home}; stop it first") from None
+        yield
 
 
 @contextmanager

@@ -20,6 +20,8 @@ class MonitoringSettings(Settings):
     """A batch ends when no record arrives for this long. One batch is one transaction."""
     commit_every_s: float = Field(default=1.0, gt=0)
     """Interval between commits to the broker. They are for lag monitoring only: a restart uses the positions in SQL."""
+    writer_timeout_s: float = Field(default=0.0, ge=0)
+    """Time after which a prediction writer is given up that writes nothing while another one is ahead; 0: never."""
     reference_timeout_s: float = Field(default=60.0, gt=0)
     """Maximum time that a window waits for the route of a release that scored it; then the process exits and restarts.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -23,6 +23,7 @@ class WindowGauges:
     """Remembers which series a loop's newest window had."""
 
     _shown: dict[tuple[str, str], set[Labels]] = field(default_factory=lambda: defaultdict(set))
+    _behind: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def show_stages(self, releases: Iterable[ReleaseInfo]) -> None:
         for release in releases:
@@ -36,6 +37,12 @@ class WindowGauges:
             metrics.WATERMARK.set(watermark / 1000, loop=loop)
         if watermark is not None and closed is not None:
             metrics.WINDOW_LAG.set((watermark - closed) / 1000, loop=loop)
+
+    def show_writers(self, loop: str, behind_s: Mapping[str, float]) -> None:
+        """Show for how long writers hold the windows. One that was shown and is not behind any more is at 0."""
+        self._behind[loop] |= behind_s.keys()
+        for writer in self._behind[loop]:
+            metrics.WRITER_BEHIND.set(behind_s.get(writer, 0.0), loop=loop, writer=writer)
 
     def show_window(self, loop: str, window: Window) -> None:
         metrics.WINDOWS.add(loop=loop)

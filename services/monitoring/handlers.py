@@ -17,14 +17,16 @@ from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts.topics import topic
 from driftloop.events.envelope import from_record
+from driftloop.process import log
 from driftloop.process.errors import InvalidEvent
 from driftloop.runner.loop_positions import EVERYTHING, LoopPositions
 from services.monitoring import messages, metrics
-from services.monitoring.domain.monitor import LoopMonitor
+from services.monitoring.domain.monitor import GiveUpReason, LoopMonitor
 from services.monitoring.domain.rows import OutcomeRow
 from services.monitoring.ports import Changes, KnownOutcomes, LoggedPrediction, ReleaseInfo
 
 _PREDICTION = predictions.PredictionServed.DESCRIPTOR.full_name.encode()
+_log = log.get(__name__)
 
 
 @dataclass
@@ -102,9 +104,23 @@ def prediction_served(intake: Intake, record: Record, message: predictions.Predi
         metrics.REPEATED.add(loop=message.loop)
 
 
-def prediction_watermark(intake: Intake, record: Record, message: predictions.PredictionWatermark) -> None:
-    """Advance the prediction watermark of a partition."""
-    intake.monitors[message.loop].prediction_watermarks.advance(record.partition, message.watermark_ms)
+def writer_changed(intake: Intake, record: Record, message: Message) -> None:
+    """Apply a watermark, a join or a leave of a writer to the watermark of a partition."""
+    intake.monitors[message.loop].prediction_watermarks.apply(record.partition, message)  # type: ignore[attr-defined]
+
+
+def give_up(intake: Intake, record: Record, message: predictions.GiveUp) -> None:
+    """Close a start of a writer in a partition, and report it."""
+    closed = intake.monitors[message.loop].prediction_watermarks.apply(record.partition, message)
+    if closed is not None and closed.start == message.start:
+        intake.changes.given_up.append(messages.writer_given_up(message, closed.watermark_ms))
+
+
+def give_up_asked(intake: Intake, _record: Record, message: predictions.GiveUpAsked) -> None:
+    """Keep the request; the join writes the give-up to every partition."""
+    reason = GiveUpReason("command", message.who, message.why)
+    if not intake.monitors[message.loop].ask_give_up(message.writer, reason):
+        _log.warning("no-such-writer", loop=message.loop, writer=message.writer, who=message.who)
 
 
 def outcomes_accepted(intake: Intake, record: Record, message: ingestion.OutcomesAccepted) -> None:
@@ -150,7 +166,11 @@ def stage_entered(intake: Intake, _record: Record, message: registry.StageEntere
 
 HANDLERS: dict[type[Message], Callable[[Intake, Record, Any], None]] = {
     predictions.PredictionServed: prediction_served,
-    predictions.PredictionWatermark: prediction_watermark,
+    predictions.PredictionWatermark: writer_changed,
+    predictions.WriterJoined: writer_changed,
+    predictions.WriterLeft: writer_changed,
+    predictions.GiveUp: give_up,
+    predictions.GiveUpAsked: give_up_asked,
     ingestion.OutcomesAccepted: outcomes_accepted,
     ingestion.OutcomeWatermark: outcome_watermark,
     registry.RouteChanged: route_changed,

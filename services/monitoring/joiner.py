@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import defaultdict
 from collections.abc import Coroutine, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any
@@ -17,15 +18,17 @@ from sqlalchemy import Engine
 
 from driftloop.bus.dead_letters import dead_letter_for_error
 from driftloop.bus.ports import BatchConsumer, LifecycleProducer, Outgoing, Record, TopicPartition
+from driftloop.contracts import message_json
 from driftloop.process import log
 from driftloop.process.clock import Clock
 from driftloop.process.errors import InvalidEvent, Retriable
 from driftloop.runner.batch_loop import BatchLoop, Flush, LoopOptions, Positions, Processor
 from driftloop.runner.relay import Relay
-from services.monitoring import gauges, metrics
+from services.monitoring import gauges, messages, metrics
 from services.monitoring.adapters.sql import SqlTransaction
 from services.monitoring.config import MonitoringSettings
-from services.monitoring.domain.monitor import LoopMonitor
+from services.monitoring.domain.monitor import GiveUpReason, LoopMonitor
+from services.monitoring.domain.overdue import OverdueWriters
 from services.monitoring.domain.psi import Reference
 from services.monitoring.handlers import Intake
 from services.monitoring.ports import JoinCheckpoint, References
@@ -71,6 +74,9 @@ class Joiner(Processor[Sequence[Record]]):
         self._references: dict[tuple[str, str], Reference] = {}
         self._waiting_since_s: float | None = None
         self._gauges = gauges.WindowGauges()
+        self._given_up: set[tuple[str, str, int]] = set()
+        """Loop, writer and start of the give-ups that this process has written."""
+        self._overdue: dict[str, OverdueWriters] = defaultdict(OverdueWriters)
         self._log = log.get(__name__)
         self._event_loop: asyncio.AbstractEventLoop | None = None
         # a restart uses the checkpoint in SQL; the commits to the broker only show the lag
@@ -107,11 +113,13 @@ class Joiner(Processor[Sequence[Record]]):
     def process(self, batch: Sequence[Record]) -> None:
         """Apply and store the records; without records, try again to close a window that waits for a reference."""
         if not batch and self._waiting_since_s is None:
+            self._give_up()
             return
         dead_letters = self._apply(batch)
         if dead_letters:
             self._wait_for(self._producer.send(dead_letters))
         self._write()
+        self._give_up()
 
     def due_flush(self) -> Flush | None:
         return self._publish
@@ -148,13 +156,36 @@ class Joiner(Processor[Sequence[Record]]):
         changes = self._intake.take_changes()
         with self._engine.begin() as connection:
             tx = SqlTransaction(connection, self._name, self._clock)
-            tx.add(changes)
+            given_up = tx.add(changes)
             results = [self._close_due(tx, monitor) for monitor in self._intake.monitors.values()]
             tx.save(self._intake.monitors, self._checkpoint)
+        for draft in given_up:
+            metrics.GIVEN_UP.add(loop=draft.loop, writer=draft.data.writer)  # type: ignore[attr-defined]
+            self._log.error("writer-given-up", **message_json.as_dict(draft.data))
         self._gauges.show_stages(changes.releases.values())
         self._check_waiting(_Due.WAITING not in results)
         metrics.BATCH_SECONDS.record(self._clock.monotonic_s() - began_s)
         return _Due.MORE in results
+
+    def _give_up(self) -> None:
+        """Write the give-ups of writers that hold the windows for too long, or that a person has given up.
+
+        What was asked for is stored until the next transaction after the acknowledgement, so it may be written twice.
+        """
+        now_s, timeout_s = self._clock.monotonic_s(), self._settings.writer_timeout_s
+        for loop, monitor in self._intake.monitors.items():
+            behind_s = self._overdue[loop].look(monitor.prediction_watermarks, now_s)
+            self._gauges.show_writers(loop, behind_s)
+            for writer, waited_s in behind_s.items():
+                if timeout_s and waited_s > timeout_s:
+                    monitor.ask_give_up(writer, GiveUpReason("timeout"))
+            partitions, now_ms = monitor.prediction_watermarks.partitions, self._clock.now_ms()
+            for (writer, start), reason in list(monitor.giving_up.items()):
+                if (loop, writer, start) not in self._given_up:
+                    records = messages.give_up(loop, writer, start, reason, partitions, now_ms)
+                    self._wait_for(self._producer.send(records))
+                    self._given_up.add((loop, writer, start))
+                del monitor.giving_up[writer, start]
 
     def _close_due(self, tx: SqlTransaction, monitor: LoopMonitor) -> _Due:
         """Close windows that are due, up to the limit of one transaction."""

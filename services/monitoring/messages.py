@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
+from driftloop.bus.ports import Outgoing
 from driftloop.contracts import ingestion_pb2 as ingestion
 from driftloop.contracts import monitoring_pb2 as monitoring
 from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.events import ids
 from driftloop.events.arrow_rows import read_rows
-from driftloop.events.envelope import Draft, rfc3339
+from driftloop.events.envelope import Draft, from_draft, rfc3339, to_record
 from driftloop.events.message_check import check_message
 from driftloop.model.labels import LabelKind, valid_outcomes
 from driftloop.process.errors import InvalidEvent
+from services.monitoring.domain.monitor import GiveUpReason
 from services.monitoring.domain.rows import OutcomeRow, Prediction, ReleaseScore
 from services.monitoring.domain.window import ReleaseSums, RestatedWindow, Window
 
@@ -152,6 +154,32 @@ def window_restated(loop: str, restated: RestatedWindow, known_by: Window) -> Dr
     )
     identity = ids.event_id("monitoring.window-restated", loop, restated.end_ms, known_by.end_ms)
     return Draft(identity, loop, known_by.end_ms, data)
+
+
+def writer_given_up(record: predictions.GiveUp, watermark_ms: int | None) -> Draft:
+    """Return the event of a start of a writer for which windows no longer wait. It starts a chain."""
+    data = monitoring.WriterGivenUp(
+        loop=record.loop,
+        writer=record.writer,
+        start=record.start,
+        watermark_ms=watermark_ms or 0,
+        because=record.because,
+        who=record.who,
+        why=record.why,
+    )
+    identity = ids.event_id("monitoring.writer-given-up", record.loop, record.writer, record.start)
+    return Draft(identity, record.loop, data.watermark_ms, data)
+
+
+def give_up(loop: str, writer: str, start: int, reason: GiveUpReason, partitions: int, now_ms: int) -> list[Outgoing]:
+    """Return the records that close a start of a writer, one for each partition of the prediction log."""
+    data = predictions.GiveUp(
+        loop=loop, writer=writer, start=start, because=reason.because, who=reason.who, why=reason.why
+    )
+    identity = ids.event_id("predictions.give-up", loop, writer, start)
+    draft = Draft(identity, loop, 0, data)
+    event = from_draft(draft, source="monitoring", wall_time_ms=now_ms, cause=None, traceparent=None)
+    return [replace(to_record(event, loop), partition=partition) for partition in range(partitions)]
 
 
 def _releases(sums: Sequence[ReleaseSums]) -> list[monitoring.ReleaseWindow]:

@@ -57,6 +57,14 @@ STAGE = Gauge(
     "Stage of a release: 3 champion, 2 canary, 1 shadow, 0 retired, -1 rejected, -2 rolled back.",
     ("loop", "release"),
 )
+WRITER_BEHIND = Gauge(
+    "driftloop_writer_behind_seconds",
+    "Time for which a prediction writer has written nothing while another one is ahead, so that windows wait for it.",
+    ("loop", "writer"),
+)
+GIVEN_UP = Counter(
+    "driftloop_writers_given_up", "Starts of prediction writers for which windows no longer wait.", ("loop", "writer")
+)
 BATCH_SECONDS = Histogram("driftloop_monitoring_batch_seconds", "Time to write a batch of records.")
 CLOSE_SECONDS = Histogram("driftloop_monitoring_close_seconds", "Time to close a window and write it.", ("loop",))
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from driftloop.bus.dedup import SourceOffsets
 from driftloop.bus.ports import TopicPartition
+from driftloop.events.envelope import Draft
 from driftloop.runner.loop_positions import EVERYTHING, LoopPositions
 from services.monitoring.domain.monitor import ClosedWindow, LoopMonitor, WindowRules
 from services.monitoring.domain.psi import Reference
@@ -42,6 +43,8 @@ class Changes:
     predictions: list[LoggedPrediction] = field(default_factory=list)
     outcomes: list[tuple[str, OutcomeRow]] = field(default_factory=list)
     releases: dict[str, ReleaseInfo] = field(default_factory=dict)
+    given_up: list[Draft] = field(default_factory=list)
+    """`monitoring.writer-given-up`, by partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,8 @@ class JoinCheckpoint:
 class Transaction(Protocol):
     """One transaction on the state: all of it is written, or nothing."""
 
-    def add(self, changes: Changes) -> None:
-        """Add rows and releases."""
+    def add(self, changes: Changes) -> Sequence[Draft]:
+        """Add rows, releases and events; return the events that are new."""
         ...
 
     def close(self, rules: WindowRules, closed: ClosedWindow) -> Sequence[RestatedWindow]:

@@ -29,6 +29,7 @@ from services.serving.adapters.watermarks import newest_watermark_ms
 from services.serving.config import ServingSettings
 from services.serving.domain.model_config import RouterPaths
 from services.serving.handlers import Handlers
+from services.serving.log_writers import LogWriters
 from services.serving.route_deployer import RouteDeployer
 from services.serving.route_reconciler import RouteReconciler
 from services.serving.shipper import shipper_loop
@@ -55,7 +56,8 @@ def build(settings: ServingSettings, stop: threading.Event, lease: Lease) -> Ser
     clock = SystemClock()
     definitions = {loop.name: loop.definition for loop in load_loops(settings.loops_dir, settings.loops)}
     engine = open_database(settings.database_url(NAME), sql.metadata, fence=lease.check)
-    handlers = Handlers(clock).table()
+    writers = LogWriters("", definitions, sql.SqlWriterStarts(engine), clock)
+    handlers = Handlers(clock, writers.give_up).table()
     triton = GrpcTriton(
         settings.triton_grpc,
         settings.control_token(),
@@ -82,11 +84,13 @@ def build(settings: ServingSettings, stop: threading.Event, lease: Lease) -> Ser
         clock=clock,
         stop=stop,
         triton_timeout_s=settings.triton_timeout_s,
+        may_answer=writers.may_answer,
     )
     kafka = KafkaSettings.of(settings, NAME)
     shipper = shipper_loop(
         {loop: SpoolReader(settings.spool / loop, loop) for loop in definitions},
         sql.SqlSpoolPositions(engine),
+        writers,
         KafkaBatchConsumer(kafka, [topic_of(features_pb2.WatermarkAdvanced).name], f"{NAME}-shipper"),
         KafkaBatchProducer(kafka),
         clock,

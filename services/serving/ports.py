@@ -97,6 +97,21 @@ class SpoolPositions(Protocol):
         ...
 
 
+class WriterStarts(Protocol):
+    """What outlives a start of the agent as a writer of the prediction log."""
+
+    def begin(self, loops: Sequence[str], least: int) -> dict[str, tuple[int, int | None]]:
+        """Store a new start for each loop, at least ``least`` and greater than all before it.
+
+        Returns it with the newest watermark that was saved, by loop.
+        """
+        ...
+
+    def save(self, watermarks_ms: Mapping[str, int]) -> None:
+        """Save the newest watermark of loops that have begun."""
+        ...
+
+
 class SpoolSource(Protocol):
     """A loop's prediction log on disk."""
 

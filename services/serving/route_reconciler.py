@@ -3,12 +3,15 @@
 A requested route is in SQL before the reconciler acts on it, so a killed agent resumes there. The event id of a route
 consists of loop and epoch, so its event is sent once. Triton or its router may lose its state at any time; the current
 route is then deployed again, without an event.
+
+A loop's router gets no route before the agent is an open writer of the loop's prediction log, and stops to answer when
+the agent was given up as one. A router that already answers when the agent starts continues: windows wait for it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Engine
 
@@ -42,6 +45,7 @@ class RouteReconciler:
         clock: Clock,
         stop: threading.Event,
         triton_timeout_s: float,
+        may_answer: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._loops = loops
         self._engine = engine
@@ -50,6 +54,7 @@ class RouteReconciler:
         self._clock = clock
         self._stop = stop
         self._triton_timeout_s = triton_timeout_s
+        self._may_answer = may_answer
         self._tried_since: dict[str, float] = {}
         self._settled: set[str] = set()
         self._watched = float("-inf")
@@ -89,6 +94,9 @@ class RouteReconciler:
 
     def _converge(self, loop: str) -> bool:
         try:
+            if not self._may_answer(loop):
+                self._stop_answering(loop)
+                return True
             desired = self._newest_route(loop, DESIRED)
             if desired is not None:
                 self._deploy(desired)
@@ -99,6 +107,12 @@ class RouteReconciler:
             self._log.warning("convergence-waits", loop=loop, problem=str(error))
             return False
         return True
+
+    def _stop_answering(self, loop: str) -> None:
+        """Unload a loop's model that this process has deployed. `_restore` loads it again."""
+        if loop in self._settled:
+            self._triton.unload(loop)
+            self._settled.discard(loop)
 
     def _deploy(self, desired: DesiredRoute) -> None:
         """Deploy the newest requested route; if it is refused, restore the current one."""

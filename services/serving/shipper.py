@@ -3,7 +3,8 @@
 A record that the broker will never accept becomes a dead letter, so it holds up nothing.
 Delivery is at least once: a position is stored only after Kafka acknowledged everything before it; the prediction id
 makes a record unique. A watermark is sent after all records that the spool had when the watermark arrived, and its
-offset is committed after that.
+offset is committed after that. Before its first watermark, each start joins the prediction log as a writer
+(`services/serving/domain/writers.py`).
 """
 
 from __future__ import annotations
@@ -13,11 +14,18 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from driftloop.bus.dead_letters import dead_letter, dead_letter_for_error
 from driftloop.bus.partition import partition_of
-from driftloop.bus.ports import BatchConsumer, BatchProducer, Outgoing, Record, RecordsRefused, TopicPartition
+from driftloop.bus.ports import (
+    BatchProducer,
+    Outgoing,
+    PositionedConsumer,
+    Record,
+    RecordsRefused,
+    TopicPartition,
+)
 from driftloop.contracts import features_pb2, predictions_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.events import ids
@@ -28,6 +36,7 @@ from driftloop.process.errors import InvalidEvent, Retriable
 from driftloop.runner.batch_loop import BatchLoop, Flush, LoopOptions, Positions, Processor
 from driftloop.runner.metrics import DEAD_LETTERED as EVENTS_DEAD_LETTERED
 from services.serving import metrics
+from services.serving.log_writers import LogWriters
 from services.serving.ports import SpoolPositions, SpoolSource
 
 SERVICE = "serving"
@@ -49,22 +58,23 @@ class Shipper(Processor[Sequence[Record]]):
         self,
         spools: Mapping[str, SpoolSource],
         positions: SpoolPositions,
-        consumer: BatchConsumer,
+        writers: LogWriters,
+        consumer: PositionedConsumer,
         producer: BatchProducer,
         clock: Clock,
         stop: threading.Event,
     ) -> None:
         self._spools = spools
+        self._writers = writers
         self._store = positions
         self._positions = {loop: positions.load(loop) for loop in spools}
         self._consumer = consumer
         self._producer = producer
         self._clock = clock
         self._stop = stop
-        self._watermarks: dict[str, int] = {}
         self._dead_letters: list[Outgoing] = []
         self._offsets: dict[TopicPartition, int] = {}
-        self._busy_until_s = 0.0
+        self._busy_until_s = clock.monotonic_s() + _BUSY_FOR_S  # joins at once
         self._log = log.get(__name__)
 
     def read(self) -> Sequence[Record]:
@@ -80,21 +90,34 @@ class Shipper(Processor[Sequence[Record]]):
                 EVENTS_DEAD_LETTERED.add(service=SERVICE, reason=error.reason)
                 self._dead_letters.append(dead_letter_for_error(record, error, SERVICE))
                 continue
-            if advanced.loop in self._spools:
-                self._watermarks[advanced.loop] = max(self._watermarks.get(advanced.loop, 0), advanced.watermark_ms)
+            self._writers.see(advanced.loop, advanced.watermark_ms)
 
     def due_flush(self) -> Flush | None:
-        return self._ship_all
+        return self._join_and_ship
 
     def last_flush(self) -> Flush | None:
         self.process(self._consumer.poll(_POLL_RECORDS, 0.0))
         return self._ship_all
+
+    def leave(self) -> None:
+        """Ship everything, and close the writers. Nothing may be answered any more."""
+        for loop in self._spools:
+            self._ship(loop)
+        self._send_to_all(self._writers.leaves())
 
     def wait_after(self, error: Retriable) -> None:
         """Log an error and pause. The positions and the watermarks are unchanged, so the next step sends again."""
         metrics.SHIP_FAILED.add()
         self._log.warning("shipping-waits", problem=str(error))
         self._stop.wait(_PAUSE_S)
+
+    def _join_and_ship(self) -> Positions:
+        joins = self._writers.due_joins()
+        if joins:
+            self._send_to_all(joins)
+            self._writers.joined(self._consumer.end_offsets())
+        self._writers.catch_up(self._consumer.positions)
+        return self._ship_all()
 
     def _ship_all(self) -> Positions:
         if sum(self._ship(loop) for loop in self._spools):
@@ -176,51 +199,62 @@ class Shipper(Processor[Sequence[Record]]):
 
     def _send_results(self) -> None:
         """Send what follows from the records that were read: watermarks, and dead letters of unreadable ones."""
-        if not (self._watermarks or self._dead_letters):
+        watermarks = self._writers.due_watermarks()
+        if not (watermarks or self._dead_letters):
             return
         self._producer.send(self._dead_letters)
-        for loop, watermark_ms in self._watermarks.items():
-            self._producer.send(self._watermark_records(loop, watermark_ms))
-        self._producer.flush()
-        for loop, watermark_ms in self._watermarks.items():
-            metrics.WATERMARK.set(watermark_ms, loop=loop)
-        self._watermarks.clear()
+        self._send_to_all(watermarks)
         self._dead_letters.clear()
+        if watermarks:
+            self._writers.written(watermarks)
+        for mark in watermarks:
+            metrics.WATERMARK.set(mark.watermark_ms, loop=mark.loop)
 
-    def _watermark_records(self, loop: str, watermark_ms: int) -> list[Outgoing]:
-        event_id = ids.event_id("prediction-watermark", loop, watermark_ms)
-        data = predictions_pb2.PredictionWatermark(loop=loop, watermark_ms=watermark_ms)
-        event: Envelope[Any] = Envelope(
-            event_id,
-            SOURCE,
-            data.DESCRIPTOR.full_name,
-            loop,
-            watermark_ms,
-            self._clock.now_ms(),
-            event_id,
-            None,
-            None,
-            data,
-        )
-        value, headers = data.SerializeToString(deterministic=True), headers_of(event)
-        return [
-            Outgoing(TOPIC, value, loop.encode(), headers, partition)
-            for partition in range(self._producer.partitions(TOPIC))
-        ]
+    def _send_to_all(self, messages: Sequence[Message]) -> None:
+        """Send messages to every partition of the log, and wait until all are acknowledged."""
+        partitions = range(self._producer.partitions(TOPIC))
+        now_ms = self._clock.now_ms()
+        self._producer.send([_in_band(message, now_ms, partition) for message in messages for partition in partitions])
+        self._producer.flush()
 
 
 def shipper_loop(
     spools: Mapping[str, SpoolSource],
     positions: SpoolPositions,
-    consumer: BatchConsumer,
+    writers: LogWriters,
+    consumer: PositionedConsumer,
     producer: BatchProducer,
     clock: Clock,
     stop: threading.Event,
 ) -> BatchLoop:
     """Build the loop of the shipper. An error of the broker does not end it."""
-    shipper = Shipper(spools, positions, consumer, producer, clock, stop)
+    shipper = Shipper(spools, positions, writers, consumer, producer, clock, stop)
     options = LoopOptions(on_retriable=shipper.wait_after)
     return BatchLoop(shipper, consumer, stop, clock, options=options, resources=[producer])
+
+
+def _in_band(message: Any, wall_time_ms: int, partition: int) -> Outgoing:
+    """Return a record for one partition of the log. Its id is the same in all partitions."""
+    if isinstance(message, predictions_pb2.PredictionWatermark):
+        time_ms = message.watermark_ms
+        event_id = ids.event_id("prediction-watermark", message.loop, time_ms, *filter(None, [message.writer]))
+    else:
+        time_ms = 0
+        event_id = ids.event_id(message.DESCRIPTOR.full_name, message.loop, message.writer, message.start)
+    event: Envelope[Any] = Envelope(
+        id=event_id,
+        source=SOURCE,
+        type=message.DESCRIPTOR.full_name,
+        loop=message.loop,
+        time_ms=time_ms,
+        wall_time_ms=wall_time_ms,
+        correlation_id=event_id,
+        causation_id=None,
+        traceparent=None,
+        data=message,
+    )
+    content = message.SerializeToString(deterministic=True)
+    return Outgoing(TOPIC, content, message.loop.encode(), headers_of(event), partition)
 
 
 def _outgoing(prediction: predictions_pb2.PredictionServed, content: bytes) -> Outgoing:

@@ -19,6 +19,8 @@ from driftloop.bus.dedup import SourceOffsets
 from driftloop.bus.ports import Record, TopicPartition
 from driftloop.contracts import features_pb2 as features
 from driftloop.contracts import ingestion_pb2 as ingestion
+from driftloop.contracts import monitoring_pb2 as monitoring
+from driftloop.contracts import predictions_pb2 as predictions
 from driftloop.contracts import registry_pb2 as registry
 from driftloop.contracts import serving_pb2 as serving
 from driftloop.contracts import training_pb2 as training
@@ -83,7 +85,8 @@ def story() -> list[Envelope[Any]]:
     life.add(40, ingestion.LakeFlushed(loop=LOOP, watermark_ms=_day(40), tables=[_table("orders.placed")]))
     life.add(40, features.OfflineFlushed(loop=LOOP, watermark_ms=_day(40), views=[_view("shop")]))
     life.add(40, serving.RouteFailed(loop=LOOP, epoch=99, release_id="r-c", reason="the probe failed"))
-    life.rolled_back(40, "c", life.events[-1], "r-a")
+    life.add(40, monitoring.WriterGivenUp(loop=LOOP, writer="two", start=3, because="timeout"))
+    life.rolled_back(40, "c", life.events[-2], "r-a")
     _commands(life)
     return life.events
 
@@ -296,9 +299,16 @@ def test_the_join_refuses_what_it_cannot_read() -> None:
     problems: list[str] = []
     definition = joins.definition()
     raw = joins.Raw()
+    writers: list[Message] = [
+        predictions.WriterJoined(loop=LOOP, writer="two", start=3),
+        predictions.GiveUpAsked(loop=LOOP, writer="two", who="anna", why="gone"),
+        predictions.GiveUp(loop=LOOP, writer="two", start=3, because="command"),
+        predictions.WriterLeft(loop=LOOP, writer="two", start=3),
+    ]
     sent = [
         joins.served("k", 1.0, challenger=("r-2", 0.4)),
         *joins.watermark(24.0),
+        *[joins.outgoing(message, LOOP, partition=0) for message in writers],
         *raw.accepted([raw.row("k", 2.0), raw.row("other", 3.0)]),
         joins.route("r-1", "r-2"),
     ]
@@ -312,6 +322,9 @@ def test_the_join_refuses_what_it_cannot_read() -> None:
             for other in [*sent[:number], *sent[number + 1 :]]:
                 intake.handle(Record(other.topic, 0, 0, other.key, other.value, other.headers))
             intake.handle(record)
+            for draft in intake.take_changes().given_up:
+                event = from_draft(draft, source="test", wall_time_ms=1, cause=None, traceparent=None)
+                decode(record_of(event))
             references = {name: rows.reference(name) for name in ("r-1", "r-2")}
             for _ in range(3):
                 if monitor.due() is not None:

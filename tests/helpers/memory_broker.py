@@ -157,6 +157,9 @@ class MemoryBatchConsumer:
     def end_offsets(self) -> Mapping[TopicPartition, int]:
         return self._broker.end_offsets(self._positions)
 
+    def positions(self) -> Mapping[TopicPartition, int]:
+        return dict(self._positions)
+
     def topic_ids(self) -> Mapping[str, str]:
         return self._broker.topic_ids({tp.topic for tp in self._positions})
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from driftloop.bus.ports import Record
 from driftloop.contracts import predictions_pb2 as predictions
+from driftloop.events.prediction_writers import CONTROL, PredictionWatermarks
 
 _SERVED = predictions.PredictionServed.DESCRIPTOR.full_name.encode()
-_WATERMARK = predictions.PredictionWatermark.DESCRIPTOR.full_name.encode()
+_CONTROL = {message.DESCRIPTOR.full_name.encode(): message for message in CONTROL}
 
 
 @dataclass(frozen=True)
@@ -69,21 +70,21 @@ def read_predictions(records: Iterable[Record], loop: str) -> Predictions:
     """
     by_id: dict[str, predictions.PredictionServed] = {}
     visible_ms: dict[str, int] = {}
-    watermarks: dict[int, int] = {}
+    watermarks = PredictionWatermarks(0)
     answers: set[tuple[str, int]] = set()
     repeated = 0
     for record in records:
-        if record.header("ce_type") == _WATERMARK:
-            mark = predictions.PredictionWatermark.FromString(record.value or b"")
-            if mark.loop == loop:
-                watermarks[record.partition] = max(watermarks.get(record.partition, 0), mark.watermark_ms)
+        if control := _CONTROL.get(record.header("ce_type") or b""):
+            message: Any = control.FromString(record.value or b"")
+            if message.loop == loop:
+                watermarks.apply(record.partition, message)
         if record.header("ce_type") != _SERVED:
             continue
         served = predictions.PredictionServed.FromString(record.value or b"")
         if served.loop == loop:
             repeated += served.prediction_id in by_id
             by_id.setdefault(served.prediction_id, served)
-            seen_ms = max(served.decision_time_ms, watermarks.get(record.partition, 0))
+            seen_ms = max(served.decision_time_ms, watermarks.newest.get(record.partition, 0))
             visible_ms.setdefault(served.prediction_id, seen_ms)
             answers.add((served.prediction_id, served.served_wall_time_ms))
     rows = sorted(by_id.values(), key=lambda row: (row.decision_time_ms, row.prediction_id))

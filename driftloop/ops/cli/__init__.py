@@ -50,6 +50,7 @@ _GROUPS = {
     "Repair": {
         "dlq": "driftloop.ops.cli.dlq",
         "watermark": "driftloop.ops.cli.watermark",
+        "give-up": "driftloop.ops.cli.give_up",
         "rebuild": "driftloop.ops.cli.commands",
         "backup": "driftloop.ops.cli.backup",
         "restore": "driftloop.ops.cli.backup",
@@ -74,7 +75,7 @@ class _Lazy(click.Group):
         if name not in _COMMANDS:
             return None
         module = __import__(_COMMANDS[name], fromlist=[name])
-        command: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name)
+        command: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name.replace("-", "_"))
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -11,6 +11,7 @@ One episode gives one notice, even if its event comes again: the notice's id is 
 | rollback | `registry.release-rolled-back` | release and the stage it was in |
 | run-failed | `training.run-failed` | run |
 | topic-paused | `ingestion.topic-paused` | topic and position of the last dead letter |
+| writer-given-up | `monitoring.writer-given-up` | Triton and its start |
 | route-failed | `serving.route-failed` | epoch: the agent may try a route again |
 | stuck | none: work stays pending (`driftloop.readmodel.pending_work`) | its text and the day it was first seen |
 """

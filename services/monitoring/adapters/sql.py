@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, insert, select, update
@@ -13,6 +13,8 @@ from driftloop.bus.dedup import SourceOffsets
 from driftloop.bus.ports import BatchConsumer
 from driftloop.bus.topic_watch import created_again
 from driftloop.contracts.predictions_pb2 import PredictionServed
+from driftloop.events.envelope import Draft
+from driftloop.events.prediction_writers import OpenWriter, PartitionWriters, PredictionWatermarks
 from driftloop.process.clock import Clock
 from driftloop.runner import outbox
 from driftloop.runner.loop_positions import LoopPositions, from_beginning, positions_from_json, positions_to_json
@@ -20,7 +22,7 @@ from driftloop.runner.tables import reading
 from services.monitoring import messages
 from services.monitoring.adapters import restating
 from services.monitoring.adapters.tables import checkpoint_table, outcomes, predictions, releases, windows
-from services.monitoring.domain.monitor import ClosedWindow, LoopMonitor, WindowRules
+from services.monitoring.domain.monitor import ClosedWindow, GiveUpReason, LoopMonitor, WindowRules
 from services.monitoring.domain.rows import OutcomeRow
 from services.monitoring.domain.watermarks import Watermarks
 from services.monitoring.domain.window import RestatedWindow
@@ -35,13 +37,14 @@ class SqlTransaction:
         self._source = source
         self._clock = clock
 
-    def add(self, changes: Changes) -> None:
+    def add(self, changes: Changes) -> Sequence[Draft]:
         self._many(insert(predictions), [_prediction_row(prediction) for prediction in changes.predictions])
         self._many(insert(outcomes), [_outcome_row(loop, row) for loop, row in changes.outcomes])
         for release in changes.releases.values():
             same = (releases.c.loop == release.loop, releases.c.release_id == release.release_id)
             self._connection.execute(delete(releases).where(*same))
             self._connection.execute(insert(releases).values(asdict(release)))
+        return [draft for draft in changes.given_up if self._put([draft])]
 
     def close(self, rules: WindowRules, closed: ClosedWindow) -> Sequence[RestatedWindow]:
         loop, joined, limit = rules.loop, closed.joined, closed.forget_before_ms
@@ -59,7 +62,7 @@ class SqlTransaction:
         restating.keep(self._connection, loop, closed)
         drafts = [messages.window_closed(loop, closed.window)]
         drafts += [messages.window_restated(loop, window, closed.window) for window in restated]
-        outbox.put(self._connection, drafts, source=self._source, wall_time_ms=self._clock.now_ms(), cause=None)
+        self._put(drafts)
         return restated
 
     def save(self, monitors: Mapping[str, LoopMonitor], checkpoint: JoinCheckpoint) -> None:
@@ -75,6 +78,11 @@ class SqlTransaction:
         changed = self._connection.execute(update(checkpoint_table).values(body=text))
         if not changed.rowcount:
             self._connection.execute(insert(checkpoint_table).values(one=1, body=text))
+
+    def _put(self, drafts: Sequence[Draft]) -> int:
+        """Put events in the outbox; return how many are new."""
+        now_ms = self._clock.now_ms()
+        return outbox.put(self._connection, drafts, source=self._source, wall_time_ms=now_ms, cause=None)
 
     def _many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
@@ -143,9 +151,19 @@ def _monitor_state(monitor: LoopMonitor, seen: SourceOffsets) -> dict[str, Any]:
     return {
         "closed_ms": monitor.closed_ms,
         "outcomes": _watermark_state(monitor.outcome_watermarks),
-        "predictions": _watermark_state(monitor.prediction_watermarks),
+        "predictions": [[part, newest, newest] for part, newest in monitor.prediction_watermarks.newest.items()],
+        "writers": _writers_state(monitor.prediction_watermarks),
+        "giving_up": [[*key, *astuple(reason)] for key, reason in monitor.giving_up.items()],
         "seen": seen.to_json(),
     }
+
+
+def _writers_state(watermarks: PredictionWatermarks) -> list[list[Any]]:
+    """Return partition, open writers and newest starts."""
+    return [
+        [partition, {name: list(known) for name, known in writers.open.items()}, writers.starts]
+        for partition, writers in watermarks.writers.items()
+    ]
 
 
 def _watermark_state(watermarks: Watermarks) -> list[list[int]]:
@@ -163,13 +181,19 @@ def _outcomes_read(connection: Connection, loop: str) -> KnownOutcomes | None:
 
 def _restore_state(monitor: LoopMonitor, state: dict[str, Any]) -> None:
     monitor.closed_ms = state["closed_ms"]
-    for watermarks, rows in (
-        (monitor.outcome_watermarks, state["outcomes"]),
-        (monitor.prediction_watermarks, state["predictions"]),
-    ):
-        for partition, first, newest in rows:
-            watermarks.advance(partition, first)
-            watermarks.advance(partition, newest)
+    for partition, first, newest in state["outcomes"]:
+        monitor.outcome_watermarks.advance(partition, first)
+        monitor.outcome_watermarks.advance(partition, newest)
+    watermarks = monitor.prediction_watermarks
+    for partition, _, newest in state["predictions"]:
+        watermarks.advance(partition, newest)
+    # earlier versions knew one writer without a name
+    former = [[partition, {"": [0, newest]}, {"": 0}] for partition, _, newest in state["predictions"]]
+    for partition, opened, starts in state.get("writers", former):
+        writers = {name: OpenWriter(*known) for name, known in opened.items()}
+        watermarks.writers[partition] = PartitionWriters(writers, dict(starts))
+    for writer, start, *reason in state.get("giving_up", []):
+        monitor.giving_up[writer, start] = GiveUpReason(*reason)
 
 
 def _restore_predictions(connection: Connection, monitor: LoopMonitor) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftloop.bus.watermarks import lowest
+from driftloop.events.prediction_writers import PredictionWatermarks
 from driftloop.model.labels import LabelKind
 from services.monitoring.domain.join import JoinResult, OutcomeJoin
 from services.monitoring.domain.psi import Reference
@@ -38,6 +39,15 @@ class ClosedWindow:
     """Settled rows that became visible earlier are forgotten."""
 
 
+@dataclass(frozen=True, slots=True)
+class GiveUpReason:
+    """Why windows stop to wait for a writer: ``because`` is timeout or command; the command has who and why."""
+
+    because: str
+    who: str = ""
+    why: str = ""
+
+
 class LoopMonitor:
     """State of one loop. Not thread-safe. It does not depend on how the input was cut into batches."""
 
@@ -45,7 +55,9 @@ class LoopMonitor:
         self.rules = rules
         self.join = OutcomeJoin(rules.horizon_ms, corrections_ms=rules.corrections_ms, block_ms=rules.block_ms)
         self.outcome_watermarks = Watermarks(outcome_partitions)
-        self.prediction_watermarks = Watermarks(prediction_partitions)
+        self.prediction_watermarks = PredictionWatermarks(prediction_partitions)
+        self.giving_up: dict[tuple[str, int], GiveUpReason] = {}
+        """Writers, with the start, whose give-up is to be written to the log."""
         self.closed_ms: int | None = None
         """End of the newest closed window."""
 
@@ -53,6 +65,13 @@ class LoopMonitor:
     def watermark_ms(self) -> int | None:
         """Event time up to which outcomes and predictions are complete; None before each partition is known."""
         return lowest([self.outcome_watermarks.lowest_ms, self.prediction_watermarks.lowest_ms])
+
+    def ask_give_up(self, writer: str, reason: GiveUpReason) -> bool:
+        """Give up the newest open start of a writer; return whether it has one."""
+        start = self.prediction_watermarks.open_start(writer)
+        if start is not None:
+            self.giving_up.setdefault((writer, start), reason)
+        return start is not None
 
     def due(self) -> tuple[int, int] | None:
         """Return start and end of the next window if both watermarks have reached its end, else None.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -54,15 +53,24 @@ class SpoolReader:
         path.write_bytes(record)
         return path
 
-    def _complete(self, number: int, position: int) -> bool:
-        """Delete a segment that its writer released and that has no whole frame left; return whether it was."""
-        path = segment_path(self._folder, number)
-        with path.open("rb") as file:
+    def is_written(self) -> bool:
+        """Return whether a process may append to the spool."""
+        return any(not self._released(number) for number in segments(self._folder))
+
+    def _released(self, number: int) -> bool:
+        with segment_path(self._folder, number).open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
-            left = os.fstat(file.fileno()).st_size - position
+            return True
+
+    def _complete(self, number: int, position: int) -> bool:
+        """Delete a segment that its writer released and that has no whole frame left; return whether it was."""
+        if not self._released(number):
+            return False
+        path = segment_path(self._folder, number)
+        left = path.stat().st_size - position
         tail = self._bytes(number, position, HEADER.size)
         if unframe(tail)[1]:
             return False

@@ -1,8 +1,8 @@
-"""The agent's tables: requested routes, and the shipped position in each spool segment."""
+"""The agent's tables: requested routes, the shipped position in each spool segment, and its starts as a writer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    bindparam,
     delete,
     insert,
     select,
@@ -54,6 +55,15 @@ spool_positions = Table(
     Column("position", BigInteger, nullable=False),
 )
 """Bytes of each spool segment that Kafka has acknowledged."""
+
+writers = Table(
+    "writers",
+    metadata,
+    Column("loop", String, primary_key=True),
+    Column("start", BigInteger, nullable=False),
+    Column("watermark_ms", BigInteger),
+)
+"""The newest start as a writer of each loop's prediction log, and the newest watermark that the log has from it."""
 
 
 def newest_epoch(connection: Connection, loop: str) -> int:
@@ -112,6 +122,35 @@ class SqlSpoolPositions:
             connection.execute(delete(spool_positions).where(spool_positions.c.loop == loop))
             if rows:
                 connection.execute(insert(spool_positions), rows)
+
+
+class SqlWriterStarts:
+    """`services.serving.ports.WriterStarts` in SQL."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def begin(self, loops: Sequence[str], least: int) -> dict[str, tuple[int, int | None]]:
+        with self._engine.begin() as connection:
+            known = {row.loop: row for row in connection.execute(select(writers).where(writers.c.loop.in_(loops)))}
+            begun = {
+                loop: (max(least, known[loop].start + 1), known[loop].watermark_ms) if loop in known else (least, None)
+                for loop in loops
+            }
+            rows = [
+                {"loop": loop, "start": start, "watermark_ms": watermark_ms}
+                for loop, (start, watermark_ms) in begun.items()
+            ]
+            connection.execute(delete(writers).where(writers.c.loop.in_(loops)))
+            if rows:
+                connection.execute(insert(writers), rows)
+        return begun
+
+    def save(self, watermarks_ms: Mapping[str, int]) -> None:
+        saved = update(writers).where(writers.c.loop == bindparam("of_loop")).values(watermark_ms=bindparam("newest"))
+        rows = [{"of_loop": loop, "newest": watermark_ms} for loop, watermark_ms in watermarks_ms.items()]
+        with self._engine.begin() as connection:
+            connection.execute(saved, rows)
 
 
 def _desired(row: Any) -> DesiredRoute:

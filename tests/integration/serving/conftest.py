@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as grpc
 
-from driftloop.contracts import features_pb2, predictions_pb2, registry_pb2, serving_pb2
+from driftloop.contracts import features_pb2, monitoring_pb2, predictions_pb2, registry_pb2, serving_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.events.envelope import Envelope, from_record, to_record
 from driftloop.loop import LoopDefinition
@@ -32,6 +32,7 @@ from services.serving.bootstrap import agent
 from services.serving.domain.desired import DesiredRoute
 from services.serving.domain.model_config import RouterPaths
 from services.serving.handlers import Handlers
+from services.serving.log_writers import LogWriters
 from services.serving.route_deployer import RouteDeployer
 from services.serving.route_reconciler import RouteReconciler
 from services.serving.shipper import TOPIC, shipper_loop
@@ -55,6 +56,7 @@ from tests.unit.serving.harness import (
 ROUTES = topic_of(registry_pb2.RouteChanged).name
 CONVERGED = topic_of(serving_pb2.RouteConverged).name
 FAILED = topic_of(serving_pb2.RouteFailed).name
+GIVEN_UP = topic_of(monitoring_pb2.WriterGivenUp).name
 WATERMARKS = topic_of(features_pb2.WatermarkAdvanced).name
 
 
@@ -75,7 +77,9 @@ class World:
             spool=self.home / "spool",
             probe_secret=self.home / "secrets" / "probe",
         )
-        for topic, partitions in ((ROUTES, 1), (CONVERGED, 1), (FAILED, 1), (WATERMARKS, 1), (TOPIC, 2)):
+        for topic, partitions in (
+            (ROUTES, 1), (CONVERGED, 1), (FAILED, 1), (WATERMARKS, 1), (GIVEN_UP, 1), (TOPIC, 2),
+        ):  # fmt: skip
             self.broker.create_topic(topic, partitions)
             self.broker.create_topic(f"{topic}.dlq", 1)
         self.feast = FeastFile(self.paths.online_db)
@@ -113,7 +117,8 @@ class World:
     def agent(self) -> ServiceWithWorkers:
         engine = open_database(f"sqlite:///{self.home / 'serving.db'}", sql.metadata)
         clock = SystemClock()
-        handlers = Handlers(clock).table()
+        writers = LogWriters("", [LOOP], sql.SqlWriterStarts(engine), clock)
+        handlers = Handlers(clock, writers.give_up).table()
         triton = self.agents_triton()
         lifecycle = LifecycleService(
             name="serving",
@@ -131,10 +136,12 @@ class World:
             clock=clock,
             stop=self.stop,
             triton_timeout_s=60.0,
+            may_answer=writers.may_answer,
         )
         shipper = shipper_loop(
             {LOOP: SpoolReader(self.paths.spool / LOOP, LOOP)},
             sql.SqlSpoolPositions(engine),
+            writers,
             self.broker.batch_consumer([WATERMARKS], "serving-shipper"),
             self.broker.batch_producer(),
             clock,

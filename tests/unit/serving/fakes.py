@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,3 +133,18 @@ class MemoryPositions:
 
     def save(self, loop: str, positions: Mapping[int, int]) -> None:
         self.saved[loop] = dict(positions)
+
+
+@dataclass
+class MemoryStarts:
+    """`WriterStarts` in memory; survives a restart."""
+
+    begun: dict[str, int] = field(default_factory=dict)
+    watermarks_ms: dict[str, int] = field(default_factory=dict)
+
+    def begin(self, loops: Sequence[str], least: int) -> dict[str, tuple[int, int | None]]:
+        self.begun |= {loop: max(least, self.begun.get(loop, 0) + 1) for loop in loops}
+        return {loop: (self.begun[loop], self.watermarks_ms.get(loop)) for loop in loops}
+
+    def save(self, watermarks_ms: Mapping[str, int]) -> None:
+        self.watermarks_ms |= watermarks_ms

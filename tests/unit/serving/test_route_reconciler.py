@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from driftloop.bus.ports import Record
-from driftloop.contracts import registry_pb2, serving_pb2
+from driftloop.contracts import monitoring_pb2, registry_pb2, serving_pb2
 from driftloop.events.envelope import Envelope, from_record
 from driftloop.process.errors import InvalidEvent
 from driftloop.runner import outbox
@@ -43,7 +43,9 @@ class Agent:
 
     def __post_init__(self) -> None:
         self.triton = FakeTriton(self.files)
-        self.handlers = Handlers(self.clock)
+        self.given_up: list[tuple[str, str, int]] = []
+        self.handlers = Handlers(self.clock, lambda *writer: self.given_up.append(writer))
+        self.open = True
         self.restart()
 
     def restart(self, loops: Sequence[str] = (LOOP,)) -> None:
@@ -66,6 +68,7 @@ class Agent:
             clock=self.clock,
             stop=stop,
             triton_timeout_s=60.0,
+            may_answer=lambda _: self.open,
         )
 
     def request(self, event: Envelope[registry_pb2.RouteChanged]) -> None:
@@ -257,3 +260,39 @@ def test_a_route_of_another_loop_is_ignored(agent: Agent) -> None:
 def test_an_invalid_release_id_is_a_dead_letter(agent: Agent, name: str) -> None:
     with pytest.raises(InvalidEvent, match="impossible-route"):
         agent.request(route_changed(1, release(name)))
+
+
+def test_a_route_waits_until_the_agent_is_an_open_writer(agent: Agent) -> None:
+    agent.open = False
+    agent.request_and_step(route_changed(1, A))
+    assert (agent.sent(), agent.triton.loads, agent.reconciler.ready()) == ([], 0, False)
+    agent.open = True
+    agent.reconciler.step()
+    assert agent.sent_epochs() == [("RouteConverged", 1)]
+
+
+def test_a_router_that_answers_when_the_agent_starts_continues(agent: Agent) -> None:
+    agent.request_and_step(route_changed(1, A))
+    agent.open = False
+    agent.restart()
+    agent.reconciler.step()
+    assert (agent.triton.loaded, agent.reconciler.ready()) == (True, False)
+
+
+def test_a_router_stops_to_answer_while_its_agent_is_given_up(agent: Agent) -> None:
+    agent.request_and_step(route_changed(1, A))
+    agent.open = False
+    agent.reconciler.step()
+    assert (agent.triton.loaded, agent.reconciler.ready()) == (False, False)
+    agent.open = True
+    agent.reconciler.step()
+    assert (agent.triton.loaded, agent.reconciler.ready()) == (True, True)
+    assert agent.sent_epochs() == [("RouteConverged", 1)]
+
+
+def test_the_agent_learns_that_it_was_given_up(agent: Agent) -> None:
+    data = monitoring_pb2.WriterGivenUp(loop=LOOP, writer="two", start=3)
+    event = Envelope("given-up", "/m", data.DESCRIPTOR.full_name, LOOP, T0, T0, "c", None, None, data)
+    with agent.engine.begin() as connection:
+        assert agent.handlers.writer_given_up(event, Transaction(connection)) == []
+    assert agent.given_up == [(LOOP, "two", 3)]

@@ -2,21 +2,25 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from driftloop.bus.partition import partition_of
 from driftloop.bus.ports import Outgoing, RecordsRefused, TopicPartition
 from driftloop.contracts import features_pb2, predictions_pb2
+from driftloop.contracts.topics import message_class, topic_of
+from driftloop.events import ids
 from driftloop.events.envelope import Envelope, from_record, headers_of
 from driftloop.ops.dlq.read import parse_dead_letters
 from driftloop.process.errors import Retriable
 from services.serving.adapters.spool_reader import SpoolReader
+from services.serving.log_writers import LogWriters
 from services.serving.router.spool import SpoolWriter, segments
-from services.serving.shipper import TOPIC, shipper_loop
+from services.serving.shipper import TOPIC, Shipper, shipper_loop
 from tests.helpers.clock import FakeClock
 from tests.helpers.memory_broker import MemoryBatchProducer, MemoryBroker
-from tests.unit.serving.fakes import MemoryPositions
+from tests.unit.serving.fakes import MemoryPositions, MemoryStarts
 from tests.unit.serving.harness import LOOP, T0
 
 WATERMARKS = "features.watermark-advanced.v1"
@@ -57,7 +61,9 @@ class World:
     folder: Path
     broker: MemoryBroker = field(default_factory=MemoryBroker)
     positions: MemoryPositions = field(default_factory=MemoryPositions)
+    starts: MemoryStarts = field(default_factory=MemoryStarts)
     stop: threading.Event = field(default_factory=threading.Event)
+    name: str = ""
 
     def __post_init__(self) -> None:
         self.broker.create_topic(TOPIC, 2)
@@ -65,16 +71,20 @@ class World:
         self.broker.create_topic(WATERMARKS, 1)
         self.broker.create_topic(f"{WATERMARKS}.dlq", 1)
         self.producer = UnreliableProducer(self.broker)
+        self.spool = SpoolReader(self.folder, LOOP)
         self.writer = SpoolWriter(self.folder, segment_bytes=200)
         self.restart()
 
     def restart(self) -> None:
+        clock = FakeClock(wall_ms=1, tick_s=0.0001)
+        self.writers = LogWriters(self.name, [LOOP], self.starts, clock)
         self.shipper = shipper_loop(
-            {LOOP: SpoolReader(self.folder, LOOP)},
+            {LOOP: self.spool},
             self.positions,
+            self.writers,
             self.broker.batch_consumer([WATERMARKS], "serving-shipper"),
             self.producer,
-            FakeClock(tick_s=0.001),
+            clock,
             self.stop,
         )
 
@@ -88,13 +98,22 @@ class World:
 
     def log(self) -> dict[int, list[str | int]]:
         """Return the prediction ids and watermarks of each partition, in order."""
-        entries: dict[int, list[str | int]] = {0: [], 1: []}
-        messages = [predictions_pb2.PredictionServed, predictions_pb2.PredictionWatermark]
+        return {
+            partition: [
+                data.prediction_id if isinstance(data, predictions_pb2.PredictionServed) else data.watermark_ms
+                for data in messages
+                if isinstance(data, predictions_pb2.PredictionServed | predictions_pb2.PredictionWatermark)
+            ]
+            for partition, messages in self.messages().items()
+        }
+
+    def messages(self) -> dict[int, list[Any]]:
+        """Return all messages of each partition, in order."""
+        messages: dict[int, list[Any]] = {0: [], 1: []}
+        kinds = [message_class(name) for name in topic_of(predictions_pb2.PredictionServed).messages]
         for record in self.broker.records(TOPIC):
-            data = from_record(record, messages).data
-            is_watermark = isinstance(data, predictions_pb2.PredictionWatermark)
-            entries[record.partition].append(data.watermark_ms if is_watermark else data.prediction_id)  # type: ignore[attr-defined]
-        return entries
+            messages[record.partition].append(from_record(record, kinds).data)
+        return messages
 
     def shipped(self) -> list[str]:
         return sorted(entry for partition in self.log().values() for entry in partition if isinstance(entry, str))
@@ -124,7 +143,7 @@ def test_predictions_are_sent_to_the_partition_of_their_key(world: World) -> Non
 def test_a_record_carries_its_prediction_as_cloudevent(world: World) -> None:
     world.serve("k")
     world.shipper.step()
-    (record,) = world.broker.records(TOPIC)
+    [record] = [record for record in world.broker.records(TOPIC) if record.key == b"k"]
     event = from_record(record, [predictions_pb2.PredictionServed])
     assert (event.id, event.correlation_id, event.time_ms, event.loop) == ("id-k", "id-k", T0, LOOP)
     assert event.data == prediction("k")
@@ -188,6 +207,7 @@ def test_watermarks_of_other_loops_are_ignored(world: World) -> None:
 
 
 def test_unacknowledged_records_are_sent_again_before_the_watermark(world: World) -> None:
+    world.shipper.step()
     world.serve("a")
     world.advance(T0)
     world.producer.acknowledges = False
@@ -201,6 +221,7 @@ def test_unacknowledged_records_are_sent_again_before_the_watermark(world: World
 
 
 def test_a_watermark_read_by_a_killed_shipper_is_delivered_again(world: World) -> None:
+    world.shipper.step()
     world.advance(T0)
     world.producer.acknowledges = False
     with pytest.raises(Retriable):
@@ -259,3 +280,85 @@ def test_a_record_that_is_not_a_watermark_is_skipped(world: World) -> None:
     world.advance(T0)
     world.shipper.step()
     assert world.log() == {0: [T0], 1: [T0]}
+
+
+def joined(start: int, writer: str = "") -> predictions_pb2.WriterJoined:
+    return predictions_pb2.WriterJoined(loop=LOOP, writer=writer, start=start)
+
+
+def mark(watermark_ms: int, start: int, writer: str = "") -> predictions_pb2.PredictionWatermark:
+    return predictions_pb2.PredictionWatermark(loop=LOOP, watermark_ms=watermark_ms, writer=writer, start=start)
+
+
+def test_a_start_joins_every_partition_before_it_may_answer(world: World) -> None:
+    world.producer.acknowledges = False
+    with pytest.raises(Retriable):
+        world.shipper.step()
+    assert not world.writers.may_answer(LOOP)
+    world.producer.acknowledges = True
+    world.shipper.step()
+    assert world.writers.may_answer(LOOP)
+    assert all(part[-1] == joined(1) for part in world.messages().values())
+
+
+def test_a_start_may_answer_once_it_has_read_the_watermarks_of_the_features(world: World) -> None:
+    for number in range(501):
+        world.advance(T0 + number)
+    world.shipper.step()
+    assert not world.writers.may_answer(LOOP)
+    assert world.messages() == {0: [joined(1)], 1: [joined(1)]}
+    world.shipper.step()
+    assert world.writers.may_answer(LOOP)
+    assert world.messages() == {part: [joined(1), mark(T0 + 500, 1)] for part in (0, 1)}
+
+
+def test_each_start_writes_the_newest_watermark_again(world: World) -> None:
+    """Otherwise it would hold the windows, because monitoring forgets what the earlier start wrote."""
+    world.advance(T0)
+    world.shipper.step()
+    world.restart()
+    world.shipper.step()
+    world.shipper.step()
+    assert world.messages() == {part: [joined(1), mark(T0, 1), joined(2), mark(T0, 2)] for part in (0, 1)}
+
+
+def test_a_start_that_was_given_up_starts_again(world: World) -> None:
+    world.advance(T0)
+    world.shipper.step()
+    for loop, writer, start in ((LOOP, "other", 1), ("letters", "", 1), (LOOP, "", 7), (LOOP, "", 1), (LOOP, "", 1)):
+        world.writers.give_up(loop, writer, start)
+    world.serve("k")
+    world.shipper.step()
+    assert world.writers.may_answer(LOOP)
+    assert all(part[:3] == [joined(1), mark(T0, 1), joined(2)] for part in world.messages().values())
+    assert all(part[-1] == mark(T0, 2) for part in world.messages().values())
+    assert world.shipped() == ["id-k"]
+
+
+def test_the_records_of_a_named_writer_have_its_name(tmp_path: Path) -> None:
+    world = World(tmp_path, name="two")
+    world.advance(T0)
+    world.shipper.step()
+    assert world.messages() == {part: [joined(1, "two"), mark(T0, 1, "two")] for part in (0, 1)}
+
+
+def test_watermarks_keep_the_ids_that_they_had_before_there_were_writers(world: World) -> None:
+    world.advance(1_700_000_000_000)
+    world.shipper.step()
+    record = world.broker.records(TOPIC)[-1]
+    assert record.header("ce_id") == ids.event_id("prediction-watermark", LOOP, 1_700_000_000_000).encode()
+
+
+def test_leaving_sends_the_spool_and_then_closes_the_writer(world: World) -> None:
+    world.shipper.step()
+    world.serve("k")
+    assert world.spool.is_written()
+    world.writer.close()
+    assert not world.spool.is_written()
+    consumer = world.broker.batch_consumer([WATERMARKS], "serving-shipper")
+    writers = LogWriters("", [LOOP], world.starts, FakeClock(wall_ms=1))
+    stop = threading.Event()
+    Shipper({LOOP: world.spool}, world.positions, writers, consumer, world.producer, FakeClock(), stop).leave()
+    assert world.shipped() == ["id-k"]
+    left = predictions_pb2.WriterLeft(loop=LOOP, start=2)
+    assert all(part[-1] == left for part in world.messages().values())

@@ -19,8 +19,8 @@ DRIFT, APPROVAL, ROLLBACK = (
 )
 COALESCED = "training.reason-coalesced.v1"
 RUN_FAILED, ROUTE_FAILED = "training.run-failed.v1", "serving.route-failed.v1"
-PAUSED = "ingestion.topic-paused.v1"
-TOLD = (DRIFT, APPROVAL, ROLLBACK, RUN_FAILED, ROUTE_FAILED, PAUSED)
+PAUSED, GIVEN_UP = "ingestion.topic-paused.v1", "monitoring.writer-given-up.v1"
+TOLD = (DRIFT, APPROVAL, ROLLBACK, RUN_FAILED, ROUTE_FAILED, PAUSED, GIVEN_UP)
 HOUR_MS = 3_600_000
 COMMAND = re.compile(
     r"`driftloop (?:status|timeline orders|(?:approve|reject) orders r-\w+ --why \.\.\.|"
@@ -28,7 +28,7 @@ COMMAND = re.compile(
 )
 
 
-def test_six_kinds_of_events_give_notices() -> None:
+def test_seven_kinds_of_events_give_notices() -> None:
     kinds = {}
     for example_ in examples("good"):
         kind = message_class(dict(example_.record.headers)["ce_type"].decode())

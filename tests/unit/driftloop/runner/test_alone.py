@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert
 
 from driftloop.process.clock import SystemClock
-from driftloop.process.errors import LeaseLost
+from driftloop.process.errors import ConfigError, LeaseLost
 from driftloop.process.settings import Settings
-from driftloop.runner.alone import OneInstance, alone, instance_name
+from driftloop.runner.alone import OneInstance, alone, instance_name, locked
 from driftloop.runner.lease import Lease
 from driftloop.runner.tables import open_database
 from tests.helpers.eventually import assert_eventually
@@ -129,6 +129,17 @@ def test_a_standby_that_is_stopped_never_builds_the_service(processes: list[Proc
     second = _start(processes, tmp_path / "b")
     second.end()
     assert (second.leases, second.error) == ([], None)
+
+
+def test_a_command_that_must_be_alone_is_refused_while_the_service_runs(
+    processes: list[Process], tmp_path: Path
+) -> None:
+    first = _start(processes, tmp_path / "home")
+    with pytest.raises(ConfigError, match=f"{NAME} runs with the home"), locked(NAME, first.settings):
+        pass
+    other = first.settings.model_copy(update={"home": tmp_path / "other"})
+    with locked(NAME, other), pytest.raises(ConfigError), locked(NAME, other):
+        pass
 
 
 def test_a_leader_ends_when_another_instance_has_taken_its_lease(processes: list[Process], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from google.protobuf.message import Message
 
 from driftloop.bus.ports import Record
 from driftloop.contracts import predictions_pb2 as predictions
@@ -142,3 +143,18 @@ def test_predictions_for_a_past_time_are_recounted_as_backdated() -> None:
     counts = recount_joins(logged, outcomes, loop, 100 * HOUR_MS)
     assert (counts["joined"], counts["backdated"], counts["missing"]) == (2, 1, 2)
     assert sum(sums.count for sums in recount_windows(logged, outcomes, loop, 100 * HOUR_MS).values()) == 2
+
+
+def test_a_prediction_is_late_once_all_writers_have_passed_its_time() -> None:
+    def in_band(message: Message) -> Record:
+        header = (("ce_type", message.DESCRIPTOR.full_name.encode()),)
+        return Record("predictions.served.v1", 0, 9, b"", message.SerializeToString(), header)
+
+    def mark(writer: str, hours: int) -> Record:
+        at_ms = hours * HOUR_MS
+        return in_band(predictions.PredictionWatermark(loop="orders", writer=writer, start=1, watermark_ms=at_ms))
+
+    joins = [in_band(predictions.WriterJoined(loop="orders", writer=name, start=1)) for name in ("a", "b")]
+    first, second, third = (served(number) for number in (1, 2, 3))
+    logged = log(*joins, mark("a", 20), first, mark("b", 15), second, mark("b", 30), third)
+    assert logged.visible_ms.tolist() == [10 * HOUR_MS, 15 * HOUR_MS, 20 * HOUR_MS]
