@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     """Triton's gRPC address, `host:port`."""
     triton_metrics: str = Field(default_factory=_local_address("TRITON_METRICS_PORT"))
     """Triton's metrics address, `host:port`."""
+    triton_name: str = Field(default="", pattern=r"^[a-z0-9-]{0,32}$")
+    """Name of this Triton with its agent and spool, if the system has several; the first one needs none."""
     control_grpc: str = Field(default_factory=_local_address("CONTROL_GRPC_PORT"))
     """The control service's gRPC address, `host:port`."""
     control_http: str = Field(default_factory=_local_address("CONTROL_HTTP_PORT"), pattern=r"^[^/]+:\d+$")
@@ -186,6 +188,10 @@ class Settings(BaseSettings):
         """
         return self.triton_control_token or read_secret(self.control_secret)
 
+    def with_triton(self, name: str) -> str:
+        """Return a name of something that each Triton or agent has of its own."""
+        return f"{name}-{self.triton_name}" if self.triton_name else name
+
     @property
     def control_secret(self) -> Path:
         """File with the token for Triton's load and unload calls, unless a setting has it."""
@@ -224,12 +230,12 @@ class Settings(BaseSettings):
     @property
     def spool(self) -> Path:
         """Root folder of the router's prediction log on disk."""
-        return self.home / "spool"
+        return self.home / self.with_triton("spool")
 
     @property
     def triton(self) -> Path:
         """Root folder of staged releases, routes and Triton's model repository."""
-        return self.home / "triton"
+        return self.home / self.with_triton("triton")
 
 
 def _text(value: Any) -> str:

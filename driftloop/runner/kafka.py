@@ -18,15 +18,22 @@ from driftloop.runner.service import LifecycleService, topics_of
 
 
 def kafka_service(
-    name: str, settings: Settings, handlers: HandlerTable, engine: Engine, stop: threading.Event, clock: Clock
+    name: str,
+    settings: Settings,
+    handlers: HandlerTable,
+    engine: Engine,
+    stop: threading.Event,
+    clock: Clock,
+    *,
+    group: str = "",
 ) -> LifecycleService:
-    """Return a service that consumes the topics of its handlers as the consumer group ``name``."""
+    """Return a service that consumes the topics of its handlers as a consumer group, by default ``name``."""
     kafka = KafkaSettings.of(settings, name)
     return LifecycleService(
         name=name,
         handlers=handlers,
         engine=engine,
-        consumer=KafkaLifecycleConsumer(kafka, topics_of(handlers), name),
+        consumer=KafkaLifecycleConsumer(kafka, topics_of(handlers), group or name),
         producer=KafkaLifecycleProducer(kafka),
         stop=stop,
         clock=clock,

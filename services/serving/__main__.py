@@ -4,8 +4,10 @@ import sys
 
 from driftloop.process.serve import serve
 from driftloop.runner.alone import alone
-from services.serving.bootstrap import NAME, build
+from services.serving.bootstrap import agent_name, build
 from services.serving.config import ServingSettings
 
 if __name__ == "__main__":
-    sys.exit(serve(NAME, ServingSettings(), alone(NAME, build)))
+    settings = ServingSettings()
+    name = agent_name(settings)
+    sys.exit(serve(name, settings, alone(name, build)))

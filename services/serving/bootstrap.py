@@ -37,6 +37,11 @@ from services.serving.shipper import shipper_loop
 NAME = "serving"
 
 
+def agent_name(settings: ServingSettings) -> str:
+    """Return the name of the agent's process, database, lease and consumer group."""
+    return settings.with_triton(NAME)
+
+
 def router_paths(settings: ServingSettings) -> RouterPaths:
     """Return the paths that the router reads and writes."""
     return RouterPaths(
@@ -55,8 +60,9 @@ def build(settings: ServingSettings, stop: threading.Event, lease: Lease) -> Ser
     """Build the agent on Kafka, Triton and local disk."""
     clock = SystemClock()
     definitions = {loop.name: loop.definition for loop in load_loops(settings.loops_dir, settings.loops)}
-    engine = open_database(settings.database_url(NAME), sql.metadata, fence=lease.check)
-    writers = LogWriters("", definitions, sql.SqlWriterStarts(engine), clock)
+    name = agent_name(settings)
+    engine = open_database(settings.database_url(name), sql.metadata, fence=lease.check)
+    writers = LogWriters(settings.triton_name, definitions, sql.SqlWriterStarts(engine), clock)
     handlers = Handlers(clock, writers.give_up).table()
     triton = GrpcTriton(
         settings.triton_grpc,
@@ -91,12 +97,12 @@ def build(settings: ServingSettings, stop: threading.Event, lease: Lease) -> Ser
         {loop: SpoolReader(settings.spool / loop, loop) for loop in definitions},
         sql.SqlSpoolPositions(engine),
         writers,
-        KafkaBatchConsumer(kafka, [topic_of(features_pb2.WatermarkAdvanced).name], f"{NAME}-shipper"),
+        KafkaBatchConsumer(kafka, [topic_of(features_pb2.WatermarkAdvanced).name], f"{name}-shipper"),
         KafkaBatchProducer(kafka),
         clock,
         stop,
     )
-    lifecycle = kafka_service(NAME, settings, handlers, engine, stop, clock)
+    lifecycle = kafka_service(NAME, settings, handlers, engine, stop, clock, group=name)
     return agent(lifecycle, reconciler, shipper, triton, stop)
 
 

@@ -21,7 +21,7 @@ from driftloop.runner.alone import exclusive, locked
 from driftloop.runner.tables import open_database
 from services.serving.adapters import sql
 from services.serving.adapters.spool_reader import SpoolReader
-from services.serving.bootstrap import NAME
+from services.serving.bootstrap import NAME, agent_name
 from services.serving.config import ServingSettings
 from services.serving.log_writers import LogWriters
 from services.serving.shipper import Shipper
@@ -36,19 +36,19 @@ def drain(settings: ServingSettings) -> None:
     """
     loops = [loop.name for loop in load_loops(settings.loops_dir, settings.loops)]
     spools = {loop: SpoolReader(settings.spool / loop, loop) for loop in loops}
-    kafka, clock = KafkaSettings.of(settings, NAME), SystemClock()
-    with locked(NAME, settings), exclusive(NAME, settings) as lease:
+    kafka, clock, name = KafkaSettings.of(settings, NAME), SystemClock(), agent_name(settings)
+    with locked(name, settings), exclusive(name, settings) as lease:
         for loop, spool in spools.items():
             if spool.is_written():
                 raise ConfigError(f"Triton still writes to {settings.spool / loop}; stop it first")
-        engine = open_database(settings.database_url(NAME), sql.metadata, fence=lease.check)
+        engine = open_database(settings.database_url(name), sql.metadata, fence=lease.check)
         with (
             closing(
-                KafkaBatchConsumer(kafka, [topic_of(features_pb2.WatermarkAdvanced).name], f"{NAME}-shipper")
+                KafkaBatchConsumer(kafka, [topic_of(features_pb2.WatermarkAdvanced).name], f"{name}-shipper")
             ) as reads,
             closing(KafkaBatchProducer(kafka)) as writes,
         ):
-            writers = LogWriters("", loops, sql.SqlWriterStarts(engine), clock)
+            writers = LogWriters(settings.triton_name, loops, sql.SqlWriterStarts(engine), clock)
             Shipper(spools, sql.SqlSpoolPositions(engine), writers, reads, writes, clock, threading.Event()).leave()
         engine.dispose()
 

@@ -21,6 +21,15 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch,
     }
 
 
+def test_each_triton_has_its_own_folders_and_the_first_keeps_its_own(tmp_path: Path) -> None:
+    first, second = Settings(home=tmp_path), Settings(home=tmp_path, triton_name="two")
+    assert (first.spool, first.triton) == (tmp_path / "spool", tmp_path / "triton")
+    assert (second.spool, second.triton) == (tmp_path / "spool-two", tmp_path / "triton-two")
+    assert (first.with_triton("serving"), second.with_triton("serving")) == ("serving", "serving-two")
+    with pytest.raises(ValidationError):
+        Settings(triton_name="Two/..")
+
+
 def test_default_paths_are_in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "LOOPS_DIR", "FEATURE_REPO"):
         monkeypatch.delenv(f"DRIFTLOOP_{name}", raising=False)
