@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"driftloop/serving/v1/serving.proto\x12\x14\x64riftloop.serving.v1\"\x9a\x01\n\x0eRouteConverged\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x1b\n\x13\x63hampion_release_id\x18\x03 \x01(\t\x12\x1d\n\x15\x63hallenger_release_id\x18\x04 \x01(\t\x12\x1b\n\x13probe_prediction_id\x18\x05 \x01(\t\x12\x12\n\nduration_s\x18\x06 \x01(\x01\"N\n\x0bRouteFailed\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x12\n\nrelease_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"driftloop/serving/v1/serving.proto\x12\x14\x64riftloop.serving.v1\"\x9a\x01\n\x0eRouteConverged\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x1b\n\x13\x63hampion_release_id\x18\x03 \x01(\t\x12\x1d\n\x15\x63hallenger_release_id\x18\x04 \x01(\t\x12\x1b\n\x13probe_prediction_id\x18\x05 \x01(\t\x12\x12\n\nduration_s\x18\x06 \x01(\x01\"N\n\x0bRouteFailed\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x12\n\nrelease_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xdd\x01\n\rRouteReported\x12\x0c\n\x04loop\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0e\n\x06triton\x18\x03 \x01(\t\x12\x0e\n\x06serves\x18\x04 \x01(\x08\x12\x1b\n\x13\x63hampion_release_id\x18\x05 \x01(\t\x12\x1d\n\x15\x63hallenger_release_id\x18\x06 \x01(\t\x12\x1b\n\x13probe_prediction_id\x18\x07 \x01(\t\x12\x12\n\nduration_s\x18\x08 \x01(\x01\x12\x12\n\nrelease_id\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,4 +35,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUTECONVERGED']._serialized_end=215
   _globals['_ROUTEFAILED']._serialized_start=217
   _globals['_ROUTEFAILED']._serialized_end=295
+  _globals['_ROUTEREPORTED']._serialized_start=298
+  _globals['_ROUTEREPORTED']._serialized_end=519
 # @@protoc_insertion_point(module_scope)

@@ -63,7 +63,7 @@ def build(settings: ServingSettings, stop: threading.Event, lease: Lease) -> Ser
     name = agent_name(settings)
     engine = open_database(settings.database_url(name), sql.metadata, fence=lease.check)
     writers = LogWriters(settings.triton_name, definitions, sql.SqlWriterStarts(engine), clock)
-    handlers = Handlers(clock, writers.give_up).table()
+    handlers = Handlers(clock, writers.give_up, settings.fleet).table()
     triton = GrpcTriton(
         settings.triton_grpc,
         settings.control_token(),
@@ -91,6 +91,7 @@ def build(settings: ServingSettings, stop: threading.Event, lease: Lease) -> Ser
         stop=stop,
         triton_timeout_s=settings.triton_timeout_s,
         may_answer=writers.may_answer,
+        fleet=settings.fleet,
     )
     kafka = KafkaSettings.of(settings, NAME)
     shipper = shipper_loop(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from driftloop.process.settings import Settings
+from services.serving.domain.fleet import Fleet
 
 
 class ServingSettings(Settings):
@@ -20,3 +23,20 @@ class ServingSettings(Settings):
     """Maximum wait for the router to serve a new route."""
     queue_delay_us: int = Field(default=100, ge=0, le=200)
     """Maximum time that Triton's dynamic batcher waits for more requests."""
+    tritons: int = Field(default=1, ge=1)
+    """Number of Tritons; the same for all agents."""
+    tritons_needed: int = Field(default=0, ge=0)
+    """How many of them must serve a route before it counts as served; 0: all. The same for all agents."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """What the agent knows of the other Tritons."""
+        return Fleet(self.tritons, self.tritons_needed or self.tritons, self.triton_name)
+
+    @model_validator(mode="after")
+    def _check_tritons(self) -> Self:
+        if self.tritons_needed > self.tritons:
+            raise ValueError("tritons_needed is greater than tritons")
+        if self.triton_name and self.tritons == 1:
+            raise ValueError("triton_name is set, so there are several: set tritons to their number, for all agents")
+        return self

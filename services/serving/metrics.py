@@ -36,5 +36,6 @@ ROUTES = Counter("driftloop_routes", "Routes by outcome: converged, failed or re
 CONVERGE_SECONDS = Histogram(
     "driftloop_route_converge_seconds", "Time from the receipt of a route to the answer of its probe.", ("loop",)
 )
+SICK = Gauge("driftloop_triton_sick", "1 while this Triton cannot serve a route that enough others serve.", ("loop",))
 TRITON_LIVE = Gauge("driftloop_triton_live", "1 while Triton answers.", ())
 WAITS = Counter("driftloop_converge_waits", "Attempts to serve a route that Triton did not answer.", ("loop",))

@@ -4,6 +4,9 @@ A requested route is in SQL before the reconciler acts on it, so a killed agent 
 consists of loop and epoch, so its event is sent once. Triton or its router may lose its state at any time; the current
 route is then deployed again, without an event.
 
+With several Tritons the event is a report; the handlers of all agents make one event of the reports. A Triton that
+cannot serve a route that enough others serve is sick: it is not ready, and tries again from time to time.
+
 A loop's router gets no route before the agent is an open writer of the loop's prediction log, and stops to answer when
 the agent was given up as one. A router that already answers when the agent starts continues: windows wait for it.
 """
@@ -24,12 +27,14 @@ from driftloop.runner.tables import reading
 from services.serving import metrics
 from services.serving.adapters import sql
 from services.serving.domain.desired import CONVERGED, DESIRED, FAILED, DesiredRoute
+from services.serving.domain.fleet import ALONE, Fleet, report
 from services.serving.ports import Triton
 from services.serving.route_deployer import RouteDeployer, RouteRefused
 
 _POLL_S = 0.03
 _WATCH_INTERVAL_S = 1.0
 _RETRY_PAUSE_S = 0.5
+_SICK_RETRY_S = 60.0
 
 
 class RouteReconciler:
@@ -46,6 +51,7 @@ class RouteReconciler:
         stop: threading.Event,
         triton_timeout_s: float,
         may_answer: Callable[[str], bool] = lambda _: True,
+        fleet: Fleet = ALONE,
     ) -> None:
         self._loops = loops
         self._engine = engine
@@ -55,6 +61,9 @@ class RouteReconciler:
         self._stop = stop
         self._triton_timeout_s = triton_timeout_s
         self._may_answer = may_answer
+        self._fleet = fleet
+        self._sick: set[str] = set()
+        self._retry_s: dict[str, float] = {}
         self._tried_since: dict[str, float] = {}
         self._settled: set[str] = set()
         self._watched = float("-inf")
@@ -62,8 +71,8 @@ class RouteReconciler:
         self._log = log.get(__name__)
 
     def ready(self) -> bool:
-        """Return whether Triton answers and every loop's route is served."""
-        return self._live and self._settled >= set(self._loops)
+        """Return whether Triton answers and every loop's route is served, also the one that other Tritons serve."""
+        return self._live and self._settled >= set(self._loops) and not self._sick
 
     def run(self) -> None:
         while not self._stop.is_set():
@@ -85,6 +94,32 @@ class RouteReconciler:
         for loop in list(self._settled):
             if not self._live or (self._current_route(loop) and not self._loaded(loop)):
                 self._settled.discard(loop)
+        if not self._fleet.is_alone:
+            for loop in self._loops:
+                self._look_for_sickness(loop, now_s)
+
+    def _look_for_sickness(self, loop: str, now_s: float) -> None:
+        """Find out whether this Triton alone cannot serve a route; if so, try the route again after some time."""
+        failed, current = self._newest_route(loop, FAILED), self._current_route(loop)
+        epoch = failed.route.epoch if failed is not None else 0
+        is_sick = epoch > (current.route.epoch if current is not None else 0) and self._others_serve(loop, epoch)
+        metrics.SICK.set(float(is_sick), loop=loop)
+        if not is_sick:
+            self._sick.discard(loop)
+            self._retry_s.pop(loop, None)
+            return
+        if loop not in self._sick:
+            self._sick.add(loop)
+            self._log.error("sick", loop=loop, epoch=epoch)
+        if now_s >= self._retry_s.setdefault(loop, now_s + _SICK_RETRY_S):
+            self._retry_s[loop] = now_s + _SICK_RETRY_S
+            with self._engine.begin() as connection:
+                sql.set_state(connection, loop, epoch, DESIRED)
+
+    def _others_serve(self, loop: str, epoch: int) -> bool:
+        with reading(self._engine) as connection:
+            deciding = self._fleet.deciding(sql.reports(connection, loop, epoch))
+        return deciding is not None and deciding.serves
 
     def _loaded(self, loop: str) -> bool:
         try:
@@ -171,8 +206,12 @@ class RouteReconciler:
         self._settled.add(loop)
 
     def _end(self, desired: DesiredRoute, state: str, draft: Draft) -> None:
-        """Store a route's state and its event in one transaction, and pass older untried routes over."""
+        """Store a route's state and its event in one transaction, and pass older untried routes over.
+
+        With several Tritons the event is a report. Its id is that of the first attempt, so a later one sends nothing.
+        """
         route = desired.route
+        draft = draft if self._fleet.is_alone else report(self._fleet.triton, draft)
         self._tried_since.pop(f"{route.loop}/{route.epoch}", None)
         with self._engine.begin() as connection:
             sql.mark_passed(connection, route.loop, route.epoch)

@@ -86,7 +86,8 @@ def story() -> list[Envelope[Any]]:
     life.add(40, features.OfflineFlushed(loop=LOOP, watermark_ms=_day(40), views=[_view("shop")]))
     life.add(40, serving.RouteFailed(loop=LOOP, epoch=99, release_id="r-c", reason="the probe failed"))
     life.add(40, monitoring.WriterGivenUp(loop=LOOP, writer="two", start=3, because="timeout"))
-    life.rolled_back(40, "c", life.events[-2], "r-a")
+    life.add(40, serving.RouteReported(loop=LOOP, epoch=99, triton="two", serves=True, champion_release_id="r-c"))
+    life.rolled_back(40, "c", life.events[-3], "r-a")
     _commands(life)
     return life.events
 

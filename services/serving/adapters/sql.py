@@ -1,4 +1,8 @@
-"""The agent's tables: requested routes, the shipped position in each spool segment, and its starts as a writer."""
+"""The agent's tables.
+
+They hold requested routes and what all Tritons report about them, the shipped position in each spool segment, and the
+agent's starts as a writer.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-from driftloop.contracts import registry_pb2
+from driftloop.contracts import registry_pb2, serving_pb2
 from driftloop.events.envelope import Envelope, from_row, to_row
 from driftloop.runner.tables import reading, versioned
 from services.serving.domain.desired import DESIRED, PASSED, DesiredRoute
@@ -65,6 +69,17 @@ writers = Table(
 )
 """The newest start as a writer of each loop's prediction log, and the newest watermark that the log has from it."""
 
+route_reports = Table(
+    "route_reports",
+    metadata,
+    Column("loop", String, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("triton", String, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("report", LargeBinary, nullable=False),
+)
+"""The first report of each Triton about a route, if there are several; `number` is their order."""
+
 
 def newest_epoch(connection: Connection, loop: str) -> int:
     """Return the greatest requested epoch, or 0."""
@@ -103,6 +118,20 @@ def newest_route(connection: Connection, loop: str, state: str) -> DesiredRoute 
     )
     row = connection.execute(query).first()
     return None if row is None else _desired(row)
+
+
+def reports(connection: Connection, loop: str, epoch: int) -> list[serving_pb2.RouteReported]:
+    """Return the first report of each Triton about a route, in order."""
+    of_route = (route_reports.c.loop == loop) & (route_reports.c.epoch == epoch)
+    rows = connection.execute(select(route_reports.c.report).where(of_route).order_by(route_reports.c.number))
+    return [serving_pb2.RouteReported.FromString(row.report) for row in rows]
+
+
+def add_report(connection: Connection, report: serving_pb2.RouteReported, number: int) -> None:
+    """Store a Triton's first report about a route."""
+    content = report.SerializeToString(deterministic=True)
+    key = {"loop": report.loop, "epoch": report.epoch, "triton": report.triton}
+    connection.execute(insert(route_reports).values(**key, number=number, report=content))
 
 
 class SqlSpoolPositions:

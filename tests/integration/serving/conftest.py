@@ -56,6 +56,7 @@ from tests.unit.serving.harness import (
 ROUTES = topic_of(registry_pb2.RouteChanged).name
 CONVERGED = topic_of(serving_pb2.RouteConverged).name
 FAILED = topic_of(serving_pb2.RouteFailed).name
+REPORTS = (CONVERGED, FAILED, topic_of(serving_pb2.RouteReported).name)
 GIVEN_UP = topic_of(monitoring_pb2.WriterGivenUp).name
 WATERMARKS = topic_of(features_pb2.WatermarkAdvanced).name
 
@@ -77,9 +78,7 @@ class World:
             spool=self.home / "spool",
             probe_secret=self.home / "secrets" / "probe",
         )
-        for topic, partitions in (
-            (ROUTES, 1), (CONVERGED, 1), (FAILED, 1), (WATERMARKS, 1), (GIVEN_UP, 1), (TOPIC, 2),
-        ):  # fmt: skip
+        for topic, partitions in [(TOPIC, 2), *((topic, 1) for topic in (ROUTES, *REPORTS, GIVEN_UP, WATERMARKS))]:
             self.broker.create_topic(topic, partitions)
             self.broker.create_topic(f"{topic}.dlq", 1)
         self.feast = FeastFile(self.paths.online_db)

@@ -9,12 +9,14 @@ from sqlalchemy import Engine
 
 from driftloop.bus.ports import Record
 from driftloop.contracts import monitoring_pb2, registry_pb2, serving_pb2
+from driftloop.events import ids
 from driftloop.events.envelope import Envelope, from_record
 from driftloop.process.errors import InvalidEvent
 from driftloop.runner import outbox
 from driftloop.runner.handler import Transaction
 from driftloop.runner.tables import open_database
 from services.serving.adapters import sql
+from services.serving.domain.fleet import ALONE, Fleet
 from services.serving.handlers import Handlers
 from services.serving.route_deployer import RouteDeployer
 from services.serving.route_reconciler import RouteReconciler
@@ -40,11 +42,12 @@ class Agent:
     files: FakeRouterFiles = field(default_factory=FakeRouterFiles)
     releases: FakeReleases = field(default_factory=FakeReleases)
     clock: FakeClock = field(default_factory=lambda: FakeClock(tick_s=0.001))
+    fleet: Fleet = ALONE
 
     def __post_init__(self) -> None:
         self.triton = FakeTriton(self.files)
         self.given_up: list[tuple[str, str, int]] = []
-        self.handlers = Handlers(self.clock, lambda *writer: self.given_up.append(writer))
+        self.handlers = Handlers(self.clock, lambda *writer: self.given_up.append(writer), self.fleet)
         self.open = True
         self.restart()
 
@@ -69,6 +72,7 @@ class Agent:
             stop=stop,
             triton_timeout_s=60.0,
             may_answer=lambda _: self.open,
+            fleet=self.fleet,
         )
 
     def request(self, event: Envelope[registry_pb2.RouteChanged]) -> None:
@@ -81,7 +85,7 @@ class Agent:
             self.reconciler.step()
 
     def sent(self) -> list[Envelope[Any]]:
-        messages = [serving_pb2.RouteConverged, serving_pb2.RouteFailed]
+        messages = [serving_pb2.RouteConverged, serving_pb2.RouteFailed, serving_pb2.RouteReported]
         records = [message.record for message in outbox.unsent(self.engine, 100)]
         return [from_record(Record(r.topic, 0, 0, r.key, r.value, r.headers), messages) for r in records]
 
@@ -296,3 +300,100 @@ def test_the_agent_learns_that_it_was_given_up(agent: Agent) -> None:
     with agent.engine.begin() as connection:
         assert agent.handlers.writer_given_up(event, Transaction(connection)) == []
     assert agent.given_up == [(LOOP, "two", 3)]
+
+
+class TwoAgents:
+    """Two agents that read each other's reports in the same order."""
+
+    def __init__(self, folder: Path, needed: int) -> None:
+        self.agents = [
+            Agent(
+                open_database(f"sqlite:///{folder / f'{name}.db'}", sql.metadata),
+                fleet=Fleet(tritons=2, needed=needed, triton=name),
+            )
+            for name in ("", "two")
+        ]
+        self._read: list[str] = []
+
+    def request_and_step(self, event: Envelope[registry_pb2.RouteChanged]) -> None:
+        for agent in self.agents:
+            agent.request(event)
+        self.step()
+
+    def step(self) -> None:
+        """Let both agents work until they send nothing more."""
+        for agent in self.agents:
+            agent.reconciler.step()
+        while fresh := [event for event in self.sent(serving_pb2.RouteReported) if event.id not in self._read]:
+            self._read += [event.id for event in fresh]
+            for event in fresh:
+                for agent in self.agents:
+                    with agent.engine.begin() as connection:
+                        drafts = agent.handlers.route_reported(event, Transaction(connection))
+                        outbox.put(connection, drafts, source="serving", wall_time_ms=0, cause=event)
+        for agent in self.agents:
+            agent.clock.move(2.0)
+            agent.reconciler.step()
+
+    def sent(self, *kinds: type[Any]) -> list[Envelope[Any]]:
+        return [event for agent in self.agents for event in agent.sent() if isinstance(event.data, kinds)]
+
+    def decided(self) -> dict[str, Any]:
+        """Return what was decided, by event id. Both agents send the same."""
+        kinds = (serving_pb2.RouteConverged, serving_pb2.RouteFailed)
+        for agent in self.agents:
+            own = [event for event in agent.sent() if isinstance(event.data, kinds)]
+            assert [(event.id, event.data) for event in own] == [
+                (event.id, event.data) for event in self.agents[0].sent() if isinstance(event.data, kinds)
+            ]
+        return {event.id: event.data for event in self.sent(*kinds)}
+
+
+def test_a_route_counts_as_served_once_all_tritons_serve_it(tmp_path: Path) -> None:
+    two = TwoAgents(tmp_path, needed=2)
+    two.agents[1].triton.up = False
+    two.request_and_step(route_changed(1, A))
+    assert (len(two.sent(serving_pb2.RouteReported)), two.decided()) == (1, {})
+    two.agents[1].triton.up = True
+    two.step()
+    [(identity, data)] = two.decided().items()
+    assert identity == ids.event_id("route-converged", LOOP, 1)
+    assert isinstance(data, serving_pb2.RouteConverged)
+    assert (data.epoch, data.champion_release_id, data.probe_prediction_id) == (1, "r-a", "probe-parcels-1")
+    [event, _] = two.sent(serving_pb2.RouteConverged)
+    assert (event.correlation_id, event.time_ms) == ("chain-1", T0)
+
+
+def test_a_route_that_not_enough_tritons_can_serve_fails_once(tmp_path: Path) -> None:
+    two = TwoAgents(tmp_path, needed=2)
+    two.request_and_step(route_changed(1, A))
+    two.agents[1].files.broken["r-b"] = "no such file"
+    two.request_and_step(route_changed(2, A, B, 0.1))
+    [data] = [data for data in two.decided().values() if data.epoch == 2]
+    assert data == serving_pb2.RouteFailed(loop=LOOP, epoch=2, release_id="r-b", reason="no such file")
+
+
+def test_one_sick_triton_does_not_end_a_release_and_is_not_ready_until_it_serves_it(tmp_path: Path) -> None:
+    two = TwoAgents(tmp_path, needed=1)
+    two.request_and_step(route_changed(1, A))
+    two.agents[1].files.broken["r-b"] = "no such file"
+    two.request_and_step(route_changed(2, A, B, 0.1))
+    assert [type(data).__name__ for data in two.decided().values()] == ["RouteConverged", "RouteConverged"]
+    assert [agent.reconciler.ready() for agent in two.agents] == [True, False]
+    assert two.agents[1].files.answering is not None
+    assert two.agents[1].files.answering.epoch == 1
+    two.agents[1].files.broken.clear()
+    for _ in range(40):
+        two.step()
+    assert [agent.reconciler.ready() for agent in two.agents] == [True, True]
+    assert two.agents[1].files.answering.epoch == 2
+    assert len(two.sent(serving_pb2.RouteReported)) == 4
+
+
+def test_a_triton_is_sick_no_longer_once_it_serves_a_newer_route(tmp_path: Path) -> None:
+    two = TwoAgents(tmp_path, needed=1)
+    two.agents[1].files.broken["r-b"] = "no such file"
+    two.request_and_step(route_changed(1, A))
+    two.request_and_step(route_changed(2, A, B, 0.1))
+    two.request_and_step(route_changed(3, A))
+    assert [agent.reconciler.ready() for agent in two.agents] == [True, True]
