@@ -34,6 +34,7 @@ from services.monitoring.detectors import state as detector_state
 from services.monitoring.detectors.decide import Detectors
 from services.registry import handlers as registry
 from services.serving import handlers as serving
+from services.serving.log_writers import LogWriters
 from services.serving.shipper import shipper_loop
 from services.training import handlers as training
 from tests.helpers.clock import FakeClock
@@ -44,7 +45,7 @@ from tests.unit.control.harness import Harness as ControlHarness
 from tests.unit.features.fakes import FakeCheckpoints, FakeOffline, FakeOnline
 from tests.unit.features.rows import SPECS
 from tests.unit.monitoring.harness import JoinerHarness, definition
-from tests.unit.serving.fakes import MemoryPositions
+from tests.unit.serving.fakes import MemoryPositions, MemoryStarts
 
 LOOP = "orders"
 """The loop of all examples. Every reader has it."""
@@ -177,7 +178,9 @@ def _join(folder: Path, records: Sequence[Outgoing]) -> MemoryBroker:
 def _shipper(_folder: Path, records: Sequence[Outgoing]) -> MemoryBroker:
     broker = _broker(records)
     consumer = broker.batch_consumer([WATERMARKS], "serving-shipper")
-    service = shipper_loop({}, MemoryPositions(), consumer, broker.batch_producer(), FakeClock(), threading.Event())
+    clock, producer = FakeClock(), broker.batch_producer()
+    writers = LogWriters("", [], MemoryStarts(), clock)
+    service = shipper_loop({}, MemoryPositions(), writers, consumer, producer, clock, threading.Event())
     service.start()
     while service.step():
         pass

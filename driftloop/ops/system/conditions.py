@@ -1,6 +1,6 @@
 """Conditions that no event tells and that stop nothing, but that an operator should know of.
 
-They are read from metrics of ingestion, and from the files that the serving agent sets aside.
+They are read from metrics of ingestion and monitoring, and from the files that the serving agent sets aside.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from prometheus_client.samples import Sample
 
 _MANUAL = "docs/operations.md"
+_BEHIND_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,22 @@ class Condition:
     """A condition of a loop or a topic. ``loop`` is empty if it concerns a topic of any loop."""
 
     kind: str
-    """events-far-ahead, topic-created-again or prediction-log-damaged"""
+    """events-far-ahead, topic-created-again, writer-behind or prediction-log-damaged"""
     loop: str
     subject: str
-    """A topic, or the folder of a prediction log."""
+    """A topic, the name of a Triton, or the folder of a prediction log."""
     text: str
     """One line: what is wrong and what to do."""
 
 
 def read_conditions(settings: Settings, running: Mapping[str, Part]) -> list[Condition]:
     """Return the conditions of a system with these running parts, by name."""
-    samples = read_metrics(running["ingestion"]) if "ingestion" in running else []
-    return [*ingestion_conditions(samples), *damaged_logs(settings.spool)]
+    samples = {name: read_metrics(running[name]) for name in ("ingestion", "monitoring") if name in running}
+    return [
+        *ingestion_conditions(samples.get("ingestion", [])),
+        *monitoring_conditions(samples.get("monitoring", [])),
+        *damaged_logs(settings.spool),
+    ]
 
 
 def ingestion_conditions(samples: Iterable[Sample]) -> Iterator[Condition]:
@@ -57,6 +62,18 @@ def ingestion_conditions(samples: Iterable[Sample]) -> Iterator[Condition]:
                 "topic-created-again", "", topic,
                 f"{topic} was created again before ingestion's last start, and is read from its beginning. Ask the "
                 f"producer to send its last events again: {_MANUAL}#topiccreatedagain",
+            )  # fmt: skip
+
+
+def monitoring_conditions(samples: Iterable[Sample]) -> Iterator[Condition]:
+    """Return what the metrics of monitoring tell."""
+    for sample in samples:
+        if sample.name == "driftloop_writer_behind_seconds" and sample.value >= _BEHIND_S:
+            loop, writer = sample.labels["loop"], sample.labels["writer"]
+            yield Condition(
+                "writer-behind", loop, writer,
+                f"{loop}: windows wait for {f'Triton {writer}' if writer else 'the first Triton'}, whose agent sent "
+                f"nothing for {sample.value:.0f} s while others did. Start it again: {_MANUAL}#writerbehind",
             )  # fmt: skip
 
 

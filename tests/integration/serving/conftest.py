@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as grpc
 
+from driftloop.bus.ports import Record
 from driftloop.contracts import features_pb2, monitoring_pb2, predictions_pb2, registry_pb2, serving_pb2
 from driftloop.contracts.topics import topic_of
 from driftloop.events.envelope import Envelope, from_record, to_record
@@ -160,6 +161,11 @@ class World:
     def epochs(self, topic: str) -> list[int]:
         messages = [serving_pb2.RouteConverged, serving_pb2.RouteFailed]
         return [from_record(record, messages).data.epoch for record in self.broker.records(topic)]  # type: ignore[attr-defined]
+
+    def log(self) -> list[Record]:
+        """Return the predictions and watermarks in the log, without the joins of the agents."""
+        joined = predictions_pb2.WriterJoined.DESCRIPTOR.full_name.encode()
+        return [record for record in self.broker.records(TOPIC) if record.header("ce_type") != joined]
 
     def spooled(self) -> list[predictions_pb2.PredictionServed]:
         records, _ = SpoolReader(self.paths.spool / LOOP, LOOP).read({})

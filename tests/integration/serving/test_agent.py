@@ -9,7 +9,6 @@ import pytest
 
 from driftloop.contracts import predictions_pb2, serving_pb2
 from driftloop.events.envelope import from_record
-from services.serving.shipper import TOPIC
 from tests.integration.serving.conftest import CONVERGED, FAILED, World, eventually, inputs
 from tests.unit.serving.harness import LOOP, T0, route_changed, write_release
 
@@ -44,11 +43,11 @@ async def test_a_route_converges_and_its_predictions_reach_the_log_before_the_wa
         for n in range(20):
             await asyncio.to_thread(ask, world, f"p{n}")
         world.advance(T0 + 1)
-        await eventually(lambda: len(world.broker.records(TOPIC)) == 23)
+        await eventually(lambda: len(world.log()) == 23)
     messages = [predictions_pb2.PredictionServed, predictions_pb2.PredictionWatermark]
     ids = set()
     for partition in (0, 1):
-        events = [from_record(r, messages) for r in world.broker.records(TOPIC) if r.partition == partition]
+        events = [from_record(r, messages) for r in world.log() if r.partition == partition]
         assert isinstance(events[-1].data, predictions_pb2.PredictionWatermark)
         ids |= {event.id.split(".")[0] for event in events[:-1]}
     assert ids == {"probe-parcels-1", *(f"id-p{n}" for n in range(20))}
@@ -92,9 +91,9 @@ async def test_after_triton_is_killed_the_route_is_restored_without_loss_or_seco
         await asyncio.to_thread(world.triton.start)
         await eventually(lambda: world.client.is_model_ready(LOOP))
         assert [await asyncio.to_thread(ask, world, f"p{n}") for n in range(20)] == before
-        await eventually(lambda: len(world.broker.records(TOPIC)) >= 42)
+        await eventually(lambda: len(world.log()) >= 42)
     assert world.epochs(CONVERGED) == [1]
-    ids = [from_record(r, [predictions_pb2.PredictionServed]).id.split(".")[0] for r in world.broker.records(TOPIC)]
+    ids = [from_record(r, [predictions_pb2.PredictionServed]).id.split(".")[0] for r in world.log()]
     assert set(ids) == {"probe-parcels-1", *(f"id-p{n}" for n in range(20))}
 
 
@@ -106,6 +105,6 @@ async def test_a_restarted_agent_resumes(world: World) -> None:
     async with running(world):
         world.publish(route_changed(2, world.b))
         await converged(world, 1, 2)
-        await eventually(lambda: len(world.broker.records(TOPIC)) >= 3)
-    ids = {from_record(r, [predictions_pb2.PredictionServed]).id.split(".")[0] for r in world.broker.records(TOPIC)}
+        await eventually(lambda: len(world.log()) >= 3)
+    ids = {from_record(r, [predictions_pb2.PredictionServed]).id.split(".")[0] for r in world.log()}
     assert ids == {"probe-parcels-1", "probe-parcels-2", "id-while-away"}

@@ -183,6 +183,7 @@ def test_only_the_newest_of_several_watermarks_is_sent(world: World) -> None:
 
 
 def test_a_watermark_that_cannot_be_read_becomes_a_dead_letter(world: World) -> None:
+    world.shipper.step()
     world.producer.acknowledges = False
     world.broker.append([Outgoing(WATERMARKS, b"\xff", b"k", (("ce_time", b"never"),))])
     world.advance(T0)

@@ -5,10 +5,17 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from driftloop.ops.system.conditions import Condition, damaged_logs, ingestion_conditions, read_conditions
+from driftloop.ops.system.conditions import (
+    Condition,
+    damaged_logs,
+    ingestion_conditions,
+    monitoring_conditions,
+    read_conditions,
+)
 from driftloop.ops.system.parts import parts
 from driftloop.process.settings import ROOT, Settings
 from services.ingestion import metrics
+from services.monitoring.metrics import WRITER_BEHIND
 from services.serving.adapters.spool_reader import CORRUPT
 from tests.helpers.ports import free_port_base
 
@@ -28,6 +35,14 @@ def test_events_far_ahead_are_named_until_the_watermark_follows() -> None:
 def test_a_topic_that_was_created_again_is_named() -> None:
     [condition] = ingestion_conditions(samples(f'{metrics.TOPICS_CREATED_AGAIN.name}_total{{topic="a.b"}} 1.0\n'))
     assert (condition.kind, condition.loop, condition.subject) == ("topic-created-again", "", "a.b")
+
+
+def test_a_triton_for_which_windows_wait_is_named() -> None:
+    behind = WRITER_BEHIND.name
+    text = f'{behind}{{loop="orders",writer="two"}} 75.0\n{behind}{{loop="orders",writer=""}} 3.0\n'
+    [condition] = monitoring_conditions(samples(text))
+    assert (condition.kind, condition.loop, condition.subject) == ("writer-behind", "orders", "two")
+    assert "orders: windows wait for Triton two, whose agent sent nothing for 75 s" in condition.text
 
 
 def test_a_damaged_prediction_log_is_named_until_its_files_are_removed(tmp_path: Path) -> None:
