@@ -82,6 +82,11 @@ class PredictionWatermarks(PartitionWatermarks):
             self.advance(partition, watermark_ms)
         return closed
 
+    def newest_start(self, partition: int, writer: str) -> int:
+        """Return the newest start of a writer that a partition knows; -1 if it knows none."""
+        writers = self.writers.get(partition)
+        return -1 if writers is None else writers.starts.get(writer, -1)
+
     def open_start(self, writer: str) -> int | None:
         """Return the newest start of a writer that is open in any partition, or None."""
         starts = [known.start for name, known in self._open() if name == writer]

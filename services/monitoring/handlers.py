@@ -104,9 +104,12 @@ def prediction_served(intake: Intake, record: Record, message: predictions.Predi
         metrics.REPEATED.add(loop=message.loop)
 
 
-def writer_changed(intake: Intake, record: Record, message: Message) -> None:
+def writer_changed(intake: Intake, record: Record, message: Any) -> None:
     """Apply a watermark, a join or a leave of a writer to the watermark of a partition."""
-    intake.monitors[message.loop].prediction_watermarks.apply(record.partition, message)  # type: ignore[attr-defined]
+    watermarks = intake.monitors[message.loop].prediction_watermarks
+    if message.start < watermarks.newest_start(record.partition, message.writer):
+        metrics.OLDER_STARTS.add(loop=message.loop, writer=message.writer)
+    watermarks.apply(record.partition, message)
 
 
 def give_up(intake: Intake, record: Record, message: predictions.GiveUp) -> None:

@@ -62,6 +62,11 @@ WRITER_BEHIND = Gauge(
     "Time for which a prediction writer has written nothing while another one is ahead, so that windows wait for it.",
     ("loop", "writer"),
 )
+OLDER_STARTS = Counter(
+    "driftloop_writer_older_starts",
+    "Records of prediction writers that have no effect, because a newer start of the same name is known.",
+    ("loop", "writer"),
+)
 GIVEN_UP = Counter(
     "driftloop_writers_given_up", "Starts of prediction writers for which windows no longer wait.", ("loop", "writer")
 )
