@@ -268,7 +268,7 @@ class Protocol:
             yield "returns", _put(state, number, self._started(writer))
         if life is Life.JOINING:
             if writer.joined < everywhere:
-                after = self._append(state, writer.joined, Join(number, writer.start))
+                after = self.append(state, writer.joined, Join(number, writer.start))
                 yield "joins", _put(after, number, writer._replace(joined=writer.joined + 1))
             else:
                 yield (
@@ -324,7 +324,7 @@ class Protocol:
         )
         if not self._rules.dead_stay_open:
             for partition in self._partitions:
-                dead = self._append(dead, partition, Leave(number, writer.start))
+                dead = self.append(dead, partition, Leave(number, writer.start))
         return dead
 
     def _ends(self, state: State, number: int, writer: Writer) -> Iterator[tuple[str, State]]:
@@ -332,12 +332,12 @@ class Protocol:
         rules, everywhere = self._rules, self._bounds.partitions
         if writer.life is Life.OPEN and writer.marked < (everywhere if rules.marks_every_partition else 1):
             after = self._ship(state, number, only_before=True) if rules.ships_before_marks else state
-            after = self._append(after, writer.marked, Mark(number, writer.start, writer.seen))
+            after = self.append(after, writer.marked, Mark(number, writer.start, writer.seen))
             shipped = after.writers[number]
             yield "marks", _put(after, number, shipped._replace(marked=writer.marked + 1))
         if writer.life in (Life.LEAVING, Life.DRAINED):
             after = self._ship(state, number) if rules.ships_before_leaving else state
-            after = self._append(after, writer.left, Leave(number, writer.start))
+            after = self.append(after, writer.left, Leave(number, writer.start))
             shipped = after.writers[number]
             life = Life.GONE if writer.left + 1 == everywhere else writer.life
             yield "leaves", _put(after, number, shipped._replace(left=writer.left + 1, life=life))
@@ -364,7 +364,7 @@ class Protocol:
             yield "is given up", _put(state._replace(gifts=state.gifts - 1, late=late), number, given)
         if writer.giving_up >= 0:
             start = writer.given_start if rules.gives_up_one_start else writer.start
-            after = self._append(state, writer.giving_up, GiveUp(number, start))
+            after = self.append(state, writer.giving_up, GiveUp(number, start))
             done = writer.giving_up + 1 == self._bounds.partitions
             yield (
                 "is given up here",
@@ -373,7 +373,8 @@ class Protocol:
         elif writer.is_given_up and writer.life in (Life.JOINING, Life.OPEN) and rules.given_up_start_again:
             yield "starts again", _put(state, number, self._started(writer))
 
-    def _append(self, state: State, partition: int, record: Record) -> State:
+    def append(self, state: State, partition: int, record: Record) -> State:
+        """Append a record to a partition, and let monitoring know of it."""
         here = state.members[partition]
         here = _with(here, record.writer, _member(here[record.writer], record))
         reached = max(state.reached[partition], self._watermark(here))

@@ -28,9 +28,9 @@ class Recording(Protocol):
         super().__init__(Rules(), bounds)
         self.records: list[tuple[int, Record]] = []
 
-    def _append(self, state: State, partition: int, record: Record) -> State:
+    def append(self, state: State, partition: int, record: Record) -> State:
         self.records.append((partition, record))
-        return super()._append(state, partition, record)
+        return super().append(state, partition, record)
 
 
 class Step(NamedTuple):
