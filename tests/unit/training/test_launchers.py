@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lightkube.resources.batch_v1 import Job
 from pydantic import ValidationError
 
 from driftloop.process.errors import ConfigError
@@ -90,6 +91,7 @@ def test_a_job_has_the_settings_and_names_secrets_only(tmp_path: Path, monkeypat
         "DRIFTLOOP_KUBERNETES_CPU": "1500m",
         "DRIFTLOOP_KUBERNETES_SERVICE_ACCOUNT": "trainer",
         "DRIFTLOOP_KUBERNETES_USER": "10001",
+        "DRIFTLOOP_KUBERNETES_IMAGE_PULL_SECRETS": '["registry"]',
     }.items():
         monkeypatch.setenv(variable, given)
     settings = TrainingSettings()
@@ -98,6 +100,7 @@ def test_a_job_has_the_settings_and_names_secrets_only(tmp_path: Path, monkeypat
     )
     job = job_of(spec, "s3://bucket/driftloop/training/orders/5f0e/spec.json", settings, {"TZ": "UTC"})
     assert "hush" not in json.dumps(job)
+    assert Job.from_dict(job).to_dict() == json.loads(json.dumps(job)), "a field that Kubernetes' types lack is lost"
     assert job["metadata"]["name"] == "driftloop-run-5f0e"
     assert (job["spec"]["backoffLimit"], job["spec"]["activeDeadlineSeconds"]) == (0, 1501)
     pod = job["spec"]["template"]["spec"]
