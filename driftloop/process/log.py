@@ -56,7 +56,7 @@ def configure_command(level: str = "WARNING") -> None:
             lambda logger, name, entry: redact(str(console(logger, name, entry))),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # as it is then: a caller may replace it
     )
 
 

@@ -164,9 +164,9 @@ class Renewals:
             try:
                 self._lease.renew()
             except LeaseLost as lost:
-                self._log.error("lease-lost", problem=str(lost))
                 self.lost = lost
                 self._on_loss()
+                self._log.error("lease-lost", problem=str(lost))
                 return
             except OperationalError as error:
                 # the database does not answer: nobody can take the lease there, and this instance cannot write

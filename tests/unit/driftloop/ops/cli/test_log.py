@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Iterator
 
 import click
@@ -31,3 +33,14 @@ def test_a_warning_leaves_the_output_of_a_command_to_scripts(capsys: pytest.Capt
     assert json.loads(out) == {"a": 1}
     assert "record-unreadable" in err
     assert "hunter2" not in err
+
+
+def test_a_log_follows_a_standard_error_that_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", first)
+    log.configure_command()
+    logger = log.get("probe")
+    monkeypatch.setattr(sys, "stderr", second)
+    first.close()
+    logger.warning("record-unreadable")
+    assert "record-unreadable" in second.getvalue()
