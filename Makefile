@@ -4,7 +4,7 @@ SHELL := bash
 export PATH := $(CURDIR)/.local/venv/bin:$(PATH)
 export TZ := UTC
 export PYTHONDONTWRITEBYTECODE :=
-export PYTHON TORCH_BACKEND BROWSER POSTGRES REDIS S3 RAY CLIENTS UPGRADE
+export PYTHON TORCH_BACKEND BROWSER POSTGRES REDIS S3 CLUSTER RAY CLIENTS UPGRADE
 
 # Arguments for driftloop's commands, such as: make demo ARGS='--seed 3'
 ARGS ?=
@@ -12,12 +12,12 @@ SEEDS ?= 1000
 
 PACKAGES = $(wildcard driftloop services loops tests feature_repo bench)
 
-.PHONY: help setup protos lock check lint types imports vocabulary unit unit-shared unit-data unit-life test simulate proofs demo demo-year stories up down status clean
+.PHONY: help setup protos lock check lint types imports vocabulary unit unit-shared unit-data unit-life test simulate proofs demo demo-year stories up cluster down status clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install all that driftloop needs into .local (TORCH_BACKEND=cpu: no CUDA; for more tests BROWSER=1, POSTGRES=1, REDIS=1, S3=1, RAY=1, CLIENTS=1)
+setup: ## install all that driftloop needs into .local (TORCH_BACKEND=cpu: no CUDA; for more tests BROWSER=1, POSTGRES=1, REDIS=1, S3=1, CLUSTER=1, RAY=1, CLIENTS=1)
 	@infra/setup/setup.sh
 
 demo: setup ## replay the reference loop on real flights, with a report in out/demo
@@ -31,6 +31,10 @@ stories: setup ## simulate the demo for several seeds and start dates
 
 up: setup ## start the system
 	driftloop up $(ARGS)
+
+cluster: export CLUSTER := 1
+cluster: setup ## start a cluster on this machine: three Kafka nodes, PostgreSQL, Redis Cluster, S3, two instances of each service
+	driftloop cluster up $(ARGS)
 
 down: ## stop the system
 	driftloop down $(ARGS)
@@ -88,4 +92,5 @@ lock: setup ## compile the lock files (UPGRADE=1: choose newer versions)
 
 clean: ## stop the system and remove everything that set-up, runs and tests created
 	if [[ -d var ]]; then driftloop down || true; fi
+	if [[ -d var/cluster ]]; then driftloop cluster down || true; fi
 	rm -rf .local var out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

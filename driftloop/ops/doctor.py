@@ -27,13 +27,13 @@ from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.errors import LoopDefinitionError
 from driftloop.process.settings import ROOT, Settings
 from driftloop.process.startup_errors import read_startup_errors
-from driftloop.process.tcp_ports import BASE, free_base, names
+from driftloop.process.tcp_ports import BASE, CLUSTER_SPAN, free_base, names
 
 MIN_JAVA = 17
 MIN_FREE_GIB, GOOD_FREE_GIB = 0.5, 5.0
 GOOD_MEMORY_GIB = 4.5
-_COMPOSE_ONLY = {"GRAFANA_PORT", "POSTGRES_PORT", "REDIS_PORT"}
-"""Ports that the embedded system does not use."""
+_COMPOSE_ONLY = {"GRAFANA_PORT", "REDIS_PORT"}
+_CLUSTER_ONLY = {"CLUSTER_PORT", "POSTGRES_PORT"}
 _INSTALLED = {"venv/bin/python": "Python packages", "kafka/lib": "Kafka", "triton": "Triton"}
 _GIB = 2**30
 
@@ -123,17 +123,26 @@ def check_memory() -> Finding:
 
 def check_ports(settings: Settings, up: bool) -> Iterator[Finding]:
     """Check for ports in use by other programs; if the system runs, its own processes use them."""
-    wanted = [name for name in names() if name not in _COMPOSE_ONLY]
     if up:
         yield Finding("ports", "ok", "in use by the running system")
         return
-    taken = [name for name in wanted if not _is_free(settings.host, settings.port(name))]
+    wanted = _wanted_ports(settings)
+    taken = {name: number for name, number in wanted.items() if not _is_free(settings.host, number)}
     do = _port_advice(settings.host) if taken else ""
-    for name in taken:
-        number = settings.port(name)
+    for name, number in taken.items():
         yield Finding("ports", "wrong", f"{name} {number} is in use by {_owner(number)}", do)
     if not taken:
         yield Finding("ports", "ok", f"{len(wanted)} are free")
+
+
+def _wanted_ports(settings: Settings) -> dict[str, int]:
+    """Return the ports that the processes on this machine listen on, by name."""
+    unused = _COMPOSE_ONLY if settings.cluster_dir else _COMPOSE_ONLY | _CLUSTER_ONLY
+    ports = {name: settings.port(name) for name in names() if name not in unused}
+    if settings.cluster_dir:
+        first = ports["CLUSTER_PORT"]
+        ports |= {f"CLUSTER_PORT + {offset}": first + offset for offset in range(1, CLUSTER_SPAN)}
+    return ports
 
 
 def _port_advice(host: str) -> str:

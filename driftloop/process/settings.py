@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     """PEM file with the authorities that sign the online store's certificate; empty: those of the system."""
     instance: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,64}$")
     """Name of this instance, if several instances of a service share a home. One of them works, the others wait."""
+    cluster_dir: str = ""
+    """Folder of the brokers and stores of `driftloop cluster`, which sets it; empty: one Kafka, and files."""
     lease_s: float = Field(default=15.0, gt=0)
     """Time after which a standby takes over from an instance that does not renew its lease."""
     health_port: int = Field(default=0, ge=0, le=65535)

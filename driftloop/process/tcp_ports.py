@@ -51,9 +51,12 @@ OFFSETS: Mapping[str, int] = MappingProxyType(
         "CONTROL_PORT": 58,
         "CONTROL_GRPC_PORT": 60,
         "CONTROL_HTTP_PORT": 61,
+        "CLUSTER_PORT": 62,
     }
 )
 """Offset from the base, by name. Do not change an offset: people note the resulting ports."""
+CLUSTER_SPAN = 38
+"""Number of consecutive ports of a cluster on one machine, from ``CLUSTER_PORT`` on."""
 
 
 @cache

@@ -11,6 +11,8 @@ REDIS=${REDIS:-}
 CLIENTS=${CLIENTS:-}
 S3=${S3:-}
 RAY=${RAY:-}
+CLUSTER=${CLUSTER:-}
+[[ -z $CLUSTER ]] || POSTGRES=1 REDIS=1 S3=1
 export UV_CACHE_DIR=${UV_CACHE_DIR:-$ROOT/.local/cache/uv}
 export UV_PYTHON_DOWNLOADS=never
 export UV_COMPILE_BYTECODE=1 # else every process compiles its imports, which doubles its start time
@@ -47,4 +49,5 @@ step prometheus "Prometheus (about 20 MB)"
 [[ -z $REDIS ]] || step redis "Redis" infra/setup/apt.sh
 [[ -z $S3 ]] || step s3 "an S3 server (about 60 MB)" requirements-s3.lock
 [[ -z $RAY ]] || step ray "Ray (about 300 MB)" requirements-ray.lock
+[[ -z $CLUSTER ]] || step haproxy "HAProxy" infra/setup/apt.sh
 [[ -z $CLIENTS ]] || step clients "clients in other languages" infra/setup/apt.sh infra/setup/go.sh docs/clients.md

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from driftloop.ops.system.parts import SERVICES
+from driftloop.ops.system.part import SERVICES
 from driftloop.process import tcp_ports
 from driftloop.process.settings import ROOT, Settings
 

@@ -23,6 +23,7 @@ _GROUPS = {
         "doctor": "driftloop.ops.cli.doctor",
         "topics": "driftloop.ops.cli.topics",
         "demo": "driftloop.ops.cli.demo",
+        "cluster": "driftloop.ops.cli.cluster",
         "replay": "driftloop.ops.cli.replay",
         "call": "driftloop.ops.cli.replay",
     },

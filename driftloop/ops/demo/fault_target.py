@@ -12,7 +12,7 @@ from circus.exc import CallError
 
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.ops.system.health import ready
-from driftloop.ops.system.parts import Part
+from driftloop.ops.system.part import Part
 from driftloop.process.errors import DriftloopError
 
 _CHECK_S = 0.1

@@ -21,6 +21,7 @@ from driftloop.ops.demo.fault_injector import FaultInjector
 from driftloop.ops.demo.fault_plan import Kill
 from driftloop.ops.demo.memory import MemorySampler
 from driftloop.ops.replay.follow import Follower, follow_lifecycle
+from driftloop.ops.system.cluster.prepare import remove_data
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.ops.system.up import start_system
 from driftloop.process.clock import SystemClock
@@ -103,6 +104,8 @@ class Demo:
         self._measured.began_s, self._measured.began_wall_ms = time.monotonic(), SystemClock().now_ms()
         if not self._measured.resumed:
             shutil.rmtree(self._settings.home, ignore_errors=True)
+            if self._settings.cluster_dir:
+                remove_data(self._settings)
             self._checkpoint.write(self._settings.home)
         self._measured.ready_s = max(
             start_system(self._settings, self._screen.part_ready, supervised=supervised).ready_s.values()

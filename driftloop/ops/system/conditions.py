@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftloop.ops.system.health import read_metrics
-from driftloop.ops.system.parts import Part
+from driftloop.ops.system.part import Part
 from driftloop.process.settings import Settings
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -14,12 +15,12 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from driftloop.bus.kafka_settings import KafkaSettings
-from driftloop.ops.system.parts import Part
+from driftloop.ops.system.part import Part
 
 if TYPE_CHECKING:
     from prometheus_client.samples import Sample
 
-_GRPC = "grpc://"
+_GRPC, _TCP = "grpc://", "tcp://"
 _SERVING = b"\x08\x01"
 """The message `HealthCheckResponse` with the status SERVING."""
 
@@ -30,6 +31,8 @@ def ready(part: Part, kafka: KafkaSettings, timeout_s: float = 1.0) -> bool:
         return _kafka_answers(kafka, timeout_s)
     if part.health_url.startswith(_GRPC):
         return grpc_serves(part.health_url.removeprefix(_GRPC), timeout_s)
+    if part.health_url.startswith(_TCP):
+        return _accepts(part.health_url.removeprefix(_TCP), timeout_s)
     return _ready_answer(part, timeout_s)[0] == 200
 
 
@@ -99,6 +102,16 @@ def _pss(process: psutil.Process) -> int:
         return int(process.memory_full_info().pss)
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return 0
+
+
+def _accepts(address: str, timeout_s: float) -> bool:
+    """Return whether a server accepts a connection."""
+    host, port = address.rsplit(":", 1)
+    try:
+        with socket.create_connection((host, int(port)), timeout_s):
+            return True
+    except OSError:
+        return False
 
 
 def _kafka_answers(kafka: KafkaSettings, timeout_s: float) -> bool:

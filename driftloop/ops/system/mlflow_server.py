@@ -20,8 +20,10 @@ _SQLITE = "sqlite:///"
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=int, required=True)
-@click.option("--backend-store-uri", required=True, help="Database of runs and models.")
-@click.option("--artifacts-destination", required=True, help="Folder of artifacts.")
+@click.option(
+    "--backend-store-uri", required=True, envvar="MLFLOW_BACKEND_STORE_URI", help="Database of runs and models."
+)
+@click.option("--artifacts-destination", required=True, help="Folder of artifacts, or one in a bucket.")
 def main(host: str, port: int, backend_store_uri: str, artifacts_destination: str) -> None:
     """Serve until a signal."""
     keep_files_private()

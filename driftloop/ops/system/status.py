@@ -15,7 +15,8 @@ from driftloop.events.event_log import LIFECYCLE, read_events
 from driftloop.loop.topics import DETECTORS_GROUP
 from driftloop.ops.system.conditions import Condition, read_conditions
 from driftloop.ops.system.health import is_standby, pss_mib, ready
-from driftloop.ops.system.parts import SERVICES, parts
+from driftloop.ops.system.part import SERVICES
+from driftloop.ops.system.parts import parts
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.atomic_file import replace_file
 from driftloop.process.errors import Retriable
@@ -79,7 +80,11 @@ def read_status(settings: Settings) -> Status:
     ]
     memory = {part.name: part.pss_mib for part in statuses}
     memory["total"] = round(sum(memory.values()), 1)
-    loops = loop_states(read_events(kafka, _TOPICS)) if any(p.name == "kafka" and p.ready for p in statuses) else []
+    loops = (
+        loop_states(read_events(kafka, _TOPICS))
+        if any(p.name.startswith("kafka") and p.ready for p in statuses)
+        else []
+    )
     refused = read_refused_loops(settings.home) if running else {}
     conditions = read_conditions(settings, known) if running else []
     return Status(__version__, statuses, loops, memory, read_ready_s(settings), refused, conditions)

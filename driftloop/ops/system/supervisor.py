@@ -19,7 +19,7 @@ from circus.client import CircusClient
 from circus.exc import CallError
 
 from driftloop.ops.system.control_socket import make_private, socket_address, socket_folder
-from driftloop.ops.system.parts import Part
+from driftloop.ops.system.part import Part
 from driftloop.ops.system.supervisor_daemon import RELEASE_PIPES
 from driftloop.process.atomic_file import replacing
 from driftloop.process.errors import ConfigError, DriftloopError
@@ -113,10 +113,10 @@ class Supervisor:
                 f"the system of {checkout} uses these ports; stop it there, or choose other ports with {BASE}"
             )
 
-    def start(self, parts: Sequence[Part], timeout_s: float = 10.0) -> None:
+    def start(self, parts: Sequence[Part], timeout_s: float = 10.0, *, later: Sequence[Part] = ()) -> None:
         """Start the daemon with these parts, under the supervisor's settings; they outlive this process.
 
-        First stops what a killed daemon has left of this home.
+        First stops what a killed daemon has left of this home. ``later``: parts that `start_parts` starts.
 
         Raises:
             DriftloopError: it did not answer in time; says where its log is.
@@ -126,7 +126,7 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         path = self._folder / "circus.ini"
         with replacing(path) as partial, partial.open("w") as file:
-            self.configuration(parts).write(file)
+            self.configuration([*parts, *later], later=later).write(file)
         log = self._logs / "supervisor.log"
         command = [sys.executable, "-m", _MODULE, str(path.absolute()), str(log.absolute())]
         subprocess.run(
@@ -157,6 +157,11 @@ class Supervisor:
                 daemon.wait(_QUIT_AGAIN_S if accepted else _REFUSED_S)
         _terminate(family | self.processes(), _FINAL_S)
         return True
+
+    def start_parts(self, parts: Sequence[Part]) -> None:
+        """Start parts that the daemon knows and has not started."""
+        for part in parts:
+            self._call("start", name=part.name)
 
     def restart(self, names: Sequence[str]) -> None:
         """Restart running parts, one after the other; return when each has a new process."""
@@ -229,7 +234,7 @@ class Supervisor:
         except OSError as error:
             raise CallError(f"the supervisor's socket cannot be used: {error}") from error
 
-    def configuration(self, parts: Sequence[Part]) -> configparser.ConfigParser:
+    def configuration(self, parts: Sequence[Part], *, later: Sequence[Part] = ()) -> configparser.ConfigParser:
         config = configparser.ConfigParser(interpolation=None)
         config.optionxform = str  # type: ignore[assignment,method-assign]  # names of variables keep their case
         config["circus"] = {
@@ -239,7 +244,7 @@ class Supervisor:
             "warmup_delay": "0",
         }
         for part in parts:
-            config[f"watcher:{part.name}"] = self._watcher(part)
+            config[f"watcher:{part.name}"] = {**self._watcher(part), "autostart": str(part not in later).lower()}
             config[f"env:{part.name}"] = part.environment
         return config
 
@@ -255,6 +260,7 @@ class Supervisor:
             "max_retry": "-1",
             "hooks.before_reap": RELEASE_PIPES,
             "stop_children": str(part.stop_children).lower(),
+            "stop_signal": part.stop_signal,
             **{f"stdout_stream.{key}": value for key, value in stream.items()},
             **{f"stderr_stream.{key}": value for key, value in rotated.items()},
         }

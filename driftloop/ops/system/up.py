@@ -12,11 +12,14 @@ from driftloop.bus.admin import apply_topics
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.loop import Loop, load_loops
 from driftloop.loop.topics import plan_topics
+from driftloop.ops.system.cluster.parts import is_store, write_proxy_file
+from driftloop.ops.system.cluster.prepare import prepare_stores
 from driftloop.ops.system.event_probe import probe_events
 from driftloop.ops.system.health import ready
 from driftloop.ops.system.incomplete_restore import refuse_incomplete_restore
 from driftloop.ops.system.inference_probe import probe_inference
-from driftloop.ops.system.parts import Part, parts
+from driftloop.ops.system.part import Part
+from driftloop.ops.system.parts import parts
 from driftloop.ops.system.probes import Probe, RunningProbes
 from driftloop.ops.system.running_loops import added_loops, write_running_loops
 from driftloop.ops.system.status import forget_ready_s, read_ready_s, write_ready_s
@@ -74,10 +77,15 @@ def start_system(
     if not already or added:
         clear_all_startup_errors(settings.home)
         forget_ready_s(settings)
-    if not already:
+    if already:
+        supervised()
+    else:
         write_running_loops(settings, loops)
-        supervisor.start(all_parts)
-    supervised()
+        with RunningProbes([], timeout_s) as none:
+            _launch(
+                supervisor, all_parts, settings, supervised,
+                lambda stores: _wait(stores, none, settings, progress, started, timeout_s),
+            )  # fmt: skip
     topics_exist = threading.Event()
     probes = [] if read_ready_s(settings) else make_probes(settings, loops, topics_exist)
     try:
@@ -98,6 +106,28 @@ def start_system(
     if probes:
         write_ready_s(settings, times)
     return Started(times, already, tuple(added), topics.conflicts)
+
+
+def _launch(
+    supervisor: Supervisor,
+    all_parts: list[Part],
+    settings: Settings,
+    supervised: Callable[[], None],
+    wait_for: Callable[[list[Part]], object],
+) -> None:
+    """Start the parts. In a cluster, the others start once the stores answer and have databases and a bucket."""
+    if not settings.cluster_dir:
+        supervisor.start(all_parts)
+        supervised()
+        return
+    stores = [part for part in all_parts if is_store(part)]
+    others = [part for part in all_parts if part not in stores]
+    supervisor.start(stores, later=others)
+    supervised()
+    wait_for(stores)
+    prepare_stores(settings)
+    write_proxy_file(settings)
+    supervisor.start_parts(others)
 
 
 def make_probes(settings: Settings, loops: Sequence[Loop], topics_exist: threading.Event) -> list[Probe]:

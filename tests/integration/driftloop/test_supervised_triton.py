@@ -15,7 +15,8 @@ import tritonclient.grpc as grpc
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.ops.system.health import ready
 from driftloop.ops.system.inference_probe import MODEL, SOURCE
-from driftloop.ops.system.parts import Part, parts
+from driftloop.ops.system.part import Part
+from driftloop.ops.system.parts import parts
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process.settings import Settings
 from driftloop.process.triton_control import CONTROL_HEADER

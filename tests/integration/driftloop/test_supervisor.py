@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from driftloop.ops.system.control_socket import socket_folder
-from driftloop.ops.system.parts import Part
+from driftloop.ops.system.part import Part
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process import tcp_ports
 from driftloop.process.errors import ConfigError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.ops.system.parts import SERVICES
+from driftloop.ops.system.part import SERVICES
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.helpers.postgresql import Cluster

@@ -12,7 +12,7 @@ import pytest
 
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.ops.demo.fault_target import FaultTarget
-from driftloop.ops.system.parts import Part
+from driftloop.ops.system.part import Part
 from driftloop.process.errors import DriftloopError
 from driftloop.process.health import HealthServer
 from tests.helpers.eventually import assert_eventually

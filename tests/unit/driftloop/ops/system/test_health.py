@@ -7,7 +7,7 @@ import grpc
 
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.ops.system.health import is_standby, pss_mib, ready
-from driftloop.ops.system.parts import Part
+from driftloop.ops.system.part import Part
 from driftloop.process.health import HealthServer
 from tests.helpers.ports import free_ports
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from driftloop.ops.system.parts import SERVICES, parts
+from driftloop.ops.system.part import SERVICES, Part
+from driftloop.ops.system.parts import parts
 from driftloop.ops.system.supervisor import Supervisor
 from driftloop.process import tcp_ports
 from driftloop.process.settings import ROOT, Settings
@@ -48,7 +49,7 @@ def test_state_is_below_the_home(settings: Settings) -> None:
     for name, variable in (("kafka", "KAFKA_DIR"), ("triton", "TRITON_MODEL_REPOSITORY")):
         assert Path(environment[name][variable]).is_relative_to(settings.home)
     mlflow = next(part for part in parts(settings) if part.name == "mlflow")
-    assert f"sqlite:///{settings.home / 'mlflow' / 'mlflow.db'}" in mlflow.command
+    assert mlflow.environment["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{settings.home / 'mlflow' / 'mlflow.db'}"
     assert mlflow.environment["MLFLOW_ALLOW_MODEL_CODE_EXECUTION"] == "false"
 
 
@@ -68,8 +69,6 @@ def test_the_supervisor_restarts_parts_without_limit_and_keeps_the_case_of_varia
 
 
 def test_a_percent_sign_in_a_command_is_kept(settings: Settings) -> None:
-    from driftloop.ops.system.parts import Part
-
     config = Supervisor(settings).configuration([Part("odd", ("/bin/echo", "100%", "a b"))])
     assert shlex.split(config["watcher:odd"]["cmd"]) == ["/bin/echo", "100%", "a b"]
 

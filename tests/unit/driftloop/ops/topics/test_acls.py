@@ -3,7 +3,7 @@ from __future__ import annotations
 from driftloop.contracts.topics import declared
 from driftloop.loop.load import load_loop
 from driftloop.loop.topics import plan_topics
-from driftloop.ops.system.parts import SERVICES
+from driftloop.ops.system.part import SERVICES
 from driftloop.ops.topics.acls import Operation, list_acls
 from driftloop.process.settings import ROOT
 
