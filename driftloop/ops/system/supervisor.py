@@ -158,10 +158,18 @@ class Supervisor:
         _terminate(family | self.processes(), _FINAL_S)
         return True
 
-    def start_parts(self, parts: Sequence[Part]) -> None:
-        """Start parts that the daemon knows and has not started."""
+    def start_parts(self, parts: Sequence[Part], timeout_s: float = 60.0) -> None:
+        """Start parts that the daemon knows and has not started.
+
+        Raises:
+            DriftloopError: the daemon did not within ``timeout_s``.
+        """
+        deadline = time.monotonic() + timeout_s
         for part in parts:
-            self._call("start", name=part.name)
+            while (answer := self._call("start", name=part.name))["status"] != "ok":  # it refuses while it is busy
+                if time.monotonic() > deadline:
+                    raise DriftloopError(f"the supervisor does not start {part.name}: {answer.get('reason')}")
+                time.sleep(_REFUSED_S)
 
     def restart(self, names: Sequence[str]) -> None:
         """Restart running parts, one after the other; return when each has a new process."""

@@ -15,7 +15,7 @@ from driftloop.loop.topics import plan_topics
 from driftloop.ops.system.cluster.parts import is_store, write_proxy_file
 from driftloop.ops.system.cluster.prepare import prepare_stores
 from driftloop.ops.system.event_probe import probe_events
-from driftloop.ops.system.health import ready
+from driftloop.ops.system.health import is_standby, ready
 from driftloop.ops.system.incomplete_restore import refuse_incomplete_restore
 from driftloop.ops.system.inference_probe import probe_inference
 from driftloop.ops.system.part import Part
@@ -77,12 +77,13 @@ def start_system(
     if not already or added:
         clear_all_startup_errors(settings.home)
         forget_ready_s(settings)
+    times: dict[str, float] = {}
     if already:
         supervised()
     else:
         write_running_loops(settings, loops)
         with RunningProbes([], timeout_s) as none:
-            _launch(
+            times = _launch(
                 supervisor, all_parts, settings, supervised,
                 lambda stores: _wait(stores, none, settings, progress, started, timeout_s),
             )  # fmt: skip
@@ -96,7 +97,8 @@ def start_system(
                 supervisor.restart([part.name for part in all_parts if part.kind == "service"])
                 write_running_loops(settings, loops)
             topics_exist.set()
-            times = _wait(all_parts, running, settings, progress, started, timeout_s)
+            pending = [part for part in all_parts if part.name not in times]
+            times |= _wait(pending, running, settings, progress, started, timeout_s)
     except ConfigError:
         if not already:
             supervisor.stop(
@@ -113,21 +115,25 @@ def _launch(
     all_parts: list[Part],
     settings: Settings,
     supervised: Callable[[], None],
-    wait_for: Callable[[list[Part]], object],
-) -> None:
-    """Start the parts. In a cluster, the others start once the stores answer and have databases and a bucket."""
+    wait_for: Callable[[list[Part]], dict[str, float]],
+) -> dict[str, float]:
+    """Start the parts. In a cluster, the others start once the stores answer and have databases and a bucket.
+
+    Return when the stores were ready.
+    """
     if not settings.cluster_dir:
         supervisor.start(all_parts)
         supervised()
-        return
+        return {}
     stores = [part for part in all_parts if is_store(part)]
     others = [part for part in all_parts if part not in stores]
     supervisor.start(stores, later=others)
     supervised()
-    wait_for(stores)
+    times = wait_for(stores)
     prepare_stores(settings)
     write_proxy_file(settings)
     supervisor.start_parts(others)
+    return times
 
 
 def make_probes(settings: Settings, loops: Sequence[Loop], topics_exist: threading.Event) -> list[Probe]:
@@ -172,4 +178,4 @@ def _wait(
 def _ready(pending: list[Part], settings: Settings) -> list[tuple[str, float]]:
     """Return parts that are ready now, with the time of the check."""
     kafka = KafkaSettings.of(settings)
-    return [(part.name, time.monotonic()) for part in pending if ready(part, kafka)]
+    return [(part.name, time.monotonic()) for part in pending if ready(part, kafka) or is_standby(part)]

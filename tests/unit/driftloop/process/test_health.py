@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -69,3 +72,28 @@ def test_the_port_is_free_again_afterwards() -> None:
         port = first.port
     with HealthServer("127.0.0.1", port, lambda: True) as second:
         assert second.port == port
+
+
+def test_a_client_that_closes_before_the_answer_leaves_nothing_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    asked, closed = threading.Event(), threading.Event()
+    handlers: list[threading.Thread] = []
+
+    def ready() -> bool:
+        handlers.append(threading.current_thread())
+        asked.set()
+        return closed.wait(10)
+
+    with HealthServer("127.0.0.1", 0, ready) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+            connection.sendall(b"GET /ready HTTP/1.0\r\n\r\n")
+            assert asked.wait(10)
+        closed.set()
+        handlers[0].join(10)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_defect_in_a_handler_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with HealthServer("127.0.0.1", 0, lambda: 1 / 0 > 0) as server, pytest.raises(ConnectionError):
+        _ask(server, "/ready")
+    assert "ZeroDivisionError" in capsys.readouterr().err
