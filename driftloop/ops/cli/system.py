@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import click
 
 from driftloop.loop import load_loops
@@ -32,30 +35,35 @@ def up(as_json: bool, check: bool, timeout: float) -> None:
     Ctrl-C stops only what this command started.
     """
     settings = Settings()
-
-    def progress(name: str, seconds: float) -> None:
-        if not as_json:
-            echo(f"  {name:<12} ready after {seconds:5.1f} s")
-
-    def trying(name: str) -> None:
-        if not as_json:
-            echo(f"  {name} is new: fitting its trainer on generated rows")
-
+    say: Callable[[str], None] = (lambda _text: None) if as_json else echo
+    check_loops = partial(_check_loops, settings, say, enabled=check)
     interrupts = Interrupts()
-    if check:
-        loops = load_loops(settings.loops_dir, settings.loops)
+    if not settings.cluster_dir:  # else the check waits for the stores: it compares loops with what they hold
         interrupts.allow_interrupt()
         try:
-            check_new_loops(settings, loops, trying)
+            check_loops()
         finally:
             interrupts.defer_signals()
-    started = _start(settings, interrupts, progress, timeout)
+    started = _start(
+        settings,
+        interrupts,
+        lambda name, seconds: say(f"  {name:<12} ready after {seconds:5.1f} s"),
+        timeout,
+        check_loops,
+    )
     for warning in _warnings(started, settings):
         echo(f"warning: {warning}", err=True)
     if as_json:
         echo_json({"already": started.already, "added": started.added, "ready_s": started.ready_s})
     else:
         echo(_summary(started, settings))
+
+
+def _check_loops(settings: Settings, say: Callable[[str], None], *, enabled: bool) -> None:
+    if not enabled:
+        return
+    loops = load_loops(settings.loops_dir, settings.loops)
+    check_new_loops(settings, loops, lambda name: say(f"  {name} is new: fitting its trainer on generated rows"))
 
 
 def _warnings(started: Started, settings: Settings) -> list[str]:
@@ -75,12 +83,16 @@ def _summary(started: Started, settings: Settings) -> str:
     )
 
 
-def _start(settings: Settings, interrupts: Interrupts, progress: Progress, timeout: float) -> Started:
+def _start(
+    settings: Settings, interrupts: Interrupts, progress: Progress, timeout: float, stores_answer: Callable[[], None]
+) -> Started:
     supervisor = Supervisor(settings)
     already = supervisor.alive()
     try:
         try:
-            return start_system(settings, progress, timeout, supervised=interrupts.allow_interrupt)
+            return start_system(
+                settings, progress, timeout, supervised=interrupts.allow_interrupt, stores_answer=stores_answer
+            )
         finally:
             interrupts.defer_signals()
     except KeyboardInterrupt:

@@ -48,7 +48,12 @@ class Started:
 
 
 def start_system(
-    settings: Settings, progress: Progress, timeout_s: float = 300.0, *, supervised: Callable[[], None] = lambda: None
+    settings: Settings,
+    progress: Progress,
+    timeout_s: float = 300.0,
+    *,
+    supervised: Callable[[], None] = lambda: None,
+    stores_answer: Callable[[], None] = lambda: None,
 ) -> Started:
     """Start the parts that do not run, wait for all of them, and probe one inference and one event per loop.
 
@@ -56,6 +61,7 @@ def start_system(
     answered since the last start.
 
     ``supervised`` is called once the supervisor runs: from then on everything that was started can be stopped.
+    ``stores_answer`` is called when a cluster starts, once its stores answer and before the services start.
 
     Raises:
         ConfigError: set-up is missing, another checkout uses the ports, a restore was interrupted, or a loop is wrong;
@@ -77,19 +83,19 @@ def start_system(
     if not already or added:
         clear_all_startup_errors(settings.home)
         forget_ready_s(settings)
-    times: dict[str, float] = {}
-    if already:
-        supervised()
-    else:
-        write_running_loops(settings, loops)
-        with RunningProbes([], timeout_s) as none:
-            times = _launch(
-                supervisor, all_parts, settings, supervised,
-                lambda stores: _wait(stores, none, settings, progress, started, timeout_s),
-            )  # fmt: skip
     topics_exist = threading.Event()
     probes = [] if read_ready_s(settings) else make_probes(settings, loops, topics_exist)
     try:
+        times: dict[str, float] = {}
+        if already:
+            supervised()
+        else:
+            write_running_loops(settings, loops)
+            with RunningProbes([], timeout_s) as none:
+                times = _launch(
+                    supervisor, all_parts, settings, supervised, stores_answer,
+                    lambda stores: _wait(stores, none, settings, progress, started, timeout_s),
+                )  # fmt: skip
         with RunningProbes(probes, timeout_s) as running:
             plans = plan_topics(loop.definition for loop in loops)
             topics = apply_topics(kafka, plans, timeout_s=timeout_s)
@@ -115,6 +121,7 @@ def _launch(
     all_parts: list[Part],
     settings: Settings,
     supervised: Callable[[], None],
+    stores_answer: Callable[[], None],
     wait_for: Callable[[list[Part]], dict[str, float]],
 ) -> dict[str, float]:
     """Start the parts. In a cluster, the others start once the stores answer and have databases and a bucket.
@@ -132,6 +139,7 @@ def _launch(
     times = wait_for(stores)
     prepare_stores(settings)
     write_proxy_file(settings)
+    stores_answer()
     supervisor.start_parts(others)
     return times
 
