@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
@@ -69,7 +69,12 @@ class Offsets:
             futures: Mapping[Position, Future[Any]] = self._client.list_offsets(
                 request, request_timeout=self._timeout_s
             )
-            return {self._partition(at): int(future.result().offset) for at, future in futures.items()}
+            try:
+                return {self._partition(at): int(future.result().offset) for at, future in futures.items()}
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.FENCED_LEADER_EPOCH:
+                    self._client = AdminClient(self._kafka.admin())  # this one keeps the epoch that it knows
+                raise
 
         return call_with_retry("offsets", answer, self._timeout_s)
 

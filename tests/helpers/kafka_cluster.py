@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import ElectionType, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from driftloop.bus.admin import create_topics
@@ -94,6 +94,14 @@ class KafkaCluster:
         """Return the node that leads a partition; ``topic`` is the name at the brokers."""
         metadata = AdminClient(self.settings().admin()).list_topics(topic, timeout=30)
         return int(metadata.topics[topic].partitions[partition].leader)
+
+    def lead(self, topic: str, node: int) -> None:
+        """Let a node lead the partition 0 of a topic, if it was the first choice at its creation."""
+        client = AdminClient(self.settings().admin())
+        if self.leader(topic) != node:
+            partition = TopicPartition(topic, 0)
+            client.elect_leaders(ElectionType.PREFERRED, [partition]).result()
+        assert_eventually(lambda: self.leader(topic) == node, 60.0, f"node {node} as leader")
 
     def wait_until_in_sync(self) -> None:
         """Wait until all copies of all partitions have all records."""

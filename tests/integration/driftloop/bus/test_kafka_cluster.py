@@ -245,6 +245,24 @@ class TestLossOfABroker:
         assert written == list(range(len(written)))
         assert fresh == list(range(len(fresh)))
 
+    def test_offsets_are_answered_after_the_same_node_leads_again(self, healthy: KafkaCluster) -> None:
+        """Leadership has another epoch then, and a client that knows the old one is refused for good."""
+        kafka = healthy.settings()
+        topic = healthy.topic(kafka)
+        partition = TopicPartition(topic, 0)
+        offsets, first = Offsets(kafka, timeout_s=60.0), healthy.leader(topic)
+        assert offsets.ends([partition]) == {partition: 0}
+        for other in healthy.nodes.keys() - {first}:
+            healthy.nodes[other].kill()
+        healthy.nodes[first].kill()
+        for node in healthy.nodes.values():
+            node.launch()
+        for node in healthy.nodes.values():
+            node.wait_until_it_answers(180.0)
+        healthy.wait_until_in_sync()
+        healthy.lead(topic, first)
+        assert offsets.ends([partition]) == {partition: 0}
+
     async def test_a_lifecycle_service_gets_every_event_that_was_sent(self, healthy: KafkaCluster) -> None:
         kafka, group = healthy.settings(), new_group()
         topic = healthy.topic(kafka)
