@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -23,9 +24,16 @@ def load_words(path: Path = LIST) -> dict[str, str]:
     return words
 
 
+@cache
+def _pattern(words: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-])(?:{words})(?![\w-])")
+
+
 def find(text: str, words: Mapping[str, str]) -> Iterator[tuple[int, str, str]]:
     """Yield (line number, word, replacement) for each listed word in the text."""
-    patterns = [(re.compile(rf"(?<![\w-])(?:{word})(?![\w-])"), replacement) for word, replacement in words.items()]
+    if not words or not _pattern("|".join(words)).search(text):  # as in most texts
+        return
+    patterns = [(_pattern(word), replacement) for word, replacement in words.items()]
     for number, line in enumerate(text.splitlines(), 1):
         for pattern, replacement in patterns:
             for match in pattern.finditer(line):
