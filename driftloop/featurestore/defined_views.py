@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from driftloop.loop.definition import PredictionDefinition
 from driftloop.model.bundle import Manifest
-from driftloop.process.atomic_file import replace_file
+from driftloop.process.object_store import read_file, write_file
 from driftloop.process.settings import Settings
 
 Views = Mapping[str, Mapping[str, str]]
 """Kind of each feature (double or string), by view."""
+_NAME = "views.json"
 
 
 def write_defined_views(settings: Settings, loops: Mapping[str, Views]) -> None:
     """Record the views of these loops. Loops that are left out of this start keep their record."""
-    replace_file(_path(settings), json.dumps({**_read(settings), **loops}, indent=1))
+    write_file(settings.shared / "feast", _NAME, json.dumps({**_read(settings), **loops}, indent=1).encode())
 
 
 def read_defined_views(settings: Settings, loop: str) -> Views | None:
@@ -40,11 +40,7 @@ def undefined_inputs(manifest: Manifest, views: Views, prediction: PredictionDef
 def _read(settings: Settings) -> dict[str, Views]:
     """Return all records; none if the file is missing or damaged: the next start of features writes it again."""
     try:
-        loops: dict[str, Views] = json.loads(_path(settings).read_bytes())
-    except (FileNotFoundError, ValueError):
+        loops: dict[str, Views] = json.loads(read_file(settings.shared / "feast", _NAME) or b"{}")
+    except ValueError:
         return {}
     return loops
-
-
-def _path(settings: Settings) -> Path:
-    return settings.home / "feast" / "views.json"

@@ -114,5 +114,5 @@ def lock_path(settings: FeaturesSettings) -> Path:
 
 
 def checkpoint_file(settings: FeaturesSettings) -> CheckpointFile:
-    """Return the file of the checkpoint."""
-    return CheckpointFile(settings.home / "state" / "features.checkpoint")
+    """Return the file of the checkpoint; with a bucket, an object in it, which a standby on another machine reads."""
+    return CheckpointFile(settings.shared / "state" / "features.checkpoint")

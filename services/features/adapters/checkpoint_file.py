@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from driftloop.process.atomic_file import replacing
 from driftloop.process.errors import ConfigError
+from driftloop.process.object_store import Folder, folder_of, read_file, write_file
 from driftloop.runner.loop_positions import positions_from_json, positions_to_json
 from services.features.domain.engine import FeedSnapshot
 from services.features.domain.events import Array, Events
@@ -31,9 +32,9 @@ Parts = dict[str, bytes]
 
 
 class CheckpointFile:
-    """See `services.features.ports.Checkpoints`."""
+    """See `services.features.ports.Checkpoints`. ``path``: of a file on this machine, or of an object in a bucket."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Folder) -> None:
         self.path = path
 
     def load(self) -> Checkpoint | None:
@@ -41,38 +42,51 @@ class CheckpointFile:
 
         Raises:
             ConfigError: the file is damaged, or another version of driftloop wrote it.
+            Retriable: the bucket's server did not answer.
         """
-        if not self.path.exists():
+        content = read_file(*folder_of(str(self.path)))
+        if content is None:
             return None
         try:
-            return _decode(self._read())
+            return _decode(_parts(content))
         except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
             raise ConfigError(
                 f"{self.path} is damaged ({str(error).splitlines()[0]}): restore a backup, or remove the file and run "
                 "`python -m services.features.backfill --loop LOOP` for every loop, then start again"
             ) from error
 
-    def _read(self) -> Parts:
-        """Read the file's parts, none of whose bytes has changed since they were written."""
-        with pa.OSFile(str(self.path)) as file:
-            table = pa.ipc.open_file(file).read_all()
-        table.validate(full=True)
-        parts: Parts = dict(zip(table["name"].to_pylist(), table["payload"].to_pylist(), strict=True))
-        expected = parts.pop(_CHECKSUM, None)  # the first files had none
-        if expected is not None and expected != _checksum(parts):
-            raise ValueError("its content differs from its checksum")
-        return parts
-
     def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the file.
+
+        Raises:
+            Retriable: the bucket's server did not answer.
+        """
         parts = _encode(checkpoint)
         parts[_CHECKSUM] = _checksum(parts)
         table = pa.Table.from_pydict({"name": list(parts), "payload": list(parts.values())}, _SCHEMA)
-        with (
-            replacing(self.path, durable=True) as partial,
-            pa.OSFile(str(partial), "wb") as file,
-            pa.ipc.new_file(file, _SCHEMA) as writer,
-        ):
-            writer.write_table(table)
+        if isinstance(self.path, Path):
+            with replacing(self.path, durable=True) as partial, pa.OSFile(str(partial), "wb") as file:
+                _write(table, file)
+        else:
+            sink = pa.BufferOutputStream()
+            _write(table, sink)
+            write_file(*folder_of(str(self.path)), sink.getvalue().to_pybytes())
+
+
+def _write(table: pa.Table, sink: Any) -> None:
+    with pa.ipc.new_file(sink, _SCHEMA) as writer:
+        writer.write_table(table)
+
+
+def _parts(content: bytes) -> Parts:
+    """Return the file's parts, none of whose bytes has changed since they were written."""
+    table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
+    table.validate(full=True)
+    parts: Parts = dict(zip(table["name"].to_pylist(), table["payload"].to_pylist(), strict=True))
+    expected = parts.pop(_CHECKSUM, None)  # the first files had none
+    if expected is not None and expected != _checksum(parts):
+        raise ValueError("its content differs from its checksum")
+    return parts
 
 
 def _checksum(parts: Parts) -> bytes:
