@@ -148,9 +148,10 @@ def set_paused(state: LoopReleases, paused: bool, wall_ms: int) -> Change:
     """Pause or resume. While paused, better only asks for an approval; worse and rollbacks take effect as usual.
 
     ``wall_ms``: when the command was sent. Pauses and resumes are on different topics, so an earlier one may arrive
-    after a later one. It is then ignored.
+    after a later one. It is then ignored. Of a pause and a resume in the same millisecond, the pause wins, in training
+    too.
     """
-    if wall_ms < state.paused_wall_ms:
+    if (wall_ms, paused) < (state.paused_wall_ms, state.paused):
         return Change(state, ignored=f"a later command has {'paused' if state.paused else 'resumed'} the loop")
     state = replace(state, paused_wall_ms=wall_ms)
     if state.paused == paused:

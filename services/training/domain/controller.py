@@ -134,9 +134,10 @@ def set_paused(state: RetrainState, value: bool, wall_ms: int) -> RetrainState:
     """Pause or resume retraining. Kept reasons are decided at the end of the next window.
 
     ``wall_ms``: when the command was sent. One that was sent before the newest known one has no effect: pauses and
-    resumes are on different topics, so they arrive in any order.
+    resumes are on different topics, so they arrive in any order. Of a pause and a resume in the same millisecond, the
+    pause wins, in the registry too.
     """
-    if wall_ms < state.paused_wall_ms:
+    if (wall_ms, value) < (state.paused_wall_ms, state.paused):
         return state
     return replace(state, paused=value, paused_wall_ms=wall_ms)
 

@@ -212,11 +212,21 @@ def test_user_commands(tmp_path: Path) -> None:
     assert service.handle(control.Pause(loop="orders", who="ann"), 9) == []
     refused = service.handle(offline(3), 10)
     assert only(refused, registry.ReleaseRejected).reason == "the loop is paused"
-    assert service.handle(control.Resume(loop="orders", who="ann"), 11) == []
+    assert service.handle(control.Resume(loop="orders", who="ann"), 11, wall_ms=1) == []
     assert kinds(service.handle(offline(4), 12))[0] == "ReleaseCreated"
     rejected = service.handle(control.Reject(loop="orders", release_id="r-4", who="ann"), 13)
     assert only(rejected, registry.ReleaseRejected).reason == "rejected by ann"
     service.engine.dispose()
+
+
+def test_of_a_pause_and_a_resume_in_one_millisecond_the_pause_counts_in_either_order(service: Service) -> None:
+    resume, pause = control.Resume(loop="orders", who="ann"), control.Pause(loop="orders", who="bob")
+    service.handle(offline(1), 1)
+    assert service.handle(pause, 2, wall_ms=10) == []
+    assert kinds(service.handle(resume, 2, wall_ms=10)) == ["CommandIgnored"]
+    assert service.handle(resume, 2, wall_ms=20) == []
+    assert service.handle(pause, 2, wall_ms=20) == []
+    assert only(service.handle(offline(2), 3), registry.ReleaseRejected).reason == "the loop is paused"
 
 
 def test_the_later_of_a_pause_and_a_resume_counts_in_either_order(service: Service) -> None:

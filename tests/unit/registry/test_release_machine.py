@@ -115,8 +115,8 @@ class Releases(RuleBasedStateMachine):
             "roll back": lambda: machine.roll_back(self.state, "back", (), self.now),
             "fail": lambda: machine.fail_route(self.state, epoch, "no probe", (), self.now),
             "fail the last": lambda: machine.fail_route(self.state, epoch - 1, "no probe", (), self.now),
-            "pause": lambda: machine.set_paused(self.state, True, 0),
-            "resume": lambda: machine.set_paused(self.state, False, 0),
+            "pause": lambda: machine.set_paused(self.state, True, self.state.paused_wall_ms + 1),
+            "resume": lambda: machine.set_paused(self.state, False, self.state.paused_wall_ms + 1),
         }
         self.apply(changes[action]())
 

@@ -316,7 +316,7 @@ def test_while_paused_better_asks_worse_ends_and_candidates_are_rejected() -> No
     paused = machine.set_paused(in_shadow(), True, 0).state
     requested = machine.judge_stage(paused, in_stage(2, "shadow", 0, BETTER, 4 * DAY_MS), policy())
     assert kinds(requested) == [ApprovalRequested]
-    resumed = machine.set_paused(requested.state, False, 0).state
+    resumed = machine.set_paused(requested.state, False, 1).state
     advanced = machine.judge_stage(resumed, in_stage(2, "shadow", 0, BETTER, 5 * DAY_MS), policy())
     assert routes(advanced) == [(3, "r-1", "r-2", 0.1)]
     ended = machine.judge_stage(paused, in_stage(2, "shadow", 0, WORSE, 4 * DAY_MS), policy())

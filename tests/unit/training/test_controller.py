@@ -259,6 +259,12 @@ def test_the_later_of_a_pause_and_a_resume_counts_in_either_order() -> None:
     assert controller.set_paused(resumed, True, 3).paused
 
 
+def test_of_a_pause_and_a_resume_in_one_millisecond_the_pause_counts_in_either_order() -> None:
+    state = RetrainState("orders")
+    assert controller.set_paused(controller.set_paused(state, True, 2), False, 2).paused
+    assert controller.set_paused(controller.set_paused(state, False, 2), True, 2).paused
+
+
 def test_the_schedule_counts_from_the_first_window_and_needs_a_champion() -> None:
     loop = Loop(policy(schedule={"every": "2d"}))
     for day in (1, 2, 3):
@@ -284,7 +290,7 @@ def test_a_pause_keeps_commands_until_the_next_window_end() -> None:
     loop.state = controller.set_paused(loop.state, True, 0)
     assert only_coalesced(loop.command("c", 4)).because == "paused"
     assert loop.day(4) == ()
-    loop.state = controller.set_paused(loop.state, False, 0)
+    loop.state = controller.set_paused(loop.state, False, 1)
     assert only_request(loop.day(5)).window_end_ms == 5 * DAY_MS
 
 
@@ -373,8 +379,8 @@ def deliver(loop: Loop, action: str, number: int, day: int, request: str, releas
 
 def changed(state: RetrainState, action: str, request: str, release: str, at_ms: int) -> RetrainState:
     changes: dict[str, Callable[[], RetrainState]] = {
-        "pause": lambda: controller.set_paused(state, True, 0),
-        "resume": lambda: controller.set_paused(state, False, 0),
+        "pause": lambda: controller.set_paused(state, True, at_ms),
+        "resume": lambda: controller.set_paused(state, False, at_ms),
         "train": lambda: controller.open_release(state, request),
         "fail": lambda: controller.fail_run(state, request, at_ms),
         "promote": lambda: controller.promote_champion(state, release, at_ms),
@@ -413,7 +419,8 @@ def test_every_kept_reason_is_answered_later(rules: TrainingDefinition, script: 
     loop, _ = play(rules, script, times=1)
     if loop.state.chain is not None:
         loop.reject(1000)
-    loop.state = replace(controller.set_paused(loop.state, False, 0), consecutive_failures=0)
+    resumed = controller.set_paused(loop.state, False, loop.state.paused_wall_ms + 1)
+    loop.state = replace(resumed, consecutive_failures=0)
     kept = {reason.event_id for reason in loop.state.kept}
     answers = loop.day(1010)
     answered = {r.event_id for o in answers for r in (o.reasons if isinstance(o, Requested) else (o.reason,))}

@@ -45,6 +45,7 @@ class Bus:
         self.broker = MemoryBroker()
         self.launcher = launcher
         self._copies = copies
+        self._wall_ms = 0
         for name in declared():
             self.broker.create_topic(name)
             self.broker.create_topic(f"{name}.dlq")
@@ -53,7 +54,8 @@ class Bus:
         """Publish an event ``copies`` times."""
         loop = getattr(message, "loop", "")
         draft = Draft(ids.event_id(message.DESCRIPTOR.full_name, *parts), loop, time_ms, message)
-        event = from_draft(draft, source="test", wall_time_ms=0, cause=None, traceparent=None)
+        self._wall_ms += 1
+        event = from_draft(draft, source="test", wall_time_ms=self._wall_ms, cause=None, traceparent=None)
         self.broker.append([to_record(event)] * self._copies)
 
     def window(self, number: int) -> None:
