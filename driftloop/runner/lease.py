@@ -50,6 +50,7 @@ class Lease:
         query = select(leases.c.owner, leases.c.epoch).where(leases.c.name == name)
         # text, because every write transaction executes it: SQLAlchemy needs ten times as long for a statement
         self._query = str(query.compile(engine, compile_kwargs={"literal_binds": True}))
+        self._row = select(leases).where(leases.c.name == name)
         self._seen: tuple[str, int, int] | None = None
         self._seen_s = 0.0
         with engine.begin() as connection:
@@ -62,7 +63,7 @@ class Lease:
         it. ``alone``: no other process with this owner's name lives, so a lease with that name is free too.
         """
         with reading(self._engine) as connection:
-            row = connection.execute(select(leases).where(leases.c.name == self.name)).first()
+            row = connection.execute(self._row).first()
         if row is not None and not self._is_free(row, alone):
             return False
         epoch = 1 if row is None else row.epoch + 1

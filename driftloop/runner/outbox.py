@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from google.protobuf.message import Message
@@ -14,7 +15,10 @@ from driftloop.bus.ports import Outgoing, Record
 from driftloop.contracts.topics import message_class, topic
 from driftloop.events.envelope import Draft, Envelope, from_draft, from_record, to_record
 from driftloop.runner.inbox import KEEP_MS, PRUNE_ROWS
-from driftloop.runner.tables import insert, outbox, reading
+from driftloop.runner.tables import insert_of, outbox, reading
+
+HAS_PUT = "driftloop-has-put"
+"""Key in the `info` of a connection that has put events in the outbox, so that the relay must look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +29,14 @@ class Pending:
     record: Outgoing
 
 
+# Built once, because the relay executes them all the time: to build a statement takes longer than to execute it.
 _UNSENT = select(outbox).where(outbox.c.sent_wall_ms.is_(None)).order_by(outbox.c.position).limit(bindparam("most"))
-"""Built once: the relay runs it all the time."""
+_SENT = (
+    update(outbox)
+    .where(outbox.c.position.in_(bindparam("positions", expanding=True)))
+    .values(sent_wall_ms=bindparam("now_ms"))
+)
+_OLD = select(outbox.c.position).where(outbox.c.sent_wall_ms < bindparam("before_ms")).limit(PRUNE_ROWS)
 
 
 def put(
@@ -42,7 +52,7 @@ def put(
 
     An event whose id is in the outbox already is skipped. The outbox keeps ids for 30 days.
     """
-    return sum(
+    new = sum(
         _insert(
             connection,
             from_draft(d, source=source, wall_time_ms=wall_time_ms, cause=cause, traceparent=traceparent),
@@ -50,6 +60,9 @@ def put(
         )
         for d in drafts
     )
+    if new:
+        connection.info[HAS_PUT] = True
+    return new
 
 
 def find(engine: Engine, event_id: str) -> Envelope[Message] | None:
@@ -73,14 +86,13 @@ def unsent(engine: Engine, limit: int) -> list[Pending]:
 def mark_sent(engine: Engine, positions: Sequence[int], wall_time_ms: int) -> None:
     """Mark events as acknowledged."""
     with engine.begin() as connection:
-        connection.execute(update(outbox).where(outbox.c.position.in_(positions)).values(sent_wall_ms=wall_time_ms))
+        connection.execute(_SENT, {"positions": list(positions), "now_ms": wall_time_ms})
 
 
 def prune(engine: Engine, now_ms: int) -> int:
     """Delete events that were sent over `inbox.KEEP_MS` ago; return their number, at most `inbox.PRUNE_ROWS`."""
-    old = select(outbox.c.position).where(outbox.c.sent_wall_ms < now_ms - KEEP_MS).limit(PRUNE_ROWS)
     with reading(engine) as connection:
-        positions = list(connection.execute(old).scalars())
+        positions = list(connection.execute(_OLD, {"before_ms": now_ms - KEEP_MS}).scalars())
     if positions:
         with engine.begin() as connection:
             connection.execute(delete(outbox).where(outbox.c.position.in_(positions)))
@@ -91,8 +103,14 @@ def _insert(connection: Connection, event: Envelope[Message], key: str | None) -
     record = to_record(event, key)
     headers = json.dumps([[name, value.decode()] for name, value in record.headers]).encode()
     row = {"event_id": event.id, "topic": record.topic, "key": record.key, "value": record.value, "headers": headers}
-    stated = insert(connection, outbox).values(row).on_conflict_do_nothing(index_elements=["event_id"])
-    return len(connection.execute(stated.returning(outbox.c.position)).all())  # PostgreSQL does not count inserted rows
+    return len(connection.execute(_add(connection.dialect.name), row).all())
+
+
+@cache
+def _add(dialect: str) -> Any:
+    """Return a statement that returns a row if it inserts one: PostgreSQL does not count inserted rows."""
+    new = insert_of(dialect, outbox).on_conflict_do_nothing(index_elements=["event_id"])
+    return new.returning(outbox.c.position)
 
 
 def _outgoing(row: Any) -> Outgoing:

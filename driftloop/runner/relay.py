@@ -16,11 +16,6 @@ from driftloop.runner import metrics, outbox
 
 PRUNE_EVERY_S = 60.0
 _BATCH = 200
-_COMMITTED = "driftloop-committed"
-
-
-def _mark(connection: Any) -> None:
-    connection.info[_COMMITTED] = True
 
 
 class Relay:
@@ -33,33 +28,33 @@ class Relay:
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
         self._log = log.get(__name__)
-        self._written = asyncio.Event()
+        self._put = asyncio.Event()
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._defect: BaseException | None = None
         self._pruned_s = clock.monotonic_s()
-        event.listen(engine, "commit", _mark)
-        event.listen(engine, "checkin", self._wake_after_commit)
+        event.listen(engine, "checkin", self._wake_after_put)
 
-    async def wait_for_commit(self, longest_s: float) -> None:
-        """Wait until a transaction was committed to the database since the last call, at most ``longest_s``."""
-        self._event_loop = asyncio.get_running_loop()
+    async def wait_for_events(self, longest_s: float) -> None:
+        """Wait until a transaction has put events in the outbox since the last call, at most ``longest_s``."""
         try:
-            await asyncio.wait_for(self._written.wait(), longest_s)
+            await asyncio.wait_for(self._put.wait(), longest_s)
         except TimeoutError:
             return
-        self._written.clear()
+        self._put.clear()
 
     def wake(self) -> None:
-        """End `wait_for_commit` now."""
-        self._written.set()
+        """End `wait_for_events` now."""
+        self._put.set()
 
-    def _wake_after_commit(self, _connection: Any, pooled: Any) -> None:
-        """Wake `wait_for_commit`: a connection that returns to the pool has finished its commit."""
-        if pooled.info.pop(_COMMITTED, False) and self._event_loop is not None and not self._event_loop.is_closed():
-            self._event_loop.call_soon_threadsafe(self._written.set)
+    def _wake_after_put(self, _connection: Any, pooled: Any) -> None:
+        """Wake `wait_for_events`: a connection that returns to the pool has finished its commit."""
+        if pooled.info.pop(outbox.HAS_PUT, False) and self._event_loop is not None and not self._event_loop.is_closed():
+            self._event_loop.call_soon_threadsafe(self._put.set)
 
     async def flush(self) -> int:
-        """Send all unsent events; return their number. After a defect every call raises it, so that the process ends.
+        """Send the events that are unsent now; return their number.
+
+        After a defect every call raises it, so that the process ends.
 
         Raises:
             Retriable: the broker did not acknowledge; the rest is sent later, in order.
@@ -79,13 +74,17 @@ class Relay:
 
     async def _send_unsent(self) -> int:
         sent = 0
-        while pending := await asyncio.to_thread(outbox.unsent, self._engine, _BATCH):
+        pending = await asyncio.to_thread(outbox.unsent, self._engine, _BATCH)
+        while pending:
             metrics.BACKLOG.set(len(pending), service=self._service)
             await self._producer.send([row.record for row in pending])
             positions = [row.position for row in pending]
             await asyncio.to_thread(outbox.mark_sent, self._engine, positions, self._clock.now_ms())
             metrics.SENT.add(len(pending), service=self._service)
             sent += len(pending)
+            if len(pending) < _BATCH:
+                break  # events that were put since then wake the relay
+            pending = await asyncio.to_thread(outbox.unsent, self._engine, _BATCH)
         metrics.BACKLOG.set(0, service=self._service)
         return sent
 
@@ -99,9 +98,10 @@ class Relay:
 
     async def keep_flushing(self, ended: Callable[[], bool], pause_s: float = 1.0) -> None:
         """Publish each commit at once until ``ended`` returns True; checks it after a `wake` and every ``pause_s``."""
+        self._event_loop = asyncio.get_running_loop()
         while not ended():
             await self.try_flush()
-            await self.wait_for_commit(pause_s)
+            await self.wait_for_events(pause_s)
 
     async def try_flush(self, pause_s: float = 0.5) -> int:
         """Flush as `flush` does. If the broker does not answer, log it, pause and leave the rest to a later call."""

@@ -129,8 +129,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 def insert(connection: Connection, table: Table) -> Any:
     """Return the dialect's insert statement, which supports conflict clauses."""
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+    return insert_of(connection.dialect.name, table)
+
+
+def insert_of(dialect: str, table: Table) -> Any:
+    """Return the insert statement of a dialect, by its name."""
+    module: Any = postgresql if dialect == "postgresql" else sqlite
+    return module.insert(table)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -81,6 +81,15 @@ route_reports = Table(
 """The first report of each Triton about a route, if there are several; `number` is their order."""
 
 
+# Built once, because the reconciler executes it all the time: to build a statement takes longer than to execute it.
+_NEWEST = (
+    select(routes)
+    .where(routes.c.loop == bindparam("loop"), routes.c.state == bindparam("state"))
+    .order_by(routes.c.epoch.desc())
+    .limit(1)
+)
+
+
 def newest_epoch(connection: Connection, loop: str) -> int:
     """Return the greatest requested epoch, or 0."""
     query = select(routes.c.epoch).where(routes.c.loop == loop).order_by(routes.c.epoch.desc()).limit(1)
@@ -113,10 +122,7 @@ def mark_passed(connection: Connection, loop: str, epoch: int) -> None:
 
 def newest_route(connection: Connection, loop: str, state: str) -> DesiredRoute | None:
     """Return the newest route of a loop in a state."""
-    query = (
-        select(routes).where(routes.c.loop == loop, routes.c.state == state).order_by(routes.c.epoch.desc()).limit(1)
-    )
-    row = connection.execute(query).first()
+    row = connection.execute(_NEWEST, {"loop": loop, "state": state}).first()
     return None if row is None else _desired(row)
 
 
