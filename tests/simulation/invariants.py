@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,14 +11,20 @@ from driftloop.bus.ports import Record
 from driftloop.drift.detectors import DetectorState, apply_window
 from driftloop.drift.windows import champion_window, detector_rules
 from driftloop.events.event_log import decode, distinct_events
+from driftloop.process.errors import LeaseLost, Retriable
 from driftloop.readmodel.loop_history import LoopHistory
 from services.monitoring.detectors import messages as detector_messages
 from services.training.domain.state import RetrainState, parse_state
 from tests.simulation.environment import LOOP
+from tests.simulation.scheduler import Killed
 from tests.simulation.system import WINDOW_CLOSED, System
 
 _OFFSET_HEADERS = ("ce_walltime", "traceparent")
 """Headers in which two copies of an event may differ."""
+
+
+_EXPECTED = (Retriable, LeaseLost, Killed)
+"""What may end an instance."""
 
 
 class Violation(AssertionError):
@@ -31,9 +38,13 @@ class Invariants:
         self._system = system
         self._published: dict[str, str] = {}
         """Digest of each event by id."""
+        self._events_of: dict[str, list[Any]] = {}
         self._problems: list[str] = []
         self._epoch = 0
         self._checks = {"registry": self._registry, "evaluation": self._evaluation, "training": self._training}
+        self._checks["detectors"] = self._detectors
+        self._handled: set[tuple[str, str]] = set()
+        self._detectors_end_ms: dict[str, int] = {}
         system.broker.on_append = self._appended
 
     def after_step(self) -> None:
@@ -42,10 +53,16 @@ class Invariants:
         Raises:
             Violation: an invariant does not hold.
         """
-        changed, self._system.scheduler.changed = self._system.scheduler.changed, set()
+        scheduler = self._system.scheduler
+        self._problems += [
+            f"{name} ended by {error!r}" for name, error in scheduler.failures if not isinstance(error, _EXPECTED)
+        ]
+        scheduler.failures.clear()
+        changed, scheduler.changed = scheduler.changed, set()
         for service in changed:
             if service in self._checks:
                 self._problems += self._checks[service]()
+            self._problems += self._written(service)
         self._raise()
 
     def at_rest(self) -> None:
@@ -74,6 +91,27 @@ class Invariants:
             self._problems.append(f"the event {event_id} of {record.topic} has two contents")
         if cause and cause not in self._published:
             self._problems.append(f"the event {event_id} of {record.topic} was published before its cause {cause}")
+
+    def _written(self, service: str) -> Iterator[str]:
+        """An event has its effect once, and an instance that another one has replaced changes nothing."""
+        written = self._system.databases[service].written
+        for event_id in written.handled:
+            if (service, event_id) in self._handled:
+                yield f"{service} has handled the event {event_id} twice"
+            self._handled.add((service, event_id))
+        for writer, owner in written.owners:
+            if writer != owner:
+                yield f"{writer} has changed the database although the lease belongs to {owner}"
+        written.handled.clear()
+        written.owners.clear()
+
+    def _detectors(self) -> Iterator[str]:
+        """A detector does not go back to an earlier window."""
+        for key, text in self._system.databases["detectors"].rows("select key, state from states"):
+            end_ms = json.loads(text)["end_ms"]
+            if end_ms < self._detectors_end_ms.get(key, 0):
+                yield f"the detector {key} went back from {self._detectors_end_ms[key]} to {end_ms}"
+            self._detectors_end_ms[key] = end_ms
 
     def _registry(self) -> Iterator[str]:
         """One champion; epochs only grow; a rollback is possible while an earlier champion exists."""
@@ -171,8 +209,7 @@ class Invariants:
         """The alarms are those of the windows in order, each once."""
         expected: set[str] = set()
         states: dict[str, DetectorState] = {}
-        for record in self._system.broker.records(WINDOW_CLOSED):
-            event = decode(record)
+        for event in self._decoded(WINDOW_CLOSED):
             for rule in detector_rules(self._system.definition):
                 step = apply_window(rule, states.get(rule.name, DetectorState()), champion_window(event))
                 states[rule.name] = step.state
@@ -196,6 +233,10 @@ class Invariants:
         topics = {tp.topic for group in self._system.groups.values() for tp in group.partitions}
         topics |= {"monitoring.window-decided.v1", "training.run-started.v1", "training.run-failed.v1"}
         topics |= {"training.reason-coalesced.v1", "registry.approval-requested.v1", "registry.command-ignored.v1"}
-        return distinct_events(
-            decode(record) for topic in sorted(topics) for record in self._system.broker.records(topic)
-        )
+        return distinct_events(event for topic in sorted(topics) for event in self._decoded(topic))
+
+    def _decoded(self, topic: str) -> list[Any]:
+        """Return the events of a topic, each decoded once."""
+        decoded = self._events_of.setdefault(topic, [])
+        decoded += [decode(record) for record in self._system.broker.records(topic)[len(decoded) :]]
+        return decoded

@@ -30,10 +30,6 @@ class Killed(BaseException):
     """The instance was killed. Derived from BaseException, so that no service handles it."""
 
 
-def _always() -> bool:
-    return True
-
-
 @dataclass(eq=False)
 class Instance:
     """A process of a service, from its start until it ends."""
@@ -64,7 +60,7 @@ class Gate:
     future: asyncio.Future[Any]
     step: Callable[[], Any] | None = None
     """Runs when the gate opens; its result is what the instance waits for."""
-    is_ready: Callable[[], bool] = _always
+    is_ready: Callable[[], bool] | None = None
     resumes: greenlet | None = None
     """A function that stopped at the start of a transaction."""
 
@@ -81,8 +77,10 @@ class Scheduler:
         self.loop = VirtualLoop(self._on_thread)
         self.gates: list[Gate] = []
         self.steps = 0
+        self.failures: list[tuple[str, BaseException]] = []
+        """Errors that ended an instance, since this list was last cleared."""
         self.changed: set[str] = set()
-        """Services with a commit since this set was last cleared."""
+        """Services whose database has changed since this set was last cleared."""
         self.on_kill: Callable[[Instance], None] = lambda instance: None
         self._trace = hashlib.sha256()
         self._main = getcurrent()
@@ -124,7 +122,7 @@ class Scheduler:
         self.on_kill(instance)
 
     async def gate(
-        self, label: str, step: Callable[[], Any] | None = None, is_ready: Callable[[], bool] = _always
+        self, label: str, step: Callable[[], Any] | None = None, is_ready: Callable[[], bool] | None = None
     ) -> Any:
         """Wait until the scheduler opens this gate; return the result of ``step``."""
         return await self._add(label, step, is_ready)
@@ -147,7 +145,7 @@ class Scheduler:
             if not running.instance.is_alive:
                 raise Killed
 
-    def commit_transaction(self) -> None:
+    def commit_transaction(self, has_changed: bool) -> None:
         """Count a commit; kill the instance here if its crash was planned for this one."""
         running = self._running
         if running is None:
@@ -160,11 +158,12 @@ class Scheduler:
             if instance.crash_at_commit == 0:
                 instance.is_alive = False
                 raise Killed
-        self.changed.add(instance.service)
+        if has_changed:
+            self.changed.add(instance.service)
 
     def ready_gates(self) -> list[Gate]:
         """Return the gates that may open now."""
-        return [gate for gate in self.gates if not gate.instance.paused and gate.is_ready()]
+        return [gate for gate in self.gates if not gate.instance.paused and (gate.is_ready is None or gate.is_ready())]
 
     def open(self, gate: Gate, crash: Crash | None = None) -> None:
         """Let an instance take its next step."""
@@ -181,12 +180,6 @@ class Scheduler:
         if crash == "after" or not instance.is_alive:
             self.kill(instance)
         instance.crash_at_commit = 0
-
-    async def settle(self) -> None:
-        """Run all callbacks that are ready."""
-        await asyncio.sleep(0)
-        while not self.loop.is_idle():  # noqa: ASYNC110 - no event says that nothing else is ready
-            await asyncio.sleep(0)
 
     def _run(self, gate: Gate) -> None:
         self._running = gate
@@ -212,7 +205,9 @@ class Scheduler:
             if not gate.future.done():
                 gate.future.set_result(result)
 
-    def _add(self, label: str, step: Callable[[], Any] | None, is_ready: Callable[[], bool]) -> asyncio.Future[Any]:
+    def _add(
+        self, label: str, step: Callable[[], Any] | None, is_ready: Callable[[], bool] | None
+    ) -> asyncio.Future[Any]:
         instance, life = _CURRENT.get()
         future = self.loop.create_future()
         if instance.is_alive and instance.life == life:
@@ -242,4 +237,6 @@ class Scheduler:
         error = None if task.cancelled() else task.exception()
         if task in instance.tasks:
             instance.failure = error
+            if error is not None:
+                self.failures.append((instance.name, error))
             self.kill(instance)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, event, make_url
+from sqlalchemy import Connection, Engine, MetaData, make_url
 from sqlalchemy.pool import StaticPool
 
 from driftloop.runner.tables import open_database
 from tests.simulation.scheduler import Scheduler
 
 _URL = "sqlite://"
-_READS = "driftloop_reads"
-"""Option of the connections of `driftloop.runner.tables.reading`, which wait for nobody."""
+_COMPILED: dict[Any, Any] = {}
+"""Compiled statements of all engines. An engine of its own would compile each of them again at each start."""
 
 
 class Database:
@@ -24,15 +26,16 @@ class Database:
     def __init__(self, scheduler: Scheduler, tables: Sequence[MetaData]) -> None:
         self._scheduler = scheduler
         self._dialect, schema = _template(tuple(tables))
-        self._raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._raw = sqlite3.connect(":memory:", isolation_level=None, cached_statements=1000)
         self._raw.deserialize(schema)
+        self.written = Written()
+        self._engines: list[SimulatedEngine] = []
+        """Kept, because an engine that is garbage collected rolls back the transaction of another one."""
 
-    def engine(self) -> Engine:
+    def engine(self) -> SimulatedEngine:
         """Return an engine for a new instance."""
-        engine = Engine(StaticPool(lambda: self._raw), self._dialect, make_url(_URL))  # type: ignore[arg-type]
-        event.listen(engine, "begin", self._begin)
-        event.listen(engine, "commit", self._commit)
-        return engine
+        self._engines.append(SimulatedEngine(self._scheduler, self._raw, self._dialect, self.written))
+        return self._engines[-1]
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return the committed rows of a query. Not a step of the simulation."""
@@ -46,18 +49,71 @@ class Database:
         """Execute a statement that is not a step of the simulation."""
         self._raw.execute(statement)
 
-    def _begin(self, connection: Connection) -> None:
-        if not reads(connection):
-            self._scheduler.pause()
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    def _commit(self, _connection: Connection) -> None:
-        self._scheduler.commit_transaction()
+@dataclass
+class Written:
+    """What committed transactions did, since these lists were last cleared."""
+
+    owners: list[tuple[str, str]] = field(default_factory=list)
+    """The writer and the lease's owner at each change by an instance that has, or had, the lease."""
+    handled: list[str] = field(default_factory=list)
+    """Id of each event that had its effect."""
 
 
-def reads(connection: Connection) -> bool:
-    """Return whether a connection only reads, so that it waits for nobody."""
-    return _READS in connection.get_execution_options()
+HANDLED = "simulation-handled"
+"""Key in the `info` of a connection that handles an event."""
+
+
+class SimulatedEngine(Engine):
+    """The engine of one instance. One connection serves all of a service's instances.
+
+    That is possible because nothing runs between two statements of a transaction. The engine keeps its connections open
+    instead of taking them from a pool, and calls its hooks itself: SQLAlchemy's pool and events take longer than the
+    statements.
+    """
+
+    fence: Callable[[Connection], None] | None = None
+    """Runs at the beginning of each write transaction, as that of `driftloop.runner.tables.open_database`."""
+    owner = ""
+    """Name of the instance in the lease, once it has the lease."""
+
+    def __init__(self, scheduler: Scheduler, raw: sqlite3.Connection, dialect: Any, written: Written) -> None:
+        pool = StaticPool(lambda: raw)  # type: ignore[arg-type]
+        super().__init__(pool, dialect, make_url(_URL), execution_options={"compiled_cache": _COMPILED})
+        self._scheduler = scheduler
+        self._raw = raw
+        self._written = written
+        self._writer = super().connect()
+        self._reader = super().connect()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        self._scheduler.pause()
+        connection = self._writer
+        connection.info.clear()
+        try:
+            with connection.begin():
+                self._raw.execute("BEGIN IMMEDIATE")
+                changes = self._raw.total_changes
+                if self.fence is not None:
+                    self.fence(connection)
+                yield connection
+                self._note_commit(connection, self._raw.total_changes > changes)
+        finally:
+            for listener in self.pool.dispatch.checkin:
+                listener(self._raw, connection)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:  # type: ignore[override]
+        """Return a connection that only reads, and so waits for nobody."""
+        yield self._reader
+
+    def _note_commit(self, connection: Connection, has_changed: bool) -> None:
+        self._scheduler.commit_transaction(has_changed)
+        if self.owner and has_changed:
+            owners = self._raw.execute("SELECT owner FROM leases")
+            self._written.owners += [(self.owner, owner) for (owner,) in owners]
+        self._written.handled += connection.info.get(HANDLED, ())
 
 
 @cache

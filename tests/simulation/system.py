@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, cast
 
-from sqlalchemy import Engine, MetaData, event
+from sqlalchemy import Engine, MetaData
 
 from driftloop.bus.ports import TopicPartition
 from driftloop.contracts.topics import declared
 from driftloop.drift.windows import detector_rules
+from driftloop.events.envelope import Draft, Envelope
 from driftloop.loop.definition import LoopDefinition
 from driftloop.process.errors import LeaseLost
 from driftloop.runner import lease as lease_table
-from driftloop.runner.handler import HandlerTable
+from driftloop.runner.handler import Handler, HandlerTable, Transaction
 from driftloop.runner.lease import Lease
 from driftloop.runner.relay import Relay
 from driftloop.runner.service import LifecycleService, Patience, topics_of
@@ -47,7 +48,7 @@ from tests.simulation.environment import (
 )
 from tests.simulation.removals import LateOutbox, without_epochs
 from tests.simulation.scheduler import Instance, Scheduler
-from tests.simulation.stores import Database, reads
+from tests.simulation.stores import HANDLED, Database, SimulatedEngine
 from tests.unit.evaluation.fakes import FakeBundles, FakeHoldouts
 
 WINDOW_CLOSED = "monitoring.window-closed.v1"
@@ -60,7 +61,7 @@ TABLES: dict[str, list[MetaData]] = {
 }
 INSTANCES = {"registry": 2, "evaluation": 2, "training": 2, "serving": 1, "detectors": 2}
 
-_PATIENCE = Patience(relay_pause_s=60.0)
+_PATIENCE = Patience(relay_pause_s=900.0)
 """A commit wakes the relay, so that it must look by itself only after a fault."""
 LEASE_S = 600.0
 Safeguard = Literal["inbox", "outbox in the transaction", "epoch of the champion", "lease"]
@@ -176,7 +177,7 @@ class System:
         self._consumers[instance].leave()
 
     async def _run(
-        self, instance: Instance, engine: Engine, consumer: SimulatedConsumer, producer: SimulatedProducer
+        self, instance: Instance, engine: SimulatedEngine, consumer: SimulatedConsumer, producer: SimulatedProducer
     ) -> None:
         """Run the service, once the instance has its lease if it needs one. `driftloop.runner.alone` does this."""
         if instance.service not in self._leased:
@@ -186,8 +187,9 @@ class System:
         lease = Lease(self.databases[instance.service].engine(), instance.service, owner, self.scheduler, LEASE_S)
         while not await asyncio.to_thread(lease.acquire):  # noqa: ASYNC110 - the lease says so only when asked
             await asyncio.sleep(LEASE_S / 3)
+        engine.owner = owner
         if self._without != "lease":
-            event.listen(engine, "begin", lambda connection: None if reads(connection) else lease.check(connection))
+            engine.fence = lease.check
         await _together(self._renew(lease), *self._parts(instance, engine, consumer, producer))
 
     async def _renew(self, lease: Lease) -> None:
@@ -215,7 +217,7 @@ class System:
             handlers, parts = late.wrap(handlers), [late.run()]
         service = LifecycleService(
             name=name,
-            handlers=handlers,
+            handlers=_counted(handlers),
             engine=engine,
             consumer=consumer,
             producer=producer,
@@ -291,6 +293,19 @@ class System:
                     self.changelog.rows = dict(table)
                 await relay.try_flush()
                 await consumer.commit({TopicPartition(record.topic, record.partition): record.offset + 1})
+
+
+def _counted(handlers: HandlerTable) -> HandlerTable:
+    """Return handlers that note which event they handle (`stores.Written`)."""
+
+    def counted(handler: Handler) -> Handler:
+        def handle(event: Envelope[Any], tx: Transaction) -> Sequence[Draft]:
+            tx.connection.info[HANDLED] = [event.id]
+            return handler(event, tx)
+
+        return handle
+
+    return {message: counted(handler) for message, handler in handlers.items()}
 
 
 async def _together(*parts: Coroutine[Any, Any, None]) -> None:

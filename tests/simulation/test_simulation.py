@@ -7,10 +7,9 @@ from functools import cache
 import pytest
 
 from tests.simulation.simulation import Outcome, simulate
-from tests.simulation.system import Safeguard
 
-SEEDS = 20
-CAUGHT_WITHIN = 200
+SEEDS = 40
+_CHUNK = 20
 
 
 @cache
@@ -18,9 +17,9 @@ def outcome_of(seed: int) -> Outcome:
     return simulate(seed)
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, 5))
+@pytest.mark.parametrize("first", range(0, SEEDS, _CHUNK))
 def test_no_seed_violates_an_invariant(first: int) -> None:
-    outcomes = [outcome_of(seed) for seed in range(first, first + 5)]
+    outcomes = [outcome_of(seed) for seed in range(first, first + _CHUNK)]
     assert [(outcome.seed, outcome.violation) for outcome in outcomes if outcome.violation] == []
 
 
@@ -30,13 +29,7 @@ def test_the_seeds_reach_every_end_of_a_release() -> None:
     assert topics >= expected | {"monitoring.drift-detected.v1", "serving.route-failed.v1"}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", range(5))
 def test_a_seed_always_takes_the_same_steps(seed: int) -> None:
     outcomes = [outcome_of(seed), simulate(seed), simulate(seed)]
     assert len({(outcome.digest, outcome.steps) for outcome in outcomes}) == 1
-
-
-@pytest.mark.parametrize("safeguard", ["inbox", "outbox in the transaction", "epoch of the champion"])
-def test_a_removed_safeguard_is_noticed(safeguard: Safeguard) -> None:
-    violations = (simulate(seed, safeguard).violation for seed in range(CAUGHT_WITHIN))
-    assert any(violations)
