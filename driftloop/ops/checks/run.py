@@ -23,6 +23,7 @@ from driftloop.ops.checks.model import Check, Counts, Findings
 from driftloop.ops.checks.predictions import Predictions, read_predictions
 from driftloop.ops.checks.raw import Recount, records_of_topics, recount
 from driftloop.ops.report.releases import outcomes
+from driftloop.ops.system.parts import settings_of_tritons
 from driftloop.process.home_secrets import read_secret
 from driftloop.process.settings import Settings
 from driftloop.readmodel.loop_history import LoopHistory
@@ -50,7 +51,8 @@ def run(
         checks += _models(settings, loop, predictions, events, raw, counts, sample, seed, say)
         if len(predictions):
             served = predictions.answered_since(since_ms)
-            checks.append(triton.inference_count(settings.triton_grpc, settings.triton_metrics, loop.name, served))
+            tritons = [(own.triton_grpc, own.triton_metrics) for own in settings_of_tritons(settings)]
+            checks.append(triton.inference_count(tritons, loop.name, served))
         return Findings(checks, counts)
 
 

@@ -32,7 +32,7 @@ def probe_inference(settings: Settings, deadline: Deadline) -> None:
     import tritonclient.grpc as grpc  # slow to import, and most commands do not need it
     from tritonclient.utils import InferenceServerException
 
-    log = settings.home / "logs" / "triton.log"
+    log = settings.home / "logs" / f"{settings.with_triton('triton')}.log"
     client = grpc.InferenceServerClient(settings.triton_grpc)
     try:
         with _stored(settings.triton / "models" / MODEL), _loaded(client, settings):

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Literal
 
-from driftloop.process.settings import ROOT
+from driftloop.process.settings import ROOT, Settings
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,24 @@ def mlflow(port: int, artifacts: str, database: str = "") -> Part:
         "MLFLOW_BACKEND_STORE_URI": database,
     }
     return Part("mlflow", command, environment, f"http://127.0.0.1:{port}/health", kind="infrastructure")
+
+
+def triton(settings: Settings, grpc: int, metrics: int) -> Part:
+    """Return the Triton that ``settings.triton_name`` names, on these ports."""
+    models = settings.triton / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "TRITON_MODEL_REPOSITORY": str(models),
+        "TRITON_PYTHONPATH": str(ROOT),
+        "TRITON_GRPC_PORT": str(grpc),
+        "TRITON_METRICS_PORT": str(metrics),
+    }
+    if settings.triton_control_token:
+        environment["TRITON_CONTROL_TOKEN"] = settings.triton_control_token
+    else:
+        environment["TRITON_CONTROL_TOKEN_FILE"] = str(settings.control_secret)
+    name, url = settings.with_triton("triton"), f"grpc://127.0.0.1:{grpc}"
+    return Part(name, script("triton/run.sh"), environment, url, kind="infrastructure")
 
 
 def script(path: str) -> tuple[str, ...]:

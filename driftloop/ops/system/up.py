@@ -19,7 +19,7 @@ from driftloop.ops.system.health import is_standby, ready
 from driftloop.ops.system.incomplete_restore import refuse_incomplete_restore
 from driftloop.ops.system.inference_probe import probe_inference
 from driftloop.ops.system.part import Part
-from driftloop.ops.system.parts import parts
+from driftloop.ops.system.parts import parts, settings_of_tritons
 from driftloop.ops.system.probes import Probe, RunningProbes
 from driftloop.ops.system.running_loops import added_loops, write_running_loops
 from driftloop.ops.system.status import forget_ready_s, read_ready_s, write_ready_s
@@ -146,16 +146,17 @@ def _launch(
 
 def make_probes(settings: Settings, loops: Sequence[Loop], topics_exist: threading.Event) -> list[Probe]:
     """Return the probes that show that a system with ready parts works."""
-    [triton] = [part for part in parts(settings) if part.name == "triton"]
-    return [
+    kafka, by_name = KafkaSettings.of(settings), {part.name: part for part in parts(settings)}
+    inferences = [
         Probe(
-            "inference",
-            "triton",
-            partial(ready, triton, KafkaSettings.of(settings)),
-            partial(probe_inference, settings),
-        ),
-        Probe("event probe", "ingestion", topics_exist.is_set, partial(probe_events, settings, loops)),
+            own.with_triton("inference"),
+            own.with_triton("triton"),
+            partial(ready, by_name[own.with_triton("triton")], kafka),
+            partial(probe_inference, own),
+        )
+        for own in settings_of_tritons(settings)
     ]
+    return [*inferences, Probe("event probe", "ingestion", topics_exist.is_set, partial(probe_events, settings, loops))]
 
 
 def _wait(

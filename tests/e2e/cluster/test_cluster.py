@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tritonclient.grpc import InferenceServerClient
 
 from driftloop.bus.kafka_settings import KafkaSettings
-from driftloop.events.event_log import read_events
+from driftloop.events.event_log import read_events, read_topics
 from driftloop.loop import load_loops
+from driftloop.ops.checks.predictions import read_predictions
+from driftloop.ops.checks.run import PREDICTIONS
 from driftloop.ops.checks.run import run as run_checks
 from driftloop.ops.system.cluster.layout import Layout, create_secrets
 from driftloop.ops.system.part import SERVICES
+from driftloop.ops.system.parts import settings_of_tritons
 from driftloop.process.settings import Settings
 from tests.e2e.command_line import CommandLine, system
 from tests.e2e.two_loops.harness import ORDERS, STEP_MS, definitions, replay, up
@@ -62,16 +66,30 @@ def parts_of(line: CommandLine) -> dict[str, dict[str, object]]:
     return {part["name"]: part for part in json.loads(answer.stdout)["parts"]}
 
 
-def test_one_instance_of_each_service_works_and_one_waits(line: CommandLine) -> None:
+def test_one_instance_of_each_service_works_and_one_waits_and_both_tritons_serve(line: CommandLine) -> None:
     parts = parts_of(line)
     standbys = {name.removesuffix("-2") for name, part in parts.items() if part["state"] == "standby"}
-    assert standbys == set(SERVICES)
+    assert standbys == SERVICES.keys() - {"serving"}
     assert all(part["ready"] for name, part in parts.items() if not name.startswith("control"))
 
 
 def test_a_champion_was_promoted(line: CommandLine) -> None:
     events = read_events(KafkaSettings.of(Settings()))
     assert "ChampionPromoted" in {event.data.DESCRIPTOR.name for event in events if event.loop == ORDERS}
+
+
+def test_both_tritons_answered_and_each_prediction_is_in_the_log_once(line: CommandLine) -> None:
+    settings = Settings()
+    counted = [_answered(own.triton_grpc) for own in settings_of_tritons(settings)]
+    assert all(counted)
+    log = read_predictions(read_topics(KafkaSettings.of(settings), [PREDICTIONS]), ORDERS)
+    assert len(log) <= sum(counted)
+
+
+def _answered(address: str) -> int:
+    with InferenceServerClient(address) as client:
+        statistics = client.get_inference_statistics(ORDERS, as_json=True)
+    return sum(int(each.get("inference_count", 0)) for each in statistics["model_stats"])
 
 
 def test_nothing_of_the_lake_and_no_database_is_in_the_home(line: CommandLine) -> None:

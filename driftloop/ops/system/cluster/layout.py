@@ -14,11 +14,13 @@ from driftloop.process.settings import ROOT, Settings
 
 KAFKA_NODES = (1, 2, 3)
 REDIS_NODES = range(6)
-INSTANCES = 2
 KAFKA_USER = "admin"
 DATABASE_USER = "driftloop"
 BUCKET = "driftloop"
-_KAFKA, _S3, _REDIS, _REDIS_BUS, _SECOND, _CONTROL = 0, 9, 10, 16, 22, 31
+TRITONS = 2
+SECOND_TRITON = "two"
+"""Name of the second Triton with its agent; the first needs none."""
+_KAFKA, _REDIS, _REDIS_BUS, _SECOND, _CONTROL, _TRITON = 0, 9, 15, 21, 30, 34
 """First of the ports of each kind, from ``CLUSTER_PORT`` on."""
 
 
@@ -29,11 +31,13 @@ class Layout:
     folder: Path
     first_port: int
     postgres_port: int
+    s3_port: int
 
     @classmethod
     def of(cls, settings: Settings) -> Layout:
         """Return the cluster in the folder of the settings."""
-        return cls(Path(settings.cluster_dir).absolute(), settings.port("CLUSTER_PORT"), settings.port("POSTGRES_PORT"))
+        folder, names = Path(settings.cluster_dir).absolute(), ("CLUSTER_PORT", "POSTGRES_PORT", "S3_PORT")
+        return cls(folder, *map(settings.port, names))
 
     @property
     def kafka(self) -> Path:
@@ -76,10 +80,6 @@ class Layout:
         """Ports for clients, nodes and controllers of each Kafka node in turn."""
         return [self.first_port + _KAFKA + number for number in range(3 * len(KAFKA_NODES))]
 
-    @property
-    def s3_port(self) -> int:
-        return self.first_port + _S3
-
     def redis_ports(self, node: int) -> tuple[int, int]:
         """Return a Redis node's ports for clients and for other nodes."""
         return self.first_port + _REDIS + node, self.first_port + _REDIS_BUS + node
@@ -91,6 +91,11 @@ class Layout:
     def control_ports(self, instance: int) -> tuple[int, int]:
         """Return the ports of control's gRPC and page, behind the proxy."""
         first = self.first_port + _CONTROL + 2 * (instance - 1)
+        return first, first + 1
+
+    def triton_ports(self, number: int) -> tuple[int, int]:
+        """Return the ports of a Triton's gRPC, behind the proxy, and of its metrics."""
+        first = self.first_port + _TRITON + 2 * (number - 1)
         return first, first + 1
 
     def database(self, name: str) -> str:
@@ -115,6 +120,7 @@ class Layout:
             "DRIFTLOOP_STORE_URL": f"s3://{BUCKET}/system",
             "DRIFTLOOP_ONLINE_URL": f"redis+cluster://{redis}",
             "DRIFTLOOP_ONLINE_PASSWORD_FILE": str(self.secret("redis")),
+            "DRIFTLOOP_TRITONS": str(TRITONS),
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.s3_port}",
             "AWS_ALLOW_HTTP": "true",
             "AWS_REGION": "us-east-1",

@@ -1,18 +1,26 @@
-"""Every process of a cluster on this machine but Triton, Prometheus and the first instances of the services."""
+"""Every process of a cluster on this machine but Prometheus.
+
+A service's second instance waits as a standby. The second serving agent works: it has a Triton of its own.
+"""
 
 from __future__ import annotations
 
-from driftloop.ops.system.cluster.layout import BUCKET, INSTANCES, KAFKA_NODES, REDIS_NODES, Layout
-from driftloop.ops.system.part import SERVICES, Part, mlflow, script, service
+from driftloop.ops.system.cluster.layout import BUCKET, KAFKA_NODES, REDIS_NODES, SECOND_TRITON, Layout
+from driftloop.ops.system.part import SERVICES, Part, mlflow, script, service, triton
 from driftloop.process.settings import Settings
 
+_TRITONS = ("", SECOND_TRITON)
+_OF_A_TRITON = ("DRIFTLOOP_TRITON_NAME", "DRIFTLOOP_TRITON_GRPC", "DRIFTLOOP_TRITON_METRICS")
 _STORES = ("kafka-", "postgresql", "redis-", "s3")
 
 
 def infrastructure(settings: Settings) -> list[Part]:
-    """Return the brokers, the stores, MLflow and the proxy of the cluster in ``settings.cluster_dir``."""
+    """Return the brokers, the stores, MLflow, the Tritons and the proxy of the cluster in ``settings.cluster_dir``."""
     layout = Layout.of(settings)
-    return [*_stores(layout), _mlflow(settings, layout), _proxy(settings, layout)]
+    tritons = [
+        triton(own, *layout.triton_ports(number)) for number, own in enumerate(settings_of_tritons(settings), start=1)
+    ]
+    return [*_stores(layout), _mlflow(settings, layout), *tritons, _proxy(settings, layout)]
 
 
 def is_store(part: Part) -> bool:
@@ -27,23 +35,40 @@ def services(settings: Settings) -> list[Part]:
     for number, name in enumerate(SERVICES):
         ports = (settings.port(f"{name.upper()}_PORT"), layout.second_port(number))
         for instance, port in enumerate(ports, start=1):
-            own = _control_addresses(layout, instance) if name == "control" else {}
-            instances.append(service(name, port, instance, **own))
+            instances.append(service(name, port, instance, **_addresses(settings, layout, name, instance)))
     return instances
 
 
+def settings_of_tritons(settings: Settings) -> list[Settings]:
+    """Return the settings that the agent of each Triton has."""
+    layout, own = Layout.of(settings), []
+    for number, name in enumerate(_TRITONS, start=1):
+        grpc, metrics = (f"127.0.0.1:{port}" for port in layout.triton_ports(number))
+        own.append(settings.model_copy(update={"triton_name": name, "triton_grpc": grpc, "triton_metrics": metrics}))
+    return own
+
+
 def write_proxy_file(settings: Settings) -> None:
-    """Write the proxy's settings: it connects clients of control with the instance that is ready."""
+    """Write the proxy's settings: it connects clients with an instance that is ready.
+
+    Requests to Triton are spread over all of them. Connections to control go to the instance that works.
+    """
     layout = Layout.of(settings)
-    health = [part.health_url.split(":")[2].split("/")[0] for part in services(settings) if "control" in part.name]
-    lines = ["global", "  maxconn 2000", "defaults", "  mode tcp", "  option redispatch", "  retries 20"]
+    instances = {part.name: part for part in services(settings)}
+    lines = ["global", "  maxconn 2000", "defaults", "  option redispatch", "  retries 20"]
     lines += [f"  timeout {name} {limit}" for name, limit in (("connect", "1s"), ("client", "1h"), ("server", "1h"))]
-    for kind, name in enumerate(("CONTROL_GRPC_PORT", "CONTROL_HTTP_PORT")):
-        lines += [f"listen {name}", f"  bind {settings.local(name)}", "  option httpchk GET /ready"]
-        for instance in range(1, INSTANCES + 1):
-            address = f"127.0.0.1:{layout.control_ports(instance)[kind]}"
-            checks = f"check port {health[instance - 1]} inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions"
-            lines.append(f"  server control-{instance} {address} {checks}")
+    fronts = (
+        ("CONTROL_GRPC_PORT", "control", "DRIFTLOOP_CONTROL_GRPC", "tcp", ""),
+        ("CONTROL_HTTP_PORT", "control", "DRIFTLOOP_CONTROL_HTTP", "tcp", ""),
+        ("TRITON_GRPC_PORT", "serving", "DRIFTLOOP_TRITON_GRPC", "http", " proto h2"),
+    )
+    for port, name, address, mode, protocol in fronts:
+        lines += [f"listen {port}", f"  mode {mode}", f"  bind {settings.local(port)}{protocol}"]
+        lines.append("  option httpchk GET /ready")
+        for instance in (instances[name], instances[f"{name}-2"]):
+            health = instance.environment["DRIFTLOOP_HEALTH_PORT"]
+            checks = f"check port {health} check-proto h1 inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions"
+            lines.append(f"  server {instance.name} {instance.environment[address]}{protocol} {checks}")
     layout.proxy_file.write_text("\n".join(lines) + "\n")
 
 
@@ -107,6 +132,13 @@ def _proxy(settings: Settings, layout: Layout) -> Part:
     return Part("proxy", script("haproxy/run.sh"), environment, url, kind="infrastructure")
 
 
-def _control_addresses(layout: Layout, instance: int) -> dict[str, str]:
-    grpc, page = layout.control_ports(instance)
-    return {"DRIFTLOOP_CONTROL_GRPC": f"127.0.0.1:{grpc}", "DRIFTLOOP_CONTROL_HTTP": f"127.0.0.1:{page}"}
+def _addresses(settings: Settings, layout: Layout, name: str, instance: int) -> dict[str, str]:
+    """Return the variables of an instance that is behind the proxy."""
+    if name == "control":
+        grpc, page = layout.control_ports(instance)
+        return {"DRIFTLOOP_CONTROL_GRPC": f"127.0.0.1:{grpc}", "DRIFTLOOP_CONTROL_HTTP": f"127.0.0.1:{page}"}
+    if name == "serving":
+        own = settings_of_tritons(settings)[instance - 1]
+        variables = own.variables()
+        return {key: variables[key] for key in _OF_A_TRITON}
+    return {}

@@ -47,10 +47,10 @@ def test_stores_come_first_and_every_name_is_unique(settings: Settings) -> None:
 
 def test_all_ports_differ_and_are_in_the_range_of_the_cluster(settings: Settings) -> None:
     layout = Layout.of(settings)
-    ports = [*layout.kafka_ports, layout.s3_port]
+    ports = [*layout.kafka_ports]
     ports += [port for node in range(6) for port in layout.redis_ports(node)]
     ports += [layout.second_port(number) for number in range(len(SERVICES))]
-    ports += [port for instance in (1, 2) for port in layout.control_ports(instance)]
+    ports += [port for number in (1, 2) for port in (*layout.control_ports(number), *layout.triton_ports(number))]
     assert len(set(ports)) == len(ports)
     assert all(0 <= port - layout.first_port < CLUSTER_SPAN for port in ports)
     others = {offset for name, offset in OFFSETS.items() if name != "CLUSTER_PORT"}
@@ -92,3 +92,16 @@ def test_clients_of_control_reach_the_instance_that_is_ready(settings: Settings)
         assert part.environment["DRIFTLOOP_CONTROL_GRPC"] in text
         assert f"check port {part.environment['DRIFTLOOP_HEALTH_PORT']} " in text
     assert f"bind {settings.control_grpc}" in text
+
+
+def test_each_serving_agent_has_a_triton_of_its_own_behind_the_proxy(settings: Settings) -> None:
+    write_proxy_file(settings)
+    text = Layout.of(settings).proxy_file.read_text()
+    all_parts = {part.name: part for part in parts(settings)}
+    for agent, triton in (("serving", "triton"), ("serving-2", "triton-two")):
+        address = all_parts[agent].environment["DRIFTLOOP_TRITON_GRPC"]
+        assert all_parts[triton].health_url == f"grpc://{address}"
+        assert f"server {agent} {address} proto h2 " in text
+    repositories = {all_parts[name].environment["TRITON_MODEL_REPOSITORY"] for name in ("triton", "triton-two")}
+    assert len(repositories) == 2
+    assert f"bind {settings.triton_grpc} proto h2" in text
