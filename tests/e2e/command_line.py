@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,13 +52,24 @@ class CommandLine:
 
 
 def collect_json(clients: Mapping[K, subprocess.Popen[str]], timeout_s: float) -> dict[K, Any]:
-    """Return the JSON output of commands that run at the same time; all must succeed, and none is left running."""
-    output = {}
+    """Return the JSON output of commands that run at the same time; all must succeed, and none is left running.
+
+    The first that fails is reported: the others may wait for it.
+    """
     try:
-        for name, client in clients.items():
-            out, errors = client.communicate(timeout=timeout_s)
-            assert client.returncode == 0, f"{name}: {errors[-2000:]}"
-            output[name] = json.loads(out)
+        with ThreadPoolExecutor(len(clients)) as threads:
+            waits = {threads.submit(client.communicate, timeout=timeout_s): name for name, client in clients.items()}
+            output = {}
+            for done in as_completed(waits):
+                name = waits[done]
+                try:
+                    out, errors = done.result()
+                    assert clients[name].returncode == 0, f"{name}: {errors[-2000:]}"
+                except BaseException:
+                    for client in clients.values():
+                        client.kill()
+                    raise
+                output[name] = json.loads(out)
     finally:
         for client in clients.values():
             client.kill()

@@ -7,12 +7,15 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tritonclient.grpc import InferenceServerClient
 
 from driftloop.bus.kafka_settings import KafkaSettings
+from driftloop.contracts.features_pb2 import WatermarkAdvanced
+from driftloop.contracts.topics import topic_of
 from driftloop.events.event_log import read_events, read_topics
 from driftloop.loop import load_loops
 from driftloop.ops.checks.predictions import read_predictions
@@ -23,7 +26,7 @@ from driftloop.ops.system.part import SERVICES
 from driftloop.ops.system.parts import settings_of_tritons
 from driftloop.process.settings import Settings
 from tests.e2e.command_line import CommandLine, system
-from tests.e2e.two_loops.harness import ORDERS, STEP_MS, definitions, replay, up
+from tests.e2e.two_loops.harness import ORDERS, STEP_MS, collect, definitions, replay, start_replay, up
 from tests.helpers import postgresql, redis_server
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.s3 import PROGRAM
@@ -99,15 +102,27 @@ def test_nothing_of_the_lake_and_no_database_is_in_the_home(line: CommandLine) -
     assert not (home / "online" / "online.db").exists()
 
 
+def reached_ms() -> int:
+    """Return the event time up to which features are complete."""
+    events = read_events(KafkaSettings.of(Settings()), [topic_of(WatermarkAdvanced).name])
+    return max((event.data.watermark_ms for event in events if event.loop == ORDERS), default=0)
+
+
+def to_ms(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
+
+
 def test_all_checks_are_equal_after_leaders_and_stores_died(line: CommandLine) -> None:
     parts = parts_of(line)
     leaders = {name: part for name, part in parts.items() if name.removesuffix("-2") in LEADERS}
     leaders = {name: part for name, part in leaders.items() if part["state"] != "standby"}
     assert len(leaders) == len(LEADERS)
+    clients = start_replay(line, {ORDERS: AFTER})
+    assert_eventually(lambda: reached_ms() > to_ms(AFTER[0]), 120, "the first step")
     for name in [*leaders, "kafka-1", "redis-1", "postgresql"]:
         for pid in parts[name]["pids"]:  # type: ignore[attr-defined]  # a list of numbers
             os.kill(pid, signal.SIGKILL)
-    replay(line, {ORDERS: AFTER})
+    collect(clients)
     assert_eventually(lambda: all(part["ready"] for name, part in parts_of(line).items() if "control" not in name), 300)
     settings = Settings()
     [loop] = load_loops(settings.loops_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ SPANS = {FLIGHTS: ("2012-12-31", "2013-01-31"), ORDERS: ("2020-09-13", "2020-10-
 """January, which ends two days after the first champion, and all orders."""
 PATIENCE = ("--timeout", "300")
 """A client's timeout for one step: training is slow on a busy machine."""
+Clients = Mapping[tuple[str, str], subprocess.Popen[str]]
+"""By command and loop."""
 EVENTS = (*LIFECYCLE, topic_of(replay_pb2.StepAsked).name, "features.watermark-advanced.v1")
 
 
@@ -95,11 +98,19 @@ def up(line: CommandLine) -> None:
 
 def replay(line: CommandLine, spans: Mapping[str, tuple[str, str]], *more: str) -> dict[str, dict[str, int]]:
     """Replay loops at once, with a producer and a caller each; return the output of the callers."""
-    clients = {}
-    for loop, (start, end) in spans.items():
-        for command in ("call", "replay"):
-            clients[command, loop] = line.start(
-                command, loop, "--start", start, "--end", end, "--step", STEP, *more, *PATIENCE
-            )
+    return collect(start_replay(line, spans, *more))
+
+
+def start_replay(line: CommandLine, spans: Mapping[str, tuple[str, str]], *more: str) -> Clients:
+    """Start a producer and a caller for each loop."""
+    return {
+        (command, loop): line.start(command, loop, "--start", start, "--end", end, "--step", STEP, *more, *PATIENCE)
+        for loop, (start, end) in spans.items()
+        for command in ("call", "replay")
+    }
+
+
+def collect(clients: Clients) -> dict[str, dict[str, int]]:
+    """Wait for producers and callers; return the output of the callers by loop."""
     output = collect_json(clients, 600.0)
-    return {loop: output["call", loop] for loop in spans}
+    return {loop: content for (command, loop), content in output.items() if command == "call"}
