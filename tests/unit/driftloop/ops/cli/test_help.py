@@ -11,8 +11,8 @@ import pytest
 
 from driftloop.ops import cli
 
-NO_JSON = {"completion", "dlq", "topics", "replay", "call"}
-"""A script for a shell; two groups; and commands that always print JSON."""
+NO_JSON = {"completion", "cluster", "dlq", "topics", "replay", "call"}
+"""A script for a shell; one that runs another command; two groups; and commands that always print JSON."""
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
