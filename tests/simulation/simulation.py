@@ -170,12 +170,11 @@ class Simulation:
         if self.system.databases["registry"].rows("select 1 from loops where paused"):
             self.scheduler.loop.advance(1.0)  # of a pause and a resume in one millisecond, the pause wins
             self._send_command("resume")
-        for _ in range(CALM_WINDOWS):
+        self._rest()
+        for _ in range(CALM_WINDOWS):  # training decides what a pause has kept at the end of the next window
+            self._close_window()
             self._rest()
             self._invariants.at_rest()
-            self._close_window()
-        self._rest()
-        self._invariants.at_rest()
 
     def _rest(self) -> None:
         """Run until nothing is left to do."""
