@@ -71,6 +71,8 @@ WRONG = [
     (("backup", "pyproject.toml"), "pyproject.toml"),
     (("restore", "nothing.tar"), "stop it with `driftloop down`"),
     (("completion",), "Choose from: bash, zsh, fish"),
+    (("cluster",), "Missing argument 'COMMAND...'"),
+    (("give-up", "flights", "two"), "Missing option '--why'"),
     (("completion", "tcsh"), "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
 ]
 """A command line and a part of its one-line error."""
