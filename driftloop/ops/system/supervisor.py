@@ -203,7 +203,7 @@ class Supervisor:
 
     def _find(self) -> _Daemon | None:
         """Return the daemon with these ports, else the one of this home."""
-        if self._last_found is None or not self._last_found.process.is_running():
+        if self._last_found is None or not is_running(self._last_found.process):
             found = sorted(self._daemons(), key=lambda daemon: (not daemon.has_our_ports, daemon.process.create_time()))
             self._last_found = next(iter(found), None)
         return self._last_found
@@ -272,6 +272,14 @@ class Supervisor:
             **{f"stdout_stream.{key}": value for key, value in stream.items()},
             **{f"stderr_stream.{key}": value for key, value in rotated.items()},
         }
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Return whether a process runs. One that has ended may wait for its parent: its folder cannot be read."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _terminate(processes: set[psutil.Process], timeout_s: float) -> bool:
