@@ -33,7 +33,7 @@ MIN_JAVA = 17
 MIN_FREE_GIB, GOOD_FREE_GIB = 0.5, 5.0
 GOOD_MEMORY_GIB = 4.5
 _COMPOSE_ONLY = {"GRAFANA_PORT", "REDIS_PORT"}
-_CLUSTER_ONLY = {"CLUSTER_PORT", "POSTGRES_PORT", "S3_PORT"}
+_CLUSTER_ONLY = {"CLUSTER_PORT", "POSTGRES_PORT", "OBJECT_STORE_PORT"}
 _INSTALLED = {"venv/bin/python": "Python packages", "kafka/lib": "Kafka", "triton": "Triton"}
 _GIB = 2**30
 

@@ -40,7 +40,7 @@ OFFSETS: Mapping[str, int] = MappingProxyType(
         "ALERTMANAGER_PORT": 32,
         "POSTGRES_PORT": 40,
         "REDIS_PORT": 41,
-        "S3_PORT": 42,
+        "OBJECT_STORE_PORT": 42,
         "INGESTION_PORT": 50,
         "FEATURES_PORT": 51,
         "TRAINING_PORT": 52,

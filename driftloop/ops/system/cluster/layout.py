@@ -36,7 +36,7 @@ class Layout:
     @classmethod
     def of(cls, settings: Settings) -> Layout:
         """Return the cluster in the folder of the settings."""
-        folder, names = Path(settings.cluster_dir).absolute(), ("CLUSTER_PORT", "POSTGRES_PORT", "S3_PORT")
+        folder, names = Path(settings.cluster_dir).absolute(), ("CLUSTER_PORT", "POSTGRES_PORT", "OBJECT_STORE_PORT")
         return cls(folder, *map(settings.port, names))
 
     @property
