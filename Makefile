@@ -73,8 +73,8 @@ unit:
 unit-shared unit-data unit-life:
 	nice pytest -q $($(subst -,_,$(subst unit,UNIT,$@)))
 
-test: check ## check, then contracts, real Kafka, Triton, Feast and MLflow, a slice of flights end to end (ALL=1: also commands, page, documents)
-	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof$(if $(ALL),, and not surface)" \
+test: check ## check, then contracts, real Kafka, Triton, Feast and MLflow, a slice of flights end to end (ALL=1: also commands, page, documents, long faults)
+	pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof$(if $(ALL),, and not surface and not extended)" \
 		tests/e2e tests/integration tests/browser tests/contract tests/simulation
 
 proofs: setup ## test whole systems and faults: several loops, the tutorial, a plain producer, damaging input, kill -9, Ctrl-C, permuted outcomes (most of an hour)

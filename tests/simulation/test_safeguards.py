@@ -9,6 +9,8 @@ import pytest
 from tests.simulation.simulation import simulate
 from tests.simulation.system import Safeguard
 
+pytestmark = pytest.mark.extended
+
 CAUGHT_WITHIN = 200
 FIRST_SEED: dict[Safeguard, int] = {"epoch of the champion": 150}
 """Where the search begins, for a safeguard that few seeds need. The seeds before it are left out to save time."""

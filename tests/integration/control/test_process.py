@@ -31,7 +31,7 @@ from tests.helpers.eventually import assert_eventually
 from tests.helpers.kafka import Kafka
 from tests.helpers.ports import free_ports
 
-pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(420), pytest.mark.extended]
 
 
 @pytest.fixture(scope="module")

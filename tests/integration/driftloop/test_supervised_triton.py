@@ -23,7 +23,7 @@ from driftloop.process.triton_control import CONTROL_HEADER
 from tests.helpers.eventually import assert_eventually
 from tests.helpers.ports import free_port_base
 
-pytestmark = [pytest.mark.integration, pytest.mark.triton]
+pytestmark = [pytest.mark.integration, pytest.mark.triton, pytest.mark.extended]
 
 OTHERS = ("kafka", "ingestion", "control")
 

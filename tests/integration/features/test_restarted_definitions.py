@@ -11,7 +11,7 @@ import pytest
 
 from driftloop.process.settings import ROOT
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.extended]
 
 _TELL = """
 import sys

@@ -11,7 +11,7 @@ from driftloop.featurestore.lake import LakeTable
 from services.ingestion.adapters.delta import DeltaLake
 from tests.unit.ingestion.test_lake_writers import TOPIC, positions, unflushed
 
-pytestmark = [pytest.mark.integration]
+pytestmark = [pytest.mark.integration, pytest.mark.extended]
 
 COMMITS, OVERLAP, STEPS = 200, 25, (10, 15)
 """The writers cut the same offsets into different commits."""

@@ -20,7 +20,7 @@ from tests.helpers.kafka import Kafka
 from tests.integration.ingestion.process import Service
 from tests.unit.ingestion.fixtures import PLACED, placed, write_loop
 
-pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(300), pytest.mark.extended]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from driftloop.loop.scaffold import KINDS
 from driftloop.process.settings import ROOT
 
-pytestmark = [pytest.mark.integration, pytest.mark.surface]
+pytestmark = [pytest.mark.integration, pytest.mark.surface, pytest.mark.extended]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.helpers.kafka import Kafka
 from tests.integration.monitoring.process import Process
 from tests.integration.monitoring.records import Events
 
-pytestmark = [pytest.mark.integration, pytest.mark.kafka]
+pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.extended]
 
 DAY = 86_400_000
 ROWS = 100

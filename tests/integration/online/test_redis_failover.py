@@ -38,7 +38,7 @@ from tests.integration.online.conftest import (
     request,
 )
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.extended]
 
 ALL = entities(ROWS)
 VIEWS = [SPEC, EMPTY]

@@ -14,7 +14,7 @@ from tests.helpers.postgresql import Cluster
 from tests.integration.driftloop.runner.instances import Instances, kafka_with_topics, pause_until_another_took_over
 
 __all__ = ["kafka_with_topics"]
-pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.timeout(600), pytest.mark.extended]
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from services.training.spec import Failed, Result, RunSpec, TableVersion, read_r
 from tests.integration.training.orders_home import LOOPS, Home, make_home
 from tests.loops.orders.source import DAY_MS, START_MS, OrderHistory, invent
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(420), pytest.mark.surface]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(420), pytest.mark.surface, pytest.mark.extended]
 
 END_MS = START_MS + 6 * DAY_MS
 COLUMNS = ("lines", "orders_shop_shelf:shelf_units")

@@ -18,7 +18,7 @@ from driftloop.process.settings import ROOT
 from tests.helpers.bus import new_group, running, take, take_events
 from tests.helpers.kafka import Kafka
 
-pytestmark = [pytest.mark.integration, pytest.mark.kafka]
+pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.extended]
 
 ABOVE_THE_LIMIT = 105_000_000
 READ_ALL = """

@@ -25,7 +25,7 @@ from tests.helpers.kafka import Kafka
 from tests.integration.driftloop.runner import child
 from tests.unit.driftloop.runner.harness import CLOSED, DECIDED, closed, decided, effects, metadata
 
-pytestmark = [pytest.mark.integration, pytest.mark.kafka]
+pytestmark = [pytest.mark.integration, pytest.mark.kafka, pytest.mark.extended]
 EVENTS = 300
 
 
