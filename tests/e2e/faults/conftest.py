@@ -11,14 +11,9 @@ from tests.e2e.faults.system import FaultySystem, faulty_system
 
 @pytest.fixture(scope="package")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultySystem]:
+    """The system with a champion of orders. The replay comes first: it is refused once later events were sent."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")
         with faulty_system(tmp_path_factory.mktemp("faulty")) as faulty:
+            faulty.replay_orders()
             yield faulty
-
-
-@pytest.fixture(scope="package")
-def with_champion(faulty: FaultySystem) -> FaultySystem:
-    """Return the system with a champion of orders. It takes a minute, so only for tests that need one."""
-    faulty.replay_orders()
-    return faulty

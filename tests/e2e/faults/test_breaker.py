@@ -26,8 +26,8 @@ def failed_runs(faulty: FaultySystem) -> int:
     return sum(isinstance(event.data, RunFailed) for event in faulty.events(ORDERS))
 
 
-def test_an_open_breaker_is_shown_everywhere_with_what_to_do(with_champion: FaultySystem) -> None:
-    faulty, before = with_champion, failed_runs(with_champion)
+def test_an_open_breaker_is_shown_everywhere_with_what_to_do(faulty: FaultySystem) -> None:
+    before = failed_runs(faulty)
     faulty.edit("model.py", BROKEN)
     try:
         asked = faulty.line.run("retrain", ORDERS, *WHY)

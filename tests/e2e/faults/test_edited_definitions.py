@@ -73,8 +73,7 @@ def sent_rows(faulty: FaultySystem) -> Counter[tuple[Any, ...]]:
     return counts
 
 
-def test_added_columns_and_fewer_rollout_steps_take_effect_at_the_next_start(with_champion: FaultySystem) -> None:
-    faulty = with_champion
+def test_added_columns_and_fewer_rollout_steps_take_effect_at_the_next_start(faulty: FaultySystem) -> None:
     faulty.send(SHELVED, shelved("before-the-edit", floor_units=3.0))
     row(faulty, "before-the-edit")
     publish_verdict(faulty, "offline")
@@ -102,8 +101,7 @@ def test_added_columns_and_fewer_rollout_steps_take_effect_at_the_next_start(wit
     assert loop["release"] == ""
 
 
-def test_a_column_of_another_type_leaves_its_loop_out_until_it_is_restored(with_champion: FaultySystem) -> None:
-    faulty = with_champion
+def test_a_column_of_another_type_leaves_its_loop_out_until_it_is_restored(faulty: FaultySystem) -> None:
     promoted = [event.data for event in faulty.events(ORDERS) if isinstance(event.data, ChampionPromoted)]
     former = promoted[-1].previous_release_id
     faulty.edit("loop.yaml", RETYPED)
@@ -133,8 +131,7 @@ def test_a_column_of_another_type_leaves_its_loop_out_until_it_is_restored(with_
     assert faulty.status()["refused_loops"] == {}
 
 
-def test_a_loop_left_out_for_one_start_goes_on_where_it_was(with_champion: FaultySystem) -> None:
-    faulty = with_champion
+def test_a_loop_left_out_for_one_start_goes_on_where_it_was(faulty: FaultySystem) -> None:
     faulty.send(SHELVED, shelved("before-it-is-left-out"))
     row(faulty, "before-it-is-left-out")
     before, log = sent_rows(faulty), faulty.settings.home / "logs" / "supervisor.log"

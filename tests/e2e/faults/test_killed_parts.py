@@ -22,8 +22,8 @@ def _successors(supervisor: Supervisor, name: str, killed: int) -> tuple[int, ..
     return () if killed in pids else pids
 
 
-def test_every_part_restarts_after_triton_died_alone(with_champion: FaultySystem) -> None:
-    supervisor = Supervisor(with_champion.settings)
+def test_every_part_restarts_after_triton_died_alone(faulty: FaultySystem) -> None:
+    supervisor = Supervisor(faulty.settings)
     names = [part.name for part in supervisor.running()]
     [server] = supervisor.pids("triton")
     stubs = psutil.Process(server).children(recursive=True)
@@ -39,8 +39,8 @@ def test_every_part_restarts_after_triton_died_alone(with_champion: FaultySystem
     finally:
         for stub in stubs:
             stub.kill()
-    assert_eventually(lambda: all(part["ready"] for part in with_champion.status()["parts"]), 300.0, "all are ready")
+    assert_eventually(lambda: all(part["ready"] for part in faulty.status()["parts"]), 300.0, "all are ready")
     assert len(supervisor.running()) == len(names)
-    with_champion.assert_goes_on("after-all-were-killed")
-    log = (with_champion.settings.home / "logs" / "supervisor.log").read_text()
+    faulty.assert_goes_on("after-all-were-killed")
+    log = (faulty.settings.home / "logs" / "supervisor.log").read_text()
     assert "[ERROR]" not in log
