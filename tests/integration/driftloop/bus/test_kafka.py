@@ -19,7 +19,7 @@ from driftloop.bus.kafka_lifecycle import KafkaLifecycleConsumer, KafkaLifecycle
 from driftloop.bus.kafka_settings import KafkaSettings
 from driftloop.bus.ports import Outgoing, RecordsRefused, TopicPartition
 from driftloop.bus.topic_plan import RETENTION, TIMESTAMP_TYPE, TopicPlan
-from driftloop.bus.unreadable import NAME_NOT_UTF8
+from driftloop.bus.unreadable import NAME_NOT_UTF8, unreadable
 from driftloop.loop.load import load_loop
 from driftloop.loop.topics import plan_topics
 from driftloop.process.errors import Retriable, UndeclaredTopic
@@ -146,6 +146,18 @@ class TestLifecycle(LifecycleBusSuite):
 
 class TestHeaderNames:
     """Kafka does not check the names of headers."""
+
+    async def test_an_odd_header_name_after_many_records_is_a_refused_record(
+        self, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The interpreter calls what it has called often in another way, which must not lose the library's error."""
+        topic = kafka.topic()
+        usual = [(b"usual", [("ce_id", b"1"), ("ce_type", b"t")])] * 2_000
+        odd = (b"odd", [("ce_id", b"2"), ODD_HEADER])
+        await send(monkeypatch, kafka.bootstrap, topic, *usual, odd, odd)
+        with closing(KafkaBatchConsumer(kafka.settings, [topic], new_group())) as consumer:
+            read = take(consumer, len(usual) + 2)
+        assert [unreadable(record) is None for record in read] == [True] * len(usual) + [False] * 2
 
     async def test_consumers_of_both_libraries_read_the_same_of_a_name_that_is_not_utf8(
         self, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
