@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import inspect
 import os
@@ -62,6 +63,7 @@ def serve(name: str, settings: SettingsT, build: Callable[[SettingsT, threading.
     startup errors say which.
     """
     keep_files_private()
+    faulthandler.enable(2)  # a crash of a library leaves the stacks on standard error
     make_home_private(settings.home)
     startup_errors.clear_startup_errors(settings.home, name)
     log.configure(name, settings.log_level)
