@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
@@ -250,6 +251,11 @@ def _raise_unless_transient(topic: str | None, error: KafkaError) -> None:
     raise KafkaException(error)
 
 
+_headers_of = methodcaller("headers")
+"""Calls the method through C. For a header that it cannot decode, the library returns a broken list and sets an error.
+A direct call that the interpreter has specialised may miss the error, and the process then crashes on the list."""
+
+
 def record_of(message: Any, prefix: str = "") -> Record:
     """Return a message of the library as a record; ``prefix``: what its topic's name starts with at the brokers.
 
@@ -257,7 +263,7 @@ def record_of(message: Any, prefix: str = "") -> Record:
     has only the header `NAME_NOT_UTF8`, and the consumer refuses it.
     """
     try:
-        headers = tuple((name, value or b"") for name, value in message.headers() or ())
+        headers = tuple((name, value or b"") for name, value in _headers_of(message) or ())
     except (UnicodeDecodeError, SystemError):  # the library raises a SystemError, caused by the UnicodeDecodeError
         headers = (NAME_NOT_UTF8,)
     topic = message.topic()[len(prefix) :]
