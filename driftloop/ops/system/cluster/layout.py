@@ -17,9 +17,8 @@ REDIS_NODES = range(6)
 KAFKA_USER = "admin"
 DATABASE_USER = "driftloop"
 BUCKET = "driftloop"
-TRITONS = 2
-SECOND_TRITON = "two"
-"""Name of the second Triton with its agent; the first needs none."""
+TRITON_NAMES = ("", "two")
+"""Names of the Tritons with their agents; the first needs none."""
 _KAFKA, _REDIS, _REDIS_BUS, _SECOND, _CONTROL, _TRITON = 0, 9, 15, 21, 30, 34
 """First of the ports of each kind, from ``CLUSTER_PORT`` on."""
 
@@ -55,12 +54,7 @@ class Layout:
     def data(self) -> list[Path]:
         """Folders that hold what was written, and no secrets."""
         nodes = [self.kafka / f"node-{node}" for node in KAFKA_NODES]
-        return [*nodes, self.postgres, *(self.redis(node) for node in REDIS_NODES), self.s3]
-
-    @property
-    def s3(self) -> Path:
-        """Folder of the S3 server's objects."""
-        return self.folder / "s3"
+        return [*nodes, self.postgres, *(self.redis(node) for node in REDIS_NODES)]
 
     @property
     def proxy_file(self) -> Path:
@@ -120,7 +114,7 @@ class Layout:
             "DRIFTLOOP_STORE_URL": f"s3://{BUCKET}/system",
             "DRIFTLOOP_ONLINE_URL": f"redis+cluster://{redis}",
             "DRIFTLOOP_ONLINE_PASSWORD_FILE": str(self.secret("redis")),
-            "DRIFTLOOP_TRITONS": str(TRITONS),
+            "DRIFTLOOP_TRITONS": str(len(TRITON_NAMES)),
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.s3_port}",
             "AWS_ALLOW_HTTP": "true",
             "AWS_REGION": "us-east-1",

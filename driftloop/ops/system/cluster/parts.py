@@ -5,12 +5,10 @@ A service's second instance waits as a standby. The second serving agent works: 
 
 from __future__ import annotations
 
-from driftloop.ops.system.cluster.layout import BUCKET, KAFKA_NODES, REDIS_NODES, SECOND_TRITON, Layout
+from driftloop.ops.system.cluster.layout import BUCKET, KAFKA_NODES, REDIS_NODES, TRITON_NAMES, Layout
 from driftloop.ops.system.part import SERVICES, Part, mlflow, script, service, triton
 from driftloop.process.settings import Settings
 
-_TRITONS = ("", SECOND_TRITON)
-_OF_A_TRITON = ("DRIFTLOOP_TRITON_NAME", "DRIFTLOOP_TRITON_GRPC", "DRIFTLOOP_TRITON_METRICS")
 _STORES = ("kafka-", "postgresql", "redis-", "s3")
 
 
@@ -42,7 +40,7 @@ def services(settings: Settings) -> list[Part]:
 def settings_of_tritons(settings: Settings) -> list[Settings]:
     """Return the settings that the agent of each Triton has."""
     layout, own = Layout.of(settings), []
-    for number, name in enumerate(_TRITONS, start=1):
+    for number, name in enumerate(TRITON_NAMES, start=1):
         grpc, metrics = (f"127.0.0.1:{port}" for port in layout.triton_ports(number))
         own.append(settings.model_copy(update={"triton_name": name, "triton_grpc": grpc, "triton_metrics": metrics}))
     return own
@@ -103,7 +101,7 @@ def _stores(layout: Layout) -> list[Part]:
     s3 = Part(
         "s3",
         script("s3/run.sh"),
-        {"S3_PORT": str(layout.s3_port), "S3_DIR": str(layout.s3), "S3_PASSWORD_FILE": str(layout.secret("s3"))},
+        {"S3_PORT": str(layout.s3_port)},
         f"tcp://127.0.0.1:{layout.s3_port}",
         kind="infrastructure",
     )
@@ -139,6 +137,9 @@ def _addresses(settings: Settings, layout: Layout, name: str, instance: int) -> 
         return {"DRIFTLOOP_CONTROL_GRPC": f"127.0.0.1:{grpc}", "DRIFTLOOP_CONTROL_HTTP": f"127.0.0.1:{page}"}
     if name == "serving":
         own = settings_of_tritons(settings)[instance - 1]
-        variables = own.variables()
-        return {key: variables[key] for key in _OF_A_TRITON}
+        return {
+            "DRIFTLOOP_TRITON_NAME": own.triton_name,
+            "DRIFTLOOP_TRITON_GRPC": own.triton_grpc,
+            "DRIFTLOOP_TRITON_METRICS": own.triton_metrics,
+        }
     return {}

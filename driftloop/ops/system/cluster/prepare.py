@@ -8,13 +8,13 @@ import subprocess
 from contextlib import closing
 from typing import Any
 
-from driftloop.ops.system.cluster.layout import BUCKET, REDIS_NODES, SECOND_TRITON, Layout
+from driftloop.ops.system.cluster.layout import BUCKET, REDIS_NODES, TRITON_NAMES, Layout
 from driftloop.ops.system.part import SERVICES
 from driftloop.process.errors import DriftloopError
 from driftloop.process.home_secrets import read_secret
 from driftloop.process.settings import Settings
 
-DATABASES = (*SERVICES, f"serving-{SECOND_TRITON}", "feast", "mlflow")
+DATABASES = (*SERVICES, *(f"serving-{name}" for name in TRITON_NAMES[1:]), "feast", "mlflow")
 _COMMAND_S = 60
 
 
